@@ -1,0 +1,93 @@
+"""Connection settings of every process, read from the environment and validated at start.
+
+Each field is one variable, ``WEIR_`` and the field's name in capitals. Secrets are ``SecretStr``: printing or
+logging a ``Settings`` shows asterisks.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
+
+
+class SettingsError(Exception):
+    """A setting is missing or wrong; the message names the variable and the remedy."""
+
+
+class Settings(BaseSettings):
+    """All connection settings. Defaults fit the local stack of ``weir up``."""
+
+    model_config = SettingsConfigDict(env_prefix="WEIR_", extra="ignore", frozen=True)
+
+    kafka_bootstrap: str = Field("127.0.0.1:9092", description="Kafka bootstrap servers, host:port[,host:port…]")
+    kafka_security_protocol: SecurityProtocol = Field("PLAINTEXT", description="how to speak to Kafka")
+    kafka_sasl_mechanism: str = Field("SCRAM-SHA-512", description="SASL mechanism, where the protocol has SASL")
+    kafka_sasl_username: str = Field("", description="SASL user")
+    kafka_sasl_password: SecretStr = Field(SecretStr(""), description="SASL password")
+    kafka_ssl_ca: str = Field("", description="path of the CA certificate for TLS to Kafka; empty: the system's")
+    kafka_replication: int = Field(1, ge=1, le=9, description="replication factor of topics that Weir creates")
+
+    clickhouse_host: str = Field("127.0.0.1", description="ClickHouse HTTP host")
+    clickhouse_port: int = Field(8123, ge=1, le=65535, description="ClickHouse HTTP port")
+    clickhouse_user: str = Field("default", description="ClickHouse user")
+    clickhouse_password: SecretStr = Field(SecretStr(""), description="ClickHouse password")
+    clickhouse_secure: bool = Field(False, description="HTTPS to ClickHouse")
+    clickhouse_database: str = Field("weir", pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", description="database of all tables")
+    clickhouse_cluster: str = Field(
+        "", description="cluster name for ON CLUSTER and Replicated engines; empty: one server"
+    )
+
+    generation: int = Field(1, ge=1, description="generation of usage.events that the gateway writes")
+    partitions: int = Field(4, ge=1, le=4096, description="partitions of usage.events at its creation")
+
+    admin_key: SecretStr = Field(SecretStr(""), description="the admin key that guards both HTTP services")
+    gateway_host: str = Field("127.0.0.1", description="address the gateway binds to")
+    gateway_port: int = Field(8080, ge=0, le=65535, description="port of the gateway")
+    rating_host: str = Field("127.0.0.1", description="address the rating service binds to")
+    rating_port: int = Field(8081, ge=0, le=65535, description="port of the rating service")
+    namespace: str = Field("default", description="namespace of requests that name none")
+    data_dir: str = Field(".weir", description="folder of the local stack's data, logs and state")
+    checkpoint_seconds: int = Field(60, ge=1, description="seconds between two periodic checkpoint cuts of a worker")
+
+    @field_validator("kafka_bootstrap")
+    @classmethod
+    def _has_ports(cls, value: str) -> str:
+        for address in value.split(","):
+            host, _, port = address.rpartition(":")
+            if not host or not port.isdigit():
+                raise ValueError(f"{address!r} is not host:port; write e.g. kafka-1:9092,kafka-2:9092")
+        return value
+
+    def librdkafka(self) -> dict[str, Any]:
+        """Connection part of a confluent-kafka configuration."""
+        config: dict[str, Any] = {
+            "bootstrap.servers": self.kafka_bootstrap,
+            "security.protocol": self.kafka_security_protocol,
+        }
+        if self.kafka_ssl_ca:
+            config["ssl.ca.location"] = self.kafka_ssl_ca
+        if self.kafka_security_protocol.startswith("SASL"):
+            config["sasl.mechanism"] = self.kafka_sasl_mechanism
+            config["sasl.username"] = self.kafka_sasl_username
+            config["sasl.password"] = self.kafka_sasl_password.get_secret_value()
+        return config
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Read the environment; ``overrides`` win over it.
+
+    Raises SettingsError with one line a wrong variable.
+    """
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        lines = [
+            f"WEIR_{'_'.join(str(part) for part in item['loc']).upper()}: {item['msg']}" for item in error.errors()
+        ]
+        raise SettingsError(
+            "settings are wrong; mend these environment variables:\n  " + "\n  ".join(lines)
+        ) from None
