@@ -88,6 +88,4 @@ def load_settings(**overrides: Any) -> Settings:
         lines = [
             f"WEIR_{'_'.join(str(part) for part in item['loc']).upper()}: {item['msg']}" for item in error.errors()
         ]
-        raise SettingsError(
-            "settings are wrong; mend these environment variables:\n  " + "\n  ".join(lines)
-        ) from None
+        raise SettingsError("settings are wrong; mend these environment variables:\n  " + "\n  ".join(lines)) from None

@@ -1,0 +1,68 @@
+"""A catalog kept up to date from usage.catalog in a thread."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from schemas.catalog.state import Catalog, Entry
+from schemas.codec import CodecError, codec
+from schemas.ledger_io import Follower, LedgerReader, LogRecord
+from schemas.settings import Settings
+from schemas.topics import CATALOG
+
+log = logging.getLogger(__name__)
+
+
+def apply_record(catalog: Catalog, record: LogRecord) -> Entry | None:
+    """Apply one record of usage.catalog; foreign bytes are void like any claim that loses."""
+    try:
+        decoded = codec("catalog_entry").decode(record.value)
+        entry = catalog.apply(decoded, record.offset, record.append_us)
+    except (CodecError, ValueError) as error:
+        log.warning("usage.catalog offset %d is void: %s", record.offset, error)
+        entry = None
+    catalog.skip_to(record.offset + 1)
+    return entry
+
+
+class CatalogFollower:
+    """``catalog`` is safe to read from other threads. ``on_entry`` runs in the follower's thread."""
+
+    def __init__(self, settings: Settings, on_entry: Callable[[Entry], None] | None = None) -> None:
+        self.catalog = Catalog()
+        self._on_entry = on_entry
+        self._follower = Follower(settings, CATALOG, self._apply)
+
+    def _apply(self, record: LogRecord) -> None:
+        entry = apply_record(self.catalog, record)
+        if entry is not None and self._on_entry is not None:
+            self._on_entry(entry)
+
+    def start(self, timeout: float = 60.0) -> CatalogFollower:
+        """Start, and wait until the catalog's present end is read. Raises LedgerUnavailable."""
+        self._follower.start(timeout)
+        return self
+
+    def stop(self) -> None:
+        """Stop following."""
+        self._follower.stop()
+
+    def wait_for(self, next_offset: int, timeout: float) -> bool:
+        """Wait until everything below ``next_offset`` is applied; False after ``timeout`` seconds."""
+        return self._follower.wait_for(0, next_offset, timeout)
+
+    def fresh(self, seconds: float = 5.0) -> bool:
+        """Whether the catalog was at the log's end within the last ``seconds``."""
+        return self._follower.fresh(seconds)
+
+
+def read_catalog(settings: Settings, up_to: int | None = None) -> Catalog:
+    """The catalog as of now, or with every record below ``up_to``, read once. Raises LedgerUnavailable."""
+    catalog = Catalog()
+    with LedgerReader(settings, CATALOG) as reader:
+        ends = reader.end_offsets() if up_to is None else {0: up_to}
+        for record in reader.read_to(ends):
+            if up_to is None or record.offset < up_to:
+                apply_record(catalog, record)
+    return catalog

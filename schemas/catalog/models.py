@@ -1,0 +1,242 @@
+"""Catalog models (pydantic): what a namespace declares. Unknown fields are refused, so that a typo is never ignored."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Annotated, Any, Literal, Self
+from zoneinfo import ZoneInfo, available_timezones
+
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    model_validator,
+)
+
+from schemas.currency import exponent
+from schemas.filters import compile_filter
+from schemas.prices import PriceError, parse_price
+
+Code = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
+Identifier = Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=r"^[^\x00-\x1f\x7f-\x9f]+$")]
+ProfileAddress = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*(\.[A-Za-z0-9][A-Za-z0-9_-]*)?$")]
+PropertyPath = Annotated[
+    tuple[Annotated[str, StringConstraints(min_length=1, max_length=256)], ...],
+    Field(min_length=1, max_length=16),
+    BeforeValidator(lambda value: [value] if isinstance(value, str) else value),
+]
+Aggregation = Literal["sum", "count", "count_unique", "max", "min", "latest"]
+Operator = Literal["in", "not_in", "eq", "ne", "gt", "gte", "lt", "lte", "exists", "contains", "starts_with"]
+Window = Literal["minute", "hour", "day"]
+Interval = Literal["day", "week", "month", "quarter", "year"]
+WINDOW_SECONDS: dict[Window, int] = {"minute": 60, "hour": 3600, "day": 86_400}
+
+
+class Model(BaseModel):
+    """Base of all catalog models: immutable, strict about field names."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Filter(Model):
+    """One condition on a property; a profile's filters combine by AND."""
+
+    property: PropertyPath
+    operator: Operator
+    value: Any = None
+
+    @model_validator(mode="after")
+    def _compiles(self) -> Self:
+        if self.operator == "exists" and self.value is None:
+            object.__setattr__(self, "value", True)
+        compile_filter(self.property, self.operator, self.value)
+        return self
+
+
+class Profile(Model):
+    """One way of measuring a meter's events."""
+
+    code: Code
+    name: str = ""
+    unit: str = ""
+    aggregation: Aggregation
+    property: PropertyPath | None = None
+    filters: tuple[Filter, ...] = ()
+    dimensions: tuple[PropertyPath, ...] = ()
+
+    @model_validator(mode="after")
+    def _has_value(self) -> Self:
+        if (self.aggregation == "count") != (self.property is None):
+            remedy = "takes no property; remove it" if self.aggregation == "count" else "needs a property to aggregate"
+            raise ValueError(f"profile {self.code}: aggregation {self.aggregation} {remedy}")
+        return self
+
+
+class Meter(Model):
+    """An event type to measure, with one or more profiles."""
+
+    code: Code
+    name: str = ""
+    unit: str = ""
+    event_name: Identifier | None = None
+    filters: tuple[Filter, ...] = ()
+    window: Window = "day"
+    profiles: Annotated[tuple[Profile, ...], Field(min_length=1, max_length=64)]
+
+    @model_validator(mode="after")
+    def _codes_differ(self) -> Self:
+        codes = [profile.code for profile in self.profiles]
+        if doubled := {code for code in codes if codes.count(code) > 1}:
+            raise ValueError(
+                f"meter {self.code}: profile code {min(doubled)} stands twice; codes of profiles must differ"
+            )
+        return self
+
+
+class Namespace(Model):
+    """Settings of a namespace. ``max_event_age_seconds: null`` lifts the age limit (for history)."""
+
+    code: Code
+    name: str = ""
+    sandbox: bool = False
+    max_event_age_seconds: Annotated[int, Field(ge=60)] | None = 35 * 86_400
+    max_event_skew_seconds: Annotated[int, Field(ge=0, le=7 * 86_400)] = 3600
+    account_paths: tuple[PropertyPath, ...] = (("account_id",), ("billingrails_account_id",))
+
+
+class EventType(Model):
+    """A documented event name."""
+
+    code: Identifier
+    name: str = ""
+    description: str = ""
+
+
+class Feature(Model):
+    """What an account is entitled to; a metered one names a profile, a limit and a reset."""
+
+    code: Code
+    name: str = ""
+    profile: ProfileAddress | None = None
+    limit: Annotated[str, StringConstraints(pattern=r"^\d{1,26}(\.\d{1,12})?$")] | None = None
+    reset: Interval | None = None
+
+    @model_validator(mode="after")
+    def _metered_is_whole(self) -> Self:
+        if self.profile is None and (self.limit is not None or self.reset is not None):
+            raise ValueError(f"feature {self.code}: limit and reset need a profile")
+        return self
+
+
+class Product(Model):
+    """Something with a price: flat, or metered by one profile."""
+
+    code: Code
+    name: str = ""
+    unit: str = ""
+    kind: Literal["flat", "metered"] = "metered"
+    profile: ProfileAddress | None = None
+
+    @model_validator(mode="after")
+    def _metered_has_profile(self) -> Self:
+        if (self.kind == "metered") != (self.profile is not None):
+            remedy = "needs a profile" if self.kind == "metered" else "takes no profile"
+            raise ValueError(f"product {self.code}: kind {self.kind} {remedy}")
+        return self
+
+
+class Charge(Model):
+    """A product with its price on a plan. ``price`` is DESIGN section 7's JSON; its currency is the plan's."""
+
+    code: Code | None = None
+    product: Code
+    price: dict[str, Any]
+
+    @property
+    def key(self) -> str:
+        """The charge's code, which defaults to the product's."""
+        return self.code or self.product
+
+
+class Plan(Model):
+    """Charges in one currency, billed every interval. ``grace_seconds``: wait after a period's end before billing."""
+
+    code: Code
+    name: str = ""
+    currency: Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
+    interval: Interval = "month"
+    grace_seconds: Annotated[int, Field(ge=0, le=31 * 86_400)] = 3600
+    charges: Annotated[tuple[Charge, ...], Field(max_length=256)] = ()
+
+    @model_validator(mode="after")
+    def _charges_stand(self) -> Self:
+        exponent(self.currency)
+        seen: set[str] = set()
+        for number, charge in enumerate(self.charges):
+            if charge.key in seen:
+                raise ValueError(
+                    f"charges.{number}: code {charge.key} stands twice; give one of them a code of its own"
+                )
+            seen.add(charge.key)
+            try:
+                parse_price(charge.price, self.currency)
+            except PriceError as error:
+                raise ValueError(f"charges.{number} ({charge.key}): {error}") from None
+        return self
+
+
+def _known_zone(value: str) -> str:
+    if value not in available_timezones():
+        raise ValueError(f"{value!r} is no IANA time zone; write e.g. America/New_York or UTC")
+    ZoneInfo(value)
+    return value
+
+
+TimeZone = Annotated[str, BeforeValidator(_known_zone)]
+
+
+class Account(Model):
+    """Who pays. Its code is the ``account_id`` of its events."""
+
+    code: Identifier
+    name: str = ""
+    time_zone: TimeZone = "UTC"
+
+
+class Subscription(Model):
+    """An account on a plan version from an instant.
+
+    ``start`` and ``end``: an instant, or a date, which means local midnight in the account's time zone (the gateway
+    turns it into an instant when it publishes). ``plan_version`` null: the version current at publication, pinned then.
+    ``billing_anchor`` null: periods follow the calendar; a date: its day (clamped to the month's end) starts each period.
+    """
+
+    code: Code
+    account: Identifier
+    plan: Code
+    plan_version: Annotated[int, Field(ge=1)] | None = None
+    start: AwareDatetime | date
+    end: AwareDatetime | date | None = None
+    billing_anchor: date | None = None
+
+    @model_validator(mode="after")
+    def _ends_after_start(self) -> Self:
+        if isinstance(self.start, datetime) and isinstance(self.end, datetime) and self.end <= self.start:
+            raise ValueError(f"subscription {self.code}: end must be after start")
+        return self
+
+
+KINDS: dict[str, type[Model]] = {
+    # In the order in which entries are published: what is referred to comes first.
+    "namespace": Namespace,
+    "event_type": EventType,
+    "meter": Meter,
+    "feature": Feature,
+    "product": Product,
+    "plan": Plan,
+    "account": Account,
+    "subscription": Subscription,
+}

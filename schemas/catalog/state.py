@@ -1,0 +1,171 @@
+"""The catalog as its log tells it: every winning version of every entry, viewable as of any catalog offset."""
+
+from __future__ import annotations
+
+import json
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final
+
+from schemas.catalog.models import KINDS, Account, Model, Namespace
+from schemas.ledger import Claim, FirstValid
+
+DEFAULT_NAMESPACE: Final = "default"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One version of a catalog entry that won its claim."""
+
+    namespace: str
+    kind: str
+    code: str
+    version: int
+    retired: bool
+    valid_from_us: int | None
+    published_us: int  # append time of the record, microseconds UTC
+    offset: int  # of the record in usage.catalog
+    body: Mapping[str, Any]
+    author: str = ""
+
+    @cached_property
+    def model(self) -> Any:
+        """The body as its pydantic model. Raises pydantic.ValidationError for a body that an older Weir let through."""
+        return KINDS[self.kind].model_validate(self.body)
+
+
+def claim_of(record: Mapping[str, Any]) -> Claim:
+    """What a CatalogEntry record claims."""
+    return Claim((record["namespace"], record["kind"], record["code"]), record["version"])
+
+
+def entry_of(record: Mapping[str, Any], offset: int, append_us: int) -> Entry:
+    """The entry that a decoded CatalogEntry record at ``offset`` stands for."""
+    return Entry(
+        record["namespace"], record["kind"], record["code"], record["version"], record["retired"],
+        record["valid_from"], append_us, offset, json.loads(record["body"]), record["author"],
+    )  # fmt: skip
+
+
+def record_of(
+    namespace: str, model: Model, *, kind: str, version: int, author: str, claim_id: str,
+    retired: bool = False, valid_from_us: int | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """A CatalogEntry record for ``model``, ready for the codec."""
+    body = model.model_dump(mode="json")
+    return {
+        "namespace": namespace, "kind": kind, "code": body["code"], "version": version, "retired": retired,
+        "valid_from": valid_from_us, "body": json.dumps(body, ensure_ascii=False, sort_keys=True), "author": author,
+        "claim_id": claim_id,
+    }  # fmt: skip
+
+
+class Catalog:
+    """The fold of usage.catalog. Append only: a view of an older offset never changes.
+
+    One thread applies; views may be read from others, since lists only grow at their end.
+    """
+
+    def __init__(self) -> None:
+        self._claims = FirstValid()
+        self._versions: dict[tuple[str, str], dict[str, list[Entry]]] = {}
+        self._changes: dict[str, list[int]] = {}
+        self._views: dict[tuple[str, int], NamespaceView] = {}
+        self.next_offset = 0
+
+    def apply(self, record: Mapping[str, Any], offset: int, append_us: int) -> Entry | None:
+        """Take the decoded record at ``offset``; the entry if its claim won, None if it is void. Offsets must ascend."""
+        if offset < self.next_offset:
+            return None
+        won = record["kind"] in KINDS and self._claims.offer(claim_of(record))
+        entry: Entry | None = None
+        if won:
+            entry = entry_of(record, offset, append_us)
+            by_code = self._versions.setdefault((entry.namespace, entry.kind), {})
+            by_code.setdefault(entry.code, []).append(entry)
+            self._changes.setdefault(entry.namespace, []).append(offset)
+        self.next_offset = offset + 1
+        return entry
+
+    def skip_to(self, next_offset: int) -> None:
+        """Everything below ``next_offset`` has been read (unreadable records included)."""
+        self.next_offset = max(self.next_offset, next_offset)
+
+    def namespaces(self) -> list[str]:
+        """All declared namespaces and the default one."""
+        return sorted({DEFAULT_NAMESPACE, *(name for name, kind in list(self._versions) if kind == "namespace")})
+
+    def view(self, namespace: str, offset: int | None = None) -> NamespaceView:
+        """The namespace's catalog as of ``offset`` (exclusive; None: all that was read). Cached by last change."""
+        bound = self.next_offset if offset is None else offset
+        changes = self._changes.get(namespace, [])
+        last = bisect_left(changes, bound)
+        key = (namespace, changes[last - 1] + 1 if last else 0)
+        found = self._views.get(key)
+        if found is None:
+            # Re-created on demand, so forgetting the oldest costs only time.
+            while len(self._views) >= 64:
+                self._views.pop(next(iter(self._views)), None)
+            found = self._views[key] = NamespaceView(self, namespace, key[1])
+        return found
+
+    def entries(self, namespace: str, kind: str, before: int) -> Iterator[list[Entry]]:
+        """Per code (in order of codes' first publication) its versions with offset < ``before``, oldest first."""
+        for versions in list(self._versions.get((namespace, kind), {}).values()):
+            if kept := versions[: bisect_left(versions, before, key=lambda entry: entry.offset)]:
+                yield kept
+
+    def versions(self, namespace: str, kind: str, code: str, before: int) -> list[Entry]:
+        """One code's versions with offset < ``before``, oldest first; empty where there is none."""
+        found = self._versions.get((namespace, kind), {}).get(code, [])
+        return found[: bisect_left(found, before, key=lambda entry: entry.offset)]
+
+
+class NamespaceView:
+    """One namespace as of one catalog offset; immutable."""
+
+    def __init__(self, catalog: Catalog, namespace: str, before: int) -> None:
+        self._catalog = catalog
+        self.namespace = namespace
+        self.before = before
+
+    @property
+    def known(self) -> bool:
+        """Whether the namespace is declared (the default one always is)."""
+        return self.namespace == DEFAULT_NAMESPACE or self.get("namespace", self.namespace) is not None
+
+    @cached_property
+    def settings(self) -> Namespace:
+        """The namespace's settings, or the defaults."""
+        entry = self.get("namespace", self.namespace)
+        return entry.model if entry else Namespace(code=DEFAULT_NAMESPACE)
+
+    def get(self, kind: str, code: str) -> Entry | None:
+        """The newest version of an entry, None where there is none or it is retired."""
+        versions = self.history(kind, code)
+        return versions[-1] if versions and not versions[-1].retired else None
+
+    def version(self, kind: str, code: str, version: int) -> Entry | None:
+        """That version of an entry."""
+        versions = self.history(kind, code)
+        return versions[version - 1] if 0 < version <= len(versions) else None
+
+    def history(self, kind: str, code: str) -> list[Entry]:
+        """All versions, oldest first."""
+        return self._catalog.versions(self.namespace, kind, code, self.before)
+
+    def histories(self, kind: str) -> Iterator[list[Entry]]:
+        """All versions of all codes of a kind, retired ones included."""
+        return self._catalog.entries(self.namespace, kind, self.before)
+
+    def all(self, kind: str) -> list[Entry]:
+        """The newest version of every code that is not retired."""
+        return [versions[-1] for versions in self.histories(kind) if not versions[-1].retired]
+
+    def time_zone(self, account_id: str) -> str:
+        """The account's IANA time zone, UTC for an unknown account."""
+        entry = self.get("account", account_id)
+        account: Account | None = entry.model if entry else None
+        return account.time_zone if account else "UTC"

@@ -1,0 +1,44 @@
+"""How every client of ours talks to ClickHouse: plain clickhouse-connect with pinned settings."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import clickhouse_connect
+from clickhouse_connect.driver.client import Client
+
+from schemas.settings import Settings
+
+PINNED: Final[dict[str, Any]] = {
+    # An acknowledged insert is on disk in its own part, with all of its views.
+    "async_insert": 0,
+    # On a retry, deduplication may skip the block and with it a view that had failed; our keys make retries safe.
+    "insert_deduplicate": 0,
+    "materialized_views_ignore_errors": 0,
+    # Decimals and 64-bit numbers come back as exact text in JSON formats.
+    "output_format_json_quote_decimals": 1,
+}
+ON_CLUSTER: Final[dict[str, Any]] = {
+    "insert_distributed_sync": 1,
+    "insert_quorum": "auto",
+    "select_sequential_consistency": 1,
+}
+
+
+def connect(settings: Settings, *, database: str | None = None, timeout_seconds: int = 300) -> Client:
+    """A client bound to Weir's database (or ``database``), without a server session, safe to use from one thread."""
+    pinned = PINNED | (ON_CLUSTER if settings.clickhouse_cluster else {})
+    return clickhouse_connect.get_client(
+        host=settings.clickhouse_host,
+        port=settings.clickhouse_port,
+        username=settings.clickhouse_user,
+        password=settings.clickhouse_password.get_secret_value(),
+        secure=settings.clickhouse_secure,
+        database=database or settings.clickhouse_database,
+        settings=pinned,
+        autogenerate_session_id=False,
+        send_receive_timeout=timeout_seconds,
+        compress=False,
+        query_limit=0,
+        apply_server_timezone=False,
+    )

@@ -1,0 +1,102 @@
+"""Filters over an event's properties (DESIGN section 2), compiled to plain predicates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from schemas.json_text import canonical
+from schemas.quantity import number
+
+Predicate = Callable[[Any], bool]
+Path = tuple[str, ...]
+
+
+class _Missing:
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "missing"
+
+
+MISSING: Final = _Missing()
+OPERATORS: Final = (
+    "in", "not_in", "eq", "ne", "gt", "gte", "lt", "lte", "exists", "contains", "starts_with",
+)  # fmt: skip
+
+
+def lookup(properties: Any, path: Path) -> Any:
+    """The value at a nested path, or MISSING. A JSON null is a value, not missing."""
+    found = properties
+    for name in path:
+        if not isinstance(found, dict) or name not in found:
+            return MISSING
+        found = found[name]
+    return found
+
+
+def compile_filter(path: Path, operator: str, value: Any) -> Predicate:
+    """A predicate over the parsed properties. Raises ValueError for an unknown operator or an unfit value."""
+    test = _compile_test(operator, value)
+    if len(path) == 1:
+        only = path[0]
+        return lambda properties: test(properties.get(only, MISSING))
+    return lambda properties: test(lookup(properties, path))
+
+
+def _compile_test(operator: str, value: Any) -> Predicate:
+    if operator in ("in", "eq"):
+        return _one_of(_wanted(operator, value))
+    if operator in ("not_in", "ne"):
+        inside = _one_of(_wanted(operator, value))
+        return lambda found: not inside(found)
+    if operator in ("gt", "gte", "lt", "lte"):
+        return _comparison(operator, value)
+    if operator == "exists":
+        if not isinstance(value, bool):
+            raise ValueError("operator exists needs the value true or false")
+        return lambda found: (found is not MISSING) is value
+    if operator == "contains":
+        element = _one_of([value])
+        return lambda found: (
+            (isinstance(found, str) and isinstance(value, str) and value in found)
+            or (isinstance(found, list) and any(map(element, found)))
+        )
+    if operator == "starts_with":
+        if not isinstance(value, str):
+            raise ValueError("operator starts_with needs a string")
+        return lambda found: isinstance(found, str) and found.startswith(value)
+    raise ValueError(f"unknown operator {operator!r}; known are {', '.join(OPERATORS)}")
+
+
+def _wanted(operator: str, value: Any) -> Sequence[Any]:
+    return value if isinstance(value, list) and operator in ("in", "not_in") else [value]
+
+
+def _one_of(values: Sequence[Any]) -> Predicate:
+    """Equality of JSON values: numbers by value, so 1 = 1.0, but not "1" and not true."""
+    texts = frozenset(value for value in values if isinstance(value, str))
+    if len(texts) == len(set(map(canonical, values))):
+        return lambda found: isinstance(found, str) and found in texts
+    forms = frozenset(map(canonical, values))
+    return lambda found: found is not MISSING and canonical(found) in forms
+
+
+def _comparison(operator: str, value: Any) -> Predicate:
+    bound = number(value)
+    if bound is None:
+        raise ValueError(f"operator {operator} needs a number, not {value!r}")
+
+    def compare(found: Any) -> bool:
+        measured = None if found is MISSING else number(found)
+        if measured is None:
+            return False
+        if operator == "gt":
+            return measured > bound
+        if operator == "gte":
+            return measured >= bound
+        if operator == "lt":
+            return measured < bound
+        return measured <= bound
+
+    return compare

@@ -1,0 +1,225 @@
+"""Reading and writing ledger topics: followers without a consumer group, writers that wait for their record.
+
+The rule that decides between records is ``ledger.FirstValid``; here is only its transport.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final, Self
+
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Producer, TopicPartition
+
+from schemas.settings import Settings
+
+_TIMEOUT: Final = 30.0
+
+
+class LedgerUnavailable(Exception):
+    """Kafka did not answer in time; nothing is known to be written. Try again."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogRecord:
+    """One record of a ledger topic; ``append_us`` is its broker append time, microseconds UTC."""
+
+    partition: int
+    offset: int
+    append_us: int
+    value: bytes
+
+
+class LedgerReader:
+    """Reads every partition of one topic from its beginning. Not thread-safe. Close it."""
+
+    def __init__(self, settings: Settings, topic: str) -> None:
+        self.topic = topic
+        self._consumer = Consumer(
+            settings.librdkafka()
+            | {
+                "group.id": "weir-followers-commit-nothing",
+                "enable.auto.commit": False,
+                "auto.offset.reset": "error",
+                "enable.partition.eof": False,
+                "fetch.wait.max.ms": 100,
+                "log_level": 3,
+            }
+        )
+        metadata = self._consumer.list_topics(topic, timeout=_TIMEOUT)
+        found = metadata.topics[topic]
+        if found.error is not None:
+            raise LedgerUnavailable(f"topic {topic}: {found.error.str()}; `weir up` creates the topics")
+        self.positions: dict[int, int] = dict.fromkeys(sorted(found.partitions), 0)
+        self._consumer.assign([TopicPartition(topic, number, OFFSET_BEGINNING) for number in self.positions])
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def poll(self, timeout: float, limit: int = 1000) -> list[LogRecord]:
+        """What came, in order within a partition; ``positions`` then stand after it. Raises KafkaException when fatal."""
+        records: list[LogRecord] = []
+        for message in self._consumer.consume(limit, timeout):
+            error = message.error()
+            if error is not None:
+                if error.fatal() or error.code() == KafkaError._AUTO_OFFSET_RESET:
+                    raise KafkaException(error)
+                continue
+            partition, offset = message.partition(), message.offset()
+            if partition is None or offset is None:
+                continue
+            self.positions[partition] = offset + 1
+            records.append(LogRecord(partition, offset, message.timestamp()[1] * 1000, message.value() or b""))
+        return records
+
+    def end_offsets(self) -> dict[int, int]:
+        """The log's end of this moment, by partition. Raises LedgerUnavailable."""
+        try:
+            return {
+                number: self._consumer.get_watermark_offsets(TopicPartition(self.topic, number), timeout=5)[1]
+                for number in self.positions
+            }
+        except (KafkaException, TypeError) as error:
+            raise LedgerUnavailable(f"{self.topic}: the end of the log is not known: {error}") from error
+
+    def read_to(self, ends: dict[int, int], timeout: float = 120.0) -> Iterator[LogRecord]:
+        """Records until every position has reached ``ends``. Raises LedgerUnavailable after ``timeout`` seconds."""
+        deadline = time.monotonic() + timeout
+        while any(self.positions[number] < end for number, end in ends.items()):
+            if time.monotonic() > deadline:
+                raise LedgerUnavailable(f"{self.topic}: its end was not reached within {timeout:g} s")
+            yield from self.poll(0.1)
+
+    def close(self) -> None:
+        """Leave the brokers."""
+        self._consumer.close()
+
+
+class LedgerWriter:
+    """Writes one record at a time, acks=all, idempotent. Thread-safe."""
+
+    def __init__(self, settings: Settings, topic: str) -> None:
+        self.topic = topic
+        self._producer = Producer(
+            settings.librdkafka()
+            | {
+                "enable.idempotence": True,
+                "acks": "all",
+                "linger.ms": 0,
+                "delivery.timeout.ms": 15_000,
+                "log_level": 3,
+            }
+        )
+
+    def append(self, key: bytes, value: bytes, partition: int | None = None) -> tuple[int, int]:
+        """(partition, offset) of the durable record. Raises LedgerUnavailable; the record may then still get in."""
+        return self.append_all([(key, value)], partition)[0]
+
+    def append_all(self, records: list[tuple[bytes, bytes]], partition: int | None = None) -> list[tuple[int, int]]:
+        """Several records at once, in order within a partition; (partition, offset) of each."""
+        placed: list[tuple[int, int] | None] = [None] * len(records)
+        errors: list[str] = []
+
+        def report(number: int) -> Callable[[Any, Any], None]:
+            def delivered(error: Any, message: Any) -> None:
+                if error is not None:
+                    errors.append(error.str())
+                else:
+                    placed[number] = (message.partition(), message.offset())
+
+            return delivered
+
+        where = -1 if partition is None else partition  # -1: by the key's hash
+        for number, (key, value) in enumerate(records):
+            while True:
+                try:
+                    self._producer.produce(
+                        self.topic, key=key, value=value, on_delivery=report(number), partition=where
+                    )
+                    break
+                except BufferError:
+                    self._producer.poll(0.1)
+        self._producer.flush(20)
+        done = [place for place in placed if place is not None]
+        if errors or len(done) != len(records):
+            raise LedgerUnavailable(
+                f"{self.topic}: not written: {errors[0] if errors else 'no answer from the broker'}"
+            )
+        return done
+
+
+class Follower:
+    """A thread that keeps a fold of one ledger topic up to date.
+
+    ``apply(record)`` runs in the thread, in log order within a partition, and must not raise. ``caught_up_at`` is the
+    monotonic instant at which the fold was last known to be at the log's end.
+    """
+
+    def __init__(self, settings: Settings, topic: str, apply: Callable[[LogRecord], None]) -> None:
+        self._settings = settings
+        self._topic = topic
+        self._apply = apply
+        self._changed = threading.Condition()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"follow-{topic}", daemon=True)
+        self._positions: dict[int, int] = {}
+        self.caught_up_at: float = float("-inf")
+        self.error: str | None = None
+
+    def start(self, timeout: float = 60.0) -> Self:
+        """Start, and wait until the log's present end is read. Raises LedgerUnavailable."""
+        self._thread.start()
+        with self._changed:
+            if not self._changed.wait_for(lambda: self.caught_up_at > 0, timeout):
+                raise LedgerUnavailable(
+                    f"{self._topic} could not be read within {timeout:g} s: {self.error or 'no answer'}"
+                )
+        return self
+
+    def stop(self) -> None:
+        """Stop the thread and wait for it."""
+        self._stop.set()
+        self._thread.join(10)
+
+    def wait_for(self, partition: int, next_offset: int, timeout: float) -> bool:
+        """Wait until everything below ``next_offset`` of ``partition`` is applied; False after ``timeout`` seconds."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._positions.get(partition, 0) >= next_offset, timeout)
+
+    def fresh(self, seconds: float) -> bool:
+        """Whether the fold was at the log's end within the last ``seconds``."""
+        return time.monotonic() - self.caught_up_at <= seconds
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                with LedgerReader(self._settings, self._topic) as reader:
+                    self._follow(reader)
+            except (KafkaException, LedgerUnavailable) as error:
+                self.error = str(error)
+                self._stop.wait(0.5)
+
+    def _follow(self, reader: LedgerReader) -> None:
+        asked = float("-inf")
+        ends: dict[int, int] = {}
+        while not self._stop.is_set():
+            for record in reader.poll(0.05):
+                # After a reconnect the log is read again from its beginning; what was applied is passed over.
+                if record.offset >= self._positions.get(record.partition, 0):
+                    self._apply(record)
+                    self._positions[record.partition] = record.offset + 1
+            now = time.monotonic()
+            if now - asked > 0.5 or any(reader.positions[number] < end for number, end in ends.items()):
+                asked_before = time.monotonic()
+                if now - asked > 0.5:
+                    ends, asked = reader.end_offsets(), asked_before
+            with self._changed:
+                if ends and all(reader.positions[number] >= end for number, end in ends.items()):
+                    self.caught_up_at = asked
+                    self.error = None
+                self._changed.notify_all()

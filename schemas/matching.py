@@ -1,0 +1,151 @@
+"""Which profile versions an event belongs to, and with what quantity: a pure function of event and catalog."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from schemas.catalog.models import Filter
+from schemas.catalog.profiles import ProfileVersion
+from schemas.filters import MISSING, Predicate, compile_filter, lookup
+from schemas.json_text import canonical, exact
+from schemas.quantity import MISSING as MISSING_VALUE
+from schemas.quantity import UNIT, Unmeterable, scaled
+
+
+class Match(NamedTuple):
+    """One record: ``units`` is the quantity × 10^12."""
+
+    profile_id: str
+    profile_version: int
+    units: int
+    unique_value: str
+    dimensions: str
+
+
+class Matched(NamedTuple):
+    """What an event gives: its records, and the profiles whose value it could not give, as (profile_id, reason)."""
+
+    matches: tuple[Match, ...]
+    unmeterable: tuple[tuple[str, str], ...]
+
+
+UNMATCHED = Matched((), ())
+
+Measure = Callable[[Any, str], tuple[int, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A compiled profile version. ``measure`` maps (properties, idempotency key) to (units, unique value)."""
+
+    version: ProfileVersion
+    filters: tuple[Predicate, ...]
+    measure: Measure
+    dimensions: tuple[tuple[str, tuple[str, ...]], ...]
+    constant: Match | None  # what every event gives, where neither filter, value nor dimension looks at it
+
+
+def _measure(version: ProfileVersion) -> Measure:
+    path = version.property
+    if path is None:
+        return lambda properties, key: (UNIT, "")
+    if version.aggregation == "count_unique":
+
+        def unique(properties: Any, key: str) -> tuple[int, str]:
+            value = lookup(properties, path)
+            if value is MISSING or value is None:
+                raise Unmeterable(MISSING_VALUE)
+            return UNIT, canonical(value)
+
+        return unique
+    keeps_key = version.aggregation == "latest"
+
+    def value_of(properties: Any, key: str) -> tuple[int, str]:
+        value = lookup(properties, path)
+        if value is MISSING or value is None:
+            raise Unmeterable(MISSING_VALUE)
+        return scaled(value), key if keeps_key else ""
+
+    return value_of
+
+
+def compile_rule(version: ProfileVersion) -> Rule:
+    """The rule of one profile version."""
+    constant = None
+    if version.aggregation == "count" and not version.filters and not version.dimensions:
+        constant = Match(version.profile_id, version.version, UNIT, "", "")
+    return Rule(
+        version,
+        tuple(compile_filter(item.property, item.operator, item.value) for item in version.filters),
+        _measure(version),
+        tuple((".".join(path), path) for path in version.dimensions),
+        constant,
+    )
+
+
+class Matcher:
+    """All rules of a namespace as of one catalog offset, by event name."""
+
+    def __init__(self, versions: Iterable[ProfileVersion]) -> None:
+        self._rules: dict[str, tuple[Rule, ...]] = {}
+        for version in versions:
+            if version.valid_from_us < version.valid_to_us:
+                self._rules[version.event_name] = (
+                    *self._rules.get(version.event_name, ()),
+                    compile_rule(version),
+                )
+
+    def rules(self, event_name: str) -> tuple[Rule, ...]:
+        """The rules that look at events of this name."""
+        return self._rules.get(event_name, ())
+
+    def match(self, event_name: str, timestamp_us: int, idempotency_key: str, properties: str) -> Matched:
+        """The event's records under the versions valid at its timestamp."""
+        rules = self._rules.get(event_name)
+        if rules is None:
+            return UNMATCHED
+        return match_rules(rules, timestamp_us, idempotency_key, properties)
+
+
+def match_rules(rules: Iterable[Rule], timestamp_us: int, idempotency_key: str, properties: str) -> Matched:
+    """The records that ``rules`` give for one event."""
+    matches: list[Match] = []
+    unmeterable: list[tuple[str, str]] = []
+    parsed: Any = None
+    for rule in rules:
+        version = rule.version
+        if not version.valid_from_us <= timestamp_us < version.valid_to_us:
+            continue
+        if rule.constant is not None:
+            matches.append(rule.constant)
+            continue
+        if parsed is None:
+            parsed = exact(properties)
+        for passes in rule.filters:
+            if not passes(parsed):
+                break
+        else:
+            try:
+                units, unique_value = rule.measure(parsed, idempotency_key)
+            except Unmeterable as reason:
+                unmeterable.append((version.profile_id, str(reason)))
+                continue
+            dimensions = dimension_text(rule.dimensions, parsed) if rule.dimensions else ""
+            matches.append(Match(version.profile_id, version.version, units, unique_value, dimensions))
+    return Matched(tuple(matches), tuple(unmeterable))
+
+
+def dimension_text(dimensions: Iterable[tuple[str, tuple[str, ...]]], properties: Any) -> str:
+    """Canonical JSON of dimension name → value, leaving out what the event does not have."""
+    found = {name: value for name, path in dimensions if (value := lookup(properties, path)) is not MISSING}
+    return canonical(found)
+
+
+def failing_filter(version: ProfileVersion, properties: Any) -> Filter | None:
+    """The first filter that refuses the event, None where all pass (for the doctor)."""
+    for item in version.filters:
+        if not compile_filter(item.property, item.operator, item.value)(properties):
+            return item
+    return None

@@ -1,0 +1,73 @@
+"""Versioned DDL: numbered SQL files of this folder, applied once each and recorded in ``schema_migrations``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from schemas.clickhouse import connect
+from schemas.settings import Settings
+
+FOLDER: Final = Path(__file__).parent
+_ENGINE = re.compile(r"\{engine:(\w+)\}")
+
+
+class MigrationError(Exception):
+    """The database is newer than this code; the message names the version."""
+
+
+def files() -> list[tuple[int, Path]]:
+    """All migrations as (number, file), ascending."""
+    return sorted((int(path.name.split("_", 1)[0]), path) for path in FOLDER.glob("[0-9]*_*.sql"))
+
+
+def statements(sql: str, *, database: str, cluster: str) -> Iterator[str]:
+    """The statements of one file, for one server or (``cluster`` not empty) with ON CLUSTER and Replicated engines."""
+    on_cluster = f"ON CLUSTER '{cluster}'" if cluster else ""
+    engine = r"Replicated\1" if cluster else r"\1"
+    text = "\n".join(line for line in sql.splitlines() if not line.lstrip().startswith("--"))
+    text = _ENGINE.sub(engine, text).replace("{database}", database).replace("{on_cluster}", on_cluster)
+    for statement in text.split(";\n"):
+        if statement.strip().rstrip(";"):
+            yield statement.strip().rstrip(";")
+
+
+def migrate(settings: Settings) -> list[int]:
+    """Apply what is missing, in order; safe to repeat and to run from several processes at once. Returns the numbers applied.
+
+    Every statement says IF NOT EXISTS, so a run that died half-way is simply run again. Raises MigrationError
+    where the database knows a migration that this code does not.
+    """
+    database, cluster = settings.clickhouse_database, settings.clickhouse_cluster
+    on_cluster = f"ON CLUSTER '{cluster}'" if cluster else ""
+    engine = "ReplicatedReplacingMergeTree" if cluster else "ReplacingMergeTree"
+    client = connect(settings, database="default")
+    try:
+        client.command(f"CREATE DATABASE IF NOT EXISTS {database} {on_cluster}")
+        client.command(
+            f"CREATE TABLE IF NOT EXISTS {database}.schema_migrations {on_cluster} "
+            f"(number UInt32, name String) ENGINE = {engine} ORDER BY number"
+        )
+        done = {
+            int(row[0]) for row in client.query(f"SELECT number FROM {database}.schema_migrations FINAL").result_rows
+        }
+        known = files()
+        if unknown := done - {number for number, _ in known}:
+            raise MigrationError(
+                f"database {database} has migration {max(unknown)}, which this version of Weir does not know; run a newer Weir"
+            )
+        applied: list[int] = []
+        for number, path in known:
+            if number in done:
+                continue
+            for statement in statements(path.read_text(), database=database, cluster=cluster):
+                client.command(statement)
+            client.insert(
+                "schema_migrations", [[number, path.stem]], column_names=["number", "name"], database=database
+            )
+            applied.append(number)
+        return applied
+    finally:
+        client.close()

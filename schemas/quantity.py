@@ -1,0 +1,72 @@
+"""Quantities: Decimal(38, 12) as ClickHouse keeps them, in Python as the integer count of 10^-12 units."""
+
+from __future__ import annotations
+
+from decimal import Decimal, InvalidOperation
+from typing import Any, Final
+
+SCALE: Final = 12
+UNIT: Final = 10**SCALE
+LIMIT: Final = 10**38
+
+MISSING: Final = "missing"
+NOT_A_NUMBER: Final = "not_a_number"
+OUT_OF_RANGE: Final = "out_of_range"
+TOO_MANY_DECIMALS: Final = "too_many_decimals"
+
+
+class Unmeterable(Exception):
+    """A value that no quantity can hold; ``args[0]`` is one of the reasons above."""
+
+
+def number(value: Any) -> int | Decimal | None:
+    """The number that a JSON value stands for: itself, or a numeric string's; None for anything else."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int | Decimal):
+        return value
+    if isinstance(value, str) and 0 < len(value) <= 400 and value.strip() == value and "_" not in value:
+        try:
+            parsed = Decimal(value)
+        except InvalidOperation:
+            return None
+        return parsed if parsed.is_finite() else None
+    return None
+
+
+def scaled(value: Any) -> int:
+    """The value × 10^12 as an int, exactly. Raises Unmeterable with the reason."""
+    found = number(value)
+    if found is None:
+        raise Unmeterable(NOT_A_NUMBER)
+    if isinstance(found, int):
+        result = found * UNIT
+    else:
+        sign, digits, exponent = found.as_tuple()
+        if not isinstance(exponent, int):
+            raise Unmeterable(NOT_A_NUMBER)
+        if not any(digits):
+            return 0
+        # Judged by its digits before any arithmetic, so that 1e999999999 costs nothing.
+        if found.adjusted() >= 38 - SCALE:
+            raise Unmeterable(OUT_OF_RANGE)
+        significand = int("".join(map(str, digits)))
+        shift = exponent + SCALE
+        if shift >= 0:
+            result = significand * 10**shift
+        elif -shift > len(digits):
+            raise Unmeterable(TOO_MANY_DECIMALS)
+        else:
+            result, rest = divmod(significand, 10**-shift)
+            if rest:
+                raise Unmeterable(TOO_MANY_DECIMALS)
+        if sign:
+            result = -result
+    if not -LIMIT < result < LIMIT:
+        raise Unmeterable(OUT_OF_RANGE)
+    return result
+
+
+def unscaled(units: int) -> Decimal:
+    """The exact Decimal of an integer count of 10^-12 units."""
+    return Decimal(f"{units}E-{SCALE}")

@@ -1,0 +1,116 @@
+"""Topics: names, settings, creation (DESIGN section 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
+
+from schemas.settings import Settings
+
+REJECTED: Final = "usage.rejected"
+CATALOG: Final = "usage.catalog"
+CHECKPOINTS: Final = "usage.checkpoints"
+INVOICES: Final = "usage.invoices"
+INBOX_PREFIX: Final = "usage.inbox."
+INBOX_PARTITIONS: Final = 4
+INVOICE_PARTITIONS: Final = 4
+
+_FOR_EVER: Final[dict[str, str]] = {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
+_APPEND_TIME: Final[dict[str, str]] = {"message.timestamp.type": "LogAppendTime"}
+_LARGE: Final[dict[str, str]] = {"max.message.bytes": str(8 * 1024 * 1024)}
+
+
+def events_topic(generation: int) -> str:
+    """``usage.events.<generation>``"""
+    return f"usage.events.{generation}"
+
+
+def inbox_topic(namespace: str) -> str:
+    """``usage.inbox.<namespace>``"""
+    return INBOX_PREFIX + namespace
+
+
+def namespace_of_inbox(topic: str) -> str:
+    """The namespace whose inbox ``topic`` is."""
+    return topic.removeprefix(INBOX_PREFIX)
+
+
+def _durable(settings: Settings) -> dict[str, str]:
+    # min.insync.replicas above the number of replicas would refuse every write.
+    in_sync = "2" if settings.kafka_replication >= 3 else "1"
+    return {"min.insync.replicas": in_sync, "unclean.leader.election.enable": "false"}
+
+
+def _specifications(settings: Settings) -> list[NewTopic]:
+    wanted: list[tuple[str, int, dict[str, str]]] = [
+        (
+            events_topic(settings.generation),
+            settings.partitions,
+            _APPEND_TIME | _LARGE | {"retention.ms": str(90 * 86_400_000)},
+        ),
+        (REJECTED, 4, _LARGE | {"retention.ms": "-1"}),
+        (CATALOG, 1, _FOR_EVER | _APPEND_TIME | _LARGE),
+        (CHECKPOINTS, 1, _FOR_EVER | _APPEND_TIME | _LARGE),
+        (INVOICES, INVOICE_PARTITIONS, _FOR_EVER | _APPEND_TIME | _LARGE),
+        (inbox_topic(settings.namespace), INBOX_PARTITIONS, _APPEND_TIME | _LARGE),
+    ]
+    return [
+        NewTopic(
+            name,
+            num_partitions=count,
+            replication_factor=settings.kafka_replication,
+            config=config | _durable(settings),
+        )
+        for name, count, config in wanted
+    ]
+
+
+def create_topics(settings: Settings) -> list[str]:
+    """Create whatever topic is missing; safe to repeat. Returns the names created.
+
+    Raises KafkaException where the broker refuses, or does not answer within 30 s.
+    """
+    return _create(settings, _specifications(settings))
+
+
+def create_inbox(settings: Settings, namespace: str) -> None:
+    """Create the namespace's inbox topic where it is missing."""
+    config = _APPEND_TIME | _LARGE | _durable(settings)
+    _create(
+        settings,
+        [
+            NewTopic(
+                inbox_topic(namespace),
+                num_partitions=INBOX_PARTITIONS,
+                replication_factor=settings.kafka_replication,
+                config=config,
+            )
+        ],
+    )
+
+
+def _create(settings: Settings, topics: Iterable[NewTopic]) -> list[str]:
+    admin = AdminClient(settings.librdkafka() | {"log_level": 3})
+    futures: dict[str, Any] = admin.create_topics(list(topics), operation_timeout=30, request_timeout=30)
+    created: list[str] = []
+    for name, future in futures.items():
+        try:
+            future.result(timeout=35)
+            created.append(name)
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise
+    return created
+
+
+def partition_count(settings: Settings, topic: str) -> int:
+    """Partitions of an existing topic. Raises LookupError where it does not exist."""
+    metadata = AdminClient(settings.librdkafka() | {"log_level": 3}).list_topics(topic, timeout=30)
+    found = metadata.topics[topic]
+    if found.error is not None or not found.partitions:
+        raise LookupError(f"topic {topic} does not exist; `weir up` creates it")
+    return len(found.partitions)
