@@ -1,0 +1,39 @@
+"""Prices as JSON (DESIGN section 7): models, exact decimals, and the errors a person can act on."""
+
+from schemas.prices.decimals import MAX_AMOUNT_DIGITS, MAX_QUANTITY_DIGITS, exact_decimal, plain
+from schemas.prices.models import (
+    Cell,
+    FlatPrice,
+    MatrixPrice,
+    PackagePrice,
+    PercentagePrice,
+    PercentageTier,
+    PerUnitPrice,
+    Price,
+    Tier,
+    TieredPercentagePrice,
+    TieredPrice,
+    VolumePrice,
+)
+from schemas.prices.parse import PriceError, parse_price
+
+__all__ = [
+    "MAX_AMOUNT_DIGITS",
+    "MAX_QUANTITY_DIGITS",
+    "Cell",
+    "FlatPrice",
+    "MatrixPrice",
+    "PackagePrice",
+    "PerUnitPrice",
+    "PercentagePrice",
+    "PercentageTier",
+    "Price",
+    "PriceError",
+    "Tier",
+    "TieredPercentagePrice",
+    "TieredPrice",
+    "VolumePrice",
+    "exact_decimal",
+    "parse_price",
+    "plain",
+]

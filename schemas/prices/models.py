@@ -1,0 +1,286 @@
+"""The price models of DESIGN section 7. A model's JSON is canonical: equal prices have one text.
+
+Amounts are in major units of the currency; unit amounts, flat amounts and rates may be negative (a credit per
+unit, a rebate). Quantities, bounds, minimum and maximum may not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from schemas.currency import exponent
+from schemas.prices.decimals import Amount, NotNegative, Positive, plain
+
+ZERO = Decimal(0)
+
+Problem = tuple[str, str]  # (place below the field or model, text with the remedy)
+
+
+def refuse(problems: list[Problem]) -> None:
+    """Raise one pydantic error that carries all ``problems`` with their places; nothing if there are none."""
+    if problems:
+        text = "; ".join(f"{place}: {what}" if place else what for place, what in problems)
+        raise PydanticCustomError("price", "{text}", {"text": text, "problems": problems})
+
+
+class _Part(BaseModel):
+    """Frozen, closed to unknown fields; null for an optional amount means the same as leaving it out."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    optional: ClassVar[frozenset[str]] = frozenset()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_absent(cls, data: Any) -> Any:
+        if isinstance(data, dict):
+            return {key: value for key, value in data.items() if value is not None or key not in cls.model_fields}
+        return data
+
+    @model_serializer(mode="wrap")
+    def _canonical(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Fields that are at their default are left out, so that writing a default changes no text."""
+        fields = type(self).model_fields
+        written: dict[str, Any] = handler(self)
+        return {
+            key: value
+            for key, value in written.items()
+            if key not in self.optional or getattr(self, key) != fields[key].default
+        }
+
+
+class _Price(_Part):
+    """What every price may have. ``currency`` is None where the plan's currency counts."""
+
+    optional: ClassVar[frozenset[str]] = frozenset(
+        {"currency", "included_units", "free_units", "fixed_amount", "minimum_amount", "maximum_amount"}
+        | {"default_unit_amount"}
+    )
+
+    model: str
+    currency: str | None = Field(None, description="ISO 4217 code; on a plan the plan's currency counts")
+    included_units: NotNegative = Field(ZERO, description="units taken off the quantity before anything else")
+    minimum_amount: NotNegative | None = Field(None, description="the line costs at least this, also without usage")
+    maximum_amount: NotNegative | None = Field(None, description="the line costs at most this")
+
+    @field_validator("currency")
+    @classmethod
+    def _iso_4217(cls, code: str | None) -> str | None:
+        if code is not None:
+            try:
+                exponent(code)
+            except ValueError as error:
+                raise PydanticCustomError("currency", "{text}", {"text": str(error)}) from None
+        return code
+
+    @model_validator(mode="after")
+    def _minimum_below_maximum(self) -> Self:
+        low, high = self.minimum_amount, self.maximum_amount
+        if low is not None and high is not None and low > high:
+            text = f"{plain(low)} is above maximum_amount {plain(high)}; lower it or raise the maximum"
+            refuse([("minimum_amount", text)])
+        return self
+
+
+class FlatPrice(_Price):
+    """A fixed amount a period, whatever the quantity."""
+
+    model: Literal["flat"]
+    amount: Amount
+
+
+class PerUnitPrice(_Price):
+    """Quantity × unit_amount."""
+
+    model: Literal["per_unit"]
+    unit_amount: Amount
+
+
+class Tier(_Part):
+    """From above the previous tier's ``up_to`` through its own, which is inclusive; None: no end."""
+
+    optional: ClassVar[frozenset[str]] = frozenset({"flat_amount"})
+
+    up_to: Positive | None = None
+    unit_amount: Amount = ZERO
+    flat_amount: Amount = ZERO
+
+    @model_validator(mode="after")
+    def _charges_something(self) -> Self:
+        if not self.model_fields_set & {"unit_amount", "flat_amount"}:
+            refuse([("", 'the tier has no amount; give unit_amount, flat_amount or both (a free tier has "0")')])
+        return self
+
+
+class PercentageTier(_Part):
+    """As ``Tier``, with a rate in percent of the quantity in place of an amount a unit."""
+
+    optional: ClassVar[frozenset[str]] = frozenset({"flat_amount"})
+
+    up_to: Positive | None = None
+    rate: Amount = ZERO
+    flat_amount: Amount = ZERO
+
+    @model_validator(mode="after")
+    def _charges_something(self) -> Self:
+        if not self.model_fields_set & {"rate", "flat_amount"}:
+            refuse([("", 'the tier has no amount; give rate, flat_amount or both (a free tier has "0")')])
+        return self
+
+
+def _check_bounds(bounds: list[Decimal | None]) -> None:
+    """Strictly ascending, and open at the end, so that every quantity falls in exactly one tier."""
+    if not bounds:
+        refuse([("", 'there are no tiers; give at least {"up_to": null, …}')])
+    problems: list[Problem] = []
+    below: Decimal | None = None
+    for index, bound in enumerate(bounds[:-1]):
+        place = f"{index}.up_to"
+        if bound is None:
+            problems.append((place, "null, but only the last tier is open; give its inclusive upper bound"))
+        elif below is not None and bound <= below:
+            problems.append(
+                (place, f"{plain(bound)} is not above {plain(below)}, the tier before; sort tiers by up_to")
+            )
+        below = bound if bound is not None else below
+    if bounds[-1] is not None:
+        problems.append((f"{len(bounds) - 1}.up_to", "the last tier must be open; write null"))
+    refuse(problems)
+
+
+class _Tiered(_Price):
+    tiers: tuple[Tier, ...]
+
+    @field_validator("tiers")
+    @classmethod
+    def _bounds(cls, tiers: tuple[Tier, ...]) -> tuple[Tier, ...]:
+        _check_bounds([tier.up_to for tier in tiers])
+        return tiers
+
+
+class TieredPrice(_Tiered):
+    """Graduated: each part of the quantity at its own tier."""
+
+    model: Literal["tiered"]
+
+
+class VolumePrice(_Tiered):
+    """The whole quantity at the tier it falls in."""
+
+    model: Literal["volume"]
+
+
+class PackagePrice(_Price):
+    """Packages of ``package_size`` units; a started package counts whole."""
+
+    model: Literal["package"]
+    package_size: Positive
+    package_amount: Amount
+    free_units: NotNegative = ZERO
+
+
+class PercentagePrice(_Price):
+    """``rate`` percent of the quantity (itself an amount of money), and a fixed amount an event."""
+
+    model: Literal["percentage"]
+    rate: Amount
+    fixed_amount: Amount = ZERO
+    free_units: NotNegative = ZERO
+
+
+class TieredPercentagePrice(_Price):
+    """Graduated percentages: each part of the quantity at its own tier's rate."""
+
+    model: Literal["tiered_percentage"]
+    tiers: tuple[PercentageTier, ...]
+
+    @field_validator("tiers")
+    @classmethod
+    def _bounds(cls, tiers: tuple[PercentageTier, ...]) -> tuple[PercentageTier, ...]:
+        _check_bounds([tier.up_to for tier in tiers])
+        return tiers
+
+
+def _dimension_value(value: Any) -> Any:
+    """A number is taken as its plain text, since dimensions of usage are text."""
+    if isinstance(value, int | Decimal) and not isinstance(value, bool):
+        return plain(Decimal(value))
+    return value
+
+
+class Cell(_Part):
+    """The unit amount of one combination of dimension values, in the order of ``dimensions``."""
+
+    values: tuple[Annotated[str, BeforeValidator(_dimension_value)], ...]
+    unit_amount: Amount
+
+
+class MatrixPrice(_Price):
+    """A unit amount for each combination of dimension values."""
+
+    model: Literal["matrix"]
+    dimensions: tuple[str, ...]
+    cells: tuple[Cell, ...] = ()
+    default_unit_amount: Amount | None = None
+
+    @model_validator(mode="after")
+    def _shape(self) -> Self:
+        refuse(list(self._problems()))
+        return self
+
+    def _problems(self) -> Iterable[Problem]:
+        if not self.dimensions:
+            yield "dimensions", "there are none; name at least one dimension of the profile"
+        if len(set(self.dimensions)) < len(self.dimensions):
+            yield "dimensions", "a dimension stands twice; name each once"
+        if not self.cells and self.default_unit_amount is None:
+            yield "cells", "there are none; give at least one cell or a default_unit_amount"
+        first: dict[tuple[str, ...], int] = {}
+        for index, cell in enumerate(self.cells):
+            if len(cell.values) != len(self.dimensions):
+                need, have = len(self.dimensions), len(cell.values)
+                yield f"cells.{index}.values", f"{have} given for {need} dimensions; give one for each"
+            elif cell.values in first:
+                earlier = first[cell.values]
+                yield (
+                    f"cells.{index}.values",
+                    f"the same values as in cells.{earlier}; give each combination once",
+                )
+            first.setdefault(cell.values, index)
+
+
+Price: TypeAlias = Annotated[
+    FlatPrice
+    | PerUnitPrice
+    | TieredPrice
+    | VolumePrice
+    | PackagePrice
+    | PercentagePrice
+    | TieredPercentagePrice
+    | MatrixPrice,
+    Field(discriminator="model"),
+]
+
+MODELS: dict[str, type[_Price]] = {
+    "flat": FlatPrice,
+    "per_unit": PerUnitPrice,
+    "tiered": TieredPrice,
+    "volume": VolumePrice,
+    "package": PackagePrice,
+    "percentage": PercentagePrice,
+    "tiered_percentage": TieredPercentagePrice,
+    "matrix": MatrixPrice,
+}
