@@ -1,0 +1,36 @@
+"""Exact decimal arithmetic. Money is rounded in one place only: ``round_money``."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from decimal import ROUND_HALF_UP, Context, Decimal, Inexact, InvalidOperation, Overflow, localcontext
+from typing import Final
+
+from schemas.currency import exponent
+
+# A quantity of 76 digits times an amount of 38, over many tiers, needs 120; Inexact raises instead of rounding.
+_EXACT: Final = Context(prec=400, traps=[Inexact, InvalidOperation, Overflow])
+# ROUND_HALF_UP of the decimal module is half away from zero.
+_ROUNDING: Final = Context(prec=400, rounding=ROUND_HALF_UP, traps=[InvalidOperation, Overflow])
+
+
+@contextlib.contextmanager
+def exactly() -> Iterator[None]:
+    """Within it Decimal results are exact; one that is not raises decimal.Inexact instead of being rounded."""
+    with localcontext(_EXACT):
+        yield
+
+
+def round_money(amount: Decimal, currency: str) -> Decimal:
+    """``amount`` (major units) half away from zero to the currency's ISO 4217 exponent; zero is never negative.
+
+    Raises ValueError for a currency that ISO 4217 does not know or gives no minor unit.
+    """
+    rounded = amount.quantize(Decimal(1).scaleb(-exponent(currency)), context=_ROUNDING)
+    return rounded if rounded else abs(rounded)
+
+
+def money_text(amount: Decimal, currency: str) -> str:
+    """A rounded amount with all digits of its currency: "0.10" in USD, "12" in JPY."""
+    return format(round_money(amount, currency), "f")

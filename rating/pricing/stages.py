@@ -1,0 +1,158 @@
+"""Rating as ordered, pure stages: read ``STAGES`` from top to bottom, as DESIGN section 7 lists them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Final
+
+from rating.pricing.exact import exactly, round_money
+from rating.pricing.line import ZERO, Line, Rated, Step, StepKind
+from rating.pricing.models import model_steps, ordered_cells
+from schemas.currency import exponent
+from schemas.prices import MatrixPrice, PackagePrice, PercentagePrice, Price, PriceError, plain
+
+Stage = Callable[[Price, Line], Line]
+
+
+@dataclass(frozen=True, slots=True)
+class MatrixQuantity:
+    """The quantity of one combination of values, in the order of the price's dimensions."""
+
+    values: tuple[str, ...]
+    quantity: Decimal
+
+
+def rate(
+    price: Price,
+    quantity: Decimal,
+    *,
+    currency: str,
+    events: Decimal | None = None,
+    quantities: Iterable[MatrixQuantity] | None = None,
+) -> Rated:
+    """What ``quantity`` costs in ``currency`` (ISO 4217), with every step; exact until the one rounding.
+
+    ``events`` is the number of events behind the quantity; only a percentage price with a fixed amount reads it.
+    ``quantities`` split the quantity by dimension values; only a matrix reads them, and they must sum to it.
+    Raises PriceError where the price's currency differs, or where the model needs an input that is missing.
+    """
+    try:
+        exponent(currency)
+    except ValueError as error:
+        raise PriceError(f"currency: {error}") from None
+    if price.currency not in (None, currency):
+        raise PriceError(f"price.currency: {price.currency} is not {currency}, the line's; use one currency")
+    if not quantity.is_finite():
+        raise PriceError(f"quantity: {quantity} is not a finite number; write a decimal")
+    if events is not None and (not events.is_finite() or events < 0):
+        raise PriceError(f"events: {events} is not a count; write 0 or more")
+    with exactly():
+        cells = _cells(price, quantity, quantities) if isinstance(price, MatrixPrice) else None
+        line = Line(quantity, events, cells)
+        for stage in STAGES:
+            line = stage(price, line)
+        unrounded = line.total
+    return Rated(
+        quantity=quantity,
+        billable=line.quantity,
+        currency=currency,
+        amount=round_money(unrounded, currency),
+        unrounded=unrounded,
+        steps=line.steps,
+        notes=tuple(step.text for step in line.steps if step.kind == "negative_quantity"),
+    )
+
+
+def _cells(
+    price: MatrixPrice, quantity: Decimal, quantities: Iterable[MatrixQuantity] | None
+) -> dict[tuple[str, ...], Decimal]:
+    cells: dict[tuple[str, ...], Decimal] = {}
+    for index, part in enumerate(quantities or ()):
+        if len(part.values) != len(price.dimensions):
+            need = f"{len(price.dimensions)} ({', '.join(price.dimensions)})"
+            raise PriceError(f"quantities.{index}.values: {len(part.values)} given; a value for each of {need}")
+        if not part.quantity.is_finite():
+            raise PriceError(f"quantities.{index}.quantity: {part.quantity} is not finite; write a decimal")
+        cells[part.values] = cells.get(part.values, ZERO) + part.quantity
+    total = sum(cells.values(), ZERO)
+    if total != quantity:
+        raise PriceError(
+            f"quantities: they sum to {plain(total)}, the quantity is {plain(quantity)}; "
+            'a matrix price needs the whole quantity split, e.g. [{"values": ["eu"], "quantity": "3"}]'
+        )
+    return cells
+
+
+def negative_is_zero(price: Price, line: Line) -> Line:
+    """A negative quantity is priced as zero, and a step says so; for a matrix, combination by combination."""
+    if line.cells is not None:
+        negative = {values: cell for values, cell in line.cells.items() if cell < 0}
+        cells = {values: ZERO if values in negative else cell for values, cell in line.cells.items()}
+        steps = [_negative(cell, values) for values, cell in sorted(negative.items())]
+        return replace(line, cells=cells, quantity=sum(cells.values(), ZERO)).then(*steps)
+    if line.quantity < 0:
+        return replace(line, quantity=ZERO).then(_negative(line.quantity, None))
+    return line
+
+
+def _negative(quantity: Decimal, values: tuple[str, ...] | None) -> Step:
+    of = f" of {', '.join(values)}" if values else ""
+    text = f"the quantity{of} is negative, {plain(quantity)}, and priced as zero"
+    return Step("negative_quantity", ZERO, text, quantity, values=values)
+
+
+def included_units(price: Price, line: Line) -> Line:
+    return _take_off(price, line, price.included_units, "included_units", "included")
+
+
+def free_units(price: Price, line: Line) -> Line:
+    units = price.free_units if isinstance(price, PackagePrice | PercentagePrice) else ZERO
+    return _take_off(price, line, units, "free_units", "free")
+
+
+def _take_off(price: Price, line: Line, units: Decimal, kind: StepKind, word: str) -> Line:
+    """Up to ``units`` off the quantity; of a matrix off its combinations one after another, in the price's order."""
+    if not units:
+        return line
+    taken = min(units, line.quantity)
+    cells = line.cells
+    if isinstance(price, MatrixPrice):
+        cells, left = {}, taken
+        for values, quantity in ordered_cells(price, line).items():
+            off = min(left, quantity)
+            cells[values], left = quantity - off, left - off
+    rest = line.quantity - taken
+    text = f"{plain(taken)} of {plain(units)} {word} units used; {plain(rest)} left to price"
+    return replace(line, quantity=rest, cells=cells).then(Step(kind, ZERO, text, taken))
+
+
+def model(price: Price, line: Line) -> Line:
+    return line.then(*model_steps(price, line))
+
+
+def maximum(price: Price, line: Line) -> Line:
+    limit = price.maximum_amount
+    if limit is None or line.total <= limit:
+        return line
+    text = f"maximum {plain(limit)}: {plain(line.total)} is lowered to it"
+    return line.then(Step("maximum", limit - line.total, text))
+
+
+def minimum(price: Price, line: Line) -> Line:
+    limit = price.minimum_amount
+    if limit is None or line.total >= limit:
+        return line
+    text = f"minimum {plain(limit)}: {plain(line.total)} is raised to it"
+    return line.then(Step("minimum", limit - line.total, text))
+
+
+STAGES: Final[tuple[Stage, ...]] = (
+    negative_is_zero,
+    included_units,
+    free_units,
+    model,
+    maximum,
+    minimum,
+)
