@@ -1,0 +1,21 @@
+"""Totals of usage: a query is a value, rendered to SQL in one place and read from ClickHouse.
+
+Console, API, entitlements and invoices all come through here, so no two of them can tell different numbers.
+"""
+
+from rating.usage.query import Measured, Usage, UsageQuery, UsageRow, measured, no_usage, valid_versions
+from rating.usage.read import usage_totals
+from rating.usage.render import Rendered, render
+
+__all__ = [
+    "Measured",
+    "Rendered",
+    "Usage",
+    "UsageQuery",
+    "UsageRow",
+    "measured",
+    "no_usage",
+    "render",
+    "usage_totals",
+    "valid_versions",
+]

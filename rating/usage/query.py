@@ -1,0 +1,155 @@
+"""What can be asked about usage, and what is answered: plain values, no SQL and no I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Literal
+
+from schemas.catalog.models import Aggregation
+from schemas.catalog.profiles import ProfileVersion
+from schemas.checkpoints import Cut
+
+Plan = Literal["records", "windows"]
+Range = tuple[int, int]
+"""Half-open, microseconds UTC."""
+
+ZERO_WITHOUT_USAGE: frozenset[Aggregation] = frozenset({"sum", "count", "count_unique"})
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What a query needs to know of a profile: how it aggregates, and each version's window size in seconds."""
+
+    profile_id: str
+    aggregation: Aggregation
+    windows: tuple[tuple[int, int], ...]  # (version, window_seconds), ascending
+    unit: str = ""
+
+    def versions_by_size(self) -> dict[int, tuple[int, ...]]:
+        """window_seconds → the versions that roll up into windows of that size."""
+        sizes: dict[int, tuple[int, ...]] = {}
+        for version, size in self.windows:
+            sizes[size] = (*sizes.get(size, ()), version)
+        return dict(sorted(sizes.items()))
+
+
+def measured(versions: Iterable[ProfileVersion], start_us: int, end_us: int) -> Measured:
+    """The profile over [start, end): where versions aggregate differently, the last one valid in it decides.
+
+    ``versions`` are all versions of one profile, oldest first, at least one (``schemas.catalog.profiles.resolve``).
+    """
+    everything = tuple(versions)
+    valid = valid_versions(everything, start_us, end_us) or everything[-1:]
+    windows = sorted({(version.version, version.window_seconds) for version in everything})
+    return Measured(everything[-1].profile_id, valid[-1].aggregation, tuple(windows), valid[-1].unit)
+
+
+def valid_versions(versions: Iterable[ProfileVersion], start_us: int, end_us: int) -> tuple[ProfileVersion, ...]:
+    """Those that were valid for some instant of [start, end)."""
+    return tuple(
+        version for version in versions if max(version.valid_from_us, start_us) < min(version.valid_to_us, end_us)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class UsageQuery:
+    """The total of one profile over [start_us, end_us), by event time.
+
+    ``accounts``: None for all. ``buckets_us``: starts of ascending time buckets, the first at ``start_us``, each up to
+    the next; empty for no grouping by time. ``dimensions``: names to group by. ``as_of``: only what lies below this
+    cut; None: live. ``rolled_up``: the newest cut whose slices are all in windows; plan "windows" needs it, and at
+    least ``as_of``. Both plans give the same number: records are the truth, windows a roll-up of them.
+    """
+
+    namespace: str
+    profile: Measured
+    start_us: int
+    end_us: int
+    accounts: tuple[str, ...] | None = None
+    by_account: bool = False
+    buckets_us: tuple[int, ...] = ()
+    dimensions: tuple[str, ...] = ()
+    as_of: Cut | None = None
+    rolled_up: Cut | None = None
+    plan: Plan = "records"
+
+    def __post_init__(self) -> None:
+        if self.start_us >= self.end_us:
+            raise ValueError("an empty interval: start must be before end")
+        ascending = all(one < two for one, two in zip(self.buckets_us, self.buckets_us[1:], strict=False))
+        if self.buckets_us and not (
+            ascending and self.buckets_us[0] == self.start_us and self.buckets_us[-1] < self.end_us
+        ):
+            raise ValueError("buckets_us must begin at start_us, ascend, and end before end_us")
+        if self.plan == "windows":
+            if self.rolled_up is None:
+                raise ValueError("plan windows needs rolled_up, the newest cut that is in windows")
+            if self.as_of is not None and self.as_of.number > self.rolled_up.number:
+                raise ValueError(f"checkpoint {self.as_of.number} is not rolled up; {self.rolled_up.number} is")
+
+    def intervals(self) -> tuple[Range, ...]:
+        """The buckets as ranges, or the whole interval as the only one."""
+        starts = self.buckets_us or (self.start_us,)
+        return tuple(zip(starts, (*starts[1:], self.end_us), strict=True))
+
+    def windows_as_of(self) -> Cut:
+        """The cut whose windows the plan "windows" reads."""
+        cut = self.as_of or self.rolled_up
+        assert cut is not None, "__post_init__ refused this"
+        return cut
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """``quantity`` without usage: 0 for sums and counts, None for max, min and latest. ``events``: records behind it."""
+
+    quantity: Decimal | None
+    events: int
+
+
+@dataclass(frozen=True, slots=True)
+class UsageRow:
+    """Usage of one group; what the query does not group by is None, or () for dimensions.
+
+    A dimension's value is its text (numbers and booleans as JSON writes them); None where the event had none.
+    """
+
+    usage: Usage
+    account_id: str | None = None
+    bucket_us: int | None = None
+    dimensions: tuple[str | None, ...] = ()
+
+
+def no_usage(aggregation: Aggregation) -> Usage:
+    """What an account without events has."""
+    return Usage(Decimal(0) if aggregation in ZERO_WITHOUT_USAGE else None, 0)
+
+
+def split(intervals: Iterable[Range], size_us: int) -> tuple[tuple[Range, ...], tuple[Range, ...]]:
+    """(covered by whole windows of ``size_us``, ragged rest) of adjoining ascending intervals.
+
+    Windows start at multiples of the size since the epoch; one that crosses an interval's edge is not whole. Ranges
+    that touch are joined: where two covered ones do, their common edge is an edge of windows too.
+    """
+    whole: list[Range] = []
+    ragged: list[Range] = []
+    for start, end in intervals:
+        first, last = -(-start // size_us) * size_us, end // size_us * size_us
+        if first >= last:
+            _join(ragged, (start, end))
+            continue
+        _join(ragged, (start, first))
+        _join(whole, (first, last))
+        _join(ragged, (last, end))
+    return tuple(whole), tuple(ragged)
+
+
+def _join(ranges: list[Range], new: Range) -> None:
+    if new[0] >= new[1]:
+        return
+    if ranges and ranges[-1][1] == new[0]:
+        ranges[-1] = (ranges[-1][0], new[1])
+    else:
+        ranges.append(new)

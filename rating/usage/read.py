@@ -1,0 +1,39 @@
+"""Asking ClickHouse for usage."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+
+from rating.usage.query import Usage, UsageQuery, UsageRow, no_usage
+from rating.usage.render import render
+from schemas.json_text import canonical, exact
+
+
+def usage_totals(client: Any, query: UsageQuery) -> list[UsageRow]:
+    """The groups of ``query`` that have usage, in order of account, bucket and dimensions; blocking.
+
+    Without any grouping there is always exactly one row, also where there is no usage.
+    ``client`` is from ``schemas.clickhouse.connect``.
+    """
+    rendered = render(query)
+    rows = [_row(query, values) for values in client.query(rendered.sql, parameters=rendered.parameters).result_rows]
+    if not rows and not (query.by_account or query.buckets_us or query.dimensions):
+        return [UsageRow(no_usage(query.profile.aggregation))]
+    return rows
+
+
+def _row(query: UsageQuery, values: Sequence[Any]) -> UsageRow:
+    left = list(values)
+    account = str(left.pop(0)) if query.by_account else None
+    bucket = int(left.pop(0)) if query.buckets_us else None
+    dimensions = tuple(_dimension(left.pop(0)) for _ in query.dimensions)
+    return UsageRow(Usage(Decimal(left[0]), int(left[1])), account, bucket, dimensions)
+
+
+def _dimension(raw: str) -> str | None:
+    if not raw:
+        return None
+    value = exact(raw)
+    return value if isinstance(value, str) else canonical(value)

@@ -1,0 +1,191 @@
+"""A usage query as parameterised SQL. The only place where usage is totalled (DESIGN invariant 8).
+
+    records ─▶ partial states by group ─┐
+                                        ├─▶ merged by group ─▶ quantity, events
+    windows ─▶ partial states by group ─┘   (plan "windows" only)
+
+Every value is bound; the text depends on the query's shape alone. Instants are bound as integer microseconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
+
+from rating.usage.query import Range, UsageQuery, split
+from schemas.catalog.models import Aggregation
+from schemas.checkpoints import Cut
+from schemas.instants import SECOND
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """SQL with ``{name:Type}`` places, and what stands in them."""
+
+    sql: str
+    parameters: dict[str, Any]
+
+
+class _Parts(NamedTuple):
+    """How an aggregation is computed: a partial state from records, the same from windows, and their merger."""
+
+    of_records: str
+    of_windows: str
+    merged: str
+
+
+# Sums go through Decimal256, since a sum of Decimal128 wraps around. latest: the greatest (timestamp, key); the quantity
+# itself breaks a tie between sources that used one key at one instant, so that the answer never depends on order.
+_PARTS: Final[dict[Aggregation, _Parts]] = {
+    "count": _Parts("count()", "sum(`count`)", "sum(part)"),
+    "sum": _Parts("sum(toDecimal256(quantity, 12))", "sum(`sum`)", "sum(part)"),
+    "max": _Parts("max(quantity)", "max(`max`)", "max(part)"),
+    "min": _Parts("min(quantity)", "min(`min`)", "min(part)"),
+    "latest": _Parts(
+        "max((timestamp, unique_value, quantity))",
+        "max((latest_timestamp, latest_key, latest))",
+        "tupleElement(max(part), 3)",
+    ),
+    "count_unique": _Parts("uniqExactState(unique_value)", "uniqExactMergeState(unique_state)", "uniqExactMerge(part)"),
+}
+
+# A replayed row has the same append time (records) or window start (windows), hence the same partition.
+_SETTINGS: Final = "SETTINGS do_not_merge_across_partitions_select_final = 1"
+
+
+@dataclass(slots=True)
+class _Binder:
+    parameters: dict[str, Any] = field(default_factory=dict)
+
+    def __call__(self, name: str, kind: str, value: Any) -> str:
+        self.parameters[name] = value
+        return f"{{{name}:{kind}}}"
+
+    def instant(self, name: str, us: int) -> str:
+        return f"fromUnixTimestamp64Micro({self(name, 'Int64', us)}, 'UTC')"
+
+
+def render(query: UsageQuery) -> Rendered:
+    """The SQL of ``query``. Columns: account_id, bucket, dimension_0… (as far as grouped by), quantity (text), events.
+
+    Only groups with at least one record come back. Rows are in order of their group.
+    """
+    bind = _Binder()
+    parts = _PARTS[query.profile.aggregation]
+    branches = [_branch(query, bind, parts.of_records, "count()", "usage_records", "timestamp", _records(query, bind))]
+    if query.plan == "windows":
+        source = _windows(query, bind)
+        branches.append(_branch(query, bind, parts.of_windows, "sum(`count`)", "usage_windows", "window_start", source))
+    keys = _keys(query)
+    select = [*keys, f"toString({parts.merged}) AS quantity", "sum(events) AS events"]
+    lines = [f"SELECT {', '.join(select)}", "FROM (", "\nUNION ALL\n".join(branches), ")"]
+    if keys:
+        lines += [f"GROUP BY {', '.join(keys)}"]
+    # Without this an empty group would answer 0 where there is no maximum at all.
+    lines += ["HAVING events > 0"]
+    if keys:
+        lines += [f"ORDER BY {', '.join(keys)}"]
+    return Rendered("\n".join([*lines, _SETTINGS]), bind.parameters)
+
+
+def _keys(query: UsageQuery) -> list[str]:
+    keys = ["account_id"] if query.by_account else []
+    if query.buckets_us:
+        keys.append("bucket")
+    return keys + [f"dimension_{number}" for number in range(len(query.dimensions))]
+
+
+def _branch(
+    query: UsageQuery, bind: _Binder, part: str, events: str, table: str, at: str, conditions: Sequence[str]
+) -> str:
+    """Partial states of one table by group."""
+    keys = ["account_id"] if query.by_account else []
+    join = ""
+    if query.buckets_us:
+        # Bucket starts come from one source of time zones, ours; the join finds each row's by binary search.
+        starts = bind("buckets", "Array(Int64)", list(query.buckets_us))
+        keys.append("toUnixTimestamp64Micro(bucket_start) AS bucket")
+        join = (
+            f"\nASOF INNER JOIN (SELECT 1 AS one, fromUnixTimestamp64Micro(arrayJoin({starts}), 'UTC') AS bucket_start)"
+            f" AS buckets ON source.one = buckets.one AND source.{at} >= buckets.bucket_start"
+        )
+    for number, name in enumerate(query.dimensions):
+        keys.append(
+            f"JSONExtractRaw(dimensions, {bind(f'dimension_name_{number}', 'String', name)}) AS dimension_{number}"
+        )
+    inner = f"SELECT *, 1 AS one FROM {table} FINAL\n    WHERE " + "\n    AND ".join(conditions)
+    select = ", ".join([*keys, f"{part} AS part", f"{events} AS events"])
+    group = f"\nGROUP BY {', '.join(_keys(query))}" if keys else ""
+    return f"SELECT {select}\nFROM (\n    {inner}\n) AS source{join}{group}\nHAVING events > 0"
+
+
+def _scope(query: UsageQuery, bind: _Binder) -> list[str]:
+    conditions = [
+        f"namespace = {bind('namespace', 'String', query.namespace)}",
+        f"profile_id = {bind('profile_id', 'String', query.profile.profile_id)}",
+    ]
+    if query.accounts is not None:
+        conditions.append(f"account_id IN {bind('accounts', 'Array(String)', list(query.accounts))}")
+    return conditions
+
+
+def _records(query: UsageQuery, bind: _Binder) -> list[str]:
+    """Conditions on usage_records: all of the interval, or what the windows do not give."""
+    conditions = [
+        *_scope(query, bind),
+        f"timestamp >= {bind.instant('start', query.start_us)}",
+        f"timestamp < {bind.instant('end', query.end_us)}",
+    ]
+    if query.as_of is not None:
+        conditions.append(_below(query.as_of, bind))
+    if query.plan == "windows":
+        ragged = [
+            f"(profile_version IN {bind(f'versions_{size}', 'Array(UInt32)', list(versions))}"
+            f" AND {_within('timestamp', f'ragged_{size}', split(query.intervals(), size * SECOND)[1], bind)})"
+            for size, versions in query.profile.versions_by_size().items()
+        ]
+        if query.as_of is None:
+            ragged.append(f"NOT {_below(query.windows_as_of(), bind)}")
+        conditions.append("(" + " OR ".join(ragged) + ")")
+    return conditions
+
+
+def _windows(query: UsageQuery, bind: _Binder) -> list[str]:
+    """Conditions on usage_windows: slices up to the cut, windows that lie in one interval."""
+    whole = [
+        f"(window_seconds = {bind(f'size_{size}', 'UInt32', size)}"
+        f" AND {_within('window_start', f'whole_{size}', split(query.intervals(), size * SECOND)[0], bind)})"
+        for size in query.profile.versions_by_size()
+    ]
+    checkpoint = bind("checkpoint", "UInt32", query.windows_as_of().number)
+    return [*_scope(query, bind), f"checkpoint <= {checkpoint}", "(" + " OR ".join(whole) + ")"]
+
+
+def _within(column: str, name: str, ranges: Sequence[Range], bind: _Binder) -> str:
+    """``column`` lies in one of the ranges; written out where they are few, so that the index can prune."""
+    if not ranges:
+        return "0"
+    if len(ranges) <= 2:
+        return "(" + " OR ".join(
+            f"({column} >= {bind.instant(f'{name}_{number}_from', start)}"
+            f" AND {column} < {bind.instant(f'{name}_{number}_to', end)})"
+            for number, (start, end) in enumerate(ranges)
+        ) + ")"  # fmt: skip
+    starts = bind(f"{name}_from", "Array(Int64)", [start for start, _ in ranges])
+    ends = bind(f"{name}_to", "Array(Int64)", [end for _, end in ranges])
+    at = f"toUnixTimestamp64Micro({column})"
+    return f"arrayExists((start, stop) -> {at} >= start AND {at} < stop, {starts}, {ends})"
+
+
+def _below(cut: Cut, bind: _Binder) -> str:
+    """The position lies below the cut; a partition that the cut does not know lies beyond it."""
+    items = sorted(cut.offsets.items())
+    keys = [(generation << 32) + partition for (generation, partition), _ in items]
+    ends = [end for _, end in items]
+    if not items:
+        return "(offset < 0)"
+    return (
+        "(offset < transform(bitShiftLeft(toUInt64(generation), 32) + partition,"
+        f" {bind('cut_partitions', 'Array(UInt64)', keys)}, {bind('cut_offsets', 'Array(UInt64)', ends)}, toUInt64(0)))"
+    )
