@@ -1,0 +1,109 @@
+"""Events from producers that write to usage.inbox.<namespace> themselves: judged like the gateway's, or rejected.
+
+What admit derives (a missing key, a missing timestamp, the age) comes from the record's position and append time
+alone, so reading a record twice makes the same events, which deduplication then drops. Pure but for ``Admitter``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from schemas.acceptance import AcceptedEvent, RawEvent, Refused, accept, decode_any
+from schemas.batch import encode_batch
+from schemas.catalog.state import NamespaceView
+from schemas.codec import MARKER, CodecError, codec
+from schemas.identity import partition_of
+from schemas.instants import instant
+from stream_processors.metering import rejection_id
+
+BATCH_EVENTS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class InboxRecord:
+    """A record of an inbox; ``append_us``: LogAppendTime, microseconds UTC."""
+
+    topic: str
+    namespace: str
+    partition: int
+    offset: int
+    append_us: int
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """What one inbox record gives: accepted events, or why it was refused as a whole."""
+
+    record: InboxRecord
+    events: Sequence[AcceptedEvent]
+    rejection: dict[str, Any] | None
+
+
+def admit(record: InboxRecord, view: NamespaceView) -> Admitted:
+    """Judge one inbox record (Avro single-object ``UsageEvent``, or JSON: one event, a list or ``{"events": […]}``)."""
+    size = 1
+    try:
+        raws = _avro_event(record.value) if record.value.startswith(MARKER) else decode_any(record.value)
+        size = len(raws)
+        if not view.known:
+            raise Refused(
+                "unknown_namespace", "$", f"namespace {record.namespace} is not declared; apply it to the catalog"
+            )
+        events = accept(
+            record.namespace,
+            view.settings,
+            raws,
+            now_us=record.append_us,
+            mint_key=lambda index: f"{record.topic}/{record.partition}/{record.offset}/{index}",
+        )
+        return Admitted(record, events, None)
+    except Refused as refused:
+        return Admitted(record, (), _rejection(record, refused, size))
+
+
+def pack(admitted: Sequence[Admitted], partitions: int, catalog_offset: int) -> dict[int, list[bytes]]:
+    """Packed batches of all accepted events, by partition of usage.events, in order."""
+    groups: dict[tuple[int, str], list[AcceptedEvent]] = {}
+    for one in admitted:
+        for event in one.events:
+            groups.setdefault((partition_of(event.identity, partitions), one.record.namespace), []).append(event)
+    packed: dict[int, list[bytes]] = {}
+    for (partition, namespace), events in groups.items():
+        for start in range(0, len(events), BATCH_EVENTS):
+            batch = encode_batch(namespace, catalog_offset, events[start : start + BATCH_EVENTS])
+            packed.setdefault(partition, []).append(batch)
+    return packed
+
+
+def _avro_event(value: bytes) -> list[RawEvent]:
+    try:
+        record = codec("usage_event").decode(value)
+    except CodecError as error:
+        raise Refused("malformed", "$", str(error)) from None
+    stamp = record["timestamp"]
+    try:
+        properties = msgspec.Raw(record["properties"].encode())
+        timestamp = None if stamp is None else instant(stamp)
+        msgspec.json.decode(properties)
+    except (OverflowError, ValueError, RecursionError) as error:
+        raise Refused("invalid", "$", f"timestamp or properties cannot be read: {error}") from None
+    return [
+        RawEvent(
+            event_name=record["event_name"], properties=properties, account_id=record["account_id"],
+            idempotency_key=record["idempotency_key"], timestamp=timestamp, source=record["source"],
+        )
+    ]  # fmt: skip
+
+
+def _rejection(record: InboxRecord, refused: Refused, size: int) -> dict[str, Any]:
+    return {
+        "namespace": record.namespace, "stage": "admit", "reason": refused.reason, "detail": str(refused), "events": size,
+        "original": record.value, "origin_topic": record.topic, "origin_generation": 0, "origin_partition": record.partition,
+        "origin_offset": record.offset, "origin_index": refused.index or 0, "received_at": record.append_us,
+        "rejection_id": rejection_id(record.topic, record.partition, record.offset, 0),
+    }  # fmt: skip

@@ -1,0 +1,130 @@
+"""The road's table of contents: which agent reads which topic, in the order in which an event meets them.
+
+    usage.inbox.*      → admit   → usage.events
+    usage.events.N     → meter   → ClickHouse usage_events (→ identities, records by view)
+    usage.rejected     → reject  → ClickHouse rejected_events
+    usage.checkpoints  → rollup  → ClickHouse usage_windows
+    usage.invoices     → bill    → ClickHouse invoices, invoice_lines
+
+Topics reach Faust as raw bytes, takes are acknowledged only after the write, one at a time an agent.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import faust
+from faust.types import TP
+
+from schemas.settings import Settings
+from schemas.topics import CHECKPOINTS, INBOX_PREFIX, INVOICES, REJECTED, events_topic
+from stream_processors.parts import Parts
+
+TAKE = 256
+
+
+def build_app(settings: Settings, parts: Parts, *, index: int, web_port: int, session_timeout: float) -> faust.App:
+    """The Faust app of one worker. ``index`` tells workers of one machine apart; each needs its own ``web_port``."""
+    app = faust.App(
+        "weir-worker",
+        broker=[f"aiokafka://{address}" for address in settings.kafka_bootstrap.split(",")],
+        broker_credentials=_credentials(settings),
+        store="memory://",
+        datadir=os.path.join(settings.data_dir, f"worker-{index}"),
+        web_port=web_port,
+        web_host="127.0.0.1",
+        key_serializer="raw",
+        value_serializer="raw",
+        topic_disable_leader=True,
+        topic_allow_declare=False,
+        topic_partitions=settings.partitions,
+        consumer_auto_offset_reset="earliest",
+        consumer_metadata_max_age_ms=5_000,
+        broker_session_timeout=session_timeout,
+        broker_heartbeat_interval=session_timeout / 3,
+        broker_max_poll_interval=1_000.0,
+        broker_commit_interval=1.0,
+        stream_buffer_maxsize=TAKE,
+        stream_wait_empty=True,
+        worker_redirect_stdouts=False,
+        autodiscover=False,
+    )
+
+    def raw(topic: str) -> Any:
+        return app.topic(topic, value_type=bytes, value_serializer="raw", key_serializer="raw", internal=False)
+
+    inbox = app.topic(
+        pattern=INBOX_PREFIX.replace(".", r"\.") + ".+", value_type=bytes, value_serializer="raw", key_serializer="raw"
+    )
+
+    @app.agent(inbox, name="admit", concurrency=1)
+    async def admit(stream: Any) -> None:
+        async for events in stream.noack_take(TAKE, within=0.05):
+            await parts.admit(events, stream.ack)
+
+    @app.agent(raw(events_topic(settings.generation)), name="meter", concurrency=1)
+    async def meter(stream: Any) -> None:
+        async for events in stream.noack_take(TAKE, within=0.02):
+            await parts.pipeline.submit(events, stream.ack)
+
+    @app.agent(raw(REJECTED), name="reject", concurrency=1)
+    async def reject(stream: Any) -> None:
+        async for events in stream.noack_take(TAKE, within=0.2):
+            await parts.reject(events, stream.ack)
+
+    @app.agent(raw(CHECKPOINTS), name="rollup", concurrency=1)
+    async def rollup(stream: Any) -> None:
+        async for events in stream.noack_take(TAKE, within=0.05):
+            await parts.roll_up(events, stream.ack)
+
+    @app.agent(raw(INVOICES), name="bill", concurrency=1)
+    async def bill(stream: Any) -> None:
+        async for events in stream.noack_take(TAKE, within=0.2):
+            await parts.bill(events, stream.ack)
+
+    @app.on_partitions_revoked.connect(weak=False)
+    async def revoked(sender: Any, partitions: Any, **_: Any) -> None:
+        parts.meter.reassigned()
+
+    @app.on_partitions_assigned.connect(weak=False)
+    async def assigned(sender: Any, partitions: Any, **_: Any) -> None:
+        parts.meter.reassigned()
+
+    async def tick() -> None:
+        await parts.tick()
+
+    app.timer(interval=1.0)(tick)
+
+    @app.page("/readyz")
+    async def readyz(view: Any, request: Any) -> Any:
+        ready, detail = parts.readiness(app)
+        return view.json(detail, status=200 if ready else 503)
+
+    @app.page("/metrics")
+    async def metrics(view: Any, request: Any) -> Any:
+        return view.text(parts.metrics(), content_type="text/plain")
+
+    async def seek(positions: Mapping[TP, int]) -> None:
+        await app.consumer.seek_wait(positions)
+
+    parts.bind_seek(seek)
+    return app
+
+
+def _credentials(settings: Settings) -> Any:
+    protocol = settings.kafka_security_protocol
+    if protocol == "PLAINTEXT":
+        return None
+    import ssl
+
+    context = ssl.create_default_context(cafile=settings.kafka_ssl_ca or None) if protocol.endswith("SSL") else None
+    if protocol == "SSL":
+        return faust.SSLCredentials(context=context)
+    return faust.SASLCredentials(
+        username=settings.kafka_sasl_username,
+        password=settings.kafka_sasl_password.get_secret_value(),
+        ssl_context=context,
+        mechanism=settings.kafka_sasl_mechanism,
+    )

@@ -1,0 +1,154 @@
+"""First position wins (DESIGN invariant 3): which events of a partition count. Pure; look-ups are arguments.
+
+A ``PartitionMemory`` is valid at exactly one cursor: it has seen every counted event below it and none above. It knows the
+recent ones exactly, at least all that may not be durable yet; of all others its filters say "certainly new" or
+"maybe", and only a maybe is looked up in the journal.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from schemas.batch import UsageBatch
+from schemas.identity import CONTENT_HASH_BYTES, IDENTITY_BYTES
+from schemas.instants import DAY, SECOND
+from stream_processors.bloom import DailyFilters, keys_of
+
+RECENT_EVENTS: Final = 200_000
+WINDOW_MARGIN_US: Final = DAY
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """A counted copy of an identity and its position; ``append_us`` in microseconds UTC."""
+
+    generation: int
+    partition: int
+    offset: int
+    index: int
+    append_us: int
+    content_hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """An event that does not count, and the copy that did."""
+
+    index: int
+    first: Counted
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A decoded record of usage.events."""
+
+    generation: int
+    partition: int
+    offset: int
+    append_us: int
+    batch: UsageBatch
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Which events of a record count (indexes, ascending), and which were dropped. Whether a dropped one
+    with another content hash is a conflict is for the caller to find out."""
+
+    counted: Sequence[int]
+    dropped: Sequence[Dropped]
+
+
+def window_us(max_age_seconds: int | None, max_skew_seconds: int) -> int | None:
+    """W in microseconds of append time: age + skew + a day; None: for ever (DESIGN invariant 4)."""
+    if max_age_seconds is None:
+        return None
+    return (max_age_seconds + max_skew_seconds) * SECOND + WINDOW_MARGIN_US
+
+
+class PartitionMemory:
+    """What a worker remembers of one partition at ``cursor`` (the next offset to decide)."""
+
+    def __init__(self, generation: int, partition: int, cursor: int, filters: DailyFilters) -> None:
+        self.generation = generation
+        self.partition = partition
+        self.cursor = cursor
+        self.filters = filters
+        # identity → offset << 16 | index; the record's append time and hashes stand in _records, once a record.
+        self._recent: dict[bytes, int] = {}
+        self._records: dict[int, tuple[int, bytes]] = {}
+        self._order: deque[tuple[int, list[bytes]]] = deque()
+        self.recent_limit = RECENT_EVENTS
+
+    def suspects(self, records: Sequence[Record]) -> list[bytes]:
+        """Identities that must be looked up in the journal before ``decide``: maybe seen, and not among the recent."""
+        found: list[bytes] = []
+        if not records:
+            return found
+        identities = b"".join([record.batch.identities for record in records])
+        for number in self.filters.maybe(keys_of(identities)).nonzero()[0].tolist():
+            identity = identities[number * IDENTITY_BYTES : (number + 1) * IDENTITY_BYTES]
+            if identity not in self._recent:
+                found.append(identity)
+        return found
+
+    def decide(self, record: Record, window: int | None, journal: Mapping[bytes, Sequence[Counted]]) -> Decision:
+        """Decide the record at the cursor and move past it. ``journal``: what the look-up found for suspects.
+
+        Raises ValueError for a record that is not at the cursor: the caller drops what is below and seeks back for what
+        is above.
+        """
+        if record.offset != self.cursor:
+            raise ValueError(f"partition {self.partition}: record {record.offset} is not at the cursor {self.cursor}")
+        batch, offset = record.batch, record.offset
+        recent, base = self._recent, record.offset << 16
+        identities = batch.identities
+        counted: list[int] = []
+        dropped: list[Dropped] = []
+        names: list[bytes] = []
+        self._records[offset] = (record.append_us, batch.content_hashes)
+        for index in range(batch.size):
+            identity = identities[index * IDENTITY_BYTES : (index + 1) * IDENTITY_BYTES]
+            code = recent.get(identity)
+            first: Counted | None = None
+            if code is not None:
+                first = self._counted(code)
+            elif identity in journal:
+                first = _latest_before(journal[identity], (record.generation, offset, index))
+            if first is not None and (window is None or first.append_us > record.append_us - window):
+                dropped.append(Dropped(index, first))
+                continue
+            recent[identity] = base | index
+            counted.append(index)
+            names.append(identity)
+        self._order.append((offset, names))
+        if len(counted) == batch.size:
+            self.filters.add(record.append_us // DAY, keys_of(identities))
+        elif names:
+            self.filters.add(record.append_us // DAY, keys_of(b"".join(names)))
+        self.cursor = offset + 1
+        return Decision(range(batch.size) if len(counted) == batch.size else counted, dropped)
+
+    def forget_durable(self, below: int) -> None:
+        """Drop the oldest recent identities beyond the limit, only from records below ``below``, which are durable."""
+        while len(self._recent) > self.recent_limit and self._order and self._order[0][0] < below:
+            offset, names = self._order.popleft()
+            for identity in names:
+                code = self._recent.get(identity)
+                if code is not None and code >> 16 == offset:
+                    del self._recent[identity]
+            self._records.pop(offset, None)
+
+    def _counted(self, code: int) -> Counted:
+        offset, index = code >> 16, code & 0xFFFF
+        append_us, hashes = self._records[offset]
+        content_hash = hashes[index * CONTENT_HASH_BYTES : (index + 1) * CONTENT_HASH_BYTES]
+        return Counted(self.generation, self.partition, offset, index, append_us, content_hash)
+
+
+def _latest_before(found: Sequence[Counted], position: tuple[int, int, int]) -> Counted | None:
+    """The counted copy that comes last before the position. The same position again is a replay, not a copy."""
+    before = [one for one in found if (one.generation, one.offset, one.index) < position]
+    return max(before, key=lambda one: (one.generation, one.offset, one.index), default=None)

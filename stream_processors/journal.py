@@ -1,0 +1,161 @@
+"""The journal: everything the worker asks of and writes to ClickHouse. One instance a thread."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any, Final, TypeVar
+
+import pyarrow as pa
+from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import ClickHouseError
+from urllib3.exceptions import HTTPError
+
+from schemas.clickhouse import connect
+from schemas.identity import IDENTITY_BYTES, hash_range
+from schemas.instants import DAY, micros
+from schemas.settings import Settings
+from stream_processors.bloom import DailyFilters, keys_of
+from stream_processors.dedupe import Counted
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+_FIRST_PAUSE: Final = 0.1
+_LONGEST_PAUSE: Final = 5.0
+_FILTER_BLOCK: Final = IDENTITY_BYTES << 20
+
+
+class Stopping(Exception):
+    """The worker is stopping; what was being retried is left for its successor."""
+
+
+class Journal:
+    """Every call is retried until ClickHouse answers: a look-up that cannot be answered blocks, it never guesses.
+
+    Raises Stopping once ``stop`` is set.
+    """
+
+    def __init__(self, settings: Settings, stop: threading.Event) -> None:
+        self._settings = settings
+        self._stop = stop
+        self._client: Client | None = None
+        self.failing_since: float | None = None
+
+    def _retry(self, what: str, call: Callable[[Client], T]) -> T:
+        pause = _FIRST_PAUSE
+        while True:
+            try:
+                if self._client is None:
+                    self._client = connect(self._settings, timeout_seconds=120)
+                result = call(self._client)
+                if self.failing_since is not None:
+                    log.warning(
+                        "%s: ClickHouse answers again after %.1f s", what, time.monotonic() - self.failing_since
+                    )
+                    self.failing_since = None
+                return result
+            except (ClickHouseError, HTTPError, OSError) as error:
+                if self.failing_since is None:
+                    self.failing_since = time.monotonic()
+                log.warning("%s: %s; trying again in %.1f s", what, str(error).split("\n", 1)[0][:500], pause)
+                # A client that failed may hold half a response; a new one costs a round trip.
+                self._client = None
+            if self._stop.wait(pause):
+                raise Stopping(what)
+            pause = min(pause * 2, _LONGEST_PAUSE)
+
+    def insert(self, table: str, rows: pa.Table) -> None:
+        """Insert an Arrow table; returns once it is durable, with all of its views. Repeating it is harmless."""
+        if rows.num_rows == 0:
+            return
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, rows.schema) as writer:
+            writer.write_table(rows)
+        block = sink.getvalue().to_pybytes()
+        names = [f"`{name}`" for name in rows.column_names]
+        self._retry(
+            f"insert {rows.num_rows} rows into {table}",
+            lambda client: client.raw_insert(table, names, block, fmt="ArrowStream"),
+        )
+
+    def command(self, what: str, sql: str, parameters: dict[str, Any]) -> None:
+        """Run a statement that is safe to repeat."""
+        self._retry(what, lambda client: client.command(sql, parameters=parameters))
+
+    def query(self, what: str, sql: str, parameters: dict[str, Any] | None = None) -> Sequence[Sequence[Any]]:
+        """Rows of a query."""
+        return self._retry(what, lambda client: client.query(sql, parameters=parameters).result_rows)
+
+    def run(self, what: str, call: Callable[[Client], T]) -> T:
+        """Any read, with the client; retried whole."""
+        return self._retry(what, call)
+
+    def cursor(self, generation: int, partition: int) -> int:
+        """Next offset of a partition: every row below it is durable."""
+        rows = self.query(
+            "read the cursor",
+            "SELECT max(next_offset) FROM usage_progress WHERE generation = {g:UInt32} AND partition = {p:UInt32}",
+            {"g": generation, "p": partition},
+        )
+        return int(rows[0][0])
+
+    def filters(self, partition: int, partitions: int) -> DailyFilters:
+        """Bloom filters over every identity of the partition's range of the hash space, of all generations, by append day."""
+        low, high = hash_range(partition, partitions)
+        condition = f"identity >= unhex('{(low + bytes(12)).hex()}')"
+        if high is not None:
+            condition += f" AND identity < unhex('{(high + bytes(12)).hex()}')"
+
+        def build(client: Client) -> DailyFilters:
+            result = DailyFilters()
+            days = client.query(
+                f"SELECT toDate(append_time) AS day, count() FROM usage_identities WHERE {condition} GROUP BY day ORDER BY day"
+            ).result_rows
+            for day, _ in days:
+                sql = f"SELECT identity FROM usage_identities WHERE {condition} AND toDate(append_time) = '{day}'"
+                number = micros(datetime.fromisoformat(f"{day}T00:00:00+00:00")) // DAY
+                with client.raw_stream(sql, fmt="RowBinary") as stream:
+                    rest = b""
+                    while block := stream.read(_FILTER_BLOCK):
+                        block = rest + block
+                        whole = len(block) - len(block) % IDENTITY_BYTES
+                        rest = block[whole:]
+                        result.add(number, keys_of(block[:whole]))
+            return result
+
+        return self._retry(f"build the filters of partition {partition}", build)
+
+    def counted(self, identities: Sequence[bytes]) -> dict[bytes, list[Counted]]:
+        """All counted copies of the identities, in one bounded query."""
+        if not identities:
+            return {}
+        rows = self.query(
+            f"look up {len(identities)} identities",
+            "SELECT identity, generation, partition, offset, `index`, append_time, content_hash FROM usage_identities "
+            "WHERE identity IN (SELECT CAST(unhex(arrayJoin({ids:Array(String)})) AS FixedString(16)))",
+            {"ids": [identity.hex() for identity in identities]},
+        )
+        found: dict[bytes, list[Counted]] = {}
+        for identity, generation, partition, offset, index, append_time, content_hash in rows:
+            one = Counted(generation, partition, offset, index, micros(append_time), content_hash)
+            found.setdefault(identity, []).append(one)
+        return found
+
+    def contents(
+        self, positions: Sequence[tuple[int, int, int, int]]
+    ) -> dict[tuple[int, int, int, int], tuple[str, str, str]]:
+        """(event_name, account_id, properties) of counted events by position, for the check of conflicts."""
+        if not positions:
+            return {}
+        rows = self.query(
+            f"read {len(positions)} events to compare",
+            "SELECT generation, partition, offset, `index`, event_name, account_id, properties FROM usage_events "
+            "WHERE (generation, partition, offset, `index`) IN "
+            "(SELECT arrayJoin({at:Array(Tuple(UInt32, UInt32, UInt64, UInt32))}))",
+            {"at": list(positions)},
+        )
+        return {(row[0], row[1], row[2], row[3]): (row[4], row[5], row[6]) for row in rows}

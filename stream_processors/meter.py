@@ -1,0 +1,255 @@
+"""The flush protocol of the meter agent (DESIGN section 4, invariants 3, 5 and 6).
+
+One unit of records after another: *prepare* (a thread: decode, deduplicate, match, columns) while the unit before it is
+being written (*commit*, another thread). Commit's steps, each durable before the next begins:
+
+1. usage_events, with its views usage_identities and usage_records
+2. duplicate_events
+3. conflicts and undecodable records to usage.rejected, delivery reported
+4. usage_batches
+5. usage_progress: the cursor; every row below it is durable now
+6. acknowledge to Faust (for lag display only)
+
+A crash between any two leaves the cursor where it was: the successor prepares the same rows again, and they replace
+themselves. Any number of owners of a partition may do so at once.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from array import array
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Final
+
+from schemas.batch import UsageBatch, decode_batch
+from schemas.catalog.follower import CatalogFollower
+from schemas.codec import CodecError, codec
+from schemas.ledger_io import LedgerUnavailable, LedgerWriter
+from schemas.settings import Settings
+from stream_processors.dedupe import PartitionMemory, Record
+from stream_processors.journal import Journal, Stopping
+from stream_processors.metering import (
+    Content,
+    Flush,
+    Matchers,
+    Position,
+    conflict_rejection,
+    content_of,
+    meter_records,
+    position_of,
+    settle,
+    undecodable_rejection,
+)
+from stream_processors.rows import DuplicateRow, batches_table, duplicates_table, progress_table
+
+log = logging.getLogger(__name__)
+
+SEEK_AGAIN_SECONDS: Final = 5.0
+_NO_EVENTS: Final = UsageBatch("", 0, 0, b"", b"", [], array("q"), [], [], [], [])
+
+
+@dataclass(frozen=True, slots=True)
+class RawRecord:
+    """A record of usage.events as Kafka gave it; ``append_us``: LogAppendTime, microseconds UTC."""
+
+    partition: int
+    offset: int
+    append_us: int
+    value: bytes
+
+
+class LogLost(Exception):
+    """The log begins later than the cursor: events that were acknowledged are gone. Nothing may go on."""
+
+
+class Meter:
+    """Prepares and commits units; ``prepare`` from one thread, ``commit`` from another."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        topic: str,
+        partitions: int,
+        catalog: CatalogFollower,
+        rejected: LedgerWriter,
+        stop: threading.Event,
+        seek: Callable[[int, int], None],
+        log_start: Callable[[int], int],
+    ) -> None:
+        self._generation = settings.generation
+        self._topic = topic
+        self._partitions = partitions
+        self._catalog = catalog
+        self._matchers = Matchers(catalog.catalog)
+        self._rejected = rejected
+        self._stop = stop
+        self._seek = seek
+        self._log_start = log_start
+        self._reading = Journal(settings, stop)
+        self._writing = Journal(settings, stop)
+        self._memories: dict[int, PartitionMemory] = {}
+        self._assignment = 0
+        self._built_for = 0
+        self._sought: dict[int, tuple[int, float]] = {}
+        self._undurable: dict[tuple[int, int, int], Record] = {}
+        self._durable: dict[int, int] = {}
+        self.events_counted = 0
+        self.events_dropped = 0
+
+    @property
+    def failing_since(self) -> float | None:
+        """Monotonic instant since when ClickHouse has refused, None while it answers."""
+        stuck = [since for since in (self._reading.failing_since, self._writing.failing_since) if since is not None]
+        return min(stuck, default=None)
+
+    def reassigned(self) -> None:
+        """Partitions came or went: all memory is built anew, at the cursors as they are then. Any thread."""
+        self._assignment += 1
+
+    def prepare(self, raws: Sequence[RawRecord], in_flight: Future[None] | None) -> Flush:
+        """Decide and match one unit. ``in_flight``: the commit under way, awaited where a cursor must be read.
+
+        Raises Stopping, LogLost.
+        """
+        flush = Flush()
+        assignment = self._assignment
+        if assignment != self._built_for:
+            _finish(in_flight)
+            self._memories.clear()
+            self._sought.clear()
+            self._built_for = assignment
+        work: list[tuple[PartitionMemory, list[Record]]] = []
+        for partition, group in _by_partition(raws).items():
+            memory = self._memories.get(partition)
+            if memory is None:
+                _finish(in_flight)
+                memory = self._memories[partition] = self._remember(partition)
+            if records := self._at_cursor(flush, memory, group):
+                work.append((memory, records))
+        self._await_catalog(max((one.batch.catalog_offset for _, records in work for one in records), default=0))
+        journal = self._reading.counted([name for memory, records in work for name in memory.suspects(records)])
+        doubtful = []
+        for memory, records in work:
+            for record in records:
+                self._undurable[(record.generation, record.partition, record.offset)] = record
+            doubtful += meter_records(flush, memory, records, self._matchers, journal)
+            memory.forget_durable(self._durable.get(memory.partition, 0))
+        if doubtful:
+            self._settle(flush, doubtful)
+        flush.rejections += [conflict_rejection(row, self._topic) for row in flush.conflicts]
+        self.events_counted += flush.events.size
+        self.events_dropped += len(flush.duplicates) + len(flush.conflicts)
+        return flush
+
+    def commit(self, flush: Flush) -> None:
+        """Steps 1 to 5 of the protocol. Raises Stopping."""
+        journal = self._writing
+        if flush.events.size:
+            journal.insert("usage_events", flush.events.table())
+        if flush.duplicates:
+            journal.insert("duplicate_events", duplicates_table(flush.duplicates))
+        if flush.rejections:
+            self._reject(flush)
+        if flush.records:
+            journal.insert("usage_batches", batches_table(flush.records))
+        if flush.progress:
+            journal.insert("usage_progress", progress_table(flush.progress))
+        for (_, partition), offset in flush.progress.items():
+            self._durable[partition] = offset
+        for record in flush.records:
+            self._undurable.pop((record.generation, record.partition, record.offset), None)
+
+    def _remember(self, partition: int) -> PartitionMemory:
+        cursor = self._reading.cursor(self._generation, partition)
+        filters = self._reading.filters(partition, self._partitions)
+        log.info("partition %d: cursor %d, %d identities in the filters", partition, cursor, filters.size)
+        return PartitionMemory(self._generation, partition, cursor, filters)
+
+    def _at_cursor(self, flush: Flush, memory: PartitionMemory, group: Sequence[RawRecord]) -> list[Record]:
+        records: list[Record] = []
+        expected = memory.cursor
+        for raw in group:
+            if raw.offset < expected:
+                continue
+            if raw.offset > expected:
+                self._gap(memory.partition, expected, raw.offset)
+                break
+            try:
+                batch = decode_batch(raw.value)
+            except CodecError as error:
+                log.warning("partition %d offset %d: %s; rejected", raw.partition, raw.offset, error)
+                batch = _NO_EVENTS
+                flush.rejections.append(
+                    undecodable_rejection(
+                        self._topic, self._generation, raw.partition, raw.offset, raw.append_us, raw.value, str(error)
+                    )
+                )
+            records.append(Record(self._generation, raw.partition, raw.offset, raw.append_us, batch))
+            expected += 1
+        if records:
+            self._sought.pop(memory.partition, None)
+        return records
+
+    def _gap(self, partition: int, cursor: int, found: int) -> None:
+        start = self._log_start(partition)
+        if start > cursor:
+            raise LogLost(
+                f"{self._topic} partition {partition} begins at offset {start}, but only what lies below {cursor} is metered: "
+                f"{start - cursor} records are lost. Restore the log, or decide by hand to give them up."
+            )
+        sought, at = self._sought.get(partition, (-1, float("-inf")))
+        if sought != cursor or time.monotonic() - at > SEEK_AGAIN_SECONDS:
+            log.warning("partition %d: record %d is above the cursor %d; seeking back", partition, found, cursor)
+            self._sought[partition] = (cursor, time.monotonic())
+            self._seek(partition, cursor)
+
+    def _await_catalog(self, offset: int) -> None:
+        while not self._catalog.wait_for(offset, 1.0):
+            log.warning("waiting for usage.catalog to reach offset %d", offset)
+            if self._stop.is_set():
+                raise Stopping("catalog")
+
+    def _settle(self, flush: Flush, doubtful: Sequence[DuplicateRow]) -> None:
+        contents: dict[Position, Content] = {}
+        asked: list[Position] = []
+        for position in {position_of(row.dropped.first) for row in doubtful}:
+            record = self._undurable.get(position[:3])
+            if record is not None:
+                contents[position] = content_of(record, position[3])
+            else:
+                asked.append(position)
+        contents |= self._reading.contents(asked)
+        settle(flush, doubtful, contents)
+
+    def _reject(self, flush: Flush) -> None:
+        encode = codec("rejected_event").encode
+        records = [(row.get("account_id", "").encode(), encode(row)) for row in flush.rejections]
+        while True:
+            try:
+                self._rejected.append_all(records)
+                return
+            except LedgerUnavailable as error:
+                log.warning("%s; trying again", error)
+                if self._stop.wait(1.0):
+                    raise Stopping("reject") from error
+
+
+def _finish(in_flight: Future[None] | None) -> None:
+    if in_flight is not None:
+        in_flight.result()
+
+
+def _by_partition(raws: Sequence[RawRecord]) -> dict[int, list[RawRecord]]:
+    groups: dict[int, list[RawRecord]] = {}
+    for raw in raws:
+        groups.setdefault(raw.partition, []).append(raw)
+    return groups
+
+
+def executor(name: str) -> ThreadPoolExecutor:
+    """One thread, so that what is submitted runs in order."""
+    return ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)

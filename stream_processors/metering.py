@@ -1,0 +1,163 @@
+"""From records of usage.events to what one flush writes: decode → dedupe → match → rows.
+
+Everything here is a function of the log, the catalog at each batch's offset, and what the journal holds below the
+cursor; so a replay prepares the same rows (DESIGN invariant 5).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from schemas.acceptance import same_content
+from schemas.catalog.profiles import profile_versions
+from schemas.catalog.state import Catalog, NamespaceView
+from schemas.identity import identity as identity_of
+from schemas.matching import UNMATCHED, Matched, Matcher
+from stream_processors.dedupe import Counted, Decision, PartitionMemory, Record, window_us
+from stream_processors.rows import DuplicateRow, EventColumns
+
+Position = tuple[int, int, int, int]
+Content = tuple[str, str, str]
+_MATCHERS: Final = 64
+
+
+@dataclass(slots=True)
+class Flush:
+    """What one flush writes; ``progress``: (generation, partition) → next offset."""
+
+    events: EventColumns = field(default_factory=EventColumns)
+    duplicates: list[DuplicateRow] = field(default_factory=list)
+    conflicts: list[DuplicateRow] = field(default_factory=list)
+    records: list[Record] = field(default_factory=list)
+    rejections: list[dict[str, Any]] = field(default_factory=list)
+    progress: dict[tuple[int, int], int] = field(default_factory=dict)
+
+
+class Matchers:
+    """Compiled catalogs by namespace and catalog offset."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+        self._compiled: dict[tuple[str, int], tuple[NamespaceView, Matcher, int | None]] = {}
+
+    def at(self, namespace: str, catalog_offset: int) -> tuple[Matcher, int | None]:
+        """The matcher and the window W (microseconds; None: for ever) of a batch."""
+        view = self._catalog.view(namespace, catalog_offset)
+        key = (namespace, view.before)
+        found = self._compiled.get(key)
+        if found is None:
+            while len(self._compiled) >= _MATCHERS:
+                self._compiled.pop(next(iter(self._compiled)))
+            settings = view.settings
+            window = window_us(settings.max_event_age_seconds, settings.max_event_skew_seconds)
+            found = self._compiled[key] = (view, Matcher(profile_versions(view)), window)
+        return found[1], found[2]
+
+
+def meter_records(
+    flush: Flush,
+    memory: PartitionMemory,
+    records: Sequence[Record],
+    matchers: Matchers,
+    journal: Mapping[bytes, Sequence[Counted]],
+) -> list[DuplicateRow]:
+    """Decide and match consecutive records of one partition, beginning at the memory's cursor, into ``flush``.
+
+    Returns the dropped events whose content hash differs from the counted copy's: duplicates or conflicts, which
+    ``settle`` tells apart.
+    """
+    doubtful: list[DuplicateRow] = []
+    for record in records:
+        batch = record.batch
+        matcher, window = matchers.at(batch.namespace, batch.catalog_offset)
+        decision = memory.decide(record, window, journal)
+        flush.events.add(record, decision.counted, _match(matcher, record, decision))
+        for dropped in decision.dropped:
+            row = DuplicateRow(record, dropped)
+            if dropped.first.content_hash == batch.content_hash(dropped.index):
+                flush.duplicates.append(row)
+            else:
+                doubtful.append(row)
+        flush.records.append(record)
+    if records:
+        flush.progress[(memory.generation, memory.partition)] = memory.cursor
+    return doubtful
+
+
+def _match(matcher: Matcher, record: Record, decision: Decision) -> list[Matched]:
+    batch = record.batch
+    names, stamps, keys, properties = batch.event_names, batch.timestamps_us, batch.idempotency_keys, batch.properties
+    result: list[Matched] = []
+    for index in decision.counted:
+        try:
+            result.append(matcher.match(names[index], stamps[index], keys[index], properties[index]))
+        except ValueError:
+            # Properties that are not JSON cannot pass acceptance; whoever wrote them past it gets no usage, and blocks nobody.
+            result.append(UNMATCHED)
+    return result
+
+
+def content_of(record: Record, index: int) -> Content:
+    """What two copies must agree on."""
+    batch = record.batch
+    return batch.event_names[index], batch.account_ids[index], batch.properties[index]
+
+
+def position_of(first: Counted) -> Position:
+    """The position of a counted copy."""
+    return first.generation, first.partition, first.offset, first.index
+
+
+def settle(flush: Flush, doubtful: Sequence[DuplicateRow], contents: Mapping[Position, Content]) -> None:
+    """Sort the doubtful into duplicates (same canonical content) and conflicts. Raises LookupError where a counted
+    copy's content is unknown: then nothing may be written."""
+    for row in doubtful:
+        position = position_of(row.dropped.first)
+        first = contents.get(position)
+        if first is None:
+            raise LookupError(f"the journal has no event at {position}, which counted; it is not to be guessed")
+        if _same(first, content_of(row.record, row.dropped.index)):
+            flush.duplicates.append(row)
+        else:
+            flush.conflicts.append(row)
+
+
+def _same(first: Content, second: Content) -> bool:
+    try:
+        return same_content(first, second)
+    except ValueError:
+        return False
+
+
+def conflict_rejection(row: DuplicateRow, topic: str) -> dict[str, Any]:
+    """The RejectedEvent record of a conflict; its id is derived from its position, so that writing it again is recognised."""
+    record, index, first = row.record, row.dropped.index, row.dropped.first
+    batch = record.batch
+    return {
+        "namespace": batch.namespace, "stage": "meter", "reason": "conflict",
+        "detail": f"the idempotency key was used before with other content, at partition {first.partition} offset "
+        f"{first.offset} index {first.index}; send a different event under a key of its own",
+        "events": 1, "account_id": batch.account_ids[index], "event_name": batch.event_names[index],
+        "idempotency_key": batch.idempotency_keys[index], "original": batch.properties[index].encode(),
+        "origin_topic": topic, "origin_generation": record.generation, "origin_partition": record.partition,
+        "origin_offset": record.offset, "origin_index": index, "received_at": record.append_us,
+        "rejection_id": rejection_id(topic, record.partition, record.offset, index),
+    }  # fmt: skip
+
+
+def undecodable_rejection(
+    topic: str, generation: int, partition: int, offset: int, append_us: int, value: bytes, why: str
+) -> dict[str, Any]:
+    """The RejectedEvent record of bytes in usage.events that are no packed batch. It stands for no accepted event."""
+    return {
+        "namespace": "", "stage": "meter", "reason": "undecodable", "detail": why[:500], "events": 0, "original": value,
+        "origin_topic": topic, "origin_generation": generation, "origin_partition": partition, "origin_offset": offset,
+        "origin_index": 0, "received_at": append_us, "rejection_id": rejection_id(topic, partition, offset, 0),
+    }  # fmt: skip
+
+
+def rejection_id(topic: str, partition: int, offset: int, index: int) -> bytes:
+    """16 bytes derived from an origin position."""
+    return identity_of(topic, f"{partition}:{offset}", str(index))

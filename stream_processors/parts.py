@@ -1,0 +1,234 @@
+"""What the agents do, wired together for one worker process: threads, followers, writers."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import threading
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from queue import Empty, SimpleQueue
+from typing import Any
+
+from confluent_kafka import Consumer, TopicPartition
+from faust.types import TP
+
+from schemas.catalog.follower import CatalogFollower
+from schemas.catalog.state import Entry
+from schemas.codec import CodecError, codec
+from schemas.ledger_io import LedgerWriter
+from schemas.settings import Settings
+from schemas.topics import REJECTED, events_topic, namespace_of_inbox, partition_count
+from stream_processors.admit import Admitted, InboxRecord, admit, pack
+from stream_processors.copies import InvoiceCopy, catalog_table, rejected_table
+from stream_processors.journal import Journal
+from stream_processors.meter import Meter, executor
+from stream_processors.pipeline import MeterPipeline, end_hard, in_thread
+from stream_processors.rollup import RollUp
+
+log = logging.getLogger(__name__)
+
+Ack = Callable[[Any], Awaitable[Any]]
+
+
+class Parts:
+    """Everything of a worker but Faust itself. ``start`` connects; ``stop`` ends what waits."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.stopping = threading.Event()
+        self._topic = events_topic(settings.generation)
+        self._entries: SimpleQueue[Entry] = SimpleQueue()
+        self._catalog = CatalogFollower(settings, self._entries.put)
+        self._partitions = partition_count(settings, self._topic)
+        self._rejected = LedgerWriter(settings, REJECTED)
+        self._events = LedgerWriter(settings, self._topic)
+        self.meter = Meter(
+            settings,
+            self._topic,
+            self._partitions,
+            self._catalog,
+            self._rejected,
+            self.stopping,
+            self._seek,
+            self._log_start,
+        )
+        self.pipeline = MeterPipeline(self.meter)
+        self._rollup = RollUp(settings, self._catalog, self.stopping)
+        self._copying = Journal(settings, self.stopping)
+        self._invoices = InvoiceCopy(settings, Journal(settings, self.stopping))
+        self._admitting = executor("admit")
+        self._rolling = executor("rollup")
+        self._rejecting = executor("reject")
+        self._billing = executor("bill")
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._seek_consumer: Callable[[Mapping[TP, int]], Awaitable[None]] | None = None
+        self._watermarks: Consumer | None = None
+        self._watermarks_lock = threading.Lock()
+        self._watching = Journal(settings, self.stopping)
+        self._ticking: asyncio.Task[None] | None = None
+        self._cut_at = time.monotonic()
+
+    def start(self) -> None:
+        """Read the catalog to its end. Raises LedgerUnavailable."""
+        self._catalog.start()
+
+    def stop(self) -> None:
+        """Let every retry give up; what is not durable was not acknowledged."""
+        self.stopping.set()
+
+    # --- agents -----------------------------------------------------------------------------------------------------
+
+    async def admit(self, events: Sequence[Any], ack: Ack) -> None:
+        """usage.inbox.* → usage.events, or usage.rejected."""
+        records = [
+            InboxRecord(
+                message.topic,
+                namespace_of_inbox(message.topic),
+                message.partition,
+                message.offset,
+                round(message.timestamp * 1000) * 1000,
+                message.value or b"",
+            )
+            for message in (event.message for event in events)
+        ]
+        await in_thread(self._admitting, "admit", lambda: self._admit(records))
+        for event in events:
+            await ack(event)
+
+    def _admit(self, records: Sequence[InboxRecord]) -> None:
+        catalog = self._catalog.catalog
+        offset = catalog.next_offset
+        admitted: list[Admitted] = [admit(record, catalog.view(record.namespace, offset)) for record in records]
+        for partition, batches in pack(admitted, self._partitions, offset).items():
+            self._events.append_all([(b"", batch) for batch in batches], partition)
+        encode = codec("rejected_event").encode
+        if rejections := [(b"", encode(one.rejection)) for one in admitted if one.rejection is not None]:
+            self._rejected.append_all(rejections)
+
+    async def reject(self, events: Sequence[Any], ack: Ack) -> None:
+        """usage.rejected → rejected_events."""
+        records = []
+        for event in events:
+            try:
+                records.append(codec("rejected_event").decode(event.message.value or b""))
+            except CodecError as error:
+                log.warning("usage.rejected offset %d is void: %s", event.message.offset, error)
+        await in_thread(
+            self._rejecting, "reject", lambda: self._copying.insert("rejected_events", rejected_table(records))
+        )
+        for event in events:
+            await ack(event)
+
+    async def roll_up(self, events: Sequence[Any], ack: Ack) -> None:
+        """usage.checkpoints → usage_windows."""
+        await in_thread(self._rolling, "rollup", self._rollup.run)
+        for event in events:
+            await ack(event)
+
+    async def bill(self, events: Sequence[Any], ack: Ack) -> None:
+        """usage.invoices → invoices, invoice_lines."""
+        await in_thread(self._billing, "bill", self._invoices.run)
+        for event in events:
+            await ack(event)
+
+    # --- housekeeping -------------------------------------------------------------------------------------------------
+
+    async def tick(self) -> None:
+        """Each second: copy new catalog entries, cut a checkpoint when it is time."""
+        if self._ticking is None or self._ticking.done():
+            self._ticking = asyncio.create_task(self._tick())
+
+    async def _tick(self) -> None:
+        entries: list[Entry] = []
+        try:
+            while True:
+                entries.append(self._entries.get_nowait())
+        except Empty:
+            pass
+        if entries:
+            await in_thread(self._rejecting, "copy the catalog", lambda: self._copy_catalog(entries))
+        if time.monotonic() - self._cut_at >= self.settings.checkpoint_seconds:
+            self._cut_at = time.monotonic()
+            await in_thread(self._rolling, "cut", lambda: self._rollup.cut(time.time_ns() // 1000))
+
+    def _copy_catalog(self, entries: Sequence[Entry]) -> None:
+        bodies = [json.dumps(entry.body, ensure_ascii=False, sort_keys=True) for entry in entries]
+        self._copying.insert("catalog_entries", catalog_table(entries, bodies))
+
+    def bind_seek(self, seek: Callable[[Mapping[TP, int]], Awaitable[None]]) -> None:
+        """How to seek the consumer, once there is an app."""
+        self._seek_consumer = seek
+
+    def bind_loop(self, loop: asyncio.AbstractEventLoop) -> None:
+        """The loop in which the consumer lives."""
+        self._loop = loop
+
+    def _seek(self, partition: int, cursor: int) -> None:
+        loop, seek = self._loop, self._seek_consumer
+        if loop is None or seek is None:
+            end_hard("a seek was asked for before the worker ran")
+        # Faust drops the record at the very offset that it was told to seek to, so it is told the one before.
+        target = {TP(self._topic, partition): max(cursor - 1, 0)}
+        asyncio.run_coroutine_threadsafe(self._seek_now(seek, target), loop)
+
+    @staticmethod
+    async def _seek_now(seek: Callable[[Mapping[TP, int]], Awaitable[None]], target: Mapping[TP, int]) -> None:
+        try:
+            await seek(target)
+        except Exception as error:
+            log.warning("seek %s: %r; the gap is found again and sought again", dict(target), error)
+
+    def behind(self, app: Any) -> bool:
+        """Whether a partition of usage.events that this worker owns has records beyond the cursor. From the watchdog's
+        thread; raises KafkaException, RuntimeError."""
+        owned = [tp.partition for tp in app.consumer.assignment() if tp.topic == self._topic] if app.started else []
+        return any(
+            self._bounds(partition)[1] > self._watching.cursor(self.settings.generation, partition)
+            for partition in owned
+        )
+
+    def _log_start(self, partition: int) -> int:
+        return self._bounds(partition)[0]
+
+    def _bounds(self, partition: int) -> tuple[int, int]:
+        with self._watermarks_lock:
+            if self._watermarks is None:
+                self._watermarks = Consumer(
+                    self.settings.librdkafka() | {"group.id": "weir-watermarks", "log_level": 3}
+                )
+            low, high = self._watermarks.get_watermark_offsets(TopicPartition(self._topic, partition), timeout=10)
+        return int(low), int(high)
+
+    def readiness(self, app: Any) -> tuple[bool, dict[str, Any]]:
+        """Whether the worker takes part: it follows the catalog and its consumer runs."""
+        try:
+            assigned = sorted(f"{tp.topic}/{tp.partition}" for tp in app.consumer.assignment())
+            joined = not app.rebalancing
+        except Exception:
+            assigned, joined = [], False
+        detail = {
+            "ready": joined and self._catalog.fresh(10),
+            "assigned": assigned,
+            "catalog_offset": self._catalog.catalog.next_offset,
+            "events_counted": self.meter.events_counted,
+            "events_dropped": self.meter.events_dropped,
+            "clickhouse_failing_seconds": self._failing_seconds(),
+        }
+        return bool(detail["ready"]), detail
+
+    def _failing_seconds(self) -> int:
+        since = self.meter.failing_since
+        return 0 if since is None else int(time.monotonic() - since)
+
+    def metrics(self) -> str:
+        """Prometheus text."""
+        return (
+            "# HELP weir_meter_events_total Events decided by this worker.\n# TYPE weir_meter_events_total counter\n"
+            f'weir_meter_events_total{{outcome="counted"}} {self.meter.events_counted}\n'
+            f'weir_meter_events_total{{outcome="dropped"}} {self.meter.events_dropped}\n'
+            "# HELP weir_meter_clickhouse_failing_seconds How long ClickHouse has refused.\n"
+            "# TYPE weir_meter_clickhouse_failing_seconds gauge\n"
+            f"weir_meter_clickhouse_failing_seconds {self._failing_seconds()}\n"
+        )

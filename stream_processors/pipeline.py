@@ -1,0 +1,121 @@
+"""Between an agent and its threads: order, back-pressure, acknowledgement after the write.
+
+No exception leaves an agent (a crashed Faust worker can hang instead of exiting): whatever is not a retry ends the
+process hard, and the supervisor starts it again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, Final, NoReturn
+
+from confluent_kafka import KafkaException
+
+from schemas.ledger_io import LedgerUnavailable
+from stream_processors.journal import Stopping
+from stream_processors.meter import Meter, RawRecord, executor
+
+log = logging.getLogger(__name__)
+
+UNIT_BYTES: Final = 3 * 1024 * 1024
+EXIT_HARD: Final = 70
+
+Ack = Callable[[Any], Awaitable[Any]]
+
+
+def end_hard(why: str) -> NoReturn:
+    """End the process at once; nothing that is not durable was acknowledged, so nothing is lost."""
+    log.critical("%s; ending the process", why)
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(EXIT_HARD)
+
+
+def raw_record(event: Any) -> RawRecord:
+    """The Kafka record behind a Faust event. Faust gives the append time in seconds, exact to the millisecond."""
+    message = event.message
+    return RawRecord(message.partition, message.offset, round(message.timestamp * 1000) * 1000, message.value or b"")
+
+
+def units_of(events: Sequence[Any]) -> list[list[Any]]:
+    """Cut a take into units of bounded size, so that one flush stays short; at least one event each."""
+    units: list[list[Any]] = []
+    size = UNIT_BYTES
+    for event in events:
+        length = len(event.message.value or b"")
+        if size + length > UNIT_BYTES:
+            units.append([])
+            size = 0
+        units[-1].append(event)
+        size += length
+    return units
+
+
+class MeterPipeline:
+    """Prepares one unit while the one before it is written, and acknowledges in order."""
+
+    def __init__(self, meter: Meter) -> None:
+        self._meter = meter
+        self._preparing: ThreadPoolExecutor = executor("prepare")
+        self._committing: ThreadPoolExecutor = executor("commit")
+        self._in_flight: Future[None] | None = None
+        self._acknowledging: asyncio.Task[None] | None = None
+        self.moved_at = time.monotonic()
+
+    async def submit(self, events: Sequence[Any], ack: Ack) -> None:
+        """Meter a take. Returns when its last unit is prepared and being written: then the next take may come."""
+        for unit in units_of(events):
+            await self._submit_unit(unit, ack)
+
+    async def _submit_unit(self, unit: list[Any], ack: Ack) -> None:
+        loop = asyncio.get_running_loop()
+        raws = [raw_record(event) for event in unit]
+        try:
+            flush = await loop.run_in_executor(self._preparing, self._meter.prepare, raws, self._in_flight)
+        except Stopping:
+            await asyncio.Event().wait()
+        except Exception as error:
+            log.exception("prepare")
+            end_hard(f"metering cannot go on: {error}")
+        if self._acknowledging is not None:
+            await self._acknowledging
+        self._in_flight = self._committing.submit(self._meter.commit, flush)
+        self._acknowledging = asyncio.create_task(self._acknowledge(self._in_flight, unit, ack))
+        self.moved_at = time.monotonic()
+
+    async def _acknowledge(self, written: Future[None], unit: list[Any], ack: Ack) -> None:
+        try:
+            await asyncio.wrap_future(written)
+        except Stopping:
+            await asyncio.Event().wait()
+        except Exception as error:
+            log.exception("commit")
+            end_hard(f"a flush cannot be written: {error}")
+        for event in unit:
+            await ack(event)
+        self.moved_at = time.monotonic()
+
+
+async def in_thread(pool: ThreadPoolExecutor, what: str, call: Callable[[], Any], attempts_pause: float = 1.0) -> Any:
+    """Run ``call`` in the pool until it succeeds; for work that is safe to repeat and has no poison in it.
+
+    Kafka or ClickHouse away is a reason to wait; anything else ends the process.
+    """
+    loop = asyncio.get_running_loop()
+    while True:
+        try:
+            return await loop.run_in_executor(pool, call)
+        except Stopping:
+            await asyncio.Event().wait()
+        except (LedgerUnavailable, KafkaException, TimeoutError) as error:
+            log.warning("%s: %s; trying again", what, error)
+            await asyncio.sleep(attempts_pause)
+        except Exception as error:
+            log.exception(what)
+            end_hard(f"{what} cannot go on: {error}")

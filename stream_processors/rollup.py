@@ -1,0 +1,153 @@
+"""Roll-up of a checkpoint's slice of usage_records into usage_windows (DESIGN invariants 7 and 8).
+
+The rows carry the checkpoint, so doing it again writes the same rows; the row in usage_checkpoints, which says that the slice is
+rolled up, is written last.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+import pyarrow as pa
+
+from schemas.catalog.follower import CatalogFollower
+from schemas.catalog.models import WINDOW_SECONDS
+from schemas.catalog.profiles import ProfileVersion, profile_versions
+from schemas.checkpoints import CheckpointLedger, Checkpoints, Cut, next_cut, read_progress, rolled_up
+from schemas.settings import Settings
+from stream_processors.journal import Journal, Stopping
+
+log = logging.getLogger(__name__)
+
+Slice = Mapping[tuple[int, int], tuple[int, int]]
+_DAY: Final = WINDOW_SECONDS["day"]
+
+
+def roll_up_sql(ranges: Slice, versions: Iterable[tuple[str, ProfileVersion]]) -> tuple[str, dict[str, Any]]:
+    """The INSERT … SELECT of a slice, and its parameters, without ``{k:UInt32}``, the checkpoint's number.
+
+    ``versions``: (namespace, profile version) of the catalog at the cut; they say each window's size, and for
+    which profiles unique values are kept.
+    """
+    versions = list(versions)
+    parameters: dict[str, Any] = {
+        "minute": _keys(versions, lambda one: one.window_seconds == WINDOW_SECONDS["minute"]),
+        "hour": _keys(versions, lambda one: one.window_seconds == WINDOW_SECONDS["hour"]),
+        "unique": _keys(versions, lambda one: one.aggregation == "count_unique"),
+    }
+    conditions = []
+    for number, ((generation, partition), (start, end)) in enumerate(sorted(ranges.items())):
+        conditions.append(
+            f"(generation = {{g{number}:UInt32}} AND partition = {{p{number}:UInt32}} "
+            f"AND offset >= {{a{number}:UInt64}} AND offset < {{b{number}:UInt64}})"
+        )
+        parameters |= {f"g{number}": generation, f"p{number}": partition, f"a{number}": start, f"b{number}": end}
+    kind = "Array(Tuple(String, String, UInt32))"
+    key = "(namespace, profile_id, profile_version)"
+    sql = f"""
+INSERT INTO usage_windows (namespace, profile_id, profile_version, account_id, dimensions, window_start, window_seconds,
+    checkpoint, count, sum, max, min, latest_timestamp, latest_key, latest, unique_state)
+SELECT namespace, profile_id, profile_version, account_id, dimensions,
+    fromUnixTimestamp64Micro(intDiv(toUnixTimestamp64Micro(timestamp), seconds * 1000000) * seconds * 1000000, 'UTC') AS window_start,
+    toUInt32(multiIf({key} IN (SELECT arrayJoin({{minute:{kind}}})), 60, {key} IN (SELECT arrayJoin({{hour:{kind}}})), 3600, {_DAY})) AS seconds,
+    {{k:UInt32}}, count(), sum(toDecimal256(quantity, 12)), max(quantity), min(quantity),
+    max(timestamp), argMax(unique_value, (timestamp, unique_value, quantity)), argMax(quantity, (timestamp, unique_value, quantity)),
+    uniqExactStateIf(unique_value, {key} IN (SELECT arrayJoin({{unique:{kind}}})))
+FROM usage_records FINAL
+WHERE {" OR ".join(conditions)}
+GROUP BY namespace, profile_id, profile_version, account_id, dimensions, window_start, seconds"""
+    return sql, parameters
+
+
+def _keys(versions: Iterable[tuple[str, ProfileVersion]], chosen: Any) -> list[tuple[str, str, int]]:
+    return sorted({(namespace, one.profile_id, one.version) for namespace, one in versions if chosen(one)})
+
+
+class RollUp:
+    """Rolls up every slice that is not yet rolled up, in order. One thread at a time."""
+
+    def __init__(self, settings: Settings, catalog: CatalogFollower, stop: threading.Event) -> None:
+        self._settings = settings
+        self._catalog = catalog
+        self._journal = Journal(settings, stop)
+        self._stop = stop
+        self._ledger: CheckpointLedger | None = None
+
+    def _checkpoints(self) -> Checkpoints:
+        return self._open().refresh()
+
+    def _open(self) -> CheckpointLedger:
+        if self._ledger is None:
+            self._ledger = CheckpointLedger(self._settings)
+        return self._ledger
+
+    def run(self) -> int:
+        """Roll up what is outstanding; the newest checkpoint that is rolled up. Raises Stopping, LedgerUnavailable."""
+        checkpoints = self._checkpoints()
+        done = self._journal.run("read roll-ups", rolled_up)
+        for number in range(done + 1, len(checkpoints.cuts) + 1):
+            self._roll_up(checkpoints, number)
+        return max(done, len(checkpoints.cuts))
+
+    def cut(self, now_us: int) -> Cut | None:
+        """Cut a checkpoint over what is metered, unless the last one is younger than the setting or nothing is new."""
+        progress = self._journal.run("read progress", read_progress)
+        youngest = now_us - self._settings.checkpoint_seconds * 1_000_000
+
+        def propose(last: Cut | None) -> Cut | None:
+            if last is not None and last.as_of_us > youngest:
+                return None
+            return next_cut(last, progress, self._catalog.catalog.next_offset, now_us)
+
+        return self._open().cut(propose) if progress else None
+
+    def _roll_up(self, checkpoints: Checkpoints, number: int) -> None:
+        cut = checkpoints.cut(number)
+        self._await_progress(cut)
+        while not self._catalog.wait_for(cut.catalog_offset, 1.0):
+            if self._stop.is_set():
+                raise Stopping("catalog")
+        began = time.monotonic()
+        catalog = self._catalog.catalog
+        versions = [
+            (namespace, version)
+            for namespace in catalog.namespaces()
+            for version in profile_versions(catalog.view(namespace, cut.catalog_offset))
+        ]
+        ranges = checkpoints.slice(number)
+        if ranges:
+            sql, parameters = roll_up_sql(ranges, versions)
+            self._journal.command(f"roll up checkpoint {number}", sql, parameters | {"k": number})
+        self._journal.insert("usage_checkpoints", _checkpoint_table(cut, checkpoints))
+        log.info("checkpoint %d rolled up in %.2f s", number, time.monotonic() - began)
+
+    def _await_progress(self, cut: Cut) -> None:
+        while True:
+            progress = self._journal.run("read progress", read_progress)
+            if all(progress.get(key, 0) >= end for key, end in cut.offsets.items()):
+                return
+            log.warning("checkpoint %d lies beyond progress; waiting", cut.number)
+            if self._stop.wait(0.5):
+                raise Stopping("progress")
+
+
+def _checkpoint_table(cut: Cut, checkpoints: Checkpoints) -> pa.Table:
+    before = checkpoints.cut(cut.number - 1).offsets if cut.number > 1 else {}
+    items = sorted(cut.offsets.items())
+    count = len(items)
+    return pa.table(
+        {
+            "number": pa.array([cut.number] * count, pa.uint32()),
+            "generation": pa.array([key[0] for key, _ in items], pa.uint32()),
+            "partition": pa.array([key[1] for key, _ in items], pa.uint32()),
+            "from_offset": pa.array([before.get(key, 0) for key, _ in items], pa.uint64()),
+            "next_offset": pa.array([end for _, end in items], pa.uint64()),
+            "catalog_offset": pa.array([cut.catalog_offset] * count, pa.uint64()),
+            "as_of": pa.array([cut.as_of_us] * count, pa.timestamp("us", tz="UTC")),
+            "backfill": pa.array([cut.backfill] * count, pa.string()),
+        }
+    )

@@ -1,0 +1,88 @@
+"""``python -m stream_processors.worker``: one worker process.
+
+``WEIR_WORKER_INDEX`` tells workers of one machine apart, ``WEIR_WORKER_WEB_PORT`` is the port of /readyz and /metrics,
+``WEIR_WORKER_SESSION_TIMEOUT`` (seconds) how long Kafka waits for a silent worker; all other settings: ``schemas.settings``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+import threading
+from types import FrameType
+
+import faust
+
+from schemas.ledger_io import LedgerUnavailable
+from schemas.settings import SettingsError, load_settings
+from stream_processors.app import build_app
+from stream_processors.parts import Parts
+from stream_processors.watchdog import Watchdog
+
+STOP_SECONDS = 8.0
+
+
+def _number(name: str, default: str) -> float:
+    text = os.environ.get(name, default)
+    try:
+        return float(text)  # seconds or a port, never a quantity
+    except ValueError:
+        raise SettingsError(f"{name}: {text!r} is not a number") from None
+
+
+class _Worker(faust.Worker):
+    """Faust's worker without its signal handlers: ours have a deadline."""
+
+    def install_signal_handlers(self) -> None:
+        """Leave the handlers that ``main`` set."""
+
+
+def main() -> int:
+    """Run until SIGTERM or SIGINT. Exit code 2: the settings are wrong; 70: it ended hard and is to be started again."""
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    for noisy in ("aiokafka", "faust", "mode"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    try:
+        settings = load_settings()
+        index = int(_number("WEIR_WORKER_INDEX", "0"))
+        web_port = int(_number("WEIR_WORKER_WEB_PORT", "6066"))
+        session_timeout = _number("WEIR_WORKER_SESSION_TIMEOUT", "10")
+        parts = Parts(settings)
+        parts.start()
+    except (SettingsError, LookupError) as error:
+        print(error, file=sys.stderr)  # noqa: T201  # the process's last words
+        return 2
+    except LedgerUnavailable as error:
+        print(error, file=sys.stderr)  # noqa: T201
+        return 70
+    app = build_app(settings, parts, index=index, web_port=web_port, session_timeout=session_timeout)
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    parts.bind_loop(loop)
+    watchdog = Watchdog(parts, app)
+
+    def stop(signum: int, frame: FrameType | None) -> None:
+        # Faust may hang on its way out; a hard end loses nothing, since nothing unwritten was acknowledged.
+        parts.stop()
+        timer = threading.Timer(STOP_SECONDS, lambda: os._exit(0))
+        timer.daemon = True
+        timer.start()
+        loop.call_soon_threadsafe(lambda: asyncio.ensure_future(worker.stop()))
+
+    worker = _Worker(app, loglevel="WARNING", loop=loop, redirect_stdouts=False, override_logging=False)
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    watchdog.start()
+    try:
+        worker.execute_from_commandline()
+    except SystemExit as ended:
+        logging.shutdown()
+        os._exit(int(ended.code) if isinstance(ended.code, int) else 0)
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,250 @@
+"""DESIGN section 4 over the pure core: rows are a function of the log, however often and in whatever cuts it is read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from schemas.acceptance import AcceptedEvent
+from schemas.batch import decode_batch, encode_batch
+from schemas.catalog.models import Meter, Namespace
+from schemas.catalog.state import Catalog, record_of
+from schemas.identity import content_hash, identity
+from schemas.instants import DAY
+from stream_processors.bloom import DailyFilters, keys_of
+from stream_processors.dedupe import Counted, PartitionMemory, Record
+from stream_processors.metering import Flush, Matchers, content_of, meter_records, position_of, settle
+
+HOUR = 3_600_000_000
+METER = Meter.model_validate(
+    {
+        "code": "song",
+        "event_name": "Song played",
+        "profiles": [
+            {"code": "plays", "aggregation": "count"},
+            {
+                "code": "usa",
+                "aggregation": "sum",
+                "property": "n",
+                "filters": [{"property": ["country"], "operator": "in", "value": "USA"}],
+            },
+        ],
+    }
+)
+
+
+def catalog(age: int | None) -> Catalog:
+    made = Catalog()
+    settings_ = Namespace(code="default", max_event_age_seconds=age, max_event_skew_seconds=0)
+    made.apply(record_of("default", settings_, kind="namespace", version=1, author="", claim_id="a"), 0, 0)
+    made.apply(record_of("default", METER, kind="meter", version=1, author="", claim_id="b"), 1, 0)
+    return made
+
+
+def event(key: int, body: int) -> AcceptedEvent:
+    text = ['{"country":"USA","n":1}', '{"n": 1.0, "country": "USA"}', '{"country":"FR","n":"2.5"}'][body]
+    name = identity("default", "", str(key))
+    return AcceptedEvent(
+        name, content_hash("Song played", "acct", text.encode()), "Song played", "acct", str(key), "", 1, text
+    )
+
+
+def log_of(batches: list[list[tuple[int, int]]], hours: list[int]) -> list[Record]:
+    now = 0
+    records = []
+    for offset, (batch, gap) in enumerate(zip(batches, hours, strict=True)):
+        now += gap * HOUR
+        packed = encode_batch("default", 2, [event(key, body) for key, body in batch])
+        records.append(Record(1, 0, offset, now, decode_batch(packed)))
+    return records
+
+
+@dataclass
+class Store:
+    """What is durable, as ReplacingMergeTree would hold it: rows by position, and the cursor."""
+
+    events: dict[tuple[int, int], tuple] = field(default_factory=dict)
+    identities: dict[bytes, dict[tuple[int, int], Counted]] = field(default_factory=dict)
+    duplicates: dict[tuple[int, int], tuple] = field(default_factory=dict)
+    conflicts: dict[tuple[int, int], tuple] = field(default_factory=dict)
+    cursor: int = 0
+
+    def write(self, flush: Flush, upto: int = 5) -> None:
+        """The first ``upto`` steps of the commit protocol; 5 = all of them."""
+        if upto >= 1 and flush.events.size:
+            for row in flush.events.table().to_pylist():
+                position = (row["offset"], row["index"])
+                self.events[position] = tuple(sorted((k, str(v)) for k, v in row.items()))
+                append_us = int(row["append_time"].timestamp()) * 1_000_000
+                one = Counted(1, 0, row["offset"], row["index"], append_us, row["content_hash"])
+                self.identities.setdefault(row["identity"], {})[position] = one
+        if upto >= 2:
+            for row in flush.duplicates:
+                first = row.dropped.first
+                self.duplicates[(row.record.offset, row.dropped.index)] = (first.offset, first.index)
+        if upto >= 3:
+            for row in flush.conflicts:
+                first = row.dropped.first
+                self.conflicts[(row.record.offset, row.dropped.index)] = (first.offset, first.index)
+        if upto >= 5:
+            self.cursor = max(self.cursor, flush.progress.get((1, 0), 0))
+
+    def memory(self) -> PartitionMemory:
+        filters = DailyFilters()
+        for name, copies in self.identities.items():
+            for one in copies.values():
+                filters.add(one.append_us // DAY, keys_of(name))
+        return PartitionMemory(1, 0, self.cursor, filters)
+
+    def rows(self) -> tuple:
+        return self.events, self.duplicates, self.conflicts, self.cursor
+
+
+def meter(store: Store, memory: PartitionMemory, records: list[Record], log: list[Record], made: Catalog) -> Flush:
+    flush = Flush()
+    journal = {name: list(store.identities.get(name, {}).values()) for name in memory.suspects(records)}
+    doubtful = meter_records(flush, memory, records, Matchers(made), journal)
+    by_offset = {record.offset: record for record in log}
+    contents = {
+        position: content_of(by_offset[position[2]], position[3])
+        for position in (position_of(row.dropped.first) for row in doubtful)
+    }
+    settle(flush, doubtful, contents)
+    return flush
+
+
+def clean_pass(log: list[Record], made: Catalog) -> tuple:
+    store = Store()
+    memory = store.memory()
+    for record in log:
+        store.write(meter(store, memory, [record], log, made))
+    return store.rows()
+
+
+events_ = st.tuples(st.integers(0, 7), st.integers(0, 2))
+batches_ = st.lists(st.lists(events_, min_size=1, max_size=6), min_size=1, max_size=12)
+ages_ = st.sampled_from([None, 3600, 36 * 3600])
+
+
+@settings(max_examples=150)
+@given(batches_, ages_, st.data())
+def test_first_position_wins_whatever_the_history(batches, age, data):
+    """An independent, obvious statement of invariant 3 agrees with the worker."""
+    hours = data.draw(st.lists(st.integers(0, 40), min_size=len(batches), max_size=len(batches)))
+    log, made = log_of(batches, hours), catalog(age)
+    events, duplicates, conflicts, cursor = clean_pass(log, made)
+    window = None if age is None else age * 1_000_000 + DAY
+    last: dict[int, tuple[int, int, int, int]] = {}
+    for record, batch in zip(log, batches, strict=True):
+        for index, (key, body) in enumerate(batch):
+            position = (record.offset, index)
+            first = last.get(key)
+            if first is None or (window is not None and first[2] <= record.append_us - window):
+                assert position in events
+                last[key] = (*position, record.append_us, body)
+            elif first[3] == body or {first[3], body} == {0, 1}:
+                assert duplicates[position] == first[:2]
+            else:
+                assert conflicts[position] == first[:2]
+    assert cursor == len(log)
+    assert len(events) + len(duplicates) + len(conflicts) == sum(map(len, batches))
+
+
+@settings(max_examples=150)
+@given(batches_, ages_, st.data())
+def test_crashes_between_any_two_steps_and_replays_change_nothing(batches, age, data):
+    """Units cut anew, a crash after any step, memory rebuilt from nothing, few recents: same rows as one clean pass."""
+    hours = data.draw(st.lists(st.integers(0, 40), min_size=len(batches), max_size=len(batches)))
+    log, made = log_of(batches, hours), catalog(age)
+    store = Store()
+    memory = store.memory()
+    crashes = 0
+    while store.cursor < len(log):
+        memory.recent_limit = data.draw(st.integers(0, 4))
+        unit = log[memory.cursor : memory.cursor + data.draw(st.integers(1, 4))]
+        flush = meter(store, memory, unit, log, made)
+        step = data.draw(st.integers(0, 5)) if crashes < 8 else 5
+        store.write(flush, step)
+        if step < 5:
+            crashes += 1
+            memory = store.memory()
+        else:
+            memory.forget_durable(store.cursor)
+    assert store.rows() == clean_pass(log, made)
+
+
+moves_ = st.lists(
+    st.tuples(st.integers(0, 1), st.integers(1, 3), st.sampled_from([1, 2, 3, 5, 5, 5]), st.booleans()), max_size=25
+)
+
+
+@settings(max_examples=100)
+@given(batches_, ages_, moves_)
+def test_two_owners_at_once_write_the_same_rows(batches, age, moves):
+    """A zombie goes on from its old state, any number of steps behind or ahead of the new owner."""
+    log, made = log_of(batches, [7 * number % 31 for number in range(len(batches))]), catalog(age)
+    store = Store()
+    owners = [store.memory(), store.memory()]
+    unwritten: list[Flush | None] = [None, None]
+    for who, size, step, rebuilt in moves:
+        if rebuilt:
+            owners[who], unwritten[who] = store.memory(), None
+        # An owner writes in order: a flush that failed half-way is written again before the next.
+        flush = unwritten[who]
+        if flush is None:
+            unit = log[owners[who].cursor : owners[who].cursor + size]
+            flush = meter(store, owners[who], unit, log, made)
+        store.write(flush, step)
+        unwritten[who] = flush if step < 5 else None
+    last = store.memory()
+    store.write(meter(store, last, log[last.cursor :], log, made))
+    assert store.rows() == clean_pass(log, made)
+
+
+@settings(max_examples=50)
+@given(batches_)
+def test_filters_that_say_maybe_to_everything_change_nothing(batches):
+    log, made = log_of(batches, [1] * len(batches)), catalog(None)
+
+    class Always(DailyFilters):
+        def maybe(self, keys):
+            return super().maybe(keys) | True
+
+    store = Store()
+    memory = PartitionMemory(1, 0, 0, Always())
+    memory.recent_limit = 0
+    for record in log:
+        store.write(meter(store, memory, [record], log, made))
+        memory.forget_durable(store.cursor)
+    assert store.rows() == clean_pass(log, made)
+
+
+def test_a_record_off_the_cursor_is_refused():
+    log = log_of([[(1, 0)], [(2, 0)]], [1, 1])
+    memory = Store().memory()
+    try:
+        memory.decide(log[1], None, {})
+    except ValueError as error:
+        assert "not at the cursor" in str(error)
+    else:
+        raise AssertionError("a record above the cursor was decided")
+
+
+@given(st.sets(st.binary(min_size=16, max_size=16), min_size=1, max_size=300), st.integers(0, 3))
+def test_filters_never_forget(names, day):
+    filters = DailyFilters()
+    for name in names:
+        filters.add(day, keys_of(name))
+    assert filters.maybe(keys_of(b"".join(names))).all()
+
+
+def test_filters_prove_almost_every_new_identity_new():
+    filters = DailyFilters()
+    seen = b"".join(identity("n", "", str(number)) for number in range(100_000))
+    for start in range(0, len(seen), 16 * 9_999):
+        filters.add(0, keys_of(seen[start : start + 16 * 9_999]))
+    fresh = keys_of(b"".join(identity("n", "", f"new {number}") for number in range(20_000)))
+    assert filters.maybe(keys_of(seen)).all()
+    assert filters.maybe(fresh).mean() < 0.005
