@@ -40,5 +40,5 @@ def connect(settings: Settings, *, database: str | None = None, timeout_seconds:
         send_receive_timeout=timeout_seconds,
         compress=False,
         query_limit=0,
-        apply_server_timezone=False,
+        tz_mode="aware",
     )
