@@ -25,6 +25,8 @@ def exact(text: str | bytes) -> Any:
         return _decoder.decode(text)
     except RecursionError:
         raise ValueError(f"JSON is nested deeper than {MAX_DEPTH} levels") from None
+    except ArithmeticError:
+        raise ValueError("JSON holds a number whose exponent is beyond reading") from None
 
 
 def is_number(value: object) -> bool:
