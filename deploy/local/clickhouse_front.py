@@ -1,0 +1,162 @@
+"""The ClickHouse of the local stack: chDB behind ClickHouse's HTTP interface, in one small process.
+
+``python -m deploy.local.clickhouse_front --path DIR --host 127.0.0.1 --port N``
+
+An unmodified ``clickhouse-connect`` cannot tell it from a server for what Weir does: queries in any format,
+server-side parameters, settings a request, inserts as binary blocks, external tables, ClickHouse's error codes.
+It has no users (bind it to loopback) and ignores session ids: a temporary table lives for one request.
+Answers are never compressed, since they cross loopback only; a body may come in gzip, zstd, lz4 or deflate.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import signal
+import uuid
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import uvicorn
+
+from deploy.local.clickhouse_request import RequestError, Statement, read_statement
+
+if TYPE_CHECKING:
+    from deploy.local.clickhouse_engine import Answer, Engine
+
+_Headers = list[tuple[bytes, bytes]]
+_Receive = Callable[[], Awaitable[dict[str, Any]]]
+_Send = Callable[[dict[str, Any]], Awaitable[None]]
+# More than enough for every client of one machine; beyond it requests wait in line.
+_THREADS = 24
+# ClickHouse's own mapping for the codes a client of ours can meet; any other is 500.
+_STATUS = dict.fromkeys((6, 20, 26, 27, 33, 36, 38, 41, 43, 44, 53, 62, 69, 70, 72, 115, 117, 130, 131, 354, 457), 400)
+_STATUS |= dict.fromkeys((16, 34, 46, 47, 50, 52, 56, 60, 63, 64, 81), 404)
+_STATUS |= {48: 501, 159: 408}
+
+
+class Front:
+    """The ASGI application over one engine."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="query")
+
+    async def __call__(self, scope: dict[str, Any], receive: _Receive, send: _Send) -> None:
+        if scope["type"] != "http":
+            return
+        if scope["path"] in ("/ping", "/replicas_status") or (
+            scope["path"] == "/" and scope["method"] == "GET" and not scope["query_string"]
+        ):
+            await _answer(send, 200, [(b"content-type", b"text/plain; charset=UTF-8")], b"Ok.\n")
+            return
+        chunks = []
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return
+            chunks.append(message.get("body", b""))
+            if not message.get("more_body"):
+                break
+        status, headers, body = await asyncio.get_running_loop().run_in_executor(
+            self._threads, self._serve, scope["query_string"], dict(scope["headers"]), b"".join(chunks)
+        )
+        await _answer(send, status, headers, body)
+
+    def _serve(self, url_query: bytes, headers: dict[bytes, bytes], body: bytes) -> tuple[int, _Headers, bytes]:
+        from deploy.local.clickhouse_engine import EngineError
+
+        try:
+            statement = read_statement(url_query, headers, body)
+            answer = self._engine.execute(statement)
+        except (EngineError, RequestError) as error:
+            text = str(error)
+            if "(version " not in text:
+                text += f" (version {self._engine.version} (official build))"
+            code = str(error.code).encode()
+            out = [(b"content-type", b"text/plain; charset=UTF-8"), (b"x-clickhouse-exception-code", code)]
+            return _STATUS.get(error.code, 500), out, text.encode() + b"\n"
+        return 200, _headers(statement, answer), answer.body
+
+    def close(self) -> None:
+        """Let running queries end, then close the engine."""
+        self._threads.shutdown(wait=True)
+        self._engine.close()
+
+
+def _headers(statement: Statement, answer: Answer) -> _Headers:
+    summary = {
+        "read_rows": answer.read_rows,
+        "read_bytes": answer.read_bytes,
+        "written_rows": answer.written_rows,
+        "written_bytes": answer.written_bytes,
+        "total_rows_to_read": "0",
+        "result_rows": answer.written_rows,
+        "result_bytes": len(answer.body),
+        "elapsed_ns": answer.elapsed_ns,
+    }
+    headers = [
+        (b"x-clickhouse-summary", json.dumps({name: str(value) for name, value in summary.items()}).encode()),
+        (b"x-clickhouse-query-id", (statement.query_id or str(uuid.uuid4())).encode("latin-1", "replace")),
+        (b"x-clickhouse-server-display-name", b"weir-local"),
+        (b"x-clickhouse-timezone", b"UTC"),
+        (b"content-type", b"application/octet-stream"),
+    ]
+    if statement.answers:
+        headers.append((b"x-clickhouse-format", statement.output_format.encode()))
+    return headers
+
+
+async def _answer(send: _Send, status: int, headers: _Headers, body: bytes) -> None:
+    headers = [*headers, (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def serve(path: Path, host: str, port: int) -> None:
+    """Serve the data under ``path`` until SIGTERM or SIGINT; then finish what runs and close the engine."""
+    # A server's time zone is part of how it reads times without one. Set before the engine is loaded.
+    os.environ["TZ"] = "UTC"
+    from deploy.local.clickhouse_engine import Engine
+
+    # uvicorn handles both signals while it serves, and raises them again afterwards, when the engine is still
+    # to be closed: these handlers let that second arrival pass.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
+    front = Front(Engine(path))
+    config = uvicorn.Config(
+        front,
+        host=host,
+        port=port,
+        http="httptools",
+        loop="uvloop",  # sets TCP_NODELAY; without it a query waits 40 ms for an acknowledgement
+        ws="none",
+        lifespan="off",
+        access_log=False,
+        log_level="warning",
+        server_header=False,
+        timeout_keep_alive=600,
+        timeout_graceful_shutdown=8,
+    )
+    try:
+        uvicorn.Server(config).run()
+    finally:
+        front.close()
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description="chDB behind ClickHouse's HTTP interface")
+    parser.add_argument("--path", type=Path, required=True, help="folder of the engine's data")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=8123)
+    arguments = parser.parse_args()
+    serve(arguments.path, arguments.host, arguments.port)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,167 @@
+"""Apache Kafka of the local stack: its jars by Maven, and one KRaft node that is broker and controller at once.
+
+Data lives under one folder and survives a restart, other ports and ``kill -9``: acknowledged records are in the
+operating system's cache, which outlives the process.
+"""
+
+from __future__ import annotations
+
+import base64
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import uuid
+from pathlib import Path
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+
+_POM = Path(__file__).with_name("pom.xml")
+_NODE = 1
+_PROPERTIES = """\
+process.roles=broker,controller
+node.id={node}
+controller.quorum.voters={node}@127.0.0.1:{controller_port}
+controller.listener.names=CONTROLLER
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+inter.broker.listener.name=PLAINTEXT
+log.dirs={log_dir}
+auto.create.topics.enable=false
+default.replication.factor=1
+min.insync.replicas=1
+unclean.leader.election.enable=false
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=4
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+transaction.state.log.num.partitions=4
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+share.coordinator.state.topic.num.partitions=4
+group.initial.rebalance.delay.ms=0
+group.min.session.timeout.ms=1000
+num.network.threads=2
+num.io.threads=4
+background.threads=2
+num.recovery.threads.per.data.dir=2
+log.cleaner.dedupe.buffer.size=16777216
+"""
+_LOGGING = """\
+status = error
+appender.out.type = Console
+appender.out.name = out
+appender.out.layout.type = PatternLayout
+appender.out.layout.pattern = %d{ISO8601} %p %c{1} %m%n
+rootLogger.level = warn
+rootLogger.appenderRef.out.ref = out
+logger.server.name = kafka.server.KafkaRaftServer
+logger.server.level = info
+"""
+
+
+class KafkaError(Exception):
+    """Kafka cannot be set up; the message is one line that says what to do."""
+
+
+def java() -> str:
+    """Path of a Java of version 17 or later, $JAVA_HOME's first. Raises KafkaError where there is none."""
+    home = os.environ.get("JAVA_HOME")
+    found = shutil.which("java", path=str(Path(home, "bin"))) if home else None
+    found = found or shutil.which("java")
+    remedy = "install a JRE of version 17 or later (Debian: apt-get install openjdk-17-jre-headless)"
+    if found is None:
+        raise KafkaError(f"java is missing: {remedy}")
+    text = _run([found, "-version"], 60).stderr
+    version = re.search(r'version "(?:1\.)?(\d+)', text)
+    if version is None or int(version.group(1)) < 17:
+        raise KafkaError(f"{found} is version {version.group(1) if version else 'unknown'}: {remedy}")
+    return found
+
+
+def kafka_libs(cache_dir: Path) -> Path:
+    """Folder with Kafka's jars, ``cache_dir``/kafka-libs; fetched by Maven only when pom.xml has changed.
+
+    Safe to call from several processes at once. Raises KafkaError where Maven is missing or fails.
+    """
+    libs = cache_dir / "kafka-libs"
+    stamp = libs / "pom.sha256"
+    wanted = hashlib.sha256(_POM.read_bytes()).hexdigest()
+    if _read(stamp) == wanted:
+        return libs
+    cache_dir.mkdir(parents=True, exist_ok=True)
+    with (cache_dir / "kafka-libs.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if _read(stamp) == wanted:
+            return libs
+        java()
+        maven = shutil.which("mvn")
+        if maven is None:
+            raise KafkaError("mvn is missing: install Maven 3.8 or later (Debian: apt-get install maven)")
+        fresh = cache_dir / "kafka-libs.new"
+        shutil.rmtree(fresh, ignore_errors=True)
+        command = [maven, "-B", "-q", "-f", str(_POM), "dependency:copy-dependencies", f"-DoutputDirectory={fresh}"]
+        done = _run(command, 900)
+        if done.returncode != 0 or not list(fresh.glob("kafka_*.jar")):
+            reason = next((line for line in done.stdout.splitlines() if "[ERROR]" in line), "no jar arrived")
+            raise KafkaError(f"Maven could not fetch Kafka's jars ({reason.strip()}): run {' '.join(command)}")
+        shutil.rmtree(libs, ignore_errors=True)
+        (fresh / stamp.name).write_text(wanted)
+        fresh.rename(libs)
+    return libs
+
+
+def broker_command(libs: Path, data_dir: Path, port: int, controller_port: int) -> tuple[str, ...]:
+    """Write the configuration, format the storage if it is new, and give the broker's command line.
+
+    ``data_dir`` holds everything of this node: configuration, cluster id and log. Both ports bind to 127.0.0.1.
+    Raises KafkaError where Java is missing or the storage cannot be formatted.
+    """
+    data_dir = data_dir.absolute()
+    data_dir.mkdir(parents=True, exist_ok=True)
+    log_dir = data_dir / "log"
+    properties, logging = data_dir / "server.properties", data_dir / "log4j2.properties"
+    properties.write_text(_PROPERTIES.format(node=_NODE, port=port, controller_port=controller_port, log_dir=log_dir))
+    logging.write_text(_LOGGING)
+    base = (java(), "-Djava.awt.headless=true", f"-Dlog4j2.configurationFile={logging}", "-cp", f"{libs}/*")
+    cluster_file = data_dir / "cluster-id"
+    cluster = _read(cluster_file)
+    if cluster is None:
+        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        # A leading dash would read as an option of the storage tool.
+        cluster = "w" + cluster[1:]
+        cluster_file.write_text(cluster)
+    if not (log_dir / "meta.properties").exists():
+        command = [*base, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(properties)]
+        command.append("--ignore-formatted")
+        done = _run(command, 120)
+        if done.returncode != 0:
+            reason = (done.stderr or done.stdout).strip().splitlines()[-1:]
+            raise KafkaError(f"Kafka's storage in {log_dir} cannot be formatted: {' '.join(reason)}")
+    heap = ("-Xms128m", "-Xmx512m", "-XX:MaxGCPauseMillis=20", "-XX:+ExplicitGCInvokesConcurrent")
+    return (base[0], *heap, *base[1:], "kafka.Kafka", str(properties))
+
+
+def broker_ready(bootstrap: str) -> bool:
+    """Whether the broker answers a metadata request and counts itself as alive."""
+    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0, "socket.timeout.ms": 1000})
+    try:
+        return len(admin.list_topics(timeout=1).brokers) > 0
+    except KafkaException:
+        return False
+
+
+def _run(command: list[str], seconds: float) -> subprocess.CompletedProcess[str]:
+    # Fixed programs with arguments of our own; there is no shell.
+    return subprocess.run(command, capture_output=True, text=True, timeout=seconds, check=False)  # noqa: S603
+
+
+def _read(path: Path) -> str | None:
+    try:
+        return path.read_text().strip()
+    except FileNotFoundError:
+        return None
