@@ -1,0 +1,6 @@
+"""The close: from metered usage to invoices, as of a checkpoint. ``run.py`` has its numbered steps."""
+
+from rating.close.progress import CloseError, Progress
+from rating.close.run import CloseResult, run_close
+
+__all__ = ["CloseError", "CloseResult", "Progress", "run_close"]

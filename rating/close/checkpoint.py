@@ -1,0 +1,59 @@
+"""A checkpoint that holds everything acknowledged so far, rolled up (DESIGN invariant 9, first half)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Final
+
+from confluent_kafka import KafkaException
+
+from rating.close.progress import CloseError, Progress, wait_until
+from schemas.catalog.follower import read_catalog
+from schemas.checkpoints import CheckpointLedger, Cut, Offsets, next_cut, read_progress, rolled_up
+from schemas.instants import micros
+from schemas.ledger_io import LedgerReader
+from schemas.settings import Settings
+from schemas.topics import events_topic
+
+STALLED_SECONDS: Final = 120.0
+_WORKER: Final = "is a worker running? `weir status` tells, `weir up` starts one"
+
+
+def end_offsets(settings: Settings) -> dict[tuple[int, int], int]:
+    """(generation, partition) → end of usage.events of this moment. Raises LedgerUnavailable."""
+    with LedgerReader(settings, events_topic(settings.generation)) as reader:
+        return {(settings.generation, partition): end for partition, end in reader.end_offsets().items()}
+
+
+def wait_metered(client: Any, ends: Offsets, on_progress: Progress) -> None:
+    """Wait until usage_progress covers ``ends``: every row below them is durable. Raises CloseError."""
+
+    def metered() -> tuple[int, int]:
+        progress = read_progress(client)
+        return sum(min(progress.get(key, 0), end) for key, end in ends.items()), sum(ends.values())
+
+    wait_until("metering", metered, on_progress, STALLED_SECONDS, _WORKER)
+
+
+def covering_cut(settings: Settings, client: Any, ledger: CheckpointLedger, ends: Offsets, now: datetime) -> Cut:
+    """The last checkpoint where it covers ``ends``, else a new one; ``ends`` must be metered. Raises LedgerUnavailable."""
+
+    def propose(last: Cut | None) -> Cut | None:
+        if last is not None and all(last.offsets.get(key, 0) >= end for key, end in ends.items()):
+            return None
+        # Every partition is named, so that the slice of an empty log can be rolled up, too.
+        progress = dict.fromkeys(ends, 0) | read_progress(client)
+        return next_cut(last, progress, read_catalog(settings).next_offset, micros(now))
+
+    try:
+        cut = ledger.cut(propose) or ledger.checkpoints.last
+    except KafkaException as error:
+        raise CloseError(f"usage.checkpoints cannot be written: {error}; try again") from error
+    if cut is None:
+        raise CloseError("there is no checkpoint and none was cut; try again")
+    return cut
+
+
+def wait_rolled_up(client: Any, cut: Cut, on_progress: Progress) -> None:
+    """Wait until every slice up to the cut is in usage_windows. Raises CloseError."""
+    wait_until("roll-up", lambda: (rolled_up(client), cut.number), on_progress, STALLED_SECONDS, _WORKER)

@@ -1,0 +1,127 @@
+"""Which (subscription, period) are due: pure, from the catalog, the invoices that stand, and an instant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from rating.close.standing import Standing
+from rating.periods import first_period, local_midnight, next_period, parse_zone
+from schemas.catalog.models import Plan, Subscription
+from schemas.catalog.state import Entry, NamespaceView
+from schemas.instants import SECOND, instant, micros
+from schemas.invoices import invoice_id
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """One invoice to write: the period [start_us, end_us) of a subscription, after ``predecessor`` ("" for none)."""
+
+    namespace: str
+    subscription: str
+    account_id: str
+    plan: Plan
+    plan_version: int
+    time_zone: str
+    start_us: int
+    end_us: int
+    predecessor: str
+
+    @property
+    def ready_us(self) -> int:
+        """The instant from which the period may be billed: its end and the plan's grace."""
+        return self.end_us + self.plan.grace_seconds * SECOND
+
+    @property
+    def invoice_id(self) -> str:
+        """The same for every process that plans this period."""
+        return invoice_id(self.namespace, self.subscription, self.start_us, 0)
+
+
+class PlanningError(Exception):
+    """A subscription cannot be billed as the catalog stands; the message names it and the remedy."""
+
+
+def due_invoices(view: NamespaceView, standing: Standing, as_of_us: int) -> tuple[list[Due], list[str]]:
+    """All due periods, a subscription's in order, and a sentence for each subscription that cannot be planned.
+
+    The first period starts at the subscription's start, each further one where its predecessor's stored invoice ended.
+    """
+    found: list[Due] = []
+    problems: list[str] = []
+    for entry in view.all("subscription"):
+        try:
+            found.extend(_due_of(view, entry, standing, as_of_us))
+        except PlanningError as error:
+            problems.append(str(error))
+    return found, problems
+
+
+def _due_of(view: NamespaceView, entry: Entry, standing: Standing, as_of_us: int) -> Iterator[Due]:
+    subscription: Subscription = entry.model
+    zone = view.time_zone(subscription.account)
+    plan_entry = pinned_plan(view, entry)
+    plan: Plan = plan_entry.model
+    head = standing.head(view.namespace, subscription.code)
+    predecessor = head["invoice_id"] if head else ""
+    for start, end in _periods(subscription, plan, zone, head["period_end"] if head else None):
+        due = Due(
+            view.namespace, subscription.code, subscription.account, plan, plan_entry.version, zone, start, end, predecessor
+        )  # fmt: skip
+        if due.ready_us > as_of_us:
+            return
+        yield due
+        predecessor = due.invoice_id
+
+
+def current_period(view: NamespaceView, entry: Entry, standing: Standing, now_us: int) -> tuple[int, int] | None:
+    """The period of a subscription that ``now_us`` lies in, in the chain of its invoices; None before and after it.
+
+    Raises PlanningError.
+    """
+    subscription: Subscription = entry.model
+    head = standing.head(view.namespace, subscription.code)
+    zone = view.time_zone(subscription.account)
+    plan: Plan = pinned_plan(view, entry).model
+    for start, end in _periods(subscription, plan, zone, head["period_end"] if head else None):
+        if now_us < end:
+            return (start, end) if start <= now_us else None
+    return None
+
+
+def _periods(subscription: Subscription, plan: Plan, zone: str, after_us: int | None) -> Iterator[tuple[int, int]]:
+    """The subscription's periods that follow one which ended at ``after_us`` (None: all of them), as instants."""
+    known = parse_zone(zone)
+    last = None if subscription.end is None else boundary_us(subscription.end, zone)
+    start = boundary_us(subscription.start, zone) if after_us is None else after_us
+    follow = first_period if after_us is None else next_period
+    while last is None or start < last:
+        end = micros(follow(instant(start), plan.interval, known, subscription.billing_anchor).end)
+        yield start, end if last is None else min(end, last)
+        start, follow = end, next_period
+
+
+def pinned_plan(view: NamespaceView, entry: Entry) -> Entry:
+    """The plan version that a subscription is on: the one it names, else the one current when it was published.
+
+    Raises PlanningError.
+    """
+    subscription: Subscription = entry.model
+    if subscription.plan_version is not None:
+        found = view.version("plan", subscription.plan, subscription.plan_version)
+    else:
+        history = [version for version in view.history("plan", subscription.plan) if version.offset < entry.offset]
+        found = history[-1] if history else None
+    if found is None:
+        which = subscription.plan_version or "(any)"
+        raise PlanningError(
+            f"subscription {subscription.code}: plan {subscription.plan} version {which} does not exist;"
+            " publish the plan, then the subscription"
+        )
+    return found
+
+
+def boundary_us(value: datetime | date, zone: str) -> int:
+    """A subscription's start or end as an instant; a date is local midnight in ``zone``."""
+    return micros(value if isinstance(value, datetime) else local_midnight(value, parse_zone(zone)))

@@ -1,0 +1,180 @@
+"""What a due invoice has to measure, and the invoice once it is measured: pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from hashlib import blake2b
+from typing import Any
+
+from rating.close.due import Due, PlanningError
+from rating.close.standing import Invoice
+from rating.pricing import MatrixQuantity, PriceError, Rated, money_text, parse_price, rate
+from rating.usage import Measured, Usage, UsageRow, measured, no_usage, valid_versions
+from schemas.catalog.models import Charge, Plan, Product
+from schemas.catalog.profiles import ProfileVersion, profile_versions
+from schemas.catalog.state import NamespaceView
+from schemas.checkpoints import Run
+from schemas.invoices import FINALIZED
+from schemas.prices import MatrixPrice, Price, plain
+
+NO_USAGE = "no usage in the period; priced as 0"
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """One total that one query answers for many accounts: a profile over a period, split by ``dimensions``."""
+
+    profile: Measured
+    start_us: int
+    end_us: int
+    dimensions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A charge of a due invoice, resolved: ``need`` and ``versions`` are None and () for a flat product."""
+
+    charge: Charge
+    product: Product
+    price: Price
+    need: Need | None = None
+    versions: tuple[int, ...] = ()
+
+
+Totals = Mapping[Need, Mapping[str, list[UsageRow]]]
+"""Need → account → its rows (one, or one a combination of dimensions); an account without usage is absent."""
+
+
+class ChargeBook:
+    """Charges of plans resolved against one catalog view, each thing looked up once."""
+
+    def __init__(self, view: NamespaceView) -> None:
+        self._view = view
+        self._profiles: dict[str, tuple[ProfileVersion, ...]] = {}
+        for version in profile_versions(view):
+            self._profiles[version.profile_id] = (*self._profiles.get(version.profile_id, ()), version)
+        self._prices: dict[tuple[str, int, str], Price] = {}
+
+    def items(self, plan: Plan, plan_version: int, start_us: int, end_us: int) -> tuple[Item, ...]:
+        """The plan's charges over a period, in the plan's order. Raises PlanningError that names the charge."""
+        return tuple(self._item(plan, plan_version, charge, start_us, end_us) for charge in plan.charges)
+
+    def _item(self, plan: Plan, plan_version: int, charge: Charge, start_us: int, end_us: int) -> Item:
+        place = f"plan {plan.code} version {plan_version}, charge {charge.key}"
+        price = self._price(plan, plan_version, charge, place)
+        entry = self._view.get("product", charge.product)
+        if entry is None:
+            raise PlanningError(f"{place}: there is no product {charge.product}; publish it")
+        product: Product = entry.model
+        if product.profile is None:
+            return Item(charge, product, price)
+        versions = self._versions(product.profile, place)
+        dimensions = price.dimensions if isinstance(price, MatrixPrice) else ()
+        need = Need(measured(versions, start_us, end_us), start_us, end_us, dimensions)
+        valid = tuple(version.version for version in valid_versions(versions, start_us, end_us))
+        return Item(charge, product, price, need, valid)
+
+    def _price(self, plan: Plan, plan_version: int, charge: Charge, place: str) -> Price:
+        key = (plan.code, plan_version, charge.key)
+        if key not in self._prices:
+            try:
+                self._prices[key] = parse_price(charge.price, plan.currency)
+            except PriceError as error:
+                raise PlanningError(f"{place}: {error}") from None
+        return self._prices[key]
+
+    def _versions(self, address: str, place: str) -> tuple[ProfileVersion, ...]:
+        found = self._profiles.get(address)
+        if found is None and "." not in address:
+            of_meter = [versions for versions in self._profiles.values() if versions[0].meter == address]
+            found = of_meter[0] if len(of_meter) == 1 else None
+        if found is None:
+            raise PlanningError(f"{place}: there is no profile {address}; publish its meter, or mend the product")
+        return found
+
+
+def rate_item(item: Item, rows: Iterable[UsageRow] | None, currency: str) -> tuple[Rated, Usage | None, str]:
+    """(priced, the usage behind it or None for a flat product, note). ``rows``: the account's, None for no usage."""
+    if item.need is None:
+        return rate(item.price, Decimal(1), currency=currency), None, ""
+    found = list(rows or ())
+    if not found:
+        usage = no_usage(item.need.profile.aggregation)
+    elif len(found) == 1:
+        usage = found[0].usage
+    else:
+        usage = Usage(
+            sum((row.usage.quantity or Decimal(0) for row in found), Decimal(0)), sum(row.usage.events for row in found)
+        )
+    quantity = usage.quantity if usage.quantity is not None else Decimal(0)
+    cells = [
+        MatrixQuantity(tuple(value or "" for value in row.dimensions), row.usage.quantity or Decimal(0))
+        for row in found
+    ]
+    priced = rate(
+        item.price,
+        quantity,
+        currency=currency,
+        events=Decimal(usage.events),
+        quantities=cells if isinstance(item.price, MatrixPrice) else None,
+    )
+    notes = [*priced.notes, *([NO_USAGE] if usage.quantity is None else [])]
+    return priced, usage, "; ".join(notes)
+
+
+def build_invoice(due: Due, items: Iterable[Item], totals: Totals, run: Run) -> Invoice:
+    """The Invoice record; the same bytes in every process that builds it for ``run``. Raises PlanningError."""
+    lines: list[dict[str, Any]] = []
+    total = Decimal(0)
+    currency = due.plan.currency
+    for item in items:
+        rows = totals[item.need].get(due.account_id) if item.need else None
+        try:
+            priced, usage, note = rate_item(item, rows, currency)
+        except PriceError as error:
+            raise PlanningError(f"subscription {due.subscription}, charge {item.charge.key}: {error}") from None
+        lines.append(_line(len(lines) + 1, due, item, priced, usage, note))
+        total += priced.amount
+    return invoice_record(due, lines, total, run)
+
+
+def invoice_record(due: Due, lines: list[dict[str, Any]], total: Decimal, run: Run) -> Invoice:
+    """Version 1 of the invoice of ``due``."""
+    return {
+        "namespace": due.namespace, "invoice_id": due.invoice_id, "version": 1, "predecessor": due.predecessor,
+        "subscription": due.subscription, "sequence": 0, "account_id": due.account_id,
+        "plan": due.plan.code, "plan_version": due.plan_version,
+        "period_start": due.start_us, "period_end": due.end_us, "time_zone": due.time_zone,
+        "run_id": run.run_id, "checkpoint": run.number, "catalog_offset": run.catalog_offset, "as_of": run.as_of_us,
+        "state": FINALIZED, "currency": due.plan.currency, "total": money_text(total, due.plan.currency),
+        "lines": lines, "body": "{}", "claim_id": claim_id(run.run_id, due.invoice_id),
+    }  # fmt: skip
+
+
+def claim_id(run_id: str, invoice: str) -> str:
+    """A claim's name, derived so that a second process of the same run writes the same bytes."""
+    return blake2b(f"{len(run_id)}:{run_id}{invoice}:1".encode(), digest_size=12).hexdigest()
+
+
+def _line(number: int, due: Due, item: Item, priced: Rated, usage: Usage | None, note: str) -> dict[str, Any]:
+    return {
+        "number": number, "kind": "flat" if usage is None else "usage", "charge": item.charge.key,
+        "product": item.product.code, "description": item.product.name or item.product.code,
+        "profile_id": item.need.profile.profile_id if item.need else "", "profile_versions": list(item.versions),
+        "period_start": due.start_us, "period_end": due.end_us,
+        "quantity": "" if usage is None else plain(usage.quantity or Decimal(0)),
+        "events": "" if usage is None else str(usage.events),
+        "unit": item.product.unit or (item.need.profile.unit if item.need else ""),
+        "price": price_text(item.price),
+        "amount": money_text(priced.amount, due.plan.currency), "unrounded": plain(priced.unrounded),
+        "steps": json.dumps([step.as_json() for step in priced.steps], ensure_ascii=False),
+        "note": note, "adjusts": "",
+    }  # fmt: skip
+
+
+def price_text(price: Price) -> str:
+    """The price as pinned on a line: canonical JSON."""
+    return json.dumps(price.model_dump(mode="json"), ensure_ascii=False, sort_keys=True)

@@ -1,0 +1,62 @@
+"""Invoices to usage.invoices, and back: what was written is only true once it has been read back as valid."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from rating.close.progress import Progress, wait_until
+from rating.close.standing import Invoice, Standing
+from schemas.codec import codec
+from schemas.invoices import record_key
+from schemas.ledger_io import LedgerReader, LedgerWriter
+
+STALLED_SECONDS: Final = 120.0
+_AT_ONCE: Final = 200
+
+
+def publish(
+    writer: LedgerWriter, reader: LedgerReader, standing: Standing, invoices: Sequence[Invoice], on_progress: Progress
+) -> list[Invoice]:
+    """Write invoices, each chain in its order; those of them that stand as written here.
+
+    ``reader`` and ``standing`` are at the same place of the log, and follow it. An invoice that another process wrote first
+    stands as that one wrote it and is not in the answer. Raises LedgerUnavailable; running again is safe.
+    """
+    won: list[Invoice] = []
+    encoder = codec("invoice")
+    for start in range(0, len(invoices), _AT_ONCE):
+        some = invoices[start : start + _AT_ONCE]
+        placed = writer.append_all(
+            [(record_key(item["namespace"], item["subscription"]), encoder.encode(item)) for item in some]
+        )
+        ours = dict(zip(placed, some, strict=True))
+        ends = dict(reader.positions)
+        for partition, offset in placed:
+            ends[partition] = max(ends[partition], offset + 1)
+        for record in reader.read_to(ends):
+            valid = standing.apply_bytes(record.value)
+            if valid and (found := ours.get((record.partition, record.offset))) is not None:
+                won.append(found)
+        on_progress("publishing", min(start + _AT_ONCE, len(invoices)), len(invoices))
+    return won
+
+
+def wait_visible(client: Any, namespace: str, invoices: Sequence[Invoice], on_progress: Progress) -> None:
+    """Wait until ClickHouse has all of them (the `bill` agent writes them there). Raises CloseError."""
+    names = [item["invoice_id"] for item in invoices]
+
+    def visible() -> tuple[int, int]:
+        found = 0
+        # Parameters travel in the request's URL, whose length servers limit.
+        for start in range(0, len(names), _AT_ONCE):
+            rows = client.query(
+                "SELECT count(DISTINCT invoice_id) FROM invoices"
+                " WHERE namespace = {namespace:String} AND invoice_id IN {names:Array(String)}",
+                parameters={"namespace": namespace, "names": names[start : start + _AT_ONCE]},
+            ).result_rows
+            found += int(rows[0][0])
+        return found, len(names)
+
+    remedy = "they stand on usage.invoices and will appear once a worker's `bill` runs; `weir status` tells"
+    wait_until("writing invoices", visible, on_progress, STALLED_SECONDS, remedy)

@@ -1,0 +1,70 @@
+"""The fold of usage.invoices: which invoices stand, and each subscription's chain (first valid record wins)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from schemas.codec import CodecError, codec
+from schemas.invoices import claim_of
+from schemas.ledger import FirstValid
+from schemas.ledger_io import LedgerReader
+from schemas.settings import Settings
+from schemas.topics import INVOICES
+
+log = logging.getLogger(__name__)
+
+Invoice = Mapping[str, Any]
+"""A decoded Invoice record (avro/invoice.avsc)."""
+
+
+class Standing:
+    """What stands after the records applied so far. All records of a chain must be applied in log order."""
+
+    def __init__(self) -> None:
+        self._claims = FirstValid()
+        self._invoices: dict[tuple[str, str], Invoice] = {}
+        self._chains: dict[tuple[str, str], list[str]] = {}
+
+    def apply(self, record: Invoice) -> bool:
+        """Take the next record; False where it is void."""
+        if not self._claims.offer(claim_of(record)):
+            return False
+        self._invoices[record["namespace"], record["invoice_id"]] = record
+        if record["version"] == 1:
+            self._chains.setdefault((record["namespace"], record["subscription"]), []).append(record["invoice_id"])
+        return True
+
+    def apply_bytes(self, value: bytes) -> bool:
+        """``apply`` on a record's bytes; foreign bytes are void."""
+        try:
+            return self.apply(codec("invoice").decode(value))
+        except CodecError as error:
+            log.warning("a record of %s is void: %s", INVOICES, error)
+            return False
+
+    def invoice(self, namespace: str, invoice_id: str) -> Invoice | None:
+        """The newest version of an invoice."""
+        return self._invoices.get((namespace, invoice_id))
+
+    def chain(self, namespace: str, subscription: str) -> list[Invoice]:
+        """Newest versions of a subscription's invoices, oldest first."""
+        return [self._invoices[namespace, name] for name in self._chains.get((namespace, subscription), [])]
+
+    def head(self, namespace: str, subscription: str) -> Invoice | None:
+        """The last invoice of the chain; the next one names it as its predecessor."""
+        names = self._chains.get((namespace, subscription))
+        return self._invoices[namespace, names[-1]] if names else None
+
+
+def read_standing(reader: LedgerReader, standing: Standing, timeout: float = 120.0) -> Standing:
+    """Read ``reader``, which follows usage.invoices, to the log's present end. Raises LedgerUnavailable."""
+    for record in reader.read_to(reader.end_offsets(), timeout):
+        standing.apply_bytes(record.value)
+    return standing
+
+
+def invoices_reader(settings: Settings) -> LedgerReader:
+    """A reader of usage.invoices from its beginning. Raises LedgerUnavailable. Close it."""
+    return LedgerReader(settings, INVOICES)
