@@ -1,0 +1,193 @@
+"""Which periods are due: chains without gaps, in the account's calendar, and never twice."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from rating.close.due import Due, current_period, due_invoices
+from rating.close.run import plan, run_id
+from rating.close.standing import Standing
+from schemas.catalog.state import Catalog, NamespaceView
+from schemas.instants import micros, rfc3339
+
+ZONE = "America/New_York"
+PLAN = {
+    "code": "basic", "currency": "USD", "interval": "month", "grace_seconds": 3600,
+    "charges": [{"product": "fee", "price": {"model": "flat", "amount": "5"}}],
+}  # fmt: skip
+FEE = {"code": "fee", "kind": "flat"}
+ACCOUNT = {"code": "acme", "time_zone": ZONE}
+SUBSCRIPTION = {"code": "acme-basic", "account": "acme", "plan": "basic", "start": "2013-01-01T05:00:00Z"}
+
+
+def us(text: str) -> int:
+    return micros(datetime.fromisoformat(text).astimezone(UTC))
+
+
+class Shelf:
+    """A catalog that is written entry by entry, as its topic would be."""
+
+    def __init__(self) -> None:
+        self.catalog = Catalog()
+        self._versions: dict[tuple[str, str], int] = {}
+
+    def add(self, kind: str, body: dict[str, Any], retired: bool = False) -> None:
+        key = (kind, body["code"])
+        self._versions[key] = self._versions.get(key, 0) + 1
+        record = {
+            "namespace": "air", "kind": kind, "code": body["code"], "version": self._versions[key], "retired": retired,
+            "valid_from": None, "body": json.dumps(body), "author": "", "claim_id": "",
+        }  # fmt: skip
+        assert self.catalog.apply(record, self.catalog.next_offset, 0) is not None
+
+    def view(self, offset: int | None = None) -> NamespaceView:
+        return self.catalog.view("air", offset)
+
+
+def shelf(**subscription: Any) -> Shelf:
+    result = Shelf()
+    result.add("product", FEE)
+    result.add("plan", PLAN)
+    result.add("account", ACCOUNT)
+    result.add("subscription", SUBSCRIPTION | subscription)
+    return result
+
+
+def invoice_of(due: Due, **changes: Any) -> dict[str, Any]:
+    record = {
+        "namespace": due.namespace, "invoice_id": due.invoice_id, "version": 1, "predecessor": due.predecessor,
+        "subscription": due.subscription, "sequence": 0, "period_start": due.start_us, "period_end": due.end_us,
+    }  # fmt: skip
+    return record | changes
+
+
+def due_of(found: Shelf, standing: Standing, as_of: str) -> list[Due]:
+    due, problems = due_invoices(found.view(), standing, us(as_of))
+    assert problems == []
+    return due
+
+
+def spans(due: list[Due]) -> list[tuple[str, str]]:
+    return [(rfc3339(one.start_us), rfc3339(one.end_us)) for one in due]
+
+
+def test_a_period_is_due_from_its_end_and_grace_on() -> None:
+    assert due_of(shelf(), Standing(), "2013-02-01T05:59:59Z") == []
+    assert spans(due_of(shelf(), Standing(), "2013-02-01T06:00:00Z")) == [
+        ("2013-01-01T05:00:00Z", "2013-02-01T05:00:00Z")
+    ]
+
+
+def test_a_year_is_caught_up_as_one_chain_across_daylight_saving() -> None:
+    due = due_of(shelf(), Standing(), "2014-01-02T00:00:00Z")
+    assert len(due) == 12
+    assert spans(due)[2:4] == [
+        ("2013-03-01T05:00:00Z", "2013-04-01T04:00:00Z"),
+        ("2013-04-01T04:00:00Z", "2013-05-01T04:00:00Z"),
+    ]
+    assert [one.predecessor for one in due] == ["", *(one.invoice_id for one in due[:-1])]
+    assert [one.start_us for one in due[1:]] == [one.end_us for one in due[:-1]]
+
+
+def test_what_stands_is_not_due_again_and_the_next_period_starts_where_it_ended_as_stored() -> None:
+    standing = Standing()
+    january = due_of(shelf(), standing, "2013-02-02T00:00:00Z")[0]
+    moved = us("2013-02-01T03:00:00Z")  # as if the account had lived in another zone then
+    assert standing.apply(invoice_of(january, period_end=moved))
+    assert due_of(shelf(), standing, "2013-02-02T00:00:00Z") == []
+    february = due_of(shelf(), standing, "2013-03-02T00:00:00Z")
+    assert spans(february) == [("2013-02-01T03:00:00Z", "2013-03-01T05:00:00Z")]
+    assert february[0].predecessor == january.invoice_id
+
+
+def test_a_start_within_a_month_makes_a_short_first_period_and_an_end_a_short_last_one() -> None:
+    found = shelf(start="2013-01-15", end="2013-02-10")
+    assert spans(due_of(found, Standing(), "2014-01-01T00:00:00Z")) == [
+        ("2013-01-15T05:00:00Z", "2013-02-01T05:00:00Z"),
+        ("2013-02-01T05:00:00Z", "2013-02-10T05:00:00Z"),
+    ]
+
+
+def test_an_anchor_moves_the_periods() -> None:
+    found = shelf(start="2013-01-31", billing_anchor="2013-01-31")
+    assert spans(due_of(found, Standing(), "2013-04-01T00:00:00Z")) == [
+        ("2013-01-31T05:00:00Z", "2013-02-28T05:00:00Z"),
+        ("2013-02-28T05:00:00Z", "2013-03-31T04:00:00Z"),
+    ]
+
+
+def test_a_subscription_stays_on_the_plan_version_it_was_published_with() -> None:
+    found = shelf()
+    found.add("plan", PLAN | {"name": "dearer"})
+    assert due_of(found, Standing(), "2013-02-02T00:00:00Z")[0].plan_version == 1
+    found.add("subscription", SUBSCRIPTION | {"plan_version": 2})
+    assert due_of(found, Standing(), "2013-02-02T00:00:00Z")[0].plan_version == 2
+
+
+def test_a_subscription_without_its_plan_is_a_problem_that_does_not_stop_the_others() -> None:
+    found = shelf()
+    found.add("subscription", SUBSCRIPTION | {"code": "lost", "plan": "none"})
+    due, problems = due_invoices(found.view(), Standing(), us("2013-02-02T00:00:00Z"))
+    assert [one.subscription for one in due] == ["acme-basic"]
+    assert len(problems) == 1
+    assert "subscription lost: plan none" in problems[0]
+
+
+def test_a_charge_that_cannot_be_resolved_holds_its_subscription_back_as_a_whole() -> None:
+    found = shelf()
+    found.add("product", FEE, retired=True)
+    planned = plan(found.view(), Standing(), us("2013-04-02T00:00:00Z"))
+    assert planned.due == ()
+    assert planned.problems == (
+        "subscription acme-basic: plan basic version 1, charge fee: there is no product fee; publish it",
+    )
+
+
+def test_two_catalog_offsets_with_the_same_meaning_give_equal_plans() -> None:
+    found = shelf()
+    before = found.catalog.next_offset
+    found.add("account", {"code": "other", "time_zone": "UTC"})
+    as_of = us("2013-04-02T00:00:00Z")
+    assert plan(found.view(before), Standing(), as_of).due == plan(found.view(), Standing(), as_of).due
+    found.add("subscription", SUBSCRIPTION | {"code": "second"})
+    assert plan(found.view(before), Standing(), as_of).due != plan(found.view(), Standing(), as_of).due
+
+
+@pytest.mark.parametrize(
+    ("now", "expected"),
+    [
+        ("2013-01-01T04:59:59Z", None),
+        ("2013-01-01T05:00:00Z", ("2013-01-01T05:00:00Z", "2013-02-01T05:00:00Z")),
+        ("2013-03-20T00:00:00Z", ("2013-03-01T05:00:00Z", "2013-04-01T04:00:00Z")),
+        ("2013-06-01T00:00:00Z", None),
+    ],
+)
+def test_the_current_period_is_the_one_around_now(now: str, expected: tuple[str, str] | None) -> None:
+    found = shelf(end="2013-05-15")
+    entry = found.view().get("subscription", "acme-basic")
+    assert entry is not None
+    period = current_period(found.view(), entry, Standing(), us(now))
+    assert (period and (rfc3339(period[0]), rfc3339(period[1]))) == expected
+
+
+def test_a_chain_takes_the_first_successor_only() -> None:
+    standing = Standing()
+    january, february = due_of(shelf(), standing, "2013-03-02T00:00:00Z")
+    assert standing.apply(invoice_of(january))
+    assert not standing.apply(invoice_of(january, period_end=0))
+    assert standing.apply(invoice_of(february))
+    assert not standing.apply(invoice_of(february, invoice_id="inv_other", predecessor=january.invoice_id))
+    assert [one["invoice_id"] for one in standing.chain("air", "acme-basic")] == [
+        january.invoice_id,
+        february.invoice_id,
+    ]
+
+
+def test_runs_of_different_namespaces_instants_and_attempts_differ() -> None:
+    names = {run_id("a", 12, 3), run_id("a1", 2, 3), run_id("a", 1, 23), run_id("a", 12, 4)}
+    assert len(names) == 4
+    assert run_id("a", 12, 3) in names
