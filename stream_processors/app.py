@@ -55,9 +55,8 @@ def build_app(settings: Settings, parts: Parts, *, index: int, web_port: int, se
     def raw(topic: str) -> Any:
         return app.topic(topic, value_type=bytes, value_serializer="raw", key_serializer="raw", internal=False)
 
-    inbox = app.topic(
-        pattern=INBOX_PREFIX.replace(".", r"\.") + ".+", value_type=bytes, value_serializer="raw", key_serializer="raw"
-    )
+    # Faust does not support patterns, so the inboxes are named, and new ones are added by ``follow_inboxes``.
+    inbox = app.topic(*parts.inboxes(), value_type=bytes, value_serializer="raw", key_serializer="raw", internal=False)
 
     @app.agent(inbox, name="admit", concurrency=1)
     async def admit(stream: Any) -> None:
@@ -94,6 +93,7 @@ def build_app(settings: Settings, parts: Parts, *, index: int, web_port: int, se
 
     async def tick() -> None:
         await parts.tick()
+        await follow_inboxes(app, parts)
 
     app.timer(interval=1.0)(tick)
 
@@ -111,6 +111,20 @@ def build_app(settings: Settings, parts: Parts, *, index: int, web_port: int, se
 
     parts.bind_seek(seek)
     return app
+
+
+async def follow_inboxes(app: faust.App, parts: Parts) -> None:
+    """Subscribe to the inboxes of namespaces that were declared since; Kafka then balances the workers anew."""
+    wanted = parts.inboxes()
+    channels: list[Any] = [
+        channel for channel in app.topics if any(name.startswith(INBOX_PREFIX) for name in channel.topics)
+    ]
+    if app.rebalancing or all(set(wanted) <= set(channel.topics) for channel in channels):
+        return
+    for channel in channels:
+        channel.topics = [*channel.topics, *(name for name in wanted if name not in channel.topics)]
+    conductor: Any = app.topics
+    await app.consumer.subscribe(await conductor._update_indices())
 
 
 def _credentials(settings: Settings) -> Any:

@@ -12,6 +12,7 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka.admin import AdminClient
 from faust.types import TP
 
 from schemas.catalog.follower import CatalogFollower
@@ -19,7 +20,7 @@ from schemas.catalog.state import Entry
 from schemas.codec import CodecError, codec
 from schemas.ledger_io import LedgerWriter
 from schemas.settings import Settings
-from schemas.topics import REJECTED, events_topic, namespace_of_inbox, partition_count
+from schemas.topics import REJECTED, events_topic, inbox_topic, namespace_of_inbox, partition_count
 from stream_processors.admit import Admitted, InboxRecord, admit, pack
 from stream_processors.copies import InvoiceCopy, catalog_table, rejected_table
 from stream_processors.journal import Journal
@@ -42,6 +43,8 @@ class Parts:
         self._entries: SimpleQueue[Entry] = SimpleQueue()
         self._catalog = CatalogFollower(settings, self._entries.put)
         self._partitions = partition_count(settings, self._topic)
+        self._admin = AdminClient(settings.librdkafka() | {"log_level": 3})
+        self._inboxes: set[str] = set()
         self._rejected = LedgerWriter(settings, REJECTED)
         self._events = LedgerWriter(settings, self._topic)
         self.meter = Meter(
@@ -77,6 +80,13 @@ class Parts:
     def stop(self) -> None:
         """Let every retry give up; what is not durable was not acknowledged."""
         self.stopping.set()
+
+    def inboxes(self) -> list[str]:
+        """Inbox topics of all declared namespaces that exist in Kafka, in order of name."""
+        wanted = {inbox_topic(name) for name in (*self._catalog.catalog.namespaces(), self.settings.namespace)}
+        if wanted - self._inboxes:
+            self._inboxes = wanted & set(self._admin.list_topics(timeout=10).topics)
+        return sorted(self._inboxes)
 
     # --- agents -----------------------------------------------------------------------------------------------------
 

@@ -45,6 +45,8 @@ def main() -> int:
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     for noisy in ("aiokafka", "faust", "mode"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    for retried in ("urllib3", "clickhouse_connect"):  # the journal says once what failed and when it tries again
+        logging.getLogger(retried).setLevel(logging.CRITICAL)
     try:
         settings = load_settings()
         index = int(_number("WEIR_WORKER_INDEX", "0"))
@@ -58,6 +60,7 @@ def main() -> int:
     except LedgerUnavailable as error:
         print(error, file=sys.stderr)  # noqa: T201
         return 70
+    os.makedirs(settings.data_dir, exist_ok=True)
     app = build_app(settings, parts, index=index, web_port=web_port, session_timeout=session_timeout)
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
