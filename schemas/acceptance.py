@@ -58,8 +58,8 @@ class AcceptedEvent(NamedTuple):
     properties: str
 
 
-@dataclass(frozen=True, slots=True)
-class Refused(Exception):
+@dataclass(eq=False)
+class Refused(Exception):  # not frozen: context managers set an exception's traceback
     """Why a batch is refused as a whole. ``index`` is that of the event at fault, None where it is the batch itself."""
 
     reason: str
@@ -253,10 +253,10 @@ def _explain(
         raise _refused("invalid", index, "properties", f"not JSON: {error}", single) from None
     if levels > MAX_DEPTH:
         raise _refused("too_deep", index, "properties", f"nested deeper than {MAX_DEPTH} levels", single)
+    # As written: near year 1 and 9999 an offset can carry the instant out of what a datetime holds in UTC.
+    written = rfc3339(stamp) if raw.timestamp is None else raw.timestamp.isoformat().replace("+00:00", "Z")
     if stamp > latest:
-        detail = (
-            f"{rfc3339(stamp)} is more than {settings.max_event_skew_seconds} s ahead of now; check the sender's clock"
-        )
+        detail = f"{written} is more than {settings.max_event_skew_seconds} s ahead of now; check the sender's clock"
         raise _refused("in_future", index, "timestamp", detail, single)
     if stamp < earliest:
         age = settings.max_event_age_seconds
@@ -265,6 +265,6 @@ def _explain(
             "too_old",
             index,
             "timestamp",
-            f"{rfc3339(stamp)} is {limit}; such events cannot be accepted",
+            f"{written} is {limit}; such events cannot be accepted",
             single,
         )

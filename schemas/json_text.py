@@ -3,26 +3,41 @@
 from __future__ import annotations
 
 import json
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
 import msgspec
 
 MAX_DEPTH: Final = 32
 
-# Integers of any length come back as int or, beyond 64 bits, through float_hook's text as Decimal.
-_decoder: Final = msgspec.json.Decoder(float_hook=Decimal)
-
 _MAX_EXPONENT: Final = 400
+_CLAMPED_EXPONENT: Final = 999_999_999_999_000_000
+
+
+def _decimal(text: str) -> Decimal:
+    """The number, exactly. An exponent of more than 18 digits, which Decimal cannot hold, is clamped: no quantity and
+    no filter can tell, and an accepted event must never fail to parse later."""
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        mantissa, _, exponent = text.lower().partition("e")
+        sign = "-" if exponent.startswith("-") else ""
+        return Decimal(f"{mantissa}e{sign}{_CLAMPED_EXPONENT}")
+
+
+_decoder: Final = msgspec.json.Decoder(float_hook=_decimal)
 
 
 def exact(text: str | bytes) -> Any:
-    """Parse JSON; numbers with a fraction, an exponent or more than 64 bits become Decimal, others int.
+    """Parse JSON; numbers with a fraction or an exponent, and integers of thousands of digits, become Decimal, others int.
 
     Raises ValueError (msgspec.DecodeError is one) for anything that is not JSON.
     """
     try:
         return _decoder.decode(text)
+    except msgspec.ValidationError:
+        # An integer of more digits than Python converts; the text is JSON nevertheless.
+        return json.loads(text, parse_int=Decimal, parse_float=_decimal)
     except RecursionError:
         raise ValueError(f"JSON is nested deeper than {MAX_DEPTH} levels") from None
     except ArithmeticError:

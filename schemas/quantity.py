@@ -25,7 +25,9 @@ def number(value: Any) -> int | Decimal | None:
         return None
     if isinstance(value, int | Decimal):
         return value
-    if isinstance(value, str) and 0 < len(value) <= 400 and value.strip() == value and "_" not in value:
+    if isinstance(value, str) and 0 < len(value) <= 400 and value.isascii():
+        if value.strip() != value or "_" in value:
+            return None
         try:
             parsed = Decimal(value)
         except InvalidOperation:
@@ -50,16 +52,13 @@ def scaled(value: Any) -> int:
         # Judged by its digits before any arithmetic, so that 1e999999999 costs nothing.
         if found.adjusted() >= 38 - SCALE:
             raise Unmeterable(OUT_OF_RANGE)
-        significand = int("".join(map(str, digits)))
         shift = exponent + SCALE
-        if shift >= 0:
-            result = significand * 10**shift
-        elif -shift > len(digits):
-            raise Unmeterable(TOO_MANY_DECIMALS)
-        else:
-            result, rest = divmod(significand, 10**-shift)
-            if rest:
+        if shift < 0:
+            # By digits too: a number may be written with more of them than Python's int() takes.
+            if any(digits[shift:]):
                 raise Unmeterable(TOO_MANY_DECIMALS)
+            digits, shift = digits[:shift], 0
+        result = int("".join(map(str, digits)) or "0") * 10**shift
         if sign:
             result = -result
     if not -LIMIT < result < LIMIT:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime
+from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -41,12 +42,26 @@ class Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+def _plain_numbers(value: Any) -> Any:
+    """Decimals as the int or float of the same text, so that a dump of the model has a JSON number again."""
+    if isinstance(value, Decimal):
+        number = int(value) if value == value.to_integral_value() and value.adjusted() < 19 else float(value)
+        if Decimal(repr(number)) != value:
+            raise ValueError(f"{value} has too many digits for a filter; write at most 15")
+        return number
+    if isinstance(value, list):
+        return [_plain_numbers(item) for item in value]
+    if isinstance(value, dict):
+        return {name: _plain_numbers(item) for name, item in value.items()}
+    return value
+
+
 class Filter(Model):
     """One condition on a property; a profile's filters combine by AND."""
 
     property: PropertyPath
     operator: Operator
-    value: Any = None
+    value: Annotated[Any, BeforeValidator(_plain_numbers)] = None
 
     @model_validator(mode="after")
     def _compiles(self) -> Self:
