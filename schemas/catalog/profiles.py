@@ -53,6 +53,14 @@ def _versions_in(entry: Entry) -> dict[str, ProfileVersion]:
     }  # fmt: skip
 
 
+def _ended(chain: list[ProfileVersion], at_us: int) -> list[ProfileVersion]:
+    """All of them end at ``at_us`` at the latest: a version from a stated instant may reach back over several
+    predecessors, and no event may ever be under two versions. One that had not begun by then is valid never."""
+    return [
+        replace(version, valid_to_us=min(version.valid_to_us, max(at_us, version.valid_from_us))) for version in chain
+    ]
+
+
 def profile_versions(view: NamespaceView) -> tuple[ProfileVersion, ...]:
     """All profile versions of the namespace, with their spans, in order of meters, profiles and versions."""
     result: list[ProfileVersion] = []
@@ -62,19 +70,16 @@ def profile_versions(view: NamespaceView) -> tuple[ProfileVersion, ...]:
             begins = entry.valid_from_us if entry.valid_from_us is not None else entry.published_us
             current = {} if entry.retired else _versions_in(entry)
             for code, chain in chains.items():
-                last = chain[-1]
-                new = current.get(code)
-                if new is None or not new.measures_like(last):
-                    chain[-1] = replace(last, valid_to_us=min(last.valid_to_us, max(begins, last.valid_from_us)))
+                if code not in current:
+                    chains[code] = _ended(chain, begins)
             for code, new in current.items():
                 chain = chains.setdefault(code, [])
                 if not chain:
                     chain.append(new)
-                elif not new.measures_like(chain[-1]) or chain[-1].valid_to_us != FOREVER:
-                    chain.append(replace(new, valid_from_us=begins))
+                elif new.measures_like(chain[-1]) and chain[-1].valid_to_us == FOREVER:
+                    chain[-1] = replace(chain[-1], name=new.name, unit=new.unit)
                 else:
-                    last = chain[-1]
-                    chain[-1] = replace(last, name=new.name, unit=new.unit)
+                    chains[code] = [*_ended(chain, begins), replace(new, valid_from_us=begins)]
         result.extend(version for chain in chains.values() for version in chain)
     return tuple(result)
 

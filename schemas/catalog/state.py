@@ -76,13 +76,17 @@ class Catalog:
         self.next_offset = 0
 
     def apply(self, record: Mapping[str, Any], offset: int, append_us: int) -> Entry | None:
-        """Take the decoded record at ``offset``; the entry if its claim won, None if it is void. Offsets must ascend."""
+        """Take the decoded record at ``offset``; the entry if its claim won, None if it is void. Offsets must ascend.
+
+        Raises ValueError for a body that is no JSON; such a record claims nothing.
+        """
         if offset < self.next_offset:
             return None
-        won = record["kind"] in KINDS and self._claims.offer(claim_of(record))
         entry: Entry | None = None
-        if won:
-            entry = entry_of(record, offset, append_us)
+        # Read before it may claim: a version that won without being readable would leave a hole that no writer can fill.
+        read = entry_of(record, offset, append_us) if record["kind"] in KINDS else None
+        if read is not None and isinstance(read.body, dict) and self._claims.offer(claim_of(record)):
+            entry = read
             by_code = self._versions.setdefault((entry.namespace, entry.kind), {})
             by_code.setdefault(entry.code, []).append(entry)
             self._changes.setdefault(entry.namespace, []).append(offset)
