@@ -45,6 +45,8 @@ share.coordinator.state.topic.min.isr=1
 share.coordinator.state.topic.num.partitions=4
 group.initial.rebalance.delay.ms=0
 group.min.session.timeout.ms=1000
+broker.heartbeat.interval.ms=500
+broker.session.timeout.ms=3000
 num.network.threads=2
 num.io.threads=4
 background.threads=2
@@ -115,8 +117,15 @@ def kafka_libs(cache_dir: Path) -> Path:
     return libs
 
 
-def broker_command(libs: Path, data_dir: Path, port: int, controller_port: int) -> tuple[str, ...]:
-    """Write the configuration, format the storage if it is new, and give the broker's command line.
+def broker_command(libs: Path, data_dir: Path) -> tuple[str, ...]:
+    """The broker's command line over a folder that ``prepare_broker`` has prepared. Raises KafkaError without Java."""
+    heap = ("-Xms128m", "-Xmx512m", "-XX:MaxGCPauseMillis=20", "-XX:+ExplicitGCInvokesConcurrent")
+    command = _jvm(libs, data_dir)
+    return (command[0], *heap, *command[1:], "kafka.Kafka", str(data_dir.absolute() / "server.properties"))
+
+
+def prepare_broker(libs: Path, data_dir: Path, port: int, controller_port: int) -> None:
+    """Write the configuration and format the storage if it is new.
 
     ``data_dir`` holds everything of this node: configuration, cluster id and log. Both ports bind to 127.0.0.1.
     Raises KafkaError where Java is missing or the storage cannot be formatted.
@@ -127,7 +136,6 @@ def broker_command(libs: Path, data_dir: Path, port: int, controller_port: int) 
     properties, logging = data_dir / "server.properties", data_dir / "log4j2.properties"
     properties.write_text(_PROPERTIES.format(node=_NODE, port=port, controller_port=controller_port, log_dir=log_dir))
     logging.write_text(_LOGGING)
-    base = (java(), "-Djava.awt.headless=true", f"-Dlog4j2.configurationFile={logging}", "-cp", f"{libs}/*")
     cluster_file = data_dir / "cluster-id"
     cluster = _read(cluster_file)
     if cluster is None:
@@ -136,14 +144,17 @@ def broker_command(libs: Path, data_dir: Path, port: int, controller_port: int) 
         cluster = "w" + cluster[1:]
         cluster_file.write_text(cluster)
     if not (log_dir / "meta.properties").exists():
-        command = [*base, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(properties)]
+        command = [*_jvm(libs, data_dir), "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(properties)]
         command.append("--ignore-formatted")
         done = _run(command, 120)
         if done.returncode != 0:
             reason = (done.stderr or done.stdout).strip().splitlines()[-1:]
             raise KafkaError(f"Kafka's storage in {log_dir} cannot be formatted: {' '.join(reason)}")
-    heap = ("-Xms128m", "-Xmx512m", "-XX:MaxGCPauseMillis=20", "-XX:+ExplicitGCInvokesConcurrent")
-    return (base[0], *heap, *base[1:], "kafka.Kafka", str(properties))
+
+
+def _jvm(libs: Path, data_dir: Path) -> tuple[str, ...]:
+    logging = data_dir.absolute() / "log4j2.properties"
+    return (java(), "-Djava.awt.headless=true", f"-Dlog4j2.configurationFile={logging}", "-cp", f"{libs}/*")
 
 
 def broker_ready(bootstrap: str) -> bool:

@@ -1,0 +1,30 @@
+"""Choosing TCP ports on loopback."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Collection
+
+
+def free_port(taken: Collection[int] = ()) -> int:
+    """A port nobody listens on, outside of ``taken``."""
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = int(probe.getsockname()[1])
+        if port not in taken:
+            return port
+
+
+def preferred_port(wanted: int, taken: Collection[int] = ()) -> int:
+    """``wanted`` if it can be bound on loopback, else a free one."""
+    if wanted and wanted not in taken:
+        with socket.socket() as probe:
+            # As servers do: a port whose old connections still linger is not in use.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", wanted))
+            except OSError:
+                return free_port(taken)
+            return wanted
+    return free_port(taken)

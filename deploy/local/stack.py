@@ -1,0 +1,256 @@
+"""The local stack: Kafka, ClickHouse, and Weir's services with settings that fit together.
+
+In process (tests, fixtures)::
+
+    with Stack(tmp_path, ports="free", processes=("kafka", "clickhouse", "init")) as stack:
+        stack.settings.kafka_bootstrap
+
+``weir up`` runs ``run_foreground`` or ``detach``; ``weir down`` runs ``down``; ``weir status`` reads ``read_state``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
+
+from pydantic import SecretStr
+
+from deploy.local import kafka
+from deploy.local.ports import free_port, preferred_port
+from deploy.local.probes import http_ok, kafka_answers
+from deploy.local.state import StackState, read_state
+from deploy.local.supervisor import Hook, ProcessSpec, Progress, Step, Supervisor
+from schemas.settings import Settings, load_settings
+
+ALL: tuple[str, ...] = ("kafka", "clickhouse", "init", "gateway", "worker", "rating")
+"""The kinds of process in the order of their start; ``init`` creates the topics and migrates the tables."""
+
+Ports = Literal["preferred", "free"]
+_ROOT = Path(__file__).resolve().parents[2]
+_WORKER_WEB_PORT = 6066
+
+
+class Stack:
+    """One stack on one data folder.
+
+    ``ports="preferred"`` takes the settings' ports where they are free; ``"free"`` takes any free ones.
+    ``overrides`` are fields of Settings and win over the environment; addresses and ports of Kafka and ClickHouse
+    are always the stack's own. Workers are named worker-0, worker-1, ….
+    """
+
+    def __init__(
+        self,
+        data_dir: Path,
+        *,
+        ports: Ports = "preferred",
+        processes: Sequence[str] = ALL,
+        workers: int = 1,
+        overrides: Mapping[str, Any] | None = None,
+        cache_dir: Path | None = None,
+    ) -> None:
+        unknown = set(processes) - set(ALL)
+        if unknown:
+            raise ValueError(f"no such process: {', '.join(sorted(unknown))}; there are {', '.join(ALL)}")
+        self.data_dir = data_dir.absolute()
+        self._kinds = [kind for kind in ALL if kind in processes]
+        self._workers = workers
+        self._cache_dir = cache_dir or _default_cache(self.data_dir)
+        self._ports_policy = ports
+        self._taken: set[int] = set()
+        self.settings = self._settle(dict(overrides or {}))
+        self._controller_port = self._port(0)
+        self._web_ports = [self._port(_WORKER_WEB_PORT + index) for index in range(workers)]
+        self._supervisor: Supervisor | None = None
+
+    def start(self, progress: Progress | None = None) -> None:
+        """Start everything and return when all is ready.
+
+        Raises KafkaError, StackBusyError, StartError, and what creating topics or tables raises.
+        """
+        environment = settings_environment(self.settings)
+        public = {
+            name: value
+            for name, value in environment.items()
+            if not isinstance(getattr(self.settings, name.removeprefix("WEIR_").lower()), SecretStr)
+        }
+        supervisor = Supervisor(self.data_dir, self._steps(environment), public)
+        supervisor.start(progress)
+        self._supervisor = supervisor
+
+    def stop(self) -> None:
+        """Stop everything, in reverse order."""
+        if self._supervisor is not None:
+            self._supervisor.stop()
+            self._supervisor = None
+
+    def kill(self, name: str) -> int:
+        """SIGKILL one process; the supervisor starts it again. Gives the pid killed."""
+        return self._running().kill(name)
+
+    def restart(self, name: str) -> None:
+        """Stop one process gently and start it again, without waiting until it is ready."""
+        self._running().restart(name)
+
+    def pid(self, name: str) -> int:
+        """Pid of one process, 0 while it is down."""
+        return self._running().pid(name)
+
+    def wait_ready(self, name: str, timeout_s: float = 60.0, not_pid: int = 0) -> None:
+        """Wait until one process is ready, as another one than ``not_pid``. Raises StartError."""
+        self._running().wait_ready(name, timeout_s, not_pid)
+
+    def state(self) -> StackState:
+        """A snapshot of all processes."""
+        return self._running().state()
+
+    def check(self) -> None:
+        """Raise what ended the supervision, if anything but ``stop`` did."""
+        self._running().check()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _running(self) -> Supervisor:
+        if self._supervisor is None:
+            raise RuntimeError("the stack is not running")
+        return self._supervisor
+
+    def _port(self, wanted: int) -> int:
+        free = self._ports_policy == "free"
+        port = free_port(self._taken) if free else preferred_port(wanted, self._taken)
+        self._taken.add(port)
+        return port
+
+    def _settle(self, overrides: dict[str, Any]) -> Settings:
+        base = load_settings(**overrides)
+        overrides.update(
+            kafka_bootstrap=f"127.0.0.1:{self._port(int(base.kafka_bootstrap.rpartition(':')[2]))}",
+            kafka_security_protocol="PLAINTEXT",
+            kafka_replication=1,
+            clickhouse_host="127.0.0.1",
+            clickhouse_port=self._port(base.clickhouse_port),
+            clickhouse_secure=False,
+            clickhouse_cluster="",
+            gateway_port=self._port(base.gateway_port),
+            rating_port=self._port(base.rating_port),
+            data_dir=str(self.data_dir),
+        )
+        if not base.admin_key.get_secret_value():
+            overrides["admin_key"] = SecretStr(admin_key(self.data_dir))
+        return load_settings(**overrides)
+
+    def _steps(self, settings_env: Mapping[str, str]) -> list[Step]:
+        settings = self.settings
+        env = {name: value for name, value in os.environ.items() if not name.startswith("WEIR_")}
+        env |= dict(settings_env) | {"PYTHONUNBUFFERED": "1"}
+        # A service is importable wherever the stack was started.
+        env["PYTHONPATH"] = os.pathsep.join(filter(None, [str(_ROOT), env.get("PYTHONPATH", "")]))
+        steps: list[Step] = []
+        for kind in self._kinds:
+            if kind == "kafka":
+                steps += [Hook("kafka-storage", self._prepare_kafka), self._kafka(env)]
+            elif kind == "clickhouse":
+                path, port = str(self.data_dir / "clickhouse"), settings.clickhouse_port
+                command = _python("deploy.local.clickhouse_front", "--path", path, "--port", str(port))
+                ready = http_ok("127.0.0.1", port, "/ping")
+                steps.append(ProcessSpec(kind, command, env, ready, stop_grace_s=10, ports={"http": port}))
+            elif kind == "init":
+                steps.append(Hook(kind, self._init))
+            elif kind == "worker":
+                steps += [self._worker(env, index, port) for index, port in enumerate(self._web_ports)]
+            else:
+                gateway = kind == "gateway"
+                host = settings.gateway_host if gateway else settings.rating_host
+                port = settings.gateway_port if gateway else settings.rating_port
+                command = _python("ingest.gateway" if gateway else "rating.service")
+                steps.append(ProcessSpec(kind, command, env, http_ok(host, port, "/readyz"), ports={"http": port}))
+        return steps
+
+    def _kafka(self, env: Mapping[str, str]) -> ProcessSpec:
+        port = int(self.settings.kafka_bootstrap.rpartition(":")[2])
+        command = kafka.broker_command(self._cache_dir / "kafka-libs", self.data_dir / "kafka")
+        ports = {"broker": port, "controller": self._controller_port}
+        return ProcessSpec("kafka", command, env, kafka_answers(port), stop_grace_s=10, ports=ports)
+
+    def _prepare_kafka(self) -> None:
+        # A step, and no earlier: now the folder is locked, and no running broker's configuration is touched.
+        libs = kafka.kafka_libs(self._cache_dir)
+        port = int(self.settings.kafka_bootstrap.rpartition(":")[2])
+        kafka.prepare_broker(libs, self.data_dir / "kafka", port, self._controller_port)
+
+    def _worker(self, env: Mapping[str, str], index: int, port: int) -> ProcessSpec:
+        own = {"WEIR_WORKER_INDEX": str(index), "WEIR_WORKER_WEB_PORT": str(port)}
+        return ProcessSpec(
+            f"worker-{index}",
+            _python("stream_processors.worker"),
+            {**env, **own},
+            http_ok("127.0.0.1", port, "/readyz"),
+            stop_grace_s=4,  # Faust can hang on SIGTERM; a worker may be killed at any time
+            ports={"web": port},
+        )
+
+    def _init(self) -> None:
+        from schemas.migrations import migrate
+        from schemas.topics import create_topics
+
+        create_topics(self.settings)
+        migrate(self.settings)
+
+
+def admin_key(data_dir: Path) -> str:
+    """The stack's admin key, made once and kept in ``data_dir``/admin-key, readable by its owner alone."""
+    path = data_dir / "admin-key"
+    data_dir.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(FileExistsError):
+        # Linked into place whole: a second process never reads half a key.
+        fresh = path.with_name(f"admin-key.{os.getpid()}.{secrets.token_hex(4)}")
+        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(f"weir_admin_{secrets.token_urlsafe(24)}\n")
+        try:
+            os.link(fresh, path)
+        finally:
+            fresh.unlink()
+    return path.read_text().strip()
+
+
+def running_settings(data_dir: Path) -> Settings | None:
+    """Settings that reach the stack running on ``data_dir``, with its admin key; None where none runs."""
+    state = read_state(data_dir)
+    if state is None:
+        return None
+    fields = {name.removeprefix("WEIR_").lower(): value for name, value in state.settings.items()}
+    if not load_settings().admin_key.get_secret_value():
+        fields["admin_key"] = admin_key(data_dir)
+    return load_settings(**fields)
+
+
+def settings_environment(settings: Settings) -> dict[str, str]:
+    """All settings as WEIR_* variables, secrets in the clear: for the environment of a child, never for a log."""
+    out = {}
+    for name in Settings.model_fields:
+        value = getattr(settings, name)
+        text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+        out[f"WEIR_{name.upper()}"] = text
+    return out
+
+
+def _python(module: str, *arguments: str) -> tuple[str, ...]:
+    return (sys.executable, "-m", module, *arguments)
+
+
+def _default_cache(data_dir: Path) -> Path:
+    """Kafka's jars are shared by all stacks of a checkout; an installed Weir keeps them with its data."""
+    return _ROOT / ".weir" if (_ROOT / "pyproject.toml").exists() else data_dir

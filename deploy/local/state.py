@@ -1,0 +1,106 @@
+"""What a supervisor tells the world: its lock and ``stack.json`` in the data folder."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import IO, Any, Literal
+
+Phase = Literal["waiting", "starting", "ready", "backoff", "stopped"]
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessState:
+    """One supervised process. ``since`` is the UTC Unix time of its phase; ``pid`` 0 where none runs."""
+
+    phase: Phase = "waiting"
+    pid: int = 0
+    restarts: int = 0
+    since: float = 0.0
+    ports: dict[str, int] = field(default_factory=dict)
+    log: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StackState:
+    """A snapshot of one stack. ``settings`` are the public ones, as WEIR_* variables; ``ready`` says all is up."""
+
+    pid: int
+    ready: bool
+    settings: dict[str, str]
+    processes: dict[str, ProcessState]
+
+
+class StackBusyError(Exception):
+    """Another supervisor owns the data folder; the message names its pid and the way to stop it."""
+
+
+def lock_data_dir(data_dir: Path) -> IO[str]:
+    """Own the folder until the returned file is closed or this process ends. Raises StackBusyError."""
+    data_dir.mkdir(parents=True, exist_ok=True)
+    # "a+" because opening must not empty the file: it holds the owner's pid while somebody else has the lock.
+    file = (data_dir / "supervisor.lock").open("a+")
+    if not _try_lock(file):
+        owner = lock_owner(data_dir)
+        file.close()
+        raise StackBusyError(
+            f"a stack is running on {data_dir} already (supervisor pid {owner}): stop it with `weir down`, "
+            "or take another data folder (WEIR_DATA_DIR)"
+        )
+    file.truncate(0)
+    file.write(str(os.getpid()))
+    file.flush()
+    return file
+
+
+def _try_lock(file: IO[str]) -> bool:
+    # More than once: whoever looks at the lock (lock_owner) holds it for a moment.
+    for _ in range(20):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(0.02)
+        else:
+            return True
+    return False
+
+
+def lock_owner(data_dir: Path) -> int | None:
+    """Pid of the living supervisor of the folder, None where there is none."""
+    try:
+        with (data_dir / "supervisor.lock").open("r+") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                text = file.read().strip()
+                return int(text) if text.isdigit() else 0
+            return None
+    except FileNotFoundError:
+        return None
+
+
+def write_state(data_dir: Path, state: StackState) -> None:
+    """Replace stack.json in one step: a reader sees the old text or the new one."""
+    path = data_dir / "stack.json"
+    fresh = path.with_suffix(".json.new")
+    fresh.write_text(json.dumps(asdict(state), indent=1) + "\n")
+    fresh.replace(path)
+
+
+def read_state(data_dir: Path) -> StackState | None:
+    """The running stack's state; None where no supervisor lives, whatever stack.json says."""
+    owner = lock_owner(data_dir)
+    if owner is None:
+        return None
+    try:
+        raw: dict[str, Any] = json.loads((data_dir / "stack.json").read_text())
+    except FileNotFoundError:
+        return None
+    processes = {name: ProcessState(**value) for name, value in raw["processes"].items()}
+    state = StackState(raw["pid"], raw["ready"], raw["settings"], processes)
+    # A file of a supervisor before this one: the present one has not written yet.
+    return state if state.pid == owner else None

@@ -1,0 +1,303 @@
+"""Starts named processes in order, starts again what dies, and stops all of them in reverse; leaves no orphan.
+
+One thread owns every child: the kernel ends a child when that thread ends (see child.py), and nothing else
+starts, signals or waits for one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from deploy.local.probes import Probe, running
+from deploy.local.state import Phase, ProcessState, StackState, lock_data_dir, write_state
+
+_TICK_S = 0.05
+_BACKOFF_FIRST_S, _BACKOFF_LAST_S = 0.2, 5.0
+# A process that stayed ready for this long has recovered: its next death starts the backoff anew.
+_HEALTHY_S = 10.0
+# What dies more often than this before it has once been ready will not get better by itself.
+_START_DEATHS = 4
+_LOG_BYTES = 10_000_000
+_CHILD = str(Path(__file__).with_name("child.py"))
+
+Progress = Callable[[str, Phase], None]
+
+
+class StartError(Exception):
+    """A process did not become ready; the message has the last lines of its log."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessSpec:
+    """A program to keep running. ``env`` is its whole environment; ``ports`` are told, not used."""
+
+    name: str
+    command: tuple[str, ...]
+    env: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
+    ready: Probe = running
+    ready_timeout_s: float = 60.0
+    stop_grace_s: float = 5.0
+    ports: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Hook:
+    """Work between two starts, done once, in the supervisor's process; what it raises ends the start."""
+
+    name: str
+    run: Callable[[], None]
+
+
+Step = ProcessSpec | Hook
+
+
+@dataclass(slots=True)
+class _Child:
+    spec: ProcessSpec
+    state: ProcessState
+    process: subprocess.Popen[bytes] | None = None
+    failures: int = 0
+    ready_at: float = 0.0
+    retry_at: float = 0.0
+
+
+class Supervisor:
+    """Owns ``data_dir`` from ``start`` to ``stop``. Every method may be called from any thread."""
+
+    def __init__(
+        self, data_dir: Path, steps: Sequence[Step], settings: Mapping[str, str], shutdown_s: float = 25.0
+    ) -> None:
+        self._dir = data_dir
+        self._steps = tuple(steps)
+        self._settings = dict(settings)
+        self._shutdown_s = shutdown_s
+        self._children: dict[str, _Child] = {}
+        for step in self._steps:
+            if isinstance(step, ProcessSpec):
+                log = str(self._dir / "logs" / f"{step.name}.log")
+                self._children[step.name] = _Child(step, ProcessState(ports=dict(step.ports), log=log))
+        self._commands: queue.SimpleQueue[tuple[Callable[[], None], Future[None]]] = queue.SimpleQueue()
+        self._stopping = threading.Event()
+        self._ready = False
+        self._error: BaseException | None = None
+        self._thread: threading.Thread | None = None
+
+    def start(self, progress: Progress | None = None) -> None:
+        """Start everything in order and return when all is ready.
+
+        Raises StackBusyError where another supervisor owns the folder, StartError where a process does not
+        become ready, and what a hook raises; then nothing is left running.
+        """
+        lock = lock_data_dir(self._dir)
+        self._progress = progress or (lambda _name, _phase: None)
+        started: Future[None] = Future()
+        self._thread = threading.Thread(target=self._run, args=(started,), name="supervisor", daemon=True)
+        try:
+            self._thread.start()
+            started.result()
+        except BaseException:
+            # Also on Ctrl-C while waiting.
+            self._stopping.set()
+            self._thread.join()
+            lock.close()
+            raise
+        self._lock = lock
+
+    def stop(self) -> None:
+        """Stop everything in reverse order within the shutdown deadline. Calling it again does nothing."""
+        self._stopping.set()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+            self._lock.close()
+
+    def check(self) -> None:
+        """Raise what ended the supervision, if anything but ``stop`` did (a full disk, say)."""
+        if self._error is not None:
+            raise self._error
+
+    def state(self) -> StackState:
+        """A snapshot."""
+        processes = {name: child.state for name, child in self._children.items()}
+        return StackState(os.getpid(), self._ready, self._settings, processes)
+
+    def pid(self, name: str) -> int:
+        """The process' pid, 0 while none runs."""
+        return self._children[name].state.pid
+
+    def kill(self, name: str) -> int:
+        """SIGKILL to the process and its group, as a crash would; it is started again. Gives the pid killed."""
+        pid = self.pid(name)
+        self._command(lambda: _signal(self._children[name], signal.SIGKILL))
+        return pid
+
+    def restart(self, name: str) -> None:
+        """Stop one process in its grace time and start it again; returns when it has been started, not ready."""
+        self._command(lambda: self._restart(self._children[name]))
+
+    def wait_ready(self, name: str, timeout_s: float = 60.0, not_pid: int = 0) -> None:
+        """Wait until the process is ready (as another one than ``not_pid``). Raises StartError."""
+        deadline = time.monotonic() + timeout_s
+        while True:
+            state = self._children[name].state
+            if state.phase == "ready" and state.pid != not_pid:
+                return
+            if time.monotonic() > deadline or self._stopping.is_set():
+                raise StartError(_why(self._children[name], f"is not ready after {timeout_s:.0f} s"))
+            time.sleep(_TICK_S)
+
+    def _command(self, work: Callable[[], None]) -> None:
+        if self._thread is None or self._stopping.is_set():
+            raise RuntimeError("the stack is not running")
+        done: Future[None] = Future()
+        self._commands.put((work, done))
+        done.result(timeout=60)
+
+    def _run(self, started: Future[None]) -> None:
+        try:
+            try:
+                self._start_all()
+            except BaseException as error:
+                self._stop_all()
+                started.set_exception(error)
+                return
+            self._ready = True
+            self._publish()
+            started.set_result(None)
+            while not self._stopping.is_set():
+                self._tick()
+                with contextlib.suppress(queue.Empty):
+                    work, done = self._commands.get(timeout=_TICK_S)
+                    try:
+                        work()
+                        done.set_result(None)
+                    except Exception as error:
+                        done.set_exception(error)
+        except BaseException as error:
+            self._error = error
+        finally:
+            self._stopping.set()
+            self._stop_all()
+            with contextlib.suppress(queue.Empty):
+                while True:
+                    self._commands.get_nowait()[1].set_exception(RuntimeError("the stack is stopping"))
+
+    def _start_all(self) -> None:
+        for step in self._steps:
+            if self._stopping.is_set():
+                raise StartError("the start was interrupted")
+            self._progress(step.name, "starting")
+            if isinstance(step, Hook):
+                step.run()
+            else:
+                self._start_one(self._children[step.name])
+            self._progress(step.name, "ready")
+
+    def _start_one(self, child: _Child) -> None:
+        self._spawn(child)
+        deadline = time.monotonic() + child.spec.ready_timeout_s
+        while child.state.phase != "ready":
+            self._tick()
+            if self._stopping.wait(_TICK_S):
+                raise StartError("the start was interrupted")
+            if child.failures > _START_DEATHS:
+                raise StartError(_why(child, f"died {child.failures} times"))
+            if time.monotonic() > deadline:
+                raise StartError(_why(child, f"is not ready after {child.spec.ready_timeout_s:.0f} s"))
+
+    def _tick(self) -> None:
+        now = time.monotonic()
+        for child in self._children.values():
+            if child.state.phase in ("waiting", "stopped"):
+                continue
+            if child.state.phase == "backoff":
+                if now >= child.retry_at:
+                    self._spawn(child)
+            elif child.process is None or child.process.poll() is not None:
+                self._died(child, now)
+            elif child.state.phase == "starting" and child.spec.ready():
+                child.ready_at = now
+                self._set(child, "ready")
+
+    def _died(self, child: _Child, now: float) -> None:
+        _signal(child, signal.SIGKILL)  # what it may have left behind in its group
+        if child.state.phase == "ready" and now - child.ready_at >= _HEALTHY_S:
+            child.failures = 0
+        child.retry_at = now + min(_BACKOFF_FIRST_S * 2**child.failures, _BACKOFF_LAST_S)
+        child.failures += 1
+        child.process = None
+        self._set(child, "backoff")
+
+    def _restart(self, child: _Child) -> None:
+        self._end(child, time.monotonic() + child.spec.stop_grace_s)
+        self._spawn(child)
+
+    def _spawn(self, child: _Child) -> None:
+        path = Path(child.state.log)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists() and path.stat().st_size > _LOG_BYTES:
+            path.replace(path.with_suffix(".log.1"))
+        again = child.state.restarts + 1 if child.state.phase in ("backoff", "stopped") else child.state.restarts
+        child.state = replace(child.state, restarts=again)
+        with path.open("ab") as log:
+            # Isolated mode: no environment variable and no file nearby can change what the launcher imports.
+            child.process = subprocess.Popen(  # noqa: S603 (the supervised program, given by its specification)
+                [sys.executable, "-I", "-S", _CHILD, str(os.getpid()), *child.spec.command],
+                env=dict(child.spec.env),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self._set(child, "starting")
+
+    def _end(self, child: _Child, deadline: float) -> None:
+        if child.process is not None:
+            if child.process.poll() is None:
+                child.process.send_signal(signal.SIGTERM)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    child.process.wait(max(0.0, deadline - time.monotonic()))
+            _signal(child, signal.SIGKILL)
+            child.process.wait()
+            child.process = None
+        self._set(child, "stopped")
+
+    def _stop_all(self) -> None:
+        self._ready = False
+        deadline = time.monotonic() + self._shutdown_s
+        for child in reversed(self._children.values()):
+            if child.state.phase != "waiting":
+                self._end(child, min(deadline, time.monotonic() + child.spec.stop_grace_s))
+
+    def _set(self, child: _Child, phase: Phase) -> None:
+        pid = child.process.pid if child.process is not None else 0
+        child.state = replace(child.state, phase=phase, pid=pid, since=time.time())
+        self._publish()
+
+    def _publish(self) -> None:
+        write_state(self._dir, self.state())
+
+
+def _signal(child: _Child, number: signal.Signals) -> None:
+    if child.process is not None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(child.process.pid, number)
+
+
+def _why(child: _Child, what: str) -> str:
+    try:
+        tail = Path(child.state.log).read_text(errors="replace").splitlines()[-8:]
+    except FileNotFoundError:
+        tail = []
+    return "\n  ".join([f"{child.spec.name} {what}; the end of {child.state.log}:", *tail])
