@@ -1,0 +1,41 @@
+# The commands of this repository; `make help` lists them. Everything is prepared by deploy/setup.sh.
+PYTHON := .venv/bin/python
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo demo-check run test check format clean clean-data
+
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
+
+setup: ## virtual environment with locked dependencies, Kafka's jars, the demo's data
+	@bash deploy/setup.sh
+
+demo: setup ## bill a year of flights from end to end; safe to run again
+	@$(PYTHON) -m deploy.demo
+
+demo-check: setup ## recompute all bills of the demo independently and compare them with the invoices, line by line
+	@$(PYTHON) tests/independent/bills.py --weir .venv/bin/weir
+
+run: setup ## start the local stack in the foreground; Ctrl-C stops all of it
+	@exec .venv/bin/weir up
+
+test: setup ## all tests, with real Kafka and the real ClickHouse engine
+	@$(PYTHON) -m pytest
+
+check: setup ## formatting, lint, types, import contracts, unit tests: under a minute
+	@.venv/bin/ruff format --check .
+	@.venv/bin/ruff check .
+	@.venv/bin/mypy
+	@.venv/bin/lint-imports
+	@$(PYTHON) -m pytest -q tests/unit
+
+format: setup ## format the code and apply the linter's safe fixes
+	@.venv/bin/ruff format . && .venv/bin/ruff check --fix .
+
+clean: ## remove the virtual environment and all caches; keeps the local stack's data
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build weir.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+clean-data: ## stop the local stack and remove its data and downloads
+	@if [ -x .venv/bin/weir ]; then .venv/bin/weir down; fi
+	rm -rf .weir

@@ -1,0 +1,58 @@
+"""A row of flights.csv as an event, by the demo's rules: pure."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+ZONE: Final = ZoneInfo("America/New_York")
+NONE: Final = ("", "NA")
+"""What the file writes where it has no value: it comes from R, so NA."""
+_TEXTS: Final = ("tailnum", "origin", "dest")
+_NUMBERS: Final = ("flight", "distance", "air_time", "dep_delay")
+_WHOLE: Final = re.compile(r"-?(0|[1-9]\d*)")
+
+
+def event(row: Mapping[str, str]) -> dict[str, Any]:
+    """The event of one scheduled departure, ready for JSON. Raises ValueError for a row that breaks the file's form."""
+    return {
+        "event_name": "flight_cancelled" if row["dep_time"] in NONE else "flight_departed",
+        "account_id": row["carrier"],
+        "idempotency_key": "-".join(
+            row[name] for name in ("year", "month", "day", "carrier", "flight", "origin", "sched_dep_time")
+        ),
+        "timestamp": scheduled(row).isoformat(),
+        "properties": properties(row),
+    }
+
+
+def scheduled(row: Mapping[str, str]) -> datetime:
+    """The scheduled departure minute, in New York's time (hmm or hhmm in the file)."""
+    clock = int(row["sched_dep_time"])
+    return datetime(
+        int(row["year"]), int(row["month"]), int(row["day"]), clock // 100, clock % 100, tzinfo=ZONE
+    )  # fmt: skip
+
+
+def properties(row: Mapping[str, str]) -> dict[str, Any]:
+    """What is billed; absent where the file has none. Numbers go out with the file's own digits."""
+    found: dict[str, Any] = {name: row[name] for name in _TEXTS if row[name] not in NONE}
+    for name in _NUMBERS:
+        if row[name] not in NONE:
+            found[name] = _number(name, row[name])
+    return found
+
+
+def _number(name: str, text: str) -> int:
+    if not _WHOLE.fullmatch(text):
+        raise ValueError(f"{name} is {text!r}, where the file has whole numbers")
+    return int(text)
+
+
+def encode_batch(events: list[dict[str, Any]]) -> bytes:
+    """The body of one batch request."""
+    return json.dumps({"events": events}, separators=(",", ":")).encode()
