@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from deploy.local.stack import ALL, Ports, Stack
@@ -59,7 +59,14 @@ def run_foreground(
             signal.signal(number, handler)
 
 
-def detach(data_dir: Path, *, workers: int = 1, ports: Ports = "preferred", timeout_s: float = 180.0) -> StackState:
+def detach(
+    data_dir: Path,
+    *,
+    ports: Ports = "preferred",
+    processes: Sequence[str] = ALL,
+    workers: int = 1,
+    timeout_s: float = 180.0,
+) -> StackState:
     """Start a stack as a daemon and return its state when all is ready. The environment is handed on.
 
     Raises StackBusyError where one runs already, StartError (with the end of logs/supervisor.log) where the
@@ -69,7 +76,7 @@ def detach(data_dir: Path, *, workers: int = 1, ports: Ports = "preferred", time
     log = data_dir / "logs" / "supervisor.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "deploy.local.daemon", "--data-dir", str(data_dir.absolute())]
-    command += ["--workers", str(workers), "--ports", ports]
+    command += ["--workers", str(workers), "--ports", ports, "--processes", ",".join(processes)]
     with log.open("wb") as out:
         process = subprocess.Popen(  # noqa: S603 (this very module)
             command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, start_new_session=True

@@ -12,9 +12,10 @@ import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from deploy.local.daemon import down
+from deploy.local.daemon import detach, down
 from deploy.local.stack import Stack, admin_key, running_settings, settings_environment
-from deploy.local.state import lock_owner, read_state
+from deploy.local.state import StackBusyError, lock_owner, read_state
+from deploy.local.supervisor import StartError
 from schemas.clickhouse import connect
 from schemas.settings import Settings, load_settings
 
@@ -133,6 +134,26 @@ def test_the_daemon_runs_until_down(tmp_path: Path) -> None:
         assert daemon.wait(30) == 0
     assert lock_owner(tmp_path) is None
     assert not down(tmp_path)
+
+
+def test_a_detached_stack_is_ready_when_it_is_said_to_be(tmp_path: Path) -> None:
+    state = detach(tmp_path, ports="free", processes=("clickhouse",))
+    try:
+        settings = running_settings(tmp_path)
+        assert settings is not None
+        assert connect(settings, database="default").command("SELECT 1") == 1
+        with pytest.raises(StackBusyError, match=f"supervisor pid {state.pid}"):
+            detach(tmp_path, ports="free", processes=("clickhouse",))
+    finally:
+        assert down(tmp_path)
+    assert read_state(tmp_path) is None
+
+
+def test_a_detached_stack_that_cannot_start_says_why(tmp_path: Path) -> None:
+    (tmp_path / "clickhouse").write_text("not a folder")
+    with pytest.raises(StartError, match="clickhouse died 5 times"):
+        detach(tmp_path, ports="free", processes=("clickhouse",))
+    assert lock_owner(tmp_path) is None
 
 
 def test_data_is_there_after_a_stop_and_a_start_on_other_ports(tmp_path: Path) -> None:
