@@ -75,16 +75,19 @@ def _due_of(view: NamespaceView, entry: Entry, standing: Standing, as_of_us: int
         predecessor = due.invoice_id
 
 
-def current_period(view: NamespaceView, entry: Entry, standing: Standing, now_us: int) -> tuple[int, int] | None:
-    """The period of a subscription that ``now_us`` lies in, in the chain of its invoices; None before and after it.
+def current_period(
+    view: NamespaceView, entry: Entry, billed_until_us: int | None, now_us: int
+) -> tuple[int, int] | None:
+    """The period of a subscription that ``now_us`` lies in; None before its start and after its end.
 
-    Raises PlanningError.
+    ``billed_until_us``: end of its last invoice's period, None for no invoice; an instant before it is looked for from
+    the subscription's start on. Raises PlanningError.
     """
     subscription: Subscription = entry.model
-    head = standing.head(view.namespace, subscription.code)
     zone = view.time_zone(subscription.account)
     plan: Plan = pinned_plan(view, entry).model
-    for start, end in _periods(subscription, plan, zone, head["period_end"] if head else None):
+    after = billed_until_us if billed_until_us is not None and billed_until_us <= now_us else None
+    for start, end in _periods(subscription, plan, zone, after):
         if now_us < end:
             return (start, end) if start <= now_us else None
     return None

@@ -170,8 +170,18 @@ def test_the_current_period_is_the_one_around_now(now: str, expected: tuple[str,
     found = shelf(end="2013-05-15")
     entry = found.view().get("subscription", "acme-basic")
     assert entry is not None
-    period = current_period(found.view(), entry, Standing(), us(now))
+    period = current_period(found.view(), entry, None, us(now))
     assert (period and (rfc3339(period[0]), rfc3339(period[1]))) == expected
+
+
+def test_the_current_period_follows_what_was_billed() -> None:
+    entry = shelf().view().get("subscription", "acme-basic")
+    assert entry is not None
+    moved = us("2013-02-01T03:00:00Z")
+    after = current_period(shelf().view(), entry, moved, us("2013-02-15T00:00:00Z"))
+    assert after == (moved, us("2013-03-01T05:00:00Z"))
+    before = current_period(shelf().view(), entry, moved, us("2013-01-15T00:00:00Z"))
+    assert before == (us("2013-01-01T05:00:00Z"), us("2013-02-01T05:00:00Z"))
 
 
 def test_a_chain_takes_the_first_successor_only() -> None:

@@ -1,0 +1,52 @@
+"""GET /v1/invoices, GET /v1/invoices/{id} and GET /v1/ledger."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query
+
+from rating.api.context import Authorized, View
+from rating.api.problems import missing, wrong
+from rating.invoices import MAX_LIMIT, BadCursor, list_invoices, read_invoice
+
+router = APIRouter(tags=["invoices"])
+
+
+@router.get("/v1/invoices", summary="Invoices, latest period first, by pages")
+async def invoices(
+    rating: Authorized,
+    view: View,
+    account_id: Annotated[str | None, Query()] = None,
+    state: Annotated[Literal["draft", "finalized", "void", "paid"] | None, Query()] = None,
+    cursor: Annotated[str | None, Query(description="next_cursor of the page before")] = None,
+    limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = 50,
+) -> dict[str, Any]:
+    """`next_cursor` is null on the last page."""
+    try:
+        page = await rating.ask(
+            lambda client: list_invoices(
+                client, view.namespace, account_id=account_id, state=state, cursor=cursor, limit=limit
+            )
+        )
+    except BadCursor as error:
+        raise wrong("cursor", str(error)) from None
+    return {"invoices": [head.to_json() for head in page.invoices], "next_cursor": page.next_cursor}
+
+
+@router.get("/v1/invoices/{invoice_id}", summary="One invoice whole: lines with prices, quantities and steps")
+async def invoice(rating: Authorized, view: View, invoice_id: str) -> dict[str, Any]:
+    """The newest version."""
+    found = await rating.ask(lambda client: read_invoice(client, view.namespace, invoice_id))
+    if found is None:
+        raise missing(f"there is no invoice {invoice_id[:64]!r} in namespace {view.namespace}")
+    return found.to_json()
+
+
+@router.get("/v1/ledger", summary="The books of events: what came, and what became of it")
+async def ledger(rating: Authorized, view: View) -> dict[str, Any]:
+    """received = refused + accepted; accepted = metered + unmatched + duplicates + conflicts."""
+    from rating.evidence.books import read_books
+
+    books = await rating.ask(lambda client: read_books(client, view.namespace))
+    return dict(books.to_json())

@@ -1,0 +1,59 @@
+"""The rating service's ASGI application: read this file to find what answers a path."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from fastapi.responses import JSONResponse, Response
+
+from rating.api import invoices, metrics, problems, usage
+from rating.api.context import Rating
+from schemas.settings import Settings, SettingsError
+
+
+def build_app(settings: Settings) -> FastAPI:
+    """The application; it connects at its start. Raises SettingsError without an admin key."""
+    if not settings.admin_key.get_secret_value():
+        raise SettingsError("WEIR_ADMIN_KEY is empty; set it to a long random text, which clients send as Bearer token")
+    rating = Rating(settings)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        await asyncio.to_thread(rating.start)
+        try:
+            yield
+        finally:
+            await asyncio.to_thread(rating.stop)
+
+    app = FastAPI(title="Weir rating", version="1", lifespan=lifespan, redoc_url=None)
+    app.state.rating = rating
+    measured = metrics.Metrics()
+    metrics.install(app, measured)
+    problems.install(app)
+    app.include_router(usage.router)
+    app.include_router(invoices.router)
+
+    @app.get("/healthz", tags=["operation"], summary="The process lives")
+    async def healthz() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @app.get("/readyz", tags=["operation"], summary="Kafka and ClickHouse answer, and the catalog is up to date")
+    async def readyz() -> Response:
+        reason = rating.unready()
+        if reason is None:
+            try:
+                await rating.ask(lambda client: client.query("SELECT 1"))
+            except Exception as error:  # whatever stands in the way of ClickHouse, its name is the answer
+                reason = f"ClickHouse does not answer: {type(error).__name__}"
+        if reason is not None:
+            return JSONResponse({"status": "unready", "reason": reason}, 503)
+        return JSONResponse({"status": "ready"})
+
+    @app.get("/metrics", tags=["operation"], summary="Prometheus metrics")
+    async def prometheus() -> Response:
+        return measured.text()
+
+    return app

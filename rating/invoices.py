@@ -1,0 +1,200 @@
+"""Reading invoices from ClickHouse: lists by page, and one invoice whole. The newest version of each is what stands."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Any, Final
+
+from rating.pricing import money_text, plain
+from schemas.instants import rfc3339
+
+MAX_LIMIT: Final = 500
+
+
+class BadCursor(ValueError):
+    """A cursor that no list of ours has given; take ``next_cursor`` of the page before."""
+
+
+@dataclass(frozen=True, slots=True)
+class InvoiceHead:
+    """An invoice without its lines. Instants are microseconds UTC; ``total`` is in ``currency``, with its digits."""
+
+    namespace: str
+    invoice_id: str
+    version: int
+    predecessor: str
+    subscription: str
+    sequence: int
+    account_id: str
+    plan: str
+    plan_version: int
+    period_start_us: int
+    period_end_us: int
+    time_zone: str
+    run_id: str
+    checkpoint: int
+    catalog_offset: int
+    as_of_us: int
+    state: str
+    currency: str
+    total: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Ready for json.dumps: instants in RFC 3339."""
+        return {
+            "invoice_id": self.invoice_id, "version": self.version, "state": self.state, "namespace": self.namespace,
+            "account_id": self.account_id, "subscription": self.subscription, "sequence": self.sequence,
+            "plan": self.plan, "plan_version": self.plan_version,
+            "period_start": rfc3339(self.period_start_us), "period_end": rfc3339(self.period_end_us),
+            "time_zone": self.time_zone, "currency": self.currency, "total": self.total,
+            "predecessor": self.predecessor or None, "run_id": self.run_id, "checkpoint": self.checkpoint,
+            "catalog_offset": self.catalog_offset, "as_of": rfc3339(self.as_of_us),
+        }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class InvoiceLine:
+    """A line as it was written. ``quantity`` and ``events`` are None on a flat line; ``steps`` say how it came about."""
+
+    number: int
+    kind: str
+    charge: str
+    product: str
+    description: str
+    profile_id: str
+    profile_versions: tuple[int, ...]
+    period_start_us: int
+    period_end_us: int
+    quantity: Decimal | None
+    events: int | None
+    unit: str
+    price: Mapping[str, Any]
+    amount: str
+    unrounded: str
+    steps: Sequence[Mapping[str, Any]]
+    note: str
+    adjusts: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Ready for json.dumps: decimals as plain strings, instants in RFC 3339."""
+        return {
+            "number": self.number, "kind": self.kind, "charge": self.charge, "product": self.product,
+            "description": self.description, "profile": self.profile_id or None,
+            "profile_versions": list(self.profile_versions),
+            "period_start": rfc3339(self.period_start_us), "period_end": rfc3339(self.period_end_us),
+            "quantity": None if self.quantity is None else plain(self.quantity), "events": self.events,
+            "unit": self.unit, "price": self.price, "amount": self.amount, "unrounded": self.unrounded,
+            "steps": list(self.steps), "note": self.note, "adjusts": self.adjusts or None,
+        }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class WholeInvoice:
+    """An invoice with its lines in order."""
+
+    head: InvoiceHead
+    lines: tuple[InvoiceLine, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """The head's JSON with ``lines``."""
+        return self.head.to_json() | {"lines": [line.to_json() for line in self.lines]}
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some invoices, newest period first; ``next_cursor`` leads to those after them, None at the end."""
+
+    invoices: tuple[InvoiceHead, ...]
+    next_cursor: str | None
+
+
+_HEAD_COLUMNS: Final = """namespace, invoice_id, version, predecessor, subscription, sequence, account_id, plan, plan_version,
+    toUnixTimestamp64Micro(period_start) AS start_us, toUnixTimestamp64Micro(period_end) AS end_us, time_zone, run_id,
+    checkpoint, catalog_offset, toUnixTimestamp64Micro(as_of) AS as_of_us, state, currency, toString(total) AS total_text"""
+_NEWEST: Final = f"""SELECT {_HEAD_COLUMNS} FROM invoices FINAL
+WHERE namespace = {{namespace:String}} %s ORDER BY version DESC LIMIT 1 BY invoice_id"""
+
+
+def list_invoices(
+    client: Any,
+    namespace: str,
+    *,
+    account_id: str | None = None,
+    state: str | None = None,
+    cursor: str | None = None,
+    limit: int = 50,
+) -> Page:
+    """A page of invoices, latest period first, then by id. Raises BadCursor. Blocking."""
+    of_account, conditions = "", ["1"]
+    parameters: dict[str, Any] = {"namespace": namespace, "limit": min(max(limit, 1), MAX_LIMIT) + 1}
+    if account_id is not None:
+        of_account = "AND account_id = {account_id:String}"
+        parameters["account_id"] = account_id
+    if state is not None:
+        # After the newest version is chosen: a voided invoice is no longer finalized.
+        conditions.append("state = {state:String}")
+        parameters["state"] = state
+    if cursor is not None:
+        parameters["after_us"], parameters["after_id"] = _parse_cursor(cursor)
+        conditions.append("(start_us, invoice_id) < ({after_us:Int64}, {after_id:String})")
+    sql = (
+        f"SELECT * FROM ({_NEWEST % of_account}) WHERE {' AND '.join(conditions)}\n"
+        "ORDER BY start_us DESC, invoice_id DESC LIMIT {limit:UInt32}"
+    )
+    found = [_head(row) for row in client.query(sql, parameters=parameters).result_rows]
+    page = found[: parameters["limit"] - 1]
+    more = len(found) > len(page)
+    return Page(tuple(page), f"{page[-1].period_start_us}_{page[-1].invoice_id}" if more else None)
+
+
+def _parse_cursor(cursor: str) -> tuple[int, str]:
+    start, _, name = cursor.partition("_")
+    if not name or not start.lstrip("-").isdigit() or len(start) > 18:
+        raise BadCursor(f"{cursor[:40]!r} is no cursor of this list; take next_cursor of the page before")
+    return int(start), name
+
+
+def read_invoice(client: Any, namespace: str, invoice_id: str) -> WholeInvoice | None:
+    """The newest version of an invoice with its lines; None where there is none. Blocking."""
+    parameters: dict[str, Any] = {"namespace": namespace, "invoice_id": invoice_id}
+    heads = client.query(_NEWEST % "AND invoice_id = {invoice_id:String}", parameters=parameters).result_rows
+    if not heads:
+        return None
+    head = _head(heads[0])
+    lines = client.query(
+        "SELECT number, kind, charge, product, description, profile_id, profile_versions,"
+        " toUnixTimestamp64Micro(period_start), toUnixTimestamp64Micro(period_end), toString(quantity), events, unit,"
+        " price, toString(amount), unrounded, steps, note, adjusts FROM invoice_lines FINAL"
+        " WHERE namespace = {namespace:String} AND invoice_id = {invoice_id:String} AND version = {version:UInt32}"
+        " ORDER BY number",
+        parameters=parameters | {"version": head.version},
+    ).result_rows
+    return WholeInvoice(head, tuple(_line(row, head.currency) for row in lines))
+
+
+def billed_until(client: Any, namespace: str, account_id: str) -> dict[str, int]:
+    """Subscription of the account → instant (microseconds UTC) at which its last invoice's period ended. Blocking."""
+    rows = client.query(
+        "SELECT subscription, toUnixTimestamp64Micro(max(period_end)) FROM invoices FINAL"
+        " WHERE namespace = {namespace:String} AND account_id = {account_id:String} GROUP BY subscription",
+        parameters={"namespace": namespace, "account_id": account_id},
+    ).result_rows
+    return {str(row[0]): int(row[1]) for row in rows}
+
+
+def _head(row: Sequence[Any]) -> InvoiceHead:
+    head = InvoiceHead(*row)
+    return replace(head, total=money_text(Decimal(head.total), head.currency))
+
+
+def _line(row: Sequence[Any], currency: str) -> InvoiceLine:
+    (number, kind, charge, product, description, profile_id, versions, start, end, quantity, events, unit, price, amount,
+     unrounded, steps, note, adjusts) = row  # fmt: skip
+    return InvoiceLine(
+        number, kind, charge, product, description, profile_id, tuple(versions), start, end,
+        None if quantity is None else Decimal(quantity), None if events is None else int(events), unit,
+        json.loads(price or "{}"), money_text(Decimal(amount), currency), unrounded, json.loads(steps or "[]"), note, adjusts,
+    )  # fmt: skip
