@@ -110,6 +110,7 @@ class Supervisor:
             # Also on Ctrl-C while waiting.
             self._stopping.set()
             self._thread.join()
+            self._thread = None
             lock.close()
             raise
         self._lock = lock
@@ -130,7 +131,8 @@ class Supervisor:
     def state(self) -> StackState:
         """A snapshot."""
         processes = {name: child.state for name, child in self._children.items()}
-        return StackState(os.getpid(), self._ready, self._settings, processes)
+        ready = self._ready and all(one.phase == "ready" for one in processes.values())
+        return StackState(os.getpid(), ready, self._settings, processes)
 
     def pid(self, name: str) -> int:
         """The process' pid, 0 while none runs."""
@@ -138,9 +140,14 @@ class Supervisor:
 
     def kill(self, name: str) -> int:
         """SIGKILL to the process and its group, as a crash would; it is started again. Gives the pid killed."""
-        pid = self.pid(name)
-        self._command(lambda: _signal(self._children[name], signal.SIGKILL))
-        return pid
+        killed = []
+
+        def work() -> None:
+            killed.append(self.pid(name))
+            _signal(self._children[name], signal.SIGKILL)
+
+        self._command(work)
+        return killed[0]
 
     def restart(self, name: str) -> None:
         """Stop one process in its grace time and start it again; returns when it has been started, not ready."""

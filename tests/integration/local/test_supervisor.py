@@ -76,6 +76,26 @@ def test_a_killed_process_is_started_again_and_the_other_left_alone(two: Supervi
     assert {name: one.restarts for name, one in two.state().processes.items()} == {"one": 1, "two": 0}
 
 
+def test_the_stack_is_not_ready_while_one_of_it_is_not(tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    gate.touch()
+    supervisor = Supervisor(tmp_path, [spec("gated", ready=gate.exists), spec("other")], {})
+    supervisor.start()
+    try:
+        assert supervisor.state().ready
+        gate.unlink()
+        killed = supervisor.kill("gated")
+        until(lambda: supervisor.pid("gated") not in (0, killed))
+        state = read_state(tmp_path)
+        assert state is not None
+        assert not state.ready
+        gate.touch()
+        supervisor.wait_ready("gated", 20, not_pid=killed)
+        until(lambda: supervisor.state().ready)
+    finally:
+        supervisor.stop()
+
+
 def test_a_gentle_restart_gives_another_process(two: Supervisor) -> None:
     before = two.pid("two")
     two.restart("two")
@@ -127,6 +147,7 @@ def test_a_process_that_cannot_start_fails_the_start_with_its_last_words(tmp_pat
         supervisor.start()
     assert lock_owner(tmp_path) is None
     assert supervisor.pid("good") == 0
+    supervisor.stop()
 
 
 def test_what_a_hook_raises_ends_the_start(tmp_path: Path) -> None:
