@@ -57,9 +57,10 @@ class Codec:
         body = io.BytesIO(data)
         body.seek(HEADER_BYTES)
         try:
-            if writer is self._schema:
-                record = schemaless_reader(body, writer, None)
-            else:
+            record = schemaless_reader(body, writer, None)
+            if writer is not self._schema:
+                # Read as written first: fields that the current schema dropped are skipped without noticing a cut.
+                body.seek(HEADER_BYTES)
                 record = schemaless_reader(body, writer, self._schema)
         except (EOFError, ValueError, IndexError, KeyError, TypeError, StopIteration, OverflowError) as error:
             raise CodecError(f"{self.name}: broken body: {type(error).__name__} {error}") from error
