@@ -91,9 +91,8 @@ CREATE TABLE IF NOT EXISTS {database}.usage_windows {on_cluster}
     unique_state AggregateFunction(uniqExact, String)
 )
 ENGINE = {engine:ReplacingMergeTree}
-PARTITION BY toYYYYMM(window_start)
 ORDER BY (namespace, profile_id, account_id, dimensions, window_start, checkpoint, profile_version, window_seconds)
-COMMENT 'roll-up of usage_records by window and slice';
+COMMENT 'roll-up of usage_records by window and slice; not partitioned, since one slice may hold windows of any number of years';
 
 CREATE TABLE IF NOT EXISTS {database}.usage_progress {on_cluster}
 (
