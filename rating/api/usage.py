@@ -18,7 +18,7 @@ from rating.api.asked import Asked, ask, planned, require
 from rating.api.context import Authorized, Rating, View
 from rating.api.problems import Problem, missing
 from rating.close.due import PlanningError, current_period, pinned_plan
-from rating.close.lines import ChargeBook, Item, rate_item
+from rating.close.lines import ChargeBook, Item, exact_sum, rate_item
 from rating.close.measure import query_for
 from rating.invoices import billed_until
 from rating.pricing import PriceError, money_text, plain
@@ -176,11 +176,11 @@ def _estimate(
     plan_entry = pinned_plan(view, entry)
     plan: Plan = plan_entry.model
     charges: list[dict[str, Any]] = []
-    total = Decimal(0)
+    amounts: list[Decimal] = []
     for item in book.items(plan, plan_entry.version, *period):
         rows = _rows(client, view.namespace, subscription.account, item)
         priced, measured, note = rate_item(item, rows, plan.currency)
-        total += priced.amount
+        amounts.append(priced.amount)
         charges.append(
             {
                 "charge": item.charge.key,
@@ -202,7 +202,7 @@ def _estimate(
         "period_start": rfc3339(period[0]),
         "period_end": rfc3339(period[1]),
         "currency": plan.currency,
-        "estimated_total": money_text(total, plan.currency),
+        "estimated_total": money_text(exact_sum(amounts), plan.currency),
         "charges": charges,
     }
 

@@ -12,6 +12,7 @@ from typing import Any
 from rating.close.due import Due, PlanningError
 from rating.close.standing import Invoice
 from rating.pricing import MatrixQuantity, PriceError, Rated, money_text, parse_price, rate
+from rating.pricing.exact import exactly
 from rating.usage import Measured, Usage, UsageRow, measured, no_usage, valid_versions
 from schemas.catalog.models import Charge, Plan, Product
 from schemas.catalog.profiles import ProfileVersion, profile_versions
@@ -107,7 +108,7 @@ def rate_item(item: Item, rows: Iterable[UsageRow] | None, currency: str) -> tup
         usage = found[0].usage
     else:
         usage = Usage(
-            sum((row.usage.quantity or Decimal(0) for row in found), Decimal(0)), sum(row.usage.events for row in found)
+            exact_sum(row.usage.quantity or Decimal(0) for row in found), sum(row.usage.events for row in found)
         )
     quantity = usage.quantity if usage.quantity is not None else Decimal(0)
     cells = [
@@ -125,10 +126,16 @@ def rate_item(item: Item, rows: Iterable[UsageRow] | None, currency: str) -> tup
     return priced, usage, "; ".join(notes)
 
 
+def exact_sum(numbers: Iterable[Decimal]) -> Decimal:
+    """The sum, also beyond the 28 digits to which Python's decimals round by default."""
+    with exactly():
+        return sum(numbers, Decimal(0))
+
+
 def build_invoice(due: Due, items: Iterable[Item], totals: Totals, run: Run) -> Invoice:
     """The Invoice record; the same bytes in every process that builds it for ``run``. Raises PlanningError."""
     lines: list[dict[str, Any]] = []
-    total = Decimal(0)
+    amounts: list[Decimal] = []
     currency = due.plan.currency
     for item in items:
         rows = totals[item.need].get(due.account_id) if item.need else None
@@ -137,8 +144,8 @@ def build_invoice(due: Due, items: Iterable[Item], totals: Totals, run: Run) -> 
         except PriceError as error:
             raise PlanningError(f"subscription {due.subscription}, charge {item.charge.key}: {error}") from None
         lines.append(_line(len(lines) + 1, due, item, priced, usage, note))
-        total += priced.amount
-    return invoice_record(due, lines, total, run)
+        amounts.append(priced.amount)
+    return invoice_record(due, lines, exact_sum(amounts), run)
 
 
 def invoice_record(due: Due, lines: list[dict[str, Any]], total: Decimal, run: Run) -> Invoice:

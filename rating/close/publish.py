@@ -34,10 +34,10 @@ def publish(
         ends = dict(reader.positions)
         for partition, offset in placed:
             ends[partition] = max(ends[partition], offset + 1)
-        for record in reader.read_to(ends):
-            valid = standing.apply_bytes(record.value)
-            if valid and (found := ours.get((record.partition, record.offset))) is not None:
-                won.append(found)
+        valid = {
+            (record.partition, record.offset) for record in reader.read_to(ends) if standing.apply_bytes(record.value)
+        }
+        won.extend(item for place, item in ours.items() if place in valid)
         on_progress("publishing", min(start + _AT_ONCE, len(invoices)), len(invoices))
     return won
 

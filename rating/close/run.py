@@ -86,12 +86,14 @@ def run_close(
         raise CloseError(f"as of {rfc3339(micros(until))} lies in the future; choose an instant up to now")
     client = connect(settings)
     try:
-        return _Close(settings, name, until, now, on_progress, client).run(dry_run)
+        return Close(settings, name, until, now, on_progress, client).run(dry_run)
     finally:
         client.close()
 
 
-class _Close:
+class Close:
+    """``run`` is the protocol; its steps stand alone, so that a test can stop between two of them."""
+
     def __init__(
         self, settings: Settings, namespace: str, as_of: datetime, now: datetime, on_progress: Progress, client: Any
     ) -> None:
@@ -106,35 +108,40 @@ class _Close:
         with invoices_reader(self._settings) as reader:
             # 1. What is due, by the present catalog and the invoices that stand.
             standing = read_standing(reader, Standing())
-            catalog = read_catalog(self._settings)
-            planned = self._plan(catalog, standing)
+            catalog = self.catalog()
+            planned = self.plan(catalog, standing)
             if not planned.due:
                 return self._result(None, (), 0, planned.problems, dry_run)
             if dry_run:
                 wait_metered(self._client, end_offsets(self._settings), self._on_progress)
                 run = Run("", 0, catalog.next_offset, micros(self._now), {})
-                invoices, problems = self._rated(planned, run, None)
+                invoices, problems = self.rated(planned, run, None)
                 return self._result(run, invoices, 0, planned.problems + problems, dry_run)
             # 2. A checkpoint holds all that was acknowledged before this moment, and the run is announced as of it.
-            run, cut = self._announced(planned, catalog, standing)
+            run, cut = self.announced(planned, catalog, standing)
             # 3. Its windows are rolled up, so that totals as of it can be read.
             wait_rolled_up(self._client, cut, self._on_progress)
             # 4. Everything is rated as of the run.
-            invoices, problems = self._rated(planned, run, cut)
+            invoices, problems = self.rated(planned, run, cut)
             # 5. The ledger decides which invoices stand.
             won = publish(LedgerWriter(self._settings, INVOICES), reader, standing, invoices, self._on_progress)
             # 6. Everybody can read them.
             wait_visible(self._client, self._namespace, invoices, self._on_progress)
             return self._result(run, won, len(invoices) - len(won), planned.problems + problems, dry_run)
 
-    def _plan(self, catalog: Catalog, standing: Standing, offset: int | None = None) -> _Planned:
+    def catalog(self) -> Catalog:
+        """The catalog as of now. Raises LedgerUnavailable."""
+        return read_catalog(self._settings)
+
+    def plan(self, catalog: Catalog, standing: Standing, offset: int | None = None) -> _Planned:
+        """What is due by the catalog as of ``offset``, None: all that was read. Raises CloseError."""
         view = catalog.view(self._namespace, offset)
         if offset is None and not view.known:
             known = ", ".join(catalog.namespaces())
             raise CloseError(f"there is no namespace {self._namespace}; known: {known}")
         return plan(view, standing, micros(self._as_of))
 
-    def _announced(self, planned: _Planned, catalog: Catalog, standing: Standing) -> tuple[Run, Cut]:
+    def announced(self, planned: _Planned, catalog: Catalog, standing: Standing) -> tuple[Run, Cut]:
         """The run to rate as of: one that was announced for just this plan (by a process that died in it, or is in
         it now), which gives the same bytes; else a new one."""
         ready_us = max(due.ready_us for due, _ in planned.due)
@@ -145,8 +152,8 @@ class _Close:
                 name = run_id(self._namespace, ready_us, attempt)
                 run = runs.get(name) or self._new_run(ledger, name, ready_us, attempt, catalog)
                 if run.catalog_offset > catalog.next_offset:
-                    catalog = read_catalog(self._settings)
-                if self._plan(catalog, standing, run.catalog_offset).due == planned.due:
+                    catalog = self.catalog()
+                if self.plan(catalog, standing, run.catalog_offset).due == planned.due:
                     return run, ledger.checkpoints.cut(run.number)
             raise AssertionError("count() does not end")
         finally:
@@ -159,7 +166,8 @@ class _Close:
         body = {"namespace": self._namespace, "as_of": rfc3339(ready_us), "attempt": attempt}
         return ledger.announce(Run(name, cut.number, catalog.next_offset, cut.as_of_us, body))
 
-    def _rated(self, planned: _Planned, run: Run, cut: Cut | None) -> tuple[tuple[Invoice, ...], tuple[str, ...]]:
+    def rated(self, planned: _Planned, run: Run, cut: Cut | None) -> tuple[tuple[Invoice, ...], tuple[str, ...]]:
+        """The invoices as of ``cut`` (None: live), and what cannot be rated."""
         totals = measure(self._client, self._namespace, planned.needs(), cut, self._on_progress)
         invoices: list[Invoice] = []
         failed: dict[str, str] = {}

@@ -104,6 +104,15 @@ def test_a_matrix_is_priced_by_its_dimensions() -> None:
     assert (line["quantity"], line["events"], line["amount"]) == ("7", "3", "5.00")
 
 
+def test_cells_beyond_28_digits_are_summed_exactly() -> None:
+    item = metered({"model": "matrix", "dimensions": ["m"], "default_unit_amount": "1"})
+    assert item.need is not None
+    large, small = Decimal("9" * 26 + ".111111111111"), Decimal("0.888888888889")
+    rows = [UsageRow(Usage(large, 1), "acme", None, ("a",)), UsageRow(Usage(small, 1), "acme", None, ("b",))]
+    line = invoice([item], {item.need: {"acme": rows}})["lines"][0]
+    assert line["quantity"] == line["unrounded"] == "1" + "0" * 26
+
+
 def test_amounts_have_the_digits_of_their_currency() -> None:
     item = metered({"model": "per_unit", "unit_amount": "0.5"}, currency="JPY")
     assert item.need is not None

@@ -1,0 +1,188 @@
+"""The close on the real stack: exact bills across daylight saving, repeated, doubled and interrupted runs."""
+
+from __future__ import annotations
+
+import threading
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from rating_road import Road
+
+from rating.close import CloseError, CloseResult, run_close
+from rating.close.publish import publish
+from rating.close.run import Close
+from rating.close.standing import Standing, invoices_reader, read_standing
+from rating.invoices import list_invoices, read_invoice
+from schemas.instants import rfc3339
+from schemas.ledger_io import LedgerWriter
+
+pytestmark = pytest.mark.integration
+
+ZONE = "America/New_York"
+
+
+@pytest.fixture
+def shop(road: Road) -> Road:
+    """Two accounts in New York and one in UTC on a monthly plan with one price of each kind, from January 2013."""
+    road.publish(
+        "meter", code="calls", event_name="call", window="hour",
+        profiles=[
+            {"code": "number", "aggregation": "count"},
+            {"code": "seconds", "aggregation": "sum", "property": "s", "dimensions": ["way"]},
+            {"code": "longest", "aggregation": "max", "property": "s"},
+            {"code": "callers", "aggregation": "count_unique", "property": "who"},
+        ],
+    )  # fmt: skip
+    for code, profile in {"calls": "number", "time": "seconds", "long": "longest", "people": "callers"}.items():
+        road.publish("product", code=code, profile=f"calls.{profile}")
+    road.publish("product", code="fee", kind="flat")
+    tiers = [{"up_to": "2", "unit_amount": "1.005"}, {"up_to": None, "unit_amount": "0.5", "flat_amount": "3"}]
+    cells = [{"values": ["in"], "unit_amount": "0.01"}]
+    charges = [
+        {"product": "fee", "price": {"model": "flat", "amount": "10"}},
+        {"product": "calls", "price": {"model": "tiered", "tiers": tiers}},
+        {"product": "time", "price": {"model": "matrix", "dimensions": ["way"], "cells": cells, "default_unit_amount": "0.02"}},
+        {"product": "long", "price": {"model": "per_unit", "unit_amount": "0.1"}},
+        {"product": "people", "price": {"model": "package", "package_size": "2", "package_amount": "7"}},
+    ]  # fmt: skip
+    road.publish("plan", code="basic", currency="USD", interval="month", grace_seconds=0, charges=charges)
+    for account, zone in {"acme": ZONE, "beta": ZONE, "utc": "UTC"}.items():
+        road.publish("account", code=account, time_zone=zone)
+        road.publish(
+            "subscription", code=f"{account}-basic", account=account, plan="basic", plan_version=1,
+            start="2013-03-01T05:00:00Z", end="2013-06-01T04:00:00Z",
+        )  # fmt: skip
+    road.send(
+        [
+            call("acme", 1, "2013-03-01T04:59:59Z", 1000),  # before the subscription
+            call("acme", 2, "2013-03-01T05:00:00Z", "0.5"),
+            call("acme", 3, "2013-03-10T06:59:59Z", 60),
+            call("acme", 4, "2013-04-01T03:59:59.999999Z", 30, way="out"),  # still March in New York
+            call("acme", 4, "2013-04-01T03:59:59.999999Z", 30, way="out"),  # sent twice
+            call("acme", 5, "2013-04-01T04:00:00Z", 7, who="ann"),  # April
+            call("utc", 6, "2013-04-01T03:59:59.999999Z", 5),  # April in UTC
+        ]
+    )
+    return road
+
+
+def call(account: str, key: int, at: str, seconds: Any, who: str = "bob", way: str = "in") -> Any:
+    return ("call", account, str(key), at, {"s": seconds, "who": who, "way": way})
+
+
+def bills(road: Road) -> dict[tuple[str, str], dict[str, tuple[str | None, str]]]:
+    """(account, period start) → charge → (quantity, amount), as everybody reads them."""
+    found = {}
+    for head in list_invoices(road.client, road.namespace, limit=500).invoices:
+        whole = read_invoice(road.client, road.namespace, head.invoice_id)
+        assert whole is not None
+        assert Decimal(head.total) == sum((Decimal(line.amount) for line in whole.lines), Decimal(0))
+        found[head.account_id, rfc3339(head.period_start_us)] = {
+            line.charge: (None if line.quantity is None else format(line.quantity.normalize(), "f"), line.amount)
+            for line in whole.lines
+        }
+    return found
+
+
+MARCH = {
+    "fee": (None, "10.00"),
+    "calls": ("3", "5.51"),  # 2 × 1.005 + 3 + 0.5
+    "time": ("90.5", "1.21"),  # 60.5 × 0.01 + 30 × 0.02 = 1.205
+    "long": ("60", "6.00"),
+    "people": ("1", "7.00"),
+}
+NOTHING = {"fee": (None, "10.00")} | dict.fromkeys(("calls", "time", "long", "people"), ("0", "0.00"))
+APRIL = {"calls": ("1", "1.01"), "time": ("7", "0.07"), "long": ("7", "0.70"), "people": ("1", "7.00")}
+
+
+def test_three_months_are_caught_up_exactly_and_a_second_run_publishes_nothing(shop: Road) -> None:
+    result = shop.close()
+    assert (len(result.invoices), result.already, result.problems) == (9 + 1, 0, ())
+    found = bills(shop)
+    assert found["acme", "2013-03-01T05:00:00Z"] == MARCH
+    assert found["acme", "2013-04-01T04:00:00Z"] == NOTHING | APRIL
+    assert found["acme", "2013-05-01T04:00:00Z"] == NOTHING
+    assert found["utc", "2013-04-01T00:00:00Z"]["long"] == ("5", "0.50")
+    assert ("utc", "2013-06-01T00:00:00Z") in found  # the four hours that New York's June starts later
+    assert all(bill == NOTHING for (account, _), bill in found.items() if account == "beta")
+    again = shop.close()
+    assert (again.run, again.invoices) == (None, ())
+    assert "no invoice was published" in again.summary()
+    assert bills(shop) == found
+
+
+def test_a_run_as_of_an_instant_bills_what_was_due_then_and_a_dry_run_writes_nothing(shop: Road) -> None:
+    dry = shop.close("2013-04-01T04:00:00+00:00", dry_run=True)
+    assert {(item["account_id"], item["total"]) for item in dry.invoices} == {
+        ("acme", "29.72"),
+        ("beta", "10.00"),
+        ("utc", "10.00"),
+    }
+    assert list_invoices(shop.client, shop.namespace).invoices == ()
+    real = shop.close("2013-04-01T04:00:00+00:00")
+    assert [(item["invoice_id"], item["total"]) for item in real.invoices] == [
+        (item["invoice_id"], item["total"]) for item in dry.invoices
+    ]
+    assert len(bills(shop)) == 3
+
+
+def test_two_processes_at_once_bill_everything_once(shop: Road) -> None:
+    results: list[CloseResult] = []
+    threads = [threading.Thread(target=lambda: results.append(shop.close())) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(120)
+    assert len(results) == 2
+    assert sum(len(result.invoices) for result in results) == 10
+    assert {result.run.run_id for result in results if result.run is not None} == {
+        item["run_id"] for result in results for item in result.invoices
+    }
+    assert len(bills(shop)) == 10
+
+
+def test_a_run_that_died_half_way_is_joined_as_of_its_own_checkpoint(shop: Road) -> None:
+    dying = Close(shop.settings, shop.namespace, NOW, NOW, lambda *_: None, shop.client)
+    with invoices_reader(shop.settings) as reader:
+        standing = read_standing(reader, Standing())
+        catalog = dying.catalog()
+        planned = dying.plan(catalog, standing)
+        run, cut = dying.announced(planned, catalog, standing)
+        invoices = dying.rated(planned, run, cut)[0]
+        won = publish(LedgerWriter(shop.settings, "usage.invoices"), reader, standing, invoices[:4], lambda *_: None)
+    assert len(won) == 4
+    shop.send([call("beta", 90, "2013-03-05T00:00:00Z", 100)])  # late: after the checkpoint of the run
+    result = shop.close()
+    assert result.run == run
+    assert len(result.invoices) == 6
+    assert {item["checkpoint"] for item in result.invoices} == {run.number}
+    assert {item["invoice_id"]: item for item in result.invoices}.items() <= {
+        item["invoice_id"]: item for item in invoices
+    }.items()
+
+
+def test_a_subscription_published_later_is_billed_by_a_run_of_its_own(shop: Road) -> None:
+    first = shop.close()
+    shop.publish(
+        "subscription", code="late", account="beta", plan="basic", plan_version=1,
+        start="2013-03-01T05:00:00Z", end="2013-06-01T04:00:00Z",
+    )  # fmt: skip
+    second = shop.close()
+    assert first.run is not None
+    assert second.run is not None
+    assert second.run.run_id != first.run.run_id
+    assert {item["subscription"] for item in second.invoices} == {"late"}
+    assert len(second.invoices) == 3
+
+
+def test_what_cannot_be_closed_is_said(shop: Road) -> None:
+    future = NOW + timedelta(days=1)
+    with pytest.raises(CloseError, match="lies in the future"):
+        run_close(shop.settings, shop.namespace, future, NOW, lambda *_: None)
+    with pytest.raises(CloseError, match="there is no namespace nowhere; known: "):
+        run_close(shop.settings, "nowhere", None, NOW, lambda *_: None)
+
+
+NOW = datetime.now(UTC)
