@@ -1,0 +1,59 @@
+"""The books of a namespace: every event that was received is accounted for, once (DESIGN invariant 11)."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """Counts of events. received = refused + accepted; accepted = metered + unmatched + duplicates + conflicts.
+
+    ``metered``: counted, with at least one record; ``unmatched``: counted, without any (also where the value could not
+    be measured). While events are under way ``accepted`` runs ahead of its parts or behind them.
+    """
+
+    namespace: str
+    refused: int
+    accepted: int
+    metered: int
+    unmatched: int
+    duplicates: int
+    conflicts: int
+
+    @property
+    def received(self) -> int:
+        """Everything that came, by whichever door."""
+        return self.refused + self.accepted
+
+    @property
+    def balanced(self) -> bool:
+        """Whether each accepted event is in exactly one place."""
+        return self.accepted == self.metered + self.unmatched + self.duplicates + self.conflicts
+
+    def to_json(self) -> dict[str, Any]:
+        """Ready for json.dumps."""
+        return {"received": self.received} | asdict(self) | {"balanced": self.balanced}
+
+
+# Rows of one position have one append time, hence one partition of the table. (rejected_events: one arrival.)
+_SETTINGS: Final = "SETTINGS do_not_merge_across_partitions_select_final = 1"
+_SQL: Final = f"""
+SELECT
+    (SELECT sum(events) FROM rejected_events FINAL WHERE namespace = {{n:String}} AND stage IN ('gateway', 'admit')),
+    (SELECT sum(events) FROM usage_batches FINAL WHERE namespace = {{n:String}}),
+    metered, counted - metered,
+    (SELECT count() FROM duplicate_events FINAL WHERE namespace = {{n:String}}),
+    (SELECT sum(events) FROM rejected_events FINAL WHERE namespace = {{n:String}} AND stage = 'meter')
+FROM (
+    SELECT countIf(notEmpty(match_profile_ids)) AS metered, count() AS counted
+    FROM usage_events FINAL WHERE namespace = {{n:String}}
+)
+{_SETTINGS}"""
+
+
+def read_books(client: Any, namespace: str) -> Books:
+    """The namespace's books as ClickHouse has them now; ``client`` is from ``schemas.clickhouse.connect``. Blocking."""
+    row = client.query(_SQL, parameters={"n": namespace}).result_rows[0]
+    return Books(namespace, *(int(value) for value in row))
