@@ -138,7 +138,7 @@ def _csv(answer: dict[str, Any], asked: Asked) -> str:
 
 
 @router.get(
-    "/v1/accounts/{account_id}/usage/current", summary="The running period: usage so far and what it would cost"
+    "/v1/accounts/{account_id:path}/usage/current", summary="The running period: usage so far and what it would cost"
 )
 async def current(
     rating: Authorized,

@@ -1,0 +1,234 @@
+"""The rating API over the real stack and real HTTP."""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+from pydantic import SecretStr
+from rating_road import Road
+
+from rating.app import build_app
+from schemas.settings import Settings, SettingsError
+
+pytestmark = pytest.mark.integration
+
+KEY = "a-key-of-the-test"
+Get = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def service(settings: Settings) -> Iterator[httpx.Client]:
+    app = build_app(settings.model_copy(update={"admin_key": SecretStr(KEY)}))
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    deadline = time.monotonic() + 60
+    while not server.started and thread.is_alive() and time.monotonic() < deadline:
+        thread.join(0.05)
+    assert server.started
+    port = server.servers[0].sockets[0].getsockname()[1]
+    headers = {"Authorization": f"Bearer {KEY}"}
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=60) as client:
+        yield client
+    server.should_exit = True
+    thread.join(30)
+
+
+def closed_road(road: Road) -> Road:
+    """One account in Kathmandu (+05:45) with three calls in January 2013, billed; one of its calls later."""
+    profiles = [
+        {"code": "seconds", "aggregation": "sum", "property": "s", "dimensions": ["way"]},
+        {"code": "longest", "aggregation": "max", "property": "s"},
+    ]
+    road.publish("meter", code="calls", unit="s", event_name="call", profiles=profiles)
+    road.publish("product", code="time", profile="calls.seconds")
+    road.publish("product", code="fee", kind="flat")
+    charges = [
+        {"product": "fee", "price": {"model": "flat", "amount": "5"}},
+        {"product": "time", "price": {"model": "per_unit", "unit_amount": "0.25"}},
+    ]
+    road.publish("plan", code="basic", currency="USD", charges=charges)
+    road.publish("account", code="acme/ü", time_zone="Asia/Kathmandu")
+    road.publish(
+        "subscription", code="s", account="acme/ü", plan="basic", start="2012-12-31T18:15:00Z", end="2013-03-01"
+    )
+    road.send(
+        [
+            ("call", "acme/ü", "1", "2012-12-31T18:14:59Z", {"s": 99, "way": "in"}),
+            ("call", "acme/ü", "2", "2012-12-31T18:15:00Z", {"s": "1.50", "way": "in"}),
+            ("call", "acme/ü", "3", "2013-01-02T10:00:00Z", {"s": 10, "way": "out"}),
+            ("call", "acme/ü", "4", "2013-01-02T18:14:59Z", {"s": 2}),
+            ("call", "other", "5", "2013-01-02T18:14:59Z", {"s": 7, "way": "in"}),
+        ]
+    )
+    road.close("2013-02-05T00:00:00+00:00")
+    return road
+
+
+@pytest.fixture(scope="module")
+def closed(settings: Settings) -> Iterator[Road]:
+    """Read it only."""
+    road = Road(settings, f"t{uuid.uuid4().hex[:12]}")
+    yield closed_road(road)
+    road.client.close()
+
+
+@pytest.fixture(scope="module")
+def get(service: httpx.Client, closed: Road) -> Get:
+    return getter(service, closed)
+
+
+def getter(service: httpx.Client, road: Road) -> Get:
+    def ask(path: str, status: int = 200, **parameters: Any) -> Any:
+        named = {name.rstrip("_"): value for name, value in parameters.items()}
+        answer = service.get(path, params=named, headers={"Weir-Namespace": road.namespace})
+        assert answer.status_code == status, answer.text
+        if status != 200:
+            assert answer.headers["content-type"].startswith("application/problem+json")
+        return answer.json() if "json" in answer.headers["content-type"] else answer.text
+
+    return ask
+
+
+def test_usage_by_local_day_has_every_day_and_a_total(get: Get) -> None:
+    answer = get(
+        "/v1/usage", metric="calls.seconds", account_id="acme/ü", from_="2013-01-01", to="2013-01-04", group_by="day"
+    )
+    assert answer["time_zone"] == "Asia/Kathmandu"
+    assert answer["total"] == {"quantity": "13.5", "events": 3}
+    assert [(row["from"], row["quantity"], row["events"]) for row in answer["rows"]] == [
+        ("2012-12-31T18:15:00Z", "1.5", 1),
+        ("2013-01-01T18:15:00Z", "12", 2),
+        ("2013-01-02T18:15:00Z", "0", 0),
+    ]
+
+
+def test_usage_of_everybody_by_account_and_dimension_live_and_as_of_a_checkpoint(
+    service: httpx.Client, road: Road
+) -> None:
+    closed = closed_road(road)
+    get = getter(service, closed)
+    question = {"metric": "calls.seconds", "from_": "2013-01-01", "to": "2013-02-01", "group_by": "account,way"}
+    live = get("/v1/usage", **question)
+    assert [(row["account_id"], row["dimensions"]["way"], row["quantity"]) for row in live["rows"]] == [
+        ("acme/ü", None, "2"),
+        ("acme/ü", "out", "10"),
+        ("other", "in", "7"),
+    ]
+    number = get("/v1/invoices")["invoices"][0]["checkpoint"]
+    assert get("/v1/usage", **question, checkpoint=number)["rows"] == live["rows"]
+    closed.send([("call", "other", "6", "2013-01-02T18:14:59Z", {"s": 1, "way": "in"})])
+    closed.close(dry_run=True)  # waits until it is metered
+    assert get("/v1/usage", **question)["total"] == {"quantity": "20", "events": 4}
+    assert get("/v1/usage", **question, checkpoint=number)["rows"] == live["rows"]
+
+
+def test_a_maximum_without_usage_is_null(get: Get) -> None:
+    answer = get("/v1/usage", metric="calls.longest", account_id="acme/ü", from_="2014")
+    assert answer["total"] == {"quantity": None, "events": 0}
+
+
+def test_csv_by_accept_or_by_parameter(get: Get, service: httpx.Client, closed: Road) -> None:
+    text = get("/v1/usage", metric="calls.seconds", account_id="acme/ü", from_="2013-01", group_by="way", format="csv")
+    assert text.splitlines() == [
+        "from,to,way,quantity,events",
+        "2012-12-31T18:15:00Z,2013-01-31T18:15:00Z,,2,1",
+        "2012-12-31T18:15:00Z,2013-01-31T18:15:00Z,in,1.5,1",
+        "2012-12-31T18:15:00Z,2013-01-31T18:15:00Z,out,10,1",
+    ]
+    answer = service.get(
+        "/v1/usage", params={"metric": "calls.longest", "from": "2013"},
+        headers={"Weir-Namespace": closed.namespace, "Accept": "text/csv"},
+    )  # fmt: skip
+    assert answer.text.splitlines()[1] == "2013-01-01T00:00:00Z,2014-01-01T00:00:00Z,10,3"
+
+
+@pytest.mark.parametrize(
+    ("parameters", "status", "part"),
+    [
+        ({"metric": "calls", "from": "2013"}, 404, "say which: calls.longest, calls.seconds"),
+        ({"metric": "calls.seconds"}, 422, "query.from"),
+        ({"metric": "calls.seconds", "from": "2013-13"}, 422, "not in the calendar"),
+        ({"metric": "calls.seconds", "from": "2013-02-01", "to": "2013-01-01"}, 422, "empty"),
+        ({"metric": "calls.seconds", "from": "2013-02-01T00:00:00Z"}, 422, "to: is missing"),
+        ({"metric": "calls.seconds", "from": "2013", "time_zone": "Mars"}, 422, "no IANA time zone"),
+        ({"metric": "calls.seconds", "from": "2013", "group_by": "hour"}, 422, "more than 1000 hours"),
+        ({"metric": "calls.seconds", "from": "2013", "group_by": "color"}, 422, "no dimension of calls.seconds"),
+        ({"metric": "calls.seconds", "from": "2013", "checkpoint": "999999"}, 404, "no checkpoint 999999"),
+    ],
+)
+def test_a_wrong_question_is_a_problem_that_names_the_place(
+    service: httpx.Client, closed: Road, parameters: dict[str, str], status: int, part: str
+) -> None:
+    answer = service.get("/v1/usage", params=parameters, headers={"Weir-Namespace": closed.namespace})
+    assert answer.status_code == status
+    assert answer.headers["content-type"].startswith("application/problem+json")
+    assert part in answer.text
+
+
+def test_the_running_period_is_estimated_as_an_invoice_would_be(get: Get) -> None:
+    path = "/v1/accounts/acme%2F%C3%BC/usage/current"
+    running = get(path, at="2013-01-31T00:00:00Z")["subscriptions"]
+    assert [(one["period_start"], one["estimated_total"]) for one in running] == [("2012-12-31T18:15:00Z", "8.38")]
+    billed = get("/v1/invoices")["invoices"][0]
+    assert (billed["total"], billed["period_start"]) == ("8.38", "2012-12-31T18:15:00Z")
+    charge = running[0]["charges"][1]
+    assert (charge["metric"], charge["quantity"], charge["amount"], charge["unit"]) == (
+        "calls.seconds",
+        "13.5",
+        "3.38",
+        "s",
+    )
+    assert get(path, at="2013-06-01T00:00:00Z")["subscriptions"] == []
+    assert "no account" in get("/v1/accounts/nobody/usage/current", 404)["detail"]
+
+
+def test_invoices_are_listed_by_pages_and_read_whole(service: httpx.Client, road: Road) -> None:
+    get = getter(service, closed_road(road))
+    road.close()
+    first = get("/v1/invoices", limit=1)
+    second = get("/v1/invoices", limit=1, cursor=first["next_cursor"])
+    assert [page["invoices"][0]["period_start"] for page in (first, second)] == [
+        "2013-01-31T18:15:00Z",
+        "2012-12-31T18:15:00Z",
+    ]
+    assert second["next_cursor"] is None
+    assert first["invoices"][0]["predecessor"] == second["invoices"][0]["invoice_id"]
+    whole = get(f"/v1/invoices/{second['invoices'][0]['invoice_id']}")
+    assert [(line["charge"], line["quantity"], line["amount"], line["unrounded"]) for line in whole["lines"]] == [
+        ("fee", None, "5.00", "5"),
+        ("time", "13.5", "3.38", "3.375"),
+    ]
+    assert whole["lines"][1]["steps"][0]["amount"] == "3.375"
+    assert get("/v1/invoices", account_id="nobody")["invoices"] == []
+    assert get("/v1/invoices", state="void")["invoices"] == []
+    assert "no cursor" in get("/v1/invoices", 422, cursor="zzz")["detail"]
+    assert get("/v1/invoices/inv_none", 404)["status"] == 404
+
+
+def test_without_the_key_nothing_is_told(service: httpx.Client) -> None:
+    for header in ("", "Bearer", "Bearer wrong", f"Basic {KEY}", f"Bearer {KEY}x"):
+        answer = service.get("/v1/invoices", headers={"Authorization": header})
+        assert answer.status_code == 401
+        assert answer.headers["www-authenticate"] == "Bearer"
+    assert service.get("/v1/invoices", headers={"Weir-Namespace": "nowhere"}).status_code == 404
+
+
+def test_operation_needs_no_key(service: httpx.Client) -> None:
+    bare = {"Authorization": ""}
+    assert service.get("/healthz", headers=bare).status_code == 200
+    assert service.get("/readyz", headers=bare).json() == {"status": "ready"}
+    assert "weir_rating_requests_total" in service.get("/metrics", headers=bare).text
+    assert "/v1/usage" in service.get("/openapi.json", headers=bare).json()["paths"]
+
+
+def test_no_admin_key_no_service(settings: Settings) -> None:
+    with pytest.raises(SettingsError, match="WEIR_ADMIN_KEY is empty"):
+        build_app(settings.model_copy(update={"admin_key": SecretStr("")}))
