@@ -1,0 +1,1 @@
+"""The command line, ``weir``: one file a group of commands; ``main.py`` is the table of contents."""

@@ -1,0 +1,214 @@
+"""``weir close``, ``weir invoices``, ``weir invoice``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Annotated, Any
+from zoneinfo import ZoneInfo
+
+import typer
+
+from deploy.cli.connection import JsonOption, NamespaceOption, connection
+from deploy.cli.failure import FAILED, USAGE, Failure
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+def close(
+    as_of: Annotated[
+        str,
+        typer.Option(
+            "--as-of", help="RFC 3339 instant, or a date (midnight UTC): bill what is due by then. Default: now."
+        ),
+    ] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be billed; write nothing.")] = False,
+    namespace: NamespaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Bill every period that is due, as of one checkpoint. Closing again publishes nothing twice."""
+    from deploy.cli.output import StepsBar, console, print_json, say
+    from rating.close import run_close
+
+    settings = connection(namespace)
+    until = parse_as_of(as_of) if as_of else None
+    with StepsBar() as bar:
+        result = run_close(settings, settings.namespace, until, datetime.now(UTC), bar, dry_run=dry_run)
+    if as_json:
+        print_json(
+            {
+                "namespace": result.namespace, "as_of": result.as_of.isoformat(), "dry_run": result.dry_run,
+                "checkpoint": result.run.number if result.run else None, "already": result.already,
+                "invoices": [
+                    {name: invoice[name] for name in ("invoice_id", "account_id", "subscription", "currency", "total")}
+                    for invoice in result.invoices
+                ],
+                "problems": list(result.problems),
+            }
+        )  # fmt: skip
+    else:
+        if dry_run and result.invoices:
+            console().print(heads_table([_head_of_record(invoice) for invoice in result.invoices]))
+        say(result.summary())
+        for problem in result.problems:
+            say(f"not billed: {problem}")
+    if result.problems:
+        raise typer.Exit(FAILED)
+
+
+def parse_as_of(text: str) -> datetime:
+    """An instant. Raises Failure (code 2)."""
+    from schemas.instants import parse_rfc3339
+
+    try:
+        if "T" not in text.upper() and " " not in text:
+            day = date.fromisoformat(text)
+            return datetime(day.year, day.month, day.day, tzinfo=UTC)
+        return parse_rfc3339(text)
+    except ValueError as error:
+        raise Failure(f"--as-of: {error}", USAGE) from None
+
+
+def invoices(
+    account: Annotated[str | None, typer.Option("--account", "-a", help="Only this account.")] = None,
+    state: Annotated[str | None, typer.Option("--state", help="Only this state: draft, finalized, void, paid.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many, the latest periods first.")] = 100_000,
+    namespace: NamespaceOption = None,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV, a row an invoice.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """List invoices; --json prints them whole, with lines and steps."""
+    from deploy.cli.output import console, print_csv, print_json, say
+
+    if as_csv and as_json:
+        raise Failure("--csv and --json exclude each other; give one of them", USAGE)
+    settings = connection(namespace)
+    found = read_invoices(settings, account=account, state=state, limit=limit, whole=as_json)
+    if as_json:
+        print_json(found)
+    elif as_csv:
+        columns = (
+            "invoice_id",
+            "account_id",
+            "subscription",
+            "period_start",
+            "period_end",
+            "currency",
+            "total",
+            "state",
+        )
+        print_csv(columns, [[invoice[name] for name in columns] for invoice in found])
+    elif found:
+        console().print(heads_table(found))
+    else:
+        say(f"no invoices in {settings.namespace}; `weir close` makes those that are due")
+
+
+def read_invoices(
+    settings: Any, *, account: str | None = None, state: str | None = None, limit: int = 100_000, whole: bool = False
+) -> list[dict[str, Any]]:
+    """Invoices as JSON values, latest period first; ``whole``: with their lines."""
+    from rating.invoices import MAX_LIMIT, list_invoices, read_invoice
+    from schemas.clickhouse import connect
+
+    client = connect(settings)
+    try:
+        found: list[dict[str, Any]] = []
+        cursor: str | None = None
+        while len(found) < limit:
+            page = list_invoices(
+                client, settings.namespace, account_id=account, state=state, cursor=cursor,
+                limit=min(MAX_LIMIT, limit - len(found)),
+            )  # fmt: skip
+            for head in page.invoices:
+                complete = read_invoice(client, settings.namespace, head.invoice_id) if whole else None
+                found.append(complete.to_json() if complete is not None else head.to_json())
+            cursor = page.next_cursor
+            if cursor is None:
+                break
+        return found
+    finally:
+        client.close()
+
+
+def invoice(
+    invoice_id: Annotated[str, typer.Argument(metavar="ID", help="An id that `weir invoices` shows.")],
+    namespace: NamespaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """One invoice in full: each line with its quantity, price and the steps of its amount."""
+    from deploy.cli.output import console, print_json
+    from rating.invoices import read_invoice
+    from schemas.clickhouse import connect
+
+    settings = connection(namespace)
+    client = connect(settings)
+    try:
+        found = read_invoice(client, settings.namespace, invoice_id)
+    finally:
+        client.close()
+    if found is None:
+        raise Failure(f"there is no invoice {invoice_id} in {settings.namespace}; `weir invoices` lists them", USAGE)
+    if as_json:
+        print_json(found.to_json())
+        return
+    for part in invoice_parts(found.to_json()):
+        console().print(part)
+
+
+def local_date(text: str, zone: str) -> str:
+    """An instant as the account sees it: the date alone where it is local midnight."""
+    local = datetime.fromisoformat(text).astimezone(ZoneInfo(zone))
+    return local.date().isoformat() if (local.hour, local.minute, local.second) == (0, 0, 0) else local.isoformat()
+
+
+def heads_table(found: Iterable[Mapping[str, Any]]) -> Table:
+    """Invoices, a row each."""
+    from deploy.cli.output import table
+
+    rows = [
+        (
+            item["invoice_id"], item["account_id"], local_date(item["period_start"], item["time_zone"]),
+            local_date(item["period_end"], item["time_zone"]), item["time_zone"], item["currency"], item["total"], item["state"],
+        )
+        for item in found
+    ]  # fmt: skip
+    columns = ("invoice", "account", "from", "to (excl.)", "time zone", "currency", "total", "state")
+    return table("", columns, rows, right=("total",))
+
+
+def _head_of_record(record: Mapping[str, Any]) -> dict[str, Any]:
+    from schemas.instants import rfc3339
+
+    instants = {name: rfc3339(record[name]) for name in ("period_start", "period_end")}
+    return {**record, **instants}
+
+
+def invoice_parts(item: Mapping[str, Any]) -> list[Any]:
+    """A whole invoice for people: head, and a table of lines with their steps below them."""
+    from rich.text import Text
+
+    from deploy.cli.output import table
+
+    zone = item["time_zone"]
+    head = (
+        f"{item['invoice_id']} version {item['version']}, {item['state']}\n"
+        f"account {item['account_id']}, subscription {item['subscription']}, plan {item['plan']} version {item['plan_version']}\n"
+        f"period {local_date(item['period_start'], zone)} to {local_date(item['period_end'], zone)} (exclusive), {zone}: "
+        f"{item['period_start']} to {item['period_end']}\n"
+        f"as of checkpoint {item['checkpoint']} ({item['as_of']})"
+    )
+    rows: list[tuple[object, ...]] = []
+    for line in item["lines"]:
+        quantity = "" if line["quantity"] is None else line["quantity"]
+        rows.append(
+            (line["number"], line["description"], quantity, line["unit"], line["price"].get("model"), line["amount"])
+        )
+        for step in line["steps"]:
+            rows.append(("", f"    {step['text']}", "", "", "", step["amount"]))
+        if line["note"]:
+            rows.append(("", f"    {line['note']}", "", "", "", ""))
+    rows.append(("", "Total", "", "", "", f"{item['total']} {item['currency']}"))
+    columns = ("#", "line", "quantity", "unit", "price", "amount")
+    return [Text(head), table("", columns, rows, right=("#", "quantity", "amount"))]

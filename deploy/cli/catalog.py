@@ -1,0 +1,58 @@
+"""``weir apply``: publish a catalog document."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from deploy.cli.connection import JsonOption, NamespaceOption, checked, connection, http
+
+if TYPE_CHECKING:
+    import httpx
+
+
+def apply(
+    file: Annotated[Path, typer.Option("--file", "-f", help="YAML or JSON document; - for standard input.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be published.")] = False,
+    namespace: NamespaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Publish what a catalog document declares and is not published yet; applying it again changes nothing.
+
+    The namespace is the document's (`namespace: {code: …}`), or --namespace.
+    """
+    from deploy.cli.output import print_json, say
+
+    document = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
+    settings = connection(namespace)
+    with http(settings, "gateway") as client:
+        answer = publish(client, document, dry_run=dry_run)
+    if as_json:
+        print_json(answer)
+        return
+    for line in answer_lines(answer, dry_run):
+        say(line)
+
+
+def publish(client: httpx.Client, document: bytes, *, dry_run: bool = False) -> Any:
+    """The gateway's answer; it reads the document itself, so that no number is rounded here. Raises Failure."""
+    return checked(
+        client.post(
+            "/v1/catalog/apply", content=document, params={"dry_run": "true"} if dry_run else {},
+            headers={"content-type": "application/yaml"},
+        )
+    )  # fmt: skip
+
+
+def answer_lines(answer: Any, dry_run: bool) -> list[str]:
+    """The gateway's answer for people."""
+    lines = [
+        f"{action:<8} {item['kind']} {item['code']} version {item['version']}"
+        for action in ("created", "changed", "retired")
+        for item in answer[action]
+    ]
+    would = "would be published" if dry_run else "published"
+    return [*lines, f"{len(lines)} {would} in {answer['namespace']}, {len(answer['unchanged'])} unchanged"]

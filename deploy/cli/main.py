@@ -1,0 +1,53 @@
+"""Entry point of ``weir``. Every command imports what it needs when it runs, so that help and ``price`` start fast."""
+
+from __future__ import annotations
+
+import sys
+from typing import Final
+
+import typer
+
+from deploy.cli import billing, catalog, price, proof, send, stack, usage
+from deploy.cli.failure import Failure, explain
+
+app: Final = typer.Typer(
+    name="weir",
+    help="Usage metering and usage billing that finance can trust.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit codes: 0 fine, 1 findings or failure, 2 wrong usage or input. Connections: WEIR_* variables first, "
+    "then the running local stack (of WEIR_DATA_DIR, .weir by default).",
+)
+app.command()(stack.up)
+app.command()(stack.down)
+app.command()(stack.status)
+app.command()(catalog.apply)
+app.command()(send.send)
+app.command()(usage.usage)
+app.command()(billing.close)
+app.command()(billing.invoices)
+app.command()(billing.invoice)
+app.command()(price.price)
+app.command()(proof.ledger)
+
+
+def main() -> None:
+    """Run the command line and exit."""
+    try:
+        app()
+    except Failure as failure:
+        print(f"weir: {failure}", file=sys.stderr)  # noqa: T201 (a command's output)
+        sys.exit(failure.code)
+    except Exception as error:
+        text = explain(error)
+        if text is None:
+            raise
+        print(f"weir: {text}", file=sys.stderr)  # noqa: T201 (a command's output)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

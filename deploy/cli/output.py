@@ -1,0 +1,76 @@
+"""What commands print: tables for people, JSON and CSV for programs."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any, TextIO
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+
+def console(*, error: bool = False) -> Console:
+    """Standard output, or standard error; as wide as its text where it is no terminal."""
+    stream = sys.stderr if error else sys.stdout
+    return Console(file=stream, width=None if stream.isatty() else 160, highlight=False, soft_wrap=False)
+
+
+def say(text: str) -> None:
+    """One line for people, as it is: brackets are not markup."""
+    print(text)  # noqa: T201 (a command's output)
+
+
+def print_json(value: Any) -> None:
+    """A JSON document with indentation."""
+    print(json.dumps(value, indent=2, ensure_ascii=False, default=str))  # noqa: T201 (a command's output)
+
+
+def print_csv(columns: Sequence[str], rows: Iterable[Sequence[object]], out: TextIO | None = None) -> None:
+    """A header and rows; None becomes empty."""
+    writer = csv.writer(out or sys.stdout, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(["" if value is None else value for value in row] for row in rows)
+
+
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Iterable[str] = ()) -> Table:
+    """A table; the columns named in ``right`` are aligned right."""
+    made = Table(
+        title=Text(title) if title else None, title_justify="left", header_style="bold", box=None, pad_edge=False
+    )
+    numbers = set(right)
+    for column in columns:
+        made.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
+    for row in rows:
+        made.add_row(*[Text("" if value is None else str(value)) for value in row])
+    return made
+
+
+def progress_bar(unit: str = "") -> Progress:
+    """A progress bar on standard error, so that output can be piped."""
+    columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn(unit)]
+    return Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console(error=True))
+
+
+class StepsBar:
+    """Progress of work that names its steps: ``bar(step, done, total)``."""
+
+    def __init__(self) -> None:
+        self._bar = progress_bar()
+        self._tasks: dict[str, Any] = {}
+
+    def __enter__(self) -> StepsBar:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def __call__(self, step: str, done: int, total: int) -> None:
+        if step not in self._tasks:
+            self._tasks[step] = self._bar.add_task(step, total=total)
+        self._bar.update(self._tasks[step], completed=done, total=total)

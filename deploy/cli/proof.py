@@ -1,0 +1,57 @@
+"""``weir verify``, ``weir doctor``, ``weir ledger``: evidence that the numbers are right."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from deploy.cli.connection import JsonOption, NamespaceOption, connection
+from deploy.cli.failure import FAILED
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+def ledger(namespace: NamespaceOption = None, as_json: JsonOption = False) -> None:
+    """The books of events: what came, and what became of it. Exit code 1 where they do not balance."""
+    from deploy.cli.output import console, print_json
+    from rating.evidence.books import read_books
+    from schemas.clickhouse import connect
+
+    settings = connection(namespace)
+    client = connect(settings)
+    try:
+        books = read_books(client, settings.namespace)
+    finally:
+        client.close()
+    if as_json:
+        print_json(books.to_json())
+    else:
+        console().print(books_table(books.to_json()))
+    if not books.balanced:
+        raise typer.Exit(FAILED)
+
+
+def books_table(books: Mapping[str, Any]) -> Table:
+    """The books as an account: what was received, and each part of it below."""
+    from deploy.cli.output import table
+
+    rows = [(name, f"{books[key]:,}", what) for name, key, what in _BOOKS]
+    verdict = "balanced" if books["balanced"] else "NOT balanced: events are under way, or `weir verify` says more"
+    rows.append(
+        ("", "", f"received = refused + accepted; accepted = metered + unmatched + duplicates + conflicts: {verdict}")
+    )
+    return table("", ("events", "count", ""), rows, right=("count",))
+
+
+_BOOKS = (
+    ("received", "received", "by every door"),
+    ("  refused", "refused", "answered with an error, or refused in the inbox"),
+    ("  accepted", "accepted", "durable in usage.events"),
+    ("    metered", "metered", "counted, with at least one record"),
+    ("    unmatched", "unmatched", "counted, but no profile measures it"),
+    ("    duplicates", "duplicates", "copies of an event that counted"),
+    ("    conflicts", "conflicts", "the same key with other content"),
+)

@@ -1,0 +1,140 @@
+"""``weir up``, ``weir down``, ``weir status``: the local stack."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from deploy.cli.connection import JsonOption, base_url, connection, data_dir
+from deploy.cli.failure import Failure
+
+if TYPE_CHECKING:
+    from deploy.local.state import StackState
+    from schemas.settings import Settings
+
+
+def up(
+    detach: Annotated[bool, typer.Option("--detach", "-d", help="Return when all is up; the stack goes on.")] = False,
+    workers: Annotated[int, typer.Option(min=1, max=16, help="Number of workers.")] = 1,
+) -> None:
+    """Start the local stack: Kafka, ClickHouse, gateway, worker, rating. Ctrl-C stops all of it."""
+    from deploy.cli.output import say
+    from deploy.local import daemon
+    from deploy.local.stack import Stack
+    from deploy.local.state import read_state
+
+    folder = data_dir()
+    if detach:
+        running = read_state(folder)
+        state = running or daemon.detach(folder, workers=workers)
+        say("the stack is running already" if running else "the stack is up")
+        for line in where(connection(), state):
+            say(line)
+        return
+
+    def ready(stack: Stack) -> None:
+        for line in where(stack.settings, stack.state()):
+            say(line)
+        say("Ctrl-C stops everything; what was stored stays.")
+
+    daemon.run_foreground(Stack(folder, workers=workers), lambda name, phase: say(f"{name}: {phase}"), ready)
+    say("stopped")
+
+
+def down() -> None:
+    """Stop the local stack. Its data stays."""
+    from deploy.cli.output import say
+    from deploy.local import daemon
+
+    say("stopped" if daemon.down(data_dir()) else "no stack is running")
+
+
+def where(settings: Settings, state: StackState) -> list[str]:
+    """Lines that say where everything listens."""
+    return [
+        f"gateway     {base_url(settings, 'gateway')}/docs",
+        f"rating      {base_url(settings, 'rating')}/docs   (console at {base_url(settings, 'rating')}/)",
+        f"Kafka       {settings.kafka_bootstrap}",
+        f"ClickHouse  http://{settings.clickhouse_host}:{settings.clickhouse_port}   database {settings.clickhouse_database}",
+        f"admin key   {settings.data_dir}/admin-key",
+        f"logs        {settings.data_dir}/logs   supervisor pid {state.pid}",
+    ]
+
+
+def lag(settings: Settings) -> dict[str, int]:
+    """Partition of usage.events → packed batches that are in the log and not metered yet."""
+    from rating.close.checkpoint import end_offsets
+    from schemas.checkpoints import read_progress
+    from schemas.clickhouse import connect
+
+    ends = end_offsets(settings)
+    client = connect(settings)
+    try:
+        progress = read_progress(client)
+    finally:
+        client.close()
+    return {
+        f"{generation}/{partition}": max(0, end - progress.get((generation, partition), 0))
+        for (generation, partition), end in sorted(ends.items())
+    }
+
+
+def status(as_json: JsonOption = False) -> None:
+    """What is up, its ports and restarts, and the lag. Exit code 1 where the stack is not all up."""
+    from deploy.cli.output import console, print_json, say, table
+    from deploy.local.state import read_state
+
+    folder = data_dir()
+    state = read_state(folder)
+    if state is None:
+        if as_json:
+            print_json({"running": False, "ready": False, "data_dir": str(folder), "processes": [], "lag": None})
+        raise Failure(f"no stack is running on {folder}: start one with `weir up`")
+    settings = connection()
+    behind, trouble = _lag_or_trouble(settings)
+    now = time.time()
+    processes: list[dict[str, Any]] = [
+        {
+            "name": name, "phase": process.phase, "pid": process.pid, "restarts": process.restarts,
+            "seconds": max(0, int(now - process.since)) if process.since else 0, "ports": process.ports, "log": process.log,
+        }
+        for name, process in state.processes.items()
+    ]  # fmt: skip
+    if as_json:
+        print_json(
+            {"running": True, "ready": state.ready, "data_dir": str(folder), "supervisor_pid": state.pid}
+            | {"processes": processes, "lag": behind, "lag_problem": trouble or None}
+        )
+    else:
+        rows = [
+            (
+                item["name"], item["phase"], item["pid"] or "", item["restarts"], f"{item['seconds']} s",
+                ", ".join(f"{kind} {port}" for kind, port in item["ports"].items()), item["log"],
+            )
+            for item in processes
+        ]  # fmt: skip
+        columns = ("process", "phase", "pid", "restarts", "for", "ports", "log")
+        console().print(table("", columns, rows, right=("pid", "restarts", "for")))
+        if behind is None:
+            say(f"lag: not known ({trouble})")
+        else:
+            detail = ", ".join(f"{partition}: {count}" for partition, count in behind.items())
+            say(f"lag: {sum(behind.values())} packed batches not metered yet (generation/partition {detail})")
+        for line in where(settings, state):
+            say(line)
+    if not state.ready:
+        raise typer.Exit(1)
+
+
+def _lag_or_trouble(settings: Settings) -> tuple[dict[str, int] | None, str]:
+    from deploy.cli.failure import explain
+
+    try:
+        return lag(settings), ""
+    except Exception as error:
+        text = explain(error)
+        if text is None:
+            raise
+        return None, text

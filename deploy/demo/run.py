@@ -1,0 +1,149 @@
+"""The demo from end to end, top to bottom: stack, catalog, events, metering, close, report. Safe to run again."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from deploy.cli.billing import read_invoices
+from deploy.cli.catalog import publish
+from deploy.cli.connection import base_url, connection, data_dir, http
+from deploy.cli.output import StepsBar, console, progress_bar, say
+from deploy.demo import data, report
+from deploy.demo.events import event
+from deploy.demo.sending import BATCH, requests
+from deploy.demo.steady import steadily, wait
+from deploy.local import daemon
+from deploy.local.state import read_state
+from ingest.client import Client, Summary, batched
+from rating.close import CloseResult, run_close
+from rating.close.checkpoint import end_offsets
+from rating.evidence.books import read_books
+from schemas.checkpoints import read_progress
+from schemas.clickhouse import connect
+from schemas.settings import Settings
+
+CATALOG: Final = Path(__file__).with_name("catalog.yaml")
+NAMESPACE: Final = "nyc-airports"
+AS_OF: Final = datetime(2014, 1, 1, 6, tzinfo=UTC)
+"""An hour, the plans' grace, after the year's end in New York: twelve months are due, the next is not."""
+INVOICES: Final = 16 * 12
+_STALLED_S: Final = 300.0
+_CONCURRENCY: Final = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a run did. ``sent`` is None where all had been there."""
+
+    sent: Summary | None
+    metered_seconds: float
+    closed: CloseResult
+
+
+def run() -> None:
+    """Run the demo on the local stack: the running one, or one that it starts and stops."""
+    data.package()
+    folder = data_dir()
+    started = read_state(folder) is None
+    if started:
+        say(f"starting the local stack on {folder}")
+        daemon.detach(folder)
+    else:
+        say(f"the local stack is running on {folder}")
+    try:
+        settings = connection(NAMESPACE)
+        outcome = bill_the_year(settings)
+        show(settings, outcome)
+        report.next_steps(settings, stopped=started)
+    finally:
+        if started:
+            daemon.down(folder)
+            say("the stack that the demo had started is stopped; its data stays")
+
+
+def bill_the_year(settings: Settings) -> Outcome:
+    """Everything but the printing."""
+    # 1. The catalog: what it declares already changes nothing.
+    document = CATALOG.read_bytes()
+    with http(settings, "gateway") as client:
+        steadily("publishing the catalog", lambda: publish(client, document))
+    # 2. The events, unless all of them are metered.
+    sent: Summary | None = None
+    began = time.monotonic()
+    if steadily("reading the ledger", lambda: books(settings))["metered"] < data.ROWS:
+        sent = send_all(settings)
+        # 3. Everything that the gateway acknowledged is metered.
+        wait_metered(settings)
+    seconds = time.monotonic() - began
+    # 4. The twelve months.
+    with StepsBar() as bar:
+        closed = steadily(
+            "closing", lambda: run_close(settings, NAMESPACE, AS_OF, datetime.now(UTC), bar), seconds=_STALLED_S
+        )
+    return Outcome(sent, seconds, closed)
+
+
+def send_all(settings: Settings) -> Summary:
+    """Every flight through the gateway."""
+    url, key = base_url(settings, "gateway"), settings.admin_key.get_secret_value()
+    events = (event(row) for row in data.flights())
+    with Client(url, key, NAMESPACE, deadline=_STALLED_S) as client, progress_bar("events") as bar:
+        task = bar.add_task("sending", total=data.ROWS)
+        return client.send_batches(
+            requests(batched(events, BATCH)), concurrency=_CONCURRENCY,
+            on_result=lambda result: bar.advance(task, result.size),
+        )  # fmt: skip
+
+
+def wait_metered(settings: Settings) -> None:
+    """Until the cursor has reached the log's end of this moment."""
+    ends = steadily("reading the log's end", lambda: end_offsets(settings))
+
+    def measure() -> tuple[int, int]:
+        client = connect(settings)
+        try:
+            progress = read_progress(client)
+        finally:
+            client.close()
+        return sum(min(progress.get(key, 0), end) for key, end in ends.items()), sum(ends.values())
+
+    with progress_bar("packed batches") as bar:
+        task = bar.add_task("metering", total=sum(ends.values()))
+        wait("metering", measure, lambda done, total: bar.update(task, completed=done, total=total), _STALLED_S)
+
+
+def books(settings: Settings) -> dict[str, Any]:
+    """The ledger's lines by name."""
+    client = connect(settings)
+    try:
+        return dict(read_books(client, NAMESPACE).to_json())
+    finally:
+        client.close()
+
+
+def show(settings: Settings, outcome: Outcome) -> None:
+    """Print what stands and what this run did."""
+    found = steadily("reading the invoices", lambda: read_invoices(settings))
+    out = console()
+    for part in report.invoices_tables(found, data.airlines()):
+        out.print(part)
+        out.print()
+    for part in report.one_in_full(settings, found):
+        out.print(part)
+    out.print()
+    for part in report.ledger(steadily("reading the ledger", lambda: books(settings))):
+        out.print(part)
+    out.print()
+    if outcome.sent is not None:
+        say(report.speed(outcome.sent, outcome.metered_seconds))
+    say(outcome.closed.summary())
+    for problem in outcome.closed.problems:
+        say(f"not billed: {problem}")
+    if outcome.sent is None and not outcome.closed.invoices:
+        say(
+            f"nothing was changed: all {data.ROWS:,} events were metered and all {len(found)} invoices stood before this run"
+        )

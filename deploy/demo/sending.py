@@ -1,0 +1,41 @@
+"""What the demo sends, in order: every event once, some batches twice as a producer's retries would, a few broken. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
+
+Event = Mapping[str, Any]
+BATCH: Final = 100
+TWICE_EVERY: Final = 50
+"""One batch in so many is sent a second time, 2 %."""
+BROKEN_AT: Final = (100, 1000, 2000, 3000)
+"""Before these batches comes a request that must be refused as a whole."""
+
+
+def requests(batches: Iterable[list[Event]]) -> Iterator[list[Event]]:
+    """The batches of all requests. The second copy comes a while after the first, when that is long answered."""
+    again: list[Event] | None = None
+    for number, batch in enumerate(batches):
+        if number in BROKEN_AT:
+            yield broken(batch[:3], BROKEN_AT.index(number))
+        yield batch
+        if number % TWICE_EVERY == 0:
+            again = batch
+        elif number % TWICE_EVERY == TWICE_EVERY // 2 and again is not None:
+            yield again
+            again = None
+    if again is not None:
+        yield again
+
+
+def broken(events: list[Event], kind: int) -> list[Event]:
+    """Good events and, as the last, one with a mistake of its ``kind``; all of them are refused together."""
+    last = dict(events[-1])
+    mistakes: list[dict[str, Any]] = [
+        {"timestamp": "2013-02-30T12:00:00Z"},
+        {"account_id": ""},
+        {"properties": "not an object"},
+        {"timestamp": "2099-01-01T00:00:00Z"},
+    ]
+    return [*events[:-1], last | mistakes[kind % len(mistakes)]]

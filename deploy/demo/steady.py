@@ -1,0 +1,49 @@
+"""Going on while parts of the stack are killed and come back."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from deploy.cli.failure import Failure, explain
+
+Result = TypeVar("Result")
+
+_PAUSE_S = 0.5
+
+
+def steadily(doing: str, action: Callable[[], Result], seconds: float = 180.0) -> Result:
+    """``action``'s result, tried again for ``seconds`` while something outside does not answer.
+
+    For actions that may be repeated. Raises Failure with the last reason; an error of ours passes at once.
+    """
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            return action()
+        except Exception as error:
+            reason = str(error) if isinstance(error, Failure) and error.code == 1 else explain(error)
+            if reason is None:
+                raise
+            if time.monotonic() > deadline:
+                raise Failure(f"{doing}: {reason}") from error
+        time.sleep(_PAUSE_S)
+
+
+def wait(doing: str, measure: Callable[[], tuple[int, int]], show: Callable[[int, int], None], seconds: float) -> None:
+    """Until ``measure()`` gives (done, total) with done ≥ total. Raises Failure after ``seconds`` without progress."""
+    before: tuple[int, int] | None = None
+    deadline = time.monotonic() + seconds
+    while True:
+        now = steadily(doing, measure)
+        if now != before:
+            show(*now)
+            before, deadline = now, time.monotonic() + seconds
+        if now[0] >= now[1]:
+            return
+        if time.monotonic() > deadline:
+            raise Failure(
+                f"{doing}: no progress for {seconds:.0f} s at {now[0]} of {now[1]}; `weir status` tells what is up"
+            )
+        time.sleep(0.2)

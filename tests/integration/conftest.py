@@ -1,0 +1,168 @@
+"""One stack a run, on free ports in a folder of its own, so that runs can go side by side.
+
+Where a Docker engine answers and the images are there, Kafka and ClickHouse come from containers; the run's head says so.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from pydantic import SecretStr
+
+from deploy.cli.connection import base_url, headers
+from deploy.local.stack import ALL, Stack
+from schemas.settings import Settings
+
+KAFKA_IMAGE = os.environ.get("WEIR_TEST_KAFKA_IMAGE", "confluentinc/cp-kafka:8.1.0")
+CLICKHOUSE_IMAGE = os.environ.get("WEIR_TEST_CLICKHOUSE_IMAGE", "clickhouse/clickhouse-server:25.8")
+
+
+def _docker() -> bool:
+    """Whether an engine answers and has both images."""
+    try:
+        import docker
+
+        client = docker.from_env(timeout=3)
+        try:
+            client.ping()
+            for image in (KAFKA_IMAGE, CLICKHOUSE_IMAGE):
+                client.images.get(image)
+        finally:
+            client.close()
+    except Exception:
+        return False
+    return True
+
+
+_CONTAINERS = pytest.StashKey[bool]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_CONTAINERS] = _docker()
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    if config.stash[_CONTAINERS]:
+        return f"infrastructure: {KAFKA_IMAGE} and {CLICKHOUSE_IMAGE} by testcontainers"
+    return (
+        "infrastructure: the local stack's own Kafka and ClickHouse engine (no Docker engine with the images answers)"
+    )
+
+
+@pytest.fixture(scope="session")
+def stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """The whole stack, all ready. Test namespaces keep tests apart; whoever kills a process waits until it is back."""
+    folder = tmp_path_factory.mktemp("stack")
+    overrides: dict[str, Any] = {"checkpoint_seconds": 5}
+    with ExitStack() as containers:
+        kinds = ALL
+        if request.config.stash[_CONTAINERS]:
+            overrides |= _containers(containers)
+            kinds = tuple(kind for kind in ALL if kind not in ("kafka", "clickhouse"))
+        with Stack(folder, ports="free", processes=kinds, overrides=overrides) as running:
+            yield running
+
+
+def _containers(keep: ExitStack) -> dict[str, Any]:
+    from testcontainers.community.clickhouse import ClickHouseContainer
+    from testcontainers.community.kafka import KafkaContainer
+
+    kafka = keep.enter_context(KafkaContainer(KAFKA_IMAGE).with_kraft())
+    clickhouse = keep.enter_context(ClickHouseContainer(CLICKHOUSE_IMAGE))
+    return {
+        "kafka_bootstrap": kafka.get_bootstrap_server(),
+        "clickhouse_host": clickhouse.get_container_host_ip(),
+        "clickhouse_port": int(clickhouse.get_exposed_port(8123)),
+        "clickhouse_user": clickhouse.username,
+        "clickhouse_password": SecretStr(clickhouse.password),
+    }
+
+
+@pytest.fixture(scope="session")
+def settings(stack: Stack) -> Settings:
+    """How to reach the run's stack; topics and tables are there."""
+    return stack.settings
+
+
+@pytest.fixture(scope="session")
+def kafka_settings(settings: Settings) -> Settings:
+    """As ``settings``, for tests that only need Kafka."""
+    return settings
+
+
+@pytest.fixture
+def namespace(settings: Settings) -> str:
+    """A namespace of its own for the test, declared, which takes events of any age."""
+    code = f"t{uuid.uuid4().hex[:12]}"
+    declare(settings, {"namespace": {"code": code, "max_event_age_seconds": None}})
+    return code
+
+
+def declare(settings: Settings, document: dict[str, Any]) -> Any:
+    """Publish a catalog document through the gateway; its answer."""
+    code = document["namespace"]["code"]
+    with gateway_client(settings, code) as client:
+        answer = client.post("/v1/catalog/apply", json=document)
+        assert answer.is_success, answer.text
+        return answer.json()
+
+
+def gateway_client(settings: Settings, namespace: str) -> httpx.Client:
+    """A client of the gateway with key and namespace. Close it."""
+    own = settings.model_copy(update={"namespace": namespace})
+    return httpx.Client(base_url=base_url(own, "gateway"), headers=headers(own), timeout=30)
+
+
+@pytest.fixture
+def gateway(settings: Settings, namespace: str) -> Iterator[httpx.Client]:
+    """A client of the gateway in the test's namespace."""
+    with gateway_client(settings, namespace) as client:
+        yield client
+
+
+@pytest.fixture
+def rating(settings: Settings, namespace: str) -> Iterator[httpx.Client]:
+    """A client of the rating service in the test's namespace."""
+    own = settings.model_copy(update={"namespace": namespace})
+    with httpx.Client(base_url=base_url(own, "rating"), headers=headers(own), timeout=60) as client:
+        yield client
+
+
+Waiting = Callable[..., Any]
+
+
+@pytest.fixture
+def wait_until() -> Waiting:
+    """``wait_until(condition, timeout=60)``: its first true value. An error of the condition counts as not yet."""
+
+    def wait(condition: Callable[[], Any], timeout: float = 60.0) -> Any:
+        deadline = time.monotonic() + timeout
+        while True:
+            trouble: Exception | None = None
+            try:
+                value = condition()
+                if value:
+                    return value
+            except Exception as error:
+                value, trouble = None, error
+            if time.monotonic() > deadline:
+                raise AssertionError(f"not within {timeout:g} s; last seen: {value!r}") from trouble
+            time.sleep(0.05)
+
+    return wait
+
+
+@pytest.fixture(scope="session")
+def demo_package() -> Path:
+    """The demo's data, which ``make setup`` has fetched."""
+    from deploy.demo.data import package
+
+    return package()
