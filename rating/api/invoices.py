@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query
 
 from rating.api.context import Authorized, View
 from rating.api.problems import missing, wrong
+from rating.evidence.books import read_books
 from rating.invoices import MAX_LIMIT, BadCursor, list_invoices, read_invoice
 
 router = APIRouter(tags=["invoices"])
@@ -46,7 +47,5 @@ async def invoice(rating: Authorized, view: View, invoice_id: str) -> dict[str, 
 @router.get("/v1/ledger", summary="The books of events: what came, and what became of it")
 async def ledger(rating: Authorized, view: View) -> dict[str, Any]:
     """received = refused + accepted; accepted = metered + unmatched + duplicates + conflicts."""
-    from rating.evidence.books import read_books
-
     books = await rating.ask(lambda client: read_books(client, view.namespace))
-    return dict(books.to_json())
+    return books.to_json()

@@ -213,6 +213,13 @@ def test_invoices_are_listed_by_pages_and_read_whole(service: httpx.Client, road
     assert get("/v1/invoices/inv_none", 404)["status"] == 404
 
 
+def test_the_ledger_balances(get: Get) -> None:
+    books = get("/v1/ledger")
+    assert (books["received"], books["refused"], books["accepted"]) == (5, 0, 5)
+    assert (books["metered"], books["unmatched"], books["duplicates"], books["conflicts"]) == (5, 0, 0, 0)
+    assert books["balanced"] is True
+
+
 def test_without_the_key_nothing_is_told(service: httpx.Client) -> None:
     for header in ("", "Bearer", "Bearer wrong", f"Basic {KEY}", f"Bearer {KEY}x"):
         answer = service.get("/v1/invoices", headers={"Authorization": header})
