@@ -1,0 +1,209 @@
+"""Composition of the gateway: what it is made of, which paths it answers, how it starts and stops."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+from uuid import uuid4
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.types import Receive, Scope, Send
+
+from ingest.auth import Guard
+from ingest.catalog_api import CatalogApi
+from ingest.catalog_publish import CatalogPublisher
+from ingest.delivery import Delivery
+from ingest.events_api import CATALOG_FRESH_SECONDS, EventsApi, Sources
+from ingest.metrics import CONTENT_TYPE, Metrics
+from ingest.openapi import BATCH_BODY, EVENT_BODY, document
+from ingest.problems import Problem
+from ingest.producer import LoopProducer
+from schemas.catalog.follower import CatalogFollower
+from schemas.settings import Settings
+from schemas.topics import events_topic, partition_count
+
+log = logging.getLogger(__name__)
+
+STOP_SECONDS: Final = 1.5  # uvicorn has waited for the answers on their way already
+
+
+def system_sources() -> Sources:
+    """The real clock and the real randomness."""
+    return Sources(lambda: time.time_ns() // 1000, lambda: uuid4().hex, lambda: secrets.token_bytes(16))
+
+
+@dataclass(slots=True)
+class Gateway:
+    """The running parts, made at start-up."""
+
+    settings: Settings
+    guard: Guard
+    metrics: Metrics
+    catalog: CatalogFollower
+    producer: LoopProducer
+    delivery: Delivery
+    events: EventsApi
+    catalog_api: CatalogApi
+
+    @classmethod
+    async def start(cls, settings: Settings, guard: Guard, sources: Sources) -> Gateway:
+        """Connect to Kafka and read the catalog. Raises LookupError, LedgerUnavailable, KafkaException."""
+        topic = events_topic(settings.generation)
+        partitions = await asyncio.to_thread(partition_count, settings, topic)
+        metrics = Metrics()
+        catalog = CatalogFollower(settings)
+        await asyncio.to_thread(catalog.start)
+        producer = LoopProducer(settings)
+        delivery = Delivery(producer, topic, partitions, metrics)
+        events = EventsApi(guard, catalog, delivery, producer, metrics, sources, settings.namespace)
+        publisher = CatalogPublisher(settings, catalog, lambda: sources.new_id().hex())
+        catalog_api = CatalogApi(guard, catalog, publisher, settings.namespace)
+        log.info("gateway reads usage.catalog to %d, writes %s in %d partitions",
+                 catalog.catalog.next_offset, topic, partitions)  # fmt: skip
+        return cls(settings, guard, metrics, catalog, producer, delivery, events, catalog_api)
+
+    def readiness(self) -> dict[str, Any]:
+        """What /readyz says; ``ready`` is True when events are taken."""
+        fresh = self.catalog.fresh(CATALOG_FRESH_SECONDS)
+        delivering = not self.producer.failing
+        self.metrics.ready.set(fresh and delivering)
+        return {
+            "ready": fresh and delivering,
+            "catalog_fresh": fresh,
+            "catalog_offset": self.catalog.catalog.next_offset,
+            "delivering": delivering,
+        }
+
+    async def stop(self) -> None:
+        """Everything that was taken gets its delivery report before the process ends."""
+        await self.delivery.close()
+        left = await self.producer.close(STOP_SECONDS)
+        if left:
+            log.error("%d records were without delivery report at the end; their senders got no 2xx", left)
+        await asyncio.to_thread(self.catalog.stop)
+
+
+def create_app(
+    settings: Settings, sources: Sources | None = None, on_fatal: Callable[[], None] = lambda: None
+) -> Application:
+    """The ASGI application. ``on_fatal`` is called once when the producer can produce nothing any more.
+
+    Raises SettingsError where the admin key is empty.
+    """
+    guard = Guard(settings)
+    state: dict[str, Gateway] = {}
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        gateway = state["gateway"] = await Gateway.start(settings, guard, sources or system_sources())
+        watch = asyncio.create_task(_watch(gateway, on_fatal))
+        try:
+            yield
+        finally:
+            watch.cancel()
+            await gateway.stop()
+
+    app = FastAPI(title="Weir gateway", version="1", lifespan=lifespan, redoc_url=None)
+    _operations(app, state)
+    _events(app, state)
+    CatalogApi.routes(app, lambda: state["gateway"].catalog_api)
+    _errors(app)
+    app.openapi = lambda: document(app)  # type: ignore[method-assign]  # FastAPI's documented way to extend the document
+    return Application(app, state)
+
+
+class Application:
+    """The FastAPI application behind a short cut: event requests go round routing and dependency resolution, which
+    cost more than the acceptance of an event."""
+
+    def __init__(self, app: FastAPI, state: dict[str, Gateway]) -> None:
+        self.app = app
+        self._state = state
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        if (
+            scope["type"] == "http"
+            and scope["method"] == "POST"
+            and scope["path"] in ("/v1/events/batch", "/v1/events")
+        ):
+            events = self._state["gateway"].events
+            request = Request(scope, receive)
+            answer = events.post_batch if scope["path"] == "/v1/events/batch" else events.post_event
+            response = await answer(request)
+            await response(scope, receive, send)
+            return
+        await self.app(scope, receive, send)
+
+
+def _events(app: FastAPI, state: dict[str, Gateway]) -> None:
+    """The event endpoints' documentation; the short cut of ``Application`` answers them with the same methods."""
+
+    @app.post("/v1/events", status_code=202, tags=["events"], openapi_extra=EVENT_BODY)
+    async def post_event(request: Request) -> Response:
+        """One event. 202 once it is in Kafka."""
+        return await state["gateway"].events.post_event(request)
+
+    @app.post("/v1/events/batch", status_code=202, tags=["events"], openapi_extra=BATCH_BODY)
+    async def post_batch(request: Request) -> Response:
+        """1 to 100 events, all or none. 202 once all are in Kafka."""
+        return await state["gateway"].events.post_batch(request)
+
+
+def _operations(app: FastAPI, state: dict[str, Gateway]) -> None:
+    @app.get("/healthz", tags=["operations"])
+    async def healthz() -> JSONResponse:
+        """Whether the process answers."""
+        return JSONResponse({"ok": True})
+
+    @app.get("/readyz", tags=["operations"])
+    async def readyz() -> JSONResponse:
+        """200 where events are taken: the catalog is fresh, and Kafka acknowledges."""
+        found = state["gateway"].readiness()
+        return JSONResponse(found, 200 if found["ready"] else 503)
+
+    @app.get("/metrics", tags=["operations"])
+    async def metrics() -> Response:
+        """Prometheus metrics."""
+        gateway = state["gateway"]
+        gateway.readiness()
+        gateway.metrics.catalog_offset.set(gateway.catalog.catalog.next_offset)
+        return Response(gateway.metrics.render(), media_type=CONTENT_TYPE)
+
+
+def _errors(app: FastAPI) -> None:
+    @app.exception_handler(Problem)
+    async def problem(_request: Request, error: Problem) -> Response:
+        return error.response()
+
+    @app.exception_handler(HTTPException)
+    async def http(_request: Request, error: HTTPException) -> Response:
+        reason = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "http")
+        return Problem(error.status_code, reason, str(error.detail), headers=error.headers).response()
+
+    @app.exception_handler(RequestValidationError)
+    async def parameters(_request: Request, error: RequestValidationError) -> Response:
+        wrong = [
+            {"path": ".".join(str(part) for part in item["loc"]), "detail": item["msg"]} for item in error.errors()
+        ]
+        return Problem(422, "invalid", "; ".join(f"{item['path']}: {item['detail']}" for item in wrong),
+                       errors=wrong).response()  # fmt: skip
+
+    @app.exception_handler(Exception)
+    async def unexpected(_request: Request, error: Exception) -> Response:
+        return Problem(500, "internal", "the gateway failed; its log says more").response()
+
+
+async def _watch(gateway: Gateway, on_fatal: Callable[[], None]) -> None:
+    await gateway.producer.failed_for_good.wait()
+    on_fatal()

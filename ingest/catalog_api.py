@@ -1,0 +1,134 @@
+"""The catalog's HTTP paths."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from fastapi import FastAPI, Query
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from ingest.auth import Guard
+from ingest.bodies import read_body
+from ingest.catalog_document import DocumentError, load_document
+from ingest.catalog_publish import CatalogPublisher
+from ingest.catalog_service import RESOURCES, CatalogService, shown
+from ingest.openapi import APPLY_BODY, entry_body
+from ingest.problems import Problem
+from schemas.catalog.follower import CatalogFollower
+from schemas.catalog.state import Entry
+
+Limit = Annotated[int, Query(ge=1, le=1000, description="entries of a page")]
+Cursor = Annotated[str | None, Query(description="next_cursor of the page before")]
+
+
+class CatalogApi:
+    """Turns requests into calls of CatalogService, each in a thread, since they wait for Kafka."""
+
+    def __init__(
+        self, guard: Guard, catalog: CatalogFollower, publisher: CatalogPublisher, default_namespace: str
+    ) -> None:
+        self._guard = guard
+        self._service = CatalogService(catalog, publisher)
+        self._default_namespace = default_namespace
+
+    def namespace(self, request: Request) -> str:
+        """The request's namespace, once its key is checked. Raises Problem 401."""
+        self._guard.check(request.headers.get("authorization"))
+        return request.headers.get("weir-namespace", self._default_namespace)
+
+    async def apply(self, request: Request, dry_run: bool) -> Response:
+        """201 where something was published, 200 where nothing was."""
+        namespace = self.namespace(request)
+        body = await read_body(request)
+        json_only = "json" in request.headers.get("content-type", "")
+        plan = await asyncio.to_thread(
+            lambda: self._service.apply(body, namespace, json_only=json_only, dry_run=dry_run)
+        )
+        published = bool(plan.to_publish()) and not dry_run
+        return JSONResponse({"dry_run": dry_run, **plan.summary()}, 201 if published else 200)
+
+    async def create(self, request: Request, kind: str) -> Response:
+        """201 with the entry."""
+        namespace = self.namespace(request)
+        value = await self._value(request)
+        entry = await asyncio.to_thread(self._service.create, kind, value, namespace)
+        return _entry(entry, 201)
+
+    async def replace(self, request: Request, kind: str, code: str) -> Response:
+        """200 with the entry as it now stands."""
+        namespace = self.namespace(request)
+        value = await self._value(request)
+        if_match = request.headers.get("if-match")
+        return _entry(await asyncio.to_thread(self._service.replace, kind, code, value, namespace, if_match))
+
+    async def retire(self, request: Request, kind: str, code: str) -> Response:
+        """204."""
+        namespace = self.namespace(request)
+        await asyncio.to_thread(self._service.retire, kind, code, namespace, request.headers.get("if-match"))
+        return Response(status_code=204)
+
+    def get(self, request: Request, kind: str, code: str, history: bool) -> Response:
+        """The entry in force, or all its versions."""
+        namespace = self.namespace(request)
+        if history:
+            versions = self._service.history(kind, code, namespace)
+            return JSONResponse({"items": [shown(entry) for entry in versions], "next_cursor": None})
+        return _entry(self._service.get(kind, code, namespace))
+
+    def page(self, request: Request, kind: str, limit: int, cursor: str | None) -> Response:
+        """One page of entries in force."""
+        entries, following = self._service.page(kind, self.namespace(request), limit, cursor)
+        return JSONResponse({"items": [shown(entry) for entry in entries], "next_cursor": following})
+
+    async def _value(self, request: Request) -> Any:
+        body = await read_body(request)
+        try:
+            return load_document(body, json_only=True)
+        except DocumentError as error:
+            raise Problem(400, "malformed", str(error), path="$") from None
+
+    @staticmethod
+    def routes(app: FastAPI, api: Callable[[], CatalogApi]) -> None:
+        """Put all paths on ``app``; ``api`` is asked at each request, since it is made at start-up."""
+
+        @app.post("/v1/catalog/apply", tags=["catalog"], openapi_extra=APPLY_BODY)
+        async def apply(request: Request, dry_run: bool = False) -> Response:
+            """Make the catalog say what the document says; nothing is retired unless `prune` is true."""
+            return await api().apply(request, dry_run)
+
+        for name, kind in RESOURCES.items():
+            _resource(app, api, name, kind)
+
+
+def _resource(app: FastAPI, api: Callable[[], CatalogApi], name: str, kind: str) -> None:
+    tag: dict[str, Any] = {"tags": [name]}
+    body = {**tag, "openapi_extra": entry_body(kind)}
+
+    @app.get(f"/v1/{name}", summary=f"List {name}", operation_id=f"list_{name}", **tag)
+    async def page(request: Request, limit: Limit = 100, cursor: Cursor = None) -> Response:
+        return api().page(request, kind, limit, cursor)
+
+    @app.get(f"/v1/{name}/{{code}}", summary=f"Read one of {name}", operation_id=f"get_{name}", **tag)
+    async def get(request: Request, code: str, history: bool = False) -> Response:
+        return api().get(request, kind, code, history)
+
+    @app.post(f"/v1/{name}", status_code=201, summary=f"Create one of {name}", operation_id=f"create_{name}", **body)
+    async def create(request: Request) -> Response:
+        return await api().create(request, kind)
+
+    @app.put(f"/v1/{name}/{{code}}", summary=f"New version, with If-Match ({name})", operation_id=f"put_{name}", **body)
+    async def replace(request: Request, code: str) -> Response:
+        return await api().replace(request, kind, code)
+
+    @app.delete(
+        f"/v1/{name}/{{code}}", status_code=204, summary=f"Retire one of {name}", operation_id=f"retire_{name}", **tag
+    )
+    async def retire(request: Request, code: str) -> Response:
+        return await api().retire(request, kind, code)
+
+
+def _entry(entry: Entry, status: int = 200) -> JSONResponse:
+    return JSONResponse(shown(entry), status, headers={"ETag": f'"{entry.version}"'})

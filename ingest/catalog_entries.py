@@ -1,0 +1,161 @@
+"""From a document's items to catalog models, with every fault and its JSON path (pure)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from ingest.catalog_document import DocumentError, Fault
+from schemas.catalog.models import KINDS, Charge, Model, Namespace, Plan
+from schemas.json_text import canonical, exact
+from schemas.prices import PriceError, parse_price
+
+LISTS: Final[dict[str, str]] = {
+    "event_types": "event_type",
+    "meters": "meter",
+    "features": "feature",
+    "products": "product",
+    "plans": "plan",
+    "accounts": "account",
+    "subscriptions": "subscription",
+}
+_TOP: Final = ("namespace", "prune", *LISTS)
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One entry of a document: its kind, its model and where it stands."""
+
+    kind: str
+    path: str
+    model: Any
+
+    @property
+    def code(self) -> str:
+        """The entry's code."""
+        return str(self.model.code)
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A whole document. ``declared`` is None where it only names its namespace; ``listed``: kinds it has a list of."""
+
+    namespace: str
+    declared: Namespace | None
+    prune: bool
+    listed: frozenset[str]
+    items: tuple[Item, ...]
+
+
+def read_document(raw: Mapping[str, Any], default_namespace: str) -> Document:
+    """Check every item. Raises DocumentError with all faults."""
+    faults: list[Fault] = [
+        Fault(f"$.{key}", f"unknown; a document has {', '.join(_TOP)}") for key in raw if key not in _TOP
+    ]
+    prune = raw.get("prune", False)
+    if not isinstance(prune, bool):
+        faults.append(Fault("$.prune", "write true or false"))
+    items: list[Item] = []
+    for name, kind in LISTS.items():
+        values = raw.get(name)
+        if values is None:
+            continue
+        if not isinstance(values, list):
+            faults.append(Fault(f"$.{name}", "not a list; write one entry a list item"))
+            continue
+        seen: dict[str, str] = {}
+        for number, value in enumerate(values):
+            path = f"$.{name}[{number}]"
+            model = read_model(kind, value, path, faults)
+            if model is None:
+                continue
+            item = Item(kind, path, model)
+            if item.code in seen:
+                faults.append(Fault(f"{path}.code", f"{item.code} stands at {seen[item.code]} already"))
+            seen.setdefault(item.code, path)
+            items.append(item)
+    declared = read_namespace(raw.get("namespace", default_namespace), faults)
+    if faults or declared is None:
+        raise DocumentError(*faults)
+    named_only = isinstance(raw.get("namespace", ""), str)
+    listed = frozenset(kind for name, kind in LISTS.items() if raw.get(name) is not None)
+    return Document(declared.code, None if named_only else declared, bool(prune), listed, tuple(items))
+
+
+def read_namespace(value: Any, faults: list[Fault]) -> Namespace | None:
+    """A namespace's settings from its object, or the defaults from its bare code."""
+    found = read_model("namespace", {"code": value} if isinstance(value, str) else value, "$.namespace", faults)
+    return found if isinstance(found, Namespace) else None
+
+
+def read_model(kind: str, value: Any, path: str, faults: list[Fault]) -> Model | None:
+    """The model, or None and what is wrong with it appended to ``faults``."""
+    prices = list(_price_faults(value, path)) if kind == "plan" else []
+    try:
+        model = KINDS[kind].model_validate(value)
+        body_of(model)
+    except ValidationError as error:
+        for problem in error.errors(include_url=False):
+            if not problem["loc"] and prices:
+                continue  # the plan's own words for a price that is wrong; ``prices`` says it with its place
+            faults.append(_fault(path, problem["loc"], problem["msg"], problem["type"]))
+    except (ValueError, TypeError) as error:
+        faults.append(Fault(path, str(error)))
+    else:
+        return model
+    faults.extend(prices)
+    return None
+
+
+def _fault(path: str, loc: Iterable[Any], message: str, kind: str) -> Fault:
+    for part in loc:
+        if isinstance(part, int):
+            path += f"[{part}]"
+        elif str(part).isidentifier():
+            path += f".{part}"
+    detail = message.removeprefix("Value error, ")
+    if kind == "string_type":
+        detail += "; put a number or true/false in quotes"
+    return Fault(path, detail)
+
+
+def _price_faults(plan: Any, path: str) -> Iterable[Fault]:
+    charges = plan.get("charges") if isinstance(plan, dict) else None
+    for number, charge in enumerate(charges if isinstance(charges, list) else []):
+        price = charge.get("price") if isinstance(charge, dict) else None
+        if not isinstance(price, dict):
+            continue
+        currency = plan.get("currency")
+        try:
+            parse_price(price, currency if isinstance(currency, str) else None)
+        except PriceError as error:
+            for problem in error.problems:
+                place, _, detail = problem.partition(": ")
+                if place == "currency":
+                    yield Fault(f"{path}.currency", detail)
+                else:
+                    parts = [int(part) if part.isdigit() else part for part in place.split(".")]
+                    yield _fault(f"{path}.charges[{number}]", parts, detail, "")
+
+
+def body_of(model: Model) -> dict[str, Any]:
+    """The body as it will stand in the log: JSON values only, decimals as text."""
+    body: dict[str, Any] = json.loads(json.dumps(model.model_dump(mode="json"), allow_nan=False))
+    return body
+
+
+def says(model: Model) -> str:
+    """One text for models that say the same, so that an unchanged entry is recognised however its prices are written."""
+    body = body_of(model)
+    if isinstance(model, Plan):
+        for charge, written in zip(model.charges, body["charges"], strict=True):
+            written["price"] = _canonical_price(charge)
+    return canonical(exact(json.dumps(body)))
+
+
+def _canonical_price(charge: Charge) -> Any:
+    return parse_price(charge.price).model_dump(mode="json")

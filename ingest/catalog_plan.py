@@ -1,0 +1,178 @@
+"""What applying a document would change (pure)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Any, Final, Literal
+
+from ingest.catalog_document import DocumentError, Fault
+from ingest.catalog_entries import LISTS, Document, Item, says
+from ingest.catalog_references import After
+from schemas.catalog.models import KINDS, Account, Model, Namespace, Plan, Subscription
+from schemas.catalog.state import Catalog, Entry
+from schemas.local_time import local_midnight, parse_zone
+
+Action = Literal["created", "changed", "retired", "unchanged"]
+MAX_FAULTS: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One entry and what becomes of it; ``version`` is the one it will have (unchanged: has)."""
+
+    action: Action
+    kind: str
+    code: str
+    version: int
+    model: Model
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogPlan:
+    """All changes, in the order in which they are to be published."""
+
+    namespace: str
+    changes: tuple[Change, ...]
+
+    def to_publish(self) -> list[Change]:
+        """The changes that need a record."""
+        return [change for change in self.changes if change.action != "unchanged"]
+
+    def summary(self) -> dict[str, Any]:
+        """``{"namespace", "created": [{"kind", "code", "version"}], "changed", "retired", "unchanged"}``."""
+        lists: dict[str, list[dict[str, Any]]] = {"created": [], "changed": [], "retired": [], "unchanged": []}
+        for change in self.changes:
+            lists[change.action].append({"kind": change.kind, "code": change.code, "version": change.version})
+        return {"namespace": self.namespace, **lists}
+
+
+def plan_document(catalog: Catalog, document: Document, retire: Sequence[tuple[str, str]] = ()) -> CatalogPlan:
+    """Compare with what stands; ``retire`` names further (kind, code) to be retired.
+
+    Raises DocumentError with every reference that leads nowhere.
+    """
+    return _Planner(catalog, document, retire).plan()
+
+
+class _Planner:
+    def __init__(self, catalog: Catalog, document: Document, retire: Sequence[tuple[str, str]]) -> None:
+        self._catalog = catalog
+        self._document = document
+        self._view = catalog.view(document.namespace)
+        self._faults: list[Fault] = []
+        self._by_kind: dict[str, dict[str, Item]] = {kind: {} for kind in LISTS.values()}
+        for item in document.items:
+            self._by_kind[item.kind][item.code] = item
+        self._retired = [(kind, code) for kind, code in retire if self._view.get(kind, code) is not None]
+        if document.prune:
+            self._retired += [
+                (kind, entry.code)
+                for kind in reversed(LISTS.values())
+                if kind in document.listed
+                for entry in self._view.all(kind)
+                if entry.code not in self._by_kind[kind]
+            ]
+
+    def plan(self) -> CatalogPlan:
+        changes = list(self._namespace_change())
+        for kind in LISTS.values():
+            for item in self._by_kind[kind].values():
+                model = self._pinned(item) if kind == "subscription" else item.model
+                changes.append(self._change(kind, item.code, model))
+        retired = [self._retirement(kind, code) for kind, code in self._retired]
+        if not self._faults:
+            self._faults += After(self._after(changes), self._plan_version(changes), self._place).faults()
+        if self._faults:
+            raise DocumentError(*self._faults[:MAX_FAULTS])
+        return CatalogPlan(self._document.namespace, (*changes, *retired))
+
+    def _namespace_change(self) -> Iterable[Change]:
+        code, declared = self._document.namespace, self._document.declared
+        if declared is None:
+            if self._view.known:
+                return
+            declared = Namespace(code=code)
+        yield self._change("namespace", code, declared)
+
+    def _change(self, kind: str, code: str, model: Model) -> Change:
+        history = self._view.history(kind, code)
+        if not history or history[-1].retired:
+            return Change("created", kind, code, len(history) + 1, model)
+        if says(history[-1].model) == says(model):
+            return Change("unchanged", kind, code, len(history), model)
+        return Change("changed", kind, code, len(history) + 1, model)
+
+    def _retirement(self, kind: str, code: str) -> Change:
+        history = self._view.history(kind, code)
+        return Change("retired", kind, code, len(history) + 1, history[-1].model)
+
+    def _pinned(self, item: Item) -> Subscription:
+        """With its plan version and its instants; those of the standing entry where the document says the same again."""
+        wanted: Subscription = item.model
+        entry = self._view.get("subscription", wanted.code)
+        before: Subscription | None = entry.model if entry else None
+        version = wanted.plan_version
+        if version is None:
+            if before is not None and before.plan == wanted.plan:
+                version = before.plan_version
+            elif (plan := self._by_kind["plan"].get(wanted.plan)) is not None:
+                version = self._change("plan", plan.code, plan.model).version
+            else:
+                version = len(self._view.history("plan", wanted.plan)) or None
+        old_start = before.start if before else None
+        old_end = before.end if before else None
+        try:
+            start = self._instant(wanted, wanted.start, old_start, entry)
+            end = None if wanted.end is None else self._instant(wanted, wanted.end, old_end, entry)
+        except ValueError as error:
+            self._faults.append(Fault(item.path, str(error)))
+            return wanted
+        if end is not None and end <= start:
+            self._faults.append(Fault(f"{item.path}.end", "must be after start"))
+        return wanted.model_copy(update={"plan_version": version, "start": start, "end": end})
+
+    def _instant(
+        self, wanted: Subscription, day: datetime | date, standing: datetime | date | None, entry: Entry | None
+    ) -> datetime:
+        if isinstance(day, datetime):
+            return day.astimezone(UTC)
+        if entry is not None and isinstance(standing, datetime):
+            # The zone in which the standing instant was made: a date that meant it then is no change now.
+            zone = self._catalog.view(self._view.namespace, entry.offset).time_zone(wanted.account)
+            if local_midnight(day, parse_zone(zone)) == standing:
+                return standing
+        return local_midnight(day, parse_zone(self._zone(wanted.account)))
+
+    def _zone(self, account: str) -> str:
+        item = self._by_kind["account"].get(account)
+        if item is not None:
+            declared: Account = item.model
+            return declared.time_zone
+        return self._view.time_zone(account)
+
+    def _after(self, changes: Iterable[Change]) -> dict[str, dict[str, Model]]:
+        current: dict[str, dict[str, Model]] = {
+            kind: {entry.code: entry.model for entry in self._view.all(kind)} for kind in KINDS
+        }
+        for change in changes:
+            current[change.kind][change.code] = change.model
+        for kind, code in self._retired:
+            current[kind].pop(code, None)
+        return current
+
+    def _plan_version(self, changes: Iterable[Change]) -> Any:
+        coming = {(change.code, change.version): change.model for change in changes if change.kind == "plan"}
+
+        def find(code: str, version: int) -> Plan | None:
+            found = coming.get((code, version))
+            if found is None and (entry := self._view.version("plan", code, version)) is not None:
+                found = entry.model
+            return found if isinstance(found, Plan) else None
+
+        return find
+
+    def _place(self, kind: str, code: str) -> str:
+        item = self._by_kind[kind].get(code)
+        return item.path if item else "$"

@@ -1,0 +1,84 @@
+"""Publishing catalog changes to usage.catalog, and knowing which claims won (shell; blocking, so run it in a thread)."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Final
+
+from ingest.catalog_plan import CatalogPlan, Change
+from schemas.catalog.follower import CatalogFollower
+from schemas.catalog.state import record_of
+from schemas.codec import codec
+from schemas.ledger_io import LedgerUnavailable, LedgerWriter
+from schemas.settings import Settings
+from schemas.topics import CATALOG, create_inbox
+
+AUTHOR: Final = "admin"
+_READ_BACK_SECONDS: Final = 15.0
+_codec = codec("catalog_entry")
+
+
+class LostClaims(Exception):
+    """Another writer published these versions first. What else was in the plan is published."""
+
+    def __init__(self, lost: list[Change]) -> None:
+        names = ", ".join(f"{change.kind} {change.code} version {change.version}" for change in lost)
+        super().__init__(f"another writer published first: {names}")
+        self.lost = lost
+
+
+class CatalogPublisher:
+    """Writes plans. ``exclusive`` serialises the plans of one gateway; between gateways the ledger's rule decides."""
+
+    def __init__(self, settings: Settings, catalog: CatalogFollower, new_claim: Callable[[], str]) -> None:
+        self._settings = settings
+        self._catalog = catalog
+        self._writer = LedgerWriter(settings, CATALOG)
+        self._new_claim = new_claim
+        self.exclusive = threading.Lock()
+
+    def publish(self, plan: CatalogPlan) -> None:
+        """Write all changes in their order and wait until this gateway's own catalog has them.
+
+        So an event that this gateway takes afterwards is metered by them. Raises LostClaims; LedgerUnavailable and
+        KafkaException where Kafka does not answer (some changes may be published; applying again is safe).
+        """
+        changes = plan.to_publish()
+        if not changes:
+            return
+        for change in changes:
+            if change.kind == "namespace" and change.action != "retired":
+                create_inbox(self._settings, change.code)
+        records = [(self._key(plan, change), self._value(plan, change)) for change in changes]
+        placed = self._writer.append_all(records, partition=0)
+        last = max(offset for _, offset in placed)
+        if not self._catalog.wait_for(last + 1, _READ_BACK_SECONDS):
+            raise LedgerUnavailable(f"the catalog was written, but not read back within {_READ_BACK_SECONDS:g} s")
+        lost = [
+            change
+            for change, (_, offset) in zip(changes, placed, strict=True)
+            if not self._won(plan.namespace, change, offset)
+        ]
+        if lost:
+            raise LostClaims(lost)
+
+    def _won(self, namespace: str, change: Change, offset: int) -> bool:
+        versions = self._catalog.catalog.versions(namespace, change.kind, change.code, offset + 1)
+        return len(versions) >= change.version and versions[change.version - 1].offset == offset
+
+    def _key(self, plan: CatalogPlan, change: Change) -> bytes:
+        return f"{plan.namespace}/{change.kind}/{change.code}".encode()
+
+    def _value(self, plan: CatalogPlan, change: Change) -> bytes:
+        return _codec.encode(
+            record_of(
+                plan.namespace,
+                change.model,
+                kind=change.kind,
+                version=change.version,
+                author=AUTHOR,
+                claim_id=self._new_claim(),
+                retired=change.action == "retired",
+            )
+        )

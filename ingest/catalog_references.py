@@ -1,0 +1,116 @@
+"""What catalog entries refer to: checked over the catalog as it would be after a plan (pure)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from itertools import combinations
+
+from ingest.catalog_document import Fault
+from schemas.catalog.models import Feature, Meter, Model, Plan, Product, Subscription
+
+_EVER = datetime.max.replace(tzinfo=UTC)
+
+
+class After:
+    """The catalog of one namespace as it would be.
+
+    ``current[kind][code]`` are the models in force; ``plan_version(code, version)`` any version of a plan, None where there is
+    none; ``place(kind, code)`` says where an entry stands in the document, "$" where it is not in it.
+    """
+
+    def __init__(
+        self,
+        current: dict[str, dict[str, Model]],
+        plan_version: Callable[[str, int], Plan | None],
+        place: Callable[[str, str], str],
+    ) -> None:
+        self._current = current
+        self._plan_version = plan_version
+        self._place = place
+
+    def faults(self) -> Iterator[Fault]:
+        """Everything that refers to nothing, and subscriptions that would bill the same usage twice."""
+        for kind in ("feature", "product"):
+            for code, model in self._current[kind].items():
+                assert isinstance(model, Feature | Product)
+                if model.profile is not None and (wrong := self._resolve(model.profile)[1]):
+                    yield self._fault(kind, code, ".profile", wrong)
+        for code, plan in self._current["plan"].items():
+            assert isinstance(plan, Plan)
+            for number, charge in enumerate(plan.charges):
+                if charge.product not in self._current["product"]:
+                    yield self._fault("plan", code, f".charges[{number}].product", f"no product {charge.product}")
+        by_account: dict[str, list[Subscription]] = {}
+        for code, subscription in self._current["subscription"].items():
+            assert isinstance(subscription, Subscription)
+            yield from self._subscription_faults(code, subscription)
+            by_account.setdefault(subscription.account, []).append(subscription)
+        for subscriptions in by_account.values():
+            for one, other in combinations(subscriptions, 2):
+                yield from self._overlap(one, other)
+
+    def _fault(self, kind: str, code: str, below: str, detail: str) -> Fault:
+        place = self._place(kind, code)
+        if place == "$" and below:
+            return Fault("$", f"{kind} {code} (not in this document) at {below.removeprefix('.')}: {detail}")
+        return Fault(place + below, detail)
+
+    def _resolve(self, address: str) -> tuple[str, str]:
+        """(profile id, "") or ("", what is wrong)."""
+        code, _, wanted = address.partition(".")
+        meter = self._current["meter"].get(code)
+        if meter is None:
+            return "", f"no meter {code}; declare it in this document or before"
+        assert isinstance(meter, Meter)
+        known = [profile.code for profile in meter.profiles]
+        if not wanted and len(known) == 1:
+            return f"{code}.{known[0]}", ""
+        if wanted in known:
+            return address, ""
+        listed = ", ".join(f"{code}.{profile}" for profile in known)
+        if not wanted:
+            return "", f"meter {code} has several profiles; say which: {listed}"
+        return "", f"no profile {address}; known: {listed}"
+
+    def _subscription_faults(self, code: str, subscription: Subscription) -> Iterator[Fault]:
+        if subscription.account not in self._current["account"]:
+            yield self._fault("subscription", code, ".account", f"no account {subscription.account}; declare it")
+        if subscription.plan not in self._current["plan"]:
+            yield self._fault("subscription", code, ".plan", f"no plan {subscription.plan}; declare it")
+            return
+        version = subscription.plan_version or 0
+        plan = self._plan_version(subscription.plan, version)
+        if plan is None:
+            detail = f"plan {subscription.plan} has no version {version}; leave it out for the current one"
+            yield self._fault("subscription", code, ".plan_version", detail)
+            return
+        for charge in plan.charges:
+            if charge.product not in self._current["product"]:
+                detail = f"version {version} of plan {plan.code} charges product {charge.product}, which is not there"
+                yield self._fault("subscription", code, ".plan_version", detail)
+
+    def _billed(self, subscription: Subscription) -> set[str]:
+        plan = self._plan_version(subscription.plan, subscription.plan_version or 0)
+        products = [self._current["product"].get(charge.product) for charge in (plan.charges if plan else ())]
+        addresses = [item.profile for item in products if isinstance(item, Product) and item.profile is not None]
+        return {found for found, _ in map(self._resolve, addresses) if found}
+
+    def _overlap(self, one: Subscription, other: Subscription) -> Iterator[Fault]:
+        assert isinstance(one.start, datetime)
+        assert isinstance(other.start, datetime)
+        if not (one.start < _end(other) and other.start < _end(one)):
+            return
+        if both := self._billed(one) & self._billed(other):
+            in_document = self._place("subscription", other.code) != "$"
+            late, early = (other, one) if in_document else (one, other)
+            detail = (
+                f"bills {', '.join(sorted(both))} of account {one.account}, as subscription {early.code} does at the same "
+                "time; end one before the other starts"
+            )
+            yield self._fault("subscription", late.code, "", detail)
+
+
+def _end(subscription: Subscription) -> datetime:
+    assert subscription.end is None or isinstance(subscription.end, datetime)
+    return subscription.end or _EVER

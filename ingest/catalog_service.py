@@ -1,0 +1,212 @@
+"""What the catalog API does, without HTTP's paths and headers (shell; blocking, run in a thread)."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeVar
+
+from confluent_kafka import KafkaException
+
+from ingest.catalog_document import DocumentError, Fault, load_document
+from ingest.catalog_entries import LISTS, Document, Item, read_document, read_model
+from ingest.catalog_plan import CatalogPlan, Change, plan_document
+from ingest.catalog_publish import CatalogPublisher, LostClaims
+from ingest.problems import Problem
+from schemas.catalog.follower import CatalogFollower
+from schemas.catalog.state import Entry, NamespaceView
+from schemas.instants import rfc3339
+from schemas.ledger_io import LedgerUnavailable
+
+RESOURCES: Final[dict[str, str]] = {"namespaces": "namespace"} | {
+    name.replace("_", "-"): kind for name, kind in LISTS.items()
+}
+_OURS: Final = ("version", "retired", "published_at")  # what an entry is shown with beside its body
+FRESH_SECONDS: Final = 5.0
+
+T = TypeVar("T")
+
+
+def shown(entry: Entry) -> dict[str, Any]:
+    """An entry as the API shows it: its body, and its version, publication instant and whether it is retired."""
+    return {
+        **entry.body,
+        "version": entry.version,
+        "retired": entry.retired,
+        "published_at": rfc3339(entry.published_us),
+    }
+
+
+class CatalogService:
+    """Raises Problem for everything that is not a success."""
+
+    def __init__(self, catalog: CatalogFollower, publisher: CatalogPublisher) -> None:
+        self._catalog = catalog
+        self._publisher = publisher
+
+    def apply(self, text: bytes, namespace: str, *, json_only: bool, dry_run: bool) -> CatalogPlan:
+        """Apply a whole document; ``namespace`` counts where it names none."""
+        document = _or_problem(lambda: read_document(load_document(text, json_only=json_only), namespace))
+        return self._change(lambda: document, dry_run=dry_run)
+
+    def create(self, kind: str, value: Any, namespace: str) -> Entry:
+        """A first version. Problem 409 where the entry exists."""
+        item = _or_problem(lambda: _item(kind, value))
+        home = _home(kind, item.code, namespace)
+
+        def document() -> Document:
+            if (entry := self._view(home, declared=kind != "namespace").get(kind, item.code)) is not None:
+                detail = f"{kind} {item.code} exists at version {entry.version}; change it with PUT and If-Match"
+                raise Problem(409, "exists", detail)
+            return _document(item, home)
+
+        self._change(document)
+        return self.get(kind, item.code, home)
+
+    def replace(self, kind: str, code: str, value: Any, namespace: str, if_match: str | None) -> Entry:
+        """A new version in place of the one that ``if_match`` names. Problem 412 where another one stands, 428 without it."""
+        item = _or_problem(lambda: _item(kind, value))
+        if item.code != code:
+            raise Problem(422, "invalid", f"the body's code {item.code} is not the path's {code}", path="$.code")
+        home = _home(kind, code, namespace)
+
+        def document() -> Document:
+            _matches(self.get(kind, code, home), if_match, required=True)
+            return _document(item, home)
+
+        self._change(document)
+        return self.get(kind, code, home)
+
+    def retire(self, kind: str, code: str, namespace: str, if_match: str | None) -> None:
+        """Publish a retired version. Problem 409 where something still refers to the entry."""
+        if kind == "namespace":
+            raise Problem(405, "method_not_allowed", "namespaces are not retired: their events and invoices stay")
+
+        def document() -> Document:
+            _matches(self.get(kind, code, namespace), if_match, required=False)
+            return Document(namespace, None, False, frozenset(), ())
+
+        self._change(document, retire=[(kind, code)])
+
+    def get(self, kind: str, code: str, namespace: str) -> Entry:
+        """The entry in force. Problem 404."""
+        entry = self._view(_home(kind, code, namespace), declared=kind != "namespace").get(kind, code)
+        if entry is None:
+            raise Problem(404, "not_found", f"no {kind} {code} in namespace {namespace}")
+        return entry
+
+    def history(self, kind: str, code: str, namespace: str) -> list[Entry]:
+        """All versions, oldest first, retired ones included. Problem 404 where there is none."""
+        versions = self._view(_home(kind, code, namespace), declared=kind != "namespace").history(kind, code)
+        if not versions:
+            raise Problem(404, "not_found", f"no {kind} {code} in namespace {namespace}")
+        return versions
+
+    def page(self, kind: str, namespace: str, limit: int, cursor: str | None) -> tuple[list[Entry], str | None]:
+        """At most ``limit`` entries in order of their codes, and the cursor of the next page (None: this is the last)."""
+        after = _after(cursor)
+        if kind == "namespace":
+            views = (self._catalog.catalog.view(name) for name in self._catalog.catalog.namespaces())
+            entries = [entry for view in views if (entry := view.get(kind, view.namespace)) is not None]
+        else:
+            entries = self._view(namespace).all(kind)
+        rest = sorted((entry for entry in entries if entry.code > after), key=lambda entry: entry.code)
+        kept = rest[:limit]
+        return kept, _cursor(kept[-1].code) if len(rest) > limit else None
+
+    def _view(self, namespace: str, *, declared: bool = True) -> NamespaceView:
+        view = self._catalog.catalog.view(namespace)
+        if declared and not view.known:
+            raise Problem(404, "unknown_namespace", f"no namespace {namespace[:80]!r}; declare it with `weir apply`")
+        return view
+
+    def _change(
+        self, document: Callable[[], Document], *, dry_run: bool = False, retire: Sequence[tuple[str, str]] = ()
+    ) -> CatalogPlan:
+        """Plan and publish, one at a time, so that a plan is never made from what another is about to change."""
+        with self._publisher.exclusive:
+            if not self._catalog.fresh(FRESH_SECONDS):
+                raise _unavailable("this gateway has lost sight of the catalog")
+            plan = _or_problem(lambda: plan_document(self._catalog.catalog, document(), retire), 409 if retire else 422)
+            if not dry_run:
+                try:
+                    self._publisher.publish(plan)
+                except LostClaims as error:
+                    raise Problem(
+                        409, "lost_claim", f"{error}; read what stands and apply again",
+                        lost=[_named(change) for change in error.lost],
+                    ) from None  # fmt: skip
+                except (LedgerUnavailable, KafkaException) as error:
+                    raise _unavailable(str(error)) from None
+        return plan
+
+
+def _named(change: Change) -> dict[str, Any]:
+    return {"kind": change.kind, "code": change.code, "version": change.version}
+
+
+def _unavailable(detail: str) -> Problem:
+    return Problem(503, "unavailable", f"{detail}; apply again, it is safe", headers={"Retry-After": "1"})
+
+
+def _or_problem(step: Callable[[], T], status: int = 422) -> T:
+    try:
+        return step()
+    except DocumentError as error:
+        faults = [{"path": fault.path, "detail": fault.detail} for fault in error.faults]
+        first = error.faults[0]
+        more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+        raise Problem(
+            400 if error.malformed else status,
+            "malformed" if error.malformed else "invalid" if status == 422 else "in_use",
+            f"{first.path}: {first.detail}{more}",
+            path=first.path,
+            errors=faults,
+        ) from None
+
+
+def _item(kind: str, value: Any) -> Item:
+    faults: list[Fault] = []
+    if isinstance(value, dict):
+        value = {name: inner for name, inner in value.items() if name not in _OURS}
+    model = read_model(kind, value, "$", faults)
+    if model is None:
+        raise DocumentError(*faults)
+    return Item(kind, "$", model)
+
+
+def _home(kind: str, code: str, namespace: str) -> str:
+    """A namespace's settings stand in the namespace itself."""
+    return code if kind == "namespace" else namespace
+
+
+def _document(item: Item, namespace: str) -> Document:
+    if item.kind == "namespace":
+        return Document(namespace, item.model, False, frozenset(), ())
+    return Document(namespace, None, False, frozenset(), (item,))
+
+
+def _matches(entry: Entry, if_match: str | None, *, required: bool) -> None:
+    if if_match is None:
+        if required:
+            detail = f'send If-Match: "{entry.version}", the ETag of the version you have read'
+            raise Problem(428, "precondition_required", detail)
+        return
+    wanted = {tag.strip().removeprefix("W/").strip('"') for tag in if_match.split(",")}
+    if "*" not in wanted and str(entry.version) not in wanted:
+        detail = f"{entry.kind} {entry.code} is at version {entry.version}, not {if_match[:40]}; read it again"
+        raise Problem(412, "version_mismatch", detail)
+
+
+def _cursor(code: str) -> str:
+    return base64.urlsafe_b64encode(code.encode()).decode()
+
+
+def _after(cursor: str | None) -> str:
+    if not cursor:
+        return ""
+    try:
+        return base64.urlsafe_b64decode(cursor.encode()).decode()
+    except (binascii.Error, ValueError):
+        raise Problem(422, "invalid", "the cursor is not one of ours; take next_cursor of a page as it is") from None

@@ -1,0 +1,125 @@
+"""From accepted events to broker delivery reports (shell around ``packing``); invariant 1 lives here."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from ingest.metrics import Metrics
+from ingest.packing import Packed, Packer
+from ingest.producer import LoopProducer
+from schemas.acceptance import AcceptedEvent
+from schemas.batch import encode_batch
+from schemas.codec import CodecError
+
+MAX_EVENTS_IN_FLIGHT: Final = 50_000
+MAX_BYTES_IN_FLIGHT: Final = 256 * 1024 * 1024
+
+
+class NotDelivered(Exception):
+    """Some or all events of a request may not be in Kafka; a retry with the same keys is safe."""
+
+
+class Request:
+    """The events of one request on their way: done when every packed batch that holds one of them is reported."""
+
+    __slots__ = ("error", "future", "parts")
+
+    def __init__(self, future: asyncio.Future[None]) -> None:
+        self.future = future
+        self.parts = 0
+        self.error: str | None = None
+
+    def report(self, error: str | None) -> None:
+        """One of its packed batches is in Kafka (None), or may not be."""
+        self.parts -= 1
+        self.error = self.error or error
+        # The future waits for the last part even after a failure: an answer must not overtake a part still on its way.
+        if self.parts == 0 and not self.future.done():
+            if self.error is None:
+                self.future.set_result(None)
+            else:
+                self.future.set_exception(NotDelivered(self.error))
+
+
+class Delivery:
+    """Packs, encodes and produces; all on one loop."""
+
+    def __init__(
+        self,
+        producer: LoopProducer,
+        topic: str,
+        partitions: int,
+        metrics: Metrics,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._producer = producer
+        self._topic = topic
+        self._packer: Packer[Request] = Packer(partitions)
+        self._metrics = metrics
+        self._clock = clock
+        self._timer: asyncio.TimerHandle | None = None
+        self._events = 0
+        self._bytes = 0
+        self._closed = False
+
+    def send(self, namespace: str, catalog_offset: int, events: Sequence[AcceptedEvent]) -> asyncio.Future[None]:
+        """A future that is done when all events are in Kafka, or raises NotDelivered. Raises NotDelivered at once when
+        nothing was taken: too much is in flight, or the process is stopping."""
+        if self._closed:
+            raise NotDelivered("this gateway is stopping")
+        if self._producer.fatal is not None:
+            raise NotDelivered(f"the producer has failed: {self._producer.fatal}")
+        if self._events + len(events) > MAX_EVENTS_IN_FLIGHT or self._bytes > MAX_BYTES_IN_FLIGHT:
+            raise NotDelivered(f"{self._events} events wait for Kafka already")
+        request = Request(self._loop.create_future())
+        self._events += len(events)
+        self._metrics.events_in_flight.set(self._events)
+        request.parts, closed = self._packer.add(namespace, catalog_offset, events, request, self._clock())
+        for batch in closed:
+            self._produce(batch)
+        self._arm()
+        return request.future
+
+    async def close(self) -> None:
+        """Take nothing more and hand over what lingers; the producer's ``close`` then waits for its reports."""
+        self._closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        for batch in self._packer.close_all():
+            self._produce(batch)
+
+    def _arm(self) -> None:
+        due = self._packer.next_due()
+        if self._timer is None and due is not None:
+            self._timer = self._loop.call_later(max(0.0, due - self._clock()), self._linger_ended)
+
+    def _linger_ended(self) -> None:
+        self._timer = None
+        for batch in self._packer.close_due(self._clock()):
+            self._produce(batch)
+        self._arm()
+
+    def _produce(self, batch: Packed[Request]) -> None:
+        self._bytes += batch.size
+
+        def done(error: str | None) -> None:
+            self._events -= len(batch.events)
+            self._bytes -= batch.size
+            self._metrics.events_in_flight.set(self._events)
+            self._metrics.packed_batches.labels("delivered" if error is None else "failed").inc()
+            for request in batch.tickets:
+                request.report(error)
+
+        try:
+            value = encode_batch(batch.namespace, batch.catalog_offset, batch.events)
+        except CodecError as error:
+            self._loop.call_soon(done, str(error))
+            return
+        self._metrics.packed_events.observe(len(batch.events))
+        self._producer.produce(self._topic, value, done, partition=batch.partition)

@@ -1,0 +1,62 @@
+"""The gateway's process: ``python -m ingest.gateway``. Settings come from the environment; SIGTERM stops it gracefully."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Final
+
+import uvicorn
+
+from ingest.app import create_app
+from schemas.settings import Settings, SettingsError, load_settings
+
+_GRACE_SECONDS: Final = 8
+EXIT_SETTINGS: Final = 2
+EXIT_FATAL: Final = 70
+
+
+def serve(settings: Settings) -> int:
+    """Run until SIGTERM or SIGINT; the exit code. Raises SettingsError."""
+    failed: list[bool] = []
+
+    def on_fatal() -> None:
+        failed.append(True)
+        server.should_exit = True
+
+    app = create_app(settings, on_fatal=on_fatal)
+    server = uvicorn.Server(
+        uvicorn.Config(
+            app,
+            host=settings.gateway_host,
+            port=settings.gateway_port,
+            loop="uvloop",
+            http="httptools",
+            ws="none",
+            lifespan="on",
+            access_log=False,
+            log_config=None,
+            backlog=2048,
+            timeout_keep_alive=30,
+            timeout_graceful_shutdown=_GRACE_SECONDS,
+            server_header=False,
+        )
+    )
+    server.run()
+    return EXIT_FATAL if failed or not server.started else 0
+
+
+def main() -> int:
+    """Entry point."""
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", force=True
+    )
+    try:
+        return serve(load_settings())
+    except SettingsError as error:
+        logging.getLogger("ingest.gateway").error("%s", str(error).replace("\n", " "))
+        return EXIT_SETTINGS
+
+
+if __name__ == "__main__":
+    sys.exit(main())

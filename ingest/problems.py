@@ -1,0 +1,66 @@
+"""Errors as people and programs read them: application/problem+json (RFC 9457)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any, Final
+
+import msgspec
+from starlette.responses import Response
+
+from schemas.acceptance import Refused
+
+MEDIA_TYPE: Final = "application/problem+json"
+RETRY_AFTER: Final = "1"
+
+
+class Problem(Exception):
+    """An answer that is no success. ``reason`` is a word for programs, ``detail`` a sentence with place and remedy."""
+
+    def __init__(
+        self, status: int, reason: str, detail: str, *, headers: Mapping[str, str] | None = None, **members: Any
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.reason = reason
+        self.detail = detail
+        self.headers = dict(headers or {})
+        self.members = {name: value for name, value in members.items() if value is not None}
+
+    def document(self) -> dict[str, Any]:
+        """The problem as a JSON object."""
+        return {
+            "type": f"urn:weir:problem:{self.reason}",
+            "title": HTTPStatus(self.status).phrase,
+            "status": self.status,
+            "detail": self.detail,
+            "reason": self.reason,
+            **self.members,
+        }
+
+    def response(self) -> Response:
+        """The problem as an HTTP response."""
+        return Response(msgspec.json.encode(self.document()), self.status, headers=self.headers, media_type=MEDIA_TYPE)
+
+
+def of_refusal(refused: Refused) -> Problem:
+    """400 for a body that is no JSON, 422 for one that says something unacceptable."""
+    status = 400 if refused.reason == "malformed" else 422
+    return Problem(status, refused.reason, refused.detail, index=refused.index, path=refused.path)
+
+
+def unavailable(detail: str, keys: Sequence[str] | None = None) -> Problem:
+    """503; ``keys`` make the retry safe."""
+    return Problem(
+        503,
+        "unavailable",
+        f"{detail}; send the same events again with the same idempotency keys",
+        headers={"Retry-After": RETRY_AFTER},
+        idempotency_keys=keys,
+    )
+
+
+def unauthorised(detail: str) -> Problem:
+    """401"""
+    return Problem(401, "unauthorised", detail, headers={"WWW-Authenticate": "Bearer"})

@@ -1,0 +1,120 @@
+"""One idempotent Kafka producer on an asyncio loop (shell).
+
+librdkafka reports deliveries in a polling thread; they cross to the loop in batches, one wake-up for all that came since the
+last, so that a report costs the loop about a microsecond.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final
+
+from confluent_kafka import KafkaError, KafkaException, Producer
+
+from schemas.settings import Settings
+
+log = logging.getLogger(__name__)
+
+DELIVERY_TIMEOUT: Final = 10.0
+_FAILING_FOR: Final = 5.0
+Done = Callable[[str | None], None]  # called on the loop with None, or with what went wrong
+
+
+class LoopProducer:
+    """acks=all, idempotent. ``produce`` and all callbacks belong to the loop; make it on the running loop."""
+
+    def __init__(self, settings: Settings, *, compression: str = "none", timeout: float = DELIVERY_TIMEOUT) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._reports: deque[tuple[Done, str | None]] = deque()
+        self._woken = False
+        self._stop = threading.Event()
+        self._failed_at = float("-inf")
+        self.in_flight = 0
+        self.failed_for_good = asyncio.Event()
+        self.fatal: str | None = None  # once set, nothing can be produced any more: the process must be replaced
+        self._producer = Producer(
+            settings.librdkafka()
+            | {
+                "enable.idempotence": True,
+                "acks": "all",
+                "linger.ms": 0,  # packed already
+                "compression.type": compression,
+                "delivery.timeout.ms": int(timeout * 1000),
+                "message.max.bytes": 8 * 1024 * 1024,
+                "queue.buffering.max.messages": 1_000_000,
+                "queue.buffering.max.kbytes": 1024 * 1024,
+                "socket.nagle.disable": True,
+                "log_level": 3,
+                "error_cb": self._on_error,
+            }
+        )
+        self._thread = threading.Thread(target=self._poll, name="kafka-reports", daemon=True)
+        self._thread.start()
+
+    def produce(self, topic: str, value: bytes, done: Done, *, partition: int = -1, key: bytes | None = None) -> None:
+        """Hand one record over; ``done`` is always called later, on the loop."""
+
+        def report(error: KafkaError | None, _message: Any) -> None:
+            self._reports.append((done, None if error is None else error.str()))
+            self._wake()
+
+        self.in_flight += 1
+        try:
+            self._producer.produce(topic, value=value, key=key, partition=partition, on_delivery=report)
+        except (BufferError, KafkaException) as error:
+            self._reports.append((done, f"not handed to Kafka: {error}"))
+            self._wake()
+
+    @property
+    def failing(self) -> bool:
+        """Whether a delivery failed within the last seconds, or nothing can be delivered any more."""
+        return self.fatal is not None or time.monotonic() - self._failed_at < _FAILING_FOR
+
+    async def flush(self, seconds: float) -> int:
+        """Wait for all reports; the number still missing after ``seconds``."""
+        left: int = await asyncio.to_thread(self._producer.flush, seconds)
+        self._resolve()
+        return left
+
+    async def close(self, seconds: float) -> int:
+        """Flush and stop the thread; the number of records whose fate is unknown."""
+        left = await self.flush(seconds)
+        self._stop.set()
+        await asyncio.to_thread(self._thread.join, 2.0)
+        return left
+
+    def _poll(self) -> None:
+        while not self._stop.is_set():
+            self._producer.poll(0.1)
+
+    def _wake(self) -> None:
+        # A report appended after the loop cleared the flag wakes it again; one before is seen by the loop that clears it.
+        if not self._woken:
+            self._woken = True
+            try:
+                self._loop.call_soon_threadsafe(self._resolve)
+            except RuntimeError:  # the loop has ended; nobody waits any more
+                return
+
+    def _resolve(self) -> None:
+        self._woken = False
+        while self._reports:
+            done, error = self._reports.popleft()
+            self.in_flight -= 1
+            if error is not None:
+                self._failed_at = time.monotonic()
+            done(error)
+
+    def _on_error(self, error: KafkaError) -> None:
+        if error.fatal():
+            self.fatal = error.str()
+            log.critical("the producer has failed for good: %s", error.str())
+            self._loop.call_soon_threadsafe(self.failed_for_good.set)
+        elif error.code() == KafkaError._ALL_BROKERS_DOWN:
+            self._failed_at = time.monotonic()
+            log.warning("Kafka does not answer: %s", error.str())
