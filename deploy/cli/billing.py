@@ -13,7 +13,7 @@ from deploy.cli.connection import JsonOption, NamespaceOption, connection
 from deploy.cli.failure import FAILED, USAGE, Failure
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.console import Group
 
 
 def close(
@@ -163,7 +163,7 @@ def local_date(text: str, zone: str) -> str:
     return local.date().isoformat() if (local.hour, local.minute, local.second) == (0, 0, 0) else local.isoformat()
 
 
-def heads_table(found: Iterable[Mapping[str, Any]]) -> Table:
+def heads_table(found: Iterable[Mapping[str, Any]]) -> Group:
     """Invoices, a row each."""
     from deploy.cli.output import table
 

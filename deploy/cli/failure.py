@@ -42,15 +42,11 @@ def explain(error: Exception) -> str | None:
 
 
 def problem_text(body: Mapping[str, Any]) -> str:
-    """An application/problem+json body as lines: what is wrong, then each place."""
-    lines = [str(body.get("detail") or body.get("title") or "refused")]
-    for item in body.get("errors") or ():
-        if isinstance(item, Mapping):
-            place = item.get("path") or item.get("pointer") or item.get("loc") or ""
-            lines.append(f"  {place}: {item.get('detail') or item.get('message') or item.get('reason')}")
-        else:
-            lines.append(f"  {item}")
-    place = body.get("path")
-    if place and str(place) not in lines[0]:
-        lines[0] = f"{place}: {lines[0]}"
-    return "\n".join(lines)
+    """An application/problem+json body as lines: what is wrong, with its place, and each of several things."""
+    errors = [item for item in body.get("errors") or () if isinstance(item, Mapping)]
+    if len(errors) > 1:
+        return "\n".join(
+            [str(body.get("title") or "refused"), *(f"  {item.get('path')}: {item.get('detail')}" for item in errors)]
+        )
+    detail, place = str(body.get("detail") or body.get("title") or "refused"), str(body.get("path") or "")
+    return detail if place in detail else f"{place}: {detail}"

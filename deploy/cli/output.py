@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import Any, TextIO
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
@@ -37,17 +37,15 @@ def print_csv(columns: Sequence[str], rows: Iterable[Sequence[object]], out: Tex
     writer.writerows(["" if value is None else value for value in row] for row in rows)
 
 
-def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Iterable[str] = ()) -> Table:
-    """A table; the columns named in ``right`` are aligned right."""
-    made = Table(
-        title=Text(title) if title else None, title_justify="left", header_style="bold", box=None, pad_edge=False
-    )
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Iterable[str] = ()) -> Group:
+    """A table below its title; the columns named in ``right`` are aligned right."""
+    made = Table(header_style="bold", box=None, pad_edge=False)
     numbers = set(right)
     for column in columns:
         made.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
     for row in rows:
         made.add_row(*[Text("" if value is None else str(value)) for value in row])
-    return made
+    return Group(Text(title), made) if title else Group(made)
 
 
 def progress_bar(unit: str = "") -> Progress:

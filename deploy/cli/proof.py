@@ -11,7 +11,7 @@ from deploy.cli.connection import JsonOption, NamespaceOption, connection
 from deploy.cli.failure import FAILED
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.console import Group
 
 
 def ledger(namespace: NamespaceOption = None, as_json: JsonOption = False) -> None:
@@ -34,7 +34,7 @@ def ledger(namespace: NamespaceOption = None, as_json: JsonOption = False) -> No
         raise typer.Exit(FAILED)
 
 
-def books_table(books: Mapping[str, Any]) -> Table:
+def books_table(books: Mapping[str, Any]) -> Group:
     """The books as an account: what was received, and each part of it below."""
     from deploy.cli.output import table
 

@@ -217,7 +217,10 @@ def main():
         text = sys.stdin.read() if given.invoices == "-" else Path(given.invoices).read_text()
     else:
         command = [given.weir, "invoices", "--namespace", given.namespace, "--json"]
-        text = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True).stdout
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+        if done.returncode:
+            return done.returncode  # weir has said why
+        text = done.stdout
     invoices = json.loads(text)
     expected = bills(read_flights(PACKAGE), yaml.safe_load(CATALOG.read_text()))
     if given.month:

@@ -100,8 +100,9 @@ def test_only_expected_errors_become_one_line() -> None:
 def test_problems_are_shown_with_their_places() -> None:
     body: dict[str, Any] = {"title": "Unprocessable", "detail": "missing", "path": "$.events[3].account_id", "index": 3}
     assert problem_text(body) == "$.events[3].account_id: missing"
-    many = {"detail": "the catalog is wrong", "errors": [{"path": "$.meters[0].code", "detail": "is missing"}]}
-    assert problem_text(many) == "the catalog is wrong\n  $.meters[0].code: is missing"
+    faults = [{"path": "$.meters[0].code", "detail": "is missing"}, {"path": "$.plans[1]", "detail": "is no object"}]
+    many = {"title": "Unprocessable", "detail": "$.meters[0].code: is missing (and 1 more)", "errors": faults}
+    assert problem_text(many) == "Unprocessable\n  $.meters[0].code: is missing\n  $.plans[1]: is no object"
 
 
 def test_as_of() -> None:
