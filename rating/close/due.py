@@ -27,6 +27,7 @@ class Due:
     start_us: int
     end_us: int
     predecessor: str
+    sequence: int = 0  # 1, 2, … for further invoices of the same period, which hold adjustments alone
 
     @property
     def ready_us(self) -> int:
@@ -36,7 +37,7 @@ class Due:
     @property
     def invoice_id(self) -> str:
         """The same for every process that plans this period."""
-        return invoice_id(self.namespace, self.subscription, self.start_us, 0)
+        return invoice_id(self.namespace, self.subscription, self.start_us, self.sequence)
 
 
 class PlanningError(Exception):
@@ -73,6 +74,22 @@ def _due_of(view: NamespaceView, entry: Entry, standing: Standing, as_of_us: int
             return
         yield due
         predecessor = due.invoice_id
+
+
+def last_word(view: NamespaceView, entry: Entry, standing: Standing) -> Due | None:
+    """A further invoice for the last period of a subscription that has ended and is billed to its end, for late usage
+    that no next invoice can take; None where a next period will come, or nothing was billed yet. Raises PlanningError."""
+    subscription: Subscription = entry.model
+    head = standing.head(view.namespace, subscription.code)
+    plan_entry = pinned_plan(view, entry)
+    plan: Plan = plan_entry.model
+    zone = view.time_zone(subscription.account)
+    if head is None or next(_periods(subscription, plan, zone, head["period_end"]), None) is not None:
+        return None
+    return Due(
+        view.namespace, subscription.code, subscription.account, plan, plan_entry.version, head["time_zone"],
+        head["period_start"], head["period_end"], head["invoice_id"], head["sequence"] + 1,
+    )  # fmt: skip
 
 
 def current_period(

@@ -45,6 +45,9 @@ class Item:
     versions: tuple[int, ...] = ()
 
 
+Line = dict[str, Any]
+"""A line of an Invoice record, without its number."""
+
 Totals = Mapping[Need, Mapping[str, list[UsageRow]]]
 """Need → account → its rows (one, or one a combination of dimensions); an account without usage is absent."""
 
@@ -73,10 +76,15 @@ class ChargeBook:
         if product.profile is None:
             return Item(charge, product, price)
         versions = self._versions(product.profile, place)
-        dimensions = price.dimensions if isinstance(price, MatrixPrice) else ()
-        need = Need(measured(versions, start_us, end_us), start_us, end_us, dimensions)
+        need = self.need(versions[0].profile_id, price, start_us, end_us)
         valid = tuple(version.version for version in valid_versions(versions, start_us, end_us))
         return Item(charge, product, price, need, valid)
+
+    def need(self, profile_id: str, price: Price, start_us: int, end_us: int) -> Need:
+        """What re-rating a line of a stored invoice takes. Raises PlanningError."""
+        versions = self._versions(profile_id, f"profile {profile_id} of an earlier invoice")
+        dimensions = price.dimensions if isinstance(price, MatrixPrice) else ()
+        return Need(measured(versions, start_us, end_us), start_us, end_us, dimensions)
 
     def _price(self, plan: Plan, plan_version: int, charge: Charge, place: str) -> Price:
         key = (plan.code, plan_version, charge.key)
@@ -101,9 +109,14 @@ def rate_item(item: Item, rows: Iterable[UsageRow] | None, currency: str) -> tup
     """(priced, the usage behind it or None for a flat product, note). ``rows``: the account's, None for no usage."""
     if item.need is None:
         return rate(item.price, Decimal(1), currency=currency), None, ""
+    return rate_rows(item.price, item.need, rows, currency)
+
+
+def rate_rows(price: Price, need: Need, rows: Iterable[UsageRow] | None, currency: str) -> tuple[Rated, Usage, str]:
+    """(priced, the usage behind it, note). Raises PriceError."""
     found = list(rows or ())
     if not found:
-        usage = no_usage(item.need.profile.aggregation)
+        usage = no_usage(need.profile.aggregation)
     elif len(found) == 1:
         usage = found[0].usage
     else:
@@ -116,11 +129,11 @@ def rate_item(item: Item, rows: Iterable[UsageRow] | None, currency: str) -> tup
         for row in found
     ]
     priced = rate(
-        item.price,
+        price,
         quantity,
         currency=currency,
         events=Decimal(usage.events),
-        quantities=cells if isinstance(item.price, MatrixPrice) else None,
+        quantities=cells if isinstance(price, MatrixPrice) else None,
     )
     notes = [*priced.notes, *([NO_USAGE] if usage.quantity is None else [])]
     return priced, usage, "; ".join(notes)
@@ -132,10 +145,10 @@ def exact_sum(numbers: Iterable[Decimal]) -> Decimal:
         return sum(numbers, Decimal(0))
 
 
-def build_invoice(due: Due, items: Iterable[Item], totals: Totals, run: Run) -> Invoice:
-    """The Invoice record; the same bytes in every process that builds it for ``run``. Raises PlanningError."""
-    lines: list[dict[str, Any]] = []
-    amounts: list[Decimal] = []
+def build_invoice(due: Due, items: Iterable[Item], totals: Totals, run: Run, further: Iterable[Line] = ()) -> Invoice:
+    """The Invoice record, ``further`` lines after the charges; the same bytes in every process that builds it for
+    ``run``. Raises PlanningError."""
+    lines: list[Line] = []
     currency = due.plan.currency
     for item in items:
         rows = totals[item.need].get(due.account_id) if item.need else None
@@ -143,20 +156,16 @@ def build_invoice(due: Due, items: Iterable[Item], totals: Totals, run: Run) -> 
             priced, usage, note = rate_item(item, rows, currency)
         except PriceError as error:
             raise PlanningError(f"subscription {due.subscription}, charge {item.charge.key}: {error}") from None
-        lines.append(_line(len(lines) + 1, due, item, priced, usage, note))
-        amounts.append(priced.amount)
-    return invoice_record(due, lines, exact_sum(amounts), run)
-
-
-def invoice_record(due: Due, lines: list[dict[str, Any]], total: Decimal, run: Run) -> Invoice:
-    """Version 1 of the invoice of ``due``."""
+        lines.append(_line(due, item, priced, usage, note))
+    lines = [{"number": number} | line for number, line in enumerate([*lines, *further], 1)]
+    total = exact_sum(Decimal(line["amount"]) for line in lines)
     return {
         "namespace": due.namespace, "invoice_id": due.invoice_id, "version": 1, "predecessor": due.predecessor,
-        "subscription": due.subscription, "sequence": 0, "account_id": due.account_id,
+        "subscription": due.subscription, "sequence": due.sequence, "account_id": due.account_id,
         "plan": due.plan.code, "plan_version": due.plan_version,
         "period_start": due.start_us, "period_end": due.end_us, "time_zone": due.time_zone,
         "run_id": run.run_id, "checkpoint": run.number, "catalog_offset": run.catalog_offset, "as_of": run.as_of_us,
-        "state": FINALIZED, "currency": due.plan.currency, "total": money_text(total, due.plan.currency),
+        "state": FINALIZED, "currency": currency, "total": money_text(total, currency),
         "lines": lines, "body": "{}", "claim_id": claim_id(run.run_id, due.invoice_id),
     }  # fmt: skip
 
@@ -166,9 +175,9 @@ def claim_id(run_id: str, invoice: str) -> str:
     return blake2b(f"{len(run_id)}:{run_id}{invoice}:1".encode(), digest_size=12).hexdigest()
 
 
-def _line(number: int, due: Due, item: Item, priced: Rated, usage: Usage | None, note: str) -> dict[str, Any]:
+def _line(due: Due, item: Item, priced: Rated, usage: Usage | None, note: str) -> Line:
     return {
-        "number": number, "kind": "flat" if usage is None else "usage", "charge": item.charge.key,
+        "kind": "flat" if usage is None else "usage", "charge": item.charge.key,
         "product": item.product.code, "description": item.product.name or item.product.code,
         "profile_id": item.need.profile.profile_id if item.need else "", "profile_versions": list(item.versions),
         "period_start": due.start_us, "period_end": due.end_us,
@@ -177,9 +186,14 @@ def _line(number: int, due: Due, item: Item, priced: Rated, usage: Usage | None,
         "unit": item.product.unit or (item.need.profile.unit if item.need else ""),
         "price": price_text(item.price),
         "amount": money_text(priced.amount, due.plan.currency), "unrounded": plain(priced.unrounded),
-        "steps": json.dumps([step.as_json() for step in priced.steps], ensure_ascii=False),
+        "steps": steps_text(priced),
         "note": note, "adjusts": "",
     }  # fmt: skip
+
+
+def steps_text(priced: Rated) -> str:
+    """How an amount came about, as JSON text."""
+    return json.dumps([step.as_json() for step in priced.steps], ensure_ascii=False)
 
 
 def price_text(price: Price) -> str:

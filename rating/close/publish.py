@@ -42,21 +42,19 @@ def publish(
     return won
 
 
-def wait_visible(client: Any, namespace: str, invoices: Sequence[Invoice], on_progress: Progress) -> None:
-    """Wait until ClickHouse has all of them (the `bill` agent writes them there). Raises CloseError."""
-    names = [item["invoice_id"] for item in invoices]
+def wait_visible(client: Any, namespace: str, standing: Standing, on_progress: Progress) -> None:
+    """Wait until ClickHouse has every invoice that stands (the `bill` agent writes them there). Raises CloseError.
+
+    Also those of a run that died after publishing: whoever closes again may read them all.
+    """
+    total = standing.count(namespace)
 
     def visible() -> tuple[int, int]:
-        found = 0
-        # Parameters travel in the request's URL, whose length servers limit.
-        for start in range(0, len(names), _AT_ONCE):
-            rows = client.query(
-                "SELECT count(DISTINCT invoice_id) FROM invoices"
-                " WHERE namespace = {namespace:String} AND invoice_id IN {names:Array(String)}",
-                parameters={"namespace": namespace, "names": names[start : start + _AT_ONCE]},
-            ).result_rows
-            found += int(rows[0][0])
-        return found, len(names)
+        rows = client.query(
+            "SELECT count(DISTINCT invoice_id) FROM invoices WHERE namespace = {namespace:String}",
+            parameters={"namespace": namespace},
+        ).result_rows
+        return int(rows[0][0]), total
 
     remedy = "they stand on usage.invoices and will appear once a worker's `bill` runs; `weir status` tells"
     wait_until("writing invoices", visible, on_progress, STALLED_SECONDS, remedy)

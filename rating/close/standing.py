@@ -48,9 +48,17 @@ class Standing:
         """The newest version of an invoice."""
         return self._invoices.get((namespace, invoice_id))
 
+    def count(self, namespace: str) -> int:
+        """How many invoices stand in the namespace."""
+        return sum(1 for owner, _ in self._invoices if owner == namespace)
+
     def chain(self, namespace: str, subscription: str) -> list[Invoice]:
         """Newest versions of a subscription's invoices, oldest first."""
         return [self._invoices[namespace, name] for name in self._chains.get((namespace, subscription), [])]
+
+    def heads(self, namespace: str) -> list[Invoice]:
+        """The last invoice of every chain of a namespace."""
+        return [self._invoices[owner, names[-1]] for (owner, _), names in self._chains.items() if owner == namespace]
 
     def head(self, namespace: str, subscription: str) -> Invoice | None:
         """The last invoice of the chain; the next one names it as its predecessor."""
