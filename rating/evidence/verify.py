@@ -1,0 +1,59 @@
+"""``verify`` recomputes what is derived from what it is derived from, and lists every difference. It writes nothing.
+
+    usage_events ──▶ usage_records, usage_identities ──▶ usage_windows
+    usage_records ──▶ invoices                            all of them ──▶ the books
+
+One file a check, in the order of ``CHECKS``. Read as of one instant of the log: what is under way is no difference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from rating.evidence.billed import check_invoices
+from rating.evidence.difference import Difference, Findings, Progress
+from rating.evidence.duplicates import check_duplicates
+from rating.evidence.ledger import check_books
+from rating.evidence.records import check_identities, check_records
+from rating.evidence.rematch import check_matches
+from rating.evidence.scope import Scope, open_scope
+from rating.evidence.windows import check_windows
+from schemas.settings import Settings
+
+Check = Callable[[Scope, Findings, Progress], None]
+
+CHECKS: Final[tuple[Check, ...]] = (
+    check_windows,
+    check_matches,
+    check_records,
+    check_identities,
+    check_duplicates,
+    check_invoices,
+    check_books,
+)
+
+
+def _silent(what: str, done: int, total: int) -> None:
+    """Nobody watches."""
+
+
+def verify(
+    settings: Settings, *, namespace: str | None, invoices: bool = True, on_progress: Progress = _silent
+) -> list[Difference]:
+    """Every difference in ``namespace`` (None: in all), none where all is well; bounded a check. Blocking.
+
+    ``invoices`` False leaves the invoices out. ``on_progress(check, done, total)``. Raises LedgerUnavailable where Kafka,
+    and clickhouse_connect's errors where ClickHouse does not answer.
+    """
+    scope = open_scope(settings, namespace)
+    differences: list[Difference] = []
+    try:
+        for check in CHECKS:
+            if invoices or check is not check_invoices:
+                findings = Findings()
+                check(scope, findings, on_progress)
+                differences.extend(findings.differences())
+    finally:
+        scope.client.close()
+    return differences
