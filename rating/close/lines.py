@@ -157,7 +157,7 @@ def build_invoice(due: Due, items: Iterable[Item], totals: Totals, run: Run, fur
         except PriceError as error:
             raise PlanningError(f"subscription {due.subscription}, charge {item.charge.key}: {error}") from None
         lines.append(_line(due, item, priced, usage, note))
-    lines = [{"number": number} | line for number, line in enumerate([*lines, *further], 1)]
+    lines = [line | {"number": number} for number, line in enumerate([*lines, *further], 1)]
     total = exact_sum(Decimal(line["amount"]) for line in lines)
     return {
         "namespace": due.namespace, "invoice_id": due.invoice_id, "version": 1, "predecessor": due.predecessor,

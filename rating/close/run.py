@@ -46,7 +46,7 @@ class CloseResult:
     def summary(self) -> str:
         """One sentence for people."""
         until = rfc3339(micros(self.as_of))
-        if self.run is None:
+        if self.run is None or not (self.invoices or self.already or self.problems):
             return f"nothing is due in {self.namespace} as of {until}: no invoice was published"
         done = f"{len(self.invoices)} invoice{'' if len(self.invoices) == 1 else 's'}"
         if self.dry_run:

@@ -60,7 +60,9 @@ _SETTINGS: Final = "SETTINGS do_not_merge_across_partitions_select_final = 1"
 
 
 @dataclass(slots=True)
-class _Binder:
+class Binder:
+    """Collects what stands in the places of one statement."""
+
     parameters: dict[str, Any] = field(default_factory=dict)
 
     def __call__(self, name: str, kind: str, value: Any) -> str:
@@ -76,7 +78,7 @@ def render(query: UsageQuery) -> Rendered:
 
     Only groups with at least one record come back. Rows are in order of their group.
     """
-    bind = _Binder()
+    bind = Binder()
     parts = _PARTS[query.profile.aggregation]
     branches = [_branch(query, bind, parts.of_records, "count()", "usage_records", "timestamp", _records(query, bind))]
     if query.plan == "windows":
@@ -102,7 +104,7 @@ def _keys(query: UsageQuery) -> list[str]:
 
 
 def _branch(
-    query: UsageQuery, bind: _Binder, part: str, events: str, table: str, at: str, conditions: Sequence[str]
+    query: UsageQuery, bind: Binder, part: str, events: str, table: str, at: str, conditions: Sequence[str]
 ) -> str:
     """Partial states of one table by group."""
     keys = ["account_id"] if query.by_account else []
@@ -125,7 +127,7 @@ def _branch(
     return f"SELECT {select}\nFROM (\n    {inner}\n) AS source{join}{group}\nHAVING events > 0"
 
 
-def _scope(query: UsageQuery, bind: _Binder) -> list[str]:
+def _scope(query: UsageQuery, bind: Binder) -> list[str]:
     conditions = [
         f"namespace = {bind('namespace', 'String', query.namespace)}",
         f"profile_id = {bind('profile_id', 'String', query.profile.profile_id)}",
@@ -135,7 +137,7 @@ def _scope(query: UsageQuery, bind: _Binder) -> list[str]:
     return conditions
 
 
-def _records(query: UsageQuery, bind: _Binder) -> list[str]:
+def _records(query: UsageQuery, bind: Binder) -> list[str]:
     """Conditions on usage_records: all of the interval, or what the windows do not give."""
     conditions = [
         *_scope(query, bind),
@@ -143,7 +145,7 @@ def _records(query: UsageQuery, bind: _Binder) -> list[str]:
         f"timestamp < {bind.instant('end', query.end_us)}",
     ]
     if query.as_of is not None:
-        conditions.append(_below(query.as_of, bind))
+        conditions.append(below(query.as_of, bind))
     if query.plan == "windows":
         ragged = [
             f"(profile_version IN {bind(f'versions_{size}', 'Array(UInt32)', list(versions))}"
@@ -151,12 +153,12 @@ def _records(query: UsageQuery, bind: _Binder) -> list[str]:
             for size, versions in query.profile.versions_by_size().items()
         ]
         if query.as_of is None:
-            ragged.append(f"NOT {_below(query.windows_as_of(), bind)}")
+            ragged.append(f"NOT {below(query.windows_as_of(), bind)}")
         conditions.append("(" + " OR ".join(ragged) + ")")
     return conditions
 
 
-def _windows(query: UsageQuery, bind: _Binder) -> list[str]:
+def _windows(query: UsageQuery, bind: Binder) -> list[str]:
     """Conditions on usage_windows: slices up to the cut, windows that lie in one interval."""
     whole = [
         f"(window_seconds = {bind(f'size_{size}', 'UInt32', size)}"
@@ -167,7 +169,7 @@ def _windows(query: UsageQuery, bind: _Binder) -> list[str]:
     return [*_scope(query, bind), f"checkpoint <= {checkpoint}", "(" + " OR ".join(whole) + ")"]
 
 
-def _within(column: str, name: str, ranges: Sequence[Range], bind: _Binder) -> str:
+def _within(column: str, name: str, ranges: Sequence[Range], bind: Binder) -> str:
     """``column`` lies in one of the ranges; written out where they are few, so that the index can prune."""
     if not ranges:
         return "0"
@@ -183,8 +185,8 @@ def _within(column: str, name: str, ranges: Sequence[Range], bind: _Binder) -> s
     return f"arrayExists((start, stop) -> {at} >= start AND {at} < stop, {starts}, {ends})"
 
 
-def _below(cut: Cut, bind: _Binder) -> str:
-    """The position lies below the cut; a partition that the cut does not know lies beyond it."""
+def below(cut: Cut, bind: Binder) -> str:
+    """A condition: the position lies below the cut; a partition that the cut does not know lies beyond it."""
     items = sorted(cut.offsets.items())
     keys = [(generation << 32) + partition for (generation, partition), _ in items]
     ends = [end for _, end in items]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -11,10 +12,12 @@ import pytest
 from rating_road import Road
 
 from rating.close import CloseError, CloseResult, run_close
+from rating.close.checkpoint import wait_rolled_up
 from rating.close.publish import publish
 from rating.close.run import Close
 from rating.close.standing import Standing, invoices_reader, read_standing
 from rating.invoices import list_invoices, read_invoice
+from schemas.checkpoints import CheckpointLedger
 from schemas.instants import rfc3339
 from schemas.ledger_io import LedgerWriter
 
@@ -145,22 +148,78 @@ def test_two_processes_at_once_bill_everything_once(shop: Road) -> None:
 
 def test_a_run_that_died_half_way_is_joined_as_of_its_own_checkpoint(shop: Road) -> None:
     dying = Close(shop.settings, shop.namespace, NOW, NOW, lambda *_: None, shop.client)
-    with invoices_reader(shop.settings) as reader:
+    with invoices_reader(shop.settings) as reader, closing(CheckpointLedger(shop.settings)) as ledger:
         standing = read_standing(reader, Standing())
         catalog = dying.catalog()
-        planned = dying.plan(catalog, standing)
-        run, cut = dying.announced(planned, catalog, standing)
+        planned = dying.plan(catalog, standing, {})
+        ledger.refresh()
+        run, cut = dying.announced(ledger, planned, catalog, standing, {})
+        wait_rolled_up(shop.client, cut, lambda *_: None)
         invoices = dying.rated(planned, run, cut)[0]
+        assert [item["account_id"] for item in invoices] == ["acme"] * 3 + ["beta"] * 3 + ["utc"] * 4
         won = publish(LedgerWriter(shop.settings, "usage.invoices"), reader, standing, invoices[:4], lambda *_: None)
     assert len(won) == 4
-    shop.send([call("beta", 90, "2013-03-05T00:00:00Z", 100)])  # late: after the checkpoint of the run
+    shop.send([call("utc", 90, "2013-03-05T00:00:00Z", 100)])  # beyond the checkpoint of the run
     result = shop.close()
     assert result.run == run
-    assert len(result.invoices) == 6
-    assert {item["checkpoint"] for item in result.invoices} == {run.number}
-    assert {item["invoice_id"]: item for item in result.invoices}.items() <= {
-        item["invoice_id"]: item for item in invoices
-    }.items()
+    assert list(result.invoices) == list(invoices[4:])
+    late = shop.close()
+    assert [(item["account_id"], item["sequence"], item["total"]) for item in late.invoices] == [("utc", 1, "19.01")]
+
+
+def test_late_usage_is_billed_on_the_next_invoice_with_the_price_as_pinned(shop: Road) -> None:
+    shop.close("2013-04-01T04:00:00+00:00")
+    shop.send(
+        [
+            call("acme", 91, "2013-03-20T00:00:00Z", 59.5, who="ann"),
+            call("acme", 92, "2013-04-20T00:00:00Z", 59.5, who="ann"),  # not late
+            call("beta", 93, "2013-02-20T00:00:00Z", 59.5),  # before all periods
+        ]
+    )
+    shop.publish("plan", code="basic", currency="USD", interval="month", grace_seconds=0, charges=[])
+    shop.close("2013-05-01T04:00:00+00:00")
+    found = bills(shop)
+    assert found["acme", "2013-03-01T05:00:00Z"] == MARCH
+    april = next(
+        head for head in list_invoices(shop.client, shop.namespace, account_id="acme").invoices
+        if rfc3339(head.period_start_us) == "2013-04-01T04:00:00Z"
+    )  # fmt: skip
+    whole = read_invoice(shop.client, shop.namespace, april.invoice_id)
+    assert whole is not None
+    lines = [
+        (
+            line.charge,
+            line.amount,
+            None if line.quantity is None else int(line.quantity),
+            line.adjusts == april.predecessor,
+        )
+        for line in whole.lines
+        if line.kind == "adjustment"
+    ]
+    # 4 calls: 2 × 1.005 + 3 + 2 × 0.5 = 6.01; 120 s in: 1.2 + 30 × 0.02 = 1.8; two callers still make one package of two.
+    assert lines == [("calls", "0.50", 4, True), ("time", "0.59", 150, True)]
+    assert Decimal(whole.head.total) == Decimal("10.00") + Decimal("0.50") + Decimal("0.59") + sum(
+        (Decimal(line.amount) for line in whole.lines if line.kind == "usage"), Decimal(0)
+    )
+    assert found["beta", "2013-04-01T04:00:00Z"] == NOTHING
+    shop.close("2013-05-01T04:00:00+00:00")
+    assert bills(shop) == found
+
+
+def test_late_usage_after_the_last_period_comes_on_an_invoice_of_its_own(shop: Road) -> None:
+    shop.close()
+    before = bills(shop)
+    shop.send([call("beta", 94, "2013-05-20T00:00:00Z", 10)])
+    result = shop.close()
+    assert [(item["account_id"], item["sequence"], item["total"]) for item in result.invoices] == [
+        ("beta", 1, "9.11")  # 1.005, 0.1, 1 and 7, each rounded
+    ]
+    again = shop.close()
+    assert again.invoices == ()
+    assert "no invoice was published" in again.summary()
+    assert {key: bill for key, bill in bills(shop).items() if key[0] != "beta"} == {
+        key: bill for key, bill in before.items() if key[0] != "beta"
+    }
 
 
 def test_a_subscription_published_later_is_billed_by_a_run_of_its_own(shop: Road) -> None:

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from rating.close.due import Due, current_period, due_invoices
-from rating.close.run import plan, run_id
+from rating.close.due import Due, current_period, due_invoices, last_word
+from rating.close.plan import make_plan
+from rating.close.run import run_id
 from rating.close.standing import Standing
 from schemas.catalog.state import Catalog, NamespaceView
 from schemas.instants import micros, rfc3339
@@ -140,8 +141,8 @@ def test_a_subscription_without_its_plan_is_a_problem_that_does_not_stop_the_oth
 def test_a_charge_that_cannot_be_resolved_holds_its_subscription_back_as_a_whole() -> None:
     found = shelf()
     found.add("product", FEE, retired=True)
-    planned = plan(found.view(), Standing(), us("2013-04-02T00:00:00Z"))
-    assert planned.due == ()
+    planned = make_plan(found.view(), Standing(), us("2013-04-02T00:00:00Z"), {})
+    assert planned.billings == ()
     assert planned.problems == (
         "subscription acme-basic: plan basic version 1, charge fee: there is no product fee; publish it",
     )
@@ -152,9 +153,10 @@ def test_two_catalog_offsets_with_the_same_meaning_give_equal_plans() -> None:
     before = found.catalog.next_offset
     found.add("account", {"code": "other", "time_zone": "UTC"})
     as_of = us("2013-04-02T00:00:00Z")
-    assert plan(found.view(before), Standing(), as_of).due == plan(found.view(), Standing(), as_of).due
+    before_it = make_plan(found.view(before), Standing(), as_of, {}).billings
+    assert before_it == make_plan(found.view(), Standing(), as_of, {}).billings
     found.add("subscription", SUBSCRIPTION | {"code": "second"})
-    assert plan(found.view(before), Standing(), as_of).due != plan(found.view(), Standing(), as_of).due
+    assert before_it != make_plan(found.view(), Standing(), as_of, {}).billings
 
 
 @pytest.mark.parametrize(
@@ -182,6 +184,20 @@ def test_the_current_period_follows_what_was_billed() -> None:
     assert after == (moved, us("2013-03-01T05:00:00Z"))
     before = current_period(shelf().view(), entry, moved, us("2013-01-15T00:00:00Z"))
     assert before == (us("2013-01-01T05:00:00Z"), us("2013-02-01T05:00:00Z"))
+
+
+def test_only_a_subscription_that_ended_and_is_billed_gets_an_invoice_of_adjustments_alone() -> None:
+    found, standing = shelf(end="2013-03-01"), Standing()
+    entry = found.view().get("subscription", "acme-basic")
+    assert entry is not None
+    january, february = due_of(found, standing, "2013-04-01T00:00:00Z")
+    for due in (january, february):
+        assert last_word(found.view(), entry, standing) is None
+        assert standing.apply(invoice_of(due, time_zone=ZONE))
+    last = last_word(found.view(), entry, standing)
+    assert last is not None
+    assert (last.sequence, last.predecessor, last.start_us) == (1, february.invoice_id, february.start_us)
+    assert last.invoice_id not in (january.invoice_id, february.invoice_id)
 
 
 def test_a_chain_takes_the_first_successor_only() -> None:

@@ -1,0 +1,141 @@
+"""Late usage: what came for periods that are already billed, and the lines that bill it (DESIGN invariant 10)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from rating.close.due import PlanningError
+from rating.close.lines import ChargeBook, Line, Need, Totals, exact_sum, rate_rows, steps_text
+from rating.close.standing import Invoice, Standing
+from rating.pricing import PriceError, money_text, parse_price, plain
+from rating.usage.render import Binder, below
+from schemas.checkpoints import Checkpoints, Cut
+from schemas.instants import rfc3339
+from schemas.invoices import VOID
+from schemas.prices import Price
+
+
+@dataclass(frozen=True, slots=True)
+class Late:
+    """Records of one profile beyond the checkpoint of a subscription's last invoice, [first_us, last_us] by event time."""
+
+    profile_id: str
+    first_us: int
+    last_us: int
+    events: int
+
+
+@dataclass(frozen=True, slots=True)
+class Prior:
+    """A line that was billed and may have changed: ``billed`` is its amount with all its adjustments so far."""
+
+    invoice_id: str
+    line: Mapping[str, Any]
+    price: Price
+    need: Need
+    billed: Decimal
+
+
+def find_late(client: Any, namespace: str, standing: Standing, checkpoints: Checkpoints) -> dict[str, tuple[Late, ...]]:
+    """Subscription → its late records, live. A superset: re-rating decides whether they change anything. Blocking.
+
+    What an invoice is as of, its predecessors were adjusted as of, so only what lies beyond the last one's checkpoint counts.
+    """
+    by_checkpoint: dict[int, list[Invoice]] = {}
+    for head in standing.heads(namespace):
+        by_checkpoint.setdefault(head["checkpoint"], []).append(head)
+    found: dict[str, tuple[Late, ...]] = {}
+    for number, heads in sorted(by_checkpoint.items()):
+        until = max(head["period_end"] for head in heads)
+        by_account = _late_records(client, namespace, checkpoints.cut(number), until)
+        for head in heads:
+            mine = tuple(one for one in by_account.get(head["account_id"], ()) if one.first_us < head["period_end"])
+            if mine and prior_lines(standing.chain(namespace, head["subscription"]), mine):
+                found[head["subscription"]] = mine
+    return found
+
+
+def _late_records(client: Any, namespace: str, cut: Cut, until_us: int) -> dict[str, list[Late]]:
+    bind = Binder()
+    sql = (
+        "SELECT account_id, profile_id, toUnixTimestamp64Micro(min(timestamp)), toUnixTimestamp64Micro(max(timestamp)), count()\n"
+        f"FROM usage_records FINAL WHERE namespace = {bind('namespace', 'String', namespace)}"
+        f" AND timestamp < {bind.instant('until', until_us)} AND NOT {below(cut, bind)}\n"
+        "GROUP BY account_id, profile_id ORDER BY account_id, profile_id"
+    )
+    result: dict[str, list[Late]] = {}
+    for account, profile, first, last, events in client.query(sql, parameters=bind.parameters).result_rows:
+        result.setdefault(account, []).append(Late(profile, int(first), int(last), int(events)))
+    return result
+
+
+def prior_lines(chain: Iterable[Invoice], late: Iterable[Late]) -> list[tuple[Invoice, Mapping[str, Any]]]:
+    """Usage lines of invoices that stand, to whose profile and period late records may belong."""
+    records = tuple(late)
+    return [
+        (invoice, line)
+        for invoice in chain
+        if invoice["state"] != VOID
+        for line in invoice["lines"]
+        if line["kind"] == "usage"
+        and any(
+            one.profile_id == line["profile_id"]
+            and one.first_us < line["period_end"]
+            and one.last_us >= line["period_start"]
+            for one in records
+        )
+    ]
+
+
+def priors(chain: list[Invoice], late: Iterable[Late], book: ChargeBook) -> tuple[Prior, ...]:
+    """What has to be rated again for a subscription. Raises PlanningError."""
+    result: list[Prior] = []
+    for invoice, line in prior_lines(chain, late):
+        try:
+            price = parse_price(json.loads(line["price"]), invoice["currency"])
+        except (PriceError, ValueError) as error:
+            raise PlanningError(f"invoice {invoice['invoice_id']}, line {line['number']}: {error}") from None
+        need = book.need(line["profile_id"], price, line["period_start"], line["period_end"])
+        result.append(Prior(invoice["invoice_id"], line, price, need, _billed(chain, invoice["invoice_id"], line)))
+    return tuple(result)
+
+
+def _billed(chain: Iterable[Invoice], invoice_id: str, line: Mapping[str, Any]) -> Decimal:
+    return exact_sum(
+        Decimal(other["amount"])
+        for invoice in chain
+        if invoice["state"] != VOID
+        for other in invoice["lines"]
+        if other["charge"] == line["charge"]
+        and (other["adjusts"] == invoice_id or (other is line and invoice["invoice_id"] == invoice_id))
+    )
+
+
+def adjustments(found: Iterable[Prior], totals: Totals, account_id: str, currency: str) -> list[Line]:
+    """A line for each prior one whose amount is now another. Raises PlanningError."""
+    lines: list[Line] = []
+    for prior in found:
+        rows = totals[prior.need].get(account_id)
+        try:
+            priced, usage, note = rate_rows(prior.price, prior.need, rows, currency)
+        except PriceError as error:
+            raise PlanningError(f"adjustment of {prior.invoice_id}, line {prior.line['number']}: {error}") from None
+        difference = exact_sum((priced.amount, -prior.billed))
+        if not difference:
+            continue
+        was = f"{plain(priced.amount)} for {plain(usage.quantity or Decimal(0))} instead of {plain(prior.billed)}"
+        span = f"{rfc3339(prior.line['period_start'])} to {rfc3339(prior.line['period_end'])}"
+        lines.append(
+            dict(prior.line)
+            | {
+                "kind": "adjustment", "description": f"{prior.line['description']}, adjusted for late usage",
+                "quantity": plain(usage.quantity or Decimal(0)), "events": str(usage.events),
+                "amount": money_text(difference, currency), "unrounded": plain(difference), "steps": steps_text(priced),
+                "note": "; ".join(part for part in (f"{span}: {was}", note) if part), "adjusts": prior.invoice_id,
+            }
+        )  # fmt: skip
+    return lines
