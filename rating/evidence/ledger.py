@@ -25,7 +25,7 @@ SELECT namespace, sum(accepted), sum(metered), sum(unmatched), sum(duplicates), 
     ) WHERE {metered} GROUP BY namespace
 ) GROUP BY namespace ORDER BY namespace"""
 
-_PATIENCE_SECONDS: Final = 10.0
+_PATIENCE_SECONDS: Final = 5.0
 
 
 def check_books(scope: Scope, findings: Findings, on_progress: Progress) -> None:
