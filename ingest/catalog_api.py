@@ -37,7 +37,7 @@ class CatalogApi:
     def namespace(self, request: Request) -> str:
         """The request's namespace, once its key is checked. Raises Problem 401."""
         self._guard.check(request.headers.get("authorization"))
-        return request.headers.get("weir-namespace", self._default_namespace)
+        return request.headers.get("weir-namespace") or self._default_namespace
 
     async def apply(self, request: Request, dry_run: bool) -> Response:
         """201 where something was published, 200 where nothing was."""

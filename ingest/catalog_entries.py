@@ -99,9 +99,12 @@ def read_model(kind: str, value: Any, path: str, faults: list[Fault]) -> Model |
         model = KINDS[kind].model_validate(value)
         body_of(model)
     except ValidationError as error:
-        for problem in error.errors(include_url=False):
+        problems = error.errors(include_url=False)
+        for problem in problems:
             if not problem["loc"] and prices:
                 continue  # the plan's own words for a price that is wrong; ``prices`` says it with its place
+            if problem["type"] == "too_short" and any(_below(other["loc"], problem["loc"]) for other in problems):
+                continue  # short only of the items that are wrong themselves
             faults.append(_fault(path, problem["loc"], problem["msg"], problem["type"]))
     except (ValueError, TypeError) as error:
         faults.append(Fault(path, str(error)))
@@ -109,6 +112,10 @@ def read_model(kind: str, value: Any, path: str, faults: list[Fault]) -> Model |
         return model
     faults.extend(prices)
     return None
+
+
+def _below(place: tuple[Any, ...], above: tuple[Any, ...]) -> bool:
+    return len(place) > len(above) and place[: len(above)] == above
 
 
 def _fault(path: str, loc: Iterable[Any], message: str, kind: str) -> Fault:

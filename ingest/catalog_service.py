@@ -207,6 +207,6 @@ def _after(cursor: str | None) -> str:
     if not cursor:
         return ""
     try:
-        return base64.urlsafe_b64decode(cursor.encode()).decode()
+        return base64.b64decode(cursor.encode(), altchars=b"-_", validate=True).decode()
     except (binascii.Error, ValueError):
         raise Problem(422, "invalid", "the cursor is not one of ours; take next_cursor of a page as it is") from None

@@ -88,7 +88,7 @@ class EventsApi:
         self, request: Request, decode: Callable[[bytes], list[RawEvent]], single: bool
     ) -> Sequence[AcceptedEvent]:
         self._guard.check(request.headers.get("authorization"))
-        namespace = request.headers.get(NAMESPACE_HEADER, self._default_namespace)
+        namespace = request.headers.get(NAMESPACE_HEADER) or self._default_namespace
         settings = self._settings(namespace)
         body = b""
         try:

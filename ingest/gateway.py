@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import sys
 from typing import Final
 
@@ -42,6 +43,9 @@ def serve(settings: Settings) -> int:
             server_header=False,
         )
     )
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # uvicorn stops gracefully and then raises the signal again; a stop that was asked for ends with 0.
+        signal.signal(number, lambda *_: None)
     server.run()
     return EXIT_FATAL if failed or not server.started else 0
 

@@ -1,0 +1,186 @@
+"""Plans: idempotent, exact about places, and nothing that leads nowhere is let through."""
+
+from __future__ import annotations
+
+import pytest
+
+from ingest.catalog_document import DocumentError, load_document
+from ingest.catalog_entries import read_document
+from ingest.catalog_plan import CatalogPlan, plan_document
+from schemas.catalog.state import Catalog, record_of
+
+BASE = """
+namespace: {code: shop, max_event_age_seconds: null}
+meters:
+  - {code: calls, profiles: [{code: n, aggregation: count}]}
+  - {code: size, profiles: [{code: total, aggregation: sum, property: bytes}, {code: top, aggregation: max, property: bytes}]}
+features: [{code: api, profile: calls, limit: "1000", reset: month}]
+products:
+  - {code: call, profile: calls}
+  - {code: volume, profile: size.total}
+  - {code: seat, kind: flat}
+plans:
+  - code: pro
+    currency: USD
+    charges:
+      - {product: call, price: {model: per_unit, unit_amount: 0.10}}
+      - {product: seat, price: {model: flat, amount: 12.50}}
+accounts: [{code: NO, time_zone: America/New_York}]
+subscriptions: [{code: s1, account: NO, plan: pro, start: 2013-03-10}]
+"""
+
+
+def plan(catalog: Catalog, text: str, retire: list[tuple[str, str]] | None = None) -> CatalogPlan:
+    return plan_document(catalog, read_document(load_document(text.encode()), "shop"), retire or [])
+
+
+def publish(catalog: Catalog, made: CatalogPlan) -> None:
+    for change in made.to_publish():
+        record = record_of(
+            made.namespace, change.model, kind=change.kind, version=change.version, author="", claim_id="",
+            retired=change.action == "retired",
+        )  # fmt: skip
+        offset = catalog.next_offset
+        assert catalog.apply(record, offset, 1_000_000 * offset) is not None, change
+
+
+def applied(text: str = BASE) -> Catalog:
+    catalog = Catalog()
+    publish(catalog, plan(catalog, text))
+    return catalog
+
+
+def faults(catalog: Catalog, text: str, retire: list[tuple[str, str]] | None = None) -> dict[str, str]:
+    with pytest.raises(DocumentError) as caught:
+        plan(catalog, text, retire)
+    return {fault.path: fault.detail for fault in caught.value.faults}
+
+
+def codes(made: CatalogPlan, action: str) -> list[tuple[str, str, int]]:
+    return [(change.kind, change.code, change.version) for change in made.changes if change.action == action]
+
+
+def test_the_second_time_everything_is_unchanged() -> None:
+    catalog = Catalog()
+    first = plan(catalog, BASE)
+    assert {change.action for change in first.changes} == {"created"}
+    assert [change.kind for change in first.changes][:2] == ["namespace", "meter"]
+    publish(catalog, first)
+    assert {change.action for change in plan(catalog, BASE).changes} == {"unchanged"}
+
+
+@pytest.mark.parametrize("written", ['"0.1"', '"0.10"', "0.100"])
+def test_a_price_written_otherwise_is_unchanged(written: str) -> None:
+    made = plan(applied(), BASE.replace("unit_amount: 0.10", f"unit_amount: {written}"))
+    assert made.to_publish() == []
+
+
+def test_a_changed_price_is_a_new_version_and_the_subscription_stays_on_the_old_one() -> None:
+    catalog = applied()
+    changed = BASE.replace("unit_amount: 0.10", "unit_amount: 0.11")
+    made = plan(catalog, changed)
+    assert codes(made, "changed") == [("plan", "pro", 2)]
+    publish(catalog, made)
+    assert catalog.view("shop").get("subscription", "s1").model.plan_version == 1  # type: ignore[union-attr]
+    assert plan(catalog, changed).to_publish() == []
+    moved = plan(catalog, changed.replace("plan: pro, start", "plan: pro, plan_version: 2, start"))
+    assert codes(moved, "changed") == [("subscription", "s1", 2)]
+
+
+def test_a_new_subscription_is_pinned_to_the_version_that_its_own_document_makes() -> None:
+    catalog = applied()
+    text = BASE.replace("unit_amount: 0.10", "unit_amount: 0.11").replace(
+        "subscriptions: [", "subscriptions: [{code: s0, account: other, plan: pro, start: 2013-01-01}, "
+    )
+    made = plan(catalog, text.replace("accounts: [", "accounts: [{code: other}, "))
+    (new,) = [change for change in made.changes if change.code == "s0"]
+    assert new.model.plan_version == 2  # type: ignore[attr-defined]
+
+
+def test_dates_are_local_midnights_of_the_account_across_daylight_saving() -> None:
+    text = BASE.replace("start: 2013-03-10", "start: 2013-03-10, end: 2013-03-11")
+    entry = applied(text).view("shop").get("subscription", "s1")
+    assert entry is not None
+    assert entry.body["start"] == "2013-03-10T05:00:00Z"
+    assert entry.body["end"] == "2013-03-11T04:00:00Z"
+
+
+def test_an_instant_that_was_pinned_stays_when_the_account_moves_to_another_zone() -> None:
+    catalog = applied()
+    made = plan(catalog, BASE.replace("America/New_York", "Europe/Oslo"))
+    assert codes(made, "changed") == [("account", "NO", 2)]
+    publish(catalog, made)
+    # Another date is read in the zone of now.
+    later = plan(catalog, BASE.replace("America/New_York", "Europe/Oslo").replace("2013-03-10", "2013-03-12"))
+    (change,) = later.to_publish()
+    assert change.model.start.isoformat() == "2013-03-11T23:00:00+00:00"  # type: ignore[attr-defined]
+
+
+def test_every_wrong_reference_is_named_with_its_place() -> None:
+    text = BASE.replace("profile: calls,", "profile: size,").replace("profile: size.total", "profile: size.sum")
+    text = text.replace("product: seat", "product: stool").replace("account: NO, plan: pro", "account: YES, plan: none")
+    found = faults(Catalog(), text)
+    assert found == {
+        "$.features[0].profile": "meter size has several profiles; say which: size.total, size.top",
+        "$.products[1].profile": "no profile size.sum; known: size.total, size.top",
+        "$.plans[0].charges[1].product": "no product stool",
+        "$.subscriptions[0].account": "no account YES; declare it",
+        "$.subscriptions[0].plan": "no plan none; declare it",
+    }
+
+
+def test_every_wrong_model_is_named_with_its_place() -> None:
+    tiers = "{model: tiered, tiers: [{up_to: 10, unit_amount: 1}, {up_to: 5, unit_amount: 1}, {unit_amount: 1}]}"
+    text = BASE.replace("{model: flat, amount: 12.50}", tiers).replace("aggregation: count", "aggregation: counting")
+    text = text.replace("{code: NO, time_zone: America/New_York}", "{code: 7}, {code: x, zone: UTC}")
+    found = faults(Catalog(), text)
+    assert sorted(found) == [
+        "$.accounts[0].code",
+        "$.accounts[1].zone",
+        "$.meters[0].profiles[0].aggregation",
+        "$.plans[0].charges[1].price.tiers[1].up_to",
+    ]
+    assert "sort tiers by up_to" in found["$.plans[0].charges[1].price.tiers[1].up_to"]
+
+
+def test_two_subscriptions_may_not_bill_the_same_usage_at_the_same_time() -> None:
+    overlapping = BASE.replace(
+        "subscriptions: [", "subscriptions: [{code: s2, account: NO, plan: pro, start: 2014-01-01}, "
+    )
+    found = faults(Catalog(), overlapping)
+    assert list(found) == ["$.subscriptions[1]"]
+    assert "calls.n" in found["$.subscriptions[1]"]
+    # Half-open: the one may start at the instant at which the other ends.
+    beside = overlapping.replace("start: 2013-03-10", "start: 2013-03-10, end: 2014-01-01")
+    assert codes(plan(Catalog(), beside), "created")[-2:] == [("subscription", "s2", 1), ("subscription", "s1", 1)]
+    # The one that stands already counts too, though the document does not speak of it.
+    alone = "namespace: shop\nsubscriptions: [{code: s2, account: NO, plan: pro, start: 2014-01-01}]"
+    assert list(faults(applied(), alone)) == ["$.subscriptions[0]"]
+
+
+def test_nothing_is_retired_unless_prune_says_so_and_then_only_of_the_kinds_listed() -> None:
+    catalog = applied()
+    shorter = "namespace: shop\nfeatures: []\n"
+    assert plan(catalog, shorter).changes == ()
+    pruned = plan(catalog, shorter + "prune: true")
+    assert codes(pruned, "retired") == [("feature", "api", 2)]
+    publish(catalog, pruned)
+    assert codes(plan(catalog, BASE), "created") == [("feature", "api", 3)]
+
+
+def test_what_is_still_referred_to_is_not_retired() -> None:
+    catalog = applied()
+    (detail,) = faults(catalog, "namespace: shop", retire=[("account", "NO")]).values()
+    assert detail == "subscription s1 (not in this document) at account: no account NO; declare it"
+    assert codes(plan(catalog, "namespace: shop", retire=[("feature", "api")]), "retired") == [("feature", "api", 2)]
+
+
+def test_a_bare_namespace_is_created_once_and_its_settings_are_left_alone() -> None:
+    created = plan(Catalog(), "namespace: shop")
+    assert codes(created, "created") == [("namespace", "shop", 1)]
+    assert plan(applied(), "namespace: shop").changes == ()
+
+
+def test_unknown_parts_and_doubled_codes_are_refused() -> None:
+    found = faults(Catalog(), "namespace: shop\nmetres: []\naccounts: [{code: a}, {code: a}]\nprune: 1")
+    assert sorted(found) == ["$.accounts[1].code", "$.metres", "$.prune"]

@@ -1,0 +1,73 @@
+"""Documents as text: scalars are what was written."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from ingest.catalog_document import DocumentError, load_document
+
+
+def test_scalars_are_exact() -> None:
+    text = b"""
+price: 0.10
+count: 12
+big: 123456789012345678901234567890
+country: NO
+switch: on
+octal: 010
+date: 2013-01-01
+instant: 2013-01-01T00:00:00Z
+time: 12:30:00
+flag: true
+none: null
+tilde: ~
+empty:
+minus: -3
+text: "0.10"
+carrier: 9E
+"""
+    assert load_document(text) == {
+        "price": Decimal("0.10"), "count": 12, "big": 123456789012345678901234567890, "country": "NO", "switch": "on",
+        "octal": "010", "date": "2013-01-01", "instant": "2013-01-01T00:00:00Z", "time": "12:30:00", "flag": True,
+        "none": None, "tilde": None, "empty": None, "minus": -3, "text": "0.10", "carrier": "9E",
+    }  # fmt: skip
+    assert str(load_document(text)["price"]) == "0.10"
+
+
+@pytest.mark.parametrize("json_only", [True, False])
+def test_json_keeps_its_decimals(json_only: bool) -> None:
+    found = load_document(b' {"price": 0.10, "text": "0.10"}', json_only=json_only)
+    assert found == {"price": Decimal("0.10"), "text": "0.10"}
+    assert str(found["price"]) == "0.10"
+
+
+def test_anchors_and_merges_work() -> None:
+    found = load_document(b"base: &b {a: 1, b: 2}\nother: {<<: *b, b: 3}")
+    assert found["other"] == {"a": 1, "b": 3}
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (b"a: 1\na: 2", "stands twice"),
+        (b"a: [1", "line"),
+        (b"- 1", "not an object"),
+        (b"a: !!python/object/apply:os.system [ls]", "could not determine a constructor"),
+        (b"a: {1: 2}", "not text"),
+        (b'{"a": 1', "not YAML or JSON"),
+        (b"\xff\xfe\xff", "not YAML or JSON"),
+        (b"[" * 5000, "not YAML or JSON"),
+    ],
+)
+def test_refusals_say_why(text: bytes, says: str) -> None:
+    with pytest.raises(DocumentError, match=says):
+        load_document(text)
+
+
+def test_aliases_cannot_make_a_vast_document() -> None:
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 9)]
+    with pytest.raises(DocumentError, match="nodes"):
+        load_document("\n".join(lines).encode())

@@ -1,0 +1,120 @@
+"""Bodies, problems, refusals, keys: the pure parts of the hot path."""
+
+from __future__ import annotations
+
+import gzip
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import SecretStr
+
+from ingest.auth import Guard
+from ingest.bodies import BadBody, gunzip
+from ingest.client import batched
+from ingest.problems import Problem, of_refusal, unavailable
+from ingest.refusals import MAX_SAMPLE, Sampler, Sketch, rejection, sketch
+from schemas.acceptance import Refused
+from schemas.catalog.models import Namespace
+from schemas.codec import codec
+from schemas.settings import Settings, SettingsError
+
+NAMESPACE = Namespace(code="n")
+
+
+@given(st.lists(st.binary(max_size=200), min_size=1, max_size=3))
+def test_gzip_members_are_read_whole(parts: list[bytes]) -> None:
+    assert gunzip(b"".join(map(gzip.compress, parts)), 10_000) == b"".join(parts)
+
+
+def test_gzip_is_bounded_while_it_is_read() -> None:
+    bomb = gzip.compress(b"0" * 10_000_000)
+    with pytest.raises(BadBody) as caught:
+        gunzip(bomb, 1000)
+    assert caught.value.status == 413
+    assert gunzip(gzip.compress(b"0" * 1000), 1000) == b"0" * 1000
+
+
+@pytest.mark.parametrize("body", [b"{}", gzip.compress(b"{}" * 50)[:-9], gzip.compress(b"{}") + b"rest"])
+def test_broken_gzip_is_400(body: bytes) -> None:
+    with pytest.raises(BadBody) as caught:
+        gunzip(body, 1000)
+    assert caught.value.status == 400
+
+
+def test_a_problem_has_index_and_path_only_where_they_are_known() -> None:
+    document = of_refusal(Refused("too_old", "$.events[3].timestamp", "is old", 3)).document()
+    assert document == {
+        "type": "urn:weir:problem:too_old", "title": "Unprocessable Entity", "status": 422, "detail": "is old",
+        "reason": "too_old", "index": 3, "path": "$.events[3].timestamp",
+    }  # fmt: skip
+    assert of_refusal(Refused("malformed", "$", "no JSON")).status == 400
+    response = unavailable("Kafka is away", ["k"]).response()
+    assert response.headers["retry-after"] == "1"
+    assert response.headers["content-type"] == "application/problem+json"
+    assert json.loads(bytes(response.body))["idempotency_keys"] == ["k"]
+
+
+@pytest.mark.parametrize(
+    ("body", "index", "expected"),
+    [
+        (b"{", None, Sketch(1)),
+        (b'{"events": []}', None, Sketch(0)),
+        (
+            b'{"events": [{"a":1}, {"account_id": "x", "event_name": "e", "idempotency_key": 5}]}',
+            1,
+            Sketch(2, "x", "e"),
+        ),
+        (b'{"events": [1, 2, 3]}', 1, Sketch(3)),
+        (
+            b'{"events": [{"properties": {"account_id": "deep"}, "idempotency_key": "k"}]}',
+            0,
+            Sketch(1, "deep", "", "k"),
+        ),
+        (b'{"events": 5}', None, Sketch(1)),
+        (b'{"events": ["\xff"]}', None, Sketch(1)),
+    ],
+)
+def test_a_refused_batch_is_counted_as_far_as_it_can_be_read(body: bytes, index: int | None, expected: Sketch) -> None:
+    assert sketch(body, index, NAMESPACE, single=False) == expected
+
+
+@given(st.binary(max_size=300), st.one_of(st.none(), st.integers(0, 3)), st.booleans())
+def test_a_sketch_never_fails_and_always_fits_the_record(body: bytes, index: int | None, single: bool) -> None:
+    told = sketch(body, index, NAMESPACE, single=single)
+    record = rejection("n", "invalid", "d", told, body, 1, bytes(16))
+    assert codec("rejected_event").decode(codec("rejected_event").encode(record))["events"] == told.events
+
+
+def test_lone_surrogates_do_not_break_the_record() -> None:
+    told = sketch(b'{"account_id": "\\ud800", "event_name": "e"}', 0, NAMESPACE, single=True)
+    codec("rejected_event").encode(rejection("n", "invalid", "d", told, b"", 1, bytes(16)))
+
+
+def test_samples_are_cut_and_counted_by_the_second() -> None:
+    assert len(rejection("n", "r", "d", Sketch(), b"x" * 100_000, 1, bytes(16))["original"]) == MAX_SAMPLE
+    sampler = Sampler(limit=3)
+    assert [sampler.take(5_000_000 + step) for step in range(5)] == [True, True, True, False, False]
+    assert sampler.take(6_000_000)
+
+
+def test_only_the_key_opens_and_no_key_never_starts() -> None:
+    with pytest.raises(SettingsError, match="WEIR_ADMIN_KEY"):
+        Guard(Settings(admin_key=SecretStr("")))
+    guard = Guard(Settings(admin_key=SecretStr("s3cret-é")))
+    guard.check("Bearer s3cret-é")
+    guard.check("bearer s3cret-é")
+    for header in (None, "", "s3cret-é", "Bearer ", "Bearer s3cret", "Basic s3cret-é", "Bearer s3cret-é2"):
+        with pytest.raises(Problem) as caught:
+            guard.check(header)
+        assert caught.value.status == 401
+        assert "s3cret" not in caught.value.detail
+
+
+@given(st.integers(0, 50), st.integers(1, 7))
+def test_batched_loses_nothing(count: int, size: int) -> None:
+    events = [{"n": number} for number in range(count)]
+    batches = list(batched(events, size))
+    assert [event for batch in batches for event in batch] == events
+    assert all(len(batch) == size for batch in batches[:-1])
