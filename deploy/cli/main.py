@@ -31,6 +31,7 @@ app.command()(billing.close)
 app.command()(billing.invoices)
 app.command()(billing.invoice)
 app.command()(price.price)
+app.command()(proof.verify)
 app.command()(proof.ledger)
 
 

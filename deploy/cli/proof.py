@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,6 +12,39 @@ from deploy.cli.failure import FAILED
 
 if TYPE_CHECKING:
     from rich.console import Group
+
+
+def verify(
+    everywhere: Annotated[bool, typer.Option("--all", help="Every namespace in place of one.")] = False,
+    no_invoices: Annotated[bool, typer.Option("--no-invoices", help="Leave the invoices out.")] = False,
+    namespace: NamespaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Recompute windows from records, records from events, invoices from records; print what differs, exit code 1.
+
+    It writes nothing.
+    """
+    from deploy.cli.output import StepsBar, print_json, say
+    from rating.evidence.verify import CHECKS
+    from rating.evidence.verify import verify as recompute
+
+    settings = connection(namespace)
+    scope = None if everywhere else settings.namespace
+    with StepsBar() as bar:
+        differences = recompute(settings, namespace=scope, invoices=not no_invoices, on_progress=bar)
+    if as_json:
+        print_json([difference.to_json() for difference in differences])
+    else:
+        for difference in differences:
+            say(str(difference))
+        where = "all namespaces" if everywhere else settings.namespace
+        say(
+            f"{len(differences)} differences in {where}"
+            if differences
+            else f"{where}: {', '.join(CHECKS)}: no difference"
+        )
+    if differences:
+        raise typer.Exit(FAILED)
 
 
 def ledger(namespace: NamespaceOption = None, as_json: JsonOption = False) -> None:

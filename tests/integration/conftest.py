@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 import pytest
 from pydantic import SecretStr
+from roadkit import World, declare, gateway_client
 
 from deploy.cli.connection import base_url, headers
 from deploy.local.stack import ALL, Stack
@@ -106,19 +107,10 @@ def namespace(settings: Settings) -> str:
     return code
 
 
-def declare(settings: Settings, document: dict[str, Any]) -> Any:
-    """Publish a catalog document through the gateway; its answer."""
-    code = document["namespace"]["code"]
-    with gateway_client(settings, code) as client:
-        answer = client.post("/v1/catalog/apply", json=document)
-        assert answer.is_success, answer.text
-        return answer.json()
-
-
-def gateway_client(settings: Settings, namespace: str) -> httpx.Client:
-    """A client of the gateway with key and namespace. Close it."""
-    own = settings.model_copy(update={"namespace": namespace})
-    return httpx.Client(base_url=base_url(own, "gateway"), headers=headers(own), timeout=30)
+@pytest.fixture
+def world(settings: Settings, namespace: str, wait_until: Waiting) -> World:
+    """The test's namespace and what can be done to it."""
+    return World(settings, namespace, wait_until)
 
 
 @pytest.fixture

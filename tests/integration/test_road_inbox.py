@@ -1,0 +1,79 @@
+"""Producers that write to Kafka themselves, with a plain client: JSON and Avro, trusted no more than anybody."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from confluent_kafka import Producer
+from roadkit import World, books_of
+
+from schemas.codec import codec
+from schemas.instants import micros, parse_rfc3339
+from schemas.topics import inbox_topic
+
+pytestmark = pytest.mark.integration
+
+METER = {"code": "calls", "event_name": "call", "profiles": [{"code": "s", "aggregation": "sum", "property": ["s"]}]}
+DAY = {"start": "2026-05-04T00:00:00Z", "end": "2026-05-05T00:00:00Z"}
+
+
+def produce(world: World, values: list[bytes]) -> None:
+    producer = Producer({"bootstrap.servers": world.settings.kafka_bootstrap, "acks": "all"})
+    for value in values:
+        producer.produce(inbox_topic(world.namespace), value=value)
+    assert producer.flush(30) == 0
+
+
+def event(key: str | None, s: Any = "2.5") -> dict[str, Any]:
+    made = {"event_name": "call", "account_id": "acme", "timestamp": "2026-05-04T12:00:00Z", "properties": {"s": s}}
+    return made if key is None else made | {"idempotency_key": key}
+
+
+def avro(key: str | None, s: str) -> bytes:
+    at = micros(parse_rfc3339("2026-05-04T12:00:00Z"))
+    return codec("usage_event").encode(
+        {"event_name": "call", "account_id": "acme", "properties": json.dumps({"s": s}), "idempotency_key": key,
+         "timestamp": at, "source": ""}
+    )  # fmt: skip
+
+
+def test_json_and_avro_of_the_inbox_meet_the_gateways_events(world: World) -> None:
+    world.apply(meters=[METER])
+    world.send([event("by-http")])
+    produce(
+        world,
+        [
+            json.dumps(event("one")).encode(),
+            json.dumps({"events": [event("two"), event("three")]}).encode(),
+            json.dumps([event("four"), event("by-http")]).encode(),  # the last is a copy by another door
+            avro("five", "2.5"),
+            avro("one", "2.5"),
+            avro(None, "0.125"),
+            json.dumps(event(None, "0.125")).encode(),
+        ],
+    )
+    world._wait(lambda: world.books()["accepted"] == 10 and world.books()["balanced"])
+    [row] = world.usage("calls", **DAY)
+    assert row == {"account_id": "acme", "quantity": "15.25", "events": 8}
+    books_of(world.books(), accepted=10, metered=8, duplicates=2)
+
+
+def test_what_is_wrong_in_the_inbox_is_kept_with_its_reason_and_bytes_and_holds_nobody_up(world: World) -> None:
+    world.apply(meters=[METER])
+    broken = [
+        b"{",
+        b"\xc3\x01 not ours",
+        json.dumps([event("a"), event("b") | {"timestamp": "2199-01-01T00:00:00Z"}]).encode(),
+        b"",
+    ]
+    produce(world, [*broken, json.dumps(event("good")).encode()])
+    world._wait(lambda: world.books()["refused"] == 5 and world.books()["accepted"] == 1 and world.books()["balanced"])
+    rows = world.rows(
+        "SELECT original, detail FROM rejected_events FINAL WHERE namespace = {n:String} AND stage = 'admit'"
+    )
+    kept = {one if isinstance(one, bytes) else one.encode("utf-8", "surrogateescape") for one, _ in rows}
+    assert {value for value in broken if value.isascii()} <= kept
+    assert all(detail for _, detail in rows)
+    assert [row["events"] for row in world.usage("calls", **DAY)] == [1]
