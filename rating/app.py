@@ -6,11 +6,12 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
-from rating.api import invoices, metrics, problems, usage
+from rating.api import invoices, metrics, problems, running, usage
 from rating.api.context import Rating
+from rating.console import pages
 from schemas.settings import Settings, SettingsError
 
 
@@ -34,7 +35,13 @@ def build_app(settings: Settings) -> FastAPI:
     metrics.install(app, measured)
     problems.install(app)
     app.include_router(usage.router)
+    app.include_router(running.router)
     app.include_router(invoices.router)
+    app.include_router(pages.router)
+
+    @app.exception_handler(pages.NotLoggedIn)
+    async def not_logged_in(request: Request, error: pages.NotLoggedIn) -> Response:
+        return pages.redirect_to_login(request)
 
     @app.get("/healthz", tags=["operation"], summary="The process lives")
     async def healthz() -> dict[str, str]:

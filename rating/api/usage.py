@@ -1,32 +1,22 @@
-"""GET /v1/usage and GET /v1/accounts/{id}/usage/current."""
+"""GET /v1/usage."""
 
 from __future__ import annotations
 
 import csv
 import io
 from collections.abc import Sequence
-from datetime import datetime
-from decimal import Decimal
-from functools import partial
-from http import HTTPStatus
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Header, Query
 from fastapi.responses import JSONResponse, Response
 
-from rating.api.asked import Asked, ask, planned, require
+from rating.api.asked import Asked, ask, planned
 from rating.api.context import Authorized, Rating, View
-from rating.api.problems import Problem, missing
-from rating.close.due import PlanningError, current_period, pinned_plan
-from rating.close.lines import ChargeBook, Item, exact_sum, rate_item
-from rating.close.measure import query_for
-from rating.invoices import billed_until
-from rating.pricing import PriceError, money_text, plain
+from rating.api.problems import missing
+from rating.pricing import plain
 from rating.usage import Usage, UsageRow, no_usage, usage_totals
-from schemas.catalog.models import Plan, Subscription
-from schemas.catalog.state import Entry, NamespaceView
 from schemas.checkpoints import Cut, rolled_up
-from schemas.instants import micros, rfc3339
+from schemas.instants import rfc3339
 
 router = APIRouter(tags=["usage"])
 
@@ -135,79 +125,3 @@ def _csv(answer: dict[str, Any], asked: Asked) -> str:
         flat = {"from": answer["from"], "to": answer["to"]} | row | row.get("dimensions", {})
         writer.writerow(["" if flat[column] is None else flat[column] for column in columns])
     return out.getvalue()
-
-
-@router.get(
-    "/v1/accounts/{account_id:path}/usage/current", summary="The running period: usage so far and what it would cost"
-)
-async def current(
-    rating: Authorized,
-    view: View,
-    account_id: str,
-    at: Annotated[datetime | None, Query(description="RFC 3339 instant instead of now")] = None,
-) -> dict[str, Any]:
-    """Live, by the same query and the same pricing as an invoice; an estimate until the period is closed."""
-    if view.get("account", account_id) is None:
-        raise missing(f"there is no account {account_id[:64]!r} in namespace {view.namespace}")
-    now_us = micros(require(at, rating.now()))
-    mine = [entry for entry in view.all("subscription") if entry.model.account == account_id]
-    billed = await rating.ask(lambda client: billed_until(client, view.namespace, account_id))
-    book = ChargeBook(view)
-    try:
-        running = [
-            (entry, period)
-            for entry in mine
-            if (period := current_period(view, entry, billed.get(entry.code), now_us)) is not None
-        ]
-        found = [
-            await rating.ask(partial(_estimate, view=view, book=book, entry=entry, period=period))
-            for entry, period in running
-        ]
-    except (PlanningError, PriceError) as error:
-        raise Problem(HTTPStatus.CONFLICT, str(error)) from None
-    zone = view.time_zone(account_id)
-    return {"account_id": account_id, "time_zone": zone, "at": rfc3339(now_us), "subscriptions": found}
-
-
-def _estimate(
-    client: Any, view: NamespaceView, book: ChargeBook, entry: Entry, period: tuple[int, int]
-) -> dict[str, Any]:
-    subscription: Subscription = entry.model
-    plan_entry = pinned_plan(view, entry)
-    plan: Plan = plan_entry.model
-    charges: list[dict[str, Any]] = []
-    amounts: list[Decimal] = []
-    for item in book.items(plan, plan_entry.version, *period):
-        rows = _rows(client, view.namespace, subscription.account, item)
-        priced, measured, note = rate_item(item, rows, plan.currency)
-        amounts.append(priced.amount)
-        charges.append(
-            {
-                "charge": item.charge.key,
-                "product": item.product.code,
-                "kind": item.product.kind,
-                "metric": item.need.profile.profile_id if item.need else None,
-                "unit": item.product.unit or (item.need.profile.unit if item.need else ""),
-                "quantity": None if measured is None or measured.quantity is None else plain(measured.quantity),
-                "events": None if measured is None else measured.events,
-                "amount": money_text(priced.amount, plan.currency),
-                "steps": [step.as_json() for step in priced.steps],
-                "note": note,
-            }
-        )
-    return {
-        "subscription": subscription.code,
-        "plan": plan.code,
-        "plan_version": plan_entry.version,
-        "period_start": rfc3339(period[0]),
-        "period_end": rfc3339(period[1]),
-        "currency": plan.currency,
-        "estimated_total": money_text(exact_sum(amounts), plan.currency),
-        "charges": charges,
-    }
-
-
-def _rows(client: Any, namespace: str, account_id: str, item: Item) -> list[UsageRow] | None:
-    if item.need is None:
-        return None
-    return usage_totals(client, query_for(namespace, item.need, [account_id], None))

@@ -220,6 +220,44 @@ def test_the_ledger_balances(get: Get) -> None:
     assert books["balanced"] is True
 
 
+def test_the_console_shows_what_the_api_says_to_those_who_logged_in(
+    service: httpx.Client, closed: Road, get: Get
+) -> None:
+    with httpx.Client(base_url=service.base_url, timeout=60) as browser:
+        asked = browser.get("/", params={"namespace": closed.namespace})
+        assert (asked.status_code, asked.headers["location"]) == (
+            303,
+            f"/login?after=%2F%3Fnamespace%3D{closed.namespace}",
+        )
+        assert browser.post("/login", data={"key": "wrong"}).status_code == 401
+        entered = browser.post("/login", data={"key": KEY, "after": f"/?namespace={closed.namespace}"})
+        assert (entered.status_code, entered.headers["location"]) == (303, f"/?namespace={closed.namespace}")
+        assert "HttpOnly" in entered.headers["set-cookie"]
+        assert KEY not in entered.headers["set-cookie"]
+        overview = browser.get(entered.headers["location"])
+        assert "default-src 'none'" in overview.headers["content-security-policy"]
+        head = get("/v1/invoices")["invoices"][0]
+        assert f'href="/invoices/{head["invoice_id"]}?namespace={closed.namespace}"' in overview.text
+        whole = browser.get(f"/invoices/{head['invoice_id']}", params={"namespace": closed.namespace}).text
+        assert "13.5 × 0.25 = 3.375" in whole
+        assert "8.38 USD" in whole
+        parameters = {
+            "namespace": closed.namespace,
+            "metric": "calls.seconds",
+            "from": "2013-01-01",
+            "to": "2013-01-04",
+        }
+        account = browser.get("/accounts/acme%2F%C3%BC", params=parameters).text
+        assert account.count("<rect") == 3
+        assert "sum: 13.5 s from 3 events" in account
+        assert "is no date" in browser.get("/accounts/acme%2F%C3%BC", params=parameters | {"from": "soon"}).text
+        assert browser.get("/accounts/nobody", params=parameters).status_code == 404
+        assert browser.get("/", params={"namespace": "nowhere"}).status_code == 404
+        assert browser.get("/invoices/none").status_code == 404
+        assert browser.post("/logout").status_code == 303
+        assert browser.get("/").status_code == 303
+
+
 def test_without_the_key_nothing_is_told(service: httpx.Client) -> None:
     for header in ("", "Bearer", "Bearer wrong", f"Basic {KEY}", f"Bearer {KEY}x"):
         answer = service.get("/v1/invoices", headers={"Authorization": header})

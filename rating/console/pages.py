@@ -1,0 +1,168 @@
+"""Routes of the console. Every page but the login asks for the cookie that the login sets."""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+from typing import Annotated, Any, Final
+from urllib.parse import parse_qs, quote
+
+from fastapi import APIRouter, Depends, Query, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+
+from rating.api.asked import ask
+from rating.api.context import Rating, rating_of
+from rating.api.problems import Problem
+from rating.api.running import running
+from rating.api.usage import answer_usage
+from rating.console import session, views
+from rating.console.html import Html
+from rating.evidence.books import read_books
+from rating.invoices import BadCursor, Page, list_invoices, read_invoice
+from rating.periods import parse_zone
+from schemas.catalog.profiles import profile_versions
+from schemas.catalog.state import NamespaceView
+from schemas.instants import instant, micros
+
+router = APIRouter(include_in_schema=False)
+
+_HEADERS: Final = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+}
+
+
+class NotLoggedIn(Exception):
+    """Becomes a redirect to the login, which comes back to the page."""
+
+
+def redirect_to_login(request: Request) -> Response:
+    """The answer to NotLoggedIn."""
+    after = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    return RedirectResponse(f"/login?after={quote(after, safe='')}", 303)
+
+
+def _logged_in(request: Request) -> Rating:
+    rating = rating_of(request)
+    key = rating.settings.admin_key.get_secret_value()
+    if not session.valid(key, request.cookies.get(session.COOKIE, ""), int(time.time())):
+        raise NotLoggedIn
+    return rating
+
+
+LoggedIn = Annotated[Rating, Depends(_logged_in)]
+
+
+def _html(body: Html, status: int = 200) -> Response:
+    return HTMLResponse(body, status, headers=_HEADERS)
+
+
+def _failed(problem: Problem) -> Response:
+    return _html(views.failure(problem.status.phrase, problem.detail), problem.status.value)
+
+
+def _local_path(text: str) -> str:
+    """Only a path of this service: no other site, however it is written."""
+    return text if text.startswith("/") and not text.startswith(("//", "/\\")) and text.isprintable() else "/"
+
+
+@router.get("/login")
+async def login(after: str = "/") -> Response:
+    return _html(views.login(_local_path(after), failed=False))
+
+
+@router.post("/login")
+async def log_in(request: Request) -> Response:
+    fields = parse_qs((await request.body())[:4096].decode("utf-8", "replace"))
+    rating = rating_of(request)
+    after = _local_path(fields.get("after", ["/"])[0])
+    key = fields.get("key", [""])[0]
+    if not rating.key_is(key):
+        return _html(views.login(after, failed=True), 401)
+    answer = RedirectResponse(after, 303)
+    value = session.issue(key, int(time.time()))
+    secure = request.url.scheme == "https"
+    answer.set_cookie(session.COOKIE, value, max_age=session.SECONDS, httponly=True, samesite="strict", secure=secure)
+    return answer
+
+
+@router.post("/logout")
+async def log_out() -> Response:
+    answer = RedirectResponse("/login", 303)
+    answer.delete_cookie(session.COOKIE)
+    return answer
+
+
+@router.get("/")
+async def overview(rating: LoggedIn, namespace: str | None = None, cursor: str | None = None) -> Response:
+    try:
+        view = rating.view(namespace)
+    except Problem as problem:
+        return _failed(problem)
+
+    def question(client: Any) -> Html:
+        try:
+            invoices = list_invoices(client, view.namespace, cursor=cursor, limit=25)
+        except BadCursor:
+            invoices = list_invoices(client, view.namespace, limit=25)
+        books = read_books(client, view.namespace)
+        accounts = [entry.code for entry in view.all("account")]
+        return views.overview(view.namespace, rating.namespaces(), books, accounts, invoices, cursor)
+
+    return _html(await rating.ask(question))
+
+
+@router.get("/invoices/{invoice_id}")
+async def invoice(rating: LoggedIn, invoice_id: str, namespace: str | None = None) -> Response:
+    try:
+        view = rating.view(namespace)
+    except Problem as problem:
+        return _failed(problem)
+    found = await rating.ask(lambda client: read_invoice(client, view.namespace, invoice_id))
+    if found is None:
+        return _html(views.failure("Not Found", f"there is no invoice {invoice_id[:64]} in {view.namespace}"), 404)
+    return _html(views.invoice(view.namespace, found))
+
+
+@router.get("/accounts/{account_id:path}")
+async def account(
+    rating: LoggedIn,
+    account_id: str,
+    namespace: str | None = None,
+    metric: str | None = None,
+    start: Annotated[str, Query(alias="from")] = "",
+    end: Annotated[str, Query(alias="to")] = "",
+) -> Response:
+    try:
+        view = rating.view(namespace)
+        now_us = micros(rating.now())
+        current = await running(rating, view, account_id, now_us)
+    except Problem as problem:
+        return _failed(problem)
+    invoices = await rating.ask(lambda client: list_invoices(client, view.namespace, account_id=account_id, limit=24))
+    metrics = sorted({version.profile_id for version in profile_versions(view)})
+    asked = {"metric": metric or (metrics[0] if metrics else ""), "from": start, "to": end}
+    if not start:
+        asked |= _span(view, account_id, invoices, now_us)
+    usage, problem_text = None, None
+    if asked["metric"]:
+        try:
+            wanted = ask(view, asked["metric"], account_id, asked["from"], asked["to"] or None, None, ["day"])
+            usage = await answer_usage(rating, wanted, None)
+        except Problem as problem:
+            problem_text = problem.detail
+    return _html(views.account(view.namespace, account_id, current, metrics, usage, asked, problem_text, invoices))
+
+
+def _span(view: NamespaceView, account_id: str, invoices: Page, now_us: int) -> dict[str, str]:
+    """Local dates to show at first: the last period that was billed, else the last thirty days."""
+    zone = parse_zone(view.time_zone(account_id))
+    if invoices.invoices:
+        head = invoices.invoices[0]
+        first, last = instant(head.period_start_us), instant(head.period_end_us)
+    else:
+        last = instant(now_us) + timedelta(days=1)
+        first = last - timedelta(days=30)
+    return {"from": f"{first.astimezone(zone):%Y-%m-%d}", "to": f"{last.astimezone(zone):%Y-%m-%d}"}

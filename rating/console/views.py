@@ -1,0 +1,208 @@
+"""The pages as pure functions of what they show."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from rating.console.chart import bars
+from rating.console.html import Child, Html, address, join, link, page, table, tag
+from rating.evidence.books import Books
+from rating.invoices import InvoiceHead, InvoiceLine, Page, WholeInvoice
+from rating.pricing import plain
+from schemas.instants import instant
+
+_ACCOUNTS_SHOWN: Final = 200
+
+
+def grouped(number: Decimal | int | str | None) -> str:
+    """A number with thin spaces between thousands; "–" for none."""
+    if number is None:
+        return "–"
+    whole, dot, fraction = (
+        plain(Decimal(number)).partition(".") if not isinstance(number, str) else number.partition(".")
+    )
+    sign, digits = ("−", whole[1:]) if whole.startswith("-") else ("", whole)
+    return sign + f"{int(digits):,}".replace(",", "\u202f") + dot + fraction
+
+
+def local(us: int, zone: str) -> str:
+    """An instant as the account sees it: the date alone at local midnight."""
+    moment = instant(us).astimezone(ZoneInfo(zone))
+    return (
+        f"{moment:%Y-%m-%d}" if (moment.hour, moment.minute, moment.second) == (0, 0, 0) else f"{moment:%Y-%m-%d %H:%M}"
+    )
+
+
+def header(namespace: str) -> Html:
+    """What stands above every page."""
+    logout = tag("form", tag("button", "Log out"), method="post", action="/logout")
+    return tag(
+        "header", tag("strong", link("Weir", namespace=namespace)), tag("span", namespace, class_="soft"),
+        tag("a", "API", href="/docs"), logout,
+    )  # fmt: skip
+
+
+def login(after: str, failed: bool) -> Html:
+    """The form that asks for the admin key."""
+    note = tag("p", "That is not the key of this service.", class_="bad", role="alert") if failed else None
+    key = tag("input", type="password", name="key", required=True, autofocus=True, autocomplete="current-password")
+    form = tag(
+        "form", tag("h1", "Weir"), tag("p", "The admin key (WEIR_ADMIN_KEY) opens the console.", class_="soft"), note,
+        tag("label", "Admin key", key), tag("input", type="hidden", name="after", value=after),
+        tag("button", "Log in", class_="first"), method="post", action="/login", class_="login",
+    )  # fmt: skip
+    return page("Log in", form)
+
+
+def failure(title: str, detail: str) -> Html:
+    """An error for people."""
+    return page(title, tag("h1", title), tag("p", detail), tag("p", link("Back to the overview")))
+
+
+def overview(
+    namespace: str, namespaces: Sequence[str], books: Books, accounts: Sequence[str], invoices: Page, cursor: str | None
+) -> Html:
+    """A namespace at a glance."""
+    chips = [
+        tag("a", name, href=address(namespace=name), class_="here" if name == namespace else None)
+        for name in namespaces
+    ]
+    more = len(accounts) - _ACCOUNTS_SHOWN
+    named = [link(name, "accounts", name, namespace=namespace) for name in accounts[:_ACCOUNTS_SHOWN]]
+    paging: list[Child] = [link("First page", namespace=namespace), " "] if cursor else []
+    if invoices.next_cursor:
+        paging.append(link("Further invoices", namespace=namespace, cursor=invoices.next_cursor))
+    return page(
+        namespace, header(namespace), tag("div", chips, class_="chips"),
+        tag("h2", "Events"), ledger(books),
+        tag("h2", "Accounts"), tag("div", named, class_="chips") if named else tag("p", "none yet", class_="soft"),
+        tag("p", f"and {grouped(more)} more", class_="soft") if more > 0 else None,
+        tag("h2", "Invoices"), heads(namespace, invoices.invoices), tag("p", paging),
+    )  # fmt: skip
+
+
+def ledger(books: Books) -> Html:
+    """The books of events, as cards."""
+    names = ("received", "refused", "accepted", "metered", "unmatched", "duplicates", "conflicts")
+    cards = [tag("div", tag("b", grouped(getattr(books, name))), tag("span", name), class_="card") for name in names]
+    told = (
+        tag("p", "The books balance: accepted = metered + unmatched + duplicates + conflicts.", class_="good")
+        if books.balanced
+        else tag(
+            "p", "The books do not balance at this moment: events may be under way. Reload in a while.", class_="bad"
+        )
+    )
+    return join(tag("div", cards, class_="cards"), told)
+
+
+def heads(namespace: str, found: Sequence[InvoiceHead]) -> Html:
+    """A table of invoices."""
+    if not found:
+        return tag("p", "none yet; `weir close` bills what is due", class_="soft")
+    rows = [
+        (
+            link(head.invoice_id, "invoices", head.invoice_id, namespace=namespace),
+            link(head.account_id, "accounts", head.account_id, namespace=namespace),
+            local(head.period_start_us, head.time_zone), local(head.period_end_us, head.time_zone),
+            head.state, f"{grouped(head.total)} {head.currency}",
+        )
+        for head in found
+    ]  # fmt: skip
+    return table(("Invoice", "Account", "From", "To (not incl.)", "State", "Total"), rows, frozenset({5}))
+
+
+def account(
+    namespace: str, account_id: str, running: Mapping[str, Any], metrics: Sequence[str], usage: Mapping[str, Any] | None,
+    asked: Mapping[str, str], problem: str | None, invoices: Page,
+) -> Html:  # fmt: skip
+    """An account: usage by day, the running period, its invoices."""
+    options = [tag("option", name, value=name, selected=name == asked["metric"]) for name in metrics]
+    form = tag(
+        "form", tag("input", type="hidden", name="namespace", value=namespace),
+        tag("label", "Metric", tag("select", options, name="metric")),
+        tag("label", "From (local date)", tag("input", name="from", value=asked["from"], size=12)),
+        tag("label", "To (not included)", tag("input", name="to", value=asked["to"], size=12)),
+        tag("button", "Show", class_="first"), method="get", class_="line",
+    )  # fmt: skip
+    return page(
+        account_id, header(namespace), tag("h1", account_id), tag("p", running["time_zone"], class_="soft"),
+        tag("h2", "Usage by day"), form, tag("p", problem, class_="bad", role="alert") if problem else None,
+        history(usage) if usage is not None else None,
+        tag("h2", "Running period"), [estimate(one) for one in running["subscriptions"]] or tag("p", "no subscription is running", class_="soft"),
+        tag("h2", "Invoices"), heads(namespace, invoices.invoices),
+    )  # fmt: skip
+
+
+def history(usage: Mapping[str, Any]) -> Html:
+    """Bars by day, and their total."""
+    zone = ZoneInfo(usage["time_zone"])
+    values = [
+        (
+            f"{datetime.fromisoformat(row['from']).astimezone(zone):%m-%d}",
+            None if row["quantity"] is None else Decimal(row["quantity"]),
+        )
+        for row in usage["rows"]
+    ]
+    total = usage["total"]
+    told = (
+        f"{usage['aggregation']}: {grouped(total['quantity'])} {usage['unit']} from {grouped(total['events'])} events"
+    )
+    rows = [(label, grouped(value)) for label, value in values]
+    numbers = tag("details", tag("summary", "As a table"), table(("Day", "Quantity"), rows, frozenset({1})))
+    return join(tag("div", bars(values, usage["unit"]), class_="chart"), tag("p", told), numbers)
+
+
+def estimate(one: Mapping[str, Any]) -> Html:
+    """What the running period has come to."""
+    rows = [
+        (
+            charge["charge"], charge["metric"] or "", f"{grouped(charge['quantity'])} {charge['unit']}" if charge["metric"] else "",
+            grouped(charge["amount"]),
+        )
+        for charge in one["charges"]
+    ]  # fmt: skip
+    told = f"{one['subscription']}, plan {one['plan']} version {one['plan_version']}: {one['period_start']} to {one['period_end']}"
+    return join(
+        tag("p", told, class_="soft"),
+        table(("Charge", "Metric", "So far", "Amount"), rows, frozenset({2, 3})),
+        tag("div", tag("span", "Estimated total"), tag("span", f"{grouped(one['estimated_total'])} {one['currency']}"), class_="total"),
+    )  # fmt: skip
+
+
+def invoice(namespace: str, whole: WholeInvoice) -> Html:
+    """One invoice in full, each line with its steps."""
+    head = whole.head
+    told = (
+        f"{local(head.period_start_us, head.time_zone)} to {local(head.period_end_us, head.time_zone)} (not included), {head.time_zone} · "
+        f"plan {head.plan} version {head.plan_version} · {head.state} · as of checkpoint {head.checkpoint}"
+    )
+    before = link("the invoice before", "invoices", head.predecessor, namespace=namespace) if head.predecessor else None
+    rows = [(line.number, _described(line, namespace), _quantity(line), grouped(line.amount)) for line in whole.lines]
+    return page(
+        head.invoice_id, header(namespace), tag("h1", "Invoice ", tag("code", head.invoice_id)),
+        tag("p", link(head.account_id, "accounts", head.account_id, namespace=namespace)), tag("p", told, class_="soft"),
+        tag("p", before) if before else None, tag("h2", "Lines"),
+        table(("#", "Line", "Quantity", f"Amount ({head.currency})"), rows, frozenset({2, 3})),
+        tag("div", tag("span", "Total"), tag("span", f"{grouped(head.total)} {head.currency}"), class_="total"),
+    )  # fmt: skip
+
+
+def _described(line: InvoiceLine, namespace: str) -> Html:
+    steps = tag("ul", [tag("li", str(step["text"])) for step in line.steps], class_="steps") if line.steps else None
+    versions = ", ".join(map(str, line.profile_versions))
+    metric = tag("span", f" · {line.profile_id} (version {versions})", class_="soft") if line.profile_id else None
+    note = tag("p", line.note, class_="soft") if line.note else None
+    adjusts = (
+        tag("p", "adjusts ", link(line.adjusts, "invoices", line.adjusts, namespace=namespace))
+        if line.adjusts
+        else None
+    )
+    return join(tag("strong", line.description), metric, note, adjusts, steps)
+
+
+def _quantity(line: InvoiceLine) -> str:
+    return "" if line.quantity is None else f"{grouped(line.quantity)} {line.unit}".strip()
