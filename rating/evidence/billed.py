@@ -33,7 +33,7 @@ FROM invoices FINAL WHERE {where} ORDER BY version DESC LIMIT 1 BY namespace, in
 _LINES: Final = """
 SELECT toString(namespace), invoice_id, version, number, toString(kind), profile_id, profile_versions,
     toUnixTimestamp64Micro(period_start), toUnixTimestamp64Micro(period_end), toString(quantity), events, price,
-    toString(amount), unrounded
+    toString(amount), unrounded, charge, adjusts
 FROM invoice_lines FINAL WHERE {where} ORDER BY namespace, invoice_id, version, number"""
 _TOTALS: Final = """
 SELECT account_id, {groups}, count(), toString(sum(toDecimal256(quantity, 12))), toString(max(quantity)), toString(min(quantity)),
@@ -79,6 +79,12 @@ class _Line:
     price: str
     amount: Decimal
     unrounded: str
+    charge: str
+    adjusts: str
+
+
+Lines = Mapping[tuple[str, str, int], Sequence[_Line]]
+"""(namespace, invoice_id, version) → its lines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +116,7 @@ def check_invoices(scope: Scope, findings: Findings, on_progress: Progress) -> N
     for row in scope.rows(_LINES.format(where=where)):
         lines.setdefault((row[0], row[1], int(row[2])), []).append(_line(row[3:]))
     _check_chains(heads, findings)
-    book = _Book(scope)
+    book, billed = _Book(scope), _Billed(heads, lines)
     standing = sorted((head for head in heads if head.state != VOID), key=lambda head: (head.checkpoint, head.start_us))
     for done, head in enumerate(standing):
         on_progress("invoices from records", done, len(standing))
@@ -120,7 +126,7 @@ def check_invoices(scope: Scope, findings: Findings, on_progress: Progress) -> N
             findings.add("invoice", f"{head.place}, checkpoint", known, head.checkpoint, _COPY_REMEDY)
             continue
         for line in of_head:
-            _check_line(head, line, book, findings)
+            _check_line(head, line, book, billed, findings)
         with exactly():
             total = sum((line.amount for line in of_head), Decimal(0))
         if total != head.total:
@@ -134,9 +140,7 @@ def check_invoices(scope: Scope, findings: Findings, on_progress: Progress) -> N
     on_progress("invoices from records", len(standing), len(standing))
 
 
-def _check_line(head: _Head, line: _Line, book: _Book, findings: Findings) -> None:
-    if line.kind not in ("usage", "flat"):
-        return
+def _check_line(head: _Head, line: _Line, book: _Book, billed: _Billed, findings: Findings) -> None:
     place = f"{head.place}, line {line.number}"
     try:
         price = parse_price(json.loads(line.price), head.currency)
@@ -167,11 +171,43 @@ def _check_line(head: _Head, line: _Line, book: _Book, findings: Findings) -> No
             "invoice line", f"{place}, price", "a price that can be applied", f"{line.price}: {error}", _COPY_REMEDY
         )
         return
-    if (line.amount, line.unrounded) != (priced.amount, plain(priced.unrounded)):
+    amount, unrounded = priced.amount, priced.unrounded
+    if line.kind == "adjustment":
+        before = billed.before(head, line)
+        if before is None:
+            return
+        with exactly():
+            amount = unrounded = priced.amount - before
+    if (line.amount, line.unrounded) != (amount, plain(unrounded)):
         findings.add(
-            "invoice line", f"{place}, amount", f"{plain(priced.amount)} ({plain(priced.unrounded)})",
+            "invoice line", f"{place}, amount", f"{plain(amount)} ({plain(unrounded)})",
             f"{plain(line.amount)} ({line.unrounded})", _REMEDY,
         )  # fmt: skip
+
+
+class _Billed:
+    """What a subscription's invoices before one had billed for a line, adjustments included."""
+
+    def __init__(self, heads: Iterable[_Head], lines: Lines) -> None:
+        self._lines = lines
+        self._heads = {(head.namespace, head.invoice_id): head for head in heads}
+
+    def before(self, head: _Head, line: _Line) -> Decimal | None:
+        """None where an invoice of the chain is void: whether it was when the line was made is not known here."""
+        total = Decimal(0)
+        seen = {head.invoice_id}
+        one = self._heads.get((head.namespace, head.predecessor))
+        while one is not None and one.invoice_id not in seen:
+            seen.add(one.invoice_id)
+            if one.state == VOID:
+                return None
+            for other in self._lines.get((one.namespace, one.invoice_id, one.version), ()):
+                original = one.invoice_id == line.adjusts and other.kind == "usage"
+                if other.charge == line.charge and (original or other.adjusts == line.adjusts):
+                    with exactly():
+                        total += other.amount
+            one = self._heads.get((one.namespace, one.predecessor))
+        return total
 
 
 class _Book:
@@ -257,8 +293,8 @@ def _head(row: Sequence[Any]) -> _Head:
 
 
 def _line(row: Sequence[Any]) -> _Line:
-    number, kind, profile_id, versions, start, end, quantity, events, price, amount, unrounded = row
+    number, kind, profile_id, versions, start, end, quantity, events, price, amount, unrounded, charge, adjusts = row
     return _Line(
         number, kind, profile_id, tuple(versions), start, end, None if quantity is None else Decimal(quantity), events, price,
-        Decimal(amount), unrounded,
+        Decimal(amount), unrounded, charge, adjusts,
     )  # fmt: skip

@@ -23,15 +23,16 @@ from schemas.settings import Settings
 
 Check = Callable[[Scope, Findings, Progress], None]
 
-CHECKS: Final[tuple[Check, ...]] = (
-    check_windows,
-    check_matches,
-    check_records,
-    check_identities,
-    check_duplicates,
-    check_invoices,
-    check_books,
-)
+CHECKS: Final[dict[str, Check]] = {
+    "windows from records": check_windows,
+    "matches from events": check_matches,
+    "records from matches": check_records,
+    "identities from events": check_identities,
+    "duplicates": check_duplicates,
+    "invoices from records": check_invoices,
+    "books": check_books,
+}
+"""By the name under which each tells its progress."""
 
 
 def _silent(what: str, done: int, total: int) -> None:
@@ -49,7 +50,7 @@ def verify(
     scope = open_scope(settings, namespace)
     differences: list[Difference] = []
     try:
-        for check in CHECKS:
+        for check in CHECKS.values():
             if invoices or check is not check_invoices:
                 findings = Findings()
                 check(scope, findings, on_progress)

@@ -1,0 +1,265 @@
+"""``doctor``: why an account's usage of a metric is what it is. Reads what is stored, explains event by event, writes nothing."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Sequence
+from typing import Any, Final
+
+from confluent_kafka import KafkaException
+
+from rating.close.due import PlanningError, boundary_us, pinned_plan
+from rating.evidence.diagnosis import Billing, Diagnosis, Example, Group, Outside, Rejection
+from rating.periods import Interval
+from rating.usage import UsageQuery, measured, usage_totals
+from schemas.catalog.follower import read_catalog
+from schemas.catalog.models import Plan, Product, Subscription
+from schemas.catalog.profiles import BEGINNING, FOREVER, ProfileVersion, profile_versions, resolve
+from schemas.catalog.state import Catalog, NamespaceView
+from schemas.checkpoints import read_progress
+from schemas.clickhouse import connect
+from schemas.filters import MISSING, lookup
+from schemas.instants import micros, rfc3339
+from schemas.json_text import canonical, exact
+from schemas.ledger_io import LedgerReader, LedgerUnavailable
+from schemas.matching import failing_filter
+from schemas.settings import Settings
+from schemas.topics import events_topic
+
+EXAMINED: Final = 50_000
+_EXAMPLES: Final = 3
+_SIMILAR: Final = 3
+_MAX_NAMES: Final = 2000
+
+_OURS: Final = "namespace = {n:String} AND account_id = {account:String}"
+_NAMED: Final = f"{_OURS} AND event_name IN {{names:Array(String)}}"
+_AT: Final = "toUnixTimestamp64Micro(timestamp)"
+_WITHIN: Final = f"{_AT} >= {{start:Int64}} AND {_AT} < {{end:Int64}}"
+
+_COUNTS: Final = f"""
+SELECT countIf({_WITHIN}), countIf({_WITHIN} AND has(match_profile_ids, {{profile:String}})),
+    countIf({_AT} < {{start:Int64}}), maxIf({_AT}, {_AT} < {{start:Int64}}),
+    countIf({_AT} >= {{end:Int64}}), minIf({_AT}, {_AT} >= {{end:Int64}})
+FROM usage_events FINAL WHERE {_NAMED}"""
+_UNMATCHED: Final = f"""
+SELECT idempotency_key, {_AT}, properties, event_name,
+    unmeterable_reasons[indexOf(unmeterable_profile_ids, {{profile:String}})], batches.catalog_offset
+FROM (
+    SELECT * FROM usage_events FINAL WHERE {_NAMED} AND {_WITHIN} AND NOT has(match_profile_ids, {{profile:String}})
+    ORDER BY timestamp DESC LIMIT {EXAMINED}
+) AS events
+LEFT ANY JOIN (SELECT generation, partition, offset, catalog_offset FROM usage_batches FINAL WHERE namespace = {{n:String}}) AS batches
+USING (generation, partition, offset)
+ORDER BY timestamp"""
+
+
+def diagnose(settings: Settings, namespace: str, account_id: str, metric: str, *, interval: Interval) -> Diagnosis:
+    """What became of the account's events for ``metric`` (meter.profile, or meter alone where it has one profile).
+
+    ``interval`` is of event time, half-open, UTC. Raises LookupError, naming what exists, for an unknown metric;
+    LedgerUnavailable where Kafka does not answer. Blocking.
+    """
+    catalog = read_catalog(settings)
+    view = catalog.view(namespace)
+    versions = resolve(view, metric)
+    client = connect(settings)
+    try:
+        return _Examination(client, catalog, view, versions, account_id, interval).diagnosis(_waiting(settings, client))
+    finally:
+        client.close()
+
+
+def _waiting(settings: Settings, client: Any) -> int:
+    """Records of usage.events that are not metered yet; 0 where the log's end is not known."""
+    try:
+        with LedgerReader(settings, events_topic(settings.generation)) as reader:
+            ends = reader.end_offsets()
+    except (LedgerUnavailable, KafkaException):
+        return 0
+    progress = read_progress(client)
+    return sum(max(0, end - progress.get((settings.generation, partition), 0)) for partition, end in ends.items())
+
+
+class _Examination:
+    def __init__(
+        self, client: Any, catalog: Catalog, view: NamespaceView, versions: tuple[ProfileVersion, ...], account_id: str, interval: Interval
+    ) -> None:  # fmt: skip
+        self._client = client
+        self._catalog = catalog
+        self._view = view
+        self._versions = versions
+        self._account = account_id
+        self._interval = interval
+        self._start, self._end = micros(interval.start), micros(interval.end)
+        self._profile = versions[-1].profile_id
+        self._names = tuple(dict.fromkeys(version.event_name for version in reversed(versions)))
+        self._at_offset: dict[int, tuple[ProfileVersion, ...]] = {}
+
+    def _rows(self, sql: str, **more: Any) -> Sequence[Sequence[Any]]:
+        parameters = {
+            "n": self._view.namespace, "account": self._account, "names": list(self._names), "profile": self._profile,
+            "start": self._start, "end": self._end,
+        }  # fmt: skip
+        found: Sequence[Sequence[Any]] = self._client.query(sql, parameters=parameters | more).result_rows
+        return found
+
+    def diagnosis(self, waiting: int) -> Diagnosis:
+        received, matched, before, last_before, after, first_after = map(int, self._rows(_COUNTS)[0])
+        groups = _Groups()
+        examined = 0
+        for key, stamp, properties, name, reason, catalog_offset in self._rows(_UNMATCHED):
+            examined += 1
+            kind, why, value = self._fate(int(stamp), properties, name, reason, int(catalog_offset))
+            groups.add(kind, why, Example(key, rfc3339(int(stamp)), value))
+        ((duplicates,),) = self._rows(f"SELECT count() FROM duplicate_events FINAL WHERE {_NAMED} AND {_WITHIN}")
+        others = self._other_names()
+        profile = measured(self._versions, self._start, self._end)
+        query = UsageQuery(self._view.namespace, profile, self._start, self._end, accounts=(self._account,))
+        (total,) = usage_totals(self._client, query)
+        return Diagnosis(
+            namespace=self._view.namespace, account_id=self._account, profile_id=self._profile, event_names=self._names,
+            interval=self._interval, aggregation=profile.aggregation, quantity=total.usage.quantity,
+            received=received, matched=matched, filtered=groups.of("filtered"), unmeterable=groups.of("unmeterable"),
+            not_valid=groups.of("not_valid"), too_early=groups.of("too_early"),
+            unexamined=max(0, received - matched - examined), duplicates=int(duplicates), rejections=self._rejections(),
+            outside=Outside(
+                before, rfc3339(last_before) if before else "", after, rfc3339(first_after) if after else ""
+            ),
+            other_names=others, similar_names=self._similar([name for name, _ in others], self._names),
+            similar_accounts=() if received or others else self._similar_accounts(), billing=self._billing(), waiting=waiting,
+        )  # fmt: skip
+
+    def _fate(self, stamp: int, properties: str, name: str, reason: str, catalog_offset: int) -> tuple[str, str, str]:
+        """(kind, why, the value in question) of an event that has no record of this profile."""
+        if reason:
+            path = self._versions[-1].property or ()
+            return "unmeterable", f"{reason} at {'.'.join(path)}", _value(properties, path)
+        versions = self._at(catalog_offset)
+        if not versions:
+            return "too_early", self._profile, ""
+        for version in versions:
+            if version.event_name == name and version.valid_from_us <= stamp < version.valid_to_us:
+                refused = failing_filter(version, _parsed(properties))
+                if refused is None:
+                    return "not_valid", "though it would match today; `weir verify` compares what is stored", ""
+                value = "" if refused.value is None or refused.operator == "exists" else f" {_wanted(refused.value)}"
+                why = f"{'.'.join(refused.property)} {refused.operator}{value}"
+                return (
+                    "filtered",
+                    why,
+                    f"{'.'.join(refused.property)} {_value(properties, refused.property) or 'missing'}",
+                )
+        return "not_valid", f"valid {'; '.join(map(_span, versions))}", ""
+
+    def _at(self, catalog_offset: int) -> tuple[ProfileVersion, ...]:
+        """The profile's versions as the batch's catalog knew them."""
+        if catalog_offset not in self._at_offset:
+            view = self._catalog.view(self._view.namespace, catalog_offset)
+            self._at_offset[catalog_offset] = tuple(
+                version for version in profile_versions(view) if version.profile_id == self._profile
+            )
+        return self._at_offset[catalog_offset]
+
+    def _rejections(self) -> tuple[Rejection, ...]:
+        rows = self._rows(
+            f"SELECT toString(stage), toString(reason), sum(events) AS count, argMax(detail, received_at)"
+            f" FROM rejected_events FINAL WHERE {_OURS} GROUP BY stage, reason HAVING count > 0 ORDER BY count DESC, stage, reason LIMIT 10"
+        )
+        return tuple(Rejection(stage, reason, int(count), detail) for stage, reason, count, detail in rows)
+
+    def _other_names(self) -> tuple[tuple[str, int], ...]:
+        rows = self._rows(
+            f"SELECT toString(event_name), count() AS events FROM usage_events FINAL"
+            f" WHERE {_OURS} AND NOT has({{names:Array(String)}}, event_name) GROUP BY event_name ORDER BY events DESC LIMIT 20"
+        )
+        return tuple((str(name), int(count)) for name, count in rows)
+
+    def _similar_accounts(self) -> tuple[str, ...]:
+        rows = self._rows(
+            "SELECT DISTINCT account_id FROM usage_events WHERE namespace = {n:String}"
+            f" ORDER BY editDistanceUTF8(account_id, {{account:String}}) LIMIT {_SIMILAR * 3}"
+        )
+        known = [entry.code for entry in self._view.all("account")]
+        names = dict.fromkeys([str(row[0]) for row in rows] + known[:_MAX_NAMES])
+        return self._similar([name for name in names if name != self._account], (self._account,))
+
+    @staticmethod
+    def _similar(candidates: Sequence[str], wanted: Sequence[str]) -> tuple[str, ...]:
+        """Near misses: the same but for case and punctuation, or a few letters apart."""
+        folded: dict[str, list[str]] = {}
+        for candidate in candidates:
+            folded.setdefault("".join(filter(str.isalnum, candidate.casefold())), []).append(candidate)
+        found: dict[str, None] = {}
+        for name in wanted:
+            near = "".join(filter(str.isalnum, name.casefold()))
+            for match in difflib.get_close_matches(near, list(folded), n=_SIMILAR, cutoff=0.75):
+                found |= dict.fromkeys(folded[match])
+        return tuple(found)[:_SIMILAR]
+
+    def _billing(self) -> Billing:
+        subscriptions: list[str] = []
+        charges: list[str] = []
+        for entry in self._view.all("subscription"):
+            subscription: Subscription = entry.model
+            if subscription.account != self._account or not self._overlaps(subscription):
+                continue
+            subscriptions.append(f"subscription {subscription.code}")
+            try:
+                plan: Plan = pinned_plan(self._view, entry).model
+            except PlanningError:
+                continue
+            for charge in plan.charges:
+                product = self._view.get("product", charge.product)
+                if product is not None and self._bills(product.model):
+                    charges.append(f"charge {charge.key} of plan {plan.code} by subscription {subscription.code}")
+        return Billing(self._view.get("account", self._account) is not None, tuple(subscriptions), tuple(charges))
+
+    def _overlaps(self, subscription: Subscription) -> bool:
+        zone = self._view.time_zone(self._account)
+        ends = subscription.end is None or boundary_us(subscription.end, zone) > self._start
+        return ends and boundary_us(subscription.start, zone) < self._end
+
+    def _bills(self, product: Product) -> bool:
+        return product.profile is not None and product.profile in (self._profile, self._versions[-1].meter)
+
+
+class _Groups:
+    """Events by fate, with a few examples of each."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[str, str], tuple[int, tuple[Example, ...]]] = {}
+
+    def add(self, kind: str, why: str, example: Example) -> None:
+        count, examples = self._found.get((kind, why), (0, ()))
+        kept = examples if len(examples) >= _EXAMPLES else (*examples, example)
+        self._found[kind, why] = (count + 1, kept)
+
+    def of(self, kind: str) -> tuple[Group, ...]:
+        return tuple(
+            Group(why, count, examples) for (one, why), (count, examples) in self._found.items() if one == kind
+        )
+
+
+def _parsed(properties: str) -> Any:
+    try:
+        return exact(properties)
+    except ValueError:
+        return {}  # written past acceptance
+
+
+def _value(properties: str, path: tuple[str, ...]) -> str:
+    """The JSON text at a path, cut to a readable length; empty for none."""
+    value = lookup(_parsed(properties), path)
+    return "" if value is MISSING else canonical(value)[:80]
+
+
+def _wanted(value: Any) -> str:
+    """A filter's value as people write it; its numbers may be floats, which canonical text refuses."""
+    return json.dumps(value, ensure_ascii=False)[:200]
+
+
+def _span(version: ProfileVersion) -> str:
+    start = "the beginning" if version.valid_from_us == BEGINNING else rfc3339(version.valid_from_us)
+    end = "on" if version.valid_to_us == FOREVER else f"to {rfc3339(version.valid_to_us)}"
+    return f"from {start} {end}"
