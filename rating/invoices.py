@@ -163,16 +163,25 @@ def read_invoice(client: Any, namespace: str, invoice_id: str) -> WholeInvoice |
     heads = client.query(_NEWEST % "AND invoice_id = {invoice_id:String}", parameters=parameters).result_rows
     if not heads:
         return None
-    head = _head(heads[0])
-    lines = client.query(
-        "SELECT number, kind, charge, product, description, profile_id, profile_versions,"
+    return with_lines(client, namespace, [_head(heads[0])])[0]
+
+
+def with_lines(client: Any, namespace: str, heads: Sequence[InvoiceHead]) -> list[WholeInvoice]:
+    """Invoices of one namespace with their lines, in the order of ``heads``, by one query. Blocking."""
+    rows = client.query(
+        "SELECT invoice_id, version, number, kind, charge, product, description, profile_id, profile_versions,"
         " toUnixTimestamp64Micro(period_start), toUnixTimestamp64Micro(period_end), toString(quantity), events, unit,"
         " price, toString(amount), unrounded, steps, note, adjusts FROM invoice_lines FINAL"
-        " WHERE namespace = {namespace:String} AND invoice_id = {invoice_id:String} AND version = {version:UInt32}"
-        " ORDER BY number",
-        parameters=parameters | {"version": head.version},
+        " WHERE namespace = {namespace:String} AND invoice_id IN {ids:Array(String)} ORDER BY invoice_id, version, number",
+        parameters={"namespace": namespace, "ids": [head.invoice_id for head in heads]},
     ).result_rows
-    return WholeInvoice(head, tuple(_line(row, head.currency) for row in lines))
+    lines: dict[tuple[str, int], list[Sequence[Any]]] = {}
+    for invoice_id, version, *line in rows:
+        lines.setdefault((invoice_id, version), []).append(line)
+    return [
+        WholeInvoice(head, tuple(_line(row, head.currency) for row in lines.get((head.invoice_id, head.version), ())))
+        for head in heads
+    ]
 
 
 def billed_until(client: Any, namespace: str, account_id: str) -> dict[str, int]:

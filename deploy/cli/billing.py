@@ -109,7 +109,7 @@ def read_invoices(
     settings: Any, *, account: str | None = None, state: str | None = None, limit: int = 100_000, whole: bool = False
 ) -> list[dict[str, Any]]:
     """Invoices as JSON values, latest period first; ``whole``: with their lines."""
-    from rating.invoices import MAX_LIMIT, list_invoices, read_invoice
+    from rating.invoices import MAX_LIMIT, list_invoices, with_lines
     from schemas.clickhouse import connect
 
     client = connect(settings)
@@ -121,9 +121,8 @@ def read_invoices(
                 client, settings.namespace, account_id=account, state=state, cursor=cursor,
                 limit=min(MAX_LIMIT, limit - len(found)),
             )  # fmt: skip
-            for head in page.invoices:
-                complete = read_invoice(client, settings.namespace, head.invoice_id) if whole else None
-                found.append(complete.to_json() if complete is not None else head.to_json())
+            shown = with_lines(client, settings.namespace, page.invoices) if whole else page.invoices
+            found.extend(one.to_json() for one in shown)
             cursor = page.next_cursor
             if cursor is None:
                 break

@@ -32,6 +32,7 @@ app.command()(billing.invoices)
 app.command()(billing.invoice)
 app.command()(price.price)
 app.command()(proof.verify)
+app.command()(proof.doctor)
 app.command()(proof.ledger)
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from deploy.cli.connection import JsonOption, NamespaceOption, connection
-from deploy.cli.failure import FAILED
+from deploy.cli.failure import FAILED, USAGE, Failure
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -45,6 +46,35 @@ def verify(
         )
     if differences:
         raise typer.Exit(FAILED)
+
+
+def doctor(
+    account: Annotated[str, typer.Argument(help="The account's id.")],
+    metric: Annotated[str, typer.Argument(metavar="METER.PROFILE", help="Or METER where it has one profile.")],
+    period: Annotated[
+        str, typer.Option("--period", "-p", help="2013, 2013-Q1, 2013-03, 2013-03-10 or A..B; default: this month.")
+    ] = "",
+    tz: Annotated[str, typer.Option("--tz", help="IANA time zone of the dates; default: the account's.")] = "",
+    namespace: NamespaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """What became of an account's events for a metric: matched, refused by which filter, duplicate, outside the period."""
+    from deploy.cli.output import print_json, say
+    from rating.evidence.doctor import diagnose
+    from rating.periods import parse_range, parse_zone
+    from schemas.catalog.follower import read_catalog
+
+    settings = connection(namespace)
+    try:
+        zone = parse_zone(tz or read_catalog(settings).view(settings.namespace).time_zone(account))
+        interval = parse_range(period or datetime.now(UTC).astimezone(zone).strftime("%Y-%m"), zone)
+        found = diagnose(settings, settings.namespace, account, metric, interval=interval)
+    except (LookupError, ValueError) as error:
+        raise Failure(str(error.args[0] if error.args else error), USAGE) from None
+    if as_json:
+        print_json(found.to_json())
+    else:
+        say(found.to_text())
 
 
 def ledger(namespace: NamespaceOption = None, as_json: JsonOption = False) -> None:

@@ -30,7 +30,7 @@ class World:
     def __init__(self, settings: Settings, namespace: str, wait_until: Wait) -> None:
         self.settings = settings.model_copy(update={"namespace": namespace})
         self.namespace = namespace
-        self._wait = wait_until
+        self.wait = wait_until
 
     def producer(self, **more: Any) -> Client:
         """The producer library. Close it."""
@@ -73,7 +73,7 @@ class World:
                 client.close()
             return all(progress.get(key, 0) >= end for key, end in ends.items())
 
-        self._wait(done, timeout=timeout)
+        self.wait(done, timeout=timeout)
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         """Rows of a query with the parameter n, the namespace."""

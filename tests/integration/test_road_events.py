@@ -68,7 +68,7 @@ def test_other_content_under_a_used_key_is_a_conflict_and_the_same_said_otherwis
     def conflict_is_kept() -> bool:
         return bool(world.rows("SELECT 1 FROM rejected_events FINAL WHERE namespace = {n:String} AND stage = 'meter'"))
 
-    world._wait(conflict_is_kept)
+    world.wait(conflict_is_kept)
     books_of(world.books(), accepted=3, metered=1, duplicates=1, conflicts=1)
     [(reason, original)] = world.rows(
         "SELECT reason, original FROM rejected_events FINAL WHERE namespace = {n:String} AND stage = 'meter'"
@@ -99,7 +99,7 @@ def test_a_batch_with_one_bad_event_is_refused_whole_and_says_which_and_where(
     assert problem["index"] == 2
     assert problem["path"].startswith("$.events[2]")
     assert problem["path"].endswith(path)
-    world._wait(lambda: world.books()["refused"] == 4)
+    world.wait(lambda: world.books()["refused"] == 4)
     world.send([call("a")])
     world.metered()
     books_of(world.books(), refused=4, accepted=1, metered=1)

@@ -107,7 +107,7 @@ def test_namespaces_never_see_each_other_even_with_the_same_keys(world: World) -
     worlds = []
     for code, is_sandbox, factor in ((live, False, 1), (sandbox, True, 10)):
         declare(world.settings, {"namespace": {"code": code, "sandbox": is_sandbox, "max_event_age_seconds": None}})
-        one = World(world.settings, code, world._wait)
+        one = World(world.settings, code, world.wait)
         one.apply(meters=[METER])
         events = made(50, seed=6)
         for event in events:
