@@ -1,0 +1,122 @@
+"""Check 4, first half: invoices as ClickHouse has them, and each subscription's chain of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Final
+
+from rating.evidence.difference import Findings
+from rating.evidence.scope import Scope
+from schemas.instants import rfc3339
+
+COPY_REMEDY: Final = (
+    "compare with usage.invoices; if ClickHouse's copy is wrong, delete it and let the worker copy again"
+)
+
+_HEADS: Final = """
+SELECT toString(namespace), invoice_id, version, predecessor, subscription, sequence, account_id, toUnixTimestamp64Micro(period_start),
+    toUnixTimestamp64Micro(period_end), checkpoint, catalog_offset, toString(state), toString(currency), toString(total)
+FROM invoices FINAL WHERE {where} ORDER BY version DESC LIMIT 1 BY namespace, invoice_id"""
+_LINES: Final = """
+SELECT toString(namespace), invoice_id, version, number, toString(kind), profile_id, profile_versions,
+    toUnixTimestamp64Micro(period_start), toUnixTimestamp64Micro(period_end), toString(quantity), events, price,
+    toString(amount), unrounded, charge, adjusts
+FROM invoice_lines FINAL WHERE {where} ORDER BY namespace, invoice_id, version, number"""
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    namespace: str
+    invoice_id: str
+    version: int
+    predecessor: str
+    subscription: str
+    sequence: int
+    account_id: str
+    start_us: int
+    end_us: int
+    checkpoint: int
+    catalog_offset: int
+    state: str
+    currency: str
+    total: Decimal
+
+    @property
+    def place(self) -> str:
+        return f"invoice {self.invoice_id} of {self.namespace} {self.account_id} {rfc3339(self.start_us)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    number: int
+    kind: str
+    profile_id: str
+    profile_versions: tuple[int, ...]
+    start_us: int
+    end_us: int
+    quantity: Decimal | None
+    events: int | None
+    price: str
+    amount: Decimal
+    unrounded: str
+    charge: str
+    adjusts: str
+
+
+Lines = Mapping[tuple[str, str, int], Sequence[Line]]
+"""(namespace, invoice_id, version) → its lines."""
+
+
+def read_invoices(scope: Scope) -> tuple[list[Head], Lines]:
+    """The newest version of every invoice, and the lines of all versions."""
+    heads = [_head(row) for row in scope.rows(_HEADS.format(where=scope.of_namespace))]
+    lines: dict[tuple[str, str, int], list[Line]] = {}
+    for row in scope.rows(_LINES.format(where=scope.of_namespace)):
+        lines.setdefault((row[0], row[1], int(row[2])), []).append(_line(row[3:]))
+    return heads, lines
+
+
+def check_chains(heads: Iterable[Head], findings: Findings) -> None:
+    """Each subscription's invoices follow one another without gap or fork, void ones included."""
+    chains: dict[tuple[str, str], list[Head]] = {}
+    for head in heads:
+        chains.setdefault((head.namespace, head.subscription), []).append(head)
+    for chain in chains.values():
+        by_id = {head.invoice_id: head for head in chain}
+        followers: dict[str, Head] = {}
+        for head in sorted(chain, key=lambda one: (one.start_us, one.sequence, one.invoice_id)):
+            before = by_id.get(head.predecessor)
+            if head.predecessor and before is None:
+                findings.add(
+                    "invoice chain",
+                    f"{head.place}, predecessor",
+                    "an invoice of its subscription",
+                    head.predecessor,
+                    COPY_REMEDY,
+                )
+            elif before is not None:
+                # A further invoice of the same period holds adjustments alone; else each begins where the last one ended.
+                edge, begins = ("ended", before.end_us) if head.sequence == 0 else ("began", before.start_us)
+                if head.start_us != begins:
+                    findings.add(
+                        "invoice chain", f"{head.place}, period start", f"{rfc3339(begins)}, where {before.invoice_id} {edge}",
+                        rfc3339(head.start_us), COPY_REMEDY,
+                    )  # fmt: skip
+            other = followers.setdefault(head.predecessor, head)
+            if other is not head:
+                after = head.predecessor or "nothing"
+                findings.add("invoice chain", f"{head.place}, predecessor", f"{other.invoice_id} alone follows {after}", head.invoice_id, COPY_REMEDY)  # fmt: skip
+
+
+def _head(row: Sequence[Any]) -> Head:
+    return Head(*(*row[:-1], Decimal(row[-1])))
+
+
+def _line(row: Sequence[Any]) -> Line:
+    number, kind, profile_id, versions, start, end, quantity, events, price, amount, unrounded, charge, adjusts = row
+    return Line(
+        number, kind, profile_id, tuple(versions), start, end, None if quantity is None else Decimal(quantity), events, price,
+        Decimal(amount), unrounded, charge, adjusts,
+    )  # fmt: skip
