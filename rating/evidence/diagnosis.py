@@ -156,7 +156,7 @@ def _lines(one: Diagnosis) -> Iterator[str]:
     if one.outside.after:
         yield f"  after the interval {one.outside.after:,}, the first at {one.outside.nearest_after}"
     if one.waiting:
-        yield f"  not metered yet: {_plural(one.waiting, 'packed batch').replace('batchs', 'batches')} (of all accounts)"
+        yield f"  not metered yet: {one.waiting:,} packed batches (of all accounts)"
     if one.billing.charges:
         yield f"  billed by {', '.join(one.billing.charges)}"
 
