@@ -71,8 +71,9 @@ def run(stack: Stack, batches: int, size: int, concurrency: int) -> None:
     assert len(seconds) == batches, f"{batches - len(seconds)} batches were not taken"
     seconds.sort()
     events = batches * size
-    print(f"{events / took:,.0f} events/s; gateway CPU {used / events * 1e6:.1f} µs an event; request p50")
-    print(f"{seconds[len(seconds) // 2] * 1e3:.1f} ms, p99 {seconds[int(len(seconds) * 0.99)] * 1e3:.1f} ms")
+    median, slow = seconds[len(seconds) // 2] * 1e3, seconds[int(len(seconds) * 0.99)] * 1e3
+    cost = f"gateway CPU {used / events * 1e6:.1f} µs an event"
+    print(f"{events / took:,.0f} events/s; {cost}; request p50 {median:.1f} ms, p99 {slow:.1f} ms")
 
 
 def main() -> None:
