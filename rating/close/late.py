@@ -40,8 +40,14 @@ class Prior:
     billed: Decimal
 
 
-def find_late(client: Any, namespace: str, standing: Standing, checkpoints: Checkpoints) -> dict[str, tuple[Late, ...]]:
-    """Subscription → its late records, live. A superset: re-rating decides whether they change anything. Blocking.
+LateUsage = Mapping[str, tuple[Late, ...]]
+"""Subscription → late records of periods that it was billed for."""
+
+
+def find_late(
+    client: Any, namespace: str, standing: Standing, checkpoints: Checkpoints, as_of: Cut | None
+) -> LateUsage:
+    """Late records as of a cut (None: live). A superset: re-rating decides whether they change anything. Blocking.
 
     What an invoice is as of, its predecessors were adjusted as of, so only what lies beyond the last one's checkpoint counts.
     """
@@ -51,7 +57,7 @@ def find_late(client: Any, namespace: str, standing: Standing, checkpoints: Chec
     found: dict[str, tuple[Late, ...]] = {}
     for number, heads in sorted(by_checkpoint.items()):
         until = max(head["period_end"] for head in heads)
-        by_account = _late_records(client, namespace, checkpoints.cut(number), until)
+        by_account = _late_records(client, namespace, checkpoints.cut(number), as_of, until)
         for head in heads:
             mine = tuple(one for one in by_account.get(head["account_id"], ()) if one.first_us < head["period_end"])
             if mine and prior_lines(standing.chain(namespace, head["subscription"]), mine):
@@ -59,12 +65,13 @@ def find_late(client: Any, namespace: str, standing: Standing, checkpoints: Chec
     return found
 
 
-def _late_records(client: Any, namespace: str, cut: Cut, until_us: int) -> dict[str, list[Late]]:
+def _late_records(client: Any, namespace: str, after: Cut, as_of: Cut | None, until_us: int) -> dict[str, list[Late]]:
     bind = Binder()
+    conditions = f"NOT {below(after, bind)}" + ("" if as_of is None else f" AND {below(as_of, bind, 'as_of')}")
     sql = (
         "SELECT account_id, profile_id, toUnixTimestamp64Micro(min(timestamp)), toUnixTimestamp64Micro(max(timestamp)), count()\n"
         f"FROM usage_records FINAL WHERE namespace = {bind('namespace', 'String', namespace)}"
-        f" AND timestamp < {bind.instant('until', until_us)} AND NOT {below(cut, bind)}\n"
+        f" AND timestamp < {bind.instant('until', until_us)} AND {conditions}\n"
         "GROUP BY account_id, profile_id ORDER BY account_id, profile_id"
     )
     result: dict[str, list[Late]] = {}

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from rating.close.due import Due, PlanningError, due_invoices, last_word
-from rating.close.late import Late, Prior, adjustments, priors
+from rating.close.late import Late, LateUsage, Prior, adjustments, priors
 from rating.close.lines import ChargeBook, Item, Need, Totals, build_invoice
 from rating.close.standing import Invoice, Standing
 from schemas.catalog.state import NamespaceView
@@ -44,7 +43,7 @@ class Plan:
         return needs
 
 
-def make_plan(view: NamespaceView, standing: Standing, as_of_us: int, late: Mapping[str, tuple[Late, ...]]) -> Plan:
+def make_plan(view: NamespaceView, standing: Standing, as_of_us: int, late: LateUsage) -> Plan:
     """All that is due at ``as_of_us``. Late usage comes on a subscription's next invoice, and on one of its own where the
     subscription has ended. A subscription that cannot be planned is a problem, and waits as a whole."""
     found, problems = due_invoices(view, standing, as_of_us)

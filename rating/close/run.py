@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,7 +11,7 @@ from itertools import count
 from typing import Any
 
 from rating.close.checkpoint import covering_cut, end_offsets, wait_metered, wait_rolled_up
-from rating.close.late import Late, find_late
+from rating.close.late import LateUsage, find_late
 from rating.close.measure import measure
 from rating.close.plan import Plan, build_invoices, make_plan
 from rating.close.progress import CloseError, Progress
@@ -25,9 +25,6 @@ from schemas.instants import micros, rfc3339
 from schemas.ledger_io import LedgerWriter
 from schemas.settings import Settings
 from schemas.topics import INVOICES
-
-LateUsage = Mapping[str, tuple[Late, ...]]
-"""Subscription → late records of periods that it was billed for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +94,12 @@ class Close:
             # 1. What is due, by the present catalog and the invoices that stand, and what came late for those.
             standing = read_standing(reader, Standing())
             catalog = self.catalog()
-            late = find_late(self._client, self._namespace, standing, ledger.refresh())
+            ledger.refresh()
+            late = self.late(standing, ledger, None)
             plan = self.plan(catalog, standing, late)
             if not plan.billings:
+                if not dry_run:  # whoever published before may have died before all could be read
+                    wait_visible(self._client, self._namespace, standing, self._on_progress)
                 return self._result(None, (), 0, plan.problems, dry_run)
             if dry_run:
                 wait_metered(self._client, end_offsets(self._settings), self._on_progress)
@@ -107,7 +107,7 @@ class Close:
                 invoices, problems = self.rated(plan, run, None)
                 return self._result(run, invoices, 0, plan.problems + problems, dry_run)
             # 2. A checkpoint holds all that was acknowledged before this moment, and the run is announced as of it.
-            run, cut = self.announced(ledger, plan, catalog, standing, late)
+            run, cut, plan = self.announced(ledger, plan, catalog, standing, late)
             # 3. Its windows are rolled up, so that totals as of it can be read.
             wait_rolled_up(self._client, cut, self._on_progress)
             # 4. Everything is rated as of the run.
@@ -130,30 +130,36 @@ class Close:
             raise CloseError(f"there is no namespace {self._namespace}; known: {known}")
         return make_plan(view, standing, micros(self._as_of), late)
 
+    def late(self, standing: Standing, ledger: CheckpointLedger, as_of: Cut | None) -> LateUsage:
+        """What came for billed periods, up to a cut (None: live)."""
+        return find_late(self._client, self._namespace, standing, ledger.checkpoints, as_of)
+
     def announced(
         self, ledger: CheckpointLedger, plan: Plan, catalog: Catalog, standing: Standing, late: LateUsage
-    ) -> tuple[Run, Cut]:
-        """The run to rate as of: one that was announced for just this plan (by a process that died in it, or is in
-        it now), which gives the same bytes; else a new one. ``ledger`` is refreshed."""
-        runs = ledger.checkpoints.runs
-        counted = {name: sum(one.events for one in records) for name, records in late.items()}
+    ) -> tuple[Run, Cut, Plan]:
+        """The run to rate as of, and the plan as of it. ``ledger`` is refreshed.
+
+        A run that was announced for just this plan, by a process that died in it or is in it now, gives the same bytes; else
+        it is a new one. Late usage is what lies below its cut, neither less nor more: a next run looks beyond it only.
+        """
         for attempt in count():
             name = run_id(self._namespace, plan.ready_us, attempt)
-            run = runs.get(name) or self._new_run(ledger, name, attempt, plan, catalog, counted)
+            standing_run = ledger.checkpoints.runs.get(name)
+            run = standing_run or self._new_run(ledger, name, attempt, plan, catalog)
+            cut = ledger.checkpoints.cut(run.number)
+            late_then = self.late(standing, ledger, cut)
             if run.catalog_offset > catalog.next_offset:
                 catalog = self.catalog()
-            same_late = counted.items() <= run.body.get("late", {}).items()
-            if same_late and self.plan(catalog, standing, late, run.catalog_offset).billings == plan.billings:
+            holds_late = late_then == late if standing_run else True
+            if holds_late and self.plan(catalog, standing, late, run.catalog_offset).billings == plan.billings:
                 break
-        return run, ledger.checkpoints.cut(run.number)
+        return run, cut, self.plan(catalog, standing, late_then, run.catalog_offset)
 
-    def _new_run(
-        self, ledger: CheckpointLedger, name: str, attempt: int, plan: Plan, catalog: Catalog, late: dict[str, int]
-    ) -> Run:
+    def _new_run(self, ledger: CheckpointLedger, name: str, attempt: int, plan: Plan, catalog: Catalog) -> Run:
         ends = end_offsets(self._settings)
         wait_metered(self._client, ends, self._on_progress)
         cut = covering_cut(self._settings, self._client, ledger, ends, self._now)
-        body = {"namespace": self._namespace, "as_of": rfc3339(plan.ready_us), "attempt": attempt, "late": late}
+        body = {"namespace": self._namespace, "as_of": rfc3339(plan.ready_us), "attempt": attempt}
         return ledger.announce(Run(name, cut.number, catalog.next_offset, cut.as_of_us, body))
 
     def rated(self, plan: Plan, run: Run, cut: Cut | None) -> tuple[tuple[Invoice, ...], tuple[str, ...]]:

@@ -185,7 +185,7 @@ def _within(column: str, name: str, ranges: Sequence[Range], bind: Binder) -> st
     return f"arrayExists((start, stop) -> {at} >= start AND {at} < stop, {starts}, {ends})"
 
 
-def below(cut: Cut, bind: Binder) -> str:
+def below(cut: Cut, bind: Binder, name: str = "cut") -> str:
     """A condition: the position lies below the cut; a partition that the cut does not know lies beyond it."""
     items = sorted(cut.offsets.items())
     keys = [(generation << 32) + partition for (generation, partition), _ in items]
@@ -194,5 +194,5 @@ def below(cut: Cut, bind: Binder) -> str:
         return "(offset < 0)"
     return (
         "(offset < transform(bitShiftLeft(toUInt64(generation), 32) + partition,"
-        f" {bind('cut_partitions', 'Array(UInt64)', keys)}, {bind('cut_offsets', 'Array(UInt64)', ends)}, toUInt64(0)))"
+        f" {bind(f'{name}_partitions', 'Array(UInt64)', keys)}, {bind(f'{name}_offsets', 'Array(UInt64)', ends)}, toUInt64(0)))"
     )

@@ -153,7 +153,7 @@ def test_a_run_that_died_half_way_is_joined_as_of_its_own_checkpoint(shop: Road)
         catalog = dying.catalog()
         planned = dying.plan(catalog, standing, {})
         ledger.refresh()
-        run, cut = dying.announced(ledger, planned, catalog, standing, {})
+        run, cut, planned = dying.announced(ledger, planned, catalog, standing, {})
         wait_rolled_up(shop.client, cut, lambda *_: None)
         invoices = dying.rated(planned, run, cut)[0]
         assert [item["account_id"] for item in invoices] == ["acme"] * 3 + ["beta"] * 3 + ["utc"] * 4
@@ -204,6 +204,24 @@ def test_late_usage_is_billed_on_the_next_invoice_with_the_price_as_pinned(shop:
     assert found["beta", "2013-04-01T04:00:00Z"] == NOTHING
     shop.close("2013-05-01T04:00:00+00:00")
     assert bills(shop) == found
+
+
+def test_late_usage_that_comes_while_a_run_starts_is_in_its_plan(shop: Road) -> None:
+    shop.close("2013-04-01T04:00:00+00:00")
+    starting = Close(shop.settings, shop.namespace, NOW, NOW, lambda *_: None, shop.client)
+    with invoices_reader(shop.settings) as reader, closing(CheckpointLedger(shop.settings)) as ledger:
+        standing = read_standing(reader, Standing())
+        ledger.refresh()
+        assert starting.late(standing, ledger, None) == {}
+        planned = starting.plan(starting.catalog(), standing, {})
+        shop.send([call("beta", 95, "2013-03-20T00:00:00Z", 10)])
+        _, cut, planned = starting.announced(ledger, planned, starting.catalog(), standing, {})
+    with_prior = [billing for billing in planned.billings if billing.prior]
+    assert [(one.due.account_id, len(one.prior), one.due.predecessor) for one in with_prior] == [
+        ("beta", 4, standing.chain(shop.namespace, "beta-basic")[0]["invoice_id"])
+    ]
+    shop.close()
+    assert bills(shop)["beta", "2013-04-01T04:00:00Z"]["long"] == ("10", "1.00")
 
 
 def test_late_usage_after_the_last_period_comes_on_an_invoice_of_its_own(shop: Road) -> None:
