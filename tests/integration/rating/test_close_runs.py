@@ -215,7 +215,7 @@ def test_late_usage_that_comes_while_a_run_starts_is_in_its_plan(shop: Road) -> 
         assert starting.late(standing, ledger, None) == {}
         planned = starting.plan(starting.catalog(), standing, {})
         shop.send([call("beta", 95, "2013-03-20T00:00:00Z", 10)])
-        _, cut, planned = starting.announced(ledger, planned, starting.catalog(), standing, {})
+        _, _, planned = starting.announced(ledger, planned, starting.catalog(), standing, {})
     with_prior = [billing for billing in planned.billings if billing.prior]
     assert [(one.due.account_id, len(one.prior), one.due.predecessor) for one in with_prior] == [
         ("beta", 4, standing.chain(shop.namespace, "beta-basic")[0]["invoice_id"])
