@@ -62,6 +62,8 @@ def build_app(settings: Settings, parts: Parts, *, index: int, web_port: int, se
     async def admit(stream: Any) -> None:
         async for events in stream.noack_take(TAKE, within=0.05):
             await parts.admit(events, stream.ack)
+            # Faust forgets on a rebalance what it had not committed; admitted again, events are duplicates in the books.
+            await app.consumer.commit({event.message.topic for event in events})
 
     @app.agent(raw(events_topic(settings.generation)), name="meter", concurrency=1)
     async def meter(stream: Any) -> None:

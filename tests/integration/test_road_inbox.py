@@ -54,10 +54,11 @@ def test_json_and_avro_of_the_inbox_meet_the_gateways_events(world: World) -> No
             json.dumps(event(None, "0.125")).encode(),
         ],
     )
-    world.wait(lambda: world.books()["accepted"] == 10 and world.books()["balanced"])
+    world.wait(lambda: world.books()["metered"] == 8 and world.books()["duplicates"] >= 2 and world.books()["balanced"])
     [row] = world.usage("calls", **DAY)
     assert row == {"account_id": "acme", "quantity": "15.25", "events": 8}
-    books_of(world.books(), accepted=10, metered=8, duplicates=2)
+    # A rebalance may make `admit` read a record twice: its events then count as duplicates, never twice.
+    books_of(world.books(), metered=8, unmatched=0, conflicts=0)
 
 
 def test_what_is_wrong_in_the_inbox_is_kept_with_its_reason_and_bytes_and_holds_nobody_up(world: World) -> None:
@@ -69,7 +70,7 @@ def test_what_is_wrong_in_the_inbox_is_kept_with_its_reason_and_bytes_and_holds_
         b"",
     ]
     produce(world, [*broken, json.dumps(event("good")).encode()])
-    world.wait(lambda: world.books()["refused"] == 5 and world.books()["accepted"] == 1 and world.books()["balanced"])
+    world.wait(lambda: world.books()["refused"] == 5 and world.books()["metered"] == 1 and world.books()["balanced"])
     rows = world.rows(
         "SELECT original, detail FROM rejected_events FINAL WHERE namespace = {n:String} AND stage = 'admit'"
     )
