@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from confluent_kafka import Producer
-from roadkit import World, books_of
+from roadkit import World
 
 from schemas.codec import codec
 from schemas.instants import micros, parse_rfc3339
@@ -58,7 +58,9 @@ def test_json_and_avro_of_the_inbox_meet_the_gateways_events(world: World) -> No
     [row] = world.usage("calls", **DAY)
     assert row == {"account_id": "acme", "quantity": "15.25", "events": 8}
     # A rebalance may make `admit` read a record twice: its events then count as duplicates, never twice.
-    books_of(world.books(), metered=8, unmatched=0, conflicts=0)
+    books = world.books()
+    assert (books["refused"], books["unmatched"], books["conflicts"]) == (0, 0, 0)
+    assert books["accepted"] - books["duplicates"] == books["metered"] == 8
 
 
 def test_what_is_wrong_in_the_inbox_is_kept_with_its_reason_and_bytes_and_holds_nobody_up(world: World) -> None:
