@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -224,12 +225,8 @@ def test_filters_that_say_maybe_to_everything_change_nothing(batches):
 def test_a_record_off_the_cursor_is_refused():
     log = log_of([[(1, 0)], [(2, 0)]], [1, 1])
     memory = Store().memory()
-    try:
+    with pytest.raises(ValueError, match="not at the cursor"):
         memory.decide(log[1], None, {})
-    except ValueError as error:
-        assert "not at the cursor" in str(error)
-    else:
-        raise AssertionError("a record above the cursor was decided")
 
 
 @given(st.sets(st.binary(min_size=16, max_size=16), min_size=1, max_size=300), st.integers(0, 3))
