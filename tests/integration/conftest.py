@@ -1,6 +1,6 @@
 """One stack a run, on free ports in a folder of its own, so that runs can go side by side.
 
-Where a Docker engine answers and the images are there, Kafka and ClickHouse come from containers; the run's head says so.
+Where a Docker engine answers and the images are there, Kafka and ClickHouse come from containers; the end of the run's output says so.
 """
 
 from __future__ import annotations
@@ -50,12 +50,15 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[_CONTAINERS] = _docker()
 
 
-def pytest_report_header(config: pytest.Config) -> str:
+def infrastructure(config: pytest.Config) -> str:
+    """Where this run's Kafka and ClickHouse come from."""
     if config.stash[_CONTAINERS]:
-        return f"infrastructure: {KAFKA_IMAGE} and {CLICKHOUSE_IMAGE} by testcontainers"
-    return (
-        "infrastructure: the local stack's own Kafka and ClickHouse engine (no Docker engine with the images answers)"
-    )
+        return f"{KAFKA_IMAGE} and {CLICKHOUSE_IMAGE} by testcontainers"
+    return "the local stack's own Kafka and ClickHouse engine (no Docker engine with the images answers)"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    terminalreporter.write_line(f"infrastructure: {infrastructure(config)}")
 
 
 @pytest.fixture(scope="session")
