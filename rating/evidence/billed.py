@@ -5,10 +5,11 @@ checkpoint, by SQL of its own, and priced again from the price pinned on the lin
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from bisect import bisect_left
+from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
 
 from rating.evidence.chains import COPY_REMEDY, Head, Line, Lines, check_chains, read_invoices
 from rating.evidence.difference import Findings, Progress
@@ -23,41 +24,57 @@ from schemas.prices import MatrixPrice
 
 _REMEDY: Final = "void the invoice and bill the period again; the records are the truth"
 
+# A record counts for every period that contains it: accounts of other time zones have other periods.
 _TOTALS: Final = """
-SELECT account_id, {groups}, count(), toString(sum(toDecimal256(quantity, 12))), toString(max(quantity)), toString(min(quantity)),
-    toString(argMax(quantity, (timestamp, unique_value, quantity))), uniqExactIf(unique_value, unique_value != '')
-FROM usage_records FINAL
-WHERE namespace = {{ns:String}} AND profile_id = {{profile:String}} AND {cut}
-    AND toUnixTimestamp64Micro(timestamp) >= {{start:Int64}} AND toUnixTimestamp64Micro(timestamp) < {{end:Int64}}
-GROUP BY account_id, {groups}"""
+SELECT tupleElement(period, 1), tupleElement(period, 2), account_id, {dims} AS dims, count(), toString(sum(toDecimal256(quantity, 12))),
+    toString(max(quantity)), toString(min(quantity)), toString(argMax(quantity, (timestamp, unique_value, quantity))),
+    uniqExactIf(unique_value, unique_value != '')
+FROM (
+    SELECT *, toUnixTimestamp64Micro(timestamp) AS us FROM usage_records FINAL
+    WHERE namespace = {{ns:String}} AND profile_id = {{profile:String}} AND {cut}
+        AND timestamp >= fromUnixTimestamp64Micro({{first:Int64}}, 'UTC') AND timestamp < fromUnixTimestamp64Micro({{last:Int64}}, 'UTC')
+)
+ARRAY JOIN arrayFilter(p -> us >= tupleElement(p, 1) AND us < tupleElement(p, 2), {{periods:Array(Tuple(Int64, Int64))}}) AS period
+GROUP BY period, account_id, dims"""
+_ROWS_A_QUERY: Final = 20_000
+_QUERIES_KEPT: Final = 32
+# Parameters travel in the request's URL, whose length servers limit.
+_PERIODS_A_QUERY: Final = 100
+
+Period = tuple[int, int]
+_PLACES: Final[dict[Aggregation, int]] = {"count": 0, "sum": 1, "max": 2, "min": 3, "latest": 4, "count_unique": 5}
 
 
 @dataclass(frozen=True, slots=True)
 class _Need:
-    """One query: a profile over a period as of a checkpoint, for all accounts."""
+    """A profile as of a checkpoint, by dimensions, for all accounts."""
 
     namespace: str
     profile_id: str
-    start_us: int
-    end_us: int
     checkpoint: int
     dimensions: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class _Total:
-    """All aggregates of one account and combination of dimension values."""
+    """All aggregates of one account, period and combination of dimension values, as ClickHouse wrote them."""
 
     values: tuple[str, ...]
-    events: int
-    by_aggregation: Mapping[Aggregation, Decimal]
+    numbers: tuple[Any, ...]
+
+    @property
+    def events(self) -> int:
+        return int(self.numbers[0])
+
+    def quantity(self, aggregation: Aggregation) -> Decimal:
+        return Decimal(self.numbers[_PLACES[aggregation]])
 
 
 def check_invoices(scope: Scope, findings: Findings, on_progress: Progress) -> None:
     """The newest version of every invoice that is not void: lines, sum, and its place in the chain."""
     heads, lines = read_invoices(scope)
     check_chains(heads, findings)
-    book, billed = _Book(scope), _Billed(heads, lines)
+    book, billed = _Book(scope, heads, lines), _Billed(heads, lines)
     standing = sorted((head for head in heads if head.state != VOID), key=lambda head: (head.checkpoint, head.start_us))
     for done, head in enumerate(standing):
         on_progress("invoices from records", done, len(standing))
@@ -89,14 +106,14 @@ def _check_line(head: Head, line: Line, book: _Book, billed: _Billed, findings: 
             priced = rate(price, Decimal(1), currency=head.currency)
         else:
             dimensions = price.dimensions if isinstance(price, MatrixPrice) else ()
-            need = _Need(head.namespace, line.profile_id, line.start_us, line.end_us, head.checkpoint, dimensions)
+            need = _Need(head.namespace, line.profile_id, head.checkpoint, dimensions)
             aggregation = book.aggregation(head, line)
             if aggregation is None:
                 known = f"a profile in the catalog at offset {head.catalog_offset}"
                 findings.add("invoice line", f"{place}, profile", known, line.profile_id, COPY_REMEDY)
                 return
-            totals = book.totals(need).get(head.account_id, [])
-            quantities = [MatrixQuantity(total.values, total.by_aggregation[aggregation]) for total in totals]
+            totals = book.totals(need, (line.start_us, line.end_us), head.account_id)
+            quantities = [MatrixQuantity(total.values, total.quantity(aggregation)) for total in totals]
             with exactly():
                 quantity = sum((part.quantity for part in quantities), Decimal(0))
             events = sum(total.events for total in totals)
@@ -152,12 +169,21 @@ class _Billed:
 
 
 class _Book:
-    """Totals and aggregations, each asked for once."""
+    """Totals and aggregations. Invoices are asked for in order of checkpoint and period, so few queries' answers are kept."""
 
-    def __init__(self, scope: Scope) -> None:
+    def __init__(self, scope: Scope, heads: Iterable[Head], lines: Lines) -> None:
         self._scope = scope
-        self._totals: dict[_Need, dict[str, list[_Total]]] = {}
         self._versions: dict[tuple[str, int], dict[str, tuple[ProfileVersion, ...]]] = {}
+        self._totals: dict[tuple[_Need, int], dict[tuple[Period, str], list[_Total]]] = {}
+        found: dict[tuple[str, str, int], set[Period]] = {}
+        accounts: set[str] = set()
+        for head in heads:
+            accounts.add(head.account_id)
+            for line in lines.get((head.namespace, head.invoice_id, head.version), ()):
+                key = (head.namespace, line.profile_id, head.checkpoint)
+                found.setdefault(key, set()).add((line.start_us, line.end_us))
+        self._periods = {key: sorted(periods) for key, periods in found.items()}
+        self._size = max(1, min(_PERIODS_A_QUERY, _ROWS_A_QUERY // max(1, len(accounts))))
 
     def aggregation(self, head: Head, line: Line) -> Aggregation | None:
         """That of the last version pinned on the line; where none was valid in the period, of the profile's last."""
@@ -171,25 +197,35 @@ class _Book:
         pinned = [version for version in versions if version.version in line.profile_versions] or versions
         return pinned[-1].aggregation if pinned else None
 
-    def totals(self, need: _Need) -> dict[str, list[_Total]]:
-        """Account → its totals, from records below the checkpoint's offsets."""
-        if need not in self._totals:
-            names = {f"d{number}": name for number, name in enumerate(need.dimensions)}
-            raw = ", ".join(f"JSONExtractRaw(dimensions, {{{name}:String}})" for name in names)
-            cut = self._scope.checkpoints.cut(need.checkpoint)
-            rows = self._scope.rows(
-                _TOTALS.format(groups=f"[{raw}]" if raw else "emptyArrayString()", cut=below(cut.offsets)),
-                {"ns": need.namespace, "profile": need.profile_id, "start": need.start_us, "end": need.end_us} | names,
-            )
-            found: dict[str, list[_Total]] = {}
-            for account, values, events, total, high, low, latest, unique in rows:
-                numbers: dict[Aggregation, Decimal] = {
-                    "count": Decimal(events), "sum": Decimal(total), "max": Decimal(high), "min": Decimal(low),
-                    "latest": Decimal(latest), "count_unique": Decimal(unique),
-                }  # fmt: skip
-                found.setdefault(str(account), []).append(_Total(tuple(map(_value, values)), int(events), numbers))
-            self._totals[need] = found
-        return self._totals[need]
+    def totals(self, need: _Need, period: Period, account_id: str) -> list[_Total]:
+        """The account's totals, one a combination of dimension values, from records below the checkpoint's offsets."""
+        periods = self._periods[need.namespace, need.profile_id, need.checkpoint]
+        number = bisect_left(periods, period) // self._size
+        found = self._totals.get((need, number))
+        if found is None:
+            while len(self._totals) >= _QUERIES_KEPT:
+                self._totals.pop(next(iter(self._totals)))
+            found = self._totals[need, number] = self._read(need, periods[number * self._size :][: self._size])
+        return found.get((period, account_id), [])
+
+    def _read(self, need: _Need, periods: list[Period]) -> dict[tuple[Period, str], list[_Total]]:
+        names = {f"d{number}": name for number, name in enumerate(need.dimensions)}
+        raw = ", ".join(f"JSONExtractRaw(dimensions, {{{name}:String}})" for name in names)
+        rows = self._scope.rows(
+            _TOTALS.format(
+                dims=f"[{raw}]" if raw else "emptyArrayString()",
+                cut=below(self._scope.checkpoints.cut(need.checkpoint).offsets),
+            ),
+            {
+                "ns": need.namespace, "profile": need.profile_id, "periods": periods,
+                "first": periods[0][0], "last": max(end for _, end in periods), **names,
+            },
+        )  # fmt: skip
+        found: dict[tuple[Period, str], list[_Total]] = {}
+        for start, end, account, values, *numbers in rows:
+            total = _Total(tuple(map(_value, values)), tuple(numbers))
+            found.setdefault(((int(start), int(end)), str(account)), []).append(total)
+        return found
 
 
 def _value(raw: str) -> str:

@@ -51,7 +51,7 @@ FROM (
 ) AS events
 LEFT ANY JOIN (SELECT generation, partition, offset, catalog_offset FROM usage_batches FINAL WHERE namespace = {{n:String}}) AS batches
 USING (generation, partition, offset)
-ORDER BY timestamp"""
+ORDER BY timestamp, idempotency_key"""
 
 
 def diagnose(settings: Settings, namespace: str, account_id: str, metric: str, *, interval: Interval) -> Diagnosis:
@@ -236,9 +236,9 @@ class _Groups:
         self._found[kind, why] = (count + 1, kept)
 
     def of(self, kind: str) -> tuple[Group, ...]:
-        return tuple(
-            Group(why, count, examples) for (one, why), (count, examples) in self._found.items() if one == kind
-        )
+        """The largest first."""
+        found = [Group(why, *some) for (one, why), some in self._found.items() if one == kind]
+        return tuple(sorted(found, key=lambda group: (-group.events, group.why)))
 
 
 def _parsed(properties: str) -> Any:
