@@ -41,7 +41,8 @@ class Stack:
 
     ``ports="preferred"`` takes the settings' ports where they are free; ``"free"`` takes any free ones.
     ``overrides`` are fields of Settings and win over the environment; addresses and ports of Kafka and ClickHouse
-    are always the stack's own. Workers are named worker-0, worker-1, ….
+    are the stack's own, unless that kind of process is left out: then they are the settings'. Workers are named
+    worker-0, worker-1, ….
     """
 
     def __init__(
@@ -135,14 +136,20 @@ class Stack:
 
     def _settle(self, overrides: dict[str, Any]) -> Settings:
         base = load_settings(**overrides)
+        if "kafka" in self._kinds:
+            overrides.update(
+                kafka_bootstrap=f"127.0.0.1:{self._port(int(base.kafka_bootstrap.rpartition(':')[2]))}",
+                kafka_security_protocol="PLAINTEXT",
+                kafka_replication=1,
+            )
+        if "clickhouse" in self._kinds:
+            overrides.update(
+                clickhouse_host="127.0.0.1",
+                clickhouse_port=self._port(base.clickhouse_port),
+                clickhouse_secure=False,
+                clickhouse_cluster="",
+            )
         overrides.update(
-            kafka_bootstrap=f"127.0.0.1:{self._port(int(base.kafka_bootstrap.rpartition(':')[2]))}",
-            kafka_security_protocol="PLAINTEXT",
-            kafka_replication=1,
-            clickhouse_host="127.0.0.1",
-            clickhouse_port=self._port(base.clickhouse_port),
-            clickhouse_secure=False,
-            clickhouse_cluster="",
             gateway_port=self._port(base.gateway_port),
             rating_port=self._port(base.rating_port),
             data_dir=str(self.data_dir),
