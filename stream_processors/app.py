@@ -26,44 +26,11 @@ TAKE = 256
 
 
 def build_app(settings: Settings, parts: Parts, *, index: int, web_port: int, session_timeout: float) -> faust.App:
-    """The Faust app of one worker. ``index`` tells workers of one machine apart; each needs its own ``web_port``."""
-    app = faust.App(
-        "weir-worker",
-        broker=[f"aiokafka://{address}" for address in settings.kafka_bootstrap.split(",")],
-        broker_credentials=_credentials(settings),
-        store="memory://",
-        datadir=os.path.join(settings.data_dir, f"worker-{index}"),
-        web_port=web_port,
-        web_host="127.0.0.1",
-        key_serializer="raw",
-        value_serializer="raw",
-        topic_disable_leader=True,
-        topic_allow_declare=False,
-        topic_partitions=settings.partitions,
-        consumer_auto_offset_reset="earliest",
-        consumer_metadata_max_age_ms=5_000,
-        broker_session_timeout=session_timeout,
-        broker_heartbeat_interval=session_timeout / 3,
-        broker_max_poll_interval=1_000.0,
-        broker_commit_interval=1.0,
-        stream_buffer_maxsize=TAKE,
-        stream_wait_empty=True,
-        worker_redirect_stdouts=False,
-        autodiscover=False,
-    )
+    """The metering app of one worker. ``index`` tells workers of one machine apart; each needs its own ``web_port``."""
+    app = _app("weir-worker", settings, index, session_timeout, web_port=web_port, web_host="127.0.0.1")
 
     def raw(topic: str) -> Any:
         return app.topic(topic, value_type=bytes, value_serializer="raw", key_serializer="raw", internal=False)
-
-    # Faust does not support patterns, so the inboxes are named, and new ones are added by ``follow_inboxes``.
-    inbox = app.topic(*parts.inboxes(), value_type=bytes, value_serializer="raw", key_serializer="raw", internal=False)
-
-    @app.agent(inbox, name="admit", concurrency=1)
-    async def admit(stream: Any) -> None:
-        async for events in stream.noack_take(TAKE, within=0.05):
-            await parts.admit(events, stream.ack)
-            # Faust forgets on a rebalance what it had not committed; admitted again, events are duplicates in the books.
-            await app.consumer.commit({event.message.topic for event in events})
 
     @app.agent(raw(events_topic(settings.generation)), name="meter", concurrency=1)
     async def meter(stream: Any) -> None:
@@ -95,7 +62,6 @@ def build_app(settings: Settings, parts: Parts, *, index: int, web_port: int, se
 
     async def tick() -> None:
         await parts.tick()
-        await follow_inboxes(app, parts)
 
     app.timer(interval=1.0)(tick)
 
@@ -113,6 +79,53 @@ def build_app(settings: Settings, parts: Parts, *, index: int, web_port: int, se
 
     parts.bind_seek(seek)
     return app
+
+
+def build_admit_app(settings: Settings, parts: Parts, *, index: int, session_timeout: float) -> faust.App:
+    """The inboxes' app, a consumer group of its own: a namespace that is declared balances this one anew, not metering."""
+    app = _app("weir-admit", settings, index, session_timeout, web_enabled=False)
+
+    # Faust does not support patterns, so the inboxes are named, and new ones are added by ``follow_inboxes``.
+    inbox = app.topic(*parts.inboxes(), value_type=bytes, value_serializer="raw", key_serializer="raw", internal=False)
+
+    @app.agent(inbox, name="admit", concurrency=1)
+    async def admit(stream: Any) -> None:
+        async for events in stream.noack_take(TAKE, within=0.05):
+            await parts.admit(events, stream.ack)
+            # Faust forgets on a rebalance what it had not committed; admitted again, events are duplicates in the books.
+            await app.consumer.commit({event.message.topic for event in events})
+
+    async def follow() -> None:
+        await follow_inboxes(app, parts)
+
+    app.timer(interval=1.0)(follow)
+    return app
+
+
+def _app(name: str, settings: Settings, index: int, session_timeout: float, **more: Any) -> faust.App:
+    return faust.App(
+        name,
+        broker=[f"aiokafka://{address}" for address in settings.kafka_bootstrap.split(",")],
+        broker_credentials=_credentials(settings),
+        store="memory://",
+        datadir=os.path.join(settings.data_dir, f"{name}-{index}"),
+        key_serializer="raw",
+        value_serializer="raw",
+        topic_disable_leader=True,
+        topic_allow_declare=False,
+        topic_partitions=settings.partitions,
+        consumer_auto_offset_reset="earliest",
+        consumer_metadata_max_age_ms=5_000,
+        broker_session_timeout=session_timeout,
+        broker_heartbeat_interval=session_timeout / 3,
+        broker_max_poll_interval=1_000.0,
+        broker_commit_interval=1.0,
+        stream_buffer_maxsize=TAKE,
+        stream_wait_empty=True,
+        worker_redirect_stdouts=False,
+        autodiscover=False,
+        **more,
+    )
 
 
 async def follow_inboxes(app: faust.App, parts: Parts) -> None:

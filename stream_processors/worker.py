@@ -18,7 +18,7 @@ import faust
 
 from schemas.ledger_io import LedgerUnavailable
 from schemas.settings import SettingsError, load_settings
-from stream_processors.app import build_app
+from stream_processors.app import build_admit_app, build_app
 from stream_processors.parts import Parts
 from stream_processors.watchdog import Watchdog
 
@@ -62,6 +62,7 @@ def main() -> int:
         return 70
     os.makedirs(settings.data_dir, exist_ok=True)
     app = build_app(settings, parts, index=index, web_port=web_port, session_timeout=session_timeout)
+    admit_app = build_admit_app(settings, parts, index=index, session_timeout=session_timeout)
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     parts.bind_loop(loop)
@@ -75,7 +76,7 @@ def main() -> int:
         timer.start()
         loop.call_soon_threadsafe(lambda: asyncio.ensure_future(worker.stop()))
 
-    worker = _Worker(app, loglevel="WARNING", loop=loop, redirect_stdouts=False, override_logging=False)
+    worker = _Worker(app, admit_app, loglevel="WARNING", loop=loop, redirect_stdouts=False, override_logging=False)
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
     watchdog.start()
