@@ -30,7 +30,7 @@ def test_it_tries_again_while_the_outside_does_not_answer(monkeypatch: pytest.Mo
 
 
 def test_it_gives_up_with_the_last_reason() -> None:
-    with pytest.raises(Failure, match="reading: usage.catalog: no answer"):
+    with pytest.raises(Failure, match=r"reading: usage\.catalog: no answer"):
         steadily("reading", failing(LedgerUnavailable("usage.catalog: no answer")), seconds=-1)
 
 
