@@ -18,7 +18,9 @@ from schemas.catalog.follower import CatalogFollower
 from schemas.catalog.models import WINDOW_SECONDS
 from schemas.catalog.profiles import ProfileVersion, profile_versions
 from schemas.checkpoints import CheckpointLedger, Checkpoints, Cut, next_cut, read_progress, rolled_up
+from schemas.ledger_io import LedgerReader
 from schemas.settings import Settings
+from schemas.topics import CATALOG
 from stream_processors.journal import Journal, Stopping
 
 log = logging.getLogger(__name__)
@@ -96,21 +98,23 @@ class RollUp:
     def cut(self, now_us: int) -> Cut | None:
         """Cut a checkpoint over what is metered, unless the last one is younger than the setting or nothing is new."""
         progress = self._journal.run("read progress", read_progress)
+        # Another worker may have metered under a newer catalog than this one has read; the cut must name one that holds for all.
+        with LedgerReader(self._settings, CATALOG) as reader:
+            end = reader.end_offsets()[0]
+        self._await_catalog(end)
         youngest = now_us - self._settings.checkpoint_seconds * 1_000_000
 
         def propose(last: Cut | None) -> Cut | None:
             if last is not None and last.as_of_us > youngest:
                 return None
-            return next_cut(last, progress, self._catalog.catalog.next_offset, now_us)
+            return next_cut(last, progress, end, now_us)
 
         return self._open().cut(propose) if progress else None
 
     def _roll_up(self, checkpoints: Checkpoints, number: int) -> None:
         cut = checkpoints.cut(number)
         self._await_progress(cut)
-        while not self._catalog.wait_for(cut.catalog_offset, 1.0):
-            if self._stop.is_set():
-                raise Stopping("catalog")
+        self._await_catalog(cut.catalog_offset)
         began = time.monotonic()
         catalog = self._catalog.catalog
         versions = [
@@ -124,6 +128,11 @@ class RollUp:
             self._journal.command(f"roll up checkpoint {number}", sql, parameters | {"k": number})
         self._journal.insert("usage_checkpoints", _checkpoint_table(cut, checkpoints))
         log.info("checkpoint %d rolled up in %.2f s", number, time.monotonic() - began)
+
+    def _await_catalog(self, offset: int) -> None:
+        while not self._catalog.wait_for(offset, 1.0):
+            if self._stop.is_set():
+                raise Stopping("catalog")
 
     def _await_progress(self, cut: Cut) -> None:
         while True:
