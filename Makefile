@@ -14,7 +14,8 @@ demo: setup ## bill a year of flights from end to end; safe to run again
 	@$(PYTHON) -m deploy.demo
 
 demo-check: setup ## recompute all bills of the demo independently and compare them with the invoices, line by line
-	@$(PYTHON) tests/independent/bills.py --weir .venv/bin/weir
+	@if .venv/bin/weir status >/dev/null 2>&1; then $(PYTHON) tests/independent/bills.py; \
+	else .venv/bin/weir up --detach >/dev/null; $(PYTHON) tests/independent/bills.py; code=$$?; .venv/bin/weir down; exit $$code; fi
 
 run: setup ## start the local stack in the foreground; Ctrl-C stops all of it
 	@exec .venv/bin/weir up
