@@ -9,11 +9,13 @@ from zoneinfo import ZoneInfo
 
 import typer
 
-from deploy.cli.connection import JsonOption, NamespaceOption, connection
+from deploy.cli.connection import JsonOption, NamespaceOption, connection, declared
 from deploy.cli.failure import FAILED, USAGE, Failure
 
 if TYPE_CHECKING:
     from rich.console import Group
+
+    from schemas.settings import Settings
 
 
 def close(
@@ -84,6 +86,7 @@ def invoices(
     if as_csv and as_json:
         raise Failure("--csv and --json exclude each other; give one of them", USAGE)
     settings = connection(namespace)
+    declared(settings)
     found = read_invoices(settings, account=account, state=state, limit=limit, whole=as_json)
     if as_json:
         print_json(found)
@@ -102,11 +105,28 @@ def invoices(
     elif found:
         console().print(heads_table(found))
     else:
-        say(f"no invoices in {settings.namespace}; `weir close` makes those that are due")
+        say(f"no invoices in {settings.namespace}; `weir close` makes those that are due{_elsewhere(settings)}")
+
+
+def _elsewhere(settings: Settings) -> str:
+    from schemas.clickhouse import connect
+
+    client = connect(settings)
+    try:
+        rows = client.query("SELECT DISTINCT namespace FROM invoices ORDER BY namespace LIMIT 20").result_rows
+    finally:
+        client.close()
+    names = [str(row[0]) for row in rows if row[0] != settings.namespace]
+    return f"; there are some in {', '.join(names)} (-n)" if names else ""
 
 
 def read_invoices(
-    settings: Any, *, account: str | None = None, state: str | None = None, limit: int = 100_000, whole: bool = False
+    settings: Settings,
+    *,
+    account: str | None = None,
+    state: str | None = None,
+    limit: int = 100_000,
+    whole: bool = False,
 ) -> list[dict[str, Any]]:
     """Invoices as JSON values, latest period first; ``whole``: with their lines."""
     from rating.invoices import MAX_LIMIT, list_invoices, with_lines

@@ -14,6 +14,7 @@ from deploy.cli.failure import USAGE, Failure, problem_text
 if TYPE_CHECKING:
     import httpx
 
+    from schemas.catalog.state import NamespaceView
     from schemas.settings import Settings
 
 NamespaceOption = Annotated[
@@ -58,6 +59,20 @@ def connection(
     if namespace is not None:
         overrides["namespace"] = namespace
     return load_settings(**overrides)
+
+
+def declared(settings: Settings) -> NamespaceView:
+    """The catalog of the settings' namespace as of now. Raises Failure (code 2) where it is not declared."""
+    from schemas.catalog.follower import read_catalog
+
+    catalog = read_catalog(settings)
+    view = catalog.view(settings.namespace)
+    if not view.known:
+        known = ", ".join(catalog.namespaces())
+        raise Failure(
+            f"there is no namespace {settings.namespace}; known: {known}. Declare it with `weir apply`", USAGE
+        )
+    return view
 
 
 def base_url(settings: Settings, service: Service) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from deploy.cli.connection import JsonOption, NamespaceOption, connection
+from deploy.cli.connection import JsonOption, NamespaceOption, connection, declared
 from deploy.cli.failure import FAILED, USAGE, Failure
 
 if TYPE_CHECKING:
@@ -16,9 +17,10 @@ if TYPE_CHECKING:
 
 
 def verify(
-    everywhere: Annotated[bool, typer.Option("--all", help="Every namespace in place of one.")] = False,
+    namespace: Annotated[
+        str | None, typer.Option("--namespace", "-n", help="Only this one, or WEIR_NAMESPACE; all where none is given.")
+    ] = None,
     no_invoices: Annotated[bool, typer.Option("--no-invoices", help="Leave the invoices out.")] = False,
-    namespace: NamespaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Recompute windows from records, records from events, invoices from records; print what differs, exit code 1.
@@ -30,7 +32,9 @@ def verify(
     from rating.evidence.verify import verify as recompute
 
     settings = connection(namespace)
-    scope = None if everywhere else settings.namespace
+    scope = settings.namespace if namespace or os.environ.get("WEIR_NAMESPACE") else None
+    if scope is not None:
+        declared(settings)
     with StepsBar() as bar:
         differences = recompute(settings, namespace=scope, invoices=not no_invoices, on_progress=bar)
     if as_json:
@@ -38,7 +42,7 @@ def verify(
     else:
         for difference in differences:
             say(str(difference))
-        where = "all namespaces" if everywhere else settings.namespace
+        where = scope or "all namespaces"
         say(
             f"{len(differences)} differences in {where}"
             if differences
@@ -62,11 +66,10 @@ def doctor(
     from deploy.cli.output import print_json, say
     from rating.evidence.doctor import diagnose
     from rating.periods import parse_range, parse_zone
-    from schemas.catalog.follower import read_catalog
 
     settings = connection(namespace)
     try:
-        zone = parse_zone(tz or read_catalog(settings).view(settings.namespace).time_zone(account))
+        zone = parse_zone(tz or declared(settings).time_zone(account))
         interval = parse_range(period or datetime.now(UTC).astimezone(zone).strftime("%Y-%m"), zone)
         found = diagnose(settings, settings.namespace, account, metric, interval=interval)
     except (LookupError, ValueError) as error:
@@ -84,6 +87,7 @@ def ledger(namespace: NamespaceOption = None, as_json: JsonOption = False) -> No
     from schemas.clickhouse import connect
 
     settings = connection(namespace)
+    declared(settings)
     client = connect(settings)
     try:
         books = read_books(client, settings.namespace)

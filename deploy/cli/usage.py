@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from deploy.cli.connection import JsonOption, NamespaceOption, connection
+from deploy.cli.connection import JsonOption, NamespaceOption, connection, declared
 from deploy.cli.failure import USAGE, Failure
 
 if TYPE_CHECKING:
@@ -38,7 +38,6 @@ def usage(
     """Usage by account, metric, dates and time zone; live, so it includes what came a moment ago."""
     from deploy.cli.output import console, print_csv, print_json, say, table
     from rating.usage import usage_totals
-    from schemas.catalog.follower import read_catalog
     from schemas.clickhouse import connect
     from schemas.instants import instant, rfc3339
 
@@ -46,7 +45,7 @@ def usage(
         raise Failure("--csv and --json exclude each other; give one of them", USAGE)
     settings = connection(namespace)
     asked = _Asked(metric, tuple(account or ()), period, tz, by, tuple(dimension or ()), total)
-    query, zone = build_query(read_catalog(settings).view(settings.namespace), asked, datetime.now(UTC))
+    query, zone = build_query(declared(settings), asked, datetime.now(UTC))
     client = connect(settings)
     try:
         rows = usage_totals(client, query)

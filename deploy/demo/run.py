@@ -14,7 +14,7 @@ from deploy.cli.connection import base_url, connection, data_dir, http
 from deploy.cli.output import StepsBar, console, progress_bar, say
 from deploy.demo import data, report
 from deploy.demo.events import event
-from deploy.demo.sending import BATCH, requests
+from deploy.demo.sending import BATCH, events_sent, requests
 from deploy.demo.steady import steadily, wait
 from deploy.local import daemon
 from deploy.local.state import read_state
@@ -92,7 +92,7 @@ def send_all(settings: Settings) -> Summary:
     url, key = base_url(settings, "gateway"), settings.admin_key.get_secret_value()
     events = (event(row) for row in data.flights())
     with Client(url, key, NAMESPACE, deadline=_STALLED_S) as client, progress_bar("events") as bar:
-        task = bar.add_task("sending", total=data.ROWS)
+        task = bar.add_task("sending", total=events_sent(data.ROWS))
         return client.send_batches(
             requests(batched(events, BATCH)), concurrency=_CONCURRENCY,
             on_result=lambda result: bar.advance(task, result.size),

@@ -29,6 +29,17 @@ def requests(batches: Iterable[list[Event]]) -> Iterator[list[Event]]:
         yield again
 
 
+def events_sent(rows: int) -> int:
+    """How many events the requests hold for ``rows`` events in batches of ``BATCH``, copies and broken ones included."""
+    full, rest = divmod(rows, BATCH)
+    sizes = [BATCH] * full + ([rest] if rest else [])
+    return (
+        rows
+        + sum(sizes[::TWICE_EVERY])
+        + sum(min(3, size) for size in (sizes[at] for at in BROKEN_AT if at < len(sizes)))
+    )
+
+
 def broken(events: list[Event], kind: int) -> list[Event]:
     """Good events and, as the last, one with a mistake of its ``kind``; all of them are refused together."""
     last = dict(events[-1])

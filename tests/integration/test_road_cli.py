@@ -99,7 +99,9 @@ def test_what_is_refused_is_told_by_line_and_place(weir: Weir, tmp_path: Path) -
 
 def test_an_undeclared_namespace_is_named_with_the_remedy(stack: Stack) -> None:
     weir = Weir(stack, "nowhere")
-    assert "weir apply" in weir("close", code=1) + weir("usage", "x", code=2)
+    for arguments in (("usage", "x"), ("ledger",), ("invoices",), ("verify",), ("doctor", "a", "x")):
+        assert "weir apply" in weir(*arguments, code=2)
+    assert "there is no namespace nowhere" in weir("close", code=1)
 
 
 def test_status_tells_processes_ports_and_lag(weir: Weir, stack: Stack, world: World) -> None:

@@ -10,7 +10,7 @@ import yaml
 
 from deploy.demo.events import event
 from deploy.demo.run import CATALOG
-from deploy.demo.sending import BROKEN_AT, broken, requests
+from deploy.demo.sending import BATCH, BROKEN_AT, broken, events_sent, requests
 from schemas.acceptance import Refused, accept, decode_batch
 from schemas.catalog.models import KINDS, Namespace
 
@@ -69,6 +69,13 @@ def test_every_batch_goes_out_a_few_twice_and_some_broken() -> None:
     assert {events[0]["n"] for events in whole} == set(range(3368))
     assert len(whole) - 3368 == 68
     assert len(sent) - len(whole) == len(BROKEN_AT)
+
+
+@pytest.mark.parametrize("rows", [1, 99, 100, 5_000, 5_001, 10_050, 336_776])
+def test_the_progress_bar_knows_how_much_is_sent(rows: int) -> None:
+    events: list[dict[str, Any]] = [{"n": 0}] * rows
+    batches = [events[start : start + BATCH] for start in range(0, rows, BATCH)]
+    assert sum(map(len, requests(batches))) == events_sent(rows)
 
 
 @pytest.mark.parametrize("kind", range(len(BROKEN_AT)))
