@@ -18,11 +18,12 @@ from ingest.delivery import Delivery, NotDelivered
 from ingest.metrics import Metrics
 from ingest.problems import Problem, of_refusal, unavailable
 from ingest.producer import LoopProducer
-from ingest.refusals import Sampler, Sketch, rejection, sketch
+from ingest.refusals import Sampler, rejection
 from schemas.acceptance import AcceptedEvent, RawEvent, Refused, accept, decode_batch, decode_event
 from schemas.catalog.follower import CatalogFollower
 from schemas.catalog.models import Namespace
 from schemas.codec import CodecError, codec
+from schemas.sketch import Sketch, sketch
 from schemas.topics import REJECTED
 
 log = logging.getLogger(__name__)

@@ -2,61 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Final
 
-import msgspec
-
-from schemas.acceptance import MAX_TEXT
-from schemas.catalog.models import Namespace
-from schemas.filters import lookup
-from schemas.json_text import exact
+from schemas.sketch import Sketch
 
 MAX_SAMPLE: Final = 16 * 1024
 SAMPLES_PER_SECOND: Final = 100
-
-
-class _Batch(msgspec.Struct):
-    events: list[msgspec.Raw]
-
-
-_batch = msgspec.json.Decoder(_Batch)
-
-
-@dataclass(frozen=True, slots=True)
-class Sketch:
-    """What can be told of a refused body: how many events, and whose event is at fault ("" where unknown)."""
-
-    events: int = 1
-    account_id: str = ""
-    event_name: str = ""
-    idempotency_key: str = ""
-
-
-def sketch(body: bytes, index: int | None, settings: Namespace, *, single: bool) -> Sketch:
-    """Read as much as can be read; never raises. Of a body that is no batch, one event is assumed."""
-    try:
-        events = [msgspec.Raw(body)] if single else _batch.decode(body).events
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return Sketch()
-    if index is None or index >= len(events):
-        return Sketch(len(events))
-    try:
-        event = exact(bytes(events[index]))
-    except ValueError:
-        event = None
-    if not isinstance(event, dict):
-        return Sketch(len(events))
-    account = event.get("account_id")
-    if account is None:
-        found = (lookup(event.get("properties"), path) for path in settings.account_paths)
-        account = next((value for value in found if isinstance(value, str)), "")
-    return Sketch(len(events), _text(account), _text(event.get("event_name")), _text(event.get("idempotency_key")))
-
-
-def _text(value: Any) -> str:
-    # Lone surrogates, which JSON can spell, do not go into Avro.
-    return value[:MAX_TEXT].encode(errors="replace").decode() if isinstance(value, str) else ""
 
 
 class Sampler:

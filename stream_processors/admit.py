@@ -18,6 +18,7 @@ from schemas.catalog.state import NamespaceView
 from schemas.codec import MARKER, CodecError, codec
 from schemas.identity import partition_of
 from schemas.instants import instant
+from schemas.sketch import Sketch, sketch
 from stream_processors.metering import rejection_id
 
 BATCH_EVENTS = 500
@@ -46,10 +47,8 @@ class Admitted:
 
 def admit(record: InboxRecord, view: NamespaceView) -> Admitted:
     """Judge one inbox record (Avro single-object ``UsageEvent``, or JSON: one event, a list or ``{"events": […]}``)."""
-    size = 1
     try:
         raws = _avro_event(record.value) if record.value.startswith(MARKER) else decode_any(record.value)
-        size = len(raws)
         if not view.known:
             raise Refused(
                 "unknown_namespace", "$", f"namespace {record.namespace} is not declared; apply it to the catalog"
@@ -63,7 +62,8 @@ def admit(record: InboxRecord, view: NamespaceView) -> Admitted:
         )
         return Admitted(record, events, None)
     except Refused as refused:
-        return Admitted(record, (), _rejection(record, refused, size))
+        told = sketch(record.value, refused.index, view.settings, single=record.value.startswith(MARKER))
+        return Admitted(record, (), _rejection(record, refused, told))
 
 
 def pack(admitted: Sequence[Admitted], partitions: int, catalog_offset: int) -> dict[int, list[bytes]]:
@@ -100,9 +100,9 @@ def _avro_event(value: bytes) -> list[RawEvent]:
     ]  # fmt: skip
 
 
-def _rejection(record: InboxRecord, refused: Refused, size: int) -> dict[str, Any]:
+def _rejection(record: InboxRecord, refused: Refused, told: Sketch) -> dict[str, Any]:
     return {
-        "namespace": record.namespace, "stage": "admit", "reason": refused.reason, "detail": str(refused), "events": size,
+        "namespace": record.namespace, "stage": "admit", "reason": refused.reason, "detail": str(refused), "events": told.events, "account_id": told.account_id, "event_name": told.event_name, "idempotency_key": told.idempotency_key,
         "original": record.value, "origin_topic": record.topic, "origin_generation": 0, "origin_partition": record.partition,
         "origin_offset": record.offset, "origin_index": refused.index or 0, "received_at": record.append_us,
         "rejection_id": rejection_id(record.topic, record.partition, record.offset, 0),

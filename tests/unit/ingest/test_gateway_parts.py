@@ -14,11 +14,12 @@ from ingest.auth import Guard
 from ingest.bodies import BadBody, gunzip
 from ingest.client import batched
 from ingest.problems import Problem, of_refusal, unavailable
-from ingest.refusals import MAX_SAMPLE, Sampler, Sketch, rejection, sketch
+from ingest.refusals import MAX_SAMPLE, Sampler, rejection
 from schemas.acceptance import Refused
 from schemas.catalog.models import Namespace
 from schemas.codec import codec
 from schemas.settings import Settings, SettingsError
+from schemas.sketch import Sketch, sketch
 
 NAMESPACE = Namespace(code="n")
 

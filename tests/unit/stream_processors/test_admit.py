@@ -1,0 +1,97 @@
+"""What an inbox record gives: the gateway's judgement, derived from the record alone."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from schemas.batch import decode_batch
+from schemas.catalog.models import Namespace
+from schemas.catalog.state import Catalog, record_of
+from schemas.codec import codec
+from schemas.identity import partition_of
+from stream_processors.admit import InboxRecord, admit, pack
+
+NOW_US = 1_790_000_000_000_000
+
+
+def view():
+    catalog = Catalog()
+    catalog.apply(record_of("shop", Namespace(code="shop"), kind="namespace", version=1, author="", claim_id="a"), 0, 0)
+    return catalog.view("shop")
+
+
+def record(value: bytes, offset: int = 7) -> InboxRecord:
+    return InboxRecord("usage.inbox.shop", "shop", 2, offset, NOW_US, value)
+
+
+def event(**more):
+    return {"event_name": "call", "account_id": "acme", "properties": {"n": "1.50"}} | more
+
+
+def test_what_is_missing_comes_from_the_record_alone():
+    body = json.dumps([event(), event(idempotency_key="k", timestamp="2026-09-21T12:00:00Z")]).encode()
+    first, second = admit(record(body), view()).events
+    assert (first.idempotency_key, first.timestamp_us) == ("usage.inbox.shop/2/7/0", NOW_US)
+    assert second.idempotency_key == "k"
+    assert admit(record(body), view()) == admit(record(body), view())
+    assert admit(record(body, 8), view()).events[0].identity != first.identity
+
+
+def test_avro_and_json_of_one_event_are_the_same_event():
+    properties = '{"n": "1.50"}'
+    avro = codec("usage_event").encode(
+        {
+            "event_name": "call",
+            "account_id": "acme",
+            "properties": properties,
+            "idempotency_key": "k",
+            "timestamp": NOW_US,
+        }
+    )
+    text = json.dumps(event(idempotency_key="k")).encode()
+    assert admit(record(avro), view()).events == admit(record(text), view()).events
+
+
+@pytest.mark.parametrize(
+    ("body", "reason", "events", "account"),
+    [
+        (b"junk", "malformed", 1, ""),
+        (b"", "malformed", 1, ""),
+        (json.dumps([event(), event(timestamp="soon")]).encode(), "invalid", 2, "acme"),
+        (json.dumps({"events": [event(), event(), event(event_name=3)]}).encode(), "invalid", 3, "acme"),
+        (json.dumps([event(), event(timestamp="2199-01-01T00:00:00Z")]).encode(), "in_future", 2, "acme"),
+        (json.dumps(event(timestamp="2020-01-01T00:00:00Z")).encode(), "too_old", 1, "acme"),
+        (b"\xc3\x01 not ours", "malformed", 1, ""),
+    ],
+)
+def test_a_refusal_is_whole_keeps_the_bytes_and_counts_every_event(body, reason, events, account):
+    admitted = admit(record(body), view())
+    assert admitted.events == ()
+    rejection = admitted.rejection
+    assert (rejection["reason"], rejection["events"], rejection["account_id"]) == (reason, events, account)
+    assert rejection["original"] == body
+    assert rejection["detail"]
+    codec("rejected_event").encode(rejection)
+    assert admit(record(body), view()).rejection == rejection
+
+
+def test_an_undeclared_namespace_is_refused_with_the_remedy():
+    catalog = Catalog()
+    admitted = admit(record(json.dumps(event()).encode()), catalog.view("shop"))
+    assert admitted.rejection["reason"] == "unknown_namespace"
+    assert "apply" in admitted.rejection["detail"]
+
+
+def test_every_event_is_packed_once_in_its_partition():
+    admitted = [admit(record(json.dumps([event() for _ in range(90)]).encode(), offset), view()) for offset in range(9)]
+    packed = pack(admitted, 3, 5)
+    seen = []
+    for partition, values in packed.items():
+        for value in values:
+            batch = decode_batch(value)
+            assert (batch.namespace, batch.catalog_offset) == ("shop", 5)
+            seen += [batch.identity(index) for index in range(batch.size)]
+            assert {partition_of(batch.identity(index), 3) for index in range(batch.size)} == {partition}
+    assert sorted(seen) == sorted(one.identity for part in admitted for one in part.events)
