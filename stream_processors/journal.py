@@ -26,6 +26,7 @@ T = TypeVar("T")
 
 _FIRST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 5.0
+_LOOK_UP: Final = 2_000
 _FILTER_BLOCK: Final = IDENTITY_BYTES << 20
 
 
@@ -130,32 +131,34 @@ class Journal:
         return self._retry(f"build the filters of partition {partition}", build)
 
     def counted(self, identities: Sequence[bytes]) -> dict[bytes, list[Counted]]:
-        """All counted copies of the identities, in one bounded query."""
-        if not identities:
-            return {}
-        rows = self.query(
-            f"look up {len(identities)} identities",
-            "SELECT identity, generation, partition, offset, `index`, append_time, content_hash FROM usage_identities "
-            "WHERE identity IN (SELECT CAST(unhex(arrayJoin({ids:Array(String)})) AS FixedString(16)))",
-            {"ids": [identity.hex() for identity in identities]},
-        )
+        """All counted copies of the identities, in queries of bounded size (servers limit a parameter to 128 KiB)."""
         found: dict[bytes, list[Counted]] = {}
-        for identity, generation, partition, offset, index, append_time, content_hash in rows:
-            one = Counted(generation, partition, offset, index, micros(append_time), content_hash)
-            found.setdefault(identity, []).append(one)
+        for start in range(0, len(identities), _LOOK_UP):
+            some = identities[start : start + _LOOK_UP]
+            rows = self.query(
+                f"look up {len(some)} identities",
+                "SELECT identity, generation, partition, offset, `index`, append_time, content_hash FROM usage_identities "
+                "WHERE identity IN (SELECT CAST(unhex(arrayJoin({ids:Array(String)})) AS FixedString(16)))",
+                {"ids": [identity.hex() for identity in some]},
+            )
+            for identity, generation, partition, offset, index, append_time, content_hash in rows:
+                one = Counted(generation, partition, offset, index, micros(append_time), content_hash)
+                found.setdefault(identity, []).append(one)
         return found
 
     def contents(
         self, positions: Sequence[tuple[int, int, int, int]]
     ) -> dict[tuple[int, int, int, int], tuple[str, str, str]]:
         """(event_name, account_id, properties) of counted events by position, for the check of conflicts."""
-        if not positions:
-            return {}
-        rows = self.query(
-            f"read {len(positions)} events to compare",
-            "SELECT generation, partition, offset, `index`, event_name, account_id, properties FROM usage_events "
-            "WHERE (generation, partition, offset, `index`) IN "
-            "(SELECT arrayJoin({at:Array(Tuple(UInt32, UInt32, UInt64, UInt32))}))",
-            {"at": list(positions)},
-        )
-        return {(row[0], row[1], row[2], row[3]): (row[4], row[5], row[6]) for row in rows}
+        found: dict[tuple[int, int, int, int], tuple[str, str, str]] = {}
+        for start in range(0, len(positions), _LOOK_UP):
+            some = positions[start : start + _LOOK_UP]
+            rows = self.query(
+                f"read {len(some)} events to compare",
+                "SELECT generation, partition, offset, `index`, event_name, account_id, properties FROM usage_events "
+                "WHERE (generation, partition, offset, `index`) IN "
+                "(SELECT arrayJoin({at:Array(Tuple(UInt32, UInt32, UInt64, UInt32))}))",
+                {"at": list(some)},
+            )
+            found |= {(row[0], row[1], row[2], row[3]): (row[4], row[5], row[6]) for row in rows}
+        return found

@@ -6,16 +6,16 @@ rolled up, is written last.
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 import time
-from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pyarrow as pa
 
 from schemas.catalog.follower import CatalogFollower
-from schemas.catalog.models import WINDOW_SECONDS
 from schemas.catalog.profiles import ProfileVersion, profile_versions
 from schemas.checkpoints import CheckpointLedger, Checkpoints, Cut, next_cut, read_progress, rolled_up
 from schemas.ledger_io import LedgerReader
@@ -26,47 +26,59 @@ from stream_processors.journal import Journal, Stopping
 log = logging.getLogger(__name__)
 
 Slice = Mapping[tuple[int, int], tuple[int, int]]
-_DAY: Final = WINDOW_SECONDS["day"]
 
 
-def roll_up_sql(ranges: Slice, versions: Iterable[tuple[str, ProfileVersion]]) -> tuple[str, dict[str, Any]]:
+def roll_up_sql(ranges: Slice) -> tuple[str, dict[str, Any]]:
     """The INSERT … SELECT of a slice, and its parameters, without ``{k:UInt32}``, the checkpoint's number.
 
-    ``versions``: (namespace, profile version) of the catalog at the cut; they say each window's size, and for
-    which profiles unique values are kept.
+    profile_versions says each window's size, and for which profiles unique values are kept; a record of a version that is
+    not there makes the statement fail, for a window must never be left out.
     """
-    versions = list(versions)
-    parameters: dict[str, Any] = {
-        "minute": _keys(versions, lambda one: one.window_seconds == WINDOW_SECONDS["minute"]),
-        "hour": _keys(versions, lambda one: one.window_seconds == WINDOW_SECONDS["hour"]),
-        "unique": _keys(versions, lambda one: one.aggregation == "count_unique"),
-    }
     conditions = []
+    parameters: dict[str, Any] = {}
     for number, ((generation, partition), (start, end)) in enumerate(sorted(ranges.items())):
         conditions.append(
             f"(generation = {{g{number}:UInt32}} AND partition = {{p{number}:UInt32}} "
             f"AND offset >= {{a{number}:UInt64}} AND offset < {{b{number}:UInt64}})"
         )
         parameters |= {f"g{number}": generation, f"p{number}": partition, f"a{number}": start, f"b{number}": end}
-    kind = "Array(Tuple(String, String, UInt32))"
-    key = "(namespace, profile_id, profile_version)"
     sql = f"""
 INSERT INTO usage_windows (namespace, profile_id, profile_version, account_id, dimensions, window_start, window_seconds,
     checkpoint, count, sum, max, min, latest_timestamp, latest_key, latest, unique_state)
 SELECT namespace, profile_id, profile_version, account_id, dimensions,
     fromUnixTimestamp64Micro(intDiv(toUnixTimestamp64Micro(timestamp), seconds * 1000000) * seconds * 1000000, 'UTC') AS window_start,
-    toUInt32(multiIf({key} IN (SELECT arrayJoin({{minute:{kind}}})), 60, {key} IN (SELECT arrayJoin({{hour:{kind}}})), 3600, {_DAY})) AS seconds,
+    toUInt32(if(versions.window_seconds = 0, throwIf(1, 'a record names a profile version that is not in profile_versions'),
+        versions.window_seconds)) AS seconds,
     {{k:UInt32}}, count(), sum(toDecimal256(quantity, 12)), max(quantity), min(quantity),
-    max(timestamp), argMax(unique_value, (timestamp, unique_value, quantity)), argMax(quantity, (timestamp, unique_value, quantity)),
-    uniqExactStateIf(unique_value, {key} IN (SELECT arrayJoin({{unique:{kind}}})))
-FROM usage_records FINAL
-WHERE {" OR ".join(conditions)}
+    max(timestamp), argMax(unique_value, (timestamp, unique_value, quantity)),
+    argMax(quantity, (timestamp, unique_value, quantity)),
+    uniqExactStateIf(unique_value, versions.aggregation = 'count_unique')
+FROM (SELECT * FROM usage_records FINAL WHERE {" OR ".join(conditions)}) AS records
+LEFT ANY JOIN (
+    SELECT namespace, profile_id, profile_version, window_seconds, aggregation FROM profile_versions FINAL
+) AS versions USING (namespace, profile_id, profile_version)
 GROUP BY namespace, profile_id, profile_version, account_id, dimensions, window_start, seconds"""
     return sql, parameters
 
 
-def _keys(versions: Iterable[tuple[str, ProfileVersion]], chosen: Any) -> list[tuple[str, str, int]]:
-    return sorted({(namespace, one.profile_id, one.version) for namespace, one in versions if chosen(one)})
+def versions_table(versions: Sequence[tuple[str, ProfileVersion]]) -> pa.Table:
+    """The Arrow table of profile_versions from (namespace, version)."""
+    ones = [version for _, version in versions]
+    return pa.table(
+        {
+            "namespace": pa.array([namespace for namespace, _ in versions], pa.string()),
+            "profile_id": pa.array([one.profile_id for one in ones], pa.string()),
+            "profile_version": pa.array([one.version for one in ones], pa.uint32()),
+            "event_name": pa.array([one.event_name for one in ones], pa.string()),
+            "aggregation": pa.array([one.aggregation for one in ones], pa.string()),
+            "property": pa.array([one.property or () for one in ones], pa.list_(pa.string())),
+            "filters": pa.array(
+                [json.dumps([item.model_dump(mode="json") for item in one.filters]) for one in ones], pa.string()
+            ),
+            "dimensions": pa.array([one.dimensions for one in ones], pa.list_(pa.list_(pa.string()))),
+            "window_seconds": pa.array([one.window_seconds for one in ones], pa.uint32()),
+        }
+    )
 
 
 class RollUp:
@@ -78,6 +90,7 @@ class RollUp:
         self._journal = Journal(settings, stop)
         self._stop = stop
         self._ledger: CheckpointLedger | None = None
+        self._written: set[tuple[str, str, int]] = set()
 
     def _checkpoints(self) -> Checkpoints:
         return self._open().refresh()
@@ -116,18 +129,26 @@ class RollUp:
         self._await_progress(cut)
         self._await_catalog(cut.catalog_offset)
         began = time.monotonic()
-        catalog = self._catalog.catalog
-        versions = [
-            (namespace, version)
-            for namespace in catalog.namespaces()
-            for version in profile_versions(catalog.view(namespace, cut.catalog_offset))
-        ]
+        self._write_versions(cut.catalog_offset)
         ranges = checkpoints.slice(number)
         if ranges:
-            sql, parameters = roll_up_sql(ranges, versions)
+            sql, parameters = roll_up_sql(ranges)
             self._journal.command(f"roll up checkpoint {number}", sql, parameters | {"k": number})
         self._journal.insert("usage_checkpoints", _checkpoint_table(cut, checkpoints))
         log.info("checkpoint %d rolled up in %.2f s", number, time.monotonic() - began)
+
+    def _write_versions(self, catalog_offset: int) -> None:
+        """profile_versions holds every version that a record below the cut may name. Versions are immutable."""
+        catalog = self._catalog.catalog
+        new = [
+            (namespace, version)
+            for namespace in catalog.namespaces()
+            for version in profile_versions(catalog.view(namespace, catalog_offset))
+            if (namespace, version.profile_id, version.version) not in self._written
+        ]
+        if new:
+            self._journal.insert("profile_versions", versions_table(new))
+            self._written |= {(namespace, version.profile_id, version.version) for namespace, version in new}
 
     def _await_catalog(self, offset: int) -> None:
         while not self._catalog.wait_for(offset, 1.0):
