@@ -1,0 +1,88 @@
+"""Where a unit of records meets the cursor: below it, above it, junk at it, and a log that begins too late."""
+
+from __future__ import annotations
+
+import threading
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from meteringkit import event
+
+from schemas.batch import encode_batch
+from schemas.catalog.state import Catalog
+from schemas.settings import Settings
+from stream_processors.bloom import DailyFilters
+from stream_processors.dedupe import PartitionMemory
+from stream_processors.meter import LogLost, Meter, RawRecord
+
+
+class Asked:
+    """A meter of partition 0 at cursor 5, whose seeks are noted; ``log_start`` is where the log begins."""
+
+    def __init__(self, log_start: int = 0) -> None:
+        self.seeks: list[tuple[int, int]] = []
+        catalog: Any = SimpleNamespace(catalog=Catalog(), wait_for=lambda offset, timeout: True)
+        rejected: Any = None  # prepare writes nothing
+        self.meter = Meter(
+            Settings(), "usage.events.1", 4, catalog, rejected, threading.Event(),
+            lambda partition, cursor: self.seeks.append((partition, cursor)), lambda partition: log_start,
+        )  # fmt: skip
+        self.meter._memories[0] = PartitionMemory(1, 0, 5, DailyFilters())
+
+    def prepare(self, *records: RawRecord):
+        return self.meter.prepare(records, None)
+
+
+def record(offset: int, value: bytes | None = None) -> RawRecord:
+    batch = value if value is not None else encode_batch("default", 0, [event(offset, 0)])
+    return RawRecord(0, offset, 1_000_000 * offset, batch)
+
+
+def test_what_lies_below_the_cursor_is_passed_over():
+    flush = Asked().prepare(record(3), record(4))
+    assert flush.progress == {}
+    assert flush.events.size == 0
+    flush = Asked().prepare(record(4), record(5), record(6))
+    assert flush.progress == {(1, 0): 7}
+    assert flush.events.size == 2
+
+
+def test_a_gap_seeks_back_once_and_nothing_above_it_counts():
+    asked = Asked()
+    for _ in range(3):
+        flush = asked.prepare(record(7), record(8))
+        assert (flush.progress, flush.events.size) == ({}, 0)
+    assert asked.seeks == [(0, 5)]
+    flush = asked.prepare(record(5), record(6), record(7))
+    assert flush.progress == {(1, 0): 8}
+    assert asked.prepare(record(10)).progress == {}
+    assert asked.seeks == [(0, 5), (0, 8)]
+
+
+def test_a_gap_inside_a_unit_keeps_what_comes_before_it():
+    asked = Asked()
+    assert asked.prepare(record(5), record(7)).progress == {(1, 0): 6}
+    assert asked.seeks == [(0, 6)]
+
+
+def test_a_log_that_begins_above_the_cursor_stops_everything():
+    with pytest.raises(LogLost, match="3 records are lost"):
+        Asked(log_start=8).prepare(record(8))
+
+
+def test_junk_moves_the_cursor_and_is_rejected_with_its_bytes():
+    flush = Asked().prepare(record(5, b"junk"), record(6))
+    assert flush.progress == {(1, 0): 7}
+    assert flush.events.size == 1
+    [rejection] = flush.rejections
+    assert (rejection["reason"], rejection["original"], rejection["origin_offset"]) == ("undecodable", b"junk", 5)
+    assert [one.batch.size for one in flush.records] == [0, 1]
+
+
+def test_a_conflict_is_rejected_and_the_same_content_in_other_words_is_a_duplicate():
+    copies = encode_batch("default", 0, [event(1, 0), event(1, 1), event(1, 2)])
+    flush = Asked().prepare(record(5, copies))
+    assert flush.events.size == 1
+    assert [row.dropped.index for row in flush.duplicates] == [1]
+    assert [row["origin_index"] for row in flush.rejections] == [2]
