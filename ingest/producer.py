@@ -51,7 +51,7 @@ class LoopProducer:
                 "queue.buffering.max.messages": 1_000_000,
                 "queue.buffering.max.kbytes": 1024 * 1024,
                 "socket.nagle.disable": True,
-                "log_level": 3,
+                "log_level": 2,
                 "error_cb": self._on_error,
             }
         )

@@ -45,7 +45,7 @@ class LedgerReader:
                 "auto.offset.reset": "error",
                 "enable.partition.eof": False,
                 "fetch.wait.max.ms": 100,
-                "log_level": 3,
+                "log_level": 2,
             }
         )
         metadata = self._consumer.list_topics(topic, timeout=_TIMEOUT)
@@ -112,7 +112,7 @@ class LedgerWriter:
                 "acks": "all",
                 "linger.ms": 0,
                 "delivery.timeout.ms": 15_000,
-                "log_level": 3,
+                "log_level": 2,
             }
         )
 

@@ -94,7 +94,7 @@ def create_inbox(settings: Settings, namespace: str) -> None:
 
 
 def _create(settings: Settings, topics: Iterable[NewTopic]) -> list[str]:
-    admin = AdminClient(settings.librdkafka() | {"log_level": 3})
+    admin = AdminClient(settings.librdkafka() | {"log_level": 2})
     futures: dict[str, Any] = admin.create_topics(list(topics), operation_timeout=30, request_timeout=30)
     created: list[str] = []
     for name, future in futures.items():
@@ -109,7 +109,7 @@ def _create(settings: Settings, topics: Iterable[NewTopic]) -> list[str]:
 
 def partition_count(settings: Settings, topic: str) -> int:
     """Partitions of an existing topic. Raises LookupError where it does not exist."""
-    metadata = AdminClient(settings.librdkafka() | {"log_level": 3}).list_topics(topic, timeout=30)
+    metadata = AdminClient(settings.librdkafka() | {"log_level": 2}).list_topics(topic, timeout=30)
     found = metadata.topics[topic]
     if found.error is not None or not found.partitions:
         raise LookupError(f"topic {topic} does not exist; `weir up` creates it")

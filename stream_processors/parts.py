@@ -43,7 +43,7 @@ class Parts:
         self._entries: SimpleQueue[Entry] = SimpleQueue()
         self._catalog = CatalogFollower(settings, self._entries.put)
         self._partitions = partition_count(settings, self._topic)
-        self._admin = AdminClient(settings.librdkafka() | {"log_level": 3})
+        self._admin = AdminClient(settings.librdkafka() | {"log_level": 2})
         self._inboxes: set[str] = set()
         self._rejected = LedgerWriter(settings, REJECTED)
         self._events = LedgerWriter(settings, self._topic)
@@ -206,7 +206,7 @@ class Parts:
         with self._watermarks_lock:
             if self._watermarks is None:
                 self._watermarks = Consumer(
-                    self.settings.librdkafka() | {"group.id": "weir-watermarks", "log_level": 3}
+                    self.settings.librdkafka() | {"group.id": "weir-watermarks", "log_level": 2}
                 )
             low, high = self._watermarks.get_watermark_offsets(TopicPartition(self._topic, partition), timeout=10)
         return int(low), int(high)

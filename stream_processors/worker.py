@@ -19,6 +19,7 @@ import faust
 from schemas.ledger_io import LedgerUnavailable
 from schemas.settings import SettingsError, load_settings
 from stream_processors.app import build_admit_app, build_app
+from stream_processors.logs import set_up
 from stream_processors.parts import Parts
 from stream_processors.watchdog import Watchdog
 
@@ -42,11 +43,7 @@ class _Worker(faust.Worker):
 
 def main() -> int:
     """Run until SIGTERM or SIGINT. Exit code 2: the settings are wrong; 70: it ended hard and is to be started again."""
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    for noisy in ("aiokafka", "faust", "mode"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
-    for retried in ("urllib3", "clickhouse_connect"):  # the journal says once what failed and when it tries again
-        logging.getLogger(retried).setLevel(logging.CRITICAL)
+    set_up()
     try:
         settings = load_settings()
         index = int(_number("WEIR_WORKER_INDEX", "0"))
