@@ -40,7 +40,10 @@ Measure = Callable[[Any, str], tuple[int, str]]
 class Rule:
     """A compiled profile version. ``measure`` maps (properties, idempotency key) to (units, unique value)."""
 
-    version: ProfileVersion
+    profile_id: str
+    profile_version: int
+    valid_from_us: int
+    valid_to_us: int
     filters: tuple[Predicate, ...]
     measure: Measure
     dimensions: tuple[tuple[str, tuple[str, ...]], ...]
@@ -77,7 +80,10 @@ def compile_rule(version: ProfileVersion) -> Rule:
     if version.aggregation == "count" and not version.filters and not version.dimensions:
         constant = Match(version.profile_id, version.version, UNIT, "", "")
     return Rule(
-        version,
+        version.profile_id,
+        version.version,
+        version.valid_from_us,
+        version.valid_to_us,
         tuple(compile_filter(item.property, item.operator, item.value) for item in version.filters),
         _measure(version),
         tuple((".".join(path), path) for path in version.dimensions),
@@ -110,13 +116,12 @@ class Matcher:
 
 
 def match_rules(rules: Iterable[Rule], timestamp_us: int, idempotency_key: str, properties: str) -> Matched:
-    """The records that ``rules`` give for one event."""
+    """The records that ``rules`` give for one event. Raises ValueError for properties that are not JSON."""
     matches: list[Match] = []
     unmeterable: list[tuple[str, str]] = []
     parsed: Any = None
     for rule in rules:
-        version = rule.version
-        if not version.valid_from_us <= timestamp_us < version.valid_to_us:
+        if not rule.valid_from_us <= timestamp_us < rule.valid_to_us:
             continue
         if rule.constant is not None:
             matches.append(rule.constant)
@@ -130,10 +135,12 @@ def match_rules(rules: Iterable[Rule], timestamp_us: int, idempotency_key: str, 
             try:
                 units, unique_value = rule.measure(parsed, idempotency_key)
             except Unmeterable as reason:
-                unmeterable.append((version.profile_id, str(reason)))
+                unmeterable.append((rule.profile_id, str(reason)))
                 continue
             dimensions = dimension_text(rule.dimensions, parsed) if rule.dimensions else ""
-            matches.append(Match(version.profile_id, version.version, units, unique_value, dimensions))
+            matches.append(Match(rule.profile_id, rule.profile_version, units, unique_value, dimensions))
+    if not unmeterable:
+        return Matched(tuple(matches), ()) if matches else UNMATCHED
     return Matched(tuple(matches), tuple(unmeterable))
 
 

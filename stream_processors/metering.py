@@ -14,7 +14,7 @@ from schemas.acceptance import same_content
 from schemas.catalog.profiles import profile_versions
 from schemas.catalog.state import Catalog, NamespaceView
 from schemas.identity import identity as identity_of
-from schemas.matching import UNMATCHED, Matched, Matcher
+from schemas.matching import UNMATCHED, Matched, Matcher, match_rules
 from stream_processors.dedupe import Counted, Decision, PartitionMemory, Record, window_us
 from stream_processors.rows import DuplicateRow, EventColumns
 
@@ -89,10 +89,11 @@ def meter_records(
 def _match(matcher: Matcher, record: Record, decision: Decision) -> list[Matched]:
     batch = record.batch
     names, stamps, keys, properties = batch.event_names, batch.timestamps_us, batch.idempotency_keys, batch.properties
+    rules = {name: matcher.rules(name) for name in set(names)}
     result: list[Matched] = []
     for index in decision.counted:
         try:
-            result.append(matcher.match(names[index], stamps[index], keys[index], properties[index]))
+            result.append(match_rules(rules[names[index]], stamps[index], keys[index], properties[index]))
         except ValueError:
             # Properties that are not JSON cannot pass acceptance; whoever wrote them past it gets no usage, and blocks nobody.
             result.append(UNMATCHED)

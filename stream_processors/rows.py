@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
+import numpy as np
 import pyarrow as pa
 
 from schemas.identity import CONTENT_HASH_BYTES, IDENTITY_BYTES
@@ -102,8 +103,8 @@ class EventColumns:
 
     def _repeat(self, values: Sequence[Any], kind: Any) -> Any:
         """One value a record, repeated for each of its rows."""
-        numbers = pa.array([number for number, run in enumerate(self._runs) for _ in range(run)], pa.int32())
-        return pa.array(values, kind).take(numbers)
+        numbers = np.repeat(np.arange(len(self._runs), dtype=np.int32), self._runs)
+        return pa.array(values, kind).take(pa.array(numbers))
 
 
 def quantities(units: Iterable[int]) -> Any:
