@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 
 from rating.close.standing import Standing
 from rating.periods import first_period, local_midnight, next_period, parse_zone
 from schemas.catalog.models import Plan, Subscription
 from schemas.catalog.state import Entry, NamespaceView
-from schemas.instants import SECOND, instant, micros
+from schemas.instants import SECOND, instant, micros, rfc3339
 from schemas.invoices import invoice_id
 
 
@@ -51,12 +51,29 @@ def due_invoices(view: NamespaceView, standing: Standing, as_of_us: int) -> tupl
     """
     found: list[Due] = []
     problems: list[str] = []
-    for entry in view.all("subscription"):
+    for entry in billable(view):
         try:
             found.extend(_due_of(view, entry, standing, as_of_us))
         except PlanningError as error:
             problems.append(str(error))
     return found, problems
+
+
+def billable(view: NamespaceView) -> Iterator[Entry]:
+    """Every subscription that there is or was. A retired one ended when it was retired, if not before: what was used until
+    then is billed."""
+    for versions in view.histories("subscription"):
+        last = versions[-1]
+        if not last.retired:
+            yield last
+            continue
+        subscription: Subscription = last.model
+        zone = view.time_zone(subscription.account)
+        ends_us = last.published_us
+        if subscription.end is not None:
+            ends_us = min(ends_us, boundary_us(subscription.end, zone))
+        if boundary_us(subscription.start, zone) < ends_us:
+            yield replace(last, body={**last.body, "end": rfc3339(ends_us)})
 
 
 def _due_of(view: NamespaceView, entry: Entry, standing: Standing, as_of_us: int) -> Iterator[Due]:

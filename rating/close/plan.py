@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rating.close.due import Due, PlanningError, due_invoices, last_word
+from rating.close.due import Due, PlanningError, billable, due_invoices, last_word
 from rating.close.late import Late, LateUsage, Prior, adjustments, priors
 from rating.close.lines import ChargeBook, Item, Need, Totals, build_invoice
 from rating.close.standing import Invoice, Standing
@@ -49,7 +49,7 @@ def make_plan(view: NamespaceView, standing: Standing, as_of_us: int, late: Late
     found, problems = due_invoices(view, standing, as_of_us)
     with_next = {due.subscription for due in found}
     failed: dict[str, str] = {}
-    for entry in view.all("subscription"):
+    for entry in billable(view):
         if entry.code in late and entry.code not in with_next:
             try:
                 if (last := last_word(view, entry, standing)) is not None:

@@ -169,7 +169,7 @@ class NamespaceView:
         return [versions[-1] for versions in self.histories(kind) if not versions[-1].retired]
 
     def time_zone(self, account_id: str) -> str:
-        """The account's IANA time zone, UTC for an unknown account."""
-        entry = self.get("account", account_id)
-        account: Account | None = entry.model if entry else None
+        """The account's IANA time zone, also of a retired one; UTC for an unknown account."""
+        versions = self.history("account", account_id)
+        account: Account | None = versions[-1].model if versions else None
         return account.time_zone if account else "UTC"

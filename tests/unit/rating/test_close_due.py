@@ -36,14 +36,16 @@ class Shelf:
         self.catalog = Catalog()
         self._versions: dict[tuple[str, str], int] = {}
 
-    def add(self, kind: str, body: dict[str, Any], retired: bool = False) -> None:
+    def add(
+        self, kind: str, body: dict[str, Any], retired: bool = False, published: str = "1970-01-01T00:00:00Z"
+    ) -> None:
         key = (kind, body["code"])
         self._versions[key] = self._versions.get(key, 0) + 1
         record = {
             "namespace": "air", "kind": kind, "code": body["code"], "version": self._versions[key], "retired": retired,
             "valid_from": None, "body": json.dumps(body), "author": "", "claim_id": "",
         }  # fmt: skip
-        assert self.catalog.apply(record, self.catalog.next_offset, 0) is not None
+        assert self.catalog.apply(record, self.catalog.next_offset, us(published)) is not None
 
     def view(self, offset: int | None = None) -> NamespaceView:
         return self.catalog.view("air", offset)
@@ -217,3 +219,24 @@ def test_runs_of_different_namespaces_instants_and_attempts_differ() -> None:
     names = {run_id("a", 12, 3), run_id("a1", 2, 3), run_id("a", 1, 23), run_id("a", 12, 4)}
     assert len(names) == 4
     assert run_id("a", 12, 3) in names
+
+
+def test_a_retired_subscription_is_billed_until_it_was_retired() -> None:
+    found = shelf()
+    found.add("account", ACCOUNT, retired=True)
+    found.add("subscription", SUBSCRIPTION, retired=True, published="2013-02-10T12:00:00Z")
+    assert spans(due_of(found, Standing(), "2014-01-01T00:00:00Z")) == [
+        ("2013-01-01T05:00:00Z", "2013-02-01T05:00:00Z"),
+        ("2013-02-01T05:00:00Z", "2013-02-10T12:00:00Z"),
+    ]
+
+
+def test_retiring_changes_no_end_that_has_come_and_bills_nothing_before_the_start() -> None:
+    found = shelf(end="2013-01-20T00:00:00Z")
+    found.add("subscription", SUBSCRIPTION | {"end": "2013-01-20T00:00:00Z"}, True, "2013-06-01T00:00:00Z")
+    assert spans(due_of(found, Standing(), "2014-01-01T00:00:00Z")) == [
+        ("2013-01-01T05:00:00Z", "2013-01-20T00:00:00Z")
+    ]
+    early = shelf()
+    early.add("subscription", SUBSCRIPTION, True, "2012-12-01T00:00:00Z")
+    assert due_of(early, Standing(), "2014-01-01T00:00:00Z") == []
