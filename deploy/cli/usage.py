@@ -40,6 +40,7 @@ def usage(
     from rating.usage import usage_totals
     from schemas.clickhouse import connect
     from schemas.instants import instant, rfc3339
+    from schemas.prices import plain
 
     if as_csv and as_json:
         raise Failure("--csv and --json exclude each other; give one of them", USAGE)
@@ -66,7 +67,7 @@ def usage(
             record["from"] = local(row.bucket_us)
         record |= dict(zip(query.dimensions, row.dimensions, strict=True))
         quantity = row.usage.quantity
-        record["quantity"] = None if quantity is None else format(quantity.normalize(), "f")
+        record["quantity"] = None if quantity is None else plain(quantity)
         record["unit"] = query.profile.unit
         record["events"] = row.usage.events
         printed.append(record)
