@@ -12,7 +12,7 @@ import json
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from fastavro import parse_schema, schemaless_reader, schemaless_writer
 from fastavro.schema import fingerprint, to_parsing_canonical_form
@@ -66,7 +66,7 @@ class Codec:
             raise CodecError(f"{self.name}: broken body: {type(error).__name__} {error}") from error
         if body.tell() != len(data):
             raise CodecError(f"{self.name}: {len(data) - body.tell()} bytes left over after the record")
-        return record  # type: ignore[return-value]  # a record schema decodes to a dict
+        return cast(dict[str, Any], record)
 
 
 def _fingerprint(schema: Mapping[str, Any]) -> bytes:

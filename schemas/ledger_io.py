@@ -214,10 +214,8 @@ class Follower:
                     self._apply(record)
                     self._positions[record.partition] = record.offset + 1
             now = time.monotonic()
-            if now - asked > 0.5 or any(reader.positions[number] < end for number, end in ends.items()):
-                asked_before = time.monotonic()
-                if now - asked > 0.5:
-                    ends, asked = reader.end_offsets(), asked_before
+            if now - asked > 0.5:
+                ends, asked = reader.end_offsets(), now
             with self._changed:
                 if ends and all(reader.positions[number] >= end for number, end in ends.items()):
                     self.caught_up_at = asked

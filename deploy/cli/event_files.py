@@ -11,6 +11,7 @@ from schemas.json_text import exact
 
 Event = dict[str, Any]
 Format = Literal["ndjson", "csv"]
+FORMATS: Final[tuple[Format, ...]] = ("ndjson", "csv")
 EVENT_COLUMNS: Final = ("event_name", "account_id", "timestamp", "idempotency_key", "source")
 
 

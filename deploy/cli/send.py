@@ -32,7 +32,7 @@ def send(
     CSV: the columns event_name, account_id, timestamp, idempotency_key and source are the event's own; every other
     column is a property; an empty cell is absent. Exit code 1 where the gateway refused a batch.
     """
-    from deploy.cli.event_files import FileError, batches, format_of, read_events
+    from deploy.cli.event_files import FORMATS, FileError, batches, format_of, read_events
     from deploy.cli.output import print_json, progress_bar, say
     from ingest.client import Client
 
@@ -40,9 +40,10 @@ def send(
     lines_of: deque[list[int]] = deque()
     refused: list[dict[str, Any]] = []
     try:
-        chosen = kind or ("ndjson" if str(file) == "-" else format_of(file))
-        if chosen not in ("ndjson", "csv"):
-            raise Failure(f"--format {chosen} is not known; give ndjson or csv", USAGE)
+        wanted = kind or ("ndjson" if str(file) == "-" else format_of(file))
+        chosen = next((known for known in FORMATS if known == wanted), None)
+        if chosen is None:
+            raise Failure(f"--format {wanted} is not known; give ndjson or csv", USAGE)
         with ExitStack() as stack:
             stream = sys.stdin if str(file) == "-" else stack.enter_context(file.open(encoding="utf-8", newline=""))
             client = stack.enter_context(
@@ -52,7 +53,7 @@ def send(
             task = bar.add_task("sending", total=None if str(file) == "-" else _count(file, chosen))
 
             def numbered() -> Iterator[list[Mapping[str, Any]]]:
-                for numbers, events in batches(read_events(stream, chosen)):  # type: ignore[arg-type]  # checked above
+                for numbers, events in batches(read_events(stream, chosen)):
                     lines_of.append(numbers)
                     yield events
 

@@ -13,10 +13,11 @@ from deploy.cli.failure import USAGE, Failure
 
 if TYPE_CHECKING:
     from rating.periods import Interval
+    from rating.periods.split import Granularity
     from rating.usage import UsageQuery
     from schemas.catalog.state import NamespaceView
 
-_STEPS = ("hour", "day", "week", "month", "quarter", "year")
+_STEPS: tuple[Granularity, ...] = ("hour", "day", "week", "month", "quarter", "year")
 
 
 def usage(
@@ -127,9 +128,10 @@ def _buckets(interval: Interval, by: str, zone: Any) -> tuple[int, ...]:
 
     if not by:
         return ()
-    if by not in _STEPS:
+    step = next((known for known in _STEPS if known == by), None)
+    if step is None:
         raise ValueError(f"--by {by} is not known; give one of {', '.join(_STEPS)}")
-    starts = tuple(micros(piece.start) for piece in split(interval, by, zone))  # type: ignore[arg-type]  # checked above
+    starts = tuple(micros(piece.start) for piece in split(interval, step, zone))
     if len(starts) > 20_000:
         raise ValueError(f"{len(starts)} rows an account; take a shorter --period or a longer --by")
     return starts

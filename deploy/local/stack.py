@@ -24,7 +24,7 @@ from pydantic import SecretStr
 from deploy.local import kafka
 from deploy.local.ports import free_port, preferred_port
 from deploy.local.probes import http_ok, kafka_answers
-from deploy.local.state import StackState, read_state
+from deploy.local.state import StackState
 from deploy.local.supervisor import Hook, ProcessSpec, Progress, Step, Supervisor
 from schemas.settings import Settings, load_settings
 
@@ -60,7 +60,6 @@ class Stack:
             raise ValueError(f"no such process: {', '.join(sorted(unknown))}; there are {', '.join(ALL)}")
         self.data_dir = data_dir.absolute()
         self._kinds = [kind for kind in ALL if kind in processes]
-        self._workers = workers
         self._cache_dir = cache_dir or _default_cache(self.data_dir)
         self._ports_policy = ports
         self._taken: set[int] = set()
@@ -231,17 +230,6 @@ def admin_key(data_dir: Path) -> str:
         finally:
             fresh.unlink()
     return path.read_text().strip()
-
-
-def running_settings(data_dir: Path) -> Settings | None:
-    """Settings that reach the stack running on ``data_dir``, with its admin key; None where none runs."""
-    state = read_state(data_dir)
-    if state is None:
-        return None
-    fields = {name.removeprefix("WEIR_").lower(): value for name, value in state.settings.items()}
-    if not load_settings().admin_key.get_secret_value():
-        fields["admin_key"] = admin_key(data_dir)
-    return load_settings(**fields)
 
 
 def settings_environment(settings: Settings) -> dict[str, str]:

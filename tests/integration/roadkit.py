@@ -39,7 +39,7 @@ class World:
 
     def http(self, service: str, **more: Any) -> httpx.Client:
         """A client of a service with key and namespace. Close it."""
-        own = {"base_url": base_url(self.settings, service), "headers": headers(self.settings), "timeout": 60}  # type: ignore[arg-type]
+        own = {"base_url": base_url(self.settings, service), "headers": headers(self.settings), "timeout": 60}
         return httpx.Client(**(own | more))
 
     def apply(self, **lists: Any) -> dict[str, Any]:

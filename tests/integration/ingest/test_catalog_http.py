@@ -86,7 +86,7 @@ def test_two_writers_of_one_version_one_loses(kafka_settings: Settings, namespac
             )
             for name in ("one", "two")
         ]
-        writers = [CatalogPublisher(kafka_settings, follower, lambda name=name: name) for name in ("1", "2")]  # type: ignore[misc]
+        writers = [CatalogPublisher(kafka_settings, follower, lambda name=name: name) for name in ("1", "2")]
         writers[0].publish(plans[0])
         with pytest.raises(LostClaims, match="account a version 1"):
             writers[1].publish(plans[1])

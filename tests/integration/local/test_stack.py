@@ -12,8 +12,9 @@ import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
+from deploy.cli.connection import connection
 from deploy.local.daemon import detach, down
-from deploy.local.stack import Stack, admin_key, running_settings, settings_environment
+from deploy.local.stack import Stack, admin_key, settings_environment
 from deploy.local.state import StackBusyError, lock_owner, read_state
 from deploy.local.supervisor import StartError
 from schemas.clickhouse import connect
@@ -79,8 +80,8 @@ def test_kafka_and_clickhouse_keep_what_they_acknowledged_through_kill_9(stack: 
     assert connect(settings).command("SELECT count() FROM crash") == 500
 
 
-def test_running_settings_reach_the_stack(stack: Stack, folder: Path) -> None:
-    found = running_settings(folder)
+def test_a_commands_connection_reaches_the_stack(stack: Stack, folder: Path) -> None:
+    found = connection(folder=folder, environ={})
     assert found is not None
     assert settings_environment(found) == settings_environment(stack.settings)
 
@@ -139,7 +140,7 @@ def test_the_daemon_runs_until_down(tmp_path: Path) -> None:
 def test_a_detached_stack_is_ready_when_it_is_said_to_be(tmp_path: Path) -> None:
     state = detach(tmp_path, ports="free", processes=("clickhouse",))
     try:
-        settings = running_settings(tmp_path)
+        settings = connection(folder=tmp_path, environ={})
         assert settings is not None
         assert connect(settings, database="default").command("SELECT 1") == 1
         with pytest.raises(StackBusyError, match=f"supervisor pid {state.pid}"):

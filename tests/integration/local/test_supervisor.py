@@ -24,7 +24,7 @@ _STUBBORN = (
 
 
 def spec(name: str, code: str = _IDLE, **more: object) -> ProcessSpec:
-    return ProcessSpec(name, (sys.executable, "-c", code), **more)  # type: ignore[arg-type]  # free keywords
+    return ProcessSpec(name, (sys.executable, "-c", code), **more)
 
 
 def until(condition: Callable[[], bool], seconds: float = 20.0) -> None:

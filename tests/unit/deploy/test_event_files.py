@@ -44,7 +44,7 @@ def test_ndjson_numbers_keep_their_digits() -> None:
 )
 def test_what_is_wrong_is_told_by_its_line(kind: str, lines: list[str], message: str) -> None:
     with pytest.raises(FileError, match=message):
-        list(read_events(lines, kind))  # type: ignore[arg-type]
+        list(read_events(lines, kind))
 
 
 def test_batches_hold_everything_once_in_order() -> None:

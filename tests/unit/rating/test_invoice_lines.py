@@ -53,7 +53,7 @@ TIERED = {
 def test_lines_carry_quantity_price_steps_and_both_amounts() -> None:
     item = metered(TIERED)
     rows = {item.need: {"acme": [UsageRow(Usage(Decimal("1001.5"), 7), "acme")]}}
-    record = invoice([flat("9.99"), item], rows)  # type: ignore[arg-type]  # a metered item has a need
+    record = invoice([flat("9.99"), item], rows)
     first, second = record["lines"]
     assert (first["kind"], first["quantity"], first["events"], first["amount"]) == ("flat", "", "", "9.99")
     assert first["description"] == "Monthly fee"

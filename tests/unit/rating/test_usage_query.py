@@ -19,7 +19,7 @@ MILES = Measured("flights.miles", "sum", ((1, 86_400), (2, 3600), (3, 86_400)))
 
 def version(number: int, aggregation: str, begins: int, ends: int) -> ProfileVersion:
     return ProfileVersion(
-        "flights.miles", number, "flights", "miles", "miles", f"unit {number}", "flight", aggregation,  # type: ignore[arg-type]  # from a literal below
+        "flights.miles", number, "flights", "miles", "miles", f"unit {number}", "flight", aggregation,
         None, (), (), 86_400, begins, ends,
     )  # fmt: skip
 
@@ -68,10 +68,10 @@ def test_a_version_that_was_never_valid_is_not_among_the_valid_ones() -> None:
 
 
 def test_only_sums_and_counts_are_zero_without_usage() -> None:
-    assert {name: no_usage(name).quantity for name in ("sum", "count", "count_unique")} == {  # type: ignore[arg-type]  # from literals
+    assert {name: no_usage(name).quantity for name in ("sum", "count", "count_unique")} == {
         "sum": Decimal(0), "count": Decimal(0), "count_unique": Decimal(0)
     }  # fmt: skip
-    assert [no_usage(name).quantity for name in ("max", "min", "latest")] == [None, None, None]  # type: ignore[arg-type]  # from literals
+    assert [no_usage(name).quantity for name in ("max", "min", "latest")] == [None, None, None]
 
 
 @pytest.mark.parametrize(
@@ -88,4 +88,4 @@ def test_only_sums_and_counts_are_zero_without_usage() -> None:
 def test_a_query_that_cannot_be_answered_is_refused(changes: dict[str, object], message: str) -> None:
     arguments = {"namespace": "n", "profile": MILES, "start_us": 10, "end_us": 20} | changes
     with pytest.raises(ValueError, match=message):
-        UsageQuery(**arguments)  # type: ignore[arg-type]  # wrong on purpose
+        UsageQuery(**arguments)
