@@ -49,14 +49,14 @@ _REJECTED_COLUMNS: Final = (
 
 def invoice_tables(records: Sequence[Mapping[str, Any]]) -> tuple[pa.Table, pa.Table]:
     """Arrow tables of invoices and invoice_lines from decoded Invoice records."""
-    invoices = [dict(record) | {"total": _decimal(record["total"])} for record in records]
+    invoices = [dict(record) | {"total": Decimal(record["total"])} for record in records]
     lines = [
         line
         | {name: record[name] for name, _ in _OWNER_COLUMNS}
         | {
-            "quantity": _decimal(line["quantity"]) if line["quantity"] else None,
+            "quantity": Decimal(line["quantity"]) if line["quantity"] else None,
             "events": int(line["events"]) if line["events"] else None,
-            "amount": _decimal(line["amount"]),
+            "amount": Decimal(line["amount"]),
         }
         for record in records
         for line in record["lines"]
@@ -89,10 +89,6 @@ def catalog_table(entries: Sequence[Entry], bodies: Sequence[str]) -> pa.Table:
 
 def _table(columns: Sequence[tuple[str, Any]], rows: Sequence[Mapping[str, Any]]) -> pa.Table:
     return pa.table({name: pa.array([row[name] for row in rows], kind) for name, kind in columns})
-
-
-def _decimal(text: str) -> Decimal:
-    return Decimal(text)
 
 
 class InvoiceCopy:

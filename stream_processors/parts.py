@@ -25,7 +25,7 @@ from stream_processors.admit import Admitted, InboxRecord, admit, pack
 from stream_processors.copies import InvoiceCopy, catalog_table, rejected_table
 from stream_processors.journal import Journal
 from stream_processors.meter import Meter, executor
-from stream_processors.pipeline import MeterPipeline, end_hard, in_thread
+from stream_processors.pipeline import MeterPipeline, append_us, end_hard, in_thread
 from stream_processors.rollup import RollUp
 
 log = logging.getLogger(__name__)
@@ -98,7 +98,7 @@ class Parts:
                 namespace_of_inbox(message.topic),
                 message.partition,
                 message.offset,
-                round(message.timestamp * 1000) * 1000,
+                append_us(message),
                 message.value or b"",
             )
             for message in (event.message for event in events)

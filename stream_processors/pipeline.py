@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 
 UNIT_BYTES: Final = 3 * 1024 * 1024
 EXIT_HARD: Final = 70
+RETRY_SECONDS: Final = 1.0
 
 Ack = Callable[[Any], Awaitable[Any]]
 
@@ -37,10 +38,16 @@ def end_hard(why: str) -> NoReturn:
     os._exit(EXIT_HARD)
 
 
+def append_us(message: Any) -> int:
+    """LogAppendTime of a Faust message, microseconds UTC. Faust gives it in seconds, exact to the millisecond."""
+    milliseconds: int = round(message.timestamp * 1000)
+    return milliseconds * 1000
+
+
 def raw_record(event: Any) -> RawRecord:
-    """The Kafka record behind a Faust event. Faust gives the append time in seconds, exact to the millisecond."""
+    """The Kafka record behind a Faust event."""
     message = event.message
-    return RawRecord(message.partition, message.offset, round(message.timestamp * 1000) * 1000, message.value or b"")
+    return RawRecord(message.partition, message.offset, append_us(message), message.value or b"")
 
 
 def units_of(events: Sequence[Any]) -> list[list[Any]]:
@@ -102,7 +109,7 @@ class MeterPipeline:
         self.moved_at = time.monotonic()
 
 
-async def in_thread(pool: ThreadPoolExecutor, what: str, call: Callable[[], Any], attempts_pause: float = 1.0) -> Any:
+async def in_thread(pool: ThreadPoolExecutor, what: str, call: Callable[[], Any]) -> Any:
     """Run ``call`` in the pool until it succeeds; for work that is safe to repeat and has no poison in it.
 
     Kafka or ClickHouse away is a reason to wait; anything else ends the process.
@@ -115,7 +122,7 @@ async def in_thread(pool: ThreadPoolExecutor, what: str, call: Callable[[], Any]
             await asyncio.Event().wait()
         except (LedgerUnavailable, KafkaException, TimeoutError) as error:
             log.warning("%s: %s; trying again", what, error)
-            await asyncio.sleep(attempts_pause)
+            await asyncio.sleep(RETRY_SECONDS)
         except Exception as error:
             log.exception(what)
             end_hard(f"{what} cannot go on: {error}")
