@@ -23,7 +23,7 @@ from ingest.auth import Guard
 from ingest.catalog_api import CatalogApi
 from ingest.catalog_publish import CatalogPublisher
 from ingest.delivery import Delivery
-from ingest.events_api import CATALOG_FRESH_SECONDS, EventsApi, Sources
+from ingest.events_api import BATCH, CATALOG_FRESH_SECONDS, EVENT, EventsApi, Sources
 from ingest.metrics import CONTENT_TYPE, Metrics
 from ingest.openapi import BATCH_BODY, EVENT_BODY, document
 from ingest.problems import Problem
@@ -137,10 +137,8 @@ class Application:
             and scope["method"] == "POST"
             and scope["path"] in ("/v1/events/batch", "/v1/events")
         ):
-            events = self._state["gateway"].events
-            request = Request(scope, receive)
-            answer = events.post_batch if scope["path"] == "/v1/events/batch" else events.post_event
-            response = await answer(request)
+            door = BATCH if scope["path"] == "/v1/events/batch" else EVENT
+            response = await self._state["gateway"].events.answer(Request(scope, receive), door)
             await response(scope, receive, send)
             return
         await self.app(scope, receive, send)
@@ -152,12 +150,12 @@ def _events(app: FastAPI, state: dict[str, Gateway]) -> None:
     @app.post("/v1/events", status_code=202, tags=["events"], openapi_extra=EVENT_BODY)
     async def post_event(request: Request) -> Response:
         """One event. 202 once it is in Kafka."""
-        return await state["gateway"].events.post_event(request)
+        return await state["gateway"].events.answer(request, EVENT)
 
     @app.post("/v1/events/batch", status_code=202, tags=["events"], openapi_extra=BATCH_BODY)
     async def post_batch(request: Request) -> Response:
         """1 to 100 events, all or none. 202 once all are in Kafka."""
-        return await state["gateway"].events.post_batch(request)
+        return await state["gateway"].events.answer(request, BATCH)
 
 
 def _operations(app: FastAPI, state: dict[str, Gateway]) -> None:

@@ -1,4 +1,7 @@
-"""POST /v1/events and /v1/events/batch: the hot path, in the order in which an event takes it."""
+"""Events by HTTP, in the order in which they take it; every door (``Door``) leads to this one road.
+
+POST /v1/events and /v1/events/batch are the native doors; those of other systems are in ``doors/``.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import msgspec
 from starlette.requests import Request
@@ -22,6 +25,7 @@ from ingest.refusals import Sampler, rejection
 from schemas.acceptance import AcceptedEvent, RawEvent, Refused, accept, decode_batch, decode_event
 from schemas.catalog.follower import CatalogFollower
 from schemas.catalog.models import Namespace
+from schemas.catalog.state import NamespaceView
 from schemas.codec import CodecError, codec
 from schemas.sketch import Sketch, sketch
 from schemas.topics import REJECTED
@@ -43,8 +47,57 @@ class Sources:
     new_id: Callable[[], bytes]
 
 
+class Door(Protocol):
+    """How the requests of one door are read and answered; what lies between is the same for all."""
+
+    single: bool  # shortens the JSON paths of errors
+
+    def decode(self, body: bytes, view: NamespaceView) -> list[RawEvent]:
+        """The events of a body. Raises Refused."""
+
+    def tell(self, body: bytes, index: int | None, settings: Namespace) -> Sketch:
+        """What can be told of a refused body; never raises."""
+
+    def answer(self, accepted: Sequence[AcceptedEvent]) -> Response:
+        """All events are in Kafka."""
+
+    def refuse(self, problem: Problem) -> Response:
+        """Nothing was accepted, or nobody knows."""
+
+
+class Native:
+    """One event, or ``{"events": [1 to 100]}``."""
+
+    def __init__(self, decode: Callable[[bytes], list[RawEvent]], *, single: bool) -> None:
+        self._decode = decode
+        self.single = single
+
+    def decode(self, body: bytes, _view: NamespaceView) -> list[RawEvent]:
+        """See Door."""
+        return self._decode(body)
+
+    def tell(self, body: bytes, index: int | None, settings: Namespace) -> Sketch:
+        """See Door."""
+        return sketch(body, index, settings, single=self.single)
+
+    def answer(self, accepted: Sequence[AcceptedEvent]) -> Response:
+        """202 with the keys, also those made here."""
+        keys = [event.idempotency_key for event in accepted]
+        told: dict[str, Any] = {"accepted": len(keys)}
+        told |= {"idempotency_key": keys[0]} if self.single else {"idempotency_keys": keys}
+        return Response(msgspec.json.encode(told), 202, media_type="application/json")
+
+    def refuse(self, problem: Problem) -> Response:
+        """See Door."""
+        return problem.response()
+
+
+EVENT: Final = Native(decode_event, single=True)
+BATCH: Final = Native(decode_batch, single=False)
+
+
 class EventsApi:
-    """Both event endpoints."""
+    """The road from a request to its events in Kafka."""
 
     def __init__(
         self, guard: Guard, catalog: CatalogFollower, delivery: Delivery, producer: LoopProducer,
@@ -59,35 +112,23 @@ class EventsApi:
         self._default_namespace = default_namespace
         self._sampler = Sampler()
 
-    async def post_event(self, request: Request) -> Response:
-        """One event; 202 once it is in Kafka."""
-        return await self._answer(request, decode_event, single=True)
-
-    async def post_batch(self, request: Request) -> Response:
-        """1 to 100 events, all or none; 202 once all are in Kafka."""
-        return await self._answer(request, decode_batch, single=False)
-
-    async def _answer(self, request: Request, decode: Callable[[bytes], list[RawEvent]], *, single: bool) -> Response:
+    async def answer(self, request: Request, door: Door) -> Response:
+        """Answer a request that came in by ``door``; 2xx once all its events are in Kafka."""
         started = asyncio.get_running_loop().time()
         try:
-            accepted = await self._take(request, decode, single)
-            keys = [event.idempotency_key for event in accepted]
-            self._metrics.events_accepted.inc(len(keys))
-            answer: dict[str, Any] = {"accepted": len(keys)}
-            answer |= {"idempotency_key": keys[0]} if single else {"idempotency_keys": keys}
-            response = Response(msgspec.json.encode(answer), 202, media_type="application/json")
+            accepted = await self._take(request, door)
+            self._metrics.events_accepted.inc(len(accepted))
+            response = door.answer(accepted)
         except Problem as problem:
-            response = problem.response()
+            response = door.refuse(problem)
         except Exception:
             log.exception("an event request failed")
-            response = Problem(500, "internal", "the gateway failed; its log says more").response()
+            response = door.refuse(Problem(500, "internal", "the gateway failed; its log says more"))
         self._metrics.requests.labels(str(response.status_code)).inc()
         self._metrics.request_seconds.observe(asyncio.get_running_loop().time() - started)
         return response
 
-    async def _take(
-        self, request: Request, decode: Callable[[bytes], list[RawEvent]], single: bool
-    ) -> Sequence[AcceptedEvent]:
+    async def _take(self, request: Request, door: Door) -> Sequence[AcceptedEvent]:
         self._guard.check(request.headers.get("authorization"))
         namespace = request.headers.get(NAMESPACE_HEADER) or self._default_namespace
         settings = self._settings(namespace)
@@ -99,17 +140,18 @@ class EventsApi:
             if not self._catalog.fresh(CATALOG_FRESH_SECONDS):
                 raise unavailable("this gateway has lost sight of the catalog")
             offset = self._catalog.catalog.next_offset
-            settings = self._catalog.catalog.view(namespace, offset).settings
+            view = self._catalog.catalog.view(namespace, offset)
+            settings = view.settings
             accepted = accept(
                 namespace,
                 settings,
-                decode(body),
+                door.decode(body, view),
                 now_us=self._sources.now_us(),
                 mint_key=lambda _index: self._sources.new_key(),
-                single=single,
+                single=door.single,
             )
         except Refused as refused:
-            told = sketch(body, refused.index, settings, single=single)
+            told = door.tell(body, refused.index, settings)
             await self._record(namespace, refused.reason, str(refused), told, body)
             raise of_refusal(refused) from None
         except BadBody as bad:

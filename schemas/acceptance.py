@@ -79,7 +79,8 @@ _MSGSPEC_PLACE = re.compile(r"^(?P<what>.*?)(?: - at `(?P<path>[^`]*)`)?$", re.D
 _MSGSPEC_INDEX = re.compile(r"^\$(?:\.events)?\[(\d+)\]")
 
 
-def _decode(decoder: msgspec.json.Decoder[Any], body: bytes) -> Any:
+def decode_json(decoder: msgspec.json.Decoder[Any], body: bytes) -> Any:
+    """``body`` as the decoder's type. Raises Refused with path and, where the path holds one, the index."""
     try:
         return decoder.decode(body)
     except msgspec.ValidationError as error:
@@ -97,19 +98,19 @@ def _decode(decoder: msgspec.json.Decoder[Any], body: bytes) -> Any:
 
 def decode_event(body: bytes) -> list[RawEvent]:
     """A body that is one event, as a list of one. Raises Refused."""
-    return [_decode(_single, body)]
+    return [decode_json(_single, body)]
 
 
 def decode_batch(body: bytes) -> list[RawEvent]:
     """A body ``{"events": [1 to 100]}``. Raises Refused."""
-    return _sized(_decode(_batch, body).events)
+    return _sized(decode_json(_batch, body).events)
 
 
 def decode_any(body: bytes) -> list[RawEvent]:
     """One event, ``{"events": […]}`` or a bare list (what an inbox record may hold). Raises Refused."""
     if body.lstrip()[:1] == b"[":
-        return _sized(_decode(_list, body))
-    fields = _decode(_fields, body)
+        return _sized(decode_json(_list, body))
+    fields = decode_json(_fields, body)
     return decode_batch(body) if "events" in fields and "event_name" not in fields else decode_event(body)
 
 
