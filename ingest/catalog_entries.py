@@ -10,7 +10,8 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from ingest.catalog_document import DocumentError, Fault
-from schemas.catalog.models import KINDS, Charge, Model, Namespace, Plan
+from schemas.catalog.base import Model
+from schemas.catalog.models import KINDS, Namespace, Plan, Subscription
 from schemas.json_text import canonical, exact
 from schemas.prices import PriceError, parse_price
 
@@ -22,6 +23,7 @@ LISTS: Final[dict[str, str]] = {
     "plans": "plan",
     "accounts": "account",
     "subscriptions": "subscription",
+    "credit_grants": "credit_grant",
 }
 _TOP: Final = ("namespace", "prune", *LISTS)
 
@@ -158,11 +160,7 @@ def body_of(model: Model) -> dict[str, Any]:
 def says(model: Model) -> str:
     """One text for models that say the same, so that an unchanged entry is recognised however its prices are written."""
     body = body_of(model)
-    if isinstance(model, Plan):
-        for charge, written in zip(model.charges, body["charges"], strict=True):
-            written["price"] = _canonical_price(charge)
+    priced = {Plan: "charges", Subscription: "overrides"}.get(type(model), "")
+    for written in body[priced] if priced else ():
+        written["price"] = parse_price(written["price"]).model_dump(mode="json")
     return canonical(exact(json.dumps(body)))
-
-
-def _canonical_price(charge: Charge) -> Any:
-    return parse_price(charge.price).model_dump(mode="json")

@@ -10,7 +10,8 @@ from typing import Any, Final, Literal
 from ingest.catalog_document import DocumentError, Fault
 from ingest.catalog_entries import LISTS, Document, Item, says
 from ingest.catalog_references import After
-from schemas.catalog.models import KINDS, Account, Model, Namespace, Plan, Subscription
+from schemas.catalog.base import Model
+from schemas.catalog.models import KINDS, Account, Namespace, Plan, Subscription
 from schemas.catalog.state import Catalog, Entry
 from schemas.local_time import local_midnight, parse_zone
 

@@ -7,7 +7,10 @@ from datetime import UTC, datetime
 from itertools import combinations
 
 from ingest.catalog_document import Fault
-from schemas.catalog.models import Feature, Meter, Model, Plan, Product, Subscription
+from schemas.catalog.base import Model
+from schemas.catalog.models import Feature, Meter, Plan, Product, Subscription
+from schemas.catalog.terms import CreditGrant
+from schemas.prices import PriceError, parse_price
 
 _EVER = datetime.max.replace(tzinfo=UTC)
 
@@ -41,6 +44,12 @@ class After:
             for number, charge in enumerate(plan.charges):
                 if charge.product not in self._current["product"]:
                     yield self._fault("plan", code, f".charges[{number}].product", f"no product {charge.product}")
+            yield from self._discount_faults("plan", code, plan, plan)
+        for code, grant in self._current["credit_grant"].items():
+            assert isinstance(grant, CreditGrant)
+            for kind, owner in (("account", grant.account), ("subscription", grant.subscription)):
+                if owner is not None and owner not in self._current[kind]:
+                    yield self._fault("credit_grant", code, f".{kind}", f"no {kind} {owner}; declare it")
         by_account: dict[str, list[Subscription]] = {}
         for code, subscription in self._current["subscription"].items():
             assert isinstance(subscription, Subscription)
@@ -89,6 +98,26 @@ class After:
             if charge.product not in self._current["product"]:
                 detail = f"version {version} of plan {plan.code} charges product {charge.product}, which is not there"
                 yield self._fault("subscription", code, ".plan_version", detail)
+        yield from self._discount_faults("subscription", code, plan, subscription)
+        charges = {charge.key for charge in plan.charges}
+        for number, override in enumerate(subscription.overrides):
+            if override.charge not in charges:
+                detail = (
+                    f"plan {plan.code} has no charge {override.charge}; it has {', '.join(sorted(charges)) or 'none'}"
+                )
+                yield self._fault("subscription", code, f".overrides[{number}].charge", detail)
+            try:
+                parse_price(override.price, plan.currency)
+            except PriceError as error:
+                yield self._fault("subscription", code, f".overrides[{number}].price", str(error))
+
+    def _discount_faults(self, kind: str, code: str, plan: Plan, owner: Plan | Subscription) -> Iterator[Fault]:
+        """A discount on a product that is not charged would silently do nothing."""
+        products = {charge.product for charge in plan.charges}
+        for number, discount in enumerate(owner.discounts):
+            if discount.product is not None and discount.product not in products:
+                detail = f"plan {plan.code} charges no product {discount.product}; name one that it charges, or none"
+                yield self._fault(kind, code, f".discounts[{number}].product", detail)
 
     def _billed(self, subscription: Subscription) -> set[str]:
         plan = self._plan_version(subscription.plan, subscription.plan_version or 0)

@@ -9,20 +9,19 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import (
     AwareDatetime,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     StringConstraints,
     model_validator,
 )
 
+from schemas.catalog.base import Code, Identifier, Model
+from schemas.catalog.terms import CreditGrant, Discount, PriceOverride, check_discounts
 from schemas.currency import exponent
 from schemas.filters import compile_filter
 from schemas.prices import PriceError, parse_price
+from schemas.prices.decimals import NotNegative
 
-Code = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
-Identifier = Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=r"^[^\x00-\x1f\x7f-\x9f]+$")]
 ProfileAddress = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*(\.[A-Za-z0-9][A-Za-z0-9_-]*)?$")]
 PropertyPath = Annotated[
     tuple[Annotated[str, StringConstraints(min_length=1, max_length=256)], ...],
@@ -34,12 +33,6 @@ Operator = Literal["in", "not_in", "eq", "ne", "gt", "gte", "lt", "lte", "exists
 Window = Literal["minute", "hour", "day"]
 Interval = Literal["day", "week", "month", "quarter", "year"]
 WINDOW_SECONDS: dict[Window, int] = {"minute": 60, "hour": 3600, "day": 86_400}
-
-
-class Model(BaseModel):
-    """Base of all catalog models: immutable, strict about field names."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 def _plain_numbers(value: Any) -> Any:
@@ -177,7 +170,10 @@ class Charge(Model):
 
 
 class Plan(Model):
-    """Charges in one currency, billed every interval. ``grace_seconds``: wait after a period's end before billing."""
+    """Charges in one currency, billed every interval. ``grace_seconds``: wait after a period's end before billing.
+
+    ``minimum_commitment``: a period's charges, after discounts, come to at least this; a true-up line says so.
+    """
 
     code: Code
     name: str = ""
@@ -185,10 +181,13 @@ class Plan(Model):
     interval: Interval = "month"
     grace_seconds: Annotated[int, Field(ge=0, le=31 * 86_400)] = 3600
     charges: Annotated[tuple[Charge, ...], Field(max_length=256)] = ()
+    discounts: Annotated[tuple[Discount, ...], Field(max_length=64)] = ()
+    minimum_commitment: NotNegative | None = None
 
     @model_validator(mode="after")
     def _charges_stand(self) -> Self:
         exponent(self.currency)
+        check_discounts(self.discounts)
         seen: set[str] = set()
         for number, charge in enumerate(self.charges):
             if charge.key in seen:
@@ -231,6 +230,8 @@ class Subscription(Model):
     ``start`` and ``end``: an instant, or a date, which means local midnight in the account's time zone (the gateway
     turns it into an instant when it publishes). ``plan_version`` null: the version current at publication, pinned then.
     ``billing_anchor`` null: periods follow the calendar; a date: its day (clamped to the month's end) starts each period.
+    ``overrides`` replace prices of the plan's charges, ``discounts`` come after the plan's, and ``minimum_commitment`` stands in place of
+    the plan's ("0": none), for this subscription alone.
     """
 
     code: Code
@@ -240,6 +241,17 @@ class Subscription(Model):
     start: AwareDatetime | date
     end: AwareDatetime | date | None = None
     billing_anchor: date | None = None
+    overrides: Annotated[tuple[PriceOverride, ...], Field(max_length=256)] = ()
+    discounts: Annotated[tuple[Discount, ...], Field(max_length=64)] = ()
+    minimum_commitment: NotNegative | None = None
+
+    @model_validator(mode="after")
+    def _terms_stand(self) -> Self:
+        check_discounts(self.discounts)
+        charges = [override.charge for override in self.overrides]
+        if doubled := {code for code in charges if charges.count(code) > 1}:
+            raise ValueError(f"overrides: charge {min(doubled)} stands twice; give it one price")
+        return self
 
     @model_validator(mode="after")
     def _ends_after_start(self) -> Self:
@@ -258,4 +270,5 @@ KINDS: dict[str, type[Model]] = {
     "plan": Plan,
     "account": Account,
     "subscription": Subscription,
+    "credit_grant": CreditGrant,
 }

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
 
-from schemas.catalog.models import KINDS, Account, Model, Namespace
+from schemas.catalog.base import Model
+from schemas.catalog.models import KINDS, Account, Namespace
 from schemas.ledger import Claim, FirstValid
 
 DEFAULT_NAMESPACE: Final = "default"

@@ -184,3 +184,32 @@ def test_a_bare_namespace_is_created_once_and_its_settings_are_left_alone() -> N
 def test_unknown_parts_and_doubled_codes_are_refused() -> None:
     found = faults(Catalog(), "namespace: shop\nmetres: []\naccounts: [{code: a}, {code: a}]\nprune: 1")
     assert sorted(found) == ["$.accounts[1].code", "$.metres", "$.prune"]
+
+
+TERMS = BASE.replace(
+    "plan: pro, start: 2013-03-10}]",
+    """plan: pro, start: 2013-03-10, minimum_commitment: 100,
+      overrides: [{charge: call, price: {model: per_unit, unit_amount: 0.05}}], discounts: [{code: ten, percent: 10, product: seat}]}]
+credit_grants: [{code: paid, account: NO, amount: 50, currency: USD}]""",
+)
+
+
+def test_terms_of_a_subscription_and_credits_are_published_and_recognised() -> None:
+    catalog = applied(TERMS)
+    again = TERMS.replace("0.05", '"0.050"').replace("amount: 50,", 'amount: "50.00",')
+    assert plan(catalog, again).to_publish() == []
+    assert catalog.view("shop").get("credit_grant", "paid").model.amount == 50
+
+
+def test_terms_that_lead_nowhere_are_refused() -> None:
+    text = TERMS.replace("charge: call,", "charge: calls,").replace("product: seat}]}]", "product: volume}]}]")
+    text = text.replace("account: NO, amount", "account: SE, amount").replace(
+        "unit_amount: 0.05", "unit_amount: 0.05, currency: EUR"
+    )
+    assert faults(Catalog(), text) == {
+        "$.credit_grants[0].account": "no account SE; declare it",
+        "$.subscriptions[0].discounts[0].product": "plan pro charges no product volume; name one that it charges, or none",
+        "$.subscriptions[0].overrides[0].charge": "plan pro has no charge calls; it has call, seat",
+        "$.subscriptions[0].overrides[0].price": "price.currency: EUR is not the plan's USD; leave it out",
+    }
+    assert "$" in faults(applied(TERMS), "namespace: shop", [("account", "NO")])

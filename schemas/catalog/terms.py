@@ -1,0 +1,110 @@
+"""What may be agreed beside a plan's prices: discounts, another price for one subscription, prepaid credits.
+
+Of discounts and credits an invoice gets what is in force at the last moment of its period, start inclusive, end exclusive. A date
+means local midnight in the account's time zone.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Annotated, Any, Self
+
+from pydantic import AfterValidator, AwareDatetime, Field, StringConstraints, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+
+from schemas.catalog.base import Code, Identifier, Model
+from schemas.currency import exponent
+from schemas.prices import PriceError, parse_price
+from schemas.prices.decimals import Positive
+
+CurrencyCode = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
+
+
+def _at_most_all(number: Decimal) -> Decimal:
+    if number > 100:
+        raise PydanticCustomError("percent", "{text}", {"text": f"{number} is above 100; write 100 for all of it"})
+    return number
+
+
+def _in_order(start: datetime | date | None, end: datetime | date | None, names: str) -> None:
+    """Two dates or two instants; a date beside an instant needs a time zone and is left to the day it matters."""
+    if (
+        start is not None
+        and end is not None
+        and isinstance(start, datetime) == isinstance(end, datetime)
+        and end <= start
+    ):
+        raise ValueError(f"{names}: the second must be after the first")
+
+
+class Discount(Model):
+    """Percent or a fixed amount (plan's currency) a period off a product's lines, or off the whole invoice.
+
+    Never below zero. ``start``, ``end``: when it is in force; ``periods``: only the first so many periods of the subscription
+    in which it was.
+    """
+
+    code: Code
+    name: str = ""
+    percent: Annotated[Positive, AfterValidator(_at_most_all)] | None = None
+    amount: Positive | None = None
+    product: Code | None = Field(None, description="only this product's lines; without it the whole invoice")
+    start: AwareDatetime | date | None = None
+    end: AwareDatetime | date | None = None
+    periods: Annotated[int, Field(ge=1)] | None = None
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        if (self.percent is None) == (self.amount is None):
+            raise ValueError(f"discount {self.code}: give either percent or amount")
+        _in_order(self.start, self.end, f"discount {self.code}, start and end")
+        return self
+
+
+def check_discounts(discounts: tuple[Discount, ...]) -> None:
+    """Raises ValueError where a code stands twice."""
+    codes = [discount.code for discount in discounts]
+    if doubled := {code for code in codes if codes.count(code) > 1}:
+        raise ValueError(f"discounts: code {min(doubled)} stands twice; give each a code of its own")
+
+
+class PriceOverride(Model):
+    """Another price for one charge of the plan, for one subscription. ``charge``: the charge's code (by default its product's)."""
+
+    charge: Code
+    price: dict[str, Any]
+
+    @field_validator("price")
+    @classmethod
+    def _is_a_price(cls, price: dict[str, Any]) -> dict[str, Any]:
+        try:
+            parse_price(price)
+        except PriceError as error:
+            raise ValueError(str(error)) from None
+        return price
+
+
+class CreditGrant(Model):
+    """Money that an account (or one subscription) has paid ahead; invoices draw on it until it is used up or expires.
+
+    Applied in order of priority (lowest number first), expiry (soonest first, never last), effective instant, code.
+    """
+
+    code: Code
+    name: str = ""
+    account: Identifier | None = None
+    subscription: Code | None = None
+    amount: Positive
+    currency: CurrencyCode
+    priority: Annotated[int, Field(ge=0, le=1_000_000)] = 1
+    effective: AwareDatetime | date | None = Field(None, description="in force from here on; null: from the beginning")
+    expires: AwareDatetime | date | None = Field(None, description="no longer in force from here on; null: never")
+
+    @model_validator(mode="after")
+    def _belongs(self) -> Self:
+        if (self.account is None) == (self.subscription is None):
+            raise ValueError(f"credit grant {self.code}: give either account or subscription")
+        exponent(self.currency)
+        _in_order(self.effective, self.expires, f"credit grant {self.code}, effective and expires")
+        return self
