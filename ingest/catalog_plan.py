@@ -122,17 +122,18 @@ class _Planner:
                 version = self._change("plan", plan.code, plan.model).version
             else:
                 version = len(self._view.history("plan", wanted.plan)) or None
-        old_start = before.start if before else None
-        old_end = before.end if before else None
         try:
-            start = self._instant(wanted, wanted.start, old_start, entry)
-            end = None if wanted.end is None else self._instant(wanted, wanted.end, old_end, entry)
+            instants = {
+                name: self._instant(wanted, day, getattr(before, name, None), entry)
+                for name in ("start", "end", "change_at", "trial_end")
+                if (day := getattr(wanted, name)) is not None
+            }
         except ValueError as error:
             self._faults.append(Fault(item.path, str(error)))
             return wanted
-        if end is not None and end <= start:
+        if "end" in instants and instants["end"] <= instants["start"]:
             self._faults.append(Fault(f"{item.path}.end", "must be after start"))
-        return wanted.model_copy(update={"plan_version": version, "start": start, "end": end})
+        return wanted.model_copy(update={"plan_version": version, **instants})
 
     def _instant(
         self, wanted: Subscription, day: datetime | date, standing: datetime | date | None, entry: Entry | None

@@ -42,8 +42,12 @@ class After:
         for code, plan in self._current["plan"].items():
             assert isinstance(plan, Plan)
             for number, charge in enumerate(plan.charges):
-                if charge.product not in self._current["product"]:
+                product = self._current["product"].get(charge.product)
+                if product is None:
                     yield self._fault("plan", code, f".charges[{number}].product", f"no product {charge.product}")
+                elif charge.in_advance and isinstance(product, Product) and product.kind != "flat":
+                    detail = f"product {product.code} is metered, and usage is billed in arrears; remove it"
+                    yield self._fault("plan", code, f".charges[{number}].in_advance", detail)
             yield from self._discount_faults("plan", code, plan, plan)
         for code, grant in self._current["credit_grant"].items():
             assert isinstance(grant, CreditGrant)

@@ -14,6 +14,8 @@ _EXACT: Final = Context(prec=400, traps=[Inexact, InvalidOperation, Overflow])
 # ROUND_HALF_UP of the decimal module is half away from zero.
 _ROUNDING: Final = Context(prec=400, rounding=ROUND_HALF_UP, traps=[InvalidOperation, Overflow])
 
+_SHARE: Final = Decimal(1).scaleb(-12)
+
 
 @contextlib.contextmanager
 def exactly() -> Iterator[None]:
@@ -29,6 +31,13 @@ def round_money(amount: Decimal, currency: str) -> Decimal:
     """
     rounded = amount.quantize(Decimal(1).scaleb(-exponent(currency)), context=_ROUNDING)
     return rounded if rounded else abs(rounded)
+
+
+def share(amount: Decimal, part: Decimal, whole: Decimal) -> Decimal:
+    """``amount`` × part / whole, half away from zero to 12 decimals, since most quotients have no exact decimal."""
+    return (
+        _ROUNDING.divide(_ROUNDING.multiply(amount, part), whole).quantize(_SHARE, context=_ROUNDING).normalize(_EXACT)
+    )
 
 
 def money_text(amount: Decimal, currency: str) -> str:

@@ -23,8 +23,10 @@ StepKind = Literal[
     "percentage",
     "fixed_amount",
     "cell",
+    "proration",
     "maximum",
     "minimum",
+    "trial",
 ]
 
 

@@ -7,11 +7,15 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Final
 
-from rating.pricing.exact import exactly, round_money
+from rating.pricing.exact import exactly, round_money, share
 from rating.pricing.line import ZERO, Line, Rated, Step, StepKind
 from rating.pricing.models import model_steps, ordered_cells
 from schemas.currency import exponent
-from schemas.prices import MatrixPrice, PackagePrice, PercentagePrice, Price, PriceError, plain
+from schemas.prices import FlatPrice, MatrixPrice, PackagePrice, PercentagePrice, Price, PriceError, Proration, plain
+
+# Steps whose sentences an invoice line must show.
+_NOTED: Final[frozenset[StepKind]] = frozenset({"negative_quantity", "proration", "trial"})
+_DAY: Final = 86_400
 
 Stage = Callable[[Price, Line], Line]
 
@@ -61,7 +65,7 @@ def rate(
         amount=round_money(unrounded, currency),
         unrounded=unrounded,
         steps=line.steps,
-        notes=tuple(step.text for step in line.steps if step.kind == "negative_quantity"),
+        notes=tuple(step.text for step in line.steps if step.kind in _NOTED),
     )
 
 
@@ -132,6 +136,23 @@ def model(price: Price, line: Line) -> Line:
     return line.then(*model_steps(price, line))
 
 
+def proration(price: Price, line: Line) -> Line:
+    """A flat amount for a part of a period; tiers, included units and the maximum stay as they are."""
+    if price.proration is None or not isinstance(price, FlatPrice):
+        return line
+    whole = line.total
+    part = share(whole, price.proration.part_seconds, price.proration.whole_seconds)
+    text = f"{_part(price.proration)}: {plain(whole)} becomes {plain(part)}"
+    return line.then(Step("proration", part - whole, text))
+
+
+def _part(of: Proration) -> str:
+    part, whole, unit = of.part_seconds, of.whole_seconds, "seconds"
+    if not part % _DAY and not whole % _DAY:
+        part, whole, unit = part / _DAY, whole / _DAY, "days"
+    return f"{plain(part)} of {plain(whole)} {unit} of the period"
+
+
 def maximum(price: Price, line: Line) -> Line:
     limit = price.maximum_amount
     if limit is None or line.total <= limit:
@@ -141,11 +162,21 @@ def maximum(price: Price, line: Line) -> Line:
 
 
 def minimum(price: Price, line: Line) -> Line:
-    limit = price.minimum_amount
+    limit, why = price.minimum_amount, ""
+    if limit is not None and price.proration is not None:
+        why = f" ({plain(limit)} for {_part(price.proration)})"
+        limit = share(limit, price.proration.part_seconds, price.proration.whole_seconds)
     if limit is None or line.total >= limit:
         return line
-    text = f"minimum {plain(limit)}: {plain(line.total)} is raised to it"
+    text = f"minimum {plain(limit)}{why}: {plain(line.total)} is raised to it"
     return line.then(Step("minimum", limit - line.total, text))
+
+
+def trial(price: Price, line: Line) -> Line:
+    """What was rated in a trial is shown, and not billed."""
+    if not price.trial:
+        return line
+    return line.then(Step("trial", ZERO - line.total, f"in trial: {plain(line.total)} is not billed"))
 
 
 STAGES: Final[tuple[Stage, ...]] = (
@@ -153,6 +184,8 @@ STAGES: Final[tuple[Stage, ...]] = (
     included_units,
     free_units,
     model,
+    proration,
     maximum,
     minimum,
+    trial,
 )

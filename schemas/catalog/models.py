@@ -65,7 +65,10 @@ class Filter(Model):
 
 
 class Profile(Model):
-    """One way of measuring a meter's events."""
+    """One way of measuring a meter's events.
+
+    ``carry_over`` (aggregation latest only): a period without events has the last value before it.
+    """
 
     code: Code
     name: str = ""
@@ -74,9 +77,12 @@ class Profile(Model):
     property: PropertyPath | None = None
     filters: tuple[Filter, ...] = ()
     dimensions: tuple[PropertyPath, ...] = ()
+    carry_over: bool = False
 
     @model_validator(mode="after")
     def _has_value(self) -> Self:
+        if self.carry_over and self.aggregation != "latest":
+            raise ValueError(f"profile {self.code}: carry_over goes with aggregation latest only; remove it")
         if (self.aggregation == "count") != (self.property is None):
             remedy = "takes no property; remove it" if self.aggregation == "count" else "needs a property to aggregate"
             raise ValueError(f"profile {self.code}: aggregation {self.aggregation} {remedy}")
@@ -157,11 +163,17 @@ class Product(Model):
 
 
 class Charge(Model):
-    """A product with its price on a plan. ``price`` is DESIGN section 7's JSON; its currency is the plan's."""
+    """A product with its price on a plan. ``price`` is DESIGN section 7's JSON; its currency is the plan's.
+
+    ``prorated`` false: a flat amount and a minimum are billed whole also for a part of a period. ``in_advance`` (flat
+    products only): billed on the invoice at the beginning of its period, and credited in part where that is cut short.
+    """
 
     code: Code | None = None
     product: Code
     price: dict[str, Any]
+    prorated: bool = True
+    in_advance: bool = False
 
     @property
     def key(self) -> str:
@@ -173,6 +185,7 @@ class Plan(Model):
     """Charges in one currency, billed every interval. ``grace_seconds``: wait after a period's end before billing.
 
     ``minimum_commitment``: a period's charges, after discounts, come to at least this; a true-up line says so.
+    ``trial_days``: local days from the start of a subscription that begins on this plan, in which nothing is billed.
     """
 
     code: Code
@@ -180,6 +193,7 @@ class Plan(Model):
     currency: Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
     interval: Interval = "month"
     grace_seconds: Annotated[int, Field(ge=0, le=31 * 86_400)] = 3600
+    trial_days: Annotated[int, Field(ge=0, le=3660)] = 0
     charges: Annotated[tuple[Charge, ...], Field(max_length=256)] = ()
     discounts: Annotated[tuple[Discount, ...], Field(max_length=64)] = ()
     minimum_commitment: NotNegative | None = None
@@ -196,9 +210,13 @@ class Plan(Model):
                 )
             seen.add(charge.key)
             try:
-                parse_price(charge.price, self.currency)
+                price = parse_price(charge.price, self.currency)
             except PriceError as error:
                 raise ValueError(f"charges.{number} ({charge.key}): {error}") from None
+            if price.proration is not None or price.trial:
+                raise ValueError(
+                    f"charges.{number} ({charge.key}): proration and trial are set by the close; remove them from the price"
+                )
         return self
 
 
@@ -232,6 +250,9 @@ class Subscription(Model):
     ``billing_anchor`` null: periods follow the calendar; a date: its day (clamped to the month's end) starts each period.
     ``overrides`` replace prices of the plan's charges, ``discounts`` come after the plan's, and ``minimum_commitment`` stands in place of
     the plan's ("0": none), for this subscription alone.
+    ``change_at``: the instant from which a new version's plan or plan version holds, and all versions before it no longer;
+    null: its publication. Usage and fees are split there; what is billed already stays as billed.
+    ``trial_end``: nothing is billed before it; null: the trial_days of the plan at the start count.
     """
 
     code: Code
@@ -241,6 +262,8 @@ class Subscription(Model):
     start: AwareDatetime | date
     end: AwareDatetime | date | None = None
     billing_anchor: date | None = None
+    change_at: AwareDatetime | date | None = None
+    trial_end: AwareDatetime | date | None = None
     overrides: Annotated[tuple[PriceOverride, ...], Field(max_length=256)] = ()
     discounts: Annotated[tuple[Discount, ...], Field(max_length=64)] = ()
     minimum_commitment: NotNegative | None = None

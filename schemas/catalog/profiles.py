@@ -29,13 +29,16 @@ class ProfileVersion:
     window_seconds: int
     valid_from_us: int = BEGINNING
     valid_to_us: int = FOREVER
+    carry_over: bool = False  # of latest: a period without events has the last value before it
 
     def measures_like(self, other: ProfileVersion) -> bool:
-        """Whether both would write the same records: a new name or unit text alone makes no new version."""
+        """Whether both give the same totals: a new name or unit text alone makes no new version."""
         return (
             self.event_name, self.aggregation, self.property, self.filters, self.dimensions, self.window_seconds,
+            self.carry_over,
         ) == (
             other.event_name, other.aggregation, other.property, other.filters, other.dimensions, other.window_seconds,
+            other.carry_over,
         )  # fmt: skip
 
 
@@ -47,7 +50,7 @@ def _versions_in(entry: Entry) -> dict[str, ProfileVersion]:
             name=profile.name or profile.code, unit=profile.unit or meter.unit,
             event_name=meter.event_name or meter.code, aggregation=profile.aggregation, property=profile.property,
             filters=(*meter.filters, *profile.filters), dimensions=profile.dimensions,
-            window_seconds=WINDOW_SECONDS[meter.window],
+            window_seconds=WINDOW_SECONDS[meter.window], carry_over=profile.carry_over,
         )
         for profile in meter.profiles
     }  # fmt: skip

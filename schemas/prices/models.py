@@ -62,12 +62,29 @@ class _Part(BaseModel):
         }
 
 
+class Proration(_Part):
+    """How much of a whole period a line is for. Lengths of local periods, so a month with a shift has an hour more or less."""
+
+    part_seconds: NotNegative
+    whole_seconds: Positive
+
+    @model_validator(mode="after")
+    def _part_of_whole(self) -> Self:
+        if self.part_seconds > self.whole_seconds:
+            text = f"{plain(self.part_seconds)} is above whole_seconds {plain(self.whole_seconds)}; lower it"
+            refuse([("part_seconds", text)])
+        return self
+
+
 class _Price(_Part):
-    """What every price may have. ``currency`` is None where the plan's currency counts."""
+    """What every price may have. ``currency`` is None where the plan's currency counts.
+
+    ``proration`` and ``trial`` stand on lines alone, where the close sets them: they make the line's price complete.
+    """
 
     optional: ClassVar[frozenset[str]] = frozenset(
         {"currency", "included_units", "free_units", "fixed_amount", "minimum_amount", "maximum_amount"}
-        | {"default_unit_amount"}
+        | {"default_unit_amount", "proration", "trial"}
     )
 
     model: str
@@ -75,6 +92,8 @@ class _Price(_Part):
     included_units: NotNegative = Field(ZERO, description="units taken off the quantity before anything else")
     minimum_amount: NotNegative | None = Field(None, description="the line costs at least this, also without usage")
     maximum_amount: NotNegative | None = Field(None, description="the line costs at most this")
+    proration: Proration | None = Field(None, description="a flat amount and the minimum count for a part of a period")
+    trial: bool = Field(False, description="rated, and not billed")
 
     @field_validator("currency")
     @classmethod
