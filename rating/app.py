@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
-from rating.api import invoices, metrics, problems, running, usage
+from rating.api import explain, invoices, metrics, problems, running, usage
 from rating.api.context import Rating
 from rating.console import pages
 from schemas.settings import Settings, SettingsError
@@ -37,6 +37,7 @@ def build_app(settings: Settings) -> FastAPI:
     app.include_router(usage.router)
     app.include_router(running.router)
     app.include_router(invoices.router)
+    app.include_router(explain.router)
     app.include_router(pages.router)
 
     @app.exception_handler(pages.NotLoggedIn)

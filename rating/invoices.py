@@ -166,6 +166,16 @@ def read_invoice(client: Any, namespace: str, invoice_id: str) -> WholeInvoice |
     return with_lines(client, namespace, [_head(heads[0])])[0]
 
 
+def read_invoices(client: Any, namespace: str, *, adjusts: str) -> list[WholeInvoice]:
+    """The newest versions of all invoices that have a line which adjusts the invoice ``adjusts``. Blocking."""
+    having = (
+        "AND invoice_id IN (SELECT invoice_id FROM invoice_lines WHERE namespace = {namespace:String}"
+        " AND adjusts = {adjusts:String})"
+    )
+    rows = client.query(_NEWEST % having, parameters={"namespace": namespace, "adjusts": adjusts}).result_rows
+    return with_lines(client, namespace, [_head(row) for row in rows])
+
+
 def with_lines(client: Any, namespace: str, heads: Sequence[InvoiceHead]) -> list[WholeInvoice]:
     """Invoices of one namespace with their lines, in the order of ``heads``, by one query. Blocking."""
     rows = client.query(

@@ -7,8 +7,9 @@ from typing import Final
 
 import typer
 
-from deploy.cli import billing, catalog, price, proof, send, stack, usage
-from deploy.cli.failure import Failure, explain
+from deploy.cli import billing, catalog, explain, price, proof, send, stack, usage
+from deploy.cli.failure import Failure
+from deploy.cli.failure import explain as explain_failure
 
 app: Final = typer.Typer(
     name="weir",
@@ -30,6 +31,7 @@ app.command()(usage.usage)
 app.command()(billing.close)
 app.command()(billing.invoices)
 app.command()(billing.invoice)
+app.command()(explain.explain)
 app.command()(price.price)
 app.command()(proof.verify)
 app.command()(proof.doctor)
@@ -44,7 +46,7 @@ def main() -> None:
         print(f"weir: {failure}", file=sys.stderr)  # noqa: T201 (a command's output)
         sys.exit(failure.code)
     except Exception as error:
-        text = explain(error)
+        text = explain_failure(error)
         if text is None:
             raise
         print(f"weir: {text}", file=sys.stderr)  # noqa: T201 (a command's output)

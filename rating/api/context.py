@@ -14,6 +14,7 @@ from typing import Annotated, Any, Final, TypeVar
 from fastapi import Depends, Header, Request
 
 from rating.api.problems import Problem, missing
+from rating.explain import Ledgers
 from schemas.catalog.follower import CatalogFollower
 from schemas.catalog.state import NamespaceView
 from schemas.checkpoints import Checkpoints
@@ -74,6 +75,11 @@ class Rating:
         if not view.known:
             raise missing(f"there is no namespace {name[:64]!r}; known: {', '.join(self.namespaces())}")
         return view
+
+    @property
+    def ledgers(self) -> Ledgers:
+        """Catalog and checkpoints as far as they have been read."""
+        return Ledgers(self._catalog.catalog, self.checkpoints)
 
     def unready(self) -> str | None:
         """Why this process cannot answer for the present, None where it can."""

@@ -16,8 +16,12 @@ from rating.api.problems import Problem
 from rating.api.running import running
 from rating.api.usage import answer_usage
 from rating.console import session, views
+from rating.console.explained import explained
 from rating.console.html import Html
 from rating.evidence.books import read_books
+from rating.explain import BadCursor as BadEventsCursor
+from rating.explain import NotExplained, explain, read_subject
+from rating.explain.events import read_events
 from rating.invoices import BadCursor, Page, list_invoices, read_invoice
 from rating.periods import parse_zone
 from schemas.catalog.profiles import profile_versions
@@ -124,6 +128,31 @@ async def invoice(rating: LoggedIn, invoice_id: str, namespace: str | None = Non
     if found is None:
         return _html(views.failure("Not Found", f"there is no invoice {invoice_id[:64]} in {view.namespace}"), 404)
     return _html(views.invoice(view.namespace, found))
+
+
+@router.get("/invoices/{invoice_id}/lines/{number}")
+async def line(
+    rating: LoggedIn, invoice_id: str, number: int, namespace: str | None = None, cursor: str | None = None
+) -> Response:
+    try:
+        view = rating.view(namespace)
+    except Problem as problem:
+        return _failed(problem)
+
+    def question(client: Any) -> Html:
+        subject = read_subject(client, rating.ledgers, view.namespace, invoice_id, number)
+        events = None
+        if subject.need is not None:
+            try:
+                events = read_events(client, subject.query, cursor=cursor)
+            except BadEventsCursor:
+                events = read_events(client, subject.query)
+        return explained(view.namespace, explain(client, rating.ledgers, subject), events, subject.zone.key)
+
+    try:
+        return _html(await rating.ask(question))
+    except NotExplained as error:
+        return _html(views.failure("Not Found", str(error)), 404)
 
 
 @router.get("/accounts/{account_id:path}")

@@ -181,13 +181,20 @@ def invoice(namespace: str, whole: WholeInvoice) -> Html:
         f"plan {head.plan} version {head.plan_version} · {head.state} · as of checkpoint {head.checkpoint}"
     )
     before = link("the invoice before", "invoices", head.predecessor, namespace=namespace) if head.predecessor else None
-    rows = [(line.number, _described(line, namespace), _quantity(line), grouped(line.amount)) for line in whole.lines]
+    rows = [
+        (
+            link(line.number, "invoices", head.invoice_id, "lines", str(line.number), namespace=namespace),
+            _described(line, namespace), _quantity(line), grouped(line.amount),
+        )
+        for line in whole.lines
+    ]  # fmt: skip
     return page(
         head.invoice_id, header(namespace), tag("h1", "Invoice ", tag("code", head.invoice_id)),
         tag("p", link(head.account_id, "accounts", head.account_id, namespace=namespace)), tag("p", told, class_="soft"),
         tag("p", before) if before else None, tag("h2", "Lines"),
         table(("#", "Line", "Quantity", f"Amount ({head.currency})"), rows, frozenset({2, 3})),
         tag("div", tag("span", "Total"), tag("span", f"{grouped(head.total)} {head.currency}"), class_="total"),
+        tag("p", "A line's number leads to the events behind it.", class_="soft"),
     )  # fmt: skip
 
 

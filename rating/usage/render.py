@@ -80,7 +80,9 @@ def render(query: UsageQuery) -> Rendered:
     """
     bind = Binder()
     parts = _PARTS[query.profile.aggregation]
-    branches = [_branch(query, bind, parts.of_records, "count()", "usage_records", "timestamp", _records(query, bind))]
+    branches = [
+        _branch(query, bind, parts.of_records, "count()", "usage_records", "timestamp", record_conditions(query, bind))
+    ]
     if query.plan == "windows":
         source = _windows(query, bind)
         branches.append(_branch(query, bind, parts.of_windows, "sum(`count`)", "usage_windows", "window_start", source))
@@ -137,7 +139,7 @@ def _scope(query: UsageQuery, bind: Binder) -> list[str]:
     return conditions
 
 
-def _records(query: UsageQuery, bind: Binder) -> list[str]:
+def record_conditions(query: UsageQuery, bind: Binder) -> list[str]:
     """Conditions on usage_records: all of the interval, or what the windows do not give."""
     conditions = [
         *_scope(query, bind),

@@ -1,0 +1,122 @@
+"""The whole explanation of one line, as JSON values."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from rating.explain.adjusted import adjustment
+from rating.explain.events import RULES, count_events
+from rating.explain.quantity import by_day, by_dimensions, plain_or_none, total
+from rating.explain.subject import Ledgers, Subject
+from schemas.catalog.profiles import BEGINNING, FOREVER, ProfileVersion
+from schemas.currency import exponent
+from schemas.instants import SECOND, instant, rfc3339
+
+_ADDING: Final = ("sum", "count")
+
+
+def explain(client: Any, ledgers: Ledgers, subject: Subject) -> dict[str, Any]:
+    """Where the line's amount comes from. A line without usage has no quantity, and a sentence says why. Blocking."""
+    head, line = subject.head, subject.line
+    answer: dict[str, Any] = {
+        "invoice_id": head.invoice_id, "invoice_version": head.version, "state": head.state, "line": line.number,
+        "kind": line.kind, "charge": line.charge, "product": line.product, "description": line.description,
+        "namespace": head.namespace, "account_id": head.account_id, "subscription": head.subscription,
+        "plan": head.plan, "plan_version": head.plan_version,
+        "period": _period(subject), "checkpoint": _checkpoint(ledgers, subject),
+        "profile": None, "quantity": None,
+        "price": dict(line.price), "steps": list(line.steps), "rounding": _rounding(subject), "note": line.note,
+        "adjustment": None,
+    }  # fmt: skip
+    if subject.need is not None:
+        answer |= {"profile": _profile(subject), "quantity": _quantity(client, subject)}
+        if line.adjusts:
+            answer["adjustment"] = adjustment(client, ledgers, subject)
+    return answer | {"sentence": sentence(answer)}
+
+
+def _period(subject: Subject) -> dict[str, Any]:
+    line, zone = subject.line, subject.zone
+    start, end = line.period_start_us, line.period_end_us
+    return {
+        "start": rfc3339(start), "end": rfc3339(end), "time_zone": zone.key,
+        "local_start": instant(start).astimezone(zone).isoformat(),
+        "local_end": instant(end).astimezone(zone).isoformat(),
+        "seconds": (end - start) // SECOND,
+    }  # fmt: skip
+
+
+def _checkpoint(ledgers: Ledgers, subject: Subject) -> dict[str, Any]:
+    head = subject.head
+    cut = subject.cut or ledgers.cut(head.checkpoint)
+    return {
+        "number": head.checkpoint, "as_of": rfc3339(head.as_of_us), "run_id": head.run_id,
+        "catalog_offset": head.catalog_offset,
+        "offsets": [
+            {"generation": generation, "partition": partition, "next_offset": end}
+            for (generation, partition), end in sorted(cut.offsets.items())
+        ],
+    }  # fmt: skip
+
+
+def _profile(subject: Subject) -> dict[str, Any]:
+    assert subject.need is not None, "asked for lines with usage only"
+    measured = subject.need.profile
+    return {
+        "id": measured.profile_id, "aggregation": measured.aggregation, "unit": measured.unit,
+        "versions": [_version(version) for version in subject.versions],
+    }  # fmt: skip
+
+
+def _version(version: ProfileVersion) -> dict[str, Any]:
+    return {
+        "version": version.version, "event_name": version.event_name, "aggregation": version.aggregation,
+        "property": list(version.property) if version.property else None,
+        "filters": [one.model_dump(mode="json") for one in version.filters],
+        "dimensions": [".".join(path) for path in version.dimensions],
+        "valid_from": None if version.valid_from_us == BEGINNING else rfc3339(version.valid_from_us),
+        "valid_to": None if version.valid_to_us == FOREVER else rfc3339(version.valid_to_us),
+    }  # fmt: skip
+
+
+def _quantity(client: Any, subject: Subject) -> dict[str, Any]:
+    line, query = subject.line, subject.query
+    aggregation = query.profile.aggregation
+    again = total(client, query)
+    shown = count_events(client, query)
+    return {
+        "billed": plain_or_none(line.quantity), "events": line.events, "unit": line.unit,
+        "recomputed": plain_or_none(again.quantity), "recomputed_events": again.events,
+        "agrees": (line.quantity or 0) == (again.quantity or 0) and line.events == again.events,
+        "rule": RULES.get(aggregation, "all events are shown"), "events_shown": shown,
+        "days_add_up": aggregation in _ADDING, "by_day": by_day(client, subject), "by_dimensions": by_dimensions(client, subject),
+        "events_at": f"/v1/invoices/{subject.head.invoice_id}/lines/{line.number}/explain/events",
+    }  # fmt: skip
+
+
+def _rounding(subject: Subject) -> dict[str, Any]:
+    head, line = subject.head, subject.line
+    return {
+        "unrounded": line.unrounded, "amount": line.amount, "currency": head.currency,
+        "digits": exponent(head.currency), "rule": "once, half away from zero",
+    }  # fmt: skip
+
+
+def sentence(answer: dict[str, Any]) -> str:
+    """The explanation in a sentence for people."""
+    rounding, quantity, change = answer["rounding"], answer["quantity"], answer["adjustment"]
+    amount = f"{rounding['amount']} {rounding['currency']}"
+    if quantity is None:
+        return f"{amount}, a {answer['kind']} line: it does not depend on usage, so no events stand behind it."
+    profile = answer["profile"]
+    what = f"{profile['aggregation']} of {profile['id']}: {quantity['billed']} {quantity['unit']}".rstrip()
+    told = f"{what} from {quantity['events']} events as of checkpoint {answer['checkpoint']['number']}"
+    if change is None:
+        return f"{told}, priced at {rounding['unrounded']} and rounded to {amount}."
+    if change["before"] is None:
+        return f"{told}; what was billed before is no longer to be read."
+    before = change["before"]
+    return (
+        f"{told}, {before['quantity']} as of checkpoint {before['checkpoint']}: {change['late_events']['count']} late events"
+        f" between them; {change['now']['amount']} in place of {before['amount']} billed so far makes {amount}."
+    )

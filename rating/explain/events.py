@@ -1,0 +1,197 @@
+"""The events behind a quantity, page by page: those that add up to it, or those that decide it.
+
+The conditions are those of the usage query itself (``rating.usage.render``), so no event shows that did not count.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from rating.pricing import plain
+from rating.usage import UsageQuery
+from rating.usage.render import Binder, below, record_conditions
+from schemas.catalog.models import Aggregation
+from schemas.checkpoints import Cut
+from schemas.instants import instant, rfc3339
+from schemas.json_text import exact
+
+MAX_LIMIT: Final = 1000
+
+RULES: Final[Mapping[Aggregation, str]] = {
+    "sum": "the sum of the events' quantities",
+    "count": "the number of events, each counting 1",
+    "count_unique": "the number of distinct values; the first event of each value is shown, counting 1",
+    "max": "the greatest value; the events that have it are shown",
+    "min": "the least value; the events that have it are shown",
+    "latest": "the value of the event with the greatest (timestamp, idempotency key), which is shown",
+}
+_COUNTING: Final = frozenset({"count", "count_unique"})
+_POSITION: Final = "generation, partition, offset, `index`"
+_ORDER: Final = f"us, {_POSITION}, profile_version"
+_CURSOR: Final = re.compile(r"-?\d{1,18}(_\d{1,19}){5}", re.ASCII)
+_SETTINGS: Final = "SETTINGS do_not_merge_across_partitions_select_final = 1"
+
+
+class BadCursor(ValueError):
+    """A cursor that no page of events has given; take ``next_cursor`` of the page before."""
+
+
+@dataclass(frozen=True, slots=True)
+class CountedEvent:
+    """One event with what it gives to the quantity. ``value``: canonical JSON for count_unique, else empty."""
+
+    us: int
+    position: tuple[int, int, int, int]
+    profile_version: int
+    quantity: Decimal
+    value: str
+    dimensions: str
+    appended_us: int
+    event_name: str
+    source: str
+    idempotency_key: str
+    properties: str
+
+    def to_json(self, zone: ZoneInfo) -> dict[str, Any]:
+        """Ready for msgspec.json.encode; ``properties`` stand as the client sent them, to the digit."""
+        generation, partition, offset, index = self.position
+        return {
+            "idempotency_key": self.idempotency_key, "source": self.source, "event_name": self.event_name,
+            "timestamp": rfc3339(self.us), "local_time": instant(self.us).astimezone(zone).isoformat(),
+            "quantity": plain(self.quantity), "value": _raw(self.value) if self.value else None,
+            "dimensions": _raw(self.dimensions or "{}"), "profile_version": self.profile_version,
+            "position": {"generation": generation, "partition": partition, "offset": offset, "index": index},
+            "appended_at": rfc3339(self.appended_us), "properties": _raw(self.properties),
+        }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class EventsPage:
+    """In order of timestamp and position; ``next_cursor`` leads to those after them, None at the end."""
+
+    events: tuple[CountedEvent, ...]
+    next_cursor: str | None
+
+    def to_json(self, zone: ZoneInfo) -> dict[str, Any]:
+        """Ready for msgspec.json.encode."""
+        return {"events": [event.to_json(zone) for event in self.events], "next_cursor": self.next_cursor}
+
+
+def read_events(
+    client: Any,
+    query: UsageQuery,
+    *,
+    cursor: str | None = None,
+    limit: int = 100,
+    after: Cut | None = None,
+    everything: bool = False,
+) -> EventsPage:
+    """A page of the events that make up or decide the total of ``query`` (one account). Raises BadCursor. Blocking.
+
+    ``everything``: all that were considered, also where few decide. ``after``: only those beyond that cut, all of them.
+    """
+    bind = Binder()
+    sql = _selection(query, bind, after, everything or after is not None)
+    keep = "1"
+    if cursor is not None:
+        places = [int(part) for part in _cursor(cursor)]
+        bound = ", ".join(bind(f"after_{number}", "Int64", place) for number, place in enumerate(places))
+        keep = f"({_ORDER}) > ({bound})"
+    most = min(max(limit, 1), MAX_LIMIT)
+    rows = client.query(
+        f"SELECT us, {_POSITION}, profile_version, toString(quantity), unique_value, toString(dimensions),"
+        f" toUnixTimestamp64Milli(append_time) FROM ({sql}) WHERE {keep}"
+        f" ORDER BY {_ORDER} LIMIT {bind('limit', 'UInt32', most + 1)} {_SETTINGS}",
+        parameters=bind.parameters,
+    ).result_rows
+    page = rows[:most]
+    events = _with_content(client, query, page)
+    following = "_".join(str(part) for part in page[-1][:6]) if len(rows) > most else None
+    return EventsPage(tuple(events), following)
+
+
+def count_events(client: Any, query: UsageQuery, *, after: Cut | None = None, everything: bool = False) -> int:
+    """How many ``read_events`` pages through in all. Blocking."""
+    bind = Binder()
+    sql = _selection(query, bind, after, everything or after is not None)
+    rows = client.query(f"SELECT count() FROM ({sql}) {_SETTINGS}", parameters=bind.parameters).result_rows
+    return int(rows[0][0])
+
+
+def _selection(query: UsageQuery, bind: Binder, after: Cut | None, everything: bool) -> str:
+    """The records that are to be shown, as a SELECT with ``us``, the instant in microseconds."""
+    conditions = record_conditions(query, bind)
+    if after is not None:
+        conditions.append(f"NOT {below(after, bind, 'after')}")
+    groups = [
+        f"JSONExtractRaw(dimensions, {bind(f'group_{number}', 'String', name)})"
+        for number, name in enumerate(query.dimensions)
+    ]
+    records = (
+        f"SELECT *, toUnixTimestamp64Micro(timestamp) AS us FROM usage_records FINAL WHERE {' AND '.join(conditions)}"
+    )
+    aggregation = query.profile.aggregation
+    if everything:
+        return records
+    if aggregation == "count_unique":
+        return f"{records} AND unique_value != '' ORDER BY {_ORDER} LIMIT 1 BY {', '.join([*groups, 'unique_value'])}"
+    if aggregation in ("max", "min"):
+        over = f"PARTITION BY {', '.join(groups)}" if groups else ""
+        return f"SELECT * FROM (SELECT *, {aggregation}(quantity) OVER ({over}) AS bound FROM ({records})) WHERE quantity = bound"
+    if aggregation == "latest":
+        by = f"BY {', '.join(groups)}" if groups else ""
+        # After the value that the query takes, the position: two sources may have used one key at one instant.
+        return f"{records} ORDER BY timestamp DESC, unique_value DESC, quantity DESC, {_POSITION} LIMIT 1 {by}"
+    return records
+
+
+def _cursor(cursor: str) -> list[str]:
+    if _CURSOR.fullmatch(cursor) is None:
+        raise BadCursor(f"{cursor[:40]!r} is no cursor of these events; take next_cursor of the page before")
+    return cursor.split("_")
+
+
+def _with_content(client: Any, query: UsageQuery, rows: Sequence[Sequence[Any]]) -> list[CountedEvent]:
+    """The records with the names, keys and properties of their events. Positions are numbers of our own: no text is bound."""
+    if not rows:
+        return []
+    places = ", ".join(f"({row[1]}, {row[2]}, {row[3]}, {row[4]})" for row in rows)
+    bind = Binder()
+    found = client.query(
+        f"SELECT {_POSITION}, toString(event_name), toString(source), idempotency_key, properties FROM usage_events FINAL"
+        f" WHERE namespace = {bind('namespace', 'String', query.namespace)}"
+        f" AND account_id IN {bind('accounts', 'Array(String)', list(query.accounts or ()))}"
+        f" AND timestamp >= {bind.instant('first', min(row[0] for row in rows))}"
+        f" AND timestamp <= {bind.instant('last', max(row[0] for row in rows))} AND ({_POSITION}) IN ({places}) {_SETTINGS}",
+        parameters=bind.parameters,
+    ).result_rows
+    contents = {tuple(map(int, row[:4])): row[4:] for row in found}
+    counting = query.profile.aggregation in _COUNTING
+    events = []
+    for us, generation, partition, offset, index, version, quantity, value, dimensions, appended_ms in rows:
+        position = (int(generation), int(partition), int(offset), int(index))
+        name, source, key, properties = contents.get(position, ("", "", "", "{}"))
+        shown = value if query.profile.aggregation == "count_unique" else ""
+        events.append(
+            CountedEvent(
+                int(us), position, int(version), Decimal(1) if counting else Decimal(quantity), shown, dimensions,
+                int(appended_ms) * 1000, name, source, key, properties,
+            )
+        )  # fmt: skip
+    return events
+
+
+def _raw(text: str) -> Any:
+    """JSON text as it stands; what is no JSON (written past acceptance) as text."""
+    try:
+        exact(text)
+    except ValueError:
+        return text
+    return msgspec.Raw(text.encode())

@@ -1,0 +1,88 @@
+"""A line of a stored invoice, understood again: the query that gave its quantity, as of its own checkpoint and catalog."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from rating.close.due import PlanningError
+from rating.close.lines import ChargeBook, Need
+from rating.close.measure import query_for
+from rating.invoices import InvoiceHead, InvoiceLine, WholeInvoice, read_invoice
+from rating.periods import parse_zone
+from rating.pricing import PriceError, parse_price
+from rating.usage import UsageQuery
+from schemas.catalog.profiles import ProfileVersion, profile_versions
+from schemas.catalog.state import Catalog
+from schemas.checkpoints import Checkpoints, Cut
+
+
+class NotExplained(LookupError):
+    """There is no such line, or what it names is not in the ledgers; the message says which."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ledgers:
+    """The catalog and the checkpoints, at least as far as the invoice that is asked about."""
+
+    catalog: Catalog
+    checkpoints: Checkpoints
+
+    def cut(self, number: int) -> Cut:
+        """A checkpoint. Raises NotExplained."""
+        try:
+            return self.checkpoints.cut(number)
+        except LookupError as error:
+            raise NotExplained(f"{error.args[0]}; try again in a moment") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """``need`` and ``cut`` are None for a line without usage behind it; ``versions`` are those pinned on the line."""
+
+    invoice: WholeInvoice
+    line: InvoiceLine
+    zone: ZoneInfo
+    need: Need | None
+    cut: Cut | None
+    versions: tuple[ProfileVersion, ...]
+
+    @property
+    def head(self) -> InvoiceHead:
+        return self.invoice.head
+
+    @property
+    def query(self) -> UsageQuery:
+        """The query of the line's quantity, for its account alone, over records. Raises NotExplained without usage."""
+        if self.need is None or self.cut is None:
+            raise NotExplained(f"line {self.line.number} of invoice {self.head.invoice_id} has no usage behind it")
+        return query_for(self.head.namespace, self.need, [self.head.account_id], self.cut)
+
+
+def read_subject(client: Any, ledgers: Ledgers, namespace: str, invoice_id: str, number: int) -> Subject:
+    """The line ``number`` (1, 2, …) of the invoice's newest version. Raises NotExplained. Blocking."""
+    whole = read_invoice(client, namespace, invoice_id)
+    if whole is None:
+        raise NotExplained(f"there is no invoice {invoice_id[:64]!r} in namespace {namespace}")
+    line = next((one for one in whole.lines if one.number == number), None)
+    if line is None:
+        raise NotExplained(f"invoice {invoice_id} has lines 1 to {len(whole.lines)}, no line {number}")
+    return subject_of(ledgers, whole, line)
+
+
+def subject_of(ledgers: Ledgers, whole: WholeInvoice, line: InvoiceLine) -> Subject:
+    """The same for a line at hand. Raises NotExplained."""
+    head = whole.head
+    zone = parse_zone(head.time_zone)
+    if not line.profile_id:
+        return Subject(whole, line, zone, None, None, ())
+    view = ledgers.catalog.view(head.namespace, head.catalog_offset)
+    try:
+        price = parse_price(line.price, head.currency)
+        need = ChargeBook(view).need(line.profile_id, price, line.period_start_us, line.period_end_us)
+    except (PlanningError, PriceError) as error:
+        raise NotExplained(f"line {line.number} of invoice {head.invoice_id}: {error}") from None
+    of_profile = tuple(one for one in profile_versions(view) if one.profile_id == line.profile_id)
+    pinned = tuple(one for one in of_profile if one.version in line.profile_versions)
+    return Subject(whole, line, zone, need, ledgers.cut(head.checkpoint), pinned)
