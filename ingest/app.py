@@ -23,7 +23,10 @@ from ingest.auth import Guard
 from ingest.catalog_api import CatalogApi
 from ingest.catalog_publish import CatalogPublisher
 from ingest.delivery import Delivery
-from ingest.events_api import BATCH, CATALOG_FRESH_SECONDS, EVENT, EventsApi, Sources
+from ingest.doors import foreign
+from ingest.doors.documents import foreign_events
+from ingest.doors.foreign import Foreign
+from ingest.events_api import BATCH, CATALOG_FRESH_SECONDS, EVENT, Door, EventsApi, Sources
 from ingest.metrics import CONTENT_TYPE, Metrics
 from ingest.openapi import BATCH_BODY, EVENT_BODY, document
 from ingest.problems import Problem
@@ -54,6 +57,7 @@ class Gateway:
     delivery: Delivery
     events: EventsApi
     catalog_api: CatalogApi
+    sources: Sources
 
     @classmethod
     async def start(cls, settings: Settings, guard: Guard, sources: Sources) -> Gateway:
@@ -70,7 +74,7 @@ class Gateway:
         catalog_api = CatalogApi(guard, catalog, publisher, settings.namespace)
         log.info("gateway reads usage.catalog to %d, writes %s in %d partitions",
                  catalog.catalog.next_offset, topic, partitions)  # fmt: skip
-        return cls(settings, guard, metrics, catalog, producer, delivery, events, catalog_api)
+        return cls(settings, guard, metrics, catalog, producer, delivery, events, catalog_api, sources)
 
     def readiness(self) -> dict[str, Any]:
         """What /readyz says; ``ready`` is True when events are taken."""
@@ -122,6 +126,18 @@ def create_app(
     return Application(app, state)
 
 
+def _foreign(request: Request, sources: Sources) -> Door:
+    return Foreign(request, sources.now_us)
+
+
+DOORS: Final[dict[str, Callable[[Request, Sources], Door]]] = {
+    "/v1/events": lambda *_: EVENT,
+    "/v1/events/batch": lambda *_: BATCH,
+    foreign.EVENTS: _foreign,
+    foreign.BATCH: _foreign,
+}
+
+
 class Application:
     """The FastAPI application behind a short cut: event requests go round routing and dependency resolution, which
     cost more than the acceptance of an event."""
@@ -132,13 +148,10 @@ class Application:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
-        if (
-            scope["type"] == "http"
-            and scope["method"] == "POST"
-            and scope["path"] in ("/v1/events/batch", "/v1/events")
-        ):
-            door = BATCH if scope["path"] == "/v1/events/batch" else EVENT
-            response = await self._state["gateway"].events.answer(Request(scope, receive), door)
+        if scope["type"] == "http" and scope["method"] == "POST" and (made := DOORS.get(scope["path"])) is not None:
+            gateway = self._state["gateway"]
+            request = Request(scope, receive)
+            response = await gateway.events.answer(request, made(request, gateway.sources))
             await response(scope, receive, send)
             return
         await self.app(scope, receive, send)
@@ -156,6 +169,10 @@ def _events(app: FastAPI, state: dict[str, Gateway]) -> None:
     async def post_batch(request: Request) -> Response:
         """1 to 100 events, all or none. 202 once all are in Kafka."""
         return await state["gateway"].events.answer(request, BATCH)
+
+    foreign_events(
+        app, lambda request: state["gateway"].events.answer(request, _foreign(request, state["gateway"].sources))
+    )
 
 
 def _operations(app: FastAPI, state: dict[str, Gateway]) -> None:

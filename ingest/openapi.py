@@ -38,9 +38,11 @@ _EXAMPLE: Final[dict[str, Any]] = {
 
 
 def _body(schema: dict[str, Any], example: Any = None, media_type: str = "application/json") -> dict[str, Any]:
-    content: dict[str, Any] = {"schema": schema}
-    if example is not None:
-        content["example"] = example
+    return bodies({media_type: {"schema": schema} | ({} if example is None else {"example": example})})
+
+
+def bodies(content: dict[str, Any]) -> dict[str, Any]:
+    """The ``openapi_extra`` of a path that takes one of several media types: their schemas and examples by name."""
     namespace = {
         "name": "Weir-Namespace",
         "in": "header",
@@ -49,7 +51,7 @@ def _body(schema: dict[str, Any], example: Any = None, media_type: str = "applic
         "description": "namespace of the request; the gateway's default where missing",
     }
     return {
-        "requestBody": {"required": True, "content": {media_type: content}},
+        "requestBody": {"required": True, "content": content},
         "parameters": [namespace],
         "security": [{"bearer": []}],
     }

@@ -5,8 +5,9 @@ The same for every door, so that the books count a refusal alike wherever it cam
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -29,6 +30,18 @@ class Sketch:
     idempotency_key: str = ""
 
 
+class Fields(NamedTuple):
+    """What a door calls the fields that a sketch tells."""
+
+    account_id: str = "account_id"
+    event_name: str = "event_name"
+    idempotency_key: str = "idempotency_key"
+    properties: str = "properties"
+
+
+NATIVE: Final = Fields()
+
+
 def sketch(body: bytes, index: int | None, settings: Namespace, *, single: bool) -> Sketch:
     """Read as much as can be read; never raises. Of a body that is no batch, one event is assumed."""
     try:
@@ -37,6 +50,11 @@ def sketch(body: bytes, index: int | None, settings: Namespace, *, single: bool)
         return Sketch()
     if index is None and events == [body]:
         index = 0
+    return sketch_of(events, index, settings)
+
+
+def sketch_of(events: Sequence[bytes], index: int | None, settings: Namespace, fields: Fields = NATIVE) -> Sketch:
+    """What the event at ``index`` tells of itself, in the words of its door; never raises."""
     if index is None or index >= len(events):
         return Sketch(len(events))
     try:
@@ -45,11 +63,12 @@ def sketch(body: bytes, index: int | None, settings: Namespace, *, single: bool)
         event = None
     if not isinstance(event, dict):
         return Sketch(len(events))
-    account = event.get("account_id")
+    account = event.get(fields.account_id)
     if account is None:
-        found = (lookup(event.get("properties"), path) for path in settings.account_paths)
+        found = (lookup(event.get(fields.properties), path) for path in settings.account_paths)
         account = next((value for value in found if isinstance(value, str)), "")
-    return Sketch(len(events), _text(account), _text(event.get("event_name")), _text(event.get("idempotency_key")))
+    name, key = event.get(fields.event_name), event.get(fields.idempotency_key)
+    return Sketch(len(events), _text(account), _text(name), _text(key))
 
 
 def _events(body: bytes) -> list[bytes]:
