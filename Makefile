@@ -2,7 +2,7 @@
 PYTHON := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-check run test check format clean clean-data
+.PHONY: help setup demo demo-check run test chaos check format clean clean-data
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -22,6 +22,11 @@ run: setup ## start the local stack in the foreground; Ctrl-C stops all of it
 
 test: setup ## all tests, with real Kafka and the real ClickHouse engine
 	@$(PYTHON) -m pytest
+
+SEED ?= 1
+FAULTS ?= 110
+chaos: setup ## exactly once under fire: FAULTS=110 kills, freezes and cuts of a whole stack in an order by SEED=1; a quarter of an hour
+	@$(PYTHON) -m tests.chaos --seed $(SEED) --faults $(FAULTS) --json build/chaos-$(SEED).json
 
 check: setup ## formatting, lint, types, import contracts, unit tests: under a minute
 	@.venv/bin/ruff format --check .

@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -52,6 +53,8 @@ class Stack:
         ports: Ports = "preferred",
         processes: Sequence[str] = ALL,
         workers: int = 1,
+        gateways: int = 1,
+        worker_env: Mapping[str, str] | None = None,
         overrides: Mapping[str, Any] | None = None,
         cache_dir: Path | None = None,
     ) -> None:
@@ -66,6 +69,8 @@ class Stack:
         self.settings = self._settle(dict(overrides or {}))
         self._controller_port = self._port(0)
         self._web_ports = [self._port(_WORKER_WEB_PORT + index) for index in range(workers)]
+        self.gateway_ports = [self.settings.gateway_port, *(self._port(0) for _ in range(gateways - 1))]
+        self._worker_env = dict(worker_env or {})
         self._supervisor: Supervisor | None = None
 
     def start(self, progress: Progress | None = None) -> None:
@@ -92,6 +97,10 @@ class Stack:
     def kill(self, name: str) -> int:
         """SIGKILL one process; the supervisor starts it again. Gives the pid killed."""
         return self._running().kill(name)
+
+    def send_signal(self, name: str, number: signal.Signals) -> None:
+        """Send a signal to one process and its group: SIGSTOP freezes it, SIGCONT lets it go on."""
+        self._running().send_signal(name, number)
 
     def restart(self, name: str) -> None:
         """Stop one process gently and start it again, without waiting until it is ready."""
@@ -176,13 +185,22 @@ class Stack:
                 steps.append(Hook(kind, self._init))
             elif kind == "worker":
                 steps += [self._worker(env, index, port) for index, port in enumerate(self._web_ports)]
+            elif kind == "gateway":
+                steps += [self._gateway(env, index, port) for index, port in enumerate(self.gateway_ports)]
             else:
-                gateway = kind == "gateway"
-                host = settings.gateway_host if gateway else settings.rating_host
-                port = settings.gateway_port if gateway else settings.rating_port
-                command = _python("ingest.gateway" if gateway else "rating.service")
-                steps.append(ProcessSpec(kind, command, env, http_ok(host, port, "/readyz"), ports={"http": port}))
+                ready = http_ok(settings.rating_host, settings.rating_port, "/readyz")
+                ports = {"http": settings.rating_port}
+                steps.append(ProcessSpec(kind, _python("rating.service"), env, ready, ports=ports))
         return steps
+
+    def _gateway(self, env: Mapping[str, str], index: int, port: int) -> ProcessSpec:
+        return ProcessSpec(
+            f"gateway-{index}" if index else "gateway",
+            _python("ingest.gateway"),
+            {**env, "WEIR_GATEWAY_PORT": str(port)},
+            http_ok(self.settings.gateway_host, port, "/readyz"),
+            ports={"http": port},
+        )
 
     def _kafka(self, env: Mapping[str, str]) -> ProcessSpec:
         port = int(self.settings.kafka_bootstrap.rpartition(":")[2])
@@ -201,7 +219,7 @@ class Stack:
         return ProcessSpec(
             f"worker-{index}",
             _python("stream_processors.worker"),
-            {**env, **own},
+            {**env, **own, **self._worker_env},
             http_ok("127.0.0.1", port, "/readyz"),
             stop_grace_s=4,  # Faust can hang on SIGTERM; a worker may be killed at any time
             ports={"web": port},

@@ -149,6 +149,10 @@ class Supervisor:
         self._command(work)
         return killed[0]
 
+    def send_signal(self, name: str, number: signal.Signals) -> None:
+        """Any other signal to the process and its group; nothing where none runs."""
+        self._command(lambda: _signal(self._children[name], number))
+
     def restart(self, name: str) -> None:
         """Stop one process in its grace time and start it again; returns when it has been started, not ready."""
         self._command(lambda: self._restart(self._children[name]))

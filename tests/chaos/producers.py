@@ -1,0 +1,145 @@
+"""Producers that never give an event up: each batch is sent until it is acknowledged, with the same keys.
+
+Over HTTP every further attempt goes to the other gateway, and now and then a batch is sent again although its answer came;
+one producer writes to the inboxes in Kafka instead.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Sequence
+from typing import Final
+
+import httpx
+from confluent_kafka import KafkaException, Producer
+
+from schemas.settings import Settings
+from schemas.topics import inbox_topic
+from tests.chaos.ledger import Ledger
+from tests.chaos.traffic import Batch, Writer
+
+ANSWER_SECONDS: Final = 4.0
+"""Shorter than most freezes of a gateway, so that producers meet ambiguous answers."""
+_AGAIN: Final = 0.04
+
+
+class Sender(threading.Thread):
+    """``pace`` seconds lie between two batches. Ends after the batch under way once ``stop`` is set; a batch that is not
+    acknowledged within ``patience`` seconds is a problem in the ledger."""
+
+    def __init__(
+        self,
+        name: str,
+        seed: int,
+        writer: Writer,
+        ledger: Ledger,
+        stop: threading.Event,
+        *,
+        pace: float,
+        patience: float,
+    ) -> None:
+        super().__init__(name=name, daemon=True)
+        self.dice = random.Random(f"{seed}/{name}/pace")
+        self.writer = writer
+        self.ledger = ledger
+        self.stopping = stop
+        self.pace = pace
+        self.patience = patience
+
+    def run(self) -> None:
+        try:
+            while not self.stopping.wait(self.dice.uniform(0.5, 1.5) * self.pace):
+                batch = self.writer.batch(100)
+                if not self.send(batch):
+                    self.ledger.problem(f"{self.name}: a batch was not acknowledged within {self.patience:g} s")
+                    return
+                self.ledger.acknowledged(batch)
+                self.writer.acknowledged(batch)
+        except Exception as error:
+            self.ledger.problem(f"{self.name} broke: {error!r}")
+
+    def send(self, batch: Batch) -> bool:
+        """Until it is acknowledged; False when patience ends, or where it is refused."""
+        raise NotImplementedError
+
+
+class HttpSender(Sender):
+    """Sends to the gateways at ``urls``."""
+
+    def __init__(
+        self, name: str, seed: int, writer: Writer, ledger: Ledger, stop: threading.Event, *, pace: float, patience: float,
+        urls: Sequence[str], key: str,
+    ) -> None:  # fmt: skip
+        super().__init__(name, seed, writer, ledger, stop, pace=pace, patience=patience)
+        self._urls = list(urls)
+        self._http = httpx.Client(
+            headers={"Authorization": f"Bearer {key}", "Content-Type": "application/json"}, timeout=ANSWER_SECONDS
+        )
+
+    def send(self, batch: Batch) -> bool:
+        deadline = time.monotonic() + self.patience
+        first = self.dice.randrange(len(self._urls))
+        body = batch.body()
+        attempt = 0
+        while time.monotonic() < deadline:
+            url = self._urls[(first + attempt) % len(self._urls)]
+            attempt += 1
+            outcome = self._post(url, batch.namespace, body)
+            if outcome == "202":
+                if self.dice.random() < _AGAIN:
+                    self._post(self._urls[(first + attempt) % len(self._urls)], batch.namespace, body)
+                return True
+            if outcome.startswith("4") and outcome != "429":
+                self.ledger.problem(f"{self.name}: refused with {outcome}")
+                return False
+            self.stopping.wait(self.dice.uniform(0.05, 0.3)) or time.sleep(0.1)
+        return False
+
+    def _post(self, url: str, namespace: str, body: bytes) -> str:
+        try:
+            answer = self._http.post(f"{url}/v1/events/batch", content=body, headers={"Weir-Namespace": namespace})
+            outcome = str(answer.status_code)
+        except httpx.TransportError as error:
+            outcome = (
+                "no answer"
+                if isinstance(error, httpx.ReadTimeout | httpx.ReadError | httpx.RemoteProtocolError)
+                else "not reached"
+            )
+        self.ledger.attempt(outcome)
+        return outcome
+
+
+class InboxSender(Sender):
+    """Writes to usage.inbox.<namespace> as a customer's producer would: acks=all, idempotent."""
+
+    def __init__(
+        self, name: str, seed: int, writer: Writer, ledger: Ledger, stop: threading.Event, *, pace: float, patience: float,
+        settings: Settings,
+    ) -> None:  # fmt: skip
+        super().__init__(name, seed, writer, ledger, stop, pace=pace, patience=patience)
+        self._producer = Producer(
+            settings.librdkafka()
+            | {"enable.idempotence": True, "acks": "all", "delivery.timeout.ms": 8000, "log_level": 0}
+        )
+
+    def send(self, batch: Batch) -> bool:
+        deadline = time.monotonic() + self.patience
+        while time.monotonic() < deadline:
+            outcome: list[str] = []
+
+            def report(error: object, _message: object, outcome: list[str] = outcome) -> None:
+                outcome.append("inbox delivered" if error is None else "inbox not delivered")
+
+            try:
+                self._producer.produce(inbox_topic(batch.namespace), value=batch.body(), on_delivery=report)
+            except (BufferError, KafkaException):
+                outcome.append("inbox not taken")
+            while not outcome:
+                self._producer.poll(0.1)
+            self.ledger.attempt(outcome[0])
+            if outcome[0] == "inbox delivered":
+                return True
+            time.sleep(0.1)
+        return False
