@@ -2,82 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from meteringkit import catalog, log_of
+from meteringkit import Store, catalog, clean_pass, log_of, meter
 
-from schemas.catalog.state import Catalog
 from schemas.identity import identity
 from schemas.instants import DAY
 from stream_processors.bloom import DailyFilters, keys_of
-from stream_processors.dedupe import Counted, PartitionMemory, Record
-from stream_processors.metering import Flush, Matchers, content_of, meter_records, position_of, settle
-
-
-@dataclass
-class Store:
-    """What is durable, as ReplacingMergeTree would hold it: rows by position, and the cursor."""
-
-    events: dict[tuple[int, int], tuple] = field(default_factory=dict)
-    identities: dict[bytes, dict[tuple[int, int], Counted]] = field(default_factory=dict)
-    duplicates: dict[tuple[int, int], tuple] = field(default_factory=dict)
-    conflicts: dict[tuple[int, int], tuple] = field(default_factory=dict)
-    cursor: int = 0
-
-    def write(self, flush: Flush, upto: int = 5) -> None:
-        """The first ``upto`` steps of the commit protocol; 5 = all of them."""
-        if upto >= 1 and flush.events.size:
-            for row in flush.events.table().to_pylist():
-                position = (row["offset"], row["index"])
-                self.events[position] = tuple(sorted((k, str(v)) for k, v in row.items()))
-                append_us = int(row["append_time"].timestamp()) * 1_000_000
-                one = Counted(1, 0, row["offset"], row["index"], append_us, row["content_hash"])
-                self.identities.setdefault(row["identity"], {})[position] = one
-        if upto >= 2:
-            for row in flush.duplicates:
-                first = row.dropped.first
-                self.duplicates[(row.record.offset, row.dropped.index)] = (first.offset, first.index)
-        if upto >= 3:
-            for row in flush.conflicts:
-                first = row.dropped.first
-                self.conflicts[(row.record.offset, row.dropped.index)] = (first.offset, first.index)
-        if upto >= 5:
-            self.cursor = max(self.cursor, flush.progress.get((1, 0), 0))
-
-    def memory(self) -> PartitionMemory:
-        filters = DailyFilters()
-        for name, copies in self.identities.items():
-            for one in copies.values():
-                filters.add(one.append_us // DAY, keys_of(name))
-        return PartitionMemory(1, 0, self.cursor, filters)
-
-    def rows(self) -> tuple:
-        return self.events, self.duplicates, self.conflicts, self.cursor
-
-
-def meter(store: Store, memory: PartitionMemory, records: list[Record], log: list[Record], made: Catalog) -> Flush:
-    flush = Flush()
-    journal = {name: list(store.identities.get(name, {}).values()) for name in memory.suspects(records)}
-    doubtful = meter_records(flush, memory, records, Matchers(made), journal)
-    by_offset = {record.offset: record for record in log}
-    contents = {
-        position: content_of(by_offset[position[2]], position[3])
-        for position in (position_of(row.dropped.first) for row in doubtful)
-    }
-    settle(flush, doubtful, contents)
-    return flush
-
-
-def clean_pass(log: list[Record], made: Catalog) -> tuple:
-    store = Store()
-    memory = store.memory()
-    for record in log:
-        store.write(meter(store, memory, [record], log, made))
-    return store.rows()
-
+from stream_processors.dedupe import PartitionMemory
+from stream_processors.metering import Flush
 
 events_ = st.tuples(st.integers(0, 7), st.integers(0, 2))
 batches_ = st.lists(st.lists(events_, min_size=1, max_size=6), min_size=1, max_size=12)
@@ -90,21 +24,22 @@ def test_first_position_wins_whatever_the_history(batches, age, data):
     """An independent, obvious statement of invariant 3 agrees with the worker."""
     hours = data.draw(st.lists(st.integers(0, 40), min_size=len(batches), max_size=len(batches)))
     log, made = log_of(batches, hours), catalog(age)
-    events, duplicates, conflicts, cursor = clean_pass(log, made)
+    events, duplicates, conflicts, sizes, cursors = clean_pass(log, made)
     window = None if age is None else age * 1_000_000 + DAY
-    last: dict[int, tuple[int, int, int, int]] = {}
+    last: dict[int, tuple[int, int, int, int, int, int]] = {}
     for record, batch in zip(log, batches, strict=True):
         for index, (key, body) in enumerate(batch):
-            position = (record.offset, index)
+            position = (1, 0, record.offset, index)
             first = last.get(key)
-            if first is None or (window is not None and first[2] <= record.append_us - window):
+            if first is None or (window is not None and first[4] <= record.append_us - window):
                 assert position in events
                 last[key] = (*position, record.append_us, body)
-            elif first[3] == body or {first[3], body} == {0, 1}:
-                assert duplicates[position] == first[:2]
+            elif first[5] == body or {first[5], body} == {0, 1}:
+                assert duplicates[position] == first[:4]
             else:
-                assert conflicts[position] == first[:2]
-    assert cursor == len(log)
+                assert conflicts[position] == first[:4]
+    assert cursors == {(1, 0): len(log)}
+    assert list(sizes.values()) == [len(batch) for batch in batches]
     assert len(events) + len(duplicates) + len(conflicts) == sum(map(len, batches))
 
 

@@ -1,0 +1,365 @@
+"""DESIGN section 4, invariants 1 to 6 and 11, one property each: whatever happens, rows and totals are those of one clean
+pass. Invariants 7 to 10 stand in tests/unit/rating/test_invariants_billing.py."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import Counter
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from meteringkit import BODIES, METER, Store, catalog, clean_pass, event, log_at, log_of, meter
+
+from ingest.delivery import Delivery, NotDelivered
+from ingest.metrics import Metrics
+from ingest.packing import Packer
+from schemas.acceptance import RawEvent, Refused, accept
+from schemas.batch import decode_batch, encode_batch
+from schemas.catalog.models import Filter, Namespace
+from schemas.catalog.state import Catalog, record_of
+from schemas.identity import hash_range, partition_of
+from schemas.instants import DAY, SECOND, instant
+from schemas.settings import Settings
+from stream_processors.admit import Admitted, InboxRecord, pack
+from stream_processors.dedupe import PartitionMemory, Record, window_us
+from stream_processors.meter import Meter, RawRecord
+
+batches_ = st.lists(
+    st.lists(st.tuples(st.integers(0, 7), st.integers(0, 2)), min_size=1, max_size=5), min_size=1, max_size=10
+)
+
+
+# --- 1: acknowledged = in Kafka -----------------------------------------------------------------------------------------
+
+
+class Log:
+    """Where the gateway's records go: what Kafka keeps and what it reports is the test's to choose."""
+
+    fatal = None
+
+    def __init__(self) -> None:
+        self.handed: list[tuple[bytes, Any]] = []
+        self.kept: list[bytes] = []
+
+    def produce(self, topic: str, value: bytes, done: Any, *, partition: int = -1, key: bytes | None = None) -> None:
+        self.handed.append((value, done))
+
+
+@settings(max_examples=60)
+@given(st.lists(st.lists(st.integers(0, 40), min_size=1, max_size=8, unique=True), min_size=1, max_size=6), st.data())
+def test_invariant_1_a_request_is_acknowledged_once_every_event_of_it_is_in_kafka_and_never_before(
+    requests: list[list[int]], data: st.DataObject
+) -> None:
+    async def run() -> None:
+        log = Log()
+        producer: Any = log
+        delivery = Delivery(producer, "usage.events.1", 3, Metrics(), clock=lambda: 0.0)
+        answers = [delivery.send("default", 2, [event(key, 0) for key in keys]) for keys in requests]
+        await delivery.close()
+        refused: set[str] = set()
+        while log.handed:
+            value, done = log.handed.pop(data.draw(st.integers(0, len(log.handed) - 1)))
+            keys = set(decode_batch(value).idempotency_keys)
+            outcome = data.draw(st.sampled_from(["delivered", "lost", "kept, and the report lost"]))
+            if outcome != "lost":
+                log.kept.append(value)
+            if outcome != "delivered":
+                refused |= keys
+            done(None if outcome == "delivered" else outcome)
+            durable = {key for one in log.kept for key in decode_batch(one).idempotency_keys}
+            on_its_way = {key for one, _ in log.handed for key in decode_batch(one).idempotency_keys}
+            for asked, answer in zip(requests, answers, strict=True):
+                wanted = {str(key) for key in asked}
+                if answer.done() and answer.exception() is None:
+                    assert wanted <= durable
+                # Two requests may hold one key, in different records: then either record's fate may decide.
+                if not wanted & on_its_way:
+                    assert answer.done()
+        for asked, answer in zip(requests, answers, strict=True):
+            failed = answer.exception()
+            assert failed is None or isinstance(failed, NotDelivered)
+            assert failed is None or {str(key) for key in asked} & refused
+
+    asyncio.run(run())
+
+
+# --- 2: one identity, one partition -------------------------------------------------------------------------------------
+
+
+@settings(max_examples=60)
+@given(st.lists(st.integers(0, 12), min_size=1, max_size=40), st.integers(1, 9), st.data())
+def test_invariant_2_all_copies_meet_in_one_partition_in_one_order_by_whichever_door(
+    keys: list[int], partitions: int, data: st.DataObject
+) -> None:
+    packer: Packer[int] = Packer(partitions, max_events=3)
+    placed: dict[bytes, set[int]] = {}
+    order: list[tuple[int, int]] = []
+    for number, key in enumerate(keys):
+        one = event(key, 0, at_us=number)
+        if data.draw(st.booleans()):
+            closed = packer.add("default", 2, [one], number, 0.0)[1]
+        else:
+            record = InboxRecord("usage.inbox.default", "default", 0, number, 0, b"")
+            values = pack([Admitted(record, [one], None)], partitions, 2)
+            for partition, packed in values.items():
+                for name in (decode_batch(value).identity(0) for value in packed):
+                    placed.setdefault(name, set()).add(partition)
+            continue
+        order += [(batch.partition, item.timestamp_us) for batch in closed for item in batch.events]
+        for batch in closed:
+            for item in batch.events:
+                placed.setdefault(item.identity, set()).add(batch.partition)
+    for batch in packer.close_all():
+        order += [(batch.partition, item.timestamp_us) for item in batch.events]
+        for item in batch.events:
+            placed.setdefault(item.identity, set()).add(batch.partition)
+    assert all(len(found) == 1 for found in placed.values())
+    for partition in range(partitions):
+        mine = [stamp for where, stamp in order if where == partition]
+        assert mine == sorted(mine)
+    # Whoever reads the identities of a range of the hash space finds every copy of what its partition holds, also under
+    # another number of partitions (another generation).
+    other = data.draw(st.integers(1, 9))
+    for name in placed:
+        low, high = hash_range(partition_of(name, other), other)
+        assert low <= name[:4]
+        assert high is None or name[:4] < high
+    assert placed.keys() == {event(key, 0).identity for key in keys}
+
+
+# --- 3: first position wins ---------------------------------------------------------------------------------------------
+
+AGE = 3 * 3600
+W = AGE * SECOND + DAY
+MS = 1000
+near_w_ = st.sampled_from([0, 1 * MS, W // 2, W // 2 + MS, W - MS, W, W + MS])
+
+
+@settings(max_examples=50)
+@given(batches_, st.data())
+def test_invariant_3_first_position_wins_also_at_the_very_edge_of_the_window(batches, data):
+    """Stated from scratch: an event counts iff no counted copy was appended within W before it. Filters are rebuilt from nothing,
+    nothing is remembered as recent, units are cut anew, and one record in three is metered twice."""
+    gaps = data.draw(st.lists(near_w_, min_size=len(batches), max_size=len(batches)))
+    log, made = log_at(batches, [sum(gaps[: number + 1]) for number in range(len(batches))]), catalog(AGE)
+    store = Store()
+    while store.cursor < len(log):
+        memory = store.memory()
+        memory.recent_limit = 0
+        unit = log[store.cursor : store.cursor + data.draw(st.integers(1, 3))]
+        flush = meter(store, memory, unit, log, made)
+        store.write(flush, data.draw(st.sampled_from([5, 5, 1])))
+    expected, last = set(), {}
+    for record, batch in zip(log, batches, strict=True):
+        for index, (key, _) in enumerate(batch):
+            if key not in last or record.append_us - last[key] >= W:
+                expected.add((1, 0, record.offset, index))
+                last[key] = record.append_us
+    assert set(store.events) == expected
+    assert store.rows() == clean_pass(log, made)
+
+
+# --- 4: W covers every acceptable event ---------------------------------------------------------------------------------
+
+
+@settings(max_examples=150)
+@given(st.integers(60, 5 * 86_400), st.integers(0, 7_200), st.data())
+def test_invariant_4_whenever_both_copies_are_acceptable_the_second_is_within_the_window(
+    age: int, skew: int, data: st.DataObject
+) -> None:
+    """As early and as late as acceptance allows, and with a broker whose clock is half a day off the gateway's, either way."""
+    stamp = 1_790_000_000
+    rules = Namespace(code="n", max_event_age_seconds=age, max_event_skew_seconds=skew)
+    raw = RawEvent(event_name="e", account_id="a", idempotency_key="k", timestamp=instant(stamp * SECOND))
+    arrivals = sorted(stamp + data.draw(st.integers(-skew, age) | st.sampled_from([-skew, age])) for _ in range(2))
+    off = st.sampled_from([0, MS - DAY // 2, DAY // 2 - MS])
+    log = []
+    for offset, at in enumerate(arrivals):
+        taken = accept("n", rules, [raw], now_us=at * SECOND, mint_key=str)
+        value = encode_batch("n", 2, taken)
+        log.append(Record(1, 0, offset, at * SECOND + data.draw(off), decode_batch(value)))
+    for at in (stamp - skew - 1, stamp + age + 1):
+        with pytest.raises(Refused):
+            accept("n", rules, [raw], now_us=at * SECOND, mint_key=str)
+    memory = Store().memory()
+    window = window_us(age, skew)
+    assert list(memory.decide(log[0], window, {}).counted) == [0]
+    assert [one.first.offset for one in memory.decide(log[1], window, {}).dropped] == [0]
+
+
+def test_invariant_4_for_ever_where_the_age_is_lifted():
+    assert window_us(None, 3600) is None
+    log = log_of([[(1, 0)], [(1, 0)]], [0, 24 * 365 * 90])
+    memory = Store().memory()
+    assert list(memory.decide(log[0], None, {}).counted) == [0]
+    assert list(memory.decide(log[1], None, {}).counted) == []
+
+
+# --- 5: rows are a pure function of the log -----------------------------------------------------------------------------
+
+changes_ = st.lists(
+    st.tuples(st.sampled_from(["USA", "FR"]), st.booleans(), st.one_of(st.none(), st.integers(0, 50))), max_size=4
+)
+
+
+def changing_catalog(changes: list[tuple[str, bool, int | None]], before: int) -> Catalog:
+    """A meter that is changed or retired, at once or from a stated instant; only the records below offset ``before``."""
+    made = catalog(None)
+    for number, (country, retired, valid_from) in enumerate(changes):
+        offset = 2 + number
+        if offset >= before:
+            break
+        usa = METER.profiles[1]
+        profile = usa.model_copy(update={"filters": (Filter(property=("country",), operator="in", value=country),)})
+        model = METER.model_copy(update={"profiles": (METER.profiles[0], profile)})
+        record = record_of(
+            "default", model, kind="meter", version=2 + number, author="", claim_id="c", retired=retired,
+            valid_from_us=valid_from,
+        )  # fmt: skip
+        assert made.apply(record, offset, 10 * offset) is not None
+    return made
+
+
+@settings(max_examples=100)
+@given(changes_, st.data())
+def test_invariant_5_rows_depend_on_the_log_and_on_the_catalog_that_each_batch_names(changes, data):
+    """Batches pinned to older and newer catalogs in any order, event times on both sides of every span; a worker whose catalog
+    is far ahead, which reads in other cuts and crashes, writes what one wrote who knew nothing newer than each batch."""
+    newest = 2 + len(changes)
+    log, clean = [], Store()
+    memory = clean.memory()
+    for offset in range(data.draw(st.integers(1, 8))):
+        events = [
+            event(data.draw(st.integers(0, 9)), data.draw(st.integers(0, 2)), at_us=data.draw(st.integers(0, 50)))
+            for _ in range(data.draw(st.integers(1, 3)))
+        ]
+        pinned = data.draw(st.integers(2, newest))
+        log.append(Record(1, 0, offset, offset * MS, decode_batch(encode_batch("default", pinned, events))))
+        clean.write(meter(clean, memory, [log[-1]], log, changing_catalog(changes, pinned)))
+    ahead = changing_catalog(changes, newest + 1)
+    store = Store()
+    while store.cursor < len(log):
+        memory = store.memory()
+        unit = log[store.cursor : store.cursor + data.draw(st.integers(1, 4))]
+        step = data.draw(st.sampled_from([5, 5, 1]))
+        store.write(meter(store, memory, unit, log, ahead), step)
+    assert store.rows() == clean.rows()
+
+
+# --- 6: one cursor ------------------------------------------------------------------------------------------------------
+
+
+class Consumer:
+    """One worker and the consumer that feeds it: the broker's log by partition, a position that may jump, seeks obeyed."""
+
+    def __init__(self, store: Store, log: dict[int, list[Record]], made: Catalog) -> None:
+        self.store, self.log = store, log
+        self.at = dict.fromkeys(log, 0)
+        follower: Any = SimpleNamespace(catalog=made, wait_for=lambda offset, timeout: True)
+        nothing: Any = None  # prepare writes nothing
+        self.meter = Meter(
+            Settings(), "usage.events.1", len(log), follower, nothing, threading.Event(), self.seek, lambda partition: 0
+        )
+        journal: Any = self
+        self.meter._reading = journal
+
+    def seek(self, partition: int, cursor: int) -> None:
+        self.at[partition] = cursor
+
+    def cursor(self, generation: int, partition: int) -> int:
+        return self.store.cursors.get((generation, partition), 0)
+
+    def filters(self, *_: Any) -> Any:
+        return self.store.filters()
+
+    def counted(self, names: Any) -> Any:
+        return self.store.counted(names)
+
+    def contents(self, positions: Any) -> Any:
+        return {
+            place: ("Song played", "acct", self.log[place[1]][place[2]].batch.properties[place[3]])
+            for place in positions
+        }
+
+    def read(self, sizes: dict[int, int], upto: int) -> None:
+        """Take some records of each partition, and write what they give as far as step ``upto``."""
+        raws = []
+        for partition, size in sizes.items():
+            start = self.at[partition]
+            for record in self.log[partition][start : start + size]:
+                batch = record.batch
+                events = [
+                    event(int(key), BODIES.index(text))
+                    for key, text in zip(batch.idempotency_keys, batch.properties, strict=True)
+                ]
+                value = encode_batch("default", 2, events)
+                raws.append(RawRecord(partition, record.offset, record.append_us, value))
+                self.at[partition] = record.offset + 1
+        self.store.write(self.meter.prepare(raws, None), upto)
+
+
+@settings(max_examples=60)
+@given(batches_, batches_, st.data())
+def test_invariant_6_the_cursor_decides_whatever_the_consumer_delivers(one, other, data):
+    """Records come again, are left out, come after a rebalance from anywhere; the worker is killed between any two steps."""
+    logs = {}
+    for partition, batches in enumerate((one, other)):
+        made = [[(key * 2 + partition, body) for key, body in batch] for batch in batches]
+        logs[partition] = [
+            Record(1, partition, record.offset, record.append_us, record.batch)
+            for record in log_of(made, [1] * len(made))
+        ]
+    known, store = catalog(None), Store()
+    consumer = Consumer(store, logs, known)
+    for _ in range(data.draw(st.integers(0, 12))):
+        move = data.draw(st.sampled_from(["read", "read", "read", "jump", "rebalance", "kill"]))
+        if move == "read":
+            consumer.read({0: data.draw(st.integers(0, 3)), 1: data.draw(st.integers(0, 3))}, 5)
+        elif move == "jump":
+            partition = data.draw(st.integers(0, 1))
+            consumer.at[partition] = data.draw(st.integers(0, len(logs[partition])))
+        elif move == "rebalance":
+            consumer.meter.reassigned()
+        else:
+            consumer.read({0: 2, 1: 2}, data.draw(st.integers(0, 4)))
+            consumer = Consumer(store, logs, known)
+            consumer.at = {partition: data.draw(st.integers(0, len(log))) for partition, log in logs.items()}
+    for partition in logs:
+        consumer.at[partition] = 0
+    for _ in range(60):
+        consumer.read({0: 5, 1: 5}, 5)
+        consumer.at = {partition: at if at < len(logs[partition]) else 0 for partition, at in consumer.at.items()}
+        if store.cursors == {(1, partition): len(log) for partition, log in logs.items()}:
+            break
+    everything = [record for log in logs.values() for record in log]
+    clean = Store()
+    for partition, log in logs.items():
+        memory = PartitionMemory(1, partition, 0, Store().filters())
+        clean.write(meter(clean, memory, log, everything, known))
+    assert store.rows() == clean.rows()
+
+
+# --- 11: the ledger balances --------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=80)
+@given(batches_, st.lists(st.tuples(st.integers(0, 1), st.integers(1, 3), st.integers(1, 5)), max_size=12))
+def test_invariant_11_every_accepted_event_is_in_exactly_one_place_at_every_moment(batches, moves):
+    """Two owners, replays and crashes between steps: below the cursor, always, accepted = counted + duplicates + conflicts."""
+    log, made, store = log_of(batches, [1] * len(batches)), catalog(None), Store()
+    memories = [store.memory(), store.memory()]
+    for who, size, step in [*moves, (0, len(log), 5), (0, len(log), 5)]:
+        unit = log[memories[who].cursor : memories[who].cursor + size]
+        store.write(meter(store, memories[who], unit, log, made), step)
+        if step < 5:
+            memories[who] = store.memory()
+        places: Counter[int] = Counter()
+        for table in (store.events, store.duplicates, store.conflicts):
+            places.update(place[2] for place in table if place[2] < store.cursor)
+        assert places == Counter({place[2]: size for place, size in store.batches.items() if place[2] < store.cursor})
+    assert store.cursor == len(log)
+    assert sum(store.batches.values()) == sum(map(len, batches))
