@@ -4,33 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
-from uuid import uuid4
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from ingest.auth import Guard
+from ingest.api_keys import KeysApi
+from ingest.auth import Guard, admin_key
 from ingest.catalog_api import CatalogApi
 from ingest.catalog_publish import CatalogPublisher
 from ingest.delivery import Delivery
 from ingest.doors import foreign
 from ingest.doors.documents import foreign_events
 from ingest.doors.foreign import Foreign
-from ingest.events_api import BATCH, CATALOG_FRESH_SECONDS, EVENT, Door, EventsApi, Sources
+from ingest.events_api import BATCH, CATALOG_FRESH_SECONDS, EVENT, Door, EventsApi
 from ingest.metrics import CONTENT_TYPE, Metrics
 from ingest.openapi import BATCH_BODY, EVENT_BODY, document
 from ingest.problems import Problem
 from ingest.producer import LoopProducer
+from ingest.sources import Sources, system_sources
 from schemas.catalog.follower import CatalogFollower
 from schemas.settings import Settings
 from schemas.topics import events_topic, partition_count
@@ -38,11 +37,6 @@ from schemas.topics import events_topic, partition_count
 log = logging.getLogger(__name__)
 
 STOP_SECONDS: Final = 1.5  # uvicorn has waited for the answers on their way already
-
-
-def system_sources() -> Sources:
-    """The real clock and the real randomness."""
-    return Sources(lambda: time.time_ns() // 1000, lambda: uuid4().hex, lambda: secrets.token_bytes(16))
 
 
 @dataclass(slots=True)
@@ -57,24 +51,27 @@ class Gateway:
     delivery: Delivery
     events: EventsApi
     catalog_api: CatalogApi
+    keys_api: KeysApi
     sources: Sources
 
     @classmethod
-    async def start(cls, settings: Settings, guard: Guard, sources: Sources) -> Gateway:
+    async def start(cls, settings: Settings, sources: Sources) -> Gateway:
         """Connect to Kafka and read the catalog. Raises LookupError, LedgerUnavailable, KafkaException."""
         topic = events_topic(settings.generation)
         partitions = await asyncio.to_thread(partition_count, settings, topic)
         metrics = Metrics()
         catalog = CatalogFollower(settings)
         await asyncio.to_thread(catalog.start)
+        guard = Guard(settings, catalog, sources.now_us)
         producer = LoopProducer(settings)
         delivery = Delivery(producer, topic, partitions, metrics)
-        events = EventsApi(guard, catalog, delivery, producer, metrics, sources, settings.namespace)
+        events = EventsApi(guard, catalog, delivery, producer, metrics, sources)
         publisher = CatalogPublisher(settings, catalog, lambda: sources.new_id().hex())
-        catalog_api = CatalogApi(guard, catalog, publisher, settings.namespace)
+        catalog_api = CatalogApi(guard, catalog, publisher)
+        keys_api = KeysApi(guard, catalog, publisher, sources)
         log.info("gateway reads usage.catalog to %d, writes %s in %d partitions",
                  catalog.catalog.next_offset, topic, partitions)  # fmt: skip
-        return cls(settings, guard, metrics, catalog, producer, delivery, events, catalog_api, sources)
+        return cls(settings, guard, metrics, catalog, producer, delivery, events, catalog_api, keys_api, sources)
 
     def readiness(self) -> dict[str, Any]:
         """What /readyz says; ``ready`` is True when events are taken."""
@@ -104,12 +101,12 @@ def create_app(
 
     Raises SettingsError where the admin key is empty.
     """
-    guard = Guard(settings)
+    admin_key(settings)
     state: dict[str, Gateway] = {}
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        gateway = state["gateway"] = await Gateway.start(settings, guard, sources or system_sources())
+        gateway = state["gateway"] = await Gateway.start(settings, sources or system_sources())
         watch = asyncio.create_task(_watch(gateway, on_fatal))
         try:
             yield
@@ -117,10 +114,15 @@ def create_app(
             watch.cancel()
             await gateway.stop()
 
-    app = FastAPI(title="Weir gateway", version="1", lifespan=lifespan, redoc_url=None)
+    async def guarded(request: Request) -> None:
+        # Of every route there is or will be; one that schemas.access does not name answers nobody.
+        request.state.access = state["gateway"].guard.route(request)
+
+    app = FastAPI(title="Weir gateway", version="1", lifespan=lifespan, redoc_url=None, dependencies=[Depends(guarded)])
     _operations(app, state)
     _events(app, state)
     CatalogApi.routes(app, lambda: state["gateway"].catalog_api)
+    KeysApi.routes(app, lambda: state["gateway"].keys_api)
     _errors(app)
     app.openapi = lambda: document(app)  # type: ignore[method-assign]  # FastAPI's documented way to extend the document
     return Application(app, state)

@@ -1,30 +1,58 @@
-"""Who may talk to the gateway: the one admin key of the settings."""
+"""Who may do what at the gateway: the keys of ``schemas.api_keys`` and the table of ``schemas.access``, as HTTP problems."""
 
 from __future__ import annotations
 
-import hmac
+from collections.abc import Callable
 from typing import Final
 
-from ingest.problems import unauthorised
+from starlette.requests import Request
+
+from ingest.problems import Problem, of_denial
+from schemas.access import Scopes, scopes_of
+from schemas.api_keys import Access, Denied, Keyring
+from schemas.catalog.follower import CatalogFollower
 from schemas.settings import Settings, SettingsError
 
-_SCHEME: Final = "bearer "
+NAMESPACE_HEADER: Final = "weir-namespace"
+_FRESH_SECONDS: Final = 5.0
+
+
+def admin_key(settings: Settings) -> str:
+    """The settings' admin key. Raises SettingsError where there is none: an open gateway is never meant."""
+    key = settings.admin_key.get_secret_value()
+    if not key:
+        raise SettingsError("WEIR_ADMIN_KEY is empty; set it to a long random text (`weir up` makes one)")
+    return key
 
 
 class Guard:
-    """Compares keys in constant time. Raises SettingsError where no key is set: an open gateway is never meant."""
+    """Asked for every request, before anything of it is read but its head."""
 
-    def __init__(self, settings: Settings) -> None:
-        key = settings.admin_key.get_secret_value()
-        if not key:
-            raise SettingsError("WEIR_ADMIN_KEY is empty; set it to a long random text (`weir up` makes one)")
-        self._key = key.encode()
+    def __init__(self, settings: Settings, catalog: CatalogFollower, now_us: Callable[[], int]) -> None:
+        self._keys = Keyring(admin_key(settings), catalog.catalog, lambda: catalog.fresh(_FRESH_SECONDS))
+        self._now_us = now_us
+        self._default_namespace = settings.namespace
 
-    def check(self, authorization: str | None) -> None:
-        """Raises Problem 401 unless the header is ``Bearer <admin key>``."""
-        if authorization is None:
-            raise unauthorised("no key; send the header Authorization: Bearer <admin key>")
-        if authorization[: len(_SCHEME)].lower() != _SCHEME or not hmac.compare_digest(
-            authorization[len(_SCHEME) :].strip().encode(), self._key
-        ):
-            raise unauthorised("wrong key; send the header Authorization: Bearer <admin key>")
+    def access(self, request: Request, sufficient: Scopes) -> Access:
+        """The bearer's rights, which include one of the scopes. Raises Problem (401, 403, 503)."""
+        try:
+            found = self._keys.access(request.headers.get("authorization"), self._now_us())
+            found.require(sufficient)
+        except Denied as denied:
+            raise of_denial(denied) from None
+        return found
+
+    def route(self, request: Request) -> Access | None:
+        """The rights for the route that the request was matched to, None for an open one. Raises Problem."""
+        path = str(getattr(request.scope.get("route"), "path", ""))
+        sufficient = scopes_of("gateway", request.method, path)
+        if sufficient is None:
+            raise Problem(403, "scope", f"no scope is set for {request.method} {path}; this is a fault of Weir")
+        return self.access(request, sufficient) if sufficient else None
+
+    def namespace(self, request: Request, access: Access) -> str:
+        """The namespace that the request means and its key may reach. Raises Problem (403)."""
+        try:
+            return access.choose(request.headers.get(NAMESPACE_HEADER), self._default_namespace)
+        except Denied as denied:
+            raise of_denial(denied) from None

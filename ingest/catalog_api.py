@@ -14,9 +14,10 @@ from ingest.auth import Guard
 from ingest.bodies import read_body
 from ingest.catalog_document import DocumentError, load_document
 from ingest.catalog_publish import CatalogPublisher
-from ingest.catalog_service import RESOURCES, CatalogService, shown
+from ingest.catalog_service import RESOURCES, Caller, CatalogService, shown
 from ingest.openapi import APPLY_BODY, entry_body
 from ingest.problems import Problem
+from schemas.api_keys import Access
 from schemas.catalog.follower import CatalogFollower
 from schemas.catalog.state import Entry
 
@@ -27,60 +28,55 @@ Cursor = Annotated[str | None, Query(description="next_cursor of the page before
 class CatalogApi:
     """Turns requests into calls of CatalogService, each in a thread, since they wait for Kafka."""
 
-    def __init__(
-        self, guard: Guard, catalog: CatalogFollower, publisher: CatalogPublisher, default_namespace: str
-    ) -> None:
+    def __init__(self, guard: Guard, catalog: CatalogFollower, publisher: CatalogPublisher) -> None:
         self._guard = guard
         self._service = CatalogService(catalog, publisher)
-        self._default_namespace = default_namespace
 
-    def namespace(self, request: Request) -> str:
-        """The request's namespace, once its key is checked. Raises Problem 401."""
-        self._guard.check(request.headers.get("authorization"))
-        return request.headers.get("weir-namespace") or self._default_namespace
+    def caller(self, request: Request) -> Caller:
+        """For whom the request acts, and where. Raises Problem 403."""
+        access: Access = request.state.access
+        return Caller(self._guard.namespace(request, access), access)
 
     async def apply(self, request: Request, dry_run: bool) -> Response:
         """201 where something was published, 200 where nothing was."""
-        namespace = self.namespace(request)
+        caller = self.caller(request)
         body = await read_body(request)
         json_only = "json" in request.headers.get("content-type", "")
-        plan = await asyncio.to_thread(
-            lambda: self._service.apply(body, namespace, json_only=json_only, dry_run=dry_run)
-        )
+        plan = await asyncio.to_thread(lambda: self._service.apply(body, caller, json_only=json_only, dry_run=dry_run))
         published = bool(plan.to_publish()) and not dry_run
         return JSONResponse({"dry_run": dry_run, **plan.summary()}, 201 if published else 200)
 
     async def create(self, request: Request, kind: str) -> Response:
         """201 with the entry."""
-        namespace = self.namespace(request)
+        caller = self.caller(request)
         value = await self._value(request)
-        entry = await asyncio.to_thread(self._service.create, kind, value, namespace)
+        entry = await asyncio.to_thread(self._service.create, kind, value, caller)
         return _entry(entry, 201)
 
     async def replace(self, request: Request, kind: str, code: str) -> Response:
         """200 with the entry as it now stands."""
-        namespace = self.namespace(request)
+        caller = self.caller(request)
         value = await self._value(request)
         if_match = request.headers.get("if-match")
-        return _entry(await asyncio.to_thread(self._service.replace, kind, code, value, namespace, if_match))
+        return _entry(await asyncio.to_thread(self._service.replace, kind, code, value, caller, if_match))
 
     async def retire(self, request: Request, kind: str, code: str) -> Response:
         """204."""
-        namespace = self.namespace(request)
-        await asyncio.to_thread(self._service.retire, kind, code, namespace, request.headers.get("if-match"))
+        caller = self.caller(request)
+        await asyncio.to_thread(self._service.retire, kind, code, caller, request.headers.get("if-match"))
         return Response(status_code=204)
 
     def get(self, request: Request, kind: str, code: str, history: bool) -> Response:
         """The entry in force, or all its versions."""
-        namespace = self.namespace(request)
+        caller = self.caller(request)
         if history:
-            versions = self._service.history(kind, code, namespace)
+            versions = self._service.history(kind, code, caller)
             return JSONResponse({"items": [shown(entry) for entry in versions], "next_cursor": None})
-        return _entry(self._service.get(kind, code, namespace))
+        return _entry(self._service.get(kind, code, caller))
 
     def page(self, request: Request, kind: str, limit: int, cursor: str | None) -> Response:
         """One page of entries in force."""
-        entries, following = self._service.page(kind, self.namespace(request), limit, cursor)
+        entries, following = self._service.page(kind, self.caller(request), limit, cursor)
         return JSONResponse({"items": [shown(entry) for entry in entries], "next_cursor": following})
 
     async def _value(self, request: Request) -> Any:

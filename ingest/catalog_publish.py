@@ -14,7 +14,6 @@ from schemas.ledger_io import LedgerUnavailable, LedgerWriter
 from schemas.settings import Settings
 from schemas.topics import CATALOG, create_inbox
 
-AUTHOR: Final = "admin"
 _READ_BACK_SECONDS: Final = 15.0
 _codec = codec("catalog_entry")
 
@@ -38,8 +37,8 @@ class CatalogPublisher:
         self._new_claim = new_claim
         self.exclusive = threading.Lock()
 
-    def publish(self, plan: CatalogPlan) -> None:
-        """Write all changes in their order and wait until this gateway's own catalog has them.
+    def publish(self, plan: CatalogPlan, author: str) -> None:
+        """Write all changes in their order, as ``author``'s, and wait until this gateway's own catalog has them.
 
         So an event that this gateway takes afterwards is metered by them. Raises LostClaims; LedgerUnavailable and
         KafkaException where Kafka does not answer (some changes may be published; applying again is safe).
@@ -50,7 +49,7 @@ class CatalogPublisher:
         for change in changes:
             if change.kind == "namespace" and change.action != "retired":
                 create_inbox(self._settings, change.code)
-        records = [(self._key(plan, change), self._value(plan, change)) for change in changes]
+        records = [(self._key(plan, change), self._value(plan, change, author)) for change in changes]
         placed = self._writer.append_all(records, partition=0)
         last = max(offset for _, offset in placed)
         if not self._catalog.wait_for(last + 1, _READ_BACK_SECONDS):
@@ -70,14 +69,14 @@ class CatalogPublisher:
     def _key(self, plan: CatalogPlan, change: Change) -> bytes:
         return f"{plan.namespace}/{change.kind}/{change.code}".encode()
 
-    def _value(self, plan: CatalogPlan, change: Change) -> bytes:
+    def _value(self, plan: CatalogPlan, change: Change, author: str) -> bytes:
         return _codec.encode(
             record_of(
                 plan.namespace,
                 change.model,
                 kind=change.kind,
                 version=change.version,
-                author=AUTHOR,
+                author=author,
                 claim_id=self._new_claim(),
                 retired=change.action == "retired",
             )

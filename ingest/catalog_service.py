@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from confluent_kafka import KafkaException
@@ -13,7 +14,9 @@ from ingest.catalog_document import DocumentError, Fault, load_document
 from ingest.catalog_entries import LISTS, Document, Item, read_document, read_model
 from ingest.catalog_plan import CatalogPlan, Change, plan_document
 from ingest.catalog_publish import CatalogPublisher, LostClaims
-from ingest.problems import Problem
+from ingest.problems import Problem, of_denial
+from schemas.api_keys import Access, Denied
+from schemas.catalog.base import Model
 from schemas.catalog.follower import CatalogFollower
 from schemas.catalog.state import Entry, NamespaceView
 from schemas.instants import rfc3339
@@ -38,6 +41,21 @@ def shown(entry: Entry) -> dict[str, Any]:
     }
 
 
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks, and in which namespace."""
+
+    namespace: str
+    access: Access
+
+    def home(self, kind: str, code: str) -> str:
+        """The namespace of an entry; a namespace's settings stand in itself. Raises Problem 403 beyond the key's own."""
+        try:
+            return self.access.reach(code) if kind == "namespace" else self.namespace
+        except Denied as denied:
+            raise of_denial(denied) from None
+
+
 class CatalogService:
     """Raises Problem for everything that is not a success."""
 
@@ -45,15 +63,16 @@ class CatalogService:
         self._catalog = catalog
         self._publisher = publisher
 
-    def apply(self, text: bytes, namespace: str, *, json_only: bool, dry_run: bool) -> CatalogPlan:
-        """Apply a whole document; ``namespace`` counts where it names none."""
-        document = _or_problem(lambda: read_document(load_document(text, json_only=json_only), namespace))
-        return self._change(lambda: document, dry_run=dry_run)
+    def apply(self, text: bytes, caller: Caller, *, json_only: bool, dry_run: bool) -> CatalogPlan:
+        """Apply a whole document; the caller's namespace counts where it names none."""
+        document = or_problem(lambda: read_document(load_document(text, json_only=json_only), caller.namespace))
+        caller.home("namespace", document.namespace)
+        return self._change(lambda: document, caller, dry_run=dry_run)
 
-    def create(self, kind: str, value: Any, namespace: str) -> Entry:
+    def create(self, kind: str, value: Any, caller: Caller) -> Entry:
         """A first version. Problem 409 where the entry exists."""
-        item = _or_problem(lambda: _item(kind, value))
-        home = _home(kind, item.code, namespace)
+        item = or_problem(lambda: _item(kind, value))
+        home = caller.home(kind, item.code)
 
         def document() -> Document:
             if (entry := self._view(home, declared=kind != "namespace").get(kind, item.code)) is not None:
@@ -61,56 +80,72 @@ class CatalogService:
                 raise Problem(409, "exists", detail)
             return _document(item, home)
 
-        self._change(document)
-        return self.get(kind, item.code, home)
+        self._change(document, caller)
+        return self.get(kind, item.code, caller)
 
-    def replace(self, kind: str, code: str, value: Any, namespace: str, if_match: str | None) -> Entry:
+    def replace(self, kind: str, code: str, value: Any, caller: Caller, if_match: str | None) -> Entry:
         """A new version in place of the one that ``if_match`` names. Problem 412 where another one stands, 428 without it."""
-        item = _or_problem(lambda: _item(kind, value))
+        item = or_problem(lambda: _item(kind, value))
         if item.code != code:
             raise Problem(422, "invalid", f"the body's code {item.code} is not the path's {code}", path="$.code")
-        home = _home(kind, code, namespace)
+        home = caller.home(kind, code)
 
         def document() -> Document:
-            _matches(self.get(kind, code, home), if_match, required=True)
+            _matches(self.get(kind, code, caller), if_match, required=True)
             return _document(item, home)
 
-        self._change(document)
-        return self.get(kind, code, home)
+        self._change(document, caller)
+        return self.get(kind, code, caller)
 
-    def retire(self, kind: str, code: str, namespace: str, if_match: str | None) -> None:
+    def retire(self, kind: str, code: str, caller: Caller, if_match: str | None) -> None:
         """Publish a retired version. Problem 409 where something still refers to the entry."""
         if kind == "namespace":
             raise Problem(405, "method_not_allowed", "namespaces are not retired: their events and invoices stay")
 
         def document() -> Document:
-            _matches(self.get(kind, code, namespace), if_match, required=False)
-            return Document(namespace, None, False, frozenset(), ())
+            _matches(self.get(kind, code, caller), if_match, required=False)
+            return Document(caller.namespace, None, False, frozenset(), ())
 
-        self._change(document, retire=[(kind, code)])
+        self._change(document, caller, retire=[(kind, code)])
 
-    def get(self, kind: str, code: str, namespace: str) -> Entry:
+    def get(self, kind: str, code: str, caller: Caller) -> Entry:
         """The entry in force. Problem 404."""
-        entry = self._view(_home(kind, code, namespace), declared=kind != "namespace").get(kind, code)
+        entry = self._view(caller.home(kind, code), declared=kind != "namespace").get(kind, code)
         if entry is None:
-            raise Problem(404, "not_found", f"no {kind} {code} in namespace {namespace}")
+            raise Problem(404, "not_found", f"no {kind} {code} in namespace {caller.namespace}")
         return entry
 
-    def history(self, kind: str, code: str, namespace: str) -> list[Entry]:
+    def history(self, kind: str, code: str, caller: Caller) -> list[Entry]:
         """All versions, oldest first, retired ones included. Problem 404 where there is none."""
-        versions = self._view(_home(kind, code, namespace), declared=kind != "namespace").history(kind, code)
+        versions = self._view(caller.home(kind, code), declared=kind != "namespace").history(kind, code)
         if not versions:
-            raise Problem(404, "not_found", f"no {kind} {code} in namespace {namespace}")
+            raise Problem(404, "not_found", f"no {kind} {code} in namespace {caller.namespace}")
         return versions
 
-    def page(self, kind: str, namespace: str, limit: int, cursor: str | None) -> tuple[list[Entry], str | None]:
+    def add(self, kind: str, model: Model, caller: Caller) -> Entry:
+        """The first version of an entry of a kind that documents do not list; its code is a new one."""
+        code = Item(kind, "$", model).code
+        change = Change("created", kind, code, 1, model)
+
+        def plan() -> CatalogPlan:
+            return CatalogPlan(self._view(caller.namespace).namespace, (change,))
+
+        self._publish(plan, caller, dry_run=False)
+        return self.get(kind, code, caller)
+
+    def page(
+        self, kind: str, caller: Caller, limit: int, cursor: str | None, *, retired: bool = False
+    ) -> tuple[list[Entry], str | None]:
         """At most ``limit`` entries in order of their codes, and the cursor of the next page (None: this is the last)."""
         after = _after(cursor)
         if kind == "namespace":
-            views = (self._catalog.catalog.view(name) for name in self._catalog.catalog.namespaces())
+            own = caller.access.namespace
+            names = self._catalog.catalog.namespaces() if own is None else [own]
+            views = (self._catalog.catalog.view(name) for name in names)
             entries = [entry for view in views if (entry := view.get(kind, view.namespace)) is not None]
         else:
-            entries = self._view(namespace).all(kind)
+            histories = self._view(caller.namespace).histories(kind)
+            entries = [versions[-1] for versions in histories if retired or not versions[-1].retired]
         rest = sorted((entry for entry in entries if entry.code > after), key=lambda entry: entry.code)
         kept = rest[:limit]
         return kept, _cursor(kept[-1].code) if len(rest) > limit else None
@@ -122,16 +157,26 @@ class CatalogService:
         return view
 
     def _change(
-        self, document: Callable[[], Document], *, dry_run: bool = False, retire: Sequence[tuple[str, str]] = ()
-    ) -> CatalogPlan:
+        self, document: Callable[[], Document], caller: Caller, *, dry_run: bool = False,
+        retire: Sequence[tuple[str, str]] = (),
+    ) -> CatalogPlan:  # fmt: skip
+        """Plan from the document and publish."""
+        status = 409 if retire else 422
+
+        def plan() -> CatalogPlan:
+            return or_problem(lambda: plan_document(self._catalog.catalog, document(), retire), status)
+
+        return self._publish(plan, caller, dry_run=dry_run)
+
+    def _publish(self, make: Callable[[], CatalogPlan], caller: Caller, *, dry_run: bool) -> CatalogPlan:
         """Plan and publish, one at a time, so that a plan is never made from what another is about to change."""
         with self._publisher.exclusive:
             if not self._catalog.fresh(FRESH_SECONDS):
                 raise _unavailable("this gateway has lost sight of the catalog")
-            plan = _or_problem(lambda: plan_document(self._catalog.catalog, document(), retire), 409 if retire else 422)
+            plan = make()
             if not dry_run:
                 try:
-                    self._publisher.publish(plan)
+                    self._publisher.publish(plan, caller.access.author)
                 except LostClaims as error:
                     raise Problem(
                         409, "lost_claim", f"{error}; read what stands and apply again",
@@ -150,7 +195,8 @@ def _unavailable(detail: str) -> Problem:
     return Problem(503, "unavailable", f"{detail}; apply again, it is safe", headers={"Retry-After": "1"})
 
 
-def _or_problem(step: Callable[[], T], status: int = 422) -> T:
+def or_problem(step: Callable[[], T], status: int = 422) -> T:
+    """The step's result. Raises Problem with every fault of a DocumentError."""
     try:
         return step()
     except DocumentError as error:
@@ -174,11 +220,6 @@ def _item(kind: str, value: Any) -> Item:
     if model is None:
         raise DocumentError(*faults)
     return Item(kind, "$", model)
-
-
-def _home(kind: str, code: str, namespace: str) -> str:
-    """A namespace's settings stand in the namespace itself."""
-    return code if kind == "namespace" else namespace
 
 
 def _document(item: Item, namespace: str) -> Document:

@@ -8,21 +8,22 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ingest.auth import Guard
+from ingest.auth import NAMESPACE_HEADER, Guard
 from ingest.bodies import BadBody, read_body
 from ingest.delivery import Delivery, NotDelivered
 from ingest.metrics import Metrics
 from ingest.problems import Problem, of_refusal, unavailable
 from ingest.producer import LoopProducer
 from ingest.refusals import Sampler, rejection
+from ingest.sources import Sources
 from schemas.acceptance import AcceptedEvent, RawEvent, Refused, accept, decode_batch, decode_event
+from schemas.access import INGEST
 from schemas.catalog.follower import CatalogFollower
 from schemas.catalog.models import Namespace
 from schemas.catalog.state import NamespaceView
@@ -32,19 +33,9 @@ from schemas.topics import REJECTED
 
 log = logging.getLogger(__name__)
 
-NAMESPACE_HEADER: Final = "weir-namespace"
 CATALOG_FRESH_SECONDS: Final = 5.0
 _REFUSAL_WAIT: Final = 1.0
 _rejected = codec("rejected_event")
-
-
-@dataclass(frozen=True, slots=True)
-class Sources:
-    """The outside world that acceptance depends on: microseconds UTC, fresh idempotency keys, 16 random bytes."""
-
-    now_us: Callable[[], int]
-    new_key: Callable[[], str]
-    new_id: Callable[[], bytes]
 
 
 class Door(Protocol):
@@ -101,7 +92,7 @@ class EventsApi:
 
     def __init__(
         self, guard: Guard, catalog: CatalogFollower, delivery: Delivery, producer: LoopProducer,
-        metrics: Metrics, sources: Sources, default_namespace: str,
+        metrics: Metrics, sources: Sources,
     ) -> None:  # fmt: skip
         self._guard = guard
         self._catalog = catalog
@@ -109,7 +100,6 @@ class EventsApi:
         self._producer = producer
         self._metrics = metrics
         self._sources = sources
-        self._default_namespace = default_namespace
         self._sampler = Sampler()
 
     async def answer(self, request: Request, door: Door) -> Response:
@@ -129,8 +119,8 @@ class EventsApi:
         return response
 
     async def _take(self, request: Request, door: Door) -> Sequence[AcceptedEvent]:
-        self._guard.check(request.headers.get("authorization"))
-        namespace = request.headers.get(NAMESPACE_HEADER) or self._default_namespace
+        access = self._guard.access(request, INGEST)
+        namespace = self._guard.namespace(request, access)
         settings = self._settings(namespace)
         body = b""
         try:

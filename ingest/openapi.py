@@ -71,6 +71,26 @@ APPLY_BODY: Final = _body(
     {"type": "object", "description": "a catalog document, YAML or JSON"}, media_type="application/yaml"
 )
 
+KEY_BODY: Final = _body(
+    {
+        "type": "object",
+        "required": ["scopes"],
+        "additionalProperties": False,
+        "properties": {
+            "name": {"type": "string", "maxLength": 256},
+            "scopes": {
+                "type": "array",
+                "minItems": 1,
+                "maxItems": 4,
+                "items": {"enum": ["ingest", "read", "catalog", "admin"]},
+            },
+            "expires_at": {"type": "string", "format": "date-time", "description": "never where missing"},
+            "limits": {"$ref": _REFERENCE.format(model="KeyLimits")},
+        },
+    },
+    {"name": "backend", "scopes": ["ingest"]},
+)
+
 
 def entry_body(kind: str) -> dict[str, Any]:
     """The body of a path that takes one entry of ``kind``."""

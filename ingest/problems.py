@@ -10,6 +10,7 @@ import msgspec
 from starlette.responses import Response
 
 from schemas.acceptance import Refused
+from schemas.api_keys import Denied
 
 MEDIA_TYPE: Final = "application/problem+json"
 RETRY_AFTER: Final = "1"
@@ -61,6 +62,7 @@ def unavailable(detail: str, keys: Sequence[str] | None = None) -> Problem:
     )
 
 
-def unauthorised(detail: str) -> Problem:
-    """401"""
-    return Problem(401, "unauthorised", detail, headers={"WWW-Authenticate": "Bearer"})
+def of_denial(denied: Denied) -> Problem:
+    """401 and 403 for a key, 503 where keys cannot be checked."""
+    headers = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": RETRY_AFTER}}.get(denied.status)
+    return Problem(denied.status, denied.reason, denied.detail, headers=headers)

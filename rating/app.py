@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from fastapi import FastAPI, Request
+from fastapi import Depends, FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
 from rating.api import explain, invoices, metrics, problems, running, usage
-from rating.api.context import Rating
+from rating.api.context import Rating, guard
 from rating.console import pages
 from schemas.settings import Settings, SettingsError
 
@@ -29,7 +29,7 @@ def build_app(settings: Settings) -> FastAPI:
         finally:
             await asyncio.to_thread(rating.stop)
 
-    app = FastAPI(title="Weir rating", version="1", lifespan=lifespan, redoc_url=None)
+    app = FastAPI(title="Weir rating", version="1", lifespan=lifespan, redoc_url=None, dependencies=[Depends(guard)])
     app.state.rating = rating
     measured = metrics.Metrics()
     metrics.install(app, measured)

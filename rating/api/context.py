@@ -13,12 +13,15 @@ from typing import Annotated, Any, Final, TypeVar
 
 from fastapi import Depends, Header, Request
 
-from rating.api.problems import Problem, missing
+from rating.api.problems import Problem, missing, of_denial
 from rating.explain import Ledgers
+from schemas.access import scopes_of
+from schemas.api_keys import Access, Denied, Keyring
 from schemas.catalog.follower import CatalogFollower
 from schemas.catalog.state import NamespaceView
 from schemas.checkpoints import Checkpoints
 from schemas.clickhouse import connect
+from schemas.instants import micros
 from schemas.ledger_io import Follower, LogRecord
 from schemas.settings import Settings
 from schemas.topics import CHECKPOINTS
@@ -39,6 +42,9 @@ class Rating:
         self._checkpoints_follower = Follower(settings, CHECKPOINTS, self._apply)
         self._pool = ThreadPoolExecutor(_CLIENTS, thread_name_prefix="clickhouse")
         self._local = threading.local()
+        self.keys = Keyring(
+            settings.admin_key.get_secret_value(), self._catalog.catalog, lambda: self._catalog.fresh(_FRESH_SECONDS)
+        )
 
     def _apply(self, record: LogRecord) -> None:
         self.checkpoints.apply_bytes(record.value)
@@ -105,24 +111,41 @@ def rating_of(request: Request) -> Rating:
     return rating
 
 
-def authorized(request: Request, authorization: Annotated[str, Header()] = "") -> Rating:
-    """The process's Rating, for a request that carries the admin key. Raises Problem (401)."""
-    rating = rating_of(request)
-    scheme, _, key = authorization.partition(" ")
-    if scheme.lower() != "bearer" or not rating.key_is(key.strip()):
-        raise Problem(
-            HTTPStatus.UNAUTHORIZED,
-            "send the admin key (WEIR_ADMIN_KEY of the service) as `Authorization: Bearer <key>`",
-            headers={"WWW-Authenticate": "Bearer"},
-        )
-    return rating
+async def guard(request: Request) -> None:
+    """Of every route there is or will be: a key with one of the scopes that ``schemas.access`` names. Raises Problem."""
+    path = str(getattr(request.scope.get("route"), "path", ""))
+    sufficient = scopes_of("rating", request.method, path)
+    if sufficient is None:
+        raise Problem(HTTPStatus.FORBIDDEN, f"no scope is set for {request.method} {path}; this is a fault of Weir")
+    if not sufficient:
+        return
+    try:
+        access = rating_of(request).keys.access(request.headers.get("authorization"), micros(Rating.now()))
+        access.require(sufficient)
+    except Denied as denied:
+        raise of_denial(denied) from None
+    request.state.access = access
+
+
+async def authorized(request: Request) -> Rating:
+    """The process's Rating, for a request whose key ``guard`` has checked."""
+    assert isinstance(request.state.access, Access)
+    return rating_of(request)
 
 
 Authorized = Annotated[Rating, Depends(authorized)]
 
 
-def _view(rating: Authorized, weir_namespace: Annotated[str | None, Header()] = None) -> NamespaceView:
-    return rating.view(weir_namespace)
+async def _view(
+    request: Request,
+    rating: Authorized,
+    weir_namespace: Annotated[str | None, Header(description="default: the key's own")] = None,
+) -> NamespaceView:
+    access: Access = request.state.access
+    try:
+        return rating.view(access.choose(weir_namespace, rating.settings.namespace))
+    except Denied as denied:
+        raise of_denial(denied) from None
 
 
 View = Annotated[NamespaceView, Depends(_view)]

@@ -13,6 +13,8 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
+from schemas.api_keys import Denied
+
 log = logging.getLogger(__name__)
 
 
@@ -41,6 +43,12 @@ def wrong(parameter: str, detail: str) -> Problem:
 def missing(detail: str) -> Problem:
     """404."""
     return Problem(HTTPStatus.NOT_FOUND, detail)
+
+
+def of_denial(denied: Denied) -> Problem:
+    """401 and 403 for a key, 503 where keys cannot be checked."""
+    headers = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": "1"}}.get(denied.status)
+    return Problem(HTTPStatus(denied.status), denied.detail, headers=headers)
 
 
 def _answer(problem: Problem) -> Response:

@@ -16,6 +16,7 @@ from pydantic import (
 )
 
 from schemas.catalog.base import Code, Identifier, Model
+from schemas.catalog.keys import ApiKey
 from schemas.catalog.terms import CreditGrant, Discount, PriceOverride, check_discounts
 from schemas.currency import exponent
 from schemas.filters import compile_filter
@@ -294,4 +295,5 @@ KINDS: dict[str, type[Model]] = {
     "account": Account,
     "subscription": Subscription,
     "credit_grant": CreditGrant,
+    "api_key": ApiKey,
 }

@@ -114,3 +114,17 @@ def test_status_tells_processes_ports_and_lag(weir: Weir, stack: Stack, world: W
     text = weir("status")
     assert str(stack.settings.gateway_port) in text
     assert stack.settings.admin_key.get_secret_value() not in text
+
+
+def test_keys_are_made_listed_and_revoked(weir: Weir, world: World) -> None:
+    key = weir("key", "create", "--scope", "read", "--scope", "ingest", "--name", "backend").strip()
+    key_id = key.split(".")[1]
+    assert key.startswith(f"weir_{world.namespace}.key_")
+    with world.http("gateway", headers={"authorization": f"Bearer {key}"}) as client:
+        assert client.post("/v1/events", json={"event_name": "e", "account_id": "a"}).status_code == 202
+    assert "in force" in weir("key", "list")
+    assert f"{key_id} is revoked" in weir("key", "revoke", key_id)
+    (listed,) = json.loads(weir("key", "list", "--json"))
+    assert (listed["id"], listed["scopes"], listed["revoked_by"]) == (key_id, ["read", "ingest"], "admin")
+    assert "no api_key" in weir("key", "revoke", "key_none", code=2)
+    assert "scopes" in weir("key", "create", "--scope", "root", code=2)

@@ -87,9 +87,9 @@ def test_two_writers_of_one_version_one_loses(kafka_settings: Settings, namespac
             for name in ("one", "two")
         ]
         writers = [CatalogPublisher(kafka_settings, follower, lambda name=name: name) for name in ("1", "2")]
-        writers[0].publish(plans[0])
+        writers[0].publish(plans[0], "test")
         with pytest.raises(LostClaims, match="account a version 1"):
-            writers[1].publish(plans[1])
+            writers[1].publish(plans[1], "test")
         entry = follower.catalog.view(namespace).get("account", "a")
         assert entry is not None
         assert (entry.version, entry.body["name"]) == (1, "one")

@@ -1,0 +1,112 @@
+"""``/v1/api-keys``: keys are made once, told once, listed without their hash, and revoked by retiring their entry."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from ingest.auth import Guard
+from ingest.bodies import read_body
+from ingest.catalog_api import Cursor, Limit
+from ingest.catalog_document import DocumentError, Fault, load_document
+from ingest.catalog_entries import read_model
+from ingest.catalog_publish import CatalogPublisher
+from ingest.catalog_service import Caller, CatalogService, or_problem
+from ingest.openapi import KEY_BODY
+from ingest.sources import Sources
+from schemas.api_keys import KIND, Access, key_hash, key_text
+from schemas.catalog.follower import CatalogFollower
+from schemas.catalog.keys import ApiKey
+from schemas.catalog.state import Entry
+from schemas.instants import micros, rfc3339
+
+_OURS = ("code", "hash")
+
+
+class KeysApi:
+    """Publishing waits for Kafka, so it runs in a thread."""
+
+    def __init__(self, guard: Guard, catalog: CatalogFollower, publisher: CatalogPublisher, sources: Sources) -> None:
+        self._guard = guard
+        self._service = CatalogService(catalog, publisher)
+        self._sources = sources
+
+    def _caller(self, request: Request) -> Caller:
+        access: Access = request.state.access
+        return Caller(self._guard.namespace(request, access), access)
+
+    async def create(self, request: Request) -> Response:
+        """201 with the key itself, which nobody can read again."""
+        caller = self._caller(request)
+        body = await read_body(request)
+        key_id = f"key_{self._sources.new_id().hex()[:16]}"
+        text = key_text(caller.namespace, key_id, self._sources.new_id() + self._sources.new_id())
+        model = or_problem(lambda: wanted(body, key_id, key_hash(text), self._sources.now_us()))
+        entry = await asyncio.to_thread(self._service.add, KIND, model, caller)
+        headers = {"Cache-Control": "no-store", "Location": f"/v1/api-keys/{key_id}"}
+        return JSONResponse({"key": text, **shown([entry])}, 201, headers)
+
+    async def revoke(self, request: Request, key_id: str) -> Response:
+        """204: this gateway refuses the key from now on, every other process within a second."""
+        caller = self._caller(request)
+        await asyncio.to_thread(self._service.retire, KIND, key_id, caller, None)
+        return Response(status_code=204)
+
+    def page(self, request: Request, limit: int, cursor: str | None) -> Response:
+        """One page of all keys, revoked ones too."""
+        caller = self._caller(request)
+        entries, following = self._service.page(KIND, caller, limit, cursor, retired=True)
+        items = [shown(self._service.history(KIND, entry.code, caller)) for entry in entries]
+        return JSONResponse({"items": items, "next_cursor": following})
+
+    @staticmethod
+    def routes(app: FastAPI, api: Callable[[], KeysApi]) -> None:
+        """Put the paths on ``app``."""
+        tags: list[Any] = ["api-keys"]
+
+        @app.post("/v1/api-keys", status_code=201, tags=tags, summary="Make a key", openapi_extra=KEY_BODY)
+        async def create(request: Request) -> Response:
+            """The answer holds the key; only its hash is stored, so keep it now."""
+            return await api().create(request)
+
+        @app.get("/v1/api-keys", tags=tags, summary="List keys, without their secrets")
+        async def page(request: Request, limit: Limit = 100, cursor: Cursor = None) -> Response:
+            return api().page(request, limit, cursor)
+
+        @app.delete("/v1/api-keys/{key_id}", status_code=204, tags=tags, summary="Revoke a key")
+        async def revoke(request: Request, key_id: str) -> Response:
+            return await api().revoke(request, key_id)
+
+
+def wanted(body: bytes, key_id: str, hash_text: str, now_us: int) -> ApiKey:
+    """The entry of the key that ``body`` asks for. Raises DocumentError with every fault."""
+    value = load_document(body, json_only=True)
+    faults = [Fault(f"$.{name}", "is made by the server; leave it out") for name in _OURS if name in value]
+    model = read_model(KIND, value | {"code": key_id, "hash": hash_text}, "$", faults)
+    if isinstance(model, ApiKey) and model.expires_at is not None and micros(model.expires_at) <= now_us:
+        faults.append(Fault("$.expires_at", "is over already; name an instant to come, or leave it out"))
+    if faults or not isinstance(model, ApiKey):
+        raise DocumentError(*faults)
+    return model
+
+
+def shown(history: list[Entry]) -> dict[str, Any]:
+    """A key as the API shows it: never its hash."""
+    first, last = history[0], history[-1]
+    key: ApiKey = last.model
+    return {
+        "id": key.code,
+        "name": key.name,
+        "scopes": list(key.scopes),
+        "expires_at": None if key.expires_at is None else rfc3339(micros(key.expires_at)),
+        "limits": key.limits.model_dump(),
+        "created_at": rfc3339(first.published_us),
+        "created_by": first.author,
+        "revoked_at": rfc3339(last.published_us) if last.retired else None,
+        "revoked_by": last.author if last.retired else None,
+    }

@@ -1,0 +1,82 @@
+"""Which scope each path of both services asks for: the one table. A path that is not in it answers nobody (tests say so first).
+
+Any one of a path's scopes suffices, ``admin`` always does. A new path gets its line here.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+from schemas.catalog.keys import KeyScope
+
+Service = Literal["gateway", "rating"]
+Scopes = frozenset[KeyScope]
+
+OPEN: Final[Scopes] = frozenset()  # health, metrics and the description of the API: no key
+INGEST: Final[Scopes] = frozenset({"ingest"})
+READ: Final[Scopes] = frozenset({"read"})
+CATALOG: Final[Scopes] = frozenset({"catalog"})
+READ_CATALOG: Final[Scopes] = frozenset({"catalog", "read"})
+ADMIN: Final[Scopes] = frozenset({"admin"})
+LOGIN: Final[Scopes] = frozenset()  # the console's pages: guarded by its own cookie
+
+_OPERATIONS: Final[dict[str, Scopes]] = {"GET /healthz": OPEN, "GET /readyz": OPEN, "GET /metrics": OPEN}
+
+_RESOURCES: Final = (
+    "event-types",
+    "meters",
+    "features",
+    "products",
+    "plans",
+    "accounts",
+    "subscriptions",
+    "credit-grants",
+)
+_CATALOG: Final[dict[str, Scopes]] = {
+    "POST /v1/catalog/apply": CATALOG,
+    **{f"GET /v1/{name}{code}": READ_CATALOG for name in _RESOURCES for code in ("", "/{code}")},
+    **{f"POST /v1/{name}": CATALOG for name in _RESOURCES},
+    **{f"{method} /v1/{name}/{{code}}": CATALOG for name in _RESOURCES for method in ("PUT", "DELETE")},
+    "GET /v1/namespaces": READ_CATALOG,
+    "GET /v1/namespaces/{code}": READ_CATALOG,
+    "POST /v1/namespaces": ADMIN,
+    "PUT /v1/namespaces/{code}": ADMIN,
+    "DELETE /v1/namespaces/{code}": ADMIN,
+}
+
+GATEWAY: Final[dict[str, Scopes]] = {
+    **_OPERATIONS,
+    "POST /v1/events": INGEST,
+    "POST /v1/events/batch": INGEST,
+    "POST /api/v1/events": INGEST,
+    "POST /api/v1/events/batch": INGEST,
+    **_CATALOG,
+    "GET /v1/api-keys": ADMIN,
+    "POST /v1/api-keys": ADMIN,
+    "DELETE /v1/api-keys/{key_id}": ADMIN,
+}
+
+RATING: Final[dict[str, Scopes]] = {
+    **_OPERATIONS,
+    "GET /v1/usage": READ,
+    "GET /v1/accounts/{account_id:path}/usage/current": READ,
+    "GET /v1/invoices": READ,
+    "GET /v1/invoices/{invoice_id}": READ,
+    "GET /v1/invoices/{invoice_id}/lines/{number}/explain": READ,
+    "GET /v1/invoices/{invoice_id}/lines/{number}/explain/events": READ,
+    "GET /v1/ledger": READ,
+    "GET /": LOGIN,
+    "GET /login": LOGIN,
+    "POST /login": LOGIN,
+    "POST /logout": LOGIN,
+    "GET /invoices/{invoice_id}": LOGIN,
+    "GET /invoices/{invoice_id}/lines/{number}": LOGIN,
+    "GET /accounts/{account_id:path}": LOGIN,
+}
+
+TABLE: Final[dict[Service, dict[str, Scopes]]] = {"gateway": GATEWAY, "rating": RATING}
+
+
+def scopes_of(service: Service, method: str, path: str) -> Scopes | None:
+    """The scopes one of which a route's template asks for; OPEN: no key; None: not in the table, so nobody may."""
+    return TABLE[service].get(f"{'GET' if method == 'HEAD' else method} {path}")
