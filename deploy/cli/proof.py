@@ -20,15 +20,22 @@ def verify(
     namespace: Annotated[
         str | None, typer.Option("--namespace", "-n", help="Only this one, or WEIR_NAMESPACE; all where none is given.")
     ] = None,
-    no_invoices: Annotated[bool, typer.Option("--no-invoices", help="Leave the invoices out.")] = False,
+    invoices: Annotated[
+        bool | None,
+        typer.Option(
+            "--invoices/--no-invoices",
+            help="Only the invoices, each line also re-rated from the raw events by a path of its own; or all but them.",
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Recompute windows from records, records from events, invoices from records; print what differs, exit code 1.
 
-    It writes nothing.
+    With --invoices every stored invoice is re-rated from the events' own properties, and compared with the topic
+    usage.invoices and with the prices in the catalog. It writes nothing.
     """
     from deploy.cli.output import StepsBar, print_json, say
-    from rating.evidence.verify import CHECKS
+    from rating.evidence.verify import checks
     from rating.evidence.verify import verify as recompute
 
     settings = connection(namespace)
@@ -36,7 +43,7 @@ def verify(
     if scope is not None:
         declared(settings)
     with StepsBar() as bar:
-        differences = recompute(settings, namespace=scope, invoices=not no_invoices, on_progress=bar)
+        differences = recompute(settings, namespace=scope, invoices=invoices, on_progress=bar)
     if as_json:
         print_json([difference.to_json() for difference in differences])
     else:
@@ -46,7 +53,7 @@ def verify(
         say(
             f"{len(differences)} differences in {where}"
             if differences
-            else f"{where}: {', '.join(CHECKS)}: no difference"
+            else f"{where}: {', '.join(checks(invoices))}: no difference"
         )
     if differences:
         raise typer.Exit(FAILED)

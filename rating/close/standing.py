@@ -48,6 +48,14 @@ class Standing:
         """The newest version of an invoice."""
         return self._invoices.get((namespace, invoice_id))
 
+    def invoices(self, namespace: str) -> list[Invoice]:
+        """The newest versions of all invoices of a namespace."""
+        return [invoice for (owner, _), invoice in self._invoices.items() if owner == namespace]
+
+    def namespaces(self) -> list[str]:
+        """All that have an invoice."""
+        return sorted({owner for owner, _ in self._invoices})
+
     def count(self, namespace: str) -> int:
         """How many invoices stand in the namespace."""
         return sum(1 for owner, _ in self._invoices if owner == namespace)

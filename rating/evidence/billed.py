@@ -74,7 +74,7 @@ def check_invoices(scope: Scope, findings: Findings, on_progress: Progress) -> N
     """The newest version of every invoice that is not void: lines, sum, and its place in the chain."""
     heads, lines = read_invoices(scope)
     check_chains(heads, findings)
-    book, billed = _Book(scope, heads, lines), _Billed(heads, lines)
+    book, billed = _Book(scope, heads, lines), BilledBefore(heads, lines)
     standing = [head for head in heads if head.state != VOID]
     work: list[tuple[Head, Line]] = []
     for head in standing:
@@ -98,7 +98,7 @@ def check_invoices(scope: Scope, findings: Findings, on_progress: Progress) -> N
     on_progress("invoices from records", len(work), len(work))
 
 
-def _check_line(head: Head, line: Line, book: _Book, billed: _Billed, findings: Findings) -> None:
+def _check_line(head: Head, line: Line, book: _Book, billed: BilledBefore, findings: Findings) -> None:
     place = f"{head.place}, line {line.number}"
     try:
         price = parse_price(json.loads(line.price), head.currency)
@@ -143,7 +143,7 @@ def _check_line(head: Head, line: Line, book: _Book, billed: _Billed, findings: 
         )  # fmt: skip
 
 
-class _Billed:
+class BilledBefore:
     """What a subscription's invoices before one had billed for a line, adjustments included."""
 
     def __init__(self, heads: Iterable[Head], lines: Lines) -> None:

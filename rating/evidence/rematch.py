@@ -46,9 +46,9 @@ LEFT ANY JOIN (
 def check_matches(scope: Scope, findings: Findings, on_progress: Progress) -> None:
     """Every counted event's matches, as the catalog of its batch says."""
     matchers = _Matchers(scope)
-    spans = _spans(scope)
-    total, done = sum(events for _, _, events in spans), 0
-    for low, high, events in spans:
+    blocks = list(spans(scope))
+    total, done = sum(events for _, _, events in blocks), 0
+    for low, high, events in blocks:
         on_progress("matches from events", done, total)
         append = f"append_time >= fromUnixTimestamp64Milli({low}, 'UTC') AND append_time < fromUnixTimestamp64Milli({high}, 'UTC')"
         table = scope.client.query_arrow(
@@ -64,7 +64,7 @@ def check_matches(scope: Scope, findings: Findings, on_progress: Progress) -> No
     on_progress("matches from events", total, total)
 
 
-def _spans(scope: Scope) -> Iterator[tuple[int, int, int]] | list[tuple[int, int, int]]:
+def spans(scope: Scope) -> Iterator[tuple[int, int, int]] | list[tuple[int, int, int]]:
     """[low, high) in milliseconds of append time, of about BLOCK_EVENTS events each: what one query reads is bounded."""
     counts = scope.rows(
         "SELECT toUnixTimestamp64Milli(append_time) AS ms, count() FROM usage_events FINAL"

@@ -22,6 +22,7 @@ FINAL_SETTINGS: Final[dict[str, Any]] = {"do_not_merge_across_partitions_select_
 class Scope:
     """``namespace`` None: all. ``progress``: below it every row is durable; nothing above it is read."""
 
+    settings: Settings
     client: Any
     catalog: Catalog
     checkpoints: Checkpoints
@@ -75,4 +76,4 @@ def open_scope(settings: Settings, namespace: str | None) -> Scope:
     with LedgerReader(settings, CHECKPOINTS) as reader:
         for record in reader.read_to(reader.end_offsets()):
             checkpoints.apply_bytes(record.value)
-    return Scope(client, read_catalog(settings), checkpoints, progress, namespace)
+    return Scope(settings, client, read_catalog(settings), checkpoints, progress, namespace)

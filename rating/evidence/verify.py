@@ -1,9 +1,10 @@
 """``verify`` recomputes what is derived from what it is derived from, and lists every difference. It writes nothing.
 
     usage_events ──▶ usage_records, usage_identities ──▶ usage_windows
-    usage_records ──▶ invoices                            all of them ──▶ the books
+    usage_records ──▶ invoices ◀── usage.invoices         all of them ──▶ the books
+    usage_events ──▶ invoices, by a path of its own (``INVOICE_CHECKS``)
 
-One file a check, in the order of ``CHECKS``. Read as of one instant of the log: what is under way is no difference.
+One file a check, in the order of ``CHECKS`` and ``INVOICE_CHECKS``. Read as of one instant of the log: what is under way is no difference.
 """
 
 from __future__ import annotations
@@ -12,11 +13,13 @@ from collections.abc import Callable
 from typing import Final
 
 from rating.evidence.billed import check_invoices
+from rating.evidence.copies import check_copies
 from rating.evidence.difference import Difference, Findings, Progress
 from rating.evidence.duplicates import check_duplicates
 from rating.evidence.ledger import check_books
 from rating.evidence.records import check_identities, check_records
 from rating.evidence.rematch import check_matches
+from rating.evidence.rerated import check_rerated
 from rating.evidence.scope import Scope, open_scope
 from rating.evidence.windows import check_windows
 from schemas.settings import Settings
@@ -30,31 +33,46 @@ CHECKS: Final[dict[str, Check]] = {
     "identities from events": check_identities,
     "duplicates": check_duplicates,
     "invoices from records": check_invoices,
+    "invoices from the topic": check_copies,
     "books": check_books,
 }
 """By the name under which each tells its progress."""
+INVOICE_CHECKS: Final[dict[str, Check]] = {
+    "duplicates": check_duplicates,
+    "invoices from records": check_invoices,
+    "invoices from the topic": check_copies,
+    "invoices from events": check_rerated,
+}
+"""What is looked at where invoices alone are asked for: also each line from the raw events, by a path of its own."""
+_OF_INVOICES: Final = (check_invoices, check_copies)
 
 
 def _silent(what: str, done: int, total: int) -> None:
     """Nobody watches."""
 
 
+def checks(invoices: bool | None) -> dict[str, Check]:
+    """None: all; True: those of INVOICE_CHECKS; False: all but the invoices."""
+    if invoices:
+        return INVOICE_CHECKS
+    return {name: check for name, check in CHECKS.items() if invoices is None or check not in _OF_INVOICES}
+
+
 def verify(
-    settings: Settings, *, namespace: str | None, invoices: bool = True, on_progress: Progress = _silent
+    settings: Settings, *, namespace: str | None, invoices: bool | None = None, on_progress: Progress = _silent
 ) -> list[Difference]:
     """Every difference in ``namespace`` (None: in all), none where all is well; bounded a check. Blocking.
 
-    ``invoices`` False leaves the invoices out. ``on_progress(check, done, total)``. Raises LedgerUnavailable where Kafka,
+    ``invoices``: as ``checks`` takes it. ``on_progress(check, done, total)``. Raises LedgerUnavailable where Kafka,
     and clickhouse_connect's errors where ClickHouse does not answer.
     """
     scope = open_scope(settings, namespace)
     differences: list[Difference] = []
     try:
-        for check in CHECKS.values():
-            if invoices or check is not check_invoices:
-                findings = Findings()
-                check(scope, findings, on_progress)
-                differences.extend(findings.differences())
+        for check in checks(invoices).values():
+            findings = Findings()
+            check(scope, findings, on_progress)
+            differences.extend(findings.differences())
     finally:
         scope.client.close()
     return differences

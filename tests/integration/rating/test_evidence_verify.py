@@ -196,6 +196,43 @@ def test_damaged_events_are_found(proven: Road) -> None:
     assert found(proven) == []
 
 
+def test_invoices_are_rated_again_from_raw_events_and_compared_with_the_topic(proven: Road) -> None:
+    assert found(proven, invoices=True) == []
+    longer = "replaceRegexpOne(properties, '\"km\": *([0-9.]+)', '\"km\": 7\\\\1') AS properties"
+    only_properties = f"{AGAIN}({longer}, [] AS match_profile_ids, [] AS match_profile_versions, [] AS match_quantities, [] AS match_unique_values, [] AS match_dimensions) FROM (SELECT * FROM {{b}} WHERE idempotency_key = 'k7')"
+    with damaged(proven, "usage_events", only_properties):
+        told = [str(one) for one in found(proven, invoices=True)]
+    assert any("re-rated line" in one and "sum of ride.km" in one for one in told), told
+    with damaged(
+        proven, "invoice_lines",
+        AGAIN + "(quantity + 1 AS quantity, note || '!' AS note) FROM (SELECT * FROM {b} WHERE charge = 'number' AND kind = 'usage' LIMIT 1)",
+        AGAIN + "(amount + 1 AS amount) FROM (SELECT * FROM {b} WHERE kind = 'adjustment' LIMIT 1)",
+        "DELETE FROM {t} WHERE {w} AND kind = 'flat' AND invoice_id = (SELECT min(invoice_id) FROM {b} WHERE kind = 'flat')",
+    ):  # fmt: skip
+        differences = found(proven, invoices=True)
+    told = [str(one) for one in differences]
+    assert {one.what for one in differences} == {"invoice", "invoice line", "re-rated line", "invoice copy"}, told
+    for part in (
+        "count of ride.number",
+        ", quantity: expected",
+        ", note: expected",
+        ", amount: expected",
+        "found no row",
+    ):
+        assert any(part in one for one in told), (part, told)
+    with damaged(
+        proven, "invoices",
+        "DELETE FROM {t} WHERE {w} AND invoice_id = (SELECT min(invoice_id) FROM {b})",
+        AGAIN + "('inv_made_up' AS invoice_id) FROM (SELECT * FROM {b} LIMIT 1)",
+        AGAIN + "('somebody' AS account_id) FROM (SELECT * FROM {b} WHERE invoice_id = (SELECT max(invoice_id) FROM {b}))",
+    ):  # fmt: skip
+        copies = [str(one) for one in found(proven, invoices=True) if one.what == "invoice copy"]
+    assert [one for one in copies if "found no row" in one], copies
+    assert [one for one in copies if "inv_made_up" in one and "no such invoice" in one], copies
+    assert [one for one in copies if ", account_id: expected" in one and "found somebody" in one], copies
+    assert found(proven, invoices=True) == []
+
+
 def test_an_identity_that_counted_twice_is_found(proven: Road) -> None:
     """Not possible through the road: a second counted copy, as a broken worker would have written it."""
     again = (

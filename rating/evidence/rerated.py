@@ -1,0 +1,200 @@
+"""Check 5: invoices against raw events. Every line with usage is measured again from the events' own properties as of the
+invoice's checkpoint, and priced again by other arithmetic; records, windows, usage queries and pricing have no part in it.
+
+One pass over the events for all lines. An event counts for a line if its position lies below the line's checkpoint and its
+instant in the line's period, under the profile versions that the catalog of its own batch knew.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any, Final
+
+from rating.evidence.billed import BilledBefore
+from rating.evidence.chains import COPY_REMEDY, Head, Line, read_invoices
+from rating.evidence.difference import Findings, Progress
+from rating.evidence.plain_prices import cost, rounded
+from rating.evidence.raw import Fold, Raw, measures, of_dimensions, parse
+from rating.evidence.rematch import spans
+from rating.evidence.scope import Scope
+from rating.pricing import plain
+from schemas.catalog.models import Aggregation
+from schemas.catalog.profiles import ProfileVersion, profile_versions
+from schemas.checkpoints import Offsets
+from schemas.currency import exponent
+from schemas.invoices import VOID
+
+NAME: Final = "invoices from events"
+_REMEDY: Final = "`weir explain` shows the line's events; void the invoice and bill the period again"
+_RATED: Final = frozenset({"usage", "flat", "adjustment"})
+_EVENTS: Final = """
+SELECT toString(namespace), account_id, toUnixTimestamp64Micro(timestamp), generation, partition, offset, toString(event_name),
+    idempotency_key, properties, batches.catalog_offset
+FROM (SELECT * FROM usage_events FINAL WHERE {where}) AS counted
+LEFT ANY JOIN (
+    SELECT generation, partition, offset, catalog_offset FROM usage_batches FINAL WHERE {batches}
+) AS batches USING (generation, partition, offset)"""
+
+
+@dataclass(slots=True)
+class _Work:
+    """A line to rate again, and what was found for it so far."""
+
+    head: Head
+    line: Line
+    price: dict[str, Any]
+    aggregation: Aggregation | None = None
+    below: Offsets = field(default_factory=dict)
+    folds: dict[tuple[str, ...], Fold] = field(default_factory=dict)
+
+    @property
+    def place(self) -> str:
+        return f"{self.head.place}, line {self.line.number}"
+
+    def take(self, event: Raw, version: ProfileVersion) -> None:
+        """Count the event where it is this line's."""
+        if not self.line.start_us <= event.us < self.line.end_us or event.offset >= self.below.get(event.place, 0):
+            return
+        one = measures(version, event)
+        if one is not None:
+            cell = of_dimensions(one, self.price.get("dimensions") or ())
+            self.folds.setdefault(cell, Fold()).add(event.us, one)
+
+
+def check_rerated(scope: Scope, findings: Findings, on_progress: Progress) -> None:
+    """Quantities, counts of events, exact and rounded amounts of all lines of invoices that are not void."""
+    heads, lines = read_invoices(scope)
+    catalogs = _Catalogs(scope)
+    works = [
+        work
+        for head in heads
+        if head.state != VOID and 1 <= head.checkpoint <= len(scope.checkpoints.cuts)
+        for line in lines.get((head.namespace, head.invoice_id, head.version), ())
+        if line.kind in _RATED and (work := _work(scope, catalogs, head, line, findings)) is not None
+    ]
+    wanted: dict[tuple[str, str], dict[str, list[_Work]]] = {}
+    for work in works:
+        if work.line.profile_id:
+            of_account = wanted.setdefault((work.head.namespace, work.head.account_id), {})
+            of_account.setdefault(work.line.profile_id, []).append(work)
+    if wanted:
+        _read(scope, catalogs, wanted, on_progress)
+    billed = BilledBefore(heads, lines)
+    for work in works:
+        _compare(work, billed, findings)
+
+
+def _work(scope: Scope, catalogs: _Catalogs, head: Head, line: Line, findings: Findings) -> _Work | None:
+    try:
+        price = dict(json.loads(line.price))
+    except (ValueError, TypeError):
+        findings.add("re-rated line", f"{head.place}, line {line.number}, price", "a price", line.price, COPY_REMEDY)
+        return None
+    work = _Work(head, line, price)
+    if line.profile_id:
+        versions = [
+            one for one in catalogs.versions(head.namespace, head.catalog_offset) if one.profile_id == line.profile_id
+        ]
+        pinned = [one for one in versions if one.version in line.profile_versions] or versions
+        if not pinned:
+            known = f"a profile in the catalog at offset {head.catalog_offset}"
+            findings.add("re-rated line", f"{work.place}, profile", known, line.profile_id, COPY_REMEDY)
+            return None
+        work.aggregation = pinned[-1].aggregation
+        work.below = scope.checkpoints.cut(head.checkpoint).offsets
+    return work
+
+
+def _read(
+    scope: Scope,
+    catalogs: _Catalogs,
+    wanted: dict[tuple[str, str], dict[str, list[_Work]]],
+    on_progress: Progress,
+) -> None:
+    """Every counted event to the lines that want it; bounded blocks."""
+    blocks = list(spans(scope))
+    total, done = sum(events for _, _, events in blocks), 0
+    for low, high, events in blocks:
+        on_progress(NAME, done, total)
+        append = f"append_time >= fromUnixTimestamp64Milli({low}, 'UTC') AND append_time < fromUnixTimestamp64Milli({high}, 'UTC')"
+        for row in scope.rows(_EVENTS.format(where=f"{scope.metered} AND {append}", batches=append)):
+            of_account = wanted.get((row[0], row[1]))
+            if of_account is not None:
+                _take(catalogs, of_account, row)
+        done += events
+    on_progress(NAME, total, total)
+
+
+def _take(catalogs: _Catalogs, of_account: dict[str, list[_Work]], row: Sequence[Any]) -> None:
+    namespace, _, us, generation, partition, offset, name, key, properties, catalog_offset = row
+    event: Raw | None = None
+    for version in catalogs.versions(namespace, int(catalog_offset)):
+        works = of_account.get(version.profile_id)
+        if works is None or version.event_name != name or not version.valid_from_us <= us < version.valid_to_us:
+            continue
+        if event is None:
+            place = (int(generation), int(partition))
+            event = Raw(int(us), place, int(offset), name, key, parse(properties))
+        for work in works:
+            work.take(event, version)
+
+
+def _compare(work: _Work, billed: BilledBefore, findings: Findings) -> None:
+    head, line = work.head, work.line
+    cells: dict[tuple[str, ...], Fraction] = {(): Fraction(1)}
+    events = 0
+    try:
+        if work.aggregation is not None:
+            cells = {cell: fold.quantity(work.aggregation) for cell, fold in work.folds.items()}
+            events = sum(fold.events for fold in work.folds.values())
+            quantity = sum(cells.values(), Fraction(0))
+            if (Fraction(line.quantity or 0), line.events) != (quantity, events):
+                findings.add(
+                    "re-rated line", f"{work.place}, {work.aggregation} of {line.profile_id}", f"{_text(quantity)} from {events} raw events",
+                    f"{'nothing' if line.quantity is None else plain(line.quantity)} from {line.events} events", _REMEDY,
+                )  # fmt: skip
+        unrounded = cost(work.price, cells, events)
+    except (ValueError, KeyError, ZeroDivisionError) as error:
+        findings.add("re-rated line", f"{work.place}, price", "a price that can be applied", str(error), COPY_REMEDY)
+        return
+    amount = rounded(unrounded, exponent(head.currency))
+    if line.adjusts:
+        before = billed.before(head, line)
+        if before is None:
+            return
+        amount = unrounded = amount - Fraction(before)
+    if (Fraction(line.amount), Fraction(line.unrounded)) != (amount, unrounded):
+        findings.add(
+            "re-rated line", f"{work.place}, amount", f"{_text(amount)} ({_text(unrounded)})",
+            f"{plain(line.amount)} ({line.unrounded})", _REMEDY,
+        )  # fmt: skip
+
+
+def _text(number: Fraction) -> str:
+    """A finite decimal's digits; what has none as a fraction."""
+    scaled = number * 10**60
+    return plain(Decimal(scaled.numerator).scaleb(-60)) if scaled.denominator == 1 else str(number)
+
+
+class _Catalogs:
+    """Profile versions by namespace and catalog offset; batches name few catalogs, again and again."""
+
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+        self._by_offset: dict[tuple[str, int], tuple[ProfileVersion, ...]] = {}
+        self._by_view: dict[tuple[str, int], tuple[ProfileVersion, ...]] = {}
+
+    def versions(self, namespace: str, offset: int) -> Iterable[ProfileVersion]:
+        """All profile versions that the catalog below ``offset`` knows."""
+        found = self._by_offset.get((namespace, offset))
+        if found is None:
+            view = self._scope.catalog.view(namespace, offset)
+            found = self._by_view.get((namespace, view.before))
+            if found is None:
+                found = self._by_view[namespace, view.before] = profile_versions(view)
+            self._by_offset[namespace, offset] = found
+        return found
