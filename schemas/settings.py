@@ -52,6 +52,11 @@ class Settings(BaseSettings):
     namespace: str = Field("default", description="namespace of requests that name none")
     data_dir: str = Field(".weir", description="folder of the local stack's data, logs and state")
     checkpoint_seconds: int = Field(60, ge=1, description="seconds between two periodic checkpoint cuts of a worker")
+    poison_percent: int = Field(
+        50, ge=1, le=100,
+        description="a worker stops when more than this share of a partition's last 1,000 records cannot be read; 100: never",
+    )  # fmt: skip
+    poison_minimum: int = Field(50, ge=1, description="… and at least this many of them")
 
     @field_validator("kafka_bootstrap")
     @classmethod

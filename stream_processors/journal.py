@@ -104,6 +104,16 @@ class Journal:
         )
         return int(rows[0][0])
 
+    def poison(self, generation: int, partition: int, cursor: int, records: int) -> list[bool]:
+        """Of the last ``records`` records below the cursor, oldest first: whether each could not be read."""
+        rows = self.query(
+            "read the last records",
+            "SELECT events = 0 FROM usage_batches FINAL WHERE generation = {g:UInt32} AND partition = {p:UInt32} "
+            "AND offset >= {a:UInt64} AND offset < {b:UInt64} ORDER BY offset",
+            {"g": generation, "p": partition, "a": max(0, cursor - records), "b": cursor},
+        )
+        return [bool(row[0]) for row in rows]
+
     def filters(self, partition: int, partitions: int) -> DailyFilters:
         """Bloom filters over every identity of the partition's range of the hash space, of all generations, by append day."""
         low, high = hash_range(partition, partitions)

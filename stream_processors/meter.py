@@ -30,6 +30,7 @@ from schemas.catalog.follower import CatalogFollower
 from schemas.codec import CodecError, codec
 from schemas.ledger_io import LedgerUnavailable, LedgerWriter
 from schemas.settings import Settings
+from stream_processors.breaker import WINDOW, Breaker, Limits
 from stream_processors.dedupe import PartitionMemory, Record
 from stream_processors.journal import Journal, Stopping
 from stream_processors.metering import (
@@ -95,6 +96,8 @@ class Meter:
         self._assignment = 0
         self._built_for = 0
         self._sought: dict[int, tuple[int, float]] = {}
+        self._limits = Limits(settings.poison_percent, settings.poison_minimum)
+        self._breakers: dict[int, Breaker] = {}
         self._undurable: dict[tuple[int, int, int], Record] = {}
         self._durable: dict[int, int] = {}
         self.events_counted = 0
@@ -113,7 +116,7 @@ class Meter:
     def prepare(self, raws: Sequence[RawRecord], in_flight: Future[None] | None) -> Flush:
         """Decide and match one unit. ``in_flight``: the commit under way, awaited where a cursor must be read.
 
-        Raises Stopping, LogLost.
+        Raises Stopping, LogLost, Poisoned.
         """
         flush = Flush()
         assignment = self._assignment
@@ -166,12 +169,15 @@ class Meter:
     def _remember(self, partition: int) -> PartitionMemory:
         cursor = self._reading.cursor(self._generation, partition)
         filters = self._reading.filters(partition, self._partitions)
+        history = self._reading.poison(self._generation, partition, cursor, WINDOW)
+        self._breakers[partition] = Breaker(self._limits, history)
         log.info("partition %d: cursor %d, %d identities in the filters", partition, cursor, filters.size)
         return PartitionMemory(self._generation, partition, cursor, filters)
 
     def _at_cursor(self, flush: Flush, memory: PartitionMemory, group: Sequence[RawRecord]) -> list[Record]:
         records: list[Record] = []
         expected = memory.cursor
+        breaker = self._breakers.setdefault(memory.partition, Breaker(self._limits))
         for raw in group:
             if raw.offset < expected:
                 continue
@@ -180,7 +186,11 @@ class Meter:
                 break
             try:
                 batch = decode_batch(raw.value)
+                breaker.see(False)
             except CodecError as error:
+                if breaker.see(True):
+                    place = f"{self._topic} partition {raw.partition} offset {raw.offset}"
+                    raise breaker.verdict(place, str(error)) from None
                 log.warning("partition %d offset %d: %s; rejected", raw.partition, raw.offset, error)
                 batch = _NO_EVENTS
                 flush.rejections.append(

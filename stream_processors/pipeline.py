@@ -18,6 +18,7 @@ from typing import Any, Final, NoReturn
 from confluent_kafka import KafkaException
 
 from schemas.ledger_io import LedgerUnavailable
+from stream_processors.breaker import Poisoned
 from stream_processors.journal import Stopping
 from stream_processors.meter import Meter, RawRecord, executor
 
@@ -25,17 +26,18 @@ log = logging.getLogger(__name__)
 
 UNIT_BYTES: Final = 3 * 1024 * 1024
 EXIT_HARD: Final = 70
+EXIT_POISON: Final = 65  # not to be started again as it is: somebody has to decide
 RETRY_SECONDS: Final = 1.0
 
 Ack = Callable[[Any], Awaitable[Any]]
 
 
-def end_hard(why: str) -> NoReturn:
+def end_hard(why: str, code: int = EXIT_HARD) -> NoReturn:
     """End the process at once; nothing that is not durable was acknowledged, so nothing is lost."""
     log.critical("%s; ending the process", why)
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
-    os._exit(EXIT_HARD)
+    os._exit(code)
 
 
 def append_us(message: Any) -> int:
@@ -87,6 +89,8 @@ class MeterPipeline:
             flush = await loop.run_in_executor(self._preparing, self._meter.prepare, raws, self._in_flight)
         except Stopping:
             await asyncio.Event().wait()
+        except Poisoned as error:
+            end_hard(str(error), EXIT_POISON)
         except Exception as error:
             log.exception("prepare")
             end_hard(f"metering cannot go on: {error}")

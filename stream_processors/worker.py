@@ -42,7 +42,8 @@ class _Worker(faust.Worker):
 
 
 def main() -> int:
-    """Run until SIGTERM or SIGINT. Exit code 2: the settings are wrong; 70: it ended hard and is to be started again."""
+    """Run until SIGTERM or SIGINT. Exit code 2: the settings are wrong; 70: it ended hard and is to be started again;
+    65: too much of the log cannot be read, and somebody has to decide (``breaker``)."""
     set_up()
     try:
         settings = load_settings()

@@ -99,6 +99,7 @@ def status(as_json: JsonOption = False) -> None:
         {
             "name": name, "phase": process.phase, "pid": process.pid, "restarts": process.restarts,
             "seconds": max(0, int(now - process.since)) if process.since else 0, "ports": process.ports, "log": process.log,
+            "note": process.note,
         }
         for name, process in state.processes.items()
     ]  # fmt: skip
@@ -117,6 +118,9 @@ def status(as_json: JsonOption = False) -> None:
         ]  # fmt: skip
         columns = ("process", "phase", "pid", "restarts", "for", "ports", "log")
         console().print(table("", columns, rows, right=("pid", "restarts", "for")))
+        for item in processes:
+            if item["phase"] == "held":
+                say(f"{item['name']} stopped and needs you: {item['note']}")
         if behind is None:
             say(f"lag: not known ({trouble})")
         else:

@@ -35,6 +35,7 @@ ALL: tuple[str, ...] = ("kafka", "clickhouse", "init", "gateway", "worker", "rat
 Ports = Literal["preferred", "free"]
 _ROOT = Path(__file__).resolve().parents[2]
 _WORKER_WEB_PORT = 6066
+_WORKER_HELD = 65  # stream_processors.pipeline.EXIT_POISON; importing it would load Faust
 
 
 class Stack:
@@ -221,6 +222,7 @@ class Stack:
             _python("stream_processors.worker"),
             {**env, **own, **self._worker_env},
             http_ok("127.0.0.1", port, "/readyz"),
+            held_codes=frozenset({_WORKER_HELD}),
             stop_grace_s=4,  # Faust can hang on SIGTERM; a worker may be killed at any time
             ports={"web": port},
         )

@@ -10,12 +10,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any, Literal
 
-Phase = Literal["waiting", "starting", "ready", "backoff", "stopped"]
+Phase = Literal["waiting", "starting", "ready", "backoff", "stopped", "held"]
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessState:
-    """One supervised process. ``since`` is the UTC Unix time of its phase; ``pid`` 0 where none runs."""
+    """One supervised process. ``since`` is the UTC Unix time of its phase; ``pid`` 0 where none runs. ``held``: it
+    ended with a code that says that starting it again would not help; ``note`` has its last words."""
 
     phase: Phase = "waiting"
     pid: int = 0
@@ -23,6 +24,7 @@ class ProcessState:
     since: float = 0.0
     ports: dict[str, int] = field(default_factory=dict)
     log: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,8 @@ class StartError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ProcessSpec:
-    """A program to keep running. ``env`` is its whole environment; ``ports`` are told, not used."""
+    """A program to keep running. ``env`` is its whole environment; ``ports`` are told, not used; one that ends
+    with one of ``held_codes`` is not started again, but held until somebody does."""
 
     name: str
     command: tuple[str, ...]
@@ -49,6 +50,7 @@ class ProcessSpec:
     ready_timeout_s: float = 60.0
     stop_grace_s: float = 5.0
     ports: Mapping[str, int] = field(default_factory=dict)
+    held_codes: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +166,8 @@ class Supervisor:
             state = self._children[name].state
             if state.phase == "ready" and state.pid != not_pid:
                 return
+            if state.phase == "held":
+                raise StartError(_why(self._children[name], "needs you"))
             if time.monotonic() > deadline or self._stopping.is_set():
                 raise StartError(_why(self._children[name], f"is not ready after {timeout_s:.0f} s"))
             time.sleep(_TICK_S)
@@ -222,6 +226,8 @@ class Supervisor:
             self._tick()
             if self._stopping.wait(_TICK_S):
                 raise StartError("the start was interrupted")
+            if child.state.phase == "held":
+                raise StartError(_why(child, "needs you"))
             if child.failures > _START_DEATHS:
                 raise StartError(_why(child, f"died {child.failures} times"))
             if time.monotonic() > deadline:
@@ -230,7 +236,7 @@ class Supervisor:
     def _tick(self) -> None:
         now = time.monotonic()
         for child in self._children.values():
-            if child.state.phase in ("waiting", "stopped"):
+            if child.state.phase in ("waiting", "stopped", "held"):
                 continue
             if child.state.phase == "backoff":
                 if now >= child.retry_at:
@@ -247,8 +253,11 @@ class Supervisor:
             child.failures = 0
         child.retry_at = now + min(_BACKOFF_FIRST_S * 2**child.failures, _BACKOFF_LAST_S)
         child.failures += 1
+        held = child.process is not None and child.process.poll() in child.spec.held_codes
         child.process = None
-        self._set(child, "backoff")
+        if held:
+            child.state = replace(child.state, note=_last_words(child))
+        self._set(child, "held" if held else "backoff")
 
     def _restart(self, child: _Child) -> None:
         self._end(child, time.monotonic() + child.spec.stop_grace_s)
@@ -259,8 +268,10 @@ class Supervisor:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists() and path.stat().st_size > _LOG_BYTES:
             path.replace(path.with_suffix(".log.1"))
-        again = child.state.restarts + 1 if child.state.phase in ("backoff", "stopped") else child.state.restarts
-        child.state = replace(child.state, restarts=again)
+        again = (
+            child.state.restarts + 1 if child.state.phase in ("backoff", "stopped", "held") else child.state.restarts
+        )
+        child.state = replace(child.state, restarts=again, note="")
         with path.open("ab") as log:
             # Isolated mode: no environment variable and no file nearby can change what the launcher imports.
             child.process = subprocess.Popen(  # noqa: S603 (the supervised program, given by its specification)
@@ -306,9 +317,17 @@ def _signal(child: _Child, number: signal.Signals) -> None:
             os.killpg(child.process.pid, number)
 
 
-def _why(child: _Child, what: str) -> str:
+def _tail(child: _Child) -> list[str]:
     try:
-        tail = Path(child.state.log).read_text(errors="replace").splitlines()[-8:]
+        return Path(child.state.log).read_text(errors="replace").splitlines()[-8:]
     except FileNotFoundError:
-        tail = []
+        return []
+
+
+def _last_words(child: _Child) -> str:
+    return next((line for line in reversed(_tail(child)) if line.strip()), "")
+
+
+def _why(child: _Child, what: str) -> str:
+    tail = _tail(child)
     return "\n  ".join([f"{child.spec.name} {what}; the end of {child.state.log}:", *tail])

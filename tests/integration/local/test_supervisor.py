@@ -179,3 +179,24 @@ signal.pause()
         parent.wait(10)
     until(lambda: not any(alive(pid) for pid in pids))
     assert lock_owner(tmp_path) is None
+
+
+def test_a_process_that_says_it_needs_somebody_is_held_with_its_last_words(tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    code = f"import pathlib, sys, time\nwhile not pathlib.Path({str(gate)!r}).exists(): time.sleep(0.01)\nprint('too much junk')\nsys.exit(65)"
+    supervisor = Supervisor(tmp_path, [spec("one", code, held_codes=frozenset({65})), spec("two")], {})
+    supervisor.start()
+    try:
+        gate.touch()
+        until(lambda: supervisor.state().processes["one"].phase == "held")
+        state = supervisor.state()
+        assert (state.processes["one"].note, state.processes["one"].pid, state.ready) == ("too much junk", 0, False)
+        assert state.processes["two"].phase == "ready"
+        with pytest.raises(StartError, match="needs you"):
+            supervisor.wait_ready("one", 5)
+        gate.unlink()
+        supervisor.restart("one")
+        supervisor.wait_ready("one", 20)
+        assert (supervisor.state().processes["one"].note, supervisor.state().processes["one"].restarts) == ("", 1)
+    finally:
+        supervisor.stop()

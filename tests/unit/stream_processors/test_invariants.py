@@ -276,6 +276,9 @@ class Consumer:
     def filters(self, *_: Any) -> Any:
         return self.store.filters()
 
+    def poison(self, *_: Any) -> list[bool]:
+        return []
+
     def counted(self, names: Any) -> Any:
         return self.store.counted(names)
 
