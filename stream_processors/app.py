@@ -20,7 +20,7 @@ from faust.types import TP
 
 from schemas.settings import Settings
 from schemas.topics import CHECKPOINTS, INBOX_PREFIX, INVOICES, REJECTED, events_topic
-from stream_processors.parts import Parts
+from stream_processors.parts import ADMIT_GROUP, Parts
 
 TAKE = 256
 
@@ -83,7 +83,7 @@ def build_app(settings: Settings, parts: Parts, *, index: int, web_port: int, se
 
 def build_admit_app(settings: Settings, parts: Parts, *, index: int, session_timeout: float) -> faust.App:
     """The inboxes' app, a consumer group of its own: a namespace that is declared balances this one anew, not metering."""
-    app = _app("weir-admit", settings, index, session_timeout, web_enabled=False)
+    app = _app(ADMIT_GROUP, settings, index, session_timeout, web_enabled=False)
 
     # Faust does not support patterns, so the inboxes are named, and new ones are added by ``follow_inboxes``.
     inbox = app.topic(*parts.inboxes(), value_type=bytes, value_serializer="raw", key_serializer="raw", internal=False)

@@ -7,11 +7,10 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from faust.types import TP
 
@@ -20,17 +19,20 @@ from schemas.catalog.state import Entry
 from schemas.codec import CodecError, codec
 from schemas.ledger_io import LedgerWriter
 from schemas.settings import Settings
-from schemas.topics import REJECTED, events_topic, inbox_topic, namespace_of_inbox, partition_count
+from schemas.topics import INBOX_PARTITIONS, REJECTED, events_topic, inbox_topic, namespace_of_inbox, partition_count
 from stream_processors.admit import Admitted, InboxRecord, admit, pack
 from stream_processors.copies import InvoiceCopy, catalog_table, rejected_table
 from stream_processors.journal import Journal
+from stream_processors.lag import Lag
 from stream_processors.meter import Meter, executor
 from stream_processors.pipeline import MeterPipeline, append_us, end_hard, in_thread
 from stream_processors.rollup import RollUp
+from stream_processors.watchdog import Watched
 
 log = logging.getLogger(__name__)
 
 Ack = Callable[[Any], Awaitable[Any]]
+ADMIT_GROUP = "weir-admit"
 
 
 class Parts:
@@ -67,8 +69,10 @@ class Parts:
         self._billing = executor("bill")
         self._loop: asyncio.AbstractEventLoop | None = None
         self._seek_consumer: Callable[[Mapping[TP, int]], Awaitable[None]] | None = None
-        self._watermarks: Consumer | None = None
-        self._watermarks_lock = threading.Lock()
+        self._log = Lag(settings, "weir-watermarks")
+        self._admission = Lag(settings, ADMIT_GROUP)
+        self._admitted_at = time.monotonic()
+        self._admitting_now = False
         self._watching = Journal(settings, self.stopping)
         self._ticking: asyncio.Task[None] | None = None
         self._cut_at = time.monotonic()
@@ -103,9 +107,12 @@ class Parts:
             )
             for message in (event.message for event in events)
         ]
+        self._admitting_now = True
         await in_thread(self._admitting, "admit", lambda: self._admit(records))
         for event in events:
             await ack(event)
+        self._admitting_now = False
+        self._admitted_at = time.monotonic()
 
     def _admit(self, records: Sequence[InboxRecord]) -> None:
         catalog = self._catalog.catalog
@@ -190,26 +197,34 @@ class Parts:
         except Exception as error:
             log.warning("seek %s: %r; the gap is found again and sought again", dict(target), error)
 
-    def behind(self, app: Any) -> bool:
-        """Whether a partition of usage.events that this worker owns has records beyond the cursor. From the watchdog's
-        thread; raises KafkaException, RuntimeError."""
-        owned = [tp.partition for tp in app.consumer.assignment() if tp.topic == self._topic] if app.started else []
+    def watched(self, app: Any, admit_app: Any) -> list[Watched]:
+        """The consumers that the watchdog looks at: metering, and the inboxes'."""
+        idle: Callable[[], bool] = lambda: False  # noqa: E731
+        return [
+            Watched(
+                "usage.events",
+                lambda: self._metering_behind(app),
+                lambda: self.pipeline.moved_at,
+                lambda: self.pipeline.busy,
+                lambda: self.meter.failing_since is not None,
+            ),
+            Watched(
+                "the inboxes",
+                lambda: self._admission.behind(_owned(admit_app, self._inboxes, INBOX_PARTITIONS)),
+                lambda: self._admitted_at,
+                lambda: self._admitting_now,
+                idle,
+            ),
+        ]
+
+    def _metering_behind(self, app: Any) -> bool:
         return any(
-            self._bounds(partition)[1] > self._watching.cursor(self.settings.generation, partition)
-            for partition in owned
+            self._log.bounds(topic, partition)[1] > self._watching.cursor(self.settings.generation, partition)
+            for topic, partition in _owned(app, {self._topic}, self._partitions)
         )
 
     def _log_start(self, partition: int) -> int:
-        return self._bounds(partition)[0]
-
-    def _bounds(self, partition: int) -> tuple[int, int]:
-        with self._watermarks_lock:
-            if self._watermarks is None:
-                self._watermarks = Consumer(
-                    self.settings.librdkafka() | {"group.id": "weir-watermarks", "log_level": 2}
-                )
-            low, high = self._watermarks.get_watermark_offsets(TopicPartition(self._topic, partition), timeout=10)
-        return int(low), int(high)
+        return self._log.bounds(self._topic, partition)[0]
 
     def readiness(self, app: Any) -> tuple[bool, dict[str, Any]]:
         """Whether the worker takes part: it follows the catalog and its consumer runs."""
@@ -242,3 +257,12 @@ class Parts:
             "# TYPE weir_meter_clickhouse_failing_seconds gauge\n"
             f"weir_meter_clickhouse_failing_seconds {self._failing_seconds()}\n"
         )
+
+
+def _owned(app: Any, topics: Collection[str], partitions: int) -> list[tuple[str, int]]:
+    """Partitions of the topics that the app's consumer owns; all of them while it balances, since it may never end."""
+    if not app.started:
+        return []
+    if app.rebalancing:
+        return [(topic, partition) for topic in sorted(topics) for partition in range(partitions)]
+    return [(tp.topic, tp.partition) for tp in app.consumer.assignment() if tp.topic in topics]

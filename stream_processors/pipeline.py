@@ -75,7 +75,13 @@ class MeterPipeline:
         self._committing: ThreadPoolExecutor = executor("commit")
         self._in_flight: Future[None] | None = None
         self._acknowledging: asyncio.Task[None] | None = None
+        self._units = 0
         self.moved_at = time.monotonic()
+
+    @property
+    def busy(self) -> bool:
+        """Whether a unit is being prepared or written."""
+        return self._units > 0
 
     async def submit(self, events: Sequence[Any], ack: Ack) -> None:
         """Meter a take. Returns when its last unit is prepared and being written: then the next take may come."""
@@ -85,6 +91,7 @@ class MeterPipeline:
     async def _submit_unit(self, unit: list[Any], ack: Ack) -> None:
         loop = asyncio.get_running_loop()
         raws = [raw_record(event) for event in unit]
+        self._units += 1
         try:
             flush = await loop.run_in_executor(self._preparing, self._meter.prepare, raws, self._in_flight)
         except Stopping:
@@ -110,6 +117,7 @@ class MeterPipeline:
             end_hard(f"a flush cannot be written: {error}")
         for event in unit:
             await ack(event)
+        self._units -= 1
         self.moved_at = time.monotonic()
 
 

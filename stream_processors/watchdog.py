@@ -1,48 +1,90 @@
-"""Consumers have been seen to stop silently: progress is compared with the log's end, and a stalled worker ends hard."""
+"""Consumers have been seen to stop silently: what was taken is compared with the log's end, and a worker that stands still ends hard.
+
+The supervisor then starts it again. Whoever is at work on a record, or waits for ClickHouse or Kafka, is not silent.
+"""
 
 from __future__ import annotations
 
 import logging
 import threading
 import time
-from typing import Any, Final
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
 
 from confluent_kafka import KafkaException
 
-from stream_processors.parts import Parts
+from stream_processors.journal import Stopping
 from stream_processors.pipeline import end_hard
 
 log = logging.getLogger(__name__)
 
 CHECK_SECONDS: Final = 2.0
 STALL_SECONDS: Final = 20.0
+BUSY_STALLS: Final = 15.0
+"""So many times longer may one unit of work take: ClickHouse's client gives a request 120 s before it counts as failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """One consumer. ``behind``: whether its partitions have records that were not taken (raises KafkaException,
+    RuntimeError, Stopping); ``moved_at``: monotonic instant of its last step; ``busy``: whether it is at work on records;
+    ``excused``: whether it waits for something that fails."""
+
+    name: str
+    behind: Callable[[], bool]
+    moved_at: Callable[[], float]
+    busy: Callable[[], bool]
+    excused: Callable[[], bool]
+
+
+class Stillness:
+    """How long a consumer has stood still with records to read. Pure: instants and durations are seconds."""
+
+    def __init__(self, now: float, stall: float) -> None:
+        self._since = now
+        self._stall = stall
+
+    def seen(self, now: float, *, looked_for: float, behind: bool, excused: bool, busy: bool, moved_at: float) -> float:
+        """Seconds it has stood still where that is too long, else 0. ``looked_for``: how long finding out took.
+
+        A look that took long met a Kafka or a ClickHouse that was away meanwhile, which excuses the consumer, too.
+        """
+        if excused or not behind or looked_for > CHECK_SECONDS:
+            self._since = now
+        still = now - max(self._since, moved_at)
+        return still if still > self._stall * (BUSY_STALLS if busy else 1.0) else 0.0
 
 
 class Watchdog:
-    """Ends the process when a partition of usage.events that it owns has records, ClickHouse answers, and nothing moves."""
+    """One thread a consumer; ``stopping`` ends them."""
 
-    def __init__(self, parts: Parts, app: Any, stall_seconds: float = STALL_SECONDS) -> None:
-        self._parts = parts
-        self._app = app
+    def __init__(self, watched: list[Watched], stopping: threading.Event, stall_seconds: float = STALL_SECONDS) -> None:
+        self._stopping = stopping
         self._stall = stall_seconds
-        self._thread = threading.Thread(target=self._run, name="watchdog", daemon=True)
+        self._threads = [
+            threading.Thread(target=self._run, args=(one,), name=f"watchdog {one.name}", daemon=True) for one in watched
+        ]
 
     def start(self) -> None:
         """Watch until the process ends."""
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
 
-    def _run(self) -> None:
-        idle_since = time.monotonic()
-        while not self._parts.stopping.wait(CHECK_SECONDS):
-            if self._parts.meter.failing_since is not None or not self._behind():
-                idle_since = time.monotonic()
-            stalled = time.monotonic() - max(idle_since, self._parts.pipeline.moved_at)
-            if stalled > self._stall:
-                end_hard(f"the consumer has stood still for {stalled:.0f} s with records to read")
-
-    def _behind(self) -> bool:
-        try:
-            return self._parts.behind(self._app)
-        except (KafkaException, RuntimeError) as error:
-            log.warning("watchdog: %s", error)
-            return False
+    def _run(self, one: Watched) -> None:
+        stillness = Stillness(time.monotonic(), self._stall)
+        while not self._stopping.wait(CHECK_SECONDS):
+            looked = time.monotonic()
+            try:
+                behind = one.behind()
+            except Stopping:
+                return
+            except (KafkaException, RuntimeError) as error:
+                log.warning("watchdog of %s: %s", one.name, error)
+                behind = False
+            now = time.monotonic()
+            stalled = stillness.seen(
+                now, looked_for=now - looked, behind=behind, excused=one.excused(), busy=one.busy(), moved_at=one.moved_at()
+            )  # fmt: skip
+            if stalled:
+                end_hard(f"the consumer of {one.name} has stood still for {stalled:.0f} s with records to read")

@@ -64,7 +64,7 @@ def main() -> int:
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     parts.bind_loop(loop)
-    watchdog = Watchdog(parts, app)
+    watchdog = Watchdog(parts.watched(app, admit_app), parts.stopping)
 
     def stop(signum: int, frame: FrameType | None) -> None:
         # Faust may hang on its way out; a hard end loses nothing, since nothing unwritten was acknowledged.

@@ -56,6 +56,7 @@ class Stack:
         workers: int = 1,
         gateways: int = 1,
         worker_env: Mapping[str, str] | None = None,
+        worker_module: str = "stream_processors.worker",
         overrides: Mapping[str, Any] | None = None,
         cache_dir: Path | None = None,
     ) -> None:
@@ -72,6 +73,7 @@ class Stack:
         self._web_ports = [self._port(_WORKER_WEB_PORT + index) for index in range(workers)]
         self.gateway_ports = [self.settings.gateway_port, *(self._port(0) for _ in range(gateways - 1))]
         self._worker_env = dict(worker_env or {})
+        self._worker_module = worker_module
         self._supervisor: Supervisor | None = None
 
     def start(self, progress: Progress | None = None) -> None:
@@ -219,7 +221,7 @@ class Stack:
         own = {"WEIR_WORKER_INDEX": str(index), "WEIR_WORKER_WEB_PORT": str(port)}
         return ProcessSpec(
             f"worker-{index}",
-            _python("stream_processors.worker"),
+            _python(self._worker_module),
             {**env, **own, **self._worker_env},
             http_ok("127.0.0.1", port, "/readyz"),
             held_codes=frozenset({_WORKER_HELD}),

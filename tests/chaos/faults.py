@@ -19,6 +19,8 @@ def begin(fault: Fault, stack: Stack, proxy: Proxy) -> Callable[[], None]:
         return lambda: proxy.set("pass")
     if fault.kind == "kill":
         stack.kill(fault.target)
+    elif fault.kind == "hang":
+        stack.send_signal(fault.target, signal.SIGUSR1)
     elif fault.kind == "restart":
         stack.restart(fault.target)
     else:

@@ -32,6 +32,7 @@ class Report:
     restarts: dict[str, int] = field(default_factory=dict)
     proxy_hits: int = 0
     checkpoints: int = 0
+    acknowledgements: int = 0
     problems: list[str] = field(default_factory=list)
 
     @property
@@ -68,6 +69,9 @@ class Report:
             f"totals compared {found.totals:,}: {len(found.differences)} differ   books: {len(found.imbalances)} imbalances   weir verify: {len(found.verify)} differences",
             f"peak memory (MiB): {_pairs(self.peak_mib)}",
             f"restarts by themselves: {_pairs({name: count for name, count in self.restarts.items() if count}) or 'none'}",
+            f"acknowledged offsets compared with durable ones {self.acknowledgements} times: never ahead"
+            if not any("durable up to" in problem for problem in self.problems)
+            else "acknowledged offsets were ahead of durable ones",
             f"requests: {_pairs(self.producers)}",
             f"checkpoints cut {self.checkpoints}; connections and inserts struck on the way {self.proxy_hits}; seed {self.seed}; {self.seconds:.0f} s",
         ]

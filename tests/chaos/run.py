@@ -19,6 +19,7 @@ from deploy.local.stack import Stack
 from deploy.local.supervisor import StartError
 from schemas.clickhouse import connect
 from tests.chaos import faults
+from tests.chaos.acknowledged import Acknowledged
 from tests.chaos.audit import Verdict, audit, missing
 from tests.chaos.ledger import Ledger
 from tests.chaos.memory import Sampler
@@ -65,6 +66,7 @@ def run(options: Options, say: Say) -> Report:
                 "WEIR_CLICKHOUSE_PORT": str(proxy.port),
                 "WEIR_WORKER_SESSION_TIMEOUT": str(options.session_timeout),
             },
+            worker_module="tests.chaos.stuck_worker",
             overrides={"checkpoint_seconds": 3},
         )
         proxy.start(stack.settings.clickhouse_port)
@@ -76,6 +78,9 @@ def run(options: Options, say: Say) -> Report:
         memory = Sampler(stack)
         memory.start()
         ends.callback(memory.stop)
+        acknowledged = Acknowledged(stack.settings)
+        acknowledged.start()
+        ends.callback(acknowledged.stop)
         ledger = Ledger()
         stop = threading.Event()
         ends.callback(stop.set)
@@ -90,6 +95,9 @@ def run(options: Options, say: Say) -> Report:
                 report.problems.append(f"{sender.name} does not end")
         report.problems += ledger.problems()
         report.verdict = _verdict(stack, ledger, options.patience, say)
+        acknowledged.stop()
+        report.problems += acknowledged.problems
+        report.acknowledgements = acknowledged.compared
         memory.stop()
         report.peak_mib = dict(memory.peak_mib)
         report.problems += [

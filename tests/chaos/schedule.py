@@ -11,7 +11,7 @@ import random
 from dataclasses import dataclass
 from typing import Final, Literal
 
-Kind = Literal["kill", "restart", "freeze", "refuse", "stall", "cut", "deafen"]
+Kind = Literal["kill", "restart", "freeze", "hang", "refuse", "stall", "cut", "deafen"]
 PATH: Final = "clickhouse path"
 """The target of faults on the way between the workers and ClickHouse (``proxy.py``)."""
 
@@ -22,7 +22,7 @@ _FIRST: Final[tuple[tuple[Kind, str], ...]] = (
     ("refuse", PATH), ("stall", PATH), ("cut", PATH), ("deafen", PATH),
 )  # fmt: skip
 _LATER: Final[tuple[tuple[Kind, str], ...]] = (
-    ("kill", "worker"), ("freeze", "worker"), ("freeze", "clickhouse"), ("freeze", "kafka"),
+    ("kill", "worker"), ("freeze", "worker"), ("hang", "worker"), ("freeze", "clickhouse"), ("freeze", "kafka"),
     ("restart", "worker"), ("restart", "gateway"), ("restart", "clickhouse"), ("restart", "rating"),
 )  # fmt: skip
 DECK: Final = _FIRST + _LATER
@@ -42,6 +42,8 @@ class Fault:
     @property
     def label(self) -> str:
         """The fault's row in the table: processes of a kind count together."""
+        if self.kind == "hang":
+            return "consumer stops silently"
         names = {"kill": "kill -9", "restart": "restart", "freeze": "SIGSTOP"}
         if self.target == PATH:
             return {"refuse": "ClickHouse refuses", "stall": "ClickHouse stalls", "cut": "inserts cut half-way"}.get(
@@ -86,7 +88,7 @@ def _targets(role: str, struck: list[Fault], workers: int, gateways: int) -> lis
 
 
 def _seconds(kind: Kind, role: str, dice: random.Random, session_timeout: float) -> float:
-    if kind in ("kill", "restart"):
+    if kind in ("kill", "restart", "hang"):
         return 0.0
     if (kind, role) == ("freeze", "worker"):
         return round(session_timeout + dice.uniform(0.7, 2.0), 3)

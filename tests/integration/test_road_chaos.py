@@ -38,4 +38,13 @@ def test_one_fault_of_each_kind_loses_and_doubles_nothing(tmp_path: Path) -> Non
     assert report["faults"] == sum(kind["count"] for kind in report["kinds"]) == SHORT == len(report["kinds"])
     assert verdict["events"] > 1000
     assert verdict["totals"] > 100
-    assert min(verdict["duplicates"], verdict["conflicts"], report["proxy_hits"], report["checkpoints"]) > 0
+    assert (
+        min(
+            verdict["duplicates"],
+            verdict["conflicts"],
+            report["proxy_hits"],
+            report["checkpoints"],
+            report["acknowledgements"],
+        )
+        > 0
+    )

@@ -45,7 +45,7 @@ def test_a_frozen_worker_outlasts_its_session_and_a_kill_is_an_instant(seed: int
     for fault in (fault for struck in schedule(seed, 60, **STACK) for fault in struck):
         if fault.kind == "freeze" and fault.target.startswith("worker"):
             assert fault.seconds > STACK["session_timeout"]
-        assert (fault.seconds == 0.0) == (fault.kind in ("kill", "restart"))
+        assert (fault.seconds == 0.0) == (fault.kind in ("kill", "restart", "hang"))
 
 
 def test_seeds_differ() -> None:

@@ -1,0 +1,70 @@
+"""A worker whose consumer stops silently, its heartbeats going on, ends itself, and what it left is metered by another."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from roadkit import World
+
+from deploy.local.ports import free_port
+from deploy.local.stack import settings_environment
+from schemas.settings import Settings
+from stream_processors.pipeline import EXIT_HARD
+
+pytestmark = pytest.mark.integration
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture
+def second(settings: Settings, tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """Another worker of the run's group, which SIGUSR1 makes silent, and the URL of its readiness."""
+    port = free_port()
+    own = {
+        "WEIR_WORKER_INDEX": "9", "WEIR_WORKER_WEB_PORT": str(port), "WEIR_WORKER_SESSION_TIMEOUT": "3",
+        "WEIR_CHAOS_STALL_SECONDS": "1", "WEIR_DATA_DIR": str(tmp_path),
+    }  # fmt: skip
+    with (tmp_path / "worker.log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tests.chaos.stuck_worker"],
+            cwd=ROOT, env=os.environ | settings_environment(settings) | own, stdout=log, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+    try:
+        yield process, f"http://127.0.0.1:{port}/readyz"
+    finally:
+        process.kill()
+        process.wait(10)
+
+
+def test_a_silent_consumer_is_noticed_and_ended_and_nothing_is_lost(
+    second: tuple[subprocess.Popen[bytes], str], world: World, wait_until: Callable[..., Any], tmp_path: Path
+) -> None:
+    process, ready = second
+
+    def owns() -> bool:
+        assert process.poll() is None, (tmp_path / "worker.log").read_text()
+        return "usage.events.1/" in httpx.get(ready, timeout=5).text
+
+    wait_until(owns)
+    world.apply(meters=[{"code": "m", "event_name": "e", "profiles": [{"code": "count", "aggregation": "count"}]}])
+    process.send_signal(signal.SIGUSR1)
+    day = {"start": "2026-05-04T00:00:00Z", "end": "2026-05-05T00:00:00Z"}
+    world.send([
+        {"event_name": "e", "account_id": "a", "idempotency_key": str(number), "timestamp": "2026-05-04T12:00:00Z", "properties": {}}
+        for number in range(200)
+    ])  # fmt: skip
+    assert process.wait(60) == EXIT_HARD
+    log = (tmp_path / "worker.log").read_text()
+    assert "the consumer has stopped silently" in log
+    assert "has stood still for" in log
+    world.metered()
+    assert world.usage("m", **day) == [{"account_id": "a", "quantity": "200", "events": 200}]
+    assert world.books()["balanced"]

@@ -1,0 +1,119 @@
+"""An agent never acknowledges what is not durable: the order of write and acknowledgement, with a writer that is held back."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from concurrent.futures import Future
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from stream_processors import pipeline
+from stream_processors.journal import Stopping
+from stream_processors.pipeline import UNIT_BYTES, MeterPipeline, in_thread, units_of
+
+
+def record(offset: int, size: int = 10) -> Any:
+    return SimpleNamespace(message=SimpleNamespace(partition=0, offset=offset, timestamp=1.0, value=bytes(size)))
+
+
+class HeldMeter:
+    """Its commits wait until they are let go; ``trouble`` is what they then raise."""
+
+    def __init__(self, trouble: Exception | None = None) -> None:
+        self.go = threading.Semaphore(0)
+        self.trouble = trouble
+        self.durable: list[int] = []
+
+    def prepare(self, raws: Any, in_flight: Future[None] | None) -> list[int]:
+        return [raw.offset for raw in raws]
+
+    def commit(self, offsets: list[int]) -> None:
+        assert self.go.acquire(timeout=20)
+        if self.trouble is not None:
+            raise self.trouble
+        self.durable += offsets
+
+
+class Acks:
+    """What was acknowledged, and whether it was durable then."""
+
+    def __init__(self, meter: HeldMeter) -> None:
+        self.meter = meter
+        self.offsets: list[int] = []
+
+    async def __call__(self, event: Any) -> None:
+        assert event.message.offset in self.meter.durable
+        self.offsets.append(event.message.offset)
+
+
+async def settle(condition: Any) -> None:
+    """Let the loop turn until the condition holds; the test's time limit ends it otherwise."""
+    while not condition():  # noqa: ASYNC110 (the condition is a thread's doing)
+        await asyncio.sleep(0)
+
+
+def test_nothing_is_acknowledged_before_it_is_written_and_everything_after() -> None:
+    async def scenario() -> None:
+        meter: Any = HeldMeter()
+        acks, road = Acks(meter), MeterPipeline(meter)
+        # Each is a unit of its own. The second is prepared while the first is written; the third must wait.
+        big = [record(offset, UNIT_BYTES) for offset in range(3)]
+        assert [len(unit) for unit in units_of(big)] == [1, 1, 1]
+        submitting = asyncio.create_task(road.submit(big, acks))
+        await settle(lambda: road.busy)
+        assert not submitting.done()
+        assert acks.offsets == []
+        for _ in range(2):
+            meter.go.release()
+        await submitting
+        await settle(lambda: acks.offsets == [0, 1])
+        assert road.busy
+        meter.go.release()
+        await settle(lambda: acks.offsets == [0, 1, 2] and not road.busy)
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("trouble", [RuntimeError("refused for good"), Stopping("insert")])
+def test_what_could_not_be_written_is_never_acknowledged(trouble: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    ended: list[str] = []
+
+    def end(why: str) -> Any:
+        ended.append(why)
+        raise SystemExit
+
+    monkeypatch.setattr(pipeline, "end_hard", end)
+
+    async def scenario() -> None:
+        meter: Any = HeldMeter(trouble)
+        acks, road = Acks(meter), MeterPipeline(meter)
+        await road.submit([record(0)], acks)
+        meter.go.release()
+        acknowledging: Any = road._acknowledging
+        await asyncio.wait({acknowledging}, timeout=0.2)
+        assert acks.offsets == []
+        assert road.busy
+        if isinstance(trouble, Stopping):
+            acknowledging.cancel()  # it waits for the end of the process
+
+    with contextlib.nullcontext() if isinstance(trouble, Stopping) else pytest.raises(SystemExit):
+        asyncio.run(scenario())
+    assert len(ended) == (0 if isinstance(trouble, Stopping) else 1)
+
+
+def test_other_agents_repeat_a_write_until_it_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipeline, "RETRY_SECONDS", 0.0)
+    attempts: list[int] = []
+
+    def write() -> str:
+        attempts.append(len(attempts))
+        if len(attempts) < 3:
+            raise TimeoutError
+        return "durable"
+
+    assert asyncio.run(in_thread(pipeline.executor("test"), "write", write)) == "durable"
+    assert attempts == [0, 1, 2]

@@ -1,0 +1,55 @@
+"""When a consumer counts as silent, and when it is excused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from stream_processors.watchdog import BUSY_STALLS, CHECK_SECONDS, STALL_SECONDS, Stillness
+
+
+def seconds_until_noticed(**changed: Any) -> float | None:
+    """The first check at which a consumer that last moved at 0 is noticed within an hour; None: never."""
+    stillness = Stillness(0.0, STALL_SECONDS)
+    seen: dict[str, Any] = {
+        "looked_for": 0.01,
+        "behind": True,
+        "excused": False,
+        "busy": False,
+        "moved_at": 0.0,
+    } | changed
+    for check in range(1, 1800):
+        now = check * CHECK_SECONDS
+        if stillness.seen(now, **seen):
+            return now
+    return None
+
+
+def test_a_silent_consumer_is_noticed_in_time_to_be_back_within_half_a_minute() -> None:
+    noticed = seconds_until_noticed()
+    assert noticed is not None
+    assert STALL_SECONDS < noticed <= 24
+
+
+@pytest.mark.parametrize(
+    "excuse", [{"behind": False}, {"excused": True}, {"looked_for": CHECK_SECONDS + 0.1}], ids=lambda excuse: next(iter(excuse))
+)  # fmt: skip
+def test_nothing_to_read_and_failing_neighbours_excuse(excuse: dict[str, Any]) -> None:
+    assert seconds_until_noticed(**excuse) is None
+
+
+def test_work_on_a_unit_gets_longer_than_a_request_to_clickhouse_may_take() -> None:
+    noticed = seconds_until_noticed(busy=True)
+    assert noticed is not None
+    assert noticed > STALL_SECONDS * BUSY_STALLS > 2 * 120
+
+
+def test_time_counts_from_the_end_of_the_excuse_and_from_the_last_step() -> None:
+    stillness = Stillness(0.0, 20.0)
+    calm: dict[str, Any] = {"looked_for": 0.0, "busy": False, "behind": True}
+    assert stillness.seen(100.0, excused=True, moved_at=0.0, **calm) == 0.0
+    assert stillness.seen(119.0, excused=False, moved_at=0.0, **calm) == 0.0
+    assert stillness.seen(121.0, excused=False, moved_at=0.0, **calm) == 21.0
+    assert stillness.seen(122.0, excused=False, moved_at=110.0, **calm) == 0.0
+    assert stillness.seen(131.0, excused=False, moved_at=110.0, **calm) == 21.0
