@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 
 from rating.close.standing import Standing
+from rating.close.terms import with_overrides
 from rating.periods import first_period, local_midnight, next_period, parse_zone
 from schemas.catalog.models import Plan, Subscription
 from schemas.catalog.state import Entry, NamespaceView
@@ -140,7 +141,8 @@ def _periods(subscription: Subscription, plan: Plan, zone: str, after_us: int | 
 
 
 def pinned_plan(view: NamespaceView, entry: Entry) -> Entry:
-    """The plan version that a subscription is on: the one it names, else the one current when it was published.
+    """The plan version that a subscription is on: the one it names, else the one current when it was published; with what the
+    subscription has in place of it.
 
     Raises PlanningError.
     """
@@ -156,7 +158,7 @@ def pinned_plan(view: NamespaceView, entry: Entry) -> Entry:
             f"subscription {subscription.code}: plan {subscription.plan} version {which} does not exist;"
             " publish the plan, then the subscription"
         )
-    return found
+    return with_overrides(found, subscription)
 
 
 def boundary_us(value: datetime | date, zone: str) -> int:

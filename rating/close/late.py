@@ -9,8 +9,8 @@ from decimal import Decimal
 from typing import Any
 
 from rating.close.due import PlanningError
-from rating.close.lines import ChargeBook, Line, Need, Totals, exact_sum, rate_rows, steps_text
-from rating.close.standing import Invoice, Standing
+from rating.close.lines import ChargeBook, Need, Totals, exact_sum, rate_rows, steps_text
+from rating.close.standing import Invoice, Line, Standing
 from rating.pricing import PriceError, money_text, parse_price, plain
 from rating.usage.render import Binder, below
 from schemas.checkpoints import Checkpoints, Cut

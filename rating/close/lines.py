@@ -9,8 +9,11 @@ from decimal import Decimal
 from hashlib import blake2b
 from typing import Any
 
+from rating.close.credits import Wallet
 from rating.close.due import Due, PlanningError
-from rating.close.standing import Invoice
+from rating.close.reductions import paid, reduced
+from rating.close.standing import Invoice, Line
+from rating.close.terms import NO_TERMS, Terms
 from rating.pricing import MatrixQuantity, PriceError, Rated, money_text, parse_price, rate
 from rating.pricing.exact import exactly
 from rating.usage import Measured, Usage, UsageRow, measured, no_usage, valid_versions
@@ -45,9 +48,6 @@ class Item:
     versions: tuple[int, ...] = ()
 
 
-Line = dict[str, Any]
-"""A line of an Invoice record, without its number."""
-
 Totals = Mapping[Need, Mapping[str, list[UsageRow]]]
 """Need → account → its rows (one, or one a combination of dimensions); an account without usage is absent."""
 
@@ -60,7 +60,8 @@ class ChargeBook:
         self._profiles: dict[str, tuple[ProfileVersion, ...]] = {}
         for version in profile_versions(view):
             self._profiles[version.profile_id] = (*self._profiles.get(version.profile_id, ()), version)
-        self._prices: dict[tuple[str, int, str], Price] = {}
+        # By the charge itself, which is kept so that its id stays its own: an override shares plan, version and code.
+        self._prices: dict[int, tuple[Charge, Price]] = {}
 
     def items(self, plan: Plan, plan_version: int, start_us: int, end_us: int) -> tuple[Item, ...]:
         """The plan's charges over a period, in the plan's order. Raises PlanningError that names the charge."""
@@ -68,7 +69,7 @@ class ChargeBook:
 
     def _item(self, plan: Plan, plan_version: int, charge: Charge, start_us: int, end_us: int) -> Item:
         place = f"plan {plan.code} version {plan_version}, charge {charge.key}"
-        price = self._price(plan, plan_version, charge, place)
+        price = self._price(plan, charge, place)
         entry = self._view.get("product", charge.product)
         if entry is None:
             raise PlanningError(f"{place}: there is no product {charge.product}; publish it")
@@ -86,14 +87,13 @@ class ChargeBook:
         dimensions = price.dimensions if isinstance(price, MatrixPrice) else ()
         return Need(measured(versions, start_us, end_us), start_us, end_us, dimensions)
 
-    def _price(self, plan: Plan, plan_version: int, charge: Charge, place: str) -> Price:
-        key = (plan.code, plan_version, charge.key)
-        if key not in self._prices:
+    def _price(self, plan: Plan, charge: Charge, place: str) -> Price:
+        if id(charge) not in self._prices:
             try:
-                self._prices[key] = parse_price(charge.price, plan.currency)
+                self._prices[id(charge)] = charge, parse_price(charge.price, plan.currency)
             except PriceError as error:
                 raise PlanningError(f"{place}: {error}") from None
-        return self._prices[key]
+        return self._prices[id(charge)][1]
 
     def _versions(self, address: str, place: str) -> tuple[ProfileVersion, ...]:
         found = self._profiles.get(address)
@@ -145,9 +145,17 @@ def exact_sum(numbers: Iterable[Decimal]) -> Decimal:
         return sum(numbers, Decimal(0))
 
 
-def build_invoice(due: Due, items: Iterable[Item], totals: Totals, run: Run, further: Iterable[Line] = ()) -> Invoice:
-    """The Invoice record, ``further`` lines after the charges; the same bytes in every process that builds it for
-    ``run``. Raises PlanningError."""
+def build_invoice(
+    due: Due,
+    items: Iterable[Item],
+    totals: Totals,
+    run: Run,
+    further: Iterable[Line] = (),
+    terms: Terms = NO_TERMS,
+    wallet: Wallet | None = None,
+) -> Invoice:
+    """The Invoice record: charges, what ``terms`` add, ``further`` lines, and credits of ``wallet``, which is drawn on. The same bytes
+    in every process that builds it for ``run``. Raises PlanningError."""
     lines: list[Line] = []
     currency = due.plan.currency
     for item in items:
@@ -157,17 +165,28 @@ def build_invoice(due: Due, items: Iterable[Item], totals: Totals, run: Run, fur
         except PriceError as error:
             raise PlanningError(f"subscription {due.subscription}, charge {item.charge.key}: {error}") from None
         lines.append(_line(due, item, priced, usage, note))
-    lines = [line | {"number": number} for number, line in enumerate([*lines, *further], 1)]
+    lines += reduced(lines, terms, currency, due.start_us, due.end_us)
+    lines += further
+    subtotal = exact_sum(Decimal(line["amount"]) for line in lines)
+    balances = wallet.balances(due.account_id, due.subscription, currency, due.end_us - 1) if wallet else []
+    lines += paid(subtotal, balances, currency, due.start_us, due.end_us)
+    lines = [line | {"number": number} for number, line in enumerate(lines, 1)]
     total = exact_sum(Decimal(line["amount"]) for line in lines)
-    return {
+    body: dict[str, Any] = {"subtotal": money_text(subtotal, currency), "tax_amount": None}
+    if terms != NO_TERMS:
+        body["terms"] = terms.to_json()
+    invoice = {
         "namespace": due.namespace, "invoice_id": due.invoice_id, "version": 1, "predecessor": due.predecessor,
         "subscription": due.subscription, "sequence": due.sequence, "account_id": due.account_id,
         "plan": due.plan.code, "plan_version": due.plan_version,
         "period_start": due.start_us, "period_end": due.end_us, "time_zone": due.time_zone,
         "run_id": run.run_id, "checkpoint": run.number, "catalog_offset": run.catalog_offset, "as_of": run.as_of_us,
         "state": FINALIZED, "currency": currency, "total": money_text(total, currency),
-        "lines": lines, "body": "{}", "claim_id": claim_id(run.run_id, due.invoice_id),
+        "lines": lines, "body": json.dumps(body, ensure_ascii=False), "claim_id": claim_id(run.run_id, due.invoice_id),
     }  # fmt: skip
+    if wallet:
+        wallet.draw(invoice)
+    return invoice
 
 
 def claim_id(run_id: str, invoice: str) -> str:

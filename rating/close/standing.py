@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from schemas.codec import CodecError, codec
@@ -17,6 +17,9 @@ log = logging.getLogger(__name__)
 
 Invoice = Mapping[str, Any]
 """A decoded Invoice record (avro/invoice.avsc)."""
+
+Line = dict[str, Any]
+"""A line of an Invoice record that is being made, without its number."""
 
 
 class Standing:
@@ -63,6 +66,10 @@ class Standing:
     def chain(self, namespace: str, subscription: str) -> list[Invoice]:
         """Newest versions of a subscription's invoices, oldest first."""
         return [self._invoices[namespace, name] for name in self._chains.get((namespace, subscription), [])]
+
+    def invoices(self, namespace: str) -> Iterator[Invoice]:
+        """Newest versions of all invoices of a namespace."""
+        return (invoice for (owner, _), invoice in self._invoices.items() if owner == namespace)
 
     def heads(self, namespace: str) -> list[Invoice]:
         """The last invoice of every chain of a namespace."""

@@ -8,35 +8,32 @@ from typing import Any, Final
 
 from rating.pricing.exact import exactly
 from rating.pricing.line import ZERO
+from rating.pricing.price_terms import TERMS, apply_terms
 from rating.pricing.stages import MatrixQuantity, rate
 from schemas import json_text
 from schemas.prices import MAX_QUANTITY_DIGITS, FlatPrice, MatrixPrice, PriceError, exact_decimal, parse_price, plain
 
 DEFAULT_CURRENCY: Final = "USD"
 
-_FIELDS: Final = ("price", "quantity", "events", "quantities", "currency", "name")
+_FIELDS: Final = ("price", "quantity", "events", "quantities", "currency", "name", *TERMS)
 _EXAMPLE: Final = '{"price": {"model": "per_unit", "unit_amount": "0.01"}, "quantity": "22"}'
 
 
 def price_json(text: str) -> list[dict[str, Any]]:
-    """Price one object ``{"price": {…}, "quantity": "22"}`` or a list of them; one result each, in order.
+    """Price one object ``{"price": {…}, "quantity": "22"}``, a list of them, or one a line (NDJSON); one result each, in order.
 
     Besides: ``events`` (where a model charges per event), ``quantities`` (``[{"values": […], "quantity": "…"}]``
     for a matrix; then ``quantity`` may be left out), ``currency`` (as on a plan; without one here or in the price
-    it is USD) and ``name`` (ignored). ``quantity`` may also be left out for a flat price.
+    it is USD) and ``name`` (ignored). ``quantity`` may also be left out for a flat price. What a bill of this one line would
+    take off or add stands in ``discounts``, ``commitment``, ``credits`` and ``at`` (price_terms.py).
     Returns ``{"amount", "unrounded", "steps"}`` ready for json.dumps, the amount with its currency's digits.
-    Raises PriceError, one line a problem, each with its place: ``[1].price.tiers.0.up_to: …`` in a list,
-    ``price.tiers.0.up_to: …`` for a single object. All items are checked before it is raised.
+    Raises PriceError, one line a problem, each with its place: ``[1].price.tiers.0.up_to: …`` in a list, ``line 2: price…`` in
+    NDJSON, ``price.tiers.0.up_to: …`` for a single object. All items are checked before it is raised.
     """
-    try:
-        data = json_text.exact(text)
-    except (ValueError, ArithmeticError) as error:  # Arithmetic: an exponent beyond Decimal's own range
-        raise PriceError(f"this is not JSON ({error}); write e.g. {_EXAMPLE}") from None
-    items, places = (data, [f"[{i}]." for i in range(len(data))]) if isinstance(data, list) else ([data], [""])
     results, problems = [], []
-    for item, place in zip(items, places, strict=True):
+    for place, item in _items(text):
         try:
-            results.append(_price_item(item))
+            results.append(price_item(item))
         except PriceError as error:
             problems += [place + problem for problem in error.problems]
     if problems:
@@ -44,7 +41,23 @@ def price_json(text: str) -> list[dict[str, Any]]:
     return results
 
 
-def _price_item(item: object) -> dict[str, Any]:
+def _items(text: str) -> list[tuple[str, Any]]:
+    """(place, item) each."""
+    try:
+        data = json_text.exact(text)
+    except (ValueError, ArithmeticError) as error:  # Arithmetic: an exponent beyond Decimal's own range
+        lines = [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
+        try:
+            if len(lines) > 1:
+                return [(f"line {number}: ", json_text.exact(line)) for number, line in lines]
+        except (ValueError, ArithmeticError):
+            pass  # no NDJSON either; what is wrong with the text as a whole says more
+        raise PriceError(f"this is not JSON ({error}); write e.g. {_EXAMPLE}") from None
+    return [(f"[{number}].", item) for number, item in enumerate(data)] if isinstance(data, list) else [("", data)]
+
+
+def price_item(item: object) -> dict[str, Any]:
+    """Price one object, given as Python values with exact numbers (schemas.json_text). Raises PriceError."""
     if not isinstance(item, Mapping) or "price" not in item:
         raise PriceError(f"price: is missing; write e.g. {_EXAMPLE}")
     unknown = [f"{key}: unknown field; known here: {', '.join(_FIELDS)}" for key in item if key not in _FIELDS]
@@ -63,7 +76,7 @@ def _price_item(item: object) -> dict[str, Any]:
     else:
         raise PriceError('quantity: is missing; write a decimal string, e.g. "22"')
     events = None if item.get("events") is None else _number(item["events"], "events")
-    return rate(price, quantity, currency=price.currency, events=events, quantities=quantities).as_json()
+    return apply_terms(rate(price, quantity, currency=price.currency, events=events, quantities=quantities), item)
 
 
 def _currency(item: Mapping[str, Any]) -> str:

@@ -8,15 +8,19 @@ from __future__ import annotations
 
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Final, Self
 
 from pydantic import AfterValidator, AwareDatetime, Field, StringConstraints, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from schemas.catalog.base import Code, Identifier, Model
 from schemas.currency import exponent
+from schemas.instants import micros
+from schemas.local_time import local_midnight, parse_zone
 from schemas.prices import PriceError, parse_price
 from schemas.prices.decimals import Positive
+
+_EVER: Final = 2**63
 
 CurrencyCode = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
 
@@ -105,6 +109,33 @@ class CreditGrant(Model):
     def _belongs(self) -> Self:
         if (self.account is None) == (self.subscription is None):
             raise ValueError(f"credit grant {self.code}: give either account or subscription")
-        exponent(self.currency)
+        digits = exponent(self.currency)
+        if int(self.amount.as_tuple().exponent) < -digits:
+            raise ValueError(
+                f"credit grant {self.code}: amount {self.amount} has more than {self.currency}'s {digits} decimals"
+            )
         _in_order(self.effective, self.expires, f"credit grant {self.code}, effective and expires")
         return self
+
+    def order(self, zone: str) -> tuple[int, int, int, str]:
+        """Grants are drawn on in ascending order of it. ``zone``: the account's."""
+        effective, expires = boundary(self.effective, zone), boundary(self.expires, zone)
+        return (
+            self.priority,
+            _EVER if expires is None else expires,
+            -_EVER if effective is None else effective,
+            self.code,
+        )
+
+
+def boundary(value: datetime | date | None, zone: str) -> int | None:
+    """As microseconds UTC; a date is local midnight in ``zone``."""
+    if value is None:
+        return None
+    return micros(value if isinstance(value, datetime) else local_midnight(value, parse_zone(zone)))
+
+
+def in_force(start: datetime | date | None, end: datetime | date | None, moment_us: int, zone: str) -> bool:
+    """Whether ``moment_us`` lies in [start, end); None: no bound."""
+    first, last = boundary(start, zone), boundary(end, zone)
+    return (first is None or first <= moment_us) and (last is None or moment_us < last)

@@ -58,6 +58,7 @@ def test_a_discount_is_refused(change: dict[str, Any], expected: str) -> None:
         ({"account": None}, "give either account or subscription"),
         ({"subscription": "s"}, "give either account or subscription"),
         ({"amount": "-1"}, "-1 is not above 0"),
+        ({"amount": "0.001"}, "more than USD's 2 decimals"),
         ({"currency": "XXX"}, "XXX has no minor unit"),
         ({"effective": "2026-02-02", "expires": "2026-02-01"}, "effective and expires"),
     ],

@@ -1,0 +1,100 @@
+"""Prepaid credits: grants of the catalog, and their balances from the invoices that stand. Pure.
+
+A grant's balance is its amount less the credit lines on invoices that stand and are not void; there is no second ledger. So two
+processes of one run draw alike, and voiding an invoice gives back what it drew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Final
+
+from rating.close.standing import Invoice
+from rating.pricing.exact import exactly
+from rating.pricing.reductions import Balance
+from schemas.catalog.state import Entry, NamespaceView
+from schemas.catalog.terms import CreditGrant, in_force
+from schemas.invoices import VOID
+
+CREDIT: Final = "credit:"  # what a credit line's charge begins with; the grant's code follows
+
+
+@dataclass(frozen=True, slots=True)
+class Owned:
+    """A grant with the account whose calendar its dates are read in. ``retired``: nothing draws on it any longer."""
+
+    grant: CreditGrant
+    account_id: str
+    zone: str
+    retired: bool = False
+
+    def pays(self, account_id: str, subscription: str, currency: str, moment_us: int) -> bool:
+        """Whether an invoice may draw on it whose period's last moment is ``moment_us``."""
+        mine = (
+            self.grant.account == account_id
+            if self.grant.account is not None
+            else self.grant.subscription == subscription
+        )
+        return (
+            mine
+            and not self.retired
+            and self.grant.currency == currency
+            and in_force(self.grant.effective, self.grant.expires, moment_us, self.zone)
+        )
+
+
+def owned_grants(view: NamespaceView, *, retired: bool = False) -> tuple[Owned, ...]:
+    """All grants in the order in which they are drawn on; ``retired``: also those, as they last were."""
+    found = [
+        _owned(view, versions[-1]) for versions in view.histories("credit_grant") if retired or not versions[-1].retired
+    ]
+    return tuple(sorted(found, key=lambda one: one.grant.order(one.zone)))
+
+
+def _owned(view: NamespaceView, entry: Entry) -> Owned:
+    grant: CreditGrant = entry.model
+    account = grant.account
+    if account is None:
+        owners = view.history("subscription", grant.subscription or "")
+        account = owners[-1].model.account if owners else ""
+    return Owned(grant, account, view.time_zone(account), entry.retired)
+
+
+def drawn(invoices: Iterable[Invoice]) -> dict[str, Decimal]:
+    """Grant → what invoices that are not void have drawn on it."""
+    used: dict[str, Decimal] = {}
+    with exactly():
+        for invoice in invoices:
+            if invoice["state"] != VOID:
+                for line in invoice["lines"]:
+                    if line["kind"] == "credit":
+                        code = line["charge"].removeprefix(CREDIT)
+                        used[code] = used.get(code, Decimal(0)) - Decimal(line["amount"])
+    return used
+
+
+@dataclass(slots=True)
+class Wallet:
+    """Balances while one run's invoices are built one after another. ``used``: grant → what is drawn already."""
+
+    grants: tuple[Owned, ...] = ()
+    used: dict[str, Decimal] = field(default_factory=dict)
+
+    def balances(self, account_id: str, subscription: str, currency: str, moment_us: int) -> list[Balance]:
+        """What an invoice may draw on, in order."""
+        return [
+            Balance(
+                one.grant.code,
+                one.grant.amount,
+                max(one.grant.amount - self.used.get(one.grant.code, Decimal(0)), Decimal(0)),
+            )
+            for one in self.grants
+            if one.pays(account_id, subscription, currency, moment_us)
+        ]
+
+    def draw(self, invoice: Invoice) -> None:
+        """Take off what the invoice draws."""
+        for code, amount in drawn([invoice]).items():
+            self.used[code] = self.used.get(code, Decimal(0)) + amount

@@ -1,0 +1,111 @@
+"""What comes after the prices, in this order: discounts → commitment → credits. Pure and exact.
+
+They work on rounded lines and give lines of their own, each rounded once; so what a customer reads adds up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Literal
+
+from rating.pricing.exact import exactly, round_money
+from rating.pricing.line import ZERO, Step
+from rating.pricing.models import PERCENT
+from schemas.catalog.terms import Discount
+from schemas.prices import plain
+
+ReductionKind = Literal["discount", "commitment", "credit"]
+
+
+@dataclass(frozen=True, slots=True)
+class Reduction:
+    """``amount`` (rounded) is what it adds to the invoice: below zero for a discount and a credit, above for a commitment.
+
+    ``code`` is the discount's or grant's; "" for a commitment. The step's amount is exact.
+    """
+
+    kind: ReductionKind
+    code: str
+    amount: Decimal
+    step: Step
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """A credit grant in whole minor units: what was granted, and what of it is left."""
+
+    code: str
+    granted: Decimal
+    left: Decimal
+
+
+def discount_lines(
+    charged: Iterable[tuple[str, Decimal]], discounts: Sequence[Discount], currency: str
+) -> list[Reduction]:
+    """What each discount takes off ``charged``: (product, rounded amount) of every charge.
+
+    Those on a product come first, then those on the whole, each group in its order; each works on what those before it left,
+    and takes neither its product nor the whole below zero. One that takes nothing gives no line.
+    """
+    with exactly():
+        by_product: dict[str, Decimal] = {}
+        for product, amount in charged:
+            by_product[product] = by_product.get(product, ZERO) + amount
+        left = sum(by_product.values(), ZERO)
+        found: list[Reduction] = []
+        for discount in sorted(discounts, key=lambda one: one.product is None):
+            base = left if discount.product is None else min(by_product.get(discount.product, ZERO), left)
+            if base <= 0:
+                continue
+            off, text = _off(discount, base)
+            amount = round_money(off, currency)
+            if not amount:
+                continue
+            found.append(Reduction("discount", discount.code, -amount, Step("discount", -off, text, base)))
+            left -= amount
+            if discount.product is not None:
+                by_product[discount.product] -= amount
+        return found
+
+
+def _off(discount: Discount, base: Decimal) -> tuple[Decimal, str]:
+    if discount.percent is not None:
+        off = base * discount.percent * PERCENT
+        return off, f"{plain(discount.percent)} % off {plain(base)} = {plain(off)}"
+    assert discount.amount is not None, "the model has one of the two"
+    off = min(discount.amount, base)
+    return off, f"{plain(discount.amount)} off {plain(base)}: {plain(off)} taken"
+
+
+def commitment_lines(charged: Decimal, minimum: Decimal | None, currency: str) -> list[Reduction]:
+    """The true-up from ``charged`` (all charges after discounts) to the minimum commitment; none where it is met."""
+    if minimum is None or charged >= minimum:
+        return []
+    with exactly():
+        missing = minimum - charged
+    amount = round_money(missing, currency)
+    text = f"minimum commitment {plain(minimum)}: {plain(charged)} is raised to it"
+    return [Reduction("commitment", "", amount, Step("commitment", missing, text))] if amount else []
+
+
+def credit_lines(due: Decimal, balances: Iterable[Balance]) -> list[Reduction]:
+    """What the balances, in the order given, pay of ``due`` (rounded). Neither they nor ``due`` fall below zero."""
+    found: list[Reduction] = []
+    for balance in balances:
+        with exactly():
+            used = min(balance.left, due)
+            if used <= 0:
+                continue
+            due -= used
+            rest = balance.left - used
+        text = f"{plain(balance.left)} of {plain(balance.granted)} left: {plain(used)} used, {plain(rest)} left"
+        found.append(Reduction("credit", balance.code, -used, Step("credit", -used, text)))
+    return found
+
+
+def total_of(parts: Iterable[Reduction]) -> Decimal:
+    """The sum of their amounts."""
+    with exactly():
+        return sum((part.amount for part in parts), ZERO)
