@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 
+from pydantic import ValidationError
+
 from rating.close.standing import Standing
 from rating.close.terms import with_overrides
 from rating.periods import first_period, local_midnight, next_period, parse_zone
@@ -158,7 +160,14 @@ def pinned_plan(view: NamespaceView, entry: Entry) -> Entry:
             f"subscription {subscription.code}: plan {subscription.plan} version {which} does not exist;"
             " publish the plan, then the subscription"
         )
-    return with_overrides(found, subscription)
+    mine = with_overrides(found, subscription)
+    try:
+        _ = mine.model
+    except ValidationError as error:
+        raise PlanningError(
+            f"subscription {subscription.code}: its overrides do not fit plan {found.code} version {found.version}: {error.errors()[0]['msg']}"
+        ) from None
+    return mine
 
 
 def boundary_us(value: datetime | date, zone: str) -> int:

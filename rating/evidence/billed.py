@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from rating.evidence.chains import COPY_REMEDY, Head, Line, Lines, check_chains, read_invoices
 from rating.evidence.difference import Findings, Progress
+from rating.evidence.reduced import check_reductions, is_reduction
 from rating.evidence.scope import Scope, below
 from rating.pricing import MatrixQuantity, PriceError, parse_price, plain, rate
 from rating.pricing.exact import exactly
@@ -80,7 +81,7 @@ def check_invoices(scope: Scope, findings: Findings, on_progress: Progress) -> N
     for head in standing:
         of_head = lines.get((head.namespace, head.invoice_id, head.version), [])
         if 1 <= head.checkpoint <= len(scope.checkpoints.cuts):
-            work.extend((head, line) for line in of_head)
+            work.extend((head, line) for line in of_head if not is_reduction(line))
         else:
             known = f"one of the {len(scope.checkpoints.cuts)} in usage.checkpoints"
             findings.add("invoice", f"{head.place}, checkpoint", known, head.checkpoint, COPY_REMEDY)
@@ -96,6 +97,7 @@ def check_invoices(scope: Scope, findings: Findings, on_progress: Progress) -> N
             on_progress("invoices from records", done, len(work))
         _check_line(head, line, book, billed, findings)
     on_progress("invoices from records", len(work), len(work))
+    check_reductions(heads, lines, scope.catalog, findings)
 
 
 def _check_line(head: Head, line: Line, book: _Book, billed: BilledBefore, findings: Findings) -> None:

@@ -17,12 +17,12 @@ COPY_REMEDY: Final = (
 
 _HEADS: Final = """
 SELECT toString(namespace), invoice_id, version, predecessor, subscription, sequence, account_id, toUnixTimestamp64Micro(period_start),
-    toUnixTimestamp64Micro(period_end), checkpoint, catalog_offset, toString(state), toString(currency), toString(total)
+    toUnixTimestamp64Micro(period_end), checkpoint, catalog_offset, toString(state), toString(currency), body, toString(total)
 FROM invoices FINAL WHERE {where} ORDER BY version DESC LIMIT 1 BY namespace, invoice_id"""
 _LINES: Final = """
 SELECT toString(namespace), invoice_id, version, number, toString(kind), profile_id, profile_versions,
     toUnixTimestamp64Micro(period_start), toUnixTimestamp64Micro(period_end), toString(quantity), events, price,
-    toString(amount), unrounded, charge, adjusts
+    toString(amount), unrounded, charge, product, adjusts
 FROM invoice_lines FINAL WHERE {where} ORDER BY namespace, invoice_id, version, number"""
 
 
@@ -41,6 +41,7 @@ class Head:
     catalog_offset: int
     state: str
     currency: str
+    body: str
     total: Decimal
 
     @property
@@ -62,6 +63,7 @@ class Line:
     amount: Decimal
     unrounded: str
     charge: str
+    product: str
     adjusts: str
 
 
@@ -115,8 +117,23 @@ def _head(row: Sequence[Any]) -> Head:
 
 
 def _line(row: Sequence[Any]) -> Line:
-    number, kind, profile_id, versions, start, end, quantity, events, price, amount, unrounded, charge, adjusts = row
+    (
+        number,
+        kind,
+        profile_id,
+        versions,
+        start,
+        end,
+        quantity,
+        events,
+        price,
+        amount,
+        unrounded,
+        charge,
+        product,
+        adjusts,
+    ) = row
     return Line(
         number, kind, profile_id, tuple(versions), start, end, None if quantity is None else Decimal(quantity), events, price,
-        Decimal(amount), unrounded, charge, adjusts,
+        Decimal(amount), unrounded, charge, product, adjusts,
     )  # fmt: skip

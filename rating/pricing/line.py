@@ -26,7 +26,87 @@ StepKind = Literal[
     "proration",
     "maximum",
     "minimum",
+    "trial",
     "discount",
     "commitment",
     "credit",
     "rounding",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing that happened to a line; the amounts of all steps sum to the unrounded amount.
+
+    ``tier`` counts from 1; ``lower`` (exclusive) and ``upper`` (inclusive, None: open) are its bounds, in JSON
+    ``from`` and ``to``. ``rate`` is in percent. Fields that do not apply are None.
+    """
+
+    kind: StepKind
+    amount: Decimal
+    text: str
+    quantity: Decimal | None = None
+    unit_amount: Decimal | None = None
+    rate: Decimal | None = None
+    flat_amount: Decimal | None = None
+    tier: int | None = None
+    lower: Decimal | None = None
+    upper: Decimal | None = None
+    values: tuple[str, ...] | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Ready for json.dumps: decimals as plain strings, what does not apply left out."""
+        written: dict[str, Any] = {"kind": self.kind}
+        if self.tier is not None:
+            written["tier"] = self.tier
+            written["from"] = plain(self.lower or ZERO)
+            written["to"] = None if self.upper is None else plain(self.upper)
+        if self.values is not None:
+            written["values"] = list(self.values)
+        for name in ("quantity", "unit_amount", "rate", "flat_amount"):
+            number: Decimal | None = getattr(self, name)
+            if number is not None:
+                written[name] = plain(number)
+        return written | {"amount": plain(self.amount), "text": self.text}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """``quantity`` is what is left to price. ``cells``: the same by dimension values, for a matrix, else empty."""
+
+    quantity: Decimal
+    events: Decimal | None = None
+    cells: Mapping[tuple[str, ...], Decimal] | None = None
+    steps: tuple[Step, ...] = ()
+
+    @property
+    def total(self) -> Decimal:
+        with exactly():
+            return sum((step.amount for step in self.steps), ZERO)
+
+    def then(self, *steps: Step) -> Line:
+        return replace(self, steps=self.steps + steps)
+
+
+@dataclass(frozen=True, slots=True)
+class Rated:
+    """A priced quantity. ``amount`` is ``unrounded``, rounded once, half away from zero, to the currency's exponent.
+
+    ``billable`` is the quantity after included and free units. ``notes`` are sentences an invoice line must show.
+    """
+
+    quantity: Decimal
+    billable: Decimal
+    currency: str
+    amount: Decimal
+    unrounded: Decimal
+    steps: tuple[Step, ...]
+    notes: tuple[str, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """As ``weir price`` prints it; the amount has all digits of its currency, other numbers are plain."""
+        return {
+            "amount": money_text(self.amount, self.currency),
+            "unrounded": plain(self.unrounded),
+            "steps": [step.as_json() for step in self.steps],
+        }

@@ -94,13 +94,13 @@ def credit_lines(due: Decimal, balances: Iterable[Balance]) -> list[Reduction]:
     """What the balances, in the order given, pay of ``due`` (rounded). Neither they nor ``due`` fall below zero."""
     found: list[Reduction] = []
     for balance in balances:
+        used = min(balance.left, due)
+        if used <= 0:
+            continue
+        # Nothing of what was left is told: a second process may know of later draws, and must write the same bytes.
+        text = f"{plain(used)} of {plain(due)} paid from {plain(balance.granted)} granted"
         with exactly():
-            used = min(balance.left, due)
-            if used <= 0:
-                continue
             due -= used
-            rest = balance.left - used
-        text = f"{plain(balance.left)} of {plain(balance.granted)} left: {plain(used)} used, {plain(rest)} left"
         found.append(Reduction("credit", balance.code, -used, Step("credit", -used, text)))
     return found
 

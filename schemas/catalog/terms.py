@@ -83,9 +83,11 @@ class PriceOverride(Model):
     @classmethod
     def _is_a_price(cls, price: dict[str, Any]) -> dict[str, Any]:
         try:
-            parse_price(price)
+            parsed = parse_price(price)
         except PriceError as error:
             raise ValueError(str(error)) from None
+        if parsed.proration is not None or parsed.trial:
+            raise ValueError("proration and trial are set by the close; remove them from the price")
         return price
 
 
