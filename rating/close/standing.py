@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from schemas.codec import CodecError, codec
@@ -66,10 +66,6 @@ class Standing:
     def chain(self, namespace: str, subscription: str) -> list[Invoice]:
         """Newest versions of a subscription's invoices, oldest first."""
         return [self._invoices[namespace, name] for name in self._chains.get((namespace, subscription), [])]
-
-    def invoices(self, namespace: str) -> Iterator[Invoice]:
-        """Newest versions of all invoices of a namespace."""
-        return (invoice for (owner, _), invoice in self._invoices.items() if owner == namespace)
 
     def heads(self, namespace: str) -> list[Invoice]:
         """The last invoice of every chain of a namespace."""
