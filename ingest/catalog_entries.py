@@ -10,10 +10,11 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from ingest.catalog_document import DocumentError, Fault
+from ingest.catalog_faults import placed_faults
 from schemas.catalog.base import Model
 from schemas.catalog.models import KINDS, Namespace, Plan, Subscription
 from schemas.json_text import canonical, exact
-from schemas.prices import PriceError, parse_price
+from schemas.prices import parse_price
 
 LISTS: Final[dict[str, str]] = {
     "event_types": "event_type",
@@ -96,15 +97,15 @@ def read_namespace(value: Any, faults: list[Fault]) -> Namespace | None:
 
 def read_model(kind: str, value: Any, path: str, faults: list[Fault]) -> Model | None:
     """The model, or None and what is wrong with it appended to ``faults``."""
-    prices = list(_price_faults(value, path)) if kind == "plan" else []
+    placed = list(placed_faults(kind, value, path))
     try:
         model = KINDS[kind].model_validate(value)
         body_of(model)
     except ValidationError as error:
         problems = error.errors(include_url=False)
         for problem in problems:
-            if not problem["loc"] and prices:
-                continue  # the plan's own words for a price that is wrong; ``prices`` says it with its place
+            if not problem["loc"] and placed:
+                continue  # the model's own words for what ``placed`` says with its place
             if problem["type"] == "too_short" and any(_below(other["loc"], problem["loc"]) for other in problems):
                 continue  # short only of the items that are wrong themselves
             faults.append(_fault(path, problem["loc"], problem["msg"], problem["type"]))
@@ -112,7 +113,7 @@ def read_model(kind: str, value: Any, path: str, faults: list[Fault]) -> Model |
         faults.append(Fault(path, str(error)))
     else:
         return model
-    faults.extend(prices)
+    faults.extend(placed)
     return None
 
 
@@ -130,25 +131,6 @@ def _fault(path: str, loc: Iterable[Any], message: str, kind: str) -> Fault:
     if kind == "string_type":
         detail += "; put a number or true/false in quotes"
     return Fault(path, detail)
-
-
-def _price_faults(plan: Any, path: str) -> Iterable[Fault]:
-    charges = plan.get("charges") if isinstance(plan, dict) else None
-    for number, charge in enumerate(charges if isinstance(charges, list) else []):
-        price = charge.get("price") if isinstance(charge, dict) else None
-        if not isinstance(price, dict):
-            continue
-        currency = plan.get("currency")
-        try:
-            parse_price(price, currency if isinstance(currency, str) else None)
-        except PriceError as error:
-            for problem in error.problems:
-                place, _, detail = problem.partition(": ")
-                if place == "currency":
-                    yield Fault(f"{path}.currency", detail)
-                else:
-                    parts = [int(part) if part.isdigit() else part for part in place.split(".")]
-                    yield _fault(f"{path}.charges[{number}]", parts, detail, "")
 
 
 def body_of(model: Model) -> dict[str, Any]:

@@ -10,8 +10,9 @@ from typing import Any, Final, Literal
 from ingest.catalog_document import DocumentError, Fault
 from ingest.catalog_entries import LISTS, Document, Item, says
 from ingest.catalog_references import After
+from ingest.schema_evolution import evolution_faults
 from schemas.catalog.base import Model
-from schemas.catalog.models import KINDS, Account, Namespace, Plan, Subscription
+from schemas.catalog.models import KINDS, Account, EventType, Namespace, Plan, Subscription
 from schemas.catalog.state import Catalog, Entry
 from schemas.local_time import local_midnight, parse_zone
 
@@ -103,6 +104,8 @@ class _Planner:
             return Change("created", kind, code, len(history) + 1, model)
         if says(history[-1].model) == says(model):
             return Change("unchanged", kind, code, len(history), model)
+        if isinstance(model, EventType):
+            self._faults += evolution_faults(history[-1].model, model, self._place(kind, code))
         return Change("changed", kind, code, len(history) + 1, model)
 
     def _retirement(self, kind: str, code: str) -> Change:

@@ -28,6 +28,7 @@ from schemas.catalog.follower import CatalogFollower
 from schemas.catalog.models import Namespace
 from schemas.catalog.state import NamespaceView
 from schemas.codec import CodecError, codec
+from schemas.event_types import event_types
 from schemas.sketch import Sketch, sketch
 from schemas.topics import REJECTED
 
@@ -138,6 +139,7 @@ class EventsApi:
                 door.decode(body, view),
                 now_us=self._sources.now_us(),
                 mint_key=lambda _index: self._sources.new_key(),
+                types=event_types(view),
                 single=door.single,
             )
         except Refused as refused:

@@ -15,10 +15,11 @@ from typing import Annotated, Any, Final, NamedTuple
 import msgspec
 
 from schemas.catalog.models import Namespace
+from schemas.event_types import EventTypes
 from schemas.filters import lookup
 from schemas.identity import content_hash, identity
 from schemas.instants import SECOND, micros, rfc3339
-from schemas.json_text import MAX_DEPTH, canonical, depth, exact
+from schemas.json_text import MAX_DEPTH, canonical, depth, doubled_key, exact, keys_differ, path_text
 
 MAX_BATCH: Final = 100
 MAX_TEXT: Final = 256
@@ -75,6 +76,10 @@ _single = msgspec.json.Decoder(RawEvent)
 _batch = msgspec.json.Decoder(RawBatch)
 _list = msgspec.json.Decoder(list[RawEvent])
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
+# Numbers as they are written: reading them here could only fail where ``exact`` does not.
+_object = msgspec.json.Decoder(dict[str, Any], float_hook=str).decode
+_NO_NUMBER = re.compile(rb"[:\[,]\s*-?(?:NaN|Infinity)\b")
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _MSGSPEC_PLACE = re.compile(r"^(?P<what>.*?)(?: - at `(?P<path>[^`]*)`)?$", re.DOTALL)
 _MSGSPEC_INDEX = re.compile(r"^\$(?:\.events)?\[(\d+)\]")
 
@@ -91,9 +96,20 @@ def decode_json(decoder: msgspec.json.Decoder[Any], body: bytes) -> Any:
         index = _MSGSPEC_INDEX.match(path)
         raise Refused("invalid", path, what, int(index[1]) if index else None) from None
     except msgspec.DecodeError as error:
-        raise Refused("malformed", "$", f"the body is not JSON: {error}") from None
+        raise Refused("malformed", "$", f"the body is not JSON: {error}{_remedy(body)}") from None
     except (UnicodeDecodeError, RecursionError) as error:
         raise Refused("malformed", "$", f"the body is not JSON in UTF-8: {type(error).__name__}") from None
+
+
+def _remedy(body: bytes) -> str:
+    """What to do about the ways in which JSON libraries write what is no JSON."""
+    if body.startswith(b"\xef\xbb\xbf"):
+        return "; it begins with a byte order mark: send UTF-8 without one"
+    if _NO_NUMBER.search(body):
+        return "; JSON has no NaN and no Infinity: send null, or leave the property out"
+    if _SURROGATE.search(body):
+        return "; an escape of \\ud800 to \\udfff needs its other half: send whole characters"
+    return ""
 
 
 def decode_event(body: bytes) -> list[RawEvent]:
@@ -131,9 +147,10 @@ def accept(
     *,
     now_us: int,
     mint_key: Callable[[int], str],
+    types: EventTypes,
     single: bool = False,
 ) -> list[AcceptedEvent]:
-    """Judge all events against the namespace's settings; all of them or Refused.
+    """Judge all events against the namespace's settings and event types; all of them or Refused.
 
     ``now_us`` is the instant of arrival (a missing timestamp becomes it, the age is judged by it); ``mint_key(index)``
     makes a missing idempotency key. ``single`` only shortens the JSON paths of errors.
@@ -143,6 +160,8 @@ def accept(
     age = settings.max_event_age_seconds
     earliest = _EARLIEST if age is None else max(_EARLIEST, now_us - age * SECOND)
     latest = min(latest, _LATEST)
+    checks = types.checks
+    known = types.known if types.reject_unknown else None
     for index, raw in enumerate(raws):
         key = raw.idempotency_key
         if key is None:
@@ -156,26 +175,35 @@ def accept(
             raise _refused("invalid", index, "properties", f"not UTF-8 at byte {error.start}", single) from None
         if account is None:
             account = _nested_account(settings, text, index, single)
+        name = raw.event_name
+        check = checks.get(name)
+        try:
+            parsed = _object(text) if check is None else exact(text)
+        except (ValueError, RecursionError):
+            parsed = None  # no object, or one that only the slow path can read
         if not (
             earliest <= stamp <= latest
             and 0 < len(key) <= MAX_TEXT
             and 0 < len(account) <= MAX_TEXT
-            and 0 < len(raw.event_name) <= MAX_TEXT
+            and 0 < len(name) <= MAX_TEXT
             and len(raw.source) <= MAX_TEXT
             and key.isprintable()
             and account.isprintable()
-            and raw.event_name.isprintable()
+            and name.isprintable()
             and raw.source.isprintable()
-            and text.startswith("{")
+            and type(parsed) is dict
             and len(properties) <= MAX_PROPERTIES_BYTES
             and text.count("{") + text.count("[") <= MAX_DEPTH
+            and (len(parsed) == text.count(":") or keys_differ(text, parsed))
+            and (known is None or name in known)
+            and (check is None or check.fits(parsed))
         ):
-            _explain(raw, key, account, stamp, text, earliest, latest, settings, index, single)
+            _explain(raw, key, account, stamp, text, earliest, latest, settings, types, index, single)
         accepted.append(
             AcceptedEvent(
                 identity(namespace, raw.source, key),
-                content_hash(raw.event_name, account, properties),
-                raw.event_name,
+                content_hash(name, account, properties),
+                name,
                 account,
                 key,
                 raw.source,
@@ -231,7 +259,7 @@ def _nested_account(settings: Namespace, text: str, index: int, single: bool) ->
 
 def _explain(
     raw: RawEvent, key: str, account: str, stamp: int, text: str, earliest: int, latest: int,
-    settings: Namespace, index: int, single: bool,
+    settings: Namespace, types: EventTypes, index: int, single: bool,
 ) -> None:  # fmt: skip
     """Raise Refused for the first thing wrong; return where nothing is (the fast path's checks are stricter)."""
     fields = (
@@ -244,16 +272,24 @@ def _explain(
             )
         if _CONTROL.search(value):
             raise _refused("invalid", index, field, "holds a control character; remove it", single)
-    if not text.startswith("{"):
-        raise _refused("invalid", index, "properties", "not a JSON object; send {} for none", single)
     if len(text.encode()) > MAX_PROPERTIES_BYTES:
         raise _refused("too_large", index, "properties", f"larger than {MAX_PROPERTIES_BYTES} bytes", single)
     try:
-        levels = depth(exact(text))
+        parsed = exact(text)
     except ValueError as error:
         raise _refused("invalid", index, "properties", f"not JSON: {error}", single) from None
-    if levels > MAX_DEPTH:
+    if not isinstance(parsed, dict):
+        raise _refused("invalid", index, "properties", "not a JSON object; send {} for none", single)
+    if depth(parsed) > MAX_DEPTH:
         raise _refused("too_deep", index, "properties", f"nested deeper than {MAX_DEPTH} levels", single)
+    if not keys_differ(text, parsed):
+        detail = "the key stands twice in its object; which of the two counts is not for us to guess: send one"
+        raise _refused("doubled_key", index, f"properties{path_text(doubled_key(text) or ())}", detail, single)
+    if types.reject_unknown and raw.event_name not in types.known:
+        raise _refused("unknown_event", index, "event_name", types.unknown(raw.event_name), single)
+    check = types.checks.get(raw.event_name)
+    if check is not None and (wrong := check.explain(parsed)) is not None:
+        raise _refused("schema", index, f"properties{wrong[0]}", wrong[1], single)
     # As written: near year 1 and 9999 an offset can carry the instant out of what a datetime holds in UTC.
     written = rfc3339(stamp) if raw.timestamp is None else raw.timestamp.isoformat().replace("+00:00", "Z")
     if stamp > latest:

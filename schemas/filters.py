@@ -39,23 +39,23 @@ def lookup(properties: Any, path: Path) -> Any:
 
 def compile_filter(path: Path, operator: str, value: Any) -> Predicate:
     """A predicate over the parsed properties. Raises ValueError for an unknown operator or an unfit value."""
-    test = _compile_test(operator, _exact_value(value))
+    test = _compile_test(operator, exact_value(value))
     if len(path) == 1:
         only = path[0]
         return lambda properties: test(properties.get(only, MISSING))
     return lambda properties: test(lookup(properties, path))
 
 
-def _exact_value(value: Any) -> Any:
+def exact_value(value: Any) -> Any:
     """A catalog body comes through JSON parsers that make floats; the shortest text of one is what was written."""
     if isinstance(value, float):
         if not math.isfinite(value):
             raise ValueError(f"{value} is not a JSON number")
         return Decimal(repr(value))
     if isinstance(value, list):
-        return [_exact_value(item) for item in value]
+        return [exact_value(item) for item in value]
     if isinstance(value, dict):
-        return {name: _exact_value(item) for name, item in value.items()}
+        return {name: exact_value(item) for name, item in value.items()}
     return value
 
 

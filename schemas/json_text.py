@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterable
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
@@ -10,6 +12,7 @@ import msgspec
 
 MAX_DEPTH: Final = 32
 
+_PLAIN: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _MAX_EXPONENT: Final = 400
 _CLAMPED_EXPONENT: Final = 999_999_999_999_000_000
 
@@ -42,6 +45,63 @@ def exact(text: str | bytes) -> Any:
         raise ValueError(f"JSON is nested deeper than {MAX_DEPTH} levels") from None
     except ArithmeticError:
         raise ValueError("JSON holds a number whose exponent is beyond reading") from None
+
+
+def keys_differ(text: str, parsed: Any) -> bool:
+    """Whether no object in the JSON text has a key twice; ``parsed`` is what a decoder made of it, with the last of each.
+
+    Decided by counts where they can decide: there are as many colons as keys, or more where strings hold some.
+    """
+    keys = _keys(parsed)
+    if keys == text.count(":"):
+        return True
+    if keys == text.count('":') and not any(space in text for space in (" :", "\t:", "\n:", "\r:")):
+        return True
+    return doubled_key(text) is None
+
+
+def doubled_key(text: str) -> tuple[str | int, ...] | None:
+    """The path of the first key that stands twice in its object; None where all differ. Slow."""
+    return _doubled(json.loads(text, object_pairs_hook=_Pairs, parse_int=str, parse_float=str))
+
+
+class _Pairs(list[tuple[str, Any]]):
+    """A JSON object as it was written."""
+
+
+def _doubled(value: Any) -> tuple[str | int, ...] | None:
+    inner: Iterable[tuple[str | int, Any]] = ()
+    if isinstance(value, _Pairs):
+        seen: set[str] = set()
+        for name, _ in value:
+            if name in seen:
+                return (name,)
+            seen.add(name)
+        inner = value
+    elif isinstance(value, list):
+        inner = enumerate(value)
+    for step, item in inner:
+        if (found := _doubled(item)) is not None:
+            return (step, *found)
+    return None
+
+
+def _keys(value: Any) -> int:
+    """Keys of all objects in the value."""
+    if type(value) is dict:
+        return len(value) + sum([_keys(item) for item in value.values() if type(item) is dict or type(item) is list])
+    if type(value) is list:
+        return sum([_keys(item) for item in value if type(item) is dict or type(item) is list])
+    return 0
+
+
+def path_text(steps: Iterable[str | int]) -> str:
+    """Names and indexes as the rest of a JSON path: ``.items[0]["a b"]``."""
+    return "".join(
+        f"[{step}]" if isinstance(step, int) else f".{step}" if _PLAIN.fullmatch(step)
+        else f"[{json.dumps(step, ensure_ascii=False)}]"
+        for step in steps
+    )  # fmt: skip
 
 
 def is_number(value: object) -> bool:

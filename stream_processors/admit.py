@@ -16,8 +16,10 @@ from schemas.acceptance import AcceptedEvent, RawEvent, Refused, accept, decode_
 from schemas.batch import encode_batch
 from schemas.catalog.state import NamespaceView
 from schemas.codec import MARKER, CodecError, codec
+from schemas.event_types import event_types
 from schemas.identity import partition_of
 from schemas.instants import instant
+from schemas.json_text import exact
 from schemas.sketch import Sketch, sketch
 from stream_processors.metering import rejection_id
 
@@ -59,6 +61,7 @@ def admit(record: InboxRecord, view: NamespaceView) -> Admitted:
             raws,
             now_us=record.append_us,
             mint_key=lambda index: f"{record.topic}/{record.partition}/{record.offset}/{index}",
+            types=event_types(view),
         )
         return Admitted(record, events, None)
     except Refused as refused:
@@ -89,7 +92,7 @@ def _avro_event(value: bytes) -> list[RawEvent]:
     try:
         properties = msgspec.Raw(record["properties"].encode())
         timestamp = None if stamp is None else instant(stamp)
-        msgspec.json.decode(properties)
+        exact(record["properties"])
     except (OverflowError, ValueError, RecursionError) as error:
         raise Refused("invalid", "$", f"timestamp or properties cannot be read: {error}") from None
     return [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Sequence
 from typing import Any, Final
@@ -25,11 +24,11 @@ from schemas.json_text import canonical, exact
 from schemas.ledger_io import LedgerReader, LedgerUnavailable
 from schemas.matching import failing_filter
 from schemas.settings import Settings
+from schemas.similar import NAMES, similar
 from schemas.topics import events_topic
 
 EXAMINED: Final = 50_000
 _EXAMPLES: Final = 3
-_SIMILAR: Final = 3
 _MAX_NAMES: Final = 2000
 
 _OURS: Final = "namespace = {n:String} AND account_id = {account:String}"
@@ -126,7 +125,7 @@ class _Examination:
             outside=Outside(
                 before, rfc3339(last_before) if before else "", after, rfc3339(first_after) if after else ""
             ),
-            other_names=others, similar_names=self._similar([name for name, _ in others], self._names),
+            other_names=others, similar_names=similar([name for name, _ in others], self._names),
             similar_accounts=() if received or others else self._similar_accounts(), billing=self._billing(), waiting=waiting,
         )  # fmt: skip
 
@@ -178,24 +177,11 @@ class _Examination:
     def _similar_accounts(self) -> tuple[str, ...]:
         rows = self._rows(
             "SELECT DISTINCT account_id FROM usage_events WHERE namespace = {n:String}"
-            f" ORDER BY editDistanceUTF8(account_id, {{account:String}}) LIMIT {_SIMILAR * 3}"
+            f" ORDER BY editDistanceUTF8(account_id, {{account:String}}) LIMIT {NAMES * 3}"
         )
         known = [entry.code for entry in self._view.all("account")]
         names = dict.fromkeys([str(row[0]) for row in rows] + known[:_MAX_NAMES])
-        return self._similar([name for name in names if name != self._account], (self._account,))
-
-    @staticmethod
-    def _similar(candidates: Sequence[str], wanted: Sequence[str]) -> tuple[str, ...]:
-        """Near misses: the same but for case and punctuation, or a few letters apart."""
-        folded: dict[str, list[str]] = {}
-        for candidate in candidates:
-            folded.setdefault("".join(filter(str.isalnum, candidate.casefold())), []).append(candidate)
-        found: dict[str, None] = {}
-        for name in wanted:
-            near = "".join(filter(str.isalnum, name.casefold()))
-            for match in difflib.get_close_matches(near, list(folded), n=_SIMILAR, cutoff=0.75):
-                found |= dict.fromkeys(folded[match])
-        return tuple(found)[:_SIMILAR]
+        return similar([name for name in names if name != self._account], (self._account,))
 
     def _billing(self) -> Billing:
         subscriptions: list[str] = []

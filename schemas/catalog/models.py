@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from pydantic import (
     AwareDatetime,
     BeforeValidator,
+    ConfigDict,
     Field,
     StringConstraints,
     model_validator,
@@ -19,6 +20,8 @@ from schemas.catalog.base import Code, Identifier, Model
 from schemas.catalog.keys import ApiKey
 from schemas.catalog.terms import CreditGrant, Discount, PriceOverride, check_discounts
 from schemas.currency import exponent
+from schemas.event_schema import parse_schema
+from schemas.event_schema.compatibility import Compatibility
 from schemas.filters import compile_filter
 from schemas.prices import PriceError, parse_price
 from schemas.prices.decimals import NotNegative
@@ -112,7 +115,8 @@ class Meter(Model):
 
 
 class Namespace(Model):
-    """Settings of a namespace. ``max_event_age_seconds: null`` lifts the age limit (for history)."""
+    """Settings of a namespace. ``max_event_age_seconds: null`` lifts the age limit (for history). ``unknown_events``: whether
+    an event is taken whose name is neither an event type nor a meter's."""
 
     code: Code
     name: str = ""
@@ -120,14 +124,26 @@ class Namespace(Model):
     max_event_age_seconds: Annotated[int, Field(ge=60)] | None = 35 * 86_400
     max_event_skew_seconds: Annotated[int, Field(ge=0, le=7 * 86_400)] = 3600
     account_paths: tuple[PropertyPath, ...] = (("account_id",), ("billingrails_account_id",))
+    unknown_events: Literal["accept", "reject"] = "accept"
 
 
 class EventType(Model):
-    """A documented event name."""
+    """A documented event name. ``schema``: an Avro record schema of its events' properties, for plain JSON (see
+    ``schemas/event_schema``); ``compatibility``: what a changed schema must be able to read."""
+
+    model_config = ConfigDict(serialize_by_alias=True)
 
     code: Identifier
     name: str = ""
     description: str = ""
+    compatibility: Compatibility = "backward"
+    avro: Annotated[dict[str, Any] | None, BeforeValidator(_plain_numbers), Field(alias="schema")] = None
+
+    @model_validator(mode="after")
+    def _schema_stands(self) -> Self:
+        if self.avro is not None:
+            parse_schema(self.avro)
+        return self
 
 
 class Feature(Model):

@@ -19,6 +19,7 @@ from schemas.acceptance import RawEvent, accept
 from schemas.batch import decode_batch, encode_batch
 from schemas.catalog.models import Meter, Namespace
 from schemas.catalog.state import Catalog, record_of
+from schemas.event_types import NO_TYPES
 from stream_processors.bloom import DailyFilters
 from stream_processors.dedupe import PartitionMemory, Record
 from stream_processors.metering import Flush, Matchers, meter_records
@@ -67,7 +68,7 @@ def packed(events: int) -> list[bytes]:
                     properties=msgspec.Raw(body),
                 )
             )
-        single = [accept("default", NAMESPACE, [raw], now_us=10**15, mint_key=str)[0] for raw in raws]
+        single = [accept("default", NAMESPACE, [raw], now_us=10**15, mint_key=str, types=NO_TYPES)[0] for raw in raws]
         made.append(encode_batch("default", 2, single))
     return made
 

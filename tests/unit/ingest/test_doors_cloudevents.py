@@ -16,6 +16,7 @@ from ingest.doors import cloudevents
 from ingest.problems import of_refusal
 from schemas.acceptance import Refused, accept
 from schemas.catalog.models import Namespace
+from schemas.event_types import NO_TYPES
 from schemas.instants import micros, parse_rfc3339
 
 NAMESPACE = Namespace(code="n", max_event_age_seconds=None)
@@ -33,7 +34,7 @@ def raised(body: bytes | dict[str, str], data: bytes = b"{}") -> Refused:
     """What is refused, by the translation or by acceptance."""
     try:
         raws = cloudevents.decode_structured(body) if isinstance(body, bytes) else cloudevents.decode_binary(body, data)
-        accept("n", NAMESPACE, raws, now_us=NOW, mint_key=lambda _: "never")
+        accept("n", NAMESPACE, raws, now_us=NOW, mint_key=lambda _: "never", types=NO_TYPES)
     except Refused as refused:
         return refused
     raise AssertionError("it was accepted")

@@ -18,6 +18,7 @@ from ingest.problems import Problem, of_refusal, unavailable
 from schemas.acceptance import RawEvent, Refused, accept
 from schemas.catalog.models import Account, Namespace, Plan, Subscription
 from schemas.catalog.state import Catalog, NamespaceView, record_of
+from schemas.event_types import NO_TYPES
 from schemas.instants import micros, parse_rfc3339
 
 NAMESPACE = Namespace(code="n", max_event_age_seconds=None)
@@ -55,7 +56,7 @@ def read(event: dict[str, Any] | str, view: NamespaceView | None = None) -> RawE
 def refusal(body: dict[str, Any], *, batch: bool) -> dict[str, Any]:
     try:
         raws = lago.translate(lago.decode(json.dumps(body).encode(), batch=batch), catalog(), batch=batch)
-        accept("n", NAMESPACE, raws, now_us=NOW, mint_key=lambda _: "never")
+        accept("n", NAMESPACE, raws, now_us=NOW, mint_key=lambda _: "never", types=NO_TYPES)
     except Refused as refused:
         response = lago.answer_refused(of_refusal(refused), batch=batch)
     else:
@@ -151,7 +152,7 @@ def test_answers_are_what_lagos_client_reads(batch: bool) -> None:
     body = {"events": wire} if batch else {"event": wire[0]}
     events = lago.decode(json.dumps(body).encode(), batch=batch)
     raws = lago.translate(events, catalog(), batch=batch)
-    accepted = accept("n", NAMESPACE, raws, now_us=NOW, mint_key=lambda _: "never")
+    accepted = accept("n", NAMESPACE, raws, now_us=NOW, mint_key=lambda _: "never", types=NO_TYPES)
     response = lago.answer_accepted(events, accepted, NOW, batch=batch)
     document = json.loads(bytes(response.body))
     assert response.status_code == 200

@@ -24,6 +24,7 @@ from schemas.acceptance import (
     same_content,
 )
 from schemas.catalog.models import Namespace
+from schemas.event_types import NO_TYPES
 from schemas.identity import content_hash, identity
 from schemas.instants import SECOND, micros, parse_rfc3339, rfc3339
 from schemas.json_text import exact
@@ -43,7 +44,9 @@ EVENT: dict[str, Any] = {
 def take(
     *events: dict[str, Any], settings: Namespace = SETTINGS, mint: Callable[[int], str] = "made-{}".format
 ) -> list[AcceptedEvent]:
-    return accept("ns", settings, decode_batch(json.dumps({"events": events}).encode()), now_us=NOW, mint_key=mint)
+    return accept(
+        "ns", settings, decode_batch(json.dumps({"events": events}).encode()), now_us=NOW, mint_key=mint, types=NO_TYPES
+    )
 
 
 def refusal(*events: dict[str, Any], settings: Namespace = SETTINGS) -> Refused:
@@ -55,7 +58,7 @@ def refusal(*events: dict[str, Any], settings: Namespace = SETTINGS) -> Refused:
 def test_an_event_is_taken_as_it_is() -> None:
     text = '{"n": 1.10, "s": "é", "deep": {"a": [1, 2]}}'
     body = f'{{"event_name":"a","account_id":"x","idempotency_key":"k","timestamp":"2023-11-14T23:13:20+01:00","source":"s","properties":{text}}}'
-    assert accept("ns", SETTINGS, decode_event(body.encode()), now_us=NOW, mint_key=str) == [
+    assert accept("ns", SETTINGS, decode_event(body.encode()), now_us=NOW, mint_key=str, types=NO_TYPES) == [
         AcceptedEvent(identity("ns", "s", "k"), content_hash("a", "x", text.encode()), "a", "x", "k", "s", NOW, text)
     ]
 
@@ -63,7 +66,7 @@ def test_an_event_is_taken_as_it_is() -> None:
 def test_the_nested_account_of_the_design_is_taken() -> None:
     body = b"""{"event_name": "Song played", "properties": {"song": "x", "billingrails_account_id": "acct_67890"},
         "idempotency_key": "i", "timestamp": "2023-10-01T12:00:00Z"}"""
-    (event,) = accept("ns", FOR_EVER, decode_event(body), now_us=NOW, mint_key=str)
+    (event,) = accept("ns", FOR_EVER, decode_event(body), now_us=NOW, mint_key=str, types=NO_TYPES)
     assert (event.account_id, event.timestamp_us) == ("acct_67890", 1_696_161_600 * SECOND)
 
 
@@ -137,7 +140,7 @@ def test_each_refusal_names_index_and_path(change: dict[str, Any], reason: str, 
     assert (found.reason, found.index, found.path) == (reason, index, f"$.events[{index}].{field}")
     single = json.dumps(EVENT | change).encode()
     with pytest.raises(Refused) as caught:
-        accept("ns", SETTINGS, decode_event(single), now_us=NOW, mint_key=str, single=True)
+        accept("ns", SETTINGS, decode_event(single), now_us=NOW, mint_key=str, types=NO_TYPES, single=True)
     assert (caught.value.reason, caught.value.path) == (reason, f"$.{field}")
 
 
@@ -190,7 +193,7 @@ class TestOneKeyTwiceInABatch:
                 for value in (one, other)
             ]
             raws = decode_batch(f'{{"events":[{",".join(bodies)}]}}'.encode())
-            events = accept("ns", SETTINGS, raws, now_us=NOW, mint_key=str)
+            events = accept("ns", SETTINGS, raws, now_us=NOW, mint_key=str, types=NO_TYPES)
             assert len(events) == 2
             assert events[0].identity == events[1].identity
 
@@ -268,7 +271,7 @@ def obviously_accepted(event: dict[str, Any]) -> bool:
 
 def judged(body: bytes, decode: Callable[[bytes], list[RawEvent]] = decode_batch) -> list[AcceptedEvent] | Refused:
     try:
-        return accept("ns", SETTINGS, decode(body), now_us=NOW, mint_key="made-{}".format)
+        return accept("ns", SETTINGS, decode(body), now_us=NOW, mint_key="made-{}".format, types=NO_TYPES)
     except Refused as refused:
         return refused
 

@@ -1,0 +1,127 @@
+"""What is wrong with properties that do not fit their schema: the slow path, never asked about what fits."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Final
+
+from schemas.event_schema.check import compile_schema_node
+from schemas.event_schema.nodes import Array, Enum, Exact, Fixed, Map, Node, Record, Ref, Scalar, Schema, Union
+from schemas.event_schema.scalars import SCALARS
+from schemas.json_text import path_text
+
+_SHOWN: Final = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Mismatch:
+    """The first thing that does not fit. ``path`` begins below the properties: ``.items[0].price``."""
+
+    path: str
+    expected: str
+    found: str
+
+    def __str__(self) -> str:
+        return f"expected {self.expected}, found {self.found}"
+
+
+def mismatch(schema: Schema, properties: Any) -> Mismatch | None:
+    """Where ``properties`` do not fit the schema, None where they fit; the same judgement as the compiled check's."""
+    return _of(schema, schema.root, properties, "")
+
+
+def _of(schema: Schema, node: Node, value: Any, path: str) -> Mismatch | None:
+    node = schema.resolve(node)
+    match node:
+        case Record() if isinstance(value, dict):
+            return _record(schema, node, value, path)
+        case Map(values) if isinstance(value, dict):
+            found = (_of(schema, values, inner, path + path_text((name,))) for name, inner in value.items())
+            return next(filter(None, found), None)
+        case Array(items) if isinstance(value, list):
+            found = (_of(schema, items, inner, f"{path}[{index}]") for index, inner in enumerate(value))
+            return next(filter(None, found), None)
+        case Union(branches):
+            return _union(schema, branches, value, path)
+        case _:
+            if compile_schema_node(node, schema.named)(value):
+                return None
+            return Mismatch(path, describe(schema, node), shown(value))
+
+
+def _record(schema: Schema, record: Record, value: dict[str, Any], path: str) -> Mismatch | None:
+    for field in record.fields:
+        place = path + path_text((field.name,))
+        if field.name in value:
+            if (wrong := _of(schema, field.type, value[field.name], place)) is not None:
+                return wrong
+        elif field.required:
+            return Mismatch(place, describe(schema, field.type), "nothing; it has no default, so it must be sent")
+    if not record.additional:
+        names = [field.name for field in record.fields]
+        for name, inner in value.items():
+            if name not in names:
+                listed = ", ".join(names) or "none"
+                return Mismatch(path + path_text((name,)), f"no such field (allowed: {listed})", shown(inner))
+    return None
+
+
+def _union(schema: Schema, branches: tuple[Node, ...], value: Any, path: str) -> Mismatch | None:
+    found = [_of(schema, branch, value, path) for branch in branches]
+    if None in found:
+        return None
+    # Into the one branch that was meant, so that the place is that of the fault and not of the whole object.
+    inside = [wrong for wrong in found if wrong is not None and wrong.path != path]
+    if len(inside) == 1:
+        return inside[0]
+    return Mismatch(path, describe(schema, Union(branches)), shown(value))
+
+
+def describe(schema: Schema, node: Node) -> str:
+    """A type in words."""
+    node = schema.resolve(node)
+    match node:
+        case Scalar(kind):
+            return SCALARS[kind][1]
+        case Exact(precision, scale):
+            return f"a number or numeric string of at most {precision} digits, {scale} of them after the point"
+        case Fixed(size):
+            return f"{size} bytes as base64 text"
+        case Enum(symbols=symbols):
+            listed = ", ".join(symbols[:12]) + (", …" if len(symbols) > 12 else "")
+            return f"one of {listed}"
+        case Array(items):
+            return f"a list of {_kind(schema, items)}"
+        case Map():
+            return "an object"
+        case Record(name=name):
+            return f"an object ({name})"
+        case Union(branches):
+            return " or ".join(dict.fromkeys(describe(schema, branch) for branch in branches))
+        case Ref(name):
+            return name
+
+
+def _kind(schema: Schema, node: Node) -> str:
+    """The items of a list in a word or two, without going deeper."""
+    node = schema.resolve(node)
+    return "lists" if isinstance(node, Array) else describe(schema, node)
+
+
+def shown(value: Any) -> str:
+    """A JSON value in words, cut to a readable length."""
+    if isinstance(value, dict):
+        return "an object"
+    if isinstance(value, list):
+        return f"a list of {len(value)}"
+    if isinstance(value, str):
+        return "text " + _cut(json.dumps(value, ensure_ascii=False))
+    if value is None or isinstance(value, bool):
+        return json.dumps(value)
+    return "number " + _cut(str(Decimal(value)))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"

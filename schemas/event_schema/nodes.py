@@ -1,0 +1,98 @@
+"""The parsed form of an event schema: plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Scalar:
+    """A type without parameters, by its name in ``scalars.SCALARS``: long, string, timestamp-millis …"""
+
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Exact:
+    """Avro's decimal: at most ``precision`` digits, at most ``scale`` of them after the point."""
+
+    precision: int
+    scale: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fixed:
+    """So many bytes, in JSON as base64 text."""
+
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Enum:
+    """One of the symbols. ``default`` counts only for compatibility: an event must name one of the symbols."""
+
+    name: str
+    symbols: tuple[str, ...]
+    default: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Array:
+    """A JSON list."""
+
+    items: Node
+
+
+@dataclass(frozen=True, slots=True)
+class Map:
+    """A JSON object with any names."""
+
+    values: Node
+
+
+@dataclass(frozen=True, slots=True)
+class Union:
+    """One of the branches, written plainly (not wrapped in an object that names the branch)."""
+
+    branches: tuple[Node, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A field of a record; it may be missing where the schema gives it a default."""
+
+    name: str
+    type: Node
+    required: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A JSON object. ``additional``: whether it may hold fields that the schema does not name."""
+
+    name: str
+    fields: tuple[Field, ...]
+    additional: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """A named type used by its full name, possibly inside itself."""
+
+    name: str
+
+
+Node = Scalar | Exact | Fixed | Enum | Array | Map | Union | Record | Ref
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """A whole schema. ``named`` holds every record, enum and fixed by its full name."""
+
+    root: Record
+    named: Mapping[str, Node]
+
+    def resolve(self, node: Node) -> Node:
+        """The type that a reference stands for; any other node itself."""
+        return self.named[node.name] if isinstance(node, Ref) else node
