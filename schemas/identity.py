@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from hashlib import blake2b
+from struct import Struct
 from typing import Final
 
 IDENTITY_BYTES: Final = 16
 CONTENT_HASH_BYTES: Final = 8
 
 
-def _prefixed(parts: tuple[bytes, ...]) -> bytes:
-    # Length prefixes, not separators: ("a-b", "c") and ("a", "b-c") must not meet.
-    return b"".join([len(part).to_bytes(4, "big") + part for part in parts])
+_length: Final = Struct(">I").pack
+
+
+@lru_cache(maxsize=4096)
+def _prefixed(*parts: str) -> bytes:
+    """Parts that many events share. Length prefixes, not separators: ("a-b", "c") and ("a", "b-c") must not meet."""
+    return b"".join([_length(len(part)) + part for part in map(str.encode, parts)])
 
 
 def identity(namespace: str, source: str, idempotency_key: str) -> bytes:
     """BLAKE2b-128 of the length-prefixed parts: 16 bytes."""
-    parts = (namespace.encode(), source.encode(), idempotency_key.encode())
-    return blake2b(_prefixed(parts), digest_size=IDENTITY_BYTES).digest()
+    key = idempotency_key.encode()
+    return blake2b(_prefixed(namespace, source) + _length(len(key)) + key, digest_size=IDENTITY_BYTES).digest()
 
 
 def content_hash(event_name: str, account_id: str, properties: bytes) -> bytes:
     """8 bytes over what the client sent; a difference is only a hint that is checked by canonical forms."""
-    parts = (event_name.encode(), account_id.encode(), properties)
-    return blake2b(_prefixed(parts), digest_size=CONTENT_HASH_BYTES).digest()
+    account = account_id.encode()
+    parts = _prefixed(event_name) + _length(len(account)) + account + _length(len(properties)) + properties
+    return blake2b(parts, digest_size=CONTENT_HASH_BYTES).digest()
 
 
 def partition_of(identity_bytes: bytes, partitions: int) -> int:

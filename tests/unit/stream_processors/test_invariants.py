@@ -21,6 +21,7 @@ from schemas.acceptance import RawEvent, Refused, accept
 from schemas.batch import decode_batch, encode_batch
 from schemas.catalog.models import Filter, Namespace
 from schemas.catalog.state import Catalog, record_of
+from schemas.event_types import NO_TYPES
 from schemas.identity import hash_range, partition_of
 from schemas.instants import DAY, SECOND, instant
 from schemas.settings import Settings
@@ -179,12 +180,12 @@ def test_invariant_4_whenever_both_copies_are_acceptable_the_second_is_within_th
     off = st.sampled_from([0, MS - DAY // 2, DAY // 2 - MS])
     log = []
     for offset, at in enumerate(arrivals):
-        taken = accept("n", rules, [raw], now_us=at * SECOND, mint_key=str)
+        taken = accept("n", rules, [raw], now_us=at * SECOND, mint_key=str, types=NO_TYPES)
         value = encode_batch("n", 2, taken)
         log.append(Record(1, 0, offset, at * SECOND + data.draw(off), decode_batch(value)))
     for at in (stamp - skew - 1, stamp + age + 1):
         with pytest.raises(Refused):
-            accept("n", rules, [raw], now_us=at * SECOND, mint_key=str)
+            accept("n", rules, [raw], now_us=at * SECOND, mint_key=str, types=NO_TYPES)
     memory = Store().memory()
     window = window_us(age, skew)
     assert list(memory.decide(log[0], window, {}).counted) == [0]
