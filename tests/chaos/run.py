@@ -9,30 +9,24 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
-
-import httpx
+from typing import Final
 
 from deploy.local.stack import Stack
 from deploy.local.supervisor import StartError
-from schemas.clickhouse import connect
 from tests.chaos import faults
 from tests.chaos.acknowledged import Acknowledged
 from tests.chaos.audit import Verdict, audit, missing
 from tests.chaos.ledger import Ledger
 from tests.chaos.memory import Sampler
-from tests.chaos.producers import HttpSender, InboxSender, Sender
 from tests.chaos.proxy import Proxy
-from tests.chaos.recovery import PROBE, Probes, Unrecovered
+from tests.chaos.recovery import Probes, Unrecovered
 from tests.chaos.report import Report, Struck
 from tests.chaos.schedule import Fault, schedule
-from tests.chaos.traffic import CATALOG, Writer
+from tests.chaos.site import Site
 
 WORKERS: Final = 3
 GATEWAYS: Final = 2
-HTTP_SENDERS: Final = 3
 WORKER_MIB: Final = 700
 """More than this in a worker or a gateway is a problem: something grows."""
 
@@ -73,7 +67,7 @@ def run(options: Options, say: Say) -> Report:
         ends.callback(proxy.stop)
         ends.enter_context(stack)
         say(f"the stack is up after {time.monotonic() - began:.1f} s; seed {options.seed}, {options.faults} faults")
-        site = _Site(stack)
+        site = Site(stack)
         site.declare()
         memory = Sampler(stack)
         memory.start()
@@ -84,7 +78,7 @@ def run(options: Options, say: Say) -> Report:
         ledger = Ledger()
         stop = threading.Event()
         ends.callback(stop.set)
-        senders = site.senders(options, ledger, stop)
+        senders = site.senders(options.seed, ledger, stop, pace=options.pace, patience=options.patience)
         for sender in senders:
             sender.start()
         _strike(options, stack, proxy, site.probes(options.patience), report, say)
@@ -94,7 +88,7 @@ def run(options: Options, say: Say) -> Report:
             if sender.is_alive():
                 report.problems.append(f"{sender.name} does not end")
         report.problems += ledger.problems()
-        report.verdict = _verdict(stack, ledger, options.patience, say)
+        report.verdict = verdict_of(stack, ledger, options.patience, say)
         acknowledged.stop()
         report.problems += acknowledged.problems
         report.acknowledgements = acknowledged.compared
@@ -114,65 +108,11 @@ def run(options: Options, say: Say) -> Report:
     return report
 
 
-class _Site:
-    """Addresses of one stack, and what is declared on it."""
-
-    def __init__(self, stack: Stack) -> None:
-        self.stack = stack
-        self.settings = stack.settings
-        self.key = stack.settings.admin_key.get_secret_value()
-        self.urls = [f"http://127.0.0.1:{port}" for port in stack.gateway_ports]
-        self.rating = f"http://127.0.0.1:{stack.settings.rating_port}"
-        today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-        # One namespace that forgets identities after its age limit, one that remembers them for ever.
-        self.bases = {"recent": today - timedelta(days=20), "history": datetime(2024, 2, 28, tzinfo=UTC)}
-
-    def declare(self) -> None:
-        """The namespaces with their meters; the same keys stand in both, so that mixing them up would show."""
-        age: dict[str, Any] = {"max_event_age_seconds": None}
-        documents = [
-            {"namespace": {"code": "recent"}} | CATALOG,
-            {"namespace": {"code": "history"} | age} | CATALOG,
-            {"namespace": {"code": PROBE}},
-        ]
-        for document in documents:
-            headers = {"Authorization": f"Bearer {self.key}"}
-            httpx.post(
-                f"{self.urls[0]}/v1/catalog/apply", json=document, headers=headers, timeout=60
-            ).raise_for_status()
-
-    def senders(self, options: Options, ledger: Ledger, stop: threading.Event) -> list[Sender]:
-        """All producers, not started."""
-        more: dict[str, Any] = {"pace": options.pace, "patience": options.patience}
-        seed = options.seed
-        http: list[Sender] = [
-            HttpSender(
-                name, seed, Writer(seed, name, self.bases, 0.02), ledger, stop, urls=self.urls, key=self.key, **more
-            )
-            for name in (f"producer-{index}" for index in range(HTTP_SENDERS))
-        ]
-        # Without conflicts: which of two inbox partitions is admitted first is nobody's promise.
-        inbox = Writer(seed, "inbox", self.bases, 0.0)
-        return [*http, InboxSender("inbox", seed, inbox, ledger, stop, settings=self.settings, **more)]
-
-    def probes(self, patience: float) -> Probes:
-        """How recovery is measured."""
-        return Probes(self.settings, self.key, datetime.now(UTC).isoformat(), patience)
-
-    def checkpoints(self) -> int:
-        """How many are rolled up."""
-        client = connect(self.settings)
-        try:
-            return int(client.query("SELECT max(number) FROM usage_checkpoints").result_rows[0][0])
-        finally:
-            client.close()
-
-
 def _strike(options: Options, stack: Stack, proxy: Proxy, probes: Probes, report: Report, say: Say) -> None:
     rounds = schedule(
         options.seed, options.faults, workers=WORKERS, gateways=GATEWAYS, session_timeout=options.session_timeout
     )
-    site = _Site(stack)
+    site = Site(stack)
     with ThreadPoolExecutor(8, thread_name_prefix="fault") as pool:
         for number, faults_of_round in enumerate(rounds, 1):
             began = time.monotonic()
@@ -195,7 +135,7 @@ def _strike(options: Options, stack: Stack, proxy: Proxy, probes: Probes, report
                 return
 
 
-def _one(fault: Fault, stack: Stack, proxy: Proxy, probes: Probes, site: _Site) -> float:
+def _one(fault: Fault, stack: Stack, proxy: Proxy, probes: Probes, site: Site) -> float:
     end = faults.begin(fault, stack, proxy)
     try:
         _until(time.monotonic() + fault.seconds)
@@ -213,8 +153,9 @@ def _until(moment: float) -> None:
     time.sleep(max(0.0, moment - time.monotonic()))
 
 
-def _verdict(stack: Stack, ledger: Ledger, patience: float, say: Say) -> Verdict:
-    settings, site = stack.settings, _Site(stack)
+def verdict_of(stack: Stack, ledger: Ledger, patience: float, say: Say) -> Verdict:
+    """The audit of everything acknowledged, once it is metered or ``patience`` seconds have passed."""
+    settings, site = stack.settings, Site(stack)
     events = ledger.events()
     deadline = time.monotonic() + patience
     # What was acknowledged may still be on its way through an inbox; after the deadline it is lost.

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.chaos.audit import Verdict
@@ -54,6 +54,7 @@ def test_an_event_that_is_folded_twice_is_refused() -> None:
         fold([call("k", "1"), call("k", "2")])
 
 
+@settings(max_examples=15)
 @given(st.integers(0, 50), st.randoms())
 def test_the_fold_does_not_depend_on_order(seed: int, dice: random.Random) -> None:
     writer = Writer(seed, "p", BASES, 0.02)
@@ -63,6 +64,7 @@ def test_the_fold_does_not_depend_on_order(seed: int, dice: random.Random) -> No
     assert fold(shuffled) == fold(events.values())
 
 
+@settings(max_examples=25)
 @given(st.integers(0, 50))
 def test_conflicts_contradict_only_what_was_acknowledged_before(seed: int) -> None:
     writer = Writer(seed, "p", BASES, 0.1)
