@@ -99,7 +99,7 @@ def run(minutes: float, folder: Path) -> dict[str, Any]:
         site, ledger, stop = Site(stack), Ledger(), threading.Event()
         site.declare()
         ends.callback(stop.set)
-        senders = site.senders(1, ledger, stop, pace=0.05, patience=120)
+        senders = site.senders(1, ledger, stop, pace=0.25, patience=120)
         for sender in senders:
             sender.start()
         watch = Watch(stack, ledger)
