@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from fastapi import Depends, FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
-from rating.api import explain, invoices, metrics, problems, running, usage
+from rating.api import credits, explain, invoices, metrics, price, problems, running, usage
 from rating.api.context import Rating, guard
 from rating.console import pages
 from schemas.settings import Settings, SettingsError
@@ -36,6 +36,8 @@ def build_app(settings: Settings) -> FastAPI:
     problems.install(app)
     app.include_router(usage.router)
     app.include_router(running.router)
+    app.include_router(credits.router)
+    app.include_router(price.router)
     app.include_router(invoices.router)
     app.include_router(explain.router)
     app.include_router(pages.router)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
 
@@ -20,7 +20,10 @@ class BadCursor(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class InvoiceHead:
-    """An invoice without its lines. Instants are microseconds UTC; ``total`` is in ``currency``, with its digits."""
+    """An invoice without its lines. Instants are microseconds UTC; amounts are in ``currency``, with its digits.
+
+    ``subtotal``: all lines but prepaid credits, before tax. ``tax_amount`` is None: tax is left to others, who add it to the subtotal.
+    """
 
     namespace: str
     invoice_id: str
@@ -41,6 +44,8 @@ class InvoiceHead:
     state: str
     currency: str
     total: str
+    subtotal: str
+    tax_amount: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Ready for json.dumps: instants in RFC 3339."""
@@ -49,7 +54,8 @@ class InvoiceHead:
             "account_id": self.account_id, "subscription": self.subscription, "sequence": self.sequence,
             "plan": self.plan, "plan_version": self.plan_version,
             "period_start": rfc3339(self.period_start_us), "period_end": rfc3339(self.period_end_us),
-            "time_zone": self.time_zone, "currency": self.currency, "total": self.total,
+            "time_zone": self.time_zone, "currency": self.currency, "subtotal": self.subtotal, "tax_amount": self.tax_amount,
+            "total": self.total,
             "predecessor": self.predecessor or None, "run_id": self.run_id, "checkpoint": self.checkpoint,
             "catalog_offset": self.catalog_offset, "as_of": rfc3339(self.as_of_us),
         }  # fmt: skip
@@ -113,7 +119,7 @@ class Page:
 
 _HEAD_COLUMNS: Final = """namespace, invoice_id, version, predecessor, subscription, sequence, account_id, plan, plan_version,
     toUnixTimestamp64Micro(period_start) AS start_us, toUnixTimestamp64Micro(period_end) AS end_us, time_zone, run_id,
-    checkpoint, catalog_offset, toUnixTimestamp64Micro(as_of) AS as_of_us, state, currency, toString(total) AS total_text"""
+    checkpoint, catalog_offset, toUnixTimestamp64Micro(as_of) AS as_of_us, state, currency, toString(total) AS total_text, body"""
 _NEWEST: Final = f"""SELECT {_HEAD_COLUMNS} FROM invoices FINAL
 WHERE namespace = {{namespace:String}} %s ORDER BY version DESC LIMIT 1 BY invoice_id"""
 
@@ -204,9 +210,25 @@ def billed_until(client: Any, namespace: str, account_id: str) -> dict[str, int]
     return {str(row[0]): int(row[1]) for row in rows}
 
 
+def credits_drawn(client: Any, namespace: str, account_id: str) -> dict[str, Decimal]:
+    """Credit grant → what the account's invoices that are not void have drawn on it. Blocking."""
+    rows = client.query(
+        "SELECT substring(charge, length('credit:') + 1), toString(-sum(amount)) FROM invoice_lines FINAL"
+        " WHERE namespace = {namespace:String} AND kind = 'credit' AND (invoice_id, version) IN ("
+        "   SELECT invoice_id, max(version) FROM invoices WHERE namespace = {namespace:String} AND account_id = {account_id:String}"
+        "   GROUP BY invoice_id HAVING argMax(state, version) != 'void') GROUP BY charge",
+        parameters={"namespace": namespace, "account_id": account_id},
+    ).result_rows
+    return {str(code): Decimal(drawn) for code, drawn in rows}
+
+
 def _head(row: Sequence[Any]) -> InvoiceHead:
-    head = InvoiceHead(*row)
-    return replace(head, total=money_text(Decimal(head.total), head.currency))
+    *fields, body = row
+    pinned = json.loads(body or "{}")
+    total = money_text(Decimal(fields[-1]), fields[-2])
+    # Invoices of before there were credits have no subtotal of their own.
+    values = [*fields[:-1], total, pinned.get("subtotal", total), pinned.get("tax_amount")]
+    return InvoiceHead(*values)
 
 
 def _line(row: Sequence[Any], currency: str) -> InvoiceLine:

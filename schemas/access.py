@@ -60,6 +60,8 @@ RATING: Final[dict[str, Scopes]] = {
     **_OPERATIONS,
     "GET /v1/usage": READ,
     "GET /v1/accounts/{account_id:path}/usage/current": READ,
+    "GET /v1/accounts/{account_id:path}/credits": READ,
+    "POST /v1/price": READ,
     "GET /v1/invoices": READ,
     "GET /v1/invoices/{invoice_id}": READ,
     "GET /v1/invoices/{invoice_id}/lines/{number}/explain": READ,

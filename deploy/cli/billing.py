@@ -228,6 +228,8 @@ def invoice_parts(item: Mapping[str, Any]) -> list[Any]:
             rows.append(("", f"    {step['text']}", "", "", "", step["amount"]))
         if line["note"]:
             rows.append(("", f"    {line['note']}", "", "", "", ""))
+    if item["subtotal"] != item["total"]:
+        rows.append(("", "Subtotal, before tax and credits", "", "", "", item["subtotal"]))
     rows.append(("", "Total", "", "", "", f"{item['total']} {item['currency']}"))
     columns = ("#", "line", "quantity", "unit", "price", "amount")
     return [Text(head), table("", columns, rows, right=("#", "quantity", "amount"))]

@@ -7,7 +7,7 @@ from typing import Final
 
 import typer
 
-from deploy.cli import billing, catalog, explain, keys, price, proof, send, stack, usage
+from deploy.cli import billing, catalog, credits, explain, keys, price, proof, send, stack, usage
 from deploy.cli.failure import Failure
 from deploy.cli.failure import explain as explain_failure
 
@@ -32,6 +32,7 @@ app.command()(usage.usage)
 app.command()(billing.close)
 app.command()(billing.invoices)
 app.command()(billing.invoice)
+app.command()(credits.credits)
 app.command()(explain.explain)
 app.command()(price.price)
 app.command()(proof.verify)

@@ -6,16 +6,18 @@ processes of one run draw alike, and voiding an invoice gives back what it drew.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
 
 from rating.close.standing import Invoice
+from rating.pricing import money_text
 from rating.pricing.exact import exactly
 from rating.pricing.reductions import Balance
 from schemas.catalog.state import Entry, NamespaceView
-from schemas.catalog.terms import CreditGrant, in_force
+from schemas.catalog.terms import CreditGrant, boundary, in_force
+from schemas.instants import rfc3339
 from schemas.invoices import VOID
 
 CREDIT: Final = "credit:"  # what a credit line's charge begins with; the grant's code follows
@@ -98,3 +100,54 @@ class Wallet:
         """Take off what the invoice draws."""
         for code, amount in drawn([invoice]).items():
             self.used[code] = self.used.get(code, Decimal(0)) + amount
+
+
+@dataclass(frozen=True, slots=True)
+class GrantBalance:
+    """A grant at an instant: ``granted`` = ``used`` + ``left`` + ``expired``, unless more was drawn than a later version grants.
+
+    ``state``: pending (not in force yet), active, used (nothing is left), expired, retired.
+    """
+
+    owned: Owned
+    state: str
+    used: Decimal
+    left: Decimal
+    expired: Decimal
+
+    def to_json(self) -> dict[str, Any]:
+        """Ready for json.dumps: amounts in the grant's currency, instants in RFC 3339."""
+        grant, zone = self.owned.grant, self.owned.zone
+        effective, expires = boundary(grant.effective, zone), boundary(grant.expires, zone)
+        return {
+            "code": grant.code, "name": grant.name, "account_id": self.owned.account_id, "subscription": grant.subscription,
+            "currency": grant.currency, "priority": grant.priority,
+            "effective": None if effective is None else rfc3339(effective), "expires": None if expires is None else rfc3339(expires),
+            "state": self.state, "granted": money_text(grant.amount, grant.currency),
+            "used": money_text(self.used, grant.currency), "left": money_text(self.left, grant.currency),
+            "expired": money_text(self.expired, grant.currency),
+        }  # fmt: skip
+
+
+def grant_balances(
+    view: NamespaceView, account_id: str, used: Mapping[str, Decimal], now_us: int
+) -> list[GrantBalance]:
+    """The account's grants, its subscriptions' among them, in the order in which they are drawn on."""
+    return [
+        _balance(one, used.get(one.grant.code, Decimal(0)), now_us)
+        for one in owned_grants(view, retired=True)
+        if one.account_id == account_id
+    ]
+
+
+def _balance(one: Owned, used: Decimal, now_us: int) -> GrantBalance:
+    zero = Decimal(0)
+    with exactly():
+        rest = max(one.grant.amount - used, zero)
+    expires = boundary(one.grant.expires, one.zone)
+    over = expires is not None and expires <= now_us
+    if one.retired or over:
+        return GrantBalance(one, "retired" if one.retired else "expired", used, zero, rest)
+    effective = boundary(one.grant.effective, one.zone)
+    state = "used" if not rest else "pending" if effective is not None and now_us < effective else "active"
+    return GrantBalance(one, state, used, rest, zero)

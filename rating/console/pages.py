@@ -12,6 +12,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from rating.api.asked import ask
 from rating.api.context import Rating, rating_of
+from rating.api.credits import account_credits
 from rating.api.problems import Problem
 from rating.api.running import running
 from rating.api.usage import answer_usage
@@ -168,6 +169,7 @@ async def account(
         view = rating.view(namespace)
         now_us = micros(rating.now())
         current = await running(rating, view, account_id, now_us)
+        credits = await account_credits(rating, view, account_id)
     except Problem as problem:
         return _failed(problem)
     invoices = await rating.ask(lambda client: list_invoices(client, view.namespace, account_id=account_id, limit=24))
@@ -182,7 +184,9 @@ async def account(
             usage = await answer_usage(rating, wanted, None)
         except Problem as problem:
             problem_text = problem.detail
-    return _html(views.account(view.namespace, account_id, current, metrics, usage, asked, problem_text, invoices))
+    return _html(
+        views.account(view.namespace, account_id, current, metrics, usage, asked, problem_text, invoices, credits)
+    )
 
 
 def _span(view: NamespaceView, account_id: str, invoices: Page, now_us: int) -> dict[str, str]:

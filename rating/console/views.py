@@ -117,7 +117,7 @@ def heads(namespace: str, found: Sequence[InvoiceHead]) -> Html:
 
 def account(
     namespace: str, account_id: str, running: Mapping[str, Any], metrics: Sequence[str], usage: Mapping[str, Any] | None,
-    asked: Mapping[str, str], problem: str | None, invoices: Page,
+    asked: Mapping[str, str], problem: str | None, invoices: Page, credits: Mapping[str, Any],
 ) -> Html:  # fmt: skip
     """An account: usage by day, the running period, its invoices."""
     options = [tag("option", name, value=name, selected=name == asked["metric"]) for name in metrics]
@@ -133,8 +133,24 @@ def account(
         tag("h2", "Usage by day"), form, tag("p", problem, class_="bad", role="alert") if problem else None,
         history(usage) if usage is not None else None,
         tag("h2", "Running period"), [estimate(one) for one in running["subscriptions"]] or tag("p", "no subscription is running", class_="soft"),
+        prepaid(credits),
         tag("h2", "Invoices"), heads(namespace, invoices.invoices),
     )  # fmt: skip
+
+
+def prepaid(credits: Mapping[str, Any]) -> Html | None:
+    """Credit grants in the order in which invoices draw on them; nothing where there are none."""
+    if not credits["grants"]:
+        return None
+    rows = [
+        (
+            one["code"], one["state"], (one["expires"] or "never")[:10],
+            *(f"{grouped(one[name])} {one['currency']}" for name in ("granted", "used", "left")),
+        )
+        for one in credits["grants"]
+    ]  # fmt: skip
+    columns = ("Credit grant", "State", "Expires (UTC)", "Granted", "Used", "Left")
+    return join(tag("h2", "Prepaid credits"), table(columns, rows, frozenset({3, 4, 5})))
 
 
 def history(usage: Mapping[str, Any]) -> Html:
@@ -193,6 +209,7 @@ def invoice(namespace: str, whole: WholeInvoice) -> Html:
         tag("p", link(head.account_id, "accounts", head.account_id, namespace=namespace)), tag("p", told, class_="soft"),
         tag("p", before) if before else None, tag("h2", "Lines"),
         table(("#", "Line", "Quantity", f"Amount ({head.currency})"), rows, frozenset({2, 3})),
+        tag("p", f"Subtotal before tax and prepaid credits: {grouped(head.subtotal)} {head.currency}") if head.subtotal != head.total else None,
         tag("div", tag("span", "Total"), tag("span", f"{grouped(head.total)} {head.currency}"), class_="total"),
         tag("p", "A line's number leads to the events behind it.", class_="soft"),
     )  # fmt: skip

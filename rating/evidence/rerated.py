@@ -19,6 +19,7 @@ from rating.evidence.chains import COPY_REMEDY, Head, Line, read_invoices
 from rating.evidence.difference import Findings, Progress
 from rating.evidence.plain_prices import cost, rounded
 from rating.evidence.raw import Fold, Raw, measures, of_dimensions, parse
+from rating.evidence.reduced import is_reduction
 from rating.evidence.rematch import spans
 from rating.evidence.scope import Scope
 from rating.pricing import plain
@@ -74,7 +75,9 @@ def check_rerated(scope: Scope, findings: Findings, on_progress: Progress) -> No
         for head in heads
         if head.state != VOID and 1 <= head.checkpoint <= len(scope.checkpoints.cuts)
         for line in lines.get((head.namespace, head.invoice_id, head.version), ())
-        if line.kind in _RATED and (work := _work(scope, catalogs, head, line, findings)) is not None
+        if line.kind in _RATED
+        and not is_reduction(line)
+        and (work := _work(scope, catalogs, head, line, findings)) is not None
     ]
     wanted: dict[tuple[str, str], dict[str, list[_Work]]] = {}
     for work in works:

@@ -1,0 +1,57 @@
+"""POST /v1/price: what a quantity costs, as `weir price` says it."""
+
+from __future__ import annotations
+
+import asyncio
+from http import HTTPStatus
+from typing import Any, Final
+
+from fastapi import APIRouter, Request
+
+from rating.api.context import Authorized
+from rating.api.problems import Problem
+from rating.pricing import PriceError, price_json
+
+router = APIRouter(tags=["prices"])
+
+MAX_BYTES: Final = 1 << 20
+_BODY: Final[dict[str, Any]] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": {"type": ["object", "array"]},
+                "example": {"price": {"model": "per_unit", "unit_amount": "0.01"}, "quantity": "22"},
+            }
+        },
+    }
+}
+
+
+@router.post("/v1/price", summary="Price quantities, each step explained; nothing is stored", openapi_extra=_BODY)
+async def price(rating: Authorized, request: Request) -> Any:
+    """One object `{"price", "quantity", …}`, a list of them, or one a line; answered alike: an object, or a list."""
+    body = await _read(request)
+    try:
+        text = body.decode()
+        results = await asyncio.to_thread(price_json, text)
+    except UnicodeDecodeError as error:
+        raise Problem(HTTPStatus.BAD_REQUEST, f"the body is not UTF-8: {error}") from None
+    except PriceError as error:
+        errors = [(place, detail) for place, _, detail in (problem.partition(": ") for problem in error.problems)]
+        malformed = error.problems[0].startswith("this is not JSON")
+        status = HTTPStatus.BAD_REQUEST if malformed else HTTPStatus.UNPROCESSABLE_ENTITY
+        raise Problem(status, str(error), [] if malformed else errors) from None
+    alone = text.lstrip()[:1] == "{" and len(results) == 1
+    return results[0] if alone else results
+
+
+async def _read(request: Request) -> bytes:
+    body = bytearray()
+    async for part in request.stream():
+        body += part
+        if len(body) > MAX_BYTES:
+            raise Problem(
+                HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body has more than {MAX_BYTES} bytes; price in parts"
+            )
+    return bytes(body)

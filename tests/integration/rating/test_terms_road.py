@@ -1,0 +1,132 @@
+"""Discounts, a commitment, an override and prepaid credits on the real stack, through late usage, down to the API and verification."""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+from pydantic import SecretStr
+from rating_road import Road
+
+from rating.app import build_app
+from rating.evidence.verify import verify
+from rating.invoices import list_invoices, with_lines
+from schemas.settings import Settings
+
+pytestmark = pytest.mark.integration
+
+KEY = "a-key-of-the-test"
+
+
+@pytest.fixture(scope="module")
+def agreed(settings: Settings) -> Iterator[Road]:
+    """Calls at 1 each, for acme 0.5, less 10 %, at least 20; 25 prepaid. January billed, then two late calls, then February."""
+    road = Road(settings, f"t{uuid.uuid4().hex[:12]}")
+    road.publish("meter", code="calls", event_name="call", profiles=[{"code": "n", "aggregation": "count"}])
+    road.publish("product", code="call", profile="calls.n")
+    charges = [{"product": "call", "price": {"model": "per_unit", "unit_amount": "1"}}]
+    road.publish(
+        "plan", code="basic", currency="USD", grace_seconds=0, charges=charges, minimum_commitment="20",
+        discounts=[{"code": "ten", "name": "Ten off", "percent": "10", "product": "call"}],
+    )  # fmt: skip
+    for account in ("acme", "beta"):
+        road.publish("account", code=account)
+        own = (
+            {"overrides": [{"charge": "call", "price": {"model": "per_unit", "unit_amount": "0.5"}}]}
+            if account == "acme"
+            else {}
+        )
+        road.publish(
+            "subscription", code=account, account=account, plan="basic", start="2013-01-01T00:00:00Z",
+            end="2013-03-01T00:00:00Z", **own,
+        )  # fmt: skip
+    road.publish("credit_grant", code="paid", account="acme", amount="25", currency="USD")
+    road.send(
+        [("call", name, f"{name}{n}", "2013-01-10T00:00:00Z", {}) for name in ("acme", "beta") for n in range(30)]
+    )
+    road.close("2013-02-01T00:00:00+00:00")
+    road.send(
+        [("call", name, f"late{name}{n}", "2013-01-20T00:00:00Z", {}) for name in ("acme", "beta") for n in range(20)]
+    )
+    road.close("2013-03-01T00:00:00+00:00")
+    yield road
+    road.client.close()
+
+
+def lines(road: Road, account: str) -> list[list[tuple[str, str, str]]]:
+    page = list_invoices(road.client, road.namespace, account_id=account)
+    found = with_lines(road.client, road.namespace, page.invoices)
+    return [[(line.kind, line.charge, line.amount) for line in one.lines] for one in reversed(found)]
+
+
+def test_bills_follow_what_was_agreed_and_late_usage_changes_discount_and_true_up(agreed: Road) -> None:
+    assert lines(agreed, "acme") == [
+        [("usage", "call", "15.00"), ("discount", "discount:ten", "-1.50"), ("commitment", "commitment:", "6.50"), ("credit", "credit:paid", "-20.00")],
+        [
+            ("usage", "call", "0.00"), ("commitment", "commitment:", "20.00"),
+            ("adjustment", "call", "10.00"), ("adjustment", "commitment:", "-6.50"), ("adjustment", "discount:ten", "-1.00"),
+            ("credit", "credit:paid", "-5.00"),
+        ],
+    ]  # fmt: skip
+    # 30 − 3 = 27, then 50 − 5 = 45: late usage of 18 in all, and nothing to true up in January.
+    assert lines(agreed, "beta") == [
+        [("usage", "call", "30.00"), ("discount", "discount:ten", "-3.00")],
+        [
+            ("usage", "call", "0.00"), ("commitment", "commitment:", "20.00"),
+            ("adjustment", "call", "20.00"), ("adjustment", "discount:ten", "-2.00"),
+        ],
+    ]  # fmt: skip
+
+
+def test_verification_agrees(agreed: Road) -> None:
+    assert verify(agreed.settings, namespace=agreed.namespace) == []
+
+
+@pytest.fixture(scope="module")
+def service(settings: Settings) -> Iterator[httpx.Client]:
+    server = uvicorn.Server(
+        uvicorn.Config(
+            build_app(settings.model_copy(update={"admin_key": SecretStr(KEY)})), port=0, log_level="warning"
+        )
+    )
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    deadline = time.monotonic() + 60
+    while not server.started and thread.is_alive() and time.monotonic() < deadline:
+        thread.join(0.05)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    with httpx.Client(
+        base_url=f"http://127.0.0.1:{port}", headers={"Authorization": f"Bearer {KEY}"}, timeout=60
+    ) as client:
+        yield client
+    server.should_exit = True
+    thread.join(30)
+
+
+def test_the_api_tells_balances_subtotals_and_prices(agreed: Road, service: httpx.Client) -> None:
+    named = {"Weir-Namespace": agreed.namespace}
+    found = service.get("/v1/accounts/acme/credits", headers=named).json()
+    assert found["balances"] == {"USD": "0.00"}
+    (grant,) = found["grants"]
+    assert (grant["state"], grant["granted"], grant["used"], grant["left"]) == ("used", "25.00", "25.00", "0.00")
+    assert service.get("/v1/accounts/nobody/credits", headers=named).status_code == 404
+    january = service.get("/v1/invoices", params={"account_id": "acme"}, headers=named).json()["invoices"][-1]
+    assert (january["subtotal"], january["tax_amount"], january["total"]) == ("20.00", None, "0.00")
+    item: dict[str, Any] = {
+        "price": {"model": "per_unit", "unit_amount": "0.5"},
+        "quantity": "30",
+        "discounts": [{"percent": "10"}],
+    }
+    assert Decimal(service.post("/v1/price", json=item).json()["amount"]) == Decimal("13.5")
+    assert [one["amount"] for one in service.post("/v1/price", json=[item, item]).json()] == ["13.50", "13.50"]
+    refused = service.post("/v1/price", json={**item, "price": {"model": "flat"}})
+    assert refused.status_code == 422
+    assert refused.json()["errors"][0]["path"] == "price.amount"
+    assert service.post("/v1/price", content=b"{").status_code == 400
