@@ -87,6 +87,7 @@ def test_bills_follow_what_was_agreed_and_late_usage_changes_discount_and_true_u
 
 def test_verification_agrees(agreed: Road) -> None:
     assert verify(agreed.settings, namespace=agreed.namespace) == []
+    assert verify(agreed.settings, namespace=agreed.namespace, invoices=True) == []
 
 
 @pytest.fixture(scope="module")
