@@ -86,20 +86,22 @@ class Wallet:
 
     def balances(self, account_id: str, subscription: str, currency: str, moment_us: int) -> list[Balance]:
         """What an invoice may draw on, in order."""
-        return [
-            Balance(
-                one.grant.code,
-                one.grant.amount,
-                max(one.grant.amount - self.used.get(one.grant.code, Decimal(0)), Decimal(0)),
-            )
-            for one in self.grants
-            if one.pays(account_id, subscription, currency, moment_us)
-        ]
+        with exactly():
+            return [
+                Balance(
+                    one.grant.code,
+                    one.grant.amount,
+                    max(one.grant.amount - self.used.get(one.grant.code, Decimal(0)), Decimal(0)),
+                )
+                for one in self.grants
+                if one.pays(account_id, subscription, currency, moment_us)
+            ]
 
     def draw(self, invoice: Invoice) -> None:
         """Take off what the invoice draws."""
-        for code, amount in drawn([invoice]).items():
-            self.used[code] = self.used.get(code, Decimal(0)) + amount
+        with exactly():
+            for code, amount in drawn([invoice]).items():
+                self.used[code] = self.used.get(code, Decimal(0)) + amount
 
 
 @dataclass(frozen=True, slots=True)
