@@ -228,7 +228,7 @@ def invoice_parts(item: Mapping[str, Any]) -> list[Any]:
             rows.append(("", f"    {step['text']}", "", "", "", step["amount"]))
         if line["note"]:
             rows.append(("", f"    {line['note']}", "", "", "", ""))
-    if item["subtotal"] != item["total"]:
+    if item.get("subtotal", item["total"]) != item["total"]:
         rows.append(("", "Subtotal, before tax and credits", "", "", "", item["subtotal"]))
     rows.append(("", "Total", "", "", "", f"{item['total']} {item['currency']}"))
     columns = ("#", "line", "quantity", "unit", "price", "amount")
