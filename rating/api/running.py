@@ -13,14 +13,15 @@ from fastapi import APIRouter, Query
 from rating.api.asked import require
 from rating.api.context import Authorized, Rating, View
 from rating.api.problems import Problem, missing
-from rating.close.due import PlanningError, current_period, pinned_plan
+from rating.close.due import current_span
 from rating.close.lines import ChargeBook, Item, exact_sum, rate_item
 from rating.close.measure import query_for
+from rating.close.spans import Span
+from rating.close.timeline import PlanningError, Timeline, timeline
 from rating.invoices import billed_until
 from rating.pricing import PriceError, money_text, plain
 from rating.usage import UsageRow, usage_totals
-from schemas.catalog.models import Plan, Subscription
-from schemas.catalog.state import Entry, NamespaceView
+from schemas.catalog.state import NamespaceView
 from schemas.instants import micros, rfc3339
 
 router = APIRouter(tags=["usage"])
@@ -47,14 +48,15 @@ async def running(rating: Rating, view: NamespaceView, account_id: str, now_us: 
     billed = await rating.ask(lambda client: billed_until(client, view.namespace, account_id))
     book = ChargeBook(view)
     try:
-        spans = [
-            (entry, period)
-            for entry in mine
-            if (period := current_period(view, entry, billed.get(entry.code), now_us)) is not None
+        lines = [line for entry in mine if (line := timeline(view, entry.code)) is not None]
+        running = [
+            (line, *here)
+            for line in lines
+            if (here := current_span(line, billed.get(line.subscription), now_us)) is not None
         ]
         found = [
-            await rating.ask(partial(_estimate, view=view, book=book, entry=entry, period=period))
-            for entry, period in spans
+            await rating.ask(partial(_estimate, book=book, line=line, span=span, after=after))
+            for line, span, after in running
         ]
     except (PlanningError, PriceError) as error:
         raise Problem(HTTPStatus.CONFLICT, str(error)) from None
@@ -62,16 +64,14 @@ async def running(rating: Rating, view: NamespaceView, account_id: str, now_us: 
     return {"account_id": account_id, "time_zone": zone, "at": rfc3339(now_us), "subscriptions": found}
 
 
-def _estimate(
-    client: Any, view: NamespaceView, book: ChargeBook, entry: Entry, period: tuple[int, int]
-) -> dict[str, Any]:
-    subscription: Subscription = entry.model
-    plan_entry = pinned_plan(view, entry)
-    plan: Plan = plan_entry.model
+def _estimate(client: Any, book: ChargeBook, line: Timeline, span: Span, after: Span | None) -> dict[str, Any]:
+    """The period's charges, and fees in advance of the next one, as the period's invoice would have them."""
+    plan = span.plan
     charges: list[dict[str, Any]] = []
     amounts: list[Decimal] = []
-    for item in book.items(plan, plan_entry.version, *period):
-        rows = _rows(client, view.namespace, subscription.account, item)
+    ahead = after.parts if after is not None and after.in_advance else ()
+    for item in (*book.items(span.parts), *book.items(ahead, in_advance=True)):
+        rows = _rows(client, line.namespace, line.account_id, item)
         priced, measured, note = rate_item(item, rows, plan.currency)
         amounts.append(priced.amount)
         charges.append(
@@ -79,21 +79,23 @@ def _estimate(
                 "charge": item.charge.key,
                 "product": item.product.code,
                 "kind": item.product.kind,
+                "period_start": rfc3339(item.start_us),
+                "period_end": rfc3339(item.end_us),
                 "metric": item.need.profile.profile_id if item.need else None,
                 "unit": item.product.unit or (item.need.profile.unit if item.need else ""),
                 "quantity": None if measured is None or measured.quantity is None else plain(measured.quantity),
                 "events": None if measured is None else measured.events,
                 "amount": money_text(priced.amount, plan.currency),
                 "steps": [step.as_json() for step in priced.steps],
-                "note": note,
+                "note": "; ".join(part for part in (item.note, note) if part),
             }
         )
     return {
-        "subscription": subscription.code,
+        "subscription": line.subscription,
         "plan": plan.code,
-        "plan_version": plan_entry.version,
-        "period_start": rfc3339(period[0]),
-        "period_end": rfc3339(period[1]),
+        "plan_version": span.plan_version,
+        "period_start": rfc3339(span.start_us),
+        "period_end": rfc3339(span.end_us),
         "currency": plan.currency,
         "estimated_total": money_text(exact_sum(amounts), plan.currency),
         "charges": charges,

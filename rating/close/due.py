@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import date, datetime
 
-from pydantic import ValidationError
-
+from rating.close.spans import Part, Span, spans
 from rating.close.standing import Standing
-from rating.close.terms import with_overrides
-from rating.periods import first_period, local_midnight, next_period, parse_zone
-from schemas.catalog.models import Plan, Subscription
-from schemas.catalog.state import Entry, NamespaceView
-from schemas.instants import SECOND, instant, micros, rfc3339
+from rating.close.timeline import Timeline, timelines
+from schemas.catalog.models import Plan
+from schemas.catalog.state import NamespaceView
+from schemas.instants import SECOND
 from schemas.invoices import invoice_id
 
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """One invoice to write: the period [start_us, end_us) of a subscription, after ``predecessor`` ("" for none)."""
+    """One invoice to write: the period [start_us, end_us) of a subscription, after ``predecessor`` ("" for none).
+
+    It bills ``parts``: the period's usage, and its flat fees in arrears; and fees in advance of ``advance``: the parts of the
+    period that follows. The first invoice of a subscription with such fees is at its start, over no time at all.
+    """
 
     namespace: str
     subscription: str
@@ -30,12 +31,21 @@ class Due:
     start_us: int
     end_us: int
     predecessor: str
-    sequence: int = 0  # 1, 2, … for further invoices of the same period, which hold adjustments alone
+    sequence: int = 0  # 1, 2, … for further invoices that start at the same instant
+    parts: tuple[Part, ...] = ()
+    advance: tuple[Part, ...] = ()
+    advanced: bool = False  # an invoice of the same run, before this one, bills this period's fees in advance
+    alone: bool = False  # a further invoice of a period that is billed: it holds adjustments alone
 
     @property
     def ready_us(self) -> int:
-        """The instant from which the period may be billed: its end and the plan's grace."""
-        return self.end_us + self.plan.grace_seconds * SECOND
+        """The instant from which it may be billed: the period's end and the plan's grace, at a start the start itself."""
+        return self.end_us if self.start_us == self.end_us else self.end_us + self.plan.grace_seconds * SECOND
+
+    @property
+    def moment_us(self) -> int:
+        """The last instant that it is for; at a start the start itself. What is in force then holds for it."""
+        return max(self.end_us - 1, self.start_us)
 
     @property
     def invoice_id(self) -> str:
@@ -43,133 +53,81 @@ class Due:
         return invoice_id(self.namespace, self.subscription, self.start_us, self.sequence)
 
 
-class PlanningError(Exception):
-    """A subscription cannot be billed as the catalog stands; the message names it and the remedy."""
-
-
 def due_invoices(view: NamespaceView, standing: Standing, as_of_us: int) -> tuple[list[Due], list[str]]:
     """All due periods, a subscription's in order, and a sentence for each subscription that cannot be planned.
 
     The first period starts at the subscription's start, each further one where its predecessor's stored invoice ended.
     """
-    found: list[Due] = []
     problems: list[str] = []
-    for entry in billable(view):
-        try:
-            found.extend(_due_of(view, entry, standing, as_of_us))
-        except PlanningError as error:
-            problems.append(str(error))
+    found = [due for line in timelines(view, problems) for due in due_of(line, standing, as_of_us)]
     return found, problems
 
 
-def billable(view: NamespaceView) -> Iterator[Entry]:
-    """Every subscription that there is or was. A retired one ended when it was retired, if not before: what was used until
-    then is billed."""
-    for versions in view.histories("subscription"):
-        last = versions[-1]
-        if not last.retired:
-            yield last
-            continue
-        subscription: Subscription = last.model
-        zone = view.time_zone(subscription.account)
-        ends_us = last.published_us
-        if subscription.end is not None:
-            ends_us = min(ends_us, boundary_us(subscription.end, zone))
-        if boundary_us(subscription.start, zone) < ends_us:
-            yield replace(last, body={**last.body, "end": rfc3339(ends_us)})
-
-
-def _due_of(view: NamespaceView, entry: Entry, standing: Standing, as_of_us: int) -> Iterator[Due]:
-    subscription: Subscription = entry.model
-    zone = view.time_zone(subscription.account)
-    plan_entry = pinned_plan(view, entry)
-    plan: Plan = plan_entry.model
-    head = standing.head(view.namespace, subscription.code)
+def due_of(line: Timeline, standing: Standing, as_of_us: int) -> Iterator[Due]:
+    """What is due of one subscription, in the order of its chain."""
+    head = standing.head(line.namespace, line.subscription)
     predecessor = head["invoice_id"] if head else ""
-    for start, end in _periods(subscription, plan, zone, head["period_end"] if head else None):
-        due = Due(
-            view.namespace, subscription.code, subscription.account, plan, plan_entry.version, zone, start, end, predecessor
+    last_start, last_sequence = (head["period_start"], head["sequence"]) if head else (None, 0)
+    following = spans(line, head["period_end"] if head else None)
+    span = next(following, None)
+    advanced = False
+    if head is None and span is not None and _fees_in_advance(span):
+        first = span.parts[0]
+        opening = replace(
+            _due(line, span, ""),
+            end_us=span.start_us, plan=first.plan, plan_version=first.plan_version, parts=(), advance=span.parts,
         )  # fmt: skip
+        if opening.ready_us > as_of_us:
+            return
+        yield opening
+        predecessor, last_start, advanced = opening.invoice_id, span.start_us, True
+    while span is not None:
+        due = replace(
+            _due(line, span, predecessor),
+            sequence=last_sequence + 1 if span.start_us == last_start else 0,
+            advanced=advanced and span.in_advance,
+        )
         if due.ready_us > as_of_us:
             return
-        yield due
-        predecessor = due.invoice_id
+        after = next(following, None)
+        yield replace(due, advance=after.parts) if after is not None and after.in_advance else due
+        span, predecessor, last_start, advanced = after, due.invoice_id, due.start_us, True
 
 
-def last_word(view: NamespaceView, entry: Entry, standing: Standing) -> Due | None:
-    """A further invoice for the last period of a subscription that has ended and is billed to its end, for late usage
-    that no next invoice can take; None where a next period will come, or nothing was billed yet. Raises PlanningError."""
-    subscription: Subscription = entry.model
-    head = standing.head(view.namespace, subscription.code)
-    plan_entry = pinned_plan(view, entry)
-    plan: Plan = plan_entry.model
-    zone = view.time_zone(subscription.account)
-    if head is None or next(_periods(subscription, plan, zone, head["period_end"]), None) is not None:
-        return None
+def _fees_in_advance(span: Span) -> bool:
+    return span.in_advance and any(charge.in_advance for part in span.parts for charge in part.plan.charges)
+
+
+def _due(line: Timeline, span: Span, predecessor: str) -> Due:
     return Due(
-        view.namespace, subscription.code, subscription.account, plan, plan_entry.version, head["time_zone"],
-        head["period_start"], head["period_end"], head["invoice_id"], head["sequence"] + 1,
+        line.namespace, line.subscription, line.account_id, span.plan, span.plan_version, line.time_zone,
+        span.start_us, span.end_us, predecessor, parts=span.parts,
     )  # fmt: skip
 
 
-def current_period(
-    view: NamespaceView, entry: Entry, billed_until_us: int | None, now_us: int
-) -> tuple[int, int] | None:
-    """The period of a subscription that ``now_us`` lies in; None before its start and after its end.
+def last_word(line: Timeline, standing: Standing) -> Due | None:
+    """A further invoice for the last period of a subscription that has ended and is billed to its end, for late usage and
+    for credits that no next invoice can take; None where a next period will come, or nothing was billed yet."""
+    head = standing.head(line.namespace, line.subscription)
+    if head is None or head["period_end"] < line.end_us:
+        return None
+    last = line.segments[-1]
+    return Due(
+        line.namespace, line.subscription, line.account_id, last.plan, last.plan_version, head["time_zone"],
+        head["period_start"], head["period_end"], head["invoice_id"], head["sequence"] + 1, alone=True,
+    )  # fmt: skip
+
+
+def current_span(line: Timeline, billed_until_us: int | None, now_us: int) -> tuple[Span, Span | None] | None:
+    """The period of a subscription that ``now_us`` lies in, and the next one if there is one; None before its start and
+    after its end.
 
     ``billed_until_us``: end of its last invoice's period, None for no invoice; an instant before it is looked for from
-    the subscription's start on. Raises PlanningError.
+    the subscription's start on.
     """
-    subscription: Subscription = entry.model
-    zone = view.time_zone(subscription.account)
-    plan: Plan = pinned_plan(view, entry).model
     after = billed_until_us if billed_until_us is not None and billed_until_us <= now_us else None
-    for start, end in _periods(subscription, plan, zone, after):
-        if now_us < end:
-            return (start, end) if start <= now_us else None
+    following = spans(line, after)
+    for span in following:
+        if now_us < span.end_us:
+            return (span, next(following, None)) if span.start_us <= now_us else None
     return None
-
-
-def _periods(subscription: Subscription, plan: Plan, zone: str, after_us: int | None) -> Iterator[tuple[int, int]]:
-    """The subscription's periods that follow one which ended at ``after_us`` (None: all of them), as instants."""
-    known = parse_zone(zone)
-    last = None if subscription.end is None else boundary_us(subscription.end, zone)
-    start = boundary_us(subscription.start, zone) if after_us is None else after_us
-    follow = first_period if after_us is None else next_period
-    while last is None or start < last:
-        end = micros(follow(instant(start), plan.interval, known, subscription.billing_anchor).end)
-        yield start, end if last is None else min(end, last)
-        start, follow = end, next_period
-
-
-def pinned_plan(view: NamespaceView, entry: Entry) -> Entry:
-    """The plan version that a subscription is on: the one it names, else the one current when it was published; with what the
-    subscription has in place of it.
-
-    Raises PlanningError.
-    """
-    subscription: Subscription = entry.model
-    if subscription.plan_version is not None:
-        found = view.version("plan", subscription.plan, subscription.plan_version)
-    else:
-        history = [version for version in view.history("plan", subscription.plan) if version.offset < entry.offset]
-        found = history[-1] if history else None
-    if found is None:
-        which = subscription.plan_version or "(any)"
-        raise PlanningError(
-            f"subscription {subscription.code}: plan {subscription.plan} version {which} does not exist;"
-            " publish the plan, then the subscription"
-        )
-    mine = with_overrides(found, subscription)
-    try:
-        _ = mine.model
-    except ValidationError as error:
-        raise PlanningError(
-            f"subscription {subscription.code}: its overrides do not fit plan {found.code} version {found.version}: {error.errors()[0]['msg']}"
-        ) from None
-    return mine
-
-
-def boundary_us(value: datetime | date, zone: str) -> int:
-    """A subscription's start or end as an instant; a date is local midnight in ``zone``."""
-    return micros(value if isinstance(value, datetime) else local_midnight(value, parse_zone(zone)))

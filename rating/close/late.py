@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
-from rating.close.due import PlanningError
-from rating.close.lines import ChargeBook, Need, Totals, exact_sum, rate_rows, steps_text
+from rating.close.lines import ChargeBook, Need, Totals, exact_sum, rate_rows, same_line, steps_text
 from rating.close.standing import Invoice, Line, Standing
+from rating.close.timeline import PlanningError
 from rating.pricing import PriceError, money_text, parse_price, plain
 from rating.usage.render import Binder, below
+from schemas.catalog.profiles import FOREVER
 from schemas.checkpoints import Checkpoints, Cut
 from schemas.instants import rfc3339
 from schemas.invoices import VOID
@@ -45,10 +46,16 @@ LateUsage = Mapping[str, tuple[Late, ...]]
 
 
 def find_late(
-    client: Any, namespace: str, standing: Standing, checkpoints: Checkpoints, as_of: Cut | None
+    client: Any,
+    namespace: str,
+    standing: Standing,
+    checkpoints: Checkpoints,
+    as_of: Cut | None,
+    carried: Collection[str] = (),
 ) -> LateUsage:
     """Late records as of a cut (None: live). A superset: re-rating decides whether they change anything. Blocking.
 
+    ``carried``: profiles whose last value is carried over, so that a late record may change every later period.
     What an invoice is as of, its predecessors were adjusted as of, so only what lies beyond the last one's checkpoint counts.
     """
     by_checkpoint: dict[int, list[Invoice]] = {}
@@ -59,7 +66,11 @@ def find_late(
         until = max(head["period_end"] for head in heads)
         by_account = _late_records(client, namespace, checkpoints.cut(number), as_of, until)
         for head in heads:
-            mine = tuple(one for one in by_account.get(head["account_id"], ()) if one.first_us < head["period_end"])
+            mine = tuple(
+                replace(one, last_us=FOREVER) if one.profile_id in carried else one
+                for one in by_account.get(head["account_id"], ())
+                if one.first_us < head["period_end"]
+            )
             if mine and prior_lines(standing.chain(namespace, head["subscription"]), mine):
                 found[head["subscription"]] = mine
     return found
@@ -117,7 +128,7 @@ def _billed(chain: Iterable[Invoice], invoice_id: str, line: Mapping[str, Any]) 
         for invoice in chain
         if invoice["state"] != VOID
         for other in invoice["lines"]
-        if other["charge"] == line["charge"]
+        if same_line(other, line)
         and (other["adjusts"] == invoice_id or (other is line and invoice["invoice_id"] == invoice_id))
     )
 

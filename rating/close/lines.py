@@ -10,10 +10,12 @@ from hashlib import blake2b
 from typing import Any
 
 from rating.close.credits import Wallet
-from rating.close.due import Due, PlanningError
+from rating.close.due import Due
 from rating.close.reductions import paid, reduced
+from rating.close.spans import Part
 from rating.close.standing import Invoice, Line
 from rating.close.terms import NO_TERMS, Terms
+from rating.close.timeline import PlanningError
 from rating.pricing import MatrixQuantity, PriceError, Rated, money_text, parse_price, rate
 from rating.pricing.exact import exactly
 from rating.usage import Measured, Usage, UsageRow, measured, no_usage, valid_versions
@@ -21,10 +23,12 @@ from schemas.catalog.models import Charge, Plan, Product
 from schemas.catalog.profiles import ProfileVersion, profile_versions
 from schemas.catalog.state import NamespaceView
 from schemas.checkpoints import Run
+from schemas.instants import SECOND
 from schemas.invoices import FINALIZED
-from schemas.prices import MatrixPrice, Price, plain
+from schemas.prices import FlatPrice, MatrixPrice, Price, Proration, plain
 
 NO_USAGE = "no usage in the period; priced as 0"
+CARRIED = "no event in the period; the last value before it is carried over"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +43,19 @@ class Need:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A charge of a due invoice, resolved: ``need`` and ``versions`` are None and () for a flat product."""
+    """A charge over a part of a period, resolved: ``need`` and ``versions`` are None and () for a flat product.
+
+    ``price`` is what its line pins: the charge's, with the proration and the trial of the part.
+    """
 
     charge: Charge
     product: Product
     price: Price
     need: Need | None = None
     versions: tuple[int, ...] = ()
+    start_us: int = 0
+    end_us: int = 0
+    note: str = ""
 
 
 Totals = Mapping[Need, Mapping[str, list[UsageRow]]]
@@ -63,23 +73,41 @@ class ChargeBook:
         # By the charge itself, which is kept so that its id stays its own: an override shares plan, version and code.
         self._prices: dict[int, tuple[Charge, Price]] = {}
 
-    def items(self, plan: Plan, plan_version: int, start_us: int, end_us: int) -> tuple[Item, ...]:
-        """The plan's charges over a period, in the plan's order. Raises PlanningError that names the charge."""
-        return tuple(self._item(plan, plan_version, charge, start_us, end_us) for charge in plan.charges)
+    def items(self, parts: tuple[Part, ...], in_advance: bool = False) -> tuple[Item, ...]:
+        """The charges over a period's parts, part by part in the plan's order: those in arrears, or the fees in advance.
 
-    def _item(self, plan: Plan, plan_version: int, charge: Charge, start_us: int, end_us: int) -> Item:
-        place = f"plan {plan.code} version {plan_version}, charge {charge.key}"
-        price = self._price(plan, charge, place)
+        A flat fee is none in a trial; one that is not prorated is billed once, with the first part that has it. Raises
+        PlanningError that names the charge.
+        """
+        found: list[Item] = []
+        whole: set[str] = set()
+        several = len({(part.plan.code, part.plan_version) for part in parts}) > 1
+        for part in parts:
+            for charge in part.plan.charges:
+                if charge.in_advance != in_advance:
+                    continue
+                item = self._item(part, charge, f"plan {part.plan.code} version {part.plan_version}" if several else "")
+                fee = item.need is None or isinstance(item.price, FlatPrice)
+                if fee and (charge.key in whole or (part.trial and item.need is None)):
+                    continue
+                if fee and not charge.prorated and not part.trial:
+                    whole.add(charge.key)
+                found.append(item)
+        return tuple(found)
+
+    def _item(self, part: Part, charge: Charge, note: str) -> Item:
+        place = f"plan {part.plan.code} version {part.plan_version}, charge {charge.key}"
+        price = _of_part(self._price(part.plan, charge, place), part, charge)
         entry = self._view.get("product", charge.product)
         if entry is None:
             raise PlanningError(f"{place}: there is no product {charge.product}; publish it")
         product: Product = entry.model
         if product.profile is None:
-            return Item(charge, product, price)
+            return Item(charge, product, price, None, (), part.start_us, part.end_us, note)
         versions = self._versions(product.profile, place)
-        need = self.need(versions[0].profile_id, price, start_us, end_us)
-        valid = tuple(version.version for version in valid_versions(versions, start_us, end_us))
-        return Item(charge, product, price, need, valid)
+        need = self.need(versions[0].profile_id, price, part.start_us, part.end_us)
+        valid = tuple(version.version for version in valid_versions(versions, part.start_us, part.end_us))
+        return Item(charge, product, price, need, valid, part.start_us, part.end_us, note)
 
     def need(self, profile_id: str, price: Price, start_us: int, end_us: int) -> Need:
         """What re-rating a line of a stored invoice takes. Raises PlanningError."""
@@ -105,10 +133,25 @@ class ChargeBook:
         return found
 
 
+def _of_part(price: Price, part: Part, charge: Charge) -> Price:
+    """The price as the line of a part pins it: with which part of a whole period it is, where that changes its amount."""
+    length = part.end_us - part.start_us
+    changes: dict[str, Any] = {"trial": True} if part.trial else {}
+    if charge.prorated and length < part.whole_us and (isinstance(price, FlatPrice) or price.minimum_amount):
+        changes["proration"] = proration(length, part.whole_us)
+    return price.model_copy(update=changes) if changes else price
+
+
+def proration(part_us: int, whole_us: int) -> Proration:
+    """Of lengths in microseconds."""
+    return Proration(part_seconds=Decimal(part_us) / SECOND, whole_seconds=Decimal(whole_us) / SECOND)
+
+
 def rate_item(item: Item, rows: Iterable[UsageRow] | None, currency: str) -> tuple[Rated, Usage | None, str]:
     """(priced, the usage behind it or None for a flat product, note). ``rows``: the account's, None for no usage."""
     if item.need is None:
-        return rate(item.price, Decimal(1), currency=currency), None, ""
+        priced = rate(item.price, Decimal(1), currency=currency)
+        return priced, None, "; ".join(priced.notes)
     return rate_rows(item.price, item.need, rows, currency)
 
 
@@ -135,7 +178,8 @@ def rate_rows(price: Price, need: Need, rows: Iterable[UsageRow] | None, currenc
         events=Decimal(usage.events),
         quantities=cells if isinstance(price, MatrixPrice) else None,
     )
-    notes = [*priced.notes, *([NO_USAGE] if usage.quantity is None else [])]
+    empty = NO_USAGE if usage.quantity is None else CARRIED if found and not usage.events else ""
+    notes = [*priced.notes, *([empty] if empty else [])]
     return priced, usage, "; ".join(notes)
 
 
@@ -164,11 +208,11 @@ def build_invoice(
             priced, usage, note = rate_item(item, rows, currency)
         except PriceError as error:
             raise PlanningError(f"subscription {due.subscription}, charge {item.charge.key}: {error}") from None
-        lines.append(_line(due, item, priced, usage, note))
+        lines.append(line_of(item, priced, usage, "; ".join(part for part in (item.note, note) if part)))
     lines += reduced(lines, terms, currency, due.start_us, due.end_us)
     lines += further
     subtotal = exact_sum(Decimal(line["amount"]) for line in lines)
-    balances = wallet.balances(due.account_id, due.subscription, currency, due.end_us - 1) if wallet else []
+    balances = wallet.balances(due.account_id, due.subscription, currency, due.moment_us) if wallet else []
     lines += paid(subtotal, balances, currency, due.start_us, due.end_us)
     lines = [line | {"number": number} for number, line in enumerate(lines, 1)]
     total = exact_sum(Decimal(line["amount"]) for line in lines)
@@ -194,20 +238,26 @@ def claim_id(run_id: str, invoice: str) -> str:
     return blake2b(f"{len(run_id)}:{run_id}{invoice}:1".encode(), digest_size=12).hexdigest()
 
 
-def _line(due: Due, item: Item, priced: Rated, usage: Usage | None, note: str) -> Line:
+def line_of(item: Item, priced: Rated, usage: Usage | None, note: str) -> Line:
+    """The line of an item as it was rated."""
     return {
         "kind": "flat" if usage is None else "usage", "charge": item.charge.key,
         "product": item.product.code, "description": item.product.name or item.product.code,
         "profile_id": item.need.profile.profile_id if item.need else "", "profile_versions": list(item.versions),
-        "period_start": due.start_us, "period_end": due.end_us,
+        "period_start": item.start_us, "period_end": item.end_us,
         "quantity": "" if usage is None else plain(usage.quantity or Decimal(0)),
         "events": "" if usage is None else str(usage.events),
         "unit": item.product.unit or (item.need.profile.unit if item.need else ""),
         "price": price_text(item.price),
-        "amount": money_text(priced.amount, due.plan.currency), "unrounded": plain(priced.unrounded),
+        "amount": money_text(priced.amount, priced.currency), "unrounded": plain(priced.unrounded),
         "steps": steps_text(priced),
         "note": note, "adjusts": "",
     }  # fmt: skip
+
+
+def same_line(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether both are for one charge over one part of a period: a line and its adjustment."""
+    return all(one[name] == other[name] for name in ("charge", "product", "period_start", "period_end"))
 
 
 def steps_text(priced: Rated) -> str:

@@ -3,29 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
+from rating.close.advance import paid_in_advance, settle
 from rating.close.credits import Owned, Wallet, drawn, owned_grants
-from rating.close.due import Due, PlanningError, billable, due_invoices, last_word
+from rating.close.due import Due, due_of, last_word
 from rating.close.late import Late, LateUsage, Prior, adjustments, priors
-from rating.close.lines import ChargeBook, Item, Need, Totals, build_invoice
+from rating.close.lines import ChargeBook, Item, Need, Totals, build_invoice, exact_sum
 from rating.close.reductions import PriorTerms, adjusted_terms, prior_terms
-from rating.close.standing import Invoice, Standing
+from rating.close.standing import Invoice, Line, Standing
 from rating.close.terms import NO_TERMS, Terms, terms_of
+from rating.close.timeline import PlanningError, timelines
+from rating.pricing.exact import share
 from schemas.catalog.state import NamespaceView
 from schemas.checkpoints import Run
 
 
 @dataclass(frozen=True, slots=True)
 class Billing:
-    """One invoice to write: its charges, and the earlier lines to rate again."""
+    """One invoice to write: its charges, the earlier lines to rate again, and credits of fees billed in advance."""
 
     due: Due
     items: tuple[Item, ...]
     prior: tuple[Prior, ...] = ()
+    credits: tuple[Line, ...] = ()
     terms: Terms = NO_TERMS
     prior_terms: tuple[PriorTerms, ...] = ()
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing that an invoice of adjustments alone could hold."""
+        return self.due.alone and not self.prior and not self.credits
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,43 +65,51 @@ class Plan:
 def make_plan(view: NamespaceView, standing: Standing, as_of_us: int, late: LateUsage) -> Plan:
     """All that is due at ``as_of_us``. Late usage comes on a subscription's next invoice, and on one of its own where the
     subscription has ended. A subscription that cannot be planned is a problem, and waits as a whole."""
-    found, problems = due_invoices(view, standing, as_of_us)
-    with_next = {due.subscription for due in found}
-    failed: dict[str, str] = {}
-    for entry in billable(view):
-        if entry.code in late and entry.code not in with_next:
-            try:
-                if (last := last_word(view, entry, standing)) is not None:
-                    found.append(last)
-            except PlanningError as error:
-                failed[entry.code] = f"subscription {entry.code}: {error}"
-    book = ChargeBook(view)
+    problems: list[str] = []
     billings: list[Billing] = []
-    ends: dict[str, list[int]] = {}
-    for due in found:
-        if due.subscription not in failed:
-            try:
-                before = ends.setdefault(due.subscription, [])
-                came_late = () if before else late.get(due.subscription, ())
-                billings.append(_billing(due, book, standing, came_late, before))
-                before.append(due.end_us)
-            except PlanningError as error:
-                failed[due.subscription] = f"subscription {due.subscription}: {error}"
+    book = ChargeBook(view)
+    for line in timelines(view, problems):
+        try:
+            found = list(due_of(line, standing, as_of_us))
+            if not found and (last := last_word(line, standing)) is not None:
+                found = [last]
+            # The first of them follows what stands: it takes what came late, and settles what was billed in advance.
+            billings.extend(
+                [
+                    _billing(due, book, standing, late.get(line.subscription, ()), found[:number])
+                    for number, due in enumerate(found)
+                ]
+            )
+        except PlanningError as error:
+            problems.append(f"subscription {line.subscription}: {error}")
     grants = owned_grants(view)
     used = drawn(standing.invoices(view.namespace)) if grants else {}
-    return Plan(tuple(billings), (*problems, *failed.values()), grants, used)
+    return Plan(tuple(one for one in billings if not one.empty), tuple(problems), grants, used)
 
 
-def _billing(due: Due, book: ChargeBook, standing: Standing, late: tuple[Late, ...], before: Iterable[int]) -> Billing:
-    """``before``: ends of the subscription's periods that the same run bills before this one."""
+def _billing(due: Due, book: ChargeBook, standing: Standing, late: tuple[Late, ...], before: list[Due]) -> Billing:
+    """``before``: the subscription's invoices that the same run bills before this one."""
     chain = standing.chain(due.namespace, due.subscription)
-    prior = priors(chain, late, book) if late else ()
-    adjusted = prior_terms(chain, (one.invoice_id for one in prior))
-    if due.sequence:
-        return Billing(due, (), prior, NO_TERMS, adjusted)
-    items = book.items(due.plan, due.plan_version, due.start_us, due.end_us)
-    ends = [invoice["period_end"] for invoice in chain if invoice["period_start"] < due.start_us]
-    return Billing(due, items, prior, terms_of(due.plan, due.time_zone, due.end_us, [*ends, *before]), adjusted)
+    prior = priors(chain, late, book) if late and not before else ()
+    in_advance = () if before else paid_in_advance(chain)
+    owed = () if due.advanced else book.items(due.parts, in_advance=True)
+    fees, credits_due = settle(owed, in_advance, due.plan.currency)
+    adjusted = prior_terms(chain, [*(one.invoice_id for one in prior), *(line["adjusts"] for line in credits_due)])
+    items = (*book.items(due.parts), *fees, *book.items(due.advance, in_advance=True))
+    return Billing(due, items, prior, credits_due, NO_TERMS if due.alone else _terms(due, chain, before), adjusted)
+
+
+def _terms(due: Due, chain: Iterable[Invoice], before: Iterable[Due]) -> Terms:
+    """Those of the period's last moment. A commitment is prorated as minimums are, and an invoice at a start has none."""
+    spans = [(one["period_start"], one["period_end"]) for one in chain] + [(one.start_us, one.end_us) for one in before]
+    earlier = [end for start, end in spans if start < end and start < due.start_us]
+    terms = terms_of(due.plan, due.time_zone, due.moment_us + 1, earlier)
+    shares = [
+        share(part.plan.minimum_commitment, Decimal(part.end_us - part.start_us), Decimal(part.whole_us))
+        for part in due.parts
+        if part.plan.minimum_commitment is not None and not part.trial
+    ]
+    return replace(terms, minimum_commitment=exact_sum(shares) if shares else None)
 
 
 def build_invoices(plan: Plan, totals: Totals, run: Run) -> tuple[tuple[Invoice, ...], tuple[str, ...]]:
@@ -108,9 +125,10 @@ def build_invoices(plan: Plan, totals: Totals, run: Run) -> tuple[tuple[Invoice,
         if due.subscription in failed:
             continue
         try:
-            further = adjustments(billing.prior, totals, due.account_id, due.plan.currency)
+            late = adjustments(billing.prior, totals, due.account_id, due.plan.currency)
+            further = [*billing.credits, *late]
             further += adjusted_terms(billing.prior_terms, further, due.plan.currency)
-            if further or not due.sequence:
+            if further or not due.alone:
                 invoices.append(build_invoice(due, billing.items, totals, run, further, billing.terms, wallet))
         except PlanningError as error:
             failed[due.subscription] = str(error)

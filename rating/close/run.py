@@ -18,6 +18,7 @@ from rating.close.progress import CloseError, Progress
 from rating.close.publish import publish, wait_visible
 from rating.close.standing import Invoice, Standing, invoices_reader, read_standing
 from schemas.catalog.follower import read_catalog
+from schemas.catalog.profiles import profile_versions
 from schemas.catalog.state import Catalog
 from schemas.checkpoints import CheckpointLedger, Cut, Run
 from schemas.clickhouse import connect
@@ -88,6 +89,7 @@ class Close:
         self._now = now
         self._on_progress = on_progress
         self._client = client
+        self._read: Catalog | None = None
 
     def run(self, dry_run: bool) -> CloseResult:
         with invoices_reader(self._settings) as reader, closing(CheckpointLedger(self._settings)) as ledger:
@@ -120,7 +122,8 @@ class Close:
 
     def catalog(self) -> Catalog:
         """The catalog as of now. Raises LedgerUnavailable."""
-        return read_catalog(self._settings)
+        self._read = read_catalog(self._settings)
+        return self._read
 
     def plan(self, catalog: Catalog, standing: Standing, late: LateUsage, offset: int | None = None) -> Plan:
         """What is due by the catalog as of ``offset``, None: all that was read. Raises CloseError."""
@@ -132,7 +135,9 @@ class Close:
 
     def late(self, standing: Standing, ledger: CheckpointLedger, as_of: Cut | None) -> LateUsage:
         """What came for billed periods, up to a cut (None: live)."""
-        return find_late(self._client, self._namespace, standing, ledger.checkpoints, as_of)
+        view = (self._read or self.catalog()).view(self._namespace)
+        carried = {version.profile_id for version in profile_versions(view) if version.carry_over}
+        return find_late(self._client, self._namespace, standing, ledger.checkpoints, as_of, carried)
 
     def announced(
         self, ledger: CheckpointLedger, plan: Plan, catalog: Catalog, standing: Standing, late: LateUsage

@@ -41,6 +41,7 @@ _ROWS_A_QUERY: Final = 20_000
 _QUERIES_KEPT: Final = 8
 # Parameters travel in the request's URL, whose length servers limit.
 _PERIODS_A_QUERY: Final = 100
+_EVER: Final = 0  # no event is earlier; what is carried over may be as old
 
 Period = tuple[int, int]
 _PLACES: Final[dict[Aggregation, int]] = {"count": 0, "sum": 1, "max": 2, "min": 3, "latest": 4, "count_unique": 5}
@@ -104,24 +105,26 @@ def _check_line(head: Head, line: Line, book: _Book, billed: BilledBefore, findi
     place = f"{head.place}, line {line.number}"
     try:
         price = parse_price(json.loads(line.price), head.currency)
-        if line.kind == "flat":
+        if not line.profile_id:  # a flat fee, or the adjustment of one that was billed in advance
             priced = rate(price, Decimal(1), currency=head.currency)
         else:
             dimensions = price.dimensions if isinstance(price, MatrixPrice) else ()
             need = _Need(head.namespace, line.profile_id, head.checkpoint, dimensions)
-            aggregation = book.aggregation(head, line)
-            if aggregation is None:
+            version = book.version(head, line)
+            if version is None:
                 known = f"a profile in the catalog at offset {head.catalog_offset}"
                 findings.add("invoice line", f"{place}, profile", known, line.profile_id, COPY_REMEDY)
                 return
-            totals = book.totals(need, (line.start_us, line.end_us), head.account_id)
-            quantities = [MatrixQuantity(total.values, total.quantity(aggregation)) for total in totals]
+            totals = within = book.totals(need, (line.start_us, line.end_us), head.account_id)
+            if version.carry_over:
+                totals = book.totals(need, (_EVER, line.end_us), head.account_id)
+            quantities = [MatrixQuantity(total.values, total.quantity(version.aggregation)) for total in totals]
             with exactly():
                 quantity = sum((part.quantity for part in quantities), Decimal(0))
-            events = sum(total.events for total in totals)
+            events = sum(total.events for total in within)
             if (line.quantity, line.events) != (quantity, events):
                 findings.add(
-                    "invoice line", f"{place}, {aggregation} of {line.profile_id}", f"{plain(quantity)} from {events} records",
+                    "invoice line", f"{place}, {version.aggregation} of {line.profile_id}", f"{plain(quantity)} from {events} records",
                     f"{'nothing' if line.quantity is None else plain(line.quantity)} from {line.events} records", _REMEDY,
                 )  # fmt: skip
             split = quantities if dimensions else None
@@ -162,8 +165,9 @@ class BilledBefore:
             if one.state == VOID:
                 return None
             for other in self._lines.get((one.namespace, one.invoice_id, one.version), ()):
-                original = one.invoice_id == line.adjusts and other.kind == "usage"
-                if other.charge == line.charge and (original or other.adjusts == line.adjusts):
+                original = one.invoice_id == line.adjusts and other.kind != "adjustment"
+                same = (other.charge, other.start_us, other.end_us) == (line.charge, line.start_us, line.end_us)
+                if same and (original or other.adjusts == line.adjusts):
                     with exactly():
                         total += other.amount
             one = self._heads.get((one.namespace, one.predecessor))
@@ -184,11 +188,13 @@ class _Book:
             for line in lines.get((head.namespace, head.invoice_id, head.version), ()):
                 key = (head.namespace, line.profile_id, head.checkpoint)
                 found.setdefault(key, set()).add((line.start_us, line.end_us))
+                if (version := self.version(head, line)) is not None and version.carry_over:
+                    found[key].add((_EVER, line.end_us))
         self._periods = {key: sorted(periods) for key, periods in found.items()}
         self._size = max(1, min(_PERIODS_A_QUERY, _ROWS_A_QUERY // max(1, len(accounts))))
 
-    def aggregation(self, head: Head, line: Line) -> Aggregation | None:
-        """That of the last version pinned on the line; where none was valid in the period, of the profile's last."""
+    def version(self, head: Head, line: Line) -> ProfileVersion | None:
+        """The last version pinned on the line; where none was valid in the period, the profile's last."""
         key = (head.namespace, head.catalog_offset)
         if key not in self._versions:
             by_profile: dict[str, tuple[ProfileVersion, ...]] = {}
@@ -197,7 +203,7 @@ class _Book:
             self._versions[key] = by_profile
         versions = self._versions[key].get(line.profile_id, ())
         pinned = [version for version in versions if version.version in line.profile_versions] or versions
-        return pinned[-1].aggregation if pinned else None
+        return pinned[-1] if pinned else None
 
     def totals(self, need: _Need, period: Period, account_id: str) -> list[_Total]:
         """The account's totals, one a combination of dimension values, from records below the checkpoint's offsets."""

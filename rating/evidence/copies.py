@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any, Final
 
-from rating.close.due import PlanningError, pinned_plan
 from rating.close.lines import price_text
 from rating.close.standing import Invoice, Standing, invoices_reader, read_standing
+from rating.close.timeline import PlanningError, pinned_plan
 from rating.evidence.difference import Findings, Progress
 from rating.evidence.scope import Scope
 from rating.invoices import InvoiceHead, WholeInvoice, list_invoices, with_lines

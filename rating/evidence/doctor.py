@@ -8,12 +8,12 @@ from typing import Any, Final
 
 from confluent_kafka import KafkaException
 
-from rating.close.due import PlanningError, boundary_us, pinned_plan
+from rating.close.timeline import timelines
 from rating.evidence.diagnosis import Billing, Diagnosis, Example, Group, Outside, Rejection
 from rating.periods import Interval
 from rating.usage import UsageQuery, measured, usage_totals
 from schemas.catalog.follower import read_catalog
-from schemas.catalog.models import Plan, Product, Subscription
+from schemas.catalog.models import Product
 from schemas.catalog.profiles import BEGINNING, FOREVER, ProfileVersion, profile_versions, resolve
 from schemas.catalog.state import Catalog, NamespaceView
 from schemas.checkpoints import read_progress
@@ -186,25 +186,17 @@ class _Examination:
     def _billing(self) -> Billing:
         subscriptions: list[str] = []
         charges: list[str] = []
-        for entry in self._view.all("subscription"):
-            subscription: Subscription = entry.model
-            if subscription.account != self._account or not self._overlaps(subscription):
+        for line in timelines(self._view, []):
+            if line.account_id != self._account:
                 continue
-            subscriptions.append(f"subscription {subscription.code}")
-            try:
-                plan: Plan = pinned_plan(self._view, entry).model
-            except PlanningError:
-                continue
-            for charge in plan.charges:
-                product = self._view.get("product", charge.product)
-                if product is not None and self._bills(product.model):
-                    charges.append(f"charge {charge.key} of plan {plan.code} by subscription {subscription.code}")
+            found = [one for one in line.segments if one.start_us < self._end and one.end_us > self._start]
+            subscriptions.extend(f"subscription {line.subscription}" for _ in found[:1])
+            for plan in (segment.plan for segment in found):
+                for charge in plan.charges:
+                    product = self._view.get("product", charge.product)
+                    if product is not None and self._bills(product.model):
+                        charges.append(f"charge {charge.key} of plan {plan.code} by subscription {line.subscription}")
         return Billing(self._view.get("account", self._account) is not None, tuple(subscriptions), tuple(charges))
-
-    def _overlaps(self, subscription: Subscription) -> bool:
-        zone = self._view.time_zone(self._account)
-        ends = subscription.end is None or boundary_us(subscription.end, zone) > self._start
-        return ends and boundary_us(subscription.start, zone) < self._end
 
     def _bills(self, product: Product) -> bool:
         return product.profile is not None and product.profile in (self._profile, self._versions[-1].meter)

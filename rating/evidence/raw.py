@@ -55,9 +55,9 @@ class Fold:
     newest: tuple[int, str, Decimal] | None = None
     uniques: set[Any] = field(default_factory=set)
 
-    def add(self, us: int, one: Measured) -> None:
-        """Take one event's part."""
-        self.events += 1
+    def add(self, us: int, one: Measured, counts: bool = True) -> None:
+        """Take one event's part; ``counts`` False: its value alone."""
+        self.events += counts
         self.total += Fraction(one.value)
         self.greatest = one.value if self.greatest is None else max(self.greatest, one.value)
         self.least = one.value if self.least is None else min(self.least, one.value)

@@ -49,6 +49,7 @@ class _Work:
     line: Line
     price: dict[str, Any]
     aggregation: Aggregation | None = None
+    carry_over: bool = False  # an event before the period may give its value, and is not of its number
     below: Offsets = field(default_factory=dict)
     folds: dict[tuple[str, ...], Fold] = field(default_factory=dict)
 
@@ -58,12 +59,13 @@ class _Work:
 
     def take(self, event: Raw, version: ProfileVersion) -> None:
         """Count the event where it is this line's."""
-        if not self.line.start_us <= event.us < self.line.end_us or event.offset >= self.below.get(event.place, 0):
+        start_us = 0 if self.carry_over else self.line.start_us
+        if not start_us <= event.us < self.line.end_us or event.offset >= self.below.get(event.place, 0):
             return
         one = measures(version, event)
         if one is not None:
             cell = of_dimensions(one, self.price.get("dimensions") or ())
-            self.folds.setdefault(cell, Fold()).add(event.us, one)
+            self.folds.setdefault(cell, Fold()).add(event.us, one, counts=event.us >= self.line.start_us)
 
 
 def check_rerated(scope: Scope, findings: Findings, on_progress: Progress) -> None:
@@ -107,7 +109,7 @@ def _work(scope: Scope, catalogs: _Catalogs, head: Head, line: Line, findings: F
             known = f"a profile in the catalog at offset {head.catalog_offset}"
             findings.add("re-rated line", f"{work.place}, profile", known, line.profile_id, COPY_REMEDY)
             return None
-        work.aggregation = pinned[-1].aggregation
+        work.aggregation, work.carry_over = pinned[-1].aggregation, pinned[-1].carry_over
         work.below = scope.checkpoints.cut(head.checkpoint).offsets
     return work
 

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from rating.pricing import plain
-from rating.usage import UsageQuery
+from rating.usage import UsageQuery, looking_back
 from rating.usage.render import Binder, below, record_conditions
 from schemas.catalog.models import Aggregation
 from schemas.checkpoints import Cut
@@ -127,7 +127,8 @@ def count_events(client: Any, query: UsageQuery, *, after: Cut | None = None, ev
 
 def _selection(query: UsageQuery, bind: Binder, after: Cut | None, everything: bool) -> str:
     """The records that are to be shown, as a SELECT with ``us``, the instant in microseconds."""
-    conditions = record_conditions(query, bind)
+    # What is carried over may be decided by an event before the period.
+    conditions = record_conditions(looking_back(query) if query.profile.carry_over else query, bind)
     if after is not None:
         conditions.append(f"NOT {below(after, bind, 'after')}")
     groups = [

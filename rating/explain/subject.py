@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from rating.close.due import PlanningError
 from rating.close.lines import ChargeBook, Need
 from rating.close.measure import query_for
+from rating.close.timeline import PlanningError
 from rating.invoices import InvoiceHead, InvoiceLine, WholeInvoice, read_invoice
 from rating.periods import parse_zone
 from rating.pricing import PriceError, parse_price

@@ -3,6 +3,7 @@
 Console, API, entitlements and invoices all come through here, so no two of them can tell different numbers.
 """
 
+from rating.usage.carry import looking_back
 from rating.usage.query import Measured, Usage, UsageQuery, UsageRow, measured, no_usage, valid_versions
 from rating.usage.read import usage_totals
 from rating.usage.render import Rendered, render
@@ -13,6 +14,7 @@ __all__ = [
     "Usage",
     "UsageQuery",
     "UsageRow",
+    "looking_back",
     "measured",
     "no_usage",
     "render",

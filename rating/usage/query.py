@@ -20,12 +20,16 @@ ZERO_WITHOUT_USAGE: frozenset[Aggregation] = frozenset({"sum", "count", "count_u
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What a query needs to know of a profile: how it aggregates, and each version's window size in seconds."""
+    """What a query needs to know of a profile: how it aggregates, and each version's window size in seconds.
+
+    ``carry_over`` (latest only): where an interval has no events, the last value before it stands.
+    """
 
     profile_id: str
     aggregation: Aggregation
     windows: tuple[tuple[int, int], ...]  # (version, window_seconds), ascending
     unit: str = ""
+    carry_over: bool = False
 
     def versions_by_size(self) -> dict[int, tuple[int, ...]]:
         """window_seconds → the versions that roll up into windows of that size."""
@@ -43,7 +47,9 @@ def measured(versions: Iterable[ProfileVersion], start_us: int, end_us: int) -> 
     everything = tuple(versions)
     valid = valid_versions(everything, start_us, end_us) or everything[-1:]
     windows = sorted({(version.version, version.window_seconds) for version in everything})
-    return Measured(everything[-1].profile_id, valid[-1].aggregation, tuple(windows), valid[-1].unit)
+    return Measured(
+        everything[-1].profile_id, valid[-1].aggregation, tuple(windows), valid[-1].unit, valid[-1].carry_over
+    )
 
 
 def valid_versions(versions: Iterable[ProfileVersion], start_us: int, end_us: int) -> tuple[ProfileVersion, ...]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
+from rating.usage.carry import EARLIEST_US, carried, looking_back
 from rating.usage.query import Usage, UsageQuery, UsageRow, no_usage
 from rating.usage.render import render
 from schemas.json_text import canonical, exact
@@ -17,11 +18,18 @@ def usage_totals(client: Any, query: UsageQuery) -> list[UsageRow]:
     Without any grouping there is always exactly one row, also where there is no usage.
     ``client`` is from ``schemas.clickhouse.connect``.
     """
-    rendered = render(query)
-    rows = [_row(query, values) for values in client.query(rendered.sql, parameters=rendered.parameters).result_rows]
+    if query.profile.carry_over and query.start_us > EARLIEST_US:
+        rows = carried(query, _rows(client, looking_back(query)))
+    else:
+        rows = _rows(client, query)
     if not rows and not (query.by_account or query.buckets_us or query.dimensions):
         return [UsageRow(no_usage(query.profile.aggregation))]
     return rows
+
+
+def _rows(client: Any, query: UsageQuery) -> list[UsageRow]:
+    rendered = render(query)
+    return [_row(query, values) for values in client.query(rendered.sql, parameters=rendered.parameters).result_rows]
 
 
 def _row(query: UsageQuery, values: Sequence[Any]) -> UsageRow:

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from rating.close.due import Due, current_period, due_invoices, last_word
+from rating.close.due import Due, current_span, due_invoices, last_word
 from rating.close.plan import make_plan
 from rating.close.run import run_id
 from rating.close.standing import Standing
+from rating.close.timeline import Timeline, timeline
 from schemas.catalog.state import Catalog, NamespaceView
 from schemas.instants import micros, rfc3339
 
@@ -58,6 +59,12 @@ def shelf(**subscription: Any) -> Shelf:
     result.add("account", ACCOUNT)
     result.add("subscription", SUBSCRIPTION | subscription)
     return result
+
+
+def line_of(found: Shelf) -> Timeline:
+    line = timeline(found.view(), "acme-basic")
+    assert line is not None
+    return line
 
 
 def invoice_of(due: Due, **changes: Any) -> dict[str, Any]:
@@ -171,32 +178,30 @@ def test_two_catalog_offsets_with_the_same_meaning_give_equal_plans() -> None:
     ],
 )
 def test_the_current_period_is_the_one_around_now(now: str, expected: tuple[str, str] | None) -> None:
-    found = shelf(end="2013-05-15")
-    entry = found.view().get("subscription", "acme-basic")
-    assert entry is not None
-    period = current_period(found.view(), entry, None, us(now))
-    assert (period and (rfc3339(period[0]), rfc3339(period[1]))) == expected
+    here = current_span(line_of(shelf(end="2013-05-15")), None, us(now))
+    assert (here and (rfc3339(here[0].start_us), rfc3339(here[0].end_us))) == expected
 
 
 def test_the_current_period_follows_what_was_billed() -> None:
-    entry = shelf().view().get("subscription", "acme-basic")
-    assert entry is not None
     moved = us("2013-02-01T03:00:00Z")
-    after = current_period(shelf().view(), entry, moved, us("2013-02-15T00:00:00Z"))
-    assert after == (moved, us("2013-03-01T05:00:00Z"))
-    before = current_period(shelf().view(), entry, moved, us("2013-01-15T00:00:00Z"))
-    assert before == (us("2013-01-01T05:00:00Z"), us("2013-02-01T05:00:00Z"))
+    for now, span in {
+        "2013-02-15T00:00:00Z": (moved, us("2013-03-01T05:00:00Z")),
+        "2013-01-15T00:00:00Z": (us("2013-01-01T05:00:00Z"), us("2013-02-01T05:00:00Z")),
+    }.items():
+        here = current_span(line_of(shelf()), moved, us(now))
+        assert here is not None
+        assert (here[0].start_us, here[0].end_us) == span
+        assert here[1] is not None
+        assert here[1].start_us == here[0].end_us
 
 
 def test_only_a_subscription_that_ended_and_is_billed_gets_an_invoice_of_adjustments_alone() -> None:
     found, standing = shelf(end="2013-03-01"), Standing()
-    entry = found.view().get("subscription", "acme-basic")
-    assert entry is not None
     january, february = due_of(found, standing, "2013-04-01T00:00:00Z")
     for due in (january, february):
-        assert last_word(found.view(), entry, standing) is None
+        assert last_word(line_of(found), standing) is None
         assert standing.apply(invoice_of(due, time_zone=ZONE))
-    last = last_word(found.view(), entry, standing)
+    last = last_word(line_of(found), standing)
     assert last is not None
     assert (last.sequence, last.predecessor, last.start_us) == (1, february.invoice_id, february.start_us)
     assert last.invoice_id not in (january.invoice_id, february.invoice_id)

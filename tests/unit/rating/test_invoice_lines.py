@@ -29,7 +29,7 @@ def due(currency: str = "USD") -> Due:
 def flat(amount: str, currency: str = "USD") -> Item:
     price = {"model": "flat", "amount": amount}
     product = Product(code="fee", name="Monthly fee", kind="flat")
-    return Item(Charge(product="fee", price=price), product, parse_price(price, currency))
+    return Item(Charge(product="fee", price=price), product, parse_price(price, currency), end_us=31 * DAY)
 
 
 def metered(price: dict[str, Any], aggregation: Any = "sum", currency: str = "USD") -> Item:

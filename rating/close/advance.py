@@ -1,0 +1,108 @@
+"""Fees billed in advance, against what they turned out to be: credits and what is still owed. Pure.
+
+A line in advance is a flat one whose period begins where its own invoice's ends, or later. It is settled once: on the invoice of
+the period it is for, or where the subscription ended before, on one of its own.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from rating.close.lines import Item, exact_sum, price_text, proration, same_line, steps_text
+from rating.close.standing import Invoice, Line
+from rating.close.timeline import PlanningError
+from rating.pricing import PriceError, Rated, money_text, parse_price, plain, rate
+from schemas.instants import rfc3339
+from schemas.invoices import VOID
+from schemas.prices import Price
+
+
+@dataclass(frozen=True, slots=True)
+class Paid:
+    """A line that was billed in advance: ``amount`` with all its adjustments so far."""
+
+    invoice_id: str
+    line: Line
+    price: Price
+    amount: Decimal
+
+
+def paid_in_advance(chain: Sequence[Invoice]) -> tuple[Paid, ...]:
+    """Lines in advance of what the chain has not billed yet, and that are not wholly credited. Raises PlanningError."""
+    if not chain:
+        return ()
+    until = chain[-1]["period_end"]
+    recent: list[Invoice] = []
+    for invoice in reversed(chain):
+        if invoice["period_end"] != until:
+            break
+        if invoice["state"] != VOID:
+            recent.insert(0, invoice)
+    found: list[Paid] = []
+    for invoice in recent:
+        for line in invoice["lines"]:
+            if line["kind"] != "flat" or line["period_start"] < invoice["period_end"]:
+                continue
+            amount = exact_sum([Decimal(line["amount"]), *_adjusted(recent, invoice["invoice_id"], line)])
+            if amount:
+                try:
+                    price = parse_price(json.loads(line["price"]), invoice["currency"])
+                except (PriceError, ValueError) as error:
+                    raise PlanningError(f"invoice {invoice['invoice_id']}, line {line['number']}: {error}") from None
+                found.append(Paid(invoice["invoice_id"], dict(line), price, amount))
+    return tuple(found)
+
+
+def _adjusted(chain: Iterable[Invoice], invoice_id: str, line: Line) -> list[Decimal]:
+    return [
+        Decimal(other["amount"])
+        for invoice in chain
+        for other in invoice["lines"]
+        if other["adjusts"] == invoice_id and same_line(other, line)
+    ]
+
+
+def settle(owed: Iterable[Item], paid: Iterable[Paid], currency: str) -> tuple[tuple[Item, ...], tuple[Line, ...]]:
+    """(fees still to bill, adjustments of what was billed) where ``owed`` is what a period's fees turned out to be.
+
+    Raises PlanningError.
+    """
+    left = list(owed)
+    lines: list[Line] = []
+    for one in paid:
+        match = next((item for item in left if _same_fee(item, one)), None)
+        if match is not None:
+            left.remove(match)
+            price = match.price
+        else:
+            length = one.line["period_end"] - one.line["period_start"]
+            price = one.price.model_copy(update={"proration": proration(0, length)})
+        try:
+            priced = rate(price, Decimal(1), currency=currency)
+        except PriceError as error:
+            raise PlanningError(f"adjustment of {one.invoice_id}, line {one.line['number']}: {error}") from None
+        if difference := exact_sum((priced.amount, -one.amount)):
+            lines.append(_adjustment(one, price, priced, difference))
+    return tuple(left), tuple(lines)
+
+
+def _same_fee(item: Item, paid: Paid) -> bool:
+    plain_price = {"proration": None}
+    return (item.charge.key, item.product.code, item.start_us) == (
+        paid.line["charge"],
+        paid.line["product"],
+        paid.line["period_start"],
+    ) and item.price.model_copy(update=plain_price) == paid.price.model_copy(update=plain_price)
+
+
+def _adjustment(paid: Paid, price: Price, priced: Rated, difference: Decimal) -> Line:
+    span = f"{rfc3339(paid.line['period_start'])} to {rfc3339(paid.line['period_end'])}"
+    was = f"{plain(priced.amount)} instead of {plain(paid.amount)}, billed in advance"
+    return paid.line | {
+        "kind": "adjustment", "description": f"{paid.line['description']}, adjusted for what was used of the period",
+        "price": price_text(price), "amount": money_text(difference, priced.currency), "unrounded": plain(difference),
+        "steps": steps_text(priced), "note": "; ".join([f"{span}: {was}", *priced.notes]), "adjusts": paid.invoice_id,
+    }  # fmt: skip

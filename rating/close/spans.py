@@ -1,0 +1,94 @@
+"""Billing periods of a subscription, each with its parts: one plan version, in trial or not. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from rating.close.timeline import Segment, Timeline
+from rating.periods import first_period, next_period, parse_zone, period_containing
+from schemas.catalog.models import Plan
+from schemas.instants import SECOND, instant, micros
+
+# A period that starts this near to a boundary of its calendar is a whole one: the account moved to another time zone.
+_MOVED_US: Final = 27 * 3600 * SECOND
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """[start_us, end_us) of a period. ``whole_us``: length of the whole period that a flat fee or a minimum is for."""
+
+    start_us: int
+    end_us: int
+    plan: Plan
+    plan_version: int
+    whole_us: int
+    trial: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A billing period. ``parts`` ascend and tile it, but for time without a subscription; ``plan`` holds at its end."""
+
+    start_us: int
+    end_us: int
+    plan: Plan
+    plan_version: int
+    parts: tuple[Part, ...]
+
+    @property
+    def in_advance(self) -> bool:
+        """Whether fees in advance are billed before it begins: not so in a trial, which may end without a bill."""
+        return bool(self.parts) and not self.parts[0].trial
+
+
+def spans(timeline: Timeline, after_us: int | None) -> Iterator[Span]:
+    """The periods that follow one which ended at ``after_us``, as stored; None: all of them, from the start.
+
+    A period ends at its calendar's next boundary, at the subscription's end, and where a plan of another interval begins.
+    """
+    zone = parse_zone(timeline.time_zone)
+    start = timeline.start_us if after_us is None else after_us
+    while start < timeline.end_us:
+        span = _span(timeline, zone, start)
+        yield span
+        start = span.end_us
+
+
+def _span(timeline: Timeline, zone: ZoneInfo, start: int) -> Span:
+    rest = [segment for segment in timeline.segments if segment.end_us > start]
+    governing, anchor = rest[0], timeline.billing_anchor
+    interval = governing.plan.interval
+    fresh = governing.start_us == start and (governing.begins or _other_interval(timeline, governing))
+    follow = first_period if fresh else next_period
+    boundary = micros(follow(instant(start), interval, zone, anchor).end)
+    cut = next((one.start_us for one in rest if one.plan.interval != interval), boundary)
+    end = min(boundary, timeline.end_us, cut)
+    # The whole period that ends at the boundary; the one before it began where this one starts, or should have.
+    grid = micros(period_containing(instant(boundary - 1), interval, zone, anchor).start)
+    begins = fresh or any(one.begins and start < one.start_us < end for one in rest)
+    moved = not begins and (interval == "day" or abs(start - grid) <= _MOVED_US)
+    whole = boundary - (start if moved else min(grid, start))
+    parts = tuple(_parts(timeline, start, end, whole))
+    last = next((one for one in reversed(rest) if one.start_us < end), governing)
+    return Span(start, end, last.plan, last.plan_version, parts)
+
+
+def _other_interval(timeline: Timeline, segment: Segment) -> bool:
+    return any(
+        other is segment and one.plan.interval != other.plan.interval for one, other in pairwise(timeline.segments)
+    )
+
+
+def _parts(timeline: Timeline, start: int, end: int, whole: int) -> Iterator[Part]:
+    for segment in timeline.segments:
+        first, last = max(segment.start_us, start), min(segment.end_us, end)
+        if first >= last:
+            continue
+        edges = sorted({edge for trial in timeline.trials for edge in trial if first < edge < last} | {first, last})
+        for begins, ends in pairwise(edges):
+            in_trial = any(one <= begins < other for one, other in timeline.trials)
+            yield Part(begins, ends, segment.plan, segment.plan_version, whole, in_trial)

@@ -1,0 +1,43 @@
+"""``carry_over`` of a latest profile: an interval without events has the last value before it. Pure.
+
+Nothing is totalled here: the same query is asked with one more bucket, from the first instant an event may have up to the start,
+and its answers are passed on from bucket to bucket.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Final
+
+from rating.usage.query import Usage, UsageQuery, UsageRow
+
+EARLIEST_US: Final = 0
+"""No event is earlier: ``schemas.acceptance`` refuses it."""
+
+
+def looking_back(query: UsageQuery) -> UsageQuery:
+    """``query`` with a bucket before its first one."""
+    starts = query.buckets_us or (query.start_us,)
+    return replace(query, start_us=EARLIEST_US, buckets_us=(EARLIEST_US, *starts))
+
+
+def carried(query: UsageQuery, rows: Iterable[UsageRow]) -> list[UsageRow]:
+    """The rows of ``query`` from those of ``looking_back(query)``, in order of account, bucket and dimensions.
+
+    A value that is carried has no events.
+    """
+    groups: dict[tuple[str | None, tuple[str | None, ...]], dict[int | None, Usage]] = {}
+    for row in rows:
+        groups.setdefault((row.account_id, row.dimensions), {})[row.bucket_us] = row.usage
+    found: list[UsageRow] = []
+    for (account, dimensions), usages in groups.items():
+        last = usages.get(EARLIEST_US)
+        for start in query.buckets_us or (query.start_us,):
+            usage = usages.get(start)
+            if usage is None and last is not None:
+                usage = Usage(last.quantity, 0)
+            if usage is not None:
+                last = usage
+                found.append(UsageRow(usage, account, start if query.buckets_us else None, dimensions))
+    return sorted(found, key=lambda row: (row.account_id or "", row.bucket_us or 0))
