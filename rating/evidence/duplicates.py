@@ -20,7 +20,7 @@ LEFT ANY JOIN (
     SELECT namespace, source, idempotency_key, 1 AS found, generation AS first_generation, partition AS first_partition,
         offset AS first_offset, `index` AS first_index
     FROM usage_events FINAL
-    WHERE (generation, partition, offset, `index`) IN (SELECT {first} FROM duplicate_events WHERE {dropped})
+    WHERE {own} AND (generation, partition, offset, `index`) IN (SELECT {first} FROM duplicate_events WHERE {dropped})
 ) AS event USING (first_generation, first_partition, first_offset, first_index)
 WHERE NOT (found AND same AND earlier)
 LIMIT {{room:UInt32}}"""
@@ -30,7 +30,7 @@ _TWICE_SQL: Final = """
 SELECT hex(identity), toString(namespace), toUnixTimestamp64Milli(append_time), generation, partition, offset, `index`,
     idempotency_key, batch.catalog_offset
 FROM usage_events FINAL
-LEFT ANY JOIN (SELECT generation, partition, offset, catalog_offset FROM usage_batches FINAL) AS batch
+LEFT ANY JOIN (SELECT generation, partition, offset, catalog_offset FROM usage_batches FINAL WHERE {own}) AS batch
 USING (generation, partition, offset)
 WHERE {metered} AND identity IN (
     SELECT identity FROM usage_identities FINAL WHERE {durable} GROUP BY identity HAVING count() > 1
@@ -44,7 +44,10 @@ _REMEDY: Final = "this must never happen; keep the topic and report it with both
 def check_duplicates(scope: Scope, findings: Findings, on_progress: Progress) -> None:
     """Every duplicate points at a counted event of the same identity; no identity counted twice within its window."""
     on_progress("duplicates", 0, 2)
-    rows = scope.rows(_DROPPED_SQL.format(dropped=scope.metered, first=_FIRST), {"room": max(findings.room, 1)})
+    rows = scope.rows(
+        _DROPPED_SQL.format(own=scope.of_namespace, dropped=scope.metered, first=_FIRST),
+        {"room": max(findings.room, 1)},
+    )
     for row in rows:
         where = f"duplicate_events {row[0]} at {position_text(*row[1:5])}"
         first = position_text(*row[5:9])
@@ -65,7 +68,7 @@ def check_duplicates(scope: Scope, findings: Findings, on_progress: Progress) ->
 def _counted_twice(scope: Scope, findings: Findings) -> None:
     before: tuple[str, int, str] | None = None
     for name, namespace, ms, generation, partition, offset, index, key, catalog_offset in scope.rows(
-        _TWICE_SQL.format(metered=scope.metered, durable=scope.durable)
+        _TWICE_SQL.format(own=scope.of_namespace, metered=scope.metered, durable=scope.durable)
     ):
         place = position_text(generation, partition, offset, index)
         if before is not None and before[0] == name:

@@ -52,7 +52,7 @@ def check_matches(scope: Scope, findings: Findings, on_progress: Progress) -> No
         on_progress("matches from events", done, total)
         append = f"append_time >= fromUnixTimestamp64Milli({low}, 'UTC') AND append_time < fromUnixTimestamp64Milli({high}, 'UTC')"
         table = scope.client.query_arrow(
-            _SQL.format(where=f"{scope.metered} AND {append}", batches=append),
+            _SQL.format(where=f"{scope.metered} AND {append}", batches=f"{scope.of_namespace} AND {append}"),
             parameters={"n": scope.namespace or ""},
             settings=FINAL_SETTINGS,
             use_strings=True,

@@ -134,7 +134,7 @@ def rating(settings: Settings, namespace: str) -> Iterator[httpx.Client]:
 Waiting = Callable[..., Any]
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def wait_until() -> Waiting:
     """``wait_until(condition, timeout=60)``: its first true value. An error of the condition counts as not yet."""
 
