@@ -64,7 +64,7 @@ class Gateway:
         await asyncio.to_thread(catalog.start)
         guard = Guard(settings, catalog, sources.now_us)
         producer = LoopProducer(settings)
-        delivery = Delivery(producer, topic, partitions, metrics)
+        delivery = Delivery(producer, topic, partitions, metrics, max_events=settings.events_in_flight)
         events = EventsApi(guard, catalog, delivery, producer, metrics, sources)
         publisher = CatalogPublisher(settings, catalog, lambda: sources.new_id().hex())
         catalog_api = CatalogApi(guard, catalog, publisher)
@@ -73,13 +73,15 @@ class Gateway:
                  catalog.catalog.next_offset, topic, partitions)  # fmt: skip
         return cls(settings, guard, metrics, catalog, producer, delivery, events, catalog_api, keys_api, sources)
 
-    def readiness(self) -> dict[str, Any]:
-        """What /readyz says; ``ready`` is True when events are taken."""
+    def readiness(self, *, stopping: bool) -> dict[str, Any]:
+        """What /readyz says; ``ready`` is True when events are taken and will be."""
         fresh = self.catalog.fresh(CATALOG_FRESH_SECONDS)
         delivering = not self.producer.failing
-        self.metrics.ready.set(fresh and delivering)
+        ready = fresh and delivering and not stopping
+        self.metrics.ready.set(ready)
         return {
-            "ready": fresh and delivering,
+            "ready": ready,
+            "stopping": stopping,
             "catalog_fresh": fresh,
             "catalog_offset": self.catalog.catalog.next_offset,
             "delivering": delivering,
@@ -95,9 +97,11 @@ class Gateway:
 
 
 def create_app(
-    settings: Settings, sources: Sources | None = None, on_fatal: Callable[[], None] = lambda: None
-) -> Application:
-    """The ASGI application. ``on_fatal`` is called once when the producer can produce nothing any more.
+    settings: Settings, sources: Sources | None = None, on_fatal: Callable[[], None] = lambda: None,
+    stopping: Callable[[], bool] = lambda: False,
+) -> Application:  # fmt: skip
+    """The ASGI application. ``on_fatal`` is called once when the producer can produce nothing any more; ``stopping`` is
+    asked for readiness.
 
     Raises SettingsError where the admin key is empty.
     """
@@ -119,7 +123,7 @@ def create_app(
         request.state.access = state["gateway"].guard.route(request)
 
     app = FastAPI(title="Weir gateway", version="1", lifespan=lifespan, redoc_url=None, dependencies=[Depends(guarded)])
-    _operations(app, state)
+    _operations(app, state, stopping)
     _events(app, state)
     CatalogApi.routes(app, lambda: state["gateway"].catalog_api)
     KeysApi.routes(app, lambda: state["gateway"].keys_api)
@@ -177,7 +181,7 @@ def _events(app: FastAPI, state: dict[str, Gateway]) -> None:
     )
 
 
-def _operations(app: FastAPI, state: dict[str, Gateway]) -> None:
+def _operations(app: FastAPI, state: dict[str, Gateway], stopping: Callable[[], bool]) -> None:
     @app.get("/healthz", tags=["operations"])
     async def healthz() -> JSONResponse:
         """Whether the process answers."""
@@ -186,14 +190,14 @@ def _operations(app: FastAPI, state: dict[str, Gateway]) -> None:
     @app.get("/readyz", tags=["operations"])
     async def readyz() -> JSONResponse:
         """200 where events are taken: the catalog is fresh, and Kafka acknowledges."""
-        found = state["gateway"].readiness()
+        found = state["gateway"].readiness(stopping=stopping())
         return JSONResponse(found, 200 if found["ready"] else 503)
 
     @app.get("/metrics", tags=["operations"])
     async def metrics() -> Response:
         """Prometheus metrics."""
         gateway = state["gateway"]
-        gateway.readiness()
+        gateway.readiness(stopping=stopping())
         gateway.metrics.catalog_offset.set(gateway.catalog.catalog.next_offset)
         return Response(gateway.metrics.render(), media_type=CONTENT_TYPE)
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Final
 
 from starlette.requests import Request
 
-from ingest.problems import Problem, of_denial
+from ingest.limits import Limits, TooMuch
+from ingest.problems import Problem, of_denial, too_much
 from schemas.access import Scopes, scopes_of
 from schemas.api_keys import Access, Denied, Keyring
 from schemas.catalog.follower import CatalogFollower
@@ -28,19 +30,33 @@ def admin_key(settings: Settings) -> str:
 class Guard:
     """Asked for every request, before anything of it is read but its head."""
 
-    def __init__(self, settings: Settings, catalog: CatalogFollower, now_us: Callable[[], int]) -> None:
+    def __init__(
+        self, settings: Settings, catalog: CatalogFollower, now_us: Callable[[], int],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:  # fmt: skip
         self._keys = Keyring(admin_key(settings), catalog.catalog, lambda: catalog.fresh(_FRESH_SECONDS))
+        self._limits = Limits(settings)
         self._now_us = now_us
+        self._clock = clock
         self._default_namespace = settings.namespace
 
     def access(self, request: Request, sufficient: Scopes) -> Access:
-        """The bearer's rights, which include one of the scopes. Raises Problem (401, 403, 503)."""
+        """The bearer's rights, which include one of the scopes. Raises Problem (401, 403, 429, 503)."""
         try:
             found = self._keys.access(request.headers.get("authorization"), self._now_us())
             found.require(sufficient)
+            if (buckets := self._limits.of(found, self._clock())) is not None:
+                buckets.request(self._clock())
         except Denied as denied:
             raise of_denial(denied) from None
+        except TooMuch as error:
+            raise too_much(error) from None
         return found
+
+    def spend(self, access: Access, *, size: int = 0, events: int = 0) -> None:
+        """Count bytes of a body or events against the key's limits; what is spent on credit is waited for later."""
+        if (buckets := self._limits.of(access, self._clock())) is not None:
+            buckets.spend(size, events)
 
     def route(self, request: Request) -> Access | None:
         """The rights for the route that the request was matched to, None for an open one. Raises Problem."""

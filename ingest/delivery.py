@@ -14,7 +14,6 @@ from schemas.acceptance import AcceptedEvent
 from schemas.batch import encode_batch
 from schemas.codec import CodecError
 
-MAX_EVENTS_IN_FLIGHT: Final = 50_000
 MAX_BYTES_IN_FLIGHT: Final = 256 * 1024 * 1024
 
 
@@ -54,6 +53,7 @@ class Delivery:
         partitions: int,
         metrics: Metrics,
         *,
+        max_events: int = 50_000,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._loop = asyncio.get_running_loop()
@@ -62,6 +62,7 @@ class Delivery:
         self._packer: Packer[Request] = Packer(partitions)
         self._metrics = metrics
         self._clock = clock
+        self._max_events = max_events
         self._timer: asyncio.TimerHandle | None = None
         self._events = 0
         self._bytes = 0
@@ -74,7 +75,7 @@ class Delivery:
             raise NotDelivered("this gateway is stopping")
         if self._producer.fatal is not None:
             raise NotDelivered(f"the producer has failed: {self._producer.fatal}")
-        if self._events + len(events) > MAX_EVENTS_IN_FLIGHT or self._bytes > MAX_BYTES_IN_FLIGHT:
+        if self._events + len(events) > self._max_events or self._bytes > MAX_BYTES_IN_FLIGHT:
             raise NotDelivered(f"{self._events} events wait for Kafka already")
         request = Request(self._loop.create_future())
         self._events += len(events)

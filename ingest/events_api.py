@@ -126,6 +126,7 @@ class EventsApi:
         body = b""
         try:
             body = await read_body(request)
+            self._guard.spend(access, size=len(body))
             # From here to ``send`` nothing awaits: the offset that travels with the events is that of the catalog
             # whose settings accepted them, and offsets never go back within a partition of this gateway.
             if not self._catalog.fresh(CATALOG_FRESH_SECONDS):
@@ -149,6 +150,7 @@ class EventsApi:
         except BadBody as bad:
             await self._record(namespace, bad.reason, bad.detail, Sketch(), bad.sample)
             raise
+        self._guard.spend(access, events=len(accepted))
         try:
             await self._delivery.send(namespace, offset, accepted)
         except NotDelivered as error:

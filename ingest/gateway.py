@@ -10,6 +10,7 @@ from typing import Final
 import uvicorn
 
 from ingest.app import create_app
+from schemas.serving import BoundedProtocol, Server
 from schemas.settings import Settings, SettingsError, load_settings
 
 _GRACE_SECONDS: Final = 8
@@ -25,14 +26,14 @@ def serve(settings: Settings) -> int:
         failed.append(True)
         server.should_exit = True
 
-    app = create_app(settings, on_fatal=on_fatal)
-    server = uvicorn.Server(
+    app = create_app(settings, on_fatal=on_fatal, stopping=lambda: server.draining)
+    server = Server(
         uvicorn.Config(
             app,
             host=settings.gateway_host,
             port=settings.gateway_port,
             loop="uvloop",
-            http="httptools",
+            http=BoundedProtocol,
             ws="none",
             lifespan="on",
             access_log=False,

@@ -9,6 +9,7 @@ from typing import Any, Final
 import msgspec
 from starlette.responses import Response
 
+from ingest.limits import TooMuch
 from schemas.acceptance import Refused
 from schemas.api_keys import Denied
 
@@ -60,6 +61,11 @@ def unavailable(detail: str, keys: Sequence[str] | None = None) -> Problem:
         headers={"Retry-After": RETRY_AFTER},
         idempotency_keys=keys,
     )
+
+
+def too_much(error: TooMuch) -> Problem:
+    """429; nothing was taken, and the same request may be sent again then."""
+    return Problem(429, "rate_limit", str(error), headers={"Retry-After": str(error.retry_after)}, limit=error.what)
 
 
 def of_denial(denied: Denied) -> Problem:

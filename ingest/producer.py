@@ -20,7 +20,6 @@ from schemas.settings import Settings
 
 log = logging.getLogger(__name__)
 
-DELIVERY_TIMEOUT: Final = 10.0
 _FAILING_FOR: Final = 5.0
 Done = Callable[[str | None], None]  # called on the loop with None, or with what went wrong
 
@@ -30,7 +29,7 @@ class LoopProducer:
 
     lz4: measured no dearer than none (8.6 µs of CPU an event), and an eighth of the bytes in the log."""
 
-    def __init__(self, settings: Settings, *, compression: str = "lz4", timeout: float = DELIVERY_TIMEOUT) -> None:
+    def __init__(self, settings: Settings, *, compression: str = "lz4") -> None:
         self._loop = asyncio.get_running_loop()
         self._reports: deque[tuple[Done, str | None]] = deque()
         self._woken = False
@@ -46,7 +45,7 @@ class LoopProducer:
                 "acks": "all",
                 "linger.ms": 0,  # packed already
                 "compression.type": compression,
-                "delivery.timeout.ms": int(timeout * 1000),
+                "delivery.timeout.ms": settings.delivery_seconds * 1000,
                 "message.max.bytes": 8 * 1024 * 1024,
                 "queue.buffering.max.messages": 1_000_000,
                 "queue.buffering.max.kbytes": 1024 * 1024,

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import logging
 import sys
+from typing import Final
 
 import uvicorn
 
 from rating.app import build_app
+from schemas.serving import BoundedBodies, BoundedProtocol, Server
 from schemas.settings import SettingsError, load_settings
+
+MAX_BODY: Final = 1024 * 1024
 
 
 def main() -> int:
-    """Serve until SIGTERM or SIGINT. Exit code 2: the settings are wrong."""
+    """Serve until SIGTERM or SIGINT. Exit code 1: it could not start; 2: the settings are wrong."""
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     try:
         settings = load_settings()
@@ -20,19 +24,24 @@ def main() -> int:
     except SettingsError as error:
         print(error, file=sys.stderr)  # noqa: T201  # the process's last words
         return 2
-    uvicorn.run(
-        app,
-        host=settings.rating_host,
-        port=settings.rating_port,
-        loop="uvloop",
-        http="httptools",
-        ws="none",
-        access_log=False,
-        log_level="info",
-        log_config=None,
-        server_header=False,
-        timeout_graceful_shutdown=5,
+    server = Server(
+        uvicorn.Config(
+            BoundedBodies(app, MAX_BODY),
+            host=settings.rating_host,
+            port=settings.rating_port,
+            loop="uvloop",
+            http=BoundedProtocol,
+            ws="none",
+            access_log=False,
+            log_level="info",
+            log_config=None,
+            server_header=False,
+            timeout_graceful_shutdown=5,
+        )
     )
+    server.run()
+    if not server.started:
+        return 1
     return 0
 
 

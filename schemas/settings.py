@@ -45,6 +45,21 @@ class Settings(BaseSettings):
     partitions: int = Field(4, ge=1, le=4096, description="partitions of usage.events at its creation")
 
     admin_key: SecretStr = Field(SecretStr(""), description="the admin key that guards both HTTP services")
+    key_requests_per_second: int = Field(
+        2_000, ge=1, description="requests that one gateway takes of one API key a second"
+    )
+    key_events_per_second: int = Field(
+        50_000, ge=1, description="events that one gateway takes of one API key a second"
+    )
+    key_bytes_per_second: int = Field(
+        64 * 1024 * 1024, ge=1, description="bytes of bodies that one gateway takes of one API key a second"
+    )
+    events_in_flight: int = Field(
+        50_000, ge=100, description="accepted events that one gateway lets wait for Kafka; more are answered 503"
+    )
+    delivery_seconds: int = Field(
+        10, ge=1, le=60, description="seconds a gateway waits for Kafka's acknowledgement before it answers 503"
+    )
     gateway_host: str = Field("127.0.0.1", description="address the gateway binds to")
     gateway_port: int = Field(8080, ge=0, le=65535, description="port of the gateway")
     rating_host: str = Field("127.0.0.1", description="address the rating service binds to")

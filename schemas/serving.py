@@ -1,0 +1,191 @@
+"""The HTTP side that both services share: a uvicorn server with bounds on slow clients, endless heads and large bodies.
+
+uvicorn itself waits for ever for the rest of a request and takes heads of any size.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from asyncio import TimerHandle
+from types import FrameType
+from typing import Any, Final
+
+import uvicorn
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+MAX_HEAD: Final = 32 * 1024
+HEAD_SECONDS: Final = 10.0
+BODY_PAUSE_SECONDS: Final = 10.0
+DRAIN_SECONDS: Final = 0.5
+_TITLES: Final = {
+    400: "Bad Request", 408: "Request Timeout", 413: "Content Too Large", 431: "Request Header Fields Too Large",
+}  # fmt: skip
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """A head has MAX_HEAD bytes and HEAD_SECONDS, counted from the connection, or from its first byte on a kept one."""
+
+    max_head = MAX_HEAD
+    head_seconds = HEAD_SECONDS
+
+    def __init__(self, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self._in_head = True
+        self._received = 0  # bytes since the head began, as far as it is not over
+        self._parsed = 0  # bytes of its target and fields
+        self._head_timer: TimerHandle | None = None
+
+    def connection_made(self, transport: Any) -> None:
+        """A connection on which nothing comes is ended like one on which too little comes."""
+        super().connection_made(transport)
+        self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nothing is awaited any more."""
+        self._forget_timer()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Count what belongs to a head that is not over: the parser keeps all of it."""
+        if self._in_head:
+            self._received += len(data)
+            if self._head_timer is None:
+                self._await_head()
+        super().data_received(data)
+        if self._in_head and self._received > self.max_head:
+            self._refuse(431, "headers_too_large", f"the request's head is larger than {self.max_head} bytes")
+
+    def on_url(self, url: bytes) -> None:
+        """See uvicorn."""
+        self._parsed += len(url)
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """See uvicorn."""
+        self._parsed += len(name) + len(value)
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """The head is over; its body has bounds of its own."""
+        too_large = self._parsed > self.max_head
+        self._in_head, self._received, self._parsed = False, 0, 0
+        self._forget_timer()
+        if too_large:
+            self._in_head, self._received = True, self.max_head + 1
+            raise ValueError("head too large")  # the parser stops, and send_400_response says why
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """What comes next is a head."""
+        super().on_message_complete()
+        self._in_head, self._received, self._parsed = True, 0, 0
+
+    def send_400_response(self, msg: str) -> None:
+        """A head that is no HTTP, or was too large though it came in one piece."""
+        if self._received > self.max_head:
+            self._refuse(431, "headers_too_large", f"the request's head is larger than {self.max_head} bytes")
+        else:
+            self._refuse(400, "malformed", "this is no HTTP/1.1 request")
+
+    def _await_head(self) -> None:
+        detail = f"the request's head did not come within {self.head_seconds:g} s"
+        self._head_timer = self.loop.call_later(self.head_seconds, self._refuse, 408, "slow_request", detail)
+
+    def _forget_timer(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _refuse(self, status: int, reason: str, detail: str) -> None:
+        self._forget_timer()
+        if self.transport.is_closing():
+            return
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.cycle.keep_alive = False  # an answer is on its way: it ends the connection, whole
+            return
+        head, body = problem(status, reason, detail)
+        lines = "".join(f"{name}: {value}\r\n" for name, value in head)
+        self.transport.write(f"HTTP/1.1 {status} {_TITLES[status]}\r\n{lines}\r\n".encode() + body)
+        self.transport.close()
+
+
+def problem(status: int, reason: str, detail: str) -> tuple[list[tuple[str, str]], bytes]:
+    """Headers and body of an answer that ends its connection. ``detail`` is text of ours without quotes."""
+    body = (
+        f'{{"type":"urn:weir:problem:{reason}","title":"{_TITLES[status]}","status":{status},'
+        f'"detail":"{detail}","reason":"{reason}"}}'
+    ).encode()
+    head = [("content-type", "application/problem+json"), ("content-length", str(len(body))), ("connection", "close")]
+    return head, body
+
+
+class BoundedBodies:
+    """An application whose requests have at most ``limit`` bytes of body, and no pause in it beyond BODY_PAUSE_SECONDS.
+
+    For frameworks that read the whole body before anything else. A body that is too large only as it comes, or that
+    stops, ends as a client that has gone.
+    """
+
+    def __init__(self, app: ASGIApp, limit: int) -> None:
+        self._app = app
+        self._limit = limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        announced = dict(scope["headers"]).get(b"content-length", b"0")
+        if not announced.isdigit() or int(announced[:19]) > self._limit:
+            head, body = problem(413, "body_too_large", f"the body is larger than {self._limit} bytes")
+            headers = [(name.encode(), value.encode()) for name, value in head]
+            await send({"type": "http.response.start", "status": 413, "headers": headers})
+            await send({"type": "http.response.body", "body": body})
+            return
+        size, more = 0, True
+
+        async def bounded() -> Message:
+            nonlocal size, more
+            if not more:
+                return await receive()
+            try:
+                message = await asyncio.wait_for(receive(), BODY_PAUSE_SECONDS)
+            except TimeoutError:
+                message = {"type": "http.disconnect"}
+            size += len(message.get("body", b""))
+            if size > self._limit:
+                message = {"type": "http.disconnect"}
+            more = bool(message.get("more_body"))
+            return message
+
+        await self._app(scope, bounded, send)
+
+
+class Server(uvicorn.Server):
+    """Stops in two steps: for DRAIN_SECONDS it still takes requests, and each answer ends its connection, so that clients
+    leave by themselves; then it listens no more, and answers what it has."""
+
+    _until: float | None = None
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """The first signal drains, a second one does not wait."""
+        if self._until is not None:
+            super().handle_exit(sig, frame)
+            return
+        self._until = time.monotonic() + DRAIN_SECONDS
+        closing = (b"connection", b"close")
+        self.config.encoded_headers.append(closing)  # of what uvicorn renews each second
+        self.server_state.default_headers.append(closing)
+
+    async def on_tick(self, counter: int) -> bool:
+        """Asked every tenth of a second."""
+        if self.draining and self._until is not None and time.monotonic() >= self._until:
+            self.should_exit = True
+        return await super().on_tick(counter)
+
+    @property
+    def draining(self) -> bool:
+        """Whether it is about to stop."""
+        return self._until is not None

@@ -1,0 +1,127 @@
+"""Clients that send slowly, endlessly or not at all: each gets its answer, and the others theirs."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+
+import httpx
+import pytest
+import uvicorn
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from ingest import bodies
+from ingest.bodies import BadBody, read_body
+from schemas.serving import BoundedBodies, BoundedProtocol, Server
+
+pytestmark = pytest.mark.integration
+
+
+class Hasty(BoundedProtocol):
+    """The same with less patience."""
+
+    max_head = 4096
+    head_seconds = 0.3
+
+
+async def echo(scope: Scope, receive: Receive, send: Send) -> None:
+    """The gateway's way of reading a body."""
+    if scope["type"] == "lifespan":
+        return
+    request = Request(scope, receive)
+    try:
+        body = b"" if scope["path"] == "/plain" else await read_body(request, limit=100_000)
+        if scope["path"] == "/plain":
+            body = await request.body()
+        response = Response(b"%d" % len(body))
+    except BadBody as bad:
+        response = bad.response()
+    await response(scope, receive, send)
+
+
+@pytest.fixture(scope="module")
+def port() -> Iterator[int]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bodies, "PAUSE_SECONDS", 0.3)
+        config = uvicorn.Config(
+            BoundedBodies(echo, 200_000), port=0, http=Hasty, lifespan="off", log_level="critical", ws="none"
+        )
+        server = Server(config)
+        thread = threading.Thread(target=server.run)
+        thread.start()
+        deadline = time.monotonic() + 30
+        while not server.started and time.monotonic() < deadline:
+            thread.join(0.01)
+        yield int(server.servers[0].sockets[0].getsockname()[1])
+        server.should_exit = True
+        thread.join(10)
+
+
+def talk(port: int, *pieces: bytes) -> bytes:
+    """Send, and read until the server ends the connection."""
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+        try:
+            for piece in pieces:
+                connection.sendall(piece)
+        except OSError:  # it has been refused already
+            pass
+        answer = b""
+        try:
+            while more := connection.recv(65536):
+                answer += more
+        except ConnectionResetError:
+            pass
+        return answer
+
+
+HEAD = b"POST / HTTP/1.1\r\nhost: x\r\n"
+
+
+@pytest.mark.parametrize(
+    ("pieces", "status", "reason"),
+    [
+        ((), b"408", b"slow_request"),
+        ((HEAD,), b"408", b"slow_request"),
+        ((b"\r\n\r\n",), b"408", b"slow_request"),
+        ((HEAD + b"a: " + b"b" * 5000,), b"431", b"headers_too_large"),
+        ((HEAD + b"a: " + b"b" * 5000 + b"\r\n\r\n",), b"431", b"headers_too_large"),
+        ((HEAD + b"".join(b"h%d: x\r\n" % n for n in range(1000)) + b"\r\n",), b"431", b"headers_too_large"),
+        ((b"GET /" + b"a" * 5000 + b" HTTP/1.1\r\n\r\n",), b"431", b"headers_too_large"),
+        ((b"\x16\x03\x01 no http at all\r\n\r\n",), b"400", b"malformed"),
+        ((HEAD + b"content-length: 9\r\n\r\nabc",), b"408", b"slow_request"),
+        ((HEAD + b"content-length: 300000\r\n\r\n",), b"413", b"body_too_large"),
+        ((HEAD + b"transfer-encoding: chunked\r\nconnection: close\r\n\r\n20000\r\n" + b"x" * 0x20000 + b"\r\n0\r\n\r\n",),
+         b"413", b"body_too_large"),
+    ],
+)  # fmt: skip
+def test_each_has_a_defined_answer_and_the_connection_ends(
+    port: int, pieces: tuple[bytes, ...], status: bytes, reason: bytes
+) -> None:
+    answer = talk(port, *pieces)
+    assert answer.startswith(b"HTTP/1.1 " + status), answer
+    assert b'"reason":"' + reason + b'"' in answer
+    assert b"connection: close" in answer.lower()
+    assert httpx.post(f"http://127.0.0.1:{port}/", content=b"abc").text == "3", "others are served"
+
+
+def test_a_large_body_right_behind_its_head_is_no_large_head(port: int) -> None:
+    body = b"x" * 90_000
+    for cut in (len(HEAD) + 10, len(HEAD) + 38, len(HEAD) + 41):
+        text = HEAD + b"connection: close\r\ncontent-length: 90000\r\n\r\n" + body
+        answer = talk(port, text[:cut], text[cut:])
+        assert answer.startswith(b"HTTP/1.1 200"), answer
+        assert answer.endswith(b"90000")
+
+
+def test_kept_connections_serve_one_request_after_another(port: int) -> None:
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
+        assert [client.post("/", content=b"x" * size).text for size in (0, 5000, 50_000, 3)] == [
+            "0",
+            "5000",
+            "50000",
+            "3",
+        ]

@@ -1,0 +1,92 @@
+"""Token buckets: the rate holds over time, nothing is too large for its bucket, and a refusal says when to come again."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ingest.limits import MAX_KEYS, Bucket, KeyBuckets, Limits, Rates, TooMuch
+from ingest.problems import too_much
+from schemas.api_keys import Access
+from schemas.catalog.keys import KeyLimits
+from schemas.settings import Settings
+
+STEPS = st.lists(st.tuples(st.floats(0, 2), st.integers(1, 500)), max_size=60)
+
+
+def access(key_id: str = "key_1", **limits: int) -> Access:
+    return Access("n", frozenset({"ingest"}), key_id, key_id, KeyLimits(**limits))
+
+
+@given(st.integers(1, 100), STEPS)
+def test_over_time_no_more_flows_than_the_rate_and_one_debt(rate: int, steps: list[tuple[float, int]]) -> None:
+    bucket, now, taken, last = Bucket(rate, 0.0), 0.0, 0, 0
+    for pause, cost in steps:
+        now += pause
+        if bucket.wait(now) == 0:
+            bucket.take(cost)
+            taken, last = taken + cost, cost
+    assert taken - last <= rate * (now + 1) + 1e-6
+
+
+@given(st.integers(1, 100), STEPS)
+def test_who_waits_as_long_as_told_is_served_and_not_much_sooner(rate: int, steps: list[tuple[float, int]]) -> None:
+    bucket, now = Bucket(rate, 0.0), 0.0
+    for pause, cost in steps:
+        now += pause
+        wait = bucket.wait(now)
+        if wait > 0:
+            assert Bucket.wait(bucket, now + wait * 0.5 - 1 / rate) >= 0
+            now += wait
+        assert bucket.wait(now + 1e-6) == 0
+        bucket.take(cost)
+
+
+def test_a_clock_that_steps_back_gives_nothing() -> None:
+    bucket = Bucket(10, 100.0)
+    bucket.take(11)
+    assert bucket.wait(50.0) > 0
+    assert bucket.wait(100.05) > 0
+    assert bucket.wait(100.2) == 0
+
+
+@pytest.mark.parametrize(("size", "events", "what"), [(10**9, 0, "bytes"), (0, 1000, "events")])
+def test_a_large_batch_passes_once_and_is_waited_for_then(size: int, events: int, what: str) -> None:
+    buckets = KeyBuckets(Rates(100, 100, 10**6), 0.0)
+    buckets.request(0.0)
+    buckets.spend(size, events)
+    with pytest.raises(TooMuch, match=f"{what} a second") as caught:
+        buckets.request(1.0)
+    problem = too_much(caught.value)
+    assert (problem.status, problem.members["limit"]) == (429, what)
+    assert int(problem.headers["Retry-After"]) == caught.value.retry_after >= 1
+    buckets.request(1.0 + caught.value.retry_after)
+
+
+def test_requests_are_counted_by_key_and_by_the_keys_own_limits() -> None:
+    limits = Limits(Settings(key_requests_per_second=3))
+    for number in range(5):
+        buckets = limits.of(access(), 0.0)
+        assert buckets is not None
+        if number < 3:
+            buckets.request(0.0)
+        else:
+            with pytest.raises(TooMuch):
+                buckets.request(0.0)
+    other = limits.of(access("key_2"), 0.0)
+    assert other is not None
+    other.request(0.0)
+    raised = limits.of(access(requests_per_second=9), 0.0)
+    assert raised is not None
+    assert raised.rates.requests == 9
+    raised.request(0.0)
+
+
+def test_the_admin_key_of_the_settings_has_no_limits_and_buckets_are_bounded() -> None:
+    limits = Limits(Settings())
+    assert limits.of(Access(None, frozenset(), "admin"), 0.0) is None
+    first = limits.of(access("key_0"), 0.0)
+    for number in range(1, MAX_KEYS + 2):
+        limits.of(access(f"key_{number}"), 0.0)
+    assert limits.of(access("key_0"), 0.0) is not first
