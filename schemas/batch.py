@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
 
 from schemas.acceptance import AcceptedEvent
 from schemas.codec import CodecError, codec
 from schemas.identity import CONTENT_HASH_BYTES, IDENTITY_BYTES
+from schemas.texts import Texts, packed
 
 _codec = codec("usage_batch")
+_NAME_INDEX: Final = np.dtype("<u2")
+_STAMP: Final = np.dtype("<i8")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class UsageBatch:
     """1..n events as columns of equal length ``size``. ``identities`` and ``content_hashes`` are end to end."""
 
@@ -23,12 +28,13 @@ class UsageBatch:
     size: int
     identities: bytes
     content_hashes: bytes
-    event_names: list[str]  # one an event
-    timestamps_us: array[int]  # signed 64 bit
-    account_ids: list[str]
-    idempotency_keys: list[str]
-    sources: list[str]
-    properties: list[str]
+    names: tuple[str, ...]  # dictionary of event names
+    name_indexes: NDArray[np.uint16]  # into names, one an event
+    timestamps_us: NDArray[np.int64]
+    account_ids: Texts
+    idempotency_keys: Texts
+    sources: Texts
+    properties: Texts
 
     def identity(self, index: int) -> bytes:
         """The 16 bytes of one event's identity."""
@@ -38,77 +44,81 @@ class UsageBatch:
         """The 8 bytes of one event's content hash."""
         return self.content_hashes[index * CONTENT_HASH_BYTES : (index + 1) * CONTENT_HASH_BYTES]
 
+    def event_name(self, index: int) -> str:
+        """The name of one event."""
+        return self.names[int(self.name_indexes[index])]
+
+
+_NONE: Final = Texts.of(())
+EMPTY: Final = UsageBatch(
+    "", 0, 0, b"", b"", (), np.zeros(0, np.uint16), np.zeros(0, np.int64), _NONE, _NONE, _NONE, _NONE
+)
+"""What stands in for a record that is no batch: no events."""
+
 
 def encode_batch(namespace: str, catalog_offset: int, events: Sequence[AcceptedEvent]) -> bytes:
     """Pack events of one namespace and one partition, which were accepted under one catalog offset."""
     identities, hashes, names, accounts, keys, sources, stamps, properties = zip(*events, strict=True)
     dictionary = {name: number for number, name in enumerate(dict.fromkeys(names))}
-    return _codec.encode(
-        {
-            "namespace": namespace,
-            "catalog_offset": catalog_offset,
-            "identities": b"".join(identities),
-            "content_hashes": b"".join(hashes),
-            "event_names": list(dictionary),
-            "event_name_indexes": _little("H", [dictionary[name] for name in names]),
-            "timestamps": _little("q", stamps),
-            "account_ids": accounts,
-            "idempotency_keys": keys,
-            "sources": sources if any(sources) else (),
-            "properties": properties,
-        }
-    )
+    size = len(events)
+    record: dict[str, Any] = {
+        "namespace": namespace,
+        "catalog_offset": catalog_offset,
+        "identities": b"".join(identities),
+        "content_hashes": b"".join(hashes),
+        "event_names": list(dictionary),
+        "event_name_indexes": np.fromiter(map(dictionary.__getitem__, names), _NAME_INDEX, size).tobytes(),
+        "timestamps": np.array(stamps, _STAMP).tobytes(),
+        "account_ids": (), "idempotency_keys": (), "sources": (), "properties": (),
+    }  # fmt: skip
+    record["account_id_text"], record["account_id_lengths"] = packed(accounts)
+    record["idempotency_key_text"], record["idempotency_key_lengths"] = packed(keys)
+    record["source_text"], record["source_lengths"] = packed(sources) if any(sources) else (b"", b"")
+    record["properties_text"], record["properties_lengths"] = packed(properties)
+    return _codec.encode(record)
 
 
 def decode_batch(data: bytes) -> UsageBatch:
     """Unpack. Raises CodecError for bytes that are no batch or whose columns differ in length."""
-    record: dict[str, Any] = _codec.decode(data)
-    size = len(record["properties"])
-    stamps = _from_little("q", record["timestamps"])
-    indexes = _from_little("H", record["event_name_indexes"])
-    dictionary = record["event_names"]
+    record = _codec.decode(data)
+    properties = _texts(record, "properties", "properties", 0)
+    size = len(properties)
+    batch = UsageBatch(
+        record["namespace"], record["catalog_offset"], size, record["identities"], record["content_hashes"],
+        tuple(record["event_names"]), _numbers(record, "event_name_indexes", _NAME_INDEX),
+        _numbers(record, "timestamps", _STAMP), _texts(record, "account_ids", "account_id", 0),
+        _texts(record, "idempotency_keys", "idempotency_key", 0), _texts(record, "sources", "source", size), properties,
+    )  # fmt: skip
     lengths = {
-        "identities": len(record["identities"]) / IDENTITY_BYTES,
-        "content_hashes": len(record["content_hashes"]) / CONTENT_HASH_BYTES,
-        "event_name_indexes": len(indexes),
-        "timestamps": len(stamps),
-        "account_ids": len(record["account_ids"]),
-        "idempotency_keys": len(record["idempotency_keys"]),
-        "sources": len(record["sources"]) or size,
+        "identities": len(batch.identities) / IDENTITY_BYTES,
+        "content_hashes": len(batch.content_hashes) / CONTENT_HASH_BYTES,
+        "event_name_indexes": len(batch.name_indexes),
+        "timestamps": len(batch.timestamps_us),
+        "account_ids": len(batch.account_ids),
+        "idempotency_keys": len(batch.idempotency_keys),
+        "sources": len(batch.sources),
     }
     for column, length in lengths.items():
         if length != size or size == 0:
             raise CodecError(f"usage_batch: column {column} has {length:g} items, properties {size}")
-    if max(indexes) >= len(dictionary):
-        raise CodecError(f"usage_batch: event_name_indexes point beyond {len(dictionary)} event names")
-    if len(dictionary) == 1:
-        names = dictionary * size
-    else:
-        names = [dictionary[number] for number in indexes]
-    return UsageBatch(
-        record["namespace"], record["catalog_offset"], size, record["identities"], record["content_hashes"], names, stamps,
-        record["account_ids"], record["idempotency_keys"], record["sources"] or [""] * size, record["properties"],
-    )  # fmt: skip
+    if int(batch.name_indexes.max()) >= len(batch.names):
+        raise CodecError(f"usage_batch: event_name_indexes point beyond {len(batch.names)} event names")
+    return batch
 
 
-_BIG_ENDIAN_MACHINE = array("H", [1]).tobytes() != b"\x01\x00"
-
-
-def _little(code: str, values: Sequence[int]) -> bytes:
-    column = array(code, values)
-    if _BIG_ENDIAN_MACHINE:
-        column.byteswap()
-    return column.tobytes()
-
-
-def _from_little(code: str, data: bytes) -> array[int]:
-    column: array[int] = array(code)
+def _texts(record: dict[str, Any], first: str, name: str, blank: int) -> Texts:
+    """A text column; ``first``: its field in version 1. A column without any text stands for ``blank`` empty strings."""
+    if record[first]:
+        return Texts.of(record[first])
+    lengths = record[f"{name}_lengths"] or bytes(4 * blank)
     try:
-        column.frombytes(data)
-    except ValueError:
-        raise CodecError(
-            f"usage_batch: {len(data)} bytes are no whole number of {column.itemsize}-byte items"
-        ) from None
-    if _BIG_ENDIAN_MACHINE:
-        column.byteswap()
-    return column
+        return Texts.unpacked(record[f"{name}_text"] or b"", lengths)
+    except ValueError as error:
+        raise CodecError(f"usage_batch: column {first}: {error}") from None
+
+
+def _numbers(record: dict[str, Any], column: str, kind: np.dtype[Any]) -> NDArray[Any]:
+    data = record[column]
+    if len(data) % kind.itemsize:
+        raise CodecError(f"usage_batch: {column}: {len(data)} bytes are no whole number of {kind.itemsize}-byte items")
+    return np.frombuffer(data, kind)

@@ -39,11 +39,16 @@ def lookup(properties: Any, path: Path) -> Any:
 
 def compile_filter(path: Path, operator: str, value: Any) -> Predicate:
     """A predicate over the parsed properties. Raises ValueError for an unknown operator or an unfit value."""
-    test = _compile_test(operator, exact_value(value))
+    test = compile_test(operator, value)
     if len(path) == 1:
         only = path[0]
         return lambda properties: test(properties.get(only, MISSING))
     return lambda properties: test(lookup(properties, path))
+
+
+def compile_test(operator: str, value: Any) -> Predicate:
+    """A predicate over what stands at a path, MISSING included. Raises ValueError as ``compile_filter`` does."""
+    return _compile_test(operator, exact_value(value))
 
 
 def exact_value(value: Any) -> Any:

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterable
 from decimal import Decimal, InvalidOperation
+from json.encoder import encode_basestring
 from typing import Any, Final
 
 import msgspec
@@ -17,8 +18,8 @@ _MAX_EXPONENT: Final = 400
 _CLAMPED_EXPONENT: Final = 999_999_999_999_000_000
 
 
-def _decimal(text: str) -> Decimal:
-    """The number, exactly. An exponent of more than 18 digits, which Decimal cannot hold, is clamped: no quantity and
+def decimal(text: str) -> Decimal:
+    """A JSON number's text as the number, exactly. An exponent of more than 18 digits, which Decimal cannot hold, is clamped: no quantity and
     no filter can tell, and an accepted event must never fail to parse later."""
     try:
         return Decimal(text)
@@ -28,7 +29,7 @@ def _decimal(text: str) -> Decimal:
         return Decimal(f"{mantissa}e{sign}{_CLAMPED_EXPONENT}")
 
 
-_decoder: Final = msgspec.json.Decoder(float_hook=_decimal)
+_decoder: Final = msgspec.json.Decoder(float_hook=decimal)
 
 
 def exact(text: str | bytes) -> Any:
@@ -40,7 +41,7 @@ def exact(text: str | bytes) -> Any:
         return _decoder.decode(text)
     except msgspec.ValidationError:
         # An integer of more digits than Python converts; the text is JSON nevertheless.
-        return json.loads(text, parse_int=Decimal, parse_float=_decimal)
+        return json.loads(text, parse_int=Decimal, parse_float=decimal)
     except RecursionError:
         raise ValueError(f"JSON is nested deeper than {MAX_DEPTH} levels") from None
     except ArithmeticError:
@@ -133,7 +134,7 @@ def normal_number(value: int | Decimal) -> str:
 def canonical(value: Any) -> str:
     """One text for equal JSON values: sorted keys, no spaces, numbers by value. "1" and 1 stay different."""
     if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False)
+        return encode_basestring(value)
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -143,7 +144,7 @@ def canonical(value: Any) -> str:
     if isinstance(value, list | tuple):
         return "[" + ",".join(map(canonical, value)) + "]"
     if isinstance(value, dict):
-        inner = ",".join(f"{json.dumps(key, ensure_ascii=False)}:{canonical(value[key])}" for key in sorted(value))
+        inner = ",".join(f"{encode_basestring(key)}:{canonical(value[key])}" for key in sorted(value))
         return "{" + inner + "}"
     raise TypeError(f"{type(value).__name__} is not a JSON value")
 

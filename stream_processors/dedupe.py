@@ -10,7 +10,11 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Final
+
+import msgspec
+import numpy as np
 
 from schemas.batch import UsageBatch
 from schemas.identity import CONTENT_HASH_BYTES, IDENTITY_BYTES
@@ -19,10 +23,10 @@ from stream_processors.bloom import DailyFilters, keys_of
 
 RECENT_EVENTS: Final = 200_000
 WINDOW_MARGIN_US: Final = DAY
+_IDENTITY: Final = np.dtype(f"V{IDENTITY_BYTES}")
 
 
-@dataclass(frozen=True, slots=True)
-class Counted:
+class Counted(msgspec.Struct, frozen=True, gc=False):
     """A counted copy of an identity and its position; ``append_us`` in microseconds UTC."""
 
     generation: int
@@ -33,8 +37,7 @@ class Counted:
     content_hash: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Dropped:
+class Dropped(msgspec.Struct, frozen=True, gc=False):
     """An event that does not count, and the copy that did."""
 
     index: int
@@ -52,8 +55,7 @@ class Record:
     batch: UsageBatch
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(msgspec.Struct, frozen=True, gc=False):
     """Which events of a record count (indexes, ascending), and which were dropped. Whether a dropped one
     with another content hash is a conflict is for the caller to find out."""
 
@@ -80,6 +82,7 @@ class PartitionMemory:
         self._recent: dict[bytes, int] = {}
         self._records: dict[int, tuple[int, bytes]] = {}
         self._order: deque[tuple[int, list[bytes]]] = deque()
+        self._recounted = False  # whether an identity ever counted twice, so that its older entry is gone already
         self.recent_limit = RECENT_EVENTS
 
     def suspects(self, records: Sequence[Record]) -> list[bytes]:
@@ -103,42 +106,78 @@ class PartitionMemory:
         if record.offset != self.cursor:
             raise ValueError(f"partition {self.partition}: record {record.offset} is not at the cursor {self.cursor}")
         batch, offset = record.batch, record.offset
+        names: list[bytes] = np.frombuffer(batch.identities, _IDENTITY).tolist()
+        self._records[offset] = (record.append_us, batch.content_hashes)
+        if journal and not journal.keys().isdisjoint(names):
+            counted, dropped = self._decide_each(record, names, window, journal)
+        else:
+            counted, dropped = self._decide_all(record, names, window)
+        if not dropped:
+            self._order.append((offset, names))
+            self.filters.add(record.append_us // DAY, keys_of(batch.identities))
+        else:
+            kept = [names[index] for index in counted]
+            self._order.append((offset, kept))
+            if kept:
+                self.filters.add(record.append_us // DAY, keys_of(b"".join(kept)))
+        self.cursor = offset + 1
+        return Decision(counted, dropped)
+
+    def _decide_all(
+        self, record: Record, names: list[bytes], window: int | None
+    ) -> tuple[Sequence[int], Sequence[Dropped]]:
+        """Where the journal has none of them: all at once, and then only those that are among the recent already."""
+        base, size = record.offset << 16, len(names)
+        recent = self._recent
+        codes = list(map(recent.setdefault, names, range(base, base + size)))
+        old = (np.fromiter(codes, np.int64, size) != np.arange(base, base + size)).nonzero()[0].tolist()
+        dropped: list[Dropped] = []
+        for index in old:
+            # Asked anew: a copy outside the window counts, and takes the place of the one before it.
+            first = self._counted(recent[names[index]])
+            if window is None or first.append_us > record.append_us - window:
+                dropped.append(Dropped(index, first))
+            else:
+                recent[names[index]] = base | index
+                self._recounted = True
+        if not dropped:
+            return range(size), ()
+        kept = np.ones(size, np.bool_)
+        kept[[one.index for one in dropped]] = False
+        return kept.nonzero()[0].tolist(), dropped
+
+    def _decide_each(
+        self, record: Record, names: list[bytes], window: int | None, journal: Mapping[bytes, Sequence[Counted]]
+    ) -> tuple[Sequence[int], Sequence[Dropped]]:
         recent, base = self._recent, record.offset << 16
-        identities = batch.identities
         counted: list[int] = []
         dropped: list[Dropped] = []
-        names: list[bytes] = []
-        self._records[offset] = (record.append_us, batch.content_hashes)
-        for index in range(batch.size):
-            identity = identities[index * IDENTITY_BYTES : (index + 1) * IDENTITY_BYTES]
+        for index, identity in enumerate(names):
             code = recent.get(identity)
             first: Counted | None = None
             if code is not None:
                 first = self._counted(code)
             elif identity in journal:
-                first = _latest_before(journal[identity], (record.generation, offset, index))
+                first = _latest_before(journal[identity], (record.generation, record.offset, index))
             if first is not None and (window is None or first.append_us > record.append_us - window):
                 dropped.append(Dropped(index, first))
                 continue
+            self._recounted |= code is not None
             recent[identity] = base | index
             counted.append(index)
-            names.append(identity)
-        self._order.append((offset, names))
-        if len(counted) == batch.size:
-            self.filters.add(record.append_us // DAY, keys_of(identities))
-        elif names:
-            self.filters.add(record.append_us // DAY, keys_of(b"".join(names)))
-        self.cursor = offset + 1
-        return Decision(range(batch.size) if len(counted) == batch.size else counted, dropped)
+        return (counted, dropped) if dropped else (range(len(names)), ())
 
     def forget_durable(self, below: int) -> None:
         """Drop the oldest recent identities beyond the limit, only from records below ``below``, which are durable."""
         while len(self._recent) > self.recent_limit and self._order and self._order[0][0] < below:
             offset, names = self._order.popleft()
-            for identity in names:
-                code = self._recent.get(identity)
-                if code is not None and code >> 16 == offset:
-                    del self._recent[identity]
+            if not self._recounted:
+                deque(map(self._recent.pop, names, repeat(None)), maxlen=0)
+            else:
+                for identity in names:
+                    code = self._recent.get(identity)
+                    if code is not None and code >> 16 == offset:
+                        del self._recent[identity]
             self._records.pop(offset, None)
 
     def _counted(self, code: int) -> Counted:

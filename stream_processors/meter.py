@@ -19,13 +19,12 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from array import array
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
-from schemas.batch import UsageBatch, decode_batch
+from schemas.batch import EMPTY, decode_batch
 from schemas.catalog.follower import CatalogFollower
 from schemas.codec import CodecError, codec
 from schemas.ledger_io import LedgerUnavailable, LedgerWriter
@@ -50,7 +49,6 @@ from stream_processors.rows import DuplicateRow, batches_table, duplicates_table
 log = logging.getLogger(__name__)
 
 SEEK_AGAIN_SECONDS: Final = 5.0
-_NO_EVENTS: Final = UsageBatch("", 0, 0, b"", b"", [], array("q"), [], [], [], [])
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +190,7 @@ class Meter:
                     place = f"{self._topic} partition {raw.partition} offset {raw.offset}"
                     raise breaker.verdict(place, str(error)) from None
                 log.warning("partition %d offset %d: %s; rejected", raw.partition, raw.offset, error)
-                batch = _NO_EVENTS
+                batch = EMPTY
                 flush.rejections.append(
                     undecodable_rejection(
                         self._topic, self._generation, raw.partition, raw.offset, raw.append_us, raw.value, str(error)

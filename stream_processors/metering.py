@@ -13,10 +13,11 @@ from typing import Any, Final
 from schemas.acceptance import same_content
 from schemas.catalog.profiles import profile_versions
 from schemas.catalog.state import Catalog, NamespaceView
+from schemas.column_matching import ColumnMatcher
 from schemas.identity import identity as identity_of
-from schemas.matching import UNMATCHED, Matched, Matcher, match_rules
-from stream_processors.dedupe import Counted, Decision, PartitionMemory, Record, window_us
+from stream_processors.dedupe import Counted, PartitionMemory, Record, window_us
 from stream_processors.rows import DuplicateRow, EventColumns
+from stream_processors.runs import Runs
 
 Position = tuple[int, int, int, int]
 Content = tuple[str, str, str]
@@ -40,9 +41,9 @@ class Matchers:
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
-        self._compiled: dict[tuple[str, int], tuple[NamespaceView, Matcher, int | None]] = {}
+        self._compiled: dict[tuple[str, int], tuple[NamespaceView, ColumnMatcher, int | None]] = {}
 
-    def at(self, namespace: str, catalog_offset: int) -> tuple[Matcher, int | None]:
+    def at(self, namespace: str, catalog_offset: int) -> tuple[ColumnMatcher, int | None]:
         """The matcher and the window W (microseconds; None: for ever) of a batch."""
         view = self._catalog.view(namespace, catalog_offset)
         key = (namespace, view.before)
@@ -52,7 +53,7 @@ class Matchers:
                 self._compiled.pop(next(iter(self._compiled)))
             settings = view.settings
             window = window_us(settings.max_event_age_seconds, settings.max_event_skew_seconds)
-            found = self._compiled[key] = (view, Matcher(profile_versions(view)), window)
+            found = self._compiled[key] = (view, ColumnMatcher(profile_versions(view)), window)
         return found[1], found[2]
 
 
@@ -69,41 +70,32 @@ def meter_records(
     ``settle`` tells apart.
     """
     doubtful: list[DuplicateRow] = []
+    runs: dict[int, Runs] = {}
     for record in records:
         batch = record.batch
         matcher, window = matchers.at(batch.namespace, batch.catalog_offset)
         decision = memory.decide(record, window, journal)
-        flush.events.add(record, decision.counted, _match(matcher, record, decision))
+        if decision.counted:
+            row = flush.events.add(record, decision.counted)
+            runs.setdefault(id(matcher), Runs(matcher)).add(batch, decision.counted, row)
         for dropped in decision.dropped:
-            row = DuplicateRow(record, dropped)
+            duplicate = DuplicateRow(record, dropped)
             if dropped.first.content_hash == batch.content_hash(dropped.index):
-                flush.duplicates.append(row)
+                flush.duplicates.append(duplicate)
             else:
-                doubtful.append(row)
+                doubtful.append(duplicate)
         flush.records.append(record)
+    for one in runs.values():
+        one.match(flush.events.matches)
     if records:
         flush.progress[(memory.generation, memory.partition)] = memory.cursor
     return doubtful
 
 
-def _match(matcher: Matcher, record: Record, decision: Decision) -> list[Matched]:
-    batch = record.batch
-    names, stamps, keys, properties = batch.event_names, batch.timestamps_us, batch.idempotency_keys, batch.properties
-    rules = {name: matcher.rules(name) for name in set(names)}
-    result: list[Matched] = []
-    for index in decision.counted:
-        try:
-            result.append(match_rules(rules[names[index]], stamps[index], keys[index], properties[index]))
-        except ValueError:
-            # Properties that are not JSON cannot pass acceptance; whoever wrote them past it gets no usage, and blocks nobody.
-            result.append(UNMATCHED)
-    return result
-
-
 def content_of(record: Record, index: int) -> Content:
     """What two copies must agree on."""
     batch = record.batch
-    return batch.event_names[index], batch.account_ids[index], batch.properties[index]
+    return batch.event_name(index), batch.account_ids[index], batch.properties[index]
 
 
 def position_of(first: Counted) -> Position:
@@ -140,7 +132,7 @@ def conflict_rejection(row: DuplicateRow, topic: str) -> dict[str, Any]:
         "namespace": batch.namespace, "stage": "meter", "reason": "conflict",
         "detail": f"the idempotency key was used before with other content, at partition {first.partition} offset "
         f"{first.offset} index {first.index}; send a different event under a key of its own",
-        "events": 1, "account_id": batch.account_ids[index], "event_name": batch.event_names[index],
+        "events": 1, "account_id": batch.account_ids[index], "event_name": batch.event_name(index),
         "idempotency_key": batch.idempotency_keys[index], "original": batch.properties[index].encode(),
         "origin_topic": topic, "origin_generation": record.generation, "origin_partition": record.partition,
         "origin_offset": record.offset, "origin_index": index, "received_at": record.append_us,

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
+from schemas.batch import UsageBatch
+from schemas.column_matching import Matches, RuleFailures, RuleMatches
 from schemas.identity import CONTENT_HASH_BYTES, IDENTITY_BYTES
-from schemas.matching import Matched
+from schemas.texts import Texts
 from stream_processors.dedupe import Dropped, Record
 
 _INSTANT: Final = pa.timestamp("us", tz="UTC")
@@ -19,107 +22,143 @@ _STRING: Final = pa.string()
 
 
 class EventColumns:
-    """Rows of usage_events, collected column by column."""
+    """Rows of usage_events, collected record by record and made columns at once; ``matches`` is by row."""
 
     def __init__(self) -> None:
         self.size = 0
-        self._namespaces: list[str] = []
-        self._runs: list[int] = []  # rows a record, for columns that are constant over it
-        self._records: list[tuple[int, int, int, int]] = []  # generation, partition, offset, append ms
-        self._accounts: list[str] = []
-        self._names: list[str] = []
-        self._stamps: list[int] = []
-        self._sources: list[str] = []
-        self._keys: list[str] = []
-        self._identities: list[bytes] = []
-        self._hashes: list[bytes] = []
-        self._properties: list[str] = []
-        self._indexes: list[int] = []
-        self._matched: list[Matched] = []
+        self.matches = Matches()
+        self._records: list[Record] = []
+        self._counted: list[Sequence[int]] = []
 
-    def add(self, record: Record, counted: Sequence[int], matched: Sequence[Matched]) -> None:
-        """The counted events of a record with what each matched, in the order of ``counted``."""
-        if not counted:
-            return
-        batch = record.batch
+    def add(self, record: Record, counted: Sequence[int]) -> int:
+        """The counted events of a record, ascending; the row of the first of them."""
+        row = self.size
         self.size += len(counted)
-        self._runs.append(len(counted))
-        self._namespaces.append(batch.namespace)
-        self._records.append((record.generation, record.partition, record.offset, record.append_us // 1000))
-        self._indexes.extend(counted)
-        self._matched.extend(matched)
-        if len(counted) == batch.size:
-            self._accounts.extend(batch.account_ids)
-            self._names.extend(batch.event_names)
-            self._stamps.extend(batch.timestamps_us)
-            self._sources.extend(batch.sources)
-            self._keys.extend(batch.idempotency_keys)
-            self._properties.extend(batch.properties)
-            self._identities.append(batch.identities)
-            self._hashes.append(batch.content_hashes)
-            return
-        for index in counted:
-            self._accounts.append(batch.account_ids[index])
-            self._names.append(batch.event_names[index])
-            self._stamps.append(batch.timestamps_us[index])
-            self._sources.append(batch.sources[index])
-            self._keys.append(batch.idempotency_keys[index])
-            self._properties.append(batch.properties[index])
-            self._identities.append(batch.identity(index))
-            self._hashes.append(batch.content_hash(index))
+        self._records.append(record)
+        self._counted.append(counted)
+        return row
 
     def table(self) -> pa.Table:
         """The Arrow table of usage_events."""
-        matches = [match for matched in self._matched for match in matched.matches]
-        starts = _starts(len(matched.matches) for matched in self._matched)
-        failures = [failure for matched in self._matched for failure in matched.unmeterable]
-        failure_starts = _starts(len(matched.unmeterable) for matched in self._matched)
-        profile_ids, versions, units, uniques, dimensions = zip(*matches, strict=True) if matches else ((),) * 5
-        failed_ids, reasons = zip(*failures, strict=True) if failures else ((), ())
+        batches = [record.batch for record in self._records]
+        # Columns are made of whole batches, and dropped events are left out of all of them at the end.
+        sizes = [batch.size for batch in batches]
         columns: dict[str, Any] = {
-            "namespace": self._repeat(self._namespaces, _STRING),
-            "account_id": pa.array(self._accounts, _STRING),
-            "event_name": pa.array(self._names, _STRING),
-            "timestamp": pa.array(self._stamps, pa.int64()).view(_INSTANT),
-            "source": pa.array(self._sources, _STRING),
-            "idempotency_key": pa.array(self._keys, _STRING),
-            "identity": _fixed(self._identities, IDENTITY_BYTES),
-            "content_hash": _fixed(self._hashes, CONTENT_HASH_BYTES),
-            "properties": pa.array(self._properties, _STRING),
-            "match_profile_ids": _lists(starts, pa.array(profile_ids, _STRING)),
-            "match_profile_versions": _lists(starts, pa.array(versions, pa.uint32())),
-            "match_quantities": _lists(starts, quantities(units)),
-            "match_unique_values": _lists(starts, pa.array(uniques, _STRING)),
-            "match_dimensions": _lists(starts, pa.array(dimensions, _STRING)),
-            "unmeterable_profile_ids": _lists(failure_starts, pa.array(failed_ids, _STRING)),
-            "unmeterable_reasons": _lists(failure_starts, pa.array(reasons, _STRING)),
-            "generation": self._repeat([record[0] for record in self._records], pa.uint32()),
-            "partition": self._repeat([record[1] for record in self._records], pa.uint32()),
-            "offset": self._repeat([record[2] for record in self._records], pa.uint64()),
-            "index": pa.array(self._indexes, pa.uint32()),
-            "append_time": self._repeat([record[3] for record in self._records], pa.int64()).view(_APPENDED),
+            "namespace": _repeat([batch.namespace for batch in batches], _STRING, sizes),
+            "account_id": texts_array([batch.account_ids for batch in batches]),
+            "event_name": _names(batches),
+            "timestamp": _joined([batch.timestamps_us for batch in batches]).view(_INSTANT),
+            "source": texts_array([batch.sources for batch in batches]),
+            "idempotency_key": texts_array([batch.idempotency_keys for batch in batches]),
+            "identity": _fixed([batch.identities for batch in batches], IDENTITY_BYTES),
+            "content_hash": _fixed([batch.content_hashes for batch in batches], CONTENT_HASH_BYTES),
+            "properties": texts_array([batch.properties for batch in batches]),
+            "generation": _repeat([record.generation for record in self._records], pa.uint32(), sizes),
+            "partition": _repeat([record.partition for record in self._records], pa.uint32(), sizes),
+            "offset": _repeat([record.offset for record in self._records], pa.uint64(), sizes),
+            "index": pa.array(np.concatenate([np.arange(size, dtype=np.uint32) for size in sizes])),
+            "append_time": _repeat([record.append_us // 1000 for record in self._records], pa.int64(), sizes).view(
+                _APPENDED
+            ),
         }
-        return pa.table(columns)
+        table = pa.table(columns)
+        if self.size < table.num_rows:
+            bases = np.cumsum([0, *sizes[:-1]])
+            kept = [np.asarray(one, np.int64) + base for one, base in zip(self._counted, bases, strict=True)]
+            table = table.take(pa.array(np.concatenate(kept)))
+        for name, column in (
+            match_columns(self.matches.matched, self.size) | failure_columns(self.matches.failed, self.size)
+        ).items():
+            table = table.append_column(name, column)
+        return table
 
-    def _repeat(self, values: Sequence[Any], kind: Any) -> Any:
-        """One value a record, repeated for each of its rows."""
-        numbers = np.repeat(np.arange(len(self._runs), dtype=np.int32), self._runs)
-        return pa.array(values, kind).take(pa.array(numbers))
+
+def match_columns(matched: Sequence[RuleMatches], size: int) -> dict[str, Any]:
+    """The match_… columns of ``size`` rows: a list a row, in the order of the rules."""
+    counts = [len(one.rows) for one in matched]
+    starts, order = _grouped([one.rows for one in matched], size)
+    versions = np.repeat(np.array([one.profile_version for one in matched], np.uint32), counts)
+    return {
+        "match_profile_ids": _lists(starts, _repeat([one.profile_id for one in matched], _STRING, counts).take(order)),
+        "match_profile_versions": _lists(starts, pa.array(versions).take(order)),
+        "match_quantities": _lists(starts, quantities([one.units for one in matched]).take(order)),
+        "match_unique_values": _lists(
+            starts, _texts_or_blank([one.unique_values for one in matched], counts).take(order)
+        ),
+        "match_dimensions": _lists(starts, _texts_or_blank([one.dimensions for one in matched], counts).take(order)),
+    }
 
 
-def quantities(units: Iterable[int]) -> Any:
+def failure_columns(failed: Sequence[RuleFailures], size: int) -> dict[str, Any]:
+    """The unmeterable_… columns of ``size`` rows."""
+    starts, order = _grouped([one.rows for one in failed], size)
+    ids = _repeat([one.profile_id for one in failed], _STRING, [len(one.rows) for one in failed])
+    reasons = pa.array([reason for one in failed for reason in one.reasons], _STRING)
+    return {
+        "unmeterable_profile_ids": _lists(starts, ids.take(order)),
+        "unmeterable_reasons": _lists(starts, reasons.take(order)),
+    }
+
+
+def quantities(columns: Sequence[NDArray[np.int64] | Sequence[int]]) -> Any:
     """Decimal(38, 12) from counts of 10^-12 units, without a Decimal object a value."""
-    data = b"".join([value.to_bytes(16, "little", signed=True) for value in units])
+    parts = []
+    for units in columns:
+        if isinstance(units, np.ndarray):
+            # 128 bits in two's complement, little-endian: the value, then its sign.
+            parts.append(np.stack([units, units >> 63], axis=1).astype("<i8").tobytes())
+        else:
+            parts.append(b"".join([value.to_bytes(16, "little", signed=True) for value in units]))
+    data = b"".join(parts)
     return pa.Array.from_buffers(_QUANTITY, len(data) // 16, [None, pa.py_buffer(data)])
 
 
-def _starts(lengths: Iterable[int]) -> Any:
-    starts = [0]
-    position = 0
-    for length in lengths:
-        position += length
-        starts.append(position)
-    return pa.array(starts, pa.int32())
+def texts_array(columns: Sequence[Texts]) -> Any:
+    """One Arrow column of string columns, without an object a string."""
+    lengths = [np.diff(column.offsets) for column in columns]
+    offsets = np.zeros(sum(map(len, lengths)) + 1, np.int32)
+    if lengths:
+        np.cumsum(np.concatenate(lengths), out=offsets[1:])
+    return _strings(offsets, b"".join([column.data for column in columns]))
+
+
+def _strings(offsets: NDArray[np.int32], data: bytes) -> Any:
+    return pa.StringArray.from_buffers(len(offsets) - 1, pa.py_buffer(offsets), pa.py_buffer(data))
+
+
+def _texts_or_blank(columns: Sequence[Sequence[str] | None], counts: Sequence[int]) -> Any:
+    if all(column is None for column in columns):
+        return _strings(np.zeros(sum(counts) + 1, np.int32), b"")
+    texts: list[str] = []
+    for column, count in zip(columns, counts, strict=True):
+        texts += [""] * count if column is None else column
+    return pa.array(texts, _STRING)
+
+
+def _names(batches: Sequence[UsageBatch]) -> Any:
+    dictionary: dict[str, int] = {}
+    parts = []
+    for batch in batches:
+        numbers = np.array([dictionary.setdefault(name, len(dictionary)) for name in batch.names], np.int32)
+        parts.append(numbers[batch.name_indexes])
+    return pa.array(list(dictionary), _STRING).take(_joined(parts))
+
+
+def _repeat(values: Sequence[Any], kind: Any, counts: Sequence[int]) -> Any:
+    """Each value as often as its count says."""
+    return pa.array(values, kind).take(pa.array(np.repeat(np.arange(len(values), dtype=np.int32), counts)))
+
+
+def _joined(parts: Sequence[NDArray[Any]]) -> Any:
+    return pa.array(np.concatenate(parts))
+
+
+def _grouped(rows: Sequence[NDArray[np.int64]], size: int) -> tuple[Any, Any]:
+    """(where each row's list starts, in which order items go): by row, and of one row in the order given."""
+    joined = np.concatenate(rows) if rows else np.zeros(0, np.int64)
+    starts = np.zeros(size + 1, np.int32)
+    np.cumsum(np.bincount(joined, minlength=size), out=starts[1:])
+    return pa.array(starts), pa.array(np.argsort(joined, kind="stable"))
 
 
 def _lists(starts: Any, values: Any) -> Any:
@@ -144,8 +183,8 @@ def duplicates_table(rows: Sequence[DuplicateRow]) -> pa.Table:
         {
             "namespace": pa.array([row.record.batch.namespace for row in rows], _STRING),
             "account_id": pa.array([row.record.batch.account_ids[row.dropped.index] for row in rows], _STRING),
-            "event_name": pa.array([row.record.batch.event_names[row.dropped.index] for row in rows], _STRING),
-            "timestamp": pa.array([row.record.batch.timestamps_us[row.dropped.index] for row in rows], _INSTANT),
+            "event_name": pa.array([row.record.batch.event_name(row.dropped.index) for row in rows], _STRING),
+            "timestamp": pa.array([int(row.record.batch.timestamps_us[row.dropped.index]) for row in rows], _INSTANT),
             "source": pa.array([row.record.batch.sources[row.dropped.index] for row in rows], _STRING),
             "idempotency_key": pa.array(
                 [row.record.batch.idempotency_keys[row.dropped.index] for row in rows], _STRING

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import schemas.codec
 from schemas.acceptance import AcceptedEvent
-from schemas.batch import decode_batch, encode_batch
-from schemas.codec import CodecError, codec
+from schemas.batch import UsageBatch, decode_batch, encode_batch
+from schemas.codec import Codec, CodecError, codec
+
+OLD = Path(schemas.codec.__file__).with_name("avro") / "old"
 
 EVENTS = st.lists(
     st.builds(
@@ -29,14 +34,18 @@ EVENTS = st.lists(
 )
 
 
+def lengths(*sizes: int) -> bytes:
+    return b"".join(size.to_bytes(4, "little") for size in sizes)
+
+
 @given(EVENTS, st.integers(0, 1 << 40))
 def test_round_trip(events: list[AcceptedEvent], catalog_offset: int) -> None:
     batch = decode_batch(encode_batch("ns", catalog_offset, events))
     assert (batch.namespace, batch.catalog_offset, batch.size) == ("ns", catalog_offset, len(events))
     again = [
         AcceptedEvent(
-            batch.identity(i), batch.content_hash(i), batch.event_names[i], batch.account_ids[i],
-            batch.idempotency_keys[i], batch.sources[i], batch.timestamps_us[i], batch.properties[i],
+            batch.identity(i), batch.content_hash(i), batch.event_name(i), batch.account_ids[i],
+            batch.idempotency_keys[i], batch.sources[i], int(batch.timestamps_us[i]), batch.properties[i],
         )
         for i in range(batch.size)
     ]  # fmt: skip
@@ -45,14 +54,36 @@ def test_round_trip(events: list[AcceptedEvent], catalog_offset: int) -> None:
 
 RECORD: dict[str, Any] = {
     "namespace": "ns", "catalog_offset": 3, "identities": bytes(32), "content_hashes": bytes(16), "event_names": ["a", "b"],
-    "event_name_indexes": b"\0\0\1\0", "timestamps": bytes(16), "account_ids": ["x", "y"], "idempotency_keys": ["1", "2"],
+    "event_name_indexes": b"\0\0\1\0", "timestamps": bytes(16), "account_ids": [], "idempotency_keys": [], "sources": [],
+    "properties": [], "account_id_text": "xø".encode(), "account_id_lengths": lengths(1, 2), "idempotency_key_text": b"12",
+    "idempotency_key_lengths": lengths(1, 1), "source_text": b"s", "source_lengths": lengths(0, 1),
+    "properties_text": b"{}{}", "properties_lengths": lengths(2, 2),
+}  # fmt: skip
+VERSION_1: dict[str, Any] = {
+    "namespace": "ns", "catalog_offset": 3, "identities": bytes(32), "content_hashes": bytes(16), "event_names": ["a", "b"],
+    "event_name_indexes": b"\0\0\1\0", "timestamps": bytes(16), "account_ids": ["x", "ø"], "idempotency_keys": ["1", "2"],
     "sources": ["", "s"], "properties": ["{}", "{}"],
 }  # fmt: skip
 
 
 def test_the_hand_made_record_is_a_batch() -> None:
     batch = decode_batch(codec("usage_batch").encode(RECORD))
-    assert (batch.event_names, batch.sources, list(batch.timestamps_us)) == (["a", "b"], ["", "s"], [0, 0])
+    assert columns(batch) == (["a", "b"], ["x", "ø"], ["1", "2"], ["", "s"], [0, 0], ["{}", "{}"])
+
+
+@pytest.mark.parametrize("sources", [["", "s"], []])
+def test_a_batch_of_version_1_says_the_same(sources: list[str]) -> None:
+    written = Codec("usage_batch", json.loads((OLD / "usage_batch.1.avsc").read_text())).encode(
+        VERSION_1 | {"sources": sources}
+    )
+    batch = decode_batch(written)
+    assert columns(batch) == (["a", "b"], ["x", "ø"], ["1", "2"], sources or ["", ""], [0, 0], ["{}", "{}"])
+
+
+def columns(batch: UsageBatch) -> tuple[list[Any], ...]:
+    names = [batch.event_name(index) for index in range(batch.size)]
+    texts = (batch.account_ids, batch.idempotency_keys, batch.sources)
+    return names, *map(list, texts), batch.timestamps_us.tolist(), list(batch.properties)
 
 
 @pytest.mark.parametrize(
@@ -60,17 +91,19 @@ def test_the_hand_made_record_is_a_batch() -> None:
     [
         ("identities", bytes(31)), ("identities", bytes(48)), ("content_hashes", bytes(15)), ("content_hashes", bytes(24)),
         ("event_name_indexes", b"\0\0"), ("event_name_indexes", b"\0\0\0"), ("timestamps", bytes(8)),
-        ("timestamps", bytes(17)), ("account_ids", ["x"]), ("idempotency_keys", ["1", "2", "3"]), ("sources", [""]),
-        ("properties", ["{}"]), ("properties", []), ("event_names", ["a"]), ("event_names", []),
+        ("timestamps", bytes(17)), ("account_id_lengths", lengths(3)), ("idempotency_key_lengths", lengths(0, 1, 1)),
+        ("source_lengths", lengths(1)), ("source_lengths", b""), ("properties_lengths", lengths(4)),
+        ("properties_lengths", b""), ("properties_lengths", b"\2\0\0"), ("properties_lengths", lengths(2, 3)),
+        ("account_id_lengths", lengths(2, 1)), ("event_names", ["a"]), ("event_names", []),
     ],
 )  # fmt: skip
-def test_columns_of_different_length_are_refused(column: str, value: Any) -> None:
+def test_columns_that_do_not_fit_together_are_refused(column: str, value: Any) -> None:
     with pytest.raises(CodecError, match="usage_batch"):
         decode_batch(codec("usage_batch").encode(RECORD | {column: value}))
 
 
 def test_an_empty_batch_is_refused() -> None:
-    empty = {name: type(value)() for name, value in RECORD.items()}
+    empty = {name: type(value)() for name, value in RECORD.items()} | {"namespace": "ns"}
     with pytest.raises(CodecError, match="0 items"):
         decode_batch(codec("usage_batch").encode(empty))
 
@@ -84,4 +117,4 @@ def test_cut_bytes_are_refused(events: list[AcceptedEvent], data: st.DataObject)
 
 def test_sources_cost_nothing_where_there_are_none() -> None:
     event = AcceptedEvent(bytes(16), bytes(8), "a", "x", "k", "", 0, "{}")
-    assert codec("usage_batch").decode(encode_batch("ns", 0, [event, event]))["sources"] == []
+    assert codec("usage_batch").decode(encode_batch("ns", 0, [event, event]))["source_lengths"] == b""

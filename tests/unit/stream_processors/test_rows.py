@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 from meteringkit import log_of
 
-from schemas.matching import Match, Matched
+from schemas.column_matching import RuleFailures, RuleMatches
 from schemas.quantity import LIMIT, UNIT, unscaled
 from stream_processors.copies import invoice_tables
 from stream_processors.rows import EventColumns, quantities
@@ -16,16 +17,20 @@ from stream_processors.rows import EventColumns, quantities
 
 @given(st.lists(st.integers(-LIMIT + 1, LIMIT - 1), max_size=50))
 def test_quantities_are_exact(units):
-    assert quantities(units).to_pylist() == [unscaled(one) for one in units]
+    small = [one for one in units if abs(one) < 1 << 63]
+    columns = [units, np.array(small, np.int64), [], np.array([-1], np.int64)]
+    assert quantities(columns).to_pylist() == [unscaled(one) for one in [*units, *small, -1]]
 
 
 def test_rows_keep_their_matches_apart():
     [record] = log_of([[(1, 0), (2, 2), (3, 0)]], [1])
-    two = Matched((Match("m.a", 1, 5 * UNIT, "", ""), Match("m.b", 3, -1, '"x"', '{"o":"JFK"}')), ())
-    failed = Matched((), (("m.c", "missing"),))
     columns = EventColumns()
-    columns.add(record, [0, 2], [two, failed])
-    columns.add(record, [], [])
+    assert columns.add(record, [0, 2]) == 0
+    columns.matches.matched += [
+        RuleMatches("m.a", 1, np.array([0]), np.array([5 * UNIT])),
+        RuleMatches("m.b", 3, np.array([0]), [-1], ['"x"'], ['{"o":"JFK"}']),
+    ]
+    columns.matches.failed.append(RuleFailures("m.c", np.array([1]), ["missing"]))
     rows = columns.table().to_pylist()
     assert [row["idempotency_key"] for row in rows] == ["1", "3"]
     assert rows[0]["match_profile_ids"] == ["m.a", "m.b"]
@@ -38,6 +43,8 @@ def test_rows_keep_their_matches_apart():
     assert [(row["offset"], row["index"]) for row in rows] == [(0, 0), (0, 2)]
     assert rows[0]["identity"] == record.batch.identity(0)
     assert rows[1]["content_hash"] == record.batch.content_hash(2)
+    assert [row["account_id"] for row in rows] == ["acct", "acct"]
+    assert [row["properties"] for row in rows] == [record.batch.properties[0], record.batch.properties[2]]
     assert int(rows[0]["timestamp"].timestamp() * 1_000_000) == record.batch.timestamps_us[0]
 
 
