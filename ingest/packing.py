@@ -12,8 +12,8 @@ from schemas.identity import partition_of
 MAX_EVENTS: Final = 500
 MAX_BYTES: Final = 256 * 1024
 LINGER: Final = 0.005
-# Identity, content hash, timestamp, name index and the length prefixes of the text columns.
-_FIXED_BYTES: Final = 16 + 8 + 8 + 2 + 8
+# Identity, content hash, timestamp, name index, and the lengths of the text columns with the name's prefix.
+_FIXED_BYTES: Final = 16 + 8 + 8 + 2 + 4 * 4 + 2
 
 Ticket = TypeVar("Ticket")
 
