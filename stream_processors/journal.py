@@ -30,6 +30,15 @@ _LOOK_UP: Final = 2_000
 _FILTER_BLOCK: Final = IDENTITY_BYTES << 20
 
 
+def arrow_bytes(rows: pa.Table) -> bytes:
+    """The table as an Arrow stream, which an ``INSERT … FORMAT ArrowStream`` takes."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, rows.schema) as writer:
+        writer.write_table(rows)
+    block: bytes = sink.getvalue().to_pybytes()
+    return block
+
+
 class Stopping(Exception):
     """The worker is stopping; what was being retried is left for its successor."""
 
@@ -73,10 +82,7 @@ class Journal:
         """Insert an Arrow table; returns once it is durable, with all of its views. Repeating it is harmless."""
         if rows.num_rows == 0:
             return
-        sink = pa.BufferOutputStream()
-        with pa.ipc.new_stream(sink, rows.schema) as writer:
-            writer.write_table(rows)
-        block = sink.getvalue().to_pybytes()
+        block = arrow_bytes(rows)
         names = [f"`{name}`" for name in rows.column_names]
         self._retry(
             f"insert {rows.num_rows} rows into {table}",

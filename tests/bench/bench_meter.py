@@ -1,76 +1,53 @@
 """What metering costs the worker's own process: `python tests/bench/bench_meter.py [--events 200000] [--rounds 5]`.
 
 The pure stages of a flush over packed batches of 500 events (10 % recent duplicates, two profiles an event, 1,000 accounts), one
-thread, without Kafka and ClickHouse. Prints microseconds an event by stage, the median of the rounds and their spread.
+thread, without Kafka and ClickHouse. Prints microseconds of CPU an event by stage, the median of the rounds and their spread.
 """
 
 from __future__ import annotations
 
 import argparse
-import random
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
-import msgspec
+from workload import CATALOG, Shape, packed
 
-from schemas.acceptance import RawEvent, accept
-from schemas.batch import decode_batch, encode_batch
+from schemas.batch import decode_batch
 from schemas.catalog.models import Meter, Namespace
 from schemas.catalog.state import Catalog, record_of
-from schemas.event_types import NO_TYPES
 from stream_processors.bloom import DailyFilters
 from stream_processors.dedupe import PartitionMemory, Record
 from stream_processors.metering import Flush, Matchers, meter_records
 from stream_processors.rows import duplicates_table
 
-NAMESPACE = Namespace(code="default", max_event_age_seconds=None)
-METER = {
-    "code": "song",
-    "event_name": "Song played",
-    "profiles": [
-        {"code": "plays", "aggregation": "count"},
-        {
-            "code": "bytes",
-            "aggregation": "sum",
-            "property": "n",
-            "filters": [{"property": ["country"], "operator": "in", "value": "USA"}],
-        },
-    ],
-}
 UNIT = 60  # records a flush: 30,000 events
+APPENDED_US = 1_790_000_000_000_000
 
 
 def catalog() -> Catalog:
     """One meter with two profiles."""
     made = Catalog()
-    for offset, (kind, model) in enumerate((("namespace", NAMESPACE), ("meter", Meter.model_validate(METER)))):
+    models = (
+        ("namespace", Namespace.model_validate(CATALOG["namespace"])),
+        ("meter", Meter.model_validate(CATALOG["meters"][0])),
+    )
+    for offset, (kind, model) in enumerate(models):
         made.apply(record_of("default", model, kind=kind, version=1, author="", claim_id=kind), offset, 0)
     return made
 
 
-def packed(events: int) -> list[bytes]:
-    """Packed batches of 500."""
-    chance = random.Random(1)
-    made = []
-    for start in range(0, events, 500):
-        raws = []
-        for number in range(start, start + 500):
-            key = number if chance.random() > 0.1 or not number else chance.randrange(max(0, number - 1000), number)
-            country = b"USA" if key % 2 else b"FR"
-            body = b'{"country":"%s","n":%d}' % (country, key % 1000)
-            raws.append(
-                RawEvent(
-                    event_name="Song played",
-                    account_id=f"acct_{key % 1000}",
-                    idempotency_key=f"key-{key:012d}",
-                    properties=msgspec.Raw(body),
-                )
-            )
-        single = [accept("default", NAMESPACE, [raw], now_us=10**15, mint_key=str, types=NO_TYPES)[0] for raw in raws]
-        made.append(encode_batch("default", 2, single))
-    return made
+def records_of(shape: Shape) -> Iterator[Any]:
+    """The Arrow tables of usage_events that one partition with these events gives, a flush each."""
+    memory, matchers = PartitionMemory(1, 0, 0, DailyFilters()), Matchers(catalog())
+    values = [value for _, value in packed(shape, 1, 2)]
+    for start in range(0, len(values), UNIT):
+        some = values[start : start + UNIT]
+        records = [Record(1, 0, start + n, APPENDED_US, decode_batch(value)) for n, value in enumerate(some)]
+        flush = Flush()
+        meter_records(flush, memory, records, matchers, {})
+        yield flush.events.table()
 
 
 def one_round(batches: list[bytes], made: Catalog) -> dict[str, float]:
@@ -89,7 +66,7 @@ def one_round(batches: list[bytes], made: Catalog) -> dict[str, float]:
         records = timed(
             "decode",
             lambda some=some, start=start: [
-                Record(1, 0, start + number, 10**15, decode_batch(value)) for number, value in enumerate(some)
+                Record(1, 0, start + number, APPENDED_US, decode_batch(value)) for number, value in enumerate(some)
             ],
         )
         timed("bloom filters", lambda records=records: memory.suspects(records))
@@ -103,21 +80,29 @@ def one_round(batches: list[bytes], made: Catalog) -> dict[str, float]:
     return spent
 
 
+def stages(events: int, rounds: int) -> dict[str, dict[str, float]]:
+    """Microseconds of CPU an event by stage: median, lowest and highest of the rounds, the first of them left out."""
+    batches, made = [value for _, value in packed(Shape(events), 1, 2)], catalog()
+    spent = [one_round(batches, made) for _ in range(rounds + 1)][1:]
+    for one in spent:
+        one["sum"] = sum(one.values())
+    costs = {stage: [one[stage] / events * 1e6 for one in spent] for stage in spent[0]}
+    return {
+        stage: {"median": statistics.median(some), "lowest": min(some), "highest": max(some)}
+        for stage, some in costs.items()
+    }
+
+
 def main() -> None:
     """Run and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--events", type=int, default=200_000)
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
-    batches, made = packed(options.events), catalog()
-    rounds = [one_round(batches, made) for _ in range(options.rounds)]
-    total = [sum(spent.values()) for spent in rounds]
-    for stage in rounds[0]:
-        costs = [spent[stage] / options.events * 1e6 for spent in rounds]
-        print(f"{stage:18} {statistics.median(costs):6.2f} us/event  ({min(costs):.2f} to {max(costs):.2f})")
-    costs = [seconds / options.events * 1e6 for seconds in total]
-    print(f"{'sum':18} {statistics.median(costs):6.2f} us/event  ({min(costs):.2f} to {max(costs):.2f})")
-    print(f"{1e6 / statistics.median(costs):,.0f} events/s of the worker's own thread")
+    found = stages(options.events, options.rounds)
+    for stage, cost in found.items():
+        print(f"{stage:18} {cost['median']:6.2f} us/event  ({cost['lowest']:.2f} to {cost['highest']:.2f})")
+    print(f"{1e6 / found['sum']['median']:,.0f} events/s of the worker's own thread")
 
 
 if __name__ == "__main__":
