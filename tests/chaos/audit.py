@@ -90,7 +90,7 @@ def _log(settings: Settings) -> dict[Identity, list[tuple[str, str, str]]]:
             for index in range(batch.size):
                 identity = Identity(batch.namespace, batch.sources[index], batch.idempotency_keys[index])
                 text = json.dumps(json.loads(batch.properties[index], parse_float=str), sort_keys=True)
-                copies.setdefault(identity, []).append((batch.event_names[index], batch.account_ids[index], text))
+                copies.setdefault(identity, []).append((batch.event_name(index), batch.account_ids[index], text))
     return copies
 
 
