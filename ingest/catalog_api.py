@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse, Response
 
 from ingest.auth import Guard
 from ingest.bodies import read_body
+from ingest.catalog_audit import audit_page
 from ingest.catalog_document import DocumentError, load_document
 from ingest.catalog_publish import CatalogPublisher
 from ingest.catalog_service import RESOURCES, Caller, CatalogService, shown
@@ -22,6 +23,7 @@ from schemas.catalog.follower import CatalogFollower
 from schemas.catalog.state import Entry
 
 Limit = Annotated[int, Query(ge=1, le=1000, description="entries of a page")]
+Only = Annotated[str | None, Query(description="only entries that say exactly this")]
 Cursor = Annotated[str | None, Query(description="next_cursor of the page before")]
 
 
@@ -79,6 +81,10 @@ class CatalogApi:
         entries, following = self._service.page(kind, self.caller(request), limit, cursor)
         return JSONResponse({"items": [shown(entry) for entry in entries], "next_cursor": following})
 
+    def audit(self, request: Request, **wanted: Any) -> Response:
+        """A page of the audit trail."""
+        return JSONResponse(audit_page(self._service.view(self.caller(request).namespace), **wanted))
+
     async def _value(self, request: Request) -> Any:
         body = await read_body(request)
         try:
@@ -95,6 +101,18 @@ class CatalogApi:
             """Make the catalog say what the document says; nothing is retired unless `prune` is true."""
             return await api().apply(request, dry_run)
 
+        @app.get("/v1/catalog/audit", tags=["catalog"])
+        async def audit(
+            request: Request,
+            limit: Limit = 100,
+            cursor: Cursor = None,
+            kind: Only = None,
+            code: Only = None,
+            author: Only = None,
+        ) -> Response:
+            """Who changed what, when: every version of the namespace, the newest first, with what it changed field by field."""
+            return api().audit(request, limit=limit, cursor=cursor, kind=kind, code=code, author=author)
+
         for name, kind in RESOURCES.items():
             _resource(app, api, name, kind)
 
@@ -107,7 +125,7 @@ def _resource(app: FastAPI, api: Callable[[], CatalogApi], name: str, kind: str)
     async def page(request: Request, limit: Limit = 100, cursor: Cursor = None) -> Response:
         return api().page(request, kind, limit, cursor)
 
-    @app.get(f"/v1/{name}/{{code}}", summary=f"Read one of {name}", operation_id=f"get_{name}", **tag)
+    @app.get(f"/v1/{name}/{{code:path}}", summary=f"Read one of {name}", operation_id=f"get_{name}", **tag)
     async def get(request: Request, code: str, history: bool = False) -> Response:
         return api().get(request, kind, code, history)
 
@@ -115,12 +133,18 @@ def _resource(app: FastAPI, api: Callable[[], CatalogApi], name: str, kind: str)
     async def create(request: Request) -> Response:
         return await api().create(request, kind)
 
-    @app.put(f"/v1/{name}/{{code}}", summary=f"New version, with If-Match ({name})", operation_id=f"put_{name}", **body)
+    @app.put(
+        f"/v1/{name}/{{code:path}}", summary=f"New version, with If-Match ({name})", operation_id=f"put_{name}", **body
+    )
     async def replace(request: Request, code: str) -> Response:
         return await api().replace(request, kind, code)
 
     @app.delete(
-        f"/v1/{name}/{{code}}", status_code=204, summary=f"Retire one of {name}", operation_id=f"retire_{name}", **tag
+        f"/v1/{name}/{{code:path}}",
+        status_code=204,
+        summary=f"Retire one of {name}",
+        operation_id=f"retire_{name}",
+        **tag,
     )
     async def retire(request: Request, code: str) -> Response:
         return await api().retire(request, kind, code)

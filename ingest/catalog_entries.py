@@ -11,8 +11,9 @@ from pydantic import ValidationError
 
 from ingest.catalog_document import DocumentError, Fault
 from ingest.catalog_faults import placed_faults
+from ingest.filter_sense import never_faults
 from schemas.catalog.base import Model
-from schemas.catalog.models import KINDS, Namespace, Plan, Subscription
+from schemas.catalog.models import KINDS, Meter, Namespace, Plan, Subscription
 from schemas.json_text import canonical, exact
 from schemas.prices import parse_price
 
@@ -112,7 +113,9 @@ def read_model(kind: str, value: Any, path: str, faults: list[Fault]) -> Model |
     except (ValueError, TypeError) as error:
         faults.append(Fault(path, str(error)))
     else:
-        return model
+        never = list(never_faults(model, path)) if isinstance(model, Meter) else []
+        faults.extend(never)
+        return None if never else model
     faults.extend(placed)
     return None
 

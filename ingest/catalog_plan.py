@@ -85,7 +85,7 @@ class _Planner:
                 changes.append(self._change(kind, item.code, model))
         retired = [self._retirement(kind, code) for kind, code in self._retired]
         if not self._faults:
-            self._faults += After(self._after(changes), self._plan_version(changes), self._place).faults()
+            self._faults += After(self._after(changes), self._plan_version(changes), self._place, self._was).faults()
         if self._faults:
             raise DocumentError(*self._faults[:MAX_FAULTS])
         return CatalogPlan(self._document.namespace, (*changes, *retired))
@@ -177,6 +177,10 @@ class _Planner:
             return found if isinstance(found, Plan) else None
 
         return find
+
+    def _was(self, kind: str, code: str) -> bool:
+        history = self._view.history(kind, code)
+        return bool(history) and history[-1].retired
 
     def _place(self, kind: str, code: str) -> str:
         item = self._by_kind[kind].get(code)

@@ -11,6 +11,7 @@ from schemas.catalog.base import Model
 from schemas.catalog.models import Feature, Meter, Plan, Product, Subscription
 from schemas.catalog.terms import CreditGrant
 from schemas.prices import PriceError, parse_price
+from schemas.similar import similar
 
 _EVER = datetime.max.replace(tzinfo=UTC)
 
@@ -19,7 +20,8 @@ class After:
     """The catalog of one namespace as it would be.
 
     ``current[kind][code]`` are the models in force; ``plan_version(code, version)`` any version of a plan, None where there is
-    none; ``place(kind, code)`` says where an entry stands in the document, "$" where it is not in it.
+    none; ``place(kind, code)`` says where an entry stands in the document, "$" where it is not in it; ``retired(kind, code)``
+    whether there was such an entry once.
     """
 
     def __init__(
@@ -27,10 +29,12 @@ class After:
         current: dict[str, dict[str, Model]],
         plan_version: Callable[[str, int], Plan | None],
         place: Callable[[str, str], str],
+        retired: Callable[[str, str], bool],
     ) -> None:
         self._current = current
         self._plan_version = plan_version
         self._place = place
+        self._retired = retired
 
     def faults(self) -> Iterator[Fault]:
         """Everything that refers to nothing, and subscriptions that would bill the same usage twice."""
@@ -44,7 +48,9 @@ class After:
             for number, charge in enumerate(plan.charges):
                 product = self._current["product"].get(charge.product)
                 if product is None:
-                    yield self._fault("plan", code, f".charges[{number}].product", f"no product {charge.product}")
+                    yield self._fault(
+                        "plan", code, f".charges[{number}].product", self._absent("product", charge.product)
+                    )
                 elif charge.in_advance and isinstance(product, Product) and product.kind != "flat":
                     detail = f"product {product.code} is metered, and usage is billed in arrears; remove it"
                     yield self._fault("plan", code, f".charges[{number}].in_advance", detail)
@@ -53,7 +59,7 @@ class After:
             assert isinstance(grant, CreditGrant)
             for kind, owner in (("account", grant.account), ("subscription", grant.subscription)):
                 if owner is not None and owner not in self._current[kind]:
-                    yield self._fault("credit_grant", code, f".{kind}", f"no {kind} {owner}; declare it")
+                    yield self._fault("credit_grant", code, f".{kind}", self._absent(kind, owner))
         by_account: dict[str, list[Subscription]] = {}
         for code, subscription in self._current["subscription"].items():
             assert isinstance(subscription, Subscription)
@@ -74,7 +80,7 @@ class After:
         code, _, wanted = address.partition(".")
         meter = self._current["meter"].get(code)
         if meter is None:
-            return "", f"no meter {code}; declare it in this document or before"
+            return "", self._absent("meter", code)
         assert isinstance(meter, Meter)
         known = [profile.code for profile in meter.profiles]
         if not wanted and len(known) == 1:
@@ -86,11 +92,18 @@ class After:
             return "", f"meter {code} has several profiles; say which: {listed}"
         return "", f"no profile {address}; known: {listed}"
 
+    def _absent(self, kind: str, code: str) -> str:
+        """Why there is no such entry, and what to do."""
+        if self._retired(kind, code):
+            return f"{kind} {code} is retired; publish it again, or refer to another"
+        near = similar(self._current[kind], (code,))
+        return f"no {kind} {code}; did you mean {' or '.join(near)}?" if near else f"no {kind} {code}; declare it"
+
     def _subscription_faults(self, code: str, subscription: Subscription) -> Iterator[Fault]:
         if subscription.account not in self._current["account"]:
-            yield self._fault("subscription", code, ".account", f"no account {subscription.account}; declare it")
+            yield self._fault("subscription", code, ".account", self._absent("account", subscription.account))
         if subscription.plan not in self._current["plan"]:
-            yield self._fault("subscription", code, ".plan", f"no plan {subscription.plan}; declare it")
+            yield self._fault("subscription", code, ".plan", self._absent("plan", subscription.plan))
             return
         version = subscription.plan_version or 0
         plan = self._plan_version(subscription.plan, version)

@@ -75,7 +75,7 @@ class CatalogService:
         home = caller.home(kind, item.code)
 
         def document() -> Document:
-            if (entry := self._view(home, declared=kind != "namespace").get(kind, item.code)) is not None:
+            if (entry := self.view(home, declared=kind != "namespace").get(kind, item.code)) is not None:
                 detail = f"{kind} {item.code} exists at version {entry.version}; change it with PUT and If-Match"
                 raise Problem(409, "exists", detail)
             return _document(item, home)
@@ -110,14 +110,14 @@ class CatalogService:
 
     def get(self, kind: str, code: str, caller: Caller) -> Entry:
         """The entry in force. Problem 404."""
-        entry = self._view(caller.home(kind, code), declared=kind != "namespace").get(kind, code)
+        entry = self.view(caller.home(kind, code), declared=kind != "namespace").get(kind, code)
         if entry is None:
             raise Problem(404, "not_found", f"no {kind} {code} in namespace {caller.namespace}")
         return entry
 
     def history(self, kind: str, code: str, caller: Caller) -> list[Entry]:
         """All versions, oldest first, retired ones included. Problem 404 where there is none."""
-        versions = self._view(caller.home(kind, code), declared=kind != "namespace").history(kind, code)
+        versions = self.view(caller.home(kind, code), declared=kind != "namespace").history(kind, code)
         if not versions:
             raise Problem(404, "not_found", f"no {kind} {code} in namespace {caller.namespace}")
         return versions
@@ -128,7 +128,7 @@ class CatalogService:
         change = Change("created", kind, code, 1, model)
 
         def plan() -> CatalogPlan:
-            return CatalogPlan(self._view(caller.namespace).namespace, (change,))
+            return CatalogPlan(self.view(caller.namespace).namespace, (change,))
 
         self._publish(plan, caller, dry_run=False)
         return self.get(kind, code, caller)
@@ -144,13 +144,14 @@ class CatalogService:
             views = (self._catalog.catalog.view(name) for name in names)
             entries = [entry for view in views if (entry := view.get(kind, view.namespace)) is not None]
         else:
-            histories = self._view(caller.namespace).histories(kind)
+            histories = self.view(caller.namespace).histories(kind)
             entries = [versions[-1] for versions in histories if retired or not versions[-1].retired]
         rest = sorted((entry for entry in entries if entry.code > after), key=lambda entry: entry.code)
         kept = rest[:limit]
         return kept, _cursor(kept[-1].code) if len(rest) > limit else None
 
-    def _view(self, namespace: str, *, declared: bool = True) -> NamespaceView:
+    def view(self, namespace: str, *, declared: bool = True) -> NamespaceView:
+        """The namespace as it stands. Problem 404 where it must be declared and is not."""
         view = self._catalog.catalog.view(namespace)
         if declared and not view.known:
             raise Problem(404, "unknown_namespace", f"no namespace {namespace[:80]!r}; declare it with `weir apply`")

@@ -34,14 +34,15 @@ _RESOURCES: Final = (
 )
 _CATALOG: Final[dict[str, Scopes]] = {
     "POST /v1/catalog/apply": CATALOG,
-    **{f"GET /v1/{name}{code}": READ_CATALOG for name in _RESOURCES for code in ("", "/{code}")},
+    "GET /v1/catalog/audit": CATALOG,
+    **{f"GET /v1/{name}{code}": READ_CATALOG for name in _RESOURCES for code in ("", "/{code:path}")},
     **{f"POST /v1/{name}": CATALOG for name in _RESOURCES},
-    **{f"{method} /v1/{name}/{{code}}": CATALOG for name in _RESOURCES for method in ("PUT", "DELETE")},
+    **{f"{method} /v1/{name}/{{code:path}}": CATALOG for name in _RESOURCES for method in ("PUT", "DELETE")},
     "GET /v1/namespaces": READ_CATALOG,
-    "GET /v1/namespaces/{code}": READ_CATALOG,
+    "GET /v1/namespaces/{code:path}": READ_CATALOG,
     "POST /v1/namespaces": ADMIN,
-    "PUT /v1/namespaces/{code}": ADMIN,
-    "DELETE /v1/namespaces/{code}": ADMIN,
+    "PUT /v1/namespaces/{code:path}": ADMIN,
+    "DELETE /v1/namespaces/{code:path}": ADMIN,
 }
 
 GATEWAY: Final[dict[str, Scopes]] = {

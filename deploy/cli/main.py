@@ -7,7 +7,7 @@ from typing import Final
 
 import typer
 
-from deploy.cli import billing, catalog, credits, explain, keys, price, proof, send, stack, usage
+from deploy.cli import audit, billing, catalog, credits, explain, keys, price, proof, send, stack, usage
 from deploy.cli.failure import Failure
 from deploy.cli.failure import explain as explain_failure
 
@@ -26,6 +26,7 @@ app.command()(stack.up)
 app.command()(stack.down)
 app.command()(stack.status)
 app.command()(catalog.apply)
+app.command()(audit.audit)
 app.add_typer(keys.app, name="key")
 app.command()(send.send)
 app.command()(usage.usage)

@@ -73,6 +73,7 @@ class Catalog:
         self._claims = FirstValid()
         self._versions: dict[tuple[str, str], dict[str, list[Entry]]] = {}
         self._changes: dict[str, list[int]] = {}
+        self._logs: dict[str, list[Entry]] = {}
         self._views: dict[tuple[str, int], NamespaceView] = {}
         self.next_offset = 0
 
@@ -90,6 +91,7 @@ class Catalog:
             entry = read
             by_code = self._versions.setdefault((entry.namespace, entry.kind), {})
             by_code.setdefault(entry.code, []).append(entry)
+            self._logs.setdefault(entry.namespace, []).append(entry)
             self._changes.setdefault(entry.namespace, []).append(offset)
         self.next_offset = offset + 1
         return entry
@@ -121,6 +123,11 @@ class Catalog:
         for versions in list(self._versions.get((namespace, kind), {}).values()):
             if kept := versions[: bisect_left(versions, before, key=lambda entry: entry.offset)]:
                 yield kept
+
+    def log(self, namespace: str, before: int) -> Iterator[Entry]:
+        """Every version of the namespace with offset < ``before``, the newest first."""
+        found = self._logs.get(namespace, [])
+        return (found[index] for index in range(bisect_left(found, before, key=lambda entry: entry.offset) - 1, -1, -1))
 
     def versions(self, namespace: str, kind: str, code: str, before: int) -> list[Entry]:
         """One code's versions with offset < ``before``, oldest first; empty where there is none."""
@@ -164,6 +171,10 @@ class NamespaceView:
     def histories(self, kind: str) -> Iterator[list[Entry]]:
         """All versions of all codes of a kind, retired ones included."""
         return self._catalog.entries(self.namespace, kind, self.before)
+
+    def log(self, before: int | None = None) -> Iterator[Entry]:
+        """Every version of every kind, the newest first; those below the offset ``before`` where one is given."""
+        return self._catalog.log(self.namespace, self.before if before is None else min(before, self.before))
 
     def all(self, kind: str) -> list[Entry]:
         """The newest version of every code that is not retired."""

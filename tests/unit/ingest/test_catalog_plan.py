@@ -123,7 +123,7 @@ def test_every_wrong_reference_is_named_with_its_place() -> None:
     assert found == {
         "$.features[0].profile": "meter size has several profiles; say which: size.total, size.top",
         "$.products[1].profile": "no profile size.sum; known: size.total, size.top",
-        "$.plans[0].charges[1].product": "no product stool",
+        "$.plans[0].charges[1].product": "no product stool; declare it",
         "$.subscriptions[0].account": "no account YES; declare it",
         "$.subscriptions[0].plan": "no plan none; declare it",
     }
@@ -213,3 +213,42 @@ def test_terms_that_lead_nowhere_are_refused() -> None:
         "$.subscriptions[0].overrides[0].price": "price.currency: EUR is not the plan's USD; leave it out",
     }
     assert "$" in faults(applied(TERMS), "namespace: shop", [("account", "NO")])
+
+
+def test_what_was_retired_is_told_from_what_never_was_and_from_a_slip_of_the_pen() -> None:
+    catalog = applied("namespace: shop\nproducts: [{code: seat, kind: flat}, {code: chair, kind: flat}]")
+    publish(catalog, plan(catalog, "namespace: shop", retire=[("product", "chair")]))
+    text = "namespace: shop\nplans: [{code: pro, currency: USD, charges: [{product: %s, price: {model: flat, amount: 1}}]}]"
+    place = "$.plans[0].charges[0].product"
+    assert faults(catalog, text % "chair") == {place: "product chair is retired; publish it again, or refer to another"}
+    assert faults(catalog, text % "seats") == {place: "no product seats; did you mean seat?"}
+    assert faults(catalog, text % "engine") == {place: "no product engine; declare it"}
+
+
+class TestEventTypes:
+    TEXT = """
+namespace: shop
+event_types:
+  - code: call
+    compatibility: %s
+    schema: {type: record, name: Call, fields: [{name: seconds, type: %s}]}
+"""
+
+    def test_a_changed_schema_must_read_what_the_old_one_accepted(self) -> None:
+        catalog = applied(self.TEXT % ("backward", "long"))
+        assert plan(catalog, self.TEXT % ("backward", "long")).to_publish() == []
+        assert codes(plan(catalog, self.TEXT % ("backward", "double")), "changed") == [("event_type", "call", 2)]
+        found = faults(catalog, self.TEXT % ("backward", "string"))
+        assert list(found) == ["$.event_types[0].schema"]
+        assert "properties.seconds: was a whole number of 64 bits, is now text" in found["$.event_types[0].schema"]
+        assert "forward" in faults(catalog, self.TEXT % ("full", "double"))["$.event_types[0].schema"]
+        assert codes(plan(catalog, self.TEXT % ("none", "string")), "changed") == [("event_type", "call", 2)]
+
+    def test_a_schema_may_be_taken_away_where_only_the_past_must_be_readable(self) -> None:
+        catalog = applied(self.TEXT % ("backward", "long"))
+        bare = "namespace: shop\nevent_types: [{code: call, compatibility: %s}]"
+        assert codes(plan(catalog, bare % "backward"), "changed") == [("event_type", "call", 2)]
+        assert list(faults(catalog, bare % "full")) == ["$.event_types[0].schema"]
+
+    def test_a_broken_schema_is_named_at_its_place_in_the_document(self) -> None:
+        assert list(faults(Catalog(), self.TEXT % ("backward", "lnog"))) == ["$.event_types[0].schema.fields[0].type"]

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from schemas.batch import decode_batch
-from schemas.catalog.models import Namespace
+from schemas.catalog.models import EventType, Namespace
 from schemas.catalog.state import Catalog, record_of
 from schemas.codec import codec
 from schemas.identity import partition_of
@@ -95,3 +95,38 @@ def test_every_event_is_packed_once_in_its_partition():
             seen += [batch.identity(index) for index in range(batch.size)]
             assert {partition_of(batch.identity(index), 3) for index in range(batch.size)} == {partition}
     assert sorted(seen) == sorted(one.identity for part in admitted for one in part.events)
+
+
+CALL = {
+    "code": "call",
+    "schema": {"type": "record", "name": "Call", "fields": [{"name": "n", "type": ["double", "string"]}]},
+}
+
+
+def typed_view():
+    catalog = Catalog()
+    settings = Namespace(code="shop", unknown_events="reject")
+    for offset, (kind, model) in enumerate((("namespace", settings), ("event_type", EventType.model_validate(CALL)))):
+        catalog.apply(record_of("shop", model, kind=kind, version=1, author="", claim_id="a"), offset, 0)
+    return catalog.view("shop")
+
+
+@pytest.mark.parametrize(
+    ("name", "properties", "reason"),
+    [
+        ("call", '{"n": 1e400}', None), ("call", '{"n": "1.50"}', None), ("call", '{"n": true}', "schema"), ("call", "{}", "schema"),
+        ("call", '{"n": 1, "n": 2}', "doubled_key"), ("cal", '{"n": 1}', "unknown_event"), ("call", "[]", "invalid"),
+    ],
+)  # fmt: skip
+def test_event_types_and_oddities_are_judged_as_at_the_gateway_in_avro_and_json(name, properties, reason):
+    avro = codec("usage_event").encode(
+        {"event_name": name, "account_id": "acme", "properties": properties, "idempotency_key": "k", "timestamp": None}
+    )
+    text = f'{{"event_name": "{name}", "account_id": "acme", "idempotency_key": "k", "properties": {properties}}}'
+    for body in (avro, text.encode()):
+        admitted = admit(record(body), typed_view())
+        if reason is None:
+            assert [event.properties for event in admitted.events] == [properties]
+        else:
+            assert admitted.rejection["reason"] == reason
+            assert "properties" in admitted.rejection["detail"] or "event_name" in admitted.rejection["detail"]
