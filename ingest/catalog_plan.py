@@ -136,7 +136,23 @@ class _Planner:
             return wanted
         if "end" in instants and instants["end"] <= instants["start"]:
             self._faults.append(Fault(f"{item.path}.end", "must be after start"))
-        return wanted.model_copy(update={"plan_version": version, **instants})
+        pinned = wanted.model_copy(update={"plan_version": version, **instants})
+        moved = before is not None and (before.plan, before.plan_version) != (pinned.plan, pinned.plan_version)
+        old, new = (self._currency(one) if moved else None for one in (before, pinned))
+        if old and new and old != new:
+            detail = f"{wanted.plan} is in {new}, the plan before it in {old}; end this subscription and start another"
+            self._faults.append(Fault(f"{item.path}.plan", detail))
+        return pinned
+
+    def _currency(self, subscription: Subscription | None) -> str | None:
+        """That of the plan version a subscription is on; None where it is not known."""
+        if subscription is None or subscription.plan_version is None:
+            return None
+        item = self._by_kind["plan"].get(subscription.plan)
+        if item is not None and self._change("plan", item.code, item.model).version == subscription.plan_version:
+            return str(item.model.currency)
+        entry = self._view.version("plan", subscription.plan, subscription.plan_version)
+        return None if entry is None else str(entry.model.currency)
 
     def _instant(
         self, wanted: Subscription, day: datetime | date, standing: datetime | date | None, entry: Entry | None

@@ -81,8 +81,9 @@ def timeline_of(view: NamespaceView, versions: Sequence[Entry]) -> Timeline | No
     """From all versions of one entry, oldest first.
 
     A version with another plan, plan version or price overrides holds from its ``change_at``, else from its publication; from
-    there on no version before it does. One with the same ones moves the instant where it names one. The newest version
-    alone tells start, end and anchor, and what else is agreed beside the plan's prices. Retiring ends a subscription; published again, it starts anew. Raises PlanningError.
+    there on no version before it does. One with the same ones moves that instant where it names one, but does not put off
+    what holds already. The newest version alone tells start, end and anchor, and what else is agreed beside the prices.
+    Retiring ends a subscription; published again, it starts anew. Raises PlanningError.
     """
     segments: list[Segment] = []
     trials: list[tuple[int, int]] = []
@@ -133,7 +134,9 @@ def _segments(view: NamespaceView, life: Sequence[Entry], retired_us: int, zone:
         new = Segment(at_us if changes else BEGINNING, FOREVER, plan.model, plan.version)
         if not changes or not new.charges_like(changes[-1]):
             changes.append(new)
-        elif model.change_at is not None and len(changes) > 1:
+        elif (
+            len(changes) > 1 and model.change_at is not None and _moves(changes[-1].start_us, at_us, entry.published_us)
+        ):
             changes[-1] = new
         else:
             changes[-1] = replace(changes[-1], plan=new.plan)
@@ -149,6 +152,11 @@ def _segments(view: NamespaceView, life: Sequence[Entry], retired_us: int, zone:
         if max(one.start_us, start) < min(one.end_us, end)
     ]
     return [replace(one, begins=number == 0) for number, one in enumerate(clipped)]
+
+
+def _moves(standing_us: int, wanted_us: int, published_us: int) -> bool:
+    """Whether a change is moved: to an earlier instant, or while it lies ahead. One that holds already is never put off."""
+    return wanted_us < standing_us or standing_us > published_us
 
 
 def _until(segments: Sequence[Segment], at_us: int) -> list[Segment]:

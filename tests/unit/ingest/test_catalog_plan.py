@@ -116,6 +116,34 @@ def test_an_instant_that_was_pinned_stays_when_the_account_moves_to_another_zone
     assert change.model.start.isoformat() == "2013-03-11T23:00:00+00:00"
 
 
+def test_a_plan_change_and_a_trial_are_local_midnights_too() -> None:
+    text = BASE.replace("start: 2013-03-10", "start: 2013-03-10, trial_end: 2013-03-11, change_at: 2013-04-01")
+    entry = applied(text).view("shop").get("subscription", "s1")
+    assert entry is not None
+    assert (entry.body["trial_end"], entry.body["change_at"]) == ("2013-03-11T04:00:00Z", "2013-04-01T04:00:00Z")
+
+
+EURO = BASE.replace("plans:\n", "plans:\n  - {code: euro, currency: EUR}\n").replace(
+    "plan: pro, start", "plan: euro, start"
+)
+
+
+def test_a_subscription_moves_to_another_plan_of_its_currency_only() -> None:
+    catalog = applied()
+    other = EURO.replace("EUR", "USD")
+    assert codes(plan(catalog, other), "changed") == [("subscription", "s1", 2)]
+    assert faults(catalog, EURO) == {
+        "$.subscriptions[0].plan": "euro is in EUR, the plan before it in USD; end this subscription and start another"
+    }
+
+
+def test_usage_is_not_billed_in_advance() -> None:
+    text = BASE.replace("unit_amount: 0.10}}", "unit_amount: 0.10}, in_advance: true}")
+    assert faults(Catalog(), text) == {
+        "$.plans[0].charges[0].in_advance": "product call is metered, and usage is billed in arrears; remove it"
+    }
+
+
 def test_every_wrong_reference_is_named_with_its_place() -> None:
     text = BASE.replace("profile: calls,", "profile: size,").replace("profile: size.total", "profile: size.sum")
     text = text.replace("product: seat", "product: stool").replace("account: NO, plan: pro", "account: YES, plan: none")

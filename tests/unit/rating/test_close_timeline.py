@@ -56,6 +56,9 @@ def test_a_later_version_that_says_the_same_changes_no_plan_and_may_move_the_ins
     assert held(found) == [("2013-01-01", "2013-02-15", 1, "basic"), ("2013-02-15", "2013-05-01", 1, "pro")]
     found.add("subscription", SUBSCRIPTION | {"plan": "pro", "change_at": "2013-02-20"})
     assert held(found) == [("2013-01-01", "2013-02-20", 1, "basic"), ("2013-02-20", "", 1, "pro")]
+    late = SUBSCRIPTION | {"plan": "pro", "change_at": "2013-04-01"}
+    found.add("subscription", late, published="2013-03-01T00:00:00Z")  # it holds already: not put off
+    assert held(found) == [("2013-01-01", "2013-02-20", 1, "basic"), ("2013-02-20", "", 1, "pro")]
 
 
 def test_a_change_that_was_planned_is_taken_back_by_a_version_before_it() -> None:
