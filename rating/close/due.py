@@ -82,15 +82,12 @@ def due_of(line: Timeline, standing: Standing, as_of_us: int) -> Iterator[Due]:
         yield opening
         predecessor, last_start, advanced = opening.invoice_id, span.start_us, True
     while span is not None:
-        due = replace(
-            _due(line, span, predecessor),
-            sequence=last_sequence + 1 if span.start_us == last_start else 0,
-            advanced=advanced and span.in_advance,
-        )
+        sequence = last_sequence + 1 if span.start_us == last_start else 0
+        due = _due(line, span, predecessor, sequence, advanced and span.in_advance)
         if due.ready_us > as_of_us:
             return
         after = next(following, None)
-        yield replace(due, advance=after.parts) if after is not None and after.in_advance else due
+        yield replace(due, advance=after.parts) if after is not None and _fees_in_advance(after) else due
         span, predecessor, last_start, advanced = after, due.invoice_id, due.start_us, True
 
 
@@ -98,10 +95,10 @@ def _fees_in_advance(span: Span) -> bool:
     return span.in_advance and any(charge.in_advance for part in span.parts for charge in part.plan.charges)
 
 
-def _due(line: Timeline, span: Span, predecessor: str) -> Due:
+def _due(line: Timeline, span: Span, predecessor: str, sequence: int = 0, advanced: bool = False) -> Due:
     return Due(
         line.namespace, line.subscription, line.account_id, span.plan, span.plan_version, line.time_zone,
-        span.start_us, span.end_us, predecessor, parts=span.parts,
+        span.start_us, span.end_us, predecessor, sequence, span.parts, (), advanced,
     )  # fmt: skip
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date, timedelta
+from functools import lru_cache
 from itertools import pairwise
 from typing import Final
-from zoneinfo import ZoneInfo
 
 from rating.close.timeline import Segment, Timeline
-from rating.periods import first_period, next_period, parse_zone, period_containing
+from rating.periods import BillingInterval, first_period, next_period, parse_zone, period_containing
 from schemas.catalog.models import Plan
 from schemas.instants import SECOND, instant, micros
 
@@ -50,31 +51,37 @@ def spans(timeline: Timeline, after_us: int | None) -> Iterator[Span]:
 
     A period ends at its calendar's next boundary, at the subscription's end, and where a plan of another interval begins.
     """
-    zone = parse_zone(timeline.time_zone)
     start = timeline.start_us if after_us is None else after_us
     while start < timeline.end_us:
-        span = _span(timeline, zone, start)
+        span = _span(timeline, start)
         yield span
         start = span.end_us
 
 
-def _span(timeline: Timeline, zone: ZoneInfo, start: int) -> Span:
+def _span(timeline: Timeline, start: int) -> Span:
     rest = [segment for segment in timeline.segments if segment.end_us > start]
-    governing, anchor = rest[0], timeline.billing_anchor
+    governing = rest[0]
     interval = governing.plan.interval
     fresh = governing.start_us == start and (governing.begins or _other_interval(timeline, governing))
-    follow = first_period if fresh else next_period
-    boundary = micros(follow(instant(start), interval, zone, anchor).end)
+    boundary, grid = _boundary(start, interval, timeline.time_zone, timeline.billing_anchor, fresh)
     cut = next((one.start_us for one in rest if one.plan.interval != interval), boundary)
     end = min(boundary, timeline.end_us, cut)
-    # The whole period that ends at the boundary; the one before it began where this one starts, or should have.
-    grid = micros(period_containing(instant(boundary - 1), interval, zone, anchor).start)
     begins = fresh or any(one.begins and start < one.start_us < end for one in rest)
     moved = not begins and (interval == "day" or abs(start - grid) <= _MOVED_US)
     whole = boundary - (start if moved else min(grid, start))
     parts = tuple(_parts(timeline, start, end, whole))
     last = next((one for one in reversed(rest) if one.start_us < end), governing)
     return Span(start, end, last.plan, last.plan_version, parts)
+
+
+# Many subscriptions share their boundaries, and the calendar is most of the cost of a plan.
+@lru_cache(maxsize=4096)
+def _boundary(start: int, interval: BillingInterval, zone: str, anchor: date | None, fresh: bool) -> tuple[int, int]:
+    """(where the period from ``start`` ends by its calendar, where that calendar's period begins that ends there)."""
+    known = parse_zone(zone)
+    follow = first_period if fresh else next_period
+    end = follow(instant(start), interval, known, anchor).end
+    return micros(end), micros(period_containing(end - timedelta(microseconds=1), interval, known, anchor).start)
 
 
 def _other_interval(timeline: Timeline, segment: Segment) -> bool:

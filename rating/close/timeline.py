@@ -146,12 +146,12 @@ def _segments(view: NamespaceView, life: Sequence[Entry], retired_us: int, zone:
     last: Subscription = life[-1].model
     start = boundary_us(last.start, zone)
     end = min(retired_us, FOREVER if last.end is None else boundary_us(last.end, zone))
-    clipped = [
-        replace(one, start_us=max(one.start_us, start), end_us=min(one.end_us, end))
-        for one in found
-        if max(one.start_us, start) < min(one.end_us, end)
-    ]
-    return [replace(one, begins=number == 0) for number, one in enumerate(clipped)]
+    clipped: list[Segment] = []
+    for one in found:
+        begins, ends = max(one.start_us, start), min(one.end_us, end)
+        if begins < ends:
+            clipped.append(Segment(begins, ends, one.plan, one.plan_version, not clipped))
+    return clipped
 
 
 def _moves(standing_us: int, wanted_us: int, published_us: int) -> bool:
