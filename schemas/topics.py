@@ -17,6 +17,7 @@ CHECKPOINTS: Final = "usage.checkpoints"
 INVOICES: Final = "usage.invoices"
 INBOX_PREFIX: Final = "usage.inbox."
 INBOX_PARTITIONS: Final = 4
+REJECTED_PARTITIONS: Final = 4
 INVOICE_PARTITIONS: Final = 4
 
 _FOR_EVER: Final[dict[str, str]] = {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
@@ -52,7 +53,7 @@ def _specifications(settings: Settings) -> list[NewTopic]:
             settings.partitions,
             _APPEND_TIME | _LARGE | {"retention.ms": str(90 * 86_400_000)},
         ),
-        (REJECTED, 4, _LARGE | {"retention.ms": "-1"}),
+        (REJECTED, REJECTED_PARTITIONS, _LARGE | {"retention.ms": "-1"}),
         (CATALOG, 1, _FOR_EVER | _APPEND_TIME | _LARGE),
         (CHECKPOINTS, 1, _FOR_EVER | _APPEND_TIME | _LARGE),
         (INVOICES, INVOICE_PARTITIONS, _FOR_EVER | _APPEND_TIME | _LARGE),

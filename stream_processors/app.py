@@ -20,37 +20,21 @@ from faust.types import TP
 
 from schemas.settings import Settings
 from schemas.topics import CHECKPOINTS, INBOX_PREFIX, INVOICES, REJECTED, events_topic
-from stream_processors.parts import ADMIT_GROUP, Parts
+from stream_processors.parts import ADMIT_GROUP, LEDGERS_GROUP, METER_GROUP, Parts
 
 TAKE = 256
+REBALANCE_SECONDS = 30.0
+"""So long a group waits for a member that is at work, frozen or lost, before it goes on without it."""
 
 
 def build_app(settings: Settings, parts: Parts, *, index: int, web_port: int, session_timeout: float) -> faust.App:
     """The metering app of one worker. ``index`` tells workers of one machine apart; each needs its own ``web_port``."""
-    app = _app("weir-worker", settings, index, session_timeout, web_port=web_port, web_host="127.0.0.1")
+    app = _app(METER_GROUP, settings, index, session_timeout, web_port=web_port, web_host="127.0.0.1")
 
-    def raw(topic: str) -> Any:
-        return app.topic(topic, value_type=bytes, value_serializer="raw", key_serializer="raw", internal=False)
-
-    @app.agent(raw(events_topic(settings.generation)), name="meter", concurrency=1)
+    @app.agent(_raw(app, events_topic(settings.generation)), name="meter", concurrency=1)
     async def meter(stream: Any) -> None:
         async for events in stream.noack_take(TAKE, within=0.02):
             await parts.pipeline.submit(events, stream.ack)
-
-    @app.agent(raw(REJECTED), name="reject", concurrency=1)
-    async def reject(stream: Any) -> None:
-        async for events in stream.noack_take(TAKE, within=0.2):
-            await parts.reject(events, stream.ack)
-
-    @app.agent(raw(CHECKPOINTS), name="rollup", concurrency=1)
-    async def rollup(stream: Any) -> None:
-        async for events in stream.noack_take(TAKE, within=0.05):
-            await parts.roll_up(events, stream.ack)
-
-    @app.agent(raw(INVOICES), name="bill", concurrency=1)
-    async def bill(stream: Any) -> None:
-        async for events in stream.noack_take(TAKE, within=0.2):
-            await parts.bill(events, stream.ack)
 
     @app.on_partitions_revoked.connect(weak=False)
     async def revoked(sender: Any, partitions: Any, **_: Any) -> None:
@@ -86,9 +70,7 @@ def build_admit_app(settings: Settings, parts: Parts, *, index: int, session_tim
     app = _app(ADMIT_GROUP, settings, index, session_timeout, web_enabled=False)
 
     # Faust does not support patterns, so the inboxes are named, and new ones are added by ``follow_inboxes``.
-    inbox = app.topic(*parts.inboxes(), value_type=bytes, value_serializer="raw", key_serializer="raw", internal=False)
-
-    @app.agent(inbox, name="admit", concurrency=1)
+    @app.agent(_raw(app, *parts.inboxes()), name="admit", concurrency=1)
     async def admit(stream: Any) -> None:
         async for events in stream.noack_take(TAKE, within=0.05):
             await parts.admit(events, stream.ack)
@@ -100,6 +82,36 @@ def build_admit_app(settings: Settings, parts: Parts, *, index: int, session_tim
 
     app.timer(interval=1.0)(follow)
     return app
+
+
+def build_ledgers_app(settings: Settings, parts: Parts, *, index: int, session_timeout: float) -> faust.App:
+    """The ledger topics' and rejections' app, a consumer group of its own.
+
+    A rebalance waits until every member has finished what it is at (``stream_wait_empty``). A roll-up may take minutes, and metering
+    must not stand still for it.
+    """
+    app = _app(LEDGERS_GROUP, settings, index, session_timeout, web_enabled=False)
+
+    @app.agent(_raw(app, REJECTED), name="reject", concurrency=1)
+    async def reject(stream: Any) -> None:
+        async for events in stream.noack_take(TAKE, within=0.2):
+            await parts.reject(events, stream.ack)
+
+    @app.agent(_raw(app, CHECKPOINTS), name="rollup", concurrency=1)
+    async def rollup(stream: Any) -> None:
+        async for events in stream.noack_take(TAKE, within=0.05):
+            await parts.roll_up(events, stream.ack)
+
+    @app.agent(_raw(app, INVOICES), name="bill", concurrency=1)
+    async def bill(stream: Any) -> None:
+        async for events in stream.noack_take(TAKE, within=0.2):
+            await parts.bill(events, stream.ack)
+
+    return app
+
+
+def _raw(app: faust.App, *topics: str) -> Any:
+    return app.topic(*topics, value_type=bytes, value_serializer="raw", key_serializer="raw", internal=False)
 
 
 def _app(name: str, settings: Settings, index: int, session_timeout: float, **more: Any) -> faust.App:
@@ -119,6 +131,7 @@ def _app(name: str, settings: Settings, index: int, session_timeout: float, **mo
         broker_session_timeout=session_timeout,
         broker_heartbeat_interval=session_timeout / 3,
         broker_max_poll_interval=1_000.0,
+        broker_rebalance_timeout=REBALANCE_SECONDS,
         broker_commit_interval=1.0,
         stream_buffer_maxsize=TAKE,
         stream_wait_empty=True,

@@ -7,7 +7,7 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -19,20 +19,32 @@ from schemas.catalog.state import Entry
 from schemas.codec import CodecError, codec
 from schemas.ledger_io import LedgerWriter
 from schemas.settings import Settings
-from schemas.topics import INBOX_PARTITIONS, REJECTED, events_topic, inbox_topic, namespace_of_inbox, partition_count
+from schemas.topics import (
+    CHECKPOINTS,
+    INBOX_PARTITIONS,
+    INVOICE_PARTITIONS,
+    INVOICES,
+    REJECTED,
+    REJECTED_PARTITIONS,
+    events_topic,
+    inbox_topic,
+    namespace_of_inbox,
+    partition_count,
+)
 from stream_processors.admit import Admitted, InboxRecord, admit, pack
 from stream_processors.copies import InvoiceCopy, catalog_table, rejected_table
 from stream_processors.journal import Journal
 from stream_processors.lag import Lag
 from stream_processors.meter import Meter, executor
-from stream_processors.pipeline import MeterPipeline, append_us, end_hard, in_thread
+from stream_processors.pipeline import MeterPipeline, Work, append_us, end_hard, in_thread
 from stream_processors.rollup import RollUp
-from stream_processors.watchdog import Watched
+from stream_processors.watchdog import BALANCING, BUSY, Watched
 
 log = logging.getLogger(__name__)
 
 Ack = Callable[[Any], Awaitable[Any]]
-ADMIT_GROUP = "weir-admit"
+METER_GROUP, ADMIT_GROUP, LEDGERS_GROUP = "weir-worker", "weir-admit", "weir-ledgers"
+_LEDGERS = {REJECTED: REJECTED_PARTITIONS, CHECKPOINTS: 1, INVOICES: INVOICE_PARTITIONS}
 
 
 class Parts:
@@ -71,8 +83,9 @@ class Parts:
         self._seek_consumer: Callable[[Mapping[TP, int]], Awaitable[None]] | None = None
         self._log = Lag(settings, "weir-watermarks")
         self._admission = Lag(settings, ADMIT_GROUP)
-        self._admitted_at = time.monotonic()
-        self._admitting_now = False
+        self._admit_work = Work()
+        self._ledgers = Lag(settings, LEDGERS_GROUP)
+        self._ledger_work = Work()
         self._watching = Journal(settings, self.stopping)
         self._ticking: asyncio.Task[None] | None = None
         self._cut_at = time.monotonic()
@@ -107,12 +120,10 @@ class Parts:
             )
             for message in (event.message for event in events)
         ]
-        self._admitting_now = True
-        await in_thread(self._admitting, "admit", lambda: self._admit(records))
-        for event in events:
-            await ack(event)
-        self._admitting_now = False
-        self._admitted_at = time.monotonic()
+        with self._admit_work:
+            await in_thread(self._admitting, "admit", lambda: self._admit(records))
+            for event in events:
+                await ack(event)
 
     def _admit(self, records: Sequence[InboxRecord]) -> None:
         catalog = self._catalog.catalog
@@ -132,23 +143,26 @@ class Parts:
                 records.append(codec("rejected_event").decode(event.message.value or b""))
             except CodecError as error:
                 log.warning("usage.rejected offset %d is void: %s", event.message.offset, error)
-        await in_thread(
-            self._rejecting, "reject", lambda: self._copying.insert("rejected_events", rejected_table(records))
-        )
-        for event in events:
-            await ack(event)
+        with self._ledger_work:
+            await in_thread(
+                self._rejecting, "reject", lambda: self._copying.insert("rejected_events", rejected_table(records))
+            )
+            for event in events:
+                await ack(event)
 
     async def roll_up(self, events: Sequence[Any], ack: Ack) -> None:
         """usage.checkpoints → usage_windows."""
-        await in_thread(self._rolling, "rollup", self._rollup.run)
-        for event in events:
-            await ack(event)
+        with self._ledger_work:
+            await in_thread(self._rolling, "rollup", self._rollup.run)
+            for event in events:
+                await ack(event)
 
     async def bill(self, events: Sequence[Any], ack: Ack) -> None:
         """usage.invoices → invoices, invoice_lines."""
-        await in_thread(self._billing, "bill", self._invoices.run)
-        for event in events:
-            await ack(event)
+        with self._ledger_work:
+            await in_thread(self._billing, "bill", self._invoices.run)
+            for event in events:
+                await ack(event)
 
     # --- housekeeping -------------------------------------------------------------------------------------------------
 
@@ -197,30 +211,36 @@ class Parts:
         except Exception as error:
             log.warning("seek %s: %r; the gap is found again and sought again", dict(target), error)
 
-    def watched(self, app: Any, admit_app: Any) -> list[Watched]:
-        """The consumers that the watchdog looks at: metering, and the inboxes'."""
-        idle: Callable[[], bool] = lambda: False  # noqa: E731
+    def watched(self, app: Any, admit_app: Any, ledgers_app: Any) -> list[Watched]:
+        """The consumers that the watchdog looks at, one a group."""
         return [
             Watched(
                 "usage.events",
                 lambda: self._metering_behind(app),
                 lambda: self.pipeline.moved_at,
-                lambda: self.pipeline.busy,
                 lambda: self.meter.failing_since is not None,
+                lambda: _leash(app, self.pipeline.busy),
             ),
             Watched(
                 "the inboxes",
-                lambda: self._admission.behind(_owned(admit_app, self._inboxes, INBOX_PARTITIONS)),
-                lambda: self._admitted_at,
-                lambda: self._admitting_now,
-                idle,
+                lambda: self._admission.behind(_owned(admit_app, dict.fromkeys(self._inboxes, INBOX_PARTITIONS))),
+                lambda: self._admit_work.moved_at,
+                lambda: False,
+                lambda: _leash(admit_app, self._admit_work.busy),
+            ),
+            Watched(
+                "the ledger topics",
+                lambda: self._ledgers.behind(_owned(ledgers_app, _LEDGERS)),
+                lambda: self._ledger_work.moved_at,
+                lambda: self._ledger_work.busy,  # a roll-up takes what it takes
+                lambda: _leash(ledgers_app, False),
             ),
         ]
 
     def _metering_behind(self, app: Any) -> bool:
         return any(
             self._log.bounds(topic, partition)[1] > self._watching.cursor(self.settings.generation, partition)
-            for topic, partition in _owned(app, {self._topic}, self._partitions)
+            for topic, partition in _owned(app, {self._topic: self._partitions})
         )
 
     def _log_start(self, partition: int) -> int:
@@ -259,10 +279,14 @@ class Parts:
         )
 
 
-def _owned(app: Any, topics: Collection[str], partitions: int) -> list[tuple[str, int]]:
-    """Partitions of the topics that the app's consumer owns; all of them while it balances, since it may never end."""
+def _owned(app: Any, topics: Mapping[str, int]) -> list[tuple[str, int]]:
+    """Partitions of the topics (with their counts) that the app's consumer owns; all while it balances, since it may never end."""
     if not app.started:
         return []
     if app.rebalancing:
-        return [(topic, partition) for topic in sorted(topics) for partition in range(partitions)]
+        return [(topic, partition) for topic in sorted(topics) for partition in range(topics[topic])]
     return [(tp.topic, tp.partition) for tp in app.consumer.assignment() if tp.topic in topics]
+
+
+def _leash(app: Any, busy: bool) -> float:
+    return BUSY if busy else BALANCING if app.rebalancing else 1.0

@@ -66,6 +66,26 @@ def units_of(events: Sequence[Any]) -> list[list[Any]]:
     return units
 
 
+class Work:
+    """Whether an agent is at work (entered as often as it began something), and the monotonic instant of its last step."""
+
+    def __init__(self) -> None:
+        self._pieces = 0
+        self.moved_at = time.monotonic()
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is begun and not ended."""
+        return self._pieces > 0
+
+    def __enter__(self) -> None:
+        self._pieces += 1
+
+    def __exit__(self, *_: object) -> None:
+        self._pieces -= 1
+        self.moved_at = time.monotonic()
+
+
 class MeterPipeline:
     """Prepares one unit while the one before it is written, and acknowledges in order."""
 
@@ -75,13 +95,14 @@ class MeterPipeline:
         self._committing: ThreadPoolExecutor = executor("commit")
         self._in_flight: Future[None] | None = None
         self._acknowledging: asyncio.Task[None] | None = None
-        self._units = 0
+        self._prepared = Work()
         self.moved_at = time.monotonic()
 
     @property
     def busy(self) -> bool:
         """Whether a unit is being prepared or written."""
-        return self._units > 0
+        acknowledging = self._acknowledging
+        return self._prepared.busy or (acknowledging is not None and not acknowledging.done())
 
     async def submit(self, events: Sequence[Any], ack: Ack) -> None:
         """Meter a take. Returns when its last unit is prepared and being written: then the next take may come."""
@@ -91,9 +112,9 @@ class MeterPipeline:
     async def _submit_unit(self, unit: list[Any], ack: Ack) -> None:
         loop = asyncio.get_running_loop()
         raws = [raw_record(event) for event in unit]
-        self._units += 1
         try:
-            flush = await loop.run_in_executor(self._preparing, self._meter.prepare, raws, self._in_flight)
+            with self._prepared:
+                flush = await loop.run_in_executor(self._preparing, self._meter.prepare, raws, self._in_flight)
         except Stopping:
             await asyncio.Event().wait()
         except Poisoned as error:
@@ -117,7 +138,6 @@ class MeterPipeline:
             end_hard(f"a flush cannot be written: {error}")
         for event in unit:
             await ack(event)
-        self._units -= 1
         self.moved_at = time.monotonic()
 
 

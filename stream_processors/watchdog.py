@@ -21,21 +21,23 @@ log = logging.getLogger(__name__)
 
 CHECK_SECONDS: Final = 2.0
 STALL_SECONDS: Final = 20.0
-BUSY_STALLS: Final = 15.0
-"""So many times longer may one unit of work take: ClickHouse's client gives a request 120 s before it counts as failed."""
+BALANCING: Final = 4.0
+"""So many times longer may a rebalance take: the group waits for members that are at work, frozen or lost."""
+BUSY: Final = 15.0
+"""So many times longer may one piece of work take: ClickHouse's client gives a request 120 s before it counts as failed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Watched:
     """One consumer. ``behind``: whether its partitions have records that were not taken (raises KafkaException,
-    RuntimeError, Stopping); ``moved_at``: monotonic instant of its last step; ``busy``: whether it is at work on records;
-    ``excused``: whether it waits for something that fails."""
+    RuntimeError, Stopping); ``moved_at``: monotonic instant of its last step; ``excused``: whether it waits for something
+    that fails; ``leash``: how many times longer than an idle consumer it may stand still."""
 
     name: str
     behind: Callable[[], bool]
     moved_at: Callable[[], float]
-    busy: Callable[[], bool]
     excused: Callable[[], bool]
+    leash: Callable[[], float]
 
 
 class Stillness:
@@ -45,7 +47,9 @@ class Stillness:
         self._since = now
         self._stall = stall
 
-    def seen(self, now: float, *, looked_for: float, behind: bool, excused: bool, busy: bool, moved_at: float) -> float:
+    def seen(
+        self, now: float, *, looked_for: float, behind: bool, excused: bool, leash: float, moved_at: float
+    ) -> float:
         """Seconds it has stood still where that is too long, else 0. ``looked_for``: how long finding out took.
 
         A look that took long met a Kafka or a ClickHouse that was away meanwhile, which excuses the consumer, too.
@@ -53,7 +57,7 @@ class Stillness:
         if excused or not behind or looked_for > CHECK_SECONDS:
             self._since = now
         still = now - max(self._since, moved_at)
-        return still if still > self._stall * (BUSY_STALLS if busy else 1.0) else 0.0
+        return still if still > self._stall * leash else 0.0
 
 
 class Watchdog:
@@ -84,7 +88,7 @@ class Watchdog:
                 behind = False
             now = time.monotonic()
             stalled = stillness.seen(
-                now, looked_for=now - looked, behind=behind, excused=one.excused(), busy=one.busy(), moved_at=one.moved_at()
+                now, looked_for=now - looked, behind=behind, excused=one.excused(), leash=one.leash(), moved_at=one.moved_at()
             )  # fmt: skip
             if stalled:
                 end_hard(f"the consumer of {one.name} has stood still for {stalled:.0f} s with records to read")

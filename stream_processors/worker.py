@@ -18,7 +18,7 @@ import faust
 
 from schemas.ledger_io import LedgerUnavailable
 from schemas.settings import SettingsError, load_settings
-from stream_processors.app import build_admit_app, build_app
+from stream_processors.app import build_admit_app, build_app, build_ledgers_app
 from stream_processors.logs import set_up
 from stream_processors.parts import Parts
 from stream_processors.watchdog import Watchdog
@@ -61,10 +61,11 @@ def main() -> int:
     os.makedirs(settings.data_dir, exist_ok=True)
     app = build_app(settings, parts, index=index, web_port=web_port, session_timeout=session_timeout)
     admit_app = build_admit_app(settings, parts, index=index, session_timeout=session_timeout)
+    ledgers_app = build_ledgers_app(settings, parts, index=index, session_timeout=session_timeout)
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     parts.bind_loop(loop)
-    watchdog = Watchdog(parts.watched(app, admit_app), parts.stopping)
+    watchdog = Watchdog(parts.watched(app, admit_app, ledgers_app), parts.stopping)
 
     def stop(signum: int, frame: FrameType | None) -> None:
         # Faust may hang on its way out; a hard end loses nothing, since nothing unwritten was acknowledged.
@@ -74,7 +75,9 @@ def main() -> int:
         timer.start()
         loop.call_soon_threadsafe(lambda: asyncio.ensure_future(worker.stop()))
 
-    worker = _Worker(app, admit_app, loglevel="WARNING", loop=loop, redirect_stdouts=False, override_logging=False)
+    worker = _Worker(
+        app, admit_app, ledgers_app, loglevel="WARNING", loop=loop, redirect_stdouts=False, override_logging=False
+    )
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
     watchdog.start()

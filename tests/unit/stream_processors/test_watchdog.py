@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from stream_processors.watchdog import BUSY_STALLS, CHECK_SECONDS, STALL_SECONDS, Stillness
+from stream_processors.app import REBALANCE_SECONDS
+from stream_processors.watchdog import BALANCING, BUSY, CHECK_SECONDS, STALL_SECONDS, Stillness
 
 
 def seconds_until_noticed(**changed: Any) -> float | None:
@@ -16,7 +17,7 @@ def seconds_until_noticed(**changed: Any) -> float | None:
         "looked_for": 0.01,
         "behind": True,
         "excused": False,
-        "busy": False,
+        "leash": 1.0,
         "moved_at": 0.0,
     } | changed
     for check in range(1, 1800):
@@ -39,15 +40,17 @@ def test_nothing_to_read_and_failing_neighbours_excuse(excuse: dict[str, Any]) -
     assert seconds_until_noticed(**excuse) is None
 
 
-def test_work_on_a_unit_gets_longer_than_a_request_to_clickhouse_may_take() -> None:
-    noticed = seconds_until_noticed(busy=True)
-    assert noticed is not None
-    assert noticed > STALL_SECONDS * BUSY_STALLS > 2 * 120
+def test_work_gets_longer_than_a_request_to_clickhouse_may_take_and_a_rebalance_longer_than_kafka_waits() -> None:
+    working, balancing = seconds_until_noticed(leash=BUSY), seconds_until_noticed(leash=BALANCING)
+    assert working is not None
+    assert balancing is not None
+    assert working > STALL_SECONDS * BUSY > 2 * 120
+    assert balancing > STALL_SECONDS * BALANCING > 2 * REBALANCE_SECONDS
 
 
 def test_time_counts_from_the_end_of_the_excuse_and_from_the_last_step() -> None:
     stillness = Stillness(0.0, 20.0)
-    calm: dict[str, Any] = {"looked_for": 0.0, "busy": False, "behind": True}
+    calm: dict[str, Any] = {"looked_for": 0.0, "leash": 1.0, "behind": True}
     assert stillness.seen(100.0, excused=True, moved_at=0.0, **calm) == 0.0
     assert stillness.seen(119.0, excused=False, moved_at=0.0, **calm) == 0.0
     assert stillness.seen(121.0, excused=False, moved_at=0.0, **calm) == 21.0
