@@ -11,6 +11,8 @@ from fastapi.responses import JSONResponse, Response
 
 from rating.api import credits, explain, invoices, metrics, price, problems, running, usage
 from rating.api.context import Rating, guard
+from rating.api.export import router as export_router
+from rating.api.simulations import router as simulations_router
 from rating.console import pages
 from schemas.settings import Settings, SettingsError
 
@@ -38,8 +40,10 @@ def build_app(settings: Settings) -> FastAPI:
     app.include_router(running.router)
     app.include_router(credits.router)
     app.include_router(price.router)
+    app.include_router(export_router)
     app.include_router(invoices.router)
     app.include_router(explain.router)
+    app.include_router(simulations_router)
     app.include_router(pages.router)
 
     @app.exception_handler(pages.NotLoggedIn)

@@ -1,4 +1,4 @@
-"""``weir close``, ``weir invoices``, ``weir invoice``."""
+"""``weir close``, ``weir invoice``."""
 
 from __future__ import annotations
 
@@ -9,13 +9,11 @@ from zoneinfo import ZoneInfo
 
 import typer
 
-from deploy.cli.connection import JsonOption, NamespaceOption, connection, declared
+from deploy.cli.connection import JsonOption, NamespaceOption, connection
 from deploy.cli.failure import FAILED, USAGE, Failure
 
 if TYPE_CHECKING:
     from rich.console import Group
-
-    from schemas.settings import Settings
 
 
 def close(
@@ -70,85 +68,6 @@ def parse_as_of(text: str) -> datetime:
         return parse_rfc3339(text)
     except ValueError as error:
         raise Failure(f"--as-of: {error}", USAGE) from None
-
-
-def invoices(
-    account: Annotated[str | None, typer.Option("--account", "-a", help="Only this account.")] = None,
-    state: Annotated[str | None, typer.Option("--state", help="Only this state: draft, finalized, void, paid.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="At most so many, the latest periods first.")] = 100_000,
-    namespace: NamespaceOption = None,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV, a row an invoice.")] = False,
-    as_json: JsonOption = False,
-) -> None:
-    """List invoices; --json prints them whole, with lines and steps."""
-    from deploy.cli.output import console, print_csv, print_json, say
-
-    if as_csv and as_json:
-        raise Failure("--csv and --json exclude each other; give one of them", USAGE)
-    settings = connection(namespace)
-    declared(settings)
-    found = read_invoices(settings, account=account, state=state, limit=limit, whole=as_json)
-    if as_json:
-        print_json(found)
-    elif as_csv:
-        columns = (
-            "invoice_id",
-            "account_id",
-            "subscription",
-            "period_start",
-            "period_end",
-            "currency",
-            "total",
-            "state",
-        )
-        print_csv(columns, [[invoice[name] for name in columns] for invoice in found])
-    elif found:
-        console().print(heads_table(found))
-    else:
-        say(f"no invoices in {settings.namespace}; `weir close` makes those that are due{_elsewhere(settings)}")
-
-
-def _elsewhere(settings: Settings) -> str:
-    from schemas.clickhouse import connect
-
-    client = connect(settings)
-    try:
-        rows = client.query("SELECT DISTINCT namespace FROM invoices ORDER BY namespace LIMIT 20").result_rows
-    finally:
-        client.close()
-    names = [str(row[0]) for row in rows if row[0] != settings.namespace]
-    return f"; there are some in {', '.join(names)} (-n)" if names else ""
-
-
-def read_invoices(
-    settings: Settings,
-    *,
-    account: str | None = None,
-    state: str | None = None,
-    limit: int = 100_000,
-    whole: bool = False,
-) -> list[dict[str, Any]]:
-    """Invoices as JSON values, latest period first; ``whole``: with their lines."""
-    from rating.invoices import MAX_LIMIT, list_invoices, with_lines
-    from schemas.clickhouse import connect
-
-    client = connect(settings)
-    try:
-        found: list[dict[str, Any]] = []
-        cursor: str | None = None
-        while len(found) < limit:
-            page = list_invoices(
-                client, settings.namespace, account_id=account, state=state, cursor=cursor,
-                limit=min(MAX_LIMIT, limit - len(found)),
-            )  # fmt: skip
-            shown = with_lines(client, settings.namespace, page.invoices) if whole else page.invoices
-            found.extend(one.to_json() for one in shown)
-            cursor = page.next_cursor
-            if cursor is None:
-                break
-        return found
-    finally:
-        client.close()
 
 
 def invoice(

@@ -10,6 +10,8 @@ import typer
 from deploy.cli import audit, billing, catalog, credits, explain, keys, price, proof, send, stack, usage
 from deploy.cli.failure import Failure
 from deploy.cli.failure import explain as explain_failure
+from deploy.cli.invoices import app as invoices_app
+from deploy.cli.simulate import profile_app, simulate
 
 app: Final = typer.Typer(
     name="weir",
@@ -31,10 +33,12 @@ app.add_typer(keys.app, name="key")
 app.command()(send.send)
 app.command()(usage.usage)
 app.command()(billing.close)
-app.command()(billing.invoices)
+app.add_typer(invoices_app, name="invoices")
 app.command()(billing.invoice)
 app.command()(credits.credits)
 app.command()(explain.explain)
+app.command()(simulate)
+app.add_typer(profile_app, name="profile")
 app.command()(price.price)
 app.command()(proof.verify)
 app.command()(proof.doctor)

@@ -25,6 +25,11 @@ def say(text: str) -> None:
     print(text)  # noqa: T201 (a command's output)
 
 
+def say_aside(text: str) -> None:
+    """One line for people beside an output that a program may read: on standard error."""
+    print(text, file=sys.stderr)  # noqa: T201 (a command's output)
+
+
 def print_json(value: Any) -> None:
     """A JSON document with indentation."""
     print(json.dumps(value, indent=2, ensure_ascii=False, default=str))  # noqa: T201 (a command's output)

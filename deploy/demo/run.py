@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from deploy.cli.billing import read_invoices
 from deploy.cli.catalog import publish
 from deploy.cli.connection import base_url, connection, data_dir, http
+from deploy.cli.invoices import read_invoices
 from deploy.cli.output import StepsBar, console, progress_bar, say
 from deploy.demo import data, report
 from deploy.demo.events import event

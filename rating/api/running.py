@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 
+from rating.api import projection
 from rating.api.asked import require
 from rating.api.context import Authorized, Rating, View
 from rating.api.problems import Problem, missing
@@ -18,7 +19,7 @@ from rating.close.lines import ChargeBook, Item, exact_sum, rate_item
 from rating.close.measure import query_for
 from rating.close.spans import Span
 from rating.close.timeline import PlanningError, Timeline, timeline
-from rating.invoices import billed_until
+from rating.invoices import WholeInvoice, billed_until
 from rating.pricing import PriceError, money_text, plain
 from rating.usage import UsageRow, usage_totals
 from schemas.catalog.state import NamespaceView
@@ -36,7 +37,8 @@ async def current(
     account_id: str,
     at: Annotated[datetime | None, Query(description="RFC 3339 instant instead of now")] = None,
 ) -> dict[str, Any]:
-    """Live, by the same query and the same pricing as an invoice; an estimate until the period is closed."""
+    """Live, by the same query and the same pricing as an invoice; an estimate until the period is closed. `projected_…` is what
+    the period will come to if it goes on as it did (`projection` says how), `trend` the same charge on the last invoice."""
     return await running(rating, view, account_id, micros(require(at, rating.now())))
 
 
@@ -46,6 +48,7 @@ async def running(rating: Rating, view: NamespaceView, account_id: str, now_us: 
         raise missing(f"there is no account {account_id[:64]!r} in namespace {view.namespace}")
     mine = [entry for entry in view.all("subscription") if entry.model.account == account_id]
     billed = await rating.ask(lambda client: billed_until(client, view.namespace, account_id))
+    recent = await rating.ask(lambda client: projection.recent_invoices(client, view.namespace, account_id))
     book = ChargeBook(view)
     try:
         lines = [line for entry in mine if (line := timeline(view, entry.code)) is not None]
@@ -55,25 +58,41 @@ async def running(rating: Rating, view: NamespaceView, account_id: str, now_us: 
             if (here := current_span(line, billed.get(line.subscription), now_us)) is not None
         ]
         found = [
-            await rating.ask(partial(_estimate, book=book, line=line, span=span, after=after))
+            await rating.ask(
+                partial(_estimate, book=book, line=line, span=span, after=after, now_us=now_us, recent=recent)
+            )
             for line, span, after in running
         ]
     except (PlanningError, PriceError) as error:
         raise Problem(HTTPStatus.CONFLICT, str(error)) from None
     zone = view.time_zone(account_id)
-    return {"account_id": account_id, "time_zone": zone, "at": rfc3339(now_us), "subscriptions": found}
+    return {
+        "account_id": account_id, "time_zone": zone, "at": rfc3339(now_us), "projection": projection.METHOD, "subscriptions": found,
+    }  # fmt: skip
 
 
-def _estimate(client: Any, book: ChargeBook, line: Timeline, span: Span, after: Span | None) -> dict[str, Any]:
+def _estimate(
+    client: Any,
+    book: ChargeBook,
+    line: Timeline,
+    span: Span,
+    after: Span | None,
+    now_us: int,
+    recent: list[WholeInvoice],
+) -> dict[str, Any]:
     """The period's charges, and fees in advance of the next one, as the period's invoice would have them."""
     plan = span.plan
     charges: list[dict[str, Any]] = []
     amounts: list[Decimal] = []
+    projected: list[Decimal] = []
+    last = projection.invoice_before(recent, line.subscription, span.start_us)
     ahead = after.parts if after is not None and after.in_advance else ()
     for item in (*book.items(span.parts), *book.items(ahead, in_advance=True)):
         rows = _rows(client, line.namespace, line.account_id, item)
         priced, measured, note = rate_item(item, rows, plan.currency)
+        expected, at_end, _ = rate_item(item, projection.at_end(item.need, rows, now_us), plan.currency)
         amounts.append(priced.amount)
+        projected.append(expected.amount)
         charges.append(
             {
                 "charge": item.charge.key,
@@ -88,6 +107,9 @@ def _estimate(client: Any, book: ChargeBook, line: Timeline, span: Span, after: 
                 "amount": money_text(priced.amount, plan.currency),
                 "steps": [step.as_json() for step in priced.steps],
                 "note": "; ".join(part for part in (item.note, note) if part),
+                "projected_quantity": None if at_end is None or at_end.quantity is None else plain(at_end.quantity),
+                "projected_amount": money_text(expected.amount, plan.currency),
+                "trend": projection.trend(last, item.charge.key, expected.amount),
             }
         )
     return {
@@ -98,6 +120,7 @@ def _estimate(client: Any, book: ChargeBook, line: Timeline, span: Span, after: 
         "period_end": rfc3339(span.end_us),
         "currency": plan.currency,
         "estimated_total": money_text(exact_sum(amounts), plan.currency),
+        "projected_total": money_text(exact_sum(projected), plan.currency),
         "charges": charges,
     }
 

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
+from rating.api import projection
 from rating.console.chart import bars
 from rating.console.html import Child, Html, address, join, link, page, table, tag
 from rating.evidence.books import Books
@@ -177,15 +178,18 @@ def estimate(one: Mapping[str, Any]) -> Html:
     rows = [
         (
             charge["charge"], charge["metric"] or "", f"{grouped(charge['quantity'])} {charge['unit']}" if charge["metric"] else "",
-            grouped(charge["amount"]),
+            grouped(charge["amount"]), grouped(charge["projected_quantity"]) if charge["metric"] else "",
+            grouped(charge["projected_amount"]), projection.shown(charge),
         )
         for charge in one["charges"]
     ]  # fmt: skip
     told = f"{one['subscription']}, plan {one['plan']} version {one['plan_version']}: {one['period_start']} to {one['period_end']}"
     return join(
         tag("p", told, class_="soft"),
-        table(("Charge", "Metric", "So far", "Amount"), rows, frozenset({2, 3})),
+        table(("Charge", "Metric", "So far", "Amount", "At the end", "Amount then", "Last period"), rows, frozenset({2, 3, 4, 5, 6})),
         tag("div", tag("span", "Estimated total"), tag("span", f"{grouped(one['estimated_total'])} {one['currency']}"), class_="total"),
+        tag("div", tag("span", "Projected to the period's end"), tag("span", f"{grouped(one['projected_total'])} {one['currency']}"), class_="total"),
+        tag("p", projection.METHOD, class_="soft"),
     )  # fmt: skip
 
 

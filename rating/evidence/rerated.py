@@ -31,7 +31,6 @@ from schemas.invoices import VOID
 
 NAME: Final = "invoices from events"
 _REMEDY: Final = "`weir explain` shows the line's events; void the invoice and bill the period again"
-_RATED: Final = frozenset({"usage", "flat", "adjustment"})
 _EVENTS: Final = """
 SELECT toString(namespace), account_id, toUnixTimestamp64Micro(timestamp), generation, partition, offset, toString(event_name),
     idempotency_key, properties, batches.catalog_offset
@@ -77,9 +76,7 @@ def check_rerated(scope: Scope, findings: Findings, on_progress: Progress) -> No
         for head in heads
         if head.state != VOID and 1 <= head.checkpoint <= len(scope.checkpoints.cuts)
         for line in lines.get((head.namespace, head.invoice_id, head.version), ())
-        if line.kind in _RATED
-        and not is_reduction(line)
-        and (work := _work(scope, catalogs, head, line, findings)) is not None
+        if not is_reduction(line) and (work := _work(scope, catalogs, head, line, findings)) is not None
     ]
     wanted: dict[tuple[str, str], dict[str, list[_Work]]] = {}
     for work in works:

@@ -107,7 +107,12 @@ def sentence(answer: dict[str, Any]) -> str:
     rounding, quantity, change = answer["rounding"], answer["quantity"], answer["adjustment"]
     amount = f"{rounding['amount']} {rounding['currency']}"
     if quantity is None:
-        return f"{amount}, a {answer['kind']} line: it does not depend on usage, so no events stand behind it."
+        why = (
+            "it does not depend on usage"
+            if answer["kind"] == "flat"
+            else "it follows from other lines or terms, as its steps say"
+        )
+        return f"{amount}, a line of kind {answer['kind']}: {why}, so no events stand behind it."
     profile = answer["profile"]
     what = f"{profile['aggregation']} of {profile['id']}: {quantity['billed']} {quantity['unit']}".rstrip()
     told = f"{what} from {quantity['events']} events as of checkpoint {answer['checkpoint']['number']}"

@@ -9,8 +9,8 @@ from typing import Any
 
 import httpx
 
-from deploy.cli.billing import read_invoices
 from deploy.cli.connection import base_url, headers
+from deploy.cli.invoices import read_invoices
 from ingest.client import Client
 from rating.close import CloseResult, run_close
 from rating.close.checkpoint import end_offsets

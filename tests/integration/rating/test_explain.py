@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import uuid
 from collections.abc import Callable, Iterator
@@ -9,6 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 import httpx
+import pyarrow.parquet as pq
 import pytest
 from rating_road import Road
 
@@ -204,3 +207,22 @@ def test_what_is_not_there_is_told(get: Get) -> None:
     assert "no line 99" in get(path.rsplit("/", 1)[0] + "/99/explain", 404)["detail"]
     assert "no invoice" in get("/v1/invoices/inv_none/lines/1/explain", 404)["detail"]
     assert "no cursor" in get(f"{path}/explain/events", 422, cursor="1_2")["detail"]
+
+
+def test_lines_are_exported_for_accounting(settings: Settings, road: Road, get: Get) -> None:
+    headers = {"Authorization": f"Bearer {settings.admin_key.get_secret_value()}", "Weir-Namespace": road.namespace}
+    with httpx.Client(base_url=base_url(settings, "rating"), headers=headers, timeout=60) as client:
+        text = client.get("/v1/invoices/export", params={"format": "csv"})
+        parquet = client.get("/v1/invoices/export", params={"format": "parquet", "account_id": "acme"})
+        nothing = client.get("/v1/invoices/export", params={"account_id": "nobody"})
+    assert text.headers["content-type"].startswith("text/csv")
+    rows = list(csv.DictReader(io.StringIO(text.text)))
+    table = pq.read_table(io.BytesIO(parquet.content)).to_pylist()
+    expected = {(whole["invoice_id"], line["number"]): line for _, line, whole in lines(get)}
+    assert {(row["invoice_id"], int(row["line"])) for row in rows} == set(expected)
+    for row, typed in zip(rows, table, strict=True):
+        line = expected[row["invoice_id"], int(row["line"])]
+        assert (row["amount"], row["quantity"] or None, row["kind"]) == (line["amount"], line["quantity"], line["kind"])
+        assert (typed["amount"], typed["line"]) == (Decimal(line["amount"]), line["number"])
+        assert typed["quantity"] == (None if line["quantity"] is None else Decimal(line["quantity"]))
+    assert len(nothing.text.splitlines()) == 1

@@ -186,6 +186,15 @@ def test_the_running_period_is_estimated_as_an_invoice_would_be(get: Get) -> Non
         "3.38",
         "s",
     )
+    half = get(path, at="2013-01-16T06:15:00Z")
+    (one,) = half["subscriptions"]  # half of January in Kathmandu is over
+    assert (one["charges"][1]["projected_quantity"], one["charges"][1]["projected_amount"]) == ("27", "6.75")
+    assert (one["charges"][0]["projected_amount"], one["projected_total"]) == ("5.00", "11.75")
+    assert one["charges"][1]["trend"] is None
+    assert "seconds elapsed" in half["projection"]
+    (february,) = get(path, at="2013-02-10T00:00:00Z")["subscriptions"]
+    trend = february["charges"][1]["trend"]
+    assert (trend["invoice_id"], trend["amount"], trend["change_percent"]) == (billed["invoice_id"], "3.38", "-100.0")
     assert get(path, at="2013-06-01T00:00:00Z")["subscriptions"] == []
     assert "no account" in get("/v1/accounts/nobody/usage/current", 404)["detail"]
 

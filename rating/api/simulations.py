@@ -1,0 +1,99 @@
+"""POST /v1/simulations: another price or plan over a past period's real usage. POST /v1/profiles/try: a draft meter on past events.
+
+Both only read.
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Annotated, Any
+
+from fastapi import APIRouter
+from pydantic import Field
+
+from rating.api.context import Authorized, View
+from rating.api.problems import Problem
+from rating.periods import parse_range, parse_zone
+from rating.whatif import Scenario, ScenarioError, simulate
+from rating.whatif.draft import TooManyEvents, try_meter
+from schemas.catalog.base import Model
+from schemas.catalog.models import Meter, Plan
+from schemas.instants import micros
+
+router = APIRouter(tags=["what if"])
+
+MAX_EVENTS = 1_000_000
+
+
+class SimulationRequest(Model):
+    """What would be different, and over which past period."""
+
+    period: Annotated[str, Field(description="2013, 2013-Q1, 2013-03 or A..B, in local dates of each account")]
+    prices: Annotated[
+        dict[str, dict[str, Any]], Field(default_factory=dict, description="charge → the price it would have")
+    ]
+    to_plan: Annotated[str | Plan | None, Field(description="a plan's code, or a whole plan that is not published")] = (
+        None
+    )
+    to_version: Annotated[int | None, Field(ge=1, description="version of to_plan; the newest where none is given")] = (
+        None
+    )
+    account_id: Annotated[str | None, Field(description="only this account")] = None
+    plan: Annotated[str | None, Field(description="only subscriptions on this plan")] = None
+    limit: Annotated[int, Field(ge=1, le=10_000, description="subscriptions in the answer; totals are of all")] = 1000
+
+    def scenario(self) -> Scenario:
+        """The same for the simulation."""
+        return Scenario(self.prices, self.to_plan, self.to_version, self.account_id, self.plan)
+
+
+class TryRequest(Model):
+    """A meter as it would be published, and the past events to try it on."""
+
+    meter: Meter
+    period: Annotated[str, Field(description="2013-03, 2013-03-10 or A..B")]
+    time_zone: Annotated[
+        str | None, Field(description="of the dates; by default the account's, for all accounts UTC")
+    ] = None
+    account_id: Annotated[str | None, Field(description="only this account's events")] = None
+    limit: Annotated[int, Field(ge=1, le=10_000, description="accounts in the answer; totals are of all")] = 1000
+
+
+@router.post(
+    "/v1/simulations", summary="Another price or plan over a past period: before, after, who pays less and more"
+)
+async def simulations(rating: Authorized, view: View, asked: SimulationRequest) -> dict[str, Any]:
+    """By the close's own code, from present usage; nothing is written. Sorted by difference: who would pay less comes first.
+    Prepaid credits are left out, since they pay and are no price."""
+    try:
+        found = await rating.ask(
+            lambda client: simulate(client, view, asked.scenario(), asked.period, micros(rating.now()), lambda *_: None)
+        )
+    except ScenarioError as error:
+        raise wrong_field(error.place, str(error)) from None
+    return {"namespace": view.namespace, **found.to_json(asked.limit)}
+
+
+@router.post("/v1/profiles/try", summary="A draft meter on past events: how many match, what total, by account")
+async def tried(rating: Authorized, view: View, asked: TryRequest) -> dict[str, Any]:
+    """Matches with the code that meters. Nothing is published or written; `current` is what the profile measures now."""
+    own = "UTC" if asked.account_id is None else view.time_zone(asked.account_id)
+    try:
+        zone = parse_zone(asked.time_zone or own)
+        interval = parse_range(asked.period, zone)
+    except ValueError as error:
+        raise wrong_field("period" if asked.time_zone is None else "time_zone, period", str(error)) from None
+    try:
+        found = await rating.ask(
+            lambda client: try_meter(
+                client, view, asked.meter, interval, account_id=asked.account_id, at_most=MAX_EVENTS
+            )
+        )
+    except TooManyEvents as error:
+        raise wrong_field("period", str(error)) from None
+    return {"namespace": view.namespace, "time_zone": zone.key, **found.to_json(asked.limit)}
+
+
+def wrong_field(place: str, detail: str) -> Problem:
+    """422 about a field of the body."""
+    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"{place}: {detail}", [(f"body.{place}", detail)])

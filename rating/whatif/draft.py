@@ -1,0 +1,174 @@
+"""A draft meter tried on past events before it is published: what would match, and what it would come to. Reads only.
+
+Events are those that counted, as the journal has them; they are matched by the code that meters.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any, Final
+
+from rating.evidence.raw import Fold, Measured
+from rating.explain.quantity import plain_or_none
+from rating.periods import Interval
+from rating.pricing import plain
+from rating.usage import UsageQuery, UsageRow, measured, usage_totals
+from rating.usage.query import ZERO_WITHOUT_USAGE
+from rating.usage.render import Binder
+from schemas.catalog.models import Aggregation, Meter
+from schemas.catalog.profiles import ProfileVersion, profile_versions
+from schemas.catalog.state import Catalog, NamespaceView, record_of
+from schemas.instants import micros, rfc3339
+from schemas.matching import Match, Matcher
+from schemas.quantity import unscaled
+
+Progress = Callable[[str, int, int], None]
+_DIGITS: Final = 60
+
+
+class TooManyEvents(ValueError):
+    """More events than may be looked at; the message says how many there are."""
+
+
+@dataclass(slots=True)
+class Tried:
+    """One profile of the draft. ``unmeterable``: reason → events that passed its filters without a usable value."""
+
+    version: ProfileVersion
+    matched: int = 0
+    unmeterable: Counter[str] = field(default_factory=Counter)
+    accounts: dict[str, Fold] = field(default_factory=dict)
+    everything: Fold = field(default_factory=Fold)
+    current: UsageRow | None = None
+
+    def take(self, account_id: str, us: int, match: Match) -> None:
+        """Count one match."""
+        self.matched += 1
+        one = Measured(unscaled(match.units), match.unique_value, match.unique_value or None, {})
+        self.accounts.setdefault(account_id, Fold()).add(us, one)
+        self.everything.add(us, one)
+
+    def to_json(self, events: int, limit: int) -> dict[str, Any]:
+        """Ready for json.dumps; ``events``: how many were looked at."""
+        aggregation = self.version.aggregation
+        ranked = sorted(
+            ((name, fold, fold.quantity(aggregation)) for name, fold in self.accounts.items()), key=lambda one: (-one[2], one[0])
+        )  # fmt: skip
+        now = None if self.current is None else self.current.usage
+        return {
+            "profile": self.version.profile_id, "aggregation": aggregation, "unit": self.version.unit,
+            "matched": self.matched, "unmeterable": dict(sorted(self.unmeterable.items())),
+            "not_matched": events - self.matched - self.unmeterable.total(),
+            "quantity": _quantity(self.everything, aggregation),
+            "current": None if now is None else {"quantity": plain_or_none(now.quantity), "events": now.events},
+            "accounts": [
+                {"account_id": name, "events": fold.events, "quantity": _text(quantity)}
+                for name, fold, quantity in ranked[:limit]
+            ],
+            "accounts_left_out": max(0, len(ranked) - limit),
+        }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """``events``: counted events of the meter's event name in the interval."""
+
+    interval: Interval
+    event_name: str
+    events: int
+    profiles: tuple[Tried, ...]
+
+    def to_json(self, limit: int = 1000) -> dict[str, Any]:
+        """Ready for json.dumps."""
+        return {
+            "from": rfc3339(micros(self.interval.start)), "to": rfc3339(micros(self.interval.end)),
+            "event_name": self.event_name, "events": self.events,
+            "profiles": [one.to_json(self.events, limit) for one in self.profiles],
+        }  # fmt: skip
+
+
+def drafted(namespace: str, meter: Meter) -> tuple[ProfileVersion, ...]:
+    """The versions that the meter would bring, valid at all times."""
+    catalog = Catalog()
+    catalog.apply(record_of(namespace, meter, kind="meter", version=1, author="", claim_id=""), 0, 0)
+    return profile_versions(catalog.view(namespace))
+
+
+def try_meter(
+    client: Any,
+    view: NamespaceView,
+    meter: Meter,
+    interval: Interval,
+    *,
+    account_id: str | None = None,
+    at_most: int | None = None,
+    on_progress: Progress = lambda *_: None,
+) -> Trial:
+    """What the draft makes of the events in ``interval``, by event time. Raises TooManyEvents beyond ``at_most``. Blocking."""
+    versions = drafted(view.namespace, meter)
+    name = versions[0].event_name
+    bind = Binder()
+    conditions = [
+        f"namespace = {bind('namespace', 'String', view.namespace)}", f"event_name = {bind('name', 'String', name)}",
+        f"timestamp >= {bind.instant('start', micros(interval.start))}", f"timestamp < {bind.instant('end', micros(interval.end))}",
+    ]  # fmt: skip
+    if account_id is not None:
+        conditions.append(f"account_id = {bind('account', 'String', account_id)}")
+    where = " AND ".join(conditions)
+    ((total,),) = client.query(
+        f"SELECT count() FROM usage_events FINAL WHERE {where}", parameters=bind.parameters
+    ).result_rows
+    if at_most is not None and total > at_most:
+        raise TooManyEvents(
+            f"holds {total} events, and at most {at_most} are tried at once; ask for a shorter one, or one account"
+        )
+    profiles = {version.profile_id: Tried(version) for version in versions}
+    matcher = Matcher(versions)
+    done = 0
+    sql = f"SELECT account_id, toUnixTimestamp64Micro(timestamp), idempotency_key, properties FROM usage_events FINAL WHERE {where}"
+    for block in _blocks(client, sql, bind.parameters):
+        for account, us, key, properties in block:
+            try:
+                found = matcher.match(name, us, key, properties)
+            except ValueError:
+                continue  # written past acceptance: it would give no usage
+            for match in found.matches:
+                profiles[match.profile_id].take(account, us, match)
+            for profile_id, reason in found.unmeterable:
+                profiles[profile_id].unmeterable[reason] += 1
+        done += len(block)
+        on_progress("trying", done, int(total))
+    for one in profiles.values():
+        one.current = _current(client, view, one.version.profile_id, interval, account_id)
+    return Trial(interval, name, int(total), tuple(profiles.values()))
+
+
+def _blocks(client: Any, sql: str, parameters: dict[str, Any]) -> Iterator[Sequence[Sequence[Any]]]:
+    with client.query_row_block_stream(sql, parameters=parameters) as stream:
+        yield from stream
+
+
+def _current(
+    client: Any, view: NamespaceView, profile_id: str, interval: Interval, account_id: str | None
+) -> UsageRow | None:
+    """What the published profile of the same name measures, None where there is none."""
+    versions = [version for version in profile_versions(view) if version.profile_id == profile_id]
+    if not versions:
+        return None
+    start, end = micros(interval.start), micros(interval.end)
+    accounts = None if account_id is None else (account_id,)
+    query = UsageQuery(view.namespace, measured(versions, start, end), start, end, accounts=accounts)
+    return usage_totals(client, query)[0]
+
+
+def _quantity(fold: Fold, aggregation: Aggregation) -> str | None:
+    return None if not fold.events and aggregation not in ZERO_WITHOUT_USAGE else _text(fold.quantity(aggregation))
+
+
+def _text(number: Fraction) -> str:
+    scaled = number * 10**_DIGITS
+    return plain(Decimal(scaled.numerator).scaleb(-_DIGITS))

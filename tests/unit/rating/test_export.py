@@ -1,0 +1,69 @@
+"""Invoice lines for accounting: the same rows in both formats, no digit lost."""
+
+from __future__ import annotations
+
+import csv
+import io
+from decimal import Decimal
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from rating.export import COLUMNS, Row, write_lines
+from rating.invoices import InvoiceHead, InvoiceLine
+
+BIG = Decimal("12345678901234567890123456789012345678901234567890123456789.000000000001")
+HEAD = InvoiceHead(
+    "shop", "inv_1", 2, "", "acme-1", 0, 'acme, "ü"', "basic", 3, 1_356_998_400_000_000, 1_359_676_800_000_000, "Asia/Kathmandu",
+    "run_1", 7, 40, 1_359_676_800_000_001, "finalized", "JPY", "12", "15",
+)  # fmt: skip
+
+
+def line(number: int, **change: Any) -> InvoiceLine:
+    fields: dict[str, Any] = {
+        "number": number, "kind": "usage", "charge": "calls", "product": "calls", "description": "Calls\nabroad",
+        "profile_id": "m.p", "profile_versions": (1,), "period_start_us": HEAD.period_start_us,
+        "period_end_us": HEAD.period_end_us, "quantity": BIG, "events": 2**40, "unit": "s", "price": {}, "amount": "12",
+        "unrounded": "11.5000000000000000000000000000001", "steps": (), "note": "", "adjusts": "",
+    }  # fmt: skip
+    return InvoiceLine(**fields | change)
+
+
+FLAT = line(2, kind="flat", quantity=None, events=None, profile_id="", amount="-0.10", adjusts="inv_0")
+PAGES: list[list[Row]] = [[(HEAD, line(1))], [], [(HEAD, FLAT)]]
+
+
+def test_csv_has_a_row_a_line_and_every_digit() -> None:
+    out = io.BytesIO()
+    assert write_lines(out, PAGES, "csv") == 2
+    first, second = csv.DictReader(io.StringIO(out.getvalue().decode()))
+    assert list(first) == [column.name for column in COLUMNS]
+    assert (first["quantity"], first["amount"], first["unrounded"]) == (str(BIG), "12", line(1).unrounded)
+    assert (first["account_id"], first["description"]) == (HEAD.account_id, "Calls\nabroad")
+    assert (first["period_start"], first["as_of"]) == ("2013-01-01T00:00:00Z", "2013-02-01T00:00:00.000001Z")
+    assert (second["quantity"], second["events"], second["profile"], second["amount"]) == ("", "", "", "-0.10")
+    assert second["adjusts"] == "inv_0"
+
+
+def test_parquet_has_decimal_columns_and_the_same_values() -> None:
+    out = io.BytesIO()
+    assert write_lines(out, PAGES, "parquet") == 2
+    table = pq.read_table(io.BytesIO(out.getvalue()))
+    assert table.column_names == [column.name for column in COLUMNS]
+    kinds = {name: str(table.schema.field(name).type) for name in ("quantity", "amount", "period_start", "events")}
+    assert kinds == {
+        "quantity": "decimal256(76, 12)", "amount": "decimal128(38, 12)", "period_start": "timestamp[us, tz=UTC]",
+        "events": "int64",
+    }  # fmt: skip
+    first, second = table.to_pylist()
+    assert (first["quantity"], first["amount"], first["events"]) == (BIG, Decimal(12), 2**40)
+    assert (second["quantity"], second["amount"], second["profile"]) == (None, Decimal("-0.1"), None)
+
+
+def test_no_invoices_make_a_document_with_columns_alone() -> None:
+    out = io.BytesIO()
+    assert write_lines(out, [[]], "csv") == 0
+    assert out.getvalue().decode() == ",".join(column.name for column in COLUMNS) + "\n"
+    out = io.BytesIO()
+    assert write_lines(out, [[]], "parquet") == 0
+    assert pq.read_table(io.BytesIO(out.getvalue())).num_rows == 0
