@@ -22,8 +22,9 @@ from ingest.catalog_api import CatalogApi
 from ingest.catalog_publish import CatalogPublisher
 from ingest.delivery import Delivery
 from ingest.doors import foreign
-from ingest.doors.documents import foreign_events
+from ingest.doors.documents import foreign_events, history_stream
 from ingest.doors.foreign import Foreign
+from ingest.doors.history import HistoryApi
 from ingest.events_api import BATCH, CATALOG_FRESH_SECONDS, EVENT, Door, EventsApi
 from ingest.metrics import CONTENT_TYPE, Metrics
 from ingest.openapi import BATCH_BODY, EVENT_BODY, document
@@ -101,7 +102,7 @@ def create_app(
     stopping: Callable[[], bool] = lambda: False,
 ) -> Application:  # fmt: skip
     """The ASGI application. ``on_fatal`` is called once when the producer can produce nothing any more; ``stopping`` is
-    asked for readiness.
+    asked for readiness, and by requests that would take long.
 
     Raises SettingsError where the admin key is empty.
     """
@@ -125,6 +126,7 @@ def create_app(
     app = FastAPI(title="Weir gateway", version="1", lifespan=lifespan, redoc_url=None, dependencies=[Depends(guarded)])
     _operations(app, state, stopping)
     _events(app, state)
+    history_stream(app, lambda: HistoryApi(state["gateway"].events, state["gateway"].sources.now_us, stopping))
     CatalogApi.routes(app, lambda: state["gateway"].catalog_api)
     KeysApi.routes(app, lambda: state["gateway"].keys_api)
     _errors(app)

@@ -24,6 +24,7 @@ from ingest.refusals import Sampler, rejection
 from ingest.sources import Sources
 from schemas.acceptance import AcceptedEvent, RawEvent, Refused, accept, decode_batch, decode_event
 from schemas.access import INGEST
+from schemas.api_keys import Access
 from schemas.catalog.follower import CatalogFollower
 from schemas.catalog.models import Namespace
 from schemas.catalog.state import NamespaceView
@@ -108,7 +109,7 @@ class EventsApi:
         started = asyncio.get_running_loop().time()
         try:
             accepted = await self._take(request, door)
-            self._metrics.events_accepted.inc(len(accepted))
+            self.count_accepted(len(accepted))
             response = door.answer(accepted)
         except Problem as problem:
             response = door.refuse(problem)
@@ -121,8 +122,7 @@ class EventsApi:
 
     async def _take(self, request: Request, door: Door) -> Sequence[AcceptedEvent]:
         access = self._guard.access(request, INGEST)
-        namespace = self._guard.namespace(request, access)
-        settings = self._settings(namespace)
+        namespace, settings = self.target(request, access)
         body = b""
         try:
             body = await read_body(request)
@@ -145,10 +145,10 @@ class EventsApi:
             )
         except Refused as refused:
             told = door.tell(body, refused.index, settings)
-            await self._record(namespace, refused.reason, str(refused), told, body)
+            await self.record(namespace, refused.reason, str(refused), told, body)
             raise of_refusal(refused) from None
         except BadBody as bad:
-            await self._record(namespace, bad.reason, bad.detail, Sketch(), bad.sample)
+            await self.record(namespace, bad.reason, bad.detail, Sketch(), bad.sample)
             raise
         self._guard.spend(access, events=len(accepted))
         try:
@@ -156,6 +156,26 @@ class EventsApi:
         except NotDelivered as error:
             raise unavailable(str(error), [event.idempotency_key for event in accepted]) from None
         return accepted
+
+    async def hand_over(self, namespace: str, judge: Callable[[NamespaceView], Sequence[AcceptedEvent]]) -> None:
+        """Judge and send; returns when all that ``judge`` accepted is in Kafka.
+
+        Raises NotDelivered; then judge and send again: copies are dropped.
+        """
+        if not self._catalog.fresh(CATALOG_FRESH_SECONDS):
+            raise NotDelivered("this gateway has lost sight of the catalog")
+        offset = self._catalog.catalog.next_offset
+        if accepted := judge(self._catalog.catalog.view(namespace, offset)):
+            await self._delivery.send(namespace, offset, accepted)
+
+    def count_accepted(self, events: int) -> None:
+        """For the metrics."""
+        self._metrics.events_accepted.inc(events)
+
+    def target(self, request: Request, access: Access) -> tuple[str, Namespace]:
+        """The namespace that a request writes to, and its settings. Raises Problem."""
+        namespace = self._guard.namespace(request, access)
+        return namespace, self._settings(namespace)
 
     def _settings(self, namespace: str) -> Namespace:
         view = self._catalog.catalog.view(namespace)
@@ -167,7 +187,7 @@ class EventsApi:
             )
         return view.settings
 
-    async def _record(self, namespace: str, reason: str, detail: str, told: Sketch, body: bytes) -> None:
+    async def record(self, namespace: str, reason: str, detail: str, told: Sketch, body: bytes) -> None:
         """Put the refusal on usage.rejected; the answer waits at most a second for it."""
         self._metrics.events_refused.labels(reason).inc(told.events)
         now_us = self._sources.now_us()

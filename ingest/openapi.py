@@ -11,7 +11,7 @@ from schemas.acceptance import MAX_BATCH
 from schemas.catalog.models import KINDS
 
 _REFERENCE: Final = "#/components/schemas/{model}"
-_EVENT: Final[dict[str, Any]] = {
+EVENT: Final[dict[str, Any]] = {
     "type": "object",
     "required": ["event_name"],
     "additionalProperties": False,
@@ -28,7 +28,7 @@ _EVENT: Final[dict[str, Any]] = {
         "source": {"type": "string", "maxLength": 256, "default": ""},
     },
 }
-_EXAMPLE: Final[dict[str, Any]] = {
+EVENT_EXAMPLE: Final[dict[str, Any]] = {
     "event_name": "Song played",
     "account_id": "acct_67890",
     "properties": {"seconds": 212, "country": "USA"},
@@ -57,15 +57,15 @@ def bodies(content: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-EVENT_BODY: Final = _body(_EVENT, _EXAMPLE)
+EVENT_BODY: Final = _body(EVENT, EVENT_EXAMPLE)
 BATCH_BODY: Final = _body(
     {
         "type": "object",
         "required": ["events"],
         "additionalProperties": False,
-        "properties": {"events": {"type": "array", "minItems": 1, "maxItems": MAX_BATCH, "items": _EVENT}},
+        "properties": {"events": {"type": "array", "minItems": 1, "maxItems": MAX_BATCH, "items": EVENT}},
     },
-    {"events": [_EXAMPLE]},
+    {"events": [EVENT_EXAMPLE]},
 )
 APPLY_BODY: Final = _body(
     {"type": "object", "description": "a catalog document, YAML or JSON"}, media_type="application/yaml"

@@ -49,6 +49,7 @@ GATEWAY: Final[dict[str, Scopes]] = {
     **_OPERATIONS,
     "POST /v1/events": INGEST,
     "POST /v1/events/batch": INGEST,
+    "POST /v1/events/stream": ADMIN,  # history
     "POST /api/v1/events": INGEST,
     "POST /api/v1/events/batch": INGEST,
     **_CATALOG,

@@ -1,7 +1,8 @@
-"""What the OpenAPI document says of the doors for other systems' formats."""
+"""The paths of the doors beside the native ones, and what the OpenAPI document says of them."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
@@ -10,7 +11,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ingest.doors import foreign
-from ingest.openapi import bodies
+from ingest.doors.history import MEDIA_TYPE, HistoryApi
+from ingest.doors.lines import ENCODINGS
+from ingest.openapi import EVENT, EVENT_EXAMPLE, bodies
 from schemas.acceptance import MAX_BATCH
 
 Answer = Callable[[Request], Awaitable[Response]]
@@ -100,3 +103,21 @@ def foreign_events(app: FastAPI, answer: Answer) -> None:
     async def post_lago_batch(request: Request) -> Response:
         """Lago's ``{"events": […]}``, 1 to 100, all or none."""
         return await answer(request)
+
+
+def history_stream(app: FastAPI, history: Callable[[], HistoryApi]) -> None:
+    """The path for history."""
+    lines = {"type": "string", "description": "one native event a line, each with idempotency_key and timestamp"}
+    example = "\n".join([json.dumps(EVENT_EXAMPLE)] * 2) + "\n"
+    told = {"schema": {"type": "string"}, "example": '{"type": "summary", "complete": true, "accepted": 2, …}\n'}
+    responses = {
+        "200": {"description": "progress, refusals and a last summary, as NDJSON lines", "content": {MEDIA_TYPE: told}},
+        "409": {"description": "the namespace has an age limit"},
+        "415": {"description": f"a Content-Encoding other than {', '.join(ENCODINGS)}"},
+    }
+    extra = bodies({MEDIA_TYPE: {"schema": lines | {"x-line": EVENT}, "example": example}}) | {"responses": responses}
+
+    @app.post("/v1/events/stream", tags=["events"], openapi_extra=extra)
+    async def post_stream(request: Request) -> Response:
+        """History: any number of lines, judged one by one. The answer runs while they are sent."""
+        return history().open(request)

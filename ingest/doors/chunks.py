@@ -1,0 +1,60 @@
+"""A request's body as it comes, with a word where nothing comes; for answers that run while it is read (shell)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, Final
+
+from starlette.types import Receive
+
+_IDLE_SECONDS: Final = 0.25
+_LONGEST_PAUSE: Final = 60.0
+_DRAIN_SECONDS: Final = 5.0
+
+
+class Ended(Exception):
+    """The body ends before its end."""
+
+
+async def chunks_of(receive: Receive, stopping: Callable[[], bool]) -> AsyncIterator[bytes | None]:
+    """The body; b"" where nothing came for a while. Raises Ended."""
+    pending: asyncio.Future[Any] | None = None
+    loop = asyncio.get_running_loop()
+    came = loop.time()
+    try:
+        while True:
+            if stopping():
+                raise Ended("this gateway is stopping")
+            pending = pending or asyncio.ensure_future(_message(receive()))
+            done, _ = await asyncio.wait({pending}, timeout=_IDLE_SECONDS)
+            if not done:
+                yield b""
+                if loop.time() - came > _LONGEST_PAUSE:
+                    raise Ended(f"nothing came for {_LONGEST_PAUSE:g} s")
+                continue
+            came = loop.time()
+            message, pending = pending.result(), None
+            if message["type"] == "http.disconnect":
+                raise Ended("the connection ended before the body did")
+            if chunk := message.get("body", b""):
+                yield chunk
+            if not message.get("more_body", False):
+                return
+    finally:
+        if pending is not None:
+            pending.cancel()
+
+
+async def drain(chunks: AsyncIterator[bytes | None]) -> None:
+    """Read on for a while, unused: a sender that reads only at the end would not get its answer otherwise."""
+    deadline = asyncio.get_running_loop().time() + _DRAIN_SECONDS
+    with contextlib.suppress(Ended):
+        async for _ in chunks:
+            if asyncio.get_running_loop().time() > deadline:
+                return
+
+
+async def _message(receiving: Awaitable[Any]) -> Any:
+    return await receiving
