@@ -131,13 +131,15 @@ def decode_any(body: bytes) -> list[RawEvent]:
 
 
 def _sized(events: list[RawEvent]) -> list[RawEvent]:
-    if not 1 <= len(events) <= MAX_BATCH:
-        raise Refused(
-            "batch_size",
-            "$.events",
-            f"{len(events)} events; a batch holds 1 to {MAX_BATCH}: split it and send each part",
-        )
+    check_size(len(events))
     return events
+
+
+def check_size(events: int, path: str = "$.events") -> None:
+    """Raises Refused unless so many events are a batch."""
+    if not 1 <= events <= MAX_BATCH:
+        detail = f"{events} events; a batch holds 1 to {MAX_BATCH}: split it and send each part"
+        raise Refused("batch_size", path, detail)
 
 
 def accept(

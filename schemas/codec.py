@@ -35,6 +35,11 @@ class Codec:
         self._header = MARKER + _fingerprint(current)
         self._writers: dict[bytes, Any] = {MARKER + _fingerprint(old): parse_schema(dict(old)) for old in older}
 
+    def knows(self, data: bytes) -> bool:
+        """Whether the header is that of a version of this record type."""
+        header = data[:HEADER_BYTES]
+        return header == self._header or header in self._writers
+
     def encode(self, record: Mapping[str, Any]) -> bytes:
         """One record as single-object bytes. Raises CodecError where a field does not fit the schema."""
         out = io.BytesIO()
@@ -76,7 +81,7 @@ def _fingerprint(schema: Mapping[str, Any]) -> bytes:
 
 @cache
 def codec(name: str) -> Codec:
-    """The codec of ``usage_event``, ``usage_batch``, ``catalog_entry``, ``checkpoint``, ``rejected_event``, ``invoice``."""
+    """The codec of ``usage_event``, ``usage_events``, ``usage_batch``, ``catalog_entry``, ``checkpoint``, ``rejected_event``, ``invoice``."""
     current = json.loads((_FOLDER / f"{name}.avsc").read_text())
     older = tuple(json.loads(path.read_text()) for path in sorted((_FOLDER / "old").glob(f"{name}.*.avsc")))
     return Codec(name, current, older)

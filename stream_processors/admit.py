@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from schemas.acceptance import AcceptedEvent, RawEvent, Refused, accept, decode_any
+from schemas.acceptance import AcceptedEvent, RawEvent, Refused, accept, check_size, decode_any
 from schemas.batch import encode_batch
 from schemas.catalog.state import NamespaceView
 from schemas.codec import MARKER, CodecError, codec
@@ -20,7 +20,7 @@ from schemas.event_types import event_types
 from schemas.identity import partition_of
 from schemas.instants import instant
 from schemas.json_text import exact
-from schemas.sketch import Sketch, sketch
+from schemas.sketch import Sketch, sketch, sketch_of
 from stream_processors.metering import rejection_id
 
 BATCH_EVENTS = 500
@@ -48,9 +48,15 @@ class Admitted:
 
 
 def admit(record: InboxRecord, view: NamespaceView) -> Admitted:
-    """Judge one inbox record (Avro single-object ``UsageEvent``, or JSON: one event, a list or ``{"events": […]}``)."""
+    """Judge one inbox record: Avro single-object ``UsageEvent`` or ``UsageEvents``, or JSON: one event, a list or
+    ``{"events": […]}``."""
+    avro: list[dict[str, Any]] = []
     try:
-        raws = _avro_event(record.value) if record.value.startswith(MARKER) else decode_any(record.value)
+        if record.value.startswith(MARKER):
+            avro = _avro_records(record.value)
+            raws = [_raw_event(one, index) for index, one in enumerate(avro)]
+        else:
+            raws = decode_any(record.value)
         if not view.known:
             raise Refused(
                 "unknown_namespace", "$", f"namespace {record.namespace} is not declared; apply it to the catalog"
@@ -65,7 +71,10 @@ def admit(record: InboxRecord, view: NamespaceView) -> Admitted:
         )
         return Admitted(record, events, None)
     except Refused as refused:
-        told = sketch(record.value, refused.index, view.settings, single=record.value.startswith(MARKER))
+        if avro:
+            told = sketch_of([_json(one) for one in avro], refused.index, view.settings)
+        else:
+            told = sketch(record.value, refused.index, view.settings, single=record.value.startswith(MARKER))
         return Admitted(record, (), _rejection(record, refused, told))
 
 
@@ -83,24 +92,39 @@ def pack(admitted: Sequence[Admitted], partitions: int, catalog_offset: int) -> 
     return packed
 
 
-def _avro_event(value: bytes) -> list[RawEvent]:
+def _avro_records(value: bytes) -> list[dict[str, Any]]:
+    """The records of a batch, or the one record. Raises Refused."""
+    many = codec("usage_events")
     try:
-        record = codec("usage_event").decode(value)
+        if not many.knows(value):
+            return [codec("usage_event").decode(value)]
+        records: list[dict[str, Any]] = many.decode(value)["events"]
     except CodecError as error:
         raise Refused("malformed", "$", str(error)) from None
+    check_size(len(records))
+    return records
+
+
+def _raw_event(record: dict[str, Any], index: int) -> RawEvent:
     stamp = record["timestamp"]
     try:
-        properties = msgspec.Raw(record["properties"].encode())
         timestamp = None if stamp is None else instant(stamp)
-        exact(record["properties"])
-    except (OverflowError, ValueError, RecursionError) as error:
-        raise Refused("invalid", "$", f"timestamp or properties cannot be read: {error}") from None
-    return [
-        RawEvent(
-            event_name=record["event_name"], properties=properties, account_id=record["account_id"],
-            idempotency_key=record["idempotency_key"], timestamp=timestamp, source=record["source"],
-        )
-    ]  # fmt: skip
+    except OverflowError:
+        raise Refused("invalid", f"$.events[{index}].timestamp", f"{stamp} µs is no instant", index) from None
+    properties = record["properties"].strip()
+    try:
+        exact(properties)
+    except (ValueError, RecursionError) as error:
+        raise Refused("invalid", f"$.events[{index}].properties", f"not JSON: {error}", index) from None
+    return RawEvent(
+        event_name=record["event_name"], properties=msgspec.Raw(properties.encode()), account_id=record["account_id"],
+        idempotency_key=record["idempotency_key"], timestamp=timestamp, source=record["source"],
+    )  # fmt: skip
+
+
+def _json(record: dict[str, Any]) -> bytes:
+    """An Avro record as JSON text, as far as it is needed to tell whose it is."""
+    return msgspec.json.encode({name: record[name] for name in ("account_id", "event_name", "idempotency_key")})
 
 
 def _rejection(record: InboxRecord, refused: Refused, told: Sketch) -> dict[str, Any]:

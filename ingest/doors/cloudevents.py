@@ -19,7 +19,7 @@ import msgspec
 from starlette.responses import Response
 
 from ingest.problems import MEDIA_TYPE, Problem
-from schemas.acceptance import MAX_BATCH, RawEvent, Refused, decode_json
+from schemas.acceptance import RawEvent, Refused, check_size, decode_json
 from schemas.sketch import Fields
 
 PREFIX: Final = "ce-"
@@ -62,9 +62,7 @@ def decode_structured(body: bytes) -> list[RawEvent]:
     if not is_batch(body):
         return [_event(decode_json(_one, body), "$", 0)]
     events: list[CloudEvent] = decode_json(_many, body)
-    if not 1 <= len(events) <= MAX_BATCH:
-        detail = f"{len(events)} events; a batch holds 1 to {MAX_BATCH}: split it and send each part"
-        raise Refused("batch_size", "$", detail)
+    check_size(len(events), "$")
     return [_event(event, f"$[{index}]", index) for index, event in enumerate(events)]
 
 

@@ -12,7 +12,7 @@ import contextlib
 import logging
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
 import msgspec
@@ -26,8 +26,8 @@ from ingest.doors.lines import ENCODINGS, MAX_LINE, BrokenBody, Inflater, Line, 
 from ingest.events_api import EventsApi
 from ingest.problems import Problem, unavailable
 from schemas.acceptance import AcceptedEvent, Refused, accept, decode_event
-from schemas.catalog.models import Namespace
 from schemas.catalog.state import NamespaceView
+from schemas.event_types import event_types
 from schemas.sketch import Sketch, sketch
 
 log = logging.getLogger(__name__)
@@ -68,7 +68,7 @@ class _Group:
     size: int = 0
 
 
-def judge(line: Line, namespace: str, settings: Namespace, now_us: int) -> AcceptedEvent:
+def judge(line: Line, view: NamespaceView, now_us: int) -> AcceptedEvent:
     """The event of one line. Raises Refused."""
     if line.too_long:
         raise Refused("too_large", "$", f"the line is longer than {MAX_LINE} bytes")
@@ -78,19 +78,21 @@ def judge(line: Line, namespace: str, settings: Namespace, now_us: int) -> Accep
             raise Refused(
                 "missing", f"$.{name}", "missing; a line of history needs its own, so that it can be sent again"
             )
-    [accepted] = accept(namespace, settings, [raw], now_us=now_us, mint_key=lambda _: "", single=True)
+    [accepted] = accept(
+        view.namespace, view.settings, [raw], now_us=now_us, mint_key=lambda _: "", types=event_types(view), single=True
+    )  # fmt: skip
     return accepted
 
 
 def judge_all(
-    lines: Iterable[Line], namespace: str, settings: Namespace, now_us: int
+    lines: Iterable[Line], view: NamespaceView, now_us: int
 ) -> tuple[list[AcceptedEvent], list[tuple[Line, Refused]]]:
     """Every line by itself: the events of the good ones, and why the others are none."""
     accepted: list[AcceptedEvent] = []
     refused: list[tuple[Line, Refused]] = []
     for line in lines:
         try:
-            accepted.append(judge(line, namespace, settings, now_us))
+            accepted.append(judge(line, view, now_us))
         except Refused as why:
             refused.append((line, why))
     return accepted, refused
@@ -251,9 +253,8 @@ class HistoryStream(Response):
         found: list[tuple[Line, Refused, Sketch]] = []
 
         def judged(view: NamespaceView) -> list[AcceptedEvent]:
-            settings = view.settings
-            accepted, refused = judge_all(lines, self._namespace, settings, self._now_us())
-            found.extend((line, why, sketch(line.text, None, settings, single=True)) for line, why in refused)
+            accepted, refused = judge_all(lines, view, self._now_us())
+            found.extend((line, why, sketch(line.text, None, view.settings, single=True)) for line, why in refused)
             return accepted
 
         await self._events.hand_over(self._namespace, judged)
@@ -273,15 +274,12 @@ class HistoryStream(Response):
         tally.last_acknowledged_line = lines[-1].number
 
     async def _tell(self, send: Send, finished: asyncio.Event) -> None:
-        told = Tally()
         while not finished.is_set():
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(finished.wait(), PROGRESS_SECONDS)
-            now = replace(self._tally)
-            if now != told and not finished.is_set():
-                progress = {"type": "progress", "lines": self._lines.number} | asdict(now)
+            if not finished.is_set():  # also where nothing has changed: it keeps the connection alive
+                progress = {"type": "progress", "lines": self._lines.number} | asdict(self._tally)
                 await self._send_lines(send, [*self._refusals(), progress])
-                told = now
 
     def _refusals(self) -> list[dict[str, Any]]:
         told = [{"type": "refused"} | asdict(item) for item in self._untold]

@@ -17,7 +17,7 @@ import msgspec
 from starlette.responses import Response
 
 from ingest.problems import Problem
-from schemas.acceptance import MAX_BATCH, AcceptedEvent, RawEvent, Refused, decode_json
+from schemas.acceptance import AcceptedEvent, RawEvent, Refused, check_size, decode_json
 from schemas.catalog.state import NamespaceView
 from schemas.instants import SECOND, instant, rfc3339
 from schemas.sketch import Fields
@@ -63,9 +63,7 @@ def decode(body: bytes, *, batch: bool) -> list[LagoEvent]:
     if not batch:
         return [decode_json(_one, body).event]
     events: list[LagoEvent] = decode_json(_many, body).events
-    if not 1 <= len(events) <= MAX_BATCH:
-        detail = f"{len(events)} events; a batch holds 1 to {MAX_BATCH}: split it and send each part"
-        raise Refused("batch_size", "$.events", detail)
+    check_size(len(events))
     return events
 
 

@@ -19,8 +19,14 @@ METER = {"code": "calls", "event_name": "call", "profiles": [{"code": "s", "aggr
 DAY = {"start": "2026-05-04T00:00:00Z", "end": "2026-05-05T00:00:00Z"}
 
 
-def produce(world: World, values: list[bytes]) -> None:
-    producer = Producer({"bootstrap.servers": world.settings.kafka_bootstrap, "acks": "all"})
+def produce(world: World, values: list[bytes], codec: str = "none") -> None:
+    own = {
+        "bootstrap.servers": world.settings.kafka_bootstrap,
+        "acks": "all",
+        "compression.type": codec,
+        "linger.ms": 50,
+    }
+    producer = Producer(own)
     for value in values:
         producer.produce(inbox_topic(world.namespace), value=value)
     assert producer.flush(30) == 0
@@ -80,3 +86,34 @@ def test_what_is_wrong_in_the_inbox_is_kept_with_its_reason_and_bytes_and_holds_
     assert {value for value in broken if value.isascii()} <= kept
     assert all(detail for _, detail in rows)
     assert [row["events"] for row in world.usage("calls", **DAY)] == [1]
+
+
+def test_every_compression_codec_of_a_plain_producer_is_read(world: World) -> None:
+    world.apply(meters=[METER])
+    padding = {"note": "the same again and again, " * 40}  # what does not shrink, the client sends as it is
+    broken = []
+    for name in ("none", "gzip", "snappy", "lz4", "zstd"):
+        own = {"properties": {"s": "0.5"} | padding}
+        records = [
+            {"event_name": "call", "account_id": "acme", "idempotency_key": f"{name}-{key}", "source": "",
+             "timestamp": micros(parse_rfc3339("2026-05-04T12:00:00Z")), "properties": json.dumps(own["properties"])}
+            for key in ("avro", "batch-1", "batch-2")
+        ]  # fmt: skip
+        broken.append(
+            json.dumps([event(f"{name}-bad-{index}") | own | {"event_name": ""} for index in range(2)]).encode()
+        )
+        values = [
+            json.dumps(event(f"{name}-json") | own).encode(),
+            json.dumps({"events": [event(f"{name}-{key}") | own for key in ("a", "b")]}).encode(),
+            codec("usage_event").encode(records[0]),
+            codec("usage_events").encode({"events": records[1:]}),
+            broken[-1],
+        ]
+        produce(world, values, name)
+    world.wait(lambda: world.books()["metered"] == 30 and world.books()["refused"] == 10 and world.books()["balanced"])
+    assert world.usage("calls", **DAY) == [{"account_id": "acme", "quantity": "15", "events": 30}]
+    rows = world.rows(
+        "SELECT reason, original FROM rejected_events FINAL WHERE namespace = {n:String} AND stage = 'admit'"
+    )
+    kept = {(reason, one if isinstance(one, bytes) else one.encode("utf-8", "surrogateescape")) for reason, one in rows}
+    assert kept == {("invalid", value) for value in broken}

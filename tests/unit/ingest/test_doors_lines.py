@@ -15,13 +15,24 @@ from ingest.doors.history import judge, judge_all
 from ingest.doors.lines import PIECE, BrokenBody, Inflater, Line, Lines
 from schemas.acceptance import Refused
 from schemas.catalog.models import Namespace
+from schemas.catalog.state import Catalog, NamespaceView, record_of
 
 if sys.version_info >= (3, 14):
     from compression import zstd
 else:
     from backports import zstd
 
-HISTORY = Namespace(code="n", max_event_age_seconds=None)
+
+def history() -> NamespaceView:
+    made = Catalog()
+    record = record_of(
+        "n", Namespace(code="n", max_event_age_seconds=None), kind="namespace", version=1, author="", claim_id="c"
+    )
+    made.apply(record, 0, 0)
+    return made.view("n")
+
+
+HISTORY = history()
 NOW = 1_780_000_000_000_000
 
 
@@ -89,12 +100,12 @@ GOOD = b'{"event_name": "e", "account_id": "a", "idempotency_key": "k%d", "times
 )  # fmt: skip
 def test_a_line_needs_what_makes_it_safe_to_send_again(line: Line, reason: str, path: str) -> None:
     with pytest.raises(Refused) as caught:
-        judge(line, "n", HISTORY, NOW)
+        judge(line, HISTORY, NOW)
     assert (caught.value.reason, caught.value.path) == (reason, path)
 
 
 def test_a_bad_line_stops_no_other() -> None:
     lines = [Line(1, GOOD % 1), Line(2, b"nonsense"), Line(4, GOOD % 4)]
-    accepted, refused = judge_all(lines, "n", HISTORY, NOW)
+    accepted, refused = judge_all(lines, HISTORY, NOW)
     assert [event.idempotency_key for event in accepted] == ["k1", "k4"]
     assert [line.number for line, _ in refused] == [2]

@@ -55,8 +55,16 @@ def schema_of(name: str) -> dict[str, Any]:
     return found
 
 
-def test_the_contract_has_its_six_records() -> None:
-    assert NAMES == ["catalog_entry", "checkpoint", "invoice", "rejected_event", "usage_batch", "usage_event"]
+def test_the_contract_has_its_seven_records() -> None:
+    assert NAMES == [
+        "catalog_entry",
+        "checkpoint",
+        "invoice",
+        "rejected_event",
+        "usage_batch",
+        "usage_event",
+        "usage_events",
+    ]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -54,6 +54,45 @@ def test_avro_and_json_of_one_event_are_the_same_event():
     assert admit(record(avro), view()).events == admit(record(text), view()).events
 
 
+def avro_batch(*events):
+    told = {"account_id": "acme", "event_name": "call", "properties": '{"n": "1.50"}', "idempotency_key": "k"}
+    return codec("usage_events").encode(
+        {"events": [told | {"timestamp": NOW_US, "source": ""} | one for one in events]}
+    )
+
+
+def test_an_avro_batch_is_the_same_events_as_a_json_batch():
+    keys = [{"idempotency_key": "a"}, {"idempotency_key": None}]
+    text = json.dumps({"events": [event(**one) for one in keys]}).encode()
+    assert admit(record(avro_batch(*keys)), view()).events == admit(record(text), view()).events
+
+
+@pytest.mark.parametrize(
+    ("events", "reason", "count", "account"),
+    [
+        ([{}, {"account_id": "b", "idempotency_key": "2", "properties": "{"}], "invalid", 2, "b"),
+        ([{}, {"account_id": "b", "idempotency_key": "2", "timestamp": 2**62}], "invalid", 2, "b"),
+        ([{}, {"account_id": "b", "idempotency_key": "2", "event_name": ""}], "invalid", 2, "b"),
+        ([{}, {"event_name": "other"}], "conflict", 2, "acme"),
+        ([], "batch_size", 1, ""),
+    ],
+)
+def test_an_avro_batch_is_refused_whole_and_names_the_event_at_fault(events, reason, count, account):
+    rejection = admit(record(avro_batch(*events)), view()).rejection
+    assert (rejection["reason"], rejection["events"], rejection["account_id"]) == (reason, count, account)
+    assert rejection["origin_index"] == (1 if events else 0)
+    assert reason == "batch_size" or "$.events[1]" in rejection["detail"]
+
+
+def test_a_number_of_thousands_of_digits_is_judged_alike_in_avro_and_json():
+    properties = '{"n": ' + "9" * 5000 + "}"
+    avro = admit(record(avro_batch({"properties": properties})), view())
+    text = json.dumps(event(idempotency_key="k", properties=0, timestamp="2026-09-21T12:53:20Z"))
+    plain = admit(record(text.replace('"properties": 0', f'"properties": {properties}').encode()), view())
+    assert avro.rejection is None
+    assert [one.content_hash for one in avro.events] == [one.content_hash for one in plain.events]
+
+
 @pytest.mark.parametrize(
     ("body", "reason", "events", "account"),
     [

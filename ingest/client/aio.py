@@ -1,0 +1,119 @@
+"""The sender for asyncio; the same as ``Client`` in everything but waiting."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections import deque
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
+from typing import Any, Self
+from uuid import uuid4
+
+import httpx
+
+from ingest.client.sending import BatchResult, Sending, Summary
+from ingest.client.sync import headers_of
+from ingest.client.wire import BATCH_PATH, Answer, Item, answer_of, body_of, item_of, lost
+
+Batches = Iterable[Sequence[Mapping[str, Any]]] | AsyncIterable[Sequence[Mapping[str, Any]]]
+
+
+class AsyncClient:
+    """For one event loop; close it, or use it as an async context manager. Arguments as for ``Client``."""
+
+    def __init__(
+        self,
+        url: str,
+        key: str,
+        namespace: str | None = None,
+        *,
+        deadline: float | None = 60.0,
+        timeout: float = 15.0,
+        new_key: Callable[[], str] = lambda: uuid4().hex,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self._deadline = deadline
+        self._new_key = new_key
+        self._http = httpx.AsyncClient(
+            base_url=url.rstrip("/"),
+            headers=headers_of(key, namespace),
+            timeout=timeout,
+            transport=transport,
+            limits=httpx.Limits(max_connections=64, max_keepalive_connections=64),
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def send(self, events: Sequence[Mapping[str, Any]]) -> BatchResult:
+        """Send 1 to 100 events, all or none. Raises Refusal (nothing was accepted) or GatewayUnavailable."""
+        result = await self.deliver([item_of(event, self._new_key) for event in events])
+        if result.refusal is not None:
+            raise result.refusal
+        return result
+
+    async def send_batches(
+        self, batches: Batches, *, concurrency: int = 4, on_result: Callable[[BatchResult], None] | None = None
+    ) -> Summary:
+        """Send many batches, ``concurrency`` at a time; ``batches`` may be an async iterable. As ``Client.send_batches``."""
+        summary = Summary()
+        started = time.monotonic()
+        pending: deque[asyncio.Task[BatchResult]] = deque()
+
+        async def take() -> None:
+            result = await pending.popleft()
+            if result.refusal is not None and result.refusal.of_sender:
+                raise result.refusal
+            summary.add(result)
+            if on_result is not None:
+                on_result(result)
+
+        number = 0
+        try:
+            async for events in _each(batches):
+                items = [item_of(event, self._new_key) for event in events]
+                pending.append(asyncio.create_task(self.deliver(items, number)))
+                number += 1
+                if len(pending) >= concurrency:
+                    await take()
+            while pending:
+                await take()
+        finally:
+            for task in pending:
+                task.cancel()
+        summary.seconds = time.monotonic() - started
+        return summary
+
+    async def deliver(self, items: Sequence[Item], number: int = 0) -> BatchResult:
+        """Send one batch until its answer is final. Raises GatewayUnavailable."""
+        sending = Sending(number, items, str(self._http.base_url), self._deadline, time.monotonic())
+        body = body_of(items)
+        while True:
+            step = sending.take(await self._attempt(body), time.monotonic(), random.random())
+            if isinstance(step, BatchResult):
+                return step
+            await asyncio.sleep(step)
+
+    async def _attempt(self, body: bytes) -> Answer:
+        try:
+            response = await self._http.post(BATCH_PATH, content=body)
+        except httpx.TransportError as error:
+            return lost(error)
+        return answer_of(response.status_code, response.headers, response.content)
+
+
+async def _each(batches: Batches) -> AsyncIterable[Sequence[Mapping[str, Any]]]:
+    if isinstance(batches, AsyncIterable):
+        async for batch in batches:
+            yield batch
+    else:
+        for batch in batches:
+            yield batch

@@ -1,0 +1,79 @@
+"""Events that wait to be sent, and what a refusal means for each of them (pure; time is an argument)."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Generic, TypeVar
+
+from ingest.client.wire import MAX_BATCH, Item, Refusal
+
+MAX_BYTES: Final = 1024 * 1024
+
+Ticket = TypeVar("Ticket")
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting(Generic[Ticket]):
+    """An event in the queue, whom to tell, and since when it waits (monotonic seconds)."""
+
+    item: Item
+    ticket: Ticket
+    since: float
+
+
+class Buffer(Generic[Ticket]):
+    """A queue that gives batches: full ones at once, others when their first event has waited ``interval`` seconds."""
+
+    def __init__(self, *, batch: int = MAX_BATCH, interval: float = 0.2) -> None:
+        self._batch = batch
+        self._interval = interval
+        self._queue: deque[Waiting[Ticket]] = deque()
+
+    def __len__(self) -> int:
+        return len(self._queue)
+
+    def add(self, item: Item, ticket: Ticket, now: float) -> None:
+        """One more event at the end."""
+        self._queue.append(Waiting(item, ticket, now))
+
+    def due_in(self, now: float) -> float | None:
+        """Seconds until a batch is due; 0 where one is, None where nothing waits."""
+        if not self._queue:
+            return None
+        if len(self._queue) >= self._batch:
+            return 0.0
+        return max(0.0, self._queue[0].since + self._interval - now)
+
+    def take(self) -> list[Waiting[Ticket]]:
+        """The next batch, due or not: at most ``batch`` events and 1 MiB, and at least one event where any waits."""
+        taken: list[Waiting[Ticket]] = []
+        size = 0
+        while self._queue and len(taken) < self._batch:
+            size += len(self._queue[0].item.body)
+            if taken and size > MAX_BYTES:
+                break
+            taken.append(self._queue.popleft())
+        return taken
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict(Generic[Ticket]):
+    """After a refusal: events that are refused for good, and batches to send again without them."""
+
+    refused: Sequence[Waiting[Ticket]]
+    again: Sequence[list[Waiting[Ticket]]]
+
+
+def after_refusal(batch: list[Waiting[Ticket]], refusal: Refusal) -> Verdict[Ticket]:
+    """A batch is refused as a whole, yet its events came from different callers: only the one at fault is refused for
+    good. What is too large is halved."""
+    index = refusal.index
+    if refusal.status in (400, 422) and index is not None and 0 <= index < len(batch):
+        rest = batch[:index] + batch[index + 1 :]
+        return Verdict([batch[index]], [rest] if rest else [])
+    if refusal.status == 413 and len(batch) > 1:
+        middle = len(batch) // 2
+        return Verdict([], [batch[:middle], batch[middle:]])
+    return Verdict(batch, [])

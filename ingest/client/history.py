@@ -1,0 +1,98 @@
+"""History by the streaming door, in parts, so that a break costs one part at most."""
+
+from __future__ import annotations
+
+import gzip
+import random
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any, Final
+
+import msgspec
+
+from ingest.client.sending import pause_before
+from ingest.client.sync import Client
+from ingest.client.wire import Answer, GatewayUnavailable, Refusal, problem_of, retried
+
+PATH: Final = "/v1/events/stream"
+PART_LINES: Final = 20_000
+_KEPT: Final = 1000
+
+
+@dataclass(slots=True)
+class HistorySummary:
+    """Totals of a run. ``refusals``: the first 1,000, each with ``line`` (from 1, of the whole), reason, path and detail."""
+
+    lines: int = 0
+    accepted: int = 0
+    refused: int = 0
+    retries: int = 0
+    seconds: float = 0.0
+    refusals: list[dict[str, Any]] = field(default_factory=list)
+
+
+def send_history(
+    client: Client,
+    lines: Iterable[bytes],
+    *,
+    part: int = PART_LINES,
+    deadline: float = 300.0,
+    on_part: Callable[[HistorySummary], None] = lambda _summary: None,
+) -> HistorySummary:
+    """Send NDJSON lines (each an event with idempotency_key and timestamp), a part at a time, until all are acknowledged.
+
+    ``lines`` is read lazily. ``on_part`` is called after each part. Raises Refusal where the gateway does not take history of
+    this sender (wrong key, unknown namespace, an age limit), GatewayUnavailable where a part found no end within ``deadline``
+    seconds; sending all again is safe.
+    """
+    summary = HistorySummary()
+    started = time.monotonic()
+    for chunk in _parts(iter(lines), part):
+        _send_part(client, chunk, summary, time.monotonic() + deadline)
+        summary.lines += len(chunk)
+        summary.seconds = time.monotonic() - started
+        on_part(summary)
+    return summary
+
+
+def _parts(lines: Iterator[bytes], size: int) -> Iterator[list[bytes]]:
+    while chunk := [line.rstrip(b"\r\n") + b"\n" for line in islice(lines, size)]:
+        yield chunk
+
+
+def _send_part(client: Client, chunk: list[bytes], summary: HistorySummary, ends: float) -> None:
+    done, attempt = 0, 0
+    while True:
+        attempt += 1
+        body = gzip.compress(b"".join(chunk[done:]), 1)
+        answer = client.attempt(PATH, body, **{"Content-Type": "application/x-ndjson", "Content-Encoding": "gzip"})
+        told = _lines_of(answer) if answer.status == 200 else []
+        last = told[-1] if told and told[-1].get("type") == "summary" else None
+        if last is not None:
+            for refused in (line for line in told if line.get("type") == "refused"):
+                if len(summary.refusals) < _KEPT:
+                    summary.refusals.append(refused | {"line": summary.lines + done + refused["line"]})
+            summary.accepted += last["accepted"]
+            summary.refused += last["refused"]
+            if last["complete"]:
+                return
+            # What is acknowledged is not sent again; nor need it be, for what follows to be safe.
+            done += last["last_acknowledged_line"]
+        elif answer.status != 200 and not retried(answer):
+            raise Refusal(answer.status, problem_of(answer))
+        summary.retries += 1
+        pause = pause_before(attempt, answer.retry_after, random.random())
+        if time.monotonic() + pause > ends:
+            what = last["trouble"] if last is not None else problem_of(answer).get("detail", "no answer")
+            raise GatewayUnavailable(f"history is acknowledged up to line {summary.lines + done}: {what}", ())
+        threading.Event().wait(pause)
+
+
+def _lines_of(answer: Answer) -> list[dict[str, Any]]:
+    try:
+        return [msgspec.json.decode(line) for line in answer.body.splitlines()]
+    except msgspec.DecodeError:  # cut by a broken connection
+        return []

@@ -1,0 +1,90 @@
+"""One batch on its way: what an attempt's answer leads to (pure; time and randomness are arguments)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import msgspec
+
+from ingest.client.wire import Answer, GatewayUnavailable, Item, Refusal, problem_of, retried
+
+FIRST_PAUSE: Final = 0.05
+LONGEST_PAUSE: Final = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class BatchResult:
+    """What became of one batch: ``accepted`` events, or a ``refusal``. ``number``: its place in the input, from 0."""
+
+    number: int
+    size: int
+    keys: tuple[str, ...]
+    accepted: int
+    attempts: int
+    refusal: Refusal | None = None
+
+
+@dataclass(slots=True)
+class Summary:
+    """Totals of a run. ``accepted`` and ``refused`` count events; ``refusals`` holds the first 1,000."""
+
+    batches: int = 0
+    accepted: int = 0
+    refused: int = 0
+    retries: int = 0
+    seconds: float = 0.0
+    refusals: list[BatchResult] = field(default_factory=list)
+
+    def add(self, result: BatchResult) -> None:
+        """Count one more batch."""
+        self.batches += 1
+        self.accepted += result.accepted
+        self.retries += result.attempts - 1
+        if result.refusal is not None:
+            self.refused += result.size
+            if len(self.refusals) < 1000:
+                self.refusals.append(result)
+
+
+def pause_before(attempt: int, retry_after: float, jitter: float) -> float:
+    """Seconds to wait before the next attempt after ``attempt`` (from 1) failed.
+
+    It doubles up to 2 s. ``jitter`` in [0, 1) spreads many senders that lost one gateway; never below ``retry_after``.
+    """
+    backoff = min(LONGEST_PAUSE, FIRST_PAUSE * float(2 ** min(attempt, 10)))
+    return max(backoff * (0.5 + jitter / 2), retry_after * (1 + jitter / 10))
+
+
+class Sending:
+    """Attempts at one batch, until an answer is final or ``deadline`` seconds have passed (None: without end)."""
+
+    def __init__(self, number: int, items: Sequence[Item], url: str, deadline: float | None, now: float) -> None:
+        self._number = number
+        self._keys = tuple(item.key for item in items)
+        self._url = url
+        self._ends = None if deadline is None else now + deadline
+        self._what = "stopped"
+        self.attempts = 0
+
+    def take(self, answer: Answer, now: float, jitter: float) -> BatchResult | float:
+        """The result, or the seconds to wait before the next attempt. Raises GatewayUnavailable at the deadline."""
+        self.attempts += 1
+        if answer.status == 202:
+            accepted: int = msgspec.json.decode(answer.body)["accepted"]
+            return self._result(accepted)
+        if not retried(answer):
+            return self._result(0, Refusal(answer.status, problem_of(answer)))
+        self._what = f"{answer.status or ''} {problem_of(answer).get('detail', '')}".strip()
+        pause = pause_before(self.attempts, answer.retry_after, jitter)
+        if self._ends is not None and now + pause > self._ends:
+            raise self.given_up()
+        return pause
+
+    def given_up(self) -> GatewayUnavailable:
+        """Why there is no result."""
+        return GatewayUnavailable(f"{self._url}: no acceptance in {self.attempts} attempts ({self._what})", self._keys)
+
+    def _result(self, accepted: int, refusal: Refusal | None = None) -> BatchResult:
+        return BatchResult(self._number, len(self._keys), self._keys, accepted, self.attempts, refusal)

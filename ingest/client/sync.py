@@ -1,0 +1,139 @@
+"""The blocking sender."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, Self
+from uuid import uuid4
+
+import httpx
+
+from ingest.client.sending import BatchResult, Sending, Summary
+from ingest.client.wire import BATCH_PATH, Answer, Item, answer_of, body_of, item_of, lost
+
+
+def headers_of(key: str, namespace: str | None) -> dict[str, str]:
+    """What every request carries."""
+    headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+    return headers if namespace is None else headers | {"Weir-Namespace": namespace}
+
+
+class Client:
+    """Thread-safe sender; close it, or use it as a context manager.
+
+    ``deadline``: seconds for one batch with all its retries (429, 5xx, broken or refused connections); None: without end.
+    ``transport``: httpx's own, for proxies and the like.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        key: str,
+        namespace: str | None = None,
+        *,
+        deadline: float | None = 60.0,
+        timeout: float = 15.0,
+        new_key: Callable[[], str] = lambda: uuid4().hex,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        self._deadline = deadline
+        self._new_key = new_key
+        self._http = httpx.Client(
+            base_url=url.rstrip("/"),
+            headers=headers_of(key, namespace),
+            timeout=timeout,
+            transport=transport,
+            limits=httpx.Limits(max_connections=64, max_keepalive_connections=64),
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def send(self, events: Sequence[Mapping[str, Any]]) -> BatchResult:
+        """Send 1 to 100 events, all or none.
+
+        An event is ``{"event_name", "account_id", "properties", "idempotency_key", "timestamp", "source"}``; Decimal and
+        datetime values are written exactly. Raises Refusal (nothing was accepted) or GatewayUnavailable.
+        """
+        result = self.deliver([item_of(event, self._new_key) for event in events])
+        if result.refusal is not None:
+            raise result.refusal
+        return result
+
+    def send_batches(
+        self,
+        batches: Iterable[Sequence[Mapping[str, Any]]],
+        *,
+        concurrency: int = 4,
+        on_result: Callable[[BatchResult], None] | None = None,
+    ) -> Summary:
+        """Send many batches, ``concurrency`` at a time, and count what became of them.
+
+        ``batches`` is read lazily, at most ``2 × concurrency`` ahead. ``on_result`` runs in the calling thread, in the order
+        of the input, once a batch. A refused batch is counted (``Summary.refusals``) and the run goes on, unless
+        the refusal speaks of the sender (wrong key, unknown namespace): then that Refusal is raised. Raises GatewayUnavailable
+        when one batch found no answer before its deadline; sending all again with the same keys is safe.
+        """
+        summary = Summary()
+        started = time.monotonic()
+        pending: deque[Future[BatchResult]] = deque()
+        give_up = threading.Event()
+
+        def send(number: int, events: Sequence[Mapping[str, Any]]) -> BatchResult:
+            return self.deliver([item_of(event, self._new_key) for event in events], number, give_up)
+
+        def take() -> None:
+            result = pending.popleft().result()
+            if result.refusal is not None and result.refusal.of_sender:
+                raise result.refusal
+            summary.add(result)
+            if on_result is not None:
+                on_result(result)
+
+        with ThreadPoolExecutor(concurrency, thread_name_prefix="weir-send") as pool:
+            try:
+                for number, events in enumerate(batches):
+                    pending.append(pool.submit(send, number, events))
+                    if len(pending) >= 2 * concurrency:
+                        take()
+                while pending:
+                    take()
+            except BaseException:
+                give_up.set()
+                for future in pending:
+                    future.cancel()
+                raise
+        summary.seconds = time.monotonic() - started
+        return summary
+
+    def deliver(self, items: Sequence[Item], number: int = 0, give_up: threading.Event | None = None) -> BatchResult:
+        """Send one batch until its answer is final; ``give_up`` ends the waiting. Raises GatewayUnavailable."""
+        sending = Sending(number, items, str(self._http.base_url), self._deadline, time.monotonic())
+        stop = give_up or threading.Event()
+        body = body_of(items)
+        while True:
+            step = sending.take(self.attempt(BATCH_PATH, body), time.monotonic(), random.random())
+            if isinstance(step, BatchResult):
+                return step
+            if stop.wait(step):
+                raise sending.given_up()
+
+    def attempt(self, path: str, body: bytes, **headers: str) -> Answer:
+        """One request, whatever comes of it."""
+        try:
+            response = self._http.post(path, content=body, headers=headers)
+        except httpx.TransportError as error:
+            return lost(error)
+        return answer_of(response.status_code, response.headers, response.content)

@@ -1,0 +1,125 @@
+"""What goes over the wire and what it means (pure): keyed events, bodies, answers, errors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+
+MAX_BATCH: Final = 100
+BATCH_PATH: Final = "/v1/events/batch"
+_RETRIED: Final = frozenset({408, 429, 500, 502, 503, 504})
+# A Decimal becomes a JSON number with all its digits; floats keep their shortest text.
+_encoder: Final = msgspec.json.Encoder(decimal_format="number")
+
+
+class SendError(Exception):
+    """Base of what sending can raise."""
+
+
+class GatewayUnavailable(SendError):
+    """No answer before the deadline. Nothing is known about ``keys``: send the same events again, with these keys."""
+
+    def __init__(self, detail: str, keys: Sequence[str]) -> None:
+        super().__init__(f"{detail}; send the same events again with the same keys")
+        self.keys = tuple(keys)
+
+
+class Refusal(SendError):
+    """The gateway refused a batch as a whole. ``problem`` is its problem+json document."""
+
+    def __init__(self, status: int, problem: Mapping[str, Any]) -> None:
+        place = f"{problem['path']}: " if problem.get("path") else ""
+        super().__init__(f"{status} {place}{problem.get('detail') or problem.get('title') or 'refused'}")
+        self.status = status
+        self.problem = dict(problem)
+
+    @property
+    def of_sender(self) -> bool:
+        """Whether it speaks of the sender (key, namespace, address), so that every other batch would fare the same."""
+        return self.status in (401, 403, 404, 405)
+
+    @property
+    def index(self) -> int | None:
+        """The place in the batch of the event at fault, where one is."""
+        index = self.problem.get("index")
+        return index if isinstance(index, int) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One event, written once: every attempt sends these bytes with this key."""
+
+    key: str
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back from one attempt. ``status`` 0: nothing did, and ``body`` says why."""
+
+    status: int
+    retry_after: float
+    body: bytes
+
+
+def item_of(event: Mapping[str, Any], new_key: Callable[[], str]) -> Item:
+    """The event with its key, made here where it has none.
+
+    An event is ``{"event_name", "account_id", "properties", "idempotency_key", "timestamp", "source"}``; Decimal and
+    datetime values are written exactly. Raises TypeError for a value that JSON has not.
+    """
+    key = event.get("idempotency_key")
+    if key is None:
+        key = new_key()
+        event = {**event, "idempotency_key": key}
+    return Item(str(key), _encoder.encode(event))
+
+
+def body_of(items: Iterable[Item]) -> bytes:
+    """The body of a batch request."""
+    return b'{"events":[' + b",".join([item.body for item in items]) + b"]}"
+
+
+def lost(error: Exception) -> Answer:
+    """No answer: the connection failed."""
+    return Answer(0, 0.0, f"{type(error).__name__}: {error}".encode())
+
+
+def answer_of(status: int, headers: Mapping[str, str], body: bytes) -> Answer:
+    """An answer; a Retry-After in seconds is read, anything else is none."""
+    try:
+        retry_after = max(0.0, float(headers.get("retry-after", "0")))
+    except ValueError:
+        retry_after = 0.0
+    return Answer(status, retry_after, body)
+
+
+def retried(answer: Answer) -> bool:
+    """Whether another attempt may fare better; the same keys make it safe."""
+    return answer.status == 0 or answer.status in _RETRIED
+
+
+def problem_of(answer: Answer) -> dict[str, Any]:
+    """The problem document of an answer, or one in its place."""
+    try:
+        document = msgspec.json.decode(answer.body)
+    except msgspec.DecodeError:
+        document = None
+    if isinstance(document, dict):
+        return document
+    return {"status": answer.status, "detail": answer.body[:500].decode(errors="replace")}
+
+
+def batched(events: Iterable[Mapping[str, Any]], size: int = MAX_BATCH) -> Iterable[list[Mapping[str, Any]]]:
+    """Lists of ``size`` events, the last one shorter; lazy."""
+    batch: list[Mapping[str, Any]] = []
+    for event in events:
+        batch.append(event)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
