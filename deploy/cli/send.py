@@ -23,6 +23,10 @@ _SHOWN = 20
 def send(
     file: Annotated[Path, typer.Argument(help="NDJSON (one event a line) or CSV; - for standard input.")],
     kind: Annotated[str, typer.Option("--format", help="ndjson or csv; by the file's name where not given.")] = "",
+    history: Annotated[
+        bool,
+        typer.Option("--history", help="By the door for history: line by line, for a namespace without age limit."),
+    ] = False,
     concurrency: Annotated[int, typer.Option(min=1, max=32, help="Batches under way at once.")] = 4,
     namespace: NamespaceOption = None,
     as_json: JsonOption = False,
@@ -31,9 +35,12 @@ def send(
 
     CSV: the columns event_name, account_id, timestamp, idempotency_key and source are the event's own; every other
     column is a property; an empty cell is absent. Exit code 1 where the gateway refused a batch.
+
+    With --history a refused line stops no other one; every event needs its own idempotency key and timestamp.
     """
     from deploy.cli.event_files import FORMATS, FileError, batches, format_of, read_events
     from deploy.cli.output import print_json, progress_bar, say
+    from deploy.cli.send_history import send_history_file
     from ingest.client import Client
 
     settings = connection(namespace)
@@ -44,6 +51,9 @@ def send(
         chosen = next((known for known in FORMATS if known == wanted), None)
         if chosen is None:
             raise Failure(f"--format {wanted} is not known; give ndjson or csv", USAGE)
+        if history:
+            send_history_file(settings, file, chosen, as_json=as_json)
+            return
         with ExitStack() as stack:
             stream = sys.stdin if str(file) == "-" else stack.enter_context(file.open(encoding="utf-8", newline=""))
             client = stack.enter_context(

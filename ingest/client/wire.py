@@ -12,7 +12,7 @@ MAX_BATCH: Final = 100
 BATCH_PATH: Final = "/v1/events/batch"
 _RETRIED: Final = frozenset({408, 429, 500, 502, 503, 504})
 # A Decimal becomes a JSON number with all its digits; floats keep their shortest text.
-_encoder: Final = msgspec.json.Encoder(decimal_format="number")
+encode: Final = msgspec.json.Encoder(decimal_format="number").encode
 
 
 class SendError(Exception):
@@ -75,7 +75,7 @@ def item_of(event: Mapping[str, Any], new_key: Callable[[], str]) -> Item:
     if key is None:
         key = new_key()
         event = {**event, "idempotency_key": key}
-    return Item(str(key), _encoder.encode(event))
+    return Item(str(key), encode(event))
 
 
 def body_of(items: Iterable[Item]) -> bytes:

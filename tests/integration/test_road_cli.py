@@ -65,9 +65,9 @@ def test_a_catalog_and_files_of_events_become_usage(weir: Weir, world: World, tm
         json.dumps(event | {"idempotency_key": "n1", "properties": {"gb": 1.5, "way": "out"}}) + "\n"
         + json.dumps(event | {"idempotency_key": "n2", "properties": {"gb": 9, "way": "in"}}) + "\n"
     )  # fmt: skip
-    for _ in range(2):
-        assert json.loads(weir("send", str(table), "--json"))["accepted"] == 250
-        assert "2 accepted, 0 refused" in weir("send", str(lines))
+    for more in ([], ["--history"]):
+        assert json.loads(weir("send", str(table), "--json", *more))["accepted"] == 250
+        assert "2 accepted, 0 refused" in weir("send", str(lines), *more)
     world.metered()
     books_of(world.books(), accepted=504, metered=251, unmatched=1, duplicates=252)
 
@@ -87,6 +87,9 @@ def test_what_is_refused_is_told_by_line_and_place(weir: Weir, tmp_path: Path) -
     told = weir("send", str(events), code=1)
     assert "$.events[1].timestamp" in told
     assert "(line 3)" in told
+    told = weir("send", str(events), "--history", code=1)
+    assert "line 2: $.idempotency_key: missing" in told
+    assert "line 3: $.timestamp: " in told
     catalog = tmp_path / "catalog.yaml"
     catalog.write_text("products: [{code: p, profile: nowhere.at-all}]\n")
     assert "$.products[0].profile: no meter nowhere" in weir("apply", "-f", str(catalog), code=2)

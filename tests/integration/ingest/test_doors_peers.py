@@ -4,7 +4,6 @@ understand what they are told."""
 from __future__ import annotations
 
 import asyncio
-import uuid
 from datetime import UTC, datetime
 from typing import Any
 
@@ -22,7 +21,6 @@ from lago_python_client.models import BatchEvent, Event
 from roadkit import World, books_of
 
 from deploy.cli.connection import base_url, headers
-from schemas.settings import Settings
 
 pytestmark = pytest.mark.integration
 
@@ -86,34 +84,32 @@ def test_cloudevents_of_every_mode_and_openmeters_clients_are_metered_once(world
     assert row == {"account_id": "acme", "quantity": "3.5", "events": 7}
 
 
-def test_lagos_client_creates_events_and_understands_refusals(world: World, settings: Settings) -> None:
-    """Lago's client sends no header of ours, so its events go to the gateway's default namespace."""
-    mark = uuid.uuid4().hex[:12]
-    default = World(settings, settings.namespace, world.wait)
-    subscription = {"code": f"s{mark}", "account": f"a{mark}", "plan": f"p{mark}", "start": "2026-01-01"}
-    default.apply(
-        meters=[METER | {"code": mark, "event_name": mark}],
-        plans=[{"code": f"p{mark}", "currency": "USD"}],
-        accounts=[{"code": f"a{mark}"}],
-        subscriptions=[subscription],
+def test_lagos_client_creates_events_and_understands_refusals(world: World) -> None:
+    world.apply(
+        meters=[METER],
+        plans=[{"code": "basic", "currency": "USD"}],
+        accounts=[{"code": "acme"}],
+        subscriptions=[{"code": "acme-basic", "account": "acme", "plan": "basic", "start": "2026-01-01"}],
     )
-    client = LagoClient(api_key=settings.admin_key.get_secret_value(), api_url=base_url(settings, "gateway"))
-    now = datetime.now(UTC)
+    with world.http("gateway") as admin:
+        key = admin.post("/v1/api-keys", json={"scopes": ["ingest"]}).json()["key"]  # it says the namespace
+    url = base_url(world.settings, "gateway")
+    client = LagoClient(api_key=key, api_url=url)
 
     def event(i: str, **more: Any) -> Event:
-        told = {"transaction_id": f"{mark}-{i}", "external_subscription_id": f"s{mark}", "code": mark}
-        return Event(**(told | {"timestamp": int(now.timestamp()), "properties": {"s": "0.25"}} | more))
+        told = {"transaction_id": i, "external_subscription_id": "acme-basic", "code": "call"}
+        return Event(**(told | {"timestamp": int(AT.timestamp()), "properties": {"s": "0.25"}} | more))
 
     created = client.events.create(event("one", precise_total_amount_cents="12.5"))
     assert created is not None
-    assert (created.transaction_id, created.external_subscription_id) == (f"{mark}-one", f"s{mark}")
+    assert (created.transaction_id, created.external_subscription_id) == ("one", "acme-basic")
     assert (created.precise_total_amount_cents, created.properties) == ("12.5", {"s": "0.25"})
+    assert created.timestamp == "2026-05-04T12:00:00Z"
     again = client.events.create(event("one", precise_total_amount_cents="12.5"))
     assert again is not None
     assert again.lago_id == created.lago_id
-    text = f"{now.timestamp():.6f}"
-    client.events.batch_create(BatchEvent(events=[event("two", timestamp=text), event("three", timestamp=None)]))
-    client.events.create(event("four", external_subscription_id=f"direct{mark}"))
+    client.events.batch_create(BatchEvent(events=[event("two", timestamp=f"{AT.timestamp():.6f}"), event("three")]))
+    client.events.create(event("four", external_subscription_id="direct"))
     with pytest.raises(LagoApiError) as caught:
         client.events.create(event("five", timestamp="yesterday"))
     assert caught.value.status_code == 422
@@ -123,12 +119,10 @@ def test_lagos_client_creates_events_and_understands_refusals(world: World, sett
         client.events.batch_create(BatchEvent(events=[event("six"), event("seven", transaction_id="")]))
     assert caught.value.response["error_details"] == {"1": {"transaction_id": ["value_is_mandatory"]}}
     with pytest.raises(LagoApiError) as caught:
-        LagoClient(api_key="wrong", api_url=base_url(settings, "gateway")).events.create(event("eight"))
+        LagoClient(api_key="wrong", api_url=url).events.create(event("eight"))
     assert (caught.value.status_code, caught.value.response["error"]) == (401, "Unauthorized")
-    default.metered()
-    start, end = now.replace(hour=0, minute=0, second=0, microsecond=0), now.replace(microsecond=0)
-    rows = default.usage(mark, start=start.isoformat(), end=end.replace(year=end.year + 1).isoformat())
-    assert {row["account_id"]: (row["quantity"], row["events"]) for row in rows} == {
-        f"a{mark}": ("0.75", 3),
-        f"direct{mark}": ("0.25", 1),
+    world.metered()
+    assert {row["account_id"]: (row["quantity"], row["events"]) for row in world.usage("calls", **DAY)} == {
+        "acme": ("0.75", 3),
+        "direct": ("0.25", 1),
     }
