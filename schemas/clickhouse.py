@@ -36,6 +36,7 @@ def connect(settings: Settings, *, database: str | None = None, timeout_seconds:
         username=settings.clickhouse_user,
         password=settings.clickhouse_password.get_secret_value(),
         secure=settings.clickhouse_secure,
+        ca_cert=settings.clickhouse_ca or None,
         database=database or settings.clickhouse_database,
         settings=pinned,
         autogenerate_session_id=False,

@@ -167,6 +167,7 @@ class Server(uvicorn.Server):
     """Stops in two steps: for DRAIN_SECONDS it still takes requests, and each answer ends its connection, so that clients
     leave by themselves; then it listens no more, and answers what it has."""
 
+    drain_seconds = DRAIN_SECONDS
     _until: float | None = None
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -174,14 +175,14 @@ class Server(uvicorn.Server):
         if self._until is not None:
             super().handle_exit(sig, frame)
             return
-        self._until = time.monotonic() + DRAIN_SECONDS
+        self._until = time.monotonic() + self.drain_seconds
         closing = (b"connection", b"close")
         self.config.encoded_headers.append(closing)  # of what uvicorn renews each second
         self.server_state.default_headers.append(closing)
 
     async def on_tick(self, counter: int) -> bool:
         """Asked every tenth of a second."""
-        if self.draining and self._until is not None and time.monotonic() >= self._until:
+        if self._until is not None and time.monotonic() >= self._until:
             self.should_exit = True
         return await super().on_tick(counter)
 

@@ -36,6 +36,9 @@ class Settings(BaseSettings):
     clickhouse_user: str = Field("default", description="ClickHouse user")
     clickhouse_password: SecretStr = Field(SecretStr(""), description="ClickHouse password")
     clickhouse_secure: bool = Field(False, description="HTTPS to ClickHouse")
+    clickhouse_ca: str = Field(
+        "", description="path of the CA certificate for HTTPS to ClickHouse; empty: the system's"
+    )
     clickhouse_database: str = Field("weir", pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", description="database of all tables")
     clickhouse_cluster: str = Field(
         "", description="cluster name for ON CLUSTER and Replicated engines; empty: one server"

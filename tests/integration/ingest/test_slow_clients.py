@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import threading
 import time
@@ -43,22 +44,31 @@ async def echo(scope: Scope, receive: Receive, send: Send) -> None:
     await response(scope, receive, send)
 
 
+def served(server: Server) -> Iterator[int]:
+    """The server's port; it ends when the caller goes on."""
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    deadline = time.monotonic() + 30
+    while not server.started and time.monotonic() < deadline:
+        thread.join(0.01)
+    yield int(server.servers[0].sockets[0].getsockname()[1])
+    server.should_exit = True
+    thread.join(10)
+
+
+def server() -> Server:
+    return Server(
+        uvicorn.Config(
+            BoundedBodies(echo, 200_000), port=0, http=Hasty, lifespan="off", log_level="critical", ws="none"
+        )
+    )
+
+
 @pytest.fixture(scope="module")
 def port() -> Iterator[int]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(bodies, "PAUSE_SECONDS", 0.3)
-        config = uvicorn.Config(
-            BoundedBodies(echo, 200_000), port=0, http=Hasty, lifespan="off", log_level="critical", ws="none"
-        )
-        server = Server(config)
-        thread = threading.Thread(target=server.run)
-        thread.start()
-        deadline = time.monotonic() + 30
-        while not server.started and time.monotonic() < deadline:
-            thread.join(0.01)
-        yield int(server.servers[0].sockets[0].getsockname()[1])
-        server.should_exit = True
-        thread.join(10)
+        yield from served(server())
 
 
 def talk(port: int, *pieces: bytes) -> bytes:
@@ -125,3 +135,17 @@ def test_kept_connections_serve_one_request_after_another(port: int) -> None:
             "50000",
             "3",
         ]
+
+
+def test_a_server_that_is_told_to_stop_leads_its_clients_away_and_takes_what_still_comes() -> None:
+    stopping = server()
+    stopping.drain_seconds = 60
+    for port in served(stopping):
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
+            assert "connection" not in client.post("/", content=b"abc").headers
+            stopping.handle_exit(signal.SIGTERM, None)
+            for _ in range(2):
+                answer = client.post("/", content=b"abc")
+                assert (answer.text, answer.headers["connection"]) == ("3", "close")
+        assert stopping.draining
+        assert not stopping.should_exit

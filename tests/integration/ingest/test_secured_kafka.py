@@ -1,0 +1,251 @@
+"""A broker of its own on SASL_SSL: every client of ours gets in, and the gateway outlives what happens to the broker."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient, ScramCredentialInfo, ScramMechanism, UserScramCredentialUpsertion
+from gatewaykit import GatewayProcess, free_port, keys_in
+from pydantic import SecretStr
+from roadkit import World, declare
+
+from deploy.local import kafka
+from deploy.local.stack import Stack, settings_environment
+from schemas.migrations import migrate
+from schemas.settings import Settings
+from schemas.topics import create_topics
+
+pytestmark = pytest.mark.integration
+
+USER, PASSWORD, STORE = "weir", secrets.token_hex(16), "keystore-password"
+_JAAS = "org.apache.kafka.common.security.plain.PlainLoginModule required"
+
+
+class Broker:
+    """One node whose only door is SASL_SSL; it can be frozen, killed and started again."""
+
+    def __init__(self, stack: Stack, folder: Path) -> None:
+        self.folder = folder
+        self.port, controller = free_port(), free_port()
+        # The jars that this run's own stack was started from, wherever they are.
+        self._libs = kafka.kafka_libs(stack._cache_dir)
+        kafka.prepare_broker(self._libs, folder, self.port, controller)
+        self.ca = folder / "ca.pem"
+        store = folder / "broker.p12"
+        keytool = str(Path(kafka.java()).resolve().with_name("keytool"))
+        own = ("-alias", "broker", "-keystore", str(store), "-storepass", STORE)
+        made = ("-genkeypair", "-keyalg", "EC", "-dname", "CN=127.0.0.1", "-validity", "2", "-storetype", "PKCS12")
+        named = ("-ext", "san=ip:127.0.0.1", "-ext", "bc=ca:true")
+        for command in ((*made, *named, *own), ("-exportcert", "-rfc", "-file", str(self.ca), *own)):
+            subprocess.run([keytool, *command], check=True, capture_output=True, timeout=60)
+        properties = folder / "server.properties"
+        secured = properties.read_text().replace("PLAINTEXT:PLAINTEXT,CONTROLLER", "SASL_SSL:SASL_SSL,CONTROLLER")
+        secured = secured.replace("PLAINTEXT://", "SASL_SSL://").replace(
+            "listener.name=PLAINTEXT", "listener.name=SASL_SSL"
+        )
+        users = f'username="{USER}" password="{PASSWORD}" user_{USER}="{PASSWORD}"'
+        properties.write_text(
+            f"{secured}\nssl.keystore.type=PKCS12\nssl.keystore.location={store}\nssl.keystore.password={STORE}\n"
+            f"ssl.truststore.type=PEM\nssl.truststore.location={self.ca}\n"
+            "sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-512\nsasl.mechanism.inter.broker.protocol=PLAIN\n"
+            f"listener.name.sasl_ssl.plain.sasl.jaas.config={_JAAS} {users};\n"
+            "listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config="
+            "org.apache.kafka.common.security.scram.ScramLoginModule required;\n"
+        )
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def connection(self) -> dict[str, Any]:
+        """Fields of Settings."""
+        return {
+            "kafka_bootstrap": f"127.0.0.1:{self.port}", "kafka_security_protocol": "SASL_SSL", "kafka_ssl_ca": str(self.ca),
+            "kafka_sasl_username": USER, "kafka_sasl_password": SecretStr(PASSWORD),
+        }  # fmt: skip
+
+    def start(self) -> None:
+        """Start; returns when the user is there, who is made by the other mechanism."""
+        with (self.folder / "broker.log").open("ab") as log:
+            self.process = subprocess.Popen(kafka.broker_command(self._libs, self.folder), stdout=log, stderr=log)
+        admin = AdminClient(Settings(**self.connection, kafka_sasl_mechanism="PLAIN").librdkafka() | {"log_level": 0})
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                credential = UserScramCredentialUpsertion(
+                    USER, ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, 4096), PASSWORD.encode()
+                )
+                admin.alter_user_scram_credentials([credential], request_timeout=2)[USER].result(5)
+                return
+            except KafkaException:
+                assert self.process.poll() is None, (self.folder / "broker.log").read_text()[-2000:]
+                assert time.monotonic() < deadline
+
+    def signal(self, number: signal.Signals) -> None:
+        """To the broker; SIGKILL is waited for."""
+        assert self.process is not None
+        self.process.send_signal(number)
+        if number is signal.SIGKILL:
+            self.process.wait(10)
+
+
+@pytest.fixture(scope="module")
+def broker(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    made = Broker(stack, tmp_path_factory.mktemp("secured"))
+    made.start()
+    yield made
+    made.signal(signal.SIGCONT)
+    made.signal(signal.SIGKILL)
+
+
+@pytest.fixture(scope="module")
+def secured(settings: Settings, broker: Broker) -> Settings:
+    """The run's ClickHouse with a database of its own, and the secured broker with its topics."""
+    changes = broker.connection | {
+        "clickhouse_database": "secured",
+        "partitions": 2,
+        "delivery_seconds": 2,
+        "events_in_flight": 200,
+    }
+    own = Settings(**(settings.model_dump() | changes | {"data_dir": str(broker.folder / "worker")}))
+    create_topics(own)
+    migrate(own)
+    return own
+
+
+@pytest.fixture(scope="module")
+def gateway(secured: Settings, broker: Broker) -> Iterator[GatewayProcess]:
+    with GatewayProcess(secured, broker.folder / "gateway.log") as running:
+        declare(running.settings, {
+            "namespace": {"code": "s", "max_event_age_seconds": None},
+            "meters": [{"code": "m", "event_name": "e", "profiles": [{"code": "n", "aggregation": "count"}]}],
+        })  # fmt: skip
+        yield running
+
+
+def post(gateway: GatewayProcess, name: str, count: int = 1) -> httpx.Response:
+    key = gateway.settings.admin_key.get_secret_value()
+    events = [{"event_name": "e", "account_id": "a", "idempotency_key": f"{name}-{n}", "timestamp": "2026-05-04T00:00:00Z"}
+              for n in range(count)]  # fmt: skip
+    headers = {"authorization": f"Bearer {key}", "weir-namespace": "s"}
+    return httpx.post(f"{gateway.url}/v1/events/batch", json={"events": events}, headers=headers, timeout=30)
+
+
+def test_events_go_the_whole_road_over_tls_with_a_password(
+    secured: Settings, gateway: GatewayProcess, wait_until: Any
+) -> None:
+    assert post(gateway, "road", 50).status_code == 202
+    port = free_port()
+    own = {"WEIR_WORKER_INDEX": "0", "WEIR_WORKER_WEB_PORT": str(port)}
+    with (Path(secured.data_dir).with_name("worker.log")).open("ab") as log:
+        worker = subprocess.Popen(
+            [sys.executable, "-m", "stream_processors.worker"], stdout=log, stderr=log,
+            env=os.environ | settings_environment(secured) | own,
+        )  # fmt: skip
+        try:
+            World(secured, "s", wait_until).metered(timeout=60)
+        finally:
+            worker.kill()
+            worker.wait(10)
+    assert World(secured, "s", wait_until).rows(
+        "SELECT count() FROM usage_records FINAL WHERE namespace = {n:String}"
+    ) == [(50,)]
+
+
+def test_without_tls_or_password_nobody_gets_in(secured: Settings) -> None:
+    for change in (
+        {"kafka_security_protocol": "PLAINTEXT"},
+        {"kafka_sasl_password": SecretStr("wrong")},
+        {"kafka_ssl_ca": ""},
+    ):
+        own = secured.model_copy(update=change)
+        with pytest.raises(KafkaException):
+            AdminClient(own.librdkafka() | {"log_level": 0}).list_topics(timeout=0.7)
+
+
+def test_a_frozen_broker_bounds_what_waits_and_what_was_taken_is_finished(
+    broker: Broker, secured: Settings, gateway: GatewayProcess
+) -> None:
+    answers: dict[str, httpx.Response] = {}
+    broker.signal(signal.SIGSTOP)
+    threads = [
+        threading.Thread(target=lambda n=n: answers.update({f"ice{n}": post(gateway, f"ice{n}", 100)}))
+        for n in range(2)
+    ]
+    for thread in threads:
+        thread.start()
+    page = ""
+    deadline = time.monotonic() + 20
+    while "events_in_flight 200.0" not in page and time.monotonic() < deadline:
+        page = httpx.get(f"{gateway.url}/metrics").text
+    refused = post(gateway, "too-much")
+    broker.signal(signal.SIGCONT)
+    for thread in threads:
+        thread.join(30)
+    assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+    assert "wait for Kafka already" in refused.json()["detail"]
+    assert refused.json()["idempotency_keys"] == ["too-much-0"]
+    taken = [f"{name}-{n}" for name, answer in answers.items() if answer.status_code == 202 for n in range(100)]
+    assert set(taken) <= set(keys_in(secured, "s"))
+    assert "too-much-0" not in keys_in(secured, "s")
+
+
+def test_a_dead_broker_is_503_in_time_and_its_return_needs_no_restart(
+    broker: Broker, secured: Settings, gateway: GatewayProcess, wait_until: Any
+) -> None:
+    assert gateway.process is not None
+    wait_until(lambda: post(gateway, "before").status_code == 202)
+    pid = gateway.process.pid
+    broker.signal(signal.SIGKILL)
+    started = time.monotonic()
+    answer = post(gateway, "meanwhile", 3)
+    took = time.monotonic() - started
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+    assert answer.json()["idempotency_keys"] == [f"meanwhile-{n}" for n in range(3)]
+    assert took < 25, "the delivery timeout is 2 s; a busy machine adds to it, a hang does not end"
+    assert httpx.get(f"{gateway.url}/readyz").status_code == 503
+    assert httpx.get(f"{gateway.url}/healthz").status_code == 200
+    broker.start()
+    wait_until(lambda: httpx.get(f"{gateway.url}/readyz").status_code == 200)
+    wait_until(lambda: post(gateway, "meanwhile", 3).status_code == 202)
+    assert (gateway.process.pid, gateway.process.poll()) == (pid, None)
+    assert {"before-0", "meanwhile-0", "meanwhile-1", "meanwhile-2"} <= set(keys_in(secured, "s"))
+
+
+def test_sigterm_ends_no_request_that_has_begun(gateway: GatewayProcess, secured: Settings) -> None:
+    """Heads and half a body are there when the signal comes; the rest follows, and all are answered and kept."""
+    key = gateway.settings.admin_key.get_secret_value()
+    texts = [
+        b'{"event_name":"e","account_id":"a","idempotency_key":"last-%d","timestamp":"2026-05-04T00:00:00Z"}' % n
+        for n in range(8)
+    ]
+    open_ones = []
+    for text in texts:
+        connection = socket.create_connection(("127.0.0.1", gateway.settings.gateway_port), timeout=20)
+        head = f"POST /v1/events HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\nweir-namespace: s\r\ncontent-length: {len(text)}\r\n\r\n"
+        connection.sendall(head.encode() + text[:30])
+        open_ones.append(connection)
+    assert gateway.process is not None
+    gateway.process.send_signal(signal.SIGTERM)
+    for connection, text in zip(open_ones, texts, strict=True):
+        connection.sendall(text[30:])
+    for connection in open_ones:
+        answer = b""
+        while more := connection.recv(65536):
+            answer += more
+        assert answer.startswith(b"HTTP/1.1 202"), answer
+        assert b"connection: close" in answer.lower()
+        connection.close()
+    assert gateway.process.wait(20) == 0
+    assert {f"last-{n}" for n in range(8)} <= set(keys_in(secured, "s"))
