@@ -20,7 +20,7 @@ from ingest.api_keys import KeysApi
 from ingest.auth import Guard, admin_key
 from ingest.catalog_api import CatalogApi
 from ingest.catalog_publish import CatalogPublisher
-from ingest.delivery import Delivery
+from ingest.delivery import Delivery, route_of
 from ingest.doors import foreign
 from ingest.doors.documents import foreign_events, history_stream
 from ingest.doors.foreign import Foreign
@@ -32,6 +32,7 @@ from ingest.problems import Problem
 from ingest.producer import LoopProducer
 from ingest.sources import Sources, system_sources
 from schemas.catalog.follower import CatalogFollower
+from schemas.generations import Generation
 from schemas.settings import Settings
 from schemas.topics import events_topic, partition_count
 
@@ -58,20 +59,25 @@ class Gateway:
     @classmethod
     async def start(cls, settings: Settings, sources: Sources) -> Gateway:
         """Connect to Kafka and read the catalog. Raises LookupError, LedgerUnavailable, KafkaException."""
-        topic = events_topic(settings.generation)
-        partitions = await asyncio.to_thread(partition_count, settings, topic)
+        count = await asyncio.to_thread(partition_count, settings, events_topic(settings.generation))
+        first = Generation(settings.generation, count)
         metrics = Metrics()
         catalog = CatalogFollower(settings)
         await asyncio.to_thread(catalog.start)
         guard = Guard(settings, catalog, sources.now_us)
         producer = LoopProducer(settings)
-        delivery = Delivery(producer, topic, partitions, metrics, max_events=settings.events_in_flight)
+        delivery = Delivery(
+            producer,
+            lambda: route_of(catalog.catalog.generations.state, first),
+            metrics,
+            max_events=settings.events_in_flight,
+        )
         events = EventsApi(guard, catalog, delivery, producer, metrics, sources)
         publisher = CatalogPublisher(settings, catalog, lambda: sources.new_id().hex())
         catalog_api = CatalogApi(guard, catalog, publisher)
         keys_api = KeysApi(guard, catalog, publisher, sources)
-        log.info("gateway reads usage.catalog to %d, writes %s in %d partitions",
-                 catalog.catalog.next_offset, topic, partitions)  # fmt: skip
+        log.info("gateway reads usage.catalog to %d, writes %s",
+                 catalog.catalog.next_offset, route_of(catalog.catalog.generations.state, first))  # fmt: skip
         return cls(settings, guard, metrics, catalog, producer, delivery, events, catalog_api, keys_api, sources)
 
     def readiness(self, *, stopping: bool) -> dict[str, Any]:

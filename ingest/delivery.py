@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from ingest.metrics import Metrics
@@ -13,8 +14,26 @@ from ingest.producer import LoopProducer
 from schemas.acceptance import AcceptedEvent
 from schemas.batch import encode_batch
 from schemas.codec import CodecError
+from schemas.generations import Generation, State
+from schemas.topics import events_topic
 
 MAX_BYTES_IN_FLIGHT: Final = 256 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """The topic that takes events, and its partitions."""
+
+    topic: str
+    partitions: int
+
+
+def route_of(state: State, first: Generation) -> Route | None:
+    """Where events go; None while the generation is replaced. ``first``: the one begun with, and its partitions."""
+    generation = state.writable(first.number)
+    if generation is None:
+        return None
+    return Route(events_topic(generation.number), generation.partitions or first.partitions or 1)
 
 
 class NotDelivered(Exception):
@@ -49,8 +68,7 @@ class Delivery:
     def __init__(
         self,
         producer: LoopProducer,
-        topic: str,
-        partitions: int,
+        route: Callable[[], Route | None],
         metrics: Metrics,
         *,
         max_events: int = 50_000,
@@ -58,8 +76,9 @@ class Delivery:
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._producer = producer
-        self._topic = topic
-        self._packer: Packer[Request] = Packer(partitions)
+        self._ask_route = route
+        self._route: Route | None = None
+        self._packer: Packer[Request] = Packer(1)
         self._metrics = metrics
         self._clock = clock
         self._max_events = max_events
@@ -75,6 +94,11 @@ class Delivery:
             raise NotDelivered("this gateway is stopping")
         if self._producer.fatal is not None:
             raise NotDelivered(f"the producer has failed: {self._producer.fatal}")
+        route = self._ask_route()
+        if route is None:
+            raise NotDelivered("usage.events is being moved to another number of partitions")
+        if route != self._route:
+            self._switch(route)
         if self._events + len(events) > self._max_events or self._bytes > MAX_BYTES_IN_FLIGHT:
             raise NotDelivered(f"{self._events} events wait for Kafka already")
         request = Request(self._loop.create_future())
@@ -85,6 +109,12 @@ class Delivery:
             self._produce(batch)
         self._arm()
         return request.future
+
+    def _switch(self, route: Route) -> None:
+        # What lingers goes where it was packed for; a topic that is sealed refuses it, and its senders try again.
+        for batch in self._packer.close_all():
+            self._produce(batch)
+        self._route, self._packer = route, Packer(route.partitions)
 
     async def close(self) -> None:
         """Take nothing more and hand over what lingers; the producer's ``close`` then waits for its reports."""
@@ -108,6 +138,7 @@ class Delivery:
 
     def _produce(self, batch: Packed[Request]) -> None:
         self._bytes += batch.size
+        assert self._route is not None, "packed for a route"
 
         def done(error: str | None) -> None:
             self._events -= len(batch.events)
@@ -123,4 +154,4 @@ class Delivery:
             self._loop.call_soon(done, str(error))
             return
         self._metrics.packed_events.observe(len(batch.events))
-        self._producer.produce(self._topic, value, done, partition=batch.partition)
+        self._producer.produce(self._route.topic, value, done, partition=batch.partition)

@@ -62,12 +62,15 @@ class LoopProducer:
 
         def report(error: KafkaError | None, _message: Any) -> None:
             self._reports.append((done, None if error is None else error.str()))
+            if error is not None and error.code() != KafkaError.MSG_SIZE_TOO_LARGE:  # a sealed topic is no outage
+                self._failed_at = time.monotonic()
             self._wake()
 
         self.in_flight += 1
         try:
             self._producer.produce(topic, value=value, key=key, partition=partition, on_delivery=report)
         except (BufferError, KafkaException) as error:
+            self._failed_at = time.monotonic()
             self._reports.append((done, f"not handed to Kafka: {error}"))
             self._wake()
 
@@ -107,8 +110,6 @@ class LoopProducer:
         while self._reports:
             done, error = self._reports.popleft()
             self.in_flight -= 1
-            if error is not None:
-                self._failed_at = time.monotonic()
             done(error)
 
     def _on_error(self, error: KafkaError) -> None:

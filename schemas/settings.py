@@ -44,8 +44,10 @@ class Settings(BaseSettings):
         "", description="cluster name for ON CLUSTER and Replicated engines; empty: one server"
     )
 
-    generation: int = Field(1, ge=1, description="generation of usage.events that the gateway writes")
-    partitions: int = Field(4, ge=1, le=4096, description="partitions of usage.events at its creation")
+    generation: int = Field(1, ge=1, description="generation of usage.events that a stack begins with")
+    partitions: int = Field(
+        4, ge=1, le=4096, description="partitions of usage.events at its creation; later: `weir generation change`"
+    )
 
     admin_key: SecretStr = Field(SecretStr(""), description="the admin key that guards both HTTP services")
     key_requests_per_second: int = Field(

@@ -19,6 +19,8 @@ INBOX_PREFIX: Final = "usage.inbox."
 INBOX_PARTITIONS: Final = 4
 REJECTED_PARTITIONS: Final = 4
 INVOICE_PARTITIONS: Final = 4
+EVENTS_RETENTION_DAYS: Final = 90
+"""How long the log of usage.events goes back; identities outlive it by W (DESIGN invariant 4)."""
 
 _FOR_EVER: Final[dict[str, str]] = {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
 _APPEND_TIME: Final[dict[str, str]] = {"message.timestamp.type": "LogAppendTime"}
@@ -46,28 +48,38 @@ def _durable(settings: Settings) -> dict[str, str]:
     return {"min.insync.replicas": in_sync, "unclean.leader.election.enable": "false"}
 
 
+def _events(settings: Settings, generation: int, partitions: int) -> tuple[str, int, dict[str, str]]:
+    retention = {"retention.ms": str(EVENTS_RETENTION_DAYS * 86_400_000)}
+    return events_topic(generation), partitions, _APPEND_TIME | _LARGE | retention
+
+
 def _specifications(settings: Settings) -> list[NewTopic]:
     wanted: list[tuple[str, int, dict[str, str]]] = [
-        (
-            events_topic(settings.generation),
-            settings.partitions,
-            _APPEND_TIME | _LARGE | {"retention.ms": str(90 * 86_400_000)},
-        ),
+        _events(settings, settings.generation, settings.partitions),
         (REJECTED, REJECTED_PARTITIONS, _LARGE | {"retention.ms": "-1"}),
         (CATALOG, 1, _FOR_EVER | _APPEND_TIME | _LARGE),
         (CHECKPOINTS, 1, _FOR_EVER | _APPEND_TIME | _LARGE),
         (INVOICES, INVOICE_PARTITIONS, _FOR_EVER | _APPEND_TIME | _LARGE),
         (inbox_topic(settings.namespace), INBOX_PARTITIONS, _APPEND_TIME | _LARGE),
     ]
-    return [
-        NewTopic(
-            name,
-            num_partitions=count,
-            replication_factor=settings.kafka_replication,
-            config=config | _durable(settings),
-        )
-        for name, count, config in wanted
-    ]
+    return [_new_topic(settings, name, count, config) for name, count, config in wanted]
+
+
+def _new_topic(settings: Settings, name: str, count: int, config: dict[str, str]) -> NewTopic:
+    return NewTopic(
+        name,
+        num_partitions=count,
+        replication_factor=settings.kafka_replication,
+        config=config | _durable(settings),
+    )
+
+
+def create_events_topic(settings: Settings, generation: int, partitions: int) -> None:
+    """Create the topic of a further generation where it is missing. Raises LookupError where it has other partitions."""
+    _create(settings, [_new_topic(settings, *_events(settings, generation, partitions))])
+    found = partition_count(settings, events_topic(generation))
+    if found != partitions:
+        raise LookupError(f"{events_topic(generation)} exists with {found} partitions: ask for that many, or delete it")
 
 
 def create_topics(settings: Settings) -> list[str]:

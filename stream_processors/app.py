@@ -29,7 +29,9 @@ REBALANCE_SECONDS = 30.0
 
 def build_app(settings: Settings, parts: Parts, *, index: int, web_port: int, session_timeout: float) -> faust.App:
     """The metering app of one worker. ``index`` tells workers of one machine apart; each needs its own ``web_port``."""
-    app = _app(METER_GROUP, settings, index, session_timeout, web_port=web_port, web_host="127.0.0.1")
+    # A group for each generation: while some workers are on the old one still, nobody is assigned what it does not read.
+    name = METER_GROUP if settings.generation == 1 else f"{METER_GROUP}-{settings.generation}"
+    app = _app(name, settings, index, session_timeout, web_port=web_port, web_host="127.0.0.1")
 
     @app.agent(_raw(app, events_topic(settings.generation)), name="meter", concurrency=1)
     async def meter(stream: Any) -> None:

@@ -16,6 +16,8 @@ Keys = NDArray[np.uint64]
 """Identities as an array of shape (n, 2): bytes 0–7 and 8–15, little-endian."""
 
 BITS_PER_KEY: Final = 32
+FOREVER: Final = 1 << 40
+"""The day of identities that are never dropped: those of namespaces that lift the age."""
 _SMALLEST: Final = 1 << 16
 _SHIFTS: Final = tuple(np.uint64(32 + 6 * number) for number in range(5))
 _SIX_BITS: Final = np.uint64(63)
@@ -58,7 +60,10 @@ class BloomFilter:
 
     def maybe(self, keys: Keys) -> NDArray[np.bool_]:
         """For each key: False = certainly never added."""
-        bits = _bits(keys)
+        return self.holds(keys, _bits(keys))
+
+    def holds(self, keys: Keys, bits: NDArray[np.uint64]) -> NDArray[np.bool_]:
+        """``maybe``, with the keys' bits at hand: they are the same for every filter."""
         found: NDArray[np.bool_] = (self._words[(keys[:, 1] & self._mask).astype(np.intp)] & bits) == bits
         return found
 
@@ -82,10 +87,16 @@ class DailyFilters:
     def maybe(self, keys: Keys) -> NDArray[np.bool_]:
         """For each key: False = certainly on no day."""
         found: NDArray[np.bool_] = np.zeros(len(keys), dtype=np.bool_)
+        bits = _bits(keys)
         for chain in self._days.values():
             for one in chain:
-                found |= one.maybe(keys)
+                found |= one.holds(keys, bits)
         return found
+
+    def drop_before(self, day: int) -> None:
+        """Forget all days before ``day``; what was added under ``FOREVER`` stays."""
+        for one in [one for one in self._days if one < day]:
+            del self._days[one]
 
     @property
     def size(self) -> int:

@@ -19,7 +19,7 @@ import numpy as np
 from schemas.batch import UsageBatch
 from schemas.identity import CONTENT_HASH_BYTES, IDENTITY_BYTES
 from schemas.instants import DAY, SECOND
-from stream_processors.bloom import DailyFilters, keys_of
+from stream_processors.bloom import FOREVER, DailyFilters, keys_of
 
 RECENT_EVENTS: Final = 200_000
 WINDOW_MARGIN_US: Final = DAY
@@ -112,14 +112,15 @@ class PartitionMemory:
             counted, dropped = self._decide_each(record, names, window, journal)
         else:
             counted, dropped = self._decide_all(record, names, window)
+        day = FOREVER if window is None else record.append_us // DAY
         if not dropped:
             self._order.append((offset, names))
-            self.filters.add(record.append_us // DAY, keys_of(batch.identities))
+            self.filters.add(day, keys_of(batch.identities))
         else:
             kept = [names[index] for index in counted]
             self._order.append((offset, kept))
             if kept:
-                self.filters.add(record.append_us // DAY, keys_of(b"".join(kept)))
+                self.filters.add(day, keys_of(b"".join(kept)))
         self.cursor = offset + 1
         return Decision(counted, dropped)
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
-from datetime import datetime
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Final, TypeVar
 
 import pyarrow as pa
@@ -16,9 +15,9 @@ from urllib3.exceptions import HTTPError
 
 from schemas.clickhouse import connect
 from schemas.identity import IDENTITY_BYTES, hash_range
-from schemas.instants import DAY, micros
+from schemas.instants import micros
 from schemas.settings import Settings
-from stream_processors.bloom import DailyFilters, keys_of
+from stream_processors.bloom import FOREVER, DailyFilters, keys_of
 from stream_processors.dedupe import Counted
 
 log = logging.getLogger(__name__)
@@ -120,31 +119,52 @@ class Journal:
         )
         return [bool(row[0]) for row in rows]
 
-    def filters(self, partition: int, partitions: int) -> DailyFilters:
-        """Bloom filters over every identity of the partition's range of the hash space, of all generations, by append day."""
+    def filters(
+        self, partition: int, partitions: int, lifted: Collection[str] = (), first_day: int | None = None
+    ) -> DailyFilters:
+        """Bloom filters over the identities of the partition's range of the hash space, of all generations, by append day: all of
+        the namespaces in ``lifted``, of the others those appended on ``first_day`` (since 1970) or later."""
         low, high = hash_range(partition, partitions)
         condition = f"identity >= unhex('{(low + bytes(12)).hex()}')"
         if high is not None:
             condition += f" AND identity < unhex('{(high + bytes(12)).hex()}')"
+        # Identities from before the namespace stood beside them have none.
+        ours = {"lifted": ["", *lifted]}
 
         def build(client: Client) -> DailyFilters:
             result = DailyFilters()
             days = client.query(
-                f"SELECT toDate(append_time) AS day, count() FROM usage_identities WHERE {condition} GROUP BY day ORDER BY day"
+                "SELECT toUInt32(toDate(append_time, 'UTC')) AS day, has({lifted:Array(String)}, toString(namespace)) AS kept,"
+                f" count() FROM usage_identities WHERE {condition} GROUP BY day, kept ORDER BY day",
+                parameters=ours,
             ).result_rows
-            for day, _ in days:
-                sql = f"SELECT identity FROM usage_identities WHERE {condition} AND toDate(append_time) = '{day}'"
-                number = micros(datetime.fromisoformat(f"{day}T00:00:00+00:00")) // DAY
-                with client.raw_stream(sql, fmt="RowBinary") as stream:
+            for day, kept, _ in days:
+                if not kept and first_day is not None and day < first_day:
+                    continue
+                sql = (
+                    f"SELECT identity FROM usage_identities WHERE {condition} AND toDate(append_time, 'UTC') = toDate({day})"
+                    f" AND has({{lifted:Array(String)}}, toString(namespace)) = {int(kept)}"
+                )
+                with client.raw_stream(sql, parameters=ours, fmt="RowBinary") as stream:
                     rest = b""
                     while block := stream.read(_FILTER_BLOCK):
                         block = rest + block
                         whole = len(block) - len(block) % IDENTITY_BYTES
                         rest = block[whole:]
-                        result.add(number, keys_of(block[:whole]))
+                        result.add(FOREVER if kept else int(day), keys_of(block[:whole]))
             return result
 
         return self._retry(f"build the filters of partition {partition}", build)
+
+    def appended_before(self, generation: int, partition: int, cursor: int) -> int | None:
+        """Append time of the record below the cursor, microseconds UTC; None where there is none."""
+        rows = self.query(
+            "read the append time at the cursor",
+            "SELECT append_time FROM usage_batches WHERE generation = {g:UInt32} AND partition = {p:UInt32} "
+            "AND offset = {o:UInt64} LIMIT 1",
+            {"g": generation, "p": partition, "o": max(0, cursor - 1)},
+        )
+        return micros(rows[0][0]) if cursor and rows else None
 
     def counted(self, identities: Sequence[bytes]) -> dict[bytes, list[Counted]]:
         """All counted copies of the identities, in queries of bounded size (servers limit a parameter to 128 KiB)."""

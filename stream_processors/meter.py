@@ -31,6 +31,7 @@ from schemas.ledger_io import LedgerUnavailable, LedgerWriter
 from schemas.settings import Settings
 from stream_processors.breaker import WINDOW, Breaker, Limits
 from stream_processors.dedupe import PartitionMemory, Record
+from stream_processors.forgetting import horizon
 from stream_processors.journal import Journal, Stopping
 from stream_processors.metering import (
     Content,
@@ -94,6 +95,8 @@ class Meter:
         self._assignment = 0
         self._built_for = 0
         self._sought: dict[int, tuple[int, float]] = {}
+        self._horizon = horizon(catalog.catalog)
+        self._horizon_at = -1
         self._limits = Limits(settings.poison_percent, settings.poison_minimum)
         self._breakers: dict[int, Breaker] = {}
         self._undurable: dict[tuple[int, int, int], Record] = {}
@@ -123,6 +126,8 @@ class Meter:
             self._memories.clear()
             self._sought.clear()
             self._built_for = assignment
+        if self._lifted():
+            self._memories.clear()
         work: list[tuple[PartitionMemory, list[Record]]] = []
         for partition, group in _by_partition(raws).items():
             memory = self._memories.get(partition)
@@ -132,6 +137,9 @@ class Meter:
             if records := self._at_cursor(flush, memory, group):
                 work.append((memory, records))
         self._await_catalog(max((one.batch.catalog_offset for _, records in work for one in records), default=0))
+        if self._lifted():
+            self._memories.clear()
+            return self.prepare(raws, in_flight)
         journal = self._reading.counted([name for memory, records in work for name in memory.suspects(records)])
         doubtful = []
         for memory, records in work:
@@ -139,6 +147,7 @@ class Meter:
                 self._undurable[(record.generation, record.partition, record.offset)] = record
             doubtful += meter_records(flush, memory, records, self._matchers, journal)
             memory.forget_durable(self._durable.get(memory.partition, 0))
+            memory.filters.drop_before(self._horizon.first_day(records[-1].append_us))
         if doubtful:
             self._settle(flush, doubtful)
         flush.rejections += [conflict_rejection(row, self._topic) for row in flush.conflicts]
@@ -164,9 +173,19 @@ class Meter:
         for record in flush.records:
             self._undurable.pop((record.generation, record.partition, record.offset), None)
 
+    def _lifted(self) -> bool:
+        """Whether a namespace has lifted its age since the memories were built: they may have dropped days of it."""
+        if self._catalog.catalog.next_offset == self._horizon_at:
+            return False
+        before, self._horizon_at = self._horizon, self._catalog.catalog.next_offset
+        self._horizon = horizon(self._catalog.catalog)
+        return self._horizon.lifted != before.lifted
+
     def _remember(self, partition: int) -> PartitionMemory:
         cursor = self._reading.cursor(self._generation, partition)
-        filters = self._reading.filters(partition, self._partitions)
+        appended = self._reading.appended_before(self._generation, partition, cursor)
+        first_day = None if appended is None else self._horizon.first_day(appended)
+        filters = self._reading.filters(partition, self._partitions, self._horizon.lifted, first_day)
         history = self._reading.poison(self._generation, partition, cursor, WINDOW)
         self._breakers[partition] = Breaker(self._limits, history)
         log.info("partition %d: cursor %d, %d identities in the filters", partition, cursor, filters.size)
@@ -183,7 +202,8 @@ class Meter:
                 self._gap(memory.partition, expected, raw.offset)
                 break
             try:
-                batch = decode_batch(raw.value)
+                # Nothing at all: whether a sealed generation takes records was tried out, and it did.
+                batch = decode_batch(raw.value) if raw.value else EMPTY
                 breaker.see(False)
             except CodecError as error:
                 if breaker.see(True):

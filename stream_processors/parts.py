@@ -16,8 +16,10 @@ from faust.types import TP
 
 from schemas.catalog.follower import CatalogFollower
 from schemas.catalog.state import Entry
+from schemas.checkpoints import read_progress
 from schemas.codec import CodecError, codec
-from schemas.ledger_io import LedgerWriter
+from schemas.generation_change import read_generations
+from schemas.ledger_io import LedgerUnavailable, LedgerWriter
 from schemas.settings import Settings
 from schemas.topics import (
     CHECKPOINTS,
@@ -33,6 +35,7 @@ from schemas.topics import (
 )
 from stream_processors.admit import Admitted, InboxRecord, admit, pack
 from stream_processors.copies import InvoiceCopy, catalog_table, rejected_table
+from stream_processors.forgetting import Forgetter
 from stream_processors.journal import Journal
 from stream_processors.lag import Lag
 from stream_processors.meter import Meter, executor
@@ -51,8 +54,11 @@ class Parts:
     """Everything of a worker but Faust itself. ``start`` connects; ``stop`` ends what waits."""
 
     def __init__(self, settings: Settings) -> None:
-        self.settings = settings
         self.stopping = threading.Event()
+        self._copying = Journal(settings, self.stopping)
+        self._first = settings.generation
+        # A worker meters one generation of usage.events; when that is metered to its end it starts again on the next.
+        self.settings = settings = settings.model_copy(update={"generation": self._to_meter(settings)})
         self._topic = events_topic(settings.generation)
         self._entries: SimpleQueue[Entry] = SimpleQueue()
         self._catalog = CatalogFollower(settings, self._entries.put)
@@ -60,7 +66,7 @@ class Parts:
         self._admin = AdminClient(settings.librdkafka() | {"log_level": 2})
         self._inboxes: set[str] = set()
         self._rejected = LedgerWriter(settings, REJECTED)
-        self._events = LedgerWriter(settings, self._topic)
+        self._admitting_to: tuple[LedgerWriter, int] | None = None
         self.meter = Meter(
             settings,
             self._topic,
@@ -73,7 +79,8 @@ class Parts:
         )
         self.pipeline = MeterPipeline(self.meter)
         self._rollup = RollUp(settings, self._catalog, self.stopping)
-        self._copying = Journal(settings, self.stopping)
+        self._keeping = Journal(settings, self.stopping)
+        self._forgetter = Forgetter(self._keeping)
         self._invoices = InvoiceCopy(settings, Journal(settings, self.stopping))
         self._admitting = executor("admit")
         self._rolling = executor("rollup")
@@ -93,6 +100,10 @@ class Parts:
     def start(self) -> None:
         """Read the catalog to its end. Raises LedgerUnavailable."""
         self._catalog.start()
+
+    def _to_meter(self, settings: Settings) -> int:
+        progress: dict[tuple[int, int], int] = self._copying.run("read progress", read_progress)
+        return read_generations(settings).to_meter(settings.generation, progress)
 
     def stop(self) -> None:
         """Let every retry give up; what is not durable was not acknowledged."""
@@ -129,11 +140,23 @@ class Parts:
         catalog = self._catalog.catalog
         offset = catalog.next_offset
         admitted: list[Admitted] = [admit(record, catalog.view(record.namespace, offset)) for record in records]
-        for partition, batches in pack(admitted, self._partitions, offset).items():
-            self._events.append_all([(b"", batch) for batch in batches], partition)
+        writer, partitions = self._open_events()
+        for partition, batches in pack(admitted, partitions, offset).items():
+            writer.append_all([(b"", batch) for batch in batches], partition)
         encode = codec("rejected_event").encode
         if rejections := [(b"", encode(one.rejection)) for one in admitted if one.rejection is not None]:
             self._rejected.append_all(rejections)
+
+    def _open_events(self) -> tuple[LedgerWriter, int]:
+        """Writer and partitions of the generation that takes events. Raises LedgerUnavailable while it is replaced."""
+        generation = self._catalog.catalog.generations.state.writable(self._first)
+        if generation is None:
+            raise LedgerUnavailable("usage.events is being moved to another number of partitions")
+        topic = events_topic(generation.number)
+        if self._admitting_to is None or self._admitting_to[0].topic != topic:
+            count = generation.partitions or partition_count(self.settings, topic)
+            self._admitting_to = LedgerWriter(self.settings, topic), count
+        return self._admitting_to
 
     async def reject(self, events: Sequence[Any], ack: Ack) -> None:
         """usage.rejected → rejected_events."""
@@ -180,9 +203,19 @@ class Parts:
             pass
         if entries:
             await in_thread(self._rejecting, "copy the catalog", lambda: self._copy_catalog(entries))
+        if self.settings.generation in self._catalog.catalog.generations.state.ends:
+            await in_thread(self._rolling, "read progress", self._end_where_metered)
+        if self._forgetter.due():
+            await in_thread(self._rolling, "forget", lambda: self._forgetter.run(self._catalog.catalog))
         if time.monotonic() - self._cut_at >= self.settings.checkpoint_seconds:
             self._cut_at = time.monotonic()
             await in_thread(self._rolling, "cut", lambda: self._rollup.cut(time.time_ns() // 1000))
+
+    def _end_where_metered(self) -> None:
+        # Progress, not this worker's own partitions: another one may have metered the rest, and every row below it is durable.
+        progress = self._keeping.run("read progress", read_progress)
+        if self._catalog.catalog.generations.state.metered_to_its_end(self.settings.generation, progress):
+            end_hard(f"{self._topic} is sealed and metered to its end; starting again on the next generation")
 
     def _copy_catalog(self, entries: Sequence[Entry]) -> None:
         bodies = [json.dumps(entry.body, ensure_ascii=False, sort_keys=True) for entry in entries]

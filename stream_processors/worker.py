@@ -52,6 +52,7 @@ def main() -> int:
         session_timeout = _number("WEIR_WORKER_SESSION_TIMEOUT", "10")
         parts = Parts(settings)
         parts.start()
+        settings = parts.settings  # they name the generation that is to be metered
     except (SettingsError, LookupError) as error:
         print(error, file=sys.stderr)  # noqa: T201  # the process's last words
         return 2

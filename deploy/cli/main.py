@@ -7,7 +7,21 @@ from typing import Final
 
 import typer
 
-from deploy.cli import audit, billing, catalog, credits, explain, keys, price, proof, send, stack, usage
+from deploy.cli import (
+    audit,
+    billing,
+    catalog,
+    credits,
+    explain,
+    generation,
+    keys,
+    price,
+    proof,
+    rejected,
+    send,
+    stack,
+    usage,
+)
 from deploy.cli.failure import Failure
 from deploy.cli.failure import explain as explain_failure
 from deploy.cli.invoices import app as invoices_app
@@ -40,6 +54,8 @@ app.command()(explain.explain)
 app.command()(simulate)
 app.add_typer(profile_app, name="profile")
 app.command()(price.price)
+app.add_typer(rejected.app, name="rejected")
+app.add_typer(generation.app, name="generation")
 app.command()(proof.verify)
 app.command()(proof.doctor)
 app.command()(proof.ledger)

@@ -10,19 +10,12 @@ from confluent_kafka import KafkaException
 from rating.close.progress import CloseError, Progress, wait_until
 from schemas.catalog.follower import read_catalog
 from schemas.checkpoints import CheckpointLedger, Cut, Offsets, next_cut, read_progress, rolled_up
+from schemas.generation_change import end_offsets as end_offsets
 from schemas.instants import micros
-from schemas.ledger_io import LedgerReader
 from schemas.settings import Settings
-from schemas.topics import events_topic
 
 STALLED_SECONDS: Final = 120.0
 _WORKER: Final = "is a worker running? `weir status` tells, `weir up` starts one"
-
-
-def end_offsets(settings: Settings) -> dict[tuple[int, int], int]:
-    """(generation, partition) → end of usage.events of this moment. Raises LedgerUnavailable."""
-    with LedgerReader(settings, events_topic(settings.generation)) as reader:
-        return {(settings.generation, partition): end for partition, end in reader.end_offsets().items()}
 
 
 def wait_metered(client: Any, ends: Offsets, on_progress: Progress) -> None:

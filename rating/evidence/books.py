@@ -11,7 +11,7 @@ class Books:
     """Counts of events. received = refused + accepted; accepted = metered + unmatched + duplicates + conflicts.
 
     ``metered``: counted, with at least one record; ``unmatched``: counted, without any (also where the value could not
-    be measured). While events are under way ``accepted`` runs ahead of its parts or behind them.
+    be measured). A rejection that is replayed stays refused, and its events are received again, accepted. While events are under way ``accepted`` runs ahead of its parts or behind them.
     """
 
     namespace: str

@@ -19,13 +19,13 @@ from schemas.catalog.state import Catalog, NamespaceView
 from schemas.checkpoints import read_progress
 from schemas.clickhouse import connect
 from schemas.filters import MISSING, lookup
+from schemas.generation_change import end_offsets
 from schemas.instants import micros, rfc3339
 from schemas.json_text import canonical, exact
-from schemas.ledger_io import LedgerReader, LedgerUnavailable
+from schemas.ledger_io import LedgerUnavailable
 from schemas.matching import failing_filter
 from schemas.settings import Settings
 from schemas.similar import NAMES, similar
-from schemas.topics import events_topic
 
 EXAMINED: Final = 50_000
 _EXAMPLES: Final = 3
@@ -72,12 +72,11 @@ def diagnose(settings: Settings, namespace: str, account_id: str, metric: str, *
 def _waiting(settings: Settings, client: Any) -> int:
     """Records of usage.events that are not metered yet; 0 where the log's end is not known."""
     try:
-        with LedgerReader(settings, events_topic(settings.generation)) as reader:
-            ends = reader.end_offsets()
+        ends = end_offsets(settings)
     except (LedgerUnavailable, KafkaException):
         return 0
     progress = read_progress(client)
-    return sum(max(0, end - progress.get((settings.generation, partition), 0)) for partition, end in ends.items())
+    return sum(max(0, end - progress.get(key, 0)) for key, end in ends.items())
 
 
 class _Examination:
@@ -163,7 +162,9 @@ class _Examination:
     def _rejections(self) -> tuple[Rejection, ...]:
         rows = self._rows(
             f"SELECT toString(stage), toString(reason), sum(events) AS count, argMax(detail, received_at)"
-            f" FROM rejected_events FINAL WHERE {_OURS} GROUP BY stage, reason HAVING count > 0 ORDER BY count DESC, stage, reason LIMIT 10"
+            f" FROM rejected_events FINAL WHERE {_OURS} AND stage != 'replay' AND rejection_id NOT IN"
+            " (SELECT rejection_id FROM rejected_events WHERE namespace = {n:String} AND stage = 'replay')"
+            f" GROUP BY stage, reason HAVING count > 0 ORDER BY count DESC, stage, reason LIMIT 10"
         )
         return tuple(Rejection(stage, reason, int(count), detail) for stage, reason, count, detail in rows)
 

@@ -10,6 +10,7 @@ from typing import Final
 
 from rating.evidence.difference import Findings, Progress
 from rating.evidence.scope import Scope
+from schemas.topics import EVENTS_RETENTION_DAYS
 
 _REMEDY: Final = "replay the partition from that offset (the log is the truth; rewritten rows replace themselves)"
 _POSITION: Final = "generation, partition, offset, `index`"
@@ -63,15 +64,17 @@ def check_records(scope: Scope, findings: Findings, on_progress: Progress) -> No
 
 
 def check_identities(scope: Scope, findings: Findings, on_progress: Progress) -> None:
-    """usage_identities against usage_events, of all namespaces: the store has no namespace column."""
+    """usage_identities against usage_events, of all namespaces, as far back as the log goes: older ones may be forgotten."""
     on_progress("identities from events", 0, 1)
+    kept = f"append_time >= (SELECT max(append_time) FROM usage_batches) - toIntervalDay({EVENTS_RETENTION_DAYS})"
+    durable = f"{scope.durable} AND {kept}"
     sides = [
-        f"SELECT {_POSITION}, toString(({_IDENTITY})) AS shown, {side} AS side FROM {table} FINAL WHERE {scope.durable}"
+        f"SELECT {_POSITION}, toString(({_IDENTITY})) AS shown, {side} AS side FROM {table} FINAL WHERE {durable}"
         for side, table in enumerate(("usage_events", "usage_identities"))
     ]
     groups = scope.rows(
         " UNION ALL ".join(
-            f"SELECT generation, partition, count(), sum(sipHash64({_IDENTITY})) FROM {table} FINAL WHERE {scope.durable}"
+            f"SELECT generation, partition, count(), sum(sipHash64({_IDENTITY})) FROM {table} FINAL WHERE {durable}"
             " GROUP BY generation, partition"
             for table in ("usage_events", "usage_identities")
         )

@@ -11,6 +11,8 @@ from typing import Any, Final
 
 from schemas.catalog.base import Model
 from schemas.catalog.models import KINDS, Account, Namespace
+from schemas.generations import KIND as GENERATION
+from schemas.generations import Generations
 from schemas.ledger import Claim, FirstValid
 
 DEFAULT_NAMESPACE: Final = "default"
@@ -75,6 +77,7 @@ class Catalog:
         self._changes: dict[str, list[int]] = {}
         self._logs: dict[str, list[Entry]] = {}
         self._views: dict[tuple[str, int], NamespaceView] = {}
+        self.generations = Generations()
         self.next_offset = 0
 
     def apply(self, record: Mapping[str, Any], offset: int, append_us: int) -> Entry | None:
@@ -85,6 +88,8 @@ class Catalog:
         if offset < self.next_offset:
             return None
         entry: Entry | None = None
+        if record["kind"] == GENERATION:
+            self.generations.apply(record)
         # Read before it may claim: a version that won without being readable would leave a hole that no writer can fill.
         read = entry_of(record, offset, append_us) if record["kind"] in KINDS else None
         if read is not None and isinstance(read.body, dict) and self._claims.offer(claim_of(record)):

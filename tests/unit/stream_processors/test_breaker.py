@@ -69,6 +69,9 @@ class Model:
     def filters(self, *_: Any) -> DailyFilters:
         return DailyFilters()
 
+    def appended_before(self, *_: Any) -> None:
+        return None
+
     def counted(self, names: Any) -> dict[bytes, Any]:
         return {}
 
