@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rating.close.credits import drawn, owned_grants
+from rating.close.credits import drawn, grant_balances, owned_grants
 from rating.close.plan import build_invoices, make_plan
 from rating.close.reductions import adjusted_terms, prior_terms, reduced
 from rating.close.standing import Standing
@@ -205,6 +205,31 @@ def test_a_void_invoice_gives_back_what_it_drew_and_a_retired_grant_pays_no_more
     assert owned_grants(retired.view("air")) == ()
     assert len(owned_grants(retired.view("air"), retired=True)) == 1
     assert shown(billed(retired, "2026-02-02")[0]) == [("fee", "100.00"), ("seat", "20.00")]
+
+
+@given(
+    st.dictionaries(st.sampled_from("abc"), st.decimals(0, 60, places=2), max_size=3),
+    st.integers(0, 3_000),
+    st.sets(st.sampled_from("abc")),
+)
+def test_a_grant_is_used_left_or_expired_and_nothing_of_it_is_lost(
+    used: dict[str, Decimal], hours: int, retired: set[str]
+) -> None:
+    limits = {"a": {}, "b": {"effective": "2026-02-01"}, "c": {"expires": "2026-03-01T00:00:00Z"}}
+    grants = [("credit_grant", GRANT | {"code": code, **fields}) for code, fields in limits.items()]
+    catalog = shelf(
+        *grants,
+        *[("credit_grant", GRANT | {"code": code, **limits[code], "retired": True}) for code in sorted(retired)],
+    )
+    now = micros(datetime(2026, 1, 1, tzinfo=UTC)) + hours * 3_600_000_000
+    for one in grant_balances(catalog.view("air"), "acme", used, now):
+        shown = one.to_json()
+        granted, *parts = (Decimal(shown[name]) for name in ("granted", "used", "left", "expired"))
+        assert sum(parts) == max(granted, used.get(shown["code"], Decimal(0)))
+        assert min(parts) >= 0
+        pays = one.owned.pays("acme", "one", "USD", now)
+        assert (shown["state"] == "active") == (pays and bool(one.left))
+        assert shown["state"] in ("pending", "active", "used") or not one.left
 
 
 def charge(product: str, amount: Decimal, **fields: Any) -> dict[str, Any]:
