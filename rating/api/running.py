@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
 from functools import partial
@@ -17,10 +18,13 @@ from rating.api.problems import Problem, missing
 from rating.close.due import current_span
 from rating.close.lines import ChargeBook, Item, exact_sum, rate_item
 from rating.close.measure import query_for
+from rating.close.plan import period_terms
+from rating.close.reductions import reductions
 from rating.close.spans import Span
 from rating.close.timeline import PlanningError, Timeline, timeline
-from rating.invoices import WholeInvoice, billed_until
+from rating.invoices import WholeInvoice, billed_spans, billed_until
 from rating.pricing import PriceError, money_text, plain
+from rating.pricing.reductions import Reduction
 from rating.usage import UsageRow, usage_totals
 from schemas.catalog.state import NamespaceView
 from schemas.instants import micros, rfc3339
@@ -80,19 +84,19 @@ def _estimate(
     now_us: int,
     recent: list[WholeInvoice],
 ) -> dict[str, Any]:
-    """The period's charges, and fees in advance of the next one, as the period's invoice would have them."""
+    """The period's charges, fees in advance of the next one, discounts and commitment, as the period's invoice would have them."""
     plan = span.plan
     charges: list[dict[str, Any]] = []
-    amounts: list[Decimal] = []
-    projected: list[Decimal] = []
+    amounts: list[tuple[str, Decimal]] = []
+    projected: list[tuple[str, Decimal]] = []
     last = projection.invoice_before(recent, line.subscription, span.start_us)
     ahead = after.parts if after is not None and after.in_advance else ()
     for item in (*book.items(span.parts), *book.items(ahead, in_advance=True)):
         rows = _rows(client, line.namespace, line.account_id, item)
         priced, measured, note = rate_item(item, rows, plan.currency)
         expected, at_end, _ = rate_item(item, projection.at_end(item.need, rows, now_us), plan.currency)
-        amounts.append(priced.amount)
-        projected.append(expected.amount)
+        amounts.append((item.product.code, priced.amount))
+        projected.append((item.product.code, expected.amount))
         charges.append(
             {
                 "charge": item.charge.key,
@@ -112,6 +116,10 @@ def _estimate(
                 "trend": projection.trend(last, item.charge.key, expected.amount),
             }
         )
+    counted = any(discount.periods is not None for discount in plan.discounts)
+    billed = billed_spans(client, line.namespace, line.subscription) if counted else ()
+    terms = period_terms(plan, line.time_zone, span.start_us, span.end_us - 1, span.parts, billed)
+    taken = reductions(amounts, terms, plan.currency)
     return {
         "subscription": line.subscription,
         "plan": plan.code,
@@ -119,10 +127,23 @@ def _estimate(
         "period_start": rfc3339(span.start_us),
         "period_end": rfc3339(span.end_us),
         "currency": plan.currency,
-        "estimated_total": money_text(exact_sum(amounts), plan.currency),
-        "projected_total": money_text(exact_sum(projected), plan.currency),
+        "estimated_total": money_text(_total(amounts, taken), plan.currency),
+        "projected_total": money_text(_total(projected, reductions(projected, terms, plan.currency)), plan.currency),
         "charges": charges,
+        "reductions": [
+            {
+                "kind": one.kind,
+                "code": one.code,
+                "amount": money_text(one.amount, plan.currency),
+                "text": one.step.text,
+            }
+            for one in taken
+        ],
     }
+
+
+def _total(amounts: Iterable[tuple[str, Decimal]], taken: Iterable[Reduction]) -> Decimal:
+    return exact_sum([*(amount for _, amount in amounts), *(one.amount for one in taken)])
 
 
 def _rows(client: Any, namespace: str, account_id: str, item: Item) -> list[UsageRow] | None:

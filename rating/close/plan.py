@@ -12,10 +12,12 @@ from rating.close.due import Due, due_of, last_word
 from rating.close.late import Late, LateUsage, Prior, adjustments, priors
 from rating.close.lines import ChargeBook, Item, Need, Totals, build_invoice, exact_sum
 from rating.close.reductions import PriorTerms, adjusted_terms, prior_terms
+from rating.close.spans import Part
 from rating.close.standing import Invoice, Line, Standing
 from rating.close.terms import NO_TERMS, Terms, terms_of
 from rating.close.timeline import PlanningError, timelines
 from rating.pricing.exact import share
+from schemas.catalog.models import Plan as CatalogPlan
 from schemas.catalog.state import NamespaceView
 from schemas.checkpoints import Run
 
@@ -100,13 +102,20 @@ def _billing(due: Due, book: ChargeBook, standing: Standing, late: tuple[Late, .
 
 
 def _terms(due: Due, chain: Iterable[Invoice], before: Iterable[Due]) -> Terms:
-    """Those of the period's last moment. A commitment is prorated as minimums are, and an invoice at a start has none."""
     spans = [(one["period_start"], one["period_end"]) for one in chain] + [(one.start_us, one.end_us) for one in before]
-    earlier = [end for start, end in spans if start < end and start < due.start_us]
-    terms = terms_of(due.plan, due.time_zone, due.moment_us + 1, earlier)
+    return period_terms(due.plan, due.time_zone, due.start_us, due.moment_us, due.parts, spans)
+
+
+def period_terms(
+    plan: CatalogPlan, zone: str, start_us: int, moment_us: int, parts: Iterable[Part], spans: Iterable[tuple[int, int]]
+) -> Terms:
+    """Those of the period's last moment; ``spans``: all periods of the subscription that are billed, or are before this one. A
+    commitment is prorated as minimums are, and an invoice at a start has none."""
+    earlier = [end for start, end in spans if start < end and start < start_us]
+    terms = terms_of(plan, zone, moment_us + 1, earlier)
     shares = [
         share(part.plan.minimum_commitment, Decimal(part.end_us - part.start_us), Decimal(part.whole_us))
-        for part in due.parts
+        for part in parts
         if part.plan.minimum_commitment is not None and not part.trial
     ]
     return replace(terms, minimum_commitment=exact_sum(shares) if shares else None)
