@@ -7,7 +7,7 @@ processes of one run draw alike, and voiding an invoice gives back what it drew.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
 
@@ -32,16 +32,17 @@ class Owned:
     zone: str
     retired: bool = False
 
-    def pays(self, account_id: str, subscription: str, currency: str, moment_us: int) -> bool:
-        """Whether an invoice may draw on it whose period's last moment is ``moment_us``."""
-        mine = (
-            self.grant.account == account_id
-            if self.grant.account is not None
-            else self.grant.subscription == subscription
-        )
+    @property
+    def owner(self) -> tuple[str, str]:
+        """Whose invoices draw on it: ("account", code) or ("subscription", code)."""
+        if self.grant.account is not None:
+            return "account", self.grant.account
+        return "subscription", self.grant.subscription or ""
+
+    def pays(self, currency: str, moment_us: int) -> bool:
+        """Whether an invoice of its owner may draw on it whose period's last moment is ``moment_us``."""
         return (
-            mine
-            and not self.retired
+            not self.retired
             and self.grant.currency == currency
             and in_force(self.grant.effective, self.grant.expires, moment_us, self.zone)
         )
@@ -77,31 +78,39 @@ def drawn(invoices: Iterable[Invoice]) -> dict[str, Decimal]:
     return used
 
 
-@dataclass(slots=True)
 class Wallet:
     """Balances while one run's invoices are built one after another. ``used``: grant → what is drawn already."""
 
-    grants: tuple[Owned, ...] = ()
-    used: dict[str, Decimal] = field(default_factory=dict)
+    def __init__(self, grants: Iterable[Owned] = (), used: Mapping[str, Decimal] | None = None) -> None:
+        self._used = dict(used or {})
+        self._by_owner: dict[tuple[str, str], list[Owned]] = {}
+        for one in grants:
+            self._by_owner.setdefault(one.owner, []).append(one)
 
     def balances(self, account_id: str, subscription: str, currency: str, moment_us: int) -> list[Balance]:
         """What an invoice may draw on, in order."""
+        mine = [
+            one
+            for owner in (("account", account_id), ("subscription", subscription))
+            for one in self._by_owner.get(owner, ())
+            if one.pays(currency, moment_us)
+        ]
+        mine.sort(key=lambda one: one.grant.order(one.zone))
         with exactly():
             return [
                 Balance(
                     one.grant.code,
                     one.grant.amount,
-                    max(one.grant.amount - self.used.get(one.grant.code, Decimal(0)), Decimal(0)),
+                    max(one.grant.amount - self._used.get(one.grant.code, Decimal(0)), Decimal(0)),
                 )
-                for one in self.grants
-                if one.pays(account_id, subscription, currency, moment_us)
+                for one in mine
             ]
 
     def draw(self, invoice: Invoice) -> None:
         """Take off what the invoice draws."""
         with exactly():
             for code, amount in drawn([invoice]).items():
-                self.used[code] = self.used.get(code, Decimal(0)) + amount
+                self._used[code] = self._used.get(code, Decimal(0)) + amount
 
 
 @dataclass(frozen=True, slots=True)

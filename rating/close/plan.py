@@ -128,7 +128,7 @@ def build_invoices(plan: Plan, totals: Totals, run: Run) -> tuple[tuple[Invoice,
     """
     invoices: list[Invoice] = []
     failed: dict[str, str] = {}
-    wallet = Wallet(plan.grants, dict(plan.drawn))
+    wallet = Wallet(plan.grants, plan.drawn)
     for billing in plan.billings:
         due = billing.due
         if due.subscription in failed:

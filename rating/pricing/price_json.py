@@ -103,6 +103,8 @@ def _cell(part: object, place: str) -> MatrixQuantity:
     for index, value in enumerate(part["values"]):
         if json_text.is_number(value):
             value = plain(Decimal(value))
+        elif isinstance(value, bool):
+            value = "true" if value else "false"
         if not isinstance(value, str):
             raise PriceError(f"{place}.values.{index}: not a string; write the dimension's value as text")
         values.append(value)

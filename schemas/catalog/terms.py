@@ -45,7 +45,7 @@ def _in_order(start: datetime | date | None, end: datetime | date | None, names:
 class Discount(Model):
     """Percent or a fixed amount (plan's currency) a period off a product's lines, or off the whole invoice.
 
-    Never below zero. ``start``, ``end``: when it is in force; ``periods``: only the first so many periods of the subscription
+    Never below zero, and not prorated where a period is cut short. ``start``, ``end``: when it is in force; ``periods``: only the first so many periods of the subscription
     in which it was.
     """
 

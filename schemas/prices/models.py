@@ -234,8 +234,10 @@ class TieredPercentagePrice(_Price):
 
 
 def _dimension_value(value: Any) -> Any:
-    """A number is taken as its plain text, since dimensions of usage are text."""
-    if isinstance(value, int | Decimal) and not isinstance(value, bool):
+    """A number is taken as its plain text, true and false as JSON's words, since dimensions of usage are text."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | Decimal):
         return plain(Decimal(value))
     return value
 

@@ -213,6 +213,12 @@ def test_matrix() -> None:
     assert one(MATRIX, "1102.5", quantities=quantities[::-1]) == result
 
 
+def test_values_of_a_matrix_may_be_written_as_json_numbers_and_booleans() -> None:
+    price = {"model": "matrix", "dimensions": ["hd", "x"], "cells": [{"values": [True, 4], "unit_amount": "3"}]}
+    for values in ([True, 4], ["true", "4"], [True, "4"]):
+        assert amount(price, None, quantities=[{"values": values, "quantity": "2"}]) == "6.00"
+
+
 def test_matrix_units_come_off_in_the_order_of_its_cells() -> None:
     quantities = [{"values": ["large", "in"], "quantity": "3"}, {"values": ["large", "out"], "quantity": "4"}]
     assert amount({**MATRIX, "included_units": "5"}, "7", quantities=quantities) == "0.02"
