@@ -184,7 +184,8 @@ def estimate(one: Mapping[str, Any]) -> Html:
         for charge in one["charges"]
     ]  # fmt: skip
     rows += [
-        (f"{part['kind']} {part['code']}", part["text"], "", grouped(part["amount"])) for part in one["reductions"]
+        (f"{part['kind']} {part['code']}", part["text"], "", grouped(part["amount"]), "", "", "")
+        for part in one["reductions"]
     ]
     told = f"{one['subscription']}, plan {one['plan']} version {one['plan_version']}: {one['period_start']} to {one['period_end']}"
     return join(

@@ -142,7 +142,8 @@ def _period(plan: BillingPlan, view: NamespaceView, period: str, now_us: int) ->
         start, end = ranges[due.time_zone]
         if start <= due.start_us < end and due.end_us <= now_us:
             kept.append(billing)
-    return replace(plan, billings=tuple(kept))
+    # Prepaid credits would pay either bill, and so hide the difference.
+    return replace(plan, billings=tuple(kept), grants=())
 
 
 def _intervals(plan: BillingPlan) -> dict[str, str]:
