@@ -143,10 +143,14 @@ def invoice_parts(item: Mapping[str, Any]) -> list[Any]:
         rows.append(
             (line["number"], line["description"], quantity, line["unit"], line["price"].get("model"), line["amount"])
         )
+        if (line["period_start"], line["period_end"]) != (item["period_start"], item["period_end"]):
+            span = f"{local_date(line['period_start'], zone)} to {local_date(line['period_end'], zone)} (exclusive)"
+            rows.append(("", f"    {span}", "", "", "", ""))
         for step in line["steps"]:
             rows.append(("", f"    {step['text']}", "", "", "", step["amount"]))
-        if line["note"]:
-            rows.append(("", f"    {line['note']}", "", "", "", ""))
+        steps = {step["text"] for step in line["steps"]}
+        if note := "; ".join(part for part in line["note"].split("; ") if part not in steps):
+            rows.append(("", f"    {note}", "", "", "", ""))
     if item.get("subtotal", item["total"]) != item["total"]:
         rows.append(("", "Subtotal, before tax and credits", "", "", "", item["subtotal"]))
     rows.append(("", "Total", "", "", "", f"{item['total']} {item['currency']}"))

@@ -208,7 +208,7 @@ def invoice(namespace: str, whole: WholeInvoice) -> Html:
     rows = [
         (
             link(line.number, "invoices", head.invoice_id, "lines", str(line.number), namespace=namespace),
-            _described(line, namespace), _quantity(line), grouped(line.amount),
+            _described(line, head, namespace), _quantity(line), grouped(line.amount),
         )
         for line in whole.lines
     ]  # fmt: skip
@@ -223,7 +223,11 @@ def invoice(namespace: str, whole: WholeInvoice) -> Html:
     )  # fmt: skip
 
 
-def _described(line: InvoiceLine, namespace: str) -> Html:
+def _described(line: InvoiceLine, head: InvoiceHead, namespace: str) -> Html:
+    span = None
+    if (line.period_start_us, line.period_end_us) != (head.period_start_us, head.period_end_us):
+        ends = (local(us, head.time_zone) for us in (line.period_start_us, line.period_end_us))
+        span = tag("p", f"{' to '.join(ends)} (not included)", class_="soft")
     steps = tag("ul", [tag("li", str(step["text"])) for step in line.steps], class_="steps") if line.steps else None
     versions = ", ".join(map(str, line.profile_versions))
     metric = tag("span", f" · {line.profile_id} (version {versions})", class_="soft") if line.profile_id else None
@@ -233,7 +237,7 @@ def _described(line: InvoiceLine, namespace: str) -> Html:
         if line.adjusts
         else None
     )
-    return join(tag("strong", line.description), metric, note, adjusts, steps)
+    return join(tag("strong", line.description), metric, span, note, adjusts, steps)
 
 
 def _quantity(line: InvoiceLine) -> str:

@@ -14,7 +14,7 @@ from schemas.currency import exponent
 from schemas.prices import FlatPrice, MatrixPrice, PackagePrice, PercentagePrice, Price, PriceError, Proration, plain
 
 # Steps whose sentences an invoice line must show.
-_NOTED: Final[frozenset[StepKind]] = frozenset({"negative_quantity", "proration", "trial"})
+_NOTED: Final[frozenset[StepKind]] = frozenset({"negative_quantity", "trial"})
 _DAY: Final = 86_400
 
 Stage = Callable[[Price, Line], Line]

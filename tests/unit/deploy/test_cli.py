@@ -130,7 +130,8 @@ def test_an_invoice_shows_its_steps_below_their_line() -> None:
 
     line = {
         "number": 1, "description": "Calls", "quantity": "3", "unit": "call", "price": {"model": "per_unit"}, "amount": "0.32",
-        "note": "", "steps": [{"text": "3 × 0.105 = 0.315", "amount": "0.315"}],
+        "note": "in trial: 0.315 is not billed; late", "period_start": "2013-03-01T05:00:00Z", "period_end": "2013-03-15T04:00:00Z",
+        "steps": [{"text": "3 × 0.105 = 0.315", "amount": "0.315"}, {"text": "in trial: 0.315 is not billed", "amount": "-0.315"}],
     }  # fmt: skip
     item = {
         "invoice_id": "inv_1", "version": 1, "state": "finalized", "account_id": "a", "subscription": "s", "plan": "p",
@@ -145,3 +146,6 @@ def test_an_invoice_shows_its_steps_below_their_line() -> None:
     text = out.getvalue()
     assert "2013-03-01 to 2013-04-01 (exclusive)" in text
     assert text.index("Calls") < text.index("3 × 0.105 = 0.315") < text.index("Total")
+    assert "2013-03-01 to 2013-03-15 (exclusive)" in text  # a part of the invoice's period
+    assert text.count("is not billed") == 1
+    assert "late" in text

@@ -96,10 +96,8 @@ def test_an_upgrade_credits_what_was_billed_ahead_and_bills_the_rest() -> None:
     ]
     credit = february["lines"][-1]
     assert credit["adjusts"] == february["predecessor"]
-    assert credit["note"] == (
-        "2024-02-01T00:00:00Z to 2024-03-01T00:00:00Z: 14.48 instead of 30, billed in advance;"
-        " 14 of 29 days of the period: 30 becomes 14.482758620690"
-    ).replace("14.482758620690", "14.48275862069")
+    assert credit["note"] == "2024-02-01T00:00:00Z to 2024-03-01T00:00:00Z: 14.48 instead of 30, billed in advance"
+    assert "14 of 29 days of the period: 30 becomes 14.482758620690"[:-1] in credit["steps"]
 
 
 def test_a_cancellation_credits_the_rest_on_the_last_invoice() -> None:

@@ -51,10 +51,10 @@ def test_what_is_prorated_and_what_is_not(price: dict[str, Any], quantity: str, 
 
 def test_steps_and_notes_tell_the_part_and_what_a_trial_did_not_bill() -> None:
     part = rated({"model": "flat", "amount": "10", "proration": THIRD})
-    assert part.notes == ("10 of 30 days of the period: 10 becomes 3.333333333333",)
+    assert part.steps[1].text == "10 of 30 days of the period: 10 becomes 3.333333333333"
     assert [step.kind for step in part.steps] == ["flat", "proration"]
     hours = rated({"model": "flat", "amount": "743", "proration": {"part_seconds": "3600", "whole_seconds": "2674800"}})
-    assert hours.notes == ("3600 of 2674800 seconds of the period: 743 becomes 1",)
+    assert hours.steps[1].text == "3600 of 2674800 seconds of the period: 743 becomes 1"
     trial = rated({"model": "per_unit", "unit_amount": "0.5", "trial": True}, "7")
     assert trial.notes == ("in trial: 3.5 is not billed",)
     least = rated({"model": "per_unit", "unit_amount": "1", "minimum_amount": "9", "proration": THIRD}, "2")
