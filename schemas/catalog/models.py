@@ -183,7 +183,7 @@ class Charge(Model):
     """A product with its price on a plan. ``price`` is DESIGN section 7's JSON; its currency is the plan's.
 
     ``prorated`` false: a flat amount and a minimum are billed whole also for a part of a period. ``in_advance`` (flat
-    products only): billed on the invoice at the beginning of its period, and credited in part where that is cut short.
+    products at flat prices): billed on the invoice at the beginning of its period, and credited in part where that is cut short.
     """
 
     code: Code | None = None
@@ -230,6 +230,10 @@ class Plan(Model):
                 price = parse_price(charge.price, self.currency)
             except PriceError as error:
                 raise ValueError(f"charges.{number} ({charge.key}): {error}") from None
+            if charge.in_advance and price.model != "flat":
+                raise ValueError(
+                    f"charges.{number} ({charge.key}): in_advance needs a price of model flat, which can be credited in part"
+                )
             if price.proration is not None or price.trial:
                 raise ValueError(
                     f"charges.{number} ({charge.key}): proration and trial are set by the close; remove them from the price"

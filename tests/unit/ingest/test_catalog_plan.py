@@ -138,7 +138,7 @@ def test_a_subscription_moves_to_another_plan_of_its_currency_only() -> None:
 
 
 def test_usage_is_not_billed_in_advance() -> None:
-    text = BASE.replace("unit_amount: 0.10}}", "unit_amount: 0.10}, in_advance: true}")
+    text = BASE.replace("{model: per_unit, unit_amount: 0.10}}", "{model: flat, amount: 1}, in_advance: true}")
     assert faults(Catalog(), text) == {
         "$.plans[0].charges[0].in_advance": "product call is metered, and usage is billed in arrears; remove it"
     }

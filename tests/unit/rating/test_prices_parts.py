@@ -87,3 +87,9 @@ def test_a_plan_does_not_say_what_the_close_does(field: dict[str, Any]) -> None:
     charge = {"product": "fee", "price": {"model": "flat", "amount": "1"} | field}
     with pytest.raises(ValidationError, match="proration and trial are set by the close; remove them"):
         Plan.model_validate({"code": "p", "currency": "USD", "charges": [charge]})
+
+
+def test_only_a_flat_price_is_billed_in_advance() -> None:
+    charge = {"product": "fee", "in_advance": True, "price": {"model": "per_unit", "unit_amount": "1"}}
+    with pytest.raises(ValidationError, match="in_advance needs a price of model flat"):
+        Plan.model_validate({"code": "p", "currency": "USD", "charges": [charge]})
