@@ -82,7 +82,7 @@ def make_plan(view: NamespaceView, standing: Standing, as_of_us: int, late: Late
                     for number, due in enumerate(found)
                 ]
             )
-        except PlanningError as error:
+        except (PlanningError, ValueError) as error:  # ValueError: dates beyond the calendar
             problems.append(f"subscription {line.subscription}: {error}")
     grants = owned_grants(view)
     used = drawn(standing.invoices(view.namespace)) if grants else {}

@@ -67,6 +67,10 @@ def timelines(view: NamespaceView, problems: list[str]) -> Iterator[Timeline]:
             found = timeline_of(view, versions)
         except PlanningError as error:
             problems.append(str(error))
+        except (
+            ValueError
+        ) as error:  # a body or an instant that nobody would take today: it holds back its own subscription alone
+            problems.append(f"subscription {versions[-1].code}: {error}")
         else:
             if found is not None:
                 yield found

@@ -101,6 +101,16 @@ def test_a_subscription_without_its_plan_is_a_problem_that_does_not_stop_the_oth
     assert "subscription lost: plan none" in problems[0]
 
 
+@pytest.mark.parametrize("start", ["9998-12-01T00:00:00Z", "9998-12-01"])
+def test_a_start_beyond_the_calendar_does_not_stop_the_others(start: str) -> None:
+    found = shelf()
+    found.add("subscription", SUBSCRIPTION | {"code": "far", "start": start})
+    planned = make_plan(found.view(), Standing(), us("2013-02-02T00:00:00Z"), {})
+    assert [one.due.subscription for one in planned.billings] == ["acme-basic"]
+    assert len(planned.problems) == 1
+    assert "subscription far: " in planned.problems[0]
+
+
 def test_a_charge_that_cannot_be_resolved_holds_its_subscription_back_as_a_whole() -> None:
     found = shelf()
     found.add("product", FEE, retired=True)
