@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from itertools import combinations
 
 from ingest.catalog_document import Fault
+from ingest.schema_filters import unfit_faults
 from schemas.catalog.base import Model
 from schemas.catalog.models import Feature, Meter, Plan, Product, Subscription
 from schemas.catalog.terms import CreditGrant
@@ -43,6 +44,7 @@ class After:
                 assert isinstance(model, Feature | Product)
                 if model.profile is not None and (wrong := self._resolve(model.profile)[1]):
                     yield self._fault(kind, code, ".profile", wrong)
+        yield from unfit_faults(self._current["meter"], self._current["event_type"], self._place)
         for code, plan in self._current["plan"].items():
             assert isinstance(plan, Plan)
             for number, charge in enumerate(plan.charges):
