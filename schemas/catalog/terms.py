@@ -33,6 +33,12 @@ def _at_most_all(number: Decimal) -> Decimal:
 
 def _in_order(start: datetime | date | None, end: datetime | date | None, names: str) -> None:
     """Two dates or two instants; a date beside an instant needs a time zone and is left to the day it matters."""
+    for value in (start, end):
+        if value is not None:
+            try:
+                boundary(value, "UTC")
+            except ValueError as error:
+                raise ValueError(f"{names}: {error}") from None
     if (
         start is not None
         and end is not None

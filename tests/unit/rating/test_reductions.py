@@ -85,6 +85,10 @@ def test_a_bill_of_one_line_by_weir_price() -> None:
         ({"credits": [{"amount": "1", "currency": "EUR"}]}, "credits: credit_0 is in EUR, the line in USD"),
         ({"credits": [{"amount": "1", "code": "a"}, {"amount": "1", "code": "a"}]}, "credits: a code stands twice"),
         ({"at": "soon"}, "at: "),
+        (
+            {"at": "2026-01-01", "discounts": [{"percent": "1", "end": "9999-12-31"}]},
+            "discounts.0: discount discount_0, start and end: 9999",
+        ),
     ],
 )
 def test_terms_of_weir_price_are_refused_with_their_place(terms: dict[str, Any], expected: str) -> None:

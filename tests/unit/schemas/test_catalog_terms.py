@@ -44,6 +44,7 @@ def test_terms_are_exact_and_survive_the_log() -> None:
         ({"percent": 12.5}, "is a float, so already rounded"),
         ({"periods": 0}, "greater than or equal to 1"),
         ({"start": "2026-02-01", "end": "2026-02-01"}, "start and end: the second must be after the first"),
+        ({"start": "0001-01-01"}, "0001-01-01 is out of range"),
         ({"code": "a:b"}, "should match pattern"),
     ],
 )
