@@ -64,7 +64,11 @@ class Guard:
         sufficient = scopes_of("gateway", request.method, path)
         if sufficient is None:
             raise Problem(403, "scope", f"no scope is set for {request.method} {path}; this is a fault of Weir")
-        return self.access(request, sufficient) if sufficient else None
+        if not sufficient:
+            return None
+        found = self.access(request, sufficient)
+        self.namespace(request, found)  # so that no route can forget it
+        return found
 
     def namespace(self, request: Request, access: Access) -> str:
         """The namespace that the request means and its key may reach. Raises Problem (403)."""

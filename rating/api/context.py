@@ -120,8 +120,11 @@ async def guard(request: Request) -> None:
     if not sufficient:
         return
     try:
-        access = rating_of(request).keys.access(request.headers.get("authorization"), micros(Rating.now()))
+        rating = rating_of(request)
+        access = rating.keys.access(request.headers.get("authorization"), micros(rating.now()))
         access.require(sufficient)
+        # Here too, so that no route can forget it: a key with another's namespace in the header gets nowhere.
+        access.choose(request.headers.get("weir-namespace"), rating.settings.namespace)
     except Denied as denied:
         raise of_denial(denied) from None
     request.state.access = access

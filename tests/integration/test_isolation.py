@@ -55,7 +55,8 @@ def answers(tenant: Tenant, asked: list[Operation]) -> dict[Operation, Any]:
             for operation in asked:
                 if operation.service == service and operation.method == "GET" and not operation.is_open:
                     answer = client.get(operation.url(tenant))
-                    found[operation] = (answer.status_code, answer.text)
+                    # Some say the moment of the question, which is nobody's secret.
+                    found[operation] = (answer.status_code, re.sub(r'"at": ?"[^"]*"', '"at": …', answer.text))
     return found
 
 
