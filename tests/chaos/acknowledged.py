@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
 from confluent_kafka import Consumer, KafkaException, TopicPartition
@@ -40,15 +41,13 @@ class Acknowledged:
         consumer = Consumer(self._settings.librdkafka() | own)
         topic = events_topic(self._settings.generation)
         partitions = [TopicPartition(topic, number) for number in range(self._settings.partitions)]
+        client: Any = None
         while not self._stop.wait(0.5):
             try:
                 # In this order: progress only grows, so what was committed before must lie within what is read after.
                 committed = {one.partition: one.offset for one in consumer.committed(partitions, timeout=3)}
-                client = connect(self._settings, timeout_seconds=5)
-                try:
-                    progress = read_progress(client)
-                finally:
-                    client.close()
+                client = client or connect(self._settings, timeout_seconds=5)
+                progress = read_progress(client)
             except (KafkaException, ClickHouseError, HTTPError, OSError):
                 continue  # one of them is away, which is what this run is about
             self.compared += 1
