@@ -2,7 +2,7 @@
 PYTHON := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-check run test chaos check format clean clean-data
+.PHONY: help setup demo demo-check run test chaos bench bench-large check format clean clean-data
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -21,12 +21,25 @@ run: setup ## start the local stack in the foreground; Ctrl-C stops all of it
 	@exec .venv/bin/weir up
 
 test: setup ## all tests, with real Kafka and the real ClickHouse engine
-	@$(PYTHON) -m pytest
+	@$(PYTHON) -m pytest -n 2 --dist loadfile
 
 SEED ?= 1
 FAULTS ?= 110
 chaos: setup ## exactly once under fire: FAULTS=110 kills, freezes and cuts of a whole stack in an order by SEED=1; a quarter of an hour
 	@$(PYTHON) -m tests.chaos --seed $(SEED) --faults $(FAULTS) --json build/chaos-$(SEED).json
+
+BENCH := PYTHONPATH=tests/bench:. $(PYTHON) tests/bench
+PEERS := .venv/peers/bin/python
+$(PEERS): deploy/peers.lock | setup
+	@$(PYTHON) -m venv --clear .venv/peers && .venv/peers/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r deploy/peers.lock
+
+bench: setup $(PEERS) ## the worker beside stock Faust and Quix Streams, then the whole road on this machine: under 15 minutes, JSON in build/
+	@$(BENCH)/bench_compare.py --peers-python $(PEERS) --save build/bench-compare.json
+	@$(BENCH)/bench_road.py --save build/bench-road.json
+
+bench-large: setup ## usage queries and roll-up over 50 M records, memory by identities remembered: tens of minutes
+	@$(BENCH)/bench_usage.py --save build/bench-usage.json
+	@$(BENCH)/bench_memory.py
 
 check: setup ## formatting, lint, types, import contracts, unit tests: under a minute
 	@.venv/bin/ruff format --check .

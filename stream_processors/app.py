@@ -22,7 +22,7 @@ from schemas.settings import Settings
 from schemas.topics import CHECKPOINTS, INBOX_PREFIX, INVOICES, REJECTED, events_topic
 from stream_processors.parts import ADMIT_GROUP, LEDGERS_GROUP, METER_GROUP, Parts
 
-TAKE = 256
+TAKE = 512
 REBALANCE_SECONDS = 30.0
 """So long a group waits for a member that is at work, frozen or lost, before it goes on without it."""
 

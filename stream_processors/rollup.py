@@ -28,12 +28,8 @@ log = logging.getLogger(__name__)
 Slice = Mapping[tuple[int, int], tuple[int, int]]
 
 
-def roll_up_sql(ranges: Slice) -> tuple[str, dict[str, Any]]:
-    """The INSERT … SELECT of a slice, and its parameters, without ``{k:UInt32}``, the checkpoint's number.
-
-    profile_versions says each window's size, and for which profiles unique values are kept; a record of a version that is
-    not there makes the statement fail, for a window must never be left out.
-    """
+def slice_sql(ranges: Slice) -> tuple[str, dict[str, Any]]:
+    """The condition that a row's position lies in a slice, and its parameters."""
     conditions = []
     parameters: dict[str, Any] = {}
     for number, ((generation, partition), (start, end)) in enumerate(sorted(ranges.items())):
@@ -42,6 +38,19 @@ def roll_up_sql(ranges: Slice) -> tuple[str, dict[str, Any]]:
             f"AND offset >= {{a{number}:UInt64}} AND offset < {{b{number}:UInt64}})"
         )
         parameters |= {f"g{number}": generation, f"p{number}": partition, f"a{number}": start, f"b{number}": end}
+    return "(" + " OR ".join(conditions) + ")", parameters
+
+
+def roll_up_sql(ranges: Slice) -> tuple[str, dict[str, Any]]:
+    """The INSERT … SELECT of a slice, and its parameters, without ``{k:UInt32}``, the checkpoint's number.
+
+    Positions order no table, but every part knows its rows' append times: those of the slice's batches leave out all parts
+    that are older, so that the cost is that of the slice and not of the history.
+
+    profile_versions says each window's size, and for which profiles unique values are kept; a record of a version that is
+    not there makes the statement fail, for a window must never be left out.
+    """
+    condition, parameters = slice_sql(ranges)
     sql = f"""
 INSERT INTO usage_windows (namespace, profile_id, profile_version, account_id, dimensions, window_start, window_seconds,
     checkpoint, count, sum, max, min, latest_timestamp, latest_key, latest, unique_state)
@@ -53,7 +62,12 @@ SELECT namespace, profile_id, profile_version, account_id, dimensions,
     max(timestamp), argMax(unique_value, (timestamp, unique_value, quantity)),
     argMax(quantity, (timestamp, unique_value, quantity)),
     uniqExactStateIf(unique_value, versions.aggregation = 'count_unique')
-FROM (SELECT * FROM usage_records FINAL WHERE {" OR ".join(conditions)}) AS records
+FROM (
+    SELECT * FROM usage_records FINAL
+    WHERE {condition}
+        AND append_time >= (SELECT min(append_time) FROM usage_batches WHERE {condition})
+        AND append_time <= (SELECT max(append_time) FROM usage_batches WHERE {condition})
+) AS records
 LEFT ANY JOIN (
     SELECT namespace, profile_id, profile_version, window_seconds, aggregation FROM profile_versions FINAL
 ) AS versions USING (namespace, profile_id, profile_version)
