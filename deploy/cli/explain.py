@@ -119,6 +119,8 @@ def parts(answer: dict[str, Any]) -> list[Any]:
     shown: list[Any] = []
     if quantity is not None:
         told.append(f"events  {quantity['events_shown']} shown by --events: {quantity['rule']}")
+        if answer["note"]:
+            told.append(f"note    {answer['note']}")
         if not quantity["agrees"]:
             told.append(
                 f"NOT AS BILLED: the records give {quantity['recomputed']} from {quantity['recomputed_events']} events; "
@@ -126,9 +128,10 @@ def parts(answer: dict[str, Any]) -> list[Any]:
             )
         days = [(row["date"], row["quantity"], row["events"]) for row in quantity["by_day"] if row["events"]]
         note = "" if quantity["days_add_up"] else " (days do not add up for this aggregation)"
-        shown.append(
-            table(f"quantity by local day{note}", ("day", "quantity", "events"), days, right=("quantity", "events"))
-        )
+        if days:
+            shown.append(
+                table(f"quantity by local day{note}", ("day", "quantity", "events"), days, right=("quantity", "events"))
+            )
         cells = [
             (", ".join(f"{name}={value or '(none)'}" for name, value in row["values"].items()), row["quantity"], row["events"])
             for row in quantity["by_dimensions"] or ()
@@ -138,6 +141,8 @@ def parts(answer: dict[str, Any]) -> list[Any]:
                 table("quantity by dimensions", ("values", "quantity", "events"), cells, right=("quantity", "events"))
             )
     steps = [(step.get("text", ""), step.get("amount", "")) for step in answer["steps"]]
+    if answer["adjustment"] is not None and answer["adjustment"]["before"] is not None:
+        steps.append(("less what was billed before", f"-{answer['adjustment']['before']['amount']}"))
     steps.append((f"rounded {rounding['rule']}, to {rounding['digits']} digits", rounding["amount"]))
     shown.append(table("amount", ("step", rounding["currency"]), steps, right=(rounding["currency"],)))
     change = answer["adjustment"]

@@ -115,13 +115,17 @@ def sentence(answer: dict[str, Any]) -> str:
         return f"{amount}, a line of kind {answer['kind']}: {why}, so no events stand behind it."
     profile = answer["profile"]
     what = f"{profile['aggregation']} of {profile['id']}: {quantity['billed']} {quantity['unit']}".rstrip()
-    told = f"{what} from {quantity['events']} events as of checkpoint {answer['checkpoint']['number']}"
+    told = f"{what} from {_events(quantity['events'])} as of checkpoint {answer['checkpoint']['number']}"
     if change is None:
         return f"{told}, priced at {rounding['unrounded']} and rounded to {amount}."
     if change["before"] is None:
         return f"{told}; what was billed before is no longer to be read."
     before = change["before"]
     return (
-        f"{told}, {before['quantity']} as of checkpoint {before['checkpoint']}: {change['late_events']['count']} late events"
+        f"{told}, {before['quantity']} as of checkpoint {before['checkpoint']}: {_events(change['late_events']['count'])} came late"
         f" between them; {change['now']['amount']} in place of {before['amount']} billed so far makes {amount}."
     )
+
+
+def _events(count: int | None) -> str:
+    return "1 event" if count == 1 else f"{count or 0} events"

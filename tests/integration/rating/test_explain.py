@@ -190,7 +190,7 @@ def test_an_adjustment_shows_both_totals_both_checkpoints_and_what_came_between(
         gained = sum(Decimal(event["quantity"]) for event in one["late_events"]["events"])
         assert Decimal(one["now"]["quantity"]) - Decimal(one["before"]["quantity"]) == gained
     assert [item["kind"] for item in second["billed_before"]] == ["usage", "adjustment"]
-    assert "late events" in answers[0]["sentence"]
+    assert "1 event came late between them" in answers[0]["sentence"]
 
 
 def test_a_flat_line_has_no_events_and_says_so(get: Get) -> None:

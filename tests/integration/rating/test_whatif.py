@@ -48,8 +48,13 @@ def road(settings: Settings) -> Iterator[Road]:
             start="2013-01-01",
             end="2013-03-01",
         )
+    terms = {"discounts": [{"code": "tenth", "percent": "10"}], "minimum_commitment": "4"}
+    road.publish("plan", code="gold", currency="USD", charges=[usage], **terms)
+    road.publish("account", code="d")
+    road.publish("subscription", code="sub-d", account="d", plan="gold", plan_version=1, start="2013-06-01")
     road.send(
         [
+            ("call", "d", "6", "2013-06-02T00:00:00Z", {"s": 30, "to": "y"}),
             ("call", "a", "1", "2013-01-01T00:00:00Z", {"s": 30, "to": "x"}),
             ("call", "a", "2", "2013-01-31T23:59:59Z", {"s": 20, "to": "y"}),
             ("call", "b", "3", "2012-12-31T18:15:00Z", {"s": 100, "to": "x"}),  # January in Kathmandu
@@ -63,16 +68,20 @@ def road(settings: Settings) -> Iterator[Road]:
 
 
 @pytest.fixture(scope="module")
-def post(settings: Settings, road: Road) -> Iterator[Post]:
+def client(settings: Settings, road: Road) -> Iterator[httpx.Client]:
     headers = {"Authorization": f"Bearer {settings.admin_key.get_secret_value()}", "Weir-Namespace": road.namespace}
     with httpx.Client(base_url=base_url(settings, "rating"), headers=headers, timeout=60) as client:
+        yield client
 
-        def ask(path: str, status: int = 200, /, **body: Any) -> Any:
-            answer = client.post(path, json=body)
-            assert answer.status_code == status, answer.text
-            return answer.json()
 
-        yield ask
+@pytest.fixture(scope="module")
+def post(client: httpx.Client) -> Post:
+    def ask(path: str, status: int = 200, /, **body: Any) -> Any:
+        answer = client.post(path, json=body)
+        assert answer.status_code == status, answer.text
+        return answer.json()
+
+    return ask
 
 
 def rows(answer: Any) -> list[tuple[str, str, str, str, str]]:
@@ -122,7 +131,7 @@ def test_another_plan_for_one_or_all_and_one_that_nobody_has_published(post: Pos
 
 
 def test_what_cannot_be_simulated_names_the_field(post: Post) -> None:
-    assert "body.to_plan" in str(post("/v1/simulations", 422, period="2013-01", to_plan="gold"))
+    assert "body.to_plan" in str(post("/v1/simulations", 422, period="2013-01", to_plan="platinum"))
     assert "body.period" in str(post("/v1/simulations", 422, period="soon", to_plan="pro"))
     assert "body.prices.time" in str(post("/v1/simulations", 422, period="2013-01", prices={"time": {"model": "flat"}}))
     assert "extra" in str(post("/v1/simulations", 422, period="2013-01", to_plan="pro", typo=1)).lower()
@@ -158,3 +167,17 @@ def test_nothing_was_written(post: Post, road: Road) -> None:
     assert road.client.query(
         "SELECT count() FROM invoices WHERE namespace = {n:String}", parameters={"n": road.namespace}
     ).result_rows == [(0,)]
+
+
+def test_a_running_period_is_estimated_and_projected_with_its_discounts_and_true_up(client: httpx.Client) -> None:
+    answer = client.get("/v1/accounts/d/usage/current", params={"at": "2013-06-16T00:00:00Z"}).json()
+    (running,) = answer["subscriptions"]  # half of June is over
+    (charge,) = running["charges"]
+    assert [charge[name] for name in ("quantity", "amount", "projected_quantity", "projected_amount")] == [
+        "30",
+        "3.00",
+        "60",
+        "6.00",
+    ]
+    assert [(one["kind"], one["amount"]) for one in running["reductions"]] == [("discount", "-0.30"), ("commitment", "1.30")]
+    assert (running["estimated_total"], running["projected_total"]) == ("4.00", "5.40")
