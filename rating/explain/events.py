@@ -35,7 +35,7 @@ RULES: Final[Mapping[Aggregation, str]] = {
 _COUNTING: Final = frozenset({"count", "count_unique"})
 _POSITION: Final = "generation, partition, offset, `index`"
 _ORDER: Final = f"us, {_POSITION}, profile_version"
-_CURSOR: Final = re.compile(r"-?\d{1,18}(_\d{1,19}){5}", re.ASCII)
+_CURSOR: Final = re.compile(r"-?\d{1,18}(_\d{1,18}){5}", re.ASCII)  # each within Int64
 _SETTINGS: Final = "SETTINGS do_not_merge_across_partitions_select_final = 1"
 
 

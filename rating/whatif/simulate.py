@@ -111,10 +111,10 @@ def simulate(
     """
     as_is, as_would = catalog.before(view, scenario), catalog.after(view, scenario)
     try:
-        parse_range(period, parse_zone("UTC"))
-    except ValueError as error:
+        parse_range(period, parse_zone("UTC"))  # also where there is no subscription
+        plans = [_period(make_plan(one, Standing(), now_us + _GRACE, {}), period, now_us) for one in (as_is, as_would)]
+    except (ValueError, OverflowError) as error:
         raise ScenarioError("period", str(error)) from None
-    plans = [_period(make_plan(one, Standing(), now_us + _GRACE, {}), one, period, now_us) for one in (as_is, as_would)]
     needs: dict[Any, set[str]] = {}
     for plan in plans:
         for need, accounts in plan.needs().items():
@@ -131,7 +131,7 @@ def simulate(
     return Simulation(period, tuple(compared), tuple(problems))
 
 
-def _period(plan: BillingPlan, view: NamespaceView, period: str, now_us: int) -> BillingPlan:
+def _period(plan: BillingPlan, period: str, now_us: int) -> BillingPlan:
     ranges: dict[str, tuple[int, int]] = {}
     kept = []
     for billing in plan.billings:

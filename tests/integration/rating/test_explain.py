@@ -206,7 +206,8 @@ def test_what_is_not_there_is_told(get: Get) -> None:
     path = lines(get)[1][0]
     assert "no line 99" in get(path.rsplit("/", 1)[0] + "/99/explain", 404)["detail"]
     assert "no invoice" in get("/v1/invoices/inv_none/lines/1/explain", 404)["detail"]
-    assert "no cursor" in get(f"{path}/explain/events", 422, cursor="1_2")["detail"]
+    for cursor in ("1_2", "1_1_1_9999999999999999999_1_1"):  # the latter is beyond any offset
+        assert "no cursor" in get(f"{path}/explain/events", 422, cursor=cursor)["detail"]
 
 
 def test_lines_are_exported_for_accounting(settings: Settings, road: Road, get: Get) -> None:
