@@ -179,5 +179,8 @@ def test_a_running_period_is_estimated_and_projected_with_its_discounts_and_true
         "60",
         "6.00",
     ]
-    assert [(one["kind"], one["amount"]) for one in running["reductions"]] == [("discount", "-0.30"), ("commitment", "1.30")]
+    assert [(one["kind"], one["amount"]) for one in running["reductions"]] == [
+        ("discount", "-0.30"),
+        ("commitment", "1.30"),
+    ]
     assert (running["estimated_total"], running["projected_total"]) == ("4.00", "5.40")
