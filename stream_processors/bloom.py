@@ -60,11 +60,15 @@ class BloomFilter:
 
     def maybe(self, keys: Keys) -> NDArray[np.bool_]:
         """For each key: False = certainly never added."""
-        return self.holds(keys, _bits(keys))
+        return self.holds(self.places(keys), _bits(keys))
 
-    def holds(self, keys: Keys, bits: NDArray[np.uint64]) -> NDArray[np.bool_]:
-        """``maybe``, with the keys' bits at hand: they are the same for every filter."""
-        found: NDArray[np.bool_] = (self._words[(keys[:, 1] & self._mask).astype(np.intp)] & bits) == bits
+    def places(self, keys: Keys) -> NDArray[np.intp]:
+        """The word of each key; the same for all filters of a size."""
+        return (keys[:, 1] & self._mask).astype(np.intp)
+
+    def holds(self, places: NDArray[np.intp], bits: NDArray[np.uint64]) -> NDArray[np.bool_]:
+        """``maybe``, with the keys' places and bits at hand."""
+        found: NDArray[np.bool_] = (self._words.take(places) & bits) == bits
         return found
 
 
@@ -88,9 +92,13 @@ class DailyFilters:
         """For each key: False = certainly on no day."""
         found: NDArray[np.bool_] = np.zeros(len(keys), dtype=np.bool_)
         bits = _bits(keys)
+        places: dict[int, NDArray[np.intp]] = {}
         for chain in self._days.values():
             for one in chain:
-                found |= one.holds(keys, bits)
+                at = places.get(one.capacity)
+                if at is None:
+                    at = places[one.capacity] = one.places(keys)
+                found |= one.holds(at, bits)
         return found
 
     def drop_before(self, day: int) -> None:

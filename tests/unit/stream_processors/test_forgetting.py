@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Collection
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from meteringkit import Store, catalog, clean_pass, log_at, meter
+from meteringkit import Store, catalog, clean_pass, event, log_at, meter
 
+from schemas.batch import encode_batch
 from schemas.catalog.models import Namespace
 from schemas.catalog.state import Catalog, record_of
 from schemas.identity import identity
 from schemas.instants import DAY, SECOND
+from schemas.settings import Settings
 from schemas.topics import EVENTS_RETENTION_DAYS
 from stream_processors.bloom import FOREVER, DailyFilters, keys_of
 from stream_processors.dedupe import PartitionMemory
 from stream_processors.forgetting import forgettable, horizon, keep_us
+from stream_processors.meter import Meter, RawRecord
+from stream_processors.metering import Flush
 
 AGE_DAYS = 2
 W_DAYS = AGE_DAYS + 1
@@ -95,6 +105,56 @@ def rebuilt(store: Store, lifted: bool, first_day: int) -> DailyFilters:
             if lifted or one.append_us // DAY >= first_day:
                 filters.add(FOREVER if lifted else one.append_us // DAY, keys_of(name))
     return filters
+
+
+class Journal:
+    """What a worker asks of ClickHouse, over what was written."""
+
+    def __init__(self) -> None:
+        self.store = Store()
+
+    def cursor(self, generation: int, partition: int) -> int:
+        return self.store.cursor
+
+    def appended_before(self, *_: Any) -> int | None:
+        return max((one.append_us for found in self.store.identities.values() for one in found.values()), default=None)
+
+    def filters(self, partition: int, partitions: int, lifted: Collection[str], first_day: int | None) -> DailyFilters:
+        return rebuilt(self.store, "default" in lifted, 0 if first_day is None else first_day)
+
+    def poison(self, *_: Any) -> list[bool]:
+        return []
+
+    def counted(self, names: Any) -> Any:
+        return self.store.counted(names)
+
+
+def test_lifting_the_age_brings_back_what_filters_had_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A copy that comes after the age was lifted is judged by everything that ever counted, also by what W had let go."""
+    monkeypatch.setattr("stream_processors.dedupe.RECENT_EVENTS", 0)
+    made = catalog(AGE_DAYS * 86_400)
+    # Its own defaults would keep more, as long as it has some; a settings version alone decides here.
+    monkeypatch.setattr("stream_processors.forgetting.DEFAULT_NAMESPACE", "nobody")
+    follower: Any = SimpleNamespace(catalog=made, wait_for=lambda offset, timeout: True)
+    nothing: Any = None
+    meter = Meter(Settings(), "usage.events.1", 1, follower, nothing, threading.Event(), lambda *_: None, lambda _: 0)
+    journal: Any = Journal()
+    meter._reading = journal
+
+    def take(offset: int, key: int, day: int, catalog_offset: int) -> Flush:
+        raw = RawRecord(0, offset, day * DAY, encode_batch("default", catalog_offset, [event(key, 0)]))
+        flush = meter.prepare([raw], None)
+        journal.store.write(flush)
+        meter._durable[0] = offset + 1
+        return flush
+
+    assert [take(0, 1, 100, 2).events.size, take(1, 2, 120, 2).events.size, take(2, 3, 121, 2).events.size] == [1, 1, 1]
+    assert not meter._memories[0].filters.maybe(keys_of(event(1, 0).identity))[0]
+    lifted = Namespace(code="default", max_event_age_seconds=None, max_event_skew_seconds=0)
+    record = record_of("default", lifted, kind="namespace", version=2, author="", claim_id="l")
+    assert made.apply(record, made.next_offset, 0) is not None
+    flush = take(3, 1, 122, made.next_offset)
+    assert (flush.events.size, [row.dropped.first.offset for row in flush.duplicates]) == (0, [0])
 
 
 def test_days_are_dropped_whole_and_for_ever_is_no_day() -> None:
