@@ -17,6 +17,7 @@ import yaml
 from schemas.json_text import exact
 
 MAX_NODES: Final = 1_000_000
+MAX_DEPTH: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,7 @@ _ExactLoader.add_constructor("tag:yaml.org,2002:map", _mapping)
 def load_document(text: bytes, *, json_only: bool = False) -> dict[str, Any]:
     """The document's top object. Raises DocumentError (``malformed``) with the line where it is no YAML or JSON."""
     try:
-        found = exact(text) if json_only or text.lstrip()[:1] == b"{" else yaml.load(text, Loader=_ExactLoader)  # noqa: S506  a SafeLoader
+        found = exact(text) if json_only or text.lstrip()[:1] == b"{" else _yaml(text)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         kind = "JSON" if json_only else "YAML or JSON"
         what = " ".join(str(error).split()) or type(error).__name__
@@ -88,6 +89,20 @@ def load_document(text: bytes, *, json_only: bool = False) -> dict[str, Any]:
         raise DocumentError(Fault("$", "the document is not an object; write e.g. `meters:` and a list below it"))
     _bounded(found)
     return found
+
+
+def _yaml(text: bytes) -> Any:
+    """The document as YAML. Its depth is looked at first: libyaml's composer recurses in C, where too deep is no
+    exception but the end of the process."""
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > MAX_DEPTH:
+                raise ValueError(f"it is nested deeper than {MAX_DEPTH} levels")
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+    return yaml.load(text, Loader=_ExactLoader)  # noqa: S506  a SafeLoader
 
 
 def _bounded(value: Any) -> None:

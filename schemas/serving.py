@@ -140,7 +140,9 @@ class BoundedBodies:
         announced = dict(scope["headers"]).get(b"content-length", b"0")
         if not announced.isdigit() or int(announced[:19]) > self._limit:
             head, body = problem(413, "body_too_large", f"the body is larger than {self._limit} bytes")
-            headers = [(name.encode(), value.encode()) for name, value in head]
+            # Kept open: a client that is still sending would lose the answer with its connection. uvicorn reads on and
+            # throws away.
+            headers = [(name.encode(), value.encode()) for name, value in head if name != "connection"]
             await send({"type": "http.response.start", "status": 413, "headers": headers})
             await send({"type": "http.response.body", "body": body})
             return

@@ -26,7 +26,7 @@ class Hasty(BoundedProtocol):
     """The same with less patience."""
 
     max_head = 4096
-    head_seconds = 0.3
+    head_seconds = 1.0
 
 
 async def echo(scope: Scope, receive: Receive, send: Send) -> None:
@@ -103,7 +103,7 @@ HEAD = b"POST / HTTP/1.1\r\nhost: x\r\n"
         ((b"GET /" + b"a" * 5000 + b" HTTP/1.1\r\n\r\n",), b"431", b"headers_too_large"),
         ((b"\x16\x03\x01 no http at all\r\n\r\n",), b"400", b"malformed"),
         ((HEAD + b"content-length: 9\r\n\r\nabc",), b"408", b"slow_request"),
-        ((HEAD + b"content-length: 300000\r\n\r\n",), b"413", b"body_too_large"),
+        ((HEAD + b"connection: close\r\ncontent-length: 300000\r\n\r\n",), b"413", b"body_too_large"),
         ((HEAD + b"transfer-encoding: chunked\r\nconnection: close\r\n\r\n20000\r\n" + b"x" * 0x20000 + b"\r\n0\r\n\r\n",),
          b"413", b"body_too_large"),
     ],
@@ -149,3 +149,12 @@ def test_a_server_that_is_told_to_stop_leads_its_clients_away_and_takes_what_sti
                 assert (answer.text, answer.headers["connection"]) == ("3", "close")
         assert stopping.draining
         assert not stopping.should_exit
+
+
+def test_who_sends_too_much_is_told_so_and_may_go_on(port: int) -> None:
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
+        for path in ("/", "/plain"):
+            for size in (150_000, 2_000_000):
+                if (path, size) != ("/plain", 150_000):
+                    assert client.post(path, content=b"x" * size).json()["reason"] == "body_too_large"
+                assert client.post(path, content=b"abc").text == "3"

@@ -71,3 +71,11 @@ def test_aliases_cannot_make_a_vast_document() -> None:
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 9)]
     with pytest.raises(DocumentError, match="nodes"):
         load_document("\n".join(lines).encode())
+
+
+@pytest.mark.parametrize("opening", [b"[", b"{a: ", b"- ", b"? "])
+def test_a_document_that_is_nested_too_deep_is_refused_and_ends_no_process(opening: bytes) -> None:
+    for text in (opening * 100_000, b"accounts: " + b"[" * 65 + b"]" * 65):
+        with pytest.raises(DocumentError) as caught:
+            load_document(text)
+        assert caught.value.malformed
