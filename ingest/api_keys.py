@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 from fastapi import FastAPI
@@ -26,6 +27,7 @@ from schemas.catalog.state import Entry
 from schemas.instants import micros, rfc3339
 
 _OURS = ("code", "hash")
+_LATEST = micros(datetime(9999, 12, 31, tzinfo=UTC))
 
 
 class KeysApi:
@@ -90,6 +92,8 @@ def wanted(body: bytes, key_id: str, hash_text: str, now_us: int) -> ApiKey:
     model = read_model(KIND, value | {"code": key_id, "hash": hash_text}, "$", faults)
     if isinstance(model, ApiKey) and model.expires_at is not None and micros(model.expires_at) <= now_us:
         faults.append(Fault("$.expires_at", "is over already; name an instant to come, or leave it out"))
+    if isinstance(model, ApiKey) and model.expires_at is not None and micros(model.expires_at) > _LATEST:
+        faults.append(Fault("$.expires_at", "is after the year 9999; leave it out for a key that does not expire"))
     if faults or not isinstance(model, ApiKey):
         raise DocumentError(*faults)
     return model

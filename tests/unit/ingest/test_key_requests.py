@@ -29,6 +29,7 @@ def test_a_key_is_wanted_with_scopes_and_perhaps_more() -> None:
         (b'{"scopes": ["read"], "code": "mine"}', "$.code"), (b'{"scopes": ["read"], "scope": 1}', "$.scope"),
         (b'{"scopes": ["read"], "expires_at": "2026-01-01T00:00:00Z"}', "$.expires_at"),
         (b'{"scopes": ["read"], "expires_at": "tomorrow"}', "$.expires_at"),
+        (b'{"scopes": ["read"], "expires_at": "9999-12-31T23:59:59-23:59"}', "$.expires_at"),
         (b'{"scopes": ["read"], "limits": {"events_per_second": 0}}', "$.limits.events_per_second"),
         (b'{"scopes": ["read"], "name": "a\\nb"}', "$.name"), (b"[" * 100_000, "$"),
     ],
