@@ -2,7 +2,7 @@
 PYTHON := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-check run test chaos bench bench-large check format clean clean-data
+.PHONY: help setup demo demo-check run test chaos bench bench-gateway bench-large check format clean clean-data
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -36,6 +36,9 @@ $(PEERS): deploy/peers.lock | setup
 bench: setup $(PEERS) ## the worker beside stock Faust and Quix Streams, then the whole road on this machine: under 15 minutes, JSON in build/
 	@$(BENCH)/bench_compare.py --peers-python $(PEERS) --save build/bench-compare.json
 	@$(BENCH)/bench_road.py --save build/bench-road.json
+
+bench-gateway: setup ## one gateway beside a plain FastAPI one, and under granian: some minutes
+	@$(BENCH)/bench_gateway.py --save build/bench-gateway.json
 
 bench-large: setup ## usage queries and roll-up over 50 M records, memory by identities remembered: tens of minutes
 	@$(BENCH)/bench_usage.py --save build/bench-usage.json

@@ -89,11 +89,18 @@ def _doubled(value: Any) -> tuple[str | int, ...] | None:
 
 def _keys(value: Any) -> int:
     """Keys of all objects in the value."""
-    if type(value) is dict:
-        return len(value) + sum([_keys(item) for item in value.values() if type(item) is dict or type(item) is list])
-    if type(value) is list:
-        return sum([_keys(item) for item in value if type(item) is dict or type(item) is list])
-    return 0
+    total = 0
+    waiting = [value]
+    for item in waiting:  # grows while it is walked
+        if type(item) is dict:
+            total += len(item)
+            inner: Iterable[Any] = item.values()
+        else:
+            inner = item if type(item) is list else ()
+        for one in inner:
+            if type(one) is dict or type(one) is list:
+                waiting.append(one)
+    return total
 
 
 def path_text(steps: Iterable[str | int]) -> str:

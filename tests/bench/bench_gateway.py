@@ -1,94 +1,198 @@
-"""How fast one gateway takes events: `python tests/bench/bench_gateway.py [--batches 2000] [--size 100] [--concurrency 12]`.
+"""How fast one gateway takes events: `make bench-gateway`.
 
-Starts Kafka, ClickHouse and a gateway of its own in a temporary folder. Prints events/s, the gateway's CPU time an event (all
-its threads, librdkafka's too), and the latency of requests.
+Beside it, in turns on the same broker (acks=all): a plain FastAPI + pydantic gateway with one produce an event, and our gateway
+under granian in place of uvicorn. For each: batches of 100 as fast as they go (events/s, µs of CPU an event), then at half of that
+(p50, p99), then single events at 1,000 requests/s (p50, p99). Then the stages of acceptance in µs an event. Saves JSON.
 """
 
 from __future__ import annotations
 
 import argparse
-import http.client
 import json
 import os
+import signal
+import statistics
+import subprocess
+import sys
 import tempfile
-import threading
 import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from deploy.local.stack import Stack
+import httpx
+from confluent_kafka.admin import AdminClient, NewTopic
+from measuring import cpu_seconds, memory_mib
+from workload import CATALOG, NAMESPACE, STAMP_US
 
+from deploy.local.ports import free_port
+from deploy.local.stack import Stack, settings_environment
+from schemas.acceptance import accept, decode_batch
+from schemas.batch import encode_batch
+from schemas.event_types import NO_TYPES
 
-def cpu_seconds(pid: int) -> float:
-    """User and system time of the process so far."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def body(number: int, size: int) -> bytes:
-    """One batch of events as the demo sends them, about 230 bytes each."""
-    properties = {
-        "flight": 1545,
-        "tailnum": "N14228",
-        "origin": "EWR",
-        "dest": "IAH",
-        "distance": 1400,
-        "air_time": 227,
-    }
-    event = {"event_name": "flight_departed", "account_id": "UA", "properties": properties}
-    return json.dumps({"events": [event | {"idempotency_key": f"{number}-{step}"} for step in range(size)]}).encode()
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
 
 
-def run(stack: Stack, batches: int, size: int, concurrency: int) -> None:
-    """Send all and print what it took."""
-    settings = stack.settings
-    headers = {"Authorization": f"Bearer {settings.admin_key.get_secret_value()}"}
-    waiting = iter([body(number, size) for number in range(batches)])
-    lock = threading.Lock()
-    seconds: list[float] = []
-
-    def send() -> None:
-        connection = http.client.HTTPConnection(settings.gateway_host, settings.gateway_port, timeout=60)
+@contextmanager
+def served(command: list[str], env: Mapping[str, str], port: int, path: str) -> Iterator[int]:
+    """A server process that answers on ``path``; ended by force afterwards."""
+    process = subprocess.Popen(
+        command, env={**os.environ, **env}, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        deadline = time.monotonic() + 60
         while True:
-            with lock:
-                data = next(waiting, None)
-            if data is None:
-                return
-            started = time.perf_counter()
-            connection.request("POST", "/v1/events/batch", data, headers)
-            answer = connection.getresponse()
-            text = answer.read()
-            assert answer.status == 202, text
-            seconds.append(time.perf_counter() - started)
+            try:
+                if httpx.get(f"http://127.0.0.1:{port}{path}", timeout=2).status_code == 200:
+                    break
+            except httpx.HTTPError:
+                pass
+            if time.monotonic() > deadline or process.poll() is not None:
+                raise RuntimeError(f"{command} does not answer on port {port}")
+            time.sleep(0.1)
+        yield process.pid
+    finally:
+        for child in children(process.pid):
+            os.kill(child, signal.SIGKILL)
+        process.kill()
+        process.wait()
 
-    pid = stack.pid("gateway")
-    before, started = cpu_seconds(pid), time.perf_counter()
-    threads = [threading.Thread(target=send) for _ in range(concurrency)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    took, used = time.perf_counter() - started, cpu_seconds(pid) - before
-    assert len(seconds) == batches, f"{batches - len(seconds)} batches were not taken"
-    seconds.sort()
-    events = batches * size
-    median, slow = seconds[len(seconds) // 2] * 1e3, seconds[int(len(seconds) * 0.99)] * 1e3
-    cost = f"gateway CPU {used / events * 1e6:.1f} µs an event"
-    print(f"{events / took:,.0f} events/s; {cost}; request p50 {median:.1f} ms, p99 {slow:.1f} ms")
+
+def children(pid: int) -> list[int]:
+    """Pids of its child processes (granian serves from one)."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def load(port: int, key: str, rate: float, seconds: float, connections: int, name: str, size: int) -> dict[str, Any]:
+    """One run of load.py."""
+    command = [
+        sys.executable,
+        str(HERE / "load.py"),
+        str(port),
+        key,
+        str(rate),
+        str(seconds),
+        str(connections),
+        name,
+        str(size),
+    ]
+    done: dict[str, Any] = json.loads(
+        subprocess.run(command, capture_output=True, text=True, check=True, timeout=seconds + 60).stdout
+    )
+    if done["refused"]:
+        raise AssertionError(f"{done['refused']} requests were refused")
+    return done
+
+
+def measured(port: int, pid: int, key: str, seconds: float, connections: int, name: str) -> dict[str, Any]:
+    """Full speed in batches, half of it, and singles at 1,000 requests/s."""
+    pids = [pid, *children(pid)]
+    load(port, key, 0, 3, connections, f"{name}-warm", 100)
+
+    def cpu() -> float:
+        return sum(map(cpu_seconds, pids))
+
+    before = cpu()
+    full = load(port, key, 0, seconds, connections, f"{name}-full", 100)
+    cost = (cpu() - before) / full["acknowledged"] * 1e6
+    rate = full["acknowledged"] / full["seconds"]
+    half = load(port, key, rate / 2, seconds, connections, f"{name}-half", 100)
+    before = cpu()
+    single = load(port, key, 1_000, seconds, connections, f"{name}-one", 1)
+    return {
+        "events_per_second": rate, "cpu_us_per_event": cost, "full_p50_ms": full["p50_ms"], "full_p99_ms": full["p99_ms"],
+        "half_p50_ms": half["p50_ms"], "half_p99_ms": half["p99_ms"],
+        "single_per_second": single["acknowledged"] / single["seconds"], "single_p50_ms": single["p50_ms"],
+        "single_p99_ms": single["p99_ms"], "single_cpu_us": (cpu() - before) / single["acknowledged"] * 1e6,
+        "rss_mib": sum(map(memory_mib, pids)),
+    }  # fmt: skip
+
+
+def stages(rounds: int) -> dict[str, float]:
+    """µs of CPU an event of decoding a batch's JSON, judging it, and packing it for Kafka; medians."""
+    from load import body
+
+    bodies = [body(b"stage", number, 100) for number in range(200)]
+    spent: dict[str, list[float]] = {"decode": [], "accept": [], "pack": []}
+
+    def timed(stage: str, call: Callable[[Any], Any], items: list[Any]) -> list[Any]:
+        began = time.thread_time()
+        done = [call(item) for item in items]
+        spent[stage].append((time.thread_time() - began) / len(items) / 100 * 1e6)
+        return done
+
+    for _ in range(rounds):
+        raws = timed("decode", decode_batch, bodies)
+        accepted = timed(
+            "accept",
+            lambda some: accept("default", NAMESPACE, some, now_us=STAMP_US, mint_key=str, types=NO_TYPES),
+            raws,
+        )
+        timed("pack", lambda some: encode_batch("default", 2, some), accepted)
+    return {stage: statistics.median(costs) for stage, costs in spent.items()}
+
+
+def show(name: str, found: Mapping[str, float]) -> None:
+    """One line for people."""
+    print(
+        f"{name:30} {found['events_per_second']:>9,.0f} events/s, {found['cpu_us_per_event']:.1f} µs of CPU an event; at half p50 "
+        f"{found['half_p50_ms']:.1f}, p99 {found['half_p99_ms']:.1f} ms; singles at {found['single_per_second']:,.0f}/s p50 "
+        f"{found['single_p50_ms']:.1f}, p99 {found['single_p99_ms']:.1f} ms, {found['single_cpu_us']:.0f} µs of CPU each",
+        flush=True,
+    )
 
 
 def main() -> None:
-    """Entry point."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--batches", type=int, default=2000)
-    parser.add_argument("--size", type=int, default=100)
-    parser.add_argument("--concurrency", type=int, default=12)
-    wanted = parser.parse_args()
+    """Run all in turns."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=10)
+    parser.add_argument("--connections", type=int, default=12)
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--save", type=Path, required=True)
+    asked = parser.parse_args()
+    report: dict[str, Any] = {}
+    kinds = ("kafka", "clickhouse", "init", "gateway")
     with (
         tempfile.TemporaryDirectory(prefix="weir-bench-") as folder,
-        Stack(Path(folder), ports="free", processes=("kafka", "clickhouse", "init", "gateway")) as stack,
+        Stack(Path(folder), ports="free", processes=kinds) as stack,
     ):
-        for _round in range(2):
-            run(stack, wanted.batches, wanted.size, wanted.concurrency)
+        settings = stack.settings
+        key = settings.admin_key.get_secret_value()
+        url = f"http://127.0.0.1:{settings.gateway_port}/v1/catalog/apply"
+        httpx.post(url, json=CATALOG, headers={"Authorization": f"Bearer {key}"}).raise_for_status()
+        for future in (
+            AdminClient(settings.librdkafka()).create_topics([NewTopic("bench.plain", settings.partitions, 1)]).values()
+        ):
+            future.result()
+        taken: set[int] = set()
+        own = settings_environment(settings)
+        ports = {name: free_port(taken) for name in ("uvicorn", "granian", "plain")}
+        servers: dict[str, tuple[list[str], dict[str, str], str]] = {
+            "Weir's gateway (uvicorn)": (
+                [sys.executable, "-m", "ingest.gateway"], own | {"WEIR_GATEWAY_PORT": str(ports["uvicorn"])}, "/readyz"),
+            "Weir's gateway (granian)": (
+                [sys.executable, "-m", "granian", "--interface", "asgi", "--host", "127.0.0.1", "--port", str(ports["granian"]), "--loop",
+                 "uvloop", "--log-level", "error", "--factory", "tests.bench.peers.granian_app:create"], own, "/readyz"),
+            "FastAPI + pydantic, plain": (
+                [sys.executable, str(HERE / "peers/plain_gateway.py")],
+                {"BENCH_KAFKA": settings.kafka_bootstrap, "BENCH_TOPIC": "bench.plain", "BENCH_PORT": str(ports["plain"])}, "/docs"),
+        }  # fmt: skip
+        for (name, (command, env, path)), port in zip(servers.items(), ports.values(), strict=True):
+            rounds = []
+            for number in range(asked.rounds):
+                with served(command, env, port, path) as pid:
+                    rounds.append(measured(port, pid, key, asked.seconds, asked.connections, f"{port}-{number}"))
+            report[name] = {field: statistics.median([one[field] for one in rounds]) for field in rounds[0]}
+            report[name]["rounds"] = rounds
+            show(name, report[name])
+    report["stages_us"] = stages(5)
+    print("stages, µs of CPU an event:", {name: round(cost, 2) for name, cost in report["stages_us"].items()})
+    asked.save.parent.mkdir(parents=True, exist_ok=True)
+    asked.save.write_text(json.dumps(report, indent=1))
+    print(f"saved to {asked.save}")
 
 
 if __name__ == "__main__":

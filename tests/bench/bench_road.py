@@ -95,6 +95,7 @@ def run(stack: Stack, rate: float, seconds: float, probes: int, name: str, conne
         str(seconds),
         str(connections),
         name,
+        "100",
     ]
     began = time.monotonic()
     sending = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)

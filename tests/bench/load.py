@@ -1,6 +1,6 @@
-"""A producer that costs little: `python tests/bench/load.py PORT KEY RATE SECONDS CONNECTIONS PREFIX`, a process of its own.
+"""A producer that costs little: `python tests/bench/load.py PORT KEY RATE SECONDS CONNECTIONS PREFIX SIZE`, a process of its own.
 
-Open loop: batches of 100 leave at their due time, RATE events/s in all, whether earlier ones were answered or not, as far as
+Open loop: batches of SIZE (1: the door for single events) leave at their due time, RATE events/s in all, whether earlier ones were answered or not, as far as
 the connections reach; RATE 0: as fast as the answers come. Prints JSON: acknowledged events, seconds, latencies of requests.
 """
 
@@ -12,30 +12,32 @@ import sys
 import threading
 import time
 
-BATCH = 100
 _EVENT = (
     b'{"event_name":"Song played","account_id":"acct_%d","idempotency_key":"%s-%d",'
     b'"properties":{"country":"%s","n":%d,"song":"s-%06d","device":{"os":"ios","v":"17.4"}}}'
 )
 
 
-def body(prefix: bytes, number: int) -> bytes:
-    """One batch; every tenth event is a copy of the one before it in another request or this one."""
+def body(prefix: bytes, number: int, size: int) -> bytes:
+    """One request; every tenth event is a copy of the one before it, in another request or this one."""
     events = []
-    for step in range(number * BATCH, (number + 1) * BATCH):
+    for step in range(number * size, (number + 1) * size):
         key = step - 1 if step % 10 == 9 else step
         country = b"USA" if key % 2 else b"FR"
         events.append(_EVENT % (key * 7919 % 1000, prefix, key, country, key % 1000, key % 100_000))
-    return b'{"events":[' + b",".join(events) + b"]}"
+    return b'{"events":[' + b",".join(events) + b"]}" if size > 1 else events[0]
 
 
 class Sender(threading.Thread):
     """One connection."""
 
-    def __init__(self, port: int, key: str, prefix: bytes, first: int, every: int, pace: float, until: float) -> None:
+    def __init__(
+        self, port: int, key: str, prefix: bytes, size: int, first: int, every: int, pace: float, until: float
+    ) -> None:
         super().__init__(daemon=True)
+        self._size = size
         self._head = (
-            f"POST /v1/events/batch HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\nContent-Type: application/json\r\n"
+            f"POST /v1/events{'/batch' if size > 1 else ''} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\nContent-Type: application/json\r\n"
         ).encode()
         self._socket = socket.create_connection(("127.0.0.1", port))
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -54,7 +56,7 @@ class Sender(threading.Thread):
                 return
             if due > now:
                 time.sleep(due - now)
-            data = body(self._prefix, self._number)
+            data = body(self._prefix, self._number, self._size)
             self._number += self._every
             began = time.monotonic()
             self._socket.sendall(self._head + b"Content-Length: %d\r\n\r\n" % len(data) + data)
@@ -83,11 +85,11 @@ class Sender(threading.Thread):
 
 def main() -> None:
     """Send and report."""
-    port, key, rate, seconds, connections, prefix = sys.argv[1:]
-    every = int(connections)
-    pace = BATCH * every / float(rate) if float(rate) else 0.0
+    port, key, rate, seconds, connections, prefix, batch = sys.argv[1:]
+    every, size = int(connections), int(batch)
+    pace = size * every / float(rate) if float(rate) else 0.0
     until = time.monotonic() + float(seconds)
-    senders = [Sender(int(port), key, prefix.encode(), number, every, pace, until) for number in range(every)]
+    senders = [Sender(int(port), key, prefix.encode(), size, number, every, pace, until) for number in range(every)]
     began = time.monotonic()
     for sender in senders:
         sender.start()
@@ -96,7 +98,7 @@ def main() -> None:
     took = time.monotonic() - began
     latencies = sorted(second for sender in senders for second in sender.seconds)
     report = {
-        "acknowledged": len(latencies) * BATCH, "seconds": took, "refused": sum(sender.refused for sender in senders),
+        "acknowledged": len(latencies) * size, "seconds": took, "refused": sum(sender.refused for sender in senders),
         "p50_ms": latencies[len(latencies) // 2] * 1e3, "p99_ms": latencies[int(len(latencies) * 0.99)] * 1e3,
         "cpu_seconds": time.process_time(),
     }  # fmt: skip
