@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from fastapi import Depends, FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
-from rating.api import credits, explain, invoices, metrics, price, problems, running, usage
+from rating.api import changes, credits, explain, invoices, metrics, price, problems, running, usage
 from rating.api.context import Rating, guard
 from rating.api.export import router as export_router
 from rating.api.simulations import router as simulations_router
@@ -42,6 +42,7 @@ def build_app(settings: Settings) -> FastAPI:
     app.include_router(price.router)
     app.include_router(export_router)
     app.include_router(invoices.router)
+    app.include_router(changes.router)
     app.include_router(explain.router)
     app.include_router(simulations_router)
     app.include_router(pages.router)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Final
 
+from rating.close.versions import amount_due, amount_paid
 from rating.pricing import money_text, plain
 from schemas.instants import rfc3339
 
@@ -46,6 +47,33 @@ class InvoiceHead:
     total: str
     subtotal: str
     tax_amount: str | None = None
+    body: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def payments(self) -> list[Mapping[str, Any]]:
+        """Each with reference, amount, paid_at and author, in the order in which they were recorded."""
+        return list(self.body.get("payments", ()))
+
+    @property
+    def amount_paid(self) -> str:
+        """What its payments come to."""
+        return money_text(amount_paid(self.payments), self.currency)
+
+    @property
+    def amount_due(self) -> str:
+        """What is still to be paid."""
+        return money_text(amount_due(self.state, Decimal(self.total), self.payments), self.currency)
+
+    @property
+    def void(self) -> dict[str, Any] | None:
+        """Why it is void: reason, author, at."""
+        found = self.body.get("void")
+        return None if found is None else {name: found[name] for name in ("reason", "author", "at")}
+
+    @property
+    def reissues(self) -> str | None:
+        """The void invoice whose period it bills again."""
+        return self.body.get("reissues")
 
     def to_json(self) -> dict[str, Any]:
         """Ready for json.dumps: instants in RFC 3339."""
@@ -55,7 +83,8 @@ class InvoiceHead:
             "plan": self.plan, "plan_version": self.plan_version,
             "period_start": rfc3339(self.period_start_us), "period_end": rfc3339(self.period_end_us),
             "time_zone": self.time_zone, "currency": self.currency, "subtotal": self.subtotal, "tax_amount": self.tax_amount,
-            "total": self.total,
+            "total": self.total, "amount_paid": self.amount_paid, "amount_due": self.amount_due,
+            "due_date": self.body.get("due_date"), "payments": self.payments, "void": self.void, "reissues": self.reissues,
             "predecessor": self.predecessor or None, "run_id": self.run_id, "checkpoint": self.checkpoint,
             "catalog_offset": self.catalog_offset, "as_of": rfc3339(self.as_of_us),
         }  # fmt: skip
@@ -237,7 +266,7 @@ def _head(row: Sequence[Any]) -> InvoiceHead:
     pinned = json.loads(body or "{}")
     total = money_text(Decimal(fields[-1]), fields[-2])
     # Invoices of before there were credits have no subtotal of their own.
-    values = [*fields[:-1], total, pinned.get("subtotal", total), pinned.get("tax_amount")]
+    values = [*fields[:-1], total, pinned.get("subtotal", total), pinned.get("tax_amount"), pinned]
     return InvoiceHead(*values)
 
 

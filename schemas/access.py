@@ -67,6 +67,8 @@ RATING: Final[dict[str, Scopes]] = {
     "GET /v1/invoices": READ,
     "GET /v1/invoices/export": READ,
     "GET /v1/invoices/{invoice_id}": READ,
+    "POST /v1/invoices/{invoice_id}/void": ADMIN,
+    "POST /v1/invoices/{invoice_id}/payments": ADMIN,
     "GET /v1/invoices/{invoice_id}/lines/{number}/explain": READ,
     "GET /v1/invoices/{invoice_id}/lines/{number}/explain/events": READ,
     "GET /v1/ledger": READ,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 from typing import Any, Final
 
@@ -25,15 +26,41 @@ def invoice_id(namespace: str, subscription: str, period_start_us: int, sequence
 
 
 def claim_of(record: Mapping[str, Any]) -> Claim:
-    """What an Invoice record claims: its version, and for version 1 its place after its predecessor."""
-    namespace = record["namespace"]
-    predecessor = record["predecessor"]
-    return Claim(
-        key=(namespace, record["invoice_id"]),
-        version=record["version"],
-        chain=(namespace, record["subscription"]),
-        predecessor=(namespace, predecessor) if predecessor else None,
-    )
+    """What an Invoice record claims: its version; version 1 also its place after its predecessor, and a void version what the
+    chain is at that moment. An invoice names the void ones of its chain that it was planned after, and is valid
+    after those alone: so neither can an invoice stand that counts on one which is void, nor one be voided that another
+    has just counted on.
+    """
+    namespace, name, version = record["namespace"], record["invoice_id"], record["version"]
+    key, chain = (namespace, name), (namespace, record["subscription"])
+    try:
+        body = body_of(record)
+        if version == 1:
+            known = tuple(body.get("voids", ()))
+            return Claim(key, 1, chain, _place(namespace, record["predecessor"], known), _place(namespace, name, known))
+        if record["state"] != VOID:
+            return Claim(key, version)
+        head, before = body["void"]["head"], tuple(body["void"]["voids"])
+        return Claim(
+            key, version, chain, _place(namespace, head, before), _place(namespace, head, sorted({*before, name}))
+        )
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return Claim(key, _NEVER)  # foreign: no record of ours
+
+
+_NEVER: Final = -1
+
+
+def _place(namespace: str, head: str, voids: Iterable[str]) -> tuple[str, str, tuple[str, ...]] | None:
+    return (namespace, head, tuple(voids)) if head else None
+
+
+def body_of(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The record's ``body``: subtotal, terms, due date, payments, why it is void. Raises ValueError."""
+    found = json.loads(record.get("body") or "{}")
+    if not isinstance(found, dict):
+        raise ValueError("the body of an invoice is a JSON object")
+    return found
 
 
 def record_key(namespace: str, subscription: str) -> bytes:

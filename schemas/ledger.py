@@ -14,12 +14,19 @@ from dataclasses import dataclass
 @dataclass(frozen=True, slots=True)
 class Claim:
     """``key`` at ``version``. A claim that opens a key in a chain (an invoice) also says after which ``predecessor``
-    it comes in ``chain``; it is valid only where that predecessor is the chain's head."""
+    it comes in ``chain``; it is valid only where that predecessor is the chain's head, which its key then is, or
+    ``successor``. A later version that names a ``successor`` is held to the chain in the same way (a void invoice)."""
 
     key: Hashable
     version: int
     chain: Hashable | None = None
     predecessor: Hashable | None = None
+    successor: Hashable | None = None
+
+    @property
+    def chained(self) -> bool:
+        """Whether the chain decides on it."""
+        return self.chain is not None and (self.version == 1 or self.successor is not None)
 
 
 class FirstValid:
@@ -34,22 +41,20 @@ class FirstValid:
         if not self.would_win(claim):
             return False
         self._versions[claim.key] = claim.version
-        if claim.chain is not None and claim.version == 1:
-            self._heads[claim.chain] = claim.key
+        if claim.chained:
+            self._heads[claim.chain] = claim.key if claim.successor is None else claim.successor
         return True
 
     def would_win(self, claim: Claim) -> bool:
         """Whether the claim would win if it were the next in the log."""
         if claim.version != self._versions.get(claim.key, 0) + 1:
             return False
-        return not (
-            claim.chain is not None and claim.version == 1 and self._heads.get(claim.chain) != claim.predecessor
-        )
+        return not (claim.chained and self._heads.get(claim.chain) != claim.predecessor)
 
     def version(self, key: Hashable) -> int:
         """The version that stands; 0 for none."""
         return self._versions.get(key, 0)
 
     def head(self, chain: Hashable) -> Hashable | None:
-        """The key that came last into the chain; None for an empty one."""
+        """What the next claim of the chain must name as its predecessor; None for an empty one."""
         return self._heads.get(chain)

@@ -137,6 +137,12 @@ def invoice_parts(item: Mapping[str, Any]) -> list[Any]:
         f"{item['period_start']} to {item['period_end']}\n"
         f"as of checkpoint {item['checkpoint']} ({item['as_of']})"
     )
+    if void := item.get("void"):
+        head += f"\nvoid since {void['at']}, by {void['author']}: {void['reason']}"
+    if item.get("reissues"):
+        head += f"\nin place of {item['reissues']}, which is void"
+    if item.get("due_date"):
+        head += f"\ndue on {item['due_date']}"
     rows: list[tuple[object, ...]] = []
     for line in item["lines"]:
         quantity = "" if line["quantity"] is None else line["quantity"]
@@ -154,5 +160,10 @@ def invoice_parts(item: Mapping[str, Any]) -> list[Any]:
     if item.get("subtotal", item["total"]) != item["total"]:
         rows.append(("", "Subtotal, before tax and credits", "", "", "", item["subtotal"]))
     rows.append(("", "Total", "", "", "", f"{item['total']} {item['currency']}"))
+    for payment in item.get("payments", ()):
+        told = f"Paid {local_date(payment['paid_at'], zone)}, {payment['reference']}"
+        rows.append(("", told, "", "", "", payment["amount"]))
+    if item.get("payments"):
+        rows.append(("", "Due", "", "", "", f"{item['amount_due']} {item['currency']}"))
     columns = ("#", "line", "quantity", "unit", "price", "amount")
     return [Text(head), table("", columns, rows, right=("#", "quantity", "amount"))]

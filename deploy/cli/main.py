@@ -24,6 +24,7 @@ from deploy.cli import (
 )
 from deploy.cli.failure import Failure
 from deploy.cli.failure import explain as explain_failure
+from deploy.cli.invoice import app as invoice_app
 from deploy.cli.invoices import app as invoices_app
 from deploy.cli.simulate import profile_app, simulate
 
@@ -48,7 +49,7 @@ app.command()(send.send)
 app.command()(usage.usage)
 app.command()(billing.close)
 app.add_typer(invoices_app, name="invoices")
-app.command()(billing.invoice)
+app.add_typer(invoice_app, name="invoice")
 app.command()(credits.credits)
 app.command()(explain.explain)
 app.command()(simulate)

@@ -15,6 +15,7 @@ from rating.close.lines import Item, exact_sum, price_text, proration, same_line
 from rating.close.standing import Invoice, Line
 from rating.close.timeline import PlanningError
 from rating.pricing import PriceError, Rated, money_text, parse_price, plain, rate
+from schemas.catalog.models import Charge, Product
 from schemas.instants import rfc3339
 from schemas.invoices import VOID
 from schemas.prices import Price
@@ -30,29 +31,40 @@ class Paid:
     amount: Decimal
 
 
-def paid_in_advance(chain: Sequence[Invoice]) -> tuple[Paid, ...]:
-    """Lines in advance of what the chain has not billed yet, and that are not wholly credited. Raises PlanningError."""
-    if not chain:
-        return ()
-    until = chain[-1]["period_end"]
-    recent: list[Invoice] = []
-    for invoice in reversed(chain):
-        if invoice["period_end"] != until:
-            break
-        if invoice["state"] != VOID:
-            recent.insert(0, invoice)
+def paid_in_advance(chain: Sequence[Invoice], until_us: int) -> tuple[Paid, ...]:
+    """Lines in advance of what begins at ``until_us``, on invoices that end there, and that are not wholly credited. Raises
+    PlanningError."""
+    standing = [invoice for invoice in chain if invoice["state"] != VOID]
     found: list[Paid] = []
-    for invoice in recent:
+    for invoice in standing:
+        if invoice["period_end"] != until_us:
+            continue
         for line in invoice["lines"]:
             if line["kind"] != "flat" or line["period_start"] < invoice["period_end"]:
                 continue
-            amount = exact_sum([Decimal(line["amount"]), *_adjusted(recent, invoice["invoice_id"], line)])
+            amount = exact_sum([Decimal(line["amount"]), *_adjusted(standing, invoice["invoice_id"], line)])
             if amount:
                 try:
                     price = parse_price(json.loads(line["price"]), invoice["currency"])
                 except (PriceError, ValueError) as error:
                     raise PlanningError(f"invoice {invoice['invoice_id']}, line {line['number']}: {error}") from None
                 found.append(Paid(invoice["invoice_id"], dict(line), price, amount))
+    return tuple(found)
+
+
+def advance_again(void: Invoice) -> tuple[Item, ...]:
+    """The fees in advance of a void invoice, to be billed again as they were: the period they are for is billed already, and was
+    settled against them. Raises PlanningError."""
+    found: list[Item] = []
+    for line in void["lines"]:
+        if line["kind"] == "flat" and line["period_start"] >= void["period_end"]:
+            try:
+                price = parse_price(json.loads(line["price"]), void["currency"])
+            except (PriceError, ValueError) as error:
+                raise PlanningError(f"invoice {void['invoice_id']}, line {line['number']}: {error}") from None
+            charge = Charge(code=line["charge"], product=line["product"], price={}, in_advance=True)
+            product = Product(code=line["product"], name=line["description"], unit=line["unit"], kind="flat")
+            found.append(Item(charge, product, price, None, (), line["period_start"], line["period_end"]))
     return tuple(found)
 
 

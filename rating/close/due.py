@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from rating.close.spans import Part, Span, spans
-from rating.close.standing import Standing
+from rating.close.chain import last_period, next_sequence, vacant, voids_of
+from rating.close.spans import Part, Span, span_of, spans
+from rating.close.standing import Invoice, Standing
 from rating.close.timeline import Timeline, timelines
 from schemas.catalog.models import Plan
 from schemas.catalog.state import NamespaceView
@@ -36,6 +37,11 @@ class Due:
     advance: tuple[Part, ...] = ()
     advanced: bool = False  # an invoice of the same run, before this one, bills this period's fees in advance
     alone: bool = False  # a further invoice of a period that is billed: it holds adjustments alone
+    voids: tuple[str, ...] = ()  # void invoices of the chain, sorted
+    reissues: str = ""  # the void invoice whose period this one bills again
+    again: bool = (
+        False  # what follows the period is billed: its fees in advance are billed as the void invoice had them
+    )
 
     @property
     def ready_us(self) -> int:
@@ -65,13 +71,23 @@ def due_invoices(view: NamespaceView, standing: Standing, as_of_us: int) -> tupl
 
 def due_of(line: Timeline, standing: Standing, as_of_us: int) -> Iterator[Due]:
     """What is due of one subscription, in the order of its chain."""
-    head = standing.head(line.namespace, line.subscription)
-    predecessor = head["invoice_id"] if head else ""
-    last_start, last_sequence = (head["period_start"], head["sequence"]) if head else (None, 0)
-    following = spans(line, head["period_end"] if head else None)
+    chain = standing.chain(line.namespace, line.subscription)
+    predecessor = chain[-1]["invoice_id"] if chain else ""
+    voids = voids_of(chain)
+    last = last_period(chain)
+    last_start = last["period_start"] if last else None
+    last_sequence = next_sequence(chain, last_start) - 1 if last_start is not None else 0
+    following = spans(line, last["period_end"] if last else None)
     span = next(following, None)
     advanced = False
-    if head is None and span is not None and _fees_in_advance(span):
+    for due in _again(line, chain, voids, span):
+        if due.ready_us > as_of_us:
+            return
+        yield due
+        predecessor = due.invoice_id
+        last_sequence = due.sequence if due.start_us == last_start else last_sequence
+        advanced = span is not None and due.end_us == span.start_us
+    if last is None and span is not None and _fees_in_advance(span):
         first = span.parts[0]
         opening = replace(
             _due(line, span, ""),
@@ -83,12 +99,37 @@ def due_of(line: Timeline, standing: Standing, as_of_us: int) -> Iterator[Due]:
         predecessor, last_start, advanced = opening.invoice_id, span.start_us, True
     while span is not None:
         sequence = last_sequence + 1 if span.start_us == last_start else 0
-        due = _due(line, span, predecessor, sequence, advanced and span.in_advance)
+        due = replace(_due(line, span, predecessor, sequence, advanced and span.in_advance), voids=voids)
         if due.ready_us > as_of_us:
             return
         after = next(following, None)
         yield replace(due, advance=after.parts) if after is not None and _fees_in_advance(after) else due
         span, predecessor, last_start, advanced = after, due.invoice_id, due.start_us, True
+
+
+def _again(line: Timeline, chain: list[Invoice], voids: tuple[str, ...], following: Span | None) -> Iterator[Due]:
+    """The periods whose invoices are void, each as it was stored; ``following``: the first that no invoice was made for."""
+    found = list(vacant(chain))
+    predecessor = chain[-1]["invoice_id"] if chain else ""
+    before: Due | None = None
+    upcoming: Span | None
+    for number, void in enumerate(found):
+        start, end = void["period_start"], void["period_end"]
+        span = span_of(line, start, end)
+        after = next((one for one in chain if one["period_start"] == end and one["period_end"] > end), None)
+        follows = found[number + 1] if number + 1 < len(found) else None
+        if follows is not None and follows["period_start"] == end:
+            upcoming = span_of(line, end, follows["period_end"])
+        else:
+            upcoming = following if after is None else None
+        sequence = next_sequence(chain, start) + (before is not None and before.start_us == start)
+        due = replace(
+            _due(line, span, predecessor, sequence, before is not None and before.end_us == start and span.in_advance),
+            time_zone=void["time_zone"], voids=voids, reissues=void["invoice_id"], again=upcoming is None and after is not None,
+            advance=upcoming.parts if upcoming is not None and _fees_in_advance(upcoming) else (),
+        )  # fmt: skip
+        yield due
+        predecessor, before = due.invoice_id, due
 
 
 def _fees_in_advance(span: Span) -> bool:
@@ -105,13 +146,15 @@ def _due(line: Timeline, span: Span, predecessor: str, sequence: int = 0, advanc
 def last_word(line: Timeline, standing: Standing) -> Due | None:
     """A further invoice for the last period of a subscription that has ended and is billed to its end, for late usage and
     for credits that no next invoice can take; None where a next period will come, or nothing was billed yet."""
-    head = standing.head(line.namespace, line.subscription)
-    if head is None or head["period_end"] < line.end_us:
+    chain = standing.chain(line.namespace, line.subscription)
+    latest = last_period(chain)
+    if latest is None or latest["period_end"] < line.end_us:
         return None
     last = line.segments[-1]
     return Due(
-        line.namespace, line.subscription, line.account_id, last.plan, last.plan_version, head["time_zone"],
-        head["period_start"], head["period_end"], head["invoice_id"], head["sequence"] + 1, alone=True,
+        line.namespace, line.subscription, line.account_id, last.plan, last.plan_version, latest["time_zone"],
+        latest["period_start"], latest["period_end"], chain[-1]["invoice_id"], next_sequence(chain, latest["period_start"]),
+        alone=True, voids=voids_of(chain),
     )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
+from rating.close.chain import billed_up_to
 from rating.close.lines import ChargeBook, Need, Totals, exact_sum, rate_rows, same_line, steps_text
 from rating.close.standing import Invoice, Line, Standing
 from rating.close.timeline import PlanningError
@@ -56,23 +57,25 @@ def find_late(
     """Late records as of a cut (None: live). A superset: re-rating decides whether they change anything. Blocking.
 
     ``carried``: profiles whose last value is carried over, so that a late record may change every later period.
-    What an invoice is as of, its predecessors were adjusted as of, so only what lies beyond the last one's checkpoint counts.
+    What an invoice is as of, its predecessors were adjusted as of, so only what lies beyond the last one's checkpoint counts; where
+    one was voided since, beyond that of the last one before which nothing was.
     """
-    by_checkpoint: dict[int, list[Invoice]] = {}
-    for head in standing.heads(namespace):
-        by_checkpoint.setdefault(head["checkpoint"], []).append(head)
+    by_checkpoint: dict[int, list[list[Invoice]]] = {}
+    for chain in standing.chains(namespace):
+        by_checkpoint.setdefault(billed_up_to(chain), []).append(chain)
     found: dict[str, tuple[Late, ...]] = {}
-    for number, heads in sorted(by_checkpoint.items()):
-        until = max(head["period_end"] for head in heads)
-        by_account = _late_records(client, namespace, checkpoints.cut(number), as_of, until)
-        for head in heads:
+    for number, chains in sorted(by_checkpoint.items()):
+        ends = [max(invoice["period_end"] for invoice in chain) for chain in chains]
+        after = checkpoints.cut(number) if number else Cut(0, {}, 0, 0)
+        by_account = _late_records(client, namespace, after, as_of, max(ends))
+        for chain, end in zip(chains, ends, strict=True):
             mine = tuple(
                 replace(one, last_us=FOREVER) if one.profile_id in carried else one
-                for one in by_account.get(head["account_id"], ())
-                if one.first_us < head["period_end"]
+                for one in by_account.get(chain[-1]["account_id"], ())
+                if one.first_us < end
             )
-            if mine and prior_lines(standing.chain(namespace, head["subscription"]), mine):
-                found[head["subscription"]] = mine
+            if mine and prior_lines(chain, mine):
+                found[chain[-1]["subscription"]] = mine
     return found
 
 

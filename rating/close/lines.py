@@ -219,6 +219,10 @@ def build_invoice(
     body: dict[str, Any] = {"subtotal": money_text(subtotal, currency), "tax_amount": None}
     if terms != NO_TERMS:
         body["terms"] = terms.to_json()
+    if due.voids:
+        body["voids"] = list(due.voids)
+    if due.reissues:
+        body["reissues"] = due.reissues
     invoice = {
         "namespace": due.namespace, "invoice_id": due.invoice_id, "version": 1, "predecessor": due.predecessor,
         "subscription": due.subscription, "sequence": due.sequence, "account_id": due.account_id,

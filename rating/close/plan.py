@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
-from rating.close.advance import paid_in_advance, settle
+from rating.close.advance import advance_again, paid_in_advance, settle
 from rating.close.credits import Owned, Wallet, drawn, owned_grants
 from rating.close.due import Due, due_of, last_word
 from rating.close.late import Late, LateUsage, Prior, adjustments, priors
@@ -54,6 +54,11 @@ class Plan:
         """The instant from which all of it could be billed."""
         return max(billing.due.ready_us for billing in self.billings)
 
+    @property
+    def voids(self) -> tuple[str, ...]:
+        """Void invoices of the chains that it goes on with, sorted."""
+        return tuple(sorted({name for billing in self.billings for name in billing.due.voids}))
+
     def needs(self) -> dict[Need, set[str]]:
         """Every total that is needed → the accounts for which."""
         needs: dict[Need, set[str]] = {}
@@ -93,11 +98,14 @@ def _billing(due: Due, book: ChargeBook, standing: Standing, late: tuple[Late, .
     """``before``: the subscription's invoices that the same run bills before this one."""
     chain = standing.chain(due.namespace, due.subscription)
     prior = priors(chain, late, book) if late and not before else ()
-    in_advance = () if before else paid_in_advance(chain)
+    in_advance = () if due.advanced else paid_in_advance(chain, due.end_us if due.alone else due.start_us)
     owed = () if due.advanced else book.items(due.parts, in_advance=True)
     fees, credits_due = settle(owed, in_advance, due.plan.currency)
     adjusted = prior_terms(chain, [*(one.invoice_id for one in prior), *(line["adjusts"] for line in credits_due)])
-    items = (*book.items(due.parts), *fees, *book.items(due.advance, in_advance=True))
+    ahead = book.items(due.advance, in_advance=True)
+    if due.again and (void := next((one for one in chain if one["invoice_id"] == due.reissues), None)) is not None:
+        ahead = advance_again(void)
+    items = (*book.items(due.parts), *fees, *ahead)
     return Billing(due, items, prior, credits_due, NO_TERMS if due.alone else _terms(due, chain, before), adjusted)
 
 

@@ -148,7 +148,7 @@ class Close:
         it is a new one. Late usage is what lies below its cut, neither less nor more: a next run looks beyond it only.
         """
         for attempt in count():
-            name = run_id(self._namespace, plan.ready_us, attempt)
+            name = run_id(self._namespace, plan.ready_us, attempt, plan.voids)
             standing_run = ledger.checkpoints.runs.get(name)
             run = standing_run or self._new_run(ledger, name, attempt, plan, catalog)
             cut = ledger.checkpoints.cut(run.number)
@@ -178,10 +178,12 @@ class Close:
         return CloseResult(self._namespace, self._as_of, run, tuple(invoices), already, problems, dry_run)
 
 
-def run_id(namespace: str, as_of_us: int, attempt: int) -> str:
+def run_id(namespace: str, as_of_us: int, attempt: int, voids: Iterable[str] = ()) -> str:
     """The same in every process that closes the same periods: ``run_`` + 24 hex digits.
 
     ``as_of_us``: the instant at which the last of them became due. ``attempt`` counts plans of it: the next one is for what
-    an earlier one did not know, such as a subscription that was published after it.
+    an earlier one did not know, such as a subscription that was published after it. ``voids``: void invoices of what it bills, so
+    that a period which is billed again is so as of its own run.
     """
-    return "run_" + blake2b(f"{len(namespace)}:{namespace}{as_of_us}:{attempt}".encode(), digest_size=12).hexdigest()
+    text = f"{len(namespace)}:{namespace}{as_of_us}:{attempt}" + "".join(f":{name}" for name in voids)
+    return "run_" + blake2b(text.encode(), digest_size=12).hexdigest()

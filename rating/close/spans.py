@@ -58,6 +58,18 @@ def spans(timeline: Timeline, after_us: int | None) -> Iterator[Span]:
         start = span.end_us
 
 
+def span_of(timeline: Timeline, start: int, end: int) -> Span:
+    """[start, end) as it was billed before, with its parts by the timeline of now: none where the subscription no longer has it."""
+    if start < timeline.end_us and start < end:
+        natural = _span(timeline, start)
+        whole = natural.parts[0].whole_us if natural.parts else natural.end_us - start
+        parts = tuple(_parts(timeline, start, end, whole))
+        if parts:
+            return Span(start, end, parts[-1].plan, parts[-1].plan_version, parts)
+    last = next((one for one in reversed(timeline.segments) if one.start_us <= start), timeline.segments[0])
+    return Span(start, end, last.plan, last.plan_version, ())
+
+
 def _span(timeline: Timeline, start: int) -> Span:
     rest = [segment for segment in timeline.segments if segment.end_us > start]
     governing = rest[0]

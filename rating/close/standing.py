@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from schemas.codec import CodecError, codec
@@ -67,9 +67,11 @@ class Standing:
         """Newest versions of a subscription's invoices, oldest first."""
         return [self._invoices[namespace, name] for name in self._chains.get((namespace, subscription), [])]
 
-    def heads(self, namespace: str) -> list[Invoice]:
-        """The last invoice of every chain of a namespace."""
-        return [self._invoices[owner, names[-1]] for (owner, _), names in self._chains.items() if owner == namespace]
+    def chains(self, namespace: str) -> Iterator[list[Invoice]]:
+        """Every chain of a namespace."""
+        for owner, subscription in self._chains:
+            if owner == namespace:
+                yield self.chain(namespace, subscription)
 
     def head(self, namespace: str, subscription: str) -> Invoice | None:
         """The last invoice of the chain; the next one names it as its predecessor."""

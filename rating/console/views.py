@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
@@ -15,6 +15,7 @@ from rating.evidence.books import Books
 from rating.invoices import InvoiceHead, InvoiceLine, Page, WholeInvoice
 from rating.pricing import plain
 from schemas.instants import instant
+from schemas.invoices import VOID
 
 _ACCOUNTS_SHOWN: Final = 200
 
@@ -215,12 +216,31 @@ def invoice(namespace: str, whole: WholeInvoice) -> Html:
     return page(
         head.invoice_id, header(namespace), tag("h1", "Invoice ", tag("code", head.invoice_id)),
         tag("p", link(head.account_id, "accounts", head.account_id, namespace=namespace)), tag("p", told, class_="soft"),
-        tag("p", before) if before else None, tag("h2", "Lines"),
+        tag("p", before) if before else None, *_became(head, namespace), tag("h2", "Lines"),
         table(("#", "Line", "Quantity", f"Amount ({head.currency})"), rows, frozenset({2, 3})),
         tag("p", f"Subtotal before tax and prepaid credits: {grouped(head.subtotal)} {head.currency}") if head.subtotal != head.total else None,
         tag("div", tag("span", "Total"), tag("span", f"{grouped(head.total)} {head.currency}"), class_="total"),
         tag("p", "A line's number leads to the events behind it.", class_="soft"),
     )  # fmt: skip
+
+
+def _became(head: InvoiceHead, namespace: str) -> Iterator[Html]:
+    """What is to be paid, what was, and why it is void or in whose place it stands."""
+    if head.void:
+        yield tag(
+            "p", tag("strong", "Void"), f" since {head.void['at']}, by {head.void['author']}: {head.void['reason']}"
+        )
+    if head.reissues:
+        yield tag(
+            "p", "in place of ", link(head.reissues, "invoices", head.reissues, namespace=namespace), ", which is void"
+        )
+    for payment in head.payments:
+        yield tag(
+            "p", f"Paid {grouped(payment['amount'])} {head.currency} at {payment['paid_at']}: {payment['reference']}"
+        )
+    if head.state != VOID:
+        due = f" by {head.body['due_date']}" if "due_date" in head.body else ""
+        yield tag("p", f"Due{due}: {grouped(head.amount_due)} {head.currency}")
 
 
 def _described(line: InvoiceLine, head: InvoiceHead, namespace: str) -> Html:

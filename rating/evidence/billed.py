@@ -136,11 +136,8 @@ def _check_line(head: Head, line: Line, book: _Book, billed: BilledBefore, findi
         return
     amount, unrounded = priced.amount, priced.unrounded
     if line.kind == "adjustment":
-        before = billed.before(head, line)
-        if before is None:
-            return
         with exactly():
-            amount = unrounded = priced.amount - before
+            amount = unrounded = priced.amount - billed.before(head, line)
     if (line.amount, line.unrounded) != (amount, plain(unrounded)):
         findings.add(
             "invoice line", f"{place}, amount", f"{plain(amount)} ({plain(unrounded)})",
@@ -155,16 +152,18 @@ class BilledBefore:
         self._lines = lines
         self._heads = {(head.namespace, head.invoice_id): head for head in heads}
 
-    def before(self, head: Head, line: Line) -> Decimal | None:
-        """None where an invoice of the chain is void: whether it was when the line was made is not known here."""
+    def before(self, head: Head, line: Line) -> Decimal:
+        """Those that were void when ``head`` was planned are left out; one that became void later had counted."""
         total = Decimal(0)
+        voids = head.voids
         seen = {head.invoice_id}
         one = self._heads.get((head.namespace, head.predecessor))
         while one is not None and one.invoice_id not in seen:
             seen.add(one.invoice_id)
-            if one.state == VOID:
-                return None
-            for other in self._lines.get((one.namespace, one.invoice_id, one.version), ()):
+            counted = (
+                () if one.invoice_id in voids else self._lines.get((one.namespace, one.invoice_id, one.version), ())
+            )
+            for other in counted:
                 original = one.invoice_id == line.adjusts and other.kind != "adjustment"
                 same = (other.charge, other.start_us, other.end_us) == (line.charge, line.start_us, line.end_us)
                 if same and (original or other.adjusts == line.adjusts):

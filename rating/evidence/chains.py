@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -43,6 +44,16 @@ class Head:
     currency: str
     body: str
     total: Decimal
+
+    @property
+    def voids(self) -> frozenset[str]:
+        """Void invoices of its subscription that it was planned after; others were void later, and counted then."""
+        return frozenset(json.loads(self.body or "{}").get("voids", ()))
+
+    @property
+    def reissues(self) -> str:
+        """The void invoice whose period it bills again."""
+        return str(json.loads(self.body or "{}").get("reissues", ""))
 
     @property
     def place(self) -> str:
@@ -100,16 +111,31 @@ def check_chains(heads: Iterable[Head], findings: Findings) -> None:
                 )
             elif before is not None:
                 # A further invoice of the same period holds adjustments alone; else each begins where the last one ended.
-                edge, begins = ("ended", before.end_us) if head.sequence == 0 else ("began", before.start_us)
+                other = _begins_with(head, before, by_id)
+                edge, begins = ("ended", other.end_us) if head.sequence == 0 else ("began", other.start_us)
                 if head.start_us != begins:
                     findings.add(
-                        "invoice chain", f"{head.place}, period start", f"{rfc3339(begins)}, where {before.invoice_id} {edge}",
+                        "invoice chain", f"{head.place}, period start", f"{rfc3339(begins)}, where {other.invoice_id} {edge}",
                         rfc3339(head.start_us), COPY_REMEDY,
                     )  # fmt: skip
-            other = followers.setdefault(head.predecessor, head)
-            if other is not head:
+            first = followers.setdefault(head.predecessor, head)
+            if first is not head:
                 after = head.predecessor or "nothing"
-                findings.add("invoice chain", f"{head.place}, predecessor", f"{other.invoice_id} alone follows {after}", head.invoice_id, COPY_REMEDY)  # fmt: skip
+                findings.add("invoice chain", f"{head.place}, predecessor", f"{first.invoice_id} alone follows {after}", head.invoice_id, COPY_REMEDY)  # fmt: skip
+
+
+def _begins_with(head: Head, before: Head, by_id: Mapping[str, Head]) -> Head:
+    """The invoice by which the period start of ``head`` is known: the void one that it bills again, else the last period before it."""
+    if head.reissues in by_id:
+        return by_id[head.reissues]
+    if not head.voids:
+        return before
+    last, seen, one = before, {head.invoice_id}, before
+    while one.invoice_id not in seen:
+        seen.add(one.invoice_id)
+        last = max(last, one, key=lambda other: (other.end_us, other.start_us))
+        one = by_id.get(one.predecessor, one)
+    return last
 
 
 def _head(row: Sequence[Any]) -> Head:

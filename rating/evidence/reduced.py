@@ -64,12 +64,11 @@ def _check_own(head: Head, mine: Iterable[Line], findings: Findings) -> None:
 def _check_adjusted(
     head: Head, mine: Iterable[Line], chain: Mapping[str, Head], lines: Lines, findings: Findings
 ) -> None:
-    """What this invoice adjusts of an earlier one's terms; not where an invoice before it is void, since whether it was at the
-    time is not known here."""
+    """What this invoice adjusts of an earlier one's terms, by what the invoices before it that were not void then had come to."""
     for name in dict.fromkeys(line.adjusts for line in mine if line.adjusts):
         original = chain.get(name)
-        before = list(_before(head, chain))
-        if original is None or not _terms(original) or any(one.state == VOID for one in before):
+        before = [one for one in _before(head, chain) if one.invoice_id not in head.voids]
+        if original is None or not _terms(original):
             continue
         charged: Amounts = {}
         billed: Amounts = {}

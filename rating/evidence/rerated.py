@@ -165,10 +165,7 @@ def _compare(work: _Work, billed: BilledBefore, findings: Findings) -> None:
         return
     amount = rounded(unrounded, exponent(head.currency))
     if line.adjusts:
-        before = billed.before(head, line)
-        if before is None:
-            return
-        amount = unrounded = amount - Fraction(before)
+        amount = unrounded = amount - Fraction(billed.before(head, line))
     if (Fraction(line.amount), Fraction(line.unrounded)) != (amount, unrounded):
         findings.add(
             "re-rated line", f"{work.place}, amount", f"{_text(amount)} ({_text(unrounded)})",

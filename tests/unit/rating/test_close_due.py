@@ -25,6 +25,7 @@ def invoice_of(due: Due, **changes: Any) -> dict[str, Any]:
     record = {
         "namespace": due.namespace, "invoice_id": due.invoice_id, "version": 1, "predecessor": due.predecessor,
         "subscription": due.subscription, "sequence": 0, "period_start": due.start_us, "period_end": due.end_us,
+        "state": "finalized",
     }  # fmt: skip
     return record | changes
 

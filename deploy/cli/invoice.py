@@ -1,0 +1,74 @@
+"""``weir invoice``: one invoice in full, and what becomes of it: void, payments."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from deploy.cli.billing import invoice as show
+from deploy.cli.connection import JsonOption, NamespaceOption, checked, connection, http
+
+
+class _ShowFirst(TyperGroup):
+    """``weir invoice ID`` is ``weir invoice show ID``."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if args and args[0] not in self.commands and args[0] not in ("-h", "--help"):
+            args = ["show", *args]
+        return super().parse_args(ctx, args)
+
+
+app = typer.Typer(
+    help="One invoice in full (`weir invoice ID`); void it, or record a payment.", cls=_ShowFirst, no_args_is_help=True
+)
+app.command()(show)
+app.registered_commands[-1].name = "show"
+
+InvoiceId = Annotated[str, typer.Argument(metavar="ID", help="An id that `weir invoices` shows.")]
+
+
+@app.command()
+def void(
+    invoice_id: InvoiceId,
+    reason: Annotated[str, typer.Option("--reason", help="Why; it is kept with the invoice.")],
+    namespace: NamespaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Void an invoice: it counts nowhere any longer, and the next close bills its period again."""
+    found = _post(f"/v1/invoices/{invoice_id}/void", {"reason": reason}, namespace)
+    _tell(found, f"{invoice_id} is void; `weir close` bills its period again", as_json)
+
+
+@app.command()
+def pay(
+    invoice_id: InvoiceId,
+    amount: Annotated[str, typer.Argument(help="In the invoice's currency; negative (after --): paid back.")],
+    reference: Annotated[
+        str, typer.Option("--reference", help="The payment's own name: the same one is recorded once.")
+    ],
+    paid_at: Annotated[str, typer.Option("--paid-at", help="RFC 3339 instant; default: now.")] = "",
+    namespace: NamespaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Record a payment; part of what is due is fine, more is not."""
+    body = {"amount": amount, "reference": reference} | ({"paid_at": paid_at} if paid_at else {})
+    found = _post(f"/v1/invoices/{invoice_id}/payments", body, namespace)
+    told = f"{found['amount_paid']} of {found['total']} {found['currency']} paid"
+    _tell(found, f"{invoice_id}: {told}, {found['amount_due']} due; {found['state']}", as_json)
+
+
+def _post(path: str, body: dict[str, Any], namespace: str | None) -> dict[str, Any]:
+    with http(connection(namespace), "rating") as client:
+        found: dict[str, Any] = checked(client.post(path, json=body))
+    return found
+
+
+def _tell(found: dict[str, Any], text: str, as_json: bool) -> None:
+    from deploy.cli.output import print_json, say
+
+    if as_json:
+        print_json(found)
+    else:
+        say(text)

@@ -1,0 +1,92 @@
+"""POST /v1/invoices/{id}/void and POST /v1/invoices/{id}/payments: what becomes of an invoice after it was finalised."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime
+from decimal import Decimal
+from http import HTTPStatus
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from rating.api.context import Authorized, Rating, View
+from rating.api.problems import Problem, missing
+from rating.close.amend import Change, amend, wait_shown
+from rating.close.versions import Payment, Refused, voided, with_payment
+from rating.invoices import read_invoice
+from schemas.instants import micros
+from schemas.ledger_io import LedgerUnavailable
+
+_SHOWN_SECONDS: Final = 10.0
+
+router = APIRouter(tags=["invoices"])
+
+
+class Void(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    reason: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1000)]
+
+
+class Paid(BaseModel):
+    """``amount``: in the invoice's currency, as text or number; negative: paid back. ``reference``: the same one is recorded once."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    amount: Annotated[Decimal, Field(allow_inf_nan=False, max_digits=26, decimal_places=12)]
+    reference: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
+    paid_at: datetime | None = None
+
+
+@router.post(
+    "/v1/invoices/{invoice_id}/void",
+    summary="Void an invoice: it counts nowhere, and the next close bills its period again",
+)
+async def void(request: Request, rating: Authorized, view: View, invoice_id: str, asked: Void) -> dict[str, Any]:
+    """The invoice as it then stands; one that is void already stays as it is. 409 says what must come first."""
+    author, now_us = request.state.access.author, micros(rating.now())
+    return await _changed(
+        rating, view.namespace, invoice_id, lambda chain, one: voided(chain, one, asked.reason, author, now_us)
+    )
+
+
+@router.post("/v1/invoices/{invoice_id}/payments", summary="Record a payment; the same reference again changes nothing")
+async def payments(request: Request, rating: Authorized, view: View, invoice_id: str, asked: Paid) -> dict[str, Any]:
+    """The invoice as it then stands: `paid` once `amount_paid` reaches `total`. 409: more than is due, or another amount under
+    a reference that is recorded already."""
+    paid_at = _aware(asked.paid_at) or rating.now()
+    payment = Payment(asked.reference, asked.amount, micros(paid_at), request.state.access.author)
+    return await _changed(rating, view.namespace, invoice_id, lambda _, one: with_payment(one, payment))
+
+
+def _aware(instant: datetime | None) -> datetime | None:
+    if instant is not None and instant.tzinfo is None:
+        detail = "has no UTC offset; append Z or +hh:mm"
+        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"paid_at: {detail}", [("body.paid_at", detail)])
+    return instant
+
+
+async def _changed(rating: Rating, namespace: str, invoice_id: str, change: Change) -> dict[str, Any]:
+    found = await rating.ask(lambda client: read_invoice(client, namespace, invoice_id))
+    if found is None:
+        raise missing(f"there is no invoice {invoice_id[:64]!r} in namespace {namespace}")
+    subscription = found.head.subscription
+    try:
+        stands = await asyncio.to_thread(amend, rating.settings, namespace, subscription, invoice_id, change)
+    except Refused as refused:
+        raise Problem(HTTPStatus.CONFLICT, str(refused)) from None
+    except LedgerUnavailable as error:
+        raise Problem(
+            HTTPStatus.SERVICE_UNAVAILABLE, f"{error}; ask again, it is recorded once", headers={"Retry-After": "1"}
+        ) from None
+    if not await rating.ask(lambda client: wait_shown(client, namespace, stands, _SHOWN_SECONDS)):
+        raise Problem(
+            HTTPStatus.SERVICE_UNAVAILABLE,
+            "it stands on usage.invoices and will be shown once a worker's `bill` runs; `weir status` tells",
+            headers={"Retry-After": "5"},
+        )
+    shown = await rating.ask(lambda client: read_invoice(client, namespace, invoice_id))
+    assert shown is not None
+    return shown.to_json()

@@ -1,0 +1,103 @@
+"""An invoice with late usage adjusted on the next one: both voided, billed again, more late usage, paid; at the API, down to verification."""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+from pydantic import SecretStr
+from rating_road import Road
+
+from rating.app import build_app
+from rating.evidence.verify import verify
+from schemas.settings import Settings
+
+pytestmark = pytest.mark.integration
+
+KEY = "a-key-of-the-test"
+
+
+@pytest.fixture(scope="module")
+def service(settings: Settings) -> Iterator[httpx.Client]:
+    app = build_app(settings.model_copy(update={"admin_key": SecretStr(KEY)}))
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    deadline = time.monotonic() + 60
+    while not server.started and thread.is_alive() and time.monotonic() < deadline:
+        thread.join(0.05)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    with httpx.Client(
+        base_url=f"http://127.0.0.1:{port}", headers={"Authorization": f"Bearer {KEY}"}, timeout=60
+    ) as client:
+        yield client
+    server.should_exit = True
+    thread.join(30)
+
+
+def test_void_bill_again_late_usage_and_pay(settings: Settings, service: httpx.Client) -> None:
+    road = Road(settings, f"t{uuid.uuid4().hex[:12]}")
+    road.publish("meter", code="calls", event_name="call", profiles=[{"code": "n", "aggregation": "count"}])
+    road.publish("product", code="call", profile="calls.n")
+    charges = [{"product": "call", "price": {"model": "per_unit", "unit_amount": "1"}}]
+    road.publish("plan", code="basic", currency="USD", grace_seconds=0, charges=charges)
+    road.publish("account", code="acme")
+    road.publish("subscription", code="s", account="acme", plan="basic", start="2013-01-01T00:00:00Z")
+    named = {"Weir-Namespace": road.namespace}
+
+    def used(month: int, count: int) -> None:
+        road.send([("call", "acme", uuid.uuid4().hex, f"2013-{month:02}-10T00:00:00Z", {}) for _ in range(count)])
+
+    def ask(name: str, what: str, **body: Any) -> httpx.Response:
+        return service.post(f"/v1/invoices/{name}/{what}", json=body, headers=named)
+
+    def totals(invoices: Any) -> list[list[tuple[str, str]]]:
+        return [[(line["kind"], line["amount"]) for line in one["lines"]] for one in invoices]
+
+    used(1, 5)
+    (january,) = road.close("2013-02-01T00:00:00+00:00").invoices
+    used(1, 2)
+    used(2, 3)
+    (february,) = road.close("2013-03-01T00:00:00+00:00").invoices
+    assert totals([february]) == [[("usage", "3.00"), ("adjustment", "2.00")]]
+    one, two = january["invoice_id"], february["invoice_id"]
+    refused = ask(one, "void", reason="wrong account")
+    assert (refused.status_code, two in refused.json()["detail"]) == (409, True)
+    void = ask(two, "void", reason="wrong account")
+    assert (void.status_code, void.json()["state"], void.json()["version"]) == (200, "void", 2)
+    assert void.json()["void"]["reason"] == "wrong account"
+    assert ask(two, "void", reason="again").json()["void"]["reason"] == "wrong account"
+    # January stands with 5; February's again carries January's late ones again, and March's close what came since.
+    used(2, 1)
+    (again,) = road.close("2013-03-01T00:00:00+00:00").invoices
+    assert totals([again]) == [[("usage", "4.00"), ("adjustment", "2.00")]]
+    assert road.close("2013-03-01T00:00:00+00:00").invoices == ()
+    assert [ask(name, "void", reason="both").status_code for name in (again["invoice_id"], one)] == [200, 200]
+    used(1, 1)
+    both = road.close("2013-03-01T00:00:00+00:00").invoices
+    assert totals(both) == [[("usage", "8.00")], [("usage", "4.00")]]
+    used(1, 1)
+    (march,) = road.close("2013-04-01T00:00:00+00:00").invoices
+    assert totals([march]) == [[("usage", "0.00"), ("adjustment", "1.00")]]
+    # Payments.
+    name = both[0]["invoice_id"]
+    assert ask(name, "payments", amount="3", reference="p1").json()["amount_due"] == "5.00"
+    assert ask(name, "payments", amount="3.00", reference="p1").json()["amount_paid"] == "3.00"
+    assert ask(name, "payments", amount="4", reference="p1").status_code == 409
+    assert ask(name, "payments", amount="5.01", reference="p2").status_code == 409
+    paid = ask(name, "payments", amount=5, reference="p2", paid_at="2013-04-02T00:00:00Z").json()
+    assert (paid["state"], paid["amount_due"], paid["version"]) == ("paid", "0.00", 3)
+    assert ask(name, "void", reason="no").status_code == 409
+    assert ask("inv_none", "void", reason="no").status_code == 404
+    assert ask(name, "payments", amount="x", reference="p").status_code == 422
+    listed = service.get("/v1/invoices", params={"state": "void"}, headers=named).json()["invoices"]
+    assert {item["invoice_id"] for item in listed} == {one, two, again["invoice_id"]}
+    assert verify(settings, namespace=road.namespace) == []
+    assert verify(settings, namespace=road.namespace, invoices=True) == []
+    road.client.close()
