@@ -12,6 +12,8 @@ from fastapi.responses import JSONResponse, Response
 from rating.api import changes, credits, explain, invoices, metrics, price, problems, running, usage
 from rating.api.context import Rating, guard
 from rating.api.export import router as export_router
+from rating.api.late import router as late_router
+from rating.api.runs import router as runs_router
 from rating.api.simulations import router as simulations_router
 from rating.console import pages
 from schemas.settings import Settings, SettingsError
@@ -45,6 +47,8 @@ def build_app(settings: Settings) -> FastAPI:
     app.include_router(changes.router)
     app.include_router(explain.router)
     app.include_router(simulations_router)
+    app.include_router(runs_router)
+    app.include_router(late_router)
     app.include_router(pages.router)
 
     @app.exception_handler(pages.NotLoggedIn)

@@ -6,6 +6,7 @@ logging a ``Settings`` shows asterisks.
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any, Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
@@ -72,6 +73,15 @@ class Settings(BaseSettings):
     namespace: str = Field("default", description="namespace of requests that name none")
     data_dir: str = Field(".weir", description="folder of the local stack's data, logs and state")
     checkpoint_seconds: int = Field(60, ge=1, description="seconds between two periodic checkpoint cuts of a worker")
+    close_schedule_seconds: int = Field(
+        0, ge=0, description="seconds between two scheduled closes of all namespaces in `weir up`; 0: you close by hand"
+    )
+    close_differs_factor: Decimal = Field(
+        Decimal(2), gt=1, description="a close warns of a line so many times its last period's, or that part of it"
+    )
+    close_differs_amount: Decimal = Field(
+        Decimal(10), ge=0, description="… and at least this amount away from it, in major units of its currency"
+    )
     poison_percent: int = Field(
         50, ge=1, le=100,
         description="a worker stops when more than this share of a partition's last 1,000 records cannot be read; 100: never",

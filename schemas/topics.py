@@ -17,6 +17,8 @@ CHECKPOINTS: Final = "usage.checkpoints"
 INVOICES: Final = "usage.invoices"
 INBOX_PREFIX: Final = "usage.inbox."
 INBOX_PARTITIONS: Final = 4
+ADMIT_GROUP: Final = "weir-admit"
+"""The consumer group that takes the inboxes in; its committed offsets say how far."""
 REJECTED_PARTITIONS: Final = 4
 INVOICE_PARTITIONS: Final = 4
 EVENTS_RETENTION_DAYS: Final = 90

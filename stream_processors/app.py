@@ -19,8 +19,8 @@ import faust
 from faust.types import TP
 
 from schemas.settings import Settings
-from schemas.topics import CHECKPOINTS, INBOX_PREFIX, INVOICES, REJECTED, events_topic
-from stream_processors.parts import ADMIT_GROUP, LEDGERS_GROUP, METER_GROUP, Parts
+from schemas.topics import ADMIT_GROUP, CHECKPOINTS, INBOX_PREFIX, INVOICES, REJECTED, events_topic
+from stream_processors.parts import LEDGERS_GROUP, METER_GROUP, Parts
 
 TAKE = 512
 REBALANCE_SECONDS = 30.0

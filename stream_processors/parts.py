@@ -22,6 +22,7 @@ from schemas.generation_change import read_generations
 from schemas.ledger_io import LedgerUnavailable, LedgerWriter
 from schemas.settings import Settings
 from schemas.topics import (
+    ADMIT_GROUP,
     CHECKPOINTS,
     INBOX_PARTITIONS,
     INVOICE_PARTITIONS,
@@ -46,7 +47,7 @@ from stream_processors.watchdog import BALANCING, BUSY, Watched
 log = logging.getLogger(__name__)
 
 Ack = Callable[[Any], Awaitable[Any]]
-METER_GROUP, ADMIT_GROUP, LEDGERS_GROUP = "weir-worker", "weir-admit", "weir-ledgers"
+METER_GROUP, LEDGERS_GROUP = "weir-worker", "weir-ledgers"
 _LEDGERS = {REJECTED: REJECTED_PARTITIONS, CHECKPOINTS: 1, INVOICES: INVOICE_PARTITIONS}
 
 

@@ -15,6 +15,10 @@ from deploy.cli.failure import FAILED, USAGE, Failure
 if TYPE_CHECKING:
     from rich.console import Group
 
+    from rating.close.checklist import Check
+
+_SHOWN = 5
+
 
 def close(
     as_of: Annotated[
@@ -24,6 +28,9 @@ def close(
         ),
     ] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be billed; write nothing.")] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Bill nothing where the checklist before billing finds something.")
+    ] = False,
     namespace: NamespaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -34,12 +41,28 @@ def close(
     settings = connection(namespace)
     until = parse_as_of(as_of) if as_of else None
     with StepsBar() as bar:
-        result = run_close(settings, settings.namespace, until, datetime.now(UTC), bar, dry_run=dry_run)
+
+        def checked(checks: tuple[Check, ...]) -> None:
+            for line in checks_lines(checks):
+                bar.aside(line)
+
+        result = run_close(
+            settings,
+            settings.namespace,
+            until,
+            datetime.now(UTC),
+            bar,
+            dry_run=dry_run,
+            strict=strict,
+            on_checks=checked,
+        )
     if as_json:
         print_json(
             {
                 "namespace": result.namespace, "as_of": result.as_of.isoformat(), "dry_run": result.dry_run,
                 "checkpoint": result.run.number if result.run else None, "already": result.already,
+                "run_id": (result.run.run_id or None) if result.run else None, "refused": result.refused,
+                "checklist": [check.to_json() for check in result.checks],
                 "invoices": [
                     {name: invoice[name] for name in ("invoice_id", "account_id", "subscription", "currency", "total")}
                     for invoice in result.invoices
@@ -53,8 +76,18 @@ def close(
         say(result.summary())
         for problem in result.problems:
             say(f"not billed: {problem}")
-    if result.problems:
+    if result.problems or result.refused:
         raise typer.Exit(FAILED)
+
+
+def checks_lines(checks: Iterable[Check]) -> list[str]:
+    """The checklist for people: what it found, with the first examples; one line where all is fine."""
+    lines: list[str] = []
+    for check in checks:
+        if check.count:
+            lines.append(f"check {check.name}: {check.count} {check.text}")
+            lines += [f"    {example}" for example in check.examples[:_SHOWN]]
+    return lines or ["checklist: nothing found"]
 
 
 def parse_as_of(text: str) -> datetime:

@@ -15,6 +15,7 @@ from deploy.cli import (
     explain,
     generation,
     keys,
+    late,
     price,
     proof,
     rejected,
@@ -50,6 +51,7 @@ app.command()(usage.usage)
 app.command()(billing.close)
 app.add_typer(invoices_app, name="invoices")
 app.add_typer(invoice_app, name="invoice")
+app.command()(late.late)
 app.command()(credits.credits)
 app.command()(explain.explain)
 app.command()(simulate)

@@ -73,6 +73,10 @@ class StepsBar:
     def __exit__(self, *_: object) -> None:
         self._bar.stop()
 
+    def aside(self, text: str) -> None:
+        """A line of its own above the bars."""
+        self._bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
     def __call__(self, step: str, done: int, total: int) -> None:
         if step not in self._tasks:
             self._tasks[step] = self._bar.add_task(step, total=total)

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Final, TypeVar
 from fastapi import Depends, Header, Request
 
 from rating.api.problems import Problem, missing, of_denial
+from rating.api.standing import StandingNow
 from rating.explain import Ledgers
 from schemas.access import scopes_of
 from schemas.api_keys import Access, Denied, Keyring
@@ -38,6 +39,7 @@ class Rating:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.checkpoints = Checkpoints()
+        self.standing = StandingNow(settings)
         self._catalog = CatalogFollower(settings)
         self._checkpoints_follower = Follower(settings, CHECKPOINTS, self._apply)
         self._pool = ThreadPoolExecutor(_CLIENTS, thread_name_prefix="clickhouse")
@@ -58,6 +60,7 @@ class Rating:
         """End the threads."""
         self._catalog.stop()
         self._checkpoints_follower.stop()
+        self.standing.close()
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     async def ask(self, question: Callable[[Any], T]) -> T:

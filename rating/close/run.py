@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import blake2b
 from itertools import count
 from typing import Any
 
+from rating.close.checklist import Check, Limits, Seen, checklist, warnings
 from rating.close.checkpoint import covering_cut, end_offsets, wait_metered, wait_rolled_up
 from rating.close.late import LateUsage, find_late
 from rating.close.measure import measure
 from rating.close.plan import Plan, build_invoices, make_plan
 from rating.close.progress import CloseError, Progress
 from rating.close.publish import publish, wait_visible
+from rating.close.seen import look
 from rating.close.standing import Invoice, Standing, invoices_reader, read_standing
 from schemas.catalog.follower import read_catalog
 from schemas.catalog.profiles import profile_versions
@@ -31,7 +33,8 @@ from schemas.topics import INVOICES
 @dataclass(frozen=True, slots=True)
 class CloseResult:
     """``invoices``: records that this run made stand (or, of a dry run, would). ``already``: due ones that another process
-    made stand first. ``problems``: sentences about what cannot be billed. ``run`` is None where nothing was due."""
+    made stand first. ``problems``: sentences about what cannot be billed. ``run`` is None where nothing was due. ``checks``: the list
+    that was made before billing, by whoever announced the run; ``refused``: it found something, and the close was strict."""
 
     namespace: str
     as_of: datetime
@@ -40,10 +43,15 @@ class CloseResult:
     already: int
     problems: tuple[str, ...]
     dry_run: bool
+    checks: tuple[Check, ...] = ()
+    refused: bool = False
 
     def summary(self) -> str:
         """One sentence for people."""
         until = rfc3339(micros(self.as_of))
+        if self.refused:
+            found = ", ".join(check.name for check in warnings(self.checks))
+            return f"nothing was billed in {self.namespace} as of {until}: the checklist found {found}; mend that, or close without --strict"
         if self.run is None or not (self.invoices or self.already or self.problems):
             return f"nothing is due in {self.namespace} as of {until}: no invoice was published"
         done = f"{len(self.invoices)} invoice{'' if len(self.invoices) == 1 else 's'}"
@@ -60,10 +68,14 @@ def run_close(
     now: datetime,
     on_progress: Progress,
     dry_run: bool = False,
+    *,
+    strict: bool = False,
+    on_checks: Callable[[tuple[Check, ...]], None] = lambda _: None,
 ) -> CloseResult:
     """Bill every period of ``namespace`` (None: the settings') that is due at ``as_of`` (None: ``now``); blocking.
 
-    A dry run waits for metering, rates what is live, and writes nothing at all. Raises CloseError where it cannot go on
+    ``on_checks`` is told the checklist before anything is billed; ``strict``: nothing is billed where it found something. A dry run
+    waits for metering, rates what is live, and writes nothing at all. Raises CloseError where it cannot go on
     and LedgerUnavailable where Kafka does not answer; after either, simply run it again.
     """
     name = namespace or settings.namespace
@@ -72,16 +84,32 @@ def run_close(
         raise CloseError(f"as of {rfc3339(micros(until))} lies in the future; choose an instant up to now")
     client = connect(settings)
     try:
-        return Close(settings, name, until, now, on_progress, client).run(dry_run)
+        return Close(settings, name, until, now, on_progress, client, strict, on_checks).run(dry_run)
     finally:
         client.close()
+
+
+class _Refused(Exception):
+    """The checklist of a strict close found something: ``run`` would have been announced with it."""
+
+    def __init__(self, run: Run, checks: tuple[Check, ...]) -> None:
+        super().__init__()
+        self.run, self.checks = run, checks
 
 
 class Close:
     """``run`` is the protocol; its steps stand alone, so that a test can stop between two of them."""
 
     def __init__(
-        self, settings: Settings, namespace: str, as_of: datetime, now: datetime, on_progress: Progress, client: Any
+        self,
+        settings: Settings,
+        namespace: str,
+        as_of: datetime,
+        now: datetime,
+        on_progress: Progress,
+        client: Any,
+        strict: bool = False,
+        on_checks: Callable[[tuple[Check, ...]], None] = lambda _: None,
     ) -> None:
         self._settings = settings
         self._namespace = namespace
@@ -89,9 +117,21 @@ class Close:
         self._now = now
         self._on_progress = on_progress
         self._client = client
+        self._strict = strict
+        self._on_checks = on_checks
         self._read: Catalog | None = None
+        self._planned: tuple[int, LateUsage, int, Plan] | None = None
+        self._rated: tuple[Plan, Run, tuple[tuple[Invoice, ...], tuple[str, ...]]] | None = None
 
     def run(self, dry_run: bool) -> CloseResult:
+        try:
+            return self._run(dry_run)
+        except _Refused as refused:
+            told = CloseResult(self._namespace, self._as_of, refused.run, (), 0, (), dry_run, refused.checks, True)
+            self._on_checks(refused.checks)
+            return told
+
+    def _run(self, dry_run: bool) -> CloseResult:
         with invoices_reader(self._settings) as reader, closing(CheckpointLedger(self._settings)) as ledger:
             # 1. What is due, by the present catalog and the invoices that stand, and what came late for those.
             standing = read_standing(reader, Standing())
@@ -107,12 +147,17 @@ class Close:
                 wait_metered(self._client, end_offsets(self._settings), self._on_progress)
                 run = Run("", 0, catalog.next_offset, micros(self._now), {})
                 invoices, problems = self.rated(plan, run, None)
+                run = self._checked(run, plan, catalog, standing, None)
+                self._on_checks(stored_checks(run))
                 return self._result(run, invoices, 0, plan.problems + problems, dry_run)
             # 2. A checkpoint holds all that was acknowledged before this moment, and the run is announced as of it.
             run, cut, plan = self.announced(ledger, plan, catalog, standing, late)
+            if self._strict and warnings(stored_checks(run)):  # announced before, by a close that was not strict
+                raise _Refused(run, stored_checks(run))
+            self._on_checks(stored_checks(run))
             # 3. Its windows are rolled up, so that totals as of it can be read.
             wait_rolled_up(self._client, cut, self._on_progress)
-            # 4. Everything is rated as of the run.
+            # 4. Everything is rated as of the run; whoever announced it has done so, for the checklist.
             invoices, problems = self.rated(plan, run, cut)
             # 5. The ledger decides which invoices stand.
             won = publish(LedgerWriter(self._settings, INVOICES), reader, standing, invoices, self._on_progress)
@@ -131,7 +176,11 @@ class Close:
         if offset is None and not view.known:
             known = ", ".join(catalog.namespaces())
             raise CloseError(f"there is no namespace {self._namespace}; known: {known}")
-        return make_plan(view, standing, micros(self._as_of), late)
+        # Asked for several times in a close, mostly of the same state: no invoice is published in between.
+        state = (view.before, late, standing.count(self._namespace))
+        if self._planned is None or self._planned[:3] != state:
+            self._planned = (*state, make_plan(view, standing, micros(self._as_of), late))
+        return self._planned[3]
 
     def late(self, standing: Standing, ledger: CheckpointLedger, as_of: Cut | None) -> LateUsage:
         """What came for billed periods, up to a cut (None: live)."""
@@ -150,7 +199,7 @@ class Close:
         for attempt in count():
             name = run_id(self._namespace, plan.ready_us, attempt, plan.voids)
             standing_run = ledger.checkpoints.runs.get(name)
-            run = standing_run or self._new_run(ledger, name, attempt, plan, catalog)
+            run = standing_run or self._new_run(ledger, name, attempt, plan, catalog, standing)
             cut = ledger.checkpoints.cut(run.number)
             late_then = self.late(standing, ledger, cut)
             if run.catalog_offset > catalog.next_offset:
@@ -160,22 +209,54 @@ class Close:
                 break
         return run, cut, self.plan(catalog, standing, late_then, run.catalog_offset)
 
-    def _new_run(self, ledger: CheckpointLedger, name: str, attempt: int, plan: Plan, catalog: Catalog) -> Run:
+    def _new_run(
+        self, ledger: CheckpointLedger, name: str, attempt: int, plan: Plan, catalog: Catalog, standing: Standing
+    ) -> Run:
+        """Announced with its checklist, which takes rating everything: a strict close leaves no trace but a checkpoint."""
         ends = end_offsets(self._settings)
         wait_metered(self._client, ends, self._on_progress)
         cut = covering_cut(self._settings, self._client, ledger, ends, self._now)
         body = {"namespace": self._namespace, "as_of": rfc3339(plan.ready_us), "attempt": attempt}
-        return ledger.announce(Run(name, cut.number, catalog.next_offset, cut.as_of_us, body))
+        run = Run(name, cut.number, catalog.next_offset, cut.as_of_us, body)
+        wait_rolled_up(self._client, cut, self._on_progress)
+        whole = self.plan(catalog, standing, self.late(standing, ledger, cut), run.catalog_offset)
+        return ledger.announce(self._checked(run, whole, catalog, standing, cut))
+
+    def _checked(self, run: Run, plan: Plan, catalog: Catalog, standing: Standing, cut: Cut | None) -> Run:
+        """The run with its checklist in its body. Raises _Refused where it found something and the close is strict."""
+        invoices, problems = self.rated(plan, run, cut)
+        needs = plan.needs()
+        billed = {(account, need.profile.profile_id) for need, accounts in needs.items() for account in accounts}
+        seen = Seen()
+        if needs:
+            start_us, end_us = min(need.start_us for need in needs), max(need.end_us for need in needs)
+            seen = look(self._settings, self._client, self._namespace, start_us, end_us, cut)
+        limits = Limits(self._settings.close_differs_factor, self._settings.close_differs_amount)
+        view = catalog.view(self._namespace, run.catalog_offset)
+        checks = checklist(seen, view, billed, invoices, standing, plan.problems + problems, limits)
+        run = replace(run, body={**run.body, "checklist": [check.to_json() for check in checks]})
+        if self._strict and warnings(checks):
+            raise _Refused(run, checks)
+        return run
 
     def rated(self, plan: Plan, run: Run, cut: Cut | None) -> tuple[tuple[Invoice, ...], tuple[str, ...]]:
         """The invoices as of ``cut`` (None: live), and what cannot be rated."""
-        totals = measure(self._client, self._namespace, plan.needs(), cut, self._on_progress)
-        return build_invoices(plan, totals, run)
+        pinned = replace(run, body={})  # an invoice has nothing of the body
+        if self._rated is None or self._rated[0] is not plan or self._rated[1] != pinned:
+            totals = measure(self._client, self._namespace, plan.needs(), cut, self._on_progress)
+            self._rated = plan, pinned, build_invoices(plan, totals, run)
+        return self._rated[2]
 
     def _result(
         self, run: Run | None, invoices: Iterable[Invoice], already: int, problems: tuple[str, ...], dry_run: bool
     ) -> CloseResult:
-        return CloseResult(self._namespace, self._as_of, run, tuple(invoices), already, problems, dry_run)
+        checks = stored_checks(run) if run else ()
+        return CloseResult(self._namespace, self._as_of, run, tuple(invoices), already, problems, dry_run, checks)
+
+
+def stored_checks(run: Run) -> tuple[Check, ...]:
+    """The checklist in a run's announcement; empty where it was announced by a Weir that made none."""
+    return tuple(Check.from_json(found) for found in run.body.get("checklist", ()))
 
 
 def run_id(namespace: str, as_of_us: int, attempt: int, voids: Iterable[str] = ()) -> str:

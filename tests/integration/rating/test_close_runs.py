@@ -263,3 +263,25 @@ def test_what_cannot_be_closed_is_said(shop: Road) -> None:
 
 
 NOW = datetime.now(UTC)
+MAY = datetime(2013, 5, 1, 4, tzinfo=UTC)
+
+
+def test_a_strict_close_bills_nothing_and_leaves_no_run_where_the_checklist_finds_something(shop: Road) -> None:
+    shop.send([("call", "stranger", "60", "2013-03-20T00:00:00Z", {"s": 1, "who": "x", "way": "in"})])
+    shop.close("2013-04-01T04:00:00+00:00")
+    shop.send([("visit", "acme", "61", "2013-04-20T00:00:00Z", {})])
+    told: list[Any] = []
+    strict = run_close(shop.settings, shop.namespace, MAY, NOW, lambda *_: None, strict=True, on_checks=told.append)
+    assert (strict.refused, strict.invoices, told) == (True, (), [strict.checks])
+    result = shop.close(MAY.isoformat())
+    assert len(result.invoices) == 3
+    assert result.checks == strict.checks
+    counts = {check.name: check.count for check in result.checks if check.count}
+    # beta was silent in March as well; of acme's lines, time and long are less than half of March's, calls are 1.01 after 5.51.
+    assert counts == {"unmetered_events": 1}
+    assert [check.examples for check in result.checks if check.count] == [("events visit: no meter counts them",)]
+    with closing(CheckpointLedger(shop.settings)) as ledger:
+        assert result.run is not None
+        assert ledger.refresh().runs[result.run.run_id].body["checklist"] == [
+            check.to_json() for check in result.checks
+        ]

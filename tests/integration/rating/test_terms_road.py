@@ -16,6 +16,7 @@ from pydantic import SecretStr
 from rating_road import Road
 
 from rating.app import build_app
+from rating.close.checkpoint import end_offsets, wait_metered
 from rating.evidence.verify import verify
 from rating.invoices import list_invoices, with_lines
 from schemas.settings import Settings
@@ -135,3 +136,34 @@ def test_the_api_tells_balances_subtotals_and_prices(agreed: Road, service: http
     assert refused.status_code == 422
     assert refused.json()["errors"][0]["path"] == "price.amount"
     assert service.post("/v1/price", content=b"{").status_code == 400
+
+
+def test_runs_tell_their_checklists(agreed: Road, service: httpx.Client) -> None:
+    named = {"Weir-Namespace": agreed.namespace}
+    newest, first = service.get("/v1/runs", headers=named).json()["runs"]
+    assert (first["due_until"], first["findings"]) == ("2013-02-01T00:00:00Z", 0)
+    whole = service.get(f"/v1/runs/{newest['run_id']}", headers=named).json()
+    found = {one["check"]: one["examples"] for one in whole["checklist"] if one["count"]}
+    assert found["silent_accounts"] == ["acme", "beta"]
+    assert len(found["changed_lines"]) == 2
+    assert service.get(f"/v1/runs/{newest['run_id']}").status_code == 404  # of another namespace
+
+
+def test_late_usage_is_reported_until_it_is_billed(agreed: Road, service: httpx.Client) -> None:
+    def report(**asked: str) -> Any:
+        return service.get("/v1/reports/late-usage", params=asked, headers={"Weir-Namespace": agreed.namespace}).json()
+
+    assert (report()["count"], report()["totals"]) == (0, {})
+    agreed.send([("call", "beta", f"february{n}", "2013-02-10T00:00:00Z", {}) for n in range(30)])
+    wait_metered(agreed.client, end_offsets(agreed.settings), lambda *_: None)
+    found = report()
+    # 30 less 10 % are 27 and no commitment of 20 is left to true up.
+    assert found["totals"] == {"USD": "7.00"}
+    assert [(one["charge"], one["billed"], one["now"], one["difference"]) for one in found["lines"]] == [
+        ("call", "0.00", "30.00", "30.00"), ("commitment:", None, None, "-20.00"), ("discount:ten", None, None, "-3.00"),
+    ]  # fmt: skip
+    assert found["lines"][0]["billed_as_of_checkpoint"] == found["last_checkpoint"]
+    assert report(account_id="acme")["lines"] == []
+    (billed,) = agreed.close("2013-03-01T00:00:00+00:00").invoices
+    assert (billed["account_id"], billed["total"]) == ("beta", "7.00")
+    assert report()["lines"] == []

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from rating.close.late import Late, Prior, adjustments, prior_lines
 from rating.close.lines import Need, exact_sum
+from rating.close.unbilled import late_lines
 from rating.pricing import parse_price, rate
 from rating.usage import Measured, Usage, UsageRow
 
@@ -63,3 +64,18 @@ def test_a_bill_and_its_adjustments_sum_to_one_bill_over_everything(parts: list[
         assert all(found["events"] == str(number) and Decimal(found["quantity"]) == quantity for found in lines)
         assert adjustments([Prior("one", line(), PRICE, NEED, exact_sum(billed))], rows, "acme", "USD") == []
     assert sum(billed) == rate(PRICE, quantity, currency="USD").amount
+
+
+def test_the_report_of_late_usage_is_what_the_next_close_adjusts() -> None:
+    chain = [invoice("one", line()) | {"account_id": "acme", "subscription": "s", "checkpoint": 4, "body": "{}"}]
+    rows = {NEED: {"acme": [UsageRow(Usage(Decimal(3), 2), "acme")]}}
+    (found,) = late_lines(chain, [Prior("one", line(), PRICE, NEED, Decimal("1.01"))], rows)
+    told = found.to_json()
+    assert (told["billed"], told["now"], told["difference"], told["billed_as_of_checkpoint"]) == (
+        "1.01",
+        "3.02",
+        "2.01",
+        4,
+    )
+    assert (told["invoice_id"], told["quantity_now"], told["events_now"]) == ("one", "3", 2)
+    assert late_lines(chain, [Prior("one", line(), PRICE, NEED, Decimal("3.02"))], rows) == []

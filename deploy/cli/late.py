@@ -1,0 +1,41 @@
+"""``weir late``: late usage that is on no invoice yet."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from deploy.cli.connection import JsonOption, NamespaceOption, checked, connection, http
+
+
+def late(
+    account: Annotated[str | None, typer.Option("--account", "-a", help="Only this account.")] = None,
+    namespace: NamespaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Billed lines whose usage has changed since, because events came late: billed, now, difference. The next close bills them."""
+    from deploy.cli.output import console, print_json, say, table
+
+    settings = connection(namespace)
+    with http(settings, "rating") as client:
+        chosen = {"account_id": account} if account is not None else {}
+        found: dict[str, Any] = checked(client.get("/v1/reports/late-usage", params={"limit": 10_000, **chosen}))
+    if as_json:
+        print_json(found)
+        return
+    for problem in found["problems"]:
+        say(f"cannot be rated: {problem}")
+    if not found["lines"]:
+        say(f"no late usage in {settings.namespace} is without an invoice")
+        return
+    columns = (
+        "account_id", "invoice_id", "charge", "period_start", "period_end", "quantity_now", "unit", "billed", "now", "difference",
+        "currency", "billed_as_of_checkpoint",
+    )  # fmt: skip
+    rows = [[one[name] for name in columns] for one in found["lines"]]
+    console().print(table("", columns, rows, right=("quantity_now", "billed", "now", "difference")))
+    totals = ", ".join(f"{amount} {currency}" for currency, amount in found["totals"].items())
+    say(
+        f"{found['count']} lines, {totals} not invoiced yet; `weir close` bills it when a subscription's next period is due"
+    )

@@ -1,0 +1,132 @@
+"""Late usage that no invoice has yet: what the next close would adjust, line by line, by the close's own code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from rating.close.chain import billed_up_to
+from rating.close.late import LateUsage, Prior, adjustments, find_late, priors
+from rating.close.lines import ChargeBook, Need, Totals, exact_sum
+from rating.close.measure import measure
+from rating.close.reductions import adjusted_terms, prior_terms
+from rating.close.standing import Invoice, Line, Standing
+from rating.close.timeline import PlanningError
+from rating.pricing import money_text
+from schemas.catalog.profiles import profile_versions
+from schemas.catalog.state import NamespaceView
+from schemas.checkpoints import Checkpoints
+from schemas.instants import rfc3339
+
+
+@dataclass(frozen=True, slots=True)
+class LateLine:
+    """A billed line of ``invoice_id`` whose amount is another by now. ``billed``: with all its adjustments so far; ``now``: live;
+    both None for a discount or a commitment, which change with the lines beside them. ``checkpoint``: what is billed up to."""
+
+    account_id: str
+    subscription: str
+    currency: str
+    checkpoint: int
+    line: Line
+    billed: Decimal | None
+    now: Decimal | None
+    difference: Decimal
+
+    def to_json(self) -> dict[str, Any]:
+        amounts = {"billed": self.billed, "now": self.now, "difference": self.difference}
+        return {
+            "account_id": self.account_id, "subscription": self.subscription, "invoice_id": self.line["adjusts"],
+            "charge": self.line["charge"], "product": self.line["product"], "profile_id": self.line["profile_id"],
+            "period_start": rfc3339(self.line["period_start"]), "period_end": rfc3339(self.line["period_end"]),
+            "quantity_now": self.line["quantity"] or None, "events_now": int(self.line["events"]) if self.line["events"] else None,
+            "unit": self.line["unit"], "currency": self.currency,
+            **{name: None if amount is None else money_text(amount, self.currency) for name, amount in amounts.items()},
+            "billed_as_of_checkpoint": self.checkpoint,
+        }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class LateReport:
+    """``lines`` by account and subscription; ``problems``: sentences about late usage that cannot be rated as the catalog stands."""
+
+    checkpoint: int
+    lines: tuple[LateLine, ...]
+    problems: tuple[str, ...]
+
+    def to_json(self, limit: int) -> dict[str, Any]:
+        """The first ``limit`` lines; ``totals`` and ``count`` are of all of them."""
+        sums: dict[str, list[Decimal]] = {}
+        for one in self.lines:
+            sums.setdefault(one.currency, []).append(one.difference)
+        return {
+            "last_checkpoint": self.checkpoint,
+            "count": len(self.lines),
+            "totals": {currency: money_text(exact_sum(parts), currency) for currency, parts in sorted(sums.items())},
+            "lines": [one.to_json() for one in self.lines[:limit]],
+            "problems": list(self.problems),
+        }
+
+
+def late_report(
+    client: Any, view: NamespaceView, standing: Standing, checkpoints: Checkpoints, account_id: str | None = None
+) -> LateReport:
+    """All that came late and is not invoiced, live; of one account where one is given. Blocking."""
+    carried = {version.profile_id for version in profile_versions(view) if version.carry_over}
+    late = find_late(client, view.namespace, standing, checkpoints, None, carried)
+    found, problems = again(view, standing, late, account_id)
+    needs: dict[Need, set[str]] = {}
+    for chain, some in found:
+        for prior in some:
+            needs.setdefault(prior.need, set()).add(chain[-1]["account_id"])
+    totals = measure(client, view.namespace, needs, None, lambda *_: None)
+    lines: list[LateLine] = []
+    for chain, some in found:
+        try:
+            lines += late_lines(chain, some, totals)
+        except PlanningError as error:
+            problems.append(f"subscription {chain[-1]['subscription']}: {error}")
+    lines.sort(key=lambda one: (one.account_id, one.subscription, one.line["period_start"], one.line["charge"]))
+    last = checkpoints.last
+    return LateReport(last.number if last else 0, tuple(lines), tuple(problems))
+
+
+def again(
+    view: NamespaceView, standing: Standing, late: LateUsage, account_id: str | None = None
+) -> tuple[list[tuple[list[Invoice], tuple[Prior, ...]]], list[str]]:
+    """(chain, lines to rate again) of every subscription with late usage, and what cannot be."""
+    book = ChargeBook(view)
+    found: list[tuple[list[Invoice], tuple[Prior, ...]]] = []
+    problems: list[str] = []
+    for subscription, records in late.items():
+        chain = standing.chain(view.namespace, subscription)
+        if account_id is not None and chain[-1]["account_id"] != account_id:
+            continue
+        try:
+            found.append((chain, priors(chain, records, book)))
+        except PlanningError as error:
+            problems.append(f"subscription {subscription}: {error}")
+    return found, problems
+
+
+def late_lines(chain: list[Invoice], found: Iterable[Prior], totals: Totals) -> list[LateLine]:
+    """What a next invoice of ``chain`` would adjust for late usage. Raises PlanningError."""
+    head = chain[-1]
+    account, currency = head["account_id"], head["currency"]
+    made: list[tuple[Line, Decimal | None]] = []
+    for prior in found:
+        made += [(line, prior.billed) for line in adjustments([prior], totals, account, currency)]
+    lines = [line for line, _ in made]
+    terms = prior_terms(chain, [line["adjusts"] for line in lines])
+    made += [(line, None) for line in adjusted_terms(terms, lines, currency)]
+    return [_late_line(head, billed_up_to(chain), line, billed) for line, billed in made]
+
+
+def _late_line(head: Invoice, checkpoint: int, line: Mapping[str, Any], billed: Decimal | None) -> LateLine:
+    difference = Decimal(line["amount"])
+    now = None if billed is None else exact_sum((billed, difference))
+    return LateLine(
+        head["account_id"], head["subscription"], head["currency"], checkpoint, dict(line), billed, now, difference
+    )  # fmt: skip

@@ -1,0 +1,148 @@
+"""The list before billing: what it finds, and what it leaves in peace."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+from shelfkit import Shelf, shelf, us
+
+from rating.close.checklist import MAX_EXAMPLES, Check, Limits, Seen, checklist, differs, warnings
+from rating.close.standing import Standing
+
+LIMITS = Limits(Decimal(2), Decimal(10))
+START, END = us("2013-02-01T05:00:00Z"), us("2013-03-01T05:00:00Z")
+DAY = 86_400_000_000
+NOTHING = Seen()
+
+
+def line(amount: str, events: str, charge: str = "call") -> dict[str, Any]:
+    return {"kind": "usage", "charge": charge, "product": "p", "amount": amount, "events": events}
+
+
+def invoice(
+    name: str, account: str, *lines: dict[str, Any], predecessor: str = "", days: int = 30, **changes: Any
+) -> Any:
+    start = 0 if not predecessor else 30 * DAY
+    return {
+        "namespace": "air", "invoice_id": name, "subscription": account, "version": 1, "sequence": 0, "account_id": account,
+        "predecessor": predecessor, "period_start": start, "period_end": start + days * DAY, "state": "finalized",
+        "currency": "USD", "lines": list(lines), "claim_id": name,
+    } | changes  # fmt: skip
+
+
+def found(
+    seen: Seen = NOTHING, billed: set[tuple[str, str]] | None = None, invoices: list[Any] | None = None,
+    standing: list[Any] | None = None, book: Shelf | None = None, problems: tuple[str, ...] = (),
+) -> dict[str, Check]:  # fmt: skip
+    stands = Standing()
+    for one in standing or []:
+        assert stands.apply(one)
+    checks = checklist(seen, (book or shelf()).view(), billed or set(), invoices or [], stands, problems, LIMITS)
+    return {check.name: check for check in warnings(checks)}
+
+
+def test_nothing_found_is_a_list_of_fine_points_that_survives_json() -> None:
+    checks = checklist(Seen(), shelf().view(), set(), [], Standing(), (), LIMITS)
+    assert [check.name for check in checks] == [
+        "lag", "silent_accounts", "rejections", "unbilled_accounts", "uncharged_profiles", "unmetered_events", "changed_lines", "unplanned",
+    ]  # fmt: skip
+    assert warnings(checks) == []
+    assert tuple(Check.from_json(check.to_json()) for check in checks) == checks
+
+
+def test_an_account_is_silent_when_none_of_its_subscriptions_has_usage_any_more() -> None:
+    before = [
+        invoice("a1", "a", line("5", "3")),
+        invoice("b1", "b", line("5", "3")),
+        invoice("c1", "c", line("0", "0")),
+    ]
+    after = [
+        invoice("a2", "a", line("0", "0"), predecessor="a1"),
+        invoice("b2", "b", line("5", "1"), predecessor="b1"),
+        invoice("c2", "c", line("0", "0"), predecessor="c1"),
+        invoice("d1", "d", line("0", "0")),
+    ]
+    assert found(invoices=after, standing=before)["silent_accounts"].examples == ("a",)
+    assert found(invoices=[*before, *after])["silent_accounts"].examples == ("a",)  # caught up in one run
+    other = [
+        invoice("a3", "a", line("1", "1"), subscription="a-other"),
+        invoice("a4", "a", line("1", "1"), predecessor="a3", subscription="a-other"),
+    ]
+    assert "silent_accounts" not in found(invoices=[*after, *other], standing=before)
+    void = [invoice("a1", "a", line("5", "3"), state="void")]
+    assert found(invoices=after[:1], standing=void) == {}
+
+
+def test_a_line_differs_by_factor_and_amount_against_a_period_of_like_length() -> None:
+    def changed(was: str, now: str, **after: Any) -> bool:
+        names = found(
+            invoices=[invoice("a2", "a", line(now, "1"), predecessor="a1", **after)],
+            standing=[invoice("a1", "a", line(was, "1"))],
+        )
+        return "changed_lines" in names
+
+    assert [changed("10", now) for now in ("19.99", "20", "21")] == [False, True, True]
+    assert [changed("100", now) for now in ("50.01", "50", "0")] == [False, True, True]
+    assert [changed("0", now) for now in ("9.99", "10")] == [False, True]
+    assert not changed("4", "13.99")
+    assert changed("10", "40", days=28)
+    assert not changed("10", "40", days=20)
+    told = found(
+        invoices=[invoice("a2", "a", line("30", "1"), line("9", "1", "new"), predecessor="a1")],
+        standing=[invoice("a1", "a", line("5", "1"), line("5", "1"))],
+    )["changed_lines"]
+    assert told.examples == ("a call: 30 USD in the period from 1970-01-31T00:00:00Z, 10 before",)
+
+
+@given(st.decimals(-1000, 1000, places=2), st.decimals(-1000, 1000, places=2))
+def test_it_differs_from_there_to_here_as_from_here_to_there(one: Decimal, other: Decimal) -> None:
+    assert differs(one, other, LIMITS) == differs(other, one, LIMITS)
+    assert not differs(one, one, LIMITS)
+
+
+def test_usage_without_subscription_and_profiles_without_charge() -> None:
+    book = shelf()
+    book.add("meter", {"code": "calls", "event_name": "call", "profiles": [{"code": "n", "aggregation": "count"}]})
+    book.add("product", {"code": "call", "profile": "calls"})
+    plan = {
+        "code": "ends",
+        "currency": "USD",
+        "charges": [{"product": "call", "price": {"model": "per_unit", "unit_amount": "1"}}],
+    }
+    book.add("plan", plan)
+    book.add("subscription", {"code": "s", "account": "soon", "plan": "ends", "start": "2013-03-01T05:00:00Z"})
+    book.add("subscription", {"code": "t", "account": "paying", "plan": "ends", "start": "2013-02-20T05:00:00Z"})
+    used = {
+        ("acme", "calls.n"),
+        ("soon", "calls.n"),
+        ("nobody", "calls.n"),
+        ("paying", "calls.n"),
+        ("paying", "x.y"),
+        ("now", "x.y"),
+    }
+    names = found(Seen(START, END, used=used), {("now", "x.y")}, book=book)
+    assert names["unbilled_accounts"].examples == ("nobody", "soon")
+    assert names["uncharged_profiles"].examples == ("calls.n: 1 accounts", "x.y: 1 accounts")
+    assert set(names) == {"unbilled_accounts", "uncharged_profiles"}
+
+
+def test_lag_rejections_and_events_that_nobody_meters() -> None:
+    seen = Seen(
+        START, END, 7, {("gateway", "too_old"): 3, ("admit", "malformed"): 2}, (), ("visit",), (("calls.s", "property s is missing"),)
+    )  # fmt: skip
+    names = found(seen, problems=("subscription x: no plan",))
+    assert (names["lag"].count, names["rejections"].count) == (7, 5)
+    assert names["rejections"].examples == ("malformed (admit): 2 events", "too_old (gateway): 3 events")
+    assert names["unmetered_events"].examples == (
+        "events visit: no meter counts them",
+        "calls.s: property s is missing",
+    )
+    assert names["unplanned"].examples == ("subscription x: no plan",)
+
+
+def test_examples_are_bounded_and_the_count_is_not() -> None:
+    check = found(Seen(START, END, used={(f"a{n}", "x.y") for n in range(100)}))["unbilled_accounts"]
+    assert (check.count, len(check.examples)) == (100, MAX_EXAMPLES)
