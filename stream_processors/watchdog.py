@@ -46,16 +46,19 @@ class Stillness:
     def __init__(self, now: float, stall: float) -> None:
         self._since = now
         self._stall = stall
+        self._leash = 1.0
 
     def seen(
         self, now: float, *, looked_for: float, behind: bool, excused: bool, leash: float, moved_at: float
     ) -> float:
         """Seconds it has stood still where that is too long, else 0. ``looked_for``: how long finding out took.
 
-        A look that took long met a Kafka or a ClickHouse that was away meanwhile, which excuses the consumer, too.
+        A look that took long met a Kafka or a ClickHouse that was away meanwhile, which excuses the consumer, too. Another leash
+        is another state, whose time begins anew: who has just got its partitions has not stood still while it waited for them.
         """
-        if excused or not behind or looked_for > CHECK_SECONDS:
+        if excused or not behind or looked_for > CHECK_SECONDS or leash != self._leash:
             self._since = now
+        self._leash = leash
         still = now - max(self._since, moved_at)
         return still if still > self._stall * leash else 0.0
 

@@ -56,3 +56,13 @@ def test_time_counts_from_the_end_of_the_excuse_and_from_the_last_step() -> None
     assert stillness.seen(121.0, excused=False, moved_at=0.0, **calm) == 21.0
     assert stillness.seen(122.0, excused=False, moved_at=110.0, **calm) == 0.0
     assert stillness.seen(131.0, excused=False, moved_at=110.0, **calm) == 21.0
+
+
+def test_a_long_rebalance_does_not_count_against_who_then_gets_partitions() -> None:
+    stillness = Stillness(0.0, 20.0)
+    behind: dict[str, Any] = {"looked_for": 0.0, "behind": True, "excused": False, "moved_at": 0.0}
+    for now in range(2, 60, 2):
+        assert stillness.seen(float(now), leash=BALANCING, **behind) == 0.0
+    assert stillness.seen(60.0, leash=1.0, **behind) == 0.0
+    assert stillness.seen(80.0, leash=1.0, **behind) == 0.0
+    assert stillness.seen(82.0, leash=1.0, **behind) == 22.0
