@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, Final
 
@@ -48,6 +48,7 @@ class InvoiceHead:
     subtotal: str
     tax_amount: str | None = None
     body: Mapping[str, Any] = field(default_factory=dict)
+    number: str | None = None
 
     @property
     def payments(self) -> list[Mapping[str, Any]]:
@@ -78,7 +79,7 @@ class InvoiceHead:
     def to_json(self) -> dict[str, Any]:
         """Ready for json.dumps: instants in RFC 3339."""
         return {
-            "invoice_id": self.invoice_id, "version": self.version, "state": self.state, "namespace": self.namespace,
+            "invoice_id": self.invoice_id, "number": self.number, "version": self.version, "state": self.state, "namespace": self.namespace,
             "account_id": self.account_id, "subscription": self.subscription, "sequence": self.sequence,
             "plan": self.plan, "plan_version": self.plan_version,
             "period_start": rfc3339(self.period_start_us), "period_end": rfc3339(self.period_end_us),
@@ -179,7 +180,7 @@ def list_invoices(
         f"SELECT * FROM ({_NEWEST % of_account}) WHERE {' AND '.join(conditions)}\n"
         "ORDER BY start_us DESC, invoice_id DESC LIMIT {limit:UInt32}"
     )
-    found = [_head(row) for row in client.query(sql, parameters=parameters).result_rows]
+    found = _heads(client, namespace, client.query(sql, parameters=parameters).result_rows)
     page = found[: parameters["limit"] - 1]
     more = len(found) > len(page)
     return Page(tuple(page), f"{page[-1].period_start_us}_{page[-1].invoice_id}" if more else None)
@@ -198,7 +199,7 @@ def read_invoice(client: Any, namespace: str, invoice_id: str) -> WholeInvoice |
     heads = client.query(_NEWEST % "AND invoice_id = {invoice_id:String}", parameters=parameters).result_rows
     if not heads:
         return None
-    return with_lines(client, namespace, [_head(heads[0])])[0]
+    return with_lines(client, namespace, _heads(client, namespace, heads))[0]
 
 
 def read_invoices(client: Any, namespace: str, *, adjusts: str) -> list[WholeInvoice]:
@@ -208,7 +209,7 @@ def read_invoices(client: Any, namespace: str, *, adjusts: str) -> list[WholeInv
         " AND adjusts = {adjusts:String})"
     )
     rows = client.query(_NEWEST % having, parameters={"namespace": namespace, "adjusts": adjusts}).result_rows
-    return with_lines(client, namespace, [_head(row) for row in rows])
+    return with_lines(client, namespace, _heads(client, namespace, rows))
 
 
 def with_lines(client: Any, namespace: str, heads: Sequence[InvoiceHead]) -> list[WholeInvoice]:
@@ -259,6 +260,20 @@ def credits_drawn(client: Any, namespace: str, account_id: str) -> dict[str, Dec
         parameters={"namespace": namespace, "account_id": account_id},
     ).result_rows
     return {str(code): Decimal(drawn) for code, drawn in rows}
+
+
+def _heads(client: Any, namespace: str, rows: Iterable[Sequence[Any]]) -> list[InvoiceHead]:
+    """With the numbers that they have been given."""
+    heads = [_head(row) for row in rows]
+    if not heads:
+        return []
+    given = client.query(
+        "SELECT invoice_id, any(number) FROM invoice_numbers WHERE namespace = {namespace:String}"
+        " AND invoice_id IN {ids:Array(String)} GROUP BY invoice_id",
+        parameters={"namespace": namespace, "ids": [head.invoice_id for head in heads]},
+    ).result_rows
+    numbers = {str(name): str(number) for name, number in given}
+    return [replace(head, number=numbers.get(head.invoice_id)) for head in heads]
 
 
 def _head(row: Sequence[Any]) -> InvoiceHead:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from schemas.codec import CodecError, codec
+from schemas.invoice_numbers import InvoiceNumbers
 from schemas.ledger_io import LedgerReader, LedgerUnavailable, LedgerWriter, LogRecord
 from schemas.settings import Settings
 from schemas.topics import CHECKPOINTS
@@ -18,6 +19,7 @@ Offsets = Mapping[tuple[int, int], int]
 
 _codec = codec("checkpoint")
 _ATTEMPTS: Final = 20
+_NUMBERED_AT_ONCE: Final = 10_000  # a record stays far below a megabyte
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,7 @@ class Checkpoints:
     def __init__(self) -> None:
         self.cuts: list[Cut] = []
         self.runs: dict[str, Run] = {}
+        self.numbers = InvoiceNumbers()
 
     @property
     def last(self) -> Cut | None:
@@ -92,13 +95,16 @@ class Checkpoints:
             )
             self.runs[run.run_id] = run
             return run
+        if record["kind"] == "numbers":
+            body = json.loads(record["body"])
+            self.numbers.give(str(body["namespace"]), str(body["prefix"]), [str(name) for name in body["invoices"]])
         return None
 
     def apply_bytes(self, value: bytes) -> Cut | Run | None:
         """``apply`` on a record's bytes; foreign bytes are void."""
         try:
             return self.apply(_codec.decode(value))
-        except (CodecError, ValueError):
+        except (CodecError, ValueError, KeyError, TypeError):
             return None
 
 
@@ -119,6 +125,15 @@ def run_record(run: Run, claim_id: str) -> dict[str, Any]:
     return {
         "kind": "run", "number": run.number, "catalog_offset": run.catalog_offset, "as_of": run.as_of_us, "offsets": [],
         "backfill": "", "run_id": run.run_id, "body": json.dumps(run.body, sort_keys=True), "claim_id": claim_id,
+    }  # fmt: skip
+
+
+def numbers_record(namespace: str, prefix: str, invoices: Sequence[str], claim_id: str) -> dict[str, Any]:
+    """The Checkpoint record that gives numbers to invoices which have none yet."""
+    body = {"namespace": namespace, "prefix": prefix, "invoices": list(invoices)}
+    return {
+        "kind": "numbers", "number": 0, "catalog_offset": 0, "as_of": 0, "offsets": [], "backfill": "", "run_id": "",
+        "body": json.dumps(body), "claim_id": claim_id,
     }  # fmt: skip
 
 
@@ -165,6 +180,12 @@ class CheckpointLedger:
             if isinstance(established, Cut):
                 return established
         raise LedgerUnavailable(f"{CHECKPOINTS}: {_ATTEMPTS} cuts in a row lost to other writers; try again")
+
+    def number(self, namespace: str, prefix: str, invoices: Sequence[str]) -> None:
+        """Numbers for those of ``invoices`` that have none, in this order. Raises LedgerUnavailable; running again is safe."""
+        for start in range(0, len(invoices), _NUMBERED_AT_ONCE):
+            some = invoices[start : start + _NUMBERED_AT_ONCE]
+            self._publish(numbers_record(namespace, prefix, some, uuid.uuid4().hex))
 
     def announce(self, run: Run) -> Run:
         """The run that stands under ``run.run_id``: this one, or the one that was first."""

@@ -163,8 +163,9 @@ def invoice_parts(item: Mapping[str, Any]) -> list[Any]:
     from deploy.cli.output import table
 
     zone = item["time_zone"]
+    number = f", number {item['number']}" if item.get("number") else ""
     head = (
-        f"{item['invoice_id']} version {item['version']}, {item['state']}\n"
+        f"{item['invoice_id']} version {item['version']}, {item['state']}{number}\n"
         f"account {item['account_id']}, subscription {item['subscription']}, plan {item['plan']} version {item['plan_version']}\n"
         f"period {local_date(item['period_start'], zone)} to {local_date(item['period_end'], zone)} (exclusive), {zone}: "
         f"{item['period_start']} to {item['period_end']}\n"

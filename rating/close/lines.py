@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import date, timedelta
 from decimal import Decimal
 from hashlib import blake2b
 from typing import Any
@@ -16,6 +17,7 @@ from rating.close.spans import Part
 from rating.close.standing import Invoice, Line
 from rating.close.terms import NO_TERMS, Terms
 from rating.close.timeline import PlanningError
+from rating.periods import parse_zone
 from rating.pricing import MatrixQuantity, PriceError, Rated, money_text, parse_price, rate
 from rating.pricing.exact import exactly
 from rating.usage import Measured, Usage, UsageRow, measured, no_usage, valid_versions
@@ -23,7 +25,7 @@ from schemas.catalog.models import Charge, Plan, Product
 from schemas.catalog.profiles import ProfileVersion, profile_versions
 from schemas.catalog.state import NamespaceView
 from schemas.checkpoints import Run
-from schemas.instants import SECOND
+from schemas.instants import SECOND, instant
 from schemas.invoices import FINALIZED
 from schemas.prices import FlatPrice, MatrixPrice, Price, Proration, plain
 
@@ -216,7 +218,10 @@ def build_invoice(
     lines += paid(subtotal, balances, currency, due.start_us, due.end_us)
     lines = [line | {"number": number} for number, line in enumerate(lines, 1)]
     total = exact_sum(Decimal(line["amount"]) for line in lines)
-    body: dict[str, Any] = {"subtotal": money_text(subtotal, currency), "tax_amount": None}
+    body: dict[str, Any] = {
+        "subtotal": money_text(subtotal, currency), "tax_amount": None,
+        "due_date": due_date(run.as_of_us, due.time_zone, due.plan.payment_terms_days),
+    }  # fmt: skip
     if terms != NO_TERMS:
         body["terms"] = terms.to_json()
     if due.voids:
@@ -235,6 +240,12 @@ def build_invoice(
     if wallet:
         wallet.draw(invoice)
     return invoice
+
+
+def due_date(finalised_us: int, zone: str, terms_days: int) -> str:
+    """The local date, as ISO 8601, so many days after the local date of the instant at which an invoice was finalised."""
+    local = instant(finalised_us).astimezone(parse_zone(zone)).date()
+    return (local + timedelta(days=min(terms_days, (date.max - local).days))).isoformat()
 
 
 def claim_id(run_id: str, invoice: str) -> str:

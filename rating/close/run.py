@@ -14,6 +14,7 @@ from rating.close.checklist import Check, Limits, Seen, checklist, warnings
 from rating.close.checkpoint import covering_cut, end_offsets, wait_metered, wait_rolled_up
 from rating.close.late import LateUsage, find_late
 from rating.close.measure import measure
+from rating.close.numbering import number_invoices
 from rating.close.plan import Plan, build_invoices, make_plan
 from rating.close.progress import CloseError, Progress
 from rating.close.publish import publish, wait_visible
@@ -142,6 +143,7 @@ class Close:
             if not plan.billings:
                 if not dry_run:  # whoever published before may have died before all could be read
                     wait_visible(self._client, self._namespace, standing, self._on_progress)
+                    self.number(ledger, catalog, standing)
                 return self._result(None, (), 0, plan.problems, dry_run)
             if dry_run:
                 wait_metered(self._client, end_offsets(self._settings), self._on_progress)
@@ -161,7 +163,8 @@ class Close:
             invoices, problems = self.rated(plan, run, cut)
             # 5. The ledger decides which invoices stand.
             won = publish(LedgerWriter(self._settings, INVOICES), reader, standing, invoices, self._on_progress)
-            # 6. Everybody can read them.
+            # 6. Everybody can read them, with the numbers that they have from now on.
+            self.number(ledger, catalog, standing)
             wait_visible(self._client, self._namespace, standing, self._on_progress)
             return self._result(run, won, len(invoices) - len(won), plan.problems + problems, dry_run)
 
@@ -181,6 +184,12 @@ class Close:
         if self._planned is None or self._planned[:3] != state:
             self._planned = (*state, make_plan(view, standing, micros(self._as_of), late))
         return self._planned[3]
+
+    def number(self, ledger: CheckpointLedger, catalog: Catalog, standing: Standing) -> None:
+        """Numbers for what stands and has none. Raises LedgerUnavailable."""
+        prefix = catalog.view(self._namespace).settings.invoice_prefix
+        invoices = standing.invoices(self._namespace)
+        number_invoices(ledger, self._client, self._namespace, prefix, invoices, self._now)
 
     def late(self, standing: Standing, ledger: CheckpointLedger, as_of: Cut | None) -> LateUsage:
         """What came for billed periods, up to a cut (None: live)."""

@@ -225,7 +225,9 @@ def invoice(namespace: str, whole: WholeInvoice) -> Html:
 
 
 def _became(head: InvoiceHead, namespace: str) -> Iterator[Html]:
-    """What is to be paid, what was, and why it is void or in whose place it stands."""
+    """Its number, what is to be paid, what was, and why it is void or in whose place it stands."""
+    if head.number:
+        yield tag("p", "Number ", tag("strong", head.number))
     if head.void:
         yield tag(
             "p", tag("strong", "Void"), f" since {head.void['at']}, by {head.void['author']}: {head.void['reason']}"

@@ -116,7 +116,8 @@ class Meter(Model):
 
 class Namespace(Model):
     """Settings of a namespace. ``max_event_age_seconds: null`` lifts the age limit (for history). ``unknown_events``: whether
-    an event is taken whose name is neither an event type nor a meter's."""
+    an event is taken whose name is neither an event type nor a meter's. ``invoice_prefix``: what invoice numbers given from now on
+    begin with; ``{year}`` is the year (UTC) in which one is given."""
 
     code: Code
     name: str = ""
@@ -125,6 +126,9 @@ class Namespace(Model):
     max_event_skew_seconds: Annotated[int, Field(ge=0, le=7 * 86_400)] = 3600
     account_paths: tuple[PropertyPath, ...] = (("account_id",), ("billingrails_account_id",))
     unknown_events: Literal["accept", "reject"] = "accept"
+    invoice_prefix: Annotated[
+        str, StringConstraints(pattern=r"^[A-Za-z0-9/_. -]{0,24}(\{year\}[A-Za-z0-9/_. -]{0,24})?$")
+    ] = "INV-{year}-"
 
 
 class EventType(Model):
@@ -202,6 +206,7 @@ class Plan(Model):
     """Charges in one currency, billed every interval. ``grace_seconds``: wait after a period's end before billing.
 
     ``minimum_commitment``: a period's charges, after discounts, come to at least this; a true-up line says so.
+    ``payment_terms_days``: an invoice is due so many days after the local date on which it was finalised.
     ``trial_days``: local days from the start of a subscription that begins on this plan, in which nothing is billed.
     """
 
@@ -214,6 +219,7 @@ class Plan(Model):
     charges: Annotated[tuple[Charge, ...], Field(max_length=256)] = ()
     discounts: Annotated[tuple[Discount, ...], Field(max_length=64)] = ()
     minimum_commitment: NotNegative | None = None
+    payment_terms_days: Annotated[int, Field(ge=0, le=3660)] = 30
 
     @model_validator(mode="after")
     def _charges_stand(self) -> Self:

@@ -96,6 +96,9 @@ def test_void_bill_again_late_usage_and_pay(settings: Settings, service: httpx.C
     assert ask(name, "void", reason="no").status_code == 409
     assert ask("inv_none", "void", reason="no").status_code == 404
     assert ask(name, "payments", amount="x", reference="p").status_code == 422
+    numbers = [item["number"] for item in service.get("/v1/invoices", headers=named).json()["invoices"]]
+    assert sorted(int(number.rpartition("-")[2]) for number in numbers) == [1, 2, 3, 4, 5, 6]
+    assert paid["due_date"] > "2026"
     listed = service.get("/v1/invoices", params={"state": "void"}, headers=named).json()["invoices"]
     assert {item["invoice_id"] for item in listed} == {one, two, again["invoice_id"]}
     assert verify(settings, namespace=road.namespace) == []
