@@ -2,7 +2,7 @@
 PYTHON := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-check run test chaos bench bench-gateway bench-large check format clean clean-data
+.PHONY: help setup demo demo-check run test chaos bench bench-close bench-gateway bench-large check format clean clean-data
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -43,6 +43,9 @@ bench-gateway: setup ## one gateway beside a plain FastAPI one, and under grania
 bench-large: setup ## usage queries and roll-up over 50 M records, memory by identities remembered: tens of minutes
 	@$(BENCH)/bench_usage.py --save build/bench-usage.json
 	@$(BENCH)/bench_memory.py
+
+bench-close: setup ## one close of 100,000 subscriptions with 10 M records, and where its time goes
+	@$(PYTHON) tests/bench/bench_close.py --save build/bench-close.json
 
 check: setup ## formatting, lint, types, import contracts, unit tests: under a minute
 	@.venv/bin/ruff format --check .

@@ -17,6 +17,7 @@ from deploy.demo.events import event
 from deploy.demo.sending import BATCH, events_sent, requests
 from deploy.demo.steady import steadily, wait
 from deploy.local import daemon
+from deploy.local.stack import ALL
 from deploy.local.state import read_state
 from ingest.client import Client, Summary, batched
 from rating.close import CloseResult, run_close
@@ -51,7 +52,8 @@ def run() -> None:
     started = read_state(folder) is None
     if started:
         say(f"starting the local stack on {folder}")
-        daemon.detach(folder)
+        # It closes by itself, as of an instant of its own: no schedule may be first.
+        daemon.detach(folder, processes=tuple(kind for kind in ALL if kind != "scheduler"))
     else:
         say(f"the local stack is running on {folder}")
     try:

@@ -29,8 +29,9 @@ from deploy.local.state import StackState
 from deploy.local.supervisor import Hook, ProcessSpec, Progress, Step, Supervisor
 from schemas.settings import Settings, load_settings
 
-ALL: tuple[str, ...] = ("kafka", "clickhouse", "init", "gateway", "worker", "rating")
-"""The kinds of process in the order of their start; ``init`` creates the topics and migrates the tables."""
+ALL: tuple[str, ...] = ("kafka", "clickhouse", "init", "gateway", "worker", "rating", "scheduler")
+"""The kinds of process in the order of their start; ``init`` creates the topics and migrates the tables, ``scheduler`` runs where
+settings.close_schedule_seconds is not 0."""
 
 Ports = Literal["preferred", "free"]
 _ROOT = Path(__file__).resolve().parents[2]
@@ -190,6 +191,11 @@ class Stack:
                 steps += [self._worker(env, index, port) for index, port in enumerate(self._web_ports)]
             elif kind == "gateway":
                 steps += [self._gateway(env, index, port) for index, port in enumerate(self.gateway_ports)]
+            elif kind == "scheduler":
+                # It may be killed at any time: the close that it was in is joined by the next one.
+                steps += (
+                    [ProcessSpec(kind, _python("rating.scheduler"), env)] if settings.close_schedule_seconds else []
+                )
             else:
                 ready = http_ok(settings.rating_host, settings.rating_port, "/readyz")
                 ports = {"http": settings.rating_port}

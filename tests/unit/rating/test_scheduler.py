@@ -1,0 +1,54 @@
+"""The scheduled close: every namespace gets its turn, whatever happens to another one."""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime
+
+import pytest
+
+from rating.close import CloseError, CloseResult
+from rating.scheduler import close_all, main
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def nothing(name: str, problems: tuple[str, ...] = ()) -> CloseResult:
+    return CloseResult(name, NOW, None, (), 0, problems, False)
+
+
+def test_a_failure_of_one_namespace_keeps_none_from_its_close(caplog: pytest.LogCaptureFixture) -> None:
+    closed: list[str] = []
+
+    def close(name: str) -> CloseResult:
+        closed.append(name)
+        if name == "broken":
+            raise CloseError("metering: no progress")
+        return nothing(name, ("subscription x: no plan",) if name == "c" else ())
+
+    with caplog.at_level(logging.INFO):
+        assert close_all(["a", "broken", "c"], close, lambda: False) == 1
+    assert closed == ["a", "broken", "c"]
+    assert [record.getMessage() for record in caplog.records] == [
+        "close of broken failed, next round tries again: CloseError: metering: no progress",
+        "c: not billed: subscription x: no plan",
+    ]
+
+
+def test_it_stops_between_two_namespaces() -> None:
+    closed: list[str] = []
+
+    def close(name: str) -> CloseResult:
+        closed.append(name)
+        return nothing(name)
+
+    assert close_all(["a", "b", "c"], close, lambda: len(closed) == 2) == 0
+    assert closed == ["a", "b"]
+
+
+def test_a_schedule_of_no_seconds_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("WEIR_CLOSE_SCHEDULE_SECONDS", "0")
+    assert main() == 2
+    assert "WEIR_CLOSE_SCHEDULE_SECONDS" in capsys.readouterr().err
