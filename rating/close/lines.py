@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 from hashlib import blake2b
-from typing import Any
+from typing import Any, Final
 
 from rating.close.credits import Wallet
 from rating.close.due import Due
@@ -28,6 +28,10 @@ from schemas.checkpoints import Run
 from schemas.instants import SECOND, instant
 from schemas.invoices import FINALIZED
 from schemas.prices import FlatPrice, MatrixPrice, Price, Proration, plain
+
+_MAX_TEXTS: Final = 1000
+_texts: Final[dict[int, tuple[Price, str]]] = {}
+_encode: Final = json.JSONEncoder(ensure_ascii=False).encode  # json.dumps makes an encoder each time
 
 NO_USAGE = "no usage in the period; priced as 0"
 CARRIED = "no event in the period; the last value before it is carried over"
@@ -235,7 +239,7 @@ def build_invoice(
         "period_start": due.start_us, "period_end": due.end_us, "time_zone": due.time_zone,
         "run_id": run.run_id, "checkpoint": run.number, "catalog_offset": run.catalog_offset, "as_of": run.as_of_us,
         "state": FINALIZED, "currency": currency, "total": money_text(total, currency),
-        "lines": lines, "body": json.dumps(body, ensure_ascii=False), "claim_id": claim_id(run.run_id, due.invoice_id),
+        "lines": lines, "body": _encode(body), "claim_id": claim_id(run.run_id, due.invoice_id),
     }  # fmt: skip
     if wallet:
         wallet.draw(invoice)
@@ -277,9 +281,15 @@ def same_line(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 
 def steps_text(priced: Rated) -> str:
     """How an amount came about, as JSON text."""
-    return json.dumps([step.as_json() for step in priced.steps], ensure_ascii=False)
+    return _encode([step.as_json() for step in priced.steps])
 
 
 def price_text(price: Price) -> str:
-    """The price as pinned on a line: canonical JSON."""
-    return json.dumps(price.model_dump(mode="json"), ensure_ascii=False, sort_keys=True)
+    """The price as pinned on a line: canonical JSON. Lines of one charge share their price, so its text is kept."""
+    found = _texts.get(id(price))
+    if found is None:
+        if len(_texts) >= _MAX_TEXTS:
+            _texts.clear()
+        text = json.dumps(price.model_dump(mode="json"), ensure_ascii=False, sort_keys=True)
+        found = _texts[id(price)] = price, text  # with the price itself, so that its id stays its own
+    return found[1]

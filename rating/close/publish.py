@@ -12,7 +12,8 @@ from schemas.invoices import record_key
 from schemas.ledger_io import LedgerReader, LedgerWriter
 
 STALLED_SECONDS: Final = 120.0
-_AT_ONCE: Final = 200
+# Reading back waits for the broker, a tenth of a second or so for each lot, however many are in it.
+_AT_ONCE: Final = 2000
 
 
 def publish(

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from decimal import ROUND_HALF_UP, Context, Decimal, Inexact, InvalidOperation, Overflow, localcontext
 from typing import Final
 
@@ -17,11 +16,9 @@ _ROUNDING: Final = Context(prec=400, rounding=ROUND_HALF_UP, traps=[InvalidOpera
 _SHARE: Final = Decimal(1).scaleb(-12)
 
 
-@contextlib.contextmanager
-def exactly() -> Iterator[None]:
+def exactly() -> AbstractContextManager[Context]:
     """Within it Decimal results are exact; one that is not raises decimal.Inexact instead of being rounded."""
-    with localcontext(_EXACT):
-        yield
+    return localcontext(_EXACT)
 
 
 def round_money(amount: Decimal, currency: str) -> Decimal:
