@@ -61,9 +61,17 @@ class InvoiceHead:
         return money_text(amount_paid(self.payments), self.currency)
 
     @property
+    def credit_notes(self) -> list[dict[str, Any]]:
+        """Each with a number of its own, that of the invoice and which one of its credit notes it is; None before that is given."""
+        return [
+            one | {"number": f"{self.number}-C{one['number']}" if self.number else None}
+            for one in self.body.get("credit_notes", ())
+        ]
+
+    @property
     def amount_due(self) -> str:
         """What is still to be paid."""
-        return money_text(amount_due(self.state, Decimal(self.total), self.payments), self.currency)
+        return money_text(amount_due(self.state, Decimal(self.total), self.body), self.currency)
 
     @property
     def void(self) -> dict[str, Any] | None:
@@ -85,7 +93,7 @@ class InvoiceHead:
             "period_start": rfc3339(self.period_start_us), "period_end": rfc3339(self.period_end_us),
             "time_zone": self.time_zone, "currency": self.currency, "subtotal": self.subtotal, "tax_amount": self.tax_amount,
             "total": self.total, "amount_paid": self.amount_paid, "amount_due": self.amount_due,
-            "due_date": self.body.get("due_date"), "payments": self.payments, "void": self.void, "reissues": self.reissues,
+            "due_date": self.body.get("due_date"), "payments": self.payments, "credit_notes": self.credit_notes, "void": self.void, "reissues": self.reissues,
             "predecessor": self.predecessor or None, "run_id": self.run_id, "checkpoint": self.checkpoint,
             "catalog_offset": self.catalog_offset, "as_of": rfc3339(self.as_of_us),
         }  # fmt: skip

@@ -69,6 +69,7 @@ RATING: Final[dict[str, Scopes]] = {
     "GET /v1/invoices/{invoice_id}": READ,
     "POST /v1/invoices/{invoice_id}/void": ADMIN,
     "POST /v1/invoices/{invoice_id}/payments": ADMIN,
+    "POST /v1/invoices/{invoice_id}/credit-notes": ADMIN,
     "GET /v1/invoices/{invoice_id}/lines/{number}/explain": READ,
     "GET /v1/invoices/{invoice_id}/lines/{number}/explain/events": READ,
     "GET /v1/ledger": READ,

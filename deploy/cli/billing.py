@@ -197,7 +197,9 @@ def invoice_parts(item: Mapping[str, Any]) -> list[Any]:
     for payment in item.get("payments", ()):
         told = f"Paid {local_date(payment['paid_at'], zone)}, {payment['reference']}"
         rows.append(("", told, "", "", "", payment["amount"]))
-    if item.get("payments"):
+    for note in item.get("credit_notes", ()):
+        rows.append(("", f"Credit note {note['number'] or ''}: {note['reason']}", "", "", "", f"-{note['amount']}"))
+    if item.get("payments") or item.get("credit_notes"):
         rows.append(("", "Due", "", "", "", f"{item['amount_due']} {item['currency']}"))
     columns = ("#", "line", "quantity", "unit", "price", "amount")
     return [Text(head), table("", columns, rows, right=("#", "quantity", "amount"))]

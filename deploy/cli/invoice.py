@@ -1,4 +1,4 @@
-"""``weir invoice``: one invoice in full, and what becomes of it: void, payments."""
+"""``weir invoice``: one invoice in full, and what becomes of it: void, payments, credit notes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ class _ShowFirst(TyperGroup):
 
 
 app = typer.Typer(
-    help="One invoice in full (`weir invoice ID`); void it, or record a payment.", cls=_ShowFirst, no_args_is_help=True
+    help="One invoice in full (`weir invoice ID`); void it, credit it, or record a payment.",
+    cls=_ShowFirst,
+    no_args_is_help=True,
 )
 app.command()(show)
 app.registered_commands[-1].name = "show"
@@ -57,6 +59,27 @@ def pay(
     found = _post(f"/v1/invoices/{invoice_id}/payments", body, namespace)
     told = f"{found['amount_paid']} of {found['total']} {found['currency']} paid"
     _tell(found, f"{invoice_id}: {told}, {found['amount_due']} due; {found['state']}", as_json)
+
+
+@app.command()
+def credit(
+    invoice_id: InvoiceId,
+    amount: Annotated[str, typer.Argument(help="In the invoice's currency.")],
+    reason: Annotated[str, typer.Option("--reason", help="Why; it is kept with the credit note.")],
+    reference: Annotated[
+        str, typer.Option("--reference", help="The credit note's own name: the same one is recorded once.")
+    ],
+    namespace: NamespaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a credit note: so much of the invoice need not be paid. All of them never come to more than its total."""
+    body = {"amount": amount, "reference": reference, "reason": reason}
+    found = _post(f"/v1/invoices/{invoice_id}/credit-notes", body, namespace)
+    _tell(
+        found,
+        f"{invoice_id}: {amount} {found['currency']} credited, {found['amount_due']} due; {found['state']}",
+        as_json,
+    )
 
 
 def _post(path: str, body: dict[str, Any], namespace: str | None) -> dict[str, Any]:

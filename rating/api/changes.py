@@ -1,4 +1,4 @@
-"""POST /v1/invoices/{id}/void and POST /v1/invoices/{id}/payments: what becomes of an invoice after it was finalised."""
+"""POST /v1/invoices/{id}/void, …/payments and …/credit-notes: what becomes of an invoice after it was finalised."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from rating.api.context import Authorized, Rating, View
 from rating.api.problems import Problem, missing
 from rating.close.amend import Change, amend, wait_shown
-from rating.close.versions import Payment, Refused, voided, with_payment
+from rating.close.versions import CreditNote, Payment, Refused, voided, with_credit_note, with_payment
 from rating.invoices import read_invoice
 from schemas.instants import micros
 from schemas.ledger_io import LedgerUnavailable
@@ -40,6 +40,16 @@ class Paid(BaseModel):
     paid_at: datetime | None = None
 
 
+class Credited(BaseModel):
+    """``amount``: in the invoice's currency, more than 0. ``reference``: the same one is recorded once."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    amount: Annotated[Decimal, Field(allow_inf_nan=False, max_digits=26, decimal_places=12)]
+    reference: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
+    reason: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1000)]
+
+
 @router.post(
     "/v1/invoices/{invoice_id}/void",
     summary="Void an invoice: it counts nowhere, and the next close bills its period again",
@@ -59,6 +69,20 @@ async def payments(request: Request, rating: Authorized, view: View, invoice_id:
     paid_at = _aware(asked.paid_at) or rating.now()
     payment = Payment(asked.reference, asked.amount, micros(paid_at), request.state.access.author)
     return await _changed(rating, view.namespace, invoice_id, lambda _, one: with_payment(one, payment))
+
+
+@router.post(
+    "/v1/invoices/{invoice_id}/credit-notes",
+    summary="Credit a part or all of an invoice; the same reference again changes nothing",
+)
+async def credit_notes(
+    request: Request, rating: Authorized, view: View, invoice_id: str, asked: Credited
+) -> dict[str, Any]:
+    """The invoice as it then stands: `amount_due` is less by the credit note. 409: more than the total in all, or another amount
+    under a reference that is recorded already."""
+    author, now_us = request.state.access.author, micros(rating.now())
+    note = CreditNote(asked.reference, asked.amount, asked.reason, author, now_us)
+    return await _changed(rating, view.namespace, invoice_id, lambda _, one: with_credit_note(one, note))
 
 
 def _aware(instant: datetime | None) -> datetime | None:

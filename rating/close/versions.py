@@ -1,4 +1,4 @@
-"""What becomes of an invoice after it was finalised, as its next version on usage.invoices: void, payments. Pure.
+"""What becomes of an invoice after it was finalised, as its next version on usage.invoices: void, payments, credit notes. Pure.
 
 A version holds all of the one before it; lines and totals never change.
 """
@@ -34,16 +34,28 @@ class Payment:
     author: str
 
 
+@dataclass(frozen=True, slots=True)
+class CreditNote:
+    """``amount`` of the invoice that need not be paid, in its currency. ``reference`` names it once and for all."""
+
+    reference: str
+    amount: Decimal
+    reason: str
+    author: str
+    at_us: int
+
+
 def amount_paid(payments: Sequence[Mapping[str, Any]]) -> Decimal:
-    """The sum of an invoice's payments as its body has them."""
+    """The sum of an invoice's payments, or of its credit notes, as its body has them."""
     return exact_sum(Decimal(one["amount"]) for one in payments)
 
 
-def amount_due(state: str, total: Decimal, payments: Sequence[Mapping[str, Any]]) -> Decimal:
+def amount_due(state: str, total: Decimal, body: Mapping[str, Any]) -> Decimal:
     """What is still to be paid: nothing on a void invoice, nor where the total is a credit."""
     if state == VOID:
         return Decimal(0)
-    return max(exact_sum((total, -amount_paid(payments))), Decimal(0))
+    settled = (amount_paid(body.get("payments", ())), amount_paid(body.get("credit_notes", ())))
+    return max(exact_sum((total, *(-one for one in settled))), Decimal(0))
 
 
 def voided(chain: Sequence[Invoice], invoice: Invoice, reason: str, author: str, at_us: int) -> Invoice | None:
@@ -51,7 +63,10 @@ def voided(chain: Sequence[Invoice], invoice: Invoice, reason: str, author: str,
     name = invoice["invoice_id"]
     if invoice["state"] == VOID:
         return None
-    paid = amount_paid(body_of(invoice).get("payments", ()))
+    body = body_of(invoice)
+    if body.get("credit_notes"):
+        raise Refused(f"invoice {name} has credit notes, which stand; credit the rest of it instead")
+    paid = amount_paid(body.get("payments", ()))
     if paid:
         raise Refused(
             f"invoice {name} has payments of {plain(paid)} {invoice['currency']}; record what is paid back as a payment"
@@ -78,7 +93,8 @@ def with_payment(invoice: Invoice, payment: Payment) -> Invoice | None:
     Raises Refused, also where ``payment.reference`` names another amount.
     """
     name, currency = invoice["invoice_id"], invoice["currency"]
-    payments: list[dict[str, Any]] = list(body_of(invoice).get("payments", ()))
+    body = body_of(invoice)
+    payments: list[dict[str, Any]] = list(body.get("payments", ()))
     known = next((one for one in payments if one["reference"] == payment.reference), None)
     if known is not None:
         if Decimal(known["amount"]) == payment.amount:
@@ -87,14 +103,10 @@ def with_payment(invoice: Invoice, payment: Payment) -> Invoice | None:
             f"payment {payment.reference!r} of invoice {name} is recorded with {known['amount']} {currency};"
             " another payment needs another reference"
         )
-    digits = exponent(currency)
-    if payment.amount != round(payment.amount, digits):
-        raise Refused(
-            f"{plain(payment.amount)} has more than the {digits} decimal places of {currency}; give an amount that can be paid"
-        )
+    _check_digits(payment.amount, currency)
     if invoice["state"] == VOID:
         raise Refused(f"invoice {name} is void; record the payment on the invoice that bills its period again")
-    due = amount_due(invoice["state"], Decimal(invoice["total"]), payments)
+    due = amount_due(invoice["state"], Decimal(invoice["total"]), body)
     if payment.amount > due:
         raise Refused(
             f"{plain(payment.amount)} {currency} is more than the {money_text(due, currency)} due on invoice {name};"
@@ -111,7 +123,54 @@ def with_payment(invoice: Invoice, payment: Payment) -> Invoice | None:
             "paid_at": rfc3339(payment.paid_at_us), "author": payment.author,
         }
     )  # fmt: skip
-    return _next(invoice, PAID if paid == Decimal(invoice["total"]) else FINALIZED, {"payments": payments})
+    return _settled(invoice, {"payments": payments})
+
+
+def with_credit_note(invoice: Invoice, note: CreditNote) -> Invoice | None:
+    """``invoice`` with one credit note more; None where that one is recorded already. All of them never come to more than
+    the total. What is paid beyond the rest is to be paid back. Raises Refused."""
+    name, currency = invoice["invoice_id"], invoice["currency"]
+    notes: list[dict[str, Any]] = list(body_of(invoice).get("credit_notes", ()))
+    known = next((one for one in notes if one["reference"] == note.reference), None)
+    if known is not None:
+        if Decimal(known["amount"]) == note.amount:
+            return None
+        raise Refused(
+            f"credit note {note.reference!r} of invoice {name} is over {known['amount']} {currency};"
+            " another credit note needs another reference"
+        )
+    _check_digits(note.amount, currency)
+    if invoice["state"] == VOID:
+        raise Refused(
+            f"invoice {name} is void, so nothing of it is owed; credit the invoice that bills its period again"
+        )
+    left = max(exact_sum((Decimal(invoice["total"]), -amount_paid(notes))), Decimal(0))
+    if not 0 < note.amount <= left:
+        raise Refused(
+            f"a credit note over {plain(note.amount)} {currency} does not fit invoice {name}, of which {money_text(left, currency)} are"
+            " not credited; give more than 0 and at most that"
+        )
+    notes.append(
+        {
+            "number": len(notes) + 1, "reference": note.reference, "amount": money_text(note.amount, currency),
+            "reason": note.reason, "author": note.author, "at": rfc3339(note.at_us),
+        }
+    )  # fmt: skip
+    return _settled(invoice, {"credit_notes": notes})
+
+
+def _check_digits(amount: Decimal, currency: str) -> None:
+    digits = exponent(currency)
+    if amount != round(amount, digits):
+        raise Refused(
+            f"{plain(amount)} has more than the {digits} decimal places of {currency}; give an amount that can be paid"
+        )
+
+
+def _settled(invoice: Invoice, changes: Mapping[str, Any]) -> Invoice:
+    """Paid where nothing is left to pay."""
+    due = amount_due(FINALIZED, Decimal(invoice["total"]), body_of(invoice) | dict(changes))
+    return _next(invoice, FINALIZED if due else PAID, changes)
 
 
 def _next(invoice: Invoice, state: str, changes: Mapping[str, Any]) -> Invoice:

@@ -240,6 +240,10 @@ def _became(head: InvoiceHead, namespace: str) -> Iterator[Html]:
         yield tag(
             "p", f"Paid {grouped(payment['amount'])} {head.currency} at {payment['paid_at']}: {payment['reference']}"
         )
+    for note in head.credit_notes:
+        yield tag(
+            "p", f"Credit note {note['number'] or ''} over {grouped(note['amount'])} {head.currency}: {note['reason']}"
+        )
     if head.state != VOID:
         due = f" by {head.body['due_date']}" if "due_date" in head.body else ""
         yield tag("p", f"Due{due}: {grouped(head.amount_due)} {head.currency}")

@@ -94,6 +94,10 @@ def test_void_bill_again_late_usage_and_pay(settings: Settings, service: httpx.C
     paid = ask(name, "payments", amount=5, reference="p2", paid_at="2013-04-02T00:00:00Z").json()
     assert (paid["state"], paid["amount_due"], paid["version"]) == ("paid", "0.00", 3)
     assert ask(name, "void", reason="no").status_code == 409
+    note = {"amount": "1.00", "reason": "kept waiting", "reference": "c1"}
+    credited = [ask(march["invoice_id"], "credit-notes", **note).json() for _ in range(2)][-1]
+    assert (credited["state"], credited["amount_due"], credited["version"]) == ("paid", "0.00", 2)
+    assert credited["credit_notes"][0]["number"] == f"{credited['number']}-C1"
     assert ask("inv_none", "void", reason="no").status_code == 404
     assert ask(name, "payments", amount="x", reference="p").status_code == 422
     numbers = [item["number"] for item in service.get("/v1/invoices", headers=named).json()["invoices"]]

@@ -15,7 +15,16 @@ from shelfkit import Shelf, us
 from rating.close.chain import billed_up_to, vacant
 from rating.close.plan import build_invoices, make_plan
 from rating.close.standing import Invoice, Standing
-from rating.close.versions import Payment, Refused, amount_due, amount_paid, voided, with_payment
+from rating.close.versions import (
+    CreditNote,
+    Payment,
+    Refused,
+    amount_due,
+    amount_paid,
+    voided,
+    with_credit_note,
+    with_payment,
+)
 from rating.evidence.chains import Head, check_chains
 from rating.evidence.difference import Findings
 from schemas.checkpoints import Run
@@ -208,12 +217,54 @@ def test_payments_are_recorded_once_never_over_the_total_nor_below_zero(asked: l
     paid = sum(recorded.values(), Decimal(0))
     assert 0 <= paid <= 30
     assert amount_paid(payments) == paid
-    assert amount_due(invoice["state"], Decimal(invoice["total"]), payments) == 30 - paid
+    assert amount_due(invoice["state"], Decimal(invoice["total"]), body_of(invoice)) == 30 - paid
     assert (invoice["state"] == "paid") == (paid == 30)
     assert body_of(invoice)["subtotal"] == "30.00"
     if paid:
         with pytest.raises(Refused, match="record what is paid back"):
             voided([invoice], invoice, "wrong", "me", 0)
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 99), st.decimals(-5, 40, places=2)), max_size=12))
+def test_credit_notes_never_exceed_the_total_and_an_invoice_is_paid_once_nothing_is_left(
+    asked: list[tuple[bool, int, Decimal]],
+) -> None:
+    invoice: Invoice = INVOICE
+    for is_note, reference, amount in asked:
+        try:
+            if is_note:
+                following = with_credit_note(invoice, CreditNote(str(reference), amount, "too much", "me", 0))
+            else:
+                following = with_payment(invoice, Payment(str(reference), amount, 0, "me"))
+        except Refused:
+            continue
+        invoice = following or invoice
+    body = body_of(invoice)
+    credited, paid = amount_paid(body.get("credit_notes", [])), amount_paid(body.get("payments", []))
+    assert 0 <= credited <= 30
+    assert 0 <= paid <= 30
+    assert amount_due(invoice["state"], Decimal(30), body) == max(30 - credited - paid, Decimal(0))
+    assert (invoice["state"] == "paid") == (credited + paid >= 30)
+    assert [one["number"] for one in body.get("credit_notes", [])] == list(
+        range(1, len(body.get("credit_notes", [])) + 1)
+    )
+    if credited:
+        with pytest.raises(Refused, match="credit the rest"):
+            voided([invoice], invoice, "wrong", "me", 0)
+
+
+def test_a_credit_note_is_made_once_and_says_what_fits() -> None:
+    note = CreditNote("c1", Decimal("10.50"), "too much", "me", 0)
+    credited = with_credit_note(INVOICE, note)
+    assert credited is not None
+    assert with_credit_note(credited, note) is None
+    for wrong, text in (
+        (CreditNote("c1", Decimal(1), "", "me", 0), "needs another reference"),
+        (CreditNote("c2", Decimal("19.51"), "", "me", 0), "of which 19.50 are not credited"),
+        (CreditNote("c2", Decimal(0), "", "me", 0), "more than 0"),
+    ):
+        with pytest.raises(Refused, match=text):
+            with_credit_note(credited, wrong)
 
 
 @pytest.mark.parametrize(
