@@ -17,6 +17,7 @@ from rating.evidence.copies import check_copies
 from rating.evidence.difference import Difference, Findings, Progress
 from rating.evidence.duplicates import check_duplicates
 from rating.evidence.ledger import check_books
+from rating.evidence.numbers import check_numbers
 from rating.evidence.records import check_identities, check_records
 from rating.evidence.rematch import check_matches
 from rating.evidence.rerated import check_rerated
@@ -34,6 +35,7 @@ CHECKS: Final[dict[str, Check]] = {
     "duplicates": check_duplicates,
     "invoices from records": check_invoices,
     "invoices from the topic": check_copies,
+    "numbers of invoices": check_numbers,
     "books": check_books,
 }
 """By the name under which each tells its progress."""
@@ -41,10 +43,11 @@ INVOICE_CHECKS: Final[dict[str, Check]] = {
     "duplicates": check_duplicates,
     "invoices from records": check_invoices,
     "invoices from the topic": check_copies,
+    "numbers of invoices": check_numbers,
     "invoices from events": check_rerated,
 }
 """What is looked at where invoices alone are asked for: also each line from the raw events, by a path of its own."""
-_OF_INVOICES: Final = (check_invoices, check_copies)
+_OF_INVOICES: Final = (check_invoices, check_copies, check_numbers)
 
 
 def _silent(what: str, done: int, total: int) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rating.close.numbering import unnumbered
+from rating.evidence.difference import Findings
+from rating.evidence.numbers import compare_numbers
 from schemas.checkpoints import Checkpoints, numbers_record
 from schemas.codec import codec
 from schemas.invoice_numbers import InvoiceNumbers
@@ -55,3 +58,25 @@ def test_a_record_that_is_none_of_ours_changes_nothing() -> None:
     for body in ("{}", "[]", "x", '{"namespace": "air", "prefix": "", "invoices": 3}'):
         assert found.apply_bytes(codec("checkpoint").encode(record | {"body": body})) is None
     assert found.numbers.given("air") == []
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        ({}, []),
+        ({"inv_3": None}, []),  # not shown yet
+        ({"inv_9": (4, "A-000004")}, []),  # given after the log was read
+        ({"inv_2": None}, ["number of invoice inv_2 of air: expected A-000002, found none"]),
+        ({"inv_1": (1, "A-000007")}, ["number of invoice inv_1 of air: expected A-000001, found A-000007"]),
+        ({"inv_9": (2, "A-000002")}, ["number of invoice inv_9 of air: expected none, found A-000002"]),
+    ],
+)
+def test_verification_tells_what_differs(change: dict[str, tuple[int, str] | None], found: list[str]) -> None:
+    numbers = InvoiceNumbers()
+    numbers.give("air", "A-", ["inv_1", "inv_2", "inv_3"])
+    rows = {one.invoice_id: (one.rank, one.text) for one in numbers.given("air")} | change
+    findings = Findings()
+    compare_numbers("air", {name: row for name, row in rows.items() if row is not None}, numbers.given("air"), findings)
+    told = [str(one) for one in findings.differences()]
+    assert len(told) == len(found)
+    assert all(part in whole for part, whole in zip(found, told, strict=True))
