@@ -65,6 +65,11 @@ COLUMNS: Final[tuple[Column, ...]] = (
     Column("checkpoint", "integer", lambda head, line: head.checkpoint, "the invoice is as of it"),
     Column("run_id", "text", lambda head, line: head.run_id, "billing run that wrote it"),
     Column("as_of", "instant", lambda head, line: head.as_of_us, "the checkpoint's instant"),
+    Column(
+        "invoice_number", "text", lambda head, line: head.number, "gapless in the namespace; empty before it is given"
+    ),
+    Column("due_date", "text", lambda head, line: head.body.get("due_date"), "local date by which it is to be paid"),
+    Column("invoice_amount_due", "money", lambda head, line: Decimal(head.amount_due), "what is still to be paid"),
 )
 
 Row = tuple[InvoiceHead, InvoiceLine]
