@@ -29,12 +29,13 @@ def late(
     if not found["lines"]:
         say(f"no late usage in {settings.namespace} is without an invoice")
         return
-    columns = (
-        "account_id", "invoice_id", "charge", "period_start", "period_end", "quantity_now", "unit", "billed", "now", "difference",
-        "currency", "billed_as_of_checkpoint",
-    )  # fmt: skip
-    rows = [[one[name] for name in columns] for one in found["lines"]]
-    console().print(table("", columns, rows, right=("quantity_now", "billed", "now", "difference")))
+    columns = {
+        "account": "account_id", "invoice": "invoice_id", "charge": "charge", "from": "period_start", "to (excl.)": "period_end",
+        "quantity": "quantity_now", "billed": "billed", "now": "now", "difference": "difference", "currency": "currency",
+        "checkpoint": "billed_as_of_checkpoint",
+    }  # fmt: skip
+    rows = [[one[name] for name in columns.values()] for one in found["lines"]]
+    console().print(table("", tuple(columns), rows, right=("quantity", "billed", "now", "difference", "checkpoint")))
     totals = ", ".join(f"{amount} {currency}" for currency, amount in found["totals"].items())
     say(
         f"{found['count']} lines, {totals} not invoiced yet; `weir close` bills it when a subscription's next period is due"
