@@ -24,7 +24,7 @@ from stream_processors.meter import Meter, RawRecord, executor
 
 log = logging.getLogger(__name__)
 
-UNIT_BYTES: Final = 3 * 1024 * 1024
+UNIT_BYTES: Final = 6 * 1024 * 1024
 UNIT_SECONDS: Final = 0.2  # from the beginning of a small unit to the next one
 EXIT_HARD: Final = 70
 EXIT_POISON: Final = 65  # not to be started again as it is: somebody has to decide
