@@ -10,6 +10,7 @@ from typing import Final
 import uvicorn
 
 from ingest.app import create_app
+from schemas.memory import settle_memory
 from schemas.serving import BoundedProtocol, Server
 from schemas.settings import Settings, SettingsError, load_settings
 
@@ -47,6 +48,7 @@ def serve(settings: Settings) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         # uvicorn stops gracefully and then raises the signal again; a stop that was asked for ends with 0.
         signal.signal(number, lambda *_: None)
+    settle_memory()
     server.run()
     return EXIT_FATAL if failed or not server.started else 0
 

@@ -17,6 +17,7 @@ from types import FrameType
 import faust
 
 from schemas.ledger_io import LedgerUnavailable
+from schemas.memory import settle_memory
 from schemas.settings import SettingsError, load_settings
 from stream_processors.app import build_admit_app, build_app, build_ledgers_app
 from stream_processors.logs import set_up
@@ -81,6 +82,7 @@ def main() -> int:
     )
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
+    settle_memory()
     watchdog.start()
     try:
         worker.execute_from_commandline()

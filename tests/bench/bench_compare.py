@@ -116,6 +116,34 @@ class Bench:
         with self.process([sys.executable, "-m", "stream_processors.worker"], env) as pid:
             return fill(count, distinct(shape), shape.events, self.pids("worker", pid), limit_s)
 
+    def two_workers(self, shape: Shape) -> Filled:
+        """As ``weir``, by two worker processes that share the partitions."""
+        topic = events_topic(self.settings.generation)
+        offset = read_catalog(self.settings).next_offset
+        self.produce(topic, ((at, b"", value) for at, value in packed(shape, self.settings.partitions, offset)))
+        count = self.count("usage_events")
+        command = [sys.executable, "-m", "stream_processors.worker"]
+        env = settings_environment(self.settings) | {
+            "WEIR_WORKER_INDEX": "0",
+            "WEIR_WORKER_WEB_PORT": str(free_port(set())),
+        }
+        other = env | {"WEIR_WORKER_INDEX": "1", "WEIR_WORKER_WEB_PORT": str(free_port(set()))}
+        with self.process(command, env) as first, self.process(command, other) as second:
+            pids = self.pids("worker", first) | {"worker-1": second}
+            return fill(count, distinct(shape), shape.events, pids, 120)
+
+    def merges(self) -> dict[str, Any]:
+        """What ClickHouse's merges have done since it started, and the parts there are."""
+        asked = (
+            "SELECT event, value FROM system.events WHERE event IN ('Merge', 'MergedRows', 'MergesTimeMilliseconds', "
+            "'MergeTotalMilliseconds', 'MergeExecuteMilliseconds', 'InsertedRows')"
+        )
+        parts = "SELECT table, count() FROM system.parts WHERE active AND database = {d:String} GROUP BY table ORDER BY 2 DESC LIMIT 6"
+        return {
+            "events": {str(name): int(value) for name, value in self.client.query(asked).result_rows},
+            "parts": dict(self.client.query(parts, parameters={"d": self.settings.clickhouse_database}).result_rows),
+        }
+
     def peer(self, name: str, command: list[str], shape: Shape) -> Filled:
         """A peer on a topic of its own, keyed by the idempotency key."""
         topic, table = f"bench.{name}.{shape.run}", f"bench_{name}_{shape.run}"
@@ -253,6 +281,10 @@ def main() -> None:
             f"{insert['rows_per_second']:,.0f} rows/s, {insert['clickhouse_cpu_us_per_row']:.2f} µs of CPU a row",
             flush=True,
         )
+        report["two workers"] = summary([bench.two_workers(replace(own, run="two"))])
+        show("two workers", report["two workers"])
+        report["merges"] = bench.merges()
+        print("ClickHouse's merges so far:", report["merges"], flush=True)
         report["stages_us"] = stages(200_000, 5)
         print("the worker's stages, µs an event:", {n: round(v["median"], 2) for n, v in report["stages_us"].items()})
         if asked.curves:

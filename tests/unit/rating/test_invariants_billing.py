@@ -256,6 +256,7 @@ def test_invariant_9_a_period_starts_where_its_predecessor_ended_whatever_happen
                 {
                     "namespace": "air", "invoice_id": one.invoice_id, "version": 1, "predecessor": one.predecessor,
                     "subscription": "s", "sequence": 0, "period_start": one.start_us, "period_end": one.end_us,
+                    "state": "finalized",
                 }
             )  # fmt: skip
     assert all(before[1] == after[0] for before, after in itertools.pairwise(spans))
