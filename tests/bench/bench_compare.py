@@ -29,12 +29,14 @@ import httpx
 from bench_meter import records_of, stages
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
-from measuring import Filled, cpu_seconds, fill
+from measuring import Filled, TooSlow, cpu_seconds, fill
 from workload import CATALOG, Shape, distinct, packed, single_records
 
 from deploy.local.ports import free_port
 from deploy.local.stack import Stack, settings_environment
+from rating.close.checkpoint import end_offsets
 from schemas.catalog.follower import read_catalog
+from schemas.checkpoints import read_progress
 from schemas.clickhouse import connect
 from schemas.migrations import migrate
 from schemas.topics import events_topic
@@ -114,7 +116,17 @@ class Bench:
         count = self.count("usage_events")
         env = settings_environment(self.settings) | {"WEIR_WORKER_WEB_PORT": str(free_port(set()))}
         with self.process([sys.executable, "-m", "stream_processors.worker"], env) as pid:
-            return fill(count, distinct(shape), shape.events, self.pids("worker", pid), limit_s)
+            found = fill(count, distinct(shape), shape.events, self.pids("worker", pid), limit_s)
+            self.settled()
+            return found
+
+    def settled(self) -> None:
+        """Wait until the cursor has passed the last rows: a worker killed before would write them again, and they would be counted as the next run's."""
+        ends, deadline = end_offsets(self.settings), time.monotonic() + 60
+        while any(read_progress(self.client).get(key, 0) < end for key, end in ends.items()):
+            if time.monotonic() > deadline:
+                raise TooSlow("the cursor does not reach the log's end")
+            time.sleep(0.05)
 
     def two_workers(self, shape: Shape) -> Filled:
         """As ``weir``, by two worker processes that share the partitions."""
@@ -130,7 +142,9 @@ class Bench:
         other = env | {"WEIR_WORKER_INDEX": "1", "WEIR_WORKER_WEB_PORT": str(free_port(set()))}
         with self.process(command, env) as first, self.process(command, other) as second:
             pids = self.pids("worker", first) | {"worker-1": second}
-            return fill(count, distinct(shape), shape.events, pids, 120)
+            found = fill(count, distinct(shape), shape.events, pids, 120)
+            self.settled()
+            return found
 
     def merges(self) -> dict[str, Any]:
         """What ClickHouse's merges have done since it started, and the parts there are."""
