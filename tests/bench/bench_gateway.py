@@ -163,9 +163,8 @@ def main() -> None:
         key = settings.admin_key.get_secret_value()
         url = f"http://127.0.0.1:{settings.gateway_port}/v1/catalog/apply"
         httpx.post(url, json=CATALOG, headers={"Authorization": f"Bearer {key}"}).raise_for_status()
-        for future in (
-            AdminClient(settings.librdkafka()).create_topics([NewTopic("bench.plain", settings.partitions, 1)]).values()
-        ):
+        admin = AdminClient(settings.librdkafka())  # held: its futures end with it
+        for future in admin.create_topics([NewTopic("bench.plain", settings.partitions, 1)]).values():
             future.result()
         taken: set[int] = set()
         own = settings_environment(settings)
