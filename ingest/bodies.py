@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import zlib
 from typing import Final
 
-from backports import zstd
 from starlette.requests import ClientDisconnect, Request
 
+from ingest.inflate import ENCODINGS, PIECE, BrokenBody, Inflater
 from ingest.problems import Problem
 
 MAX_BODY: Final = 8 * 1024 * 1024
 PAUSE_SECONDS: Final = 10.0
 BODY_SECONDS: Final = 60.0
-MAX_MEMBERS: Final = 64  # of one body: each costs a copy of what comes after it
-_ZSTD_OPTIONS: Final[dict[int, int]] = {
-    zstd.DecompressionParameter.window_log_max: 23
-}  # 8 MiB of memory, as RFC 9659 asks for
+MAX_MEMBERS: Final = 64
 
 
 class BadBody(Problem):
@@ -52,57 +48,25 @@ async def read_body(request: Request, limit: int = MAX_BODY) -> bytes:
     encoding = request.headers.get("content-encoding")
     if encoding is None or encoding.lower() == "identity":
         return body
-    if encoding.lower() in ("gzip", "x-gzip"):
-        return gunzip(body, limit)
-    if encoding.lower() == "zstd":
-        return unzstd(body, limit)
-    detail = f"Content-Encoding {encoding[:40]!r} is not understood; send gzip or zstd, or the body as it is"
-    raise BadBody(415, "encoding", detail, body)
+    if encoding.lower() not in ENCODINGS:
+        detail = f"Content-Encoding {encoding[:40]!r} is not understood; send gzip or zstd, or the body as it is"
+        raise BadBody(415, "encoding", detail, body)
+    return inflated(encoding.lower(), body, limit)
 
 
-def gunzip(body: bytes, limit: int) -> bytes:
-    """Decompress one or more gzip members to at most ``limit`` bytes. Raises BadBody."""
+def inflated(encoding: str, body: bytes, limit: int) -> bytes:
+    """A body in one of ENCODINGS, decompressed to at most ``limit`` bytes. Raises BadBody."""
+    inflater = Inflater(encoding, MAX_MEMBERS)
     plain = bytearray()
-    rest = body
-    for _ in range(MAX_MEMBERS):
-        if not rest:
-            break
-        member = zlib.decompressobj(wbits=31)
-        try:
-            plain += member.decompress(rest, limit + 1 - len(plain))
-        except zlib.error as error:
-            raise BadBody(400, "malformed", f"the body is not gzip: {error}", body) from None
-        if len(plain) > limit:
-            raise _too_large(limit, bytes(plain))
-        if not member.eof:
-            raise BadBody(400, "malformed", "the gzip body is cut; send it whole", body)
-        rest = member.unused_data
-    return _whole(plain, rest, body)
-
-
-def unzstd(body: bytes, limit: int) -> bytes:
-    """Decompress one or more zstd frames to at most ``limit`` bytes, with a bounded window. Raises BadBody."""
-    plain = bytearray()
-    rest = body
-    for _ in range(MAX_MEMBERS):
-        if not rest:
-            break
-        frame = zstd.ZstdDecompressor(options=_ZSTD_OPTIONS)
-        try:
-            plain += frame.decompress(rest, limit + 1 - len(plain))
-        except zstd.ZstdError as error:
-            raise BadBody(400, "malformed", f"the body is not zstd: {error}", body) from None
-        if len(plain) > limit:
-            raise _too_large(limit, bytes(plain))
-        if not frame.eof:
-            raise BadBody(400, "malformed", "the zstd body is cut; send it whole", body)
-        rest = frame.unused_data
-    return _whole(plain, rest, body)
-
-
-def _whole(plain: bytearray, rest: bytes, body: bytes) -> bytes:
-    if rest:
-        raise BadBody(400, "malformed", f"the body is in more than {MAX_MEMBERS} pieces; compress it at once", body)
+    try:
+        for start in range(0, len(body), PIECE):
+            for piece in inflater.feed(body[start : start + PIECE]):
+                plain += piece
+                if len(plain) > limit:
+                    raise _too_large(limit, bytes(plain[: limit + 1]))
+        inflater.finish()
+    except BrokenBody as error:
+        raise BadBody(400, "malformed", f"{error}; compress and send it whole", body) from None
     return bytes(plain)
 
 

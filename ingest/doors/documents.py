@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from ingest.doors import foreign
 from ingest.doors.history import MEDIA_TYPE, HistoryApi
-from ingest.doors.lines import ENCODINGS
+from ingest.inflate import ENCODINGS
 from ingest.openapi import EVENT, EVENT_EXAMPLE, bodies
 from schemas.acceptance import MAX_BATCH
 

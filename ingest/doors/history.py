@@ -22,8 +22,9 @@ from starlette.types import Receive, Scope, Send
 
 from ingest.delivery import NotDelivered
 from ingest.doors.chunks import Ended, chunks_of, drain
-from ingest.doors.lines import ENCODINGS, MAX_LINE, BrokenBody, Inflater, Line, Lines
+from ingest.doors.lines import MAX_LINE, Line, Lines
 from ingest.events_api import EventsApi
+from ingest.inflate import ENCODINGS, BrokenBody, Inflater
 from ingest.problems import Problem, unavailable
 from schemas.acceptance import AcceptedEvent, Refused, accept, decode_event
 from schemas.catalog.state import NamespaceView

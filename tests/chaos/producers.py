@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Final
 
@@ -25,7 +26,7 @@ ANSWER_SECONDS: Final = 4.0
 _AGAIN: Final = 0.04
 
 
-class Sender(threading.Thread):
+class Sender(threading.Thread, ABC):
     """``pace`` seconds lie between two batches. Ends after the batch under way once ``stop`` is set; a batch that is not
     acknowledged within ``patience`` seconds is a problem in the ledger."""
 
@@ -60,9 +61,9 @@ class Sender(threading.Thread):
         except Exception as error:
             self.ledger.problem(f"{self.name} broke: {error!r}")
 
+    @abstractmethod
     def send(self, batch: Batch) -> bool:
         """Until it is acknowledged; False when patience ends, or where it is refused."""
-        raise NotImplementedError
 
 
 class HttpSender(Sender):

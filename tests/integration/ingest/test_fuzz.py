@@ -15,7 +15,6 @@ from typing import Any
 import httpx
 import pytest
 import schemathesis
-from backports import zstd
 from gatewaykit import keys_in
 from hypothesis import HealthCheck, Phase, given, seed
 from hypothesis import settings as examples
@@ -26,6 +25,7 @@ from roadkit import declare, gateway_client
 from schemathesis import GenerationMode
 
 from deploy.cli.connection import base_url, headers
+from ingest.inflate import zstd
 from schemas.access import Service
 from schemas.settings import Settings
 

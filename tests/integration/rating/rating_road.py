@@ -21,6 +21,9 @@ from schemas.ledger_io import LedgerWriter
 from schemas.settings import Settings
 from schemas.topics import CATALOG, events_topic, partition_count
 
+KEY = "a-key-of-the-test"
+"""The root key of the ``service`` fixture."""
+
 
 class Road:
     """One namespace on the stack."""

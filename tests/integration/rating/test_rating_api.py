@@ -2,43 +2,21 @@
 
 from __future__ import annotations
 
-import threading
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
 import pytest
-import uvicorn
 from pydantic import SecretStr
-from rating_road import Road
+from rating_road import KEY, Road
 
 from rating.app import build_app
 from schemas.settings import Settings, SettingsError
 
 pytestmark = pytest.mark.integration
 
-KEY = "a-key-of-the-test"
 Get = Callable[..., Any]
-
-
-@pytest.fixture(scope="module")
-def service(settings: Settings) -> Iterator[httpx.Client]:
-    app = build_app(settings.model_copy(update={"admin_key": SecretStr(KEY)}))
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    deadline = time.monotonic() + 60
-    while not server.started and thread.is_alive() and time.monotonic() < deadline:
-        thread.join(0.05)
-    assert server.started
-    port = server.servers[0].sockets[0].getsockname()[1]
-    headers = {"Authorization": f"Bearer {KEY}"}
-    with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=60) as client:
-        yield client
-    server.should_exit = True
-    thread.join(30)
 
 
 def closed_road(road: Road) -> Road:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-import time
 import uuid
 from collections.abc import Iterator
 from decimal import Decimal
@@ -11,19 +9,14 @@ from typing import Any
 
 import httpx
 import pytest
-import uvicorn
-from pydantic import SecretStr
 from rating_road import Road
 
-from rating.app import build_app
 from rating.close.checkpoint import end_offsets, wait_metered
 from rating.evidence.verify import verify
 from rating.invoices import list_invoices, with_lines
 from schemas.settings import Settings
 
 pytestmark = pytest.mark.integration
-
-KEY = "a-key-of-the-test"
 
 
 @pytest.fixture(scope="module")
@@ -89,27 +82,6 @@ def test_bills_follow_what_was_agreed_and_late_usage_changes_discount_and_true_u
 def test_verification_agrees(agreed: Road) -> None:
     assert verify(agreed.settings, namespace=agreed.namespace) == []
     assert verify(agreed.settings, namespace=agreed.namespace, invoices=True) == []
-
-
-@pytest.fixture(scope="module")
-def service(settings: Settings) -> Iterator[httpx.Client]:
-    server = uvicorn.Server(
-        uvicorn.Config(
-            build_app(settings.model_copy(update={"admin_key": SecretStr(KEY)})), port=0, log_level="warning"
-        )
-    )
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    deadline = time.monotonic() + 60
-    while not server.started and thread.is_alive() and time.monotonic() < deadline:
-        thread.join(0.05)
-    port = server.servers[0].sockets[0].getsockname()[1]
-    with httpx.Client(
-        base_url=f"http://127.0.0.1:{port}", headers={"Authorization": f"Bearer {KEY}"}, timeout=60
-    ) as client:
-        yield client
-    server.should_exit = True
-    thread.join(30)
 
 
 def test_the_api_tells_balances_subtotals_and_prices(agreed: Road, service: httpx.Client) -> None:

@@ -2,43 +2,17 @@
 
 from __future__ import annotations
 
-import threading
-import time
 import uuid
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
-import uvicorn
-from pydantic import SecretStr
 from rating_road import Road
 
-from rating.app import build_app
 from rating.evidence.verify import verify
 from schemas.settings import Settings
 
 pytestmark = pytest.mark.integration
-
-KEY = "a-key-of-the-test"
-
-
-@pytest.fixture(scope="module")
-def service(settings: Settings) -> Iterator[httpx.Client]:
-    app = build_app(settings.model_copy(update={"admin_key": SecretStr(KEY)}))
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    deadline = time.monotonic() + 60
-    while not server.started and thread.is_alive() and time.monotonic() < deadline:
-        thread.join(0.05)
-    port = server.servers[0].sockets[0].getsockname()[1]
-    with httpx.Client(
-        base_url=f"http://127.0.0.1:{port}", headers={"Authorization": f"Bearer {KEY}"}, timeout=60
-    ) as client:
-        yield client
-    server.should_exit = True
-    thread.join(30)
 
 
 def test_void_bill_again_late_usage_and_pay(settings: Settings, service: httpx.Client) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import sys
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -12,15 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.doors.history import judge, judge_all
-from ingest.doors.lines import PIECE, BrokenBody, Inflater, Line, Lines
+from ingest.doors.lines import Line, Lines
+from ingest.inflate import PIECE, BrokenBody, Inflater, zstd
 from schemas.acceptance import Refused
 from schemas.catalog.models import Namespace
 from schemas.catalog.state import Catalog, NamespaceView, record_of
-
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
 
 
 def history() -> NamespaceView:
