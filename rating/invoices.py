@@ -210,6 +210,14 @@ def read_invoice(client: Any, namespace: str, invoice_id: str) -> WholeInvoice |
     return with_lines(client, namespace, _heads(client, namespace, heads))[0]
 
 
+def read_version(client: Any, namespace: str, invoice_id: str, version: int) -> WholeInvoice | None:
+    """One version of an invoice, with the number that it has by now; None where it is not there yet. Blocking."""
+    parameters: dict[str, Any] = {"namespace": namespace, "invoice_id": invoice_id, "version": version}
+    that = "AND invoice_id = {invoice_id:String} AND version = {version:UInt32}"
+    heads = client.query(_NEWEST % that, parameters=parameters).result_rows
+    return with_lines(client, namespace, _heads(client, namespace, heads))[0] if heads else None
+
+
 def read_invoices(client: Any, namespace: str, *, adjusts: str) -> list[WholeInvoice]:
     """The newest versions of all invoices that have a line which adjusts the invoice ``adjusts``. Blocking."""
     having = (

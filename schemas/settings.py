@@ -82,6 +82,28 @@ class Settings(BaseSettings):
     close_differs_amount: Decimal = Field(
         Decimal(10), ge=0, description="… and at least this amount away from it, in major units of its currency"
     )
+    webhook_key: SecretStr = Field(
+        SecretStr(""),
+        description="what webhooks' secrets are derived from; empty: the admin key, which then cannot change alone",
+    )
+    webhook_reach: Literal["public", "loopback", "any"] = Field(
+        "public",
+        description="where webhooks may go: public addresses by HTTPS; loopback: this machine too, also by HTTP; any: inner networks too",
+    )
+    webhook_ca: str = Field("", description="path of a CA certificate for HTTPS to receivers; empty: public ones")
+    webhook_host: str = Field("127.0.0.1", description="address that the webhooks' process shows its metrics at")
+    webhook_port: int = Field(8082, ge=0, le=65535, description="port of its metrics")
+    webhook_timeout_seconds: float = Field(15, gt=0, le=120, description="a receiver answers within so many seconds")
+    webhook_first_retry_seconds: float = Field(
+        5, gt=0, description="seconds from a first refusal to the next try, doubled from try to try"
+    )
+    webhook_last_retry_seconds: float = Field(3600, gt=0, description="… up to so many")
+    webhook_give_up_seconds: int = Field(
+        3 * 86_400, ge=1, description="a version refused for so long is given up; `weir webhook replay` sends it again"
+    )
+    webhook_overlap_seconds: int = Field(
+        86_400, ge=0, description="seconds for which the old secret signs beside the new one"
+    )
     poison_percent: int = Field(
         50, ge=1, le=100,
         description="a worker stops when more than this share of a partition's last 1,000 records cannot be read; 100: never",

@@ -53,7 +53,7 @@ def run() -> None:
     if started:
         say(f"starting the local stack on {folder}")
         # It closes by itself, as of an instant of its own: no schedule may be first.
-        daemon.detach(folder, processes=tuple(kind for kind in ALL if kind != "scheduler"))
+        daemon.detach(folder, processes=tuple(kind for kind in ALL if kind not in ("webhooks", "scheduler")))
     else:
         say(f"the local stack is running on {folder}")
     try:

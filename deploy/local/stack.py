@@ -29,7 +29,7 @@ from deploy.local.state import StackState
 from deploy.local.supervisor import Hook, ProcessSpec, Progress, Step, Supervisor
 from schemas.settings import Settings, load_settings
 
-ALL: tuple[str, ...] = ("kafka", "clickhouse", "init", "gateway", "worker", "rating", "scheduler")
+ALL: tuple[str, ...] = ("kafka", "clickhouse", "init", "gateway", "worker", "rating", "webhooks", "scheduler")
 """The kinds of process in the order of their start; ``init`` creates the topics and migrates the tables, ``scheduler`` runs where
 settings.close_schedule_seconds is not 0."""
 
@@ -164,8 +164,12 @@ class Stack:
         overrides.update(
             gateway_port=self._port(base.gateway_port),
             rating_port=self._port(base.rating_port),
+            webhook_port=self._port(base.webhook_port),
             data_dir=str(self.data_dir),
         )
+        if "WEIR_WEBHOOK_REACH" not in os.environ:
+            # Receivers that are tried with a local stack are on this machine.
+            overrides.setdefault("webhook_reach", "loopback")
         if not base.admin_key.get_secret_value():
             overrides["admin_key"] = SecretStr(admin_key(self.data_dir))
         return load_settings(**overrides)
@@ -191,6 +195,11 @@ class Stack:
                 steps += [self._worker(env, index, port) for index, port in enumerate(self._web_ports)]
             elif kind == "gateway":
                 steps += [self._gateway(env, index, port) for index, port in enumerate(self.gateway_ports)]
+            elif kind == "webhooks":
+                # It may be killed at any time: what it had not written is delivered again.
+                ready = http_ok(settings.webhook_host, settings.webhook_port, "/metrics")
+                ports = {"metrics": settings.webhook_port}
+                steps.append(ProcessSpec(kind, _python("rating.webhooks"), env, ready, ports=ports))
             elif kind == "scheduler":
                 # It may be killed at any time: the close that it was in is joined by the next one.
                 steps += (

@@ -19,6 +19,7 @@ from pydantic import (
 from schemas.catalog.base import Code, Identifier, Model
 from schemas.catalog.keys import ApiKey
 from schemas.catalog.terms import CreditGrant, Discount, PriceOverride, check_discounts
+from schemas.catalog.webhooks import Webhook
 from schemas.currency import exponent
 from schemas.event_schema import parse_schema
 from schemas.event_schema.compatibility import Compatibility
@@ -117,7 +118,7 @@ class Meter(Model):
 class Namespace(Model):
     """Settings of a namespace. ``max_event_age_seconds: null`` lifts the age limit (for history). ``unknown_events``: whether
     an event is taken whose name is neither an event type nor a meter's. ``invoice_prefix``: what invoice numbers given from now on
-    begin with; ``{year}`` is the year (UTC) in which one is given."""
+    begin with; ``{year}`` is the year (UTC) in which one is given. ``webhook``: where versions of its invoices are sent."""
 
     code: Code
     name: str = ""
@@ -129,6 +130,7 @@ class Namespace(Model):
     invoice_prefix: Annotated[
         str, StringConstraints(pattern=r"^[A-Za-z0-9/_. -]{0,24}(\{year\}[A-Za-z0-9/_. -]{0,24})?$")
     ] = "INV-{year}-"
+    webhook: Webhook | None = None
 
 
 class EventType(Model):

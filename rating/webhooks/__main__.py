@@ -1,0 +1,54 @@
+"""``python -m rating.webhooks``: delivers versions of invoices to the namespaces' webhooks; metrics at WEIR_WEBHOOK_HOST:WEIR_WEBHOOK_PORT."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import sys
+
+from prometheus_client import start_http_server
+
+from rating.webhooks.service import Service
+from schemas.ledger_io import LedgerUnavailable
+from schemas.settings import Settings, SettingsError, load_settings
+
+
+async def deliver(settings: Settings) -> None:
+    """Until SIGTERM or SIGINT. Raises LedgerUnavailable."""
+    service = Service(settings)
+    server, _ = start_http_server(settings.webhook_port, settings.webhook_host, service.metrics.registry)
+    running = asyncio.create_task(service.run())
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, running.cancel)
+    try:
+        with contextlib.suppress(asyncio.CancelledError):
+            await running
+    finally:
+        server.shutdown()
+
+
+def main() -> int:
+    """Exit code 1: it could not go on; 2: the settings are wrong."""
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # it would log whole URLs, which may hold receivers' secrets
+    try:
+        settings = load_settings()
+        if not settings.admin_key.get_secret_value() and not settings.webhook_key.get_secret_value():
+            raise SettingsError(
+                "WEIR_ADMIN_KEY and WEIR_WEBHOOK_KEY are empty; webhooks are signed by what is derived from one"
+            )
+        asyncio.run(deliver(settings))
+    except SettingsError as error:
+        print(error, file=sys.stderr)  # noqa: T201  # the process's last words
+        return 2
+    except LedgerUnavailable as error:
+        print(error, file=sys.stderr)  # noqa: T201
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,150 @@
+"""One namespace's deliveries: a task of its own, so that a receiver that is dead or slow delays nobody else's."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from rating.webhooks import signing
+from rating.webhooks.hook import Hook
+from rating.webhooks.metrics import Metrics
+from rating.webhooks.queue import Delivery, Patience, Queue
+from rating.webhooks.sending import Sender
+from schemas.settings import Settings
+
+log = logging.getLogger(__name__)
+
+_SECOND: Final = 1_000_000
+_LOOK_AGAIN_US: Final = 300_000
+_REMOVED: Final = "the webhook was removed before this was delivered"
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What couriers share. ``render``: a delivery's body, None where it cannot be told yet; ``record``: makes outcomes durable."""
+
+    settings: Settings
+    sender: Sender
+    render: Callable[[Delivery], Awaitable[bytes | None]]
+    record: Callable[[Sequence[Delivery]], Awaitable[None]]
+    metrics: Metrics
+
+
+class Courier:
+    """``run`` until it is cancelled; an attempt that is then under way is made again by whoever comes next."""
+
+    def __init__(self, namespace: str, means: Means) -> None:
+        self.namespace = namespace
+        self._means = means
+        settings = means.settings
+        self._root = signing.root_key(settings)
+        self._queue = Queue(
+            Patience(
+                settings.webhook_first_retry_seconds,
+                settings.webhook_last_retry_seconds,
+                settings.webhook_give_up_seconds,
+            )
+        )
+        self._hook: Hook | None = None
+        self._woken = asyncio.Event()
+        self._attempts: set[asyncio.Task[None]] = set()
+
+    def __len__(self) -> int:
+        return len(self._queue)
+
+    def set_hook(self, hook: Hook | None) -> None:
+        """Where to send from now on. What waits for an address that is changed is due at once; where there is none any more, it is given up."""
+        before, self._hook = self._hook, hook
+        if before is not None and hook is not None and before != hook:
+            self._queue.renew(_now_us())
+        self._woken.set()
+
+    def add(self, deliveries: Iterable[Delivery]) -> None:
+        """What waits in the store; what is known already is passed over."""
+        for one in deliveries:
+            self._queue.add(one)
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Deliver."""
+        try:
+            while True:
+                self._woken.clear()
+                await self._step()
+                await self._rest()
+        finally:
+            for attempt in self._attempts:
+                attempt.cancel()
+
+    async def _step(self) -> None:
+        if self._hook is None:
+            if gone := self._queue.give_up_all(_REMOVED):
+                self._tell_given_up(gone)
+                await self._means.record(gone)
+            return
+        while self._hook.enabled and (one := self._queue.take(_now_us())) is not None:
+            attempt = asyncio.create_task(self._attempt(self._hook, one))
+            self._attempts.add(attempt)
+            attempt.add_done_callback(self._attempts.discard)
+
+    async def _rest(self) -> None:
+        due_us = self._queue.due_us() if self._hook is not None and self._hook.enabled else None
+        seconds = None if due_us is None else max(0.0, (due_us - _now_us()) / _SECOND)
+        try:
+            await asyncio.wait_for(self._woken.wait(), seconds)
+        except TimeoutError:
+            pass
+
+    async def _attempt(self, hook: Hook, one: Delivery) -> None:
+        try:
+            try:
+                body = await self._means.render(one)
+            except Exception as error:  # ClickHouse is away: nothing that the receiver could help
+                log.warning("%s: %s cannot be told yet: %s", self.namespace, one.message_id, type(error).__name__)
+                body = None
+            if body is None:
+                self._queue.postponed(one, _now_us() + _LOOK_AGAIN_US)
+                return
+            began_us = _now_us()
+            secrets = hook.secrets(self._root, began_us, self._means.settings.webhook_overlap_seconds)
+            headers = signing.headers(secrets, one.message_id, began_us // _SECOND, body)
+            answer = await self._means.sender.send(hook.url, headers, body, began_us / _SECOND)
+            now_us = _now_us()
+            self._means.metrics.attempt(self.namespace, answer.ok, (now_us - began_us) / _SECOND)
+            if answer.ok:
+                outcomes = [self._queue.delivered(one, now_us, answer.status)]
+            else:
+                outcomes = self._queue.failed(
+                    one, now_us, answer.status, answer.error, random.random(), answer.retry_after
+                )
+                log.warning(
+                    "%s: %s to %s, attempt %d: %s",
+                    self.namespace,
+                    one.message_id,
+                    hook.shown,
+                    one.attempts + 1,
+                    answer.error,
+                )
+                self._tell_given_up([found for found in outcomes if found.state == "given_up"])
+            await self._means.record(outcomes)
+        finally:
+            self._woken.set()
+
+    def _tell_given_up(self, gone: Sequence[Delivery]) -> None:
+        self._means.metrics.given_up(self.namespace, len(gone))
+        for one in gone[:20]:
+            log.error(
+                "%s: %s is given up: %s; `weir webhook replay` sends it again",
+                self.namespace,
+                one.message_id,
+                one.error,
+            )
+
+
+def _now_us() -> int:
+    return time.time_ns() // 1000

@@ -1,0 +1,78 @@
+"""A namespace's webhook as its catalog has it: where to, since when, and which secrets sign. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from pydantic import ValidationError
+
+from rating.webhooks import signing
+from schemas.catalog.state import Entry, NamespaceView
+from schemas.catalog.webhooks import Webhook, WebhookEvent
+
+_SECOND: Final = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Hook:
+    """``since_us``: what was appended before is not sent. ``replaced``: (rotation, instant from which the next one signs), oldest first."""
+
+    namespace: str
+    url: str
+    enabled: bool
+    events: frozenset[WebhookEvent]
+    rotation: int
+    since_us: int
+    replaced: tuple[tuple[int, int], ...]
+
+    def wants(self, event: str, appended_us: int) -> bool:
+        """Whether a version is sent that nobody asks for."""
+        return event in self.events and appended_us >= self.since_us
+
+    def rotations(self, now_us: int, overlap_seconds: int) -> list[int]:
+        """Whose secrets sign at ``now_us``: the present one, and those that were replaced less than ``overlap_seconds`` ago, newest first."""
+        since = now_us - overlap_seconds * _SECOND
+        return [self.rotation, *(number for number, until in reversed(self.replaced) if until > since)]
+
+    def secrets(self, root: bytes, now_us: int, overlap_seconds: int) -> list[bytes]:
+        """Newest first."""
+        return [signing.secret(root, self.namespace, one) for one in self.rotations(now_us, overlap_seconds)]
+
+    @property
+    def shown(self) -> str:
+        """The address for logs: path and query may hold a receiver's own secrets."""
+        parts = urlsplit(self.url)
+        return f"{parts.scheme}://{parts.netloc}"
+
+
+def hook_of(view: NamespaceView) -> Hook | None:
+    """The namespace's webhook as of the view; None where it has none."""
+    return fold_hook(view.namespace, view.history("namespace", view.namespace))
+
+
+def fold_hook(namespace: str, history: Sequence[Entry]) -> Hook | None:
+    """From every version of the namespace's settings, oldest first."""
+    present: Webhook | None = None
+    since_us, rotation = 0, 0
+    replaced: list[tuple[int, int]] = []
+    for entry in history:
+        found = None if entry.retired else _webhook(entry.body.get("webhook"))
+        if found is not None:
+            since_us = since_us if present is not None else entry.published_us
+            if found.rotation > rotation:
+                replaced += [(rotation, entry.published_us)] if rotation else []
+                rotation = found.rotation
+        present = found
+    if present is None:
+        return None
+    return Hook(namespace, present.url, present.enabled, frozenset(present.events), rotation, since_us, tuple(replaced))
+
+
+def _webhook(body: Any) -> Webhook | None:
+    try:
+        return None if body is None else Webhook.model_validate(body)
+    except ValidationError:
+        return None  # written by something that is not Weir

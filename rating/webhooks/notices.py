@@ -1,0 +1,69 @@
+"""What each valid version of an invoice has to tell a webhook: the fold of usage.invoices. Pure."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from schemas.catalog.webhooks import WebhookEvent
+from schemas.codec import CodecError, codec
+from schemas.invoices import DRAFT, FINALIZED, PAID, VOID, claim_of
+from schemas.ledger import FirstValid
+from schemas.topics import INVOICES
+
+log = logging.getLogger(__name__)
+
+_BECAME: Final[dict[str, WebhookEvent]] = {PAID: "invoice.paid", VOID: "invoice.voided"}
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """One version of an invoice. ``appended_us``: when it was appended to usage.invoices, microseconds UTC."""
+
+    namespace: str
+    invoice_id: str
+    version: int
+    type: WebhookEvent
+    appended_us: int
+
+    @property
+    def message_id(self) -> str:
+        """The header webhook-id: of the version, so the same one however often and by whichever process it is sent."""
+        return f"{self.invoice_id}_v{self.version}"
+
+
+def event_of(before: str | None, state: str) -> WebhookEvent:
+    """What became of an invoice from state ``before`` (None: it is new) to ``state``. States that this does not know are updates."""
+    if state == DRAFT:
+        return "invoice.drafted"
+    if state == before:
+        return "invoice.updated"
+    if state == FINALIZED:
+        return "invoice.finalized" if before in (None, DRAFT) else "invoice.updated"
+    return _BECAME.get(state, "invoice.updated")
+
+
+class Notices:
+    """First valid record wins, as for every reader of the ledger. All records of a chain must be applied in log order."""
+
+    def __init__(self) -> None:
+        self._claims = FirstValid()
+        self._states: dict[str, str] = {}  # invoice ids differ across namespaces
+
+    def apply(self, record: Mapping[str, Any], appended_us: int) -> Notice | None:
+        """Take the next record; None where it is void."""
+        if not self._claims.offer(claim_of(record)):
+            return None
+        name, state = str(record["invoice_id"]), str(record["state"])
+        before, self._states[name] = self._states.get(name), state
+        return Notice(record["namespace"], name, record["version"], event_of(before, state), appended_us)
+
+    def apply_bytes(self, value: bytes, appended_us: int) -> Notice | None:
+        """``apply`` on a record's bytes; foreign bytes are void."""
+        try:
+            return self.apply(codec("invoice").decode(value), appended_us)
+        except CodecError as error:
+            log.warning("a record of %s is void: %s", INVOICES, error)
+            return None

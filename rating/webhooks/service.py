@@ -1,0 +1,234 @@
+"""The process that delivers: ``python -m rating.webhooks``. It may be killed at any time, and run twice.
+
+    1. usage.invoices is read from its beginning, for validity is a matter of the whole log.
+    2. A version that a webhook wants is queued in ClickHouse; only then does the position move past it.
+    3. Each namespace's courier delivers what is queued, and writes what came of it.
+
+Two processes deliver twice, under one webhook-id each.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, Final, TypeVar
+
+from confluent_kafka import KafkaException
+
+from rating.invoices import read_version
+from rating.webhooks import message, store
+from rating.webhooks.courier import Courier, Means
+from rating.webhooks.hook import Hook, hook_of
+from rating.webhooks.metrics import Metrics
+from rating.webhooks.notices import Notice, Notices
+from rating.webhooks.queue import Delivery
+from rating.webhooks.sending import Sender
+from schemas.catalog.follower import CatalogFollower
+from schemas.catalog.state import Entry
+from schemas.clickhouse import connect
+from schemas.invoices import DRAFT
+from schemas.ledger_io import LedgerReader, LedgerUnavailable, LogRecord
+from schemas.settings import Settings
+from schemas.topics import INVOICES
+
+log = logging.getLogger(__name__)
+
+_SECOND: Final = 1_000_000
+_POLL_SECONDS: Final = 0.25
+_AGAIN_SECONDS: Final = 1.0
+_BEAT_SECONDS: Final = 10.0
+_REPLAYS_SECONDS: Final = 1.0
+_CLOCKS_APART_US: Final = 120 * _SECOND
+_NUMBER_US: Final = 900 * _SECOND
+_THREADS: Final = 64  # look-ups of names may hang, and must not keep others from theirs
+_CLIENTS: Final = 4
+
+T = TypeVar("T")
+
+
+class Service:
+    """One process. ``run`` ends when it is cancelled."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.metrics = Metrics()
+        self._catalog = CatalogFollower(settings, self._entry)
+        self._changed: set[str] = set()
+        self._lock = threading.Lock()
+        self._hooks: dict[str, Hook] = {}
+        self._couriers: dict[str, tuple[Courier, asyncio.Task[None]]] = {}
+        self._notices = Notices()
+        self._positions: dict[int, int] = {}
+        self._beat_at = float("-inf")
+        self._pool = ThreadPoolExecutor(_CLIENTS, thread_name_prefix="clickhouse")
+        self._local = threading.local()
+        self._means = Means(settings, Sender(settings), self._render, self._record, self.metrics)
+
+    async def run(self) -> None:
+        """Deliver until cancelled. Raises LedgerUnavailable where Kafka does not answer at the start."""
+        loop = asyncio.get_running_loop()
+        loop.set_default_executor(ThreadPoolExecutor(_THREADS))
+        await asyncio.to_thread(self._catalog.start)
+        try:
+            self._positions = await self._insist("read positions", store.positions)
+            self._follow_hooks()
+            for one in await self._insist("read what waits", store.waiting):
+                self._courier(one.namespace).add([one])
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._follow_replays())
+                group.create_task(self._follow_invoices())
+        finally:
+            for _, task in self._couriers.values():
+                task.cancel()
+            await self._means.sender.close()
+            await asyncio.to_thread(self._catalog.stop)
+            self._pool.shutdown(wait=False, cancel_futures=True)
+
+    # --- the catalog ------------------------------------------------------------------------------------------------------
+
+    def _entry(self, entry: Entry) -> None:
+        if entry.kind == "namespace":
+            with self._lock:
+                self._changed.add(entry.namespace)
+
+    def _follow_hooks(self) -> None:
+        with self._lock:
+            changed, self._changed = self._changed, set()
+        for name in changed:
+            found = hook_of(self._catalog.catalog.view(name))
+            if found is None:
+                self._hooks.pop(name, None)
+            else:
+                self._hooks[name] = found
+            if found is not None or name in self._couriers:
+                self._courier(name).set_hook(found)
+
+    def _courier(self, namespace: str) -> Courier:
+        if namespace not in self._couriers:
+            courier = Courier(namespace, self._means)
+            courier.set_hook(self._hooks.get(namespace))
+            self._couriers[namespace] = courier, asyncio.create_task(courier.run())
+        return self._couriers[namespace][0]
+
+    # --- usage.invoices ---------------------------------------------------------------------------------------------------
+
+    async def _follow_invoices(self) -> None:
+        while True:
+            try:
+                reader = await asyncio.to_thread(LedgerReader, self.settings, INVOICES)
+                try:
+                    await self._read(reader)
+                finally:
+                    await asyncio.to_thread(reader.close)
+            except (KafkaException, LedgerUnavailable) as error:
+                # From its beginning again: what has been applied is void the second time.
+                log.error("%s cannot be read, trying again: %s", INVOICES, error)
+                await asyncio.sleep(_AGAIN_SECONDS)
+
+    async def _read(self, reader: LedgerReader) -> None:
+        while True:
+            records = await asyncio.to_thread(reader.poll, _POLL_SECONDS)
+            read_at = time.monotonic()
+            found = await asyncio.to_thread(self._apply, records)
+            if found:
+                # A webhook that was set before a version was appended has to be known before the version is passed over.
+                while not self._catalog.fresh(time.monotonic() - read_at):  # noqa: ASYNC110  another thread's state
+                    await asyncio.sleep(0.05)
+            self._follow_hooks()
+            await self._queue(found)
+            await self._move_on(reader)
+
+    def _apply(self, records: Sequence[LogRecord]) -> list[Notice]:
+        found: list[Notice] = []
+        for record in records:
+            notice = self._notices.apply_bytes(record.value, record.append_us)
+            if notice is not None and record.offset >= self._positions.get(record.partition, 0):
+                found.append(notice)
+        return found
+
+    async def _queue(self, found: Sequence[Notice]) -> None:
+        now_us = _now_us()
+        wanted = [
+            queued(one, now_us) for one in found
+            if (hook := self._hooks.get(one.namespace)) is not None and hook.wants(one.type, one.appended_us)
+        ]  # fmt: skip
+        if not wanted:
+            return
+        done = await self._insist("look what is delivered", lambda client: store.done(client, wanted))
+        fresh = [one for one in wanted if (one.namespace, one.message_id) not in done]
+        await self._insist("queue", lambda client: store.write(client, fresh))
+        for one in fresh:
+            self._courier(one.namespace).add([one])
+
+    async def _move_on(self, reader: LedgerReader) -> None:
+        moved = {number: max(end, self._positions.get(number, 0)) for number, end in reader.positions.items()}
+        for name, (courier, _) in self._couriers.items():
+            self.metrics.waiting(name, len(courier))
+        now = time.monotonic()
+        if now - self._beat_at < (_AGAIN_SECONDS if moved != self._positions else _BEAT_SECONDS):
+            return
+        now_us = _now_us()
+        await self._insist("write positions", lambda client: store.write_positions(client, moved, now_us))
+        self._positions, self._beat_at = moved, now
+
+    # --- replays ----------------------------------------------------------------------------------------------------------
+
+    async def _follow_replays(self) -> None:
+        seen: set[str] = set()
+        while True:
+            since_us = _now_us() - _CLOCKS_APART_US
+            asked = await self._insist("look for replays", partial(store.replays_since, since_us=since_us))
+            for one in asked:
+                if one.replay not in seen:
+                    wanted = partial(store.waiting, namespace=one.namespace, replay=one.replay)
+                    self._courier(one.namespace).add(await self._insist("read a replay", wanted))
+            seen = {one.replay for one in asked}
+            await asyncio.sleep(_REPLAYS_SECONDS)
+
+    # --- couriers' means --------------------------------------------------------------------------------------------------
+
+    async def _render(self, one: Delivery) -> bytes | None:
+        found = await self._ask(lambda client: read_version(client, one.namespace, one.invoice_id, one.version))
+        if found is None:
+            return None  # the worker has not written it yet: who is told of it can read it
+        unnumbered = found.head.number is None and found.head.state != DRAFT
+        if unnumbered and _now_us() - one.queued_us < _NUMBER_US:
+            return None  # the close is about to give it, or the next one will, where that one died
+        return message.body(one.type, one.appended_us, found.to_json())
+
+    async def _record(self, deliveries: Sequence[Delivery]) -> None:
+        await self._insist("write what came of a delivery", lambda client: store.write(client, deliveries))
+
+    async def _insist(self, doing: str, question: Callable[[Any], T]) -> T:
+        """Until ClickHouse has answered."""
+        while True:
+            try:
+                return await self._ask(question)
+            except Exception as error:  # whatever stands in ClickHouse's way, all that is asked here may be asked again
+                log.error("%s: ClickHouse does not answer, trying again: %s", doing, type(error).__name__)
+                await asyncio.sleep(_AGAIN_SECONDS)
+
+    async def _ask(self, question: Callable[[Any], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._pool, self._with_client, question)
+
+    def _with_client(self, question: Callable[[Any], T]) -> T:
+        client = getattr(self._local, "client", None)
+        if client is None:
+            client = self._local.client = connect(self.settings)
+        return question(client)
+
+
+def queued(notice: Notice, now_us: int, replay: str = "") -> Delivery:
+    """What is to be delivered of a version."""
+    return Delivery(
+        notice.namespace, notice.message_id, replay, notice.invoice_id, notice.version, notice.type, notice.appended_us, now_us
+    )  # fmt: skip
+
+
+def _now_us() -> int:
+    return time.time_ns() // 1000

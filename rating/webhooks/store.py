@@ -1,0 +1,177 @@
+"""What is queued and what came of it, in ClickHouse: the tables of migration 015. Blocking; a client belongs to one thread.
+
+A delivery is queued here before the position moves past its version, and its outcome is written after the receiver answered. So a process that
+dies leaves nothing out, and sends again at most what it had not written.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pyarrow as pa
+
+from rating.webhooks.queue import Delivery
+
+DELIVERIES: Final = "webhook_deliveries"
+_INSTANTS: Final = ("appended_at", "queued_at", "first_at", "last_at", "next_at", "refused_at")
+_COLUMNS: Final = (
+    "namespace, message_id, replay, invoice_id, version, type,"
+    " toUnixTimestamp64Micro(appended_at) AS appended_us, toUnixTimestamp64Micro(queued_at) AS queued_us, state, attempts,"
+    " toUnixTimestamp64Micro(first_at) AS first_us, toUnixTimestamp64Micro(last_at) AS last_us,"
+    " toUnixTimestamp64Micro(next_at) AS next_us, status,"
+    " toUnixTimestamp64Micro(refused_at) AS refused_us, refused_status, error"
+)
+
+
+def write(client: Any, deliveries: Sequence[Delivery]) -> None:
+    """Queue new ones, or tell what came of them; durable on return. Written again, they are the same rows."""
+    if deliveries:
+        client.insert_arrow(DELIVERIES, _table(deliveries))
+
+
+def waiting(client: Any, namespace: str | None = None, replay: str | None = None) -> list[Delivery]:
+    """What waits (of one replay), in the order in which it goes."""
+    conditions, parameters = ["state = 'waiting'"], dict[str, Any]()
+    for name, value in (("namespace", namespace), ("replay", replay)):
+        if value is not None:
+            conditions.append(f"{name} = {{{name}:String}}")
+            parameters[name] = value
+    return _read(client, f"{' AND '.join(conditions)} ORDER BY queued_us, invoice_id, version", parameters)
+
+
+def done(client: Any, wanted: Iterable[Delivery]) -> set[tuple[str, str]]:
+    """(namespace, message id) of those first deliveries that were delivered or given up."""
+    by_namespace: dict[str, list[str]] = {}
+    for one in wanted:
+        by_namespace.setdefault(one.namespace, []).append(one.message_id)
+    found: set[tuple[str, str]] = set()
+    for namespace, names in by_namespace.items():
+        rows = client.query(
+            f"SELECT DISTINCT message_id FROM {DELIVERIES} WHERE namespace = {{namespace:String}}"
+            " AND message_id IN {names:Array(String)} AND replay = '' AND state != 'waiting'",
+            parameters={"namespace": namespace, "names": names},
+        ).result_rows
+        found |= {(namespace, str(row[0])) for row in rows}
+    return found
+
+
+def list_deliveries(
+    client: Any,
+    namespace: str,
+    *,
+    state: str | None = None,
+    before: tuple[int, str, str] | None = None,
+    limit: int = 50,
+) -> list[Delivery]:
+    """The newest first; ``before``: (queued_us, message_id, replay) of the last one of the page before."""
+    conditions, parameters = ["namespace = {namespace:String}"], dict[str, Any](namespace=namespace, limit=limit)
+    if state is not None:
+        conditions.append("state = {state:String}")
+        parameters["state"] = state
+    if before is not None:
+        conditions.append("(queued_us, message_id, replay) < ({us:Int64}, {message_id:String}, {replay:String})")
+        parameters |= dict(zip(("us", "message_id", "replay"), before, strict=True))
+    order = "ORDER BY queued_us DESC, message_id DESC, replay DESC LIMIT {limit:UInt32}"
+    return _read(client, f"{' AND '.join(conditions)} {order}", parameters)
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """Of one namespace. Instants: microseconds UTC, 0 for none. ``next_us``: of the earliest next try."""
+
+    waiting: int
+    delivered: int
+    given_up: int
+    oldest_us: int
+    next_us: int
+    success: Delivery | None
+    failure: Delivery | None
+
+
+def summary(client: Any, namespace: str) -> Summary:
+    """How deliveries stand."""
+    parameters = {"namespace": namespace}
+    (counts,) = client.query(
+        "SELECT countIf(state = 'waiting'), countIf(state = 'delivered'), countIf(state = 'given_up'),"
+        " minIf(queued_us, state = 'waiting'), minIf(next_us, state = 'waiting') FROM"
+        f" (SELECT {_COLUMNS} FROM {DELIVERIES} FINAL WHERE namespace = {{namespace:String}})",
+        parameters=parameters,
+    ).result_rows
+    mine = "namespace = {namespace:String} AND"
+    success = _read(client, f"{mine} state = 'delivered' ORDER BY last_us DESC LIMIT 1", parameters)
+    failure = _read(client, f"{mine} refused_us > 0 ORDER BY refused_us DESC LIMIT 1", parameters)
+    waits, delivered, given_up, oldest_us, next_us = map(int, counts)
+    ends = success[0] if success else None, failure[0] if failure else None
+    return Summary(waits, delivered, given_up, oldest_us, next_us, *ends)
+
+
+def positions(client: Any) -> dict[int, int]:
+    """Partition of usage.invoices → next offset below which every version is queued."""
+    rows = client.query("SELECT partition, max(next_offset) FROM webhook_progress GROUP BY partition").result_rows
+    return {int(partition): int(offset) for partition, offset in rows}
+
+
+def write_positions(client: Any, offsets: Mapping[int, int], now_us: int) -> None:
+    """Move them on, or only say that somebody is there."""
+    columns = {
+        "partition": pa.array(list(offsets), pa.uint32()), "next_offset": pa.array(list(offsets.values()), pa.uint64()),
+        "at": pa.array([now_us] * len(offsets), pa.timestamp("us", "UTC")),
+    }  # fmt: skip
+    client.insert_arrow("webhook_progress", pa.table(columns))
+
+
+def seen_us(client: Any) -> int:
+    """When a process that delivers was there last, microseconds UTC; 0: never."""
+    rows = client.query("SELECT toUnixTimestamp64Micro(max(at)) FROM webhook_progress").result_rows
+    return int(rows[0][0])
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """Somebody asked for versions to be sent again; its deliveries are queued already."""
+
+    namespace: str
+    replay: str
+    asked_us: int
+
+
+def write_replay(client: Any, replay: Replay, author: str, asked: Mapping[str, Any], messages: int) -> None:
+    """Tell the process that delivers."""
+    columns = {
+        "namespace": pa.array([replay.namespace]), "replay": pa.array([replay.replay]),
+        "asked_at": pa.array([replay.asked_us], pa.timestamp("us", "UTC")), "author": pa.array([author]),
+        "asked": pa.array([json.dumps(asked)]), "messages": pa.array([messages], pa.uint64()),
+    }  # fmt: skip
+    client.insert_arrow("webhook_replays", pa.table(columns))
+
+
+def replays_since(client: Any, since_us: int) -> list[Replay]:
+    """Those asked for at or after ``since_us``."""
+    rows = client.query(
+        "SELECT namespace, replay, toUnixTimestamp64Micro(asked_at) FROM webhook_replays"
+        " WHERE asked_at >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')",
+        parameters={"since": since_us},
+    ).result_rows
+    return [Replay(str(namespace), str(replay), int(asked_us)) for namespace, replay, asked_us in rows]
+
+
+def _read(client: Any, condition: str, parameters: Mapping[str, Any]) -> list[Delivery]:
+    rows = client.query(
+        f"SELECT {_COLUMNS} FROM {DELIVERIES} FINAL WHERE {condition}", parameters=parameters
+    ).result_rows
+    return [Delivery(*row) for row in rows]
+
+
+def _table(deliveries: Sequence[Delivery]) -> pa.Table:
+    texts = ("namespace", "message_id", "replay", "invoice_id", "type", "state", "error")
+    numbers = {"version": pa.uint32(), "attempts": pa.uint32(), "step": pa.uint64()}
+    numbers |= {"status": pa.uint16(), "refused_status": pa.uint16()}
+    columns = {name: pa.array([getattr(one, name) for one in deliveries], pa.string()) for name in texts}
+    columns |= {name: pa.array([getattr(one, name) for one in deliveries], kind) for name, kind in numbers.items()}
+    for name in _INSTANTS:
+        us = [getattr(one, name.replace("_at", "_us")) for one in deliveries]
+        columns[name] = pa.array(us, pa.timestamp("us", "UTC"))
+    return pa.table(columns)

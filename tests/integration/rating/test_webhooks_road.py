@@ -1,0 +1,103 @@
+"""Webhooks on the real road: refused and tried again, killed between delivery and record, beside a receiver that is dead."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from hookkit import Deliverer, Got, Receiver
+from rating_road import Road
+
+from deploy.cli.connection import base_url, headers
+from rating.webhooks import signing, store
+from schemas.settings import Settings
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(scope="module")
+def pair(settings: Settings) -> Iterator[tuple[Road, Road]]:
+    """Two namespaces with a flat fee a month."""
+    roads = tuple(Road(settings, f"hook{number}-{uuid.uuid4().hex[:8]}") for number in range(2))
+    for road in roads:
+        road.publish("product", code="fee", kind="flat")
+        charges = [{"product": "fee", "price": {"model": "flat", "amount": "12.5"}}]
+        road.publish("plan", code="basic", currency="USD", grace_seconds=0, charges=charges)
+        road.publish("account", code="acme")
+        road.publish("subscription", code="s", account="acme", plan="basic", start="2013-01-01T00:00:00Z")
+    yield roads
+    for road in roads:
+        road.client.close()
+
+
+def hooked(road: Road, url: str | None, **more: Any) -> None:
+    webhook = None if url is None else {"url": url, **more}
+    road.publish("namespace", code=road.namespace, max_event_age_seconds=None, webhook=webhook)
+
+
+def client(road: Road) -> httpx.Client:
+    own = road.settings.model_copy(update={"namespace": road.namespace})
+    return httpx.Client(base_url=base_url(own, "rating"), headers=headers(own), timeout=30)
+
+
+def test_delivered_at_least_once_in_order_and_signed_over_refusals_and_a_kill(
+    pair: tuple[Road, Road], settings: Settings, tmp_path: Path, wait_until: Any
+) -> None:
+    good, bad = pair
+    held: list[str] = []
+
+    def answer(one: Got, earlier: int) -> int | None:
+        if earlier < 2:
+            return (500, 302)[earlier]
+        if not held:
+            held.append(one.id)
+            return None  # and the process dies before it knows
+        return 204
+
+    secret = signing.secret_text(signing.secret(signing.root_key(settings), good.namespace, 1))
+    good.close("2013-02-01T00:00:00+00:00")  # before there is a webhook: not sent
+    with Receiver(answer) as receiver, Receiver(lambda *_: None) as dead:
+        hooked(good, f"{receiver.url}/hook?token=of-the-receiver")
+        hooked(bad, dead.url)
+        first = Deliverer(settings, tmp_path / "log")
+        second: Deliverer | None = None
+        try:
+            bad.close("2013-03-01T00:00:00+00:00")
+            wait_until(lambda: dead.got, timeout=20)
+            (invoice,) = good.close("2013-03-01T00:00:00+00:00").invoices
+            name = invoice["invoice_id"]
+            wait_until(lambda: held, timeout=20)
+            first.kill()
+            with client(good) as api:
+                shown = api.get(f"/v1/invoices/{name}").json()
+                paid = api.post(f"/v1/invoices/{name}/payments", json={"amount": "12.5", "reference": "p"}).json()
+            second = Deliverer(settings, tmp_path / "log")
+            wait_until(lambda: receiver.got[-1].id == f"{name}_v2", timeout=20)
+            wait_until(lambda: store.summary(good.client, good.namespace).delivered == 2, timeout=10)
+        finally:
+            for process in (first, second):
+                if process is not None:
+                    process.kill()
+        assert [one.id for one in receiver.got] == [f"{name}_v1"] * 4 + [f"{name}_v2"]
+        assert all(one.signed_by(secret) for one in receiver.got)
+        assert {one.path for one in receiver.got} == {"/hook?token=of-the-receiver"}, "no redirect was followed"
+        messages = [json.loads(one.body) for one in receiver.got[-2:]]
+        assert [one["type"] for one in messages] == ["invoice.finalized", "invoice.paid"]
+        assert [one["data"] for one in messages] == [shown, paid]
+        assert shown["number"]
+        summary = store.summary(good.client, good.namespace)
+        assert (summary.waiting, summary.given_up) == (0, 0)
+        assert summary.failure is not None
+        assert (summary.failure.refused_status, summary.failure.error) == (302, "redirects are not followed")
+        waits = store.summary(bad.client, bad.namespace)
+        assert (waits.waiting, waits.delivered) == (2, 0)
+        assert waits.failure is None or waits.failure.error == "no answer within 2 s"
+    log = (tmp_path / "log").read_text()
+    assert "redirects are not followed" in log
+    for secret_text in ("THE-RECEIVERS-ANSWER", "token=", "whsec", receiver.got[0].headers["webhook-signature"]):
+        assert secret_text not in log
