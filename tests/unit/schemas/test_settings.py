@@ -6,7 +6,12 @@ import pytest
 
 from schemas.settings import Settings, SettingsError, load_settings
 
-SECRETS = {"kafka_sasl_password": "kafka-hush", "clickhouse_password": "click-hush", "admin_key": "admin-hush"}
+SECRETS = {
+    "kafka_sasl_password": "kafka-hush",
+    "clickhouse_password": "click-hush",
+    "admin_key": "admin-hush",
+    "webhook_key": "hook-hush",
+}
 
 
 @pytest.fixture(autouse=True)
