@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse, Response
 
 from rating.api import changes, credits, explain, invoices, metrics, price, problems, running, usage
 from rating.api.context import Rating, guard
+from rating.api.drafts import router as drafts_router
 from rating.api.export import router as export_router
 from rating.api.late import router as late_router
 from rating.api.runs import router as runs_router
@@ -45,6 +46,7 @@ def build_app(settings: Settings) -> FastAPI:
     app.include_router(export_router)
     app.include_router(invoices.router)
     app.include_router(changes.router)
+    app.include_router(drafts_router)
     app.include_router(explain.router)
     app.include_router(simulations_router)
     app.include_router(runs_router)

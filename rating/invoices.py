@@ -1,4 +1,7 @@
-"""Reading invoices from ClickHouse: lists by page, and one invoice whole. The newest version of each is what stands."""
+"""Reading invoices and drafts from ClickHouse: lists by page, and one whole. The newest version of each is what stands.
+
+Drafts have tables of their own: nothing here counts one unless it is asked for drafts.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,11 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, Final
 
+from rating.close.drafts import waits
 from rating.close.versions import amount_due, amount_paid
 from rating.pricing import money_text, plain
 from schemas.instants import rfc3339
+from schemas.invoices import DRAFT, WITHDRAWN
 
 MAX_LIMIT: Final = 500
 
@@ -84,6 +89,24 @@ class InvoiceHead:
         """The void invoice whose period it bills again."""
         return self.body.get("reissues")
 
+    @property
+    def draft(self) -> dict[str, Any] | None:
+        """What a draft waits for: approval (required or none), ready_at (end and grace), held (reason, author, at), and in words."""
+        found = self.body.get("draft") if self.state in (DRAFT, WITHDRAWN) else None
+        if found is None:
+            return None
+        words = waits(found) if self.state == DRAFT else "was withdrawn: its period is not to be billed any longer"
+        return {
+            "approval": found["approval"], "ready_at": found["ready_at"], "held": found.get("held"),
+            "content_version": found["content"], "waits": words,
+        }  # fmt: skip
+
+    @property
+    def approved(self) -> dict[str, Any] | None:
+        """Who approved which version of its draft, and when."""
+        found = self.body.get("approved")
+        return None if found is None else {name: found[name] for name in ("author", "at", "draft")}
+
     def to_json(self) -> dict[str, Any]:
         """Ready for json.dumps: instants in RFC 3339."""
         return {
@@ -95,7 +118,7 @@ class InvoiceHead:
             "total": self.total, "amount_paid": self.amount_paid, "amount_due": self.amount_due,
             "due_date": self.body.get("due_date"), "payments": self.payments, "credit_notes": self.credit_notes, "void": self.void, "reissues": self.reissues,
             "predecessor": self.predecessor or None, "run_id": self.run_id, "checkpoint": self.checkpoint,
-            "catalog_offset": self.catalog_offset, "as_of": rfc3339(self.as_of_us),
+            "catalog_offset": self.catalog_offset, "as_of": rfc3339(self.as_of_us), "draft": self.draft, "approved": self.approved,
         }  # fmt: skip
 
 
@@ -160,6 +183,9 @@ _HEAD_COLUMNS: Final = """namespace, invoice_id, version, predecessor, subscript
     checkpoint, catalog_offset, toUnixTimestamp64Micro(as_of) AS as_of_us, state, currency, toString(total) AS total_text, body"""
 _NEWEST: Final = f"""SELECT {_HEAD_COLUMNS} FROM invoices FINAL
 WHERE namespace = {{namespace:String}} %s ORDER BY version DESC LIMIT 1 BY invoice_id"""
+_NEWEST_DRAFT: Final = f"""SELECT {_HEAD_COLUMNS} FROM invoice_drafts FINAL
+WHERE namespace = {{namespace:String}} %s AND invoice_id NOT IN (SELECT invoice_id FROM invoices WHERE namespace = {{namespace:String}})
+ORDER BY version DESC LIMIT 1 BY invoice_id"""
 
 
 def list_invoices(
@@ -171,7 +197,7 @@ def list_invoices(
     cursor: str | None = None,
     limit: int = 50,
 ) -> Page:
-    """A page of invoices, latest period first, then by id. Raises BadCursor. Blocking."""
+    """A page of invoices, latest period first, then by id; drafts where ``state`` says so, and never else. Raises BadCursor. Blocking."""
     of_account, conditions = "", ["1"]
     parameters: dict[str, Any] = {"namespace": namespace, "limit": min(max(limit, 1), MAX_LIMIT) + 1}
     if account_id is not None:
@@ -185,7 +211,7 @@ def list_invoices(
         parameters["after_us"], parameters["after_id"] = _parse_cursor(cursor)
         conditions.append("(start_us, invoice_id) < ({after_us:Int64}, {after_id:String})")
     sql = (
-        f"SELECT * FROM ({_NEWEST % of_account}) WHERE {' AND '.join(conditions)}\n"
+        f"SELECT * FROM ({(_NEWEST_DRAFT if state == DRAFT else _NEWEST) % of_account}) WHERE {' AND '.join(conditions)}\n"
         "ORDER BY start_us DESC, invoice_id DESC LIMIT {limit:UInt32}"
     )
     found = _heads(client, namespace, client.query(sql, parameters=parameters).result_rows)
@@ -202,12 +228,13 @@ def _parse_cursor(cursor: str) -> tuple[int, str]:
 
 
 def read_invoice(client: Any, namespace: str, invoice_id: str) -> WholeInvoice | None:
-    """The newest version of an invoice with its lines; None where there is none. Blocking."""
+    """The newest version of an invoice with its lines, of its draft where it is one; None where there is none. Blocking."""
     parameters: dict[str, Any] = {"namespace": namespace, "invoice_id": invoice_id}
-    heads = client.query(_NEWEST % "AND invoice_id = {invoice_id:String}", parameters=parameters).result_rows
-    if not heads:
-        return None
-    return with_lines(client, namespace, _heads(client, namespace, heads))[0]
+    for newest in (_NEWEST, _NEWEST_DRAFT):
+        heads = client.query(newest % "AND invoice_id = {invoice_id:String}", parameters=parameters).result_rows
+        if heads:
+            return with_lines(client, namespace, _heads(client, namespace, heads))[0]
+    return None
 
 
 def read_version(client: Any, namespace: str, invoice_id: str, version: int) -> WholeInvoice | None:
@@ -229,11 +256,12 @@ def read_invoices(client: Any, namespace: str, *, adjusts: str) -> list[WholeInv
 
 
 def with_lines(client: Any, namespace: str, heads: Sequence[InvoiceHead]) -> list[WholeInvoice]:
-    """Invoices of one namespace with their lines, in the order of ``heads``, by one query. Blocking."""
+    """Invoices of one namespace with their lines, in the order of ``heads``, all of them drafts or none; by one query. Blocking."""
+    table = "invoice_draft_lines" if heads and heads[0].draft is not None else "invoice_lines"
     rows = client.query(
         "SELECT invoice_id, version, number, kind, charge, product, description, profile_id, profile_versions,"
         " toUnixTimestamp64Micro(period_start), toUnixTimestamp64Micro(period_end), toString(quantity), events, unit,"
-        " price, toString(amount), unrounded, steps, note, adjusts FROM invoice_lines FINAL"
+        f" price, toString(amount), unrounded, steps, note, adjusts FROM {table} FINAL"
         " WHERE namespace = {namespace:String} AND invoice_id IN {ids:Array(String)} ORDER BY invoice_id, version, number",
         parameters={"namespace": namespace, "ids": [head.invoice_id for head in heads]},
     ).result_rows

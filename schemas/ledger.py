@@ -15,13 +15,20 @@ from dataclasses import dataclass
 class Claim:
     """``key`` at ``version``. A claim that opens a key in a chain (an invoice) also says after which ``predecessor``
     it comes in ``chain``; it is valid only where that predecessor is the chain's head, which its key then is, or
-    ``successor``. A later version that names a ``successor`` is held to the chain in the same way (a void invoice)."""
+    ``successor``. A later version that names a ``successor`` is held to the chain in the same way (a void invoice).
+
+    ``before``: a key that must not stand yet (an invoice, for its drafts). ``needs``: facts of the log that must be just so at that
+    moment, None for one that no claim has set; ``sets``: those that it changes.
+    """
 
     key: Hashable
     version: int
     chain: Hashable | None = None
     predecessor: Hashable | None = None
     successor: Hashable | None = None
+    before: Hashable | None = None
+    needs: tuple[tuple[Hashable, Hashable | None], ...] = ()
+    sets: tuple[tuple[Hashable, Hashable], ...] = ()
 
     @property
     def chained(self) -> bool:
@@ -35,12 +42,14 @@ class FirstValid:
     def __init__(self) -> None:
         self._versions: dict[Hashable, int] = {}
         self._heads: dict[Hashable, Hashable] = {}
+        self._facts: dict[Hashable, Hashable] = {}
 
     def offer(self, claim: Claim) -> bool:
         """Take the next claim in log order; True where it wins."""
         if not self.would_win(claim):
             return False
         self._versions[claim.key] = claim.version
+        self._facts.update(claim.sets)
         if claim.chained:
             self._heads[claim.chain] = claim.key if claim.successor is None else claim.successor
         return True
@@ -48,6 +57,8 @@ class FirstValid:
     def would_win(self, claim: Claim) -> bool:
         """Whether the claim would win if it were the next in the log."""
         if claim.version != self._versions.get(claim.key, 0) + 1:
+            return False
+        if claim.before in self._versions or any(self._facts.get(fact) != value for fact, value in claim.needs):
             return False
         return not (claim.chained and self._heads.get(claim.chain) != claim.predecessor)
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from schemas.catalog.state import Entry
 from schemas.codec import CodecError, codec
-from schemas.invoices import claim_of
+from schemas.invoices import claim_of, is_draft
 from schemas.ledger import FirstValid
 from schemas.ledger_io import LedgerReader
 from schemas.settings import Settings
@@ -38,6 +38,7 @@ _LINE_COLUMNS: Final = (
     ("adjusts", pa.string()),
 )  # fmt: skip
 _OWNER_COLUMNS: Final = (("namespace", pa.string()), ("invoice_id", pa.string()), ("version", pa.uint32()))
+_INVOICE_TABLES: Final = {False: ("invoices", "invoice_lines"), True: ("invoice_drafts", "invoice_draft_lines")}
 _REJECTED_COLUMNS: Final = (
     ("namespace", pa.string()), ("rejection_id", pa.binary(16)), ("stage", pa.string()), ("reason", pa.string()),
     ("detail", pa.string()), ("events", pa.uint32()), ("account_id", pa.string()), ("event_name", pa.string()),
@@ -48,7 +49,7 @@ _REJECTED_COLUMNS: Final = (
 
 
 def invoice_tables(records: Sequence[Mapping[str, Any]]) -> tuple[pa.Table, pa.Table]:
-    """Arrow tables of invoices and invoice_lines from decoded Invoice records."""
+    """Arrow tables of invoices and invoice_lines, or of drafts and their lines, from decoded Invoice records."""
     invoices = [dict(record) | {"total": Decimal(record["total"])} for record in records]
     lines = [
         line
@@ -99,18 +100,20 @@ class InvoiceCopy:
         self._journal = journal
         self._reader: LedgerReader | None = None
         self._claims = FirstValid()
-        self._held: dict[tuple[str, str], int] | None = None
+        self._held: dict[tuple[bool, str, str], int] | None = None
 
     def run(self) -> int:
         """Copy up to the log's present end; how many versions were written. Raises Stopping, LedgerUnavailable."""
         if self._reader is None:
             self._reader = LedgerReader(self._settings, INVOICES)
         if self._held is None:
-            rows = self._journal.query(
-                "read invoices",
-                "SELECT namespace, invoice_id, max(version) FROM invoices GROUP BY namespace, invoice_id",
-            )
-            self._held = {(row[0], row[1]): int(row[2]) for row in rows}
+            self._held = {
+                (drafts, row[0], row[1]): int(row[2])
+                for drafts, (table, _) in _INVOICE_TABLES.items()
+                for row in self._journal.query(
+                    f"read {table}", f"SELECT namespace, invoice_id, max(version) FROM {table} GROUP BY namespace, invoice_id"
+                )
+            }  # fmt: skip
         written = 0
         pending: list[dict[str, Any]] = []
         for record in self._reader.read_to(self._reader.end_offsets()):
@@ -119,7 +122,7 @@ class InvoiceCopy:
             except CodecError as error:
                 log.warning("usage.invoices partition %d offset %d is void: %s", record.partition, record.offset, error)
                 continue
-            key = (decoded["namespace"], decoded["invoice_id"])
+            key = (is_draft(decoded), decoded["namespace"], decoded["invoice_id"])
             if self._claims.offer(claim_of(decoded)) and decoded["version"] > self._held.get(key, 0):
                 pending.append(decoded)
             if len(pending) >= 2000:
@@ -128,9 +131,10 @@ class InvoiceCopy:
         return written + self._write(pending)
 
     def _write(self, records: list[dict[str, Any]]) -> int:
-        if records:
-            invoices, lines = invoice_tables(records)
-            # Lines first: an invoice that is seen is whole.
-            self._journal.insert("invoice_lines", lines)
-            self._journal.insert("invoices", invoices)
+        for drafts, (table, of_lines) in _INVOICE_TABLES.items():
+            if some := [record for record in records if is_draft(record) == drafts]:
+                invoices, lines = invoice_tables(some)
+                # Lines first: an invoice that is seen is whole.
+                self._journal.insert(of_lines, lines)
+                self._journal.insert(table, invoices)
         return len(records)

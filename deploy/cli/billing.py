@@ -67,12 +67,17 @@ def close(
                     {name: invoice[name] for name in ("invoice_id", "account_id", "subscription", "currency", "total")}
                     for invoice in result.invoices
                 ],
+                "drafts": [
+                    {name: one[name] for name in ("invoice_id", "version", "account_id", "subscription", "currency", "total")}
+                    for one in result.drafts
+                ],
+                "awaiting": list(result.awaiting),
                 "problems": list(result.problems),
             }
         )  # fmt: skip
     else:
-        if dry_run and result.invoices:
-            console().print(heads_table([_head_of_record(invoice) for invoice in result.invoices]))
+        if dry_run and (result.invoices or result.drafts):
+            console().print(heads_table([_head_of_record(one) for one in (*result.invoices, *result.drafts)]))
         say(result.summary())
         for problem in result.problems:
             say(f"not billed: {problem}")
@@ -149,6 +154,21 @@ def heads_table(found: Iterable[Mapping[str, Any]]) -> Group:
     return table("", columns, rows, right=("total",))
 
 
+def drafts_table(found: Iterable[Mapping[str, Any]]) -> Group:
+    """Drafts, a row each: which version there is, and what it waits for."""
+    from deploy.cli.output import table
+
+    rows = [
+        (
+            item["invoice_id"], item["account_id"], local_date(item["period_start"], item["time_zone"]),
+            local_date(item["period_end"], item["time_zone"]), item["currency"], item["total"], item["version"], item["draft"]["waits"],
+        )
+        for item in found
+    ]  # fmt: skip
+    columns = ("draft", "account", "from", "to (excl.)", "currency", "total", "version", "waits")
+    return table("", columns, rows, right=("total", "version"))
+
+
 def _head_of_record(record: Mapping[str, Any]) -> dict[str, Any]:
     from schemas.instants import rfc3339
 
@@ -171,6 +191,10 @@ def invoice_parts(item: Mapping[str, Any]) -> list[Any]:
         f"{item['period_start']} to {item['period_end']}\n"
         f"as of checkpoint {item['checkpoint']} ({item['as_of']})"
     )
+    if draft := item.get("draft"):
+        head += f"\n{draft['waits']}; nothing of it is billed yet"
+    if approved := item.get("approved"):
+        head += f"\nversion {approved['draft']} of its draft was approved by {approved['author']} at {approved['at']}"
     if void := item.get("void"):
         head += f"\nvoid since {void['at']}, by {void['author']}: {void['reason']}"
     if item.get("reissues"):

@@ -1,4 +1,4 @@
-"""``weir invoice``: one invoice in full, and what becomes of it: void, payments, credit notes."""
+"""``weir invoice``: one invoice in full, and what becomes of it: approval, hold, void, payments, credit notes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class _ShowFirst(TyperGroup):
 
 
 app = typer.Typer(
-    help="One invoice in full (`weir invoice ID`); void it, credit it, or record a payment.",
+    help="One invoice in full (`weir invoice ID`); approve or hold its draft; void it, credit it, or record a payment.",
     cls=_ShowFirst,
     no_args_is_help=True,
 )
@@ -29,6 +29,44 @@ app.command()(show)
 app.registered_commands[-1].name = "show"
 
 InvoiceId = Annotated[str, typer.Argument(metavar="ID", help="An id that `weir invoices` shows.")]
+
+
+@app.command()
+def approve(
+    invoice_id: InvoiceId,
+    version: Annotated[
+        int, typer.Option("--version", help="The draft's version that you looked at; default: the newest.")
+    ] = 0,
+    namespace: NamespaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Approve a draft: it is finalised just as it is, with a number and a due date."""
+    with http(connection(namespace), "rating") as client:
+        if not version:
+            seen: dict[str, Any] = checked(client.get(f"/v1/invoices/{invoice_id}"))
+            version = int((seen["approved"] or {}).get("draft", seen["version"]))
+        found: dict[str, Any] = checked(client.post(f"/v1/invoices/{invoice_id}/approve", json={"version": version}))
+    told = f"version {version} of its draft is approved: {found['total']} {found['currency']}, number {found['number']}"
+    _tell(found, f"{invoice_id}: {told}, due on {found['due_date']}", as_json)
+
+
+@app.command()
+def hold(
+    invoice_id: InvoiceId,
+    reason: Annotated[str, typer.Option("--reason", help="Why; it is kept with the draft.")],
+    namespace: NamespaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Hold a draft back: it is not finalised until it is released."""
+    found = _post(f"/v1/invoices/{invoice_id}/hold", {"reason": reason}, namespace)
+    _tell(found, f"{invoice_id}: {found['draft']['waits']}", as_json)
+
+
+@app.command()
+def release(invoice_id: InvoiceId, namespace: NamespaceOption = None, as_json: JsonOption = False) -> None:
+    """Release a draft that was held back."""
+    found = _post(f"/v1/invoices/{invoice_id}/release", {}, namespace)
+    _tell(found, f"{invoice_id}: {found['draft']['waits']}", as_json)
 
 
 @app.command()

@@ -27,10 +27,11 @@ def invoices(
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV, a row an invoice.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """List invoices; --json prints them whole, with lines and steps. `weir invoices export` writes their lines for accounting."""
+    """List invoices, and drafts below them; --json prints them whole, with lines and steps, and drafts with --state draft alone.
+    `weir invoices export` writes their lines for accounting."""
     if context.invoked_subcommand is not None:
         return
-    from deploy.cli.billing import heads_table
+    from deploy.cli.billing import drafts_table, heads_table
     from deploy.cli.output import console, print_csv, print_json, say
 
     if as_csv and as_json:
@@ -52,6 +53,12 @@ def invoices(
             "state",
         )
         print_csv(columns, [[invoice[name] for name in columns] for invoice in found])
+    elif state == "draft" and found:
+        console().print(drafts_table(found))
+    elif drafts := read_invoices(settings, account=account, state="draft", limit=limit) if state is None else []:
+        if found:
+            console().print(heads_table(found))
+        console().print(drafts_table(drafts))
     elif found:
         console().print(heads_table(found))
     else:

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from rating.api.context import Authorized, Rating, View
 from rating.api.problems import Problem, missing
 from rating.close.amend import Change, amend, wait_shown
+from rating.close.standing import Invoice
 from rating.close.versions import CreditNote, Payment, Refused, voided, with_credit_note, with_payment
 from rating.invoices import read_invoice
 from schemas.instants import micros
@@ -57,7 +58,7 @@ class Credited(BaseModel):
 async def void(request: Request, rating: Authorized, view: View, invoice_id: str, asked: Void) -> dict[str, Any]:
     """The invoice as it then stands; one that is void already stays as it is. 409 says what must come first."""
     author, now_us = request.state.access.author, micros(rating.now())
-    return await _changed(
+    return await changed(
         rating, view.namespace, invoice_id, lambda chain, one: voided(chain, one, asked.reason, author, now_us)
     )
 
@@ -68,7 +69,7 @@ async def payments(request: Request, rating: Authorized, view: View, invoice_id:
     a reference that is recorded already."""
     paid_at = _aware(asked.paid_at) or rating.now()
     payment = Payment(asked.reference, asked.amount, micros(paid_at), request.state.access.author)
-    return await _changed(rating, view.namespace, invoice_id, lambda _, one: with_payment(one, payment))
+    return await changed(rating, view.namespace, invoice_id, lambda _, one: with_payment(one, payment))
 
 
 @router.post(
@@ -82,7 +83,7 @@ async def credit_notes(
     under a reference that is recorded already."""
     author, now_us = request.state.access.author, micros(rating.now())
     note = CreditNote(asked.reference, asked.amount, asked.reason, author, now_us)
-    return await _changed(rating, view.namespace, invoice_id, lambda _, one: with_credit_note(one, note))
+    return await changed(rating, view.namespace, invoice_id, lambda _, one: with_credit_note(one, note))
 
 
 def _aware(instant: datetime | None) -> datetime | None:
@@ -92,7 +93,16 @@ def _aware(instant: datetime | None) -> datetime | None:
     return instant
 
 
-async def _changed(rating: Rating, namespace: str, invoice_id: str, change: Change) -> dict[str, Any]:
+async def changed(rating: Rating, namespace: str, invoice_id: str, change: Change) -> dict[str, Any]:
+    """The invoice as it stands after ``change``, shown. Raises Problem."""
+    await amended(rating, namespace, invoice_id, change)
+    shown = await rating.ask(lambda client: read_invoice(client, namespace, invoice_id))
+    assert shown is not None
+    return shown.to_json()
+
+
+async def amended(rating: Rating, namespace: str, invoice_id: str, change: Change) -> Invoice:
+    """The record that stands after ``change``; ClickHouse has it, too. Raises Problem."""
     found = await rating.ask(lambda client: read_invoice(client, namespace, invoice_id))
     if found is None:
         raise missing(f"there is no invoice {invoice_id[:64]!r} in namespace {namespace}")
@@ -111,6 +121,4 @@ async def _changed(rating: Rating, namespace: str, invoice_id: str, change: Chan
             "it stands on usage.invoices and will be shown once a worker's `bill` runs; `weir status` tells",
             headers={"Retry-After": "5"},
         )
-    shown = await rating.ask(lambda client: read_invoice(client, namespace, invoice_id))
-    assert shown is not None
-    return shown.to_json()
+    return stands

@@ -1,4 +1,4 @@
-"""The next version of an invoice onto usage.invoices: written, read back, and made again on top of whoever was first."""
+"""The next version of an invoice, or of a draft, onto usage.invoices: written, read back, and made again on top of whoever was first."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from rating.close.standing import Invoice, Standing, invoices_reader
 from schemas.codec import codec
-from schemas.invoices import record_key
+from schemas.invoices import is_draft, record_key
 from schemas.ledger_io import LedgerReader, LedgerUnavailable, LedgerWriter
 from schemas.settings import Settings
 from schemas.topics import INVOICES
@@ -29,7 +29,7 @@ def amend(settings: Settings, namespace: str, subscription: str, invoice_id: str
         standing = Standing()
         _follow(reader, standing, namespace, subscription, reader.end_offsets())
         for _ in range(_ATTEMPTS):
-            newest = standing.invoice(namespace, invoice_id)
+            newest = _newest(standing, namespace, invoice_id)
             if newest is None:
                 raise LookupError(f"there is no invoice {invoice_id} in {namespace}")
             wanted = change(standing.chain(namespace, subscription), newest)
@@ -39,12 +39,16 @@ def amend(settings: Settings, namespace: str, subscription: str, invoice_id: str
             writer = writer or LedgerWriter(settings, INVOICES)
             partition, offset = writer.append(record_key(namespace, subscription), codec("invoice").encode(record))
             _follow(reader, standing, namespace, subscription, {partition: offset + 1})
-            stands = standing.invoice(namespace, invoice_id)
+            stands = _newest(standing, namespace, invoice_id)
             if stands is not None and stands["claim_id"] == record["claim_id"]:
                 return stands
     raise LedgerUnavailable(
         f"{INVOICES}: {_ATTEMPTS} versions of {invoice_id} in a row lost to other writers; try again"
     )
+
+
+def _newest(standing: Standing, namespace: str, invoice_id: str) -> Invoice | None:
+    return standing.invoice(namespace, invoice_id) or standing.draft(namespace, invoice_id)
 
 
 def _follow(reader: LedgerReader, standing: Standing, namespace: str, subscription: str, ends: dict[int, int]) -> None:
@@ -56,11 +60,12 @@ def _follow(reader: LedgerReader, standing: Standing, namespace: str, subscripti
 
 
 def wait_shown(client: Any, namespace: str, invoice: Invoice, seconds: float) -> bool:
-    """Whether ClickHouse has that version within ``seconds``; the worker's `bill` writes it. Blocking."""
+    """Whether ClickHouse has that version, of an invoice or of a draft, within ``seconds``; the worker's `bill` writes it. Blocking."""
     deadline = time.monotonic() + seconds
+    table = "invoice_drafts" if is_draft(invoice) else "invoices"
     while True:
         rows = client.query(
-            "SELECT max(version) FROM invoices WHERE namespace = {namespace:String} AND invoice_id = {name:String}",
+            f"SELECT max(version) FROM {table} WHERE namespace = {{namespace:String}} AND invoice_id = {{name:String}}",
             parameters={"namespace": namespace, "name": invoice["invoice_id"]},
         ).result_rows
         if int(rows[0][0]) >= invoice["version"]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
 
+from rating.close.drafts import awaiting
 from rating.close.standing import Invoice, Standing
 from rating.close.timeline import PlanningError, Timeline, timeline
 from rating.pricing import plain
@@ -15,6 +16,7 @@ from schemas.instants import rfc3339
 from schemas.invoices import VOID
 
 MAX_EXAMPLES: Final = 20
+_TELLS: Final = frozenset({"awaiting"})  # is told, and is nothing that a strict close would mend by not billing
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +91,13 @@ def checklist(
         _check("changed_lines", f"lines {plain(limits.factor)} times or 1/{plain(limits.factor)} of those of the last period,"
                f" and {plain(limits.amount)} or more away", changed),
         _check("unplanned", "subscriptions that cannot be billed", problems),
+        _check("awaiting", "drafts that wait for approval or are held", awaiting(standing.drafts(view.namespace))),
     )  # fmt: skip
 
 
 def warnings(checks: Iterable[Check]) -> list[Check]:
-    """Those that found something."""
-    return [check for check in checks if check.count]
+    """Those that found something to mend."""
+    return [check for check in checks if check.count and check.name not in _TELLS]
 
 
 def _check(name: str, text: str, found: Sequence[str]) -> Check:

@@ -6,7 +6,8 @@ processes of one run draw alike, and voiding an invoice gives back what it drew.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import ChainMap
+from collections.abc import Iterable, Mapping, MutableMapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
@@ -82,10 +83,16 @@ class Wallet:
     """Balances while one run's invoices are built one after another. ``used``: grant → what is drawn already."""
 
     def __init__(self, grants: Iterable[Owned] = (), used: Mapping[str, Decimal] | None = None) -> None:
-        self._used = dict(used or {})
+        self._used: MutableMapping[str, Decimal] = dict(used or {})
         self._by_owner: dict[tuple[str, str], list[Owned]] = {}
         for one in grants:
             self._by_owner.setdefault(one.owner, []).append(one)
+
+    def apart(self) -> Wallet:
+        """One that draws without this one, and those beside it, knowing."""
+        other = Wallet()
+        other._by_owner, other._used = self._by_owner, ChainMap({}, self._used)
+        return other
 
     def balances(self, account_id: str, subscription: str, currency: str, moment_us: int) -> list[Balance]:
         """What an invoice may draw on, in order."""

@@ -42,6 +42,8 @@ class Due:
     again: bool = (
         False  # what follows the period is billed: its fees in advance are billed as the void invoice had them
     )
+    after: str = ""  # the run that the predecessor is of, where that stands; else it is of the same run
+    holds: int = 0  # how often its draft was held and released
 
     @property
     def ready_us(self) -> int:
@@ -69,8 +71,8 @@ def due_invoices(view: NamespaceView, standing: Standing, as_of_us: int) -> tupl
     return found, problems
 
 
-def due_of(line: Timeline, standing: Standing, as_of_us: int) -> Iterator[Due]:
-    """What is due of one subscription, in the order of its chain."""
+def due_of(line: Timeline, standing: Standing, as_of_us: int, *, ended: bool = False) -> Iterator[Due]:
+    """What is due of one subscription, in the order of its chain; ``ended``: also periods that ended and are within grace."""
     chain = standing.chain(line.namespace, line.subscription)
     predecessor = chain[-1]["invoice_id"] if chain else ""
     voids = voids_of(chain)
@@ -81,7 +83,7 @@ def due_of(line: Timeline, standing: Standing, as_of_us: int) -> Iterator[Due]:
     span = next(following, None)
     advanced = False
     for due in _again(line, chain, voids, span):
-        if due.ready_us > as_of_us:
+        if _comes(due, ended) > as_of_us:
             return
         yield due
         predecessor = due.invoice_id
@@ -100,11 +102,15 @@ def due_of(line: Timeline, standing: Standing, as_of_us: int) -> Iterator[Due]:
     while span is not None:
         sequence = last_sequence + 1 if span.start_us == last_start else 0
         due = replace(_due(line, span, predecessor, sequence, advanced and span.in_advance), voids=voids)
-        if due.ready_us > as_of_us:
+        if _comes(due, ended) > as_of_us:
             return
         after = next(following, None)
         yield replace(due, advance=after.parts) if after is not None and _fees_in_advance(after) else due
         span, predecessor, last_start, advanced = after, due.invoice_id, due.start_us, True
+
+
+def _comes(due: Due, ended: bool) -> int:
+    return due.end_us if ended else due.ready_us
 
 
 def _again(line: Timeline, chain: list[Invoice], voids: tuple[str, ...], following: Span | None) -> Iterator[Due]:

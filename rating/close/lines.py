@@ -232,6 +232,10 @@ def build_invoice(
         body["voids"] = list(due.voids)
     if due.reissues:
         body["reissues"] = due.reissues
+    if due.predecessor:
+        body["after"] = due.after or run.run_id
+    if due.holds:
+        body["holds"] = due.holds
     invoice = {
         "namespace": due.namespace, "invoice_id": due.invoice_id, "version": 1, "predecessor": due.predecessor,
         "subscription": due.subscription, "sequence": due.sequence, "account_id": due.account_id,

@@ -1,10 +1,11 @@
-"""What one run bills: due periods with their charges, and late usage of periods that were billed. Pure."""
+"""What one run bills, or makes drafts of: periods with their charges, and late usage of periods that were billed. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from typing import Literal
 
 from rating.close.advance import advance_again, paid_in_advance, settle
 from rating.close.credits import Owned, Wallet, drawn, owned_grants
@@ -20,6 +21,7 @@ from rating.pricing.exact import share
 from schemas.catalog.models import Plan as CatalogPlan
 from schemas.catalog.state import NamespaceView
 from schemas.checkpoints import Run
+from schemas.invoices import body_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +44,17 @@ class Billing:
 @dataclass(frozen=True, slots=True)
 class Plan:
     """``billings`` in the order of their chains; ``problems``: sentences about subscriptions that wait. ``grants`` and ``drawn``: prepaid
-    credits, and what invoices that stand have drawn on them."""
+    credits, and what invoices that stand have drawn on them. ``waiting``: how many periods have ended and are drafts as yet;
+    ``planned``: subscriptions of which a plan of drafts knows all.
+    """
 
     billings: tuple[Billing, ...]
     problems: tuple[str, ...] = ()
     grants: tuple[Owned, ...] = ()
     drawn: Mapping[str, Decimal] = field(default_factory=dict)
+    namespace: str = ""
+    waiting: int = 0
+    planned: frozenset[str] = frozenset()
 
     @property
     def ready_us(self) -> int:
@@ -69,29 +76,62 @@ class Plan:
         return needs
 
 
-def make_plan(view: NamespaceView, standing: Standing, as_of_us: int, late: LateUsage) -> Plan:
+Bills = Literal["due", "drafts", "ended"]
+"""due: what is to be finalised; drafts: what has ended and is not, of subscriptions with nothing to finalise; ended: both, whatever
+approves or holds it."""
+
+
+def make_plan(view: NamespaceView, standing: Standing, as_of_us: int, late: LateUsage, bills: Bills = "due") -> Plan:
     """All that is due at ``as_of_us``. Late usage comes on a subscription's next invoice, and on one of its own where the
     subscription has ended. A subscription that cannot be planned is a problem, and waits as a whole."""
     problems: list[str] = []
     billings: list[Billing] = []
+    planned: set[str] = set()
+    waiting = 0
     book = ChargeBook(view)
     for line in timelines(view, problems):
         try:
-            found = list(due_of(line, standing, as_of_us))
+            found = list(due_of(line, standing, as_of_us, ended=True))
             if not found and (last := last_word(line, standing)) is not None:
                 found = [last]
-            # The first of them follows what stands: it takes what came late, and settles what was billed in advance.
-            billings.extend(
-                [
-                    _billing(due, book, standing, late.get(line.subscription, ()), found[:number])
-                    for number, due in enumerate(found)
-                ]
-            )
+            chain = standing.chain(line.namespace, line.subscription)
+            if found and chain:
+                found[0] = replace(found[0], after=chain[-1]["run_id"])
+            final = found if bills == "ended" else _final(found, standing, as_of_us)
+            rest = found[len(final) :]
+            some = _billings(final, book, standing, late)
+            alone = any(due.alone for due in rest)  # it is one only where there is something to adjust
+            drafted = _billings(rest, book, standing, late) if bills == "drafts" or alone else []
+            waiting += len(drafted) if alone else len(rest)
+            if bills == "drafts" and some:
+                continue  # these come first
+            billings.extend(drafted if bills == "drafts" else some)
+            planned.add(line.subscription)
         except (PlanningError, ValueError) as error:  # ValueError: dates beyond the calendar
             problems.append(f"subscription {line.subscription}: {error}")
     grants = owned_grants(view)
     used = drawn(standing.invoices(view.namespace)) if grants else {}
-    return Plan(tuple(one for one in billings if not one.empty), tuple(problems), grants, used)
+    return Plan(tuple(billings), tuple(problems), grants, used, view.namespace, waiting, frozenset(planned))
+
+
+def _final(found: Iterable[Due], standing: Standing, as_of_us: int) -> list[Due]:
+    """Those, from the first on, that may be finalised: grace is over, and nobody has to approve or release it."""
+    final: list[Due] = []
+    for due in found:
+        draft = standing.draft(due.namespace, due.invoice_id)
+        own = body_of(draft)["draft"] if draft is not None else {}
+        if due.ready_us > as_of_us or due.plan.approval == "required" or "held" in own:
+            break
+        final.append(replace(due, holds=own["holds"]) if "holds" in own else due)
+    return final
+
+
+def _billings(dues: list[Due], book: ChargeBook, standing: Standing, late: LateUsage) -> list[Billing]:
+    """The first of them follows what stands: it takes what came late, and settles what was billed in advance."""
+    found = [
+        _billing(due, book, standing, late.get(due.subscription, ()), dues[:number]) for number, due in enumerate(dues)
+    ]
+    return [one for one in found if not one.empty]
 
 
 def _billing(due: Due, book: ChargeBook, standing: Standing, late: tuple[Late, ...], before: list[Due]) -> Billing:
@@ -142,11 +182,20 @@ def build_invoices(plan: Plan, totals: Totals, run: Run) -> tuple[tuple[Invoice,
         if due.subscription in failed:
             continue
         try:
-            late = adjustments(billing.prior, totals, due.account_id, due.plan.currency)
-            further = [*billing.credits, *late]
-            further += adjusted_terms(billing.prior_terms, further, due.plan.currency)
-            if further or not due.alone:
-                invoices.append(build_invoice(due, billing.items, totals, run, further, billing.terms, wallet))
+            invoice = invoice_of(billing, totals, run, wallet)
+            if invoice is not None:
+                invoices.append(invoice)
         except PlanningError as error:
             failed[due.subscription] = str(error)
     return tuple(invoices), tuple(failed.values())
+
+
+def invoice_of(billing: Billing, totals: Totals, run: Run, wallet: Wallet) -> Invoice | None:
+    """The Invoice record; None where it would hold adjustments alone and there are none. Raises PlanningError."""
+    due = billing.due
+    late = adjustments(billing.prior, totals, due.account_id, due.plan.currency)
+    further = [*billing.credits, *late]
+    further += adjusted_terms(billing.prior_terms, further, due.plan.currency)
+    if due.alone and not further:
+        return None
+    return build_invoice(due, billing.items, totals, run, further, billing.terms, wallet)

@@ -9,16 +9,18 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import blake2b
 from itertools import count
-from typing import Any
+from typing import Any, Final
 
 from rating.close.checklist import Check, Limits, Seen, checklist, warnings
 from rating.close.checkpoint import covering_cut, end_offsets, wait_metered, wait_rolled_up
+from rating.close.drafts import awaiting
 from rating.close.late import LateUsage, find_late
 from rating.close.measure import measure
 from rating.close.numbering import number_invoices
 from rating.close.plan import Plan, build_invoices, make_plan
 from rating.close.progress import CloseError, Progress
 from rating.close.publish import publish, wait_visible
+from rating.close.redraft import Redrafted, refresh_drafts, wait_drafts_visible
 from rating.close.seen import look
 from rating.close.standing import Invoice, Standing, invoices_reader, read_standing
 from schemas.catalog.follower import read_catalog
@@ -27,9 +29,11 @@ from schemas.catalog.state import Catalog
 from schemas.checkpoints import CheckpointLedger, Cut, Run
 from schemas.clickhouse import connect
 from schemas.instants import micros, rfc3339
-from schemas.ledger_io import LedgerWriter
+from schemas.ledger_io import LedgerReader, LedgerWriter
 from schemas.settings import Settings
 from schemas.topics import INVOICES
+
+_ATTEMPTS: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,8 @@ class CloseResult:
     dry_run: bool
     checks: tuple[Check, ...] = ()
     refused: bool = False
+    drafts: tuple[Invoice, ...] = ()
+    awaiting: tuple[str, ...] = ()
 
     def summary(self) -> str:
         """One sentence for people."""
@@ -54,13 +60,23 @@ class CloseResult:
         if self.refused:
             found = ", ".join(check.name for check in warnings(self.checks))
             return f"nothing was billed in {self.namespace} as of {until}: the checklist found {found}; mend that, or close without --strict"
+        drafted = self._drafted()
         if self.run is None or not (self.invoices or self.already or self.problems):
-            return f"nothing is due in {self.namespace} as of {until}: no invoice was published"
+            return f"nothing is due in {self.namespace} as of {until}: no invoice was published{drafted}"
         done = f"{len(self.invoices)} invoice{'' if len(self.invoices) == 1 else 's'}"
         if self.dry_run:
-            return f"{done} would be published in {self.namespace} as of {until}; nothing was written"
+            return f"{done} would be published in {self.namespace} as of {until}; nothing was written{drafted}"
         first = f"; {self.already} stood already, by another process" if self.already else ""
-        return f"{done} published in {self.namespace} as of {until}, checkpoint {self.run.number}{first}"
+        return f"{done} published in {self.namespace} as of {until}, checkpoint {self.run.number}{first}{drafted}"
+
+    def _drafted(self) -> str:
+        told = ""
+        if self.drafts:
+            count = f"{len(self.drafts)} draft{'' if len(self.drafts) == 1 else 's'}"
+            told = f"; {count} {'would be ' if self.dry_run else ''}made or refreshed"
+        if self.awaiting:
+            told += f"; {len(self.awaiting)} await approval or are held, `weir invoices --state draft` lists them"
+        return told
 
 
 def run_close(
@@ -140,39 +156,83 @@ class Close:
 
     def _run(self, dry_run: bool) -> CloseResult:
         with invoices_reader(self._settings) as reader, closing(CheckpointLedger(self._settings)) as ledger:
-            # 1. What is due, by the present catalog and the invoices that stand, and what came late for those.
-            standing = read_standing(reader, Standing())
-            catalog = self.catalog()
-            ledger.refresh()
-            late = self.late(standing, ledger, None)
-            plan = self.plan(catalog, standing, late)
-            if not plan.billings:
-                if not dry_run:  # whoever published before may have died before all could be read
-                    wait_visible(self._client, self._namespace, standing, self._on_progress)
-                    self.number(ledger, catalog, standing)
-                return self._result(None, (), 0, plan.problems, dry_run)
-            if dry_run:
-                wait_metered(self._client, end_offsets(self._settings), self._on_progress)
-                run = Run("", 0, catalog.next_offset, micros(self._now), {})
-                invoices, problems = self.rated(plan, run, None)
-                run = self._checked(run, plan, catalog, standing, None)
-                self._on_checks(stored_checks(run))
-                return self._result(run, invoices, 0, plan.problems + problems, dry_run)
-            # 2. A checkpoint holds all that was acknowledged before this moment, and the run is announced as of it.
-            run, cut, plan = self.announced(ledger, plan, catalog, standing, late)
-            if self._strict and warnings(stored_checks(run)):  # announced before, by a close that was not strict
-                raise _Refused(run, stored_checks(run))
+            standing = Standing()
+            result, missed = self._billed(reader, ledger, standing, dry_run)
+            for _ in range(_ATTEMPTS):
+                if not missed:
+                    break
+                # What it was planned after is no longer so: an invoice was voided or held, or another run was first.
+                again, missed = self._billed(reader, ledger, standing, dry_run)
+                result = replace(
+                    again, run=again.run or result.run, checks=again.checks or result.checks,
+                    invoices=result.invoices + again.invoices, already=result.already + again.already,
+                )  # fmt: skip
+            problems = [f"{name} changed again and again while it was billed; close again" for name in missed]
+            return self._drafted(replace(result, problems=(*result.problems, *problems)), reader, ledger, standing)
+
+    def _billed(
+        self, reader: LedgerReader, ledger: CheckpointLedger, standing: Standing, dry_run: bool
+    ) -> tuple[CloseResult, list[str]]:
+        """What is finalised, and the invoices that do not stand although they were due. Raises _Refused."""
+        # 1. What is due, by the present catalog and the invoices that stand, and what came late for those.
+        read_standing(reader, standing)
+        catalog = self.catalog()
+        ledger.refresh()
+        late = self.late(standing, ledger, None)
+        plan = self.plan(catalog, standing, late)
+        if not plan.billings:
+            if not dry_run:  # whoever published before may have died before all could be read
+                wait_visible(self._client, self._namespace, standing, self._on_progress)
+                self.number(ledger, catalog, standing)
+            return self._result(None, (), 0, plan.problems, dry_run), []
+        if dry_run:
+            wait_metered(self._client, end_offsets(self._settings), self._on_progress)
+            run = Run("", 0, catalog.next_offset, micros(self._now), {})
+            invoices, problems = self.rated(plan, run, None)
+            run = self._checked(run, plan, catalog, standing, None)
             self._on_checks(stored_checks(run))
-            # 3. Its windows are rolled up, so that totals as of it can be read.
-            wait_rolled_up(self._client, cut, self._on_progress)
-            # 4. Everything is rated as of the run; whoever announced it has done so, for the checklist.
-            invoices, problems = self.rated(plan, run, cut)
-            # 5. The ledger decides which invoices stand.
-            won = publish(LedgerWriter(self._settings, INVOICES), reader, standing, invoices, self._on_progress)
-            # 6. Everybody can read them, with the numbers that they have from now on.
-            self.number(ledger, catalog, standing)
-            wait_visible(self._client, self._namespace, standing, self._on_progress)
-            return self._result(run, won, len(invoices) - len(won), plan.problems + problems, dry_run)
+            return self._result(run, invoices, 0, plan.problems + problems, dry_run), []
+        # 2. A checkpoint holds all that was acknowledged before this moment, and the run is announced as of it.
+        run, cut, plan = self.announced(ledger, plan, catalog, standing, late)
+        if self._strict and warnings(stored_checks(run)):  # announced before, by a close that was not strict
+            raise _Refused(run, stored_checks(run))
+        self._on_checks(stored_checks(run))
+        # 3. Its windows are rolled up, so that totals as of it can be read.
+        wait_rolled_up(self._client, cut, self._on_progress)
+        # 4. Everything is rated as of the run; whoever announced it has done so, for the checklist.
+        invoices, problems = self.rated(plan, run, cut)
+        # 5. The ledger decides which invoices stand.
+        won = publish(LedgerWriter(self._settings, INVOICES), reader, standing, invoices, self._on_progress)
+        names = [one["invoice_id"] for one in invoices]
+        missed = [name for name in names if standing.invoice(self._namespace, name) is None]
+        # 6. Everybody can read them, with the numbers that they have from now on.
+        self.number(ledger, catalog, standing)
+        wait_visible(self._client, self._namespace, standing, self._on_progress)
+        already = len(invoices) - len(won) - len(missed)
+        return self._result(run, won, already, plan.problems + problems, dry_run), missed
+
+    def _drafted(
+        self, result: CloseResult, reader: LedgerReader, ledger: CheckpointLedger, standing: Standing
+    ) -> CloseResult:
+        """7. What has ended and is not finalised is a draft, as of now."""
+        catalog = self._read or self.catalog()
+        late = self.late(standing, ledger, None) if result.dry_run else {}
+        billed = {one["subscription"] for one in result.invoices}
+        if result.dry_run:  # as if it stood; what came late for those is on them
+            for one in result.invoices:
+                standing.apply(one)
+            late = {name: some for name, some in late.items() if name not in billed}
+        found = Redrafted()
+        if self.plan(catalog, standing, late).waiting or standing.drafts(self._namespace):
+            found = refresh_drafts(
+                self._settings, self._client, ledger, reader, standing, catalog.view(self._namespace), self._as_of, self._now,
+                lambda cut: late if result.dry_run else self.late(standing, ledger, cut), self._on_progress, result.dry_run,
+            )  # fmt: skip
+        if not result.dry_run:
+            wait_drafts_visible(self._client, self._namespace, standing, self._on_progress)
+        problems = tuple(dict.fromkeys(result.problems + found.problems))
+        waiting = tuple(awaiting(standing.drafts(self._namespace)))
+        return replace(result, problems=problems, drafts=found.drafts, awaiting=waiting)
 
     def catalog(self) -> Catalog:
         """The catalog as of now. Raises LedgerUnavailable."""
@@ -186,7 +246,7 @@ class Close:
             known = ", ".join(catalog.namespaces())
             raise CloseError(f"there is no namespace {self._namespace}; known: {known}")
         # Asked for several times in a close, mostly of the same state: no invoice is published in between.
-        state = (view.before, late, standing.count(self._namespace))
+        state = (view.before, late, standing.applied)
         if self._planned is None or self._planned[:3] != state:
             self._planned = (*state, make_plan(view, standing, micros(self._as_of), late))
         return self._planned[3]

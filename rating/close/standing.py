@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from schemas.codec import CodecError, codec
-from schemas.invoices import claim_of
+from schemas.invoices import DRAFT, claim_of, is_draft
 from schemas.ledger import FirstValid
 from schemas.ledger_io import LedgerReader
 from schemas.settings import Settings
@@ -23,10 +23,16 @@ Line = dict[str, Any]
 
 
 class Standing:
-    """What stands after the records applied so far. All records of a chain must be applied in log order."""
+    """What stands after the records applied so far. All records of a chain must be applied in log order.
+
+    Drafts are kept apart: they are in no chain, and none of the invoices. ``applied`` counts the records that were valid.
+    """
 
     def __init__(self) -> None:
+        self.applied = 0
         self._claims = FirstValid()
+        self._drafts: dict[tuple[str, str], Invoice] = {}
+        self._draft_versions: dict[str, int] = {}
         self._invoices: dict[tuple[str, str], Invoice] = {}
         self._chains: dict[tuple[str, str], list[str]] = {}
 
@@ -34,8 +40,15 @@ class Standing:
         """Take the next record; False where it is void."""
         if not self._claims.offer(claim_of(record)):
             return False
-        self._invoices[record["namespace"], record["invoice_id"]] = record
+        self.applied += 1
+        key = record["namespace"], record["invoice_id"]
+        if is_draft(record):
+            self._drafts[key] = record
+            self._draft_versions[key[0]] = self._draft_versions.get(key[0], 0) + 1
+            return True
+        self._invoices[key] = record
         if record["version"] == 1:
+            self._drafts.pop(key, None)
             self._chains.setdefault((record["namespace"], record["subscription"]), []).append(record["invoice_id"])
         return True
 
@@ -51,13 +64,25 @@ class Standing:
         """The newest version of an invoice."""
         return self._invoices.get((namespace, invoice_id))
 
+    def draft(self, namespace: str, invoice_id: str) -> Invoice | None:
+        """The newest version of a draft, withdrawn or not, that has not become an invoice."""
+        return self._drafts.get((namespace, invoice_id))
+
+    def drafts(self, namespace: str) -> list[Invoice]:
+        """The newest versions of all that are drafts now."""
+        return [one for (owner, _), one in self._drafts.items() if owner == namespace and one["state"] == DRAFT]
+
+    def draft_versions(self, namespace: str) -> int:
+        """How many versions of drafts there have been."""
+        return self._draft_versions.get(namespace, 0)
+
     def invoices(self, namespace: str) -> list[Invoice]:
         """The newest versions of all invoices of a namespace."""
         return [invoice for (owner, _), invoice in self._invoices.items() if owner == namespace]
 
     def namespaces(self) -> list[str]:
-        """All that have an invoice."""
-        return sorted({owner for owner, _ in self._invoices})
+        """All that have an invoice or a draft."""
+        return sorted({owner for found in (self._invoices, self._drafts) for owner, _ in found})
 
     def count(self, namespace: str) -> int:
         """How many invoices stand in the namespace."""

@@ -17,7 +17,7 @@ from rating.close.standing import Invoice
 from rating.pricing import money_text, plain
 from schemas.currency import exponent
 from schemas.instants import rfc3339
-from schemas.invoices import FINALIZED, PAID, VOID, body_of
+from schemas.invoices import FINALIZED, PAID, VOID, body_of, is_draft
 
 
 class Refused(Exception):
@@ -51,8 +51,8 @@ def amount_paid(payments: Sequence[Mapping[str, Any]]) -> Decimal:
 
 
 def amount_due(state: str, total: Decimal, body: Mapping[str, Any]) -> Decimal:
-    """What is still to be paid: nothing on a void invoice, nor where the total is a credit."""
-    if state == VOID:
+    """What is still to be paid: nothing on a draft or a void invoice, nor where the total is a credit."""
+    if state not in (FINALIZED, PAID):
         return Decimal(0)
     settled = (amount_paid(body.get("payments", ())), amount_paid(body.get("credit_notes", ())))
     return max(exact_sum((total, *(-one for one in settled))), Decimal(0))
@@ -60,7 +60,7 @@ def amount_due(state: str, total: Decimal, body: Mapping[str, Any]) -> Decimal:
 
 def voided(chain: Sequence[Invoice], invoice: Invoice, reason: str, author: str, at_us: int) -> Invoice | None:
     """``invoice``, of ``chain`` as it stands, as void; None where it is so already. Raises Refused."""
-    name = invoice["invoice_id"]
+    name = _finalised(invoice)
     if invoice["state"] == VOID:
         return None
     body = body_of(invoice)
@@ -92,7 +92,7 @@ def with_payment(invoice: Invoice, payment: Payment) -> Invoice | None:
 
     Raises Refused, also where ``payment.reference`` names another amount.
     """
-    name, currency = invoice["invoice_id"], invoice["currency"]
+    name, currency = _finalised(invoice), invoice["currency"]
     body = body_of(invoice)
     payments: list[dict[str, Any]] = list(body.get("payments", ()))
     known = next((one for one in payments if one["reference"] == payment.reference), None)
@@ -129,7 +129,7 @@ def with_payment(invoice: Invoice, payment: Payment) -> Invoice | None:
 def with_credit_note(invoice: Invoice, note: CreditNote) -> Invoice | None:
     """``invoice`` with one credit note more; None where that one is recorded already. All of them never come to more than
     the total. What is paid beyond the rest is to be paid back. Raises Refused."""
-    name, currency = invoice["invoice_id"], invoice["currency"]
+    name, currency = _finalised(invoice), invoice["currency"]
     notes: list[dict[str, Any]] = list(body_of(invoice).get("credit_notes", ()))
     known = next((one for one in notes if one["reference"] == note.reference), None)
     if known is not None:
@@ -157,6 +157,16 @@ def with_credit_note(invoice: Invoice, note: CreditNote) -> Invoice | None:
         }
     )  # fmt: skip
     return _settled(invoice, {"credit_notes": notes})
+
+
+def _finalised(invoice: Invoice) -> str:
+    """The invoice's id. Raises Refused for a draft."""
+    name: str = invoice["invoice_id"]
+    if is_draft(invoice):
+        raise Refused(
+            f"invoice {name} is a draft, of which nothing is owed yet; hold it back, or wait until it is finalised"
+        )
+    return name
 
 
 def _check_digits(amount: Decimal, currency: str) -> None:

@@ -28,6 +28,7 @@ from rating.periods import parse_zone
 from schemas.catalog.profiles import profile_versions
 from schemas.catalog.state import NamespaceView
 from schemas.instants import instant, micros
+from schemas.invoices import DRAFT
 
 router = APIRouter(include_in_schema=False)
 
@@ -114,7 +115,8 @@ async def overview(rating: LoggedIn, namespace: str | None = None, cursor: str |
             invoices = list_invoices(client, view.namespace, limit=25)
         books = read_books(client, view.namespace)
         accounts = [entry.code for entry in view.all("account")]
-        return views.overview(view.namespace, rating.namespaces(), books, accounts, invoices, cursor)
+        waiting = list_invoices(client, view.namespace, state=DRAFT, limit=25)
+        return views.overview(view.namespace, rating.namespaces(), books, accounts, invoices, cursor, waiting)
 
     return _html(await rating.ask(question))
 
@@ -173,6 +175,9 @@ async def account(
     except Problem as problem:
         return _failed(problem)
     invoices = await rating.ask(lambda client: list_invoices(client, view.namespace, account_id=account_id, limit=24))
+    waiting = await rating.ask(
+        lambda client: list_invoices(client, view.namespace, account_id=account_id, state=DRAFT, limit=24)
+    )
     metrics = sorted({version.profile_id for version in profile_versions(view)})
     asked = {"metric": metric or (metrics[0] if metrics else ""), "from": start, "to": end}
     if not start:
@@ -185,7 +190,9 @@ async def account(
         except Problem as problem:
             problem_text = problem.detail
     return _html(
-        views.account(view.namespace, account_id, current, metrics, usage, asked, problem_text, invoices, credits)
+        views.account(
+            view.namespace, account_id, current, metrics, usage, asked, problem_text, invoices, credits, waiting
+        )
     )
 
 

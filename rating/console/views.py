@@ -66,9 +66,15 @@ def failure(title: str, detail: str) -> Html:
 
 
 def overview(
-    namespace: str, namespaces: Sequence[str], books: Books, accounts: Sequence[str], invoices: Page, cursor: str | None
+    namespace: str,
+    namespaces: Sequence[str],
+    books: Books,
+    accounts: Sequence[str],
+    invoices: Page,
+    cursor: str | None,
+    waiting: Page,
 ) -> Html:
-    """A namespace at a glance."""
+    """A namespace at a glance; ``waiting``: drafts."""
     chips = [
         tag("a", name, href=address(namespace=name), class_="here" if name == namespace else None)
         for name in namespaces
@@ -83,6 +89,7 @@ def overview(
         tag("h2", "Events"), ledger(books),
         tag("h2", "Accounts"), tag("div", named, class_="chips") if named else tag("p", "none yet", class_="soft"),
         tag("p", f"and {grouped(more)} more", class_="soft") if more > 0 else None,
+        drafts(namespace, waiting),
         tag("h2", "Invoices"), heads(namespace, invoices.invoices), tag("p", paging),
     )  # fmt: skip
 
@@ -99,6 +106,27 @@ def ledger(books: Books) -> Html:
         )
     )
     return join(tag("div", cards, class_="cards"), told)
+
+
+def drafts(namespace: str, found: Page) -> Html | None:
+    """Drafts, each with what it waits for; nothing where there are none."""
+    if not found.invoices:
+        return None
+    rows = [
+        (
+            link(head.invoice_id, "invoices", head.invoice_id, namespace=namespace),
+            link(head.account_id, "accounts", head.account_id, namespace=namespace),
+            local(head.period_start_us, head.time_zone), local(head.period_end_us, head.time_zone),
+            head.draft["waits"] if head.draft else "", f"{grouped(head.total)} {head.currency}",
+        )
+        for head in found.invoices
+    ]  # fmt: skip
+    more = " Only the latest are shown." if found.next_cursor else ""
+    return join(
+        tag("h2", "Drafts"),
+        tag("p", "Not billed yet: each close refreshes them, and nothing counts them." + more, class_="soft"),
+        table(("Draft", "Account", "From", "To (not incl.)", "Waits", "Total so far"), rows, frozenset({5})),
+    )
 
 
 def heads(namespace: str, found: Sequence[InvoiceHead]) -> Html:
@@ -119,7 +147,7 @@ def heads(namespace: str, found: Sequence[InvoiceHead]) -> Html:
 
 def account(
     namespace: str, account_id: str, running: Mapping[str, Any], metrics: Sequence[str], usage: Mapping[str, Any] | None,
-    asked: Mapping[str, str], problem: str | None, invoices: Page, credits: Mapping[str, Any],
+    asked: Mapping[str, str], problem: str | None, invoices: Page, credits: Mapping[str, Any], waiting: Page,
 ) -> Html:  # fmt: skip
     """An account: usage by day, the running period, its invoices."""
     options = [tag("option", name, value=name, selected=name == asked["metric"]) for name in metrics]
@@ -135,7 +163,7 @@ def account(
         tag("h2", "Usage by day"), form, tag("p", problem, class_="bad", role="alert") if problem else None,
         history(usage) if usage is not None else None,
         tag("h2", "Running period"), [estimate(one) for one in running["subscriptions"]] or tag("p", "no subscription is running", class_="soft"),
-        prepaid(credits),
+        prepaid(credits), drafts(namespace, waiting),
         tag("h2", "Invoices"), heads(namespace, invoices.invoices),
     )  # fmt: skip
 
@@ -214,7 +242,7 @@ def invoice(namespace: str, whole: WholeInvoice) -> Html:
         for line in whole.lines
     ]  # fmt: skip
     return page(
-        head.invoice_id, header(namespace), tag("h1", "Invoice ", tag("code", head.invoice_id)),
+        head.invoice_id, header(namespace), tag("h1", "Draft " if head.draft else "Invoice ", tag("code", head.invoice_id)),
         tag("p", link(head.account_id, "accounts", head.account_id, namespace=namespace)), tag("p", told, class_="soft"),
         tag("p", before) if before else None, *_became(head, namespace), tag("h2", "Lines"),
         table(("#", "Line", "Quantity", f"Amount ({head.currency})"), rows, frozenset({2, 3})),
@@ -226,6 +254,14 @@ def invoice(namespace: str, whole: WholeInvoice) -> Html:
 
 def _became(head: InvoiceHead, namespace: str) -> Iterator[Html]:
     """Its number, what is to be paid, what was, and why it is void or in whose place it stands."""
+    if head.draft:
+        yield tag(
+            "p", tag("strong", f"Draft, version {head.version}: "), f"{head.draft['waits']}. Nothing of it is billed yet.",
+            class_="bad" if head.draft["held"] else "soft",
+        )  # fmt: skip
+    if head.approved:
+        told = f"Approved by {head.approved['author']} at {head.approved['at']}, as version {head.approved['draft']} of its draft"
+        yield tag("p", told, class_="soft")
     if head.number:
         yield tag("p", "Number ", tag("strong", head.number))
     if head.void:
@@ -244,7 +280,7 @@ def _became(head: InvoiceHead, namespace: str) -> Iterator[Html]:
         yield tag(
             "p", f"Credit note {note['number'] or ''} over {grouped(note['amount'])} {head.currency}: {note['reason']}"
         )
-    if head.state != VOID:
+    if head.state != VOID and not head.draft:
         due = f" by {head.body['due_date']}" if "due_date" in head.body else ""
         yield tag("p", f"Due{due}: {grouped(head.amount_due)} {head.currency}")
 

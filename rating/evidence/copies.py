@@ -5,7 +5,7 @@ their lines against the catalog that they were billed from.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
@@ -18,6 +18,7 @@ from rating.invoices import InvoiceHead, WholeInvoice, list_invoices, with_lines
 from rating.pricing import PriceError, parse_price, plain
 from schemas.catalog.models import Plan, Subscription
 from schemas.catalog.state import NamespaceView
+from schemas.invoices import DRAFT
 
 NAME: Final = "invoices from the topic"
 _PAGE: Final = 500
@@ -26,46 +27,65 @@ _PRICE_REMEDY: Final = "the line was not billed by its plan; compare `weir expla
 
 
 def check_copies(scope: Scope, findings: Findings, on_progress: Progress) -> None:
-    """Each invoice that stands on the topic is in ClickHouse as it was written, newest version, line by line; and no other."""
+    """Each invoice that stands on the topic is in ClickHouse as it was written, newest version, line by line; and no other. So are
+    drafts, in tables of their own."""
     on_progress(NAME, 0, 1)
     with invoices_reader(scope.settings) as reader:
         standing = read_standing(reader, Standing())
         namespaces = [scope.namespace] if scope.namespace is not None else standing.namespaces()
-        copies = {(name, one.head.invoice_id): one for name in namespaces for one in _all_invoices(scope.client, name)}
+        copies = [_copies(scope.client, namespaces, state) for state in (None, DRAFT)]
         # What was copied while we read is on the topic by now; what was not yet copied then may still be under way.
-        before = {(name, one["invoice_id"]): one["version"] for name in namespaces for one in standing.invoices(name)}
+        before = [{key: one["version"] for key, one in found.items()} for found in _originals(standing, namespaces)]
         read_standing(reader, standing)
-    originals = {(name, one["invoice_id"]): one for name in namespaces for one in standing.invoices(name)}
+    originals, drafts = _originals(standing, namespaces)
+    for key in copies[1].keys() & originals.keys():
+        del copies[1][key]  # it was finalised meanwhile
     for done, (key, original) in enumerate(sorted(originals.items())):
         if done % 1000 == 0:
             on_progress(NAME, done, len(originals))
-        copy = copies.pop(key, None)
-        place = f"invoice {key[1]} of {key[0]}"
-        if copy is None or copy.head.version < original["version"]:
-            if before.get(key) == original["version"]:
-                found = "no row" if copy is None else f"version {copy.head.version}"
-                findings.add(
-                    "invoice copy", place, f"version {original['version']}, as on usage.invoices", found, _REMEDY
-                )
-            continue
-        for where, expected, found in _differences(original, copy):
-            findings.add("invoice copy", f"{place}{where}", expected, found, _REMEDY)
-        _check_prices(scope, original, place, findings)
-    for name, invoice in sorted(copies):
-        findings.add(
-            "invoice copy",
-            f"invoice {invoice} of {name}",
-            "no row: usage.invoices has no such invoice",
-            "a row",
-            _REMEDY,
-        )
+        _check_copy(scope, "invoice", key, original, copies[0].pop(key, None), before[0].get(key), findings)
+    for key, original in sorted(drafts.items()):
+        _check_copy(scope, "draft", key, original, copies[1].pop(key, None), before[1].get(key), findings)
+    for kind, left in zip(("invoice", "draft"), copies, strict=True):
+        for name, invoice in sorted(left):
+            expected = f"no row: usage.invoices has no such {kind}"
+            findings.add("invoice copy", f"{kind} {invoice} of {name}", expected, "a row", _REMEDY)
     on_progress(NAME, 1, 1)
 
 
-def _all_invoices(client: Any, namespace: str) -> Iterator[WholeInvoice]:
+_Key = tuple[str, str]
+
+
+def _originals(standing: Standing, namespaces: Sequence[str]) -> list[dict[_Key, Invoice]]:
+    """Invoices and drafts as the topic has them."""
+    found = [{(name, one["invoice_id"]): one for name in namespaces for one in standing.invoices(name)}]
+    found.append({(name, one["invoice_id"]): one for name in namespaces for one in standing.drafts(name)})
+    return found
+
+
+def _copies(client: Any, namespaces: Sequence[str], state: str | None) -> dict[_Key, WholeInvoice]:
+    return {(name, one.head.invoice_id): one for name in namespaces for one in _all_invoices(client, name, state)}
+
+
+def _check_copy(
+    scope: Scope, kind: str, key: _Key, original: Invoice, copy: WholeInvoice | None, before: int | None, findings: Findings
+) -> None:  # fmt: skip
+    """``before``: the version that the topic had when the copies were read."""
+    place = f"{kind} {key[1]} of {key[0]}"
+    if copy is None or copy.head.version < original["version"]:
+        if before == original["version"]:
+            found = "no row" if copy is None else f"version {copy.head.version}"
+            findings.add("invoice copy", place, f"version {original['version']}, as on usage.invoices", found, _REMEDY)
+        return
+    for where, expected, found in _differences(original, copy):
+        findings.add("invoice copy", f"{place}{where}", expected, found, _REMEDY)
+    _check_prices(scope, original, place, findings)
+
+
+def _all_invoices(client: Any, namespace: str, state: str | None) -> Iterator[WholeInvoice]:
     cursor: str | None = None
     while True:
-        page = list_invoices(client, namespace, cursor=cursor, limit=_PAGE)
+        page = list_invoices(client, namespace, state=state, cursor=cursor, limit=_PAGE)
         yield from with_lines(client, namespace, page.invoices)
         cursor = page.next_cursor
         if cursor is None:

@@ -112,7 +112,10 @@ def simulate(
     as_is, as_would = catalog.before(view, scenario), catalog.after(view, scenario)
     try:
         parse_range(period, parse_zone("UTC"))  # also where there is no subscription
-        plans = [_period(make_plan(one, Standing(), now_us + _GRACE, {}), period, now_us) for one in (as_is, as_would)]
+        plans = [
+            _period(make_plan(one, Standing(), now_us + _GRACE, {}, "ended"), period, now_us)
+            for one in (as_is, as_would)
+        ]
     except (ValueError, OverflowError) as error:
         raise ScenarioError("period", str(error)) from None
     needs: dict[Any, set[str]] = {}

@@ -209,6 +209,7 @@ class Plan(Model):
 
     ``minimum_commitment``: a period's charges, after discounts, come to at least this; a true-up line says so.
     ``payment_terms_days``: an invoice is due so many days after the local date on which it was finalised.
+    ``approval`` required: its invoices stay drafts until somebody approves them.
     ``trial_days``: local days from the start of a subscription that begins on this plan, in which nothing is billed.
     """
 
@@ -222,6 +223,7 @@ class Plan(Model):
     discounts: Annotated[tuple[Discount, ...], Field(max_length=64)] = ()
     minimum_commitment: NotNegative | None = None
     payment_terms_days: Annotated[int, Field(ge=0, le=3660)] = 30
+    approval: Literal["none", "required"] = "none"
 
     @model_validator(mode="after")
     def _charges_stand(self) -> Self:

@@ -47,7 +47,7 @@ def found(
 def test_nothing_found_is_a_list_of_fine_points_that_survives_json() -> None:
     checks = checklist(Seen(), shelf().view(), set(), [], Standing(), (), LIMITS)
     assert [check.name for check in checks] == [
-        "lag", "silent_accounts", "rejections", "unbilled_accounts", "uncharged_profiles", "unmetered_events", "changed_lines", "unplanned",
+        "lag", "silent_accounts", "rejections", "unbilled_accounts", "uncharged_profiles", "unmetered_events", "changed_lines", "unplanned", "awaiting",
     ]  # fmt: skip
     assert warnings(checks) == []
     assert tuple(Check.from_json(check.to_json()) for check in checks) == checks

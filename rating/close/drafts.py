@@ -1,0 +1,233 @@
+"""Drafts: a period that has ended as it would be billed, until it is finalised: refreshed, held, released, approved, withdrawn. Pure.
+
+A draft is a record on usage.invoices under the id of the invoice to come, with versions of its own (schemas/invoices.claim_of). It has no
+place in its chain, no number and no due date, and nothing counts it as billed. A close finalises what is due; where the plan requires
+approval, somebody does, and then just what they looked at.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from hashlib import blake2b
+from typing import Any, Final
+
+from rating.close.chain import voids_of
+from rating.close.credits import Wallet
+from rating.close.due import Due
+from rating.close.lines import Totals, due_date, exact_sum
+from rating.close.plan import Plan, invoice_of
+from rating.close.reductions import paid
+from rating.close.standing import Invoice, Standing
+from rating.close.timeline import PlanningError
+from rating.close.versions import Refused
+from rating.pricing import money_text
+from rating.pricing.reductions import Balance
+from schemas.checkpoints import Run
+from schemas.instants import rfc3339
+from schemas.invoices import DRAFT, FINALIZED, WITHDRAWN, body_of, is_draft
+
+_OF_ITS_RUN: Final = frozenset({"version", "run_id", "checkpoint", "catalog_offset", "as_of", "claim_id", "body"})
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Somebody's word on a draft. ``at_us``: microseconds UTC."""
+
+    author: str
+    at_us: int
+
+
+def build_drafts(
+    plan: Plan, totals: Totals, run: Run, standing: Standing
+) -> tuple[tuple[Invoice, ...], tuple[str, ...]]:
+    """(the versions to write, what cannot be rated) for a plan of drafts: a draft whose content stays as it is has none.
+
+    A subscription's drafts draw on prepaid credits one after another; those of others do not count.
+    """
+    made: list[Invoice] = []
+    failed: dict[str, str] = {}
+    kept: set[str] = set()
+    wallets: dict[str, Wallet] = {}
+    before: dict[str, str] = {}  # subscription → the run of its draft before
+    whole = Wallet(plan.grants, plan.drawn)
+    for billing in plan.billings:
+        due = billing.due
+        if due.subscription in failed:
+            continue
+        wallet = wallets.setdefault(due.subscription, whole.apart())
+        after = before.get(due.subscription, due.after)
+        try:
+            found = invoice_of(replace(billing, due=replace(due, after=after)), totals, run, wallet)
+        except PlanningError as error:
+            failed[due.subscription] = str(error)
+            continue
+        if found is None:
+            continue
+        kept.add(due.invoice_id)
+        known = standing.draft(due.namespace, due.invoice_id)
+        draft = _drafted(found, due, known)
+        if known is not None and _content(known) == _content(draft):
+            before[due.subscription] = known["run_id"]
+        else:
+            before[due.subscription] = run.run_id
+            made.append(draft)
+    for draft in standing.drafts(plan.namespace):
+        gone = draft["invoice_id"] not in kept and draft["subscription"] in plan.planned
+        if gone and draft["subscription"] not in failed:
+            made.append(_following(draft, {"state": WITHDRAWN}, {"content": draft["version"] + 1}))
+    return tuple(made), tuple(failed.values())
+
+
+def _drafted(invoice: Invoice, due: Due, known: Invoice | None) -> Invoice:
+    """``invoice`` as the draft's version after ``known``, held where that is."""
+    version = known["version"] + 1 if known is not None else 1
+    body = body_of(invoice)
+    body.pop("due_date", None)
+    held = {name: value for name, value in draft_of(known).items() if name in ("holds", "held")}
+    body["draft"] = {
+        "ready_at": rfc3339(due.ready_us), "approval": due.plan.approval, "payment_terms_days": due.plan.payment_terms_days,
+        "content": version, **held,
+    }  # fmt: skip
+    text = f"{invoice['claim_id']}:draft:{version}"
+    return dict(invoice) | {
+        "version": version, "state": DRAFT, "body": json.dumps(body, ensure_ascii=False),
+        "claim_id": blake2b(text.encode(), digest_size=12).hexdigest(),
+    }  # fmt: skip
+
+
+def _content(draft: Invoice) -> tuple[Any, ...]:
+    """What somebody approves: all but the run that it is as of, and who holds it."""
+    body = body_of(draft)
+    own = {name: value for name, value in body.pop("draft").items() if name not in ("content", "holds", "held")}
+    return {name: value for name, value in draft.items() if name not in _OF_ITS_RUN}, body, own
+
+
+def draft_of(draft: Invoice | None) -> dict[str, Any]:
+    """What a draft's body says of it as a draft: ``ready_at``, ``approval``, ``held``, …; empty for none."""
+    found: dict[str, Any] = body_of(draft).get("draft", {}) if draft is not None else {}
+    return found
+
+
+def waits(draft: Mapping[str, Any]) -> str:
+    """What a draft waits for, and since when, in words; ``draft``: as its body has it."""
+    if (held := draft.get("held")) is not None:
+        return f"held since {held['at']} by {held['author']}: {held['reason']}"
+    if draft["approval"] == "required":
+        return f"awaits approval, from {draft['ready_at']} on"
+    return f"is finalised by the first close from {draft['ready_at']} on"
+
+
+def awaiting(drafts: Iterable[Invoice]) -> list[str]:
+    """A sentence for each draft that somebody has to decide on, in the order of their accounts and periods."""
+    found = [one for one in drafts if "held" in (draft := draft_of(one)) or draft["approval"] == "required"]
+    found.sort(key=lambda one: (one["account_id"], one["subscription"], one["period_start"]))
+    return [
+        f"invoice {one['invoice_id']} of {one['account_id']} over {one['total']} {one['currency']}, period from"
+        f" {rfc3339(one['period_start'])}: {waits(draft_of(one))}"
+        for one in found
+    ]  # fmt: skip
+
+
+def held(found: Invoice, reason: str, decision: Decision) -> Invoice | None:
+    """The draft as held back; None where it is so already. Raises Refused."""
+    draft = _open(found, "held")
+    if "held" in draft:
+        return None
+    told = {"reason": reason, "author": decision.author, "at": rfc3339(decision.at_us)}
+    return _following(found, {}, {"held": told, "holds": draft.get("holds", 0) + 1})
+
+
+def released(found: Invoice) -> Invoice | None:
+    """The draft as no longer held; None where it is not. Raises Refused."""
+    draft = _open(found, "released")
+    if "held" not in draft:
+        return None
+    return _following(found, {}, {"held": None, "holds": draft["holds"] + 1})
+
+
+def approved(
+    chain: Sequence[Invoice], found: Invoice, version: int, decision: Decision, balances: Iterable[Balance]
+) -> Invoice | None:
+    """The invoice that draft ``found`` becomes, just as it is; None where that version of it was approved already.
+
+    ``chain`` as it stands; ``balances``: of prepaid credits that the invoice may draw on now, in order. Where these are no longer what
+    the draft was made with, its next version with those that are: a draft, to be looked at anew. Raises Refused.
+    """
+    name = found["invoice_id"]
+    if not is_draft(found):
+        seen = body_of(found).get("approved")
+        if seen is not None and seen["content"] <= version <= seen["draft"]:
+            return None
+        looked = f"version {seen['draft']} of its draft was approved" if seen is not None else "it needed no approval"
+        raise Refused(f"invoice {name} is {found['state']} already: {looked}; void it if it is wrong")
+    draft = _open(found, "approved")
+    if (hold := draft.get("held")) is not None:
+        raise Refused(f"draft {name} is held since {hold['at']}: {hold['reason']}; release it first")
+    if draft["approval"] != "required":
+        raise Refused(f"draft {name} needs no approval: the first close from {draft['ready_at']} on finalises it")
+    if not draft["content"] <= version <= found["version"]:
+        raise Refused(
+            f"draft {name} is at version {found['version']}, and was refreshed with other content since version {version};"
+            " look at it again and approve that version"
+        )
+    _check_chain(chain, found)
+    if (refreshed := _paid_again(found, balances)) is not None:
+        return refreshed
+    body = body_of(found)
+    del body["draft"]
+    body["due_date"] = due_date(decision.at_us, found["time_zone"], draft["payment_terms_days"])
+    body["approved"] = {
+        "author": decision.author, "at": rfc3339(decision.at_us), "draft": found["version"], "content": draft["content"],
+    }  # fmt: skip
+    if "holds" in draft:
+        body["holds"] = draft["holds"]
+    return dict(found) | {"version": 1, "state": FINALIZED, "body": json.dumps(body, ensure_ascii=False)}
+
+
+def _open(found: Invoice, what: str) -> dict[str, Any]:
+    """What a draft says of itself. Raises Refused where it is none any longer."""
+    name = found["invoice_id"]
+    if not is_draft(found):
+        raise Refused(
+            f"invoice {name} is {found['state']} and no draft, so it cannot be {what}; void it if it is wrong"
+        )
+    if found["state"] == WITHDRAWN:
+        raise Refused(f"draft {name} was withdrawn: its period is not to be billed any longer")
+    return draft_of(found)
+
+
+def _check_chain(chain: Sequence[Invoice], found: Invoice) -> None:
+    """Raises Refused where the draft was planned after another chain than stands."""
+    name, predecessor = found["invoice_id"], found["predecessor"]
+    if predecessor and all(one["invoice_id"] != predecessor for one in chain):
+        raise Refused(f"draft {name} follows {predecessor}, which is a draft itself; approve or release that one first")
+    body = body_of(found)
+    head, run = (chain[-1]["invoice_id"], chain[-1]["run_id"]) if chain else ("", None)
+    if (head, run, voids_of(chain)) != (predecessor, body.get("after"), tuple(body.get("voids", ()))):
+        raise Refused(
+            f"the invoices before draft {name} are others than it was made after; `weir close` refreshes it, then look at it again"
+        )
+
+
+def _paid_again(found: Invoice, balances: Iterable[Balance]) -> Invoice | None:
+    """The draft's next version where prepaid credits pay another part of it now; None where they pay what it says."""
+    currency, spans = found["currency"], (found["period_start"], found["period_end"])
+    charged = [line for line in found["lines"] if line["kind"] != "credit"]
+    subtotal = exact_sum(Decimal(line["amount"]) for line in charged)
+    lines = [*charged, *paid(subtotal, balances, currency, *spans)]
+    lines = [dict(line) | {"number": number} for number, line in enumerate(lines, 1)]
+    if lines == found["lines"]:
+        return None
+    total = money_text(exact_sum(Decimal(line["amount"]) for line in lines), currency)
+    return _following(found, {"lines": lines, "total": total}, {"content": found["version"] + 1})
+
+
+def _following(found: Invoice, changes: Mapping[str, Any], own: Mapping[str, Any]) -> Invoice:
+    """The draft's next version; ``own``: changes of what it says of itself as a draft, None to leave one out."""
+    body = body_of(found)
+    body["draft"] = {name: value for name, value in (body["draft"] | dict(own)).items() if value is not None}
+    text = json.dumps(body, ensure_ascii=False)
+    return dict(found) | {"version": found["version"] + 1, "body": text, "claim_id": ""} | dict(changes)

@@ -1,0 +1,95 @@
+"""Drafts of what has ended and is not billed: made and refreshed by every close, as of a checkpoint of their own.
+
+Only a draft whose content is another gets a next version, so that a close which finds nothing new writes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import blake2b
+from typing import Any
+
+from rating.close.checkpoint import covering_cut, end_offsets, wait_metered, wait_rolled_up
+from rating.close.drafts import build_drafts
+from rating.close.late import LateUsage
+from rating.close.measure import measure
+from rating.close.plan import make_plan
+from rating.close.progress import Progress, wait_until
+from rating.close.publish import STALLED_SECONDS, publish
+from rating.close.standing import Invoice, Standing
+from schemas.catalog.state import NamespaceView
+from schemas.checkpoints import CheckpointLedger, Cut, Run
+from schemas.instants import micros, rfc3339
+from schemas.invoices import DRAFT
+from schemas.ledger_io import LedgerReader, LedgerWriter
+from schemas.settings import Settings
+from schemas.topics import INVOICES
+
+
+@dataclass(frozen=True, slots=True)
+class Redrafted:
+    """``drafts``: versions that were written, or would be; of those withdrawn there are none among them."""
+
+    drafts: tuple[Invoice, ...] = ()
+    problems: tuple[str, ...] = ()
+
+
+def refresh_drafts(
+    settings: Settings,
+    client: Any,
+    ledger: CheckpointLedger,
+    reader: LedgerReader,
+    standing: Standing,
+    view: NamespaceView,
+    as_of: datetime,
+    now: datetime,
+    late: Callable[[Cut | None], LateUsage],
+    on_progress: Progress,
+    dry_run: bool,
+) -> Redrafted:
+    """``standing``, which ``reader`` follows, holds what was finalised before; ``late`` gives late usage up to a cut. Blocking.
+
+    Two processes at once write the same versions, of which one stands; whoever held a draft meanwhile keeps it as it was, to be
+    refreshed by the next close. Raises CloseError and LedgerUnavailable.
+    """
+    name, cut = view.namespace, None
+    wait_metered(client, ends := end_offsets(settings), on_progress)
+    run = Run("", 0, view.before, micros(now), {})
+    if not dry_run:
+        cut = covering_cut(settings, client, ledger, ends, now)
+        body = {"namespace": name, "as_of": rfc3339(micros(as_of)), "drafts": True}
+        run = Run(_run_id(name, cut, view.before), cut.number, view.before, cut.as_of_us, body)
+        wait_rolled_up(client, cut, on_progress)
+    plan = make_plan(view, standing, micros(as_of), late(cut), "drafts")
+    totals = measure(client, name, plan.needs(), cut, on_progress)
+    made, failed = build_drafts(plan, totals, run, standing)
+    if dry_run:
+        for one in made:
+            standing.apply(one)
+    elif made:
+        ledger.announce(run)
+        made = tuple(publish(LedgerWriter(settings, INVOICES), reader, standing, made, on_progress))
+    return Redrafted(tuple(one for one in made if one["state"] == DRAFT), (*plan.problems, *failed))
+
+
+def wait_drafts_visible(client: Any, namespace: str, standing: Standing, on_progress: Progress) -> None:
+    """Wait until ClickHouse has every version of every draft (the `bill` agent writes them there). Raises CloseError."""
+    total = standing.draft_versions(namespace)
+
+    def visible() -> tuple[int, int]:
+        rows = client.query(
+            "SELECT count(DISTINCT invoice_id, version) FROM invoice_drafts WHERE namespace = {namespace:String}",
+            parameters={"namespace": namespace},
+        ).result_rows
+        return int(rows[0][0]), total
+
+    remedy = "they stand on usage.invoices and will appear once a worker's `bill` runs; `weir status` tells"
+    wait_until("writing drafts", visible, on_progress, STALLED_SECONDS, remedy)
+
+
+def _run_id(namespace: str, cut: Cut, catalog_offset: int) -> str:
+    """The same for every process that makes drafts as of the same checkpoint and catalog."""
+    text = f"{len(namespace)}:{namespace}drafts:{cut.number}:{catalog_offset}"
+    return "run_" + blake2b(text.encode(), digest_size=12).hexdigest()
