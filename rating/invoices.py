@@ -237,11 +237,16 @@ def read_invoice(client: Any, namespace: str, invoice_id: str) -> WholeInvoice |
     return None
 
 
-def read_version(client: Any, namespace: str, invoice_id: str, version: int) -> WholeInvoice | None:
-    """One version of an invoice, with the number that it has by now; None where it is not there yet. Blocking."""
+def read_version(
+    client: Any, namespace: str, invoice_id: str, version: int, *, draft: bool = False
+) -> WholeInvoice | None:
+    """One version of an invoice, or of its draft, with the number that it has by now; None where it is not there yet. Blocking."""
     parameters: dict[str, Any] = {"namespace": namespace, "invoice_id": invoice_id, "version": version}
-    that = "AND invoice_id = {invoice_id:String} AND version = {version:UInt32}"
-    heads = client.query(_NEWEST % that, parameters=parameters).result_rows
+    sql = (
+        f"SELECT {_HEAD_COLUMNS} FROM {'invoice_drafts' if draft else 'invoices'} FINAL WHERE namespace = {{namespace:String}}"
+        " AND invoice_id = {invoice_id:String} AND version = {version:UInt32}"
+    )
+    heads = client.query(sql, parameters=parameters).result_rows
     return with_lines(client, namespace, _heads(client, namespace, heads))[0] if heads else None
 
 

@@ -9,12 +9,16 @@ from typing import Any, Final
 
 from schemas.catalog.webhooks import WebhookEvent
 from schemas.codec import CodecError, codec
-from schemas.invoices import DRAFT, FINALIZED, PAID, VOID, claim_of
+from schemas.invoices import DRAFT, FINALIZED, PAID, VOID, WITHDRAWN, claim_of
 from schemas.ledger import FirstValid
 from schemas.topics import INVOICES
 
 log = logging.getLogger(__name__)
 
+DRAFTED: Final = "invoice.drafted"
+"""Of every version of a draft, also where it is held or withdrawn."""
+
+_DRAFTS: Final = frozenset({DRAFT, WITHDRAWN})
 _BECAME: Final[dict[str, WebhookEvent]] = {PAID: "invoice.paid", VOID: "invoice.voided"}
 
 
@@ -30,18 +34,19 @@ class Notice:
 
     @property
     def message_id(self) -> str:
-        """The header webhook-id: of the version, so the same one however often and by whichever process it is sent."""
-        return f"{self.invoice_id}_v{self.version}"
+        """The header webhook-id: of the version, so the same one however often and by whichever process it is sent. A draft's versions
+        are its own."""
+        return f"{self.invoice_id}_{'draft_' if self.type == DRAFTED else ''}v{self.version}"
 
 
 def event_of(before: str | None, state: str) -> WebhookEvent:
     """What became of an invoice from state ``before`` (None: it is new) to ``state``. States that this does not know are updates."""
-    if state == DRAFT:
-        return "invoice.drafted"
+    if state in _DRAFTS:
+        return DRAFTED
     if state == before:
         return "invoice.updated"
     if state == FINALIZED:
-        return "invoice.finalized" if before in (None, DRAFT) else "invoice.updated"
+        return "invoice.finalized" if before is None or before in _DRAFTS else "invoice.updated"
     return _BECAME.get(state, "invoice.updated")
 
 

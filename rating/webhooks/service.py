@@ -25,13 +25,12 @@ from rating.webhooks import message, store
 from rating.webhooks.courier import Courier, Means
 from rating.webhooks.hook import Hook, hook_of
 from rating.webhooks.metrics import Metrics
-from rating.webhooks.notices import Notice, Notices
+from rating.webhooks.notices import DRAFTED, Notice, Notices
 from rating.webhooks.queue import Delivery
 from rating.webhooks.sending import Sender
 from schemas.catalog.follower import CatalogFollower
 from schemas.catalog.state import Entry
 from schemas.clickhouse import connect
-from schemas.invoices import DRAFT
 from schemas.ledger_io import LedgerReader, LedgerUnavailable, LogRecord
 from schemas.settings import Settings
 from schemas.topics import INVOICES
@@ -193,10 +192,13 @@ class Service:
     # --- couriers' means --------------------------------------------------------------------------------------------------
 
     async def _render(self, one: Delivery) -> bytes | None:
-        found = await self._ask(lambda client: read_version(client, one.namespace, one.invoice_id, one.version))
+        draft = one.type == DRAFTED
+        found = await self._ask(
+            lambda client: read_version(client, one.namespace, one.invoice_id, one.version, draft=draft)
+        )
         if found is None:
             return None  # the worker has not written it yet: who is told of it can read it
-        unnumbered = found.head.number is None and found.head.state != DRAFT
+        unnumbered = found.head.number is None and not draft
         if unnumbered and _now_us() - one.queued_us < _NUMBER_US:
             return None  # the close is about to give it, or the next one will, where that one died
         return message.body(one.type, one.appended_us, found.to_json())

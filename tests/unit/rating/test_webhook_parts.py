@@ -40,6 +40,17 @@ def test_a_copy_or_a_claim_that_lost_tells_nothing_and_ids_are_of_the_version() 
     assert notices.apply_bytes(b"foreign", 7) is None
 
 
+def test_a_draft_has_versions_and_messages_of_its_own() -> None:
+    notices = Notices()
+    draft = '{"draft": {}}'
+    records = [version(1, "draft", body=draft), version(2, "withdrawn", body=draft), version(1), version(2, "paid")]
+    told = [notices.apply(record, 7) for record in records]
+    assert [(one.type, one.message_id) for one in told if one] == [
+        ("invoice.drafted", "inv_1_draft_v1"), ("invoice.drafted", "inv_1_draft_v2"),
+        ("invoice.finalized", "inv_1_v1"), ("invoice.paid", "inv_1_v2"),
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("before", "state", "event"),
     [
