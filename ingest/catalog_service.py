@@ -18,6 +18,7 @@ from ingest.problems import Problem, of_denial
 from schemas.api_keys import Access, Denied
 from schemas.catalog.base import Model
 from schemas.catalog.follower import CatalogFollower
+from schemas.catalog.models import Namespace
 from schemas.catalog.state import Entry, NamespaceView
 from schemas.instants import rfc3339
 from schemas.ledger_io import LedgerUnavailable
@@ -175,6 +176,7 @@ class CatalogService:
             if not self._catalog.fresh(FRESH_SECONDS):
                 raise _unavailable("this gateway has lost sight of the catalog")
             plan = make()
+            self._may_send(plan, caller)
             if not dry_run:
                 try:
                     self._publisher.publish(plan, caller.access.author)
@@ -186,6 +188,17 @@ class CatalogService:
                 except (LedgerUnavailable, KafkaException) as error:
                     raise _unavailable(str(error)) from None
         return plan
+
+    def _may_send(self, plan: CatalogPlan, caller: Caller) -> None:
+        """A webhook is told of every invoice, which a key for the catalog may not read. Raises Problem 403."""
+        if "admin" in caller.access.scopes:
+            return
+        for change in plan.to_publish():
+            if isinstance(change.model, Namespace):
+                before = self._catalog.catalog.view(change.code).settings.webhook
+                if change.model.webhook != before:
+                    detail = "changing webhook needs a key with the scope admin: whoever it leads to gets every invoice"
+                    raise Problem(403, "scope", detail, path="$.namespace.webhook")
 
 
 def _named(change: Change) -> dict[str, Any]:

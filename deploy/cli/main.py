@@ -28,6 +28,7 @@ from deploy.cli.failure import explain as explain_failure
 from deploy.cli.invoice import app as invoice_app
 from deploy.cli.invoices import app as invoices_app
 from deploy.cli.simulate import profile_app, simulate
+from deploy.cli.webhook import app as webhook_app
 
 app: Final = typer.Typer(
     name="weir",
@@ -51,6 +52,7 @@ app.command()(usage.usage)
 app.command()(billing.close)
 app.add_typer(invoices_app, name="invoices")
 app.add_typer(invoice_app, name="invoice")
+app.add_typer(webhook_app, name="webhook")
 app.command()(late.late)
 app.command()(credits.credits)
 app.command()(explain.explain)

@@ -58,6 +58,16 @@ def done(client: Any, wanted: Iterable[Delivery]) -> set[tuple[str, str]]:
     return found
 
 
+def lost(client: Any, namespace: str) -> list[Delivery]:
+    """Of each message that was given up, and neither waits nor was delivered by a replay, one delivery; in the order in which they go."""
+    rest = f"SELECT message_id FROM {DELIVERIES} FINAL WHERE namespace = {{namespace:String}} AND state != 'given_up'"
+    condition = (
+        f"namespace = {{namespace:String}} AND state = 'given_up' AND message_id NOT IN ({rest})"
+        " ORDER BY appended_us, invoice_id, version LIMIT 1 BY message_id"
+    )
+    return _read(client, condition, {"namespace": namespace})
+
+
 def list_deliveries(
     client: Any,
     namespace: str,

@@ -30,7 +30,8 @@ pytestmark = pytest.mark.integration
 
 # usage_identities has no namespace to bind: its identities are hashes that begin with it.
 TABLES = ("usage_batches", "usage_events", "usage_records", "usage_windows", "duplicate_events",
-          "rejected_events", "invoices", "invoice_lines", "invoice_numbers", "catalog_entries", "profile_versions")  # fmt: skip
+          "rejected_events", "invoices", "invoice_lines", "invoice_numbers", "catalog_entries", "profile_versions",
+          "webhook_deliveries", "webhook_replays")  # fmt: skip
 WHOLE = {
     "sum(sipHash64(hex(identity)": "`weir verify` compares a count and a hash of all events with those of usage_identities",
 }

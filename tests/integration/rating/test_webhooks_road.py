@@ -79,21 +79,38 @@ def test_delivered_at_least_once_in_order_and_signed_over_refusals_and_a_kill(
             second = Deliverer(settings, tmp_path / "log")
             wait_until(lambda: receiver.got[-1].id == f"{name}_v2", timeout=20)
             wait_until(lambda: store.summary(good.client, good.namespace).delivered == 2, timeout=10)
+            summary = store.summary(good.client, good.namespace)
+            sent = list(receiver.got)
+            with client(good) as api:
+                assert api.get("/v1/webhooks/secret").json()["secret"] == secret
+                pinged = api.post("/v1/webhooks/test").json()
+                replayed = api.post("/v1/webhooks/replay", json={"since": "2013-01-01T00:00:00Z"}).json()
+                wait_until(lambda: len(receiver.got) == len(sent) + 1 + replayed["messages"], timeout=10)
+                status = api.get("/v1/webhooks").json()
+                listed = api.get("/v1/webhooks/deliveries", params={"state": "delivered", "limit": 1}).json()
+                assert api.post("/v1/webhooks/replay", json={}).status_code == 422
         finally:
             for process in (first, second):
                 if process is not None:
                     process.kill()
-        assert [one.id for one in receiver.got] == [f"{name}_v1"] * 4 + [f"{name}_v2"]
+        assert [one.id for one in sent] == [f"{name}_v1"] * 4 + [f"{name}_v2"]
         assert all(one.signed_by(secret) for one in receiver.got)
         assert {one.path for one in receiver.got} == {"/hook?token=of-the-receiver"}, "no redirect was followed"
-        messages = [json.loads(one.body) for one in receiver.got[-2:]]
+        messages = [json.loads(one.body) for one in sent[-2:]]
         assert [one["type"] for one in messages] == ["invoice.finalized", "invoice.paid"]
         assert [one["data"] for one in messages] == [shown, paid]
         assert shown["number"]
-        summary = store.summary(good.client, good.namespace)
         assert (summary.waiting, summary.given_up) == (0, 0)
         assert summary.failure is not None
         assert (summary.failure.refused_status, summary.failure.error) == (302, "redirects are not followed")
+        ping, *again = receiver.got[len(sent) :]
+        assert (pinged["delivered"], pinged["status"], json.loads(ping.body)["type"]) == (True, 204, "webhook.ping")
+        assert {one.id for one in again} > {f"{name}_v1", f"{name}_v2"}, "and what came before there was a webhook"
+        assert [one.id for one in again if one.id.startswith(name)] == [f"{name}_v1", f"{name}_v2"]
+        assert {one.body for one in sent} < {one.body for one in again}, "bodies are the same as before"
+        assert (status["delivering"], status["webhook"]["url"].startswith(receiver.url)) == (True, True)
+        assert listed["deliveries"][0]["replay"] == replayed["replay"]
+        assert listed["next_cursor"]
         waits = store.summary(bad.client, bad.namespace)
         assert (waits.waiting, waits.delivered) == (2, 0)
         assert waits.failure is None or waits.failure.error == "no answer within 2 s"

@@ -1,0 +1,67 @@
+"""Versions of invoices to be sent again: looked up, queued, and told to the process that delivers. Blocking."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from rating.webhooks import store
+from rating.webhooks.hook import Hook
+from rating.webhooks.notices import Notice, Notices
+from rating.webhooks.queue import Delivery
+from schemas.ledger_io import LedgerReader
+from schemas.settings import Settings
+from schemas.topics import INVOICES
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """All that is said must hold of a version. ``since_us``: appended to usage.invoices then or later. ``given_up``: and not delivered since."""
+
+    since_us: int | None = None
+    invoice_id: str | None = None
+    given_up: bool = False
+
+
+def send_again(settings: Settings, client: Any, hook: Hook, asked: Asked, author: str, replay: str, now_us: int) -> int:
+    """How many messages are queued. ``replay`` names it. Raises LedgerUnavailable; asking again is safe, receivers know copies by their id."""
+    found = _given_up(client, hook, asked) if asked.given_up else _on_ledger(settings, hook, asked)
+    deliveries = [
+        Delivery(one.namespace, one.message_id, replay, one.invoice_id, one.version, one.type, one.appended_us, now_us)
+        for one in found
+    ]
+    store.write(client, deliveries)
+    # Now they are durable; whoever delivers reads them when it sees this, or when it starts.
+    said = {"since_us": asked.since_us, "invoice_id": asked.invoice_id, "given_up": asked.given_up}
+    store.write_replay(client, store.Replay(hook.namespace, replay, now_us), author, said, len(deliveries))
+    return len(deliveries)
+
+
+def _given_up(client: Any, hook: Hook, asked: Asked) -> list[Delivery]:
+    return [
+        replace(one, replay="")
+        for one in store.lost(client, hook.namespace)
+        if asked.invoice_id in (None, one.invoice_id) and one.appended_us >= (asked.since_us or 0)
+    ]
+
+
+def _on_ledger(settings: Settings, hook: Hook, asked: Asked) -> list[Notice]:
+    """Of the whole history, also from before there was a webhook."""
+    with LedgerReader(settings, INVOICES) as reader:
+        return [
+            one
+            for one in _notices(reader, hook.namespace)
+            if one.type in hook.events
+            and asked.invoice_id in (None, one.invoice_id)
+            and one.appended_us >= (asked.since_us or 0)
+        ]
+
+
+def _notices(reader: LedgerReader, namespace: str) -> Iterator[Notice]:
+    notices, name = Notices(), namespace.encode()
+    for record in reader.read_to(reader.end_offsets()):
+        if name in record.value:  # others need not be decoded: a chain is one namespace's
+            notice = notices.apply_bytes(record.value, record.append_us)
+            if notice is not None and notice.namespace == namespace:
+                yield notice
