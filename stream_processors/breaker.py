@@ -6,7 +6,7 @@ profile cannot measure (the event counts, with the reason beside it); and whatev
 producers, and one of them must not be able to stop everybody's metering. Those keep their bytes, and `weir rejected replay`
 brings them back.
 
-The breaker looks at a sliding count of records of one partition, those below the cursor included (`usage_batches` has them), so
+The breaker looks at a sliding count of records of one partition, those below the cursor included (`usage_batches` has them; a void has a namespace there, poison none), so
 its verdict is a function of the log: a worker that is started again, or another one, stops at the same record.
 """
 

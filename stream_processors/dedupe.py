@@ -19,6 +19,7 @@ import numpy as np
 from schemas.batch import UsageBatch
 from schemas.identity import CONTENT_HASH_BYTES, IDENTITY_BYTES
 from schemas.instants import DAY, SECOND
+from schemas.voids import EventVoid
 from stream_processors.bloom import FOREVER, DailyFilters, keys_of
 
 RECENT_EVENTS: Final = 200_000
@@ -46,13 +47,14 @@ class Dropped(msgspec.Struct, frozen=True, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A decoded record of usage.events."""
+    """A decoded record of usage.events; a void's batch holds no events."""
 
     generation: int
     partition: int
     offset: int
     append_us: int
     batch: UsageBatch
+    void: EventVoid | None = None
 
 
 class Decision(msgspec.Struct, frozen=True, gc=False):
@@ -159,7 +161,7 @@ class PartitionMemory:
             if code is not None:
                 first = self._counted(code)
             elif identity in journal:
-                first = _latest_before(journal[identity], (record.generation, record.offset, index))
+                first = latest_before(journal[identity], (record.generation, record.offset, index))
             if first is not None and (window is None or first.append_us > record.append_us - window):
                 dropped.append(Dropped(index, first))
                 continue
@@ -188,7 +190,7 @@ class PartitionMemory:
         return Counted(self.generation, self.partition, offset, index, append_us, content_hash)
 
 
-def _latest_before(found: Sequence[Counted], position: tuple[int, int, int]) -> Counted | None:
+def latest_before(found: Sequence[Counted], position: tuple[int, int, int]) -> Counted | None:
     """The counted copy that comes last before the position. The same position again is a replay, not a copy."""
     before = [one for one in found if (one.generation, one.offset, one.index) < position]
     return max(before, key=lambda one: (one.generation, one.offset, one.index), default=None)

@@ -113,7 +113,7 @@ class Journal:
         """Of the last ``records`` records below the cursor, oldest first: whether each could not be read."""
         rows = self.query(
             "read the last records",
-            "SELECT events = 0 FROM usage_batches FINAL WHERE generation = {g:UInt32} AND partition = {p:UInt32} "
+            "SELECT events = 0 AND namespace = '' FROM usage_batches FINAL WHERE generation = {g:UInt32} AND partition = {p:UInt32} "
             "AND offset >= {a:UInt64} AND offset < {b:UInt64} ORDER BY offset",
             {"g": generation, "p": partition, "a": max(0, cursor - records), "b": cursor},
         )

@@ -5,7 +5,8 @@ being written (*commit*, another thread). Commit's steps, each durable before th
 
 1. usage_events, with its views usage_identities and usage_records
 2. duplicate_events
-3. conflicts and undecodable records to usage.rejected, delivery reported
+3. voids, now that every event before them is durable: usage_voids, voided_events; then conflicts, voids without effect and
+   undecodable records to usage.rejected, delivery reported
 4. usage_batches
 5. usage_progress: the cursor; every row below it is durable now
 6. acknowledge to Faust (for lag display only)
@@ -22,13 +23,14 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from schemas.batch import EMPTY, decode_batch
 from schemas.catalog.follower import CatalogFollower
 from schemas.codec import CodecError, codec
 from schemas.ledger_io import LedgerUnavailable, LedgerWriter
 from schemas.settings import Settings
+from schemas.voids import decode_void, is_void
 from stream_processors.breaker import WINDOW, Breaker, Limits
 from stream_processors.dedupe import PartitionMemory, Record
 from stream_processors.forgetting import horizon
@@ -46,6 +48,8 @@ from stream_processors.metering import (
     undecodable_rejection,
 )
 from stream_processors.rows import DuplicateRow, batches_table, duplicates_table, progress_table
+from stream_processors.void_writing import write_voids
+from stream_processors.voiding import blank
 
 log = logging.getLogger(__name__)
 
@@ -162,8 +166,9 @@ class Meter:
             journal.insert("usage_events", flush.events.table())
         if flush.duplicates:
             journal.insert("duplicate_events", duplicates_table(flush.duplicates))
-        if flush.rejections:
-            self._reject(flush)
+        rejections = flush.rejections + (write_voids(journal, flush.voids, self._topic) if flush.voids else [])
+        if rejections:
+            self._reject(rejections)
         if flush.records:
             journal.insert("usage_batches", batches_table(flush.records))
         if flush.progress:
@@ -201,9 +206,14 @@ class Meter:
             if raw.offset > expected:
                 self._gap(memory.partition, expected, raw.offset)
                 break
+            void = None
             try:
-                # Nothing at all: whether a sealed generation takes records was tried out, and it did.
-                batch = decode_batch(raw.value) if raw.value else EMPTY
+                if is_void(raw.value):
+                    void = decode_void(raw.value)
+                    batch = blank(void.namespace)
+                else:
+                    # Nothing at all: whether a sealed generation takes records was tried out, and it did.
+                    batch = decode_batch(raw.value) if raw.value else EMPTY
                 breaker.see(False)
             except CodecError as error:
                 if breaker.see(True):
@@ -216,7 +226,7 @@ class Meter:
                         self._topic, self._generation, raw.partition, raw.offset, raw.append_us, raw.value, str(error)
                     )
                 )
-            records.append(Record(self._generation, raw.partition, raw.offset, raw.append_us, batch))
+            records.append(Record(self._generation, raw.partition, raw.offset, raw.append_us, batch, void))
             expected += 1
         if records:
             self._sought.pop(memory.partition, None)
@@ -253,9 +263,9 @@ class Meter:
         contents |= self._reading.contents(asked)
         settle(flush, doubtful, contents)
 
-    def _reject(self, flush: Flush) -> None:
+    def _reject(self, rejections: Sequence[dict[str, Any]]) -> None:
         encode = codec("rejected_event").encode
-        records = [(row.get("account_id", "").encode(), encode(row)) for row in flush.rejections]
+        records = [(row.get("account_id", "").encode(), encode(row)) for row in rejections]
         while True:
             try:
                 self._rejected.append_all(records)

@@ -33,6 +33,7 @@ class Flush:
     conflicts: list[DuplicateRow] = field(default_factory=list)
     records: list[Record] = field(default_factory=list)
     rejections: list[dict[str, Any]] = field(default_factory=list)
+    voids: list[Record] = field(default_factory=list)  # in log order by partition
     progress: dict[tuple[int, int], int] = field(default_factory=dict)
 
 
@@ -85,6 +86,8 @@ def meter_records(
             else:
                 doubtful.append(duplicate)
         flush.records.append(record)
+        if record.void is not None:
+            flush.voids.append(record)
     for one in runs.values():
         one.match(flush.events.matches)
     if records:

@@ -14,7 +14,8 @@ now, and what was wrong for good is refused again. The steps, each safe to be th
    Nothing is taken back: the rejection stays, and the books count it as refused once, and as received again (accepted) here
 
 A crash before 5 makes the next replay do 1 to 5 again: its events are found counted, or are duplicates. Two replays at once likewise.
-Conflicts are not replayed: their key stands for another event, which counted.
+Conflicts are not replayed: their key stands for another event, which counted. A void that found nothing is appended again, and means what has
+counted by then.
 """
 
 from __future__ import annotations
@@ -32,10 +33,12 @@ from schemas.catalog.state import NamespaceView
 from schemas.codec import CodecError, codec
 from schemas.event_types import event_types
 from schemas.generation_change import read_generations
+from schemas.identity import partition_of
 from schemas.instants import micros, rfc3339
 from schemas.ledger_io import LedgerUnavailable, LedgerWriter
 from schemas.settings import Settings
 from schemas.topics import REJECTED, events_topic, partition_count
+from schemas.voids import ALREADY_VOIDED, EventVoid, decode_void, encode_void, is_void
 from stream_processors.admit import Admitted, InboxRecord, admit, pack
 
 GATEWAY_SAMPLE: Final = 16 * 1024
@@ -87,6 +90,7 @@ class Judged:
     why: str = ""
     namespace: str = ""
     catalog_offset: int | None = None
+    void: EventVoid | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +112,8 @@ def judge(rejection: Rejection, view: NamespaceView, *, keyless: bool = False) -
             return _of_inbox(rejection, view)
         if rejection.stage == "gateway":
             return _of_gateway(rejection, view, keyless)
+        if is_void(rejection.original):
+            return _of_void(rejection)
         if rejection.reason == "undecodable":
             return _of_log(rejection)
     except (Refused, CodecError) as error:
@@ -147,6 +153,13 @@ def _of_gateway(rejection: Rejection, view: NamespaceView, keyless: bool) -> Jud
         types=event_types(view),
     )
     return Judged(rejection, events, namespace=rejection.namespace)
+
+
+def _of_void(rejection: Rejection) -> Judged:
+    if rejection.reason == ALREADY_VOIDED:
+        return Judged(rejection, why="the event that it means is voided already")
+    void = decode_void(rejection.original)
+    return Judged(rejection, namespace=void.namespace, void=void)
 
 
 def _of_log(rejection: Rejection) -> Judged:
@@ -255,9 +268,10 @@ class Replayer:
         outcomes = []
         for one in judged:
             events = [event for event in one.events if event.identity not in known]
-            places = [] if dry_run or not events else self._append(one, events, catalog_offset)
+            entered = len(events) + (one.void is not None)
+            places = [] if dry_run or not entered else self._append(one, events, catalog_offset)
             counted = len(one.events) - len(events)
-            outcomes.append(Outcome(one.rejection, len(events), counted, one.why, places))
+            outcomes.append(Outcome(one.rejection, entered, counted, one.why, places))
         done = [outcome for outcome in outcomes if not outcome.why]
         if done and not dry_run:
             encode = codec("rejected_event").encode
@@ -275,7 +289,10 @@ class Replayer:
         topic = events_topic(generation.number)
         record = InboxRecord("", one.namespace, 0, 0, one.rejection.received_us, b"")
         pinned = catalog_offset if one.catalog_offset is None else one.catalog_offset
-        batches = pack([Admitted(record, events, None)], partition_count(self._settings, topic), pinned)
+        partitions = partition_count(self._settings, topic)
+        batches = pack([Admitted(record, events, None)], partitions, pinned)
+        if one.void is not None:
+            batches[partition_of(one.void.identity, partitions)] = [encode_void(one.void)]
         writer = LedgerWriter(self._settings, topic)
         return [
             f"{topic} partition {partition} offset {offset}"

@@ -162,8 +162,14 @@ def _change(change: dict[str, Any]) -> Any:
         ("late event", "", event["timestamp"], event["quantity"], "", event["idempotency_key"])
         for event in change["late_events"]["events"]
     ]
-    more = change["late_events"]["count"] - len(change["late_events"]["events"])
-    title = f"adjusts {change['adjusts']}" + (f"; and {more} more late events" if more else "")
+    rows += [
+        ("voided event", "", event["timestamp"], event["quantity"], "", f"{event['idempotency_key']}: {event['reason']} ({event['author']})")
+        for event in change["voided_events"]["events"]
+    ]  # fmt: skip
+    title = f"adjusts {change['adjusts']}"
+    for what in ("late", "voided"):
+        if more := change[f"{what}_events"]["count"] - len(change[f"{what}_events"]["events"]):
+            title += f"; and {more} more {what} events"
     columns = ("", "checkpoint", "as of, time", "quantity", "events", "amount, key")
     return table(title, columns, rows, right=("quantity", "events"))
 

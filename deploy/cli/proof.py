@@ -125,6 +125,7 @@ _BOOKS = (
     ("  refused", "refused", "answered with an error, or refused in the inbox"),
     ("  accepted", "accepted", "durable in usage.events"),
     ("    metered", "metered", "counted, with at least one record"),
+    ("      voided", "voided", "taken back since: `weir void`"),
     ("    unmatched", "unmatched", "counted, but no profile measures it"),
     ("    duplicates", "duplicates", "copies of an event that counted"),
     ("    conflicts", "conflicts", "the same key with other content"),

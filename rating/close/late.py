@@ -1,4 +1,4 @@
-"""Late usage: what came for periods that are already billed, and the lines that bill it (DESIGN invariant 10)."""
+"""Late usage: what came, or was voided, for periods that are already billed, and the lines that bill it (DESIGN invariant 10)."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from rating.close.standing import Invoice, Line, Standing
 from rating.close.timeline import PlanningError
 from rating.pricing import PriceError, money_text, parse_price, plain
 from rating.usage.render import Binder, below
+from rating.usage.voided import POSITION
 from schemas.catalog.profiles import FOREVER
 from schemas.checkpoints import Checkpoints, Cut
 from schemas.instants import rfc3339
@@ -23,7 +24,8 @@ from schemas.prices import Price
 
 @dataclass(frozen=True, slots=True)
 class Late:
-    """Records of one profile beyond the checkpoint of a subscription's last invoice, [first_us, last_us] by event time."""
+    """Records of one profile that came, or were voided, beyond the checkpoint of a subscription's last invoice: [first_us, last_us]
+    by event time."""
 
     profile_id: str
     first_us: int
@@ -81,11 +83,16 @@ def find_late(
 
 def _late_records(client: Any, namespace: str, after: Cut, as_of: Cut | None, until_us: int) -> dict[str, list[Late]]:
     bind = Binder()
-    conditions = f"NOT {below(after, bind)}" + ("" if as_of is None else f" AND {below(as_of, bind, 'as_of')}")
+    came, voided = (
+        f"NOT {below(after, bind, prefix=prefix)}"
+        + ("" if as_of is None else f" AND {below(as_of, bind, 'as_of', prefix)}")
+        for prefix in ("", "void_")
+    )
     sql = (
         "SELECT account_id, profile_id, toUnixTimestamp64Micro(min(timestamp)), toUnixTimestamp64Micro(max(timestamp)), count()\n"
         f"FROM usage_records FINAL WHERE namespace = {bind('namespace', 'String', namespace)}"
-        f" AND timestamp < {bind.instant('until', until_us)} AND {conditions}\n"
+        f" AND timestamp < {bind.instant('until', until_us)} AND (({came}) OR {POSITION} IN (SELECT {POSITION} FROM voided_events"
+        f" WHERE namespace = {bind('namespace', 'String', namespace)} AND {voided}))\n"
         "GROUP BY account_id, profile_id ORDER BY account_id, profile_id"
     )
     result: dict[str, list[Late]] = {}

@@ -8,6 +8,7 @@ from confluent_kafka import Consumer, TopicPartition
 
 from rating.close.checklist import Seen
 from rating.usage.render import Binder, below
+from rating.usage.voided import standing
 from schemas.checkpoints import Cut
 from schemas.settings import Settings
 from schemas.topics import ADMIT_GROUP, inbox_topic
@@ -18,10 +19,12 @@ _TIMEOUT = 10
 def look(settings: Settings, client: Any, namespace: str, start_us: int, end_us: int, as_of: Cut | None) -> Seen:
     """Over [start_us, end_us), as of a cut (None: live). Blocking. Raises KafkaException."""
     bind = Binder()
-    span = (
-        f"namespace = {bind('namespace', 'String', namespace)} AND timestamp >= {bind.instant('start', start_us)}"
-        f" AND timestamp < {bind.instant('end', end_us)}" + ("" if as_of is None else f" AND {below(as_of, bind)}")
+    own = f"namespace = {bind('namespace', 'String', namespace)}"
+    span = f"{own} AND timestamp >= {bind.instant('start', start_us)} AND timestamp < {bind.instant('end', end_us)}" + (
+        "" if as_of is None else f" AND {below(as_of, bind)}"
     )
+    cut = "" if as_of is None else below(as_of, bind, prefix="void_")
+    span += f" AND {standing([own], cut)}"
     # Names alone, so that a row that was written twice needs no FINAL.
     used = client.query(f"SELECT DISTINCT account_id, profile_id FROM usage_records WHERE {span}", bind.parameters)
     lost = client.query(
@@ -34,7 +37,7 @@ def look(settings: Settings, client: Any, namespace: str, start_us: int, end_us:
         " WHERE namespace = {namespace:String} AND stage != 'replay'"
         " AND received_at >= fromUnixTimestamp64Micro({start:Int64}, 'UTC') AND rejection_id NOT IN ("
         "SELECT rejection_id FROM rejected_events WHERE namespace IN ({namespace:String}, '') AND stage = 'replay')"
-        " GROUP BY stage, reason",
+        " GROUP BY stage, reason HAVING sum(events) > 0",
         {"namespace": namespace, "start": start_us},
     ).result_rows
     return Seen(

@@ -83,9 +83,15 @@ def _change(namespace: str, change: Mapping[str, Any]) -> list[Child]:
         (event["idempotency_key"], event["local_time"], grouped(event["quantity"]), event["appended_at"])
         for event in change["late_events"]["events"]
     ]
+    voided = [
+        (event["idempotency_key"], event["local_time"], grouped(event["quantity"]), f"{event['reason']} ({event['author']})", event["voided_at"])
+        for event in change["voided_events"]["events"]
+    ]  # fmt: skip
     return [
         tag("h2", "Before and now"), adjusts,
         table(("", "Checkpoint", "Quantity", "Events", "Amount"), rows, frozenset({1, 2, 3, 4})),
         tag("h2", f"Late events ({change['late_events']['count']})"),
         table(("Key", "Local time", "Quantity", "Received"), late, frozenset({2})),
+        tag("h2", f"Voided events ({change['voided_events']['count']})"),
+        table(("Key", "Local time", "Quantity", "Reason", "Voided"), voided, frozenset({2})),
     ]  # fmt: skip

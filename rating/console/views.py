@@ -96,10 +96,14 @@ def overview(
 
 def ledger(books: Books) -> Html:
     """The books of events, as cards."""
-    names = ("received", "refused", "accepted", "metered", "unmatched", "duplicates", "conflicts")
+    names = ("received", "refused", "accepted", "metered", "unmatched", "duplicates", "conflicts", "voided")
     cards = [tag("div", tag("b", grouped(getattr(books, name))), tag("span", name), class_="card") for name in names]
     told = (
-        tag("p", "The books balance: accepted = metered + unmatched + duplicates + conflicts.", class_="good")
+        tag(
+            "p",
+            "The books balance: accepted = metered + unmatched + duplicates + conflicts; voided are of the metered.",
+            class_="good",
+        )
         if books.balanced
         else tag(
             "p", "The books do not balance at this moment: events may be under way. Reload in a while.", class_="bad"

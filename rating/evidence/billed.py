@@ -1,5 +1,6 @@
 """Check 4: invoices against records. Every usage line is totalled again straight from usage_records as of the invoice's
-checkpoint, by SQL of its own, and priced again from the price pinned on the line.
+checkpoint, by SQL of its own,
+voided events left out, and priced again from the price pinned on the line.
 """
 
 from __future__ import annotations
@@ -31,9 +32,14 @@ SELECT tupleElement(period, 1), tupleElement(period, 2), account_id, {dims} AS d
     toString(max(quantity)), toString(min(quantity)), toString(argMax(quantity, (timestamp, unique_value, quantity))),
     uniqExactIf(unique_value, unique_value != '')
 FROM (
-    SELECT *, toUnixTimestamp64Micro(timestamp) AS us FROM usage_records FINAL
-    WHERE namespace = {{ns:String}} AND profile_id = {{profile:String}} AND {cut}
-        AND timestamp >= fromUnixTimestamp64Micro({{first:Int64}}, 'UTC') AND timestamp < fromUnixTimestamp64Micro({{last:Int64}}, 'UTC')
+    SELECT * FROM (
+        SELECT *, toUnixTimestamp64Micro(timestamp) AS us FROM usage_records FINAL
+        WHERE namespace = {{ns:String}} AND profile_id = {{profile:String}} AND {cut}
+            AND timestamp >= fromUnixTimestamp64Micro({{first:Int64}}, 'UTC') AND timestamp < fromUnixTimestamp64Micro({{last:Int64}}, 'UTC')
+    ) AS records
+    LEFT ANTI JOIN (
+        SELECT generation, partition, offset, `index` FROM voided_events WHERE namespace = {{ns:String}} AND {voided}
+    ) AS voids USING (generation, partition, offset, `index`)
 )
 ARRAY JOIN arrayFilter(p -> us >= tupleElement(p, 1) AND us < tupleElement(p, 2), {{periods:Array(Tuple(Int64, Int64))}}) AS period
 GROUP BY period, account_id, dims"""
@@ -222,6 +228,7 @@ class _Book:
             _TOTALS.format(
                 dims=f"[{raw}]" if raw else "emptyArrayString()",
                 cut=below(self._scope.checkpoints.cut(need.checkpoint).offsets),
+                voided=below(self._scope.checkpoints.cut(need.checkpoint).offsets, "void_"),
             ),
             {
                 "ns": need.namespace, "profile": need.profile_id, "periods": periods,

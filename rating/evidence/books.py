@@ -11,7 +11,7 @@ class Books:
     """Counts of events. received = refused + accepted; accepted = metered + unmatched + duplicates + conflicts.
 
     ``metered``: counted, with at least one record; ``unmatched``: counted, without any (also where the value could not
-    be measured). A rejection that is replayed stays refused, and its events are received again, accepted. While events are under way ``accepted`` runs ahead of its parts or behind them.
+    be measured); ``voided``: of the metered, those taken back since (a void is no event). A rejection that is replayed stays refused, and its events are received again, accepted. While events are under way ``accepted`` runs ahead of its parts or behind them.
     """
 
     namespace: str
@@ -21,6 +21,7 @@ class Books:
     unmatched: int
     duplicates: int
     conflicts: int
+    voided: int = 0
 
     @property
     def received(self) -> int:
@@ -45,7 +46,9 @@ SELECT
     (SELECT sum(events) FROM usage_batches FINAL WHERE namespace = {{n:String}}),
     metered, counted - metered,
     (SELECT count() FROM duplicate_events FINAL WHERE namespace = {{n:String}}),
-    (SELECT sum(events) FROM rejected_events FINAL WHERE namespace = {{n:String}} AND stage = 'meter')
+    (SELECT sum(events) FROM rejected_events FINAL WHERE namespace = {{n:String}} AND stage = 'meter'),
+    (SELECT uniqExact((generation, partition, offset, `index`)) FROM voided_events
+        WHERE namespace = {{n:String}} AND notEmpty(match_profile_ids))
 FROM (
     SELECT countIf(notEmpty(match_profile_ids)) AS metered, count() AS counted
     FROM usage_events FINAL WHERE namespace = {{n:String}}

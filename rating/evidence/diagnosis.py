@@ -64,7 +64,7 @@ class Billing:
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
     """All that is known. ``received`` events of the metric's names in the interval counted once; of these ``matched`` have
-    records, the others stand in ``filtered``, ``unmeterable``, ``not_valid``, ``too_early`` (they arrived before the metric was
+    records and are not voided, the others stand in ``voided`` (taken back, by reason and author), ``filtered``, ``unmeterable``, ``not_valid``, ``too_early`` (they arrived before the metric was
     published) or were not looked at (``unexamined``). ``waiting``: packed batches that are in the log, not yet metered."""
 
     namespace: str
@@ -89,6 +89,7 @@ class Diagnosis:
     similar_accounts: tuple[str, ...]
     billing: Billing
     waiting: int
+    voided: tuple[Group, ...] = ()
 
     @property
     def findings(self) -> tuple[str, ...]:
@@ -140,6 +141,8 @@ def _lines(one: Diagnosis) -> Iterator[str]:
     yield f"  {one.aggregation}: {quantity}"
     yield f"  received {one.received:,} counted events named {_names(one)}"
     yield f"    matched {one.matched:,}"
+    for group in one.voided:
+        yield f"    voided, {group.why}: {group.events:,}{_example(group)}"
     for label, groups in (
         ("refused by filter", one.filtered), ("not measurable:", one.unmeterable), ("no version valid at their time:", one.not_valid),
         ("arrived before the metric was published:", one.too_early),
@@ -170,6 +173,8 @@ def _findings(one: Diagnosis) -> Iterator[str]:
             f"{'no value' if one.quantity is None else plain(one.quantity)}."
         )
     yield from _why_nothing_came(one)
+    for group in one.voided:
+        yield f"{_plural(group.events)} of the interval no longer count: voided, {group.why}{_example(group)}. A correction is sent under a key of its own."
     for group in sorted(one.filtered, key=lambda group: -group.events):
         yield (
             f"{_plural(group.events)} did not pass the filter {group.why}{_example(group)}: "

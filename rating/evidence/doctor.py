@@ -12,6 +12,7 @@ from rating.close.timeline import timelines
 from rating.evidence.diagnosis import Billing, Diagnosis, Example, Group, Outside, Rejection
 from rating.periods import Interval
 from rating.usage import UsageQuery, measured, usage_totals
+from rating.usage.voided import standing
 from schemas.catalog.follower import read_catalog
 from schemas.catalog.models import Product
 from schemas.catalog.profiles import BEGINNING, FOREVER, ProfileVersion, profile_versions, resolve
@@ -36,8 +37,15 @@ _NAMED: Final = f"{_OURS} AND event_name IN {{names:Array(String)}}"
 _AT: Final = "toUnixTimestamp64Micro(timestamp)"
 _WITHIN: Final = f"{_AT} >= {{start:Int64}} AND {_AT} < {{end:Int64}}"
 
+_STANDING: Final = standing(["namespace = {n:String}", "account_id = {account:String}"], "")
+_VOIDED: Final = f"""
+SELECT reason, author, count(), argMin(idempotency_key, timestamp), toUnixTimestamp64Micro(min(timestamp)),
+    toUnixTimestamp64Milli(min(void_append_time))
+FROM voided_events FINAL WHERE {_NAMED} AND {_WITHIN}
+GROUP BY reason, author ORDER BY count() DESC, reason, author LIMIT 20"""
+
 _COUNTS: Final = f"""
-SELECT countIf({_WITHIN}), countIf({_WITHIN} AND has(match_profile_ids, {{profile:String}})),
+SELECT countIf({_WITHIN}), countIf({_WITHIN} AND has(match_profile_ids, {{profile:String}}) AND {_STANDING}),
     countIf({_AT} < {{start:Int64}}), maxIf({_AT}, {_AT} < {{start:Int64}}),
     countIf({_AT} >= {{end:Int64}}), minIf({_AT}, {_AT} >= {{end:Int64}})
 FROM usage_events FINAL WHERE {_NAMED}"""
@@ -45,7 +53,7 @@ _UNMATCHED: Final = f"""
 SELECT idempotency_key, {_AT}, properties, event_name,
     unmeterable_reasons[indexOf(unmeterable_profile_ids, {{profile:String}})], batches.catalog_offset
 FROM (
-    SELECT * FROM usage_events FINAL WHERE {_NAMED} AND {_WITHIN} AND NOT has(match_profile_ids, {{profile:String}})
+    SELECT * FROM usage_events FINAL WHERE {_NAMED} AND {_WITHIN} AND NOT has(match_profile_ids, {{profile:String}}) AND {_STANDING}
     ORDER BY timestamp DESC LIMIT {EXAMINED}
 ) AS events
 LEFT ANY JOIN (SELECT generation, partition, offset, catalog_offset FROM usage_batches FINAL WHERE namespace = {{n:String}}) AS batches
@@ -110,6 +118,7 @@ class _Examination:
             examined += 1
             kind, why, value = self._fate(int(stamp), properties, name, reason, int(catalog_offset))
             groups.add(kind, why, Example(key, rfc3339(int(stamp)), value))
+        voided, taken_back = self._voided()
         ((duplicates,),) = self._rows(f"SELECT count() FROM duplicate_events FINAL WHERE {_NAMED} AND {_WITHIN}")
         others = self._other_names()
         profile = measured(self._versions, self._start, self._end)
@@ -120,12 +129,12 @@ class _Examination:
             interval=self._interval, aggregation=profile.aggregation, quantity=total.usage.quantity,
             received=received, matched=matched, filtered=groups.of("filtered"), unmeterable=groups.of("unmeterable"),
             not_valid=groups.of("not_valid"), too_early=groups.of("too_early"),
-            unexamined=max(0, received - matched - examined), duplicates=int(duplicates), rejections=self._rejections(),
+            unexamined=max(0, received - matched - examined - taken_back), duplicates=int(duplicates), rejections=self._rejections(),
             outside=Outside(
                 before, rfc3339(last_before) if before else "", after, rfc3339(first_after) if after else ""
             ),
             other_names=others, similar_names=similar([name for name, _ in others], self._names),
-            similar_accounts=() if received or others else self._similar_accounts(), billing=self._billing(), waiting=waiting,
+            similar_accounts=() if received or others else self._similar_accounts(), billing=self._billing(), waiting=waiting, voided=voided,
         )  # fmt: skip
 
     def _fate(self, stamp: int, properties: str, name: str, reason: str, catalog_offset: int) -> tuple[str, str, str]:
@@ -158,6 +167,15 @@ class _Examination:
                 version for version in profile_versions(view) if version.profile_id == self._profile
             )
         return self._at_offset[catalog_offset]
+
+    def _voided(self) -> tuple[tuple[Group, ...], int]:
+        """Voided events by reason and author, and how many they are in all."""
+        groups = []
+        for reason, author, count, key, first_us, voided_ms in self._rows(_VOIDED):
+            why = f"{reason!r}, by {author} at {rfc3339(int(voided_ms) * 1000)}"
+            groups.append(Group(why, int(count), (Example(key, rfc3339(int(first_us)), ""),)))
+        ((total,),) = self._rows(f"SELECT count() FROM voided_events FINAL WHERE {_NAMED} AND {_WITHIN}")
+        return tuple(groups), int(total)
 
     def _rejections(self) -> tuple[Rejection, ...]:
         rows = self._rows(

@@ -32,6 +32,7 @@ class Raw:
     event_name: str
     key: str
     properties: Any
+    voided: tuple[tuple[int, int], int] | None = None  # place and offset of the void
 
 
 @dataclass(frozen=True, slots=True)

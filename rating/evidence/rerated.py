@@ -2,13 +2,14 @@
 invoice's checkpoint, and priced again by other arithmetic; records, windows, usage queries and pricing have no part in it.
 
 One pass over the events for all lines. An event counts for a line if its position lies below the line's checkpoint and its
-instant in the line's period, under the profile versions that the catalog of its own batch knew.
+instant in the line's period, under the profile versions that the catalog of its own batch knew, unless it was voided below the checkpoint:
+which void meant which event is worked out again, too (``voids``).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
@@ -22,6 +23,7 @@ from rating.evidence.raw import Fold, Raw, measures, of_dimensions, parse
 from rating.evidence.reduced import is_reduction
 from rating.evidence.rematch import spans
 from rating.evidence.scope import Scope
+from rating.evidence.voids import Position, Void, voids_again
 from rating.pricing import plain
 from schemas.catalog.models import Aggregation
 from schemas.catalog.profiles import ProfileVersion, profile_versions
@@ -33,7 +35,7 @@ NAME: Final = "invoices from events"
 _REMEDY: Final = "`weir explain` shows the line's events; void the invoice and bill the period again"
 _EVENTS: Final = """
 SELECT toString(namespace), account_id, toUnixTimestamp64Micro(timestamp), generation, partition, offset, toString(event_name),
-    idempotency_key, properties, batches.catalog_offset
+    idempotency_key, properties, batches.catalog_offset, `index`
 FROM (SELECT * FROM usage_events FINAL WHERE {where}) AS counted
 LEFT ANY JOIN (
     SELECT generation, partition, offset, catalog_offset FROM usage_batches FINAL WHERE {batches}
@@ -60,6 +62,8 @@ class _Work:
         """Count the event where it is this line's."""
         start_us = 0 if self.carry_over else self.line.start_us
         if not start_us <= event.us < self.line.end_us or event.offset >= self.below.get(event.place, 0):
+            return
+        if event.voided is not None and event.voided[1] < self.below.get(event.voided[0], 0):
             return
         one = measures(version, event)
         if one is not None:
@@ -120,19 +124,22 @@ def _read(
     """Every counted event to the lines that want it; bounded blocks."""
     blocks = list(spans(scope))
     total, done = sum(events for _, _, events in blocks), 0
+    voided = voids_again(scope)
     for low, high, events in blocks:
         on_progress(NAME, done, total)
         append = f"append_time >= fromUnixTimestamp64Milli({low}, 'UTC') AND append_time < fromUnixTimestamp64Milli({high}, 'UTC')"
         for row in scope.rows(_EVENTS.format(where=f"{scope.metered} AND {append}", batches=append)):
             of_account = wanted.get((row[0], row[1]))
             if of_account is not None:
-                _take(catalogs, of_account, row)
+                _take(catalogs, of_account, row, voided)
         done += events
     on_progress(NAME, total, total)
 
 
-def _take(catalogs: _Catalogs, of_account: dict[str, list[_Work]], row: Sequence[Any]) -> None:
-    namespace, _, us, generation, partition, offset, name, key, properties, catalog_offset = row
+def _take(
+    catalogs: _Catalogs, of_account: dict[str, list[_Work]], row: Sequence[Any], voided: Mapping[Position, Void]
+) -> None:
+    namespace, _, us, generation, partition, offset, name, key, properties, catalog_offset, index = row
     event: Raw | None = None
     for version in catalogs.versions(namespace, int(catalog_offset)):
         works = of_account.get(version.profile_id)
@@ -140,7 +147,9 @@ def _take(catalogs: _Catalogs, of_account: dict[str, list[_Work]], row: Sequence
             continue
         if event is None:
             place = (int(generation), int(partition))
-            event = Raw(int(us), place, int(offset), name, key, parse(properties))
+            void = voided.get((*place, int(offset), int(index)))
+            taken_back = None if void is None else ((void.generation, void.partition), void.offset)
+            event = Raw(int(us), place, int(offset), name, key, parse(properties), taken_back)
         for work in works:
             work.take(event, version)
 

@@ -1,6 +1,7 @@
 """``verify`` recomputes what is derived from what it is derived from, and lists every difference. It writes nothing.
 
     usage_events ──▶ usage_records, usage_identities ──▶ usage_windows
+    usage_events, usage_voids ──▶ voided_events
     usage_records ──▶ invoices ◀── usage.invoices         all of them ──▶ the books
     usage_events ──▶ invoices, by a path of its own (``INVOICE_CHECKS``)
 
@@ -22,6 +23,7 @@ from rating.evidence.records import check_identities, check_records
 from rating.evidence.rematch import check_matches
 from rating.evidence.rerated import check_rerated
 from rating.evidence.scope import Scope, open_scope
+from rating.evidence.voids import check_voids
 from rating.evidence.windows import check_windows
 from schemas.settings import Settings
 
@@ -33,6 +35,7 @@ CHECKS: Final[dict[str, Check]] = {
     "records from matches": check_records,
     "identities from events": check_identities,
     "duplicates": check_duplicates,
+    "voided events": check_voids,
     "invoices from records": check_invoices,
     "invoices from the topic": check_copies,
     "numbers of invoices": check_numbers,
@@ -41,6 +44,7 @@ CHECKS: Final[dict[str, Check]] = {
 """By the name under which each tells its progress."""
 INVOICE_CHECKS: Final[dict[str, Check]] = {
     "duplicates": check_duplicates,
+    "voided events": check_voids,
     "invoices from records": check_invoices,
     "invoices from the topic": check_copies,
     "numbers of invoices": check_numbers,

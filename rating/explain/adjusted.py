@@ -1,4 +1,5 @@
-"""An adjustment line beside what was billed before it: both totals, both checkpoints, and the late events between them."""
+"""An adjustment line beside what was billed before it: both totals, both checkpoints, the late events between them,
+and those that were voided between them."""
 
 from __future__ import annotations
 
@@ -11,6 +12,7 @@ from rating.close.lines import exact_sum
 from rating.explain.events import count_events, read_events
 from rating.explain.quantity import plain_or_none, total
 from rating.explain.subject import Ledgers, Subject
+from rating.explain.voided import voided_since
 from rating.invoices import InvoiceLine, WholeInvoice, read_invoice, read_invoices
 from rating.pricing import money_text
 from schemas.instants import rfc3339
@@ -72,7 +74,7 @@ def adjustment(client: Any, ledgers: Ledgers, subject: Subject) -> dict[str, Any
     }  # fmt: skip
     answer |= {"now": now, "difference": line.amount}
     if not before:
-        return answer | {"before": None, "late_events": None}
+        return answer | {"before": None, "late_events": None, "voided_events": None}
     last = before[-1].invoice.head
     cut = ledgers.cut(last.checkpoint)
     then = total(client, replace(subject.query, as_of=cut))
@@ -82,4 +84,7 @@ def adjustment(client: Any, ledgers: Ledgers, subject: Subject) -> dict[str, Any
         "events": before[-1].line.events, "recomputed": plain_or_none(then.quantity), "amount": money_text(billed, head.currency),
     }  # fmt: skip
     late = page.to_json(subject.zone)
-    return answer | {"late_events": {"count": count_events(client, subject.query, after=cut), **late}}
+    voided = voided_since(client, subject.query, cut, subject.zone, limit=_LATE_SHOWN)
+    return answer | {
+        "late_events": {"count": count_events(client, subject.query, after=cut), **late}, "voided_events": voided,
+    }  # fmt: skip

@@ -32,7 +32,7 @@ RULES: Final[Mapping[Aggregation, str]] = {
     "min": "the least value; the events that have it are shown",
     "latest": "the value of the event with the greatest (timestamp, idempotency key), which is shown",
 }
-_COUNTING: Final = frozenset({"count", "count_unique"})
+COUNTING: Final = frozenset({"count", "count_unique"})
 _POSITION: Final = "generation, partition, offset, `index`"
 _ORDER: Final = f"us, {_POSITION}, profile_version"
 _CURSOR: Final = re.compile(r"-?\d{1,18}(_\d{1,18}){5}", re.ASCII)  # each within Int64
@@ -174,7 +174,7 @@ def _with_content(client: Any, query: UsageQuery, rows: Sequence[Sequence[Any]])
         parameters=bind.parameters,
     ).result_rows
     contents = {tuple(map(int, row[:4])): row[4:] for row in found}
-    counting = query.profile.aggregation in _COUNTING
+    counting = query.profile.aggregation in COUNTING
     events = []
     for us, generation, partition, offset, index, version, quantity, value, dimensions, appended_ms in rows:
         position = (int(generation), int(partition), int(offset), int(index))

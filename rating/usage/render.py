@@ -2,7 +2,8 @@
 
     records ─▶ partial states by group ─┐
                                         ├─▶ merged by group ─▶ quantity, events
-    windows ─▶ partial states by group ─┘   (plan "windows" only)
+    windows ─▶ partial states by group ─┘   (plan "windows" only, without accounts that have voided events in the interval:
+                                             these have a branch of records, whole)
 
 Every value is bound; the text depends on the query's shape alone. Instants are bound as integer microseconds.
 """
@@ -10,9 +11,10 @@ Every value is bound; the text depends on the query's shape alone. Instants are 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, NamedTuple
 
+from rating.usage import voided
 from rating.usage.query import Range, UsageQuery, split
 from schemas.catalog.models import Aggregation
 from schemas.checkpoints import Cut
@@ -86,6 +88,8 @@ def render(query: UsageQuery) -> Rendered:
     if query.plan == "windows":
         source = _windows(query, bind)
         branches.append(_branch(query, bind, parts.of_windows, "sum(`count`)", "usage_windows", "window_start", source))
+        whole = [*record_conditions(replace(query, plan="records"), bind), voided.touched(*_voids(query, bind))]
+        branches.append(_branch(query, bind, parts.of_records, "count()", "usage_records", "timestamp", whole))
     keys = _keys(query)
     select = [*keys, f"toString({parts.merged}) AS quantity", "sum(events) AS events"]
     lines = [f"SELECT {', '.join(select)}", "FROM (", "\nUNION ALL\n".join(branches), ")"]
@@ -139,8 +143,8 @@ def _scope(query: UsageQuery, bind: Binder) -> list[str]:
     return conditions
 
 
-def record_conditions(query: UsageQuery, bind: Binder) -> list[str]:
-    """Conditions on usage_records: all of the interval, or what the windows do not give."""
+def considered(query: UsageQuery, bind: Binder) -> list[str]:
+    """Conditions on usage_records: all of the interval, also what is voided."""
     conditions = [
         *_scope(query, bind),
         f"timestamp >= {bind.instant('start', query.start_us)}",
@@ -148,6 +152,12 @@ def record_conditions(query: UsageQuery, bind: Binder) -> list[str]:
     ]
     if query.as_of is not None:
         conditions.append(below(query.as_of, bind))
+    return conditions
+
+
+def record_conditions(query: UsageQuery, bind: Binder) -> list[str]:
+    """Conditions on usage_records: all of the interval that is not voided, or what the windows do not give."""
+    conditions = considered(query, bind)
     if query.plan == "windows":
         ragged = [
             f"(profile_version IN {bind(f'versions_{size}', 'Array(UInt32)', list(versions))}"
@@ -156,8 +166,20 @@ def record_conditions(query: UsageQuery, bind: Binder) -> list[str]:
         ]
         if query.as_of is None:
             ragged.append(f"NOT {below(query.windows_as_of(), bind)}")
-        conditions.append("(" + " OR ".join(ragged) + ")")
+        conditions += ["(" + " OR ".join(ragged) + ")", voided.untouched(*_voids(query, bind))]
+    else:
+        conditions.append(voided.standing(*_voids(query, bind)))
     return conditions
+
+
+def _voids(query: UsageQuery, bind: Binder) -> tuple[list[str], str]:
+    """Conditions on voided_events: of the query's interval, voided below its cut."""
+    scope = [
+        f"namespace = {bind('namespace', 'String', query.namespace)}",
+        f"timestamp >= {bind.instant('start', query.start_us)}",
+        f"timestamp < {bind.instant('end', query.end_us)}",
+    ]
+    return scope, "" if query.as_of is None else below(query.as_of, bind, prefix="void_")
 
 
 def _windows(query: UsageQuery, bind: Binder) -> list[str]:
@@ -168,7 +190,8 @@ def _windows(query: UsageQuery, bind: Binder) -> list[str]:
         for size in query.profile.versions_by_size()
     ]
     checkpoint = bind("checkpoint", "UInt32", query.windows_as_of().number)
-    return [*_scope(query, bind), f"checkpoint <= {checkpoint}", "(" + " OR ".join(whole) + ")"]
+    untouched = voided.untouched(*_voids(query, bind))
+    return [*_scope(query, bind), f"checkpoint <= {checkpoint}", "(" + " OR ".join(whole) + ")", untouched]
 
 
 def _within(column: str, name: str, ranges: Sequence[Range], bind: Binder) -> str:
@@ -187,14 +210,17 @@ def _within(column: str, name: str, ranges: Sequence[Range], bind: Binder) -> st
     return f"arrayExists((start, stop) -> {at} >= start AND {at} < stop, {starts}, {ends})"
 
 
-def below(cut: Cut, bind: Binder, name: str = "cut") -> str:
-    """A condition: the position lies below the cut; a partition that the cut does not know lies beyond it."""
+def below(cut: Cut, bind: Binder, name: str = "cut", prefix: str = "") -> str:
+    """A condition: the position lies below the cut; a partition that the cut does not know lies beyond it.
+
+    ``prefix``: of the position's columns, e.g. ``void_``.
+    """
     items = sorted(cut.offsets.items())
     keys = [(generation << 32) + partition for (generation, partition), _ in items]
     ends = [end for _, end in items]
     if not items:
-        return "(offset < 0)"
+        return f"({prefix}offset < 0)"
     return (
-        "(offset < transform(bitShiftLeft(toUInt64(generation), 32) + partition,"
+        f"({prefix}offset < transform(bitShiftLeft(toUInt64({prefix}generation), 32) + {prefix}partition,"
         f" {bind(f'{name}_partitions', 'Array(UInt64)', keys)}, {bind(f'{name}_offsets', 'Array(UInt64)', ends)}, toUInt64(0)))"
     )

@@ -19,6 +19,7 @@ from rating.pricing import plain
 from rating.usage import UsageQuery, UsageRow, measured, usage_totals
 from rating.usage.query import ZERO_WITHOUT_USAGE
 from rating.usage.render import Binder
+from rating.usage.voided import standing
 from schemas.catalog.models import Aggregation, Meter
 from schemas.catalog.profiles import ProfileVersion, profile_versions
 from schemas.catalog.state import Catalog, NamespaceView, record_of
@@ -75,7 +76,7 @@ class Tried:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """``events``: counted events of the meter's event name in the interval."""
+    """``events``: counted events of the meter's event name in the interval, without voided ones."""
 
     interval: Interval
     event_name: str
@@ -118,6 +119,7 @@ def try_meter(
     ]  # fmt: skip
     if account_id is not None:
         conditions.append(f"account_id = {bind('account', 'String', account_id)}")
+    conditions.append(standing(conditions[:1], ""))
     where = " AND ".join(conditions)
     ((total,),) = client.query(
         f"SELECT count() FROM usage_events FINAL WHERE {where}", parameters=bind.parameters

@@ -18,6 +18,7 @@ from schemas.clickhouse import connect
 from schemas.ledger_io import LedgerReader
 from schemas.settings import Settings
 from schemas.topics import events_topic
+from schemas.voids import is_void
 from tests.chaos.fold import METRICS, Totals, fold
 from tests.chaos.traffic import Identity, Sent
 
@@ -86,6 +87,8 @@ def _log(settings: Settings) -> dict[Identity, list[tuple[str, str, str]]]:
     copies: dict[Identity, list[tuple[str, str, str]]] = {}
     with LedgerReader(settings, events_topic(settings.generation)) as reader:
         for record in reader.read_to(reader.end_offsets()):
+            if is_void(record.value):
+                continue  # no event
             batch = decode_batch(record.value)
             for index in range(batch.size):
                 identity = Identity(batch.namespace, batch.sources[index], batch.idempotency_keys[index])

@@ -29,7 +29,7 @@ from schemas.settings import Settings
 pytestmark = pytest.mark.integration
 
 # usage_identities has no namespace to bind: its identities are hashes that begin with it.
-TABLES = ("usage_batches", "usage_events", "usage_records", "usage_windows", "duplicate_events",
+TABLES = ("usage_batches", "usage_events", "usage_records", "usage_windows", "usage_voids", "voided_events", "duplicate_events",
           "rejected_events", "invoices", "invoice_lines", "invoice_numbers", "catalog_entries", "profile_versions",
           "webhook_deliveries", "webhook_replays")  # fmt: skip
 WHOLE = {

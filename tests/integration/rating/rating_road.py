@@ -20,6 +20,7 @@ from schemas.instants import micros
 from schemas.ledger_io import LedgerWriter
 from schemas.settings import Settings
 from schemas.topics import CATALOG, events_topic, partition_count
+from schemas.voids import EventVoid, encode_void
 
 KEY = "a-key-of-the-test"
 """The root key of the ``service`` fixture."""
@@ -63,6 +64,12 @@ class Road:
             by_partition.setdefault(partition_of(who, self._partitions), []).append(accepted)
         for partition, some in by_partition.items():
             self._events.append_all([(b"", encode_batch(self.namespace, offset, some))], partition)
+
+    def void(self, *keys: str, reason: str = "sent twice") -> None:
+        """Void the events of these keys, one after another, acknowledged by Kafka."""
+        for key in keys:
+            void = EventVoid(self.namespace, "", key, reason, "test")
+            self._events.append(b"", encode_void(void), partition_of(void.identity, self._partitions))
 
     def close(self, as_of: str | None = None, dry_run: bool = False) -> CloseResult:
         """Run the close now."""

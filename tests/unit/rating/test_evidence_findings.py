@@ -25,12 +25,12 @@ def test_books_balance_iff_each_accepted_event_is_in_one_place(
     refused: int, metered: int, unmatched: int, duplicates: int, conflicts: int, off: int
 ) -> None:
     accepted = metered + unmatched + duplicates + conflicts + off
-    books = Books("ns", refused, accepted, metered, unmatched, duplicates, conflicts)
+    books = Books("ns", refused, accepted, metered, unmatched, duplicates, conflicts, 1)
     assert books.balanced == (off == 0)
     assert books.received == refused + accepted
     assert books.to_json() == {
         "received": refused + accepted, "namespace": "ns", "refused": refused, "accepted": accepted, "metered": metered,
-        "unmatched": unmatched, "duplicates": duplicates, "conflicts": conflicts, "balanced": off == 0,
+        "unmatched": unmatched, "duplicates": duplicates, "conflicts": conflicts, "voided": 1, "balanced": off == 0,
     }  # fmt: skip
 
 

@@ -38,6 +38,9 @@ FROM (
     AND account_id IN {accounts:Array(String)}
     AND timestamp >= fromUnixTimestamp64Micro({start:Int64}, 'UTC')
     AND timestamp < fromUnixTimestamp64Micro({end:Int64}, 'UTC')
+    AND (generation, partition, offset, `index`) NOT IN (SELECT (generation, partition, offset, `index`) FROM voided_events \
+WHERE namespace = {namespace:String} AND timestamp >= fromUnixTimestamp64Micro({start:Int64}, 'UTC') \
+AND timestamp < fromUnixTimestamp64Micro({end:Int64}, 'UTC'))
 ) AS source
 HAVING events > 0
 )
@@ -57,6 +60,10 @@ def test_one_account_live_reads_records_alone() -> None:
     }
 
 
+VOIDED_BELOW = """FROM voided_events WHERE namespace = {namespace:String} \
+AND timestamp >= fromUnixTimestamp64Micro({start:Int64}, 'UTC') AND timestamp < fromUnixTimestamp64Micro({end:Int64}, 'UTC') \
+AND (void_offset < transform(bitShiftLeft(toUInt64(void_generation), 32) + void_partition, {cut_partitions:Array(UInt64)}, \
+{cut_offsets:Array(UInt64)}, toUInt64(0)))"""
 ALL_ACCOUNTS_AS_OF = """\
 SELECT account_id, toString(sum(part)) AS quantity, sum(events) AS events
 FROM (
@@ -74,6 +81,7 @@ fromUnixTimestamp64Micro({ragged_86400_0_from:Int64}, 'UTC') AND timestamp < \
 fromUnixTimestamp64Micro({ragged_86400_0_to:Int64}, 'UTC')) OR (timestamp >= \
 fromUnixTimestamp64Micro({ragged_86400_1_from:Int64}, 'UTC') AND timestamp < \
 fromUnixTimestamp64Micro({ragged_86400_1_to:Int64}, 'UTC')))))
+    AND account_id NOT IN (SELECT account_id VOIDED)
 ) AS source
 GROUP BY account_id
 HAVING events > 0
@@ -87,6 +95,22 @@ FROM (
     AND ((window_seconds = {size_86400:UInt32} AND ((window_start >= \
 fromUnixTimestamp64Micro({whole_86400_0_from:Int64}, 'UTC') AND window_start < \
 fromUnixTimestamp64Micro({whole_86400_0_to:Int64}, 'UTC')))))
+    AND account_id NOT IN (SELECT account_id VOIDED)
+) AS source
+GROUP BY account_id
+HAVING events > 0
+UNION ALL
+SELECT account_id, sum(toDecimal256(quantity, 12)) AS part, count() AS events
+FROM (
+    SELECT *, 1 AS one FROM usage_records FINAL
+    WHERE namespace = {namespace:String}
+    AND profile_id = {profile_id:String}
+    AND timestamp >= fromUnixTimestamp64Micro({start:Int64}, 'UTC')
+    AND timestamp < fromUnixTimestamp64Micro({end:Int64}, 'UTC')
+    AND (offset < transform(bitShiftLeft(toUInt64(generation), 32) + partition, {cut_partitions:Array(UInt64)}, \
+{cut_offsets:Array(UInt64)}, toUInt64(0)))
+    AND (generation, partition, offset, `index`) NOT IN (SELECT (generation, partition, offset, `index`) VOIDED)
+    AND account_id IN (SELECT account_id VOIDED)
 ) AS source
 GROUP BY account_id
 HAVING events > 0
@@ -94,7 +118,7 @@ HAVING events > 0
 GROUP BY account_id
 HAVING events > 0
 ORDER BY account_id
-SETTINGS do_not_merge_across_partitions_select_final = 1"""
+SETTINGS do_not_merge_across_partitions_select_final = 1""".replace("VOIDED", VOIDED_BELOW)
 
 
 def test_all_accounts_as_of_a_checkpoint_read_windows_and_the_ragged_edges() -> None:

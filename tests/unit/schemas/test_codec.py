@@ -55,10 +55,11 @@ def schema_of(name: str) -> dict[str, Any]:
     return found
 
 
-def test_the_contract_has_its_seven_records() -> None:
+def test_the_contract_has_its_eight_records() -> None:
     assert NAMES == [
         "catalog_entry",
         "checkpoint",
+        "event_void",
         "invoice",
         "rejected_event",
         "usage_batch",

@@ -12,9 +12,11 @@ from schemas.catalog.models import Meter, Namespace
 from schemas.catalog.state import Catalog, record_of
 from schemas.identity import content_hash, identity
 from schemas.instants import DAY, micros
+from schemas.voids import EventVoid
 from stream_processors.bloom import DailyFilters, keys_of
 from stream_processors.dedupe import Counted, PartitionMemory, Record
 from stream_processors.metering import Flush, Matchers, content_of, meter_records, position_of, settle
+from stream_processors.voiding import VoidPlace, blank, settle_voids, void_of
 
 HOUR = 3_600_000_000
 METER = Meter.model_validate(
@@ -64,6 +66,16 @@ def log_at(batches: list[list[tuple[int, int]]], append_us: Sequence[int]) -> li
     ]
 
 
+def mixed_log(steps: Sequence[list[tuple[int, int]] | int], append_us: Sequence[int]) -> list[Record]:
+    """``log_at`` of batches and, where a step is a key, a void of that key."""
+    log = log_at([step if isinstance(step, list) else [(0, 0)] for step in steps], append_us)
+    for offset, step in enumerate(steps):
+        if isinstance(step, int):
+            void = EventVoid("default", "", str(step), "sent twice", "test")
+            log[offset] = Record(1, 0, offset, append_us[offset], blank("default"), void)
+    return log
+
+
 Position = tuple[int, int, int, int]
 
 
@@ -77,6 +89,8 @@ class Store:
     conflicts: dict[Position, Position] = field(default_factory=dict)
     batches: dict[tuple[int, int, int], int] = field(default_factory=dict)
     cursors: dict[tuple[int, int], int] = field(default_factory=dict)
+    voided: dict[Position, VoidPlace] = field(default_factory=dict)
+    without_effect: dict[int, str] = field(default_factory=dict)
 
     def write(self, flush: Flush, upto: int = 5) -> None:
         """The first ``upto`` steps of the commit protocol; 5 = all of them."""
@@ -91,6 +105,12 @@ class Store:
                 for row in rows:
                     place = row.record.generation, row.record.partition, row.record.offset, row.dropped.index
                     table[place] = position_of(row.dropped.first)
+        if upto >= 3 and flush.voids:
+            names = [void_of(record).identity for record in flush.voids]
+            settled = settle_voids(flush.voids, self.counted(names), self.voided, "usage.events.1")
+            for one in settled.voided:
+                self.voided[position_of(one.target)] = (one.record.generation, one.record.offset)
+            self.without_effect |= {row["origin_offset"]: row["reason"] for row in settled.rejections}
         if upto >= 4:
             for record in flush.records:
                 self.batches[(record.generation, record.partition, record.offset)] = record.batch.size
@@ -118,6 +138,10 @@ class Store:
 
     def rows(self) -> tuple[Any, ...]:
         return self.events, self.duplicates, self.conflicts, self.batches, self.cursors
+
+    def void_rows(self) -> tuple[Any, ...]:
+        """What voids did."""
+        return self.voided, self.without_effect
 
 
 def meter(store: Store, memory: PartitionMemory, records: list[Record], log: list[Record], made: Catalog) -> Flush:
