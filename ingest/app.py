@@ -20,7 +20,7 @@ from ingest.api_keys import KeysApi
 from ingest.auth import Guard, admin_key
 from ingest.catalog_api import CatalogApi
 from ingest.catalog_publish import CatalogPublisher
-from ingest.delivery import Delivery, route_of
+from ingest.delivery import Delivery, Route, route_of
 from ingest.doors import foreign
 from ingest.doors.documents import foreign_events, history_stream
 from ingest.doors.foreign import Foreign
@@ -31,6 +31,7 @@ from ingest.openapi import BATCH_BODY, EVENT_BODY, document
 from ingest.problems import Problem
 from ingest.producer import LoopProducer
 from ingest.sources import Sources, system_sources
+from ingest.voids_api import VoidsApi
 from schemas.catalog.follower import CatalogFollower
 from schemas.generations import Generation
 from schemas.settings import Settings
@@ -54,6 +55,7 @@ class Gateway:
     events: EventsApi
     catalog_api: CatalogApi
     keys_api: KeysApi
+    voids_api: VoidsApi
     sources: Sources
 
     @classmethod
@@ -66,9 +68,13 @@ class Gateway:
         await asyncio.to_thread(catalog.start)
         guard = Guard(settings, catalog, sources.now_us)
         producer = LoopProducer(settings)
+
+        def route() -> Route | None:
+            return route_of(catalog.catalog.generations.state, first)
+
         delivery = Delivery(
             producer,
-            lambda: route_of(catalog.catalog.generations.state, first),
+            route,
             metrics,
             max_events=settings.events_in_flight,
         )
@@ -77,8 +83,11 @@ class Gateway:
         catalog_api = CatalogApi(guard, catalog, publisher)
         keys_api = KeysApi(guard, catalog, publisher, sources)
         log.info("gateway reads usage.catalog to %d, writes %s",
-                 catalog.catalog.next_offset, route_of(catalog.catalog.generations.state, first))  # fmt: skip
-        return cls(settings, guard, metrics, catalog, producer, delivery, events, catalog_api, keys_api, sources)
+                 catalog.catalog.next_offset, route())  # fmt: skip
+        voids_api = VoidsApi(events, catalog, producer, route)
+        return cls(
+            settings, guard, metrics, catalog, producer, delivery, events, catalog_api, keys_api, voids_api, sources
+        )
 
     def readiness(self, *, stopping: bool) -> dict[str, Any]:
         """What /readyz says; ``ready`` is True when events are taken and will be."""
@@ -133,6 +142,7 @@ def create_app(
     _operations(app, state, stopping)
     _events(app, state)
     history_stream(app, lambda: HistoryApi(state["gateway"].events, state["gateway"].sources.now_us, stopping))
+    VoidsApi.routes(app, lambda: state["gateway"].voids_api)
     CatalogApi.routes(app, lambda: state["gateway"].catalog_api)
     KeysApi.routes(app, lambda: state["gateway"].keys_api)
     _errors(app)

@@ -9,6 +9,7 @@ from fastapi.openapi.utils import get_openapi
 
 from schemas.acceptance import MAX_BATCH
 from schemas.catalog.models import KINDS
+from schemas.voids import MAX_REASON
 
 _REFERENCE: Final = "#/components/schemas/{model}"
 EVENT: Final[dict[str, Any]] = {
@@ -69,6 +70,25 @@ BATCH_BODY: Final = _body(
 )
 APPLY_BODY: Final = _body(
     {"type": "object", "description": "a catalog document, YAML or JSON"}, media_type="application/yaml"
+)
+
+_VOID: Final[dict[str, Any]] = {
+    "type": "object",
+    "required": ["reason"],
+    "additionalProperties": False,
+    "properties": {
+        "reason": {"type": "string", "minLength": 1, "maxLength": MAX_REASON, "description": "kept with the event"},
+        "source": {"type": "string", "maxLength": 256, "default": "", "description": "the event's"},
+    },
+}
+VOID_BODY: Final = _body(_VOID, {"reason": "sent twice under two keys"})
+VOID_OF_BODY: Final = _body(
+    _VOID
+    | {
+        "required": ["idempotency_key", "reason"],
+        "properties": {"idempotency_key": {"type": "string", "minLength": 1, "maxLength": 256}} | _VOID["properties"],
+    },
+    {"idempotency_key": "5ac1-0001", "reason": "sent twice under two keys"},
 )
 
 KEY_BODY: Final = _body(

@@ -57,10 +57,16 @@ class LoopProducer:
         self._thread = threading.Thread(target=self._poll, name="kafka-reports", daemon=True)
         self._thread.start()
 
-    def produce(self, topic: str, value: bytes, done: Done, *, partition: int = -1, key: bytes | None = None) -> None:
-        """Hand one record over; ``done`` is always called later, on the loop."""
+    def produce(
+        self, topic: str, value: bytes, done: Done, *, partition: int = -1, key: bytes | None = None,
+        placed: Callable[[int], None] | None = None,
+    ) -> None:  # fmt: skip
+        """Hand one record over; ``done`` is always called later, on the loop. ``placed`` is told the record's offset before, in a
+        thread of its own, where it was delivered."""
 
-        def report(error: KafkaError | None, _message: Any) -> None:
+        def report(error: KafkaError | None, message: Any) -> None:
+            if placed is not None and error is None:
+                placed(message.offset())
             self._reports.append((done, None if error is None else error.str()))
             if error is not None and error.code() != KafkaError.MSG_SIZE_TOO_LARGE:  # a sealed topic is no outage
                 self._failed_at = time.monotonic()

@@ -16,6 +16,7 @@ from rating.api.export import router as export_router
 from rating.api.late import router as late_router
 from rating.api.runs import router as runs_router
 from rating.api.simulations import router as simulations_router
+from rating.api.voids import router as voids_router
 from rating.api.webhooks import router as webhooks_router
 from rating.console import pages
 from schemas.settings import Settings, SettingsError
@@ -53,6 +54,7 @@ def build_app(settings: Settings) -> FastAPI:
     app.include_router(runs_router)
     app.include_router(late_router)
     app.include_router(webhooks_router)
+    app.include_router(voids_router)
     app.include_router(pages.router)
 
     @app.exception_handler(pages.NotLoggedIn)

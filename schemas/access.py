@@ -50,6 +50,8 @@ GATEWAY: Final[dict[str, Scopes]] = {
     "POST /v1/events": INGEST,
     "POST /v1/events/batch": INGEST,
     "POST /v1/events/stream": ADMIN,  # history
+    "POST /v1/events/void": ADMIN,  # takes usage off invoices, as voiding one does: not for a producer's key
+    "POST /v1/events/{idempotency_key:path}/void": ADMIN,
     "POST /api/v1/events": INGEST,
     "POST /api/v1/events/batch": INGEST,
     **_CATALOG,
@@ -82,6 +84,7 @@ RATING: Final[dict[str, Scopes]] = {
     "GET /v1/webhooks/secret": ADMIN,
     "POST /v1/webhooks/test": ADMIN,
     "POST /v1/webhooks/replay": ADMIN,
+    "GET /v1/voided-events": READ,
     "GET /v1/runs": READ,
     "GET /v1/runs/{run_id}": READ,
     "POST /v1/simulations": READ,

@@ -22,6 +22,7 @@ from deploy.cli import (
     send,
     stack,
     usage,
+    void,
 )
 from deploy.cli.failure import Failure
 from deploy.cli.failure import explain as explain_failure
@@ -48,6 +49,9 @@ app.command()(catalog.apply)
 app.command()(audit.audit)
 app.add_typer(keys.app, name="key")
 app.command()(send.send)
+app.command()(void.void)
+app.command()(void.correct)
+app.command()(void.voids)
 app.command()(usage.usage)
 app.command()(billing.close)
 app.add_typer(invoices_app, name="invoices")

@@ -3,7 +3,7 @@
 Every event gets its idempotency key here, once, before the first attempt; so an attempt whose answer was lost (a gateway
 killed in the middle, a broken connection) is sent again with the same keys, and counts once.
 
-``Client`` and ``AsyncClient`` send batches and wait; ``Producer`` and ``AsyncProducer`` put a bounded queue before them.
+``Client`` and ``AsyncClient`` send batches and wait, and ``void`` what was accepted; ``Producer`` and ``AsyncProducer`` put a bounded queue before them.
 """
 
 from ingest.client.aio import AsyncClient
@@ -12,6 +12,7 @@ from ingest.client.history import HistorySummary, send_history
 from ingest.client.producer import Closed, Producer, QueueFull
 from ingest.client.sending import BatchResult, Summary
 from ingest.client.sync import Client
+from ingest.client.voids import VoidTaken
 from ingest.client.wire import MAX_BATCH, GatewayUnavailable, Refusal, SendError, batched
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "Refusal",
     "SendError",
     "Summary",
+    "VoidTaken",
     "batched",
     "send_history",
 ]

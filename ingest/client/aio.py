@@ -14,6 +14,7 @@ import httpx
 
 from ingest.client.sending import BatchResult, Sending, Summary
 from ingest.client.sync import headers_of
+from ingest.client.voids import VOID_PATH, Voiding, VoidTaken
 from ingest.client.wire import BATCH_PATH, Answer, Item, answer_of, body_of, item_of, lost
 
 Batches = Iterable[Sequence[Mapping[str, Any]]] | AsyncIterable[Sequence[Mapping[str, Any]]]
@@ -102,9 +103,18 @@ class AsyncClient:
                 return step
             await asyncio.sleep(step)
 
-    async def _attempt(self, body: bytes) -> Answer:
+    async def void(self, idempotency_key: str, reason: str, source: str = "") -> VoidTaken:
+        """Take an accepted event back. As ``Client.void``."""
+        voiding = Voiding(idempotency_key, reason, source, str(self._http.base_url), self._deadline, time.monotonic())
+        while True:
+            step = voiding.take(await self._attempt(voiding.body, VOID_PATH), time.monotonic(), random.random())
+            if isinstance(step, VoidTaken):
+                return step
+            await asyncio.sleep(step)
+
+    async def _attempt(self, body: bytes, path: str = BATCH_PATH) -> Answer:
         try:
-            response = await self._http.post(BATCH_PATH, content=body)
+            response = await self._http.post(path, content=body)
         except httpx.TransportError as error:
             return lost(error)
         return answer_of(response.status_code, response.headers, response.content)

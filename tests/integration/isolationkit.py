@@ -82,7 +82,7 @@ class Operation:
         values = {
             "code": {"event-types": "e", "meters": "m", "features": "f", "products": "p", "plans": "b", "accounts": "acme",
                      "subscriptions": "s", "credit-grants": "g", "namespaces": tenant.world.namespace}.get(self.resource),
-            "key_id": tenant.key_id, "account_id": "acme", "account": "acme", "invoice_id": tenant.invoice, "number": "1", "run_id": "run_0",
+            "key_id": tenant.key_id, "account_id": "acme", "account": "acme", "invoice_id": tenant.invoice, "number": "1", "run_id": "run_0", "idempotency_key": "k0",
             "feature": "f", "subscription": "s", "id": tenant.invoice if self.resource == "invoices" else "acme",
         }  # fmt: skip
         filled = re.sub(r"\{(\w+)(:path)?\}", lambda found: quote(_told(values, found[1], self), safe=""), self.path)

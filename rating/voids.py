@@ -1,0 +1,151 @@
+"""Voided events as ClickHouse has them: the list, newest void first, what one void did, and an event that might be voided."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from rating.invoices import BadCursor
+from rating.usage.render import Binder
+from schemas.identity import identity
+from schemas.instants import rfc3339
+from schemas.voids import WITHOUT_EFFECT
+
+MAX_LIMIT: Final = 1000
+VOIDED: Final = "voided"
+
+Position = tuple[int, int, int]
+"""(generation, partition, offset)"""
+
+_COLUMNS: Final = (
+    "toUnixTimestamp64Milli(void_append_time) AS voided_ms, void_generation, void_partition, void_offset, account_id,"
+    " toString(event_name), toUnixTimestamp64Micro(timestamp), source, idempotency_key, match_profile_ids,"
+    " generation, partition, offset, `index`, reason, author"
+)
+_CURSOR: Final = re.compile(r"\d{1,18}(_\d{1,18}){3}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class VoidedEvent:
+    """An event that counts no longer. Instants are microseconds UTC; ``profiles``: those that had measured it."""
+
+    account_id: str
+    event_name: str
+    timestamp_us: int
+    source: str
+    idempotency_key: str
+    profiles: tuple[str, ...]
+    position: tuple[int, int, int, int]
+    void: Position
+    voided_us: int
+    reason: str
+    author: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Ready for json.dumps."""
+        generation, partition, offset, index = self.position
+        return {
+            "idempotency_key": self.idempotency_key, "source": self.source, "event_name": self.event_name,
+            "account_id": self.account_id, "timestamp": rfc3339(self.timestamp_us), "profiles": list(self.profiles),
+            "reason": self.reason, "author": self.author, "voided_at": rfc3339(self.voided_us),
+            "position": {"generation": generation, "partition": partition, "offset": offset, "index": index},
+            "void": dict(zip(("generation", "partition", "offset"), self.void, strict=True)),
+        }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a void did: ``what`` is ``voided``, or why it did nothing (``schemas.voids.WITHOUT_EFFECT``) with a sentence."""
+
+    what: str
+    event: VoidedEvent | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvent:
+    """A counted event; ``properties`` are JSON text as the client sent it."""
+
+    event_name: str
+    account_id: str
+    timestamp_us: int
+    properties: str
+    voided: bool
+
+    @property
+    def content(self) -> tuple[str, str, str]:
+        """What two copies must agree on."""
+        return self.event_name, self.account_id, self.properties
+
+
+def list_voided(
+    client: Any, namespace: str, *, account_id: str | None = None, cursor: str | None = None, limit: int = 100
+) -> tuple[list[VoidedEvent], str | None]:
+    """A page, newest void first, and the cursor of the next one (None at the end). Raises BadCursor. Blocking."""
+    bind = Binder()
+    conditions = [f"namespace = {bind('namespace', 'String', namespace)}"]
+    if account_id is not None:
+        conditions.append(f"account_id = {bind('account', 'String', account_id)}")
+    order = "voided_ms, void_generation, void_partition, void_offset"
+    if cursor is not None:
+        if _CURSOR.fullmatch(cursor) is None:
+            raise BadCursor(f"{cursor[:40]!r} is no cursor of this list; take next_cursor of the page before")
+        places = [bind(f"after_{number}", "Int64", int(part)) for number, part in enumerate(cursor.split("_"))]
+        conditions.append(f"({order}) < ({', '.join(places)})")
+    most = min(max(limit, 1), MAX_LIMIT)
+    descending = order.replace(",", " DESC,") + " DESC"
+    rows = client.query(
+        f"SELECT {_COLUMNS} FROM voided_events FINAL WHERE {' AND '.join(conditions)}"
+        f" ORDER BY {descending} LIMIT {bind('limit', 'UInt32', most + 1)}",
+        parameters=bind.parameters,
+    ).result_rows
+    following = "_".join(str(part) for part in rows[most - 1][:4]) if len(rows) > most else None
+    return [_event(row) for row in rows[:most]], following
+
+
+def outcome_of(client: Any, namespace: str, void: Position) -> Outcome | None:
+    """What the void at a position did; None where that does not show yet. Ask once progress has passed it. Blocking."""
+    at = {"n": namespace, "g": void[0], "p": void[1], "o": void[2]}
+    rows = client.query(
+        f"SELECT {_COLUMNS} FROM voided_events FINAL WHERE namespace = {{n:String}} AND void_generation = {{g:UInt32}}"
+        " AND void_partition = {p:UInt32} AND void_offset = {o:UInt64}",
+        parameters=at,
+    ).result_rows
+    if rows:
+        return Outcome(VOIDED, _event(rows[0]))
+    # By way of usage.rejected, a moment after the cursor.
+    rows = client.query(
+        "SELECT toString(reason), detail FROM rejected_events FINAL WHERE namespace = {n:String} AND stage = 'meter'"
+        " AND reason IN {reasons:Array(String)} AND origin_generation = {g:UInt32} AND origin_partition = {p:Int32}"
+        " AND origin_offset = {o:Int64}",
+        parameters=at | {"reasons": list(WITHOUT_EFFECT)},
+    ).result_rows
+    return Outcome(rows[0][0], None, rows[0][1]) if rows else None
+
+
+def stored_event(client: Any, namespace: str, source: str, idempotency_key: str) -> StoredEvent | None:
+    """The copy of the key that counted last, None for none. Blocking."""
+    name = identity(namespace, source, idempotency_key).hex()
+    rows = client.query(
+        "SELECT toString(event_name), account_id, toUnixTimestamp64Micro(timestamp), properties,"
+        " (generation, partition, offset, `index`) IN (SELECT generation, partition, offset, `index` FROM voided_events"
+        " WHERE namespace = {n:String}) FROM usage_events FINAL"
+        " WHERE namespace = {n:String} AND identity = CAST(unhex({id:String}) AS FixedString(16))"
+        " ORDER BY generation DESC, offset DESC, `index` DESC LIMIT 1",
+        parameters={"n": namespace, "id": name},
+    ).result_rows
+    if not rows:
+        return None
+    event_name, account, us, properties, voided = rows[0]
+    return StoredEvent(event_name, account, int(us), properties, bool(voided))
+
+
+def _event(row: Sequence[Any]) -> VoidedEvent:
+    ms, void_generation, void_partition, void_offset, account, name, us, source, key, profiles, *rest = row
+    generation, partition, offset, index, reason, author = rest
+    return VoidedEvent(
+        account, name, int(us), source, key, tuple(profiles), (int(generation), int(partition), int(offset), int(index)),
+        (int(void_generation), int(void_partition), int(void_offset)), int(ms) * 1000, reason, author,
+    )  # fmt: skip
