@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
 from schemas.settings import Settings
 
+_FOLLOWING_WAIT_MS: Final = 100
 _TIMEOUT: Final = 30.0
 
 
@@ -33,9 +34,13 @@ class LogRecord:
 
 
 class LedgerReader:
-    """Reads every partition of one topic from its beginning. Not thread-safe. Close it."""
+    """Reads every partition of one topic from its beginning. Not thread-safe. Close it.
 
-    def __init__(self, settings: Settings, topic: str) -> None:
+    ``wait_ms``: how long the broker holds a request for what is not written yet; a question for the log's end waits behind it,
+    on the same connection. Short for who reads to an end, and then asks for no more until it reads again; long for who polls for hours.
+    """
+
+    def __init__(self, settings: Settings, topic: str, wait_ms: int = 20) -> None:
         self.topic = topic
         self._consumer = Consumer(
             settings.librdkafka()
@@ -44,7 +49,7 @@ class LedgerReader:
                 "enable.auto.commit": False,
                 "auto.offset.reset": "error",
                 "enable.partition.eof": False,
-                "fetch.wait.max.ms": 100,
+                "fetch.wait.max.ms": wait_ms,
                 "log_level": 2,
             }
         )
@@ -64,7 +69,10 @@ class LedgerReader:
     def poll(self, timeout: float, limit: int = 1000) -> list[LogRecord]:
         """What came, in order within a partition; ``positions`` then stand after it. Raises KafkaException when fatal."""
         records: list[LogRecord] = []
-        for message in self._consumer.consume(limit, timeout):
+        # consume() alone would wait for ``limit`` of them, or all of ``timeout``.
+        first = self._consumer.poll(timeout)
+        messages = [] if first is None else [first, *self._consumer.consume(limit - 1, 0)]
+        for message in messages:
             error = message.error()
             if error is not None:
                 if error.fatal() or error.code() == KafkaError._AUTO_OFFSET_RESET:
@@ -80,12 +88,16 @@ class LedgerReader:
     def end_offsets(self) -> dict[int, int]:
         """The log's end of this moment, by partition. Raises LedgerUnavailable."""
         try:
-            return {
-                number: self._consumer.get_watermark_offsets(TopicPartition(self.topic, number), timeout=5)[1]
-                for number in self.positions
-            }
-        except (KafkaException, TypeError) as error:
+            asked = [
+                TopicPartition(self.topic, number, OFFSET_END) for number in self.positions
+            ]  # -1, the protocol's "latest"
+            found = self._consumer.offsets_for_times(asked, timeout=5)
+        except KafkaException as error:
             raise LedgerUnavailable(f"{self.topic}: the end of the log is not known: {error}") from error
+        for one in found:
+            if one.error is not None or one.offset < 0:
+                raise LedgerUnavailable(f"{self.topic}: the end of partition {one.partition} is not known: {one.error}")
+        return {one.partition: one.offset for one in found}
 
     def read_to(self, ends: dict[int, int], timeout: float = 120.0) -> Iterator[LogRecord]:
         """Records until every position has reached ``ends``. Raises LedgerUnavailable after ``timeout`` seconds."""
@@ -101,7 +113,11 @@ class LedgerReader:
 
 
 class LedgerWriter:
-    """Writes one record at a time, acks=all, idempotent. Thread-safe."""
+    """Writes one record at a time, acks=all, idempotent. Thread-safe.
+
+    The broker is asked for a producer id from the first moment on, and once more after half a second: make it before the reading
+    that precedes a write.
+    """
 
     def __init__(self, settings: Settings, topic: str) -> None:
         self.topic = topic
@@ -198,7 +214,7 @@ class Follower:
     def _run(self) -> None:
         while not self._stop.is_set():
             try:
-                with LedgerReader(self._settings, self._topic) as reader:
+                with LedgerReader(self._settings, self._topic, _FOLLOWING_WAIT_MS) as reader:
                     self._follow(reader)
             except (KafkaException, LedgerUnavailable) as error:
                 self.error = str(error)

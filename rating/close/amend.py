@@ -24,7 +24,7 @@ Change = Callable[[list[Invoice], Invoice], Invoice | None]
 def amend(settings: Settings, namespace: str, subscription: str, invoice_id: str, change: Change) -> Invoice:
     """The invoice as it stands after ``change``; blocking. Raises LookupError where there is no such invoice, LedgerUnavailable, and
     what ``change`` raises; after LedgerUnavailable, ask again: what was written already is then found."""
-    writer: LedgerWriter | None = None
+    writer = LedgerWriter(settings, INVOICES)
     with invoices_reader(settings) as reader:
         standing = Standing()
         _follow(reader, standing, namespace, subscription, reader.end_offsets())
@@ -36,7 +36,6 @@ def amend(settings: Settings, namespace: str, subscription: str, invoice_id: str
             if wanted is None:
                 return newest
             record = dict(wanted) | {"claim_id": uuid.uuid4().hex}
-            writer = writer or LedgerWriter(settings, INVOICES)
             partition, offset = writer.append(record_key(namespace, subscription), codec("invoice").encode(record))
             _follow(reader, standing, namespace, subscription, {partition: offset + 1})
             stands = _newest(standing, namespace, invoice_id)

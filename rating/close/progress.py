@@ -9,7 +9,8 @@ from typing import Final
 Progress = Callable[[str, int, int], None]
 """Called with (what is being done, done, total) whenever that changes."""
 
-_PAUSE_SECONDS: Final = 0.1
+_FIRST_PAUSE_SECONDS: Final = 0.005
+_LONGEST_PAUSE_SECONDS: Final = 0.1
 
 
 class CloseError(Exception):
@@ -24,6 +25,7 @@ def wait_until(
     Raises CloseError with ``remedy`` after ``stalled_seconds`` without any progress, however long the whole takes.
     """
     before: tuple[int, int] | None = None
+    pause = _FIRST_PAUSE_SECONDS
     deadline = time.monotonic() + stalled_seconds
     while True:
         done, total = measure()
@@ -34,4 +36,5 @@ def wait_until(
             return
         if time.monotonic() > deadline:
             raise CloseError(f"{doing}: no progress for {stalled_seconds:g} s at {done} of {total}; {remedy}")
-        time.sleep(_PAUSE_SECONDS)
+        time.sleep(pause)
+        pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)

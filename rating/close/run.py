@@ -192,6 +192,7 @@ class Close:
             run = self._checked(run, plan, catalog, standing, None)
             self._on_checks(stored_checks(run))
             return self._result(run, invoices, 0, plan.problems + problems, dry_run), []
+        writer = LedgerWriter(self._settings, INVOICES)
         # 2. A checkpoint holds all that was acknowledged before this moment, and the run is announced as of it.
         run, cut, plan = self.announced(ledger, plan, catalog, standing, late)
         if self._strict and warnings(stored_checks(run)):  # announced before, by a close that was not strict
@@ -202,7 +203,7 @@ class Close:
         # 4. Everything is rated as of the run; whoever announced it has done so, for the checklist.
         invoices, problems = self.rated(plan, run, cut)
         # 5. The ledger decides which invoices stand.
-        won = publish(LedgerWriter(self._settings, INVOICES), reader, standing, invoices, self._on_progress)
+        won = publish(writer, reader, standing, invoices, self._on_progress)
         names = [one["invoice_id"] for one in invoices]
         missed = [name for name in names if standing.invoice(self._namespace, name) is None]
         # 6. Everybody can read them, with the numbers that they have from now on.
