@@ -194,15 +194,17 @@ def list_invoices(
     *,
     account_id: str | None = None,
     state: str | None = None,
+    run_id: str | None = None,
     cursor: str | None = None,
     limit: int = 50,
 ) -> Page:
     """A page of invoices, latest period first, then by id; drafts where ``state`` says so, and never else. Raises BadCursor. Blocking."""
-    of_account, conditions = "", ["1"]
+    only, conditions = "", ["1"]
     parameters: dict[str, Any] = {"namespace": namespace, "limit": min(max(limit, 1), MAX_LIMIT) + 1}
-    if account_id is not None:
-        of_account = "AND account_id = {account_id:String}"
-        parameters["account_id"] = account_id
+    for name, value in (("account_id", account_id), ("run_id", run_id)):
+        if value is not None:
+            only += f" AND {name} = {{{name}:String}}"
+            parameters[name] = value
     if state is not None:
         # After the newest version is chosen: a voided invoice is no longer finalized.
         conditions.append("state = {state:String}")
@@ -211,7 +213,7 @@ def list_invoices(
         parameters["after_us"], parameters["after_id"] = _parse_cursor(cursor)
         conditions.append("(start_us, invoice_id) < ({after_us:Int64}, {after_id:String})")
     sql = (
-        f"SELECT * FROM ({(_NEWEST_DRAFT if state == DRAFT else _NEWEST) % of_account}) WHERE {' AND '.join(conditions)}\n"
+        f"SELECT * FROM ({(_NEWEST_DRAFT if state == DRAFT else _NEWEST) % only}) WHERE {' AND '.join(conditions)}\n"
         "ORDER BY start_us DESC, invoice_id DESC LIMIT {limit:UInt32}"
     )
     found = _heads(client, namespace, client.query(sql, parameters=parameters).result_rows)

@@ -95,6 +95,8 @@ RATING: Final[dict[str, Scopes]] = {
     "POST /logout": LOGIN,
     "GET /invoices/{invoice_id}": LOGIN,
     "GET /invoices/{invoice_id}/lines/{number}": LOGIN,
+    "GET /runs": LOGIN,
+    "GET /runs/{run_id}": LOGIN,
     "GET /accounts/{account_id:path}": LOGIN,
 }
 

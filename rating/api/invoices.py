@@ -20,6 +20,7 @@ async def invoices(
     view: View,
     account_id: Annotated[str | None, Query()] = None,
     state: Annotated[Literal["draft", "finalized", "void", "paid"] | None, Query()] = None,
+    run_id: Annotated[str | None, Query(description="only what that billing run made")] = None,
     cursor: Annotated[str | None, Query(description="next_cursor of the page before")] = None,
     limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = 50,
 ) -> dict[str, Any]:
@@ -28,7 +29,7 @@ async def invoices(
     try:
         page = await rating.ask(
             lambda client: list_invoices(
-                client, view.namespace, account_id=account_id, state=state, cursor=cursor, limit=limit
+                client, view.namespace, account_id=account_id, state=state, run_id=run_id, cursor=cursor, limit=limit
             )
         )
     except BadCursor as error:

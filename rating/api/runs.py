@@ -9,33 +9,25 @@ from fastapi import APIRouter, Query
 from rating.api.context import Authorized, View
 from rating.api.problems import missing
 from rating.close.run import stored_checks
-from schemas.checkpoints import Run
-from schemas.instants import rfc3339
+from rating.runs import invoice_counts, run_head, run_of, runs_of
 
 router = APIRouter(tags=["invoices"])
 
 
 @router.get("/v1/runs", summary="Billing runs, the newest first")
 async def runs(rating: Authorized, view: View, limit: Annotated[int, Query(ge=1, le=500)] = 50) -> dict[str, Any]:
-    """Each with the number of findings of its checklist; whole at `/v1/runs/{run_id}`."""
-    mine = [run for run in list(rating.checkpoints.runs.values()) if run.body.get("namespace") == view.namespace]
-    return {"runs": [_head(run) for run in reversed(mine[-limit:])]}
+    """Each with the number of its invoices, and of findings of its checklist; whole at `/v1/runs/{run_id}`."""
+    mine = runs_of(rating.checkpoints, view.namespace)[:limit]
+    counts = await rating.ask(lambda client: invoice_counts(client, view.namespace, mine))
+    return {"runs": [run_head(run, counts.get(run.run_id, 0)) for run in mine]}
 
 
 @router.get("/v1/runs/{run_id}", summary="One billing run: what it is as of, and the checklist before it billed")
 async def run(rating: Authorized, view: View, run_id: str) -> dict[str, Any]:
-    """`checklist` is empty for a run of before there was one; a `count` of 0 is fine."""
-    found = rating.checkpoints.runs.get(run_id)
-    if found is None or found.body.get("namespace") != view.namespace:
+    """`checklist` is empty for a run of before there was one; a `count` of 0 is fine. Its invoices: `GET /v1/invoices?run_id=…`."""
+    found = run_of(rating.checkpoints, view.namespace, run_id)
+    if found is None:
         raise missing(f"there is no billing run {run_id[:64]!r} in namespace {view.namespace}")
-    return {**_head(found), "checklist": [check.to_json() for check in stored_checks(found)]}
-
-
-def _head(found: Run) -> dict[str, Any]:
-    return {
-        "run_id": found.run_id,
-        "due_until": found.body.get("as_of"),
-        "checkpoint": found.number,
-        "as_of": rfc3339(found.as_of_us),
-        "findings": sum(1 for check in stored_checks(found) if check.count),
-    }
+    counts = await rating.ask(lambda client: invoice_counts(client, view.namespace, [found]))
+    head = run_head(found, counts.get(run_id, 0))
+    return {**head, "checklist": [check.to_json() for check in stored_checks(found)]}

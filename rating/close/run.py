@@ -303,9 +303,12 @@ class Close:
         invoices, problems = self.rated(plan, run, cut)
         needs = plan.needs()
         billed = {(account, need.profile.profile_id) for need, accounts in needs.items() for account in accounts}
+        # A run of flat fees alone looks at their periods: usage that nobody pays for may be just there.
+        spans = [(need.start_us, need.end_us) for need in needs]
+        spans = spans or [(one["period_start"], one["period_end"]) for one in invoices]
         seen = Seen()
-        if needs:
-            start_us, end_us = min(need.start_us for need in needs), max(need.end_us for need in needs)
+        if spans:
+            start_us, end_us = min(start for start, _ in spans), max(end for _, end in spans)
             seen = look(self._settings, self._client, self._namespace, start_us, end_us, cut)
         limits = Limits(self._settings.close_differs_factor, self._settings.close_differs_amount)
         view = catalog.view(self._namespace, run.catalog_offset)

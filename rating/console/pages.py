@@ -16,21 +16,27 @@ from rating.api.credits import account_credits
 from rating.api.problems import Problem
 from rating.api.running import running
 from rating.api.usage import answer_usage
+from rating.api.webhooks import webhook_status
+from rating.console import runs as run_views
 from rating.console import session, views
 from rating.console.explained import explained
 from rating.console.html import Html
+from rating.console.webhook import webhook
 from rating.evidence.books import read_books
 from rating.explain import BadCursor as BadEventsCursor
 from rating.explain import NotExplained, explain, read_subject
 from rating.explain.events import read_events
 from rating.invoices import BadCursor, Page, list_invoices, read_invoice
 from rating.periods import parse_zone
+from rating.runs import invoice_counts, run_of, runs_of
 from schemas.catalog.profiles import profile_versions
 from schemas.catalog.state import NamespaceView
 from schemas.instants import instant, micros
 from schemas.invoices import DRAFT
 
 router = APIRouter(include_in_schema=False)
+
+_RUNS_SHOWN: Final = 50
 
 _HEADERS: Final = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
@@ -108,6 +114,8 @@ async def overview(rating: LoggedIn, namespace: str | None = None, cursor: str |
     except Problem as problem:
         return _failed(problem)
 
+    sent = webhook(await webhook_status(rating, view))
+
     def question(client: Any) -> Html:
         try:
             invoices = list_invoices(client, view.namespace, cursor=cursor, limit=25)
@@ -116,7 +124,7 @@ async def overview(rating: LoggedIn, namespace: str | None = None, cursor: str |
         books = read_books(client, view.namespace)
         accounts = [entry.code for entry in view.all("account")]
         waiting = list_invoices(client, view.namespace, state=DRAFT, limit=25)
-        return views.overview(view.namespace, rating.namespaces(), books, accounts, invoices, cursor, waiting)
+        return views.overview(view.namespace, rating.namespaces(), books, accounts, invoices, cursor, waiting, sent)
 
     return _html(await rating.ask(question))
 
@@ -156,6 +164,42 @@ async def line(
         return _html(await rating.ask(question))
     except NotExplained as error:
         return _html(views.failure("Not Found", str(error)), 404)
+
+
+@router.get("/runs")
+async def runs(rating: LoggedIn, namespace: str | None = None, cursor: str | None = None) -> Response:
+    try:
+        view = rating.view(namespace)
+    except Problem as problem:
+        return _failed(problem)
+    mine = runs_of(rating.checkpoints, view.namespace)
+    # Runs are only ever added at the front, so the cursor is the run that the page before ended with.
+    start = next((index + 1 for index, run in enumerate(mine) if run.run_id == cursor), 0)
+    shown = mine[start : start + _RUNS_SHOWN]
+    counts = await rating.ask(lambda client: invoice_counts(client, view.namespace, shown))
+    more = shown[-1].run_id if len(mine) > start + _RUNS_SHOWN else None
+    return _html(run_views.runs(view.namespace, shown, counts, more))
+
+
+@router.get("/runs/{run_id}")
+async def run(rating: LoggedIn, run_id: str, namespace: str | None = None, cursor: str | None = None) -> Response:
+    try:
+        view = rating.view(namespace)
+    except Problem as problem:
+        return _failed(problem)
+    found = run_of(rating.checkpoints, view.namespace, run_id)
+    if found is None:
+        return _html(views.failure("Not Found", f"there is no billing run {run_id[:64]} in {view.namespace}"), 404)
+
+    def question(client: Any) -> Html:
+        try:
+            invoices = list_invoices(client, view.namespace, run_id=run_id, cursor=cursor, limit=100)
+        except BadCursor:
+            invoices = list_invoices(client, view.namespace, run_id=run_id, limit=100)
+        counts = invoice_counts(client, view.namespace, [found])
+        return run_views.run(view.namespace, found, invoices, counts.get(run_id, 0), cursor)
+
+    return _html(await rating.ask(question))
 
 
 @router.get("/accounts/{account_id:path}")

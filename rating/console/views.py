@@ -44,7 +44,7 @@ def header(namespace: str) -> Html:
     logout = tag("form", tag("button", "Log out"), method="post", action="/logout")
     return tag(
         "header", tag("strong", link("Weir", namespace=namespace)), tag("span", namespace, class_="soft"),
-        tag("a", "API", href="/docs"), logout,
+        link("Billing runs", "runs", namespace=namespace), tag("a", "API", href="/docs"), logout,
     )  # fmt: skip
 
 
@@ -73,8 +73,9 @@ def overview(
     invoices: Page,
     cursor: str | None,
     waiting: Page,
+    webhook: Html | None,
 ) -> Html:
-    """A namespace at a glance; ``waiting``: drafts."""
+    """A namespace at a glance; ``waiting``: drafts; ``webhook``: how that stands."""
     chips = [
         tag("a", name, href=address(namespace=name), class_="here" if name == namespace else None)
         for name in namespaces
@@ -91,6 +92,7 @@ def overview(
         tag("p", f"and {grouped(more)} more", class_="soft") if more > 0 else None,
         drafts(namespace, waiting),
         tag("h2", "Invoices"), heads(namespace, invoices.invoices), tag("p", paging),
+        webhook,
     )  # fmt: skip
 
 

@@ -20,7 +20,6 @@ from schemas.settings import Settings
 log = logging.getLogger(__name__)
 
 _SECOND: Final = 1_000_000
-_LOOK_AGAIN_US: Final = 300_000
 _REMOVED: Final = "the webhook was removed before this was delivered"
 
 
@@ -108,7 +107,7 @@ class Courier:
                 log.warning("%s: %s cannot be told yet: %s", self.namespace, one.message_id, type(error).__name__)
                 body = None
             if body is None:
-                self._queue.postponed(one, _now_us() + _LOOK_AGAIN_US)
+                self._queue.postponed(one, _look_again_us(one.queued_us, _now_us()))
                 return
             began_us = _now_us()
             secrets = hook.secrets(self._root, began_us, self._means.settings.webhook_overlap_seconds)
@@ -144,6 +143,11 @@ class Courier:
                 one.message_id,
                 one.error,
             )
+
+
+def _look_again_us(queued_us: int, now_us: int) -> int:
+    """Soon at first, and ever more seldom: what is told is a moment away, or waits for somebody."""
+    return now_us + min(max((now_us - queued_us) // 10, 300_000), 30 * _SECOND)
 
 
 def _now_us() -> int:

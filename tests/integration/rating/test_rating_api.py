@@ -241,6 +241,14 @@ def test_the_console_shows_what_the_api_says_to_those_who_logged_in(
         assert browser.get("/accounts/nobody", params=parameters).status_code == 404
         assert browser.get("/", params={"namespace": "nowhere"}).status_code == 404
         assert browser.get("/invoices/none").status_code == 404
+        newest = get("/v1/runs")["runs"][0]
+        assert newest["invoices"] >= 1
+        assert newest["run_id"] in browser.get("/runs", params={"namespace": closed.namespace}).text
+        page = browser.get(f"/runs/{newest['run_id']}", params={"namespace": closed.namespace}).text
+        listed = get("/v1/invoices", run_id=newest["run_id"])["invoices"]
+        assert len(listed) == newest["invoices"]
+        assert all(f'href="/invoices/{one["invoice_id"]}?' in page for one in listed)
+        assert browser.get("/runs/none").status_code == 404
         assert browser.post("/logout").status_code == 303
         assert browser.get("/").status_code == 303
 

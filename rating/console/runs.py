@@ -1,0 +1,85 @@
+"""The console's pages of billing runs: a list, and one run with its checklist in plain words. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from rating.close.checklist import Check, warnings
+from rating.close.run import stored_checks
+from rating.console.html import Child, Html, join, link, page, table, tag
+from rating.console.views import grouped, header, heads
+from rating.invoices import Page
+from schemas.checkpoints import Run
+from schemas.instants import rfc3339
+
+
+def runs(namespace: str, found: Sequence[Run], counts: Mapping[str, int], more: str | None) -> Html:
+    """``counts``: run id → invoices. ``more``: the cursor of the page after."""
+    rows = [
+        (
+            link(run.run_id, "runs", run.run_id, namespace=namespace), _moment(str(run.body.get("as_of", ""))), _moment(rfc3339(run.as_of_us)), run.number,
+            grouped(counts.get(run.run_id, 0)), _found(stored_checks(run)),
+        )
+        for run in found
+    ]  # fmt: skip
+    columns = ("Run", "Due until", "As of", "Checkpoint", "Invoices", "Checklist")
+    return page(
+        f"Billing runs of {namespace}", header(namespace), tag("h1", "Billing runs"),
+        tag("p", "Each close that bills announces a run; all its invoices are as of the run's checkpoint.", class_="soft"),
+        table(columns, rows, frozenset({3, 4})) if rows else tag("p", "none yet; `weir close` bills what is due", class_="soft"),
+        tag("p", link("Older runs", "runs", namespace=namespace, cursor=more)) if more else None,
+    )  # fmt: skip
+
+
+def run(namespace: str, found: Run, invoices: Page, count: int, cursor: str | None) -> Html:
+    """One run, what its checklist found before it billed, and its invoices."""
+    told = f"as of {_moment(rfc3339(found.as_of_us))}, checkpoint {found.number} · catalog up to offset {found.catalog_offset}"
+    paging: list[Child] = [link("First page", "runs", found.run_id, namespace=namespace), " "] if cursor else []
+    if invoices.next_cursor:
+        paging.append(link("Further invoices", "runs", found.run_id, namespace=namespace, cursor=invoices.next_cursor))
+    return page(
+        f"Run {found.run_id}", header(namespace), tag("h1", "Billing run ", tag("code", found.run_id)),
+        tag("p", f"Billed what was due until {_moment(str(found.body.get('as_of', 'then')))}"), tag("p", told, class_="soft"),
+        tag("p", link("All runs", "runs", namespace=namespace)),
+        tag("h2", "Checklist before it billed"), *checklist(stored_checks(found)),
+        tag("h2", f"Invoices ({grouped(count)})"), heads(namespace, invoices.invoices), tag("p", paging),
+    )  # fmt: skip
+
+
+def checklist(checks: Sequence[Check]) -> Iterator[Html]:
+    """First what was found, each with its first examples; then what is fine."""
+    if not checks:
+        yield tag("p", "This run was announced by a Weir that made no list.", class_="soft")
+        return
+    mend = {check.name for check in warnings(checks)}
+    for check in checks:
+        if not check.count:
+            continue
+        further = check.count - len(check.examples)
+        told = [tag("li", example) for example in check.examples]
+        told += [tag("li", f"and {grouped(further)} more")] if check.examples and further > 0 else []
+        words = tag(
+            "p", tag("strong", grouped(check.count)), f" {check.text}", class_="bad" if check.name in mend else None
+        )
+        yield join(words, tag("ul", told, class_="steps") if told else None)
+    if not mend:
+        yield tag("p", "Nothing to mend was found.", class_="good")
+    fine = [check.text.partition(";")[0] for check in checks if not check.count]
+    if fine:
+        yield tag("p", "Looked for, and none found: ", "; ".join(fine), ".", class_="soft")
+
+
+def _moment(text: str) -> str:
+    """RFC 3339 to the second, for people."""
+    return text.partition(".")[0].removesuffix("Z").replace("T", " ") + (" UTC" if text.endswith("Z") else "")
+
+
+def _found(checks: Sequence[Check]) -> Child:
+    if not checks:
+        return tag("span", "no list", class_="soft")
+    mend = warnings(checks)
+    if not mend:
+        return tag("span", "nothing found", class_="good")
+    return tag(
+        "span", ", ".join(f"{check.name.replace('_', ' ')}: {grouped(check.count)}" for check in mend), class_="bad"
+    )
