@@ -29,7 +29,7 @@ from deploy.local.state import StackState
 from deploy.local.supervisor import Hook, ProcessSpec, Progress, Step, Supervisor
 from schemas.settings import Settings, load_settings
 
-ALL: tuple[str, ...] = ("kafka", "clickhouse", "init", "gateway", "worker", "rating", "webhooks", "scheduler")
+ALL: tuple[str, ...] = ("clickhouse", "kafka", "init", "gateway", "worker", "rating", "webhooks", "scheduler")
 """The kinds of process in the order of their start; ``init`` creates the topics and migrates the tables, ``scheduler`` runs where
 settings.close_schedule_seconds is not 0."""
 
@@ -183,7 +183,7 @@ class Stack:
         steps: list[Step] = []
         for kind in self._kinds:
             if kind == "kafka":
-                steps += [Hook("kafka-storage", self._prepare_kafka), self._kafka(env)]
+                steps += [Hook("kafka-storage", self._prepare_kafka, waits=False), self._kafka(env)]
             elif kind == "clickhouse":
                 path, port = str(self.data_dir / "clickhouse"), settings.clickhouse_port
                 command = _python("deploy.local.clickhouse_front", "--path", path, "--port", str(port))

@@ -1,4 +1,4 @@
-"""Starts named processes in order, starts again what dies, and stops all of them in reverse; leaves no orphan.
+"""Starts named processes, stage by stage, starts again what dies, and stops all of them in reverse; leaves no orphan.
 
 One thread owns every child: the kernel ends a child when that thread ends (see child.py), and nothing else
 starts, signals or waits for one.
@@ -55,10 +55,12 @@ class ProcessSpec:
 
 @dataclass(frozen=True, slots=True)
 class Hook:
-    """Work between two starts, done once, in the supervisor's process; what it raises ends the start."""
+    """Work between two starts, done once, in the supervisor's process; what it raises ends the start. One that ``waits`` does so until
+    all that was started before it is ready: it ends a stage."""
 
     name: str
     run: Callable[[], None]
+    waits: bool = True
 
 
 Step = ProcessSpec | Hook
@@ -85,10 +87,15 @@ class Supervisor:
         self._settings = dict(settings)
         self._shutdown_s = shutdown_s
         self._children: dict[str, _Child] = {}
+        self._stages: list[list[_Child]] = [[]]
         for step in self._steps:
-            if isinstance(step, ProcessSpec):
+            if isinstance(step, Hook):
+                self._stages += [[]] if step.waits else []
+            else:
                 log = str(self._dir / "logs" / f"{step.name}.log")
-                self._children[step.name] = _Child(step, ProcessState(ports=dict(step.ports), log=log))
+                child = _Child(step, ProcessState(ports=dict(step.ports), log=log))
+                self._children[step.name] = child
+                self._stages[-1].append(child)
         self._commands: queue.SimpleQueue[tuple[Callable[[], None], Future[None]]] = queue.SimpleQueue()
         self._stopping = threading.Event()
         self._ready = False
@@ -96,7 +103,7 @@ class Supervisor:
         self._thread: threading.Thread | None = None
 
     def start(self, progress: Progress | None = None) -> None:
-        """Start everything in order and return when all is ready.
+        """Start everything, those of one stage at once, and return when all is ready.
 
         Raises StackBusyError where another supervisor owns the folder, StartError where a process does not
         become ready, and what a hook raises; then nothing is left running.
@@ -209,29 +216,36 @@ class Supervisor:
                     self._commands.get_nowait()[1].set_exception(RuntimeError("the stack is stopping"))
 
     def _start_all(self) -> None:
+        stages = iter(self._stages)
         for step in self._steps:
+            if isinstance(step, Hook) and step.waits:
+                self._await_ready(next(stages))
             if self._stopping.is_set():
                 raise StartError("the start was interrupted")
             self._progress(step.name, "starting")
             if isinstance(step, Hook):
                 step.run()
+                self._progress(step.name, "ready")
             else:
-                self._start_one(self._children[step.name])
-            self._progress(step.name, "ready")
+                self._spawn(self._children[step.name])
+        self._await_ready(next(stages))
 
-    def _start_one(self, child: _Child) -> None:
-        self._spawn(child)
-        deadline = time.monotonic() + child.spec.ready_timeout_s
-        while child.state.phase != "ready":
+    def _await_ready(self, stage: Sequence[_Child]) -> None:
+        began, missing = time.monotonic(), list(stage)
+        while missing:
             self._tick()
-            if self._stopping.wait(_TICK_S):
+            for child in list(missing):
+                if child.state.phase == "ready":
+                    missing.remove(child)
+                    self._progress(child.spec.name, "ready")
+                elif child.state.phase == "held":
+                    raise StartError(_why(child, "needs you"))
+                elif child.failures > _START_DEATHS:
+                    raise StartError(_why(child, f"died {child.failures} times"))
+                elif time.monotonic() > began + child.spec.ready_timeout_s:
+                    raise StartError(_why(child, f"is not ready after {child.spec.ready_timeout_s:.0f} s"))
+            if missing and self._stopping.wait(_TICK_S):
                 raise StartError("the start was interrupted")
-            if child.state.phase == "held":
-                raise StartError(_why(child, "needs you"))
-            if child.failures > _START_DEATHS:
-                raise StartError(_why(child, f"died {child.failures} times"))
-            if time.monotonic() > deadline:
-                raise StartError(_why(child, f"is not ready after {child.spec.ready_timeout_s:.0f} s"))
 
     def _tick(self) -> None:
         now = time.monotonic()
@@ -260,6 +274,7 @@ class Supervisor:
         self._set(child, "held" if held else "backoff")
 
     def _restart(self, child: _Child) -> None:
+        _ask_to_end(child)
         self._end(child, time.monotonic() + child.spec.stop_grace_s)
         self._spawn(child)
 
@@ -285,11 +300,10 @@ class Supervisor:
         self._set(child, "starting")
 
     def _end(self, child: _Child, deadline: float) -> None:
+        """After ``_ask_to_end``."""
         if child.process is not None:
-            if child.process.poll() is None:
-                child.process.send_signal(signal.SIGTERM)
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    child.process.wait(max(0.0, deadline - time.monotonic()))
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                child.process.wait(max(0.0, deadline - time.monotonic()))
             _signal(child, signal.SIGKILL)
             child.process.wait()
             child.process = None
@@ -298,9 +312,13 @@ class Supervisor:
     def _stop_all(self) -> None:
         self._ready = False
         deadline = time.monotonic() + self._shutdown_s
-        for child in reversed(self._children.values()):
-            if child.state.phase != "waiting":
-                self._end(child, min(deadline, time.monotonic() + child.spec.stop_grace_s))
+        for stage in reversed(self._stages):
+            begun = [child for child in reversed(stage) if child.state.phase != "waiting"]
+            for child in begun:
+                _ask_to_end(child)
+            asked = time.monotonic()
+            for child in begun:
+                self._end(child, min(deadline, asked + child.spec.stop_grace_s))
 
     def _set(self, child: _Child, phase: Phase) -> None:
         pid = child.process.pid if child.process is not None else 0
@@ -309,6 +327,12 @@ class Supervisor:
 
     def _publish(self) -> None:
         write_state(self._dir, self.state())
+
+
+def _ask_to_end(child: _Child) -> None:
+    """SIGTERM to the process itself; what it started is its own to end."""
+    if child.process is not None and child.process.poll() is None:
+        child.process.send_signal(signal.SIGTERM)
 
 
 def _signal(child: _Child, number: signal.Signals) -> None:
