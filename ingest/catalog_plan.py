@@ -12,7 +12,7 @@ from ingest.catalog_entries import LISTS, Document, Item, says
 from ingest.catalog_references import After
 from ingest.schema_evolution import evolution_faults
 from schemas.catalog.base import Model
-from schemas.catalog.models import KINDS, Account, EventType, Namespace, Plan, Subscription
+from schemas.catalog.models import KINDS, Account, EventType, Meter, Namespace, Plan, Subscription
 from schemas.catalog.state import Catalog, Entry
 from schemas.local_time import local_midnight, parse_zone
 
@@ -102,7 +102,13 @@ class _Planner:
         history = self._view.history(kind, code)
         if not history or history[-1].retired:
             return Change("created", kind, code, len(history) + 1, model)
-        if says(history[-1].model) == says(model):
+        if isinstance(model, Meter) and model.start is None:
+            # What it says stands already, since whenever that is.
+            standing: Meter = history[-1].model
+            unchanged = says(standing) == says(model.model_copy(update={"start": standing.start}))
+        else:
+            unchanged = says(history[-1].model) == says(model)
+        if unchanged:
             return Change("unchanged", kind, code, len(history), model)
         if isinstance(model, EventType):
             self._faults += evolution_faults(history[-1].model, model, self._place(kind, code))

@@ -63,6 +63,10 @@ class Checkpoints:
             raise LookupError(f"no checkpoint {number}; there are {len(self.cuts)}")
         return self.cuts[number - 1]
 
+    def backfilled(self, name: str, number: int | None = None) -> list[Cut]:
+        """The cuts up to ``number`` (None: all) that record the backfill ``name``, ascending."""
+        return [cut for cut in self.cuts if cut.backfill == name and (number is None or cut.number <= number)]
+
     def slice(self, number: int) -> dict[tuple[int, int], tuple[int, int]]:
         """(generation, partition) → [from, next) of a checkpoint's slice, empty ranges left out."""
         before = self.cuts[number - 2].offsets if number > 1 else {}

@@ -104,6 +104,13 @@ class Settings(BaseSettings):
     webhook_overlap_seconds: int = Field(
         86_400, ge=0, description="seconds for which the old secret signs beside the new one"
     )
+    backfill_automatic: bool = Field(
+        True,
+        description="whether a worker backfills versions published with a start in the past; else: `weir backfill run`",
+    )
+    backfill_page_events: int = Field(
+        100_000, ge=1, le=1_000_000, description="events that a backfill reads, matches and writes at once"
+    )
     poison_percent: int = Field(
         50, ge=1, le=100,
         description="a worker stops when more than this share of a partition's last 1,000 records cannot be read; 100: never",

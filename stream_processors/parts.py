@@ -35,6 +35,8 @@ from schemas.topics import (
     partition_count,
 )
 from stream_processors.admit import Admitted, InboxRecord, admit, pack
+from stream_processors.backfill_child import BackfillChild
+from stream_processors.backfilling import Backfiller
 from stream_processors.copies import InvoiceCopy, catalog_table, rejected_table
 from stream_processors.forgetting import Forgetter
 from stream_processors.journal import Journal
@@ -80,6 +82,8 @@ class Parts:
         )
         self.pipeline = MeterPipeline(self.meter)
         self._rollup = RollUp(settings, self._catalog, self.stopping)
+        backfiller = Backfiller(settings, self._catalog, self.stopping)
+        self._backfill = BackfillChild(self._catalog.catalog, lambda: bool(backfiller.with_stragglers()))
         self._keeping = Journal(settings, self.stopping)
         self._forgetter = Forgetter(self._keeping)
         self._invoices = InvoiceCopy(settings, Journal(settings, self.stopping))
@@ -94,6 +98,7 @@ class Parts:
         self._admit_work = Work()
         self._ledgers = Lag(settings, LEDGERS_GROUP)
         self._ledger_work = Work()
+        self._ledgers_app: Any = None
         self._watching = Journal(settings, self.stopping)
         self._ticking: asyncio.Task[None] | None = None
         self._cut_at = time.monotonic()
@@ -206,6 +211,8 @@ class Parts:
             await in_thread(self._rejecting, "copy the catalog", lambda: self._copy_catalog(entries))
         if self.settings.generation in self._catalog.catalog.generations.state.ends:
             await in_thread(self._rolling, "read progress", self._end_where_metered)
+        if self.settings.backfill_automatic:
+            await in_thread(self._rolling, "look for backfills", lambda: self._backfill.look(self._has_checkpoints()))
         if self._forgetter.due():
             await in_thread(self._rolling, "forget", lambda: self._forgetter.run(self._catalog.catalog))
         if time.monotonic() - self._cut_at >= self.settings.checkpoint_seconds:
@@ -225,6 +232,13 @@ class Parts:
     def bind_seek(self, seek: Callable[[Mapping[TP, int]], Awaitable[None]]) -> None:
         """How to seek the consumer, once there is an app."""
         self._seek_consumer = seek
+
+    def bind_ledgers(self, app: Any) -> None:
+        """The app that has, or has not, usage.checkpoints."""
+        self._ledgers_app = app
+
+    def _has_checkpoints(self) -> bool:
+        return self._ledgers_app is not None and bool(_owned(self._ledgers_app, {CHECKPOINTS: 1}))
 
     def bind_loop(self, loop: asyncio.AbstractEventLoop) -> None:
         """The loop in which the consumer lives."""

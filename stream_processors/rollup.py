@@ -10,11 +10,12 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
 
+from schemas.backfills import job_of, staged_name
 from schemas.catalog.follower import CatalogFollower
 from schemas.catalog.profiles import ProfileVersion, profile_versions
 from schemas.checkpoints import CheckpointLedger, Checkpoints, Cut, next_cut, read_progress, rolled_up
@@ -22,27 +23,19 @@ from schemas.ledger_io import LedgerReader
 from schemas.settings import Settings
 from schemas.topics import CATALOG
 from stream_processors.journal import Journal, Stopping
+from stream_processors.slices import Slice, between, slice_sql
 
 log = logging.getLogger(__name__)
 
-Slice = Mapping[tuple[int, int], tuple[int, int]]
-
-
-def slice_sql(ranges: Slice) -> tuple[str, dict[str, Any]]:
-    """The condition that a row's position lies in a slice, and its parameters."""
-    conditions = []
-    parameters: dict[str, Any] = {}
-    for number, ((generation, partition), (start, end)) in enumerate(sorted(ranges.items())):
-        conditions.append(
-            f"(generation = {{g{number}:UInt32}} AND partition = {{p{number}:UInt32}} "
-            f"AND offset >= {{a{number}:UInt64}} AND offset < {{b{number}:UInt64}})"
-        )
-        parameters |= {f"g{number}": generation, f"p{number}": partition, f"a{number}": start, f"b{number}": end}
-    return "(" + " OR ".join(conditions) + ")", parameters
+_RECORD = (
+    "namespace, profile_id, profile_version, account_id, timestamp, quantity, unique_value, dimensions, generation, partition, offset,"
+    " `index`, append_time"
+)
 
 
 def roll_up_sql(ranges: Slice) -> tuple[str, dict[str, Any]]:
-    """The INSERT … SELECT of a slice, and its parameters, without ``{k:UInt32}``, the checkpoint's number.
+    """The INSERT … SELECT of a slice, and its parameters, without ``{k:UInt32}``, the checkpoint's number. What was backfilled belongs
+    to another checkpoint, wherever its positions lie.
 
     Positions order no table, but every part knows its rows' append times: those of the slice's batches leave out all parts
     that are older, so that the cost is that of the slice and not of the history.
@@ -51,9 +44,22 @@ def roll_up_sql(ranges: Slice) -> tuple[str, dict[str, Any]]:
     not there makes the statement fail, for a window must never be left out.
     """
     condition, parameters = slice_sql(ranges)
-    sql = f"""
+    records = f"""checkpoint = 0 AND {condition}
+        AND append_time >= (SELECT min(append_time) FROM usage_batches WHERE {condition})
+        AND append_time <= (SELECT max(append_time) FROM usage_batches WHERE {condition})"""
+    return _windows_sql(records, backfilled=False), parameters
+
+
+def roll_up_backfill_sql() -> str:
+    """The INSERT … SELECT of what a backfill's checkpoint ``{k:UInt32}`` holds, in ``{namespace:String}`` and ``{profiles:Array(String)}``."""
+    records = "checkpoint = {k:UInt32} AND namespace = {namespace:String} AND profile_id IN {profiles:Array(String)}"
+    return _windows_sql(records, backfilled=True)
+
+
+def _windows_sql(records: str, *, backfilled: bool) -> str:
+    return f"""
 INSERT INTO usage_windows (namespace, profile_id, profile_version, account_id, dimensions, window_start, window_seconds,
-    checkpoint, count, sum, max, min, latest_timestamp, latest_key, latest, unique_state)
+    checkpoint, count, sum, max, min, latest_timestamp, latest_key, latest, unique_state, backfilled)
 SELECT namespace, profile_id, profile_version, account_id, dimensions,
     fromUnixTimestamp64Micro(intDiv(toUnixTimestamp64Micro(timestamp), seconds * 1000000) * seconds * 1000000, 'UTC') AS window_start,
     toUInt32(if(versions.window_seconds = 0, throwIf(1, 'a record names a profile version that is not in profile_versions'),
@@ -61,18 +67,15 @@ SELECT namespace, profile_id, profile_version, account_id, dimensions,
     {{k:UInt32}}, count(), sum(toDecimal256(quantity, 12)), max(quantity), min(quantity),
     max(timestamp), argMax(unique_value, (timestamp, unique_value, quantity)),
     argMax(quantity, (timestamp, unique_value, quantity)),
-    uniqExactStateIf(unique_value, versions.aggregation = 'count_unique')
+    uniqExactStateIf(unique_value, versions.aggregation = 'count_unique'), {int(backfilled)}
 FROM (
     SELECT * FROM usage_records FINAL
-    WHERE {condition}
-        AND append_time >= (SELECT min(append_time) FROM usage_batches WHERE {condition})
-        AND append_time <= (SELECT max(append_time) FROM usage_batches WHERE {condition})
+    WHERE {records}
 ) AS records
 LEFT ANY JOIN (
     SELECT namespace, profile_id, profile_version, window_seconds, aggregation FROM profile_versions FINAL
 ) AS versions USING (namespace, profile_id, profile_version)
 GROUP BY namespace, profile_id, profile_version, account_id, dimensions, window_start, seconds"""
-    return sql, parameters
 
 
 def versions_table(versions: Sequence[tuple[str, ProfileVersion]]) -> pa.Table:
@@ -148,8 +151,43 @@ class RollUp:
         if ranges:
             sql, parameters = roll_up_sql(ranges)
             self._journal.command(f"roll up checkpoint {number}", sql, parameters | {"k": number})
+        if cut.backfill:
+            self._roll_up_backfill(checkpoints, cut)
         self._journal.insert("usage_checkpoints", _checkpoint_table(cut, checkpoints))
         log.info("checkpoint %d rolled up in %.2f s", number, time.monotonic() - began)
+
+    def _roll_up_backfill(self, checkpoints: Checkpoints, cut: Cut) -> None:
+        """What is staged below the cut becomes records and windows of it; doing it again writes the same rows."""
+        job = job_of(self._catalog.catalog, cut.backfill)
+        if job is None:
+            log.warning(
+                "checkpoint %d names the backfill %s, which the catalog does not know", cut.number, cut.backfill
+            )
+            return
+        cuts = checkpoints.backfilled(cut.backfill, cut.number)
+        ranges = between(cuts[-2].offsets if len(cuts) > 1 else {}, cut.offsets)
+        if not ranges:
+            return
+        condition, parameters = slice_sql(ranges)
+        staged = {"staged": staged_name(job.name, len(cuts)), "k": cut.number}
+        months = self._journal.query(
+            "list the months of a backfill",
+            "SELECT DISTINCT toYYYYMM(append_time) AS month FROM backfill_records WHERE backfill = {staged:String} ORDER BY month",
+            staged,
+        )
+        for (month,) in months:  # one at a time: an insert into too many partitions is refused
+            self._journal.command(
+                f"take in the backfill of checkpoint {cut.number}",
+                f"INSERT INTO usage_records ({_RECORD}, checkpoint) SELECT {_RECORD}, {{k:UInt32}} FROM backfill_records FINAL"
+                f" WHERE backfill = {{staged:String}} AND toYYYYMM(append_time) = {{month:UInt32}} AND {condition}",
+                parameters | staged | {"month": month},
+            )
+        profiles = sorted({version.profile_id for version in job.versions})
+        self._journal.command(
+            f"roll up the backfill of checkpoint {cut.number}",
+            roll_up_backfill_sql(),
+            {"k": cut.number, "namespace": job.namespace, "profiles": profiles},
+        )
 
     def _write_versions(self, catalog_offset: int) -> None:
         """profile_versions holds every version that a record below the cut may name. Versions are immutable."""

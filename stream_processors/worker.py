@@ -67,6 +67,7 @@ def main() -> int:
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     parts.bind_loop(loop)
+    parts.bind_ledgers(ledgers_app)
     watchdog = Watchdog(parts.watched(app, admit_app, ledgers_app), parts.stopping)
 
     def stop(signum: int, frame: FrameType | None) -> None:

@@ -88,10 +88,11 @@ def _late_records(client: Any, namespace: str, after: Cut, as_of: Cut | None, un
         + ("" if as_of is None else f" AND {below(as_of, bind, 'as_of', prefix)}")
         for prefix in ("", "void_")
     )
+    # A backfill makes no line late: what is billed stays as it was counted then.
     sql = (
         "SELECT account_id, profile_id, toUnixTimestamp64Micro(min(timestamp)), toUnixTimestamp64Micro(max(timestamp)), count()\n"
         f"FROM usage_records FINAL WHERE namespace = {bind('namespace', 'String', namespace)}"
-        f" AND timestamp < {bind.instant('until', until_us)} AND (({came}) OR {POSITION} IN (SELECT {POSITION} FROM voided_events"
+        f" AND timestamp < {bind.instant('until', until_us)} AND ((checkpoint = 0 AND {came}) OR {POSITION} IN (SELECT {POSITION} FROM voided_events"
         f" WHERE namespace = {bind('namespace', 'String', namespace)} AND {voided}))\n"
         "GROUP BY account_id, profile_id ORDER BY account_id, profile_id"
     )
@@ -128,6 +129,8 @@ def priors(chain: list[Invoice], late: Iterable[Late], book: ChargeBook) -> tupl
         except (PriceError, ValueError) as error:
             raise PlanningError(f"invoice {invoice['invoice_id']}, line {line['number']}: {error}") from None
         need = book.need(line["profile_id"], price, line["period_start"], line["period_end"])
+        if need.profile.backfilled:
+            need = replace(need, profile=need.profile.as_pinned(invoice["catalog_offset"], invoice["checkpoint"]))
         result.append(Prior(invoice["invoice_id"], line, price, need, _billed(chain, invoice["invoice_id"], line)))
     return tuple(result)
 

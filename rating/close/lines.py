@@ -25,7 +25,7 @@ from schemas.catalog.models import Charge, Plan, Product
 from schemas.catalog.profiles import ProfileVersion, profile_versions
 from schemas.catalog.state import NamespaceView
 from schemas.checkpoints import Run
-from schemas.instants import SECOND, instant
+from schemas.instants import SECOND, instant, rfc3339
 from schemas.invoices import FINALIZED
 from schemas.prices import FlatPrice, MatrixPrice, Price, Proration, plain
 
@@ -120,6 +120,19 @@ class ChargeBook:
         versions = self._versions(profile_id, f"profile {profile_id} of an earlier invoice")
         dimensions = price.dimensions if isinstance(price, MatrixPrice) else ()
         return Need(measured(versions, start_us, end_us), start_us, end_us, dimensions)
+
+    def wait_for_backfills(self, items: Iterable[Item]) -> None:
+        """Raises PlanningError where a profile of ``items`` is yet to count events that came before it was published."""
+        for item in items:
+            if item.need is None:
+                continue
+            for version in self._profiles.get(item.need.profile.profile_id, ()):
+                start_us = version.backfill_from_us
+                if start_us is not None and version.waits() and start_us < item.end_us:
+                    raise PlanningError(
+                        f"profile {version.profile_id} is being backfilled from {rfc3339(start_us)} on; what it measures is billed"
+                        " once that is done (`weir backfill list`)"
+                    )
 
     def _price(self, plan: Plan, charge: Charge, place: str) -> Price:
         if id(charge) not in self._prices:

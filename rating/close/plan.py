@@ -146,6 +146,7 @@ def _billing(due: Due, book: ChargeBook, standing: Standing, late: tuple[Late, .
     if due.again and (void := next((one for one in chain if one["invoice_id"] == due.reissues), None)) is not None:
         ahead = advance_again(void)
     items = (*book.items(due.parts), *fees, *ahead)
+    book.wait_for_backfills(items)
     return Billing(due, items, prior, credits_due, NO_TERMS if due.alone else _terms(due, chain, before), adjusted)
 
 

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
 
+from rating.evidence.backfilled import Pin, Pins, counted_sql
 from rating.evidence.chains import COPY_REMEDY, Head, Line, Lines, check_chains, read_invoices
 from rating.evidence.difference import Findings, Progress
 from rating.evidence.reduced import check_reductions, is_reduction
@@ -55,12 +56,13 @@ _PLACES: Final[dict[Aggregation, int]] = {"count": 0, "sum": 1, "max": 2, "min":
 
 @dataclass(frozen=True, slots=True)
 class _Need:
-    """A profile as of a checkpoint, by dimensions, for all accounts."""
+    """A profile as of a checkpoint, by dimensions, for all accounts; ``pins``: what was backfilled for it."""
 
     namespace: str
     profile_id: str
     checkpoint: int
     dimensions: tuple[str, ...]
+    pins: tuple[Pin, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +117,7 @@ def _check_line(head: Head, line: Line, book: _Book, billed: BilledBefore, findi
             priced = rate(price, Decimal(1), currency=head.currency)
         else:
             dimensions = price.dimensions if isinstance(price, MatrixPrice) else ()
-            need = _Need(head.namespace, line.profile_id, head.checkpoint, dimensions)
+            need = _Need(head.namespace, line.profile_id, head.checkpoint, dimensions, book.pins.of(head, line))
             version = book.version(head, line)
             if version is None:
                 known = f"a profile in the catalog at offset {head.catalog_offset}"
@@ -182,8 +184,9 @@ class BilledBefore:
 class _Book:
     """Totals and aggregations. Lines are asked for in order of profile, checkpoint and period, so few answers are kept."""
 
-    def __init__(self, scope: Scope, heads: Iterable[Head], lines: Lines) -> None:
+    def __init__(self, scope: Scope, heads: Sequence[Head], lines: Lines) -> None:
         self._scope = scope
+        self.pins = Pins(scope, heads)
         self._versions: dict[tuple[str, int], dict[str, tuple[ProfileVersion, ...]]] = {}
         self._totals: dict[tuple[_Need, int], dict[tuple[Period, str], list[_Total]]] = {}
         found: dict[tuple[str, str, int], set[Period]] = {}
@@ -227,7 +230,7 @@ class _Book:
         rows = self._scope.rows(
             _TOTALS.format(
                 dims=f"[{raw}]" if raw else "emptyArrayString()",
-                cut=below(self._scope.checkpoints.cut(need.checkpoint).offsets),
+                cut=counted_sql(below(self._scope.checkpoints.cut(need.checkpoint).offsets), need.pins),
                 voided=below(self._scope.checkpoints.cut(need.checkpoint).offsets, "void_"),
             ),
             {

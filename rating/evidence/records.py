@@ -35,7 +35,7 @@ def _expanded(condition: str) -> str:
 def check_records(scope: Scope, findings: Findings, on_progress: Progress) -> None:
     """Records against the match columns: missing, extra and different ones."""
     on_progress("records from matches", 0, 1)
-    stored = f"SELECT toString(namespace) AS ns, toString(profile_id) AS name, * FROM usage_records FINAL WHERE {scope.metered}"
+    stored = f"SELECT toString(namespace) AS ns, toString(profile_id) AS name, * FROM usage_records FINAL WHERE {scope.metered} AND checkpoint = 0"
     groups = scope.rows(
         f"""SELECT ns, name FROM (
             SELECT ns, name, 0 AS side, count() AS rows, sum(sipHash64({_RECORD})) AS hash FROM ({_expanded(scope.metered)}) GROUP BY ns, name

@@ -2,8 +2,8 @@
 invoice's checkpoint, and priced again by other arithmetic; records, windows, usage queries and pricing have no part in it.
 
 One pass over the events for all lines. An event counts for a line if its position lies below the line's checkpoint and its
-instant in the line's period, under the profile versions that the catalog of its own batch knew, unless it was voided below the checkpoint:
-which void meant which event is worked out again, too (``voids``).
+instant in the line's period, under the profile versions that the catalog of its own batch knew, or under one that was backfilled, unless
+it was voided below the checkpoint: which void meant which event is worked out again, too (``voids``).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Final
 
+from rating.evidence.backfilled import Pin, Pins
 from rating.evidence.billed import BilledBefore
 from rating.evidence.chains import COPY_REMEDY, Head, Line, read_invoices
 from rating.evidence.difference import Findings, Progress
@@ -52,18 +53,22 @@ class _Work:
     aggregation: Aggregation | None = None
     carry_over: bool = False  # an event before the period may give its value, and is not of its number
     below: Offsets = field(default_factory=dict)
+    pins: tuple[Pin, ...] = ()
     folds: dict[tuple[str, ...], Fold] = field(default_factory=dict)
 
     @property
     def place(self) -> str:
         return f"{self.head.place}, line {self.line.number}"
 
-    def take(self, event: Raw, version: ProfileVersion) -> None:
-        """Count the event where it is this line's."""
+    def take(self, event: Raw, version: ProfileVersion, checkpoint: int = 0) -> None:
+        """Count the event where it is this line's; ``checkpoint``: of the backfill that brought its record, 0: none did."""
         start_us = 0 if self.carry_over else self.line.start_us
         if not start_us <= event.us < self.line.end_us or event.offset >= self.below.get(event.place, 0):
             return
         if event.voided is not None and event.voided[1] < self.below.get(event.voided[0], 0):
+            return
+        number = version.version
+        if any(pin.replaces(event.place, event.offset, event.us, number, checkpoint) for pin in self.pins):
             return
         one = measures(version, event)
         if one is not None:
@@ -74,13 +79,13 @@ class _Work:
 def check_rerated(scope: Scope, findings: Findings, on_progress: Progress) -> None:
     """Quantities, counts of events, exact and rounded amounts of all lines of invoices that are not void."""
     heads, lines = read_invoices(scope)
-    catalogs = _Catalogs(scope)
+    catalogs, pins = _Catalogs(scope), Pins(scope, heads)
     works = [
         work
         for head in heads
         if head.state != VOID and 1 <= head.checkpoint <= len(scope.checkpoints.cuts)
         for line in lines.get((head.namespace, head.invoice_id, head.version), ())
-        if not is_reduction(line) and (work := _work(scope, catalogs, head, line, findings)) is not None
+        if not is_reduction(line) and (work := _work(scope, catalogs, pins, head, line, findings)) is not None
     ]
     wanted: dict[tuple[str, str], dict[str, list[_Work]]] = {}
     for work in works:
@@ -94,7 +99,7 @@ def check_rerated(scope: Scope, findings: Findings, on_progress: Progress) -> No
         _compare(work, billed, findings)
 
 
-def _work(scope: Scope, catalogs: _Catalogs, head: Head, line: Line, findings: Findings) -> _Work | None:
+def _work(scope: Scope, catalogs: _Catalogs, pins: Pins, head: Head, line: Line, findings: Findings) -> _Work | None:
     try:
         price = dict(json.loads(line.price))
     except (ValueError, TypeError):
@@ -112,6 +117,7 @@ def _work(scope: Scope, catalogs: _Catalogs, head: Head, line: Line, findings: F
             return None
         work.aggregation, work.carry_over = pinned[-1].aggregation, pinned[-1].carry_over
         work.below = scope.checkpoints.cut(head.checkpoint).offsets
+        work.pins = pins.of(head, line)
     return work
 
 
@@ -140,18 +146,28 @@ def _take(
     catalogs: _Catalogs, of_account: dict[str, list[_Work]], row: Sequence[Any], voided: Mapping[Position, Void]
 ) -> None:
     namespace, _, us, generation, partition, offset, name, key, properties, catalog_offset, index = row
+    place = (int(generation), int(partition))
+
+    def raw() -> Raw:
+        void = voided.get((*place, int(offset), int(index)))
+        taken_back = None if void is None else ((void.generation, void.partition), void.offset)
+        return Raw(int(us), place, int(offset), name, key, parse(properties), taken_back)
+
     event: Raw | None = None
     for version in catalogs.versions(namespace, int(catalog_offset)):
         works = of_account.get(version.profile_id)
         if works is None or version.event_name != name or not version.valid_from_us <= us < version.valid_to_us:
             continue
         if event is None:
-            place = (int(generation), int(partition))
-            void = voided.get((*place, int(offset), int(index)))
-            taken_back = None if void is None else ((void.generation, void.partition), void.offset)
-            event = Raw(int(us), place, int(offset), name, key, parse(properties), taken_back)
+            event = raw()
         for work in works:
             work.take(event, version)
+    for work in (work for works in of_account.values() for work in works if work.pins):
+        for pin in work.pins:
+            part = pin.part(place, int(offset)) if int(catalog_offset) < pin.known_from and us >= pin.start_us else None
+            if part is not None:
+                event = event or raw()
+                work.take(event, pin.version, part)
 
 
 def _compare(work: _Work, billed: BilledBefore, findings: Findings) -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from rating.evidence.backfilled import check_backfilled
 from rating.evidence.billed import check_invoices
 from rating.evidence.copies import check_copies
 from rating.evidence.difference import Difference, Findings, Progress
@@ -33,6 +34,7 @@ CHECKS: Final[dict[str, Check]] = {
     "windows from records": check_windows,
     "matches from events": check_matches,
     "records from matches": check_records,
+    "backfilled records": check_backfilled,
     "identities from events": check_identities,
     "duplicates": check_duplicates,
     "voided events": check_voids,

@@ -1,5 +1,6 @@
 """Check 1: usage_windows against usage_records, slice by slice (DESIGN invariants 7 and 8).
 
+A backfilled record belongs to the checkpoint that its column names, any other to the slice of its position.
 The SQL here shares nothing with the roll-up's: another way to find a record's slice, its window and its aggregates.
 """
 
@@ -25,15 +26,17 @@ SELECT version, account, dims, start, seconds, checkpoint,
 FROM (
     SELECT version, account, dims, start, seconds, checkpoint, 0 AS side,
         toString((count(), sum(toDecimal256(quantity, 12)), max(quantity), min(quantity),
-            max((us, unique_value, quantity)))) AS shown,
+            max((us, unique_value, quantity)), max(backfilled))) AS shown,
         uniqExactStateIf(unique_value, has({unique:Array(UInt32)}, version)) AS uniques
     FROM (
         SELECT profile_version AS version, account_id AS account, toString(dimensions) AS dims, quantity, unique_value,
             toUnixTimestamp64Micro(timestamp) AS us,
             transform(version, {versions:Array(UInt32)}, {sizes:Array(UInt32)}, toUInt32(86400)) AS seconds,
-            us - us % (toInt64(seconds) * 1000000) AS start, slices.number AS checkpoint
+            us - us % (toInt64(seconds) * 1000000) AS start, if(own > 0, own, slices.number) AS checkpoint,
+            toUInt8(own > 0) AS backfilled
         FROM (
-            SELECT * FROM usage_records FINAL WHERE namespace = {ns:String} AND profile_id = {profile:String}
+            SELECT * EXCEPT checkpoint, checkpoint AS own FROM usage_records FINAL
+            WHERE namespace = {ns:String} AND profile_id = {profile:String} AND checkpoint <= {k:UInt32}
         ) AS records
         ASOF INNER JOIN (
             SELECT generation, partition, from_offset, next_offset, number FROM usage_checkpoints FINAL
@@ -46,7 +49,7 @@ FROM (
     GROUP BY version, account, dims, start, seconds, checkpoint
     UNION ALL
     SELECT profile_version, account_id, toString(dimensions), toUnixTimestamp64Micro(window_start), window_seconds,
-        checkpoint, 1, toString((count, sum, max, min, (toUnixTimestamp64Micro(latest_timestamp), latest_key, latest))),
+        checkpoint, 1, toString((count, sum, max, min, (toUnixTimestamp64Micro(latest_timestamp), latest_key, latest), backfilled)),
         unique_state
     FROM usage_windows FINAL
     WHERE namespace = {ns:String} AND profile_id = {profile:String} AND checkpoint <= {k:UInt32}
@@ -94,7 +97,7 @@ def check_windows(scope: Scope, findings: Findings, on_progress: Progress) -> No
 
 
 def _shown(values: str, uniques: int) -> str:
-    return f"(count, sum, max, min, latest) {values}, {uniques} unique" if values else "no window"
+    return f"(count, sum, max, min, latest, backfilled) {values}, {uniques} unique" if values else "no window"
 
 
 def _check_slices(scope: Scope, findings: Findings, last: int) -> None:

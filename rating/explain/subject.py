@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -68,11 +68,13 @@ def read_subject(client: Any, ledgers: Ledgers, namespace: str, invoice_id: str,
     line = next((one for one in whole.lines if one.number == number), None)
     if line is None:
         raise NotExplained(f"invoice {invoice_id} has lines 1 to {len(whole.lines)}, no line {number}")
-    return subject_of(ledgers, whole, line)
+    # An adjustment counts what was backfilled by the time of the invoice that it adjusts.
+    original = read_invoice(client, namespace, line.adjusts) if line.adjusts else None
+    return subject_of(ledgers, whole, line, (original or whole).head)
 
 
-def subject_of(ledgers: Ledgers, whole: WholeInvoice, line: InvoiceLine) -> Subject:
-    """The same for a line at hand. Raises NotExplained."""
+def subject_of(ledgers: Ledgers, whole: WholeInvoice, line: InvoiceLine, pinned_by: InvoiceHead) -> Subject:
+    """The same for a line at hand; ``pinned_by``: the invoice that billed it first. Raises NotExplained."""
     head = whole.head
     zone = parse_zone(head.time_zone)
     if not line.profile_id:
@@ -81,8 +83,9 @@ def subject_of(ledgers: Ledgers, whole: WholeInvoice, line: InvoiceLine) -> Subj
     try:
         price = parse_price(line.price, head.currency)
         need = ChargeBook(view).need(line.profile_id, price, line.period_start_us, line.period_end_us)
+        need = replace(need, profile=need.profile.as_pinned(pinned_by.catalog_offset, pinned_by.checkpoint))
     except (PlanningError, PriceError) as error:
         raise NotExplained(f"line {line.number} of invoice {head.invoice_id}: {error}") from None
     of_profile = tuple(one for one in profile_versions(view) if one.profile_id == line.profile_id)
-    pinned = tuple(one for one in of_profile if one.version in line.profile_versions)
-    return Subject(whole, line, zone, need, ledgers.cut(head.checkpoint), pinned)
+    versions = tuple(one for one in of_profile if one.version in line.profile_versions)
+    return Subject(whole, line, zone, need, ledgers.cut(head.checkpoint), versions)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
+from itertools import pairwise
 from typing import Literal
 
+from schemas.catalog.backfills import Reach
 from schemas.catalog.models import Aggregation
 from schemas.catalog.profiles import ProfileVersion
 from schemas.checkpoints import Cut
@@ -19,10 +21,29 @@ ZERO_WITHOUT_USAGE: frozenset[Aggregation] = frozenset({"sum", "count", "count_u
 
 
 @dataclass(frozen=True, slots=True)
+class Backfilled:
+    """A version that, as of a checkpoint of its reaches, counts all events from ``start_us`` on, and those before it no longer do.
+
+    ``replaces``: whether there are any before it.
+    """
+
+    version: int
+    start_us: int
+    reaches: tuple[Reach, ...]
+    replaces: bool
+
+    def reach(self, as_of: Cut | None) -> Reach | None:
+        """How far it reaches as of a cut (None: live); None before the first of its checkpoints."""
+        known = [one for one in self.reaches if as_of is None or one.checkpoint <= as_of.number]
+        return known[-1] if known else None
+
+
+@dataclass(frozen=True, slots=True)
 class Measured:
     """What a query needs to know of a profile: how it aggregates, and each version's window size in seconds.
 
-    ``carry_over`` (latest only): where an interval has no events, the last value before it stands.
+    ``carry_over`` (latest only): where an interval has no events, the last value before it stands. ``backfilled``: those of its
+    versions that the catalog at hand knows to be backfilled, ascending.
     """
 
     profile_id: str
@@ -30,6 +51,35 @@ class Measured:
     windows: tuple[tuple[int, int], ...]  # (version, window_seconds), ascending
     unit: str = ""
     carry_over: bool = False
+    backfilled: tuple[Backfilled, ...] = ()
+
+    def as_pinned(self, catalog_offset: int, checkpoint: int) -> Measured:
+        """As it was counted by an invoice of that catalog and checkpoint: what was backfilled since neither counts nor replaces."""
+        kept = [
+            replace(one, reaches=reaches)
+            for one in self.backfilled
+            if (
+                reaches := tuple(
+                    reach
+                    for reach in one.reaches
+                    if reach.catalog_offset < catalog_offset and reach.checkpoint <= checkpoint
+                )
+            )
+        ]
+        return self if tuple(kept) == self.backfilled else replace(self, backfilled=tuple(kept))
+
+    def visible(self, as_of: Cut | None) -> list[int]:
+        """The checkpoints of backfills whose records count as of a cut (None: live), ascending."""
+        return sorted(
+            reach.checkpoint
+            for one in self.backfilled
+            for reach in one.reaches
+            if as_of is None or reach.checkpoint <= as_of.number
+        )
+
+    def replaced(self, as_of: Cut | None) -> list[tuple[Backfilled, Reach]]:
+        """What replaces earlier versions as of a cut (None: live), and how far."""
+        return [(one, reach) for one in self.backfilled if one.replaces and (reach := one.reach(as_of)) is not None]
 
     def versions_by_size(self) -> dict[int, tuple[int, ...]]:
         """window_seconds → the versions that roll up into windows of that size."""
@@ -47,8 +97,18 @@ def measured(versions: Iterable[ProfileVersion], start_us: int, end_us: int) -> 
     everything = tuple(versions)
     valid = valid_versions(everything, start_us, end_us) or everything[-1:]
     windows = sorted({(version.version, version.window_seconds) for version in everything})
+    backfilled = tuple(
+        Backfilled(one.version, one.backfill_from_us, one.reaches, one.version > everything[0].version)
+        for one in everything
+        if one.backfill_from_us is not None and one.reaches
+    )
     return Measured(
-        everything[-1].profile_id, valid[-1].aggregation, tuple(windows), valid[-1].unit, valid[-1].carry_over
+        everything[-1].profile_id,
+        valid[-1].aggregation,
+        tuple(windows),
+        valid[-1].unit,
+        valid[-1].carry_over,
+        backfilled,
     )
 
 
@@ -99,6 +159,15 @@ class UsageQuery:
         """The buckets as ranges, or the whole interval as the only one."""
         starts = self.buckets_us or (self.start_us,)
         return tuple(zip(starts, (*starts[1:], self.end_us), strict=True))
+
+    def window_edges(self) -> tuple[Range, ...]:
+        """``intervals``, split where a version begins to replace those before it: windows across that instant are not whole."""
+        edges = {one.start_us for one, _ in self.profile.replaced(self.as_of)}
+        found: list[Range] = []
+        for start, end in self.intervals():
+            points = [start, *sorted(edge for edge in edges if start < edge < end), end]
+            found += pairwise(points)
+        return tuple(found)
 
     def windows_as_of(self) -> Cut:
         """The cut whose windows the plan "windows" reads."""

@@ -150,9 +150,7 @@ def considered(query: UsageQuery, bind: Binder) -> list[str]:
         f"timestamp >= {bind.instant('start', query.start_us)}",
         f"timestamp < {bind.instant('end', query.end_us)}",
     ]
-    if query.as_of is not None:
-        conditions.append(below(query.as_of, bind))
-    return conditions
+    return conditions + counted(query, bind)
 
 
 def record_conditions(query: UsageQuery, bind: Binder) -> list[str]:
@@ -161,11 +159,12 @@ def record_conditions(query: UsageQuery, bind: Binder) -> list[str]:
     if query.plan == "windows":
         ragged = [
             f"(profile_version IN {bind(f'versions_{size}', 'Array(UInt32)', list(versions))}"
-            f" AND {_within('timestamp', f'ragged_{size}', split(query.intervals(), size * SECOND)[1], bind)})"
+            f" AND {_within('timestamp', f'ragged_{size}', split(query.window_edges(), size * SECOND)[1], bind)})"
             for size, versions in query.profile.versions_by_size().items()
         ]
         if query.as_of is None:
-            ragged.append(f"NOT {below(query.windows_as_of(), bind)}")
+            beyond = below_with_backfills if query.profile.backfilled else below
+            ragged.append(f"NOT {beyond(query.windows_as_of(), bind)}")
         conditions += ["(" + " OR ".join(ragged) + ")", voided.untouched(*_voids(query, bind))]
     else:
         conditions.append(voided.standing(*_voids(query, bind)))
@@ -186,12 +185,45 @@ def _windows(query: UsageQuery, bind: Binder) -> list[str]:
     """Conditions on usage_windows: slices up to the cut, windows that lie in one interval."""
     whole = [
         f"(window_seconds = {bind(f'size_{size}', 'UInt32', size)}"
-        f" AND {_within('window_start', f'whole_{size}', split(query.intervals(), size * SECOND)[0], bind)})"
+        f" AND {_within('window_start', f'whole_{size}', split(query.window_edges(), size * SECOND)[0], bind)})"
         for size in query.profile.versions_by_size()
     ]
     checkpoint = bind("checkpoint", "UInt32", query.windows_as_of().number)
     untouched = voided.untouched(*_voids(query, bind))
-    return [*_scope(query, bind), f"checkpoint <= {checkpoint}", "(" + " OR ".join(whole) + ")", untouched]
+    conditions = [*_scope(query, bind), f"checkpoint <= {checkpoint}", "(" + " OR ".join(whole) + ")", untouched]
+    backfills = query.profile.visible(query.as_of)
+    if backfills:
+        known = bind("window_backfills", "Array(UInt32)", backfills)
+        conditions.append(f"(backfilled = 0 OR checkpoint IN {known})")
+    else:
+        conditions.append("backfilled = 0")
+    for number, (one, reach) in enumerate(query.profile.replaced(query.as_of)):
+        conditions.append(
+            f"NOT (profile_version < {bind(f'replaced_by_{number}', 'UInt32', one.version)}"
+            f" AND window_start >= {bind.instant(f'replaced_from_{number}', one.start_us)}"
+            f" AND checkpoint <= {bind(f'replaced_at_{number}', 'UInt32', reach.checkpoint)})"
+        )
+    return conditions
+
+
+def counted(query: UsageQuery, bind: Binder) -> list[str]:
+    """Conditions on usage_records: those that count as of the query's cut, by its profile's backfills."""
+    backfills = query.profile.visible(query.as_of)
+    conditions = [
+        f"checkpoint IN {bind('backfills', 'Array(UInt32)', [0, *backfills])}" if backfills else "checkpoint = 0"
+    ]
+    if query.as_of is not None:
+        # A backfilled record counts by its checkpoint, whatever its position.
+        position = below(query.as_of, bind)
+        conditions.append(f"(checkpoint > 0 OR {position})" if backfills else position)
+    for number, (one, reach) in enumerate(query.profile.replaced(query.as_of)):
+        cut = Cut(reach.checkpoint, reach.offsets, 0, 0)
+        conditions.append(
+            f"NOT (profile_version < {bind(f'replaced_by_{number}', 'UInt32', one.version)}"
+            f" AND timestamp >= {bind.instant(f'replaced_from_{number}', one.start_us)}"
+            f" AND {below_with_backfills(cut, bind, f'replaced_cut_{number}')})"
+        )
+    return conditions
 
 
 def _within(column: str, name: str, ranges: Sequence[Range], bind: Binder) -> str:
@@ -208,6 +240,12 @@ def _within(column: str, name: str, ranges: Sequence[Range], bind: Binder) -> st
     ends = bind(f"{name}_to", "Array(Int64)", [end for _, end in ranges])
     at = f"toUnixTimestamp64Micro({column})"
     return f"arrayExists((start, stop) -> {at} >= start AND {at} < stop, {starts}, {ends})"
+
+
+def below_with_backfills(cut: Cut, bind: Binder, name: str = "cut") -> str:
+    """A condition on usage_records: the record belongs to a checkpoint up to the cut, by its position or by its backfill."""
+    number = bind(f"{name}_number", "UInt32", cut.number)
+    return f"if(checkpoint > 0, checkpoint <= {number}, {below(cut, bind, name)})"
 
 
 def below(cut: Cut, bind: Binder, name: str = "cut", prefix: str = "") -> str:

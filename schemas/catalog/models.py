@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Annotated, Any, Final, Literal, Self
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import (
+    AfterValidator,
     AwareDatetime,
     BeforeValidator,
     ConfigDict,
@@ -16,6 +17,7 @@ from pydantic import (
     model_validator,
 )
 
+from schemas.catalog.backfills import Backfill
 from schemas.catalog.base import Code, Identifier, Model
 from schemas.catalog.keys import ApiKey
 from schemas.catalog.terms import CreditGrant, Discount, PriceOverride, check_discounts
@@ -94,8 +96,20 @@ class Profile(Model):
         return self
 
 
+def _event_instant(value: datetime) -> datetime:
+    """In UTC, so that one instant has one text."""
+    if not 1970 <= value.year < 2200:
+        raise ValueError("no event is of that time; write an instant between 1970 and 2200")
+    return value.astimezone(UTC)
+
+
 class Meter(Model):
-    """An event type to measure, with one or more profiles."""
+    """An event type to measure, with one or more profiles.
+
+    ``start``: what this version says holds for events of that instant and later, and ends what versions before it said there. In the
+    past: events that came before it was published are backfilled. null: a first version counts what comes from now on, whatever
+    its date; a later one holds from its publication.
+    """
 
     code: Code
     name: str = ""
@@ -103,6 +117,7 @@ class Meter(Model):
     event_name: Identifier | None = None
     filters: tuple[Filter, ...] = ()
     window: Window = "day"
+    start: Annotated[AwareDatetime, AfterValidator(_event_instant)] | None = None
     profiles: Annotated[tuple[Profile, ...], Field(min_length=1, max_length=64)]
 
     @model_validator(mode="after")
@@ -326,4 +341,5 @@ KINDS: dict[str, type[Model]] = {
     "subscription": Subscription,
     "credit_grant": CreditGrant,
     "api_key": ApiKey,
+    "backfill": Backfill,
 }

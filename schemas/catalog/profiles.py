@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from schemas.catalog.backfills import Backfill, Reach, backfill_code
 from schemas.catalog.models import WINDOW_SECONDS, Aggregation, Filter, Meter
 from schemas.catalog.state import Entry, NamespaceView
 
@@ -13,7 +14,11 @@ BEGINNING: int = -(1 << 62)
 
 @dataclass(frozen=True, slots=True)
 class ProfileVersion:
-    """An immutable rule of measuring, valid for events with timestamp in [valid_from_us, valid_to_us)."""
+    """An immutable rule of measuring, valid for events with timestamp in [valid_from_us, valid_to_us).
+
+    Events that came before it was published are not under it, unless ``backfill_from_us`` states a start in the past: then it
+    counts all of them from that instant on, as of the checkpoint of its (last) reach, in place of the versions before it.
+    """
 
     profile_id: str  # meter.profile
     version: int  # the meter entry's version that brought this definition
@@ -30,6 +35,12 @@ class ProfileVersion:
     valid_from_us: int = BEGINNING
     valid_to_us: int = FOREVER
     carry_over: bool = False  # of latest: a period without events has the last value before it
+    backfill_from_us: int | None = None
+    reaches: tuple[Reach, ...] = ()
+
+    def waits(self) -> bool:
+        """Whether it is to count older events, and does not yet."""
+        return self.backfill_from_us is not None and not self.reaches
 
     def measures_like(self, other: ProfileVersion) -> bool:
         """Whether both give the same totals: a new name or unit text alone makes no new version."""
@@ -64,27 +75,57 @@ def _ended(chain: list[ProfileVersion], at_us: int) -> list[ProfileVersion]:
     ]
 
 
+def _counts_from(chain: list[ProfileVersion], start_us: int) -> bool:
+    """Whether the last one already is to count every event of ``start_us`` and later, whenever it came."""
+    begun = chain[-1].backfill_from_us
+    return begun is not None and begun <= start_us
+
+
 def profile_versions(view: NamespaceView) -> tuple[ProfileVersion, ...]:
     """All profile versions of the namespace, with their spans, in order of meters, profiles and versions."""
     result: list[ProfileVersion] = []
+    reaches = _reaches(view)
     for entries in view.histories("meter"):
         chains: dict[str, list[ProfileVersion]] = {}
         for entry in entries:
             begins = entry.valid_from_us if entry.valid_from_us is not None else entry.published_us
             current = {} if entry.retired else _versions_in(entry)
+            # A profile that is left out has no version that could be backfilled in its place: what it counted stays.
+            ends = max(begins, entry.published_us)
+            stated = begins if begins < entry.published_us and not entry.retired else None
+            reached = reaches.get((entry.code, entry.version), ())
             for code, chain in chains.items():
                 if code not in current:
-                    chains[code] = _ended(chain, begins)
+                    chains[code] = _ended(chain, ends)
             for code, new in current.items():
                 chain = chains.setdefault(code, [])
-                if not chain:
-                    chain.append(new)
-                elif new.measures_like(chain[-1]) and chain[-1].valid_to_us == FOREVER:
+                like = bool(chain) and new.measures_like(chain[-1]) and chain[-1].valid_to_us == FOREVER
+                if like and (stated is None or _counts_from(chain, stated)):
                     chain[-1] = replace(chain[-1], name=new.name, unit=new.unit)
+                    continue
+                new = replace(new, backfill_from_us=stated, reaches=() if stated is None else reached)
+                if not chain:
+                    chain.append(new if entry.valid_from_us is None else replace(new, valid_from_us=begins))
                 else:
                     chains[code] = [*_ended(chain, begins), replace(new, valid_from_us=begins)]
         result.extend(version for chain in chains.values() for version in chain)
     return tuple(result)
+
+
+def _reaches(view: NamespaceView) -> dict[tuple[str, int], tuple[Reach, ...]]:
+    """(meter, version) → how far it is backfilled, in order of the checkpoints."""
+    found: dict[tuple[str, int], tuple[Reach, ...]] = {}
+    for entries in view.histories("backfill"):
+        model: Backfill = entries[0].model
+        if entries[0].code == backfill_code(model.meter, model.version):
+            found[model.meter, model.version] = tuple(
+                Reach(
+                    entry.body["checkpoint"], entry.offset,
+                    tuple(((generation, partition), end) for generation, partition, end in entry.body["offsets"]),
+                )
+                for entry in entries
+            )  # fmt: skip
+    return found
 
 
 def resolve(view: NamespaceView, address: str) -> tuple[ProfileVersion, ...]:

@@ -10,9 +10,10 @@ from functools import cached_property
 from typing import Any, Final
 
 from schemas.catalog.base import Model
-from schemas.catalog.models import KINDS, Account, Namespace
+from schemas.catalog.models import KINDS, Account, Meter, Namespace
 from schemas.generations import KIND as GENERATION
 from schemas.generations import Generations
+from schemas.instants import micros
 from schemas.ledger import Claim, FirstValid
 
 DEFAULT_NAMESPACE: Final = "default"
@@ -56,8 +57,10 @@ def record_of(
     namespace: str, model: Model, *, kind: str, version: int, author: str, claim_id: str,
     retired: bool = False, valid_from_us: int | None = None,
 ) -> dict[str, Any]:  # fmt: skip
-    """A CatalogEntry record for ``model``, ready for the codec."""
+    """A CatalogEntry record for ``model``, ready for the codec. A meter's ``start`` is what it is valid from."""
     body = model.model_dump(mode="json")
+    if isinstance(model, Meter) and model.start is not None and valid_from_us is None and not retired:
+        valid_from_us = micros(model.start)
     return {
         "namespace": namespace, "kind": kind, "code": body["code"], "version": version, "retired": retired,
         "valid_from": valid_from_us, "body": json.dumps(body, ensure_ascii=False, sort_keys=True), "author": author,
@@ -147,6 +150,10 @@ class NamespaceView:
         self._catalog = catalog
         self.namespace = namespace
         self.before = before
+
+    def at(self, offset: int) -> NamespaceView:
+        """The same namespace as of an earlier ``offset`` (exclusive)."""
+        return self._catalog.view(self.namespace, min(offset, self.before))
 
     @property
     def known(self) -> bool:

@@ -38,6 +38,7 @@ FROM (
     AND account_id IN {accounts:Array(String)}
     AND timestamp >= fromUnixTimestamp64Micro({start:Int64}, 'UTC')
     AND timestamp < fromUnixTimestamp64Micro({end:Int64}, 'UTC')
+    AND checkpoint = 0
     AND (generation, partition, offset, `index`) NOT IN (SELECT (generation, partition, offset, `index`) FROM voided_events \
 WHERE namespace = {namespace:String} AND timestamp >= fromUnixTimestamp64Micro({start:Int64}, 'UTC') \
 AND timestamp < fromUnixTimestamp64Micro({end:Int64}, 'UTC'))
@@ -74,6 +75,7 @@ FROM (
     AND profile_id = {profile_id:String}
     AND timestamp >= fromUnixTimestamp64Micro({start:Int64}, 'UTC')
     AND timestamp < fromUnixTimestamp64Micro({end:Int64}, 'UTC')
+    AND checkpoint = 0
     AND (offset < transform(bitShiftLeft(toUInt64(generation), 32) + partition, {cut_partitions:Array(UInt64)}, \
 {cut_offsets:Array(UInt64)}, toUInt64(0)))
     AND ((profile_version IN {versions_86400:Array(UInt32)} AND ((timestamp >= \
@@ -96,6 +98,7 @@ FROM (
 fromUnixTimestamp64Micro({whole_86400_0_from:Int64}, 'UTC') AND window_start < \
 fromUnixTimestamp64Micro({whole_86400_0_to:Int64}, 'UTC')))))
     AND account_id NOT IN (SELECT account_id VOIDED)
+    AND backfilled = 0
 ) AS source
 GROUP BY account_id
 HAVING events > 0
@@ -107,6 +110,7 @@ FROM (
     AND profile_id = {profile_id:String}
     AND timestamp >= fromUnixTimestamp64Micro({start:Int64}, 'UTC')
     AND timestamp < fromUnixTimestamp64Micro({end:Int64}, 'UTC')
+    AND checkpoint = 0
     AND (offset < transform(bitShiftLeft(toUInt64(generation), 32) + partition, {cut_partitions:Array(UInt64)}, \
 {cut_offsets:Array(UInt64)}, toUInt64(0)))
     AND (generation, partition, offset, `index`) NOT IN (SELECT (generation, partition, offset, `index`) VOIDED)

@@ -1,0 +1,50 @@
+"""``python -m stream_processors.backfill``: does what waits to be backfilled, then ends. A worker starts it (``backfill_child.py``), as a
+process of its own, so that metering shares neither its interpreter nor its fate.
+
+Its standard input is a pipe that its parent holds: when the parent is gone, so is this.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import threading
+
+from schemas.catalog.follower import CatalogFollower
+from schemas.ledger_io import LedgerUnavailable
+from schemas.settings import SettingsError, load_settings
+from stream_processors.backfilling import Backfiller
+from stream_processors.logs import set_up
+
+log = logging.getLogger(__name__)
+
+
+def _end_with_parent() -> None:
+    while sys.stdin.buffer.read(1):
+        pass
+    os._exit(0)  # nothing is lost: what it does is done again from where it stood
+
+
+def main() -> int:
+    """Exit code 0: nothing waits any more; 2: the settings are wrong; 70: Kafka does not answer, start it again."""
+    set_up()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    try:
+        settings = load_settings()
+        catalog = CatalogFollower(settings).start()
+        done = Backfiller(settings, catalog, threading.Event()).run()
+    except SettingsError as error:
+        print(error, file=sys.stderr)  # noqa: T201  # the process's last words
+        return 2
+    except LedgerUnavailable as error:
+        print(error, file=sys.stderr)  # noqa: T201
+        return 70
+    log.info("%d backfills done", done)
+    return 0
+
+
+if __name__ == "__main__":
+    code = main()
+    logging.shutdown()
+    os._exit(code)

@@ -1,0 +1,211 @@
+"""Profile versions published with a start in the past, on the real stack: what came before them counts, exactly once."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from rating_road import Road
+
+from rating.evidence.verify import verify
+from rating.usage import UsageQuery, measured, usage_totals
+from schemas.backfills import Job, jobs
+from schemas.catalog.follower import CatalogFollower
+from schemas.catalog.profiles import resolve
+from schemas.catalog.state import Catalog
+from schemas.checkpoints import CheckpointLedger, rolled_up
+from schemas.instants import micros, parse_rfc3339
+from schemas.ledger_io import LedgerReader
+from schemas.settings import Settings
+from schemas.topics import CATALOG
+from stream_processors.backfilling import Backfiller, Stages
+
+pytestmark = pytest.mark.integration
+
+PROFILES: list[dict[str, Any]] = [
+    {"code": "number", "aggregation": "count"},
+    {"code": "km", "aggregation": "sum", "property": "km", "dimensions": ["class"]},
+    {"code": "top", "aggregation": "max", "property": "km"},
+    {"code": "low", "aggregation": "min", "property": "km"},
+    {"code": "last", "aggregation": "latest", "property": "km"},
+    {"code": "cars", "aggregation": "count_unique", "property": "car"},
+]
+METER: dict[str, Any] = {"code": "ride", "window": "hour", "profiles": PROFILES}
+FIRST, SECOND = "2013-01-15T12:30:00Z", "2013-02-10T06:15:00Z"
+Event = tuple[str, str, str, str, dict[str, Any]]
+Totals = dict[str, dict[str, Decimal]]
+
+
+def at(text: str) -> int:
+    return micros(parse_rfc3339(text))
+
+
+START, END = at("2013-01-01T00:00:00Z"), at("2013-04-01T00:00:00Z")
+
+
+def ride(number: int) -> Event:
+    properties = {"km": number + 0.5, "class": "ab"[number // 5 % 2], "car": f"c{number % 7}"}
+    when = f"2013-{1 + number % 3:02d}-{1 + number % 28:02d}T{number % 24:02d}:30:00Z"
+    return ("ride", ("acme", "beta", "gamma")[number // 3 % 3], f"k{number}", when, properties)
+
+
+OLD = [ride(number) for number in range(150)]
+SINCE = [ride(number) for number in range(150, 190)]
+LATER = [ride(number) for number in range(190, 230)]
+
+
+def folded(events: list[Event]) -> Totals:
+    """profile → account → quantity, in the plainest way."""
+    found: Totals = {profile["code"]: {} for profile in PROFILES}
+    for account in {event[1] for event in events}:
+        mine = [one for one in events if one[1] == account]
+        km = [Decimal(str(one[4]["km"])) for one in mine]
+        newest = max(mine, key=lambda one: (at(one[3]), one[2]))
+        values: dict[str, Any] = {
+            "number": len(mine), "km": sum(km), "top": max(km), "low": min(km), "last": str(newest[4]["km"]),
+            "cars": len({one[4]["car"] for one in mine}),
+        }  # fmt: skip
+        for profile, value in values.items():
+            found[profile][account] = Decimal(value)
+    return found
+
+
+def of_first(events: list[Event]) -> list[Event]:
+    """Those that the first version of the meter is valid for."""
+    return [one for one in events if at(one[3]) >= at(FIRST)]
+
+
+def of_both(events: list[Event]) -> list[Event]:
+    """… and after the second one took over, which takes class a alone."""
+    return [one for one in of_first(events) if at(one[3]) < at(SECOND) or one[4]["class"] == "a"]
+
+
+class Killed(Exception):
+    """The backfill was killed here."""
+
+
+@dataclass
+class Backed:
+    """The namespace, and what may be done in it."""
+
+    road: Road
+    settings: Settings
+    follower: CatalogFollower
+    ledger: CheckpointLedger
+
+    def catalog(self) -> Catalog:
+        """As of now."""
+        with LedgerReader(self.settings, CATALOG) as reader:
+            assert self.follower.wait_for(reader.end_offsets()[0], 30)
+        return self.follower.catalog
+
+    def totals(self, as_of: int | None = None, plan: Any = "records") -> Totals:
+        """profile → account → quantity, as of a checkpoint (None: live)."""
+        view = self.catalog().view(self.road.namespace)
+        cuts = self.ledger.refresh()
+        cut = None if as_of is None else cuts.cut(as_of)
+        done = cuts.cut(rolled_up(self.road.client))
+        found: Totals = {}
+        for profile in PROFILES:
+            query = UsageQuery(
+                self.road.namespace, measured(resolve(view, f"ride.{profile['code']}"), START, END), START, END,
+                by_account=True, as_of=cut, rolled_up=cut or done, plan=plan,
+            )  # fmt: skip
+            rows = usage_totals(self.road.client, query)
+            found[profile["code"]] = {str(row.account_id): row.usage.quantity or Decimal(0) for row in rows}
+        return found
+
+    def job(self) -> Job:
+        """The last backfill of the namespace."""
+        return jobs(self.catalog().view(self.road.namespace))[-1]
+
+    def run(self, dies_after: str = "") -> None:
+        """Do what waits in the namespace; ``dies_after``: killed there."""
+
+        def after(step: str) -> None:
+            if step == dies_after:
+                raise Killed
+
+        job = self.job()
+        backfiller = Backfiller(self.settings, self.follower, threading.Event(), settle_seconds=0, stages=Stages(after))
+        if dies_after:
+            with pytest.raises(Killed):
+                backfiller.run(job.name)
+        else:
+            backfiller.run(job.name)
+
+
+@pytest.fixture(scope="module")
+def backed(settings: Settings) -> Iterator[Backed]:
+    own = settings.model_copy(update={"backfill_page_events": 40})
+    follower, ledger = CatalogFollower(own).start(), CheckpointLedger(own)
+    road = Road(own, f"t{uuid.uuid4().hex[:12]}")
+    yield Backed(road, own, follower, ledger)
+    follower.stop()
+    ledger.close()
+    road.client.close()
+
+
+def test_a_new_meter_counts_what_came_before_it(backed: Backed) -> None:
+    """Killed after each step of it, and once more."""
+    road = backed.road
+    road.send(OLD)
+    road.publish("meter", **METER, start=FIRST)
+    road.send(SINCE)
+    for step in ("page", "page", "staged", "recorded", "rolled up", "told"):
+        backed.run(dies_after=step)
+    backed.run()
+    reach = backed.job().reaches[0].checkpoint
+    everything, before = folded(of_first(OLD + SINCE)), folded(of_first(SINCE))
+    assert backed.totals() == backed.totals(plan="windows") == everything
+    assert backed.totals(reach) == backed.totals(reach, "windows") == everything
+    assert backed.totals(reach - 1) == backed.totals(reach - 1, "windows") == before
+    rows = road.client.query("SELECT count() FROM backfill_records WHERE namespace = {n:String}", {"n": road.namespace})
+    assert rows.result_rows == [(0,)]
+
+
+def test_a_later_version_replaces_the_one_before_it_from_its_start(backed: Backed) -> None:
+    """What is billed stays as it was billed, also where late usage adjusts it; nothing new is billed until the backfill is done."""
+    road = backed.road
+    road.publish("product", code="km", profile="ride.km")
+    charge = {"product": "km", "price": {"model": "per_unit", "unit_amount": "1"}}
+    road.publish("plan", code="basic", currency="USD", grace_seconds=0, charges=[charge])
+    road.publish("account", code="acme")
+    road.publish(
+        "subscription", code="acme-1", account="acme", plan="basic", plan_version=1, start="2013-02-01T00:00:00Z",
+        end="2013-04-01T00:00:00Z",
+    )  # fmt: skip
+    (february,) = road.close("2013-03-01T00:00:00+00:00").invoices
+    first = backed.totals()
+    only_a = {"property": "class", "operator": "eq", "value": "a"}
+    road.publish("meter", **METER, filters=[only_a], start=SECOND)
+    road.send(LATER)
+    waits = road.close("2013-04-01T00:00:00+00:00")
+    assert waits.invoices == ()
+    assert "is being backfilled from 2013-02-10T06:15:00Z" in waits.problems[0]
+    backed.run(dies_after="page")
+    assert backed.totals() == folded(of_first(OLD + SINCE) + of_both(LATER))
+    backed.run()
+    reach = backed.job().reaches[0].checkpoint
+    everything = folded(of_both(OLD + SINCE + LATER))
+    assert backed.totals() == backed.totals(plan="windows") == everything
+    assert backed.totals(reach) == backed.totals(reach, "windows") == everything
+    assert backed.totals(february["checkpoint"]) == backed.totals(february["checkpoint"], "windows") == first
+    (march,) = road.close("2013-04-01T00:00:00+00:00").invoices
+
+    def km(events: list[Event], month: int) -> Decimal:
+        of_month = [one for one in events if one[1] == "acme" and one[3].startswith(f"2013-{month:02d}")]
+        return sum((Decimal(str(one[4]["km"])) for one in of_month), Decimal(0))
+
+    assert [(line["kind"], Decimal(line["amount"])) for line in march["lines"]] == [
+        ("usage", km(of_both(OLD + SINCE + LATER), 3)),
+        ("adjustment", km(of_both(LATER), 2)),
+    ]
+    assert Decimal(february["lines"][0]["amount"]) == km(of_first(OLD + SINCE), 2)
+    assert verify(backed.settings, namespace=road.namespace) == []
+    assert verify(backed.settings, namespace=road.namespace, invoices=True) == []
