@@ -14,6 +14,7 @@ from ingest.schema_evolution import evolution_faults
 from schemas.catalog.base import Model
 from schemas.catalog.models import KINDS, Account, EventType, Meter, Namespace, Plan, Subscription
 from schemas.catalog.state import Catalog, Entry
+from schemas.instants import micros, rfc3339
 from schemas.local_time import local_midnight, parse_zone
 
 Action = Literal["created", "changed", "retired", "unchanged"]
@@ -43,10 +44,21 @@ class CatalogPlan:
         return [change for change in self.changes if change.action != "unchanged"]
 
     def summary(self) -> dict[str, Any]:
-        """``{"namespace", "created": [{"kind", "code", "version"}], "changed", "retired", "unchanged"}``."""
+        """``{"namespace", "created": [{"kind", "code", "version"}], "changed", "retired", "unchanged"}``; a meter with a start also
+        tells ``start`` and ``event_name``."""
         lists: dict[str, list[dict[str, Any]]] = {"created": [], "changed": [], "retired": [], "unchanged": []}
         for change in self.changes:
-            lists[change.action].append({"kind": change.kind, "code": change.code, "version": change.version})
+            told = {"kind": change.kind, "code": change.code, "version": change.version}
+            if (
+                isinstance(change.model, Meter)
+                and change.model.start is not None
+                and change.action in ("created", "changed")
+            ):
+                told |= {
+                    "start": rfc3339(micros(change.model.start)),
+                    "event_name": change.model.event_name or change.code,
+                }
+            lists[change.action].append(told)
         return {"namespace": self.namespace, **lists}
 
 

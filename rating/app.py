@@ -10,6 +10,7 @@ from fastapi import Depends, FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
 from rating.api import changes, credits, explain, invoices, metrics, price, problems, running, usage
+from rating.api.backfills import router as backfills_router
 from rating.api.context import Rating, guard
 from rating.api.drafts import router as drafts_router
 from rating.api.export import router as export_router
@@ -55,6 +56,7 @@ def build_app(settings: Settings) -> FastAPI:
     app.include_router(late_router)
     app.include_router(webhooks_router)
     app.include_router(voids_router)
+    app.include_router(backfills_router)
     app.include_router(pages.router)
 
     @app.exception_handler(pages.NotLoggedIn)

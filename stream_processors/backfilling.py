@@ -40,6 +40,7 @@ log = logging.getLogger(__name__)
 
 SETTLE_SECONDS: Final = 2.0
 """So old is a version before its backfill begins: gateways that did not know it at once do by now, and need no second round."""
+_WARN_SECONDS: Final = 30.0
 DONE: Final = 99_999_999
 _AUTHOR: Final = "weir backfill"
 _KEY: Final = "account_id, timestamp, generation, partition, offset, `index`"
@@ -327,7 +328,11 @@ class Backfiller:
     # --- telling -------------------------------------------------------------------------------------------------------------
 
     def _await_roll_up(self, cut: Cut) -> None:
+        warned_at = time.monotonic()
         while int(self._journal.run("read roll-ups", rolled_up)) < cut.number:
+            if time.monotonic() - warned_at > _WARN_SECONDS:
+                warned_at = time.monotonic()
+                log.warning("checkpoint %d is not rolled up yet; is a worker running? `weir status` tells", cut.number)
             if self._stop.wait(0.1):
                 raise Stopping("roll-up")
 

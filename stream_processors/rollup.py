@@ -15,7 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from schemas.backfills import job_of, staged_name
+from schemas.backfills import Job, job_of, staged_name
 from schemas.catalog.follower import CatalogFollower
 from schemas.catalog.profiles import ProfileVersion, profile_versions
 from schemas.checkpoints import CheckpointLedger, Checkpoints, Cut, next_cut, read_progress, rolled_up
@@ -188,6 +188,7 @@ class RollUp:
             roll_up_backfill_sql(),
             {"k": cut.number, "namespace": job.namespace, "profiles": profiles},
         )
+        self._journal.insert("usage_backfills", _backfills_table(job, cut))
 
     def _write_versions(self, catalog_offset: int) -> None:
         """profile_versions holds every version that a record below the cut may name. Versions are immutable."""
@@ -215,6 +216,22 @@ class RollUp:
             log.warning("checkpoint %d lies beyond progress; waiting", cut.number)
             if self._stop.wait(0.5):
                 raise Stopping("progress")
+
+
+def _backfills_table(job: Job, cut: Cut) -> pa.Table:
+    """For the analysts' views."""
+    count = len(job.versions)
+    ends = [((generation << 32) + partition, end) for (generation, partition), end in sorted(cut.offsets.items())]
+    return pa.table(
+        {
+            "namespace": pa.array([job.namespace] * count, pa.string()),
+            "profile_id": pa.array([one.profile_id for one in job.versions], pa.string()),
+            "profile_version": pa.array([one.version for one in job.versions], pa.uint32()),
+            "start": pa.array([job.start_us] * count, pa.timestamp("us", tz="UTC")),
+            "checkpoint": pa.array([cut.number] * count, pa.uint32()),
+            "ends": pa.array([ends] * count, pa.map_(pa.uint64(), pa.uint64())),
+        }
+    )
 
 
 def _checkpoint_table(cut: Cut, checkpoints: Checkpoints) -> pa.Table:

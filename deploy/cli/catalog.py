@@ -13,6 +13,8 @@ from deploy.cli.connection import JsonOption, NamespaceOption, checked, connecti
 if TYPE_CHECKING:
     import httpx
 
+    from schemas.settings import Settings
+
 
 def apply(
     file: Annotated[Path, typer.Option("--file", "-f", help="YAML or JSON document; - for standard input.")],
@@ -33,8 +35,35 @@ def apply(
     if as_json:
         print_json(answer)
         return
-    for line in answer_lines(answer, dry_run):
+    for line in [*answer_lines(answer, dry_run), *backfill_lines(settings, answer)]:
         say(line)
+
+
+def backfill_lines(settings: Settings, answer: Any) -> list[str]:
+    """What will be, or is being, backfilled: meters that start in the past, and how many stored events that means."""
+    from contextlib import closing
+    from datetime import UTC, datetime
+
+    from rating.backfills import stored_events
+    from schemas.clickhouse import connect
+    from schemas.instants import micros, parse_rfc3339, rfc3339
+
+    meters = [item for action in ("created", "changed") for item in answer[action] if item.get("start")]
+    now = datetime.now(UTC)
+    lines = []
+    for item in meters:
+        start = parse_rfc3339(item["start"])
+        if start >= now:
+            lines.append(f"meter {item['code']} version {item['version']} holds from {item['start']} on")
+            continue
+        with closing(connect(settings)) as client:
+            stored = stored_events(client, answer["namespace"], item["event_name"], micros(start))
+        oldest = "" if stored.oldest_us is None else f", the oldest of {rfc3339(stored.oldest_us)}"
+        lines.append(
+            f"meter {item['code']} version {item['version']} counts from {item['start']} on: {stored.events:,} stored events to"
+            f" backfill{oldest}; `weir backfill list` tells how far it is, and what needs it is billed once it is done"
+        )
+    return lines
 
 
 def publish(client: httpx.Client, document: bytes, *, dry_run: bool = False) -> Any:

@@ -9,6 +9,7 @@ import typer
 
 from deploy.cli import (
     audit,
+    backfill,
     billing,
     catalog,
     credits,
@@ -62,6 +63,7 @@ app.command()(credits.credits)
 app.command()(explain.explain)
 app.command()(simulate)
 app.add_typer(profile_app, name="profile")
+app.add_typer(backfill.app, name="backfill")
 app.command()(price.price)
 app.add_typer(rejected.app, name="rejected")
 app.add_typer(generation.app, name="generation")

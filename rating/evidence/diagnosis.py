@@ -90,6 +90,8 @@ class Diagnosis:
     billing: Billing
     waiting: int
     voided: tuple[Group, ...] = ()
+    backfilling: str = ""
+    """A sentence, where a version of the metric is still to count events that came before it."""
 
     @property
     def findings(self) -> tuple[str, ...]:
@@ -158,6 +160,8 @@ def _lines(one: Diagnosis) -> Iterator[str]:
         yield f"  before the interval {one.outside.before:,}, the last at {one.outside.nearest_before}"
     if one.outside.after:
         yield f"  after the interval {one.outside.after:,}, the first at {one.outside.nearest_after}"
+    if one.backfilling:
+        yield f"  {one.backfilling}"
     if one.waiting:
         yield f"  not metered yet: {one.waiting:,} packed batches (of all accounts)"
     if one.billing.charges:
@@ -172,6 +176,8 @@ def _findings(one: Diagnosis) -> Iterator[str]:
             f"{part} {_plural(one.received)} in the interval count: the {one.aggregation} is "
             f"{'no value' if one.quantity is None else plain(one.quantity)}."
         )
+    if one.backfilling:
+        yield f"{one.backfilling}; until that is done they are missing here (`weir backfill list`)."
     yield from _why_nothing_came(one)
     for group in one.voided:
         yield f"{_plural(group.events)} of the interval no longer count: voided, {group.why}{_example(group)}. A correction is sent under a key of its own."
@@ -182,10 +188,10 @@ def _findings(one: Diagnosis) -> Iterator[str]:
         )
     for group in one.unmeterable:
         yield f"{_plural(group.events)} had no value that can be measured, {group.why}{_example(group)}: mend the producer."
-    for group in one.too_early:
+    for group in () if one.backfilling else one.too_early:
         yield (
             f"{_plural(group.events)} arrived before {one.profile_id} was published, so nothing measured them{_example(group)}: "
-            "a new meter counts what arrives after it; what came before needs a backfill."
+            "a new meter counts what arrives after it; publish it with a `start` in the past, and what came before is backfilled."
         )
     for group in one.not_valid:
         yield f"{_plural(group.events)} lie at a time at which no version was valid, {group.why}{_example(group)}: mind valid_from and retirement."

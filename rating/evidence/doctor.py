@@ -8,11 +8,14 @@ from typing import Any, Final
 
 from confluent_kafka import KafkaException
 
+from rating.backfills import read_backfills
 from rating.close.timeline import timelines
 from rating.evidence.diagnosis import Billing, Diagnosis, Example, Group, Outside, Rejection
 from rating.periods import Interval
 from rating.usage import UsageQuery, measured, usage_totals
+from rating.usage.render import Binder, considered
 from rating.usage.voided import standing
+from schemas.backfills import jobs
 from schemas.catalog.follower import read_catalog
 from schemas.catalog.models import Product
 from schemas.catalog.profiles import BEGINNING, FOREVER, ProfileVersion, profile_versions, resolve
@@ -24,7 +27,7 @@ from schemas.generation_change import end_offsets
 from schemas.instants import micros, rfc3339
 from schemas.json_text import canonical, exact
 from schemas.ledger_io import LedgerUnavailable
-from schemas.matching import failing_filter
+from schemas.matching import Matcher, failing_filter
 from schemas.settings import Settings
 from schemas.similar import NAMES, similar
 
@@ -45,15 +48,17 @@ FROM voided_events FINAL WHERE {_NAMED} AND {_WITHIN}
 GROUP BY reason, author ORDER BY count() DESC, reason, author LIMIT 20"""
 
 _COUNTS: Final = f"""
-SELECT countIf({_WITHIN}), countIf({_WITHIN} AND has(match_profile_ids, {{profile:String}}) AND {_STANDING}),
+SELECT countIf({_WITHIN}), countIf({_WITHIN} AND {{matched}} AND {_STANDING}),
     countIf({_AT} < {{start:Int64}}), maxIf({_AT}, {_AT} < {{start:Int64}}),
     countIf({_AT} >= {{end:Int64}}), minIf({_AT}, {_AT} >= {{end:Int64}})
 FROM usage_events FINAL WHERE {_NAMED}"""
+_POSITION: Final = "(generation, partition, offset, `index`)"
+_MATCHED: Final = "has(match_profile_ids, {profile:String})"
 _UNMATCHED: Final = f"""
 SELECT idempotency_key, {_AT}, properties, event_name,
     unmeterable_reasons[indexOf(unmeterable_profile_ids, {{profile:String}})], batches.catalog_offset
 FROM (
-    SELECT * FROM usage_events FINAL WHERE {_NAMED} AND {_WITHIN} AND NOT has(match_profile_ids, {{profile:String}}) AND {_STANDING}
+    SELECT * FROM usage_events FINAL WHERE {_NAMED} AND {_WITHIN} AND NOT {{matched}} AND {_STANDING}
     ORDER BY timestamp DESC LIMIT {EXAMINED}
 ) AS events
 LEFT ANY JOIN (SELECT generation, partition, offset, catalog_offset FROM usage_batches FINAL WHERE namespace = {{n:String}}) AS batches
@@ -100,6 +105,7 @@ class _Examination:
         self._start, self._end = micros(interval.start), micros(interval.end)
         self._profile = versions[-1].profile_id
         self._names = tuple(dict.fromkeys(version.event_name for version in reversed(versions)))
+        self._jobs = jobs(view)
         self._at_offset: dict[int, tuple[ProfileVersion, ...]] = {}
 
     def _rows(self, sql: str, **more: Any) -> Sequence[Sequence[Any]]:
@@ -111,18 +117,27 @@ class _Examination:
         return found
 
     def diagnosis(self, waiting: int) -> Diagnosis:
-        received, matched, before, last_before, after, first_after = map(int, self._rows(_COUNTS)[0])
+        profile = measured(self._versions, self._start, self._end)
+        query = UsageQuery(self._view.namespace, profile, self._start, self._end, accounts=(self._account,))
+        condition, more = _MATCHED, {}
+        if profile.backfilled:  # what the meter matched may be replaced, and what it did not be backfilled
+            bind = Binder()
+            counting = " AND ".join(considered(query, bind))
+            condition, more = (
+                f"{_POSITION} IN (SELECT {_POSITION} FROM usage_records FINAL WHERE {counting})",
+                bind.parameters,
+            )
+        counts, unmatched = (sql.replace("{matched}", condition) for sql in (_COUNTS, _UNMATCHED))
+        received, matched, before, last_before, after, first_after = map(int, self._rows(counts, **more)[0])
         groups = _Groups()
         examined = 0
-        for key, stamp, properties, name, reason, catalog_offset in self._rows(_UNMATCHED):
+        for key, stamp, properties, name, reason, catalog_offset in self._rows(unmatched, **more):
             examined += 1
             kind, why, value = self._fate(int(stamp), properties, name, reason, int(catalog_offset))
             groups.add(kind, why, Example(key, rfc3339(int(stamp)), value))
         voided, taken_back = self._voided()
         ((duplicates,),) = self._rows(f"SELECT count() FROM duplicate_events FINAL WHERE {_NAMED} AND {_WITHIN}")
         others = self._other_names()
-        profile = measured(self._versions, self._start, self._end)
-        query = UsageQuery(self._view.namespace, profile, self._start, self._end, accounts=(self._account,))
         (total,) = usage_totals(self._client, query)
         return Diagnosis(
             namespace=self._view.namespace, account_id=self._account, profile_id=self._profile, event_names=self._names,
@@ -135,6 +150,7 @@ class _Examination:
             ),
             other_names=others, similar_names=similar([name for name, _ in others], self._names),
             similar_accounts=() if received or others else self._similar_accounts(), billing=self._billing(), waiting=waiting, voided=voided,
+            backfilling=self._backfilling(),
         )  # fmt: skip
 
     def _fate(self, stamp: int, properties: str, name: str, reason: str, catalog_offset: int) -> tuple[str, str, str]:
@@ -143,11 +159,26 @@ class _Examination:
             path = self._versions[-1].property or ()
             return "unmeterable", f"{reason} at {'.'.join(path)}", _value(properties, path)
         versions = self._at(catalog_offset)
+        backfilled = [
+            version
+            for job in self._jobs
+            for version in job.versions
+            if version.profile_id == self._profile and job.done and catalog_offset < job.known_from
+            and stamp >= job.start_us
+        ]  # fmt: skip
+        versions = (*backfilled[-1:], *versions)
         if not versions:
             return "too_early", self._profile, ""
         for version in versions:
             if version.event_name == name and version.valid_from_us <= stamp < version.valid_to_us:
                 refused = failing_filter(version, _parsed(properties))
+                if (
+                    refused is None
+                    and version in backfilled
+                    and (lost := _unmeterable(version, name, stamp, properties))
+                ):
+                    path = version.property or ()
+                    return "unmeterable", f"{lost} at {'.'.join(path)}", _value(properties, path)
                 if refused is None:
                     return "not_valid", "though it would match today; `weir verify` compares what is stored", ""
                 value = "" if refused.value is None or refused.operator == "exists" else f" {_wanted(refused.value)}"
@@ -158,6 +189,17 @@ class _Examination:
                     f"{'.'.join(refused.property)} {_value(properties, refused.property) or 'missing'}",
                 )
         return "not_valid", f"valid {'; '.join(map(_span, versions))}", ""
+
+    def _backfilling(self) -> str:
+        """A sentence about a version of the profile that is still to count older events of the interval; "" for none."""
+        if not any(version.waits() and (version.backfill_from_us or 0) < self._end for version in self._versions):
+            return ""
+        found = [
+            one
+            for one in read_backfills(self._client, self._view)
+            if one.state != "done" and any(version.profile_id == self._profile for version in one.job.versions)
+        ]
+        return found[0].sentence() if found else ""
 
     def _at(self, catalog_offset: int) -> tuple[ProfileVersion, ...]:
         """The profile's versions as the batch's catalog knew them."""
@@ -249,6 +291,15 @@ def _value(properties: str, path: tuple[str, ...]) -> str:
     """The JSON text at a path, cut to a readable length; empty for none."""
     value = lookup(_parsed(properties), path)
     return "" if value is MISSING else canonical(value)[:80]
+
+
+def _unmeterable(version: ProfileVersion, name: str, stamp: int, properties: str) -> str:
+    """Why a version cannot take its value from an event that passes its filters; "" where it can."""
+    try:
+        lost = Matcher((version,)).match(name, stamp, "", properties).unmeterable
+    except ValueError:
+        return "malformed"  # written past acceptance
+    return lost[0][1] if lost else ""
 
 
 def _wanted(value: Any) -> str:

@@ -39,3 +39,60 @@ CREATE TABLE IF NOT EXISTS {database}.backfill_progress {on_cluster}
 ENGINE = {engine:ReplacingMergeTree}
 ORDER BY (backfill, to_checkpoint, day, events_read, from_checkpoint)
 COMMENT 'how far a backfill has got: a row a page, the greatest one counts; every record up to it is in backfill_records';
+
+CREATE TABLE IF NOT EXISTS {database}.usage_backfills {on_cluster}
+(
+    namespace LowCardinality(String),
+    profile_id LowCardinality(String),
+    profile_version UInt32,
+    start DateTime64(6, 'UTC') COMMENT 'from here on it counts all events, in place of the versions before it',
+    checkpoint UInt32,
+    ends Map(UInt64, UInt64) COMMENT '(generation << 32) + partition to next offset: so far it reaches'
+)
+ENGINE = {engine:ReplacingMergeTree}
+ORDER BY (namespace, profile_id, profile_version, checkpoint)
+COMMENT 'backfills that are rolled up, for the views below; the catalog says the same (kind backfill)';
+
+CREATE OR REPLACE VIEW {database}.usage_total {on_cluster} AS
+WITH (
+    SELECT groupArray((profile_version, start, checkpoint, ends)) FROM {database}.usage_backfills
+    WHERE namespace = {namespace:String} AND profile_id = {profile_id:String}
+) AS backfills
+SELECT account_id,
+    count() AS count,
+    sum(toDecimal256(quantity, 12)) AS sum,
+    max(quantity) AS max,
+    min(quantity) AS min,
+    argMax(quantity, (timestamp, unique_value)) AS latest,
+    uniqExact(unique_value) AS count_unique
+FROM {database}.usage_records FINAL
+WHERE namespace = {namespace:String} AND profile_id = {profile_id:String}
+    AND timestamp >= toDateTime64({period_start:String}, 6, 'UTC') AND timestamp < toDateTime64({period_end:String}, 6, 'UTC')
+    AND (checkpoint = 0 OR arrayExists(one -> checkpoint = one.3, backfills))
+    AND NOT arrayExists(one -> profile_version < one.1 AND timestamp >= one.2 AND if(checkpoint > 0, checkpoint <= one.3,
+        offset < one.4[bitShiftLeft(toUInt64(generation), 32) + partition]), backfills)
+    AND (generation, partition, offset, `index`) NOT IN (
+        SELECT generation, partition, offset, `index` FROM {database}.voided_events WHERE namespace = {namespace:String})
+GROUP BY account_id
+COMMENT 'totals of one profile over [period_start, period_end), UTC, by account, without voided events, with backfills';
+
+CREATE OR REPLACE VIEW {database}.usage_daily {on_cluster} AS
+SELECT namespace, profile_id, account_id, toDate(timestamp, 'UTC') AS day,
+    count() AS count,
+    sum(toDecimal256(quantity, 12)) AS sum,
+    max(quantity) AS max,
+    min(quantity) AS min,
+    argMax(quantity, (timestamp, unique_value)) AS latest,
+    uniqExact(unique_value) AS count_unique
+FROM (SELECT * FROM {database}.usage_records FINAL) AS records
+LEFT ANY JOIN (
+    SELECT namespace, profile_id, groupArray((profile_version, start, checkpoint, ends)) AS backfills FROM {database}.usage_backfills
+    GROUP BY namespace, profile_id
+) AS known USING (namespace, profile_id)
+WHERE (checkpoint = 0 OR arrayExists(one -> checkpoint = one.3, backfills))
+    AND NOT arrayExists(one -> profile_version < one.1 AND timestamp >= one.2 AND if(checkpoint > 0, checkpoint <= one.3,
+        offset < one.4[bitShiftLeft(toUInt64(generation), 32) + partition]), backfills)
+    AND (generation, partition, offset, `index`) NOT IN (
+        SELECT generation, partition, offset, `index` FROM {database}.voided_events)
+GROUP BY namespace, profile_id, account_id, day
+COMMENT 'totals by UTC day, without voided events, with backfills; counts and sums of days add up, unique counts do not';
