@@ -1,5 +1,5 @@
 """DESIGN section 4, invariants 7 to 10, one property each: what was said as of a checkpoint stays said, and nothing is billed
-twice or never. Invariants 1 to 6 and 11 stand in tests/unit/stream_processors/test_invariants.py."""
+twice or never. Invariants 1 to 6 and 11 stand in tests/unit/stream_processors."""
 
 from __future__ import annotations
 

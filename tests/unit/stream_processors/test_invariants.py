@@ -1,9 +1,8 @@
-"""DESIGN section 4, invariants 1 to 6 and 11, one property each: whatever happens, rows and totals are those of one clean
-pass. Invariants 7 to 10 stand in tests/unit/rating/test_invariants_billing.py."""
+"""DESIGN section 4, invariants 3 to 6 and 11, one property each: whatever happens, rows and totals are those of one clean
+pass. Invariants 1 and 2 stand in test_invariants_acknowledged.py, 7 to 10 in tests/unit/rating/test_invariants_billing.py."""
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections import Counter
 from types import SimpleNamespace
@@ -14,173 +13,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from meteringkit import BODIES, METER, Store, catalog, clean_pass, event, log_at, log_of, meter
 
-from ingest.delivery import Delivery, NotDelivered, Route
-from ingest.metrics import Metrics
-from ingest.packing import Packer
 from schemas.acceptance import RawEvent, Refused, accept
 from schemas.batch import decode_batch, encode_batch
 from schemas.catalog.models import Filter, Namespace
 from schemas.catalog.state import Catalog, record_of
 from schemas.event_types import NO_TYPES
-from schemas.identity import hash_range, partition_of
+from schemas.identity import partition_of
 from schemas.instants import DAY, SECOND, instant
 from schemas.settings import Settings
-from stream_processors.admit import Admitted, InboxRecord, pack
 from stream_processors.dedupe import PartitionMemory, Record, window_us
 from stream_processors.meter import Meter, RawRecord
 
 batches_ = st.lists(
     st.lists(st.tuples(st.integers(0, 7), st.integers(0, 2)), min_size=1, max_size=5), min_size=1, max_size=10
 )
-
-
-# --- 1: acknowledged = in Kafka -----------------------------------------------------------------------------------------
-
-
-class Log:
-    """Where the gateway's records go: what Kafka keeps and what it reports is the test's to choose."""
-
-    fatal = None
-
-    def __init__(self) -> None:
-        self.handed: list[tuple[bytes, Any]] = []
-        self.kept: list[bytes] = []
-
-    def produce(self, topic: str, value: bytes, done: Any, *, partition: int = -1, key: bytes | None = None) -> None:
-        self.handed.append((value, done))
-
-
-@settings(max_examples=60)
-@given(st.lists(st.lists(st.integers(0, 40), min_size=1, max_size=8, unique=True), min_size=1, max_size=6), st.data())
-def test_invariant_1_a_request_is_acknowledged_once_every_event_of_it_is_in_kafka_and_never_before(
-    requests: list[list[int]], data: st.DataObject
-) -> None:
-    async def run() -> None:
-        log = Log()
-        producer: Any = log
-        delivery = Delivery(producer, lambda: Route("usage.events.1", 3), Metrics(), clock=lambda: 0.0)
-        answers = [delivery.send("default", 2, [event(key, 0) for key in keys]) for keys in requests]
-        await delivery.close()
-        refused: set[str] = set()
-        while log.handed:
-            value, done = log.handed.pop(data.draw(st.integers(0, len(log.handed) - 1)))
-            keys = set(decode_batch(value).idempotency_keys)
-            outcome = data.draw(st.sampled_from(["delivered", "lost", "kept, and the report lost"]))
-            if outcome != "lost":
-                log.kept.append(value)
-            if outcome != "delivered":
-                refused |= keys
-            done(None if outcome == "delivered" else outcome)
-            durable = {key for one in log.kept for key in decode_batch(one).idempotency_keys}
-            on_its_way = {key for one, _ in log.handed for key in decode_batch(one).idempotency_keys}
-            for asked, answer in zip(requests, answers, strict=True):
-                wanted = {str(key) for key in asked}
-                if answer.done() and answer.exception() is None:
-                    assert wanted <= durable
-                # Two requests may hold one key, in different records: then either record's fate may decide.
-                if not wanted & on_its_way:
-                    assert answer.done()
-        for asked, answer in zip(requests, answers, strict=True):
-            failed = answer.exception()
-            assert failed is None or isinstance(failed, NotDelivered)
-            assert failed is None or {str(key) for key in asked} & refused
-
-    asyncio.run(run())
-
-
-@settings(max_examples=40)
-@given(st.lists(st.tuples(st.integers(0, 9), st.sampled_from(["old", "sealing", "new"])), min_size=1, max_size=12))
-def test_invariant_1_holds_while_the_generation_changes(sends: list[tuple[int, str]]) -> None:
-    """The sealed topic refuses what comes late; nobody is told that such an event was taken, and a retry finds the new one."""
-    order = ["old", "sealing", "new"]
-    sends = sorted(sends, key=lambda one: order.index(one[1]))
-
-    async def run() -> None:
-        topics: dict[str, set[str]] = {"usage.events.1": set(), "usage.events.2": set()}
-        routes: dict[str, Route | None] = {
-            "old": Route("usage.events.1", 2),
-            "sealing": None,
-            "new": Route("usage.events.2", 3),
-        }
-        phase = "old"
-        handed: list[tuple[str, bytes, Any]] = []
-        producer: Any = SimpleNamespace(
-            fatal=None,
-            produce=lambda topic, value, done, *, partition: handed.append((topic, value, done)),
-        )
-        delivery = Delivery(producer, lambda: routes[phase], Metrics(), clock=lambda: 0.0)
-        answers = []
-        for key, wanted in sends:
-            if wanted == "sealing" and phase == "old":
-                for topic, value, done in handed:
-                    topics[topic] |= set(decode_batch(value).idempotency_keys)
-                    done(None)
-                handed.clear()
-            phase = wanted
-            try:
-                answers.append((key, delivery.send("default", 2, [event(key, 0)])))
-            except NotDelivered:
-                assert phase == "sealing"
-        await delivery.close()
-        sealed = phase != "old"
-        for topic, value, done in handed:
-            batch = decode_batch(value)
-            if topic == "usage.events.1" and sealed:
-                done("Broker: Message size too large")
-                continue
-            assert {partition_of(batch.identity(index), 3 if topic.endswith("2") else 2) for index in range(batch.size)}
-            topics[topic] |= set(batch.idempotency_keys)
-            done(None)
-        for key, answer in answers:
-            taken = any(str(key) in keys for keys in topics.values())
-            assert answer.done()
-            assert taken or isinstance(answer.exception(), NotDelivered)
-
-    asyncio.run(run())
-
-
-# --- 2: one identity, one partition -------------------------------------------------------------------------------------
-
-
-@settings(max_examples=60)
-@given(st.lists(st.integers(0, 12), min_size=1, max_size=40), st.integers(1, 9), st.data())
-def test_invariant_2_all_copies_meet_in_one_partition_in_one_order_by_whichever_door(
-    keys: list[int], partitions: int, data: st.DataObject
-) -> None:
-    packer: Packer[int] = Packer(partitions, max_events=3)
-    placed: dict[bytes, set[int]] = {}
-    order: list[tuple[int, int]] = []
-    for number, key in enumerate(keys):
-        one = event(key, 0, at_us=number)
-        if data.draw(st.booleans()):
-            closed = packer.add("default", 2, [one], number, 0.0)[1]
-        else:
-            record = InboxRecord("usage.inbox.default", "default", 0, number, 0, b"")
-            values = pack([Admitted(record, [one], None)], partitions, 2)
-            for partition, packed in values.items():
-                for name in (decode_batch(value).identity(0) for value in packed):
-                    placed.setdefault(name, set()).add(partition)
-            continue
-        order += [(batch.partition, item.timestamp_us) for batch in closed for item in batch.events]
-        for batch in closed:
-            for item in batch.events:
-                placed.setdefault(item.identity, set()).add(batch.partition)
-    for batch in packer.close_all():
-        order += [(batch.partition, item.timestamp_us) for item in batch.events]
-        for item in batch.events:
-            placed.setdefault(item.identity, set()).add(batch.partition)
-    assert all(len(found) == 1 for found in placed.values())
-    for partition in range(partitions):
-        mine = [stamp for where, stamp in order if where == partition]
-        assert mine == sorted(mine)
-    # Whoever reads the identities of a range of the hash space finds every copy of what its partition holds, also under
-    # another number of partitions (another generation).
-    other = data.draw(st.integers(1, 9))
-    for name in placed:
-        low, high = hash_range(partition_of(name, other), other)
-        assert low <= name[:4]
-        assert high is None or name[:4] < high
-    assert placed.keys() == {event(key, 0).identity for key in keys}
 
 
 # --- 3: first position wins ---------------------------------------------------------------------------------------------
