@@ -179,8 +179,10 @@ def _findings(one: Diagnosis) -> Iterator[str]:
     if one.backfilling:
         yield f"{one.backfilling}; until that is done they are missing here (`weir backfill list`)."
     yield from _why_nothing_came(one)
-    for group in one.voided:
-        yield f"{_plural(group.events)} of the interval no longer count: voided, {group.why}{_example(group)}. A correction is sent under a key of its own."
+    if one.voided:
+        gone = sum(group.events for group in one.voided)
+        why = "; ".join(f"{group.why}{_example(group)}" for group in one.voided[:MAX_FINDINGS])
+        yield f"{_plural(gone)} of the interval {'was' if gone == 1 else 'were'} voided and count no longer: {why}. `weir voids` lists them."
     for group in sorted(one.filtered, key=lambda group: -group.events):
         yield (
             f"{_plural(group.events)} did not pass the filter {group.why}{_example(group)}: "

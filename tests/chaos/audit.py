@@ -35,6 +35,7 @@ class Verdict:
     double: int = 0
     foreign: int = 0
     totals: int = 0
+    voided: int = 0
     differences: list[str] = field(default_factory=list)
     imbalances: list[str] = field(default_factory=list)
     verify: list[str] = field(default_factory=list)
@@ -51,17 +52,19 @@ def missing(settings: Settings, events: dict[Identity, Sent]) -> int:
     return sum(1 for identity in events if identity not in counted)
 
 
-def audit(settings: Settings, events: dict[Identity, Sent], rating: str, key: str) -> Verdict:
-    """Compare everything, once all of it is metered."""
-    verdict = Verdict(events=len(events))
+def audit(settings: Settings, events: dict[Identity, Sent], voided: set[Identity], rating: str, key: str) -> Verdict:
+    """Compare everything, once all of it is metered. ``voided``: events that must not be in any total."""
+    verdict = Verdict(events=len(events), voided=len(voided))
     counted = _counted(settings)
     verdict.lost = sum(1 for identity in events if identity not in counted)
     verdict.double = sum(rows - 1 for identity, rows in counted.items() if identity in events)
     log = _log(settings)
     verdict.foreign = sum(1 for identity in counted if identity not in log)
     for namespace in sorted({identity.namespace for identity in events}):
-        verdict.imbalances += _books(settings, namespace, log, verdict)
-    expected = fold(event for event in events.values() if event.event_name in ("call", "ping"))
+        verdict.imbalances += _books(settings, namespace, log, voided, verdict)
+    expected = fold(
+        event for event in events.values() if event.event_name in ("call", "ping") and event.identity not in voided
+    )
     found = _totals(sorted({identity.namespace for identity in events}), rating, key, events)
     verdict.totals = len(expected)
     for name in sorted(expected.keys() | found.keys()):
@@ -98,8 +101,8 @@ def _log(settings: Settings) -> dict[Identity, list[tuple[str, str, str]]]:
 
 
 def _books(
-    settings: Settings, namespace: str, log: dict[Identity, list[tuple[str, str, str]]], verdict: Verdict
-) -> list[str]:
+    settings: Settings, namespace: str, log: dict[Identity, list[tuple[str, str, str]]], voided: set[Identity], verdict: Verdict
+) -> list[str]:  # fmt: skip
     client = connect(settings)
     try:
         books = read_books(client, namespace)
@@ -112,6 +115,9 @@ def _books(
         "accepted": sum(map(len, mine)),
         "metered": sum(1 for copies in mine if copies[0][0] in ("call", "ping")),
         "unmatched": sum(1 for copies in mine if copies[0][0] not in ("call", "ping")),
+        "voided": sum(
+            1 for identity in voided if identity.namespace == namespace and log[identity][0][0] in ("call", "ping")
+        ),
         "duplicates": same,
         "conflicts": sum(map(len, mine)) - len(mine) - same,
     }

@@ -14,6 +14,7 @@ class Ledger:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._acknowledged: dict[Identity, Sent] = {}
+        self._voided: set[Identity] = set()
         self._counts: Counter[str] = Counter()
         self._problems: list[str] = []
 
@@ -25,6 +26,12 @@ class Ledger:
             self._counts["batches acknowledged"] += 1
             self._counts["copies acknowledged"] += len(batch.sent)
             self._counts["conflicts acknowledged"] += batch.conflicts
+
+    def void(self, identity: Identity) -> None:
+        """The event's void is in Kafka, so the event must not count."""
+        with self._lock:
+            self._voided.add(identity)
+            self._counts["voids acknowledged"] += 1
 
     def attempt(self, outcome: str) -> None:
         """One request was made: ``202``, ``503``, ``no answer`` …"""
@@ -45,6 +52,11 @@ class Ledger:
         """Counters by name."""
         with self._lock:
             return dict(sorted(self._counts.items()))
+
+    def voided(self) -> set[Identity]:
+        """Every acknowledged event that was voided."""
+        with self._lock:
+            return set(self._voided)
 
     def events(self) -> dict[Identity, Sent]:
         """Every acknowledged event by identity."""

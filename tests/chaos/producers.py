@@ -1,11 +1,13 @@
 """Producers that never give an event up: each batch is sent until it is acknowledged, with the same keys.
 
-Over HTTP every further attempt goes to the other gateway, and now and then a batch is sent again although its answer came;
+Over HTTP every further attempt goes to the other gateway, now and then a batch is sent again although its answer came, and an
+event that was acknowledged is voided;
 one producer writes to the inboxes in Kafka instead.
 """
 
 from __future__ import annotations
 
+import json
 import random
 import threading
 import time
@@ -24,6 +26,8 @@ from tests.chaos.traffic import Batch, Writer
 ANSWER_SECONDS: Final = 4.0
 """Shorter than most freezes of a gateway, so that producers meet ambiguous answers."""
 _AGAIN: Final = 0.04
+_VOIDED: Final = 0.2
+"""Share of the batches of which an event is voided."""
 
 
 class Sender(threading.Thread, ABC):
@@ -58,12 +62,19 @@ class Sender(threading.Thread, ABC):
                     return
                 self.ledger.acknowledged(batch)
                 self.writer.acknowledged(batch)
+                if not self.take_back(batch):
+                    self.ledger.problem(f"{self.name}: a void was not acknowledged within {self.patience:g} s")
+                    return
         except Exception as error:
             self.ledger.problem(f"{self.name} broke: {error!r}")
 
     @abstractmethod
     def send(self, batch: Batch) -> bool:
         """Until it is acknowledged; False when patience ends, or where it is refused."""
+
+    def take_back(self, batch: Batch) -> bool:
+        """Void some of the batch, which is in Kafka; False when patience ends, or where that is refused."""
+        return True
 
 
 class HttpSender(Sender):
@@ -82,17 +93,29 @@ class HttpSender(Sender):
         )
 
     def send(self, batch: Batch) -> bool:
+        return self._until_taken("/v1/events/batch", batch.namespace, batch.body())
+
+    def take_back(self, batch: Batch) -> bool:
+        if self.dice.random() >= _VOIDED:
+            return True
+        one = self.dice.choice(batch.sent).identity
+        void = {"idempotency_key": one.key, "source": one.source, "reason": "taken back"}
+        if not self._until_taken("/v1/events/void", one.namespace, json.dumps(void).encode()):
+            return False
+        self.ledger.void(one)
+        return True
+
+    def _until_taken(self, path: str, namespace: str, body: bytes) -> bool:
         deadline = time.monotonic() + self.patience
         first = self.dice.randrange(len(self._urls))
-        body = batch.body()
         attempt = 0
         while time.monotonic() < deadline:
-            url = self._urls[(first + attempt) % len(self._urls)]
+            url = self._urls[(first + attempt) % len(self._urls)] + path
             attempt += 1
-            outcome = self._post(url, batch.namespace, body)
+            outcome = self._post(url, namespace, body)
             if outcome == "202":
                 if self.dice.random() < _AGAIN:
-                    self._post(self._urls[(first + attempt) % len(self._urls)], batch.namespace, body)
+                    self._post(self._urls[(first + attempt) % len(self._urls)] + path, namespace, body)
                 return True
             if outcome.startswith("4") and outcome != "429":
                 self.ledger.problem(f"{self.name}: refused with {outcome}")
@@ -102,7 +125,7 @@ class HttpSender(Sender):
 
     def _post(self, url: str, namespace: str, body: bytes) -> str:
         try:
-            answer = self._http.post(f"{url}/v1/events/batch", content=body, headers={"Weir-Namespace": namespace})
+            answer = self._http.post(url, content=body, headers={"Weir-Namespace": namespace})
             outcome = str(answer.status_code)
         except httpx.TransportError as error:
             outcome = (

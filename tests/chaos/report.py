@@ -65,7 +65,7 @@ class Report:
         lines = [_line(_COLUMNS), *(_line(row) for row in rows), ""]
         lines += [
             f"events acknowledged {found.events:,}   lost {found.lost}   double {found.double}   from nowhere {found.foreign}",
-            f"copies in the log {found.copies:,}: {found.duplicates:,} duplicates, {found.conflicts:,} conflicts",
+            f"copies in the log {found.copies:,}: {found.duplicates:,} duplicates, {found.conflicts:,} conflicts; {found.voided:,} events voided",
             f"totals compared {found.totals:,}: {len(found.differences)} differ   books: {len(found.imbalances)} imbalances   weir verify: {len(found.verify)} differences",
             f"peak memory (MiB): {_pairs(self.peak_mib)}",
             f"restarts by themselves: {_pairs({name: count for name, count in self.restarts.items() if count}) or 'none'}",

@@ -166,7 +166,7 @@ def verdict_of(stack: Stack, ledger: Ledger, patience: float, say: Say) -> Verdi
         time.sleep(0.2)
     say(f"{len(events):,} events acknowledged, {left} not metered; auditing")
     while True:
-        verdict = audit(settings, events, site.rating, site.key)
+        verdict = audit(settings, events, ledger.voided(), site.rating, site.key)
         # Conflicts travel through usage.rejected, a moment behind; nothing else can change any more.
         if verdict.clean or verdict.double or verdict.lost or time.monotonic() > deadline:
             return verdict

@@ -42,6 +42,7 @@ def test_one_fault_of_each_kind_loses_and_doubles_nothing(tmp_path: Path) -> Non
         min(
             verdict["duplicates"],
             verdict["conflicts"],
+            verdict["voided"],
             report["proxy_hits"],
             report["checkpoints"],
             report["acknowledgements"],

@@ -88,6 +88,33 @@ def test_crashes_between_any_two_steps_and_replays_void_the_same(steps, age, dat
     assert store.void_rows() == expected.void_rows()
 
 
+moves_ = st.lists(
+    st.tuples(st.integers(0, 1), st.integers(1, 4), st.sampled_from([1, 2, 3, 5, 5, 5]), st.booleans()), max_size=25
+)
+
+
+@settings(max_examples=100)
+@given(steps_, ages_, moves_)
+def test_two_owners_at_once_void_the_same(steps, age, moves):
+    """A zombie goes on from its old state, any number of steps behind or ahead of the new owner."""
+    log, made = mixed_log(steps, [7 * number * HOUR for number in range(len(steps))]), catalog(age)
+    store = Store()
+    owners = [store.memory(), store.memory()]
+    unwritten: list[Flush | None] = [None, None]
+    for who, size, step, rebuilt in moves:
+        if rebuilt:
+            owners[who], unwritten[who] = store.memory(), None
+        flush = unwritten[who]
+        if flush is None:
+            flush = meter(store, owners[who], log[owners[who].cursor : owners[who].cursor + size], log, made)
+        store.write(flush, step)
+        unwritten[who] = flush if step < 5 else None
+    last = store.memory()
+    store.write(meter(store, last, log[last.cursor :], log, made))
+    expected = clean(log, made)
+    assert (store.rows(), store.void_rows()) == (expected.rows(), expected.void_rows())
+
+
 @settings(max_examples=100)
 @given(steps_, st.integers(0, 15), st.integers(1, 15))
 def test_a_log_that_is_read_again_from_anywhere_voids_the_same(steps, start, size):
@@ -96,14 +123,8 @@ def test_a_log_that_is_read_again_from_anywhere_voids_the_same(steps, start, siz
     store = clean(log, made)
     expected = ({**store.voided}, {**store.without_effect})
     again = [one for one in log[start : start + size] if one.void is not None]
-    store.write(replace_voids(again), 3)
+    store.write(Flush(voids=again), 3)
     assert store.void_rows() == expected
-
-
-def replace_voids(records):
-    flush = Flush()
-    flush.voids += records
-    return flush
 
 
 def test_a_void_in_another_generation_means_copies_of_the_one_before():
