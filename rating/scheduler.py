@@ -1,4 +1,4 @@
-"""``python -m rating.scheduler``: closes every namespace again and again, so that periods are billed as they become due.
+"""``python -m rating.scheduler``: closes every namespace, or those it is told, again and again, so that periods are billed as they become due.
 
 It bills what `weir close` would at that moment, never ahead of a plan's grace. It keeps nothing: killed at any point and started again, or
 run twice, it publishes the same invoices once. What fails is logged and tried again in the next round; other namespaces go on.
@@ -45,6 +45,12 @@ def close_all(names: Iterable[str], close: Callable[[str], CloseResult], stoppin
     return failed
 
 
+def scheduled(names: Iterable[str], only: str) -> list[str]:
+    """Of all namespaces those that ``only`` names, with commas between; all where it is empty."""
+    wanted = {name.strip() for name in only.split(",")} - {""}
+    return [name for name in names if not wanted or name in wanted]
+
+
 def run(settings: Settings, stop: threading.Event) -> None:
     """Rounds at settings.close_schedule_seconds, counted from the end of one to the start of the next, until ``stop``."""
 
@@ -53,7 +59,7 @@ def run(settings: Settings, stop: threading.Event) -> None:
 
     while True:
         try:
-            names = read_catalog(settings).namespaces()
+            names = scheduled(read_catalog(settings).namespaces(), settings.close_schedule_namespaces)
         except Exception as error:  # Kafka may be away; it is asked again
             log.error("the catalog cannot be read, next round tries again: %s: %s", type(error).__name__, error)
         else:
@@ -84,7 +90,8 @@ def main() -> int:
 
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, end)
-    log.info("closing every namespace each %d s", settings.close_schedule_seconds)
+    which = settings.close_schedule_namespaces or "every namespace"
+    log.info("closing %s each %d s", which, settings.close_schedule_seconds)
     run(settings, stop)
     return 0
 

@@ -76,6 +76,9 @@ class Settings(BaseSettings):
     close_schedule_seconds: int = Field(
         0, ge=0, description="seconds between two scheduled closes of all namespaces in `weir up`; 0: you close by hand"
     )
+    close_schedule_namespaces: str = Field(
+        "", description="the namespaces that are closed on schedule, with commas between; empty: all"
+    )
     close_differs_factor: Decimal = Field(
         Decimal(2), gt=1, description="a close warns of a line so many times its last period's, or that part of it"
     )

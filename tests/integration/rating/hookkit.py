@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import hmac
-import os
-import signal
-import subprocess
-import sys
 import threading
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping
@@ -17,8 +13,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from processkit import Process
+
 from deploy.local.ports import free_port
-from deploy.local.stack import settings_environment
 from schemas.settings import Settings
 
 
@@ -89,32 +86,10 @@ class Receiver:
         self.close()
 
 
-class Deliverer:
-    """``python -m rating.webhooks`` with quick retries; its log in ``log``."""
-
-    def __init__(self, settings: Settings, log: Path, **changes: Any) -> None:
-        quick = {
-            "webhook_reach": "loopback", "webhook_port": free_port(), "webhook_first_retry_seconds": 0.1, "webhook_last_retry_seconds": 0.4,
-            "webhook_timeout_seconds": 2.0,
-        }  # fmt: skip
-        own = settings.model_copy(update=quick | changes)
-        clean = {name: value for name, value in os.environ.items() if not name.startswith("WEIR_")}
-        self.metrics = f"http://127.0.0.1:{own.webhook_port}/metrics"
-        self.log = log
-        with log.open("ab") as out:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "rating.webhooks"], env=clean | settings_environment(own), stdout=out, stderr=out
-            )
-
-    def kill(self) -> None:
-        """kill -9."""
-        self._process.kill()
-        self._process.wait(10)
-
-    def stop(self) -> int:
-        """SIGTERM; its exit code."""
-        self._process.send_signal(signal.SIGTERM)
-        try:
-            return self._process.wait(10)
-        finally:
-            self._process.kill()
+def deliverer(settings: Settings, log: Path, **changes: Any) -> Process:
+    """``python -m rating.webhooks`` with quick retries."""
+    quick = {
+        "webhook_reach": "loopback", "webhook_port": free_port(), "webhook_first_retry_seconds": 0.1, "webhook_last_retry_seconds": 0.4,
+        "webhook_timeout_seconds": 2.0,
+    }  # fmt: skip
+    return Process("rating.webhooks", settings, log, **(quick | changes))

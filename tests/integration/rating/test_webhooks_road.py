@@ -10,7 +10,8 @@ from typing import Any
 
 import httpx
 import pytest
-from hookkit import Deliverer, Got, Receiver
+from hookkit import Got, Receiver, deliverer
+from processkit import Process
 from rating_road import Road
 
 from deploy.cli.connection import base_url, headers
@@ -64,8 +65,8 @@ def test_delivered_at_least_once_in_order_and_signed_over_refusals_and_a_kill(
     with Receiver(answer) as receiver, Receiver(lambda *_: None) as dead:
         hooked(good, f"{receiver.url}/hook?token=of-the-receiver")
         hooked(bad, dead.url)
-        first = Deliverer(settings, tmp_path / "log")
-        second: Deliverer | None = None
+        first = deliverer(settings, tmp_path / "log")
+        second: Process | None = None
         try:
             bad.close("2013-03-01T00:00:00+00:00")
             wait_until(lambda: dead.got, timeout=20)
@@ -76,7 +77,7 @@ def test_delivered_at_least_once_in_order_and_signed_over_refusals_and_a_kill(
             with client(good) as api:
                 shown = api.get(f"/v1/invoices/{name}").json()
                 paid = api.post(f"/v1/invoices/{name}/payments", json={"amount": "12.5", "reference": "p"}).json()
-            second = Deliverer(settings, tmp_path / "log")
+            second = deliverer(settings, tmp_path / "log")
             wait_until(lambda: receiver.got[-1].id == f"{name}_v2", timeout=20)
             wait_until(lambda: store.summary(good.client, good.namespace).delivered == 2, timeout=10)
             summary = store.summary(good.client, good.namespace)

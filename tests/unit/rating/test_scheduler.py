@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from rating.close import CloseError, CloseResult
-from rating.scheduler import close_all, main
+from rating.scheduler import close_all, main, scheduled
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -52,3 +52,8 @@ def test_a_schedule_of_no_seconds_is_refused(
     monkeypatch.setenv("WEIR_CLOSE_SCHEDULE_SECONDS", "0")
     assert main() == 2
     assert "WEIR_CLOSE_SCHEDULE_SECONDS" in capsys.readouterr().err
+
+
+def test_all_namespaces_or_those_that_are_named_have_their_turn() -> None:
+    assert scheduled(["a", "b", "c"], "") == ["a", "b", "c"]
+    assert scheduled(["a", "b", "c"], " c, a,,x") == ["a", "c"]

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import json
+import re
+import time
 from base64 import b64decode, b64encode
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +20,7 @@ from rating.webhooks.address import Refused, choose, permitted
 from rating.webhooks.hook import fold_hook
 from rating.webhooks.message import body
 from rating.webhooks.notices import Notices, event_of
-from rating.webhooks.sending import retry_after
+from rating.webhooks.sending import Answer, Sender, retry_after
 from schemas.catalog.state import Entry
 from schemas.catalog.webhooks import Webhook
 from schemas.settings import Settings
@@ -73,6 +77,43 @@ def test_the_signature_is_the_one_of_the_standards_own_example() -> None:
         "webhook-timestamp": "1614265330",
         "webhook-signature": "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=",
     }
+
+
+def test_the_readmes_lines_verify_what_is_sent_and_nothing_else() -> None:
+    text = (Path(__file__).parents[3] / "rating" / "README.md").read_text()
+    (lines,) = re.findall(r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    said: dict[str, Any] = {}
+    exec(lines, said)
+    verified, now = said["verified"], int(time.time())
+    old, new = (signing.secret(b"root", "n", number) for number in (1, 2))
+    message = body("invoice.paid", now * SECOND, {"total": "1.50"})
+    sent = signing.headers([new, old], "inv_1_v2", now, message)
+    for one in (old, new):
+        assert verified(signing.secret_text(one), sent, message)
+    assert not verified(signing.secret_text(signing.secret(b"root", "n", 3)), sent, message)
+    assert not verified(signing.secret_text(new), sent, message + b" ")
+    assert not verified(signing.secret_text(new), sent | {"webhook-id": "inv_1_v1"}, message)
+    assert not verified(signing.secret_text(new), signing.headers([new], "inv_1_v2", now - 301, message), message)
+
+
+def test_what_may_not_be_sent_to_is_not_even_connected_to() -> None:
+    async def ask(url: str) -> Answer:
+        sender = Sender(Settings())
+        try:
+            return await sender.send(url, {}, b"{}", 0.0)
+        finally:
+            await sender.close()
+
+    for url in (
+        "https://127.0.0.1/",
+        "https://[::1]:8443/x",
+        "https://10.1.2.3/",
+        "http://169.254.169.254/latest",
+        "https://localhost/",
+    ):
+        answer = asyncio.run(ask(url))
+        assert (answer.status, answer.ok) == (0, False)
+        assert "WEIR_WEBHOOK_REACH says what is allowed (public now)" in answer.error
 
 
 def test_secrets_differ_by_namespace_rotation_and_key_and_settings_never_show_them() -> None:
