@@ -95,7 +95,11 @@ class InvoiceHead:
         found = self.body.get("draft") if self.state in (DRAFT, WITHDRAWN) else None
         if found is None:
             return None
-        words = waits(found) if self.state == DRAFT else "was withdrawn: its period is not to be billed any longer"
+        words = (
+            waits(found, self.period_end_us)
+            if self.state == DRAFT
+            else "was withdrawn: its period is not to be billed any longer"
+        )
         return {
             "approval": found["approval"], "ready_at": found["ready_at"], "held": found.get("held"),
             "content_version": found["content"], "waits": words,

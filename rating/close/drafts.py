@@ -111,12 +111,12 @@ def draft_of(draft: Invoice | None) -> dict[str, Any]:
     return found
 
 
-def waits(draft: Mapping[str, Any]) -> str:
-    """What a draft waits for, and since when, in words; ``draft``: as its body has it."""
+def waits(draft: Mapping[str, Any], end_us: int) -> str:
+    """What a draft waits for, and since when, in words; ``draft``: as its body has it, of a period that ended at ``end_us``."""
     if (held := draft.get("held")) is not None:
         return f"held since {held['at']} by {held['author']}: {held['reason']}"
     if draft["approval"] == "required":
-        return f"awaits approval, from {draft['ready_at']} on"
+        return f"awaits approval since {rfc3339(end_us)}"
     return f"is finalised by the first close from {draft['ready_at']} on"
 
 
@@ -126,7 +126,7 @@ def awaiting(drafts: Iterable[Invoice]) -> list[str]:
     found.sort(key=lambda one: (one["account_id"], one["subscription"], one["period_start"]))
     return [
         f"invoice {one['invoice_id']} of {one['account_id']} over {one['total']} {one['currency']}, period from"
-        f" {rfc3339(one['period_start'])}: {waits(draft_of(one))}"
+        f" {rfc3339(one['period_start'])}: {waits(draft_of(one), one['period_end'])}"
         for one in found
     ]  # fmt: skip
 

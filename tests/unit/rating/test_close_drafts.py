@@ -293,13 +293,15 @@ def _acts(found: Shelf, process: Process, act: str, choice: int, step: int) -> l
     return [] if record is None else [stored(record)]
 
 
-@settings(deadline=None, max_examples=120)
+@settings(deadline=None, max_examples=60)
 @given(
     st.sampled_from(["required", "none"]),
     st.lists(
         st.tuples(
             st.integers(0, 1),
-            st.sampled_from(["close", "close", "approve", "hold", "release", "write", "write", "kill", "read"]),
+            st.sampled_from(
+                ["close", "close", "approve", "hold", "release", "write", "write", "write", "change", "kill", "read"]
+            ),
             st.integers(0, 5),
         ),
         max_size=40,
@@ -308,7 +310,8 @@ def _acts(found: Shelf, process: Process, act: str, choice: int, step: int) -> l
 def test_any_interleaving_gives_each_period_one_invoice_as_approved(
     approval: str, steps: list[tuple[int, str, int]]
 ) -> None:
-    """Two processes plan on what they have read, write a record at a time, die and begin anew; numbers are given at any time."""
+    """Two processes plan on what they have read, write some records at a time, die and begin anew, while what is to be billed changes;
+    numbers are given at any time."""
     found = catalog(approval, grant="25")
     log: list[Invoice] = []
     truth, numbers = Standing(), InvoiceNumbers()
@@ -317,15 +320,20 @@ def test_any_interleaving_gives_each_period_one_invoice_as_approved(
 
     def write(process: Process, record: Invoice) -> None:
         log.append(record)
+        draft = truth.draft("air", record["invoice_id"])
+        chain = truth.chain("air", record["subscription"])
         if truth.apply(record):
             if record["state"] == "draft":
                 looked_at[record["invoice_id"], record["version"]] = record
-            elif "approved" in body_of(record):
-                draft = looked_at[record["invoice_id"], body_of(record)["approved"]["draft"]]
-                assert (record["lines"], record["total"]) == (draft["lines"], draft["total"])
             else:
-                assert approval == "none"
-                assert "held" not in draft_of(looked_at.get((record["invoice_id"], 0)))
+                assert record["version"] == 1
+                assert "held" not in draft_of(draft)
+                assert body_of(record).get("after") == (chain[-1]["run_id"] if chain else None)
+                if (seen := body_of(record).get("approved")) is not None:
+                    assert draft == looked_at[record["invoice_id"], seen["draft"]]
+                    assert (record["lines"], record["total"]) == (draft["lines"], draft["total"])
+                else:
+                    assert approval == "none"
         process.follow(log, len(log))
 
     for step, (who, act, choice) in enumerate(steps, 2):
@@ -335,8 +343,14 @@ def test_any_interleaving_gives_each_period_one_invoice_as_approved(
         elif act == "kill":
             processes[who] = Process()
         elif act == "write":
-            if process.pending:
+            for _ in range(min(choice + 1, len(process.pending))):
                 write(process, process.pending.pop(0))
+        elif act == "change":
+            found.add("plan", _plan(approval, str(10 + step)))
+            found.add(
+                "subscription",
+                SUBSCRIPTION | {"plan_version": len(found.view().history("plan", "basic")), "change_at": "2024-01-10"},
+            )
         elif not process.pending:
             process.pending = _acts(found, process, act, choice, step)
         known = process.standing
@@ -344,7 +358,11 @@ def test_any_interleaving_gives_each_period_one_invoice_as_approved(
     # In the end somebody releases and approves all, and closes until nothing is left.
     last = Process()
     last.follow(log, len(log))
+    before = -1
     for step in range(100, 130):
+        if before == len(log):
+            break
+        before = len(log)
         for record in _acts(found, last, "close", 2, step):
             write(last, record)
         for one in list(last.standing.drafts("air")):
@@ -363,10 +381,9 @@ def test_any_interleaving_gives_each_period_one_invoice_as_approved(
         chain = truth.chain("air", name)
         assert [one["period_start"] for one in chain] == [us(f"2024-0{month}-01T00:00:00Z") for month in (1, 2, 3)]
         assert billed_up_to(chain) == chain[-1]["checkpoint"]
-        spent = sum(
-            (Decimal(line["amount"]) for one in chain for line in one["lines"] if line["kind"] == "credit"), Decimal(0)
-        )
-        assert sum(Decimal(one["total"]) for one in chain) == 30 + spent
+        drawn_on = drawn(chain).get("g", Decimal(0))
+        assert 0 <= drawn_on <= 25
+        assert all(Decimal(one["total"]) >= 0 for one in chain)
     assert [one.rank for one in numbers.given("air")] == [1, 2, 3, 4, 5, 6]
     assert {one.invoice_id for one in numbers.given("air")} == {one["invoice_id"] for one in truth.invoices("air")}
     assert truth.drafts("air") == []
