@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import IO, Any, Final, Literal
 
+from rating.close.credit_notes import credited
+from rating.close.versions import amount_paid
 from rating.invoices import MAX_LIMIT, InvoiceHead, InvoiceLine, list_invoices, with_lines
 from rating.pricing import plain
 from schemas.instants import rfc3339
@@ -70,6 +72,19 @@ COLUMNS: Final[tuple[Column, ...]] = (
     ),
     Column("due_date", "text", lambda head, line: head.body.get("due_date"), "local date by which it is to be paid"),
     Column("invoice_amount_due", "money", lambda head, line: Decimal(head.amount_due), "what is still to be paid"),
+    # Columns and no rows: a sum over an invoice's rows stays its total.
+    Column(
+        "invoice_amount_credited",
+        "money",
+        lambda head, line: amount_paid(head.credit_notes),
+        "of its credit notes; in no row's amount",
+    ),
+    Column(
+        "amount_credited",
+        "money",
+        lambda head, line: credited(head.credit_notes, line.number)[0],
+        "of credit notes that name the line",
+    ),
 )
 
 Row = tuple[InvoiceHead, InvoiceLine]

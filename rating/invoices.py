@@ -6,11 +6,12 @@ Drafts have tables of their own: nothing here counts one unless it is asked for 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, Final
 
+from rating.close.credit_notes import credit_note_id
 from rating.close.drafts import waits
 from rating.close.versions import amount_due, amount_paid
 from rating.pricing import money_text, plain
@@ -54,6 +55,7 @@ class InvoiceHead:
     tax_amount: str | None = None
     body: Mapping[str, Any] = field(default_factory=dict)
     number: str | None = None
+    note_numbers: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def payments(self) -> list[Mapping[str, Any]]:
@@ -67,11 +69,17 @@ class InvoiceHead:
 
     @property
     def credit_notes(self) -> list[dict[str, Any]]:
-        """Each with a number of its own, that of the invoice and which one of its credit notes it is; None before that is given."""
+        """Each with a number of the namespace's series; those made before there was one with the invoice's and which one of its credit notes
+        it is. None before it is given."""
         return [
-            one | {"number": f"{self.number}-C{one['number']}" if self.number else None}
+            {name: value for name, value in one.items() if name != "series"} | {"number": self._note_number(one)}
             for one in self.body.get("credit_notes", ())
         ]
+
+    def _note_number(self, note: Mapping[str, Any]) -> str | None:
+        if note.get("series"):
+            return self.note_numbers.get(credit_note_id(self.invoice_id, note["number"]))
+        return f"{self.number}-C{note['number']}" if self.number else None
 
     @property
     def amount_due(self) -> str:
@@ -226,6 +234,13 @@ def list_invoices(
     return Page(tuple(page), f"{page[-1].period_start_us}_{page[-1].invoice_id}" if more else None)
 
 
+def read_heads(client: Any, namespace: str, invoice_ids: Collection[str]) -> list[InvoiceHead]:
+    """The newest versions of these invoices, without lines. Blocking."""
+    parameters = {"namespace": namespace, "ids": sorted(invoice_ids)}
+    rows = client.query(_NEWEST % "AND invoice_id IN {ids:Array(String)}", parameters=parameters).result_rows
+    return _heads(client, namespace, rows)
+
+
 def _parse_cursor(cursor: str) -> tuple[int, str]:
     start, _, name = cursor.partition("_")
     if not name or not start.lstrip("-").isdigit() or len(start) > 18:
@@ -328,7 +343,23 @@ def _heads(client: Any, namespace: str, rows: Iterable[Sequence[Any]]) -> list[I
         parameters={"namespace": namespace, "ids": [head.invoice_id for head in heads]},
     ).result_rows
     numbers = {str(name): str(number) for name, number in given}
-    return [replace(head, number=numbers.get(head.invoice_id)) for head in heads]
+    notes = [
+        credit_note_id(head.invoice_id, note["number"]) for head in heads for note in head.body.get("credit_notes", ())
+    ]
+    of_notes: dict[str, str] = {}
+    if notes:
+        rows = client.query(
+            "SELECT credit_note_id, any(number) FROM credit_note_numbers WHERE namespace = {namespace:String}"
+            " AND credit_note_id IN {ids:Array(String)} GROUP BY credit_note_id",
+            parameters={"namespace": namespace, "ids": notes},
+        ).result_rows
+        of_notes = {str(name): str(number) for name, number in rows}
+    return [
+        replace(
+            head, number=numbers.get(head.invoice_id), note_numbers=of_notes if head.body.get("credit_notes") else {}
+        )
+        for head in heads
+    ]
 
 
 def _head(row: Sequence[Any]) -> InvoiceHead:

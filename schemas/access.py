@@ -68,6 +68,7 @@ RATING: Final[dict[str, Scopes]] = {
     "POST /v1/price": READ,
     "GET /v1/invoices": READ,
     "GET /v1/invoices/export": READ,
+    "GET /v1/credit-notes": READ,
     "GET /v1/invoices/{invoice_id}": READ,
     "POST /v1/invoices/{invoice_id}/void": ADMIN,
     "POST /v1/invoices/{invoice_id}/payments": ADMIN,

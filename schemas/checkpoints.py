@@ -6,7 +6,7 @@ import json
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from schemas.codec import CodecError, codec
 from schemas.invoice_numbers import InvoiceNumbers
@@ -51,6 +51,7 @@ class Checkpoints:
         self.cuts: list[Cut] = []
         self.runs: dict[str, Run] = {}
         self.numbers = InvoiceNumbers()
+        self.note_numbers = InvoiceNumbers()
 
     @property
     def last(self) -> Cut | None:
@@ -101,7 +102,9 @@ class Checkpoints:
             return run
         if record["kind"] == "numbers":
             body = json.loads(record["body"])
-            self.numbers.give(str(body["namespace"]), str(body["prefix"]), [str(name) for name in body["invoices"]])
+            namespace, prefix = str(body["namespace"]), str(body["prefix"])
+            self.numbers.give(namespace, prefix, [str(name) for name in body["invoices"]])
+            self.note_numbers.give(namespace, prefix, [str(name) for name in body.get("credit_notes", ())])
         return None
 
     def apply_bytes(self, value: bytes) -> Cut | Run | None:
@@ -132,9 +135,14 @@ def run_record(run: Run, claim_id: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def numbers_record(namespace: str, prefix: str, invoices: Sequence[str], claim_id: str) -> dict[str, Any]:
-    """The Checkpoint record that gives numbers to invoices which have none yet."""
-    body = {"namespace": namespace, "prefix": prefix, "invoices": list(invoices)}
+Series = Literal["invoices", "credit_notes"]
+
+
+def numbers_record(
+    namespace: str, prefix: str, names: Sequence[str], claim_id: str, series: Series = "invoices"
+) -> dict[str, Any]:
+    """The Checkpoint record that gives numbers to invoices, or to credit notes, which have none yet."""
+    body = {"namespace": namespace, "prefix": prefix, "invoices": [], series: list(names)}
     return {
         "kind": "numbers", "number": 0, "catalog_offset": 0, "as_of": 0, "offsets": [], "backfill": "", "run_id": "",
         "body": json.dumps(body), "claim_id": claim_id,
@@ -185,11 +193,11 @@ class CheckpointLedger:
                 return established
         raise LedgerUnavailable(f"{CHECKPOINTS}: {_ATTEMPTS} cuts in a row lost to other writers; try again")
 
-    def number(self, namespace: str, prefix: str, invoices: Sequence[str]) -> None:
-        """Numbers for those of ``invoices`` that have none, in this order. Raises LedgerUnavailable; running again is safe."""
-        for start in range(0, len(invoices), _NUMBERED_AT_ONCE):
-            some = invoices[start : start + _NUMBERED_AT_ONCE]
-            self._publish(numbers_record(namespace, prefix, some, uuid.uuid4().hex))
+    def number(self, namespace: str, prefix: str, names: Sequence[str], series: Series = "invoices") -> None:
+        """Numbers for those of ``names`` that have none, in this order. Raises LedgerUnavailable; running again is safe."""
+        for start in range(0, len(names), _NUMBERED_AT_ONCE):
+            some = names[start : start + _NUMBERED_AT_ONCE]
+            self._publish(numbers_record(namespace, prefix, some, uuid.uuid4().hex, series))
 
     def announce(self, run: Run) -> Run:
         """The run that stands under ``run.run_id``: this one, or the one that was first."""

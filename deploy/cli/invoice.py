@@ -9,6 +9,7 @@ from typer.core import TyperGroup
 
 from deploy.cli.billing import invoice as show
 from deploy.cli.connection import JsonOption, NamespaceOption, checked, connection, http
+from deploy.cli.failure import USAGE, Failure
 
 
 class _ShowFirst(TyperGroup):
@@ -102,22 +103,41 @@ def pay(
 @app.command()
 def credit(
     invoice_id: InvoiceId,
-    amount: Annotated[str, typer.Argument(help="In the invoice's currency.")],
     reason: Annotated[str, typer.Option("--reason", help="Why; it is kept with the credit note.")],
     reference: Annotated[
         str, typer.Option("--reference", help="The credit note's own name: the same one is recorded once.")
     ],
+    amount: Annotated[str, typer.Argument(help="In the invoice's currency; none where lines are named.")] = "",
+    line: Annotated[
+        list[str] | None,
+        typer.Option("--line", metavar="N=AMOUNT", help="So much of line N; several times if need be."),
+    ] = None,
+    quantity: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--quantity", metavar="N=QUANTITY", help="So much of the quantity of line N, at its average price."
+        ),
+    ] = None,
     namespace: NamespaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Make a credit note: so much of the invoice need not be paid. All of them never come to more than its total."""
-    body = {"amount": amount, "reference": reference, "reason": reason}
+    """Make a credit note: so much of the invoice, or of its lines, need not be paid. All of them never come to more than its total."""
+    lines = [_of_line(text, "amount") for text in line or ()] + [_of_line(text, "quantity") for text in quantity or ()]
+    if bool(amount) == bool(lines):
+        raise Failure("give either AMOUNT, or what is credited of single lines (--line, --quantity)", USAGE)
+    what: dict[str, Any] = {"lines": lines} if lines else {"amount": amount}
+    body = what | {"reference": reference, "reason": reason}
     found = _post(f"/v1/invoices/{invoice_id}/credit-notes", body, namespace)
-    _tell(
-        found,
-        f"{invoice_id}: {amount} {found['currency']} credited, {found['amount_due']} due; {found['state']}",
-        as_json,
-    )
+    note = next(one for one in found["credit_notes"] if one["reference"] == reference)
+    told = f"credit note {note['number']} over {note['amount']} {found['currency']}"
+    _tell(found, f"{invoice_id}: {told}, {found['amount_due']} due; {found['state']}", as_json)
+
+
+def _of_line(text: str, what: str) -> dict[str, Any]:
+    number, _, value = text.partition("=")
+    if not number.isdigit() or not value:
+        raise Failure(f"{text!r}: write the line's number, = and the {what}, e.g. 2=1.50", USAGE)
+    return {"line": int(number), what: value}
 
 
 def _post(path: str, body: dict[str, Any], namespace: str | None) -> dict[str, Any]:

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import closing
 from datetime import datetime
 from decimal import Decimal
 from http import HTTPStatus
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Self
 
 from fastapi import APIRouter, Request
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from rating.api.context import Authorized, Rating, View
 from rating.api.problems import Problem, missing
 from rating.close.amend import Change, amend, wait_shown
+from rating.close.credit_notes import CreditNote, LineCredit, with_credit_note
+from rating.close.numbering import number_invoices
 from rating.close.standing import Invoice
-from rating.close.versions import CreditNote, Payment, Refused, voided, with_credit_note, with_payment
+from rating.close.versions import Payment, Refused, voided, with_payment
 from rating.invoices import read_invoice
+from schemas.catalog.state import NamespaceView
+from schemas.checkpoints import CheckpointLedger
 from schemas.instants import micros
 from schemas.ledger_io import LedgerUnavailable
 
@@ -41,14 +46,38 @@ class Paid(BaseModel):
     paid_at: datetime | None = None
 
 
-class Credited(BaseModel):
-    """``amount``: in the invoice's currency, more than 0. ``reference``: the same one is recorded once."""
+class CreditedLine(BaseModel):
+    """Of line ``line``: an ``amount``, or so much of its ``quantity`` at the line's average price."""
 
     model_config = ConfigDict(extra="forbid")
 
-    amount: Annotated[Decimal, Field(allow_inf_nan=False, max_digits=26, decimal_places=12)]
+    line: Annotated[int, Field(ge=1, le=2**31 - 1)]
+    amount: Annotated[Decimal, Field(allow_inf_nan=False, max_digits=26, decimal_places=12)] | None = None
+    quantity: Annotated[Decimal, Field(allow_inf_nan=False, max_digits=38, decimal_places=12)] | None = None
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if (self.amount is None) == (self.quantity is None):
+            raise ValueError("give either amount or quantity")
+        return self
+
+
+class Credited(BaseModel):
+    """``amount``: in the invoice's currency, more than 0; or ``lines``, whose sum it then is. ``reference``: the same one is
+    recorded once."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    amount: Annotated[Decimal, Field(allow_inf_nan=False, max_digits=26, decimal_places=12)] | None = None
+    lines: Annotated[list[CreditedLine], Field(min_length=1, max_length=1000)] | None = None
     reference: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
     reason: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1000)]
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if (self.amount is None) == (self.lines is None):
+            raise ValueError("give either amount or lines")
+        return self
 
 
 @router.post(
@@ -74,16 +103,21 @@ async def payments(request: Request, rating: Authorized, view: View, invoice_id:
 
 @router.post(
     "/v1/invoices/{invoice_id}/credit-notes",
-    summary="Credit a part or all of an invoice; the same reference again changes nothing",
+    summary="Credit a part or all of an invoice, or of its lines; the same reference again changes nothing",
 )
 async def credit_notes(
     request: Request, rating: Authorized, view: View, invoice_id: str, asked: Credited
 ) -> dict[str, Any]:
-    """The invoice as it then stands: `amount_due` is less by the credit note. 409: more than the total in all, or another amount
-    under a reference that is recorded already."""
+    """The invoice as it then stands: `amount_due` is less by the credit note, which has a number of a series of its own. 409: more than
+    the total in all, more of a line than it billed, or another amount under a reference that is recorded already."""
     author, now_us = request.state.access.author, micros(rating.now())
-    note = CreditNote(asked.reference, asked.amount, asked.reason, author, now_us)
-    return await changed(rating, view.namespace, invoice_id, lambda _, one: with_credit_note(one, note))
+    lines = tuple(LineCredit(one.line, one.amount, one.quantity) for one in asked.lines or ())
+    note = CreditNote(asked.reference, asked.amount, asked.reason, author, now_us, lines)
+    stands = await amended(rating, view.namespace, invoice_id, lambda _, one: with_credit_note(one, note))
+    await numbered(rating, view, stands)
+    shown = await rating.ask(lambda client: read_invoice(client, view.namespace, invoice_id))
+    assert shown is not None
+    return shown.to_json()
 
 
 def _aware(instant: datetime | None) -> datetime | None:
@@ -122,3 +156,17 @@ async def amended(rating: Rating, namespace: str, invoice_id: str, change: Chang
             headers={"Retry-After": "5"},
         )
     return stands
+
+
+async def numbered(rating: Rating, view: NamespaceView, invoice: Invoice) -> None:
+    """Its number, and those of its credit notes, are given and shown. Raises Problem: it stands, and the next close gives them."""
+
+    def give(client: Any) -> None:
+        with closing(CheckpointLedger(rating.settings)) as ledger:
+            number_invoices(ledger, client, view.namespace, view.settings, [invoice], rating.now())
+
+    try:
+        await rating.ask(give)
+    except LedgerUnavailable as error:
+        detail = f"it stands, and will have its number with the next close: {error}"
+        raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, headers={"Retry-After": "1"}) from None

@@ -40,6 +40,7 @@ class Rating:
         self.settings = settings
         self.checkpoints = Checkpoints()
         self.standing = StandingNow(settings)
+        self.approving = asyncio.Lock()
         self._catalog = CatalogFollower(settings)
         self._checkpoints_follower = Follower(settings, CHECKPOINTS, self._apply)
         self._pool = ThreadPoolExecutor(_CLIENTS, thread_name_prefix="clickhouse")

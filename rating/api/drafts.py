@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+from contextlib import nullcontext
 from http import HTTPStatus
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from rating.api.changes import amended, changed
+from rating.api.changes import amended, changed, numbered
 from rating.api.context import Authorized, Rating, View
 from rating.api.problems import Problem
 from rating.close.credits import Wallet, drawn, owned_grants
 from rating.close.drafts import Decision, approved, held, released
-from rating.close.numbering import number_invoices
 from rating.close.standing import Invoice
 from rating.invoices import read_invoice
 from rating.pricing.reductions import Balance
 from schemas.catalog.state import NamespaceView
-from schemas.checkpoints import CheckpointLedger
 from schemas.instants import micros
 from schemas.invoices import is_draft
-from schemas.ledger_io import LedgerUnavailable
 
 router = APIRouter(tags=["invoices"])
 
@@ -51,19 +48,16 @@ async def approve(request: Request, rating: Authorized, view: View, invoice_id: 
     def change(chain: list[Invoice], one: Invoice) -> Invoice | None:
         return approved(chain, one, asked.version, decision, _balances(rating, view, one))
 
-    stands = await amended(rating, view.namespace, invoice_id, change)
+    # Two drafts of one account that are approved at once share its credits: the second is to see what the first has drawn.
+    shared = any(one.grant.account is not None for one in owned_grants(view))
+    async with rating.approving if shared else nullcontext():
+        stands = await amended(rating, view.namespace, invoice_id, change)
     if is_draft(stands):
         raise Problem(
             HTTPStatus.CONFLICT,
             f"prepaid credits pay another part of draft {invoice_id} now; it was refreshed: look at version {stands['version']} and approve that",
         )
-    try:
-        await rating.ask(lambda client: _number(rating, client, view, stands))
-    except LedgerUnavailable as error:
-        raise Problem(
-            HTTPStatus.SERVICE_UNAVAILABLE, f"it is finalised, and will have its number with the next close: {error}",
-            headers={"Retry-After": "1"},
-        ) from None  # fmt: skip
+    await numbered(rating, view, stands)
     shown = await rating.ask(lambda client: read_invoice(client, view.namespace, invoice_id))
     assert shown is not None
     return shown.to_json()
@@ -95,9 +89,3 @@ def _balances(rating: Rating, view: NamespaceView, one: Invoice) -> list[Balance
     )
     moment_us = max(one["period_end"] - 1, one["period_start"])
     return Wallet(grants, used).balances(account, one["subscription"], one["currency"], moment_us)
-
-
-def _number(rating: Rating, client: Any, view: NamespaceView, invoice: Invoice) -> None:
-    with closing(CheckpointLedger(rating.settings)) as ledger:
-        prefix = view.settings.invoice_prefix
-        number_invoices(ledger, client, view.namespace, prefix, [invoice], rating.now())

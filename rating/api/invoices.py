@@ -1,4 +1,4 @@
-"""GET /v1/invoices, GET /v1/invoices/{id} and GET /v1/ledger."""
+"""GET /v1/invoices, GET /v1/invoices/{id}, GET /v1/credit-notes and GET /v1/ledger."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query
 
 from rating.api.context import Authorized, View
 from rating.api.problems import missing, wrong
+from rating.credit_notes import list_credit_notes
 from rating.evidence.books import read_books
 from rating.invoices import MAX_LIMIT, BadCursor, list_invoices, read_invoice
 
@@ -35,6 +36,24 @@ async def invoices(
     except BadCursor as error:
         raise wrong("cursor", str(error)) from None
     return {"invoices": [head.to_json() for head in page.invoices], "next_cursor": page.next_cursor}
+
+
+@router.get("/v1/credit-notes", summary="Credit notes of all invoices, the newest first, by pages")
+async def credit_notes(
+    rating: Authorized,
+    view: View,
+    account_id: Annotated[str | None, Query()] = None,
+    cursor: Annotated[str | None, Query(description="next_cursor of the page before")] = None,
+    limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = 50,
+) -> dict[str, Any]:
+    """Each with its number, its invoice, and the lines that it credits, where it was made by lines."""
+    try:
+        page = await rating.ask(
+            lambda client: list_credit_notes(client, view.namespace, account_id=account_id, cursor=cursor, limit=limit)
+        )
+    except BadCursor as error:
+        raise wrong("cursor", str(error)) from None
+    return page.to_json()
 
 
 @router.get("/v1/invoices/{invoice_id}", summary="One invoice whole: lines with prices, quantities and steps")

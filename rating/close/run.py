@@ -253,10 +253,10 @@ class Close:
         return self._planned[3]
 
     def number(self, ledger: CheckpointLedger, catalog: Catalog, standing: Standing) -> None:
-        """Numbers for what stands and has none. Raises LedgerUnavailable."""
-        prefix = catalog.view(self._namespace).settings.invoice_prefix
+        """Numbers for what stands, and for credit notes, where they have none. Raises LedgerUnavailable."""
+        settings = catalog.view(self._namespace).settings
         invoices = standing.invoices(self._namespace)
-        number_invoices(ledger, self._client, self._namespace, prefix, invoices, self._now)
+        number_invoices(ledger, self._client, self._namespace, settings, invoices, self._now)
 
     def late(self, standing: Standing, ledger: CheckpointLedger, as_of: Cut | None) -> LateUsage:
         """What came for billed periods, up to a cut (None: live)."""

@@ -1,4 +1,5 @@
-"""What becomes of an invoice after it was finalised, as its next version on usage.invoices: void, payments, credit notes. Pure.
+"""What becomes of an invoice after it was finalised, as its next version on usage.invoices: void, payments; and what payments and
+credit notes (``credit_notes.py``) share. Pure.
 
 A version holds all of the one before it; lines and totals never change.
 """
@@ -6,10 +7,10 @@ A version holds all of the one before it; lines and totals never change.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final, Literal
 
 from rating.close.chain import counted_on_by, voids_of
 from rating.close.lines import exact_sum
@@ -18,6 +19,9 @@ from rating.pricing import money_text, plain
 from schemas.currency import exponent
 from schemas.instants import rfc3339
 from schemas.invoices import FINALIZED, PAID, VOID, body_of, is_draft
+
+Kind = Literal["payments", "credit_notes"]
+_WORDS: Final[dict[Kind, str]] = {"payments": "payment", "credit_notes": "credit note"}
 
 
 class Refused(Exception):
@@ -32,17 +36,6 @@ class Payment:
     amount: Decimal
     paid_at_us: int
     author: str
-
-
-@dataclass(frozen=True, slots=True)
-class CreditNote:
-    """``amount`` of the invoice that need not be paid, in its currency. ``reference`` names it once and for all."""
-
-    reference: str
-    amount: Decimal
-    reason: str
-    author: str
-    at_us: int
 
 
 def amount_paid(payments: Sequence[Mapping[str, Any]]) -> Decimal:
@@ -92,21 +85,12 @@ def with_payment(invoice: Invoice, payment: Payment) -> Invoice | None:
 
     Raises Refused, also where ``payment.reference`` names another amount.
     """
-    name, currency = _finalised(invoice), invoice["currency"]
-    body = body_of(invoice)
-    payments: list[dict[str, Any]] = list(body.get("payments", ()))
-    known = next((one for one in payments if one["reference"] == payment.reference), None)
-    if known is not None:
-        if Decimal(known["amount"]) == payment.amount:
-            return None
-        raise Refused(
-            f"payment {payment.reference!r} of invoice {name} is recorded with {known['amount']} {currency};"
-            " another payment needs another reference"
-        )
-    _check_digits(payment.amount, currency)
-    if invoice["state"] == VOID:
-        raise Refused(f"invoice {name} is void; record the payment on the invoice that bills its period again")
-    due = amount_due(invoice["state"], Decimal(invoice["total"]), body)
+    name, currency = invoice["invoice_id"], invoice["currency"]
+    payments = entries(invoice, "payments", payment.reference, lambda known: Decimal(known["amount"]) == payment.amount)
+    if payments is None:
+        return None
+    check_digits(payment.amount, currency)
+    due = amount_due(invoice["state"], Decimal(invoice["total"]), body_of(invoice))
     if payment.amount > due:
         raise Refused(
             f"{plain(payment.amount)} {currency} is more than the {money_text(due, currency)} due on invoice {name};"
@@ -117,46 +101,33 @@ def with_payment(invoice: Invoice, payment: Payment) -> Invoice | None:
         raise Refused(
             f"payments of invoice {name} would come to {plain(paid)} {currency}; pay back at most what was paid, and never 0"
         )
-    payments.append(
-        {
-            "reference": payment.reference, "amount": money_text(payment.amount, currency),
-            "paid_at": rfc3339(payment.paid_at_us), "author": payment.author,
-        }
-    )  # fmt: skip
-    return _settled(invoice, {"payments": payments})
+    made = {
+        "reference": payment.reference, "amount": money_text(payment.amount, currency),
+        "paid_at": rfc3339(payment.paid_at_us), "author": payment.author,
+    }  # fmt: skip
+    return settled(invoice, {"payments": [*payments, made]})
 
 
-def with_credit_note(invoice: Invoice, note: CreditNote) -> Invoice | None:
-    """``invoice`` with one credit note more; None where that one is recorded already. All of them never come to more than
-    the total. What is paid beyond the rest is to be paid back. Raises Refused."""
-    name, currency = _finalised(invoice), invoice["currency"]
-    notes: list[dict[str, Any]] = list(body_of(invoice).get("credit_notes", ()))
-    known = next((one for one in notes if one["reference"] == note.reference), None)
+def entries(
+    invoice: Invoice, kind: Kind, reference: str, same: Callable[[Mapping[str, Any]], bool]
+) -> list[dict[str, Any]] | None:
+    """The invoice's payments or credit notes, one more of which may follow; None where that of ``reference`` is recorded already, and the
+    ``same``. Raises Refused where it is another, and for a draft or a void invoice."""
+    name, word = _finalised(invoice), _WORDS[kind]
+    found: list[dict[str, Any]] = list(body_of(invoice).get(kind, ()))
+    known = next((one for one in found if one["reference"] == reference), None)
     if known is not None:
-        if Decimal(known["amount"]) == note.amount:
+        if same(known):
             return None
         raise Refused(
-            f"credit note {note.reference!r} of invoice {name} is over {known['amount']} {currency};"
-            " another credit note needs another reference"
+            f"{word} {reference!r} of invoice {name} is recorded over {known['amount']} {invoice['currency']};"
+            f" another {word} needs another reference"
         )
-    _check_digits(note.amount, currency)
     if invoice["state"] == VOID:
         raise Refused(
-            f"invoice {name} is void, so nothing of it is owed; credit the invoice that bills its period again"
+            f"invoice {name} is void, so nothing of it is owed; the {word} belongs on the invoice that bills its period again"
         )
-    left = max(exact_sum((Decimal(invoice["total"]), -amount_paid(notes))), Decimal(0))
-    if not 0 < note.amount <= left:
-        raise Refused(
-            f"a credit note over {plain(note.amount)} {currency} does not fit invoice {name}, of which {money_text(left, currency)} are"
-            " not credited; give more than 0 and at most that"
-        )
-    notes.append(
-        {
-            "number": len(notes) + 1, "reference": note.reference, "amount": money_text(note.amount, currency),
-            "reason": note.reason, "author": note.author, "at": rfc3339(note.at_us),
-        }
-    )  # fmt: skip
-    return _settled(invoice, {"credit_notes": notes})
+    return found
 
 
 def _finalised(invoice: Invoice) -> str:
@@ -169,7 +140,8 @@ def _finalised(invoice: Invoice) -> str:
     return name
 
 
-def _check_digits(amount: Decimal, currency: str) -> None:
+def check_digits(amount: Decimal, currency: str) -> None:
+    """Raises Refused for an amount that nobody can pay."""
     digits = exponent(currency)
     if amount != round(amount, digits):
         raise Refused(
@@ -177,8 +149,8 @@ def _check_digits(amount: Decimal, currency: str) -> None:
         )
 
 
-def _settled(invoice: Invoice, changes: Mapping[str, Any]) -> Invoice:
-    """Paid where nothing is left to pay."""
+def settled(invoice: Invoice, changes: Mapping[str, Any]) -> Invoice:
+    """The next version, with these changes of its body: paid where nothing is left to pay."""
     due = amount_due(FINALIZED, Decimal(invoice["total"]), body_of(invoice) | dict(changes))
     return _next(invoice, FINALIZED if due else PAID, changes)
 

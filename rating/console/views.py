@@ -283,9 +283,9 @@ def _became(head: InvoiceHead, namespace: str) -> Iterator[Html]:
             "p", f"Paid {grouped(payment['amount'])} {head.currency} at {payment['paid_at']}: {payment['reference']}"
         )
     for note in head.credit_notes:
-        yield tag(
-            "p", f"Credit note {note['number'] or ''} over {grouped(note['amount'])} {head.currency}: {note['reason']}"
-        )
+        of_lines = ", ".join(f"line {line['line']}: {grouped(line['amount'])}" for line in note.get("lines", ()))
+        told = f"Credit note {note['number'] or ''} over {grouped(note['amount'])} {head.currency}: {note['reason']}"
+        yield tag("p", told + (f" ({of_lines})" if of_lines else ""))
     if head.state != VOID and not head.draft:
         due = f" by {head.body['due_date']}" if "due_date" in head.body else ""
         yield tag("p", f"Due{due}: {grouped(head.amount_due)} {head.currency}")

@@ -130,10 +130,13 @@ class Meter(Model):
         return self
 
 
+NumberPrefix = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9/_. -]{0,24}(\{year\}[A-Za-z0-9/_. -]{0,24})?$")]
+
+
 class Namespace(Model):
     """Settings of a namespace. ``max_event_age_seconds: null`` lifts the age limit (for history). ``unknown_events``: whether
     an event is taken whose name is neither an event type nor a meter's. ``invoice_prefix``: what invoice numbers given from now on
-    begin with; ``{year}`` is the year (UTC) in which one is given. ``webhook``: where versions of its invoices are sent."""
+    begin with; ``{year}`` is the year (UTC) in which one is given; ``credit_note_prefix``: the same of credit notes. ``webhook``: where versions of its invoices are sent."""
 
     code: Code
     name: str = ""
@@ -142,9 +145,8 @@ class Namespace(Model):
     max_event_skew_seconds: Annotated[int, Field(ge=0, le=7 * 86_400)] = 3600
     account_paths: tuple[PropertyPath, ...] = (("account_id",), ("billingrails_account_id",))
     unknown_events: Literal["accept", "reject"] = "accept"
-    invoice_prefix: Annotated[
-        str, StringConstraints(pattern=r"^[A-Za-z0-9/_. -]{0,24}(\{year\}[A-Za-z0-9/_. -]{0,24})?$")
-    ] = "INV-{year}-"
+    invoice_prefix: NumberPrefix = "INV-{year}-"
+    credit_note_prefix: NumberPrefix = "CN-{year}-"
     webhook: Webhook | None = None
 
 

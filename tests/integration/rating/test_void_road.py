@@ -71,7 +71,33 @@ def test_void_bill_again_late_usage_and_pay(settings: Settings, service: httpx.C
     note = {"amount": "1.00", "reason": "kept waiting", "reference": "c1"}
     credited = [ask(march["invoice_id"], "credit-notes", **note).json() for _ in range(2)][-1]
     assert (credited["state"], credited["amount_due"], credited["version"]) == ("paid", "0.00", 2)
-    assert credited["credit_notes"][0]["number"] == f"{credited['number']}-C1"
+    assert credited["credit_notes"][0]["number"].endswith("-000001")
+    # By lines, in a series of numbers of their own; the first of these lines bills 8 calls for 8.00.
+    by_line = {"reason": "two too many", "reference": "c2", "lines": [{"line": 1, "quantity": "2"}]}
+    other = ask(both[1]["invoice_id"], "credit-notes", **by_line).json()
+    assert ask(both[1]["invoice_id"], "credit-notes", **by_line).json() == other
+    assert [(one["amount"], one["lines"][0]["quantity"]) for one in other["credit_notes"]] == [("2.00", "2")]
+    assert (
+        ask(
+            both[1]["invoice_id"],
+            "credit-notes",
+            **by_line | {"reference": "c3", "lines": [{"line": 1, "quantity": "3"}]},
+        ).status_code
+        == 409
+    )
+    assert ask(both[1]["invoice_id"], "credit-notes", reason="x", reference="c4").status_code == 422
+    notes: list[dict[str, Any]] = []
+    cursor: str | None = None
+    for _ in range(2):
+        page = service.get(
+            "/v1/credit-notes", params={"limit": 1} | ({"cursor": cursor} if cursor else {}), headers=named
+        ).json()
+        cursor = page["next_cursor"]
+        notes += page["credit_notes"]
+    assert cursor is None
+    assert [(one["number"][-7:], one["invoice_id"], one["reference"]) for one in notes] == [
+        ("-000002", both[1]["invoice_id"], "c2"), ("-000001", march["invoice_id"], "c1"),
+    ]  # fmt: skip
     assert ask("inv_none", "void", reason="no").status_code == 404
     assert ask(name, "payments", amount="x", reference="p").status_code == 422
     numbers = [item["number"] for item in service.get("/v1/invoices", headers=named).json()["invoices"]]

@@ -293,7 +293,7 @@ def _acts(found: Shelf, process: Process, act: str, choice: int, step: int) -> l
     return [] if record is None else [stored(record)]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=100)
 @given(
     st.sampled_from(["required", "none"]),
     st.lists(

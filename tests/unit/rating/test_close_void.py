@@ -13,18 +13,10 @@ from hypothesis import strategies as st
 from shelfkit import Shelf, us
 
 from rating.close.chain import billed_up_to, vacant
+from rating.close.credit_notes import CreditNote, with_credit_note
 from rating.close.plan import build_invoices, make_plan
 from rating.close.standing import Invoice, Standing
-from rating.close.versions import (
-    CreditNote,
-    Payment,
-    Refused,
-    amount_due,
-    amount_paid,
-    voided,
-    with_credit_note,
-    with_payment,
-)
+from rating.close.versions import Payment, Refused, amount_due, amount_paid, voided, with_payment
 from rating.evidence.chains import Head, check_chains
 from rating.evidence.difference import Findings
 from schemas.checkpoints import Run

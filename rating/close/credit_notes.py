@@ -1,0 +1,145 @@
+"""Credit notes: so much of an invoice, or of single lines of it, need not be paid. Pure; the next version of the invoice holds them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from rating.close.lines import exact_sum
+from rating.close.standing import Invoice
+from rating.close.versions import Refused, amount_paid, check_digits, entries, settled
+from rating.pricing import money_text, plain
+from rating.pricing.exact import round_money, share
+from schemas.instants import rfc3339
+from schemas.invoices import body_of
+
+
+@dataclass(frozen=True, slots=True)
+class LineCredit:
+    """Of the line ``number``: an ``amount`` in the invoice's currency, or so much of its ``quantity`` at the line's average price."""
+
+    number: int
+    amount: Decimal | None = None
+    quantity: Decimal | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        what = {"amount": self.amount, "quantity": self.quantity}
+        return {"line": self.number} | {name: plain(value) for name, value in what.items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class CreditNote:
+    """``amount`` of the invoice that need not be paid, in its currency; or ``lines``, which it then is the sum of. ``reference`` names it
+    once and for all."""
+
+    reference: str
+    amount: Decimal | None
+    reason: str
+    author: str
+    at_us: int
+    lines: tuple[LineCredit, ...] = ()
+
+    def same(self, recorded: Mapping[str, Any]) -> bool:
+        """Whether that one was asked for in the same words."""
+        if self.amount is not None:
+            return "lines" not in recorded and Decimal(recorded["amount"]) == self.amount
+        return bool([one.to_json() for one in self.lines] == [one["asked"] for one in recorded.get("lines", ())])
+
+
+def credit_note_id(invoice_id: str, number: int) -> str:
+    """The name of an invoice's credit note in the series of numbers."""
+    return f"{invoice_id}-C{number}"
+
+
+def with_credit_note(invoice: Invoice, note: CreditNote) -> Invoice | None:
+    """``invoice`` with one credit note more; None where that one is recorded already. All of them never come to more than
+    the total, nor those of a line to more than the line. What is paid beyond the rest is to be paid back. Raises Refused."""
+    name, currency = invoice["invoice_id"], invoice["currency"]
+    notes = entries(invoice, "credit_notes", note.reference, note.same)
+    if notes is None:
+        return None
+    lines = [_credited(invoice, notes, asked) for asked in _once(name, note.lines)]
+    amount = exact_sum(Decimal(one["amount"]) for one in lines) if note.amount is None else note.amount
+    check_digits(amount, currency)
+    left = max(exact_sum((Decimal(invoice["total"]), -amount_paid(notes))), Decimal(0))
+    if not 0 < amount <= left:
+        raise Refused(
+            f"a credit note over {plain(amount)} {currency} does not fit invoice {name}, of which {money_text(left, currency)} are"
+            " not credited; give more than 0 and at most that"
+        )
+    made = {
+        "number": len(notes) + 1, "reference": note.reference, "amount": money_text(amount, currency), "tax_amount": None,
+        "reason": note.reason, "author": note.author, "at": rfc3339(note.at_us), "series": True,
+    }  # fmt: skip
+    return settled(invoice, {"credit_notes": [*notes, made | ({"lines": lines} if lines else {})]})
+
+
+def credited(notes: Iterable[Mapping[str, Any]], number: int) -> tuple[Decimal, Decimal]:
+    """(amount, quantity) that credit notes, as a body has them, took of a line."""
+    mine = [line for note in notes for line in note.get("lines", ()) if line["line"] == number]
+    quantities = (Decimal(line["quantity"]) for line in mine if line["quantity"] is not None)
+    return exact_sum(Decimal(line["amount"]) for line in mine), exact_sum(quantities)
+
+
+def notes_in_series(invoices: Iterable[Invoice]) -> Iterator[tuple[str, str]]:
+    """(when it was made, id) of all credit notes that have a number of the series; older ones have that of their invoice and which one
+    of its notes they are."""
+    for invoice in invoices:
+        if '"series"' in invoice["body"]:  # spares all others being read
+            for note in body_of(invoice).get("credit_notes", ()):
+                if note.get("series"):
+                    yield note["at"], credit_note_id(invoice["invoice_id"], note["number"])
+
+
+def _once(name: str, lines: Sequence[LineCredit]) -> Sequence[LineCredit]:
+    if len({one.number for one in lines}) < len(lines):
+        raise Refused(f"a credit note of invoice {name} names a line twice; give each line once")
+    return lines
+
+
+def _credited(invoice: Invoice, notes: Sequence[Mapping[str, Any]], asked: LineCredit) -> dict[str, Any]:
+    """A line of a credit note. Raises Refused."""
+    currency = invoice["currency"]
+    line = next((one for one in invoice["lines"] if one["number"] == asked.number), None)
+    if line is None:
+        raise Refused(f"invoice {invoice['invoice_id']} has lines 1 to {len(invoice['lines'])}, no line {asked.number}")
+    place = f"line {asked.number} of invoice {invoice['invoice_id']}"
+    whole = Decimal(line["amount"])
+    if whole <= 0:
+        raise Refused(
+            f"{place} bills {money_text(whole, currency)} {currency}, of which nothing can be credited; choose another line"
+        )
+    before, units = credited(notes, asked.number)
+    left = exact_sum((whole, -before))
+    amount = (
+        asked.amount if asked.amount is not None else _of_quantity(line, asked.quantity, units, left, currency, place)
+    )
+    check_digits(amount, currency)
+    if not 0 < amount <= left:
+        raise Refused(
+            f"{plain(amount)} {currency} of {place} cannot be credited: {money_text(left, currency)} of it are not credited;"
+            " give more than 0 and at most that"
+        )
+    return {
+        "line": asked.number, "charge": line["charge"], "product": line["product"], "description": line["description"],
+        "quantity": None if asked.quantity is None else plain(asked.quantity), "unit": line["unit"],
+        "amount": money_text(amount, currency), "tax_amount": None, "asked": asked.to_json(),
+    }  # fmt: skip
+
+
+def _of_quantity(
+    line: Mapping[str, Any], quantity: Decimal | None, units: Decimal, left: Decimal, currency: str, place: str
+) -> Decimal:
+    """What a part of a line's quantity was billed with on average; the last part is what is left. Raises Refused."""
+    whole = Decimal(line["quantity"] or 0)
+    rest = exact_sum((whole, -units))
+    if quantity is None or not 0 < quantity <= rest:
+        raise Refused(
+            f"{plain(quantity or Decimal(0))} of the quantity of {place} cannot be credited: {plain(rest)} of {plain(whole)} are not"
+            " credited; give more than 0 and at most that, or an amount"
+        )
+    if quantity == rest:
+        return left
+    return min(round_money(share(Decimal(line["amount"]), quantity, whole), currency), left)
