@@ -193,8 +193,11 @@ class Journal:
                 f"read {len(some)} events to compare",
                 "SELECT generation, partition, offset, `index`, event_name, account_id, properties FROM usage_events "
                 "WHERE (generation, partition, offset, `index`) IN "
-                "(SELECT arrayJoin({at:Array(Tuple(UInt32, UInt32, UInt64, UInt32))}))",
-                {"at": list(some)},
+                "(SELECT arrayJoin({at:Array(Tuple(UInt32, UInt32, UInt64, UInt32))})) "
+                # Positions order no table; by the append times of their batches all other days are left out.
+                "AND append_time IN (SELECT append_time FROM usage_batches WHERE (generation, partition, offset) IN "
+                "(SELECT arrayJoin({batches:Array(Tuple(UInt32, UInt32, UInt64))})))",
+                {"at": list(some), "batches": sorted({position[:3] for position in some})},
             )
             found |= {(row[0], row[1], row[2], row[3]): (row[4], row[5], row[6]) for row in rows}
         return found
