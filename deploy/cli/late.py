@@ -14,7 +14,7 @@ def late(
     namespace: NamespaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Billed lines whose usage has changed since, because events came late: billed, now, difference. The next close bills them."""
+    """Billed lines whose usage has changed since, because events came late or were voided: billed, now, difference. The next close bills them."""
     from deploy.cli.output import console, print_json, say, table
 
     settings = connection(namespace)

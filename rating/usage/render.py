@@ -134,13 +134,17 @@ def _branch(
 
 
 def _scope(query: UsageQuery, bind: Binder) -> list[str]:
-    conditions = [
+    return [
         f"namespace = {bind('namespace', 'String', query.namespace)}",
         f"profile_id = {bind('profile_id', 'String', query.profile.profile_id)}",
+        *_accounts(query, bind),
     ]
-    if query.accounts is not None:
-        conditions.append(f"account_id IN {bind('accounts', 'Array(String)', list(query.accounts))}")
-    return conditions
+
+
+def _accounts(query: UsageQuery, bind: Binder) -> list[str]:
+    if query.accounts is None:
+        return []
+    return [f"account_id IN {bind('accounts', 'Array(String)', list(query.accounts))}"]
 
 
 def considered(query: UsageQuery, bind: Binder) -> list[str]:
@@ -172,9 +176,10 @@ def record_conditions(query: UsageQuery, bind: Binder) -> list[str]:
 
 
 def _voids(query: UsageQuery, bind: Binder) -> tuple[list[str], str]:
-    """Conditions on voided_events: of the query's interval, voided below its cut."""
+    """Conditions on voided_events: of the query's accounts and interval, voided below its cut."""
     scope = [
         f"namespace = {bind('namespace', 'String', query.namespace)}",
+        *_accounts(query, bind),
         f"timestamp >= {bind.instant('start', query.start_us)}",
         f"timestamp < {bind.instant('end', query.end_us)}",
     ]

@@ -40,8 +40,8 @@ FROM (
     AND timestamp < fromUnixTimestamp64Micro({end:Int64}, 'UTC')
     AND checkpoint = 0
     AND (generation, partition, offset, `index`) NOT IN (SELECT (generation, partition, offset, `index`) FROM voided_events \
-WHERE namespace = {namespace:String} AND timestamp >= fromUnixTimestamp64Micro({start:Int64}, 'UTC') \
-AND timestamp < fromUnixTimestamp64Micro({end:Int64}, 'UTC'))
+WHERE namespace = {namespace:String} AND account_id IN {accounts:Array(String)} \
+AND timestamp >= fromUnixTimestamp64Micro({start:Int64}, 'UTC') AND timestamp < fromUnixTimestamp64Micro({end:Int64}, 'UTC'))
 ) AS source
 HAVING events > 0
 )
