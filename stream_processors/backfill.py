@@ -1,7 +1,8 @@
 """``python -m stream_processors.backfill``: does what waits to be backfilled, then ends. A worker starts it (``backfill_child.py``), as a
 process of its own, so that metering shares neither its interpreter nor its fate.
 
-Its standard input is a pipe that its parent holds: when the parent is gone, so is this.
+With a name (namespace/meter/version) as its argument it does that one alone. Its standard input is a pipe that its parent holds:
+when the parent is gone, so is this.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ def main() -> int:
     try:
         settings = load_settings()
         catalog = CatalogFollower(settings).start()
-        done = Backfiller(settings, catalog, threading.Event()).run()
+        done = Backfiller(settings, catalog, threading.Event()).run(sys.argv[1] if len(sys.argv) > 1 else None)
     except SettingsError as error:
         print(error, file=sys.stderr)  # noqa: T201  # the process's last words
         return 2

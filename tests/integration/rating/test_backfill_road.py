@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -12,7 +16,11 @@ from typing import Any
 import pytest
 from rating_road import Road
 
+from deploy.local.stack import settings_environment
+from rating.evidence.diagnosis import Diagnosis
+from rating.evidence.doctor import diagnose
 from rating.evidence.verify import verify
+from rating.periods import parse_range, parse_zone
 from rating.usage import UsageQuery, measured, usage_totals
 from schemas.backfills import Job, jobs
 from schemas.catalog.follower import CatalogFollower
@@ -97,11 +105,11 @@ class Backed:
     settings: Settings
     follower: CatalogFollower
     ledger: CheckpointLedger
+    reader: LedgerReader
 
     def catalog(self) -> Catalog:
         """As of now."""
-        with LedgerReader(self.settings, CATALOG) as reader:
-            assert self.follower.wait_for(reader.end_offsets()[0], 30)
+        assert self.follower.wait_for(self.reader.end_offsets()[0], 30)
         return self.follower.catalog
 
     def totals(self, as_of: int | None = None, plan: Any = "records") -> Totals:
@@ -138,6 +146,11 @@ class Backed:
         assert {str(account): Decimal(value) for account, value in days} == found["number"]
         return found
 
+    def doctor(self) -> Diagnosis:
+        """What it says of acme's kilometres in February."""
+        interval = parse_range("2013-02", parse_zone("UTC"))
+        return diagnose(self.settings, self.road.namespace, "acme", "ride.km", interval=interval)
+
     def job(self) -> Job:
         """The last backfill of the namespace."""
         return jobs(self.catalog().view(self.road.namespace))[-1]
@@ -163,19 +176,39 @@ def backed(settings: Settings) -> Iterator[Backed]:
     own = settings.model_copy(update={"backfill_page_events": 40})
     follower, ledger = CatalogFollower(own).start(), CheckpointLedger(own)
     road = Road(own, f"t{uuid.uuid4().hex[:12]}")
-    yield Backed(road, own, follower, ledger)
+    with LedgerReader(own, CATALOG) as reader:
+        yield Backed(road, own, follower, ledger, reader)
     follower.stop()
     ledger.close()
     road.client.close()
 
 
-def test_a_new_meter_counts_what_came_before_it(backed: Backed) -> None:
-    """Killed after each step of it, and once more."""
+def killed_in_the_middle(backed: Backed, wait_until: Callable[..., Any]) -> None:
+    """The very process that a worker starts, page by page of one event, ended by SIGKILL."""
+    name = backed.job().name
+    slowly = backed.settings.model_copy(update={"backfill_page_events": 1})
+    clean = {key: value for key, value in os.environ.items() if not key.startswith("WEIR_")}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "stream_processors.backfill", name], env=clean | settings_environment(slowly),
+        stdin=subprocess.PIPE, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    pages = "SELECT count() FROM backfill_progress WHERE startsWith(backfill, {name:String})"
+    try:
+        wait_until(lambda: backed.road.client.query(pages, {"name": name}).result_rows[0][0] >= 3)
+    finally:
+        process.kill()
+        process.wait(30)
+    assert process.returncode == -signal.SIGKILL
+
+
+def test_a_new_meter_counts_what_came_before_it(backed: Backed, wait_until: Callable[..., Any]) -> None:
+    """Killed by SIGKILL, then after each step, and once more."""
     road = backed.road
     road.send(OLD)
     road.publish("meter", **METER, start=FIRST)
     road.send(SINCE)
-    for step in ("page", "page", "staged", "recorded", "rolled up", "told"):
+    killed_in_the_middle(backed, wait_until)
+    for step in ("page", "staged", "recorded", "rolled up", "told"):
         backed.run(dies_after=step)
     backed.run()
     reach = backed.job().reaches[0].checkpoint
@@ -208,7 +241,15 @@ def test_a_later_version_replaces_the_one_before_it_from_its_start(backed: Backe
     assert "is being backfilled from 2013-02-10T06:15:00Z" in waits.problems[0]
     backed.run(dies_after="page")
     assert backed.totals() == folded(of_first(OLD + SINCE) + of_both(LATER))
+    assert "ride.km, ride.last" in backed.doctor().findings[1]
+    assert "version 2 is backfilling from 2013-02-10T06:15:00Z on" in backed.doctor().findings[1]
     backed.run()
+    found, mine = (
+        backed.doctor(),
+        [one for one in OLD + SINCE + LATER if one[1] == "acme" and one[3].startswith("2013-02")],
+    )
+    assert (found.received, found.matched, found.backfilling) == (len(mine), len(of_both(mine)), "")
+    assert [(group.why, group.events) for group in found.filtered] == [('class eq "a"', len(mine) - len(of_both(mine)))]
     reach = backed.job().reaches[0].checkpoint
     everything = folded(of_both(OLD + SINCE + LATER))
     assert backed.totals() == backed.totals(plan="windows") == backed.views() == everything
@@ -225,5 +266,17 @@ def test_a_later_version_replaces_the_one_before_it_from_its_start(backed: Backe
         ("adjustment", km(of_both(LATER), 2)),
     ]
     assert Decimal(february["lines"][0]["amount"]) == km(of_first(OLD + SINCE), 2)
+    # Voids: what was billed under the first version is credited as it was billed, whatever the second one makes of it.
+    acme = [one for one in OLD if one[1] == "acme" and at(one[3]) >= at(SECOND)]
+    of_february = next(one for one in acme if one[3].startswith("2013-02") and one[4]["class"] == "b")
+    of_march = next(one for one in acme if one[3].startswith("2013-03") and one[4]["class"] == "a")
+    for voided in (of_february, of_march):
+        road.void(voided[2], reason="test traffic")
+    (credit,) = road.close().invoices
+    assert sorted(Decimal(line["amount"]) for line in credit["lines"]) == sorted(
+        -Decimal(str(one[4]["km"])) for one in (of_february, of_march)
+    )
+    left = folded(of_both([one for one in OLD + SINCE + LATER if one not in (of_february, of_march)]))
+    assert backed.totals() == backed.totals(plan="windows") == backed.views() == left
     assert verify(backed.settings, namespace=road.namespace) == []
     assert verify(backed.settings, namespace=road.namespace, invoices=True) == []
