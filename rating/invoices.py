@@ -258,17 +258,20 @@ def read_invoice(client: Any, namespace: str, invoice_id: str) -> WholeInvoice |
     return None
 
 
-def read_version(
-    client: Any, namespace: str, invoice_id: str, version: int, *, draft: bool = False
-) -> WholeInvoice | None:
-    """One version of an invoice, or of its draft, with the number that it has by now; None where it is not there yet. Blocking."""
-    parameters: dict[str, Any] = {"namespace": namespace, "invoice_id": invoice_id, "version": version}
+def read_versions(
+    client: Any, namespace: str, wanted: Iterable[tuple[str, int]], *, draft: bool = False
+) -> dict[tuple[str, int], WholeInvoice]:
+    """(invoice id, version) → that version of the invoice, or of its draft, with the number that it has by now; what is not there yet is
+    left out. Blocking."""
+    versions = set(wanted)
     sql = (
         f"SELECT {_HEAD_COLUMNS} FROM {'invoice_drafts' if draft else 'invoices'} FINAL WHERE namespace = {{namespace:String}}"
-        " AND invoice_id = {invoice_id:String} AND version = {version:UInt32}"
+        " AND invoice_id IN {ids:Array(String)}"
     )
-    heads = client.query(sql, parameters=parameters).result_rows
-    return with_lines(client, namespace, _heads(client, namespace, heads))[0] if heads else None
+    parameters: dict[str, Any] = {"namespace": namespace, "ids": sorted({name for name, _ in versions})}
+    rows = [row for row in client.query(sql, parameters=parameters).result_rows if (row[1], row[2]) in versions]
+    found = with_lines(client, namespace, _heads(client, namespace, rows)) if rows else []
+    return {(one.head.invoice_id, one.head.version): one for one in found}
 
 
 def read_invoices(client: Any, namespace: str, *, adjusts: str) -> list[WholeInvoice]:

@@ -30,7 +30,7 @@ class Means:
     settings: Settings
     sender: Sender
     render: Callable[[Delivery], Awaitable[bytes | None]]
-    record: Callable[[Sequence[Delivery]], Awaitable[None]]
+    record: Callable[[Sequence[Delivery]], Awaitable[object]]
     metrics: Metrics
 
 

@@ -15,7 +15,7 @@ from typing import Final, Literal
 
 State = Literal["waiting", "delivered", "given_up"]
 Lane = tuple[str, str]
-AT_ONCE: Final = 4
+AT_ONCE: Final = 8
 _DOWN_AFTER: Final = 3
 _PROBE_SECONDS: Final = 300.0
 _RETRY_AFTER_SECONDS: Final = 86_400.0

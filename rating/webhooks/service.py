@@ -20,13 +20,14 @@ from typing import Any, Final, TypeVar
 
 from confluent_kafka import KafkaException
 
-from rating.invoices import read_version
-from rating.webhooks import message, store
+from rating.webhooks import store
 from rating.webhooks.courier import Courier, Means
+from rating.webhooks.gathering import Gathering
 from rating.webhooks.hook import Hook, hook_of
 from rating.webhooks.metrics import Metrics
-from rating.webhooks.notices import DRAFTED, Notice, Notices
+from rating.webhooks.notices import Notice, Notices
 from rating.webhooks.queue import Delivery
+from rating.webhooks.rendering import bodies
 from rating.webhooks.sending import Sender
 from schemas.catalog.follower import CatalogFollower
 from schemas.catalog.state import Entry
@@ -43,9 +44,9 @@ _AGAIN_SECONDS: Final = 1.0
 _BEAT_SECONDS: Final = 10.0
 _REPLAYS_SECONDS: Final = 1.0
 _CLOCKS_APART_US: Final = 120 * _SECOND
-_NUMBER_US: Final = 900 * _SECOND
 _THREADS: Final = 64  # look-ups of names may hang, and must not keep others from theirs
 _CLIENTS: Final = 4
+_AT_ONCE: Final = 64
 
 T = TypeVar("T")
 
@@ -66,7 +67,8 @@ class Service:
         self._beat_at = float("-inf")
         self._pool = ThreadPoolExecutor(_CLIENTS, thread_name_prefix="clickhouse")
         self._local = threading.local()
-        self._means = Means(settings, Sender(settings), self._render, self._record, self.metrics)
+        render, record = Gathering(self._render, _AT_ONCE), Gathering(self._record, _AT_ONCE)
+        self._means = Means(settings, Sender(settings), render, record, self.metrics)
 
     async def run(self) -> None:
         """Deliver until cancelled. Raises LedgerUnavailable where Kafka does not answer at the start."""
@@ -191,20 +193,13 @@ class Service:
 
     # --- couriers' means --------------------------------------------------------------------------------------------------
 
-    async def _render(self, one: Delivery) -> bytes | None:
-        draft = one.type == DRAFTED
-        found = await self._ask(
-            lambda client: read_version(client, one.namespace, one.invoice_id, one.version, draft=draft)
-        )
-        if found is None:
-            return None  # the worker has not written it yet: who is told of it can read it
-        unnumbered = found.head.number is None and not draft
-        if unnumbered and _now_us() - one.queued_us < _NUMBER_US:
-            return None  # the close is about to give it, or the next one will, where that one died
-        return message.body(one.type, one.appended_us, found.to_json())
+    async def _render(self, some: Sequence[Delivery]) -> list[bytes | None]:
+        return await self._ask(partial(bodies, wanted=some, now_us=_now_us()))
 
-    async def _record(self, deliveries: Sequence[Delivery]) -> None:
-        await self._insist("write what came of a delivery", lambda client: store.write(client, deliveries))
+    async def _record(self, some: Sequence[Sequence[Delivery]]) -> list[None]:
+        rows = [one for deliveries in some for one in deliveries]
+        await self._insist("write what came of deliveries", partial(store.write, deliveries=rows))
+        return [None] * len(some)
 
     async def _insist(self, doing: str, question: Callable[[Any], T]) -> T:
         """Until ClickHouse has answered."""
