@@ -75,8 +75,8 @@ def build_drafts(
             before[due.subscription] = run.run_id
             made.append(draft)
     for draft in standing.drafts(plan.namespace):
-        gone = draft["invoice_id"] not in kept and draft["subscription"] in plan.planned
-        if gone and draft["subscription"] not in failed:
+        known_of = draft["subscription"] in plan.planned and draft["period_end"] <= plan.as_of_us
+        if known_of and draft["invoice_id"] not in kept and draft["subscription"] not in failed:
             made.append(_following(draft, {"state": WITHDRAWN}, {"content": draft["version"] + 1}))
     return tuple(made), tuple(failed.values())
 

@@ -45,7 +45,7 @@ class Billing:
 class Plan:
     """``billings`` in the order of their chains; ``problems``: sentences about subscriptions that wait. ``grants`` and ``drawn``: prepaid
     credits, and what invoices that stand have drawn on them. ``waiting``: how many periods have ended and are drafts as yet;
-    ``planned``: subscriptions of which a plan of drafts knows all.
+    ``planned``: subscriptions of which a plan of drafts knows all that has ended by ``as_of_us``.
     """
 
     billings: tuple[Billing, ...]
@@ -55,6 +55,7 @@ class Plan:
     namespace: str = ""
     waiting: int = 0
     planned: frozenset[str] = frozenset()
+    as_of_us: int = 0
 
     @property
     def ready_us(self) -> int:
@@ -111,7 +112,7 @@ def make_plan(view: NamespaceView, standing: Standing, as_of_us: int, late: Late
             problems.append(f"subscription {line.subscription}: {error}")
     grants = owned_grants(view)
     used = drawn(standing.invoices(view.namespace)) if grants else {}
-    return Plan(tuple(billings), tuple(problems), grants, used, view.namespace, waiting, frozenset(planned))
+    return Plan(tuple(billings), tuple(problems), grants, used, view.namespace, waiting, frozenset(planned), as_of_us)
 
 
 def _final(found: Iterable[Due], standing: Standing, as_of_us: int) -> list[Due]:

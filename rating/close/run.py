@@ -143,6 +143,7 @@ class Close:
         self._strict = strict
         self._on_checks = on_checks
         self._read: Catalog | None = None
+        self._waiting = 0
         self._planned: tuple[int, LateUsage, int, Plan] | None = None
         self._rated: tuple[Plan, Run, tuple[tuple[Invoice, ...], tuple[str, ...]]] | None = None
 
@@ -180,6 +181,7 @@ class Close:
         ledger.refresh()
         late = self.late(standing, ledger, None)
         plan = self.plan(catalog, standing, late)
+        self._waiting = plan.waiting
         if not plan.billings:
             if not dry_run:  # whoever published before may have died before all could be read
                 wait_visible(self._client, self._namespace, standing, self._on_progress)
@@ -224,7 +226,7 @@ class Close:
                 standing.apply(one)
             late = {name: some for name, some in late.items() if name not in billed}
         found = Redrafted()
-        if self.plan(catalog, standing, late).waiting or standing.drafts(self._namespace):
+        if self._waiting or standing.drafts(self._namespace):
             found = refresh_drafts(
                 self._settings, self._client, ledger, reader, standing, catalog.view(self._namespace), self._as_of, self._now,
                 lambda cut: late if result.dry_run else self.late(standing, ledger, cut), self._on_progress, result.dry_run,

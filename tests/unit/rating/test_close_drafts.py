@@ -119,6 +119,7 @@ def test_what_is_approved_is_what_is_billed() -> None:
     two = "2024-03-05T00:00:00Z"
     assert finals(found, standing, two) == []
     made = applied(standing, drafts(found, standing, two))
+    assert drafts(found, standing, "2024-02-05T00:00:00Z", "of the past", 2) == []  # February's are not withdrawn by it
     january, february = of(made, "s")
     assert len(awaiting(standing.drafts("air"))) == 4
     with pytest.raises(Refused, match=f"follows {january['invoice_id']}, which is a draft itself"):
