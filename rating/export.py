@@ -16,7 +16,7 @@ from typing import IO, Any, Final, Literal
 from rating.close.credit_notes import credited
 from rating.close.versions import amount_paid
 from rating.invoices import MAX_LIMIT, InvoiceHead, InvoiceLine, list_invoices, with_lines
-from rating.pricing import plain
+from rating.pricing import money_text, plain
 from schemas.instants import rfc3339
 
 Format = Literal["csv", "parquet"]
@@ -32,6 +32,10 @@ class Column:
     kind: Kind
     of: Callable[[InvoiceHead, InvoiceLine], Any]
     about: str
+
+
+def _money(amount: Decimal, head: InvoiceHead) -> Decimal:
+    return Decimal(money_text(amount, head.currency))
 
 
 COLUMNS: Final[tuple[Column, ...]] = (
@@ -76,13 +80,13 @@ COLUMNS: Final[tuple[Column, ...]] = (
     Column(
         "invoice_amount_credited",
         "money",
-        lambda head, line: amount_paid(head.credit_notes),
+        lambda head, line: _money(amount_paid(head.credit_notes), head),
         "of its credit notes; in no row's amount",
     ),
     Column(
         "amount_credited",
         "money",
-        lambda head, line: credited(head.credit_notes, line.number)[0],
+        lambda head, line: _money(credited(head.credit_notes, line.number)[0], head),
         "of credit notes that name the line",
     ),
 )

@@ -71,10 +71,7 @@ class InvoiceHead:
     def credit_notes(self) -> list[dict[str, Any]]:
         """Each with a number of the namespace's series; those made before there was one with the invoice's and which one of its credit notes
         it is. None before it is given."""
-        return [
-            {name: value for name, value in one.items() if name != "series"} | {"number": self._note_number(one)}
-            for one in self.body.get("credit_notes", ())
-        ]
+        return [_shown(one) | {"number": self._note_number(one)} for one in self.body.get("credit_notes", ())]
 
     def _note_number(self, note: Mapping[str, Any]) -> str | None:
         if note.get("series"):
@@ -215,8 +212,11 @@ def list_invoices(
     parameters: dict[str, Any] = {"namespace": namespace, "limit": min(max(limit, 1), MAX_LIMIT) + 1}
     for name, value in (("account_id", account_id), ("run_id", run_id)):
         if value is not None:
-            only += f" AND {name} = {{{name}:String}}"
             parameters[name] = value
+            if name == "run_id" and state == DRAFT:  # of the newest version: each one is as of a run of its own
+                conditions.append("run_id = {run_id:String}")
+            else:
+                only += f" AND {name} = {{{name}:String}}"
     if state is not None:
         # After the newest version is chosen: a voided invoice is no longer finalized.
         conditions.append("state = {state:String}")
@@ -303,38 +303,6 @@ def with_lines(client: Any, namespace: str, heads: Sequence[InvoiceHead]) -> lis
     ]
 
 
-def billed_until(client: Any, namespace: str, account_id: str) -> dict[str, int]:
-    """Subscription of the account → instant (microseconds UTC) at which its last invoice's period ended. Blocking."""
-    rows = client.query(
-        "SELECT subscription, toUnixTimestamp64Micro(max(period_end)) FROM invoices FINAL"
-        " WHERE namespace = {namespace:String} AND account_id = {account_id:String} GROUP BY subscription",
-        parameters={"namespace": namespace, "account_id": account_id},
-    ).result_rows
-    return {str(row[0]): int(row[1]) for row in rows}
-
-
-def billed_spans(client: Any, namespace: str, subscription: str) -> list[tuple[int, int]]:
-    """[start, end) of every period of a subscription that has an invoice, microseconds UTC. Blocking."""
-    rows = client.query(
-        "SELECT DISTINCT toUnixTimestamp64Micro(period_start), toUnixTimestamp64Micro(period_end) FROM invoices"
-        " WHERE namespace = {namespace:String} AND subscription = {subscription:String}",
-        parameters={"namespace": namespace, "subscription": subscription},
-    ).result_rows
-    return [(int(start), int(end)) for start, end in rows]
-
-
-def credits_drawn(client: Any, namespace: str, account_id: str) -> dict[str, Decimal]:
-    """Credit grant → what the account's invoices that are not void have drawn on it. Blocking."""
-    rows = client.query(
-        "SELECT substring(charge, length('credit:') + 1), toString(-sum(amount)) FROM invoice_lines FINAL"
-        " WHERE namespace = {namespace:String} AND kind = 'credit' AND (invoice_id, version) IN ("
-        "   SELECT invoice_id, max(version) FROM invoices WHERE namespace = {namespace:String} AND account_id = {account_id:String}"
-        "   GROUP BY invoice_id HAVING argMax(state, version) != 'void') GROUP BY charge",
-        parameters={"namespace": namespace, "account_id": account_id},
-    ).result_rows
-    return {str(code): Decimal(drawn) for code, drawn in rows}
-
-
 def _heads(client: Any, namespace: str, rows: Iterable[Sequence[Any]]) -> list[InvoiceHead]:
     """With the numbers that they have been given."""
     heads = [_head(row) for row in rows]
@@ -363,6 +331,14 @@ def _heads(client: Any, namespace: str, rows: Iterable[Sequence[Any]]) -> list[I
         )
         for head in heads
     ]
+
+
+def _shown(note: Mapping[str, Any]) -> dict[str, Any]:
+    """A credit note without what only its next version needs."""
+    found = {name: value for name, value in note.items() if name != "series"}
+    if "lines" in found:
+        found["lines"] = [{name: value for name, value in line.items() if name != "asked"} for line in found["lines"]]
+    return found
 
 
 def _head(row: Sequence[Any]) -> InvoiceHead:

@@ -32,12 +32,19 @@ def invoice_counts(client: Any, namespace: str, runs: Iterable[Run]) -> dict[str
 
 
 def run_head(run: Run, invoices: int) -> dict[str, Any]:
-    """A run without its checklist, ready for json.dumps."""
+    """A run without its checklist, ready for json.dumps. ``drafts``: it made or refreshed drafts alone, without a checklist; the invoices
+    are those that were approved since."""
     return {
         "run_id": run.run_id,
         "due_until": run.body.get("as_of"),
         "checkpoint": run.number,
         "as_of": rfc3339(run.as_of_us),
         "invoices": invoices,
+        "drafts": of_drafts(run),
         "findings": sum(1 for check in stored_checks(run) if check.count),
     }
+
+
+def of_drafts(run: Run) -> bool:
+    """Whether it made or refreshed drafts alone."""
+    return bool(run.body.get("drafts"))

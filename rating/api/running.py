@@ -15,6 +15,7 @@ from rating.api import projection
 from rating.api.asked import require
 from rating.api.context import Authorized, Rating, View
 from rating.api.problems import Problem, missing
+from rating.billed import billed_spans, billed_until
 from rating.close.due import current_span
 from rating.close.lines import ChargeBook, Item, exact_sum, rate_item
 from rating.close.measure import query_for
@@ -22,7 +23,7 @@ from rating.close.plan import period_terms
 from rating.close.reductions import reductions
 from rating.close.spans import Span
 from rating.close.timeline import PlanningError, Timeline, timeline
-from rating.invoices import WholeInvoice, billed_spans, billed_until
+from rating.invoices import WholeInvoice
 from rating.pricing import PriceError, money_text, plain
 from rating.pricing.reductions import Reduction
 from rating.usage import UsageRow, usage_totals

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
 
 from rating.close.checklist import Check, warnings
 from rating.close.run import stored_checks
 from rating.console.html import Child, Html, join, link, page, table, tag
 from rating.console.views import grouped, header, heads
 from rating.invoices import Page
+from rating.runs import of_drafts
 from schemas.checkpoints import Run
 from schemas.instants import rfc3339
+
+_DRAFTS: Final = (tag("p", "It billed nothing; its invoices are drafts that were approved since.", class_="soft"),)
 
 
 def runs(namespace: str, found: Sequence[Run], counts: Mapping[str, int], more: str | None) -> Html:
@@ -18,7 +22,7 @@ def runs(namespace: str, found: Sequence[Run], counts: Mapping[str, int], more: 
     rows = [
         (
             link(run.run_id, "runs", run.run_id, namespace=namespace), _moment(str(run.body.get("as_of", ""))), _moment(rfc3339(run.as_of_us)), run.number,
-            grouped(counts.get(run.run_id, 0)), _found(stored_checks(run)),
+            grouped(counts.get(run.run_id, 0)), tag("span", "drafts alone", class_="soft") if of_drafts(run) else _found(stored_checks(run)),
         )
         for run in found
     ]  # fmt: skip
@@ -39,9 +43,9 @@ def run(namespace: str, found: Run, invoices: Page, count: int, cursor: str | No
         paging.append(link("Further invoices", "runs", found.run_id, namespace=namespace, cursor=invoices.next_cursor))
     return page(
         f"Run {found.run_id}", header(namespace), tag("h1", "Billing run ", tag("code", found.run_id)),
-        tag("p", f"Billed what was due until {_moment(str(found.body.get('as_of', 'then')))}"), tag("p", told, class_="soft"),
+        tag("p", f"{'Made drafts of what had ended' if of_drafts(found) else 'Billed what was due'} until {_moment(str(found.body.get('as_of', 'then')))}"), tag("p", told, class_="soft"),
         tag("p", link("All runs", "runs", namespace=namespace)),
-        tag("h2", "Checklist before it billed"), *checklist(stored_checks(found)),
+        *(_DRAFTS if of_drafts(found) else (tag("h2", "Checklist before it billed"), *checklist(stored_checks(found)))),
         tag("h2", f"Invoices ({grouped(count)})"), heads(namespace, invoices.invoices), tag("p", paging),
     )  # fmt: skip
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -43,6 +44,19 @@ def test_csv_has_a_row_a_line_and_every_digit() -> None:
     assert (first["period_start"], first["as_of"]) == ("2013-01-01T00:00:00Z", "2013-02-01T00:00:00.000001Z")
     assert (second["quantity"], second["events"], second["profile"], second["amount"]) == ("", "", "", "-0.10")
     assert second["adjusts"] == "inv_0"
+
+
+def test_credit_notes_are_columns_beside_their_lines() -> None:
+    note = {"number": 1, "amount": "5", "lines": [{"line": 2, "amount": "5", "quantity": None}]}
+    head = replace(HEAD, body={"credit_notes": [note, {"number": 2, "amount": "1"}]})
+    out = io.BytesIO()
+    assert write_lines(out, [[(head, line(1)), (head, line(2))], [(HEAD, line(1))]], "csv") == 3
+    rows = csv.DictReader(io.StringIO(out.getvalue().decode()))
+    assert [(row["invoice_amount_credited"], row["amount_credited"]) for row in rows] == [
+        ("6", "0"),
+        ("6", "5"),
+        ("0", "0"),
+    ]
 
 
 def test_parquet_has_decimal_columns_and_the_same_values() -> None:

@@ -1,0 +1,38 @@
+"""What an account has been billed, read from ClickHouse: periods, and prepaid credits that were drawn. Drafts are none of it."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+
+def billed_until(client: Any, namespace: str, account_id: str) -> dict[str, int]:
+    """Subscription of the account → instant (microseconds UTC) at which its last invoice's period ended. Blocking."""
+    rows = client.query(
+        "SELECT subscription, toUnixTimestamp64Micro(max(period_end)) FROM invoices FINAL"
+        " WHERE namespace = {namespace:String} AND account_id = {account_id:String} GROUP BY subscription",
+        parameters={"namespace": namespace, "account_id": account_id},
+    ).result_rows
+    return {str(row[0]): int(row[1]) for row in rows}
+
+
+def billed_spans(client: Any, namespace: str, subscription: str) -> list[tuple[int, int]]:
+    """[start, end) of every period of a subscription that has an invoice, microseconds UTC. Blocking."""
+    rows = client.query(
+        "SELECT DISTINCT toUnixTimestamp64Micro(period_start), toUnixTimestamp64Micro(period_end) FROM invoices"
+        " WHERE namespace = {namespace:String} AND subscription = {subscription:String}",
+        parameters={"namespace": namespace, "subscription": subscription},
+    ).result_rows
+    return [(int(start), int(end)) for start, end in rows]
+
+
+def credits_drawn(client: Any, namespace: str, account_id: str) -> dict[str, Decimal]:
+    """Credit grant → what the account's invoices that are not void have drawn on it. Blocking."""
+    rows = client.query(
+        "SELECT substring(charge, length('credit:') + 1), toString(-sum(amount)) FROM invoice_lines FINAL"
+        " WHERE namespace = {namespace:String} AND kind = 'credit' AND (invoice_id, version) IN ("
+        "   SELECT invoice_id, max(version) FROM invoices WHERE namespace = {namespace:String} AND account_id = {account_id:String}"
+        "   GROUP BY invoice_id HAVING argMax(state, version) != 'void') GROUP BY charge",
+        parameters={"namespace": namespace, "account_id": account_id},
+    ).result_rows
+    return {str(code): Decimal(drawn) for code, drawn in rows}
