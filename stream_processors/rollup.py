@@ -16,12 +16,10 @@ from typing import Any
 import pyarrow as pa
 
 from schemas.backfills import Job, job_of, staged_name
-from schemas.catalog.follower import CatalogFollower
+from schemas.catalog.follower import CatalogFollower, catalog_end
 from schemas.catalog.profiles import ProfileVersion, profile_versions
 from schemas.checkpoints import CheckpointLedger, Checkpoints, Cut, next_cut, read_progress, rolled_up
-from schemas.ledger_io import LedgerReader
 from schemas.settings import Settings
-from schemas.topics import CATALOG
 from stream_processors.journal import Journal, Stopping
 from stream_processors.slices import Slice, between, slice_sql
 
@@ -129,8 +127,7 @@ class RollUp:
         """Cut a checkpoint over what is metered, unless the last one is younger than the setting or nothing is new."""
         progress = self._journal.run("read progress", read_progress)
         # Another worker may have metered under a newer catalog than this one has read; the cut must name one that holds for all.
-        with LedgerReader(self._settings, CATALOG) as reader:
-            end = reader.end_offsets()[0]
+        end = catalog_end(self._settings)
         self._await_catalog(end)
         youngest = now_us - self._settings.checkpoint_seconds * 1_000_000
 

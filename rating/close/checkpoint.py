@@ -8,7 +8,7 @@ from typing import Any, Final
 from confluent_kafka import KafkaException
 
 from rating.close.progress import CloseError, Progress, wait_until
-from schemas.catalog.follower import read_catalog
+from schemas.catalog.follower import catalog_end
 from schemas.checkpoints import CheckpointLedger, Cut, Offsets, next_cut, read_progress, rolled_up
 from schemas.generation_change import end_offsets as end_offsets
 from schemas.instants import micros
@@ -36,7 +36,7 @@ def covering_cut(settings: Settings, client: Any, ledger: CheckpointLedger, ends
             return None
         # Every partition is named, so that the slice of an empty log can be rolled up, too.
         progress = dict.fromkeys(ends, 0) | read_progress(client)
-        return next_cut(last, progress, read_catalog(settings).next_offset, micros(now))
+        return next_cut(last, progress, catalog_end(settings), micros(now))
 
     try:
         cut = ledger.cut(propose) or ledger.checkpoints.last

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from rating.close.chain import last_period, next_sequence, vacant, voids_of
 from rating.close.spans import Part, Span, span_of, spans
@@ -15,7 +16,7 @@ from schemas.instants import SECOND
 from schemas.invoices import invoice_id
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Due:
     """One invoice to write: the period [start_us, end_us) of a subscription, after ``predecessor`` ("" for none).
 
@@ -55,7 +56,7 @@ class Due:
         """The last instant that it is for; at a start the start itself. What is in force then holds for it."""
         return max(self.end_us - 1, self.start_us)
 
-    @property
+    @cached_property
     def invoice_id(self) -> str:
         """The same for every process that plans this period."""
         return invoice_id(self.namespace, self.subscription, self.start_us, self.sequence)
@@ -101,7 +102,7 @@ def due_of(line: Timeline, standing: Standing, as_of_us: int, *, ended: bool = F
         predecessor, last_start, advanced = opening.invoice_id, span.start_us, True
     while span is not None:
         sequence = last_sequence + 1 if span.start_us == last_start else 0
-        due = replace(_due(line, span, predecessor, sequence, advanced and span.in_advance), voids=voids)
+        due = _due(line, span, predecessor, sequence, advanced and span.in_advance, voids)
         if _comes(due, ended) > as_of_us:
             return
         after = next(following, None)
@@ -142,10 +143,12 @@ def _fees_in_advance(span: Span) -> bool:
     return span.in_advance and any(charge.in_advance for part in span.parts for charge in part.plan.charges)
 
 
-def _due(line: Timeline, span: Span, predecessor: str, sequence: int = 0, advanced: bool = False) -> Due:
+def _due(
+    line: Timeline, span: Span, predecessor: str, sequence: int = 0, advanced: bool = False, voids: tuple[str, ...] = ()
+) -> Due:
     return Due(
         line.namespace, line.subscription, line.account_id, span.plan, span.plan_version, line.time_zone,
-        span.start_us, span.end_us, predecessor, sequence, span.parts, (), advanced,
+        span.start_us, span.end_us, predecessor, sequence, span.parts, (), advanced, False, voids,
     )  # fmt: skip
 
 

@@ -7,11 +7,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, Final
 
 from rating.close.credits import Wallet
 from rating.close.due import Due
+from rating.close.kept import Kept
 from rating.close.reductions import paid, reduced
 from rating.close.spans import Part
 from rating.close.standing import Invoice, Line
@@ -29,8 +31,7 @@ from schemas.instants import SECOND, instant, rfc3339
 from schemas.invoices import FINALIZED
 from schemas.prices import FlatPrice, MatrixPrice, Price, Proration, plain
 
-_MAX_TEXTS: Final = 1000
-_texts: Final[dict[int, tuple[Price, str]]] = {}
+_MAX_ITEMS: Final = 1000
 _encode: Final = json.JSONEncoder(ensure_ascii=False).encode  # json.dumps makes an encoder each time
 
 NO_USAGE = "no usage in the period; priced as 0"
@@ -76,8 +77,17 @@ class ChargeBook:
         self._profiles: dict[str, tuple[ProfileVersion, ...]] = {}
         for version in profile_versions(view):
             self._profiles[version.profile_id] = (*self._profiles.get(version.profile_id, ()), version)
-        # By the charge itself, which is kept so that its id stays its own: an override shares plan, version and code.
-        self._prices: dict[int, tuple[Charge, Price]] = {}
+        # By the charge itself: an override shares plan, version and code.
+        self._prices: dict[str, Kept[Charge, Price]] = {}
+        # Most subscriptions share their plan and their period. By the plans themselves, which are kept so that their ids stay theirs.
+        self._items: dict[Any, tuple[tuple[Part, ...], tuple[Item, ...]]] = {}
+        self._waiting = {
+            name: min(starts)
+            for name, versions in self._profiles.items()
+            if (
+                starts := [one.backfill_from_us for one in versions if one.backfill_from_us is not None and one.waits()]
+            )
+        }
 
     def items(self, parts: tuple[Part, ...], in_advance: bool = False) -> tuple[Item, ...]:
         """The charges over a period's parts, part by part in the plan's order: those in arrears, or the fees in advance.
@@ -85,6 +95,18 @@ class ChargeBook:
         A flat fee is none in a trial; one that is not prorated is billed once, with the first part that has it. Raises
         PlanningError that names the charge.
         """
+        key = (
+            in_advance,
+            *[(id(one.plan), one.plan_version, one.start_us, one.end_us, one.whole_us, one.trial) for one in parts],
+        )
+        known = self._items.get(key)
+        if known is None:
+            if len(self._items) >= _MAX_ITEMS:
+                self._items.clear()
+            known = self._items[key] = parts, self._resolved(parts, in_advance)
+        return known[1]
+
+    def _resolved(self, parts: tuple[Part, ...], in_advance: bool) -> tuple[Item, ...]:
         found: list[Item] = []
         whole: set[str] = set()
         several = len({(part.plan.code, part.plan_version) for part in parts}) > 1
@@ -123,24 +145,23 @@ class ChargeBook:
 
     def wait_for_backfills(self, items: Iterable[Item]) -> None:
         """Raises PlanningError where a profile of ``items`` is yet to count events that came before it was published."""
-        for item in items:
-            if item.need is None:
-                continue
-            for version in self._profiles.get(item.need.profile.profile_id, ()):
-                start_us = version.backfill_from_us
-                if start_us is not None and version.waits() and start_us < item.end_us:
-                    raise PlanningError(
-                        f"profile {version.profile_id} is being backfilled from {rfc3339(start_us)} on; what it measures is billed"
-                        " once that is done (`weir backfill list`)"
-                    )
+        for item in items if self._waiting else ():
+            profile_id = item.need.profile.profile_id if item.need else ""
+            start_us = self._waiting.get(profile_id)
+            if start_us is not None and start_us < item.end_us:
+                raise PlanningError(
+                    f"profile {profile_id} is being backfilled from {rfc3339(start_us)} on; what it measures is billed"
+                    " once that is done (`weir backfill list`)"
+                )
 
     def _price(self, plan: Plan, charge: Charge, place: str) -> Price:
-        if id(charge) not in self._prices:
-            try:
-                self._prices[id(charge)] = charge, parse_price(charge.price, plan.currency)
-            except PriceError as error:
-                raise PlanningError(f"{place}: {error}") from None
-        return self._prices[id(charge)][1]
+        currency = plan.currency
+        if currency not in self._prices:
+            self._prices[currency] = Kept(lambda one: parse_price(one.price, currency))
+        try:
+            return self._prices[currency](charge)
+        except PriceError as error:
+            raise PlanningError(f"{place}: {error}") from None
 
     def _versions(self, address: str, place: str) -> tuple[ProfileVersion, ...]:
         found = self._profiles.get(address)
@@ -221,13 +242,16 @@ def build_invoice(
     in every process that builds it for ``run``. Raises PlanningError."""
     lines: list[Line] = []
     currency = due.plan.currency
+    flat = _flat_lines(currency)
     for item in items:
-        rows = totals[item.need].get(due.account_id) if item.need else None
         try:
-            priced, usage, note = rate_item(item, rows, currency)
+            if item.need is None:
+                lines.append(flat(item))
+                continue
+            priced, usage, note = rate_rows(item.price, item.need, totals[item.need].get(due.account_id), currency)
         except PriceError as error:
             raise PlanningError(f"subscription {due.subscription}, charge {item.charge.key}: {error}") from None
-        lines.append(line_of(item, priced, usage, "; ".join(part for part in (item.note, note) if part)))
+        lines.append(line_of(item, priced, usage, note))
     lines += reduced(lines, terms, currency, due.start_us, due.end_us)
     lines += further
     subtotal = exact_sum(Decimal(line["amount"]) for line in lines)
@@ -275,7 +299,7 @@ def claim_id(run_id: str, invoice: str) -> str:
 
 
 def line_of(item: Item, priced: Rated, usage: Usage | None, note: str) -> Line:
-    """The line of an item as it was rated."""
+    """The line of an item as it was rated; ``note``: what the rating said."""
     return {
         "kind": "flat" if usage is None else "usage", "charge": item.charge.key,
         "product": item.product.code, "description": item.product.name or item.product.code,
@@ -287,8 +311,19 @@ def line_of(item: Item, priced: Rated, usage: Usage | None, note: str) -> Line:
         "price": price_text(item.price),
         "amount": money_text(priced.amount, priced.currency), "unrounded": plain(priced.unrounded),
         "steps": steps_text(priced),
-        "note": note, "adjusts": "",
+        "note": "; ".join(part for part in (item.note, note) if part), "adjusts": "",
     }  # fmt: skip
+
+
+@lru_cache(maxsize=100)
+def _flat_lines(currency: str) -> Kept[Item, Line]:
+    """The lines of flat fees in a currency: the same for every account."""
+
+    def made(item: Item) -> Line:
+        priced, usage, note = rate_item(item, None, currency)
+        return line_of(item, priced, usage, note)
+
+    return Kept(made)
 
 
 def same_line(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
@@ -302,11 +337,12 @@ def steps_text(priced: Rated) -> str:
 
 
 def price_text(price: Price) -> str:
-    """The price as pinned on a line: canonical JSON. Lines of one charge share their price, so its text is kept."""
-    found = _texts.get(id(price))
-    if found is None:
-        if len(_texts) >= _MAX_TEXTS:
-            _texts.clear()
-        text = json.dumps(price.model_dump(mode="json"), ensure_ascii=False, sort_keys=True)
-        found = _texts[id(price)] = price, text  # with the price itself, so that its id stays its own
-    return found[1]
+    """The price as pinned on a line: canonical JSON. Lines of one charge share their price."""
+    return _texts(price)
+
+
+def _text(price: Price) -> str:
+    return json.dumps(price.model_dump(mode="json"), ensure_ascii=False, sort_keys=True)
+
+
+_texts: Final = Kept(_text)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from functools import lru_cache
 from itertools import pairwise
 
 from pydantic import ValidationError
@@ -60,8 +61,20 @@ class Timeline:
         return self.segments[-1].end_us
 
 
-def timelines(view: NamespaceView, problems: list[str]) -> Iterator[Timeline]:
+def timelines(view: NamespaceView, problems: list[str]) -> tuple[Timeline, ...]:
     """Of every subscription that there is or was, for any time at all; a sentence for each that cannot be planned."""
+    found, said = _all(view)
+    problems += said
+    return found
+
+
+@lru_cache(maxsize=1)  # a close plans several times by one view, which never changes
+def _all(view: NamespaceView) -> tuple[tuple[Timeline, ...], tuple[str, ...]]:
+    problems: list[str] = []
+    return tuple(_each(view, problems)), tuple(problems)
+
+
+def _each(view: NamespaceView, problems: list[str]) -> Iterator[Timeline]:
     for versions in view.histories("subscription"):
         try:
             found = timeline_of(view, versions)
@@ -206,6 +219,7 @@ def pinned_plan(view: NamespaceView, entry: Entry) -> Entry:
     return mine
 
 
+@lru_cache(maxsize=4096)
 def boundary_us(value: datetime | date, zone: str) -> int:
     """A subscription's instant; a date is local midnight in ``zone``."""
     return micros(value if isinstance(value, datetime) else local_midnight(value, parse_zone(zone)))

@@ -57,6 +57,12 @@ class CatalogFollower:
         return self._follower.fresh(seconds)
 
 
+def catalog_end(settings: Settings) -> int:
+    """The offset below which every record of the catalog of this moment lies. Raises LedgerUnavailable."""
+    with LedgerReader(settings, CATALOG) as reader:
+        return reader.end_offsets()[0]
+
+
 def read_catalog(settings: Settings, up_to: int | None = None) -> Catalog:
     """The catalog as of now, or with every record below ``up_to``, read once. Raises LedgerUnavailable."""
     catalog = Catalog()
