@@ -243,7 +243,7 @@ def read_heads(client: Any, namespace: str, invoice_ids: Collection[str]) -> lis
 
 def _parse_cursor(cursor: str) -> tuple[int, str]:
     start, _, name = cursor.partition("_")
-    if not name or not start.lstrip("-").isdigit() or len(start) > 18:
+    if not name or not start.isascii() or not start.removeprefix("-").isdigit() or len(start) > 18:
         raise BadCursor(f"{cursor[:40]!r} is no cursor of this list; take next_cursor of the page before")
     return int(start), name
 

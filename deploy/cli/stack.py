@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -13,6 +14,8 @@ from deploy.cli.failure import Failure
 if TYPE_CHECKING:
     from deploy.local.state import StackState
     from schemas.settings import Settings
+
+T = TypeVar("T")
 
 
 def up(
@@ -81,6 +84,18 @@ def lag(settings: Settings) -> dict[str, int]:
     }
 
 
+def webhooks(settings: Settings) -> list[dict[str, Any]]:
+    """Namespaces with messages that wait or were given up."""
+    from rating.webhooks.store import undelivered
+    from schemas.clickhouse import connect
+
+    client = connect(settings)
+    try:
+        return undelivered(client)
+    finally:
+        client.close()
+
+
 def status(as_json: JsonOption = False) -> None:
     """What is up, its ports and restarts, and the lag. Exit code 1 where the stack is not all up."""
     from deploy.cli.output import console, print_json, say, table
@@ -93,7 +108,8 @@ def status(as_json: JsonOption = False) -> None:
             print_json({"running": False, "ready": False, "data_dir": str(folder), "processes": [], "lag": None})
         raise Failure(f"no stack is running on {folder}: start one with `weir up`")
     settings = connection()
-    behind, trouble = _lag_or_trouble(settings)
+    behind, trouble = _or_trouble(lambda: lag(settings))
+    undelivered, _ = _or_trouble(lambda: webhooks(settings))
     now = time.time()
     processes: list[dict[str, Any]] = [
         {
@@ -106,7 +122,7 @@ def status(as_json: JsonOption = False) -> None:
     if as_json:
         print_json(
             {"running": True, "ready": state.ready, "data_dir": str(folder), "supervisor_pid": state.pid}
-            | {"processes": processes, "lag": behind, "lag_problem": trouble or None}
+            | {"processes": processes, "lag": behind, "lag_problem": trouble or None, "webhooks": undelivered}
         )
     else:
         rows = [
@@ -126,17 +142,20 @@ def status(as_json: JsonOption = False) -> None:
         else:
             detail = ", ".join(f"{partition}: {count}" for partition, count in behind.items())
             say(f"lag: {sum(behind.values())} packed batches not metered yet (generation/partition {detail})")
+        for one in undelivered or ():
+            told = f"{one['waiting']} messages waiting, {one['given_up']} given up"
+            say(f"webhook of {one['namespace']}: {told}; `weir webhook status -n {one['namespace']}`")
         for line in where(settings, state):
             say(line)
     if not state.ready:
         raise typer.Exit(1)
 
 
-def _lag_or_trouble(settings: Settings) -> tuple[dict[str, int] | None, str]:
+def _or_trouble(ask: Callable[[], T]) -> tuple[T | None, str]:
     from deploy.cli.failure import explain
 
     try:
-        return lag(settings), ""
+        return ask(), ""
     except Exception as error:
         text = explain(error)
         if text is None:

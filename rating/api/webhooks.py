@@ -147,7 +147,7 @@ def _place(cursor: str) -> tuple[int, str, str]:
     queued, _, rest = cursor.partition("_")
     # A replay's name has one underscore, the first delivery's is empty.
     replay, _, message_id = rest.rpartition("_inv_")
-    if not queued.isdigit() or len(queued) > 18 or not message_id:
+    if not queued.isascii() or not queued.isdigit() or len(queued) > 18 or not message_id:
         raise wrong("cursor", f"{cursor[:40]!r} is no cursor of this list; take next_cursor of the page before")
     return int(queued), f"inv_{message_id}", replay
 

@@ -218,7 +218,7 @@ class Queue:
         for lane in list(self._due):
             while lane in self._due and which(self._lanes[lane][0]):
                 one = self._lanes[lane][0]
-                gone.append(replace(one, state="given_up", next_us=0, error=one.error or reason))
+                gone.append(replace(one, state="given_up", next_us=0, error=reason))
                 self._leave(one)
         return gone
 

@@ -128,6 +128,7 @@ def _told(error: Exception) -> str:
         cause = cause.__cause__ or cause.__context__
     names = {
         "ConnectError": "it cannot be connected to",
+        "ReadError": "it closed the connection before it answered",
         "RemoteProtocolError": "it closed the connection or spoke no HTTP",
     }
     return names.get(type(error).__name__, f"the connection failed ({type(error).__name__})")

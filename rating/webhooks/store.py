@@ -90,7 +90,8 @@ def list_deliveries(
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """Of one namespace. Instants: microseconds UTC, 0 for none. ``next_us``: of the earliest next try."""
+    """Of one namespace's messages, each counted once however often it was replayed: given up is what was and has not been delivered since.
+    Instants: microseconds UTC, 0 for none. ``next_us``: of the earliest next try."""
 
     waiting: int
     delivered: int
@@ -105,9 +106,11 @@ def summary(client: Any, namespace: str) -> Summary:
     """How deliveries stand."""
     parameters = {"namespace": namespace}
     (counts,) = client.query(
-        "SELECT countIf(state = 'waiting'), countIf(state = 'delivered'), countIf(state = 'given_up'),"
-        " minIf(queued_us, state = 'waiting'), minIf(next_us, state = 'waiting') FROM"
-        f" (SELECT {_COLUMNS} FROM {DELIVERIES} FINAL WHERE namespace = {{namespace:String}})",
+        "SELECT countIf(open), countIf(NOT open AND taken), countIf(NOT open AND NOT taken),"
+        " ifNull(min(oldest_us), 0), ifNull(min(soonest_us), 0) FROM (SELECT message_id, max(state = 'waiting') AS open,"
+        " max(state = 'delivered') AS taken, minOrNullIf(queued_us, state = 'waiting') AS oldest_us,"
+        " minOrNullIf(next_us, state = 'waiting') AS soonest_us FROM"
+        f" (SELECT {_COLUMNS} FROM {DELIVERIES} FINAL WHERE namespace = {{namespace:String}}) GROUP BY message_id)",
         parameters=parameters,
     ).result_rows
     mine = "namespace = {namespace:String} AND"
@@ -116,6 +119,16 @@ def summary(client: Any, namespace: str) -> Summary:
     waits, delivered, given_up, oldest_us, next_us = map(int, counts)
     ends = success[0] if success else None, failure[0] if failure else None
     return Summary(waits, delivered, given_up, oldest_us, next_us, *ends)
+
+
+def undelivered(client: Any) -> list[dict[str, Any]]:
+    """Of every namespace that has such: how many messages wait, and how many are given up and were not delivered by a replay."""
+    rows = client.query(
+        "SELECT namespace, countIf(open), countIf(lost) FROM (SELECT namespace, message_id, max(state = 'waiting') AS open,"
+        f" NOT open AND max(state = 'delivered') = 0 AS lost FROM {DELIVERIES} FINAL GROUP BY namespace, message_id)"
+        " WHERE open OR lost GROUP BY namespace ORDER BY namespace"
+    ).result_rows
+    return [{"namespace": str(name), "waiting": int(waits), "given_up": int(lost)} for name, waits, lost in rows]
 
 
 def positions(client: Any) -> dict[int, int]:

@@ -46,6 +46,9 @@ def test_a_key_opens_what_its_scopes_say_in_its_namespace_alone(world: World) ->
         assert client.post("/v1/events", json=EVENT).status_code == 403
         foreign = client.post("/v1/catalog/apply", json={"namespace": "default", "accounts": [{"code": "x"}]})
         assert (foreign.status_code, foreign.json()["reason"]) == (403, "other_namespace")
+        hook = {"code": world.namespace, "webhook": {"url": "https://example.com/all-invoices"}}
+        taken = client.post("/v1/catalog/apply", json={"namespace": hook})
+        assert (taken.status_code, taken.json()["path"]) == (403, "$.namespace.webhook")
     (entry,) = read_catalog(world.settings).view(world.namespace).history("account", "a")
     assert entry.author == catalog["id"]
     with bearer(world, read["key"], "rating") as client:
