@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from rating.close.run import stored_checks
+from rating.close.result import stored_checks
 from schemas.checkpoints import Checkpoints, Run
 from schemas.instants import rfc3339
 

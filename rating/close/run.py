@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Iterable
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from hashlib import blake2b
 from itertools import count
@@ -21,6 +21,7 @@ from rating.close.plan import Plan, build_invoices, make_plan
 from rating.close.progress import CloseError, Progress
 from rating.close.publish import publish, wait_visible
 from rating.close.redraft import Redrafted, refresh_drafts, wait_drafts_visible
+from rating.close.result import CloseResult, stored_checks
 from rating.close.seen import look
 from rating.close.standing import Invoice, Standing, invoices_reader, read_standing
 from schemas.catalog.follower import read_catalog
@@ -34,49 +35,6 @@ from schemas.settings import Settings
 from schemas.topics import INVOICES
 
 _ATTEMPTS: Final = 3
-
-
-@dataclass(frozen=True, slots=True)
-class CloseResult:
-    """``invoices``: records that this run made stand (or, of a dry run, would). ``already``: due ones that another process
-    made stand first. ``problems``: sentences about what cannot be billed. ``run`` is None where nothing was due. ``checks``: the list
-    that was made before billing, by whoever announced the run; ``refused``: it found something, and the close was strict."""
-
-    namespace: str
-    as_of: datetime
-    run: Run | None
-    invoices: tuple[Invoice, ...]
-    already: int
-    problems: tuple[str, ...]
-    dry_run: bool
-    checks: tuple[Check, ...] = ()
-    refused: bool = False
-    drafts: tuple[Invoice, ...] = ()
-    awaiting: tuple[str, ...] = ()
-
-    def summary(self) -> str:
-        """One sentence for people."""
-        until = rfc3339(micros(self.as_of))
-        if self.refused:
-            found = ", ".join(check.name for check in warnings(self.checks))
-            return f"nothing was billed in {self.namespace} as of {until}: the checklist found {found}; mend that, or close without --strict"
-        drafted = self._drafted()
-        if self.run is None or not (self.invoices or self.already or self.problems):
-            return f"nothing is due in {self.namespace} as of {until}: no invoice was published{drafted}"
-        done = f"{len(self.invoices)} invoice{'' if len(self.invoices) == 1 else 's'}"
-        if self.dry_run:
-            return f"{done} would be published in {self.namespace} as of {until}; nothing was written{drafted}"
-        first = f"; {self.already} stood already, by another process" if self.already else ""
-        return f"{done} published in {self.namespace} as of {until}, checkpoint {self.run.number}{first}{drafted}"
-
-    def _drafted(self) -> str:
-        told = ""
-        if self.drafts:
-            count = f"{len(self.drafts)} draft{'' if len(self.drafts) == 1 else 's'}"
-            told = f"; {count} {'would be ' if self.dry_run else ''}made or refreshed"
-        if self.awaiting:
-            told += f"; {len(self.awaiting)} await approval or are held, `weir invoices --state draft` lists them"
-        return told
 
 
 def run_close(
@@ -333,11 +291,6 @@ class Close:
     ) -> CloseResult:
         checks = stored_checks(run) if run else ()
         return CloseResult(self._namespace, self._as_of, run, tuple(invoices), already, problems, dry_run, checks)
-
-
-def stored_checks(run: Run) -> tuple[Check, ...]:
-    """The checklist in a run's announcement; empty where it was announced by a Weir that made none."""
-    return tuple(Check.from_json(found) for found in run.body.get("checklist", ()))
 
 
 def run_id(namespace: str, as_of_us: int, attempt: int, voids: Iterable[str] = ()) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from rating.close.checklist import Check, warnings
-from rating.close.run import stored_checks
+from rating.close.result import stored_checks
 from rating.console.html import Child, Html, join, link, page, table, tag
 from rating.console.views import grouped, header, heads
 from rating.invoices import Page

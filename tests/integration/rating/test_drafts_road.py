@@ -56,6 +56,9 @@ def test_drafts_are_refreshed_approved_held_and_finalised_once(
     assert road.client.query(
         f"SELECT count() FROM standing_invoices WHERE namespace = '{road.namespace}'"
     ).result_rows == [(0,)]
+    assert road.client.query(f"SELECT count() FROM open_drafts WHERE namespace = '{road.namespace}'").result_rows == [
+        (2,)
+    ]
     # One more event, and only that draft has another version; then nothing is new, and nothing is written.
     used(1, 1)
     assert [(one["invoice_id"], one["version"], one["total"]) for one in road.close(FEBRUARY).drafts] == [

@@ -1,0 +1,59 @@
+"""What a close did, or would do, and how it tells so."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from rating.close.checklist import Check, warnings
+from rating.close.standing import Invoice
+from schemas.checkpoints import Run
+from schemas.instants import micros, rfc3339
+
+
+@dataclass(frozen=True, slots=True)
+class CloseResult:
+    """``invoices``: records that this run made stand (or, of a dry run, would). ``already``: due ones that another process
+    made stand first. ``problems``: sentences about what cannot be billed. ``run`` is None where nothing was due. ``checks``: the list
+    that was made before billing, by whoever announced the run; ``refused``: it found something, and the close was strict."""
+
+    namespace: str
+    as_of: datetime
+    run: Run | None
+    invoices: tuple[Invoice, ...]
+    already: int
+    problems: tuple[str, ...]
+    dry_run: bool
+    checks: tuple[Check, ...] = ()
+    refused: bool = False
+    drafts: tuple[Invoice, ...] = ()
+    awaiting: tuple[str, ...] = ()
+
+    def summary(self) -> str:
+        """One sentence for people."""
+        until = rfc3339(micros(self.as_of))
+        if self.refused:
+            found = ", ".join(check.name for check in warnings(self.checks))
+            return f"nothing was billed in {self.namespace} as of {until}: the checklist found {found}; mend that, or close without --strict"
+        drafted = self._drafted()
+        if self.run is None or not (self.invoices or self.already or self.problems):
+            return f"nothing is due in {self.namespace} as of {until}: no invoice was published{drafted}"
+        done = f"{len(self.invoices)} invoice{'' if len(self.invoices) == 1 else 's'}"
+        if self.dry_run:
+            return f"{done} would be published in {self.namespace} as of {until}; nothing was written{drafted}"
+        first = f"; {self.already} stood already, by another process" if self.already else ""
+        return f"{done} published in {self.namespace} as of {until}, checkpoint {self.run.number}{first}{drafted}"
+
+    def _drafted(self) -> str:
+        told = ""
+        if self.drafts:
+            count = f"{len(self.drafts)} draft{'' if len(self.drafts) == 1 else 's'}"
+            told = f"; {count} {'would be ' if self.dry_run else ''}made or refreshed"
+        if self.awaiting:
+            told += f"; {len(self.awaiting)} await approval or are held, `weir invoices --state draft` lists them"
+        return told
+
+
+def stored_checks(run: Run) -> tuple[Check, ...]:
+    """The checklist in a run's announcement; empty where it was announced by a Weir that made none."""
+    return tuple(Check.from_json(found) for found in run.body.get("checklist", ()))
