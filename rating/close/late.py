@@ -88,14 +88,22 @@ def _late_records(client: Any, namespace: str, after: Cut, as_of: Cut | None, un
         + ("" if as_of is None else f" AND {below(as_of, bind, 'as_of', prefix)}")
         for prefix in ("", "void_")
     )
+    scope = f"namespace = {bind('namespace', 'String', namespace)} AND timestamp < {bind.instant('until', until_us)}"
     # A backfill makes no line late: what is billed stays as it was counted then.
-    sql = (
-        "SELECT account_id, profile_id, toUnixTimestamp64Micro(min(timestamp)), toUnixTimestamp64Micro(max(timestamp)), count()\n"
-        f"FROM usage_records FINAL WHERE namespace = {bind('namespace', 'String', namespace)}"
-        f" AND timestamp < {bind.instant('until', until_us)} AND ((checkpoint = 0 AND {came}) OR {POSITION} IN (SELECT {POSITION} FROM voided_events"
-        f" WHERE namespace = {bind('namespace', 'String', namespace)} AND {voided}))\n"
-        "GROUP BY account_id, profile_id ORDER BY account_id, profile_id"
-    )
+    late = f"(checkpoint = 0 AND {came})"
+    # Positions order no table. By append time all parts are left out that are older than the first batch beyond the checkpoint; NULL,
+    # where there is none, is true of no record.
+    since = f"append_time >= (SELECT minOrNull(append_time) FROM usage_batches WHERE NOT {below(after, bind)})"
+    voids = f"FROM voided_events WHERE {scope} AND {voided}"
+    sql = f"""
+SELECT account_id, profile_id, toUnixTimestamp64Micro(min(timestamp)), toUnixTimestamp64Micro(max(timestamp)), count()
+FROM (
+    SELECT account_id, profile_id, timestamp FROM usage_records FINAL WHERE {scope} AND {since} AND {late}
+    UNION ALL
+    SELECT account_id, profile_id, timestamp FROM usage_records FINAL WHERE {scope} AND NOT {late}
+        AND account_id IN (SELECT account_id {voids}) AND {POSITION} IN (SELECT {POSITION} {voids})
+)
+GROUP BY account_id, profile_id ORDER BY account_id, profile_id"""
     result: dict[str, list[Late]] = {}
     for account, profile, first, last, events in client.query(sql, parameters=bind.parameters).result_rows:
         result.setdefault(account, []).append(Late(profile, int(first), int(last), int(events)))
