@@ -44,8 +44,8 @@ bench-large: setup ## usage queries and roll-up over 50 M records, memory by ide
 	@$(BENCH)/bench_usage.py --save build/bench-usage.json
 	@$(BENCH)/bench_memory.py
 
-bench-close: setup ## one close of 100,000 subscriptions with 10 M records, and where its time goes
-	@$(PYTHON) tests/bench/bench_close.py --save build/bench-close.json
+bench-close: setup ## closes of 100,000 subscriptions, the first with 10 M records, and where their time goes
+	@$(PYTHON) tests/bench/bench_close.py --months 2 --save build/bench-close.json
 
 check: setup ## formatting, lint, types, import contracts, unit tests: under a minute
 	@.venv/bin/ruff format --check .
