@@ -22,7 +22,7 @@ def up(
     detach: Annotated[bool, typer.Option("--detach", "-d", help="Return when all is up; the stack goes on.")] = False,
     workers: Annotated[int, typer.Option(min=1, max=16, help="Number of workers.")] = 1,
 ) -> None:
-    """Start the local stack: Kafka, ClickHouse, gateway, worker, rating. Ctrl-C stops all of it."""
+    """Start the local stack: Kafka, ClickHouse, gateway, worker, rating, webhooks. Ctrl-C stops all of it."""
     from deploy.cli.output import say
     from deploy.local import daemon
     from deploy.local.stack import Stack

@@ -14,7 +14,7 @@ from rating.webhooks import signing
 from rating.webhooks.hook import Hook
 from rating.webhooks.metrics import Metrics
 from rating.webhooks.queue import Delivery, Patience, Queue
-from rating.webhooks.sending import Sender
+from rating.webhooks.sending import Answer, Sender
 from schemas.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -52,6 +52,7 @@ class Courier:
         self._hook: Hook | None = None
         self._woken = asyncio.Event()
         self._attempts: set[asyncio.Task[None]] = set()
+        self._fault: BaseException | None = None
 
     def __len__(self) -> int:
         return len(self._queue)
@@ -70,12 +71,13 @@ class Courier:
         self._woken.set()
 
     async def run(self) -> None:
-        """Deliver."""
+        """Deliver. A fault of ours in an attempt ends it, so that nothing is stuck unseen."""
         try:
-            while True:
+            while self._fault is None:
                 self._woken.clear()
                 await self._step()
                 await self._rest()
+            raise self._fault
         finally:
             for attempt in self._attempts:
                 attempt.cancel()
@@ -89,7 +91,13 @@ class Courier:
         while self._hook.enabled and (one := self._queue.take(_now_us())) is not None:
             attempt = asyncio.create_task(self._attempt(self._hook, one))
             self._attempts.add(attempt)
-            attempt.add_done_callback(self._attempts.discard)
+            attempt.add_done_callback(self._ended)
+
+    def _ended(self, attempt: asyncio.Task[None]) -> None:
+        self._attempts.discard(attempt)
+        if not attempt.cancelled() and (fault := attempt.exception()) is not None:
+            self._fault = fault
+            self._woken.set()
 
     async def _rest(self) -> None:
         due_us = self._queue.due_us() if self._hook is not None and self._hook.enabled else None
@@ -101,38 +109,38 @@ class Courier:
 
     async def _attempt(self, hook: Hook, one: Delivery) -> None:
         try:
-            try:
-                body = await self._means.render(one)
-            except Exception as error:  # ClickHouse is away: nothing that the receiver could help
-                log.warning("%s: %s cannot be told yet: %s", self.namespace, one.message_id, type(error).__name__)
-                body = None
+            answer = await self._sent(hook, one)
+            now_us = _now_us()
+            if answer is None:
+                self._queue.postponed(one, _look_again_us(one.queued_us, now_us))
+            elif answer.ok:
+                await self._means.record([self._queue.delivered(one, now_us, answer.status)])
+            else:
+                told = self._queue.failed(one, now_us, answer.status, answer.error, random.random(), answer.retry_after)
+                attempt = one.attempts + 1
+                log.warning(
+                    "%s: %s to %s, attempt %d: %s", self.namespace, one.message_id, hook.shown, attempt, answer.error
+                )
+                self._tell_given_up([found for found in told if found.state == "given_up"])
+                await self._means.record(told)
+        finally:
+            self._woken.set()
+
+    async def _sent(self, hook: Hook, one: Delivery) -> Answer | None:
+        """What the receiver answered; None where there is nothing to send yet, which is not the receiver's fault."""
+        try:
+            body = await self._means.render(one)
             if body is None:
-                self._queue.postponed(one, _look_again_us(one.queued_us, _now_us()))
-                return
+                return None
             began_us = _now_us()
             secrets = hook.secrets(self._root, began_us, self._means.settings.webhook_overlap_seconds)
             headers = signing.headers(secrets, one.message_id, began_us // _SECOND, body)
             answer = await self._means.sender.send(hook.url, headers, body, began_us / _SECOND)
-            now_us = _now_us()
-            self._means.metrics.attempt(self.namespace, answer.ok, (now_us - began_us) / _SECOND)
-            if answer.ok:
-                outcomes = [self._queue.delivered(one, now_us, answer.status)]
-            else:
-                outcomes = self._queue.failed(
-                    one, now_us, answer.status, answer.error, random.random(), answer.retry_after
-                )
-                log.warning(
-                    "%s: %s to %s, attempt %d: %s",
-                    self.namespace,
-                    one.message_id,
-                    hook.shown,
-                    one.attempts + 1,
-                    answer.error,
-                )
-                self._tell_given_up([found for found in outcomes if found.state == "given_up"])
-            await self._means.record(outcomes)
-        finally:
-            self._woken.set()
+        except Exception as error:  # ClickHouse is away, or a fault of ours: asked again, ever more seldom
+            log.warning("%s: %s cannot be sent yet: %s", self.namespace, one.message_id, type(error).__name__)
+            return None
+        self._means.metrics.attempt(self.namespace, answer.ok, (_now_us() - began_us) / _SECOND)
+        return answer
 
     def _tell_given_up(self, gone: Sequence[Delivery]) -> None:
         self._means.metrics.given_up(self.namespace, len(gone))

@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
+from schemas.catalog.webhooks import WebhookEvent
+
 State = Literal["waiting", "delivered", "given_up"]
 Lane = tuple[str, str]
 AT_ONCE: Final = 8
@@ -33,7 +35,7 @@ class Delivery:
     replay: str
     invoice_id: str
     version: int
-    type: str
+    type: WebhookEvent
     appended_us: int
     queued_us: int
     state: State = "waiting"

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from rating.webhooks import store
 from rating.webhooks.hook import Hook
+from rating.webhooks.intake import queued
 from rating.webhooks.notices import Notice, Notices
-from rating.webhooks.queue import Delivery
 from schemas.ledger_io import LedgerReader
 from schemas.settings import Settings
 from schemas.topics import INVOICES
@@ -27,10 +27,7 @@ class Asked:
 def send_again(settings: Settings, client: Any, hook: Hook, asked: Asked, author: str, replay: str, now_us: int) -> int:
     """How many messages are queued. ``replay`` names it. Raises LedgerUnavailable; asking again is safe, receivers know copies by their id."""
     found = _given_up(client, hook, asked) if asked.given_up else _on_ledger(settings, hook, asked)
-    deliveries = [
-        Delivery(one.namespace, one.message_id, replay, one.invoice_id, one.version, one.type, one.appended_us, now_us)
-        for one in found
-    ]
+    deliveries = [queued(one, now_us, replay) for one in found]
     store.write(client, deliveries)
     # Now they are durable; whoever delivers reads them when it sees this, or when it starts.
     said = {"since_us": asked.since_us, "invoice_id": asked.invoice_id, "given_up": asked.given_up}
@@ -38,9 +35,9 @@ def send_again(settings: Settings, client: Any, hook: Hook, asked: Asked, author
     return len(deliveries)
 
 
-def _given_up(client: Any, hook: Hook, asked: Asked) -> list[Delivery]:
+def _given_up(client: Any, hook: Hook, asked: Asked) -> list[Notice]:
     return [
-        replace(one, replay="")
+        Notice(one.namespace, one.invoice_id, one.version, one.type, one.appended_us)
         for one in store.lost(client, hook.namespace)
         if asked.invoice_id in (None, one.invoice_id) and one.appended_us >= (asked.since_us or 0)
     ]

@@ -24,15 +24,16 @@ from rating.webhooks import store
 from rating.webhooks.courier import Courier, Means
 from rating.webhooks.gathering import Gathering
 from rating.webhooks.hook import Hook, hook_of
+from rating.webhooks.intake import Intake, wanted
 from rating.webhooks.metrics import Metrics
-from rating.webhooks.notices import Notice, Notices
+from rating.webhooks.notices import Notice
 from rating.webhooks.queue import Delivery
 from rating.webhooks.rendering import bodies
 from rating.webhooks.sending import Sender
 from schemas.catalog.follower import CatalogFollower
 from schemas.catalog.state import Entry
 from schemas.clickhouse import connect
-from schemas.ledger_io import LedgerReader, LedgerUnavailable, LogRecord
+from schemas.ledger_io import LedgerReader, LedgerUnavailable
 from schemas.settings import Settings
 from schemas.topics import INVOICES
 
@@ -61,9 +62,9 @@ class Service:
         self._changed: set[str] = set()
         self._lock = threading.Lock()
         self._hooks: dict[str, Hook] = {}
-        self._couriers: dict[str, tuple[Courier, asyncio.Task[None]]] = {}
-        self._notices = Notices()
-        self._positions: dict[int, int] = {}
+        self._group = asyncio.TaskGroup()
+        self._couriers: dict[str, Courier] = {}
+        self._intake = Intake({})
         self._beat_at = float("-inf")
         self._pool = ThreadPoolExecutor(_CLIENTS, thread_name_prefix="clickhouse")
         self._local = threading.local()
@@ -76,16 +77,16 @@ class Service:
         loop.set_default_executor(ThreadPoolExecutor(_THREADS))
         await asyncio.to_thread(self._catalog.start)
         try:
-            self._positions = await self._insist("read positions", store.positions)
-            self._follow_hooks()
-            for one in await self._insist("read what waits", store.waiting):
-                self._courier(one.namespace).add([one])
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._follow_replays())
-                group.create_task(self._follow_invoices())
+            self._intake = Intake(await self._insist("read positions", store.positions))
+            async with (
+                asyncio.TaskGroup() as self._group
+            ):  # what ends one task ends the process, which is started again
+                self._follow_hooks()
+                for one in await self._insist("read what waits", store.waiting):
+                    self._courier(one.namespace).add([one])
+                self._group.create_task(self._follow_replays())
+                self._group.create_task(self._follow_invoices())
         finally:
-            for _, task in self._couriers.values():
-                task.cancel()
             await self._means.sender.close()
             await asyncio.to_thread(self._catalog.stop)
             self._pool.shutdown(wait=False, cancel_futures=True)
@@ -113,8 +114,9 @@ class Service:
         if namespace not in self._couriers:
             courier = Courier(namespace, self._means)
             courier.set_hook(self._hooks.get(namespace))
-            self._couriers[namespace] = courier, asyncio.create_task(courier.run())
-        return self._couriers[namespace][0]
+            self._couriers[namespace] = courier
+            self._group.create_task(courier.run())
+        return self._couriers[namespace]
 
     # --- usage.invoices ---------------------------------------------------------------------------------------------------
 
@@ -135,7 +137,7 @@ class Service:
         while True:
             records = await asyncio.to_thread(reader.poll, _POLL_SECONDS)
             read_at = time.monotonic()
-            found = await asyncio.to_thread(self._apply, records)
+            found = await asyncio.to_thread(self._intake.take, records)
             if found:
                 # A webhook that was set before a version was appended has to be known before the version is passed over.
                 while not self._catalog.fresh(time.monotonic() - read_at):  # noqa: ASYNC110  another thread's state
@@ -144,38 +146,27 @@ class Service:
             await self._queue(found)
             await self._move_on(reader)
 
-    def _apply(self, records: Sequence[LogRecord]) -> list[Notice]:
-        found: list[Notice] = []
-        for record in records:
-            notice = self._notices.apply_bytes(record.value, record.append_us)
-            if notice is not None and record.offset >= self._positions.get(record.partition, 0):
-                found.append(notice)
-        return found
-
     async def _queue(self, found: Sequence[Notice]) -> None:
         now_us = _now_us()
-        wanted = [
-            queued(one, now_us) for one in found
-            if (hook := self._hooks.get(one.namespace)) is not None and hook.wants(one.type, one.appended_us)
-        ]  # fmt: skip
-        if not wanted:
+        due = wanted(found, self._hooks, now_us)
+        if not due:
             return
-        done = await self._insist("look what is delivered", lambda client: store.done(client, wanted))
-        fresh = [one for one in wanted if (one.namespace, one.message_id) not in done]
+        done = await self._insist("look what is delivered", partial(store.done, wanted=due))
+        fresh = [one for one in due if (one.namespace, one.message_id) not in done]
         await self._insist("queue", lambda client: store.write(client, fresh))
         for one in fresh:
             self._courier(one.namespace).add([one])
 
     async def _move_on(self, reader: LedgerReader) -> None:
-        moved = {number: max(end, self._positions.get(number, 0)) for number, end in reader.positions.items()}
-        for name, (courier, _) in self._couriers.items():
+        moved = self._intake.ahead(reader.positions)
+        for name, courier in self._couriers.items():
             self.metrics.waiting(name, len(courier))
         now = time.monotonic()
-        if now - self._beat_at < (_AGAIN_SECONDS if moved != self._positions else _BEAT_SECONDS):
+        if now - self._beat_at < (_AGAIN_SECONDS if moved != self._intake.positions else _BEAT_SECONDS):
             return
         now_us = _now_us()
         await self._insist("write positions", lambda client: store.write_positions(client, moved, now_us))
-        self._positions, self._beat_at = moved, now
+        self._intake.positions, self._beat_at = moved, now
 
     # --- replays ----------------------------------------------------------------------------------------------------------
 
@@ -218,13 +209,6 @@ class Service:
         if client is None:
             client = self._local.client = connect(self.settings)
         return question(client)
-
-
-def queued(notice: Notice, now_us: int, replay: str = "") -> Delivery:
-    """What is to be delivered of a version."""
-    return Delivery(
-        notice.namespace, notice.message_id, replay, notice.invoice_id, notice.version, notice.type, notice.appended_us, now_us
-    )  # fmt: skip
 
 
 def _now_us() -> int:

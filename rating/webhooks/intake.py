@@ -1,0 +1,51 @@
+"""From records of usage.invoices to what has to be queued: validity, the position, and what each webhook wants. Pure.
+
+The rule of the position: it moves past a version only after its deliveries are durable, and only what lies at or above it is queued. So a process that
+dies between the two queues again what is queued already, which changes nothing (``Delivery.step``), and leaves nothing out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from rating.webhooks.hook import Hook
+from rating.webhooks.notices import Notice, Notices
+from rating.webhooks.queue import Delivery
+from schemas.ledger_io import LogRecord
+
+
+class Intake:
+    """``positions``: partition → next offset below which every version is queued, as the store has them."""
+
+    def __init__(self, positions: Mapping[int, int]) -> None:
+        self._notices = Notices()
+        self.positions = dict(positions)
+
+    def take(self, records: Iterable[LogRecord]) -> list[Notice]:
+        """Valid versions that are not known to be queued. Records of the whole log, from its beginning, in order within a partition."""
+        found: list[Notice] = []
+        for record in records:
+            notice = self._notices.apply_bytes(record.value, record.append_us)
+            if notice is not None and record.offset >= self.positions.get(record.partition, 0):
+                found.append(notice)
+        return found
+
+    def ahead(self, read: Mapping[int, int]) -> dict[int, int]:
+        """Where the positions are once all is queued that was read; reading from the beginning takes none back."""
+        return {number: max(end, self.positions.get(number, 0)) for number, end in read.items()}
+
+
+def wanted(found: Sequence[Notice], hooks: Mapping[str, Hook], now_us: int) -> list[Delivery]:
+    """What the namespaces' webhooks want of it. A disabled one wants it, too: it waits."""
+    return [
+        queued(one, now_us)
+        for one in found
+        if (hook := hooks.get(one.namespace)) is not None and hook.wants(one.type, one.appended_us)
+    ]
+
+
+def queued(notice: Notice, now_us: int, replay: str = "") -> Delivery:
+    """What is to be delivered of a version."""
+    return Delivery(
+        notice.namespace, notice.message_id, replay, notice.invoice_id, notice.version, notice.type, notice.appended_us, now_us
+    )  # fmt: skip
