@@ -54,7 +54,8 @@ def list_credit_notes(
 def _parse(cursor: str) -> tuple[int, str, int]:
     at, _, rest = cursor.partition("_")
     number, _, name = rest.partition("_")
-    if not name or not at.isdigit() or not number.isdigit() or max(len(at), len(number)) > 18:
+    numeric = (at + number).isascii() and at.isdigit() and number.isdigit()
+    if not name or not numeric or max(len(at), len(number)) > 18:
         raise BadCursor(f"{cursor[:40]!r} is no cursor of this list; take next_cursor of the page before")
     return int(at), name, int(number)
 
