@@ -9,7 +9,7 @@ from typer.core import TyperGroup
 
 from deploy.cli.billing import invoice as show
 from deploy.cli.connection import JsonOption, NamespaceOption, checked, connection, http
-from deploy.cli.failure import USAGE, Failure
+from deploy.cli.failure import FAILED, USAGE, Failure
 
 
 class _ShowFirst(TyperGroup):
@@ -34,21 +34,69 @@ InvoiceId = Annotated[str, typer.Argument(metavar="ID", help="An id that `weir i
 
 @app.command()
 def approve(
-    invoice_id: InvoiceId,
+    invoice_ids: Annotated[
+        list[str] | None, typer.Argument(metavar="ID…", help="Drafts that `weir invoices` shows, in their order.")
+    ] = None,
     version: Annotated[
         int, typer.Option("--version", help="The draft's version that you looked at; default: the newest.")
     ] = 0,
+    every: Annotated[bool, typer.Option("--all", help="All drafts that await approval now and are not held.")] = False,
     namespace: NamespaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Approve a draft: it is finalised just as it is, with a number and a due date."""
+    """Approve drafts: each is finalised just as it is, with a number and a due date."""
+    names = invoice_ids or []
+    if every == bool(names) or (version and len(names) != 1):
+        raise Failure("give the drafts' IDs, or --all; --version goes with one ID alone", USAGE)
     with http(connection(namespace), "rating") as client:
-        if not version:
-            seen: dict[str, Any] = checked(client.get(f"/v1/invoices/{invoice_id}"))
-            version = int((seen["approved"] or {}).get("draft", seen["version"]))
-        found: dict[str, Any] = checked(client.post(f"/v1/invoices/{invoice_id}/approve", json={"version": version}))
-    told = f"version {version} of its draft is approved: {found['total']} {found['currency']}, number {found['number']}"
-    _tell(found, f"{invoice_id}: {told}, due on {found['due_date']}", as_json)
+        versions = _awaiting(client) if every else {name: version or _looked_at(client, name) for name in names}
+        done: list[dict[str, Any]] = []
+        failed: list[Failure] = []
+        for name, seen in versions.items():
+            try:
+                found: dict[str, Any] = checked(client.post(f"/v1/invoices/{name}/approve", json={"version": seen}))
+            except Failure as failure:
+                if len(versions) == 1:
+                    raise
+                failed.append(failure)
+                _aside(failure)
+                continue
+            done.append(found)
+            told = f"version {seen} of its draft is approved: {found['total']} {found['currency']}, number {found['number']}"
+            if not as_json:
+                _tell(found, f"{name}: {told}, due on {found['due_date']}", as_json)
+    if as_json:
+        _tell(done[0] if len(names) == 1 else {"invoices": done, "refused": [str(one) for one in failed]}, "", as_json)
+    elif every and not versions:
+        _tell({}, "no draft awaits approval", as_json)
+    if failed:
+        raise typer.Exit(FAILED)
+
+
+def _looked_at(client: Any, name: str) -> int:
+    seen: dict[str, Any] = checked(client.get(f"/v1/invoices/{name}"))
+    return int((seen["approved"] or {}).get("draft", seen["version"]))
+
+
+def _awaiting(client: Any) -> dict[str, int]:
+    """Id → version of drafts that somebody may approve, a subscription's earlier periods first."""
+    found: list[dict[str, Any]] = []
+    cursor: str | None = None
+    while True:
+        asked = {"state": "draft", "limit": "500"} | ({"cursor": cursor} if cursor else {})
+        page: dict[str, Any] = checked(client.get("/v1/invoices", params=asked))
+        found += page["invoices"]
+        if (cursor := page["next_cursor"]) is None:
+            break
+    free = [one for one in found if one["draft"]["approval"] == "required" and one["draft"]["held"] is None]
+    free.sort(key=lambda one: (one["period_start"], one["period_end"], one["sequence"]))
+    return {one["invoice_id"]: one["version"] for one in free}
+
+
+def _aside(failure: Failure) -> None:
+    from deploy.cli.output import say_aside
+
+    say_aside(str(failure))
 
 
 @app.command()
