@@ -6,7 +6,7 @@ Only a draft whose content is another gets a next version, so that a close which
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import blake2b
 from typing import Any
@@ -16,6 +16,7 @@ from rating.close.drafts import build_drafts
 from rating.close.late import LateUsage
 from rating.close.measure import measure
 from rating.close.plan import make_plan
+from rating.close.prechecks import make_checks
 from rating.close.progress import Progress, wait_until
 from rating.close.publish import STALLED_SECONDS, publish
 from rating.close.standing import Invoice, Standing
@@ -30,10 +31,12 @@ from schemas.topics import INVOICES
 
 @dataclass(frozen=True, slots=True)
 class Redrafted:
-    """``drafts``: versions that were written, or would be; of those withdrawn there are none among them."""
+    """``drafts``: versions that were written, or would be; of those withdrawn there are none among them. ``run``: what they are as of,
+    with its checklist; None where nothing was written."""
 
     drafts: tuple[Invoice, ...] = ()
     problems: tuple[str, ...] = ()
+    run: Run | None = None
 
 
 def refresh_drafts(
@@ -65,13 +68,20 @@ def refresh_drafts(
     plan = make_plan(view, standing, micros(as_of), late(cut), "drafts")
     totals = measure(client, name, plan.needs(), cut, on_progress)
     made, failed = build_drafts(plan, totals, run, standing)
+    if not made:
+        return Redrafted(problems=(*plan.problems, *failed))
+    ids = {one["invoice_id"] for one in made}
+    others = [one for one in standing.drafts(name) if one["invoice_id"] not in ids]
+    found = [*(one for one in made if one["state"] == DRAFT), *others]
+    checks = make_checks(settings, client, view, plan, found, standing, (*plan.problems, *failed), cut)
+    run = replace(run, body={**run.body, "checklist": [check.to_json() for check in checks]})
     if dry_run:
         for one in made:
             standing.apply(one)
-    elif made:
-        ledger.announce(run)
+    else:
+        run = ledger.announce(run)
         made = tuple(publish(LedgerWriter(settings, INVOICES), reader, standing, made, on_progress))
-    return Redrafted(tuple(one for one in made if one["state"] == DRAFT), (*plan.problems, *failed))
+    return Redrafted(tuple(one for one in made if one["state"] == DRAFT), (*plan.problems, *failed), run)
 
 
 def wait_drafts_visible(client: Any, namespace: str, standing: Standing, on_progress: Progress) -> None:

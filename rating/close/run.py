@@ -11,18 +11,18 @@ from hashlib import blake2b
 from itertools import count
 from typing import Any, Final
 
-from rating.close.checklist import Check, Limits, Seen, checklist, warnings
+from rating.close.checklist import Check, warnings
 from rating.close.checkpoint import covering_cut, end_offsets, wait_metered, wait_rolled_up
 from rating.close.drafts import awaiting
 from rating.close.late import LateUsage, find_late
 from rating.close.measure import measure
 from rating.close.numbering import number_invoices
 from rating.close.plan import Plan, build_invoices, make_plan
+from rating.close.prechecks import make_checks
 from rating.close.progress import CloseError, Progress
 from rating.close.publish import publish, wait_visible
 from rating.close.redraft import Redrafted, refresh_drafts, wait_drafts_visible
 from rating.close.result import CloseResult, stored_checks
-from rating.close.seen import look
 from rating.close.standing import Invoice, Standing, invoices_reader, read_standing
 from schemas.catalog.follower import read_catalog
 from schemas.catalog.profiles import profile_versions
@@ -191,6 +191,9 @@ class Close:
             )  # fmt: skip
         if not result.dry_run:
             wait_drafts_visible(self._client, self._namespace, standing, self._on_progress)
+        if found.run is not None and not result.checks:  # nothing was billed, so this is the first list
+            result = replace(result, run=result.run or found.run, checks=stored_checks(found.run))
+            self._on_checks(result.checks)
         problems = tuple(dict.fromkeys(result.problems + found.problems))
         waiting = tuple(awaiting(standing.drafts(self._namespace)))
         return replace(result, problems=problems, drafts=found.drafts, awaiting=waiting)
@@ -261,18 +264,9 @@ class Close:
     def _checked(self, run: Run, plan: Plan, catalog: Catalog, standing: Standing, cut: Cut | None) -> Run:
         """The run with its checklist in its body. Raises _Refused where it found something and the close is strict."""
         invoices, problems = self.rated(plan, run, cut)
-        needs = plan.needs()
-        billed = {(account, need.profile.profile_id) for need, accounts in needs.items() for account in accounts}
-        # A run of flat fees alone looks at their periods: usage that nobody pays for may be just there.
-        spans = [(need.start_us, need.end_us) for need in needs]
-        spans = spans or [(one["period_start"], one["period_end"]) for one in invoices]
-        seen = Seen()
-        if spans:
-            start_us, end_us = min(start for start, _ in spans), max(end for _, end in spans)
-            seen = look(self._settings, self._client, self._namespace, start_us, end_us, cut)
-        limits = Limits(self._settings.close_differs_factor, self._settings.close_differs_amount)
         view = catalog.view(self._namespace, run.catalog_offset)
-        checks = checklist(seen, view, billed, invoices, standing, plan.problems + problems, limits)
+        found = plan.problems + problems
+        checks = make_checks(self._settings, self._client, view, plan, invoices, standing, found, cut)
         run = replace(run, body={**run.body, "checklist": [check.to_json() for check in checks]})
         if self._strict and warnings(checks):
             raise _Refused(run, checks)

@@ -14,7 +14,7 @@ from rating.runs import of_drafts
 from schemas.checkpoints import Run
 from schemas.instants import rfc3339
 
-_DRAFTS: Final = (tag("p", "It billed nothing; its invoices are drafts that were approved since.", class_="soft"),)
+_DRAFTS: Final = tag("p", "It billed nothing; its invoices are drafts that were approved since.", class_="soft")
 
 
 def runs(namespace: str, found: Sequence[Run], counts: Mapping[str, int], more: str | None) -> Html:
@@ -22,11 +22,11 @@ def runs(namespace: str, found: Sequence[Run], counts: Mapping[str, int], more: 
     rows = [
         (
             link(run.run_id, "runs", run.run_id, namespace=namespace), _moment(str(run.body.get("as_of", ""))), _moment(rfc3339(run.as_of_us)), run.number,
-            grouped(counts.get(run.run_id, 0)), tag("span", "drafts alone", class_="soft") if of_drafts(run) else _found(stored_checks(run)),
+            grouped(counts.get(run.run_id, 0)), _found(stored_checks(run)), "drafts" if of_drafts(run) else "",
         )
         for run in found
     ]  # fmt: skip
-    columns = ("Run", "Due until", "As of", "Checkpoint", "Invoices", "Checklist")
+    columns = ("Run", "Due until", "As of", "Checkpoint", "Invoices", "Checklist", "")
     return page(
         f"Billing runs of {namespace}", header(namespace), tag("h1", "Billing runs"),
         tag("p", "Each close that bills announces a run; all its invoices are as of the run's checkpoint.", class_="soft"),
@@ -45,7 +45,8 @@ def run(namespace: str, found: Run, invoices: Page, count: int, cursor: str | No
         f"Run {found.run_id}", header(namespace), tag("h1", "Billing run ", tag("code", found.run_id)),
         tag("p", f"{'Made drafts of what had ended' if of_drafts(found) else 'Billed what was due'} until {_moment(str(found.body.get('as_of', 'then')))}"), tag("p", told, class_="soft"),
         tag("p", link("All runs", "runs", namespace=namespace)),
-        *(_DRAFTS if of_drafts(found) else (tag("h2", "Checklist before it billed"), *checklist(stored_checks(found)))),
+        _DRAFTS if of_drafts(found) else None,
+        tag("h2", "Checklist before it billed"), *checklist(stored_checks(found)),
         tag("h2", f"Invoices ({grouped(count)})"), heads(namespace, invoices.invoices), tag("p", paging),
     )  # fmt: skip
 

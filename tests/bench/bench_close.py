@@ -150,7 +150,7 @@ class Stages:
         stages = {
             "read invoices": "read_standing", "read catalog": "read_catalog", "late usage": "find_late", "plan": "make_plan",
             "wait for metering": "wait_metered", "checkpoint": "covering_cut", "wait for roll-up": "wait_rolled_up",
-            "measure": "measure", "rate": "build_invoices", "checklist: ask": "look", "checklist: compare": "checklist",
+            "measure": "measure", "rate": "build_invoices", "checklist": "make_checks",
             "publish": "publish", "visible": "wait_visible",
         }  # fmt: skip
         for stage, name in stages.items():

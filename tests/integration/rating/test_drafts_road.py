@@ -46,6 +46,11 @@ def test_drafts_are_refreshed_approved_held_and_finalised_once(
     first = road.close(FEBRUARY)
     assert (first.invoices, [one["total"] for one in first.drafts]) == ((), ["5.00", "4.00"])
     assert len(first.awaiting) == 1
+    # The list of what to look at comes before somebody approves.
+    run = service.get("/v1/runs", headers=named).json()["runs"][0]
+    assert (run["drafts"], run["invoices"], run["checkpoint"]) == (True, 0, first.drafts[0]["checkpoint"])
+    checks = service.get(f"/v1/runs/{run['run_id']}", headers=named).json()["checklist"]
+    assert [check["check"] for check in checks] == [check.name for check in first.checks]
     drafts = listed(state="draft")
     assert listed() == {}
     assert {one["draft"]["approval"] for one in drafts.values()} == {"required", "none"}
