@@ -26,20 +26,29 @@ from schemas.ledger_io import LedgerUnavailable
 RESOURCES: Final[dict[str, str]] = {"namespaces": "namespace"} | {
     name.replace("_", "-"): kind for name, kind in LISTS.items()
 }
-_OURS: Final = ("version", "retired", "published_at")  # what an entry is shown with beside its body
+_OURS: Final = ("version", "retired", "published_at", "backfill")  # what an entry is shown with beside its body
 FRESH_SECONDS: Final = 5.0
 
 T = TypeVar("T")
 
 
 def shown(entry: Entry) -> dict[str, Any]:
-    """An entry as the API shows it: its body, and its version, publication instant and whether it is retired."""
-    return {
+    """An entry as the API shows it: its body, and its version, publication instant and whether it is retired.
+
+    Where it is valid from before its publication, ``backfill`` says from when on older events are counted, and who tells how far.
+    """
+    answer = {
         **entry.body,
         "version": entry.version,
         "retired": entry.retired,
         "published_at": rfc3339(entry.published_us),
     }
+    if entry.valid_from_us is not None and entry.valid_from_us < entry.published_us and not entry.retired:
+        answer["backfill"] = {
+            "from": rfc3339(entry.valid_from_us),
+            "progress": "GET /v1/backfills of the rating service",
+        }
+    return answer
 
 
 @dataclass(frozen=True, slots=True)

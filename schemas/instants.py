@@ -31,7 +31,10 @@ def parse_rfc3339(text: str) -> datetime:
         raise ValueError(f"{text!r} is not an RFC 3339 instant; write e.g. 2026-01-31T12:00:00Z") from None
     if parsed.tzinfo is None:
         raise ValueError(f"{text!r} has no UTC offset; append Z or +hh:mm")
-    return parsed.astimezone(UTC)
+    try:
+        return parsed.astimezone(UTC)
+    except OverflowError:
+        raise ValueError(f"{text!r} is no year from 1 to 9999 in UTC") from None
 
 
 def rfc3339(us: int) -> str:

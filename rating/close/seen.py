@@ -25,8 +25,11 @@ def look(settings: Settings, client: Any, namespace: str, start_us: int, end_us:
     )
     cut = "" if as_of is None else below(as_of, bind, prefix="void_")
     span += f" AND {standing([own], cut)}"
+    backfills = "" if as_of is None else f" AND checkpoint <= {bind('checkpoint', 'UInt32', as_of.number)}"
     # Names alone, so that a row that was written twice needs no FINAL.
-    used = client.query(f"SELECT DISTINCT account_id, profile_id FROM usage_records WHERE {span}", bind.parameters)
+    used = client.query(
+        f"SELECT DISTINCT account_id, profile_id FROM usage_records WHERE {span}{backfills}", bind.parameters
+    )
     lost = client.query(
         "SELECT DISTINCT event_name, match_profile_ids, unmeterable_profile_ids, unmeterable_reasons FROM usage_events"
         f" WHERE {span} AND (empty(match_profile_ids) OR notEmpty(unmeterable_profile_ids)) LIMIT 1000",

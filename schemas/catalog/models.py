@@ -8,7 +8,6 @@ from typing import Annotated, Any, Final, Literal, Self
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import (
-    AfterValidator,
     AwareDatetime,
     BeforeValidator,
     ConfigDict,
@@ -26,6 +25,7 @@ from schemas.currency import exponent
 from schemas.event_schema import parse_schema
 from schemas.event_schema.compatibility import Compatibility
 from schemas.filters import compile_filter
+from schemas.instants import parse_rfc3339
 from schemas.prices import PriceError, parse_price
 from schemas.prices.decimals import NotNegative
 
@@ -96,8 +96,12 @@ class Profile(Model):
         return self
 
 
-def _event_instant(value: datetime) -> datetime:
+def _event_instant(value: Any) -> datetime:
     """In UTC, so that one instant has one text."""
+    if isinstance(value, str):
+        value = parse_rfc3339(value)
+    if not isinstance(value, datetime) or value.tzinfo is None:
+        raise ValueError("write an RFC 3339 instant, e.g. 2026-01-31T00:00:00Z")
     if not 1970 <= value.year < 2200:
         raise ValueError("no event is of that time; write an instant between 1970 and 2200")
     return value.astimezone(UTC)
@@ -117,7 +121,7 @@ class Meter(Model):
     event_name: Identifier | None = None
     filters: tuple[Filter, ...] = ()
     window: Window = "day"
-    start: Annotated[AwareDatetime, AfterValidator(_event_instant)] | None = None
+    start: Annotated[AwareDatetime, BeforeValidator(_event_instant)] | None = None
     profiles: Annotated[tuple[Profile, ...], Field(min_length=1, max_length=64)]
 
     @model_validator(mode="after")

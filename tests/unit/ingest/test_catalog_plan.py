@@ -280,3 +280,27 @@ event_types:
 
     def test_a_broken_schema_is_named_at_its_place_in_the_document(self) -> None:
         assert list(faults(Catalog(), self.TEXT % ("backward", "lnog"))) == ["$.event_types[0].schema.fields[0].type"]
+
+
+def test_the_start_of_a_meter_makes_a_version_and_leaving_it_out_says_nothing() -> None:
+    catalog = applied()
+
+    def started(text: str, more: str = "") -> str:
+        return "meters: [{code: calls, profiles: [{code: n, aggregation: count}]" + f"{text}{more}" + "}]"
+
+    made = plan(catalog, started(", start: 2026-02-01T02:00:00+02:00"))
+    assert codes(made, "changed") == [("meter", "calls", 2)]
+    told = {"kind": "meter", "code": "calls", "version": 2, "start": "2026-02-01T00:00:00Z", "event_name": "calls"}
+    assert made.summary()["changed"] == [told]
+    publish(catalog, made)
+    assert catalog.view("shop").history("meter", "calls")[-1].valid_from_us == 1_769_904_000_000_000
+    for again in (started(", start: 2026-02-01T00:00:00Z"), started("")):
+        assert codes(plan(catalog, again), "unchanged") == [("meter", "calls", 2)]
+    assert codes(plan(catalog, started(", start: 2026-01-01T00:00:00Z")), "changed") == [("meter", "calls", 3)]
+    assert codes(plan(catalog, started("", ", unit: call")), "changed") == [("meter", "calls", 3)]
+    standing = catalog.view("shop").history("meter", "calls")[-1].model
+    retired = record_of("shop", standing, kind="meter", version=3, author="", claim_id="", retired=True)
+    assert retired["valid_from"] is None
+    assert "$.meters[0].start" in faults(catalog, started(", start: 2026-02-01"))
+    assert "no year from 1" in faults(catalog, started(", start: '0001-01-01T00:00:00+14:00'"))["$.meters[0].start"]
+    assert "between 1970 and 2200" in faults(catalog, started(", start: 1812-02-01T00:00:00Z"))["$.meters[0].start"]
