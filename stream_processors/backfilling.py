@@ -20,50 +20,28 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-import pyarrow as pa
-
 from schemas.backfills import Job, job_of, staged_name, waiting, watched
-from schemas.catalog.follower import CatalogFollower
+from schemas.catalog.follower import CatalogFollower, catalog_end
 from schemas.catalog.state import record_of
 from schemas.checkpoints import CheckpointLedger, Checkpoints, Cut, next_cut, read_progress, rolled_up
 from schemas.codec import codec
 from schemas.generation_change import end_offsets
-from schemas.instants import micros
-from schemas.ledger_io import LedgerReader, LedgerWriter
+from schemas.ledger_io import LedgerWriter
 from schemas.settings import Settings
 from schemas.topics import CATALOG
+from stream_processors.backfill_pages import DONE, NOWHERE, Pages, Progress, key_of
+from stream_processors.backfill_rollup import roll_up_backfill, taken_in
 from stream_processors.backfill_rows import BackfillMatcher
 from stream_processors.journal import Journal, Stopping
-from stream_processors.slices import Slice, between, slice_sql
+from stream_processors.slices import between
 
 log = logging.getLogger(__name__)
 
 SETTLE_SECONDS: Final = 2.0
 """So old is a version before its backfill begins: gateways that did not know it at once do by now, and need no second round."""
 _WARN_SECONDS: Final = 30.0
-DONE: Final = 99_999_999
 _AUTHOR: Final = "weir backfill"
-_KEY: Final = "account_id, timestamp, generation, partition, offset, `index`"
-Key = tuple[str, int, int, int, int, int]
-"""Account, timestamp (microseconds), position: the journal's order within an append day and event name."""
-_NOWHERE: Final[Key] = ("", 0, 0, 0, 0, 0)
-
-Report = Callable[["Progress"], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far one pass over the events between two checkpoints has got: day by day of their append, page by page up to ``key``.
-    ``name``: of the backfill and its part."""
-
-    name: str
-    from_checkpoint: int
-    to_checkpoint: int
-    day: int = 0
-    key: Key = _NOWHERE
-    events_read: int = 0
-    events_total: int = 0
-    records: int = 0
+Report = Callable[[Progress], None]
 
 
 @dataclass(slots=True)
@@ -91,7 +69,7 @@ class Backfiller:
         self._journal = Journal(settings, stop)
         self._stop = stop
         self._report = report
-        self._page_events = settings.backfill_page_events
+        self._pages = Pages(self._journal, settings.backfill_page_events)
         self._settle_seconds = settle_seconds
         self._stages = stages or Stages()
         self._ledger: CheckpointLedger | None = None
@@ -135,6 +113,8 @@ class Backfiller:
             self._settle(job)
             cut = self._staged(job, part, ledger)
         self._await_roll_up(cut)
+        if not taken_in(self._journal, job, cut):
+            roll_up_backfill(self._journal, self._catalog.catalog, ledger.checkpoints, cut)
         self._stages.after("rolled up")
         self._tell(job, cut, part)
         self._stages.after("told")
@@ -173,7 +153,7 @@ class Backfiller:
         target = self._target(ledger)
         before = _own(ledger.checkpoints, job, part - 1)
         while True:
-            progress = self._stand(staged_name(job.name, part), before.number if before else 0)
+            progress = self._pages.stand(staged_name(job.name, part), before.number if before else 0)
             if progress.day == DONE and progress.to_checkpoint >= target.number:
                 cut = self._record(job, part, ledger, ledger.refresh().cut(progress.to_checkpoint))
                 if cut is not None:
@@ -195,7 +175,7 @@ class Backfiller:
                 break
             if self._stop.wait(0.2):
                 raise Stopping("metering")
-        catalog_offset = self._catalog_end()
+        catalog_offset = catalog_end(self._settings)
 
         def propose(last: Cut | None) -> Cut | None:
             if last is not None and all(last.offsets.get(key, 0) >= end for key, end in ends.items()):
@@ -208,7 +188,7 @@ class Backfiller:
 
     def _record(self, job: Job, part: int, ledger: CheckpointLedger, target: Cut) -> Cut | None:
         """Step 3; None where another cut came after the target. One that another process recorded for this backfill is taken."""
-        catalog_offset = self._catalog_end()
+        catalog_offset = catalog_end(self._settings)
 
         def propose(last: Cut | None) -> Cut | None:
             if last is None or last.number != target.number or _own(ledger.checkpoints, job, part) is not None:
@@ -218,111 +198,36 @@ class Backfiller:
 
         return ledger.cut(propose) or _own(ledger.checkpoints, job, part)
 
-    def _stand(self, name: str, before: int) -> Progress:
-        """The pass that is furthest; where there is none, one that is done up to the checkpoint ``before``."""
-        rows = self._journal.query(
-            "read the backfill's progress",
-            "SELECT from_checkpoint, to_checkpoint, day, account_id, toUnixTimestamp64Micro(timestamp), generation, partition, offset,"
-            " `index`, events_read, events_total, records FROM backfill_progress FINAL WHERE backfill = {name:String}"
-            " ORDER BY to_checkpoint DESC, day DESC, events_read DESC LIMIT 1",
-            {"name": name},
-        )
-        if not rows:
-            return Progress(name, before, before, DONE)
-        start, end, day, account, us, generation, partition, offset, index, read, total, records = rows[0]
-        key = (str(account), int(us), int(generation), int(partition), int(offset), int(index))
-        return Progress(name, int(start), int(end), int(day), key, int(read), int(total), int(records))
-
     def _pass(self, job: Job, matcher: BackfillMatcher, checkpoints: Checkpoints, progress: Progress) -> None:
         """Step 2 for the events between two checkpoints."""
         before = checkpoints.cut(progress.from_checkpoint).offsets if progress.from_checkpoint else {}
         ranges = between(before, checkpoints.cut(progress.to_checkpoint).offsets)
-        days = self._days(job, ranges) if ranges else []
+        days = self._pages.days(job, ranges) if ranges else []
         progress = replace(progress, events_total=max(progress.events_total, sum(count for _, count, _ in days)))
         self._report(progress)
         for day, _, mixed in days:
             if day < progress.day:
                 continue
             if day > progress.day:
-                progress = replace(progress, day=day, key=_NOWHERE)
+                progress = replace(progress, day=day, key=NOWHERE)
             while True:
-                events = self._page(job, ranges, day, mixed, progress.key)
+                events = self._pages.page(job, ranges, day, mixed, progress.key)
                 if events.num_rows:
                     records = matcher.records(events)
                     self._journal.insert("backfill_records", records)
                     progress = replace(
-                        progress, key=_key_of(events), events_read=progress.events_read + events.num_rows,
+                        progress, key=key_of(events), events_read=progress.events_read + events.num_rows,
                         records=progress.records + records.num_rows,
                     )  # fmt: skip
-                    self._keep(progress)
+                    self._pages.keep(progress, _now_us())
+                    self._report(progress)
                     self._stages.after("page")
                 if self._stop.is_set():
                     raise Stopping("backfill")
-                if events.num_rows < self._page_events:
+                if events.num_rows < self._settings.backfill_page_events:
                     break
-        self._keep(replace(progress, day=DONE, events_total=progress.events_read))
-
-    def _days(self, job: Job, ranges: Slice) -> list[tuple[int, int, bool]]:
-        """(append day, events, whether some batches of it knew the version) of what is to be read, ascending."""
-        condition, parameters = slice_sql(ranges)
-        rows = self._journal.query(
-            f"count the events of {job.name}",
-            f"SELECT toYYYYMMDD(append_time) AS day, count(), max(append_time) FROM usage_events WHERE {_EVENTS} AND {condition}"
-            " GROUP BY day ORDER BY day",
-            parameters | _parameters(job),
-        )
-        # A batch that knew the version was appended after it was published, but for clocks of brokers.
-        mixed_from = job.published_us - 3_600_000_000
-        return [(int(day), int(count), micros(last) >= mixed_from) for day, count, last in rows]
-
-    def _page(self, job: Job, ranges: Slice, day: int, mixed: bool, after: Key) -> pa.Table:
-        """The next events after the key ``after`` of an append day, in order of their keys."""
-        condition, parameters = slice_sql(ranges)
-        account, us, *position = after
-        conditions = [_EVENTS, condition, "toYYYYMMDD(append_time) = {day:UInt32}"]
-        if after != _NOWHERE:
-            # The first line is what the primary key prunes by.
-            conditions.append(
-                "(account_id > {account:String} OR (account_id = {account:String} AND timestamp >= {at}))"
-            )
-            conditions.append(
-                f"({_KEY}) > ({{account:String}}, {{at}}, {{g:UInt32}}, {{p:UInt32}}, {{o:UInt64}}, {{i:UInt32}})"
-            )
-        if mixed:
-            conditions.append(
-                "(generation, partition, offset) IN (SELECT generation, partition, offset FROM usage_batches"
-                f" WHERE namespace = {{ns:String}} AND catalog_offset < {{known:UInt64}} AND {condition})"
-            )
-        at = "fromUnixTimestamp64Micro({us:Int64}, 'UTC')"
-        sql = (
-            "SELECT account_id, timestamp, idempotency_key, properties, generation, partition, offset, `index`, append_time"
-            f" FROM usage_events FINAL WHERE {' AND '.join(conditions).replace('{at}', at)}"
-            " ORDER BY namespace, account_id, event_name, timestamp, generation, partition, offset, `index`"
-            f" LIMIT {self._page_events}"
-        )
-        values = _parameters(job) | parameters | {"day": day, "known": job.known_from, "account": account, "us": us}
-        values |= dict(zip("gpoi", position, strict=True))
-        table: pa.Table = self._journal.run(
-            f"read events of {job.name}",
-            lambda client: client.query_arrow(sql, parameters=values, use_strings=False),
-        )
-        return table
-
-    def _keep(self, progress: Progress) -> None:
-        account, us, generation, partition, offset, index = progress.key
-        row: dict[str, tuple[Any, Any]] = {
-            "backfill": (progress.name, pa.string()),
-            "from_checkpoint": (progress.from_checkpoint, pa.uint32()), "to_checkpoint": (progress.to_checkpoint, pa.uint32()),
-            "day": (progress.day, pa.uint32()), "account_id": (account, pa.string()),
-            "timestamp": (us, pa.timestamp("us", tz="UTC")),
-            "generation": (generation, pa.uint32()), "partition": (partition, pa.uint32()),
-            "offset": (offset, pa.uint64()), "index": (index, pa.uint32()),
-            "events_read": (progress.events_read, pa.uint64()), "events_total": (progress.events_total, pa.uint64()),
-            "records": (progress.records, pa.uint64()), "updated_at": (_now_us() // 1000, pa.timestamp("ms", tz="UTC")),
-        }  # fmt: skip
-        self._journal.insert(
-            "backfill_progress", pa.table({name: pa.array([value], kind) for name, (value, kind) in row.items()})
-        )
+        progress = replace(progress, day=DONE, events_total=progress.events_read)
+        self._pages.keep(progress, _now_us())
         self._report(progress)
 
     # --- telling -------------------------------------------------------------------------------------------------------------
@@ -350,17 +255,6 @@ class Backfiller:
             if self._stop.is_set():
                 raise Stopping("catalog")
 
-    def _catalog_end(self) -> int:
-        with LedgerReader(self._settings, CATALOG) as reader:
-            return reader.end_offsets()[0]
-
-
-_EVENTS: Final = "namespace = {ns:String} AND event_name = {name:String} AND timestamp >= fromUnixTimestamp64Micro({start:Int64}, 'UTC')"
-
-
-def _parameters(job: Job) -> dict[str, Any]:
-    return {"ns": job.namespace, "name": job.event_name, "start": job.start_us}
-
 
 def _now_us() -> int:
     return time.time_ns() // 1000
@@ -370,13 +264,6 @@ def _own(checkpoints: Checkpoints, job: Job, part: int) -> Cut | None:
     """The checkpoint of a part of the backfill (1, 2, …), None where it has none yet."""
     cuts = checkpoints.backfilled(job.name)
     return cuts[part - 1] if 0 < part <= len(cuts) else None
-
-
-def _key_of(events: pa.Table) -> Key:
-    (last,) = events.slice(events.num_rows - 1).to_pylist()
-    return (
-        last["account_id"].decode(), micros(last["timestamp"]), last["generation"], last["partition"], last["offset"], last["index"],
-    )  # fmt: skip
 
 
 def _beyond(offsets: Any) -> tuple[str, dict[str, Any]]:

@@ -15,20 +15,16 @@ from typing import Any
 
 import pyarrow as pa
 
-from schemas.backfills import Job, job_of, staged_name
 from schemas.catalog.follower import CatalogFollower, catalog_end
 from schemas.catalog.profiles import ProfileVersion, profile_versions
 from schemas.checkpoints import CheckpointLedger, Checkpoints, Cut, next_cut, read_progress, rolled_up
 from schemas.settings import Settings
+from stream_processors.backfill_rollup import roll_up_backfill
 from stream_processors.journal import Journal, Stopping
-from stream_processors.slices import Slice, between, slice_sql
+from stream_processors.slices import Slice, slice_sql
+from stream_processors.windows import windows_sql
 
 log = logging.getLogger(__name__)
-
-_RECORD = (
-    "namespace, profile_id, profile_version, account_id, timestamp, quantity, unique_value, dimensions, generation, partition, offset,"
-    " `index`, append_time"
-)
 
 
 def roll_up_sql(ranges: Slice) -> tuple[str, dict[str, Any]]:
@@ -45,35 +41,7 @@ def roll_up_sql(ranges: Slice) -> tuple[str, dict[str, Any]]:
     records = f"""checkpoint = 0 AND {condition}
         AND append_time >= (SELECT min(append_time) FROM usage_batches WHERE {condition})
         AND append_time <= (SELECT max(append_time) FROM usage_batches WHERE {condition})"""
-    return _windows_sql(records, backfilled=False), parameters
-
-
-def roll_up_backfill_sql() -> str:
-    """The INSERT … SELECT of what a backfill's checkpoint ``{k:UInt32}`` holds, in ``{namespace:String}`` and ``{profiles:Array(String)}``."""
-    records = "checkpoint = {k:UInt32} AND namespace = {namespace:String} AND profile_id IN {profiles:Array(String)}"
-    return _windows_sql(records, backfilled=True)
-
-
-def _windows_sql(records: str, *, backfilled: bool) -> str:
-    return f"""
-INSERT INTO usage_windows (namespace, profile_id, profile_version, account_id, dimensions, window_start, window_seconds,
-    checkpoint, count, sum, max, min, latest_timestamp, latest_key, latest, unique_state, backfilled)
-SELECT namespace, profile_id, profile_version, account_id, dimensions,
-    fromUnixTimestamp64Micro(intDiv(toUnixTimestamp64Micro(timestamp), seconds * 1000000) * seconds * 1000000, 'UTC') AS window_start,
-    toUInt32(if(versions.window_seconds = 0, throwIf(1, 'a record names a profile version that is not in profile_versions'),
-        versions.window_seconds)) AS seconds,
-    {{k:UInt32}}, count(), sum(toDecimal256(quantity, 12)), max(quantity), min(quantity),
-    max(timestamp), argMax(unique_value, (timestamp, unique_value, quantity)),
-    argMax(quantity, (timestamp, unique_value, quantity)),
-    uniqExactStateIf(unique_value, versions.aggregation = 'count_unique'), {int(backfilled)}
-FROM (
-    SELECT * FROM usage_records FINAL
-    WHERE {records}
-) AS records
-LEFT ANY JOIN (
-    SELECT namespace, profile_id, profile_version, window_seconds, aggregation FROM profile_versions FINAL
-) AS versions USING (namespace, profile_id, profile_version)
-GROUP BY namespace, profile_id, profile_version, account_id, dimensions, window_start, seconds"""
+    return windows_sql(records, backfilled=False), parameters
 
 
 def versions_table(versions: Sequence[tuple[str, ProfileVersion]]) -> pa.Table:
@@ -149,43 +117,9 @@ class RollUp:
             sql, parameters = roll_up_sql(ranges)
             self._journal.command(f"roll up checkpoint {number}", sql, parameters | {"k": number})
         if cut.backfill:
-            self._roll_up_backfill(checkpoints, cut)
+            roll_up_backfill(self._journal, self._catalog.catalog, checkpoints, cut)
         self._journal.insert("usage_checkpoints", _checkpoint_table(cut, checkpoints))
         log.info("checkpoint %d rolled up in %.2f s", number, time.monotonic() - began)
-
-    def _roll_up_backfill(self, checkpoints: Checkpoints, cut: Cut) -> None:
-        """What is staged below the cut becomes records and windows of it; doing it again writes the same rows."""
-        job = job_of(self._catalog.catalog, cut.backfill)
-        if job is None:
-            log.warning(
-                "checkpoint %d names the backfill %s, which the catalog does not know", cut.number, cut.backfill
-            )
-            return
-        cuts = checkpoints.backfilled(cut.backfill, cut.number)
-        ranges = between(cuts[-2].offsets if len(cuts) > 1 else {}, cut.offsets)
-        if not ranges:
-            return
-        condition, parameters = slice_sql(ranges)
-        staged = {"staged": staged_name(job.name, len(cuts)), "k": cut.number}
-        months = self._journal.query(
-            "list the months of a backfill",
-            "SELECT DISTINCT toYYYYMM(append_time) AS month FROM backfill_records WHERE backfill = {staged:String} ORDER BY month",
-            staged,
-        )
-        for (month,) in months:  # one at a time: an insert into too many partitions is refused
-            self._journal.command(
-                f"take in the backfill of checkpoint {cut.number}",
-                f"INSERT INTO usage_records ({_RECORD}, checkpoint) SELECT {_RECORD}, {{k:UInt32}} FROM backfill_records FINAL"
-                f" WHERE backfill = {{staged:String}} AND toYYYYMM(append_time) = {{month:UInt32}} AND {condition}",
-                parameters | staged | {"month": month},
-            )
-        profiles = sorted({version.profile_id for version in job.versions})
-        self._journal.command(
-            f"roll up the backfill of checkpoint {cut.number}",
-            roll_up_backfill_sql(),
-            {"k": cut.number, "namespace": job.namespace, "profiles": profiles},
-        )
-        self._journal.insert("usage_backfills", _backfills_table(job, cut))
 
     def _write_versions(self, catalog_offset: int) -> None:
         """profile_versions holds every version that a record below the cut may name. Versions are immutable."""
@@ -213,22 +147,6 @@ class RollUp:
             log.warning("checkpoint %d lies beyond progress; waiting", cut.number)
             if self._stop.wait(0.5):
                 raise Stopping("progress")
-
-
-def _backfills_table(job: Job, cut: Cut) -> pa.Table:
-    """For the analysts' views."""
-    count = len(job.versions)
-    ends = [((generation << 32) + partition, end) for (generation, partition), end in sorted(cut.offsets.items())]
-    return pa.table(
-        {
-            "namespace": pa.array([job.namespace] * count, pa.string()),
-            "profile_id": pa.array([one.profile_id for one in job.versions], pa.string()),
-            "profile_version": pa.array([one.version for one in job.versions], pa.uint32()),
-            "start": pa.array([job.start_us] * count, pa.timestamp("us", tz="UTC")),
-            "checkpoint": pa.array([cut.number] * count, pa.uint32()),
-            "ends": pa.array([ends] * count, pa.map_(pa.uint64(), pa.uint64())),
-        }
-    )
 
 
 def _checkpoint_table(cut: Cut, checkpoints: Checkpoints) -> pa.Table:

@@ -26,12 +26,16 @@ _Name = Annotated[str, typer.Argument(metavar="METER[/VERSION]", help="Its last 
 @app.command("list")
 def list_(namespace: NamespaceOption = None, as_json: JsonOption = False) -> None:
     """Each with its progress. A worker does what waits by itself, unless WEIR_BACKFILL_AUTOMATIC is false."""
-    from deploy.cli.output import console, print_json, table
+    from deploy.cli.output import console, print_json, say, table
     from schemas.instants import rfc3339
 
-    found = _read(connection(namespace))
+    settings = connection(namespace)
+    found = _read(settings)
     if as_json:
         print_json([one.to_json() for one in found])
+        return
+    if not found:
+        say(f"no meter of {settings.namespace} has a start in the past")
         return
     rows = [
         (f"{one.job.meter}/{one.job.version}", rfc3339(one.job.start_us), one.state, f"{one.percent} %", f"{one.events_read:,}",
@@ -71,7 +75,8 @@ def run(
     """
     from deploy.cli.output import StepsBar, print_json, say
     from schemas.catalog.follower import CatalogFollower
-    from stream_processors.backfilling import Backfiller, Progress
+    from stream_processors.backfill_pages import Progress
+    from stream_processors.backfilling import Backfiller
 
     settings = connection(namespace)
     before = _read(settings)

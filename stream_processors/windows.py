@@ -1,0 +1,26 @@
+"""Windows of records as one statement, whichever records they are. Pure."""
+
+from __future__ import annotations
+
+
+def windows_sql(records: str, *, backfilled: bool) -> str:
+    """The INSERT … SELECT of the windows of those records that the condition ``records`` picks, for ``{k:UInt32}``."""
+    return f"""
+INSERT INTO usage_windows (namespace, profile_id, profile_version, account_id, dimensions, window_start, window_seconds,
+    checkpoint, count, sum, max, min, latest_timestamp, latest_key, latest, unique_state, backfilled)
+SELECT namespace, profile_id, profile_version, account_id, dimensions,
+    fromUnixTimestamp64Micro(intDiv(toUnixTimestamp64Micro(timestamp), seconds * 1000000) * seconds * 1000000, 'UTC') AS window_start,
+    toUInt32(if(versions.window_seconds = 0, throwIf(1, 'a record names a profile version that is not in profile_versions'),
+        versions.window_seconds)) AS seconds,
+    {{k:UInt32}}, count(), sum(toDecimal256(quantity, 12)), max(quantity), min(quantity),
+    max(timestamp), argMax(unique_value, (timestamp, unique_value, quantity)),
+    argMax(quantity, (timestamp, unique_value, quantity)),
+    uniqExactStateIf(unique_value, versions.aggregation = 'count_unique'), {int(backfilled)}
+FROM (
+    SELECT * FROM usage_records FINAL
+    WHERE {records}
+) AS records
+LEFT ANY JOIN (
+    SELECT namespace, profile_id, profile_version, window_seconds, aggregation FROM profile_versions FINAL
+) AS versions USING (namespace, profile_id, profile_version)
+GROUP BY namespace, profile_id, profile_version, account_id, dimensions, window_start, seconds"""
