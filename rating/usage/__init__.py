@@ -4,12 +4,13 @@ Console, API, entitlements and invoices all come through here, so no two of them
 """
 
 from rating.usage.carry import looking_back
-from rating.usage.query import Measured, Usage, UsageQuery, UsageRow, measured, no_usage, valid_versions
+from rating.usage.query import Measured, Own, Usage, UsageQuery, UsageRow, measured, no_usage, of_own, valid_versions
 from rating.usage.read import usage_totals
 from rating.usage.render import Rendered, render
 
 __all__ = [
     "Measured",
+    "Own",
     "Rendered",
     "Usage",
     "UsageQuery",
@@ -17,6 +18,7 @@ __all__ = [
     "looking_back",
     "measured",
     "no_usage",
+    "of_own",
     "render",
     "usage_totals",
     "valid_versions",

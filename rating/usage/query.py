@@ -16,6 +16,8 @@ from schemas.checkpoints import Cut
 Plan = Literal["records", "windows"]
 Range = tuple[int, int]
 """Half-open, microseconds UTC."""
+Own = tuple[str, int, int]
+"""An account and an interval of its own: half-open, microseconds UTC."""
 
 ZERO_WITHOUT_USAGE: frozenset[Aggregation] = frozenset({"sum", "count", "count_unique"})
 
@@ -127,6 +129,9 @@ class UsageQuery:
     the next; empty for no grouping by time. ``dimensions``: names to group by. ``as_of``: only what lies below this
     cut; None: live. ``rolled_up``: the newest cut whose slices are all in windows; plan "windows" needs it, and at
     least ``as_of``. Both plans give the same number: records are the truth, windows a roll-up of them.
+
+    ``own``: intervals of single accounts, in place of one for all, within which they lie; answered by account and by start of the
+    interval, as a bucket is. Made by ``of_own``.
     """
 
     namespace: str
@@ -140,10 +145,15 @@ class UsageQuery:
     as_of: Cut | None = None
     rolled_up: Cut | None = None
     plan: Plan = "records"
+    own: tuple[Own, ...] = ()
 
     def __post_init__(self) -> None:
         if self.start_us >= self.end_us:
             raise ValueError("an empty interval: start must be before end")
+        if self.own and (self.plan != "records" or self.buckets_us or not self.by_account or self.profile.carry_over):
+            raise ValueError(
+                "intervals of single accounts are for the plan records, by account, without buckets or carry_over"
+            )
         ascending = all(one < two for one, two in zip(self.buckets_us, self.buckets_us[1:], strict=False))
         if self.buckets_us and not (
             ascending and self.buckets_us[0] == self.start_us and self.buckets_us[-1] < self.end_us
@@ -174,6 +184,18 @@ class UsageQuery:
         cut = self.as_of or self.rolled_up
         assert cut is not None, "__post_init__ refused this"
         return cut
+
+
+def of_own(
+    namespace: str, profile: Measured, own: Iterable[Own], dimensions: tuple[str, ...], as_of: Cut | None
+) -> UsageQuery:
+    """The totals of many accounts, each over its own intervals, of which no two of an account start at once."""
+    each = tuple(own)
+    names = tuple(sorted({account for account, _, _ in each}))
+    start, end = min(one[1] for one in each), max(one[2] for one in each)
+    return UsageQuery(
+        namespace, profile, start, end, accounts=names, by_account=True, dimensions=dimensions, as_of=as_of, own=each
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,7 @@ def _rows(client: Any, query: UsageQuery) -> list[UsageRow]:
 def _row(query: UsageQuery, values: Sequence[Any]) -> UsageRow:
     left = list(values)
     account = str(left.pop(0)) if query.by_account else None
-    bucket = int(left.pop(0)) if query.buckets_us else None
+    bucket = int(left.pop(0)) if query.buckets_us or query.own else None
     dimensions = tuple(_dimension(left.pop(0)) for _ in query.dimensions)
     return UsageRow(Usage(Decimal(left[0]), int(left[1])), account, bucket, dimensions)
 

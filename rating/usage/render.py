@@ -61,6 +61,9 @@ _PARTS: Final[dict[Aggregation, _Parts]] = {
 _SETTINGS: Final = "SETTINGS do_not_merge_across_partitions_select_final = 1"
 
 
+_OWN_PLACES: Final = (("own_accounts", "Array(String)"), ("own_starts", "Array(Int64)"), ("own_ends", "Array(Int64)"))
+
+
 @dataclass(slots=True)
 class Binder:
     """Collects what stands in the places of one statement."""
@@ -104,7 +107,7 @@ def render(query: UsageQuery) -> Rendered:
 
 def _keys(query: UsageQuery) -> list[str]:
     keys = ["account_id"] if query.by_account else []
-    if query.buckets_us:
+    if query.buckets_us or query.own:
         keys.append("bucket")
     return keys + [f"dimension_{number}" for number in range(len(query.dimensions))]
 
@@ -122,6 +125,18 @@ def _branch(
         join = (
             f"\nASOF INNER JOIN (SELECT 1 AS one, fromUnixTimestamp64Micro(arrayJoin({starts}), 'UTC') AS bucket_start)"
             f" AS buckets ON source.one = buckets.one AND source.{at} >= buckets.bucket_start"
+        )
+    elif query.own:
+        # The conditions have read every record of these accounts from the first start to the last end.
+        accounts, starts, ends = (
+            bind(name, kind, list(values))
+            for (name, kind), values in zip(_OWN_PLACES, zip(*query.own, strict=True), strict=True)
+        )
+        keys.append("own_start AS bucket")
+        join = (
+            "\nINNER JOIN (SELECT one.1 AS own_account, one.2 AS own_start, one.3 AS own_end"
+            f" FROM (SELECT arrayJoin(arrayZip({accounts}, {starts}, {ends})) AS one)) AS own ON source.account_id = own.own_account"
+            f"\nWHERE toUnixTimestamp64Micro(source.{at}) >= own_start AND toUnixTimestamp64Micro(source.{at}) < own_end"
         )
     for number, name in enumerate(query.dimensions):
         keys.append(

@@ -59,8 +59,8 @@ SELECT '{NAMESPACE}', concat('acct_', toString(n % {{accounts:UInt64}})), 'call'
 FROM (SELECT number AS n FROM numbers({{first:UInt64}}, {{count:UInt64}}))"""
 
 
-def entries(subscriptions: int) -> list[tuple[str, dict[str, Any]]]:
-    """(kind, body) of the whole catalog."""
+def entries(subscriptions: int, new: int) -> list[tuple[str, dict[str, Any]]]:
+    """(kind, body) of the whole catalog; ``new`` subscriptions start each at an instant of its own."""
     profiles = [{"code": "number", "aggregation": "count"}, {"code": "seconds", "aggregation": "sum", "property": "s"}]
     tiers = [{"up_to": "100", "unit_amount": "0"}, {"up_to": None, "unit_amount": "0.01"}]
     charges = [
@@ -79,17 +79,17 @@ def entries(subscriptions: int) -> list[tuple[str, dict[str, Any]]]:
     for number in range(subscriptions):
         name = f"acct_{number}"
         found.append(("account", {"code": name}))
-        start = "2026-06-01T00:00:00Z"
+        start = f"2026-06-01T00:00:00.{number if number < new else 0:06}Z"
         found.append(("subscription", {"code": name, "account": name, "plan": "basic", "start": start}))
     return found
 
 
-def fill(stack: Stack, subscriptions: int, records: int) -> float:
+def fill(stack: Stack, subscriptions: int, records: int, new: int) -> float:
     """Everything, rolled up; the seconds that the roll-up took."""
     settings = stack.settings
     client = connect(settings)
     catalog, encoder = LedgerWriter(settings, CATALOG), codec("catalog_entry")
-    made = entries(subscriptions)
+    made = entries(subscriptions, new)
     for start in range(0, len(made), _AT_ONCE):
         some = made[start : start + _AT_ONCE]
         models = [(kind, KINDS[kind].model_validate(body)) for kind, body in some]
@@ -169,6 +169,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--subscriptions", type=int, default=100_000)
     parser.add_argument("--records", type=int, default=10_000_000)
+    parser.add_argument("--new", type=int, default=5000, help="subscriptions that start each at an instant of its own")
     parser.add_argument("--months", type=int, default=1, choices=(1, 2, 3))
     parser.add_argument("--save", type=Path)
     asked = parser.parse_args()
@@ -178,7 +179,7 @@ def main() -> None:
         Stack(Path(folder), ports="free", processes=kinds) as stack,
     ):
         print(f"filling {asked.subscriptions:,} subscriptions and {asked.records:,} records", flush=True)
-        rolled = fill(stack, asked.subscriptions, asked.records)
+        rolled = fill(stack, asked.subscriptions, asked.records, asked.new)
         print(f"rolled up beforehand in {rolled:.1f} s; closing", flush=True)
         stages = Stages()
         stages.install()

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as bounded
 from hypothesis import strategies as st
 
-from rating.usage import Measured, UsageQuery, usage_totals
+from rating.usage import Measured, UsageQuery, of_own, usage_totals
 from schemas.catalog.models import Aggregation
 from schemas.checkpoints import Cut
 from schemas.clickhouse import connect
@@ -200,6 +200,33 @@ def test_both_plans_and_a_plain_fold_agree(
     assert totals(engine, query) == expected
     usable = max(as_of or rolled_up, rolled_up, key=lambda cut: cut.number)
     assert totals(engine, replace(query, plan="windows", rolled_up=usable)) == expected
+
+
+@bounded(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    aggregation=st.sampled_from(get_args(Aggregation)),
+    ends=st.lists(instants, min_size=3, max_size=6, unique=True).map(sorted),
+    wanted=st.lists(st.tuples(st.sampled_from(ACCOUNTS), st.integers(0, 4), st.integers(1, 5)), min_size=1, max_size=9),
+    dimensions=st.sampled_from([(), ("r",)]),
+    as_of=st.none() | st.sampled_from(CUTS),
+)
+def test_accounts_with_intervals_of_their_own_have_what_each_has_alone(
+    engine: Engine, aggregation: Aggregation, ends: list[int], wanted: list[tuple[str, int, int]],
+    dimensions: tuple[str, ...], as_of: Cut | None,
+) -> None:  # fmt: skip
+    profile = Measured("m.p", aggregation, tuple(SIZES.items()))
+    own = {}
+    for account, first, length in wanted:
+        first %= len(ends) - 1
+        own[account, ends[first]] = ends[min(first + length, len(ends) - 1)]
+    expected = {}
+    for (account, start), end in own.items():
+        alone = UsageQuery(
+            engine.namespace, profile, start, end, accounts=(account,), by_account=True, dimensions=dimensions, as_of=as_of
+        )  # fmt: skip
+        expected |= {(name, start, values): found for (name, _, values), found in folded(engine.rows, alone).items()}
+    each = [(account, start, end) for (account, start), end in own.items()]
+    assert totals(engine, of_own(engine.namespace, profile, each, dimensions, as_of)) == expected
 
 
 def test_sums_do_not_wrap_around_beyond_38_digits(engine: Engine) -> None:
