@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+import httpx
 import pytest
 from rating_road import Road
 
@@ -289,4 +290,39 @@ def test_a_later_version_replaces_the_one_before_it_from_its_start(backed: Backe
     left = folded(of_both([one for one in BEFORE + LATER if one not in (of_february, of_march)]))
     assert backed.totals() == backed.totals(plan="windows") == backed.views() == left
     assert verify(backed.settings, namespace=road.namespace) == []
+    assert verify(backed.settings, namespace=road.namespace, invoices=True) == []
+
+
+def test_a_void_invoice_is_billed_again_by_the_new_version(
+    backed: Backed, road: Road, service: httpx.Client, wait_until: Callable[..., Any]
+) -> None:
+    """The old one still shows the events that it billed."""
+    named = {"Weir-Namespace": road.namespace}
+    road.publish("meter", **METER)
+    road.publish("product", code="km", profile="ride.km")
+    charge = {"product": "km", "price": {"model": "per_unit", "unit_amount": "1"}}
+    road.publish("plan", code="basic", currency="USD", grace_seconds=0, charges=[charge])
+    road.publish("account", code="acme")
+    road.publish(
+        "subscription", code="s", account="acme", plan="basic", plan_version=1, start="2013-02-01T00:00:00Z",
+        end="2013-03-01T00:00:00Z",
+    )  # fmt: skip
+    road.send(OLD)
+    (first,) = road.close("2013-03-02T00:00:00+00:00").invoices
+    only_a = {"property": "class", "operator": "eq", "value": "a"}
+    road.publish("meter", **METER, filters=[only_a], start="2013-02-01T00:00:00Z")
+    here = Backed(road, backed.settings, backed.follower, backed.ledger, backed.reader)
+    here.run()
+    (told,) = service.get("/v1/backfills", headers=named).json()["backfills"]
+    assert (told["state"], told["percent"], told["checkpoint"]) == ("done", 100, here.job().reaches[0].checkpoint)
+    assert road.close("2013-03-02T00:00:00+00:00").invoices == ()
+    void = service.post(f"/v1/invoices/{first['invoice_id']}/void", json={"reason": "by class a alone"}, headers=named)
+    assert void.status_code == 200
+    (again,) = road.close("2013-03-02T00:00:00+00:00").invoices
+    old = [one for one in OLD if one[1] == "acme" and one[3].startswith("2013-02")]
+    for invoice, events in ((first, old), (again, [one for one in old if one[4]["class"] == "a"])):
+        assert Decimal(invoice["total"]) == sum(Decimal(str(one[4]["km"])) for one in events)
+        path = f"/v1/invoices/{invoice['invoice_id']}/lines/1/explain/events"
+        shown = wait_until(lambda path=path: service.get(path, headers=named).json()["events"])
+        assert {one["idempotency_key"] for one in shown} == {one[2] for one in events}
     assert verify(backed.settings, namespace=road.namespace, invoices=True) == []
