@@ -93,7 +93,10 @@ def _late_records(client: Any, namespace: str, after: Cut, as_of: Cut | None, un
     late = f"(checkpoint = 0 AND {came})"
     # Positions order no table. By append time all parts are left out that are older than the first batch beyond the checkpoint; NULL,
     # where there is none, is true of no record.
-    since = f"append_time >= (SELECT minOrNull(append_time) FROM usage_batches WHERE NOT {below(after, bind)})"
+    batches = (
+        f"FROM usage_batches WHERE namespace = {bind('namespace', 'String', namespace)} AND NOT {below(after, bind)}"
+    )
+    since = f"append_time >= (SELECT minOrNull(append_time) {batches})"
     voids = f"FROM voided_events WHERE {scope} AND {voided}"
     sql = f"""
 SELECT account_id, profile_id, toUnixTimestamp64Micro(min(timestamp)), toUnixTimestamp64Micro(max(timestamp)), count()
