@@ -34,7 +34,7 @@ def parse_rfc3339(text: str) -> datetime:
     try:
         return parsed.astimezone(UTC)
     except OverflowError:
-        raise ValueError(f"{text!r} is no year from 1 to 9999 in UTC") from None
+        raise ValueError(f"{text!r} is beyond the calendar; check the year") from None
 
 
 def rfc3339(us: int) -> str:

@@ -11,8 +11,8 @@ from rating.api.context import Authorized, Rating, View
 from rating.api.problems import missing
 from rating.billed import credits_drawn
 from rating.close.credits import grant_balances
-from rating.close.lines import exact_sum
 from rating.pricing import money_text
+from rating.pricing.exact import exact_sum
 from schemas.catalog.state import NamespaceView
 from schemas.instants import micros, rfc3339
 

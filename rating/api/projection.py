@@ -12,7 +12,7 @@ from dataclasses import replace
 from decimal import ROUND_HALF_UP, Context, Decimal
 from typing import Any, Final
 
-from rating.close.lines import Need
+from rating.close.charges import Need
 from rating.invoices import InvoiceLine, WholeInvoice, list_invoices, with_lines
 from rating.pricing import plain
 from rating.usage import Usage, UsageRow

@@ -16,8 +16,9 @@ from rating.api.asked import require
 from rating.api.context import Authorized, Rating, View
 from rating.api.problems import Problem, missing
 from rating.billed import billed_spans, billed_until
+from rating.close.charges import ChargeBook, Item
 from rating.close.due import current_span
-from rating.close.lines import ChargeBook, Item, exact_sum, rate_item
+from rating.close.lines import rate_item
 from rating.close.measure import query_for
 from rating.close.plan import period_terms
 from rating.close.reductions import reductions
@@ -25,6 +26,7 @@ from rating.close.spans import Span
 from rating.close.timeline import PlanningError, Timeline, timeline
 from rating.invoices import WholeInvoice
 from rating.pricing import PriceError, money_text, plain
+from rating.pricing.exact import exact_sum
 from rating.pricing.reductions import Reduction
 from rating.usage import UsageRow, usage_totals
 from schemas.catalog.state import NamespaceView

@@ -11,10 +11,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from rating.close.lines import Item, exact_sum, price_text, proration, same_line, steps_text
+from rating.close.charges import Item, proration
+from rating.close.lines import price_text, same_line, steps_text
 from rating.close.standing import Invoice, Line
 from rating.close.timeline import PlanningError
 from rating.pricing import PriceError, Rated, money_text, parse_price, plain, rate
+from rating.pricing.exact import exact_sum
 from schemas.catalog.models import Charge, Product
 from schemas.instants import rfc3339
 from schemas.invoices import VOID

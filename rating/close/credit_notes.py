@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from rating.close.lines import exact_sum
 from rating.close.standing import Invoice
 from rating.close.versions import Refused, amount_paid, check_digits, entries, settled
 from rating.pricing import money_text, plain
-from rating.pricing.exact import round_money, share
+from rating.pricing.exact import exact_sum, round_money, share
 from schemas.instants import rfc3339
 from schemas.invoices import body_of
 

@@ -15,15 +15,17 @@ from hashlib import blake2b
 from typing import Any, Final
 
 from rating.close.chain import voids_of
+from rating.close.charges import Totals
 from rating.close.credits import Wallet
 from rating.close.due import Due
-from rating.close.lines import Totals, due_date, exact_sum
+from rating.close.lines import due_date
 from rating.close.plan import Plan, invoice_of
 from rating.close.reductions import paid
 from rating.close.standing import Invoice, Standing
 from rating.close.timeline import PlanningError
 from rating.close.versions import Refused
 from rating.pricing import money_text
+from rating.pricing.exact import exact_sum
 from rating.pricing.reductions import Balance
 from schemas.checkpoints import Run
 from schemas.instants import rfc3339

@@ -9,10 +9,12 @@ from decimal import Decimal
 from typing import Any
 
 from rating.close.chain import billed_up_to
-from rating.close.lines import ChargeBook, Need, Totals, exact_sum, rate_rows, same_line, steps_text
+from rating.close.charges import ChargeBook, Need, Totals
+from rating.close.lines import rate_rows, same_line, steps_text
 from rating.close.standing import Invoice, Line, Standing
 from rating.close.timeline import PlanningError
 from rating.pricing import PriceError, money_text, parse_price, plain
+from rating.pricing.exact import exact_sum
 from rating.usage.render import Binder, below
 from rating.usage.voided import POSITION
 from schemas.catalog.profiles import FOREVER

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from rating.close.lines import Need, Totals
+from rating.close.charges import Need, Totals
 from rating.close.progress import Progress
 from rating.usage import Measured, UsageQuery, UsageRow, of_own, usage_totals
 from schemas.checkpoints import Cut

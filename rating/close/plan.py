@@ -8,16 +8,17 @@ from decimal import Decimal
 from typing import Literal
 
 from rating.close.advance import advance_again, paid_in_advance, settle
+from rating.close.charges import ChargeBook, Item, Need, Totals
 from rating.close.credits import Owned, Wallet, drawn, owned_grants
 from rating.close.due import Due, due_of, last_word
 from rating.close.late import Late, LateUsage, Prior, adjustments, priors
-from rating.close.lines import ChargeBook, Item, Need, Totals, build_invoice, exact_sum
+from rating.close.lines import build_invoice
 from rating.close.reductions import PriorTerms, adjusted_terms, prior_terms
 from rating.close.spans import Part
 from rating.close.standing import Invoice, Line, Standing
 from rating.close.terms import NO_TERMS, Terms, terms_of
 from rating.close.timeline import PlanningError, timelines
-from rating.pricing.exact import share
+from rating.pricing.exact import exact_sum, share
 from schemas.catalog.models import Plan as CatalogPlan
 from schemas.catalog.state import NamespaceView
 from schemas.checkpoints import Run

@@ -8,13 +8,14 @@ from decimal import Decimal
 from typing import Any
 
 from rating.close.chain import billed_up_to
+from rating.close.charges import ChargeBook, Need, Totals
 from rating.close.late import LateUsage, Prior, adjustments, find_late, priors
-from rating.close.lines import ChargeBook, Need, Totals, exact_sum
 from rating.close.measure import measure
 from rating.close.reductions import adjusted_terms, prior_terms
 from rating.close.standing import Invoice, Line, Standing
 from rating.close.timeline import PlanningError
 from rating.pricing import money_text
+from rating.pricing.exact import exact_sum
 from schemas.catalog.profiles import profile_versions
 from schemas.catalog.state import NamespaceView
 from schemas.checkpoints import Checkpoints

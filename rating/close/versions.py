@@ -13,9 +13,9 @@ from decimal import Decimal
 from typing import Any, Final, Literal
 
 from rating.close.chain import counted_on_by, voids_of
-from rating.close.lines import exact_sum
 from rating.close.standing import Invoice
 from rating.pricing import money_text, plain
+from rating.pricing.exact import exact_sum
 from schemas.currency import exponent
 from schemas.instants import rfc3339
 from schemas.invoices import FINALIZED, PAID, VOID, body_of, is_draft

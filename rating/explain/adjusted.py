@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Final
 
-from rating.close.lines import exact_sum
 from rating.explain.events import count_events, read_events
 from rating.explain.quantity import plain_or_none, total
 from rating.explain.subject import Ledgers, Subject
 from rating.explain.voided import voided_since
 from rating.invoices import InvoiceLine, WholeInvoice, read_invoice, read_invoices
 from rating.pricing import money_text
+from rating.pricing.exact import exact_sum
 from schemas.instants import rfc3339
 from schemas.invoices import VOID
 

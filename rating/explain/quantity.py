@@ -6,10 +6,10 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
-from rating.close.lines import exact_sum
 from rating.explain.subject import Subject
 from rating.periods import Interval, split
 from rating.pricing import plain
+from rating.pricing.exact import exact_sum
 from rating.usage import Usage, UsageQuery, no_usage, usage_totals
 from schemas.instants import instant, micros, rfc3339
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from rating.close.lines import ChargeBook, Need
+from rating.close.charges import ChargeBook, Need
 from rating.close.measure import query_for
 from rating.close.timeline import PlanningError
 from rating.invoices import InvoiceHead, InvoiceLine, WholeInvoice, read_invoice

@@ -40,10 +40,7 @@ def parse_range(text: str, zone: ZoneInfo) -> Interval:
 
 def _start_of(text: str, zone: ZoneInfo) -> datetime:
     if _TIME.search(text):
-        try:
-            return parse_rfc3339(text)
-        except OverflowError:
-            raise ValueError(f"{text!r} is beyond the calendar; check the year") from None
+        return parse_rfc3339(text)
     return local_midnight(_parse_date(text)[0], zone)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from decimal import ROUND_HALF_UP, Context, Decimal, Inexact, InvalidOperation, Overflow, localcontext
 from typing import Final
@@ -40,3 +41,9 @@ def share(amount: Decimal, part: Decimal, whole: Decimal) -> Decimal:
 def money_text(amount: Decimal, currency: str) -> str:
     """A rounded amount with all digits of its currency: "0.10" in USD, "12" in JPY."""
     return format(round_money(amount, currency), "f")
+
+
+def exact_sum(numbers: Iterable[Decimal]) -> Decimal:
+    """The sum, also beyond the 28 digits to which Python's decimals round by default."""
+    with exactly():
+        return sum(numbers, Decimal(0))

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Final
 
-from rating.close.lines import exact_sum
 from rating.close.measure import measure
 from rating.close.plan import Plan as BillingPlan
 from rating.close.plan import build_invoices, make_plan
@@ -15,6 +14,7 @@ from rating.close.progress import Progress
 from rating.close.standing import Invoice, Standing
 from rating.periods import parse_range, parse_zone
 from rating.pricing import money_text
+from rating.pricing.exact import exact_sum
 from rating.whatif import catalog
 from rating.whatif.catalog import Scenario, ScenarioError
 from schemas.catalog.state import NamespaceView

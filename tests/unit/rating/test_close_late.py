@@ -9,10 +9,11 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rating.close.charges import Need
 from rating.close.late import Late, Prior, adjustments, prior_lines
-from rating.close.lines import Need, exact_sum
 from rating.close.unbilled import late_lines
 from rating.pricing import parse_price, rate
+from rating.pricing.exact import exact_sum
 from rating.usage import Measured, Usage, UsageRow
 
 TIERS = [{"up_to": "10", "unit_amount": "1.005"}, {"up_to": None, "unit_amount": "0.333", "flat_amount": "2"}]

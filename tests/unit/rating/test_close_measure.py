@@ -8,7 +8,7 @@ from typing import get_args
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rating.close.lines import Need
+from rating.close.charges import Need
 from rating.close.measure import FEW, MAX_NAMED_BYTES, asked
 from rating.usage import Measured
 from schemas.catalog.models import Aggregation

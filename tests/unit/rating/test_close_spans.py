@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rating.close.lines import proration
+from rating.close.charges import proration
 from rating.close.spans import Span, spans
 from rating.close.timeline import Segment, Timeline
 from rating.pricing import parse_price, rate

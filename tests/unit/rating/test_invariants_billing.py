@@ -13,9 +13,9 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rating.close.charges import Need
 from rating.close.due import due_invoices
 from rating.close.late import Late, adjustments, priors
-from rating.close.lines import Need
 from rating.close.standing import Standing
 from rating.pricing import parse_price, rate
 from rating.usage import Measured, Usage, UsageRow

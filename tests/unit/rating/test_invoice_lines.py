@@ -9,8 +9,9 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rating.close.charges import Item, Need
 from rating.close.due import Due
-from rating.close.lines import NO_USAGE, Item, Need, build_invoice
+from rating.close.lines import NO_USAGE, build_invoice
 from rating.pricing import parse_price
 from rating.usage import Measured, Usage, UsageRow
 from schemas.catalog.models import Charge, Plan, Product

@@ -13,9 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rating.close.charges import Need
 from rating.close.late import Prior, adjustments
-from rating.close.lines import Need, exact_sum
 from rating.pricing import parse_price, price_json, rate
+from rating.pricing.exact import exact_sum
 from rating.usage import Measured, Usage, UsageRow
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rating.api.projection import at_end, invoice_before, percent, shown, trend
-from rating.close.lines import Need
+from rating.close.charges import Need
 from rating.invoices import InvoiceHead, InvoiceLine, WholeInvoice
 from rating.usage import Measured, Usage, UsageRow
 
