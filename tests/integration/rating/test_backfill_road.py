@@ -188,21 +188,29 @@ def backed(settings: Settings) -> Iterator[Backed]:
 
 
 def killed_in_the_middle(backed: Backed, wait_until: Callable[..., Any]) -> None:
-    """The very process that a worker starts, page by page of one event, ended by SIGKILL."""
+    """The very process that a worker starts, page by page of one event: ended by SIGKILL, and another one by its parent's end."""
     name = backed.job().name
     slowly = backed.settings.model_copy(update={"backfill_page_events": 1})
     clean = {key: value for key, value in os.environ.items() if not key.startswith("WEIR_")}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "stream_processors.backfill", name], env=clean | settings_environment(slowly),
-        stdin=subprocess.PIPE, stderr=subprocess.DEVNULL,
+    killed, orphan = (
+        subprocess.Popen(
+            [sys.executable, "-m", "stream_processors.backfill", name], env=clean | settings_environment(slowly),
+            stdin=subprocess.PIPE, stderr=subprocess.DEVNULL,
+        )
+        for _ in range(2)
     )  # fmt: skip
     pages = "SELECT count() FROM backfill_progress WHERE startsWith(backfill, {name:String})"
     try:
         wait_until(lambda: backed.road.client.query(pages, {"name": name}).result_rows[0][0] >= 3)
+        assert orphan.stdin is not None
+        orphan.stdin.close()
+        assert orphan.wait(30) == 0
     finally:
-        process.kill()
-        process.wait(30)
-    assert process.returncode == -signal.SIGKILL
+        for process in (killed, orphan):
+            process.kill()
+            process.wait(30)
+    assert killed.returncode == -signal.SIGKILL
+    assert not backed.job().done
 
 
 def test_a_new_meter_counts_what_came_before_it(backed: Backed, wait_until: Callable[..., Any]) -> None:
