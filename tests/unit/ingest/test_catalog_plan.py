@@ -302,5 +302,7 @@ def test_the_start_of_a_meter_makes_a_version_and_leaving_it_out_says_nothing() 
     retired = record_of("shop", standing, kind="meter", version=3, author="", claim_id="", retired=True)
     assert retired["valid_from"] is None
     assert "$.meters[0].start" in faults(catalog, started(", start: 2026-02-01"))
-    assert "no year from 1" in faults(catalog, started(", start: '0001-01-01T00:00:00+14:00'"))["$.meters[0].start"]
+    assert (
+        "beyond the calendar" in faults(catalog, started(", start: '0001-01-01T00:00:00+14:00'"))["$.meters[0].start"]
+    )
     assert "between 1970 and 2200" in faults(catalog, started(", start: 1812-02-01T00:00:00Z"))["$.meters[0].start"]
