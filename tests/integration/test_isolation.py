@@ -31,7 +31,7 @@ pytestmark = pytest.mark.integration
 # usage_identities has no namespace to bind: its identities are hashes that begin with it.
 TABLES = ("usage_batches", "usage_events", "usage_records", "usage_windows", "usage_voids", "voided_events", "duplicate_events",
           "rejected_events", "invoices", "invoice_lines", "invoice_numbers", "catalog_entries", "profile_versions",
-          "webhook_deliveries", "webhook_replays")  # fmt: skip
+          "webhook_deliveries", "webhook_replays", "invoice_drafts", "invoice_draft_lines", "credit_note_numbers")  # fmt: skip
 WHOLE = {
     "sum(sipHash64(hex(identity)": "`weir verify` compares a count and a hash of all events with those of usage_identities",
 }
