@@ -112,7 +112,10 @@ class Settings(BaseSettings):
         description="whether a worker backfills versions published with a start in the past; else: `weir backfill run`",
     )
     backfill_page_events: int = Field(
-        50_000, ge=1, le=1_000_000, description="events that a backfill reads, matches and writes at once"
+        50_000,
+        ge=1,
+        le=1_000_000,
+        description="events that a backfill reads, matches and writes at once; fewer where they are large",
     )
     poison_percent: int = Field(
         50, ge=1, le=100,

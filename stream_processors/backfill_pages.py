@@ -36,12 +36,25 @@ class Progress:
     records: int = 0
 
 
-class Pages:
-    """Asks ClickHouse; ``size``: events of a page."""
+_FIRST_PAGE: Final = 2_000
+_PAGE_BYTES: Final = 64 * 1024 * 1024
 
-    def __init__(self, journal: Journal, size: int) -> None:
+
+def next_size(size: int, events: int, taken: int, most: int) -> int:
+    """Events of the page after one of ``size``, which had ``events`` in ``taken`` bytes: so many that they are about 64 MiB, never more than
+    ``most``; at most ten times as many at once, since those that follow may be larger."""
+    if not events:
+        return size
+    return max(1, min(most, size * 10, _PAGE_BYTES * events // max(taken, 1)))
+
+
+class Pages:
+    """Asks ClickHouse; ``most``: events of a page, fewer where they are large."""
+
+    def __init__(self, journal: Journal, most: int) -> None:
         self._journal = journal
-        self._size = size
+        self._most = most
+        self._size = min(most, _FIRST_PAGE)
 
     def stand(self, name: str, before: int) -> Progress:
         """The pass that is furthest; where there is none, one that is done up to the checkpoint ``before``."""
@@ -71,8 +84,8 @@ class Pages:
         mixed_from = job.published_us - 3_600_000_000
         return [(int(day), int(count), micros(last) >= mixed_from) for day, count, last in rows]
 
-    def page(self, job: Job, ranges: Slice, day: int, mixed: bool, after: Key) -> pa.Table:
-        """The next events after the key ``after`` of an append day, in order of their keys."""
+    def page(self, job: Job, ranges: Slice, day: int, mixed: bool, after: Key) -> tuple[pa.Table, bool]:
+        """The next events after the key ``after`` of an append day, in order of their keys; whether they are the last."""
         condition, parameters = slice_sql(ranges)
         account, us, *position = after
         conditions = [_EVENTS, condition, "toYYYYMMDD(append_time) = {day:UInt32}"]
@@ -102,7 +115,9 @@ class Pages:
             f"read events of {job.name}",
             lambda client: client.query_arrow(sql, parameters=values, use_strings=False),
         )
-        return table
+        last = table.num_rows < self._size
+        self._size = next_size(self._size, table.num_rows, table.nbytes, self._most)
+        return table, last
 
     def keep(self, progress: Progress, now_us: int) -> None:
         """Written once every record up to it is in backfill_records."""

@@ -211,7 +211,7 @@ class Backfiller:
             if day > progress.day:
                 progress = replace(progress, day=day, key=NOWHERE)
             while True:
-                events = self._pages.page(job, ranges, day, mixed, progress.key)
+                events, last = self._pages.page(job, ranges, day, mixed, progress.key)
                 if events.num_rows:
                     records = matcher.records(events)
                     self._journal.insert("backfill_records", records)
@@ -224,7 +224,7 @@ class Backfiller:
                     self._stages.after("page")
                 if self._stop.is_set():
                     raise Stopping("backfill")
-                if events.num_rows < self._settings.backfill_page_events:
+                if last:
                     break
         progress = replace(progress, day=DONE, events_total=progress.events_read)
         self._pages.keep(progress, _now_us())
