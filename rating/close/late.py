@@ -176,7 +176,7 @@ def adjustments(found: Iterable[Prior], totals: Totals, account_id: str, currenc
         lines.append(
             dict(prior.line)
             | {
-                "kind": "adjustment", "description": f"{prior.line['description']}, adjusted for late usage",
+                "kind": "adjustment", "description": f"{prior.line['description']}, adjusted for late or voided usage",
                 "quantity": plain(usage.quantity or Decimal(0)), "events": str(usage.events),
                 "amount": money_text(difference, currency), "unrounded": plain(difference), "steps": steps_text(priced),
                 "note": "; ".join(part for part in (f"{span}: {was}", note) if part), "adjusts": prior.invoice_id,

@@ -48,14 +48,15 @@ def wait_visible(client: Any, namespace: str, standing: Standing, on_progress: P
 
     Also those of a run that died after publishing: whoever closes again may read them all.
     """
-    total = standing.count(namespace)
+    wait_written(client, namespace, "invoices", "invoice_id", standing.count(namespace), on_progress)
 
-    def visible() -> tuple[int, int]:
-        rows = client.query(
-            "SELECT count(DISTINCT invoice_id) FROM invoices WHERE namespace = {namespace:String}",
-            parameters={"namespace": namespace},
-        ).result_rows
-        return int(rows[0][0]), total
+
+def wait_written(client: Any, namespace: str, table: str, key: str, total: int, on_progress: Progress) -> None:
+    """Wait until ``table`` has ``total`` rows of the namespace with different ``key`` columns. Raises CloseError."""
+    sql = f"SELECT count(DISTINCT {key}) FROM {table} WHERE namespace = {{namespace:String}}"
+
+    def written() -> tuple[int, int]:
+        return int(client.query(sql, parameters={"namespace": namespace}).result_rows[0][0]), total
 
     remedy = "they stand on usage.invoices and will appear once a worker's `bill` runs; `weir status` tells"
-    wait_until("writing invoices", visible, on_progress, STALLED_SECONDS, remedy)
+    wait_until(f"writing {table.replace('_', ' ')}", written, on_progress, STALLED_SECONDS, remedy)

@@ -17,8 +17,8 @@ from rating.close.late import LateUsage
 from rating.close.measure import measure
 from rating.close.plan import make_plan
 from rating.close.prechecks import make_checks
-from rating.close.progress import Progress, wait_until
-from rating.close.publish import STALLED_SECONDS, publish
+from rating.close.progress import Progress
+from rating.close.publish import publish, wait_written
 from rating.close.standing import Invoice, Standing
 from schemas.catalog.state import NamespaceView
 from schemas.checkpoints import CheckpointLedger, Cut, Run
@@ -87,16 +87,7 @@ def refresh_drafts(
 def wait_drafts_visible(client: Any, namespace: str, standing: Standing, on_progress: Progress) -> None:
     """Wait until ClickHouse has every version of every draft (the `bill` agent writes them there). Raises CloseError."""
     total = standing.draft_versions(namespace)
-
-    def visible() -> tuple[int, int]:
-        rows = client.query(
-            "SELECT count(DISTINCT invoice_id, version) FROM invoice_drafts WHERE namespace = {namespace:String}",
-            parameters={"namespace": namespace},
-        ).result_rows
-        return int(rows[0][0]), total
-
-    remedy = "they stand on usage.invoices and will appear once a worker's `bill` runs; `weir status` tells"
-    wait_until("writing drafts", visible, on_progress, STALLED_SECONDS, remedy)
+    wait_written(client, namespace, "invoice_drafts", "invoice_id, version", total, on_progress)
 
 
 def _run_id(namespace: str, cut: Cut, catalog_offset: int) -> str:

@@ -164,6 +164,6 @@ def _adjusted(prior: PriorTerms, key: str, now: Reduction | None, before: Decima
     line = line_of(now, prior.terms, currency, prior.start_us, prior.end_us)
     span = f"{rfc3339(prior.start_us)} to {rfc3339(prior.end_us)}"
     yield line | {
-        "kind": "adjustment", "description": f"{line['description']}, adjusted for late usage", "amount": money_text(difference, currency),
+        "kind": "adjustment", "description": f"{line['description']}, adjusted for late or voided usage", "amount": money_text(difference, currency),
         "unrounded": plain(difference), "note": f"{span}: {plain(now.amount)} instead of {plain(before)}", "adjusts": prior.invoice_id,
     }  # fmt: skip

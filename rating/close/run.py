@@ -139,6 +139,11 @@ class Close:
         ledger.refresh()
         late = self.late(standing, ledger, None)
         plan = self.plan(catalog, standing, late)
+        if (dry_run or not plan.billings) and any(standing.chains(self._namespace)):
+            # No run will wait for what was acknowledged and is not metered yet, and it may be late for what is billed.
+            wait_metered(self._client, end_offsets(self._settings), self._on_progress)
+            late = self.late(standing, ledger, None)
+            plan = self.plan(catalog, standing, late)
         self._waiting = plan.waiting
         if not plan.billings:
             if not dry_run:  # whoever published before may have died before all could be read

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from deploy.local.stack import Stack
+from deploy.local.stack import ALL, Stack
 from deploy.local.supervisor import StartError
 from tests.chaos import faults
 from tests.chaos.acknowledged import Acknowledged
@@ -61,6 +61,8 @@ def run(options: Options, say: Say) -> Report:
                 "WEIR_WORKER_SESSION_TIMEOUT": str(options.session_timeout),
             },
             worker_module="tests.chaos.stuck_worker",
+            # No webhook is set there.
+            processes=tuple(kind for kind in ALL if kind != "webhooks"),
             overrides={"checkpoint_seconds": 3},
         )
         proxy.start(stack.settings.clickhouse_port)

@@ -26,6 +26,10 @@ KAFKA_IMAGE = os.environ.get("WEIR_TEST_KAFKA_IMAGE", "confluentinc/cp-kafka:8.1
 CLICKHOUSE_IMAGE = os.environ.get("WEIR_TEST_CLICKHOUSE_IMAGE", "clickhouse/clickhouse-server:25.8")
 
 
+# Kafka's JVMs here live for minutes at most: the second compiler costs each of them more processor time than it saves.
+os.environ.setdefault("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1")
+
+
 def _docker() -> bool:
     """Whether an engine answers and has both images."""
     try:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from roadkit import World, books_of, declare
 
-from deploy.local.stack import Stack
+from deploy.local.stack import ALL, Stack
 from ingest.client import BatchResult, batched
 
 pytestmark = pytest.mark.integration
@@ -95,10 +95,13 @@ def test_a_kill_in_the_middle_changes_no_total(stack: Stack, world: World, victi
     assert (books["unmatched"], books["conflicts"], books["refused"]) == (0, 0, 0)
 
 
-def test_a_restart_of_the_whole_stack_keeps_the_data(tmp_path: Path, wait_until: Any) -> None:
+def test_a_restart_of_the_whole_stack_on_other_ports_keeps_the_data(tmp_path: Path, wait_until: Any) -> None:
     few = [event(number) for number in range(500)]
+    kinds = tuple(kind for kind in ALL if kind != "webhooks")
+    brokers = set()
     for turn in range(2):
-        with Stack(tmp_path / "data", ports="free") as stack:
+        with Stack(tmp_path / "data", ports="free", processes=kinds) as stack:
+            brokers.add(stack.settings.kafka_bootstrap)
             world = World(stack.settings, "kept", wait_until)
             if turn == 0:
                 declare(
@@ -108,3 +111,4 @@ def test_a_restart_of_the_whole_stack_keeps_the_data(tmp_path: Path, wait_until:
             world.metered()
             books_of(world.books(), accepted=500 * (turn + 1), metered=500, duplicates=500 * turn)
             assert world.usage("m.unique", **DAY, account_id="a0")[0]["quantity"] == str(len(range(0, 500, 7)))
+    assert len(brokers) == 2

@@ -155,15 +155,3 @@ def test_a_detached_stack_that_cannot_start_says_why(tmp_path: Path) -> None:
     with pytest.raises(StartError, match="clickhouse died 5 times"):
         detach(tmp_path, ports="free", processes=("clickhouse",))
     assert lock_owner(tmp_path) is None
-
-
-def test_data_is_there_after_a_stop_and_a_start_on_other_ports(tmp_path: Path) -> None:
-    with Stack(tmp_path, ports="free", processes=_PARTS) as first:
-        produce(first.settings, "usage.events.1", [b"kept"] * 10)
-        client = connect(first.settings)
-        client.command("CREATE TABLE kept (a UInt64) ENGINE = MergeTree ORDER BY a")
-        client.command("INSERT INTO kept VALUES (1), (2)")
-    with Stack(tmp_path, ports="free", processes=_PARTS) as second:
-        assert second.settings.kafka_bootstrap != first.settings.kafka_bootstrap
-        assert high_watermark(second.settings, "usage.events.1") == 10
-        assert connect(second.settings).command("SELECT sum(a) FROM kept") == 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 from rating_road import Road
 
+from deploy.local.stack import Stack
 from rating.close import CloseError, CloseResult, run_close
 from rating.close.checkpoint import wait_rolled_up
 from rating.close.publish import publish
@@ -224,14 +226,33 @@ def test_late_usage_that_comes_while_a_run_starts_is_in_its_plan(shop: Road) -> 
     assert bills(shop)["beta", "2013-04-01T04:00:00Z"]["long"] == ("10", "1.00")
 
 
-def test_late_usage_after_the_last_period_comes_on_an_invoice_of_its_own(shop: Road) -> None:
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_late_usage_after_the_last_period_comes_on_an_invoice_of_its_own(
+    shop: Road, stack: Stack, dry_run: bool
+) -> None:
+    """Also where nothing else is due and the worker has not counted it yet: what was acknowledged before a close is in it."""
     shop.close()
     before = bills(shop)
-    shop.send([call("beta", 94, "2013-05-20T00:00:00Z", 10)])
-    result = shop.close()
+    stack.send_signal("worker-0", signal.SIGSTOP)
+    waited: list[str] = []
+
+    def go_on(doing: str, *_: int) -> None:
+        if not waited:
+            stack.send_signal("worker-0", signal.SIGCONT)
+        waited.append(doing)
+
+    try:
+        shop.send([call("beta", 94, "2013-05-20T00:00:00Z", 10)])
+        result = run_close(shop.settings, shop.namespace, None, datetime.now(UTC), go_on, dry_run)
+    finally:
+        stack.send_signal("worker-0", signal.SIGCONT)
+    assert waited[0] == "metering"
     assert [(item["account_id"], item["sequence"], item["total"]) for item in result.invoices] == [
         ("beta", 1, "9.11")  # 1.005, 0.1, 1 and 7, each rounded
     ]
+    if dry_run:
+        assert bills(shop) == before
+        return
     again = shop.close()
     assert again.invoices == ()
     assert "no invoice was published" in again.summary()
