@@ -58,5 +58,7 @@ def wait_written(client: Any, namespace: str, table: str, key: str, total: int, 
     def written() -> tuple[int, int]:
         return int(client.query(sql, parameters={"namespace": namespace}).result_rows[0][0]), total
 
+    if not total:
+        return
     remedy = "they stand on usage.invoices and will appear once a worker's `bill` runs; `weir status` tells"
     wait_until(f"writing {table.replace('_', ' ')}", written, on_progress, STALLED_SECONDS, remedy)

@@ -121,9 +121,12 @@ def sentence(answer: dict[str, Any]) -> str:
     if change["before"] is None:
         return f"{told}; what was billed before is no longer to be read."
     before = change["before"]
+    late, voided = change["late_events"]["count"], change["voided_events"]["count"]
+    came = [f"{_events(late)} came late"] if late or not voided else []
+    came += [f"{_events(voided)} {'was' if voided == 1 else 'were'} voided"] if voided else []
     return (
-        f"{told}, {before['quantity']} as of checkpoint {before['checkpoint']}: {_events(change['late_events']['count'])} came late"
-        f" between them; {change['now']['amount']} in place of {before['amount']} billed so far makes {amount}."
+        f"{told}, {before['quantity']} as of checkpoint {before['checkpoint']}: {' and '.join(came)} between them;"
+        f" {change['now']['amount']} in place of {before['amount']} billed so far makes {amount}."
     )
 
 

@@ -16,6 +16,7 @@ from rating.evidence.doctor import diagnose
 from rating.evidence.scope import open_scope
 from rating.evidence.verify import verify
 from rating.explain import Ledgers, explain, read_subject
+from rating.explain.answer import sentence
 from rating.invoices import read_invoice
 from rating.periods import parse_range, parse_zone
 from rating.usage import UsageQuery, measured, usage_totals
@@ -97,9 +98,9 @@ def test_voids_before_and_after_the_close_and_a_correction(settings: Settings, w
     whole = read_invoice(road.client, road.namespace, credit_id)
     (line,) = [one for one in whole.lines if (one.kind, one.charge) == ("adjustment", "sum")]
     ledgers = Ledgers(scope.catalog, scope.checkpoints)
-    change = explain(road.client, ledgers, read_subject(road.client, ledgers, road.namespace, credit_id, line.number))[
-        "adjustment"
-    ]
+    answer = explain(road.client, ledgers, read_subject(road.client, ledgers, road.namespace, credit_id, line.number))
+    assert ": 1 event was voided between them; " in sentence(answer)
+    change = answer["adjustment"]
     assert (change["late_events"]["count"], change["voided_events"]["count"]) == (0, 1)
     told = change["voided_events"]["events"][0]
     assert (told["idempotency_key"], told["quantity"], told["reason"], told["author"]) == (
