@@ -115,7 +115,7 @@ class Close:
 
     def _run(self, dry_run: bool) -> CloseResult:
         with invoices_reader(self._settings) as reader, closing(CheckpointLedger(self._settings)) as ledger:
-            standing = Standing()
+            standing = Standing(self._namespace)
             result, missed = self._billed(reader, ledger, standing, dry_run)
             for _ in range(_ATTEMPTS):
                 if not missed:

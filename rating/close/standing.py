@@ -26,10 +26,13 @@ class Standing:
     """What stands after the records applied so far. All records of a chain must be applied in log order.
 
     Drafts are kept apart: they are in no chain, and none of the invoices. ``applied`` counts the records that were valid.
+    ``only``: one namespace is asked about, all that others have may be left out; None: every namespace's are kept.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, only: str | None = None) -> None:
         self.applied = 0
+        # A name stands in the records as it is, so most of other namespaces' need not be decoded.
+        self._only = (only or "").encode()
         self._claims = FirstValid()
         self._drafts: dict[tuple[str, str], Invoice] = {}
         self._draft_versions: dict[str, int] = {}
@@ -54,6 +57,8 @@ class Standing:
 
     def apply_bytes(self, value: bytes) -> bool:
         """``apply`` on a record's bytes; foreign bytes are void."""
+        if self._only not in value:
+            return False
         try:
             return self.apply(codec("invoice").decode(value))
         except CodecError as error:

@@ -31,7 +31,7 @@ def check_copies(scope: Scope, findings: Findings, on_progress: Progress) -> Non
     drafts, in tables of their own."""
     on_progress(NAME, 0, 1)
     with invoices_reader(scope.settings) as reader:
-        standing = read_standing(reader, Standing())
+        standing = read_standing(reader, Standing(scope.namespace))
         namespaces = [scope.namespace] if scope.namespace is not None else standing.namespaces()
         copies = [_copies(scope.client, namespaces, state) for state in (None, DRAFT)]
         # What was copied while we read is on the topic by now; what was not yet copied then may still be under way.

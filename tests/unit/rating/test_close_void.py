@@ -20,6 +20,7 @@ from rating.close.versions import Payment, Refused, amount_due, amount_paid, voi
 from rating.evidence.chains import Head, check_chains
 from rating.evidence.difference import Findings
 from schemas.checkpoints import Run
+from schemas.codec import codec
 from schemas.invoices import body_of
 
 DAY = 86_400 * 10**6
@@ -271,3 +272,24 @@ def test_a_credit_note_is_made_once_and_says_what_fits() -> None:
 def test_a_payment_that_cannot_be_says_why(amount: str, text: str) -> None:
     with pytest.raises(Refused, match=text):
         with_payment(INVOICE, Payment("r", Decimal(amount), 0, "me"))
+
+
+def test_a_fold_of_one_namespace_has_what_the_whole_log_says_of_it() -> None:
+    """Also where names of namespaces are parts of each other, or stand in others' records."""
+    month = 31 * DAY
+    log = [
+        dict(one) | {"namespace": owner}
+        for one in close(catalog(), Standing(), START + month)
+        for owner in ("air", "ai", "r")
+    ]
+    log[-1]["plan"] = "air"
+    encoded = [codec("invoice").encode(one) for one in log]
+    whole = Standing()
+    assert all([whole.apply_bytes(one) for one in encoded])
+    assert whole.namespaces() == ["ai", "air", "r"]
+    for owner in whole.namespaces():
+        alone = Standing(owner)
+        assert any([alone.apply_bytes(one) for one in encoded])
+        assert alone.invoices(owner) == whole.invoices(owner) != []
+        assert alone.chain(owner, "s") == whole.chain(owner, "s")
+    assert not any([Standing("other").apply_bytes(one) for one in encoded])
