@@ -285,11 +285,13 @@ def test_a_fold_of_one_namespace_has_what_the_whole_log_says_of_it() -> None:
     log[-1]["plan"] = "air"
     encoded = [codec("invoice").encode(one) for one in log]
     whole = Standing()
-    assert all([whole.apply_bytes(one) for one in encoded])
+    taken = [whole.apply_bytes(one) for one in encoded]
+    assert all(taken)
     assert whole.namespaces() == ["ai", "air", "r"]
     for owner in whole.namespaces():
         alone = Standing(owner)
-        assert any([alone.apply_bytes(one) for one in encoded])
+        taken = [alone.apply_bytes(one) for one in encoded]
+        assert any(taken)
         assert alone.invoices(owner) == whole.invoices(owner) != []
         assert alone.chain(owner, "s") == whole.chain(owner, "s")
-    assert not any([Standing("other").apply_bytes(one) for one in encoded])
+    assert not any(Standing("other").apply_bytes(one) for one in encoded)
