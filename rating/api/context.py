@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Annotated, Any, Final, TypeVar
@@ -21,7 +19,7 @@ from schemas.api_keys import Access, Denied, Keyring
 from schemas.catalog.follower import CatalogFollower
 from schemas.catalog.state import NamespaceView
 from schemas.checkpoints import Checkpoints
-from schemas.clickhouse import connect
+from schemas.clickhouse_pool import ClickHousePool
 from schemas.instants import micros
 from schemas.ledger_io import Follower, LogRecord
 from schemas.settings import Settings
@@ -43,8 +41,7 @@ class Rating:
         self.approving = asyncio.Lock()
         self._catalog = CatalogFollower(settings)
         self._checkpoints_follower = Follower(settings, CHECKPOINTS, self._apply)
-        self._pool = ThreadPoolExecutor(_CLIENTS, thread_name_prefix="clickhouse")
-        self._local = threading.local()
+        self._pool = ClickHousePool(settings, _CLIENTS)
         self.keys = Keyring(
             settings.admin_key.get_secret_value(), self._catalog.catalog, lambda: self._catalog.fresh(_FRESH_SECONDS)
         )
@@ -62,17 +59,11 @@ class Rating:
         self._catalog.stop()
         self._checkpoints_follower.stop()
         self.standing.close()
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._pool.stop()
 
     async def ask(self, question: Callable[[Any], T]) -> T:
         """Run ``question(client)``, which blocks, in a thread of the pool that owns a client."""
-        return await asyncio.get_running_loop().run_in_executor(self._pool, self._with_client, question)
-
-    def _with_client(self, question: Callable[[Any], T]) -> T:
-        client = getattr(self._local, "client", None)
-        if client is None:
-            client = self._local.client = connect(self.settings)
-        return question(client)
+        return await self._pool.ask(question)
 
     def namespaces(self) -> list[str]:
         """All declared namespaces."""

@@ -32,7 +32,7 @@ from rating.webhooks.rendering import bodies
 from rating.webhooks.sending import Sender
 from schemas.catalog.follower import CatalogFollower
 from schemas.catalog.state import Entry
-from schemas.clickhouse import connect
+from schemas.clickhouse_pool import ClickHousePool
 from schemas.ledger_io import LedgerReader, LedgerUnavailable
 from schemas.settings import Settings
 from schemas.topics import INVOICES
@@ -66,8 +66,7 @@ class Service:
         self._couriers: dict[str, Courier] = {}
         self._intake = Intake({})
         self._beat_at = float("-inf")
-        self._pool = ThreadPoolExecutor(_CLIENTS, thread_name_prefix="clickhouse")
-        self._local = threading.local()
+        self._pool = ClickHousePool(settings, _CLIENTS)
         render, record = Gathering(self._render, _AT_ONCE), Gathering(self._record, _AT_ONCE)
         self._means = Means(settings, Sender(settings), render, record, self.metrics)
 
@@ -89,7 +88,7 @@ class Service:
         finally:
             await self._means.sender.close()
             await asyncio.to_thread(self._catalog.stop)
-            self._pool.shutdown(wait=False, cancel_futures=True)
+            self._pool.stop()
 
     # --- the catalog ------------------------------------------------------------------------------------------------------
 
@@ -185,7 +184,7 @@ class Service:
     # --- couriers' means --------------------------------------------------------------------------------------------------
 
     async def _render(self, some: Sequence[Delivery]) -> list[bytes | None]:
-        return await self._ask(partial(bodies, wanted=some, now_us=_now_us()))
+        return await self._pool.ask(partial(bodies, wanted=some, now_us=_now_us()))
 
     async def _record(self, some: Sequence[Sequence[Delivery]]) -> list[None]:
         rows = [one for deliveries in some for one in deliveries]
@@ -196,19 +195,10 @@ class Service:
         """Until ClickHouse has answered."""
         while True:
             try:
-                return await self._ask(question)
+                return await self._pool.ask(question)
             except Exception as error:  # whatever stands in ClickHouse's way, all that is asked here may be asked again
                 log.error("%s: ClickHouse does not answer, trying again: %s", doing, type(error).__name__)
                 await asyncio.sleep(_AGAIN_SECONDS)
-
-    async def _ask(self, question: Callable[[Any], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._pool, self._with_client, question)
-
-    def _with_client(self, question: Callable[[Any], T]) -> T:
-        client = getattr(self._local, "client", None)
-        if client is None:
-            client = self._local.client = connect(self.settings)
-        return question(client)
 
 
 def _now_us() -> int:
