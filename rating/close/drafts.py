@@ -119,7 +119,7 @@ def waits(draft: Mapping[str, Any], end_us: int) -> str:
         return f"held since {held['at']} by {held['author']}: {held['reason']}"
     if draft["approval"] == "required":
         return f"awaits approval since {rfc3339(end_us)}"
-    return f"is finalised by the first close from {draft['ready_at']} on"
+    return f"is finalised by the first close from {draft['ready_at']} on, after the drafts before it"
 
 
 def awaiting(drafts: Iterable[Invoice]) -> list[str]:
