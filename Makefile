@@ -52,7 +52,7 @@ check: setup ## formatting, lint, types, import contracts, unit tests: under a m
 	@.venv/bin/ruff check .
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports
-	@$(PYTHON) -m pytest -q tests/unit
+	@$(PYTHON) -m pytest -q -n 2 tests/unit
 
 format: setup ## format the code and apply the linter's safe fixes
 	@.venv/bin/ruff format . && .venv/bin/ruff check --fix .
