@@ -204,6 +204,7 @@ class Meter:
             if raw.offset < expected:
                 continue
             if raw.offset > expected:
+                flush.gaps[memory.partition] = expected
                 self._gap(memory.partition, expected, raw.offset)
                 break
             void = None

@@ -26,7 +26,8 @@ _MATCHERS: Final = 64
 
 @dataclass(slots=True)
 class Flush:
-    """What one flush writes; ``progress``: (generation, partition) → next offset."""
+    """What one flush writes; ``progress``: (generation, partition) → next offset; ``gaps``: partition → cursor below which alone
+    its records are taken, since those above it do not follow it and have to be read again."""
 
     events: EventColumns = field(default_factory=EventColumns)
     duplicates: list[DuplicateRow] = field(default_factory=list)
@@ -35,6 +36,7 @@ class Flush:
     rejections: list[dict[str, Any]] = field(default_factory=list)
     voids: list[Record] = field(default_factory=list)  # in log order by partition
     progress: dict[tuple[int, int], int] = field(default_factory=dict)
+    gaps: dict[int, int] = field(default_factory=dict)
 
 
 class Matchers:

@@ -11,7 +11,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Final, NoReturn
 
@@ -131,10 +131,10 @@ class MeterPipeline:
         if self._acknowledging is not None:
             await self._acknowledging
         self._in_flight = self._committing.submit(self._meter.commit, flush)
-        self._acknowledging = asyncio.create_task(self._acknowledge(self._in_flight, unit, ack))
+        self._acknowledging = asyncio.create_task(self._acknowledge(self._in_flight, unit, flush.gaps, ack))
         self.moved_at = time.monotonic()
 
-    async def _acknowledge(self, written: Future[None], unit: list[Any], ack: Ack) -> None:
+    async def _acknowledge(self, written: Future[None], unit: list[Any], gaps: Mapping[int, int], ack: Ack) -> None:
         try:
             await asyncio.wrap_future(written)
         except Stopping:
@@ -143,7 +143,13 @@ class MeterPipeline:
             log.exception("commit")
             end_hard(f"a flush cannot be written: {error}")
         for event in unit:
-            await ack(event)
+            message = event.message
+            if message.offset < gaps.get(message.partition, message.offset + 1):
+                await ack(event)
+            else:
+                # It was passed over and will be read again. Acknowledged, it would be a record that Kafka believes done and ClickHouse
+                # lacks; marked, a rebalance does not wait for it.
+                message.acked = True
         self.moved_at = time.monotonic()
 
 

@@ -23,17 +23,18 @@ def test_a_gap_seeks_back_once_and_nothing_above_it_counts():
     asked = Asked()
     for _ in range(3):
         flush = asked.prepare(record(7), record(8))
-        assert (flush.progress, flush.events.size) == ({}, 0)
+        assert (flush.progress, flush.events.size, flush.gaps) == ({}, 0, {0: 5})
     assert asked.seeks == [(0, 5)]
     flush = asked.prepare(record(5), record(6), record(7))
-    assert flush.progress == {(1, 0): 8}
+    assert (flush.progress, flush.gaps) == ({(1, 0): 8}, {})
     assert asked.prepare(record(10)).progress == {}
     assert asked.seeks == [(0, 5), (0, 8)]
 
 
 def test_a_gap_inside_a_unit_keeps_what_comes_before_it():
     asked = Asked()
-    assert asked.prepare(record(5), record(7)).progress == {(1, 0): 6}
+    flush = asked.prepare(record(5), record(7), record(6))
+    assert (flush.progress, flush.gaps) == ({(1, 0): 6}, {0: 6})
     assert asked.seeks == [(0, 6)]
 
 
