@@ -42,7 +42,14 @@ def up(
             say(line)
         say("Ctrl-C stops everything; what was stored stays.")
 
-    daemon.run_foreground(Stack(folder, workers=workers), lambda name, phase: say(f"{name}: {phase}"), ready)
+    begun: set[str] = set()
+
+    def progress(name: str, phase: str) -> None:
+        again = phase == "starting" and name in begun
+        begun.add(name)
+        say(f"{name}: still starting; its log: {folder}/logs/{name}.log" if again else f"{name}: {phase}")
+
+    daemon.run_foreground(Stack(folder, workers=workers), progress, ready)
     say("stopped")
 
 

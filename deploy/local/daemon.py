@@ -65,9 +65,11 @@ def detach(
     ports: Ports = "preferred",
     processes: Sequence[str] = ALL,
     workers: int = 1,
-    timeout_s: float = 180.0,
+    timeout_s: float = 3600.0,
 ) -> StackState:
     """Start a stack as a daemon and return its state when all is ready. The environment is handed on.
+
+    The supervisor itself gives up on a start that makes no progress; ``timeout_s`` is the outer limit.
 
     Raises StackBusyError where one runs already, StartError (with the end of logs/supervisor.log) where the
     start fails.

@@ -21,6 +21,8 @@ from confluent_kafka.admin import AdminClient
 
 _POM = Path(__file__).with_name("pom.xml")
 _NODE = 1
+# A JVM's start takes a second, and minutes on a machine that has no processor left for it.
+_LIMIT_S = 600
 _PROPERTIES = """\
 process.roles=broker,controller
 node.id={node}
@@ -78,7 +80,7 @@ def java() -> str:
     remedy = "install a JRE of version 17 or later (Debian: apt-get install openjdk-17-jre-headless)"
     if found is None:
         raise KafkaError(f"java is missing: {remedy}")
-    text = _run([found, "-version"], 60).stderr
+    text = _run([found, "-version"], _LIMIT_S).stderr
     version = re.search(r'version "(?:1\.)?(\d+)', text)
     if version is None or int(version.group(1)) < 17:
         raise KafkaError(f"{found} is version {version.group(1) if version else 'unknown'}: {remedy}")
@@ -107,7 +109,7 @@ def kafka_libs(cache_dir: Path) -> Path:
         fresh = cache_dir / "kafka-libs.new"
         shutil.rmtree(fresh, ignore_errors=True)
         command = [maven, "-B", "-q", "-f", str(_POM), "dependency:copy-dependencies", f"-DoutputDirectory={fresh}"]
-        done = _run(command, 900)
+        done = _run(command, 1800)
         if done.returncode != 0 or not list(fresh.glob("kafka_*.jar")):
             reason = next((line for line in done.stdout.splitlines() if "[ERROR]" in line), "no jar arrived")
             raise KafkaError(f"Maven could not fetch Kafka's jars ({reason.strip()}): run {' '.join(command)}")
@@ -146,7 +148,7 @@ def prepare_broker(libs: Path, data_dir: Path, port: int, controller_port: int) 
     if not (log_dir / "meta.properties").exists():
         command = [*_jvm(libs, data_dir), "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(properties)]
         command.append("--ignore-formatted")
-        done = _run(command, 120)
+        done = _run(command, _LIMIT_S)
         if done.returncode != 0:
             reason = (done.stderr or done.stdout).strip().splitlines()[-1:]
             raise KafkaError(f"Kafka's storage in {log_dir} cannot be formatted: {' '.join(reason)}")
@@ -168,7 +170,10 @@ def broker_ready(bootstrap: str) -> bool:
 
 def _run(command: list[str], seconds: float) -> subprocess.CompletedProcess[str]:
     # Fixed programs with arguments of our own; there is no shell.
-    return subprocess.run(command, capture_output=True, text=True, timeout=seconds, check=False)  # noqa: S603
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=seconds, check=False)  # noqa: S603
+    except subprocess.TimeoutExpired as error:
+        raise KafkaError(f"no end after {seconds:.0f} s: {' '.join(command)}") from error
 
 
 def _read(path: Path) -> str | None:

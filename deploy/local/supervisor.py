@@ -19,6 +19,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from deploy.local.patience import Patience, activity
 from deploy.local.probes import Probe, running
 from deploy.local.state import Phase, ProcessState, StackState, lock_data_dir, write_state
 
@@ -29,6 +30,8 @@ _HEALTHY_S = 10.0
 # What dies more often than this before it has once been ready will not get better by itself.
 _START_DEATHS = 4
 _LOG_BYTES = 10_000_000
+# A start that takes longer than this is told of again, so often.
+_TELL_AGAIN_S = 30.0
 _CHILD = str(Path(__file__).with_name("child.py"))
 
 Progress = Callable[[str, Phase], None]
@@ -41,13 +44,15 @@ class StartError(Exception):
 @dataclass(frozen=True, slots=True)
 class ProcessSpec:
     """A program to keep running. ``env`` is its whole environment; ``ports`` are told, not used; one that ends
-    with one of ``held_codes`` is not started again, but held until somebody does."""
+    with one of ``held_codes`` is not started again, but held until somebody does. A start fails when the process
+    is not ready and did nothing for ``ready_timeout_s``, or after ``ready_limit_s`` whatever it does."""
 
     name: str
     command: tuple[str, ...]
     env: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
     ready: Probe = running
     ready_timeout_s: float = 60.0
+    ready_limit_s: float = 600.0
     stop_grace_s: float = 5.0
     ports: Mapping[str, int] = field(default_factory=dict)
     held_codes: frozenset[int] = frozenset()
@@ -167,16 +172,21 @@ class Supervisor:
         self._command(lambda: self._restart(self._children[name]))
 
     def wait_ready(self, name: str, timeout_s: float = 60.0, not_pid: int = 0) -> None:
-        """Wait until the process is ready (as another one than ``not_pid``). Raises StartError."""
-        deadline = time.monotonic() + timeout_s
+        """Wait until the process is ready (as another one than ``not_pid``). Raises StartError when its start did
+        nothing for ``timeout_s`` or has gone on for ten times as long."""
+        child = self._children[name]
+        patience = Patience(timeout_s, 10 * timeout_s, time.monotonic())
         while True:
-            state = self._children[name].state
+            state = child.state
             if state.phase == "ready" and state.pid != not_pid:
                 return
             if state.phase == "held":
-                raise StartError(_why(self._children[name], "needs you"))
-            if time.monotonic() > deadline or self._stopping.is_set():
-                raise StartError(_why(self._children[name], f"is not ready after {timeout_s:.0f} s"))
+                raise StartError(_why(child, "needs you"))
+            # What is ready already, and is to be another, makes no progress.
+            gone_on = activity(0, "") if state.phase == "ready" else activity(state.pid, state.log)
+            trouble = patience.over(gone_on, time.monotonic())
+            if trouble or self._stopping.is_set():
+                raise StartError(_why(child, trouble or "is being stopped"))
             time.sleep(_TICK_S)
 
     def _command(self, work: Callable[[], None]) -> None:
@@ -231,9 +241,17 @@ class Supervisor:
         self._await_ready(next(stages))
 
     def _await_ready(self, stage: Sequence[_Child]) -> None:
-        began, missing = time.monotonic(), list(stage)
+        missing, told = list(stage), time.monotonic()
+        patience = {
+            child.spec.name: Patience(child.spec.ready_timeout_s, child.spec.ready_limit_s, told) for child in stage
+        }
         while missing:
             self._tick()
+            now = time.monotonic()
+            if now > told + _TELL_AGAIN_S:
+                told = now
+                for child in missing:
+                    self._progress(child.spec.name, "starting")
             for child in list(missing):
                 if child.state.phase == "ready":
                     missing.remove(child)
@@ -242,8 +260,8 @@ class Supervisor:
                     raise StartError(_why(child, "needs you"))
                 elif child.failures > _START_DEATHS:
                     raise StartError(_why(child, f"died {child.failures} times"))
-                elif time.monotonic() > began + child.spec.ready_timeout_s:
-                    raise StartError(_why(child, f"is not ready after {child.spec.ready_timeout_s:.0f} s"))
+                elif trouble := patience[child.spec.name].over(activity(child.state.pid, child.state.log), now):
+                    raise StartError(_why(child, trouble))
             if missing and self._stopping.wait(_TICK_S):
                 raise StartError("the start was interrupted")
 
