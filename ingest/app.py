@@ -25,15 +25,17 @@ from ingest.doors import foreign
 from ingest.doors.documents import foreign_events, history_stream
 from ingest.doors.foreign import Foreign
 from ingest.doors.history import HistoryApi
-from ingest.events_api import BATCH, CATALOG_FRESH_SECONDS, EVENT, Door, EventsApi
+from ingest.events_api import BATCH, EVENT, Door, EventsApi
 from ingest.metrics import CONTENT_TYPE, Metrics
 from ingest.openapi import BATCH_BODY, EVENT_BODY, document
 from ingest.problems import Problem
 from ingest.producer import LoopProducer
+from ingest.readiness import NOT_DELIVERING, STALE_CATALOG, STOPPING, of_catalog, of_producer
 from ingest.sources import Sources, system_sources
 from ingest.voids_api import VoidsApi
 from schemas.catalog.follower import CatalogFollower
 from schemas.generations import Generation
+from schemas.readiness import Readiness, Reason, to_json
 from schemas.settings import Settings
 from schemas.topics import events_topic, partition_count
 
@@ -57,6 +59,7 @@ class Gateway:
     keys_api: KeysApi
     voids_api: VoidsApi
     sources: Sources
+    ready: Readiness
 
     @classmethod
     async def start(cls, settings: Settings, sources: Sources) -> Gateway:
@@ -78,29 +81,33 @@ class Gateway:
             metrics,
             max_events=settings.events_in_flight,
         )
-        events = EventsApi(guard, catalog, delivery, producer, metrics, sources)
+        ready = Readiness(of_catalog(catalog), of_producer(producer))
+        events = EventsApi(guard, catalog, delivery, producer, metrics, sources, ready)
         publisher = CatalogPublisher(settings, catalog, lambda: sources.new_id().hex())
         catalog_api = CatalogApi(guard, catalog, publisher)
         keys_api = KeysApi(guard, catalog, publisher, sources)
         log.info("gateway reads usage.catalog to %d, writes %s",
                  catalog.catalog.next_offset, route())  # fmt: skip
-        voids_api = VoidsApi(events, catalog, producer, route)
+        voids_api = VoidsApi(events, producer, route)
         return cls(
-            settings, guard, metrics, catalog, producer, delivery, events, catalog_api, keys_api, voids_api, sources
-        )
+            settings, guard, metrics, catalog, producer, delivery, events, catalog_api, keys_api, voids_api, sources,
+            ready,
+        )  # fmt: skip
 
     def readiness(self, *, stopping: bool) -> dict[str, Any]:
         """What /readyz says; ``ready`` is True when events are taken and will be."""
-        fresh = self.catalog.fresh(CATALOG_FRESH_SECONDS)
-        delivering = not self.producer.failing
-        ready = fresh and delivering and not stopping
-        self.metrics.ready.set(ready)
+        reasons = self.ready.reasons()
+        if stopping:
+            reasons += (Reason(STOPPING, "this gateway is stopping", "send to another one"),)
+        self.metrics.ready.set(not reasons)
+        names = {reason.name for reason in reasons}
         return {
-            "ready": ready,
+            "ready": not reasons,
             "stopping": stopping,
-            "catalog_fresh": fresh,
+            "catalog_fresh": STALE_CATALOG not in names,
             "catalog_offset": self.catalog.catalog.next_offset,
-            "delivering": delivering,
+            "delivering": NOT_DELIVERING not in names,
+            "reasons": to_json(reasons),
         }
 
     async def stop(self) -> None:
@@ -207,7 +214,7 @@ def _operations(app: FastAPI, state: dict[str, Gateway], stopping: Callable[[], 
 
     @app.get("/readyz", tags=["operations"])
     async def readyz() -> JSONResponse:
-        """200 where events are taken: the catalog is fresh, and Kafka acknowledges."""
+        """200 where events are taken: the catalog is fresh, and Kafka acknowledges. Else `reasons` says why, and what to do."""
         found = state["gateway"].readiness(stopping=stopping())
         return JSONResponse(found, 200 if found["ready"] else 503)
 

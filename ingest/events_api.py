@@ -30,12 +30,12 @@ from schemas.catalog.models import Namespace
 from schemas.catalog.state import NamespaceView
 from schemas.codec import CodecError, codec
 from schemas.event_types import event_types
+from schemas.readiness import Readiness, Reason
 from schemas.sketch import Sketch, sketch
 from schemas.topics import REJECTED
 
 log = logging.getLogger(__name__)
 
-CATALOG_FRESH_SECONDS: Final = 5.0
 _REFUSAL_WAIT: Final = 1.0
 _rejected = codec("rejected_event")
 
@@ -94,7 +94,7 @@ class EventsApi:
 
     def __init__(
         self, guard: Guard, catalog: CatalogFollower, delivery: Delivery, producer: LoopProducer,
-        metrics: Metrics, sources: Sources,
+        metrics: Metrics, sources: Sources, ready: Readiness,
     ) -> None:  # fmt: skip
         self._guard = guard
         self._catalog = catalog
@@ -102,6 +102,7 @@ class EventsApi:
         self._producer = producer
         self._metrics = metrics
         self._sources = sources
+        self._ready = ready
         self._sampler = Sampler()
 
     async def answer(self, request: Request, door: Door) -> Response:
@@ -129,8 +130,8 @@ class EventsApi:
             self._guard.spend(access, size=len(body))
             # From here to ``send`` nothing awaits: the offset that travels with the events is that of the catalog
             # whose settings accepted them, and offsets never go back within a partition of this gateway.
-            if not self._catalog.fresh(CATALOG_FRESH_SECONDS):
-                raise unavailable("this gateway has lost sight of the catalog")
+            if (reason := self.refusal()) is not None:
+                raise unavailable(str(reason), cause=reason.name)
             offset = self._catalog.catalog.next_offset
             view = self._catalog.catalog.view(namespace, offset)
             settings = view.settings
@@ -162,11 +163,15 @@ class EventsApi:
 
         Raises NotDelivered; then judge and send again: copies are dropped.
         """
-        if not self._catalog.fresh(CATALOG_FRESH_SECONDS):
-            raise NotDelivered("this gateway has lost sight of the catalog")
+        if (reason := self.refusal()) is not None:
+            raise NotDelivered(str(reason))
         offset = self._catalog.catalog.next_offset
         if accepted := judge(self._catalog.catalog.view(namespace, offset)):
             await self._delivery.send(namespace, offset, accepted)
+
+    def refusal(self) -> Reason | None:
+        """Why nothing is taken now; None where events are."""
+        return self._ready.refusal()
 
     def count_accepted(self, events: int) -> None:
         """For the metrics."""

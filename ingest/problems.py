@@ -52,14 +52,15 @@ def of_refusal(refused: Refused) -> Problem:
     return Problem(status, refused.reason, refused.detail, index=refused.index, path=refused.path)
 
 
-def unavailable(detail: str, keys: Sequence[str] | None = None) -> Problem:
-    """503; ``keys`` make the retry safe."""
+def unavailable(detail: str, keys: Sequence[str] | None = None, cause: str | None = None) -> Problem:
+    """503; ``keys`` make the retry safe, ``cause`` is the name of the reason (``schemas.readiness``) where there is one."""
     return Problem(
         503,
         "unavailable",
         f"{detail}; send the same events again with the same idempotency keys",
         headers={"Retry-After": RETRY_AFTER},
         idempotency_keys=keys,
+        cause=cause,
     )
 
 

@@ -15,12 +15,11 @@ from ingest.bodies import read_body
 from ingest.catalog_document import DocumentError, Fault, load_document
 from ingest.catalog_service import or_problem
 from ingest.delivery import Route
-from ingest.events_api import CATALOG_FRESH_SECONDS, EventsApi
+from ingest.events_api import EventsApi
 from ingest.openapi import VOID_BODY, VOID_OF_BODY
 from ingest.problems import RETRY_AFTER, Problem
 from ingest.producer import LoopProducer
 from schemas.api_keys import Access
-from schemas.catalog.follower import CatalogFollower
 from schemas.identity import partition_of
 from schemas.voids import MAX_REASON, EventVoid, encode_void
 
@@ -33,11 +32,8 @@ _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 class VoidsApi:
     """The road from a request to its record in Kafka."""
 
-    def __init__(
-        self, events: EventsApi, catalog: CatalogFollower, producer: LoopProducer, route: Callable[[], Route | None]
-    ) -> None:
+    def __init__(self, events: EventsApi, producer: LoopProducer, route: Callable[[], Route | None]) -> None:
         self._events = events
-        self._catalog = catalog
         self._producer = producer
         self._route = route
 
@@ -47,8 +43,8 @@ class VoidsApi:
         namespace, _ = self._events.target(request, access)
         body = await read_body(request, _MAX_BODY)
         void = or_problem(lambda: wanted(body, key, namespace, access.author))
-        if not self._catalog.fresh(CATALOG_FRESH_SECONDS):
-            raise _again("this gateway has lost sight of the catalog")
+        if (reason := self._events.refusal()) is not None:
+            raise _again(str(reason))
         route = self._route()
         if route is None:
             raise _again("usage.events is being moved to another number of partitions")

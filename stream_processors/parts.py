@@ -7,7 +7,7 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -20,6 +20,7 @@ from schemas.checkpoints import read_progress
 from schemas.codec import CodecError, codec
 from schemas.generation_change import read_generations
 from schemas.ledger_io import LedgerUnavailable, LedgerWriter
+from schemas.readiness import Readiness, Reason, to_json
 from schemas.settings import Settings
 from schemas.topics import (
     ADMIT_GROUP,
@@ -102,6 +103,7 @@ class Parts:
         self._watching = Journal(settings, self.stopping)
         self._ticking: asyncio.Task[None] | None = None
         self._cut_at = time.monotonic()
+        self.ready = Readiness(self._of_catalog)
 
     def start(self) -> None:
         """Read the catalog to its end. Raises LedgerUnavailable."""
@@ -295,21 +297,28 @@ class Parts:
         return self._log.bounds(self._topic, partition)[0]
 
     def readiness(self, app: Any) -> tuple[bool, dict[str, Any]]:
-        """Whether the worker takes part: it follows the catalog and its consumer runs."""
+        """Whether the worker takes part: it follows the catalog, its consumer runs, and no other reason stands."""
         try:
             assigned = sorted(f"{tp.topic}/{tp.partition}" for tp in app.consumer.assignment())
             joined = not app.rebalancing
         except Exception:
             assigned, joined = [], False
-        detail = {
-            "ready": joined and self._catalog.fresh(10),
+        reasons = self.ready.reasons()
+        if not joined:
+            reasons += (Reason("balancing", "the consumer group is being balanced", "it goes on by itself"),)
+        return not reasons, {
+            "ready": not reasons,
             "assigned": assigned,
             "catalog_offset": self._catalog.catalog.next_offset,
             "events_counted": self.meter.events_counted,
             "events_dropped": self.meter.events_dropped,
             "clickhouse_failing_seconds": self._failing_seconds(),
+            "reasons": to_json(reasons),
         }
-        return bool(detail["ready"]), detail
+
+    def _of_catalog(self) -> Iterator[Reason]:
+        if not self._catalog.fresh(10):
+            yield Reason("catalog_stale", "this worker has lost sight of the catalog", "look whether Kafka answers")
 
     def _failing_seconds(self) -> int:
         since = self.meter.failing_since

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 from deploy.cli.connection import JsonOption, base_url, connection, data_dir
 from deploy.cli.failure import Failure
+from deploy.cli.standing import lines, standing
 
 if TYPE_CHECKING:
     from deploy.local.state import StackState
@@ -33,12 +35,12 @@ def up(
         running = read_state(folder)
         state = running or daemon.detach(folder, workers=workers)
         say("the stack is running already" if running else "the stack is up")
-        for line in where(connection(), state):
+        for line in (*where(connection(), state), *lines(standing(state))):
             say(line)
         return
 
     def ready(stack: Stack) -> None:
-        for line in where(stack.settings, stack.state()):
+        for line in (*where(stack.settings, stack.state()), *lines(standing(stack.state()))):
             say(line)
         say("Ctrl-C stops everything; what was stored stays.")
 
@@ -104,7 +106,7 @@ def webhooks(settings: Settings) -> list[dict[str, Any]]:
 
 
 def status(as_json: JsonOption = False) -> None:
-    """What is up, its ports and restarts, and the lag. Exit code 1 where the stack is not all up."""
+    """What is up, its ports and restarts, the lag, and why anything is not ready. Exit code 1 where not all is up and ready."""
     from deploy.cli.output import console, print_json, say, table
     from deploy.local.state import read_state
 
@@ -117,6 +119,8 @@ def status(as_json: JsonOption = False) -> None:
     settings = connection()
     behind, trouble = _or_trouble(lambda: lag(settings))
     undelivered, _ = _or_trouble(lambda: webhooks(settings))
+    reasons = standing(state)
+    ready = state.ready and not reasons
     now = time.time()
     processes: list[dict[str, Any]] = [
         {
@@ -128,8 +132,9 @@ def status(as_json: JsonOption = False) -> None:
     ]  # fmt: skip
     if as_json:
         print_json(
-            {"running": True, "ready": state.ready, "data_dir": str(folder), "supervisor_pid": state.pid}
+            {"running": True, "ready": ready, "data_dir": str(folder), "supervisor_pid": state.pid}
             | {"processes": processes, "lag": behind, "lag_problem": trouble or None, "webhooks": undelivered}
+            | {"reasons": [{"process": process, **asdict(reason)} for process, reason in reasons]}
         )
     else:
         rows = [
@@ -144,6 +149,8 @@ def status(as_json: JsonOption = False) -> None:
         for item in processes:
             if item["phase"] == "held":
                 say(f"{item['name']} stopped and needs you: {item['note']}")
+        for line in lines(reasons):
+            say(line)
         if behind is None:
             say(f"lag: not known ({trouble})")
         else:
@@ -154,7 +161,7 @@ def status(as_json: JsonOption = False) -> None:
             say(f"webhook of {one['namespace']}: {told}; `weir webhook status -n {one['namespace']}`")
         for line in where(settings, state):
             say(line)
-    if not state.ready:
+    if not ready:
         raise typer.Exit(1)
 
 

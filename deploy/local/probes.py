@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import http.client
+import json
 import socket
 from collections.abc import Callable
 
 from deploy.local.kafka import broker_ready
+from schemas.readiness import Reason, from_json
 
 Probe = Callable[[], bool]
 
@@ -30,6 +32,32 @@ def http_ok(host: str, port: int, path: str) -> Probe:
             connection.close()
 
     return probe
+
+
+def answers(host: str, port: int, path: str = "/readyz") -> Probe:
+    """Ready when ``GET path`` answers 200, or says that it is not ready for a reason that does not pass by itself: whoever is to
+    mend that needs the rest of the stack, and `weir status` shows it."""
+
+    def probe() -> bool:
+        reasons = reasons_of(host, port, path)
+        return reasons is not None and all(reason.lasting for reason in reasons)
+
+    return probe
+
+
+def reasons_of(host: str, port: int, path: str = "/readyz") -> tuple[Reason, ...] | None:
+    """Why the service is not ready, by its own answer; empty: it is ready. None: it does not answer, or does not say why."""
+    connection = http.client.HTTPConnection(host, port, timeout=1)
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        document = json.loads(answer.read())
+        reasons = from_json(document) if isinstance(document, dict) else ()
+        return reasons if reasons or answer.status == 200 else None
+    except (OSError, http.client.HTTPException, ValueError):
+        return None
+    finally:
+        connection.close()
 
 
 def kafka_answers(port: int) -> Probe:

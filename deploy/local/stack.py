@@ -24,7 +24,7 @@ from pydantic import SecretStr
 
 from deploy.local import kafka
 from deploy.local.ports import free_port, preferred_port
-from deploy.local.probes import http_ok, kafka_answers
+from deploy.local.probes import answers, http_ok, kafka_answers
 from deploy.local.state import StackState
 from deploy.local.supervisor import Hook, ProcessSpec, Progress, Step, Supervisor
 from schemas.settings import Settings, load_settings
@@ -206,7 +206,7 @@ class Stack:
                     [ProcessSpec(kind, _python("rating.scheduler"), env)] if settings.close_schedule_seconds else []
                 )
             else:
-                ready = http_ok(settings.rating_host, settings.rating_port, "/readyz")
+                ready = answers(settings.rating_host, settings.rating_port)
                 ports = {"http": settings.rating_port}
                 steps.append(ProcessSpec(kind, _python("rating.service"), env, ready, ports=ports))
         return steps
@@ -216,7 +216,7 @@ class Stack:
             f"gateway-{index}" if index else "gateway",
             _python("ingest.gateway"),
             {**env, "WEIR_GATEWAY_PORT": str(port)},
-            http_ok(self.settings.gateway_host, port, "/readyz"),
+            answers(self.settings.gateway_host, port),
             ports={"http": port},
         )
 
@@ -238,7 +238,7 @@ class Stack:
             f"worker-{index}",
             _python(self._worker_module),
             {**env, **own, **self._worker_env},
-            http_ok("127.0.0.1", port, "/readyz"),
+            answers("127.0.0.1", port),
             held_codes=frozenset({_WORKER_HELD}),
             stop_grace_s=4,  # Faust can hang on SIGTERM; a worker may be killed at any time
             ports={"web": port},
