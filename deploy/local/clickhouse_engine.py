@@ -7,14 +7,16 @@ database and one set of settings, and serves only requests with exactly those: n
 
 from __future__ import annotations
 
+import os
 import re
+import tempfile
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import chdb
 
@@ -24,6 +26,13 @@ _Key = tuple[str, tuple[tuple[str, str], ...]]
 _CODE = re.compile(r"Code: (\d+)\. DB::Exception: .*", re.DOTALL)
 _CONNECT: Callable[[str], Any] = chdb.connect
 _IDLE_SESSIONS = 48
+# The engine counts a write that its file system refused, and then goes on as if the bytes were there: the part that they
+# belong to is short, and its rows are gone at the next start. This count is all that tells of it.
+_FAILED_WRITES = "SELECT sum(value) FROM system.events WHERE event = 'WriteBufferFromFileDescriptorWriteFailed'"
+_REFUSED_WRITE = (
+    "Code: 75. DB::Exception: The file system refused a write of the engine (a full disk?): what was written since may be "
+    "incomplete. Repeat it; this process ends, and checks every part when it starts again. (CANNOT_WRITE_TO_FILE_DESCRIPTOR)"
+)
 # chDB's embedded defaults that would let a query pass here which a server refuses.
 _AS_A_SERVER = "SET implicit_select = 0"
 
@@ -56,6 +65,7 @@ class Engine:
         path.mkdir(parents=True, exist_ok=True)
         self._path = str(path)
         self._lock = threading.Lock()
+        self.broken = False
         self._idle: OrderedDict[_Key, list[Any]] = OrderedDict()
         # Held for the engine's whole life: chDB shuts its engine down with the last session.
         self._keeper = _CONNECT(self._path)
@@ -72,12 +82,16 @@ class Engine:
             session = self._borrow(key)
             for table in statement.external:
                 _run(session, f"CREATE TEMPORARY TABLE {table.name} ({table.structure}) ENGINE = Memory")
-                _insert(session, f"INSERT INTO {table.name}", table.format, table.data)
+                _insert(session, f"INSERT INTO {table.name}", f"FORMAT {table.format}", table.data)
             if statement.insert_format is not None:
-                result, body = _insert(session, statement.sql.decode(), statement.insert_format, statement.data), b""
+                rest = f"{statement.insert_settings.decode()} FORMAT {statement.insert_format}"
+                result, body = _insert(session, statement.sql.decode(), rest, statement.data), b""
                 read = (0, 0)
+                self.check_writes(session)
             else:
                 result = session.query(statement.sql, statement.output_format, params=dict(statement.params))
+                if not statement.answers:
+                    self.check_writes(session)
                 body, read = bytes(result.bytes()), (result.rows_read(), result.bytes_read())
                 result = (result.rows_written(), result.bytes_written())
         except Exception as error:
@@ -89,6 +103,19 @@ class Engine:
         else:
             self._give_back(key, session)
         return Answer(body, *read, *result, elapsed_ns=time.monotonic_ns() - started)
+
+    def check_writes(self, session: Any = None) -> None:
+        """Raise EngineError once the file system has refused a write of the engine, whoever it was for. ``broken`` is
+        set from then on: nothing that this engine says of its data can be believed until it has started anew."""
+        asked = _CONNECT(self._path) if session is None else session
+        try:
+            refused = int(bytes(asked.query(_FAILED_WRITES, "TSVRaw").bytes()) or b"0")
+        finally:
+            if session is None:
+                asked.close()
+        if refused:
+            self.broken = True
+            raise EngineError(_REFUSED_WRITE)
 
     def close(self) -> None:
         """Close every session, and with the last of them the engine."""
@@ -138,13 +165,30 @@ def _run(session: Any, sql: str) -> None:
     session.query(sql, "TabSeparated")
 
 
-def _insert(session: Any, sql: str, fmt: str, data: bytes | memoryview) -> tuple[int, int]:
-    """Rows and bytes written. The rows go in beside the SQL: inline data is not binary-safe in chDB."""
-    with session.send_insert(sql, fmt) as stream:
-        if len(data):
-            stream.append(data)
-        done = stream.finish()
-    return done.rows_written, done.bytes_written
+def _insert(session: Any, head: str, rest: str, data: bytes | memoryview) -> tuple[int, int]:
+    """Rows and bytes written, of ``head FROM INFILE data rest``. Raises what went wrong at any moment of the insert.
+
+    The rows go in beside the SQL, since inline data is not binary-safe in chDB, and as a file, since chDB's streaming
+    insert reports what is wrong with the rows but swallows what goes wrong while they are written: a full disk, a
+    constraint, a materialised view, too many partitions.
+    """
+    with _rows_file(data) as file:
+        # By any such path each opening has a position of its own on Linux; elsewhere it is shared, hence the rewind.
+        done = session.query(f"{head} FROM INFILE '/dev/fd/{file.fileno()}' COMPRESSION 'none' {rest}", "TabSeparated")
+    return done.rows_written(), done.bytes_written()
+
+
+def _rows_file(data: bytes | memoryview) -> IO[bytes]:
+    """A file in memory that holds the rows; gone when it is closed."""
+    if hasattr(os, "memfd_create"):
+        file: IO[bytes] = os.fdopen(os.memfd_create("rows"), "w+b", buffering=0)
+    else:
+        file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 (the caller's to close)
+    view = memoryview(data)
+    while view:
+        view = view[file.write(view) :]
+    file.seek(0)
+    return file
 
 
 def _identifier(name: str) -> str:

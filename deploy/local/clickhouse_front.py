@@ -13,8 +13,10 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import logging
 import os
 import signal
+import threading
 import uuid
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -28,6 +30,10 @@ from deploy.local.clickhouse_request import RequestError, Statement, read_statem
 if TYPE_CHECKING:
     from deploy.local.clickhouse_engine import Answer, Engine
 
+EXIT_WRITE_REFUSED = 74
+# An answer under way is sent before the process ends.
+_LAST_WORDS_S = 0.2
+_WATCH_S = 5.0
 _Headers = list[tuple[bytes, bytes]]
 _Receive = Callable[[], Awaitable[dict[str, Any]]]
 _Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -66,6 +72,20 @@ class Front:
             self._threads, self._serve, scope["query_string"], dict(scope["headers"]), b"".join(chunks)
         )
         await _answer(send, status, headers, body)
+        if self._engine.broken:
+            asyncio.get_running_loop().call_later(_LAST_WORDS_S, _end_broken)
+
+    def watch(self, stop: threading.Event) -> None:
+        """Until ``stop``: end the process when the engine could not write something nobody waits for, such as a merge,
+        before the parts that were merged are deleted."""
+        from deploy.local.clickhouse_engine import EngineError
+
+        while not stop.wait(_WATCH_S):
+            try:
+                self._engine.check_writes()
+            except EngineError:
+                if self._engine.broken:
+                    _end_broken()
 
     def _serve(self, url_query: bytes, headers: dict[bytes, bytes], body: bytes) -> tuple[int, _Headers, bytes]:
         from deploy.local.clickhouse_engine import EngineError
@@ -111,6 +131,13 @@ def _headers(statement: Statement, answer: Answer) -> _Headers:
     return headers
 
 
+def _end_broken() -> None:
+    text = "the file system refused a write of the engine (is the disk full?): starting anew, so that every part is checked"
+    logging.getLogger("clickhouse_front").error("%s", text)
+    # Without closing the engine, which would write more; the supervisor starts this process again.
+    os._exit(EXIT_WRITE_REFUSED)
+
+
 async def _answer(send: _Send, status: int, headers: _Headers, body: bytes) -> None:
     headers = [*headers, (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": status, "headers": headers})
@@ -142,9 +169,14 @@ def serve(path: Path, host: str, port: int) -> None:
         timeout_keep_alive=600,
         timeout_graceful_shutdown=8,
     )
+    stop = threading.Event()
+    watch = threading.Thread(target=front.watch, args=(stop,), name="watch", daemon=True)
+    watch.start()
     try:
         uvicorn.Server(config).run()
     finally:
+        stop.set()
+        watch.join()
         front.close()
 
 

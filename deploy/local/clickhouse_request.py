@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl
@@ -19,16 +19,19 @@ _INTERFACE = frozenset(
     http_headers_progress_interval_ms cancel_http_readonly_queries_on_client_close""".split()  # noqa: SIM905
 )
 _SETTING_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*\Z")
-_SKIP = rb"(?:\s+|--[^\n]*(?:\n|\Z)|/\*.*?\*/)*"
-_INSERT_HEAD = re.compile(_SKIP + rb"INSERT\s+INTO\b", re.IGNORECASE | re.DOTALL)
-# One lexical element of an INSERT's head; strings, identifiers and comments are stepped over whole.
+# All patterns here are over text from outside. None gives back what it has matched (possessive, atomic), so that each is
+# linear in its text, and an element that is never closed reaches to the end instead of being tried at each character.
+_SKIP = rb"(?:\s++|--[^\n]*+|/\*(?>.*?\*/))*+"
+_INSERT_HEAD = re.compile(_SKIP + rb"INSERT\s++INTO\b", re.IGNORECASE | re.DOTALL)
+# One lexical element of a statement; strings, identifiers and comments are stepped over whole.
 _ELEMENT = re.compile(
-    rb"'(?:[^'\\]|\\.)*'|`(?:[^`\\]|\\.)*`|\"(?:[^\"\\]|\\.)*\"|--[^\n]*|/\*.*?\*/|[A-Za-z_]\w*|[()]|\s+|.",
+    rb"'(?:[^'\\]|\\.)*+(?:'|\\?\Z)|`(?:[^`\\]|\\.)*+(?:`|\\?\Z)|\"(?:[^\"\\]|\\.)*+(?:\"|\\?\Z)"
+    rb"|--[^\n]*+|/\*(?>.*?(?:\*/|\Z))|[A-Za-z_]\w*+|[()]|\s++|.",
     re.DOTALL,
 )
-_FORMAT_NAME = re.compile(_SKIP + rb"([A-Za-z_]\w*)[ \t\f]*;?[ \t\f]*\r?\n?", re.DOTALL)
-_FORMAT_AT_END = re.compile(rb"\bFORMAT\s+([A-Za-z_]\w*)\s*(?:SETTINGS\b[^']*)?;?\s*\Z", re.IGNORECASE)
-_FIRST_WORD = re.compile(_SKIP + rb"(\(|[A-Za-z]+)", re.DOTALL)
+_FORMAT_NAME = re.compile(_SKIP + rb"([A-Za-z_]\w*+)[ \t\f]*+;?[ \t\f]*+\r?\n?", re.DOTALL)
+_ASSIGNS = re.compile(rb"\s*+[A-Za-z_]\w*+\s*+=")
+_FIRST_WORD = re.compile(_SKIP + rb"(\(|[A-Za-z]++)", re.DOTALL)
 _ANSWERING = frozenset(b"SELECT WITH SHOW DESCRIBE DESC EXISTS EXPLAIN CHECK VALUES FROM KILL (".split())
 _CODECS: dict[str, Callable[[bytes], Any]] = {
     "lz4": cramjam.lz4.decompress,
@@ -61,7 +64,8 @@ class External:
 class Statement:
     """One query, ready for the engine.
 
-    ``insert_format`` is set where the rows travel in ``data``; then ``sql`` ends before FORMAT.
+    ``insert_format`` is set where the rows travel in ``data``; then ``sql`` ends before FORMAT, and before SETTINGS,
+    which are in ``insert_settings``.
     ``private`` statements change their session, which therefore must serve nobody else afterwards.
     """
 
@@ -70,6 +74,7 @@ class Statement:
     settings: tuple[tuple[str, str], ...] = ()
     params: Mapping[str, str] = field(default_factory=dict)
     insert_format: str | None = None
+    insert_settings: bytes = b""
     data: bytes | memoryview = b""
     output_format: str = "TabSeparated"
     answers: bool = False
@@ -78,8 +83,8 @@ class Statement:
     query_id: str = ""
 
 
-def split_insert(query: bytes) -> tuple[bytes, str, int] | None:
-    """Where the rows of an ``INSERT … FORMAT name`` begin: (SQL before FORMAT, format, offset of the data).
+def split_insert(query: bytes) -> tuple[bytes, str, int, bytes] | None:
+    """Where the rows of an ``INSERT … FORMAT name`` begin: (SQL before SETTINGS and FORMAT, format, offset of the data, SETTINGS).
 
     None for everything else, also for ``INSERT … SELECT`` and ``INSERT … VALUES``, whose rows are SQL.
     As in ClickHouse, blanks and at most one newline after the format's name do not belong to the data.
@@ -87,9 +92,9 @@ def split_insert(query: bytes) -> tuple[bytes, str, int] | None:
     head = _INSERT_HEAD.match(query)
     if head is None:
         return None
-    position, depth = head.end(), 0
-    while (element := _ELEMENT.match(query, position)) is not None:
-        word = element.group()
+    settings_at: int | None = None
+    depth, named = 0, False
+    for start, word in _elements(query, head.end()):
         if word == b"(":
             depth += 1
         elif word == b")":
@@ -98,13 +103,39 @@ def split_insert(query: bytes) -> tuple[bytes, str, int] | None:
             keyword = word.upper()
             if keyword in (b"VALUES", b"SELECT", b"WITH", b"FROM"):
                 return None
+            # The first word names the table, whatever it is called.
+            if keyword == b"SETTINGS" and named and _ASSIGNS.match(query, start + len(word)):
+                settings_at = start
             if keyword == b"FORMAT":
-                name = _FORMAT_NAME.match(query, element.end())
+                name = _FORMAT_NAME.match(query, start + len(word))
                 if name is None:
                     return None
-                return query[:position], name.group(1).decode(), name.end()
-        position = element.end()
+                at = start if settings_at is None else settings_at
+                return query[:at], name.group(1).decode(), name.end(), query[at:start]
+        named = named or not (word.isspace() or word[:2] in (b"--", b"/*"))
     return None
+
+
+def _elements(query: bytes, position: int) -> Iterator[tuple[int, bytes]]:
+    """The lexical elements from ``position`` on, each with its place."""
+    while (element := _ELEMENT.match(query, position)) is not None:
+        yield position, element.group()
+        position = element.end()
+
+
+def format_at_end(query: bytes) -> str | None:
+    """The format that a query names for its answer, in the last FORMAT clause outside of strings and comments."""
+    if b"FORMAT" not in query[-4096:].upper():
+        return None
+    last: str | None = None
+    follows = False
+    for _, word in _elements(query, 0):
+        if word.isspace() or word[:2] in (b"--", b"/*"):
+            continue
+        if follows and word[:1].isalpha():
+            last = word.decode()
+        follows = word.upper() == b"FORMAT"
+    return last
 
 
 def read_statement(url_query: bytes, headers: Mapping[bytes, bytes], body: bytes) -> Statement:
@@ -135,15 +166,15 @@ def read_statement(url_query: bytes, headers: Mapping[bytes, bytes], body: bytes
     insert = split_insert(query)
     first = _FIRST_WORD.match(query)
     word = first.group(1).upper() if first else b""
-    at_end = None if insert else _FORMAT_AT_END.search(query, max(0, len(query) - 4096))
     return Statement(
         sql=insert[0] if insert else query,
         database=named.get("database", ""),
         settings=tuple(settings),
         params={name[6:]: value for name, value in arguments if name.startswith("param_")},
         insert_format=insert[1] if insert else None,
+        insert_settings=insert[3] if insert else b"",
         data=memoryview(query)[insert[2] :] if insert else b"",
-        output_format=at_end.group(1).decode() if at_end else named.get("default_format") or "TabSeparated",
+        output_format=(None if insert else format_at_end(query)) or named.get("default_format") or "TabSeparated",
         answers=word in _ANSWERING,
         private=word in (b"SET", b"USE") or bool(external) or _TEMPORARY.search(query, 0, 200) is not None,
         external=external,
@@ -170,14 +201,14 @@ def read_form(content_type: str, body: bytes) -> tuple[list[tuple[str, bytes]], 
 
     Raises RequestError where the form has no boundary.
     """
-    found = re.search(r'boundary="?([^";]+)"?', content_type)
+    found = re.search(r'boundary="?([^";]++)', content_type)
     if found is None:
         raise RequestError(36, "multipart form without a boundary")
     texts: list[tuple[str, bytes]] = []
     files: list[tuple[str, bytes]] = []
     for part in (b"\r\n" + body).split(b"\r\n--" + found.group(1).encode())[1:]:
         head, separator, value = part.partition(b"\r\n\r\n")
-        name = re.search(rb'\bname="([^"]*)"', head)
+        name = re.search(rb'\bname="([^"]*+)"', head)
         if not separator or name is None:
             continue
         target = files if re.search(rb'\bfilename="', head) else texts

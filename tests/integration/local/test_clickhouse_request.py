@@ -18,6 +18,8 @@ pytestmark = pytest.mark.integration
         (b"INSERT INTO t SETTINGS x = 'FORMAT z' FORMAT TSV", None, "TSV", b""),
         (b"INSERT INTO `format` FORMAT RowBinary \n\n", None, "RowBinary", b"\n"),
         (b"INSERT INTO t (a, format) FORMAT CSV;\n1", None, "CSV", b"1"),
+        (b"INSERT INTO settings FORMAT CSV\n1", b"INSERT INTO settings ", "CSV", b"1"),
+        (b"INSERT INTO t (a) SETTINGS x = 1, y = 2 FORMAT CSV\n1", b"INSERT INTO t (a) ", "CSV", b"1"),
     ],
 )
 def test_rows_begin_after_the_formats_name_and_one_newline(
