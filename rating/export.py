@@ -1,12 +1,12 @@
 """Invoice lines for accounting: one row a line, the same columns in CSV and in Parquet, decimals exact in both.
 
 Columns are only ever added, at the end. CSV writes decimals and instants (RFC 3339, UTC) as text; Parquet has decimal128 and
-decimal256 of scale 12 and timestamps of microseconds UTC. ``unrounded`` is text in both: it may have more digits than a column.
+decimal256 of scale 12 and timestamps of microseconds UTC. ``unrounded`` is text in both: it may have more digits than a column. In CSV no
+text is a formula (``csv_text.py``); Parquet has it raw.
 """
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -15,18 +15,19 @@ from typing import IO, Any, Final, Literal
 
 from rating.close.credit_notes import credited
 from rating.close.versions import amount_paid
+from rating.csv_text import write_rows
 from rating.invoices import MAX_LIMIT, InvoiceHead, InvoiceLine, list_invoices, with_lines
 from rating.pricing import money_text, plain
 from schemas.instants import rfc3339
 
 Format = Literal["csv", "parquet"]
-Kind = Literal["text", "integer", "money", "quantity", "instant"]
+Kind = Literal["text", "integer", "money", "quantity", "instant", "exact"]
 MEDIA_TYPES: Final[dict[Format, str]] = {"csv": "text/csv; charset=utf-8", "parquet": "application/vnd.apache.parquet"}
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """``of`` gives text, an int, a Decimal or (instants) microseconds; None where the line has none."""
+    """``of`` gives text, an int, a Decimal, (instants) microseconds or (exact) a decimal's text; None where the line has none."""
 
     name: str
     kind: Kind
@@ -45,7 +46,7 @@ COLUMNS: Final[tuple[Column, ...]] = (
     Column("state", "text", lambda head, line: head.state, "draft, finalized, void or paid"),
     Column("account_id", "text", lambda head, line: head.account_id, "who pays"),
     Column("subscription", "text", lambda head, line: head.subscription, "code of the subscription"),
-    Column("plan", "text", lambda head, line: head.plan, "code of the plan"),
+    Column("plan", "text", lambda head, line: head.plan, "code of the invoice's plan, at its period's end"),
     Column("plan_version", "integer", lambda head, line: head.plan_version, "its version"),
     Column("invoice_period_start", "instant", lambda head, line: head.period_start_us, "of the invoice, included"),
     Column("invoice_period_end", "instant", lambda head, line: head.period_end_us, "of the invoice, excluded"),
@@ -64,7 +65,7 @@ COLUMNS: Final[tuple[Column, ...]] = (
     Column("unit", "text", lambda head, line: line.unit, "of the quantity"),
     Column("events", "integer", lambda head, line: line.events, "events behind the quantity"),
     Column("amount", "money", lambda head, line: Decimal(line.amount), "what the line comes to"),
-    Column("unrounded", "text", lambda head, line: line.unrounded, "the exact amount before its one rounding"),
+    Column("unrounded", "exact", lambda head, line: line.unrounded, "the exact amount before its one rounding"),
     Column("profile", "text", lambda head, line: line.profile_id or None, "meter.profile that was measured"),
     Column("adjusts", "text", lambda head, line: line.adjusts or None, "invoice that an adjustment adjusts"),
     Column("note", "text", lambda head, line: line.note, "what the line must say"),
@@ -89,6 +90,14 @@ COLUMNS: Final[tuple[Column, ...]] = (
         lambda head, line: _money(credited(head.credit_notes, line.number)[0], head),
         "of credit notes that name the line",
     ),
+    Column(
+        "line_plan", "text", lambda head, line: line.plan or head.plan, "code of the plan that the line was priced by"
+    ),
+    Column("line_plan_version", "integer", lambda head, line: line.plan_version or head.plan_version, "its version"),
+    Column("invoice_credits_applied", "money", lambda head, line: Decimal(head.credits_applied), "subtotal less total"),
+    Column("invoice_amount_paid", "money", lambda head, line: Decimal(head.amount_paid), "less what was paid back"),
+    Column("invoice_service_start", "instant", lambda head, line: head.service_start_us, "of what it bills, included"),
+    Column("invoice_service_end", "instant", lambda head, line: head.service_end_us, "of what it bills, excluded"),
 )
 
 Row = tuple[InvoiceHead, InvoiceLine]
@@ -113,13 +122,10 @@ def write_lines(out: IO[bytes], pages: Iterable[list[Row]], form: Format) -> int
 
 
 def _write_csv(out: IO[bytes], pages: Iterable[list[Row]]) -> int:
-    count = 0
     text = io.TextIOWrapper(out, encoding="utf-8", newline="", write_through=True)
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([column.name for column in COLUMNS])
-    for page in pages:
-        writer.writerows([_text(column, head, line) for column in COLUMNS] for head, line in page)
-        count += len(page)
+    raw = [index for index, column in enumerate(COLUMNS) if column.kind != "text"]
+    rows = ([[_text(column, head, line) for column in COLUMNS] for head, line in page] for page in pages)
+    count = write_rows(text, [column.name for column in COLUMNS], rows, raw)
     text.detach()
     return count
 
@@ -141,7 +147,7 @@ def _write_parquet(out: IO[bytes], pages: Iterable[list[Row]]) -> int:
 
     types = {
         "text": pa.string(), "integer": pa.int64(), "money": pa.decimal128(38, 12), "quantity": pa.decimal256(76, 12),
-        "instant": pa.timestamp("us", tz="UTC"),
+        "instant": pa.timestamp("us", tz="UTC"), "exact": pa.string(),
     }  # fmt: skip
     schema = pa.schema([pa.field(column.name, types[column.kind]) for column in COLUMNS])
     count = 0

@@ -13,8 +13,11 @@ from typing import Any, Final
 
 from rating.close.credit_notes import credit_note_id
 from rating.close.drafts import waits
+from rating.close.line_plans import LinePlan, plan_of
+from rating.close.reductions import CHARGED
 from rating.close.versions import amount_due, amount_paid
 from rating.pricing import money_text, plain
+from rating.pricing.exact import exact_sum
 from schemas.instants import rfc3339
 from schemas.invoices import DRAFT, WITHDRAWN
 
@@ -56,6 +59,22 @@ class InvoiceHead:
     body: Mapping[str, Any] = field(default_factory=dict)
     number: str | None = None
     note_numbers: Mapping[str, str] = field(default_factory=dict)
+    service_span: tuple[int, int] | None = None
+
+    @property
+    def service_start_us(self) -> int:
+        """From when on is what it bills: its period's start; of an invoice over no time, which bills fees in advance alone, theirs."""
+        return self.service_span[0] if self.service_span is not None else self.period_start_us
+
+    @property
+    def service_end_us(self) -> int:
+        """The end of that, not included."""
+        return self.service_span[1] if self.service_span is not None else self.period_end_us
+
+    @property
+    def credits_applied(self) -> str:
+        """What prepaid credits paid of the subtotal."""
+        return money_text(exact_sum((Decimal(self.subtotal), -Decimal(self.total))), self.currency)
 
     @property
     def payments(self) -> list[Mapping[str, Any]]:
@@ -123,8 +142,9 @@ class InvoiceHead:
             "account_id": self.account_id, "subscription": self.subscription, "sequence": self.sequence,
             "plan": self.plan, "plan_version": self.plan_version,
             "period_start": rfc3339(self.period_start_us), "period_end": rfc3339(self.period_end_us),
+            "service_start": rfc3339(self.service_start_us), "service_end": rfc3339(self.service_end_us),
             "time_zone": self.time_zone, "currency": self.currency, "subtotal": self.subtotal, "tax_amount": self.tax_amount,
-            "total": self.total, "amount_paid": self.amount_paid, "amount_due": self.amount_due,
+            "credits_applied": self.credits_applied, "total": self.total, "amount_paid": self.amount_paid, "amount_due": self.amount_due,
             "due_date": self.body.get("due_date"), "payments": self.payments, "credit_notes": self.credit_notes, "void": self.void, "reissues": self.reissues,
             "predecessor": self.predecessor or None, "run_id": self.run_id, "checkpoint": self.checkpoint,
             "catalog_offset": self.catalog_offset, "as_of": rfc3339(self.as_of_us), "draft": self.draft, "approved": self.approved,
@@ -133,7 +153,8 @@ class InvoiceHead:
 
 @dataclass(frozen=True, slots=True)
 class InvoiceLine:
-    """A line as it was written. ``quantity`` and ``events`` are None on a flat line; ``steps`` say how it came about."""
+    """A line as it was written. ``quantity`` and ``events`` are None on a flat line; ``steps`` say how it came about. ``plan``: which it was
+    priced by, another than the invoice's where the subscription moved."""
 
     number: int
     kind: str
@@ -153,6 +174,8 @@ class InvoiceLine:
     steps: Sequence[Mapping[str, Any]]
     note: str
     adjusts: str
+    plan: str = ""
+    plan_version: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Ready for json.dumps: decimals as plain strings, instants in RFC 3339."""
@@ -164,7 +187,16 @@ class InvoiceLine:
             "quantity": None if self.quantity is None else plain(self.quantity), "events": self.events,
             "unit": self.unit, "price": self.price, "amount": self.amount, "unrounded": self.unrounded,
             "steps": list(self.steps), "note": self.note, "adjusts": self.adjusts or None,
+            "plan": self.plan, "plan_version": self.plan_version,
         }  # fmt: skip
+
+
+def service_span(start_us: int, end_us: int, lines: Iterable[Mapping[str, Any]]) -> tuple[int, int]:
+    """What an invoice over [start_us, end_us) bills: that; where it is over no time, the span of its charges. ``lines``: of its record."""
+    charges = [line for line in lines if line["kind"] in CHARGED] if start_us == end_us else []
+    if not charges:
+        return start_us, end_us
+    return min(line["period_start"] for line in charges), max(line["period_end"] for line in charges)
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,7 +318,7 @@ def read_invoices(client: Any, namespace: str, *, adjusts: str) -> list[WholeInv
 
 def with_lines(client: Any, namespace: str, heads: Sequence[InvoiceHead]) -> list[WholeInvoice]:
     """Invoices of one namespace with their lines, in the order of ``heads``, all of them drafts or none; by one query. Blocking."""
-    table = "invoice_draft_lines" if heads and heads[0].draft is not None else "invoice_lines"
+    table = _lines_table(heads[0]) if heads else "invoice_lines"
     rows = client.query(
         "SELECT invoice_id, version, number, kind, charge, product, description, profile_id, profile_versions,"
         " toUnixTimestamp64Micro(period_start), toUnixTimestamp64Micro(period_end), toString(quantity), events, unit,"
@@ -298,7 +330,7 @@ def with_lines(client: Any, namespace: str, heads: Sequence[InvoiceHead]) -> lis
     for invoice_id, version, *line in rows:
         lines.setdefault((invoice_id, version), []).append(line)
     return [
-        WholeInvoice(head, tuple(_line(row, head.currency) for row in lines.get((head.invoice_id, head.version), ())))
+        WholeInvoice(head, tuple(_line(row, head) for row in lines.get((head.invoice_id, head.version), ())))
         for head in heads
     ]
 
@@ -325,12 +357,34 @@ def _heads(client: Any, namespace: str, rows: Iterable[Sequence[Any]]) -> list[I
             parameters={"namespace": namespace, "ids": notes},
         ).result_rows
         of_notes = {str(name): str(number) for name, number in rows}
+    spans = _service_spans(client, namespace, [head for head in heads if head.period_start_us == head.period_end_us])
     return [
         replace(
-            head, number=numbers.get(head.invoice_id), note_numbers=of_notes if head.body.get("credit_notes") else {}
+            head,
+            number=numbers.get(head.invoice_id),
+            note_numbers=of_notes if head.body.get("credit_notes") else {},
+            service_span=spans.get((head.invoice_id, head.version)),
         )
         for head in heads
     ]
+
+
+def _service_spans(client: Any, namespace: str, heads: Sequence[InvoiceHead]) -> dict[tuple[str, int], tuple[int, int]]:
+    """(invoice, version) → [start, end) of the fees of invoices over no time."""
+    if not heads:
+        return {}
+    table = _lines_table(heads[0])
+    rows = client.query(
+        "SELECT invoice_id, version, toUnixTimestamp64Micro(min(period_start)), toUnixTimestamp64Micro(max(period_end))"
+        f" FROM {table} WHERE namespace = {{namespace:String}} AND invoice_id IN {{ids:Array(String)}}"
+        " AND kind IN ('usage', 'flat') GROUP BY invoice_id, version",
+        parameters={"namespace": namespace, "ids": [head.invoice_id for head in heads]},
+    ).result_rows
+    return {(str(name), int(version)): (int(start), int(end)) for name, version, start, end in rows}
+
+
+def _lines_table(head: InvoiceHead) -> str:
+    return "invoice_draft_lines" if head.draft is not None else "invoice_lines"
 
 
 def _shown(note: Mapping[str, Any]) -> dict[str, Any]:
@@ -350,11 +404,14 @@ def _head(row: Sequence[Any]) -> InvoiceHead:
     return InvoiceHead(*values)
 
 
-def _line(row: Sequence[Any], currency: str) -> InvoiceLine:
+def _line(row: Sequence[Any], head: InvoiceHead) -> InvoiceLine:
     (number, kind, charge, product, description, profile_id, versions, start, end, quantity, events, unit, price, amount,
      unrounded, steps, note, adjusts) = row  # fmt: skip
+    named = {"number": number, "kind": kind, "note": note}
+    plan = plan_of(named, LinePlan(head.plan, head.plan_version), head.body.get("line_plans", {}))
     return InvoiceLine(
         number, kind, charge, product, description, profile_id, tuple(versions), start, end,
         None if quantity is None else Decimal(quantity), None if events is None else int(events), unit,
-        json.loads(price or "{}"), money_text(Decimal(amount), currency), unrounded, json.loads(steps or "[]"), note, adjusts,
+        json.loads(price or "{}"), money_text(Decimal(amount), head.currency), unrounded, json.loads(steps or "[]"), note, adjusts,
+        plan.code, plan.version,
     )  # fmt: skip

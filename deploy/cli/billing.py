@@ -145,8 +145,8 @@ def heads_table(found: Iterable[Mapping[str, Any]]) -> Group:
 
     rows = [
         (
-            item["invoice_id"], item["account_id"], local_date(item["period_start"], item["time_zone"]),
-            local_date(item["period_end"], item["time_zone"]), item["time_zone"], item["currency"], item["total"], item["state"],
+            item["invoice_id"], item["account_id"], local_date(item["service_start"], item["time_zone"]),
+            local_date(item["service_end"], item["time_zone"]), item["time_zone"], item["currency"], item["total"], item["state"],
         )
         for item in found
     ]  # fmt: skip
@@ -160,8 +160,8 @@ def drafts_table(found: Iterable[Mapping[str, Any]]) -> Group:
 
     rows = [
         (
-            item["invoice_id"], item["account_id"], local_date(item["period_start"], item["time_zone"]),
-            local_date(item["period_end"], item["time_zone"]), item["currency"], item["total"], item["version"], item["draft"]["waits"],
+            item["invoice_id"], item["account_id"], local_date(item["service_start"], item["time_zone"]),
+            local_date(item["service_end"], item["time_zone"]), item["currency"], item["total"], item["version"], item["draft"]["waits"],
         )
         for item in found
     ]  # fmt: skip
@@ -170,10 +170,17 @@ def drafts_table(found: Iterable[Mapping[str, Any]]) -> Group:
 
 
 def _head_of_record(record: Mapping[str, Any]) -> dict[str, Any]:
+    from rating.invoices import service_span
     from schemas.instants import rfc3339
 
-    instants = {name: rfc3339(record[name]) for name in ("period_start", "period_end")}
-    return {**record, **instants}
+    start, end = service_span(record["period_start"], record["period_end"], record["lines"])
+    return {**record, "service_start": rfc3339(start), "service_end": rfc3339(end)}
+
+
+def _plans(item: Mapping[str, Any]) -> str:
+    """The plans that the invoice's charges were priced by, in the order of its lines; its own where it has no charges."""
+    charges = [line for line in item["lines"] if line["kind"] in ("usage", "flat")] or [item]
+    return ", ".join(dict.fromkeys(f"plan {one['plan']} version {one['plan_version']}" for one in charges))
 
 
 def invoice_parts(item: Mapping[str, Any]) -> list[Any]:
@@ -186,9 +193,9 @@ def invoice_parts(item: Mapping[str, Any]) -> list[Any]:
     number = f", number {item['number']}" if item.get("number") else ""
     head = (
         f"{item['invoice_id']} version {item['version']}, {item['state']}{number}\n"
-        f"account {item['account_id']}, subscription {item['subscription']}, plan {item['plan']} version {item['plan_version']}\n"
-        f"period {local_date(item['period_start'], zone)} to {local_date(item['period_end'], zone)} (exclusive), {zone}: "
-        f"{item['period_start']} to {item['period_end']}\n"
+        f"account {item['account_id']}, subscription {item['subscription']}, {_plans(item)}\n"
+        f"period {local_date(item['service_start'], zone)} to {local_date(item['service_end'], zone)} (exclusive), {zone}: "
+        f"{item['service_start']} to {item['service_end']}\n"
         f"as of checkpoint {item['checkpoint']} ({item['as_of']})"
     )
     if draft := item.get("draft"):
@@ -207,7 +214,8 @@ def invoice_parts(item: Mapping[str, Any]) -> list[Any]:
         rows.append(
             (line["number"], line["description"], quantity, line["unit"], line["price"].get("model"), line["amount"])
         )
-        if (line["period_start"], line["period_end"]) != (item["period_start"], item["period_end"]):
+        shown_above = (item["service_start"], item["service_end"]), (item["period_start"], item["period_end"])
+        if (line["period_start"], line["period_end"]) not in shown_above:
             span = f"{local_date(line['period_start'], zone)} to {local_date(line['period_end'], zone)} (exclusive)"
             rows.append(("", f"    {span}", "", "", "", ""))
         for step in line["steps"]:

@@ -51,8 +51,16 @@ def invoices(
             "currency",
             "total",
             "state",
+            "number",
+            "due_date",
+            "subtotal",
+            "amount_paid",
+            "amount_due",
+            "service_start",
+            "service_end",
         )
-        print_csv(columns, [[invoice[name] for name in columns] for invoice in found])
+        raw = ("total", "subtotal", "amount_paid", "amount_due")
+        print_csv(columns, [[invoice[name] for name in columns] for invoice in found], map(columns.index, raw))
     elif state == "draft" and found:
         console().print(drafts_table(found))
     elif drafts := read_invoices(settings, account=account, state="draft", limit=limit) if state is None else []:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import sys
 from collections.abc import Iterable, Sequence
-from typing import Any, TextIO
+from typing import Any
 
 from rich.console import Console, Group
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -35,11 +34,12 @@ def print_json(value: Any) -> None:
     print(json.dumps(value, indent=2, ensure_ascii=False, default=str))  # noqa: T201 (a command's output)
 
 
-def print_csv(columns: Sequence[str], rows: Iterable[Sequence[object]], out: TextIO | None = None) -> None:
-    """A header and rows; None becomes empty."""
-    writer = csv.writer(out or sys.stdout, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(["" if value is None else value for value in row] for row in rows)
+def print_csv(columns: Sequence[str], rows: Iterable[Sequence[object]], raw: Iterable[int]) -> None:
+    """A header and rows; None becomes empty. ``raw``: indexes of columns of numbers and instants; all others are text, in which nothing is
+    a formula."""
+    from rating.csv_text import write_rows
+
+    write_rows(sys.stdout, columns, [rows], frozenset(raw))
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Iterable[str] = ()) -> Group:

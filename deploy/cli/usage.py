@@ -78,7 +78,9 @@ def usage(
         return
     values = [[record[name] for name in [*keys, *columns]] for record in printed]
     if as_csv:
-        print_csv([*keys, *columns], values)
+        at = [*keys, *columns]
+        instants = [int(query.by_account)] if query.buckets_us else []
+        print_csv(at, values, raw=[*instants, len(at) - 3, len(at) - 1])
         return
     title = f"{query.profile.profile_id} ({query.profile.aggregation}) from {local(query.start_us)} to {local(query.end_us)}"
     if values:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
@@ -13,6 +12,7 @@ from fastapi.responses import JSONResponse, Response
 from rating.api.asked import Asked, ask, planned
 from rating.api.context import Authorized, Rating, View
 from rating.api.problems import missing
+from rating.csv_text import write_rows
 from rating.pricing import plain
 from rating.usage import Usage, UsageRow, no_usage, usage_totals
 from schemas.checkpoints import Cut, rolled_up
@@ -116,12 +116,19 @@ def _usage_json(usage: Usage) -> dict[str, Any]:
 
 
 def _csv(answer: dict[str, Any], asked: Asked) -> str:
-    columns = ["account_id"] if asked.query.by_account else []
-    columns += ["from", "to", *asked.query.dimensions, "quantity", "events"]
+    own = ["account_id"] if asked.query.by_account else []
+    columns = [*own, "from", "to", *asked.query.dimensions, "quantity", "events"]
+    rows = [
+        [
+            *(row[name] for name in own),
+            row.get("from", answer["from"]),
+            row.get("to", answer["to"]),
+            *(row["dimensions"][name] for name in asked.query.dimensions),
+            row["quantity"],
+            row["events"],
+        ]
+        for row in answer["rows"]
+    ]
     out = io.StringIO()
-    writer = csv.writer(out)
-    writer.writerow(columns)
-    for row in answer["rows"]:
-        flat = {"from": answer["from"], "to": answer["to"]} | row | row.get("dimensions", {})
-        writer.writerow(["" if flat[column] is None else flat[column] for column in columns])
+    write_rows(out, columns, [rows], raw=(len(own), len(own) + 1, len(columns) - 2, len(columns) - 1), ending="\r\n")
     return out.getvalue()

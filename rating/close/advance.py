@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from rating.close.charges import Item, proration
+from rating.close.line_plans import OF_PLAN, plan_in
 from rating.close.lines import price_text, same_line, steps_text
 from rating.close.standing import Invoice, Line
 from rating.close.timeline import PlanningError
@@ -50,7 +51,7 @@ def paid_in_advance(chain: Sequence[Invoice], until_us: int) -> tuple[Paid, ...]
                     price = parse_price(json.loads(line["price"]), invoice["currency"])
                 except (PriceError, ValueError) as error:
                     raise PlanningError(f"invoice {invoice['invoice_id']}, line {line['number']}: {error}") from None
-                found.append(Paid(invoice["invoice_id"], dict(line), price, amount))
+                found.append(Paid(invoice["invoice_id"], dict(line) | {OF_PLAN: plan_in(invoice, line)}, price, amount))
     return tuple(found)
 
 
@@ -66,7 +67,8 @@ def advance_again(void: Invoice) -> tuple[Item, ...]:
                 raise PlanningError(f"invoice {void['invoice_id']}, line {line['number']}: {error}") from None
             charge = Charge(code=line["charge"], product=line["product"], price={}, in_advance=True)
             product = Product(code=line["product"], name=line["description"], unit=line["unit"], kind="flat")
-            found.append(Item(charge, product, price, None, (), line["period_start"], line["period_end"]))
+            span = line["period_start"], line["period_end"]
+            found.append(Item(charge, product, price, None, (), *span, plan=plan_in(void, line)))
     return tuple(found)
 
 

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from rating.close.kept import Kept
+from rating.close.line_plans import LinePlan
 from rating.close.spans import Part
 from rating.close.timeline import PlanningError
 from rating.pricing import PriceError, parse_price
@@ -35,7 +36,7 @@ class Need:
 class Item:
     """A charge over a part of a period, resolved: ``need`` and ``versions`` are None and () for a flat product.
 
-    ``price`` is what its line pins: the charge's, with the proration and the trial of the part.
+    ``price`` is what its line pins: the charge's, with the proration and the trial of the part. ``plan``: None for the invoice's own.
     """
 
     charge: Charge
@@ -46,6 +47,7 @@ class Item:
     start_us: int = 0
     end_us: int = 0
     note: str = ""
+    plan: LinePlan | None = None
 
 
 Totals = Mapping[Need, Mapping[str, list[UsageRow]]]
@@ -109,16 +111,17 @@ class ChargeBook:
     def _item(self, part: Part, charge: Charge, note: str) -> Item:
         place = f"plan {part.plan.code} version {part.plan_version}, charge {charge.key}"
         price = _of_part(self._price(part.plan, charge, place), part, charge)
+        plan = LinePlan(part.plan.code, part.plan_version)
         entry = self._view.get("product", charge.product)
         if entry is None:
             raise PlanningError(f"{place}: there is no product {charge.product}; publish it")
         product: Product = entry.model
         if product.profile is None:
-            return Item(charge, product, price, None, (), part.start_us, part.end_us, note)
+            return Item(charge, product, price, None, (), part.start_us, part.end_us, note, plan)
         versions = self._versions(product.profile, place)
         need = self.need(versions[0].profile_id, price, part.start_us, part.end_us)
         valid = tuple(version.version for version in valid_versions(versions, part.start_us, part.end_us))
-        return Item(charge, product, price, need, valid, part.start_us, part.end_us, note)
+        return Item(charge, product, price, need, valid, part.start_us, part.end_us, note, plan)
 
     def need(self, profile_id: str, price: Price, start_us: int, end_us: int) -> Need:
         """What re-rating a line of a stored invoice takes. Raises PlanningError."""

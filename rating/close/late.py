@@ -10,6 +10,7 @@ from typing import Any
 
 from rating.close.chain import billed_up_to
 from rating.close.charges import ChargeBook, Need, Totals
+from rating.close.line_plans import OF_PLAN, LinePlan, plan_in
 from rating.close.lines import rate_rows, same_line, steps_text
 from rating.close.standing import Invoice, Line, Standing
 from rating.close.timeline import PlanningError
@@ -44,6 +45,7 @@ class Prior:
     price: Price
     need: Need
     billed: Decimal
+    plan: LinePlan | None = None
 
 
 LateUsage = Mapping[str, tuple[Late, ...]]
@@ -144,7 +146,8 @@ def priors(chain: list[Invoice], late: Iterable[Late], book: ChargeBook) -> tupl
         need = book.need(line["profile_id"], price, line["period_start"], line["period_end"])
         if need.profile.backfilled:
             need = replace(need, profile=need.profile.as_pinned(invoice["catalog_offset"], invoice["checkpoint"]))
-        result.append(Prior(invoice["invoice_id"], line, price, need, _billed(chain, invoice["invoice_id"], line)))
+        billed = _billed(chain, invoice["invoice_id"], line)
+        result.append(Prior(invoice["invoice_id"], line, price, need, billed, plan_in(invoice, line)))
     return tuple(result)
 
 
@@ -180,6 +183,7 @@ def adjustments(found: Iterable[Prior], totals: Totals, account_id: str, currenc
                 "quantity": plain(usage.quantity or Decimal(0)), "events": str(usage.events),
                 "amount": money_text(difference, currency), "unrounded": plain(difference), "steps": steps_text(priced),
                 "note": "; ".join(part for part in (f"{span}: {was}", note) if part), "adjusts": prior.invoice_id,
+                **({} if prior.plan is None else {OF_PLAN: prior.plan}),
             }
         )  # fmt: skip
     return lines

@@ -14,6 +14,7 @@ from rating.close.charges import Item, Need, Totals
 from rating.close.credits import Wallet
 from rating.close.due import Due
 from rating.close.kept import Kept
+from rating.close.line_plans import OF_PLAN, LinePlan, pinned
 from rating.close.reductions import paid, reduced
 from rating.close.standing import Invoice, Line
 from rating.close.terms import NO_TERMS, Terms
@@ -97,7 +98,8 @@ def build_invoice(
     subtotal = exact_sum(Decimal(line["amount"]) for line in lines)
     balances = wallet.balances(due.account_id, due.subscription, currency, due.moment_us) if wallet else []
     lines += paid(subtotal, balances, currency, due.start_us, due.end_us)
-    lines = [line | {"number": number} for number, line in enumerate(lines, 1)]
+    line_plans = pinned(lines, LinePlan(due.plan.code, due.plan_version))
+    lines = [_numbered(line, number) for number, line in enumerate(lines, 1)]
     total = exact_sum(Decimal(line["amount"]) for line in lines)
     body: dict[str, Any] = {
         "subtotal": money_text(subtotal, currency), "tax_amount": None,
@@ -105,6 +107,8 @@ def build_invoice(
     }  # fmt: skip
     if terms != NO_TERMS:
         body["terms"] = terms.to_json()
+    if line_plans:
+        body["line_plans"] = line_plans
     if due.voids:
         body["voids"] = list(due.voids)
     if due.reissues:
@@ -152,7 +156,14 @@ def line_of(item: Item, priced: Rated, usage: Usage | None, note: str) -> Line:
         "amount": money_text(priced.amount, priced.currency), "unrounded": plain(priced.unrounded),
         "steps": steps_text(priced),
         "note": "; ".join(part for part in (item.note, note) if part), "adjusts": "",
+        **({} if item.plan is None else {OF_PLAN: item.plan}),
     }  # fmt: skip
+
+
+def _numbered(line: Line, number: int) -> Line:
+    made = line | {"number": number}
+    made.pop(OF_PLAN, None)  # the body has it
+    return made
 
 
 @lru_cache(maxsize=100)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
 
+from rating.close.line_plans import OF_PLAN, LinePlan
 from rating.close.standing import Invoice, Line
 from rating.close.terms import NO_TERMS, Terms, pinned_terms
 from rating.pricing import money_text
@@ -106,6 +107,7 @@ class PriorTerms:
     terms: Terms
     charged: tuple[tuple[str, Decimal], ...]
     billed: tuple[tuple[str, Decimal], ...]
+    plan: LinePlan | None = None
 
 
 def prior_terms(chain: Sequence[Invoice], invoice_ids: Iterable[str]) -> tuple[PriorTerms, ...]:
@@ -132,7 +134,8 @@ def _prior(chain: Sequence[Invoice], invoice: Invoice, terms: Terms) -> PriorTer
                 where, name = (billed, line["charge"]) if ":" in line["charge"] else (charged, line["product"])
                 where[name] = where.get(name, ZERO) + Decimal(line["amount"])
     return PriorTerms(
-        invoice["invoice_id"], invoice["period_start"], invoice["period_end"], terms, tuple(charged.items()), tuple(billed.items())
+        invoice["invoice_id"], invoice["period_start"], invoice["period_end"], terms, tuple(charged.items()), tuple(billed.items()),
+        LinePlan(invoice["plan"], invoice["plan_version"]),
     )  # fmt: skip
 
 
@@ -166,4 +169,5 @@ def _adjusted(prior: PriorTerms, key: str, now: Reduction | None, before: Decima
     yield line | {
         "kind": "adjustment", "description": f"{line['description']}, adjusted for late or voided usage", "amount": money_text(difference, currency),
         "unrounded": plain(difference), "note": f"{span}: {plain(now.amount)} instead of {plain(before)}", "adjusts": prior.invoice_id,
+        **({} if prior.plan is None else {OF_PLAN: prior.plan}),
     }  # fmt: skip

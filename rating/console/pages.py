@@ -245,7 +245,7 @@ def _span(view: NamespaceView, account_id: str, invoices: Page, now_us: int) -> 
     zone = parse_zone(view.time_zone(account_id))
     if invoices.invoices:
         head = invoices.invoices[0]
-        first, last = instant(head.period_start_us), instant(head.period_end_us)
+        first, last = instant(head.service_start_us), instant(head.service_end_us)
     else:
         last = instant(now_us) + timedelta(days=1)
         first = last - timedelta(days=30)

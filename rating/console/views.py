@@ -9,6 +9,7 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from rating.api import projection
+from rating.close.reductions import CHARGED
 from rating.console.chart import bars
 from rating.console.html import Child, Html, address, join, link, page, table, tag
 from rating.evidence.books import Books
@@ -122,7 +123,7 @@ def drafts(namespace: str, found: Page) -> Html | None:
         (
             link(head.invoice_id, "invoices", head.invoice_id, namespace=namespace),
             link(head.account_id, "accounts", head.account_id, namespace=namespace),
-            local(head.period_start_us, head.time_zone), local(head.period_end_us, head.time_zone),
+            local(head.service_start_us, head.time_zone), local(head.service_end_us, head.time_zone),
             head.draft["waits"] if head.draft else "", f"{grouped(head.total)} {head.currency}",
         )
         for head in found.invoices
@@ -143,7 +144,7 @@ def heads(namespace: str, found: Sequence[InvoiceHead]) -> Html:
         (
             link(head.invoice_id, "invoices", head.invoice_id, namespace=namespace),
             link(head.account_id, "accounts", head.account_id, namespace=namespace),
-            local(head.period_start_us, head.time_zone), local(head.period_end_us, head.time_zone),
+            local(head.service_start_us, head.time_zone), local(head.service_end_us, head.time_zone),
             head.state, f"{grouped(head.total)} {head.currency}",
         )
         for head in found
@@ -236,8 +237,8 @@ def invoice(namespace: str, whole: WholeInvoice) -> Html:
     """One invoice in full, each line with its steps."""
     head = whole.head
     told = (
-        f"{local(head.period_start_us, head.time_zone)} to {local(head.period_end_us, head.time_zone)} (not included), {head.time_zone} · "
-        f"plan {head.plan} version {head.plan_version} · {head.state} · as of checkpoint {head.checkpoint}"
+        f"{local(head.service_start_us, head.time_zone)} to {local(head.service_end_us, head.time_zone)} (not included), {head.time_zone} · "
+        f"{_plans(whole)} · {head.state} · as of checkpoint {head.checkpoint}"
     )
     before = link("the invoice before", "invoices", head.predecessor, namespace=namespace) if head.predecessor else None
     rows = [
@@ -256,6 +257,13 @@ def invoice(namespace: str, whole: WholeInvoice) -> Html:
         tag("div", tag("span", "Total"), tag("span", f"{grouped(head.total)} {head.currency}"), class_="total"),
         tag("p", "A line's number leads to the events behind it.", class_="soft"),
     )  # fmt: skip
+
+
+def _plans(whole: WholeInvoice) -> str:
+    """The plans that its charges were priced by, in the order of its lines; its own where it has no charges."""
+    priced = [(line.plan, line.plan_version) for line in whole.lines if line.kind in CHARGED and line.plan]
+    found = dict.fromkeys(priced or [(whole.head.plan, whole.head.plan_version)])
+    return ", ".join(f"plan {code} version {version}" for code, version in found)
 
 
 def _became(head: InvoiceHead, namespace: str) -> Iterator[Html]:
@@ -293,7 +301,8 @@ def _became(head: InvoiceHead, namespace: str) -> Iterator[Html]:
 
 def _described(line: InvoiceLine, head: InvoiceHead, namespace: str) -> Html:
     span = None
-    if (line.period_start_us, line.period_end_us) != (head.period_start_us, head.period_end_us):
+    shown_above = (head.service_start_us, head.service_end_us), (head.period_start_us, head.period_end_us)
+    if (line.period_start_us, line.period_end_us) not in shown_above:
         ends = (local(us, head.time_zone) for us in (line.period_start_us, line.period_end_us))
         span = tag("p", f"{' to '.join(ends)} (not included)", class_="soft")
     steps = tag("ul", [tag("li", str(step["text"])) for step in line.steps], class_="steps") if line.steps else None

@@ -264,6 +264,8 @@ def test_a_bill_and_its_adjustments_sum_to_one_bill_over_everything(agreed: Term
         "version": 1,
         "subscription": "s",
         "account_id": "a",
+        "plan": "p",
+        "plan_version": 1,
         "period_start": 0,
         "period_end": 100,
         "currency": "USD",

@@ -314,7 +314,8 @@ def test_invariant_10_whenever_usage_arrives_the_bills_of_a_period_sum_to_one_bi
                 },
                 *lines,
             ]  # fmt: skip
-        chain.append({"invoice_id": str(close), "state": "finalized", "currency": "USD", "lines": lines})
+        head = {"invoice_id": str(close), "state": "finalized", "plan": "x", "plan_version": 1, "currency": "USD"}
+        chain.append(head | {"lines": lines})
     for period in range(4):
         billed = [
             Decimal(line["amount"])

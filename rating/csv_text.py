@@ -1,0 +1,44 @@
+"""CSV that a spreadsheet opens as the text and numbers that it is.
+
+Spreadsheets take a cell that begins with = + - @ (also in full width), a tab or a line break for a formula, and evaluate it, whoever wrote
+it: an account or a dimension's value comes from outside. Such a text gets an apostrophe in front, as OWASP says ("CSV injection"); they
+show it without. Columns of numbers and instants are left as they are. JSON and Parquet have every text raw.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any, Final
+
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+
+
+def text_cell(text: str) -> str:
+    """A text as a cell."""
+    return f"'{text}" if text.startswith(_FORMULA) else text
+
+
+def write_rows(
+    out: Any,
+    columns: Sequence[str],
+    pages: Iterable[Iterable[Sequence[object]]],
+    raw: Collection[int] = (),
+    ending: str = "\n",
+) -> int:
+    """Write a header and all rows to a text stream; None is empty. ``raw``: indexes of columns that hold no text of somebody's: numbers,
+    instants. How many rows that were."""
+    writer = csv.writer(out, lineterminator=ending)
+    writer.writerow([text_cell(name) for name in columns])
+    kept, count = frozenset(raw), 0
+    for page in pages:
+        for row in page:
+            writer.writerow([_cell(value, index in kept) for index, value in enumerate(row)])
+            count += 1
+    return count
+
+
+def _cell(value: object, raw: bool) -> object:
+    if value is None:
+        return ""
+    return text_cell(value) if isinstance(value, str) and not raw else value
