@@ -190,6 +190,17 @@ class InvoiceLine:
             "plan": self.plan, "plan_version": self.plan_version,
         }  # fmt: skip
 
+    def record(self) -> dict[str, Any]:
+        """As a line of an Invoice record has it."""
+        return {
+            "number": self.number, "kind": self.kind, "charge": self.charge, "product": self.product, "description": self.description,
+            "profile_id": self.profile_id, "profile_versions": list(self.profile_versions),
+            "period_start": self.period_start_us, "period_end": self.period_end_us,
+            "quantity": "" if self.quantity is None else plain(self.quantity), "events": "" if self.events is None else str(self.events),
+            "unit": self.unit, "price": json.dumps(self.price, ensure_ascii=False, sort_keys=True), "amount": self.amount,
+            "unrounded": self.unrounded, "steps": json.dumps(list(self.steps), ensure_ascii=False), "note": self.note, "adjusts": self.adjusts,
+        }  # fmt: skip
+
 
 def service_span(start_us: int, end_us: int, lines: Iterable[Mapping[str, Any]]) -> tuple[int, int]:
     """What an invoice over [start_us, end_us) bills: that; where it is over no time, the span of its charges. ``lines``: of its record."""
@@ -205,6 +216,18 @@ class WholeInvoice:
 
     head: InvoiceHead
     lines: tuple[InvoiceLine, ...]
+
+    def record(self) -> dict[str, Any]:
+        """As an Invoice record has it (schemas/avro/invoice.avsc), for the close's own code; without its claim."""
+        head = self.head
+        return {
+            "namespace": head.namespace, "invoice_id": head.invoice_id, "version": head.version, "predecessor": head.predecessor,
+            "subscription": head.subscription, "sequence": head.sequence, "account_id": head.account_id,
+            "plan": head.plan, "plan_version": head.plan_version, "period_start": head.period_start_us, "period_end": head.period_end_us,
+            "time_zone": head.time_zone, "run_id": head.run_id, "checkpoint": head.checkpoint, "catalog_offset": head.catalog_offset,
+            "as_of": head.as_of_us, "state": head.state, "currency": head.currency, "total": head.total,
+            "lines": [line.record() for line in self.lines], "body": json.dumps(head.body, ensure_ascii=False),
+        }  # fmt: skip
 
     def to_json(self) -> dict[str, Any]:
         """The head's JSON with ``lines``."""
@@ -234,6 +257,7 @@ def list_invoices(
     namespace: str,
     *,
     account_id: str | None = None,
+    subscription: str | None = None,
     state: str | None = None,
     run_id: str | None = None,
     cursor: str | None = None,
@@ -242,7 +266,7 @@ def list_invoices(
     """A page of invoices, latest period first, then by id; drafts where ``state`` says so, and never else. Raises BadCursor. Blocking."""
     only, conditions = "", ["1"]
     parameters: dict[str, Any] = {"namespace": namespace, "limit": min(max(limit, 1), MAX_LIMIT) + 1}
-    for name, value in (("account_id", account_id), ("run_id", run_id)):
+    for name, value in (("account_id", account_id), ("subscription", subscription), ("run_id", run_id)):
         if value is not None:
             parameters[name] = value
             if name == "run_id" and state == DRAFT:  # of the newest version: each one is as of a run of its own

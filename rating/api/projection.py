@@ -21,7 +21,7 @@ from schemas.invoices import VOID
 METHOD: Final = "sums and counts × seconds of the period / seconds elapsed; unique counts, max, min and latest as they are; priced as an invoice"
 _PLACES: Final = {"sum": Decimal(1).scaleb(-12), "count": Decimal(1)}
 _EXACT: Final = Context(prec=400, rounding=ROUND_HALF_UP)
-_RECENT: Final = 50
+_RECENT: Final = 24
 _CHARGES: Final = frozenset({"usage", "flat"})
 
 
@@ -52,23 +52,24 @@ def _grown(usage: Usage, place: Decimal, elapsed: int, whole: int) -> Usage:
     return Usage(quantity, (usage.events * whole + elapsed // 2) // elapsed)
 
 
-def recent_invoices(client: Any, namespace: str, account_id: str) -> list[WholeInvoice]:
-    """The account's latest invoices that stand, newest period first. Blocking."""
-    heads = list_invoices(client, namespace, account_id=account_id, limit=_RECENT).invoices
+def recent_invoices(client: Any, namespace: str, account_id: str, subscription: str) -> list[WholeInvoice]:
+    """A subscription's latest invoices that stand, newest period first. Blocking."""
+    heads = list_invoices(client, namespace, account_id=account_id, subscription=subscription, limit=_RECENT).invoices
     return with_lines(client, namespace, [head for head in heads if head.state != VOID])
 
 
-def invoice_before(recent: Iterable[WholeInvoice], subscription: str, start_us: int) -> WholeInvoice | None:
-    """The subscription's last invoice with charges whose period had ended by ``start_us``."""
+def invoice_before(recent: Iterable[WholeInvoice], start_us: int) -> WholeInvoice | None:
+    """The invoice with charges of the period directly before one from ``start_us`` on; ``recent``: of its subscription."""
     for whole in recent:
-        mine = whole.head.subscription == subscription and whole.head.period_end_us <= start_us
-        if mine and any(line.kind in _CHARGES for line in whole.lines):
+        directly = whole.head.period_start_us < whole.head.period_end_us == start_us
+        if directly and any(line.kind in _CHARGES for line in whole.lines):
             return whole
     return None
 
 
 def trend(previous: WholeInvoice | None, charge: str, projected: Decimal) -> dict[str, Any] | None:
-    """The same charge on the last invoice, and by how many percent the projected amount differs; None where there is none."""
+    """The same charge on the invoice of the period directly before, and by how many percent the projected amount differs; None where there
+    is none."""
     lines = _of_charge(previous.lines, charge) if previous is not None else []
     if previous is None or len(lines) != 1:
         return None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from functools import partial
@@ -15,16 +17,18 @@ from rating.api import projection
 from rating.api.asked import require
 from rating.api.context import Authorized, Rating, View
 from rating.api.problems import Problem, missing
-from rating.billed import billed_spans, billed_until
+from rating.billed import billed_spans, billed_until, credits_drawn, credits_in_drafts
 from rating.close.charges import ChargeBook, Item
+from rating.close.credits import Wallet, owned_grants
 from rating.close.due import current_span
+from rating.close.expected import Settled, drawn_by, settled
 from rating.close.lines import rate_item
 from rating.close.measure import query_for
 from rating.close.plan import period_terms
 from rating.close.reductions import reductions
 from rating.close.spans import Span
+from rating.close.standing import Line
 from rating.close.timeline import PlanningError, Timeline, timeline
-from rating.invoices import WholeInvoice
 from rating.pricing import PriceError, money_text, plain
 from rating.pricing.exact import exact_sum
 from rating.pricing.reductions import Reduction
@@ -44,8 +48,11 @@ async def current(
     account_id: str,
     at: Annotated[datetime | None, Query(description="RFC 3339 instant instead of now")] = None,
 ) -> dict[str, Any]:
-    """Live, by the same query and the same pricing as an invoice; an estimate until the period is closed. `projected_…` is what
-    the period will come to if it goes on as it did (`projection` says how), `trend` the same charge on the last invoice."""
+    """Live, by the same query and the same pricing as an invoice; an estimate until the period is closed. `estimated_total` is what the
+    invoice's `total` would be as of now: `estimated_subtotal` less what prepaid credits would pay (`reductions` of kind credit; drafts, and
+    subscriptions before this one, draw first). Late usage of billed periods is not in it (`/v1/reports/late-usage`).
+    `projected_…` is what the period will come to if it goes on as it did (`projection` says how), `trend` the same charge on the invoice of
+    the period directly before, which `last_period` names; null where there is none."""
     return await running(rating, view, account_id, micros(require(at, rating.now())))
 
 
@@ -55,7 +62,6 @@ async def running(rating: Rating, view: NamespaceView, account_id: str, now_us: 
         raise missing(f"there is no account {account_id[:64]!r} in namespace {view.namespace}")
     mine = [entry for entry in view.all("subscription") if entry.model.account == account_id]
     billed = await rating.ask(lambda client: billed_until(client, view.namespace, account_id))
-    recent = await rating.ask(lambda client: projection.recent_invoices(client, view.namespace, account_id))
     book = ChargeBook(view)
     try:
         lines = [line for entry in mine if (line := timeline(view, entry.code)) is not None]
@@ -64,9 +70,19 @@ async def running(rating: Rating, view: NamespaceView, account_id: str, now_us: 
             for line in lines
             if (here := current_span(line, billed.get(line.subscription), now_us)) is not None
         ]
+        wallets = await rating.ask(lambda client: _wallets(client, view, account_id)) if running else None
         found = [
             await rating.ask(
-                partial(_estimate, book=book, line=line, span=span, after=after, now_us=now_us, recent=recent)
+                partial(
+                    _estimate,
+                    book=book,
+                    line=line,
+                    span=span,
+                    after=after,
+                    now_us=now_us,
+                    billed_until_us=billed.get(line.subscription),
+                    wallets=wallets,
+                )
             )
             for line, span, after in running
         ]
@@ -85,16 +101,20 @@ def _estimate(
     span: Span,
     after: Span | None,
     now_us: int,
-    recent: list[WholeInvoice],
+    billed_until_us: int | None,
+    wallets: Wallets | None,
 ) -> dict[str, Any]:
-    """The period's charges, fees in advance of the next one, discounts and commitment, as the period's invoice would have them."""
+    """The period's charges, fees in advance of the next one, discounts, commitment and prepaid credits, as the period's invoice would have
+    them."""
     plan = span.plan
+    recent = projection.recent_invoices(client, line.namespace, line.account_id, line.subscription)
     charges: list[dict[str, Any]] = []
     amounts: list[tuple[str, Decimal]] = []
     projected: list[tuple[str, Decimal]] = []
-    last = projection.invoice_before(recent, line.subscription, span.start_us)
+    last = projection.invoice_before(recent, span.start_us)
+    settlement = settled(book, [whole.record() for whole in reversed(recent)], span, billed_until_us)
     ahead = after.parts if after is not None and after.in_advance else ()
-    for item in (*book.items(span.parts), *book.items(ahead, in_advance=True)):
+    for item in (*book.items(span.parts), *settlement.fees, *book.items(ahead, in_advance=True)):
         rows = _rows(client, line.namespace, line.account_id, item)
         priced, measured, note = rate_item(item, rows, plan.currency)
         expected, at_end, _ = rate_item(item, projection.at_end(item.need, rows, now_us), plan.currency)
@@ -123,15 +143,26 @@ def _estimate(
     billed = billed_spans(client, line.namespace, line.subscription) if counted else ()
     terms = period_terms(plan, line.time_zone, span.start_us, span.end_us - 1, span.parts, billed)
     taken = reductions(amounts, terms, plan.currency)
+    subtotal = _total(amounts, taken, settlement)
+    projected_subtotal = _total(projected, reductions(projected, terms, plan.currency), settlement)
+    credits = drawn_by(wallets.now, line, span, subtotal) if wallets else []
+    credits_then = drawn_by(wallets.projected, line, span, projected_subtotal) if wallets else []
     return {
         "subscription": line.subscription,
+        "time_zone": line.time_zone,
         "plan": plan.code,
         "plan_version": span.plan_version,
         "period_start": rfc3339(span.start_us),
         "period_end": rfc3339(span.end_us),
         "currency": plan.currency,
-        "estimated_total": money_text(_total(amounts, taken), plan.currency),
-        "projected_total": money_text(_total(projected, reductions(projected, terms, plan.currency)), plan.currency),
+        "estimated_subtotal": money_text(subtotal, plan.currency),
+        "estimated_total": money_text(_less(subtotal, credits), plan.currency),
+        "projected_subtotal": money_text(projected_subtotal, plan.currency),
+        "projected_total": money_text(_less(projected_subtotal, credits_then), plan.currency),
+        "last_period": None if last is None else {
+            "invoice_id": last.head.invoice_id, "period_start": rfc3339(last.head.period_start_us),
+            "period_end": rfc3339(last.head.period_end_us),
+        },
         "charges": charges,
         "reductions": [
             {
@@ -141,12 +172,44 @@ def _estimate(
                 "text": one.step.text,
             }
             for one in taken
+        ]
+        + [
+            {
+                "kind": one["kind"], "code": one["charge"].partition(":")[2] or one["charge"], "amount": one["amount"],
+                "text": one["note"] or json.loads(one["steps"])[0]["text"],
+            }
+            for one in (*settlement.lines, *credits)
         ],
-    }
+    }  # fmt: skip
 
 
-def _total(amounts: Iterable[tuple[str, Decimal]], taken: Iterable[Reduction]) -> Decimal:
-    return exact_sum([*(amount for _, amount in amounts), *(one.amount for one in taken)])
+@dataclass(frozen=True, slots=True)
+class Wallets:
+    """Prepaid credits of an account while its running periods are estimated one after another: for what is there, and as projected."""
+
+    now: Wallet
+    projected: Wallet
+
+
+def _wallets(client: Any, view: NamespaceView, account_id: str) -> Wallets | None:
+    """None where the account has no grants. Blocking."""
+    grants = [one for one in owned_grants(view) if one.account_id == account_id]
+    if not grants:
+        return None
+    used = credits_drawn(client, view.namespace, account_id)
+    drafts = credits_in_drafts(client, view.namespace, account_id)
+    used |= {code: exact_sum((used.get(code, Decimal(0)), amount)) for code, amount in drafts.items()}
+    return Wallets(Wallet(grants, used), Wallet(grants, used))
+
+
+def _total(amounts: Iterable[tuple[str, Decimal]], taken: Iterable[Reduction], settlement: Settled) -> Decimal:
+    """The subtotal: before prepaid credits."""
+    parts = [*(amount for _, amount in amounts), *(one.amount for one in taken)]
+    return exact_sum([*parts, *(Decimal(line["amount"]) for line in settlement.lines)])
+
+
+def _less(subtotal: Decimal, credits: Iterable[Line]) -> Decimal:
+    return exact_sum((subtotal, *(Decimal(line["amount"]) for line in credits)))
 
 
 def _rows(client: Any, namespace: str, account_id: str, item: Item) -> list[UsageRow] | None:

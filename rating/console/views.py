@@ -15,7 +15,7 @@ from rating.console.html import Child, Html, address, join, link, page, table, t
 from rating.evidence.books import Books
 from rating.invoices import InvoiceHead, InvoiceLine, Page, WholeInvoice
 from rating.pricing import plain
-from schemas.instants import instant
+from schemas.instants import instant, micros
 from schemas.invoices import VOID
 
 _ACCOUNTS_SHOWN: Final = 200
@@ -211,26 +211,45 @@ def history(usage: Mapping[str, Any]) -> Html:
 
 def estimate(one: Mapping[str, Any]) -> Html:
     """What the running period has come to."""
+    zone = one["time_zone"]
     rows = [
         (
-            charge["charge"], charge["metric"] or "", f"{grouped(charge['quantity'])} {charge['unit']}" if charge["metric"] else "",
+            _charge(charge, one, zone), charge["metric"] or "", f"{grouped(charge['quantity'])} {charge['unit']}" if charge["metric"] else "",
             grouped(charge["amount"]), grouped(charge["projected_quantity"]) if charge["metric"] else "",
             grouped(charge["projected_amount"]), projection.shown(charge),
         )
         for charge in one["charges"]
     ]  # fmt: skip
     rows += [
-        (f"{part['kind']} {part['code']}", part["text"], "", grouped(part["amount"]), "", "", "")
+        (join(f"{part['kind']} {part['code']}"), part["text"], "", grouped(part["amount"]), "", "", "")
         for part in one["reductions"]
     ]
-    told = f"{one['subscription']}, plan {one['plan']} version {one['plan_version']}: {one['period_start']} to {one['period_end']}"
+    start, end = (local(micros(datetime.fromisoformat(one[name])), zone) for name in ("period_start", "period_end"))
+    told = f"{one['subscription']}, plan {one['plan']} version {one['plan_version']}: {start} to {end} (not included), {zone}"
+    with_credits = (
+        one["estimated_subtotal"] != one["estimated_total"] or one["projected_subtotal"] != one["projected_total"]
+    )
+    before = (
+        f"{grouped(one['estimated_subtotal'])} {one['currency']} before prepaid credits, "
+        f"projected {grouped(one['projected_subtotal'])} {one['currency']}"
+    )
+    compared = "" if one["last_period"] else " There is no invoice of the period directly before to compare with."
     return join(
         tag("p", told, class_="soft"),
         table(("Charge", "Metric", "So far", "Amount", "At the end", "Amount then", "Last period"), rows, frozenset({2, 3, 4, 5, 6})),
+        tag("p", before, class_="soft") if with_credits else None,
         tag("div", tag("span", "Estimated total"), tag("span", f"{grouped(one['estimated_total'])} {one['currency']}"), class_="total"),
         tag("div", tag("span", "Projected to the period's end"), tag("span", f"{grouped(one['projected_total'])} {one['currency']}"), class_="total"),
-        tag("p", projection.METHOD, class_="soft"),
+        tag("p", projection.METHOD + "." + compared, class_="soft"),
     )  # fmt: skip
+
+
+def _charge(charge: Mapping[str, Any], one: Mapping[str, Any], zone: str) -> Html:
+    """Its code; where it is for another time than the running period, as a fee in advance is, with that time."""
+    if (charge["period_start"], charge["period_end"]) == (one["period_start"], one["period_end"]):
+        return join(charge["charge"])
+    ends = (local(micros(datetime.fromisoformat(charge[name])), zone) for name in ("period_start", "period_end"))
+    return join(charge["charge"], tag("p", f"{' to '.join(ends)} (not included)", class_="soft"))
 
 
 def invoice(namespace: str, whole: WholeInvoice) -> Html:

@@ -129,13 +129,14 @@ def test_an_invoice_shows_its_steps_below_their_line() -> None:
     from rich.console import Console
 
     line = {
-        "number": 1, "description": "Calls", "quantity": "3", "unit": "call", "price": {"model": "per_unit"}, "amount": "0.32",
+        "number": 1, "kind": "usage", "plan": "q", "plan_version": 4, "description": "Calls", "quantity": "3", "unit": "call", "price": {"model": "per_unit"}, "amount": "0.32",
         "note": "in trial: 0.315 is not billed; late", "period_start": "2013-03-01T05:00:00Z", "period_end": "2013-03-15T04:00:00Z",
         "steps": [{"text": "3 × 0.105 = 0.315", "amount": "0.315"}, {"text": "in trial: 0.315 is not billed", "amount": "-0.315"}],
     }  # fmt: skip
     item = {
         "invoice_id": "inv_1", "version": 1, "state": "finalized", "account_id": "a", "subscription": "s", "plan": "p",
         "plan_version": 1, "period_start": "2013-03-01T05:00:00Z", "period_end": "2013-04-01T04:00:00Z",
+        "service_start": "2013-03-01T05:00:00Z", "service_end": "2013-04-01T04:00:00Z",
         "time_zone": "America/New_York", "checkpoint": 2, "as_of": "2014-01-01T06:00:00Z", "currency": "USD",
         "total": "0.32", "lines": [line],
     }  # fmt: skip
@@ -145,6 +146,7 @@ def test_an_invoice_shows_its_steps_below_their_line() -> None:
         console.print(part)
     text = out.getvalue()
     assert "2013-03-01 to 2013-04-01 (exclusive)" in text
+    assert "plan q version 4" in text  # that its lines were priced by
     assert text.index("Calls") < text.index("3 × 0.105 = 0.315") < text.index("Total")
     assert "2013-03-01 to 2013-03-15 (exclusive)" in text  # a part of the invoice's period
     assert text.count("is not billed") == 1

@@ -81,3 +81,35 @@ def test_no_invoices_make_a_document_with_columns_alone() -> None:
     out = io.BytesIO()
     assert write_lines(out, [[]], "parquet") == 0
     assert pq.read_table(io.BytesIO(out.getvalue())).num_rows == 0
+
+
+def test_in_csv_no_text_is_a_formula_and_parquet_has_it_raw() -> None:
+    evil = '=HYPERLINK("http://x","pay here")'
+    row = (replace(HEAD, account_id=evil), replace(line(1), note="+49 …", amount="-12", unrounded="-11.5"))
+    out = io.BytesIO()
+    assert write_lines(out, [[row]], "csv") == 1
+    (found,) = csv.DictReader(io.StringIO(out.getvalue().decode()))
+    assert (found["account_id"], found["note"]) == (f"'{evil}", "'+49 …")
+    assert (found["amount"], found["unrounded"]) == ("-12", "-11.5")
+    out = io.BytesIO()
+    write_lines(out, [[row]], "parquet")
+    (raw,) = pq.read_table(io.BytesIO(out.getvalue())).to_pylist()
+    assert (raw["account_id"], raw["note"]) == (evil, "+49 …")
+
+
+def test_columns_that_came_later_stand_at_the_end() -> None:
+    names = [column.name for column in COLUMNS]
+    assert names[31:38] == [
+        "as_of", "invoice_number", "due_date", "invoice_amount_due", "invoice_amount_credited", "amount_credited", "line_plan",
+    ]  # fmt: skip
+    head = replace(HEAD, service_span=(1_000_000, 2_000_000), body={"payments": [{"amount": "2"}]})
+    out = io.BytesIO()
+    write_lines(out, [[(head, replace(line(1), plan="payg", plan_version=4)), (head, line(2))]], "csv")
+    priced, own = csv.DictReader(io.StringIO(out.getvalue().decode()))
+    assert (priced["plan"], priced["line_plan"], priced["line_plan_version"]) == ("basic", "payg", "4")
+    assert (own["line_plan"], own["line_plan_version"]) == ("basic", "3")
+    assert (priced["invoice_credits_applied"], priced["invoice_amount_paid"]) == ("3", "2")
+    assert (priced["invoice_service_start"], priced["invoice_service_end"]) == (
+        "1970-01-01T00:00:01Z",
+        "1970-01-01T00:00:02Z",
+    )

@@ -78,16 +78,17 @@ def test_a_trend_compares_with_the_same_charge_of_the_last_invoice() -> None:
     assert (percent(Decimal(0), Decimal(1)), percent(Decimal(-2), Decimal(-3))) == (None, "-50.0")
 
 
-def test_the_invoice_before_is_the_last_with_charges_that_had_ended() -> None:
-    def invoice(name: str, end: int, kind: str = "usage", subscription: str = "sub") -> WholeInvoice:
+def test_the_period_before_is_the_one_directly_before_and_no_older_one() -> None:
+    def invoice(name: str, end: int, kind: str = "usage", length: int = 9) -> WholeInvoice:
         head = InvoiceHead(
-            "s", name, 1, "", subscription, 0, "a", "p", 1, end - 9, end, "UTC", "run", 1, 1, 1, "paid", "USD", "1", "1"
+            "s", name, 1, "", "sub", 0, "a", "p", 1, end - length, end, "UTC", "run", 1, 1, 1, "paid", "USD", "1", "1"
         )
         line = InvoiceLine(1, kind, "c", "", "", "", (), 0, 1, None, None, "", {}, "1", "1", (), "", "")
         return WholeInvoice(head, (line,))
 
-    recent = [invoice("late", 200), invoice("adjusting", 100, "adjustment"), invoice("other", 100, subscription="x"), invoice("good", 100), invoice("old", 90)]  # fmt: skip
-    found = invoice_before(recent, "sub", 100)
+    recent = [invoice("late", 200), invoice("opening", 100, length=0), invoice("adjusting", 100, "adjustment"), invoice("good", 100), invoice("old", 90)]  # fmt: skip
+    found = invoice_before(recent, 100)
     assert found is not None
     assert found.head.invoice_id == "good"
-    assert invoice_before(recent, "sub", 50) is None
+    assert invoice_before(recent, 150) is None  # years may lie between: it is no last period
+    assert invoice_before(recent, 50) is None
