@@ -28,7 +28,7 @@ def write_rows(
 ) -> int:
     """Write a header and all rows to a text stream; None is empty. ``raw``: indexes of columns that hold no text of somebody's: numbers,
     instants. How many rows that were."""
-    writer = csv.writer(out, lineterminator=ending)
+    writer = csv.writer(_Lines(out, ending))
     writer.writerow([text_cell(name) for name in columns])
     kept, count = frozenset(raw), 0
     for page in pages:
@@ -36,6 +36,17 @@ def write_rows(
             writer.writerow([_cell(value, index in kept) for index, value in enumerate(row)])
             count += 1
     return count
+
+
+class _Lines:
+    """Rows as csv writes them, each with an ending of one's own. csv itself keeps its "\\r\\n": with another, Python before 3.11.9 leaves a
+    carriage return within a text unquoted, and what follows it would be a row of its own."""
+
+    def __init__(self, out: Any, ending: str) -> None:
+        self._out, self._ending = out, ending
+
+    def write(self, row: str) -> None:
+        self._out.write(row.removesuffix("\r\n") + self._ending)
 
 
 def _cell(value: object, raw: bool) -> object:

@@ -33,6 +33,13 @@ def test_columns_of_numbers_stay_as_they_are_and_headers_are_text() -> None:
     ]
 
 
+def test_a_line_break_within_a_text_begins_no_row() -> None:
+    for ending in ("\n", "\r\n"):
+        out = io.StringIO(newline="")
+        write_rows(out, ["account", "n"], [[["acme\r=1+1", 1], ["b\nc", 2]]], raw=[1], ending=ending)
+        assert out.getvalue() == f'account,n{ending}"acme\r=1+1",1{ending}"b\nc",2{ending}'
+
+
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00")), min_size=1, max_size=4))
 def test_nothing_that_is_read_back_begins_as_a_formula_and_nothing_is_lost(row: list[str]) -> None:
     out = io.StringIO(newline="")
