@@ -5,9 +5,9 @@ a clock. ``stages.py`` is the table of contents, ``models.py`` has the price mod
 """
 
 from rating.pricing.exact import money_text, round_money
-from rating.pricing.line import Rated, Step
+from rating.pricing.line import MatrixQuantity, Rated, Step
 from rating.pricing.price_json import price_json
-from rating.pricing.stages import MatrixQuantity, rate
+from rating.pricing.stages import rate
 from schemas.prices import PriceError, parse_price, plain
 
 __all__ = [

@@ -14,8 +14,10 @@ ZERO: Final = Decimal(0)
 
 StepKind = Literal[
     "negative_quantity",
+    "unpriced",
     "included_units",
     "free_units",
+    "earlier",
     "flat",
     "per_unit",
     "tier",
@@ -71,13 +73,24 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class MatrixQuantity:
+    """The quantity of one combination of values, in the order of the price's dimensions; ``events`` behind it, where they are known."""
+
+    values: tuple[str, ...]
+    quantity: Decimal
+    events: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Line:
-    """``quantity`` is what is left to price. ``cells``: the same by dimension values, for a matrix, else empty."""
+    """``quantity`` is what is left to price. ``cells``: the same by dimension values, for a matrix, else empty. ``unpriced``: what the
+    price has no amount for, and is not in ``quantity`` any more."""
 
     quantity: Decimal
     events: Decimal | None = None
     cells: Mapping[tuple[str, ...], Decimal] | None = None
     steps: tuple[Step, ...] = ()
+    unpriced: tuple[MatrixQuantity, ...] = ()
 
     @property
     def total(self) -> Decimal:
@@ -92,7 +105,8 @@ class Line:
 class Rated:
     """A priced quantity. ``amount`` is ``unrounded``, rounded once, half away from zero, to the currency's exponent.
 
-    ``billable`` is the quantity after included and free units. ``notes`` are sentences an invoice line must show.
+    ``billable`` is the quantity after included and free units. ``notes`` are sentences an invoice line must show. ``unpriced``: what
+    the price has no amount for; it is in ``quantity``, and neither in ``billable`` nor in the amount.
     """
 
     quantity: Decimal
@@ -102,6 +116,12 @@ class Rated:
     unrounded: Decimal
     steps: tuple[Step, ...]
     notes: tuple[str, ...]
+    unpriced: tuple[MatrixQuantity, ...] = ()
+
+    def taken(self, kind: Literal["included_units", "free_units"]) -> Decimal:
+        """How many units of that kind were taken off the quantity."""
+        with exactly():
+            return sum((step.quantity or ZERO for step in self.steps if step.kind == kind), ZERO)
 
     def as_json(self) -> dict[str, Any]:
         """As ``weir price`` prints it; the amount has all digits of its currency, other numbers are plain."""

@@ -16,6 +16,7 @@ from schemas.prices import (
     PerUnitPrice,
     Price,
     PriceError,
+    Split,
     Tier,
     TieredPercentagePrice,
     TieredPrice,
@@ -34,9 +35,9 @@ def model_steps(price: Price, line: Line) -> tuple[Step, ...]:
         case PerUnitPrice():
             return (_per_unit(price, line.quantity),)
         case TieredPrice() | TieredPercentagePrice():
-            return tuple(_graduated(price.tiers, line.quantity))
+            return (*_earlier(price.split), *_graduated(price.tiers, line.quantity, price.split))
         case VolumePrice():
-            return (_volume(price, line.quantity),)
+            return (*_earlier(price.split), _volume(price, line.quantity))
         case PackagePrice():
             return (_package(price, line.quantity),)
         case PercentagePrice():
@@ -61,29 +62,56 @@ def _per_unit(price: PerUnitPrice, quantity: Decimal) -> Step:
     return Step("per_unit", amount, text, quantity, price.unit_amount)
 
 
-def _graduated(tiers: Sequence[Tier | PercentageTier], quantity: Decimal) -> Iterator[Step]:
-    """Each part at its own tier. A tier is reached by more than the bound before it, the first one by nothing."""
+def _earlier(split: Split | None) -> Iterator[Step]:
+    """Says where tiers go on, in a period that a change of price has split."""
+    if split is None:
+        return
+    told = [f"{plain(split.priced_before)} before this part"] if split.priced_before else []
+    told += [f"{plain(split.priced_after)} after it"] if split.priced_after else []
+    if told:
+        text = f"tiers count the whole period: {' and '.join(told)}"
+        yield Step("earlier", ZERO, text, split.priced_before or ZERO)
+
+
+def _graduated(tiers: Sequence[Tier | PercentageTier], quantity: Decimal, split: Split | None) -> Iterator[Step]:
+    """Each part at its own tier. A tier is reached by more than the bound before it, the first one by nothing.
+
+    ``split``: an earlier part of the period was priced up to somewhere; what that reached already is not begun again.
+    """
+    start = split.priced_before if split is not None else None
+    end = quantity if start is None else start + quantity
     lower = ZERO
     for number, tier in enumerate(tiers, 1):
-        if number > 1 and quantity <= lower:
+        if number > 1 and end <= lower:
             return
-        upper = quantity if tier.up_to is None else min(quantity, tier.up_to)
-        yield _tier_step(tier, number, lower, upper - lower)
+        upper = end if tier.up_to is None else min(end, tier.up_to)
+        begins = start is None or (number > 1 and start <= lower)
+        inside = upper - (lower if start is None else max(start, lower))
+        if begins or inside > 0 or tier.up_to is None or end <= tier.up_to:
+            yield _tier_step(tier, number, lower, max(inside, ZERO), tier.flat_amount if begins else ZERO)
         if tier.up_to is not None:
             lower = tier.up_to
 
 
 def _volume(price: VolumePrice, quantity: Decimal) -> Step:
-    """The whole quantity at the first tier whose inclusive bound it does not exceed; zero is in the first."""
+    """The whole quantity at the first tier whose inclusive bound it does not exceed; zero is in the first.
+
+    Of a period in parts the whole is what all of them price; the flat amount is on the first of them.
+    """
+    split = price.split
+    whole = quantity if split is None else (split.priced_before or ZERO) + quantity + split.priced_after
+    begins = split is None or split.priced_before is None
     lower = ZERO
     for number, tier in enumerate(price.tiers, 1):
-        if tier.up_to is None or quantity <= tier.up_to:
-            return _tier_step(tier, number, lower, quantity)
+        if tier.up_to is None or whole <= tier.up_to:
+            return _tier_step(tier, number, lower, quantity, tier.flat_amount if begins else ZERO)
         lower = tier.up_to
     raise AssertionError("a valid price ends in an open tier")
 
 
-def _tier_step(tier: Tier | PercentageTier, number: int, lower: Decimal, quantity: Decimal) -> Step:
+def _tier_step(
+    tier: Tier | PercentageTier, number: int, lower: Decimal, quantity: Decimal, flat_amount: Decimal
+) -> Step:
     if isinstance(tier, Tier):
         unit_amount, rate = tier.unit_amount, None
         charge, terms = quantity * tier.unit_amount, _times(quantity, tier.unit_amount)
@@ -93,8 +121,8 @@ def _tier_step(tier: Tier | PercentageTier, number: int, lower: Decimal, quantit
     span = f"over {plain(lower)}" if number > 1 else "from 0"
     if tier.up_to is not None:
         span += f" up to {plain(tier.up_to)}"
-    flat = f" + {plain(tier.flat_amount)} flat" if tier.flat_amount else ""
-    amount = charge + tier.flat_amount
+    flat = f" + {plain(flat_amount)} flat" if flat_amount else ""
+    amount = charge + flat_amount
     return Step(
         "tier",
         amount,
@@ -102,7 +130,7 @@ def _tier_step(tier: Tier | PercentageTier, number: int, lower: Decimal, quantit
         quantity,
         unit_amount,
         rate,
-        tier.flat_amount,
+        flat_amount,
         number,
         lower,
         tier.up_to,
@@ -110,13 +138,21 @@ def _tier_step(tier: Tier | PercentageTier, number: int, lower: Decimal, quantit
 
 
 def _package(price: PackagePrice, quantity: Decimal) -> Step:
-    # Whole packages and remainder, since a quotient such as 1/3 would have no exact decimal.
-    whole, rest = divmod(quantity, price.package_size)
-    packages = whole + 1 if rest else whole
+    covered = min(quantity, price.split.package_left) if price.split is not None else ZERO
+    packages = packages_of(price, quantity - covered)
     amount = packages * price.package_amount
     started = f"{plain(quantity)} in packages of {plain(price.package_size)}"
+    if covered:
+        started += f", {plain(covered)} of them in one that was started before"
     text = f"{started}: {_times(packages, price.package_amount)} = {plain(amount)}"
     return Step("package", amount, text, packages, price.package_amount)
+
+
+def packages_of(price: PackagePrice, quantity: Decimal) -> Decimal:
+    """How many packages, started ones whole."""
+    # Whole packages and remainder, since a quotient such as 1/3 would have no exact decimal.
+    whole, rest = divmod(quantity, price.package_size)
+    return whole + 1 if rest else whole
 
 
 def _percentage(price: PercentagePrice, line: Line) -> Iterator[Step]:
@@ -133,16 +169,24 @@ def _percentage(price: PercentagePrice, line: Line) -> Iterator[Step]:
 
 def _matrix(price: MatrixPrice, line: Line) -> Iterator[Step]:
     """One step a combination of values: the price's cells in their order, then the others by their values."""
-    unit_amounts = {cell.values: cell.unit_amount for cell in price.cells}
+    named = cell_amounts(price)
     for values, quantity in ordered_cells(price, line).items():
-        label = ", ".join(f"{name}={value}" for name, value in zip(price.dimensions, values, strict=True))
-        unit_amount = unit_amounts.get(values, price.default_unit_amount)
-        if unit_amount is None:
-            raise PriceError(f"quantities: no cell for {label}; add it to price.cells or give default_unit_amount")
+        unit_amount = named.get(values, price.default_unit_amount)
+        assert unit_amount is not None, "what has no amount is left out before"
         amount = quantity * unit_amount
-        origin = label if values in unit_amounts else f"{label} (default)"
+        origin = label(price, values) + ("" if values in named else " (default)")
         text = f"{origin}: {_times(quantity, unit_amount)} = {plain(amount)}"
         yield Step("cell", amount, text, quantity, unit_amount, values=values)
+
+
+def cell_amounts(price: MatrixPrice) -> dict[tuple[str, ...], Decimal]:
+    """Values → what a unit of them costs; of all others it is the price's default, if it has one."""
+    return {cell.values: cell.unit_amount for cell in price.cells}
+
+
+def label(price: MatrixPrice, values: tuple[str, ...]) -> str:
+    """A combination as people read it: ``model=a, region=eu``."""
+    return ", ".join(f"{name}={value}" for name, value in zip(price.dimensions, values, strict=True))
 
 
 def ordered_cells(price: MatrixPrice, line: Line) -> dict[tuple[str, ...], Decimal]:

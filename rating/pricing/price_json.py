@@ -7,9 +7,10 @@ from decimal import Decimal
 from typing import Any, Final
 
 from rating.pricing.exact import exactly
-from rating.pricing.line import ZERO
+from rating.pricing.line import ZERO, MatrixQuantity
+from rating.pricing.models import label
 from rating.pricing.price_terms import TERMS, apply_terms
-from rating.pricing.stages import MatrixQuantity, rate
+from rating.pricing.stages import rate
 from schemas import json_text
 from schemas.prices import MAX_QUANTITY_DIGITS, FlatPrice, MatrixPrice, PriceError, exact_decimal, parse_price, plain
 
@@ -76,7 +77,13 @@ def price_item(item: object) -> dict[str, Any]:
     else:
         raise PriceError('quantity: is missing; write a decimal string, e.g. "22"')
     events = None if item.get("events") is None else _number(item["events"], "events")
-    return apply_terms(rate(price, quantity, currency=price.currency, events=events, quantities=quantities), item)
+    rated = rate(price, quantity, currency=price.currency, events=events, quantities=quantities)
+    if rated.unpriced and isinstance(price, MatrixPrice):
+        labels = [label(price, one.values) for one in rated.unpriced]
+        raise PriceError(
+            *[f"quantities: no cell for {one}; add it to price.cells or give default_unit_amount" for one in labels]
+        )
+    return apply_terms(rated, item)
 
 
 def _currency(item: Mapping[str, Any]) -> str:

@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from decimal import Decimal
 from typing import Final
 
+from rating.pricing.allowance import take_off
 from rating.pricing.exact import exactly, round_money, share
-from rating.pricing.line import ZERO, Line, Rated, Step, StepKind
-from rating.pricing.models import model_steps, ordered_cells
+from rating.pricing.line import ZERO, Line, MatrixQuantity, Rated, Step, StepKind
+from rating.pricing.models import cell_amounts, label, model_steps
 from schemas.currency import exponent
 from schemas.prices import FlatPrice, MatrixPrice, PackagePrice, PercentagePrice, Price, PriceError, Proration, plain
 
 # Steps whose sentences an invoice line must show.
-_NOTED: Final[frozenset[StepKind]] = frozenset({"negative_quantity", "trial"})
+_NOTED: Final[frozenset[StepKind]] = frozenset({"negative_quantity", "trial", "unpriced"})
 _DAY: Final = 86_400
 
 Stage = Callable[[Price, Line], Line]
-
-
-@dataclass(frozen=True, slots=True)
-class MatrixQuantity:
-    """The quantity of one combination of values, in the order of the price's dimensions."""
-
-    values: tuple[str, ...]
-    quantity: Decimal
 
 
 def rate(
@@ -39,7 +32,8 @@ def rate(
     """What ``quantity`` costs in ``currency`` (ISO 4217), with every step; exact until the one rounding.
 
     ``events`` is the number of events behind the quantity; only a percentage price with a fixed amount reads it.
-    ``quantities`` split the quantity by dimension values; only a matrix reads them, and they must sum to it.
+    ``quantities`` split the quantity by dimension values; only a matrix reads them, and they must sum to it. Values that
+    the matrix has no amount for cost nothing, and stand in ``unpriced`` of what is returned.
     Raises PriceError where the price's currency differs, or where the model needs an input that is missing.
     """
     try:
@@ -53,8 +47,10 @@ def rate(
     if events is not None and (not events.is_finite() or events < 0):
         raise PriceError(f"events: {events} is not a count; write 0 or more")
     with exactly():
-        cells = _cells(price, quantity, quantities) if isinstance(price, MatrixPrice) else None
-        line = Line(quantity, events, cells)
+        line = Line(quantity, events)
+        if isinstance(price, MatrixPrice):
+            parts = tuple(quantities or ())
+            line = without_price(price, replace(line, cells=_cells(price, quantity, parts)), parts)
         for stage in STAGES:
             line = stage(price, line)
         unrounded = line.total
@@ -66,6 +62,7 @@ def rate(
         unrounded=unrounded,
         steps=line.steps,
         notes=tuple(step.text for step in line.steps if step.kind in _NOTED),
+        unpriced=line.unpriced,
     )
 
 
@@ -89,6 +86,34 @@ def _cells(
     return cells
 
 
+def without_price(price: MatrixPrice, line: Line, parts: Iterable[MatrixQuantity]) -> Line:
+    """What the matrix has neither a cell nor a default for is left out of the line, and a step each says so; nothing else waits for it."""
+    cells = line.cells or {}
+    if price.default_unit_amount is not None:
+        return line
+    named = cell_amounts(price)
+    lacking = sorted(values for values in cells if values not in named)
+    if not lacking:
+        return line
+    events: dict[tuple[str, ...], int] = {}
+    for part in parts:
+        if part.events is not None:
+            events[part.values] = events.get(part.values, 0) + part.events
+    unpriced = tuple(MatrixQuantity(values, cells[values], events.get(values)) for values in lacking)
+    kept = {values: quantity for values, quantity in cells.items() if values in named}
+    steps = [
+        Step("unpriced", ZERO, f"{label(price, one.values)} has no price: {_counted(one)} not billed", one.quantity, values=one.values)
+        for one in unpriced
+    ]  # fmt: skip
+    return replace(line, cells=kept, quantity=sum(kept.values(), ZERO), unpriced=unpriced).then(*steps)
+
+
+def _counted(one: MatrixQuantity) -> str:
+    if one.events is None:
+        return f"{plain(one.quantity)} is"
+    return f"{plain(one.quantity)} of {one.events} event{'' if one.events == 1 else 's'} is"
+
+
 def negative_is_zero(price: Price, line: Line) -> Line:
     """A negative quantity is priced as zero, and a step says so; for a matrix, combination by combination."""
     if line.cells is not None:
@@ -108,28 +133,12 @@ def _negative(quantity: Decimal, values: tuple[str, ...] | None) -> Step:
 
 
 def included_units(price: Price, line: Line) -> Line:
-    return _take_off(price, line, price.included_units, "included_units", "included")
+    return take_off(price, line, price.included_units, "included_units", "included")
 
 
 def free_units(price: Price, line: Line) -> Line:
     units = price.free_units if isinstance(price, PackagePrice | PercentagePrice) else ZERO
-    return _take_off(price, line, units, "free_units", "free")
-
-
-def _take_off(price: Price, line: Line, units: Decimal, kind: StepKind, word: str) -> Line:
-    """Up to ``units`` off the quantity; of a matrix off its combinations one after another, in the price's order."""
-    if not units:
-        return line
-    taken = min(units, line.quantity)
-    cells = line.cells
-    if isinstance(price, MatrixPrice):
-        cells, left = {}, taken
-        for values, quantity in ordered_cells(price, line).items():
-            off = min(left, quantity)
-            cells[values], left = quantity - off, left - off
-    rest = line.quantity - taken
-    text = f"{plain(taken)} of {plain(units)} {word} units used; {plain(rest)} left to price"
-    return replace(line, quantity=rest, cells=cells).then(Step(kind, ZERO, text, taken))
+    return take_off(price, line, units, "free_units", "free")
 
 
 def model(price: Price, line: Line) -> Line:
@@ -154,10 +163,12 @@ def _part(of: Proration) -> str:
 
 
 def maximum(price: Price, line: Line) -> Line:
-    limit = price.maximum_amount
+    limit, why = price.maximum_amount, ""
+    if limit is not None and (before := _cost_before(price)):
+        limit, why = max(limit - before, ZERO), f" ({plain(limit)}, {plain(before)} by earlier parts of the period)"
     if limit is None or line.total <= limit:
         return line
-    text = f"maximum {plain(limit)}: {plain(line.total)} is lowered to it"
+    text = f"maximum {plain(limit)}{why}: {plain(line.total)} is lowered to it"
     return line.then(Step("maximum", limit - line.total, text))
 
 
@@ -166,10 +177,17 @@ def minimum(price: Price, line: Line) -> Line:
     if limit is not None and price.proration is not None:
         why = f" ({plain(limit)} for {_part(price.proration)})"
         limit = share(limit, price.proration.part_seconds, price.proration.whole_seconds)
+    elif limit is not None and (before := _cost_before(price)):
+        limit, why = limit - before, f" ({plain(limit)}, {plain(before)} by earlier parts of the period)"
     if limit is None or line.total >= limit:
         return line
     text = f"minimum {plain(limit)}{why}: {plain(line.total)} is raised to it"
     return line.then(Step("minimum", limit - line.total, text))
+
+
+def _cost_before(price: Price) -> Decimal:
+    """What the parts before this one of a period came to, where it goes on with them."""
+    return price.split.amount_before if price.split is not None and price.split.priced_before is not None else ZERO
 
 
 def trial(price: Price, line: Line) -> Line:

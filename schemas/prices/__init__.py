@@ -2,8 +2,10 @@
 
 from schemas.prices.decimals import MAX_AMOUNT_DIGITS, MAX_QUANTITY_DIGITS, exact_decimal, plain
 from schemas.prices.models import (
+    OF_LINES,
     Cell,
     FlatPrice,
+    IncludedOrder,
     MatrixPrice,
     PackagePrice,
     PercentagePrice,
@@ -11,6 +13,7 @@ from schemas.prices.models import (
     PerUnitPrice,
     Price,
     Proration,
+    Split,
     Tier,
     TieredPercentagePrice,
     TieredPrice,
@@ -21,8 +24,10 @@ from schemas.prices.parse import PriceError, parse_price
 __all__ = [
     "MAX_AMOUNT_DIGITS",
     "MAX_QUANTITY_DIGITS",
+    "OF_LINES",
     "Cell",
     "FlatPrice",
+    "IncludedOrder",
     "MatrixPrice",
     "PackagePrice",
     "PerUnitPrice",
@@ -31,6 +36,7 @@ __all__ = [
     "Price",
     "PriceError",
     "Proration",
+    "Split",
     "Tier",
     "TieredPercentagePrice",
     "TieredPrice",

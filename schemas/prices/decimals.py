@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, PlainSerializer, WithJsonS
 from pydantic_core import PydanticCustomError
 
 MAX_AMOUNT_DIGITS: Final = 38
+MAX_EXACT_DIGITS: Final = 190  # of what was worked out, and is not rounded yet: a quantity times an amount
 MAX_QUANTITY_DIGITS: Final = 76  # what a sum of Decimal(38,12), ClickHouse's Decimal256, can hold
 
 _NUMBER: Final = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,6})?", re.ASCII)
@@ -79,6 +80,13 @@ def _amount(value: Any) -> Decimal:
         raise _wrong(str(error)) from None
 
 
+def _worked_out(value: Any) -> Decimal:
+    try:
+        return exact_decimal(value, MAX_EXACT_DIGITS)
+    except ValueError as error:
+        raise _wrong(str(error)) from None
+
+
 def _not_negative(number: Decimal) -> Decimal:
     if number < 0:
         raise _wrong(f"{plain(number)} is negative; write 0 or more")
@@ -97,3 +105,7 @@ Amount = Annotated[
 ]
 NotNegative = Annotated[Amount, AfterValidator(_not_negative)]
 Positive = Annotated[Amount, AfterValidator(_positive)]
+WorkedOut = Annotated[
+    Decimal, BeforeValidator(_worked_out), PlainSerializer(plain, return_type=str), WithJsonSchema(_JSON_SCHEMA)
+]
+WorkedOutUnits = Annotated[WorkedOut, AfterValidator(_not_negative)]

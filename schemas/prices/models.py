@@ -23,7 +23,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from schemas.currency import exponent
-from schemas.prices.decimals import Amount, NotNegative, Positive, plain
+from schemas.prices.decimals import Amount, NotNegative, Positive, WorkedOut, WorkedOutUnits, plain
 
 ZERO = Decimal(0)
 
@@ -76,15 +76,38 @@ class Proration(_Part):
         return self
 
 
+class Split(_Part):
+    """Where a line stands among the lines of one charge in one period, which a change of price has split. A line without it stands alone.
+
+    ``of`` is the same on all that belong together, and differs from other such groups of the charge. ``included_before`` and
+    ``free_before``: units of the allowance that the parts before this one took; null: this one begins with a whole one.
+    ``priced_before``: the quantity that they priced, from which tiers go on; null: tiers begin anew. With it, ``package_left``: units
+    that they paid for with a started package and did not use, ``amount_before``: what they came to, which counts towards the
+    maximum and a minimum that is not prorated. ``priced_after``: the quantity that the parts after this one price (volume tiers only).
+    """
+
+    optional: ClassVar[frozenset[str]] = frozenset(
+        {"included_before", "free_before", "priced_before", "package_left", "amount_before", "priced_after"}
+    )
+
+    of: str
+    included_before: WorkedOutUnits | None = None
+    free_before: WorkedOutUnits = ZERO
+    priced_before: WorkedOutUnits | None = None
+    package_left: WorkedOutUnits = ZERO
+    amount_before: WorkedOut = ZERO
+    priced_after: WorkedOutUnits = ZERO
+
+
 class _Price(_Part):
     """What every price may have. ``currency`` is None where the plan's currency counts.
 
-    ``proration`` and ``trial`` stand on lines alone, where the close sets them: they make the line's price complete.
+    The fields of ``OF_LINES`` stand on lines alone, where the close sets them: they make the line's price complete.
     """
 
     optional: ClassVar[frozenset[str]] = frozenset(
         {"currency", "included_units", "free_units", "fixed_amount", "minimum_amount", "maximum_amount"}
-        | {"default_unit_amount", "proration", "trial"}
+        | {"default_unit_amount", "included_order", "proration", "trial", "split", "included_proration"}
     )
 
     model: str
@@ -94,6 +117,12 @@ class _Price(_Part):
     maximum_amount: NotNegative | None = Field(None, description="the line costs at most this")
     proration: Proration | None = Field(None, description="a flat amount and the minimum count for a part of a period")
     trial: bool = Field(False, description="rated, and not billed")
+    split: Split | None = Field(
+        None, description="what the other parts of a period that a change of price has split used"
+    )
+    included_proration: Proration | None = Field(
+        None, description="included and free units count for a part of a period"
+    )
 
     @field_validator("currency")
     @classmethod
@@ -112,6 +141,10 @@ class _Price(_Part):
             text = f"{plain(low)} is above maximum_amount {plain(high)}; lower it or raise the maximum"
             refuse([("minimum_amount", text)])
         return self
+
+
+OF_LINES: dict[str, Any] = {"proration": None, "trial": False, "split": None, "included_proration": None}
+"""What the close sets on a line's price → what a price in the catalog has there."""
 
 
 class FlatPrice(_Price):
@@ -249,13 +282,26 @@ class Cell(_Part):
     unit_amount: Amount
 
 
+IncludedOrder = Literal["in_order", "cheapest_first", "dearest_first", "pro_rata"]
+
+
+def _order_name(value: Any) -> Any:
+    """``cheapest first`` is the same as ``cheapest_first``."""
+    return "_".join(value.replace("-", " ").split()).lower() if isinstance(value, str) else value
+
+
 class MatrixPrice(_Price):
-    """A unit amount for each combination of dimension values."""
+    """A unit amount for each combination of dimension values.
+
+    ``included_order``: which combinations the included units are taken off first: in the order of the cells and then by values, those
+    of the least or of the greatest unit amount, or of all in proportion to their quantities.
+    """
 
     model: Literal["matrix"]
     dimensions: tuple[str, ...]
     cells: tuple[Cell, ...] = ()
     default_unit_amount: Amount | None = None
+    included_order: Annotated[IncludedOrder, BeforeValidator(_order_name)] = "in_order"
 
     @model_validator(mode="after")
     def _shape(self) -> Self:
