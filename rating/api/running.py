@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from functools import partial
-from http import HTTPStatus
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
@@ -16,19 +15,20 @@ from fastapi import APIRouter, Query
 from rating.api import projection
 from rating.api.asked import require
 from rating.api.context import Authorized, Rating, View
-from rating.api.problems import Problem, missing
+from rating.api.problems import missing
 from rating.billed import billed_spans, billed_until, credits_drawn, credits_in_drafts
-from rating.close.charges import ChargeBook, Item
+from rating.close.charges import ChargeBook, Need
 from rating.close.credits import Wallet, owned_grants
 from rating.close.due import current_span
 from rating.close.expected import Settled, drawn_by, settled
-from rating.close.lines import rate_item
+from rating.close.lines import rate_items
 from rating.close.measure import query_for
 from rating.close.plan import period_terms
 from rating.close.reductions import reductions
 from rating.close.spans import Span
 from rating.close.standing import Line
 from rating.close.timeline import PlanningError, Timeline, timeline
+from rating.close.unpriced_usage import on_item, told
 from rating.pricing import PriceError, money_text, plain
 from rating.pricing.exact import exact_sum
 from rating.pricing.reductions import Reduction
@@ -63,63 +63,67 @@ async def running(rating: Rating, view: NamespaceView, account_id: str, now_us: 
     mine = [entry for entry in view.all("subscription") if entry.model.account == account_id]
     billed = await rating.ask(lambda client: billed_until(client, view.namespace, account_id))
     book = ChargeBook(view)
-    try:
-        lines = [line for entry in mine if (line := timeline(view, entry.code)) is not None]
-        running = [
-            (line, *here)
-            for line in lines
-            if (here := current_span(line, billed.get(line.subscription), now_us)) is not None
-        ]
-        wallets = await rating.ask(lambda client: _wallets(client, view, account_id)) if running else None
-        found = [
-            await rating.ask(
-                partial(
-                    _estimate,
-                    book=book,
-                    line=line,
-                    span=span,
-                    after=after,
-                    now_us=now_us,
-                    billed_until_us=billed.get(line.subscription),
-                    wallets=wallets,
-                )
-            )
-            for line, span, after in running
-        ]
-    except (PlanningError, PriceError) as error:
-        raise Problem(HTTPStatus.CONFLICT, str(error)) from None
+    found: list[dict[str, Any]] = []
+    problems: list[str] = []
+    wallets: Wallets | None = None
+    for entry in mine:
+        try:
+            line = timeline(view, entry.code)
+            billed_until_us = None if line is None else billed.get(line.subscription)
+            here = None if line is None else current_span(line, billed_until_us, now_us)
+            if line is None or here is None:
+                continue
+            if not found:
+                wallets = await rating.ask(lambda client: _wallets(client, view, account_id))
+            asked = Estimated(view, book, line, *here, now_us, billed_until_us, wallets)
+            found.append(await rating.ask(partial(_estimate, asked=asked)))
+        except (PlanningError, PriceError, ValueError) as error:  # it leaves out its own subscription alone
+            problems.append(f"subscription {entry.code}: {error}")
     zone = view.time_zone(account_id)
     return {
         "account_id": account_id, "time_zone": zone, "at": rfc3339(now_us), "projection": projection.METHOD, "subscriptions": found,
+        "problems": problems,
     }  # fmt: skip
 
 
-def _estimate(
-    client: Any,
-    book: ChargeBook,
-    line: Timeline,
-    span: Span,
-    after: Span | None,
-    now_us: int,
-    billed_until_us: int | None,
-    wallets: Wallets | None,
-) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Estimated:
+    """A subscription whose running period is estimated; ``after``: the period that follows it; ``wallets``: None without prepaid credits."""
+
+    view: NamespaceView
+    book: ChargeBook
+    line: Timeline
+    span: Span
+    after: Span | None
+    now_us: int
+    billed_until_us: int | None
+    wallets: Wallets | None
+
+
+def _estimate(client: Any, asked: Estimated) -> dict[str, Any]:
     """The period's charges, fees in advance of the next one, discounts, commitment and prepaid credits, as the period's invoice would have
     them."""
+    line, span, after, wallets = asked.line, asked.span, asked.after, asked.wallets
     plan = span.plan
     recent = projection.recent_invoices(client, line.namespace, line.account_id, line.subscription)
     charges: list[dict[str, Any]] = []
     amounts: list[tuple[str, Decimal]] = []
     projected: list[tuple[str, Decimal]] = []
     last = projection.invoice_before(recent, span.start_us)
-    settlement = settled(book, [whole.record() for whole in reversed(recent)], span, billed_until_us)
+    settlement = settled(asked.book, [whole.record() for whole in reversed(recent)], span, asked.billed_until_us)
     ahead = after.parts if after is not None and after.in_advance else ()
-    for item in (*book.items(span.parts), *settlement.fees, *book.items(ahead, in_advance=True)):
-        rows = _rows(client, line.namespace, line.account_id, item)
-        priced, measured, note = rate_item(item, rows, plan.currency)
-        expected, at_end, _ = rate_item(item, projection.at_end(item.need, rows, now_us), plan.currency)
+    items = (*asked.book.items(span.parts), *settlement.fees, *asked.book.items(ahead, in_advance=True))
+    rows = {need: _rows(client, line.namespace, line.account_id, need) for item in items if (need := item.need)}
+    then = {need: projection.at_end(need, found, asked.now_us) for need, found in rows.items()}
+    by_now = rate_items(items, rows.get, plan.currency)
+    by_end = rate_items(items, then.get, plan.currency)
+    for rated, at_end in zip(by_now, by_end, strict=True):
+        item, priced, measured, expected = rated.item, rated.priced, rated.usage, at_end.priced
+        quantity_then = None if at_end.usage is None else at_end.usage.quantity
         amounts.append((item.product.code, priced.amount))
         projected.append((item.product.code, expected.amount))
+        profiles = {item.need.profile.profile_id: item.need.profile} if item.need else {}
+        unpriced = told(client, asked.view, list(on_item(line.account_id, line.subscription, rated)), profiles, None)
         charges.append(
             {
                 "charge": item.charge.key,
@@ -133,8 +137,9 @@ def _estimate(
                 "events": None if measured is None else measured.events,
                 "amount": money_text(priced.amount, plan.currency),
                 "steps": [step.as_json() for step in priced.steps],
-                "note": "; ".join(part for part in (item.note, note) if part),
-                "projected_quantity": None if at_end is None or at_end.quantity is None else plain(at_end.quantity),
+                "note": "; ".join(part for part in (item.note, rated.note) if part),
+                "unpriced": [one.to_json() for one in unpriced],
+                "projected_quantity": None if quantity_then is None else plain(quantity_then),
                 "projected_amount": money_text(expected.amount, plan.currency),
                 "trend": projection.trend(last, item.charge.key, expected.amount),
             }
@@ -212,7 +217,5 @@ def _less(subtotal: Decimal, credits: Iterable[Line]) -> Decimal:
     return exact_sum((subtotal, *(Decimal(line["amount"]) for line in credits)))
 
 
-def _rows(client: Any, namespace: str, account_id: str, item: Item) -> list[UsageRow] | None:
-    if item.need is None:
-        return None
-    return usage_totals(client, query_for(namespace, item.need, [account_id], None))
+def _rows(client: Any, namespace: str, account_id: str, need: Need) -> list[UsageRow]:
+    return usage_totals(client, query_for(namespace, need, [account_id], None))

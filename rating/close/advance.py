@@ -13,9 +13,10 @@ from decimal import Decimal
 
 from rating.close.charges import Item, proration
 from rating.close.line_plans import OF_PLAN, plan_in
-from rating.close.lines import price_text, same_line, steps_text
+from rating.close.lines import price_text, steps_text
 from rating.close.standing import Invoice, Line
 from rating.close.timeline import PlanningError
+from rating.close.unpriced import same_line
 from rating.pricing import PriceError, Rated, money_text, parse_price, plain, rate
 from rating.pricing.exact import exact_sum
 from schemas.catalog.models import Charge, Product

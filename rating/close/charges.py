@@ -3,33 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Final
 
 from rating.close.kept import Kept
 from rating.close.line_plans import LinePlan
+from rating.close.need import Need
 from rating.close.spans import Part
+from rating.close.split import Groups
 from rating.close.timeline import PlanningError
 from rating.pricing import PriceError, parse_price
-from rating.usage import Measured, UsageRow, measured, valid_versions
+from rating.pricing.allowance import allowance
+from rating.usage import UsageRow, measured, valid_versions
 from schemas.catalog.models import Charge, Plan, Product
 from schemas.catalog.profiles import ProfileVersion, profile_versions
 from schemas.catalog.state import NamespaceView
 from schemas.instants import SECOND, rfc3339
 from schemas.prices import FlatPrice, MatrixPrice, Price, Proration
 
+__all__ = ["ChargeBook", "Item", "Need", "Totals", "proration"]
+
 _MAX_ITEMS: Final = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class Need:
-    """One total that one query answers for many accounts: a profile over a period, split by ``dimensions``."""
-
-    profile: Measured
-    start_us: int
-    end_us: int
-    dimensions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +88,7 @@ class ChargeBook:
 
     def _resolved(self, parts: tuple[Part, ...], in_advance: bool) -> tuple[Item, ...]:
         found: list[Item] = []
+        groups = Groups()
         whole: set[str] = set()
         several = len({(part.plan.code, part.plan_version) for part in parts}) > 1
         for part in parts:
@@ -105,7 +101,10 @@ class ChargeBook:
                     continue
                 if fee and not charge.prorated and not part.trial:
                     whole.add(charge.key)
+                groups.add(part, charge, item.need, len(found))
                 found.append(item)
+        for number, price in groups.split([item.price for item in found]):
+            found[number] = replace(found[number], price=price)
         return tuple(found)
 
     def _item(self, part: Part, charge: Charge, note: str) -> Item:
@@ -165,6 +164,8 @@ def _of_part(price: Price, part: Part, charge: Charge) -> Price:
     changes: dict[str, Any] = {"trial": True} if part.trial else {}
     if charge.prorated and length < part.whole_us and (isinstance(price, FlatPrice) or price.minimum_amount):
         changes["proration"] = proration(length, part.whole_us)
+    if charge.included == "prorated" and length < part.whole_us and allowance(price):
+        changes["included_proration"] = proration(length, part.whole_us)
     return price.model_copy(update=changes) if changes else price
 
 

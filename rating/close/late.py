@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
 from rating.close.chain import billed_up_to
 from rating.close.charges import ChargeBook, Need, Totals
 from rating.close.line_plans import OF_PLAN, LinePlan, plan_in
-from rating.close.lines import rate_rows, same_line, steps_text
+from rating.close.lines import price_text, rate_rows, steps_text
 from rating.close.standing import Invoice, Line, Standing
-from rating.close.timeline import PlanningError
-from rating.pricing import PriceError, money_text, parse_price, plain
+from rating.close.timeline import PlanningError, Timeline
+from rating.close.unpriced import LaterPrice, completed, later_prices, newest, same_line, unpriced_lines, unpriced_of
+from rating.pricing import PriceError, Rated, money_text, parse_price, plain
 from rating.pricing.exact import exact_sum
+from rating.usage import Usage
 from rating.usage.render import Binder, below
 from rating.usage.voided import POSITION
 from schemas.catalog.profiles import FOREVER
 from schemas.checkpoints import Checkpoints, Cut
 from schemas.instants import rfc3339
 from schemas.invoices import VOID
-from schemas.prices import Price
+from schemas.prices import MatrixPrice, Price
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,11 @@ class Late:
 
 @dataclass(frozen=True, slots=True)
 class Prior:
-    """A line that was billed and may have changed: ``billed`` is its amount with all its adjustments so far."""
+    """A line that was billed and may have changed: ``billed`` is its amount with all its adjustments so far.
+
+    ``price`` is that of ``newest``, its last adjustment, or of the line itself; ``later``: prices that the subscription has had since,
+    for values of a matrix that this one has no amount for.
+    """
 
     invoice_id: str
     line: Mapping[str, Any]
@@ -46,6 +52,14 @@ class Prior:
     need: Need
     billed: Decimal
     plan: LinePlan | None = None
+    newest: Mapping[str, Any] = field(default_factory=dict)
+    later: tuple[LaterPrice, ...] = ()
+
+    @property
+    def group(self) -> tuple[str, str, str, str] | None:
+        """The same for the parts of one period that are rated together; None where the line stands alone."""
+        split = self.price.split
+        return None if split is None else (self.invoice_id, self.line["charge"], self.line["profile_id"], split.of)
 
 
 LateUsage = Mapping[str, tuple[Late, ...]]
@@ -118,37 +132,75 @@ GROUP BY account_id, profile_id ORDER BY account_id, profile_id"""
 
 
 def prior_lines(chain: Iterable[Invoice], late: Iterable[Late]) -> list[tuple[Invoice, Mapping[str, Any]]]:
-    """Usage lines of invoices that stand, to whose profile and period late records may belong."""
+    """Usage lines of invoices that stand, to whose profile and period late records may belong, and those that are rated with them."""
     records = tuple(late)
-    return [
-        (invoice, line)
-        for invoice in chain
-        if invoice["state"] != VOID
-        for line in invoice["lines"]
-        if line["kind"] == "usage"
-        and any(
+
+    def touched(line: Mapping[str, Any]) -> bool:
+        return any(
             one.profile_id == line["profile_id"]
             and one.first_us < line["period_end"]
             and one.last_us >= line["period_start"]
             for one in records
         )
-    ]
+
+    return [(invoice, line) for invoice in chain if invoice["state"] != VOID for line in _with_parts(invoice, touched)]
 
 
-def priors(chain: list[Invoice], late: Iterable[Late], book: ChargeBook) -> tuple[Prior, ...]:
-    """What has to be rated again for a subscription. Raises PlanningError."""
+def _with_parts(invoice: Invoice, chosen: Callable[[Mapping[str, Any]], bool]) -> list[Mapping[str, Any]]:
+    """The chosen usage lines of an invoice, and the other parts of a period that a change of price has split."""
+    lines = [line for line in invoice["lines"] if line["kind"] == "usage"]
+    found = [line for line in lines if chosen(line)]
+    groups = {group for line in found if (group := _group(line)) is not None}
+    return [line for line in lines if _group(line) in groups or line in found] if groups else found
+
+
+def _group(line: Mapping[str, Any]) -> tuple[str, str, str] | None:
+    if '"split"' not in line["price"]:
+        return None
+    split = json.loads(line["price"]).get("split")
+    return None if split is None else (line["charge"], line["profile_id"], split["of"])
+
+
+def priors(
+    chain: list[Invoice], late: Collection[Late], book: ChargeBook, timeline: Timeline | None = None
+) -> tuple[Prior, ...]:
+    """What has to be rated again for a subscription: what late records may belong to, and what had no price and has one by now, on its
+    ``timeline``. Raises PlanningError."""
+    found = prior_lines(chain, late) if late else []
+    if timeline is not None:
+        known = {id(line) for _, line in found}
+        chosen = {id(line) for _, line in priced_by_now(chain, timeline)}
+        for invoice in chain if chosen else ():
+            more = _with_parts(invoice, lambda line: id(line) in chosen)
+            found += [(invoice, line) for line in more if id(line) not in known]
     result: list[Prior] = []
-    for invoice, line in prior_lines(chain, late):
+    for invoice, line in found:
+        last = newest(chain, invoice["invoice_id"], line)
         try:
-            price = parse_price(json.loads(line["price"]), invoice["currency"])
+            price = parse_price(json.loads(last["price"]), invoice["currency"])
         except (PriceError, ValueError) as error:
             raise PlanningError(f"invoice {invoice['invoice_id']}, line {line['number']}: {error}") from None
         need = book.need(line["profile_id"], price, line["period_start"], line["period_end"])
         if need.profile.backfilled:
             need = replace(need, profile=need.profile.as_pinned(invoice["catalog_offset"], invoice["checkpoint"]))
         billed = _billed(chain, invoice["invoice_id"], line)
-        result.append(Prior(invoice["invoice_id"], line, price, need, billed, plan_in(invoice, line)))
+        open_matrix = isinstance(price, MatrixPrice) and price.default_unit_amount is None
+        later = later_prices(timeline, line) if timeline is not None and open_matrix else ()
+        result.append(Prior(invoice["invoice_id"], line, price, need, billed, plan_in(invoice, line), last, later))
     return tuple(result)
+
+
+def priced_by_now(chain: list[Invoice], timeline: Timeline) -> list[tuple[Invoice, Mapping[str, Any]]]:
+    """Billed lines with usage that had no price, of which the subscription has one for some by now. Raises PlanningError."""
+    found = []
+    for invoice, line, lacking in unpriced_lines(chain):
+        try:
+            price = parse_price(json.loads(line["price"]), invoice["currency"])
+        except (PriceError, ValueError) as error:
+            raise PlanningError(f"invoice {invoice['invoice_id']}, line {line['number']}: {error}") from None
+        if completed(price, lacking, later_prices(timeline, line))[1]:
+            found.append((invoice, line))
+    return found
 
 
 def _billed(chain: Iterable[Invoice], invoice_id: str, line: Mapping[str, Any]) -> Decimal:
@@ -162,27 +214,66 @@ def _billed(chain: Iterable[Invoice], invoice_id: str, line: Mapping[str, Any]) 
     )
 
 
-def adjustments(found: Iterable[Prior], totals: Totals, account_id: str, currency: str) -> list[Line]:
-    """A line for each prior one whose amount is now another. Raises PlanningError."""
-    lines: list[Line] = []
-    for prior in found:
-        rows = totals[prior.need].get(account_id)
+@dataclass(frozen=True, slots=True)
+class Again:
+    """A billed line rated again: ``price`` as it would be pinned now, and a note."""
+
+    prior: Prior
+    price: Price
+    priced: Rated
+    usage: Usage
+    note: str
+
+
+def rate_again(found: Iterable[Prior], totals: Totals, account_id: str, currency: str) -> list[Again]:
+    """Each prior line by what is measured now; parts of one period with one another. Raises PlanningError."""
+    groups: dict[Hashable, list[Prior]] = {}
+    for number, prior in enumerate(found):
+        groups.setdefault(prior.group or number, []).append(prior)
+    result: list[Again] = []
+    for group in groups.values():
+        if len(group) > 1:
+            group.sort(key=lambda one: one.line["period_start"])
+        parts = [(one.price, one.need, totals[one.need].get(account_id)) for one in group]
         try:
-            priced, usage, note = rate_rows(prior.price, prior.need, rows, currency)
+            rated = rate_rows(parts, currency)
+            more = [
+                completed(price, priced.unpriced, one.later)
+                for one, (price, priced, _, _) in zip(group, rated, strict=True)
+            ]
+            if any(told for _, told in more):
+                parts = [(price, need, rows) for (price, _), (_, need, rows) in zip(more, parts, strict=True)]
+                rated = rate_rows(parts, currency)
         except PriceError as error:
-            raise PlanningError(f"adjustment of {prior.invoice_id}, line {prior.line['number']}: {error}") from None
+            first = group[0]
+            raise PlanningError(f"adjustment of {first.invoice_id}, line {first.line['number']}: {error}") from None
+        for prior, (price, priced, usage, note), (_, told) in zip(group, rated, more, strict=True):
+            result.append(Again(prior, price, priced, usage, "; ".join([*told, *([note] if note else [])])))
+    return result
+
+
+def adjustments(found: Iterable[Prior], totals: Totals, account_id: str, currency: str) -> list[Line]:
+    """A line for each prior one whose amount is now another, or of which other usage has no price now. Raises PlanningError."""
+    lines: list[Line] = []
+    for again in rate_again(found, totals, account_id, currency):
+        prior, priced, usage = again.prior, again.priced, again.usage
         difference = exact_sum((priced.amount, -prior.billed))
-        if not difference:
+        lacking = [(one.values, one.quantity) for one in priced.unpriced]
+        lacked = [(one.values, one.quantity) for one in unpriced_of(prior.newest or prior.line)]
+        if not difference and lacking == lacked:
             continue
         was = f"{plain(priced.amount)} for {plain(usage.quantity or Decimal(0))} instead of {plain(prior.billed)}"
         span = f"{rfc3339(prior.line['period_start'])} to {rfc3339(prior.line['period_end'])}"
+        pinned = {"price": prior.newest["price"]} if prior.newest else {}
+        pinned |= {"price": price_text(again.price)} if again.price != prior.price else {}
         lines.append(
             dict(prior.line)
+            | pinned
             | {
                 "kind": "adjustment", "description": f"{prior.line['description']}, adjusted for late or voided usage",
                 "quantity": plain(usage.quantity or Decimal(0)), "events": str(usage.events),
                 "amount": money_text(difference, currency), "unrounded": plain(difference), "steps": steps_text(priced),
-                "note": "; ".join(part for part in (f"{span}: {was}", note) if part), "adjusts": prior.invoice_id,
+                "note": "; ".join(part for part in (f"{span}: {was}", again.note) if part), "adjusts": prior.invoice_id,
                 **({} if prior.plan is None else {OF_PLAN: prior.plan}),
             }
         )  # fmt: skip

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from decimal import Decimal
 from functools import lru_cache
@@ -22,6 +23,7 @@ from rating.close.timeline import PlanningError
 from rating.periods import parse_zone
 from rating.pricing import MatrixQuantity, PriceError, Rated, money_text, rate
 from rating.pricing.exact import exact_sum
+from rating.pricing.parts import Quantity, rate_parts
 from rating.usage import Usage, UsageRow, no_usage
 from schemas.checkpoints import Run
 from schemas.instants import instant
@@ -34,40 +36,82 @@ NO_USAGE = "no usage in the period; priced as 0"
 CARRIED = "no event in the period; the last value before it is carried over"
 
 
-def rate_item(item: Item, rows: Iterable[UsageRow] | None, currency: str) -> tuple[Rated, Usage | None, str]:
-    """(priced, the usage behind it or None for a flat product, note). ``rows``: the account's, None for no usage."""
-    if item.need is None:
-        priced = rate(item.price, Decimal(1), currency=currency)
-        return priced, None, "; ".join(priced.notes)
-    return rate_rows(item.price, item.need, rows, currency)
+@dataclass(frozen=True, slots=True)
+class RatedItem:
+    """An item with the price as its line pins it, what that comes to, and the usage behind it (None for a flat product)."""
+
+    item: Item
+    priced: Rated
+    usage: Usage | None
+    note: str
 
 
-def rate_rows(price: Price, need: Need, rows: Iterable[UsageRow] | None, currency: str) -> tuple[Rated, Usage, str]:
-    """(priced, the usage behind it, note). Raises PriceError."""
-    found = list(rows or ())
-    if not found:
-        usage = no_usage(need.profile.aggregation)
-    elif len(found) == 1:
-        usage = found[0].usage
-    else:
-        usage = Usage(
-            exact_sum(row.usage.quantity or Decimal(0) for row in found), sum(row.usage.events for row in found)
+def rate_items(
+    items: Iterable[Item], rows_of: Callable[[Need], Iterable[UsageRow] | None], currency: str
+) -> Iterator[RatedItem]:
+    """Every item, in order; those that a change of price has split with what the others used. ``rows_of``: the account's, None for no
+    usage. Raises PlanningError, which names the charge."""
+    each = list(items)
+    together: dict[tuple[str, str, str], list[int]] = {}
+    for number, item in enumerate(each):
+        if item.need is not None and item.price.split is not None:
+            together.setdefault((item.charge.key, item.need.profile.profile_id, item.price.split.of), []).append(number)
+    known: dict[int, tuple[Price, Rated, Usage, str]] = {}
+    for number, item in enumerate(each):
+        try:
+            if item.need is None:
+                priced = rate(item.price, Decimal(1), currency=currency)
+                yield RatedItem(item, priced, None, "; ".join(priced.notes))
+                continue
+            if number not in known:
+                split = item.price.split
+                numbers = (
+                    [number] if split is None else together[item.charge.key, item.need.profile.profile_id, split.of]
+                )
+                parts = [
+                    (each[one].price, need, rows_of(need)) for one in numbers if (need := each[one].need) is not None
+                ]
+                known |= dict(zip(numbers, rate_rows(parts, currency), strict=True))
+        except PriceError as error:
+            raise PlanningError(f"charge {item.charge.key}: {error}") from None
+        price, priced, usage, note = known.pop(number)
+        yield RatedItem(item if price is item.price else replace(item, price=price), priced, usage, note)
+
+
+def rate_rows(
+    parts: Iterable[tuple[Price, Need, Iterable[UsageRow] | None]], currency: str
+) -> list[tuple[Price, Rated, Usage, str]]:
+    """Of each of the parts of a period that stand together, or of one that stands alone: (its price as pinned, priced, the usage behind
+    it, note). Raises PriceError."""
+    each = [(price, need, list(rows or ())) for price, need, rows in parts]
+    usages = [_usage(need, rows) for _, need, rows in each]
+    asked = [(price, _quantity(price, rows, usage)) for (price, _, rows), usage in zip(each, usages, strict=True)]
+    found: list[tuple[Price, Rated, Usage, str]] = []
+    for (price, priced), (_, _, rows), usage in zip(rate_parts(asked, currency), each, usages, strict=True):
+        empty = NO_USAGE if usage.quantity is None else CARRIED if rows and not usage.events else ""
+        notes = [*priced.notes, *([empty] if empty else [])]
+        found.append((price, priced, usage, "; ".join(notes)))
+    return found
+
+
+def _usage(need: Need, rows: Sequence[UsageRow]) -> Usage:
+    if not rows:
+        return no_usage(need.profile.aggregation)
+    if len(rows) == 1:
+        return rows[0].usage
+    return Usage(exact_sum(row.usage.quantity or Decimal(0) for row in rows), sum(row.usage.events for row in rows))
+
+
+def _quantity(price: Price, rows: Iterable[UsageRow], usage: Usage) -> Quantity:
+    cells = None
+    if isinstance(price, MatrixPrice):
+        cells = tuple(
+            MatrixQuantity(
+                tuple(value or "" for value in row.dimensions), row.usage.quantity or Decimal(0), row.usage.events
+            )
+            for row in rows
         )
-    quantity = usage.quantity if usage.quantity is not None else Decimal(0)
-    cells = [
-        MatrixQuantity(tuple(value or "" for value in row.dimensions), row.usage.quantity or Decimal(0))
-        for row in found
-    ]
-    priced = rate(
-        price,
-        quantity,
-        currency=currency,
-        events=Decimal(usage.events),
-        quantities=cells if isinstance(price, MatrixPrice) else None,
-    )
-    empty = NO_USAGE if usage.quantity is None else CARRIED if found and not usage.events else ""
-    notes = [*priced.notes, *([empty] if empty else [])]
-    return priced, usage, "; ".join(notes)
+    return Quantity(usage.quantity if usage.quantity is not None else Decimal(0), Decimal(usage.events), cells)
 
 
 def build_invoice(
@@ -84,15 +128,12 @@ def build_invoice(
     lines: list[Line] = []
     currency = due.plan.currency
     flat = _flat_lines(currency)
-    for item in items:
-        try:
-            if item.need is None:
-                lines.append(flat(item))
-                continue
-            priced, usage, note = rate_rows(item.price, item.need, totals[item.need].get(due.account_id), currency)
-        except PriceError as error:
-            raise PlanningError(f"subscription {due.subscription}, charge {item.charge.key}: {error}") from None
-        lines.append(line_of(item, priced, usage, note))
+    each = list(items)
+    try:
+        used = rate_items([one for one in each if one.need], lambda need: totals[need].get(due.account_id), currency)
+        lines += [flat(item) if item.need is None else line_of(next(used)) for item in each]
+    except (PriceError, PlanningError) as error:
+        raise PlanningError(f"subscription {due.subscription}, {error}") from None
     lines += reduced(lines, terms, currency, due.start_us, due.end_us)
     lines += further
     subtotal = exact_sum(Decimal(line["amount"]) for line in lines)
@@ -142,8 +183,9 @@ def claim_id(run_id: str, invoice: str) -> str:
     return blake2b(f"{len(run_id)}:{run_id}{invoice}:1".encode(), digest_size=12).hexdigest()
 
 
-def line_of(item: Item, priced: Rated, usage: Usage | None, note: str) -> Line:
-    """The line of an item as it was rated; ``note``: what the rating said."""
+def line_of(rated: RatedItem) -> Line:
+    """The line of an item as it was rated."""
+    item, priced, usage, note = rated.item, rated.priced, rated.usage, rated.note
     return {
         "kind": "flat" if usage is None else "usage", "charge": item.charge.key,
         "product": item.product.code, "description": item.product.name or item.product.code,
@@ -171,15 +213,10 @@ def _flat_lines(currency: str) -> Kept[Item, Line]:
     """The lines of flat fees in a currency: the same for every account."""
 
     def made(item: Item) -> Line:
-        priced, usage, note = rate_item(item, None, currency)
-        return line_of(item, priced, usage, note)
+        (rated,) = rate_items([item], lambda _: None, currency)
+        return line_of(rated)
 
     return Kept(made)
-
-
-def same_line(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether both are for one charge over one part of a period: a line and its adjustment."""
-    return all(one[name] == other[name] for name in ("charge", "product", "period_start", "period_end"))
 
 
 def steps_text(priced: Rated) -> str:

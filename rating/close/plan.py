@@ -17,7 +17,7 @@ from rating.close.reductions import PriorTerms, adjusted_terms, prior_terms
 from rating.close.spans import Part
 from rating.close.standing import Invoice, Line, Standing
 from rating.close.terms import NO_TERMS, Terms, terms_of
-from rating.close.timeline import PlanningError, timelines
+from rating.close.timeline import PlanningError, Timeline, timelines
 from rating.pricing.exact import exact_sum, share
 from schemas.catalog.models import Plan as CatalogPlan
 from schemas.catalog.state import NamespaceView
@@ -101,9 +101,9 @@ def make_plan(view: NamespaceView, standing: Standing, as_of_us: int, late: Late
                 found[0] = replace(found[0], after=chain[-1]["run_id"])
             final = found if bills == "ended" else _final(found, standing, as_of_us)
             rest = found[len(final) :]
-            some = _billings(final, book, standing, late)
+            some = _billings(final, book, standing, late, line)
             alone = any(due.alone for due in rest)  # it is one only where there is something to adjust
-            drafted = _billings(rest, book, standing, late) if bills == "drafts" or alone else []
+            drafted = _billings(rest, book, standing, late, line) if bills == "drafts" or alone else []
             waiting += len(drafted) if alone else len(rest)
             if bills == "drafts" and some:
                 continue  # these come first
@@ -128,22 +128,25 @@ def _final(found: Iterable[Due], standing: Standing, as_of_us: int) -> list[Due]
     return final
 
 
-def _billings(dues: list[Due], book: ChargeBook, standing: Standing, late: LateUsage) -> list[Billing]:
+def _billings(dues: list[Due], book: ChargeBook, standing: Standing, late: LateUsage, line: Timeline) -> list[Billing]:
     """The first of them follows what stands: it takes what came late, and settles what was billed in advance."""
     found = [
-        _billing(due, book, standing, late.get(due.subscription, ()), dues[:number]) for number, due in enumerate(dues)
+        _billing(due, book, standing, late.get(due.subscription, ()), dues[:number], line)
+        for number, due in enumerate(dues)
     ]
     return [one for one in found if not one.empty]
 
 
-def _billing(due: Due, book: ChargeBook, standing: Standing, late: tuple[Late, ...], before: list[Due]) -> Billing:
+def _billing(
+    due: Due, book: ChargeBook, standing: Standing, late: tuple[Late, ...], before: list[Due], line: Timeline
+) -> Billing:
     """``before``: the subscription's invoices that the same run bills before this one."""
     chain = standing.chain(due.namespace, due.subscription)
-    prior = priors(chain, late, book) if late and not before else ()
+    prior = priors(chain, late, book, line) if chain and not before else ()
     in_advance = () if due.advanced else paid_in_advance(chain, due.end_us if due.alone else due.start_us)
     owed = () if due.advanced else book.items(due.parts, in_advance=True)
     fees, credits_due = settle(owed, in_advance, due.plan.currency)
-    adjusted = prior_terms(chain, [*(one.invoice_id for one in prior), *(line["adjusts"] for line in credits_due)])
+    adjusted = prior_terms(chain, [*(one.invoice_id for one in prior), *(credit["adjusts"] for credit in credits_due)])
     ahead = book.items(due.advance, in_advance=True)
     if due.again and (void := next((one for one in chain if one["invoice_id"] == due.reissues), None)) is not None:
         ahead = advance_again(void)

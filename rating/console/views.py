@@ -169,7 +169,8 @@ def account(
         account_id, header(namespace), tag("h1", account_id), tag("p", running["time_zone"], class_="soft"),
         tag("h2", "Usage by day"), form, tag("p", problem, class_="bad", role="alert") if problem else None,
         history(usage) if usage is not None else None,
-        tag("h2", "Running period"), [estimate(one) for one in running["subscriptions"]] or tag("p", "no subscription is running", class_="soft"),
+        tag("h2", "Running period"), [tag("p", told, class_="bad", role="alert") for told in running.get("problems", ())],
+        [estimate(one) for one in running["subscriptions"]] or tag("p", "no subscription is running", class_="soft"),
         prepaid(credits), drafts(namespace, waiting),
         tag("h2", "Invoices"), heads(namespace, invoices.invoices),
     )  # fmt: skip
@@ -234,8 +235,9 @@ def estimate(one: Mapping[str, Any]) -> Html:
         f"projected {grouped(one['projected_subtotal'])} {one['currency']}"
     )
     compared = "" if one["last_period"] else " There is no invoice of the period directly before to compare with."
+    lacking = [part["text"] for charge in one["charges"] for part in charge.get("unpriced", ())]
     return join(
-        tag("p", told, class_="soft"),
+        tag("p", told, class_="soft"), [tag("p", text, class_="bad", role="alert") for text in lacking],
         table(("Charge", "Metric", "So far", "Amount", "At the end", "Amount then", "Last period"), rows, frozenset({2, 3, 4, 5, 6})),
         tag("p", before, class_="soft") if with_credits else None,
         tag("div", tag("span", "Estimated total"), tag("span", f"{grouped(one['estimated_total'])} {one['currency']}"), class_="total"),

@@ -180,6 +180,30 @@ class BilledBefore:
             one = self._heads.get((one.namespace, one.predecessor))
         return total
 
+    def beside(self, head: Head, line: Line) -> list[Line]:
+        """The usage lines of the line's charge on the invoice that billed it first, itself included."""
+        owner = self._heads.get((head.namespace, line.adjusts), head) if line.adjusts else head
+        return [
+            other
+            for other in self._lines.get((owner.namespace, owner.invoice_id, owner.version), ())
+            if other.kind == "usage" and (other.charge, other.profile_id) == (line.charge, line.profile_id)
+        ]
+
+    def price_by(self, head: Head, line: Line) -> str:
+        """The price of a line of ``beside`` as of ``head``: that of its last adjustment, which may know more of it."""
+        own, same = {head.invoice_id}, (line.charge, line.start_us, line.end_us)
+        one: Head | None = head
+        while one is not None:
+            if one.invoice_id not in head.voids:
+                for other in self._lines.get((one.namespace, one.invoice_id, one.version), ()):
+                    if other.profile_id and (other.charge, other.start_us, other.end_us) == same:
+                        return other.price
+            one = self._heads.get((one.namespace, one.predecessor))
+            if one is None or one.invoice_id in own:
+                break
+            own.add(one.invoice_id)
+        return line.price
+
 
 class _Book:
     """Totals and aggregations. Lines are asked for in order of profile, checkpoint and period, so few answers are kept."""

@@ -19,6 +19,7 @@ from rating.pricing import PriceError, parse_price, plain
 from schemas.catalog.models import Plan, Subscription
 from schemas.catalog.state import NamespaceView
 from schemas.invoices import DRAFT
+from schemas.prices import OF_LINES
 
 NAME: Final = "invoices from the topic"
 _PAGE: Final = 500
@@ -142,7 +143,7 @@ def _same(one: Any, other: Any) -> bool:
 
 def _check_prices(scope: Scope, invoice: Invoice, place: str, findings: Findings) -> None:
     """Each line's pinned price is that of its charge on the plan version, or of the subscription's override, as of the
-    invoice's catalog. What the close itself adds to a price (proration, trial) is left aside."""
+    invoice's catalog. What the close itself adds to a price (schemas.prices.OF_LINES) is left aside."""
     view = scope.catalog.view(invoice["namespace"], invoice["catalog_offset"])
     for line in invoice["lines"]:
         if line["adjusts"] or line["kind"] not in ("usage", "flat"):
@@ -175,4 +176,4 @@ def stripped(price: str, currency: str) -> str:
         parsed = parse_price(json.loads(price), currency)
     except (PriceError, ValueError):
         return price
-    return price_text(parsed.model_copy(update={"proration": None, "trial": False}))
+    return price_text(parsed.model_copy(update=OF_LINES))

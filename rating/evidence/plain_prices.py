@@ -14,8 +14,13 @@ from typing import Any, Final
 Cells = Mapping[tuple[str, ...], Fraction]
 """Quantity by combination of dimension values, "" for a value that is missing."""
 
+_SPLIT: Final = frozenset(
+    {"of", "included_before", "free_before", "priced_before", "package_left", "amount_before", "priced_after"}
+)
+
 _COMMON: Final = frozenset(
     {"model", "currency", "included_units", "minimum_amount", "maximum_amount", "proration", "trial"}
+    | {"split", "included_proration"}
 )
 _FIELDS: Final[dict[str, frozenset[str]]] = {
     "flat": frozenset({"amount"}),
@@ -25,7 +30,7 @@ _FIELDS: Final[dict[str, frozenset[str]]] = {
     "package": frozenset({"package_size", "package_amount", "free_units"}),
     "percentage": frozenset({"rate", "fixed_amount", "free_units"}),
     "tiered_percentage": frozenset({"tiers"}),
-    "matrix": frozenset({"dimensions", "cells", "default_unit_amount"}),
+    "matrix": frozenset({"dimensions", "cells", "default_unit_amount", "included_order"}),
 }
 
 
@@ -36,22 +41,55 @@ def cost(price: Mapping[str, Any], cells: Cells, events: int) -> Fraction:
         raise ValueError(f"model {model} has no independent check")
     if unknown := set(price) - _COMMON - _FIELDS[model]:
         raise ValueError(f"field {min(unknown)} of model {model} has no independent check")
+    split: Mapping[str, Any] = price.get("split") or {}
+    if unknown := set(split) - _SPLIT:
+        raise ValueError(f"field split.{min(unknown)} has no independent check")
     part = _part(price.get("proration"))
     if model == "matrix":
         amount = _matrix(price, cells)
     else:
-        quantity = max(sum(cells.values(), Fraction(0)), Fraction(0))
-        quantity -= min(quantity, _number(price, "included_units"))
-        quantity -= min(quantity, _number(price, "free_units"))
-        amount = _model(model, price, quantity, events)
+        amount = _model(model, price, priced(price, cells), events)
     if model == "flat" and part is not None:
         amount = _twelve_places(amount * part)
+    before = _number(split, "amount_before") if split.get("priced_before") is not None else Fraction(0)
     if price.get("maximum_amount") is not None:
-        amount = min(amount, _number(price, "maximum_amount"))
+        most = _number(price, "maximum_amount")
+        amount = min(amount, max(most - before, Fraction(0)) if before else most)
     if price.get("minimum_amount") is not None:
         least = _number(price, "minimum_amount")
-        amount = max(amount, least if part is None else _twelve_places(least * part))
+        amount = max(amount, least - before if part is None else _twelve_places(least * part))
     return Fraction(0) if price.get("trial") else amount
+
+
+def taken(price: Mapping[str, Any], cells: Cells) -> tuple[Fraction, Fraction]:
+    """(included units, free units) that a quantity takes of what the price and the parts before it leave."""
+    quantity = sum((max(one, Fraction(0)) for one in _with_price(price, cells).values()), Fraction(0))
+    if price.get("model") != "matrix":
+        quantity = max(sum(cells.values(), Fraction(0)), Fraction(0))
+    included = min(quantity, _left(price, "included_units", "included_before"))
+    return included, min(quantity - included, _left(price, "free_units", "free_before"))
+
+
+def priced(price: Mapping[str, Any], cells: Cells) -> Fraction:
+    """The quantity that is left to price."""
+    whole = (max(one, Fraction(0)) for one in _with_price(price, cells).values())
+    quantity = sum(whole if price.get("model") == "matrix" else cells.values(), Fraction(0))
+    return max(quantity, Fraction(0)) - sum(taken(price, cells))
+
+
+def _left(price: Mapping[str, Any], units: str, before: str) -> Fraction:
+    share, split = _part(price.get("included_proration")), price.get("split") or {}
+    allowed = _number(price, units) if share is None else _twelve_places(_number(price, units) * share)
+    used = _number(split, before) if split.get("included_before") is not None else Fraction(0)
+    return max(allowed - used, Fraction(0))
+
+
+def _with_price(price: Mapping[str, Any], cells: Cells) -> Cells:
+    """Without the combinations that a matrix has no amount for."""
+    if price.get("model") != "matrix" or price.get("default_unit_amount") is not None:
+        return cells
+    named = {tuple(map(str, cell["values"])) for cell in price.get("cells") or ()}
+    return {values: quantity for values, quantity in cells.items() if values in named}
 
 
 def rounded(amount: Fraction, digits: int) -> Fraction:
@@ -77,38 +115,57 @@ def _model(model: str, price: Mapping[str, Any], quantity: Fraction, events: int
         return _number(price, "amount")
     if model == "per_unit":
         return quantity * _number(price, "unit_amount")
+    split: Mapping[str, Any] = price.get("split") or {}
     if model == "package":
-        return ceil(quantity / _number(price, "package_size")) * _number(price, "package_amount")
+        unpaid = max(quantity - _number(split, "package_left"), Fraction(0))
+        return ceil(unpaid / _number(price, "package_size")) * _number(price, "package_amount")
     if model == "percentage":
         return quantity * _number(price, "rate") / 100 + events * _number(price, "fixed_amount")
     tiers = price["tiers"]
     bounds = [None if tier["up_to"] is None else _number(tier, "up_to") for tier in tiers]
     each = "rate" if model == "tiered_percentage" else "unit_amount"
     shrink = 100 if model == "tiered_percentage" else 1
+    goes_on = split.get("priced_before") is not None
+    start = _number(split, "priced_before") if goes_on else Fraction(0)
     if model == "volume":
-        (tier,) = [tier for tier, bound in zip(tiers, bounds, strict=True) if bound is None or quantity <= bound][:1]
-        return quantity * _number(tier, each) + _number(tier, "flat_amount")
+        whole = start + quantity + _number(split, "priced_after")
+        (tier,) = [tier for tier, bound in zip(tiers, bounds, strict=True) if bound is None or whole <= bound][:1]
+        return quantity * _number(tier, each) + (Fraction(0) if goes_on else _number(tier, "flat_amount"))
     amount = Fraction(0)
     for index, (tier, bound) in enumerate(zip(tiers, bounds, strict=True)):
         below = Fraction(0) if index == 0 else bounds[index - 1] or Fraction(0)
-        if index == 0 or quantity > below:
-            top = quantity if bound is None else min(quantity, bound)
-            amount += (top - below) * _number(tier, each) / shrink + _number(tier, "flat_amount")
+        top = start + quantity if bound is None else min(start + quantity, bound)
+        amount += max(top - max(below, start), Fraction(0)) * _number(tier, each) / shrink
+        reached = index == 0 or start + quantity > below
+        if reached and not (goes_on and (index == 0 or start > below)):
+            amount += _number(tier, "flat_amount")
     return amount
 
 
 def _matrix(price: Mapping[str, Any], cells: Cells) -> Fraction:
-    """Included units come off the price's cells in their order, then off other combinations by their values."""
+    """Included units come off the price's cells in their order, then off other combinations by their values; or as the price says."""
     named = {tuple(map(str, cell["values"])): _number(cell, "unit_amount") for cell in price.get("cells") or ()}
-    places = list(named)
-    left = _number(price, "included_units")
-    amount = Fraction(0)
-    for values in sorted(cells, key=lambda one: (places.index(one) if one in named else len(places), one)):
-        quantity = max(cells[values], Fraction(0))
-        taken = min(left, quantity)
-        left -= taken
-        if values not in named and price.get("default_unit_amount") is None:
-            raise ValueError(f"there is no cell for {', '.join(values)}")
-        unit = named[values] if values in named else _number(price, "default_unit_amount")
-        amount += (quantity - taken) * unit
+    places = {values: index for index, values in enumerate(named)}
+    unit = {values: named.get(values, _number(price, "default_unit_amount")) for values in cells}
+    standing = sorted(_with_price(price, cells), key=lambda one: (places.get(one, len(places)), one))
+    quantity = {values: max(cells[values], Fraction(0)) for values in standing}
+    order, left = price.get("included_order", "in_order"), taken(price, cells)[0]
+    amount = sum((quantity[values] * unit[values] for values in standing), Fraction(0))
+    if order == "pro_rata":
+        total, seen, given = sum(quantity.values(), Fraction(0)), Fraction(0), Fraction(0)
+        for values in standing if total else ():
+            seen += quantity[values]
+            upto = _twelve_places(left * seen / total)
+            amount -= (upto - given) * unit[values]
+            given = upto
+        return amount
+    if order == "cheapest_first":
+        standing.sort(key=lambda one: unit[one])
+    elif order == "dearest_first":
+        standing.sort(key=lambda one: -unit[one])
+    elif order != "in_order":
+        raise ValueError(f"included_order {order} has no independent check")
+    for values in standing:
+        amount -= min(left, quantity[values]) * unit[values]
+        left -= min(left, quantity[values])
     return amount

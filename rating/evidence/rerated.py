@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Final
@@ -19,6 +19,7 @@ from rating.evidence.backfilled import Pin, Pins
 from rating.evidence.billed import BilledBefore
 from rating.evidence.chains import COPY_REMEDY, Head, Line, read_invoices
 from rating.evidence.difference import Findings, Progress
+from rating.evidence.plain_parts import PlainPart, pinned, splits
 from rating.evidence.plain_prices import cost, rounded
 from rating.evidence.raw import Fold, Raw, measures, of_dimensions, parse
 from rating.evidence.reduced import is_reduction
@@ -60,6 +61,13 @@ class _Work:
     def place(self) -> str:
         return f"{self.head.place}, line {self.line.number}"
 
+    def measured(self) -> tuple[dict[tuple[str, ...], Fraction], int]:
+        """(quantity by dimension values, events). Raises ValueError."""
+        if self.aggregation is None:
+            return {(): Fraction(1)}, 0
+        cells = {cell: fold.quantity(self.aggregation) for cell, fold in self.folds.items()}
+        return cells, sum(fold.events for fold in self.folds.values())
+
     def take(self, event: Raw, version: ProfileVersion, checkpoint: int = 0) -> None:
         """Count the event where it is this line's; ``checkpoint``: of the backfill that brought its record, 0: none did."""
         start_us = 0 if self.carry_over else self.line.start_us
@@ -87,16 +95,22 @@ def check_rerated(scope: Scope, findings: Findings, on_progress: Progress) -> No
         for line in lines.get((head.namespace, head.invoice_id, head.version), ())
         if not is_reduction(line) and (work := _work(scope, catalogs, pins, head, line, findings)) is not None
     ]
+    billed = BilledBefore(heads, lines)
+    parts = {
+        id(work): _parts(scope, catalogs, pins, work, billed, findings) for work in works if work.price.get("split")
+    }
     wanted: dict[tuple[str, str], dict[str, list[_Work]]] = {}
-    for work in works:
+    beside = [part for work in works for part in parts.get(id(work), ()) if part is not work]
+    for work in [*works, *beside]:
         if work.line.profile_id:
             of_account = wanted.setdefault((work.head.namespace, work.head.account_id), {})
             of_account.setdefault(work.line.profile_id, []).append(work)
     if wanted:
         _read(scope, catalogs, wanted, on_progress)
-    billed = BilledBefore(heads, lines)
     for work in works:
         _compare(work, billed, findings)
+        if id(work) in parts:
+            _compare_parts(work, parts[id(work)], findings)
 
 
 def _work(scope: Scope, catalogs: _Catalogs, pins: Pins, head: Head, line: Line, findings: Findings) -> _Work | None:
@@ -119,6 +133,40 @@ def _work(scope: Scope, catalogs: _Catalogs, pins: Pins, head: Head, line: Line,
         work.below = scope.checkpoints.cut(head.checkpoint).offsets
         work.pins = pins.of(head, line)
     return work
+
+
+def _parts(
+    scope: Scope, catalogs: _Catalogs, pins: Pins, work: _Work, billed: BilledBefore, findings: Findings
+) -> list[_Work]:
+    """The lines that a change of price has split from this one, and itself, in the order of time, each as of this one's invoice."""
+    of = work.price["split"].get("of")
+    found: list[_Work] = []
+    for line in billed.beside(work.head, work.line):
+        if line.start_us == work.line.start_us:
+            found.append(work)
+            continue
+        price = billed.price_by(work.head, line)
+        part = _work(scope, catalogs, pins, work.head, replace(line, price=price, adjusts=work.line.adjusts), findings)
+        if part is not None and (part.price.get("split") or {}).get("of") == of:
+            found.append(part)
+    return sorted(found, key=lambda one: one.line.start_us)
+
+
+def _compare_parts(work: _Work, parts: Sequence[_Work], findings: Findings) -> None:
+    try:
+        every = splits([PlainPart(one.price, *one.measured()) for one in parts])
+        (expected,) = (one for one, part in zip(every, parts, strict=True) if part is work)
+    except (ValueError, KeyError, ZeroDivisionError) as error:
+        findings.add(
+            "re-rated line", f"{work.place}, price.split", "a price that can be applied", str(error), COPY_REMEDY
+        )
+        return
+    if expected != (found := pinned(work.price)):
+        findings.add("re-rated line", f"{work.place}, price.split", _numbers(expected), _numbers(found), _REMEDY)
+
+
+def _numbers(of: Mapping[str, Fraction]) -> str:
+    return ", ".join(f"{name} {_text(number)}" for name, number in of.items()) or "nothing before it"
 
 
 def _read(
@@ -172,12 +220,9 @@ def _take(
 
 def _compare(work: _Work, billed: BilledBefore, findings: Findings) -> None:
     head, line = work.head, work.line
-    cells: dict[tuple[str, ...], Fraction] = {(): Fraction(1)}
-    events = 0
     try:
+        cells, events = work.measured()
         if work.aggregation is not None:
-            cells = {cell: fold.quantity(work.aggregation) for cell, fold in work.folds.items()}
-            events = sum(fold.events for fold in work.folds.values())
             quantity = sum(cells.values(), Fraction(0))
             if (Fraction(line.quantity or 0), line.events) != (quantity, events):
                 findings.add(

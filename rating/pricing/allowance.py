@@ -9,7 +9,7 @@ from typing import Final
 from rating.pricing.exact import share
 from rating.pricing.line import ZERO, Line, Step, StepKind
 from rating.pricing.models import cell_amounts, label, ordered_cells
-from schemas.prices import IncludedOrder, MatrixPrice, Price, plain
+from schemas.prices import IncludedOrder, MatrixPrice, PackagePrice, PercentagePrice, Price, plain
 
 Cells = Mapping[tuple[str, ...], Decimal]
 
@@ -20,6 +20,12 @@ _ORDERS: Final[dict[IncludedOrder, str]] = {
     "dearest_first": "dearest first",
     "pro_rata": "pro rata",
 }
+
+
+def allowance(price: Price) -> Decimal:
+    """All units that the price takes off a quantity before it charges."""
+    free = price.free_units if isinstance(price, PackagePrice | PercentagePrice) else ZERO
+    return price.included_units + free
 
 
 def take_off(price: Price, line: Line, units: Decimal, kind: StepKind, word: str) -> Line:

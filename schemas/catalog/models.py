@@ -26,7 +26,7 @@ from schemas.event_schema import parse_schema
 from schemas.event_schema.compatibility import Compatibility
 from schemas.filters import compile_filter
 from schemas.instants import parse_rfc3339
-from schemas.prices import PriceError, parse_price
+from schemas.prices import PriceError, parse_price, set_by_close
 from schemas.prices.decimals import NotNegative
 
 ProfileAddress = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*(\.[A-Za-z0-9][A-Za-z0-9_-]*)?$")]
@@ -211,6 +211,11 @@ class Charge(Model):
 
     ``prorated`` false: a flat amount and a minimum are billed whole also for a part of a period. ``in_advance`` (flat
     products at flat prices): billed on the invoice at the beginning of its period, and credited in part where that is cut short.
+
+    ``included`` and ``tiers`` say what a change of price in mid-period does to a charge of the same code on the same profile:
+    ``shared``: what was used of its included and free units before counts; ``whole``: they begin anew; ``prorated``: so many as the
+    part of the period has of it, also where a period is short. ``continue``: tiers, started packages and the maximum go on; ``reset``:
+    they begin anew. null: shared and continue as long as the plan is the same, in whichever version; on another plan, anew.
     """
 
     code: Code | None = None
@@ -218,6 +223,8 @@ class Charge(Model):
     price: dict[str, Any]
     prorated: bool = True
     in_advance: bool = False
+    included: Literal["shared", "whole", "prorated"] | None = None
+    tiers: Literal["continue", "reset"] | None = None
 
     @property
     def key(self) -> str:
@@ -265,10 +272,8 @@ class Plan(Model):
                 raise ValueError(
                     f"charges.{number} ({charge.key}): in_advance needs a price of model flat, which can be credited in part"
                 )
-            if price.proration is not None or price.trial:
-                raise ValueError(
-                    f"charges.{number} ({charge.key}): proration and trial are set by the close; remove them from the price"
-                )
+            if fault := set_by_close(price):
+                raise ValueError(f"charges.{number} ({charge.key}): {fault}")
         return self
 
 

@@ -17,7 +17,7 @@ from schemas.catalog.base import Code, Identifier, Model
 from schemas.currency import exponent
 from schemas.instants import micros
 from schemas.local_time import local_midnight, parse_zone
-from schemas.prices import PriceError, parse_price
+from schemas.prices import PriceError, parse_price, set_by_close
 from schemas.prices.decimals import Positive
 
 _EVER: Final = 2**63
@@ -92,8 +92,8 @@ class PriceOverride(Model):
             parsed = parse_price(price)
         except PriceError as error:
             raise ValueError(str(error)) from None
-        if parsed.proration is not None or parsed.trial:
-            raise ValueError("proration and trial are set by the close; remove them from the price")
+        if fault := set_by_close(parsed):
+            raise ValueError(fault)
         return price
 
 

@@ -18,6 +18,7 @@ from schemas.prices.models import (
     TieredPercentagePrice,
     TieredPrice,
     VolumePrice,
+    set_by_close,
 )
 from schemas.prices.parse import PriceError, parse_price
 
@@ -44,4 +45,5 @@ __all__ = [
     "exact_decimal",
     "parse_price",
     "plain",
+    "set_by_close",
 ]

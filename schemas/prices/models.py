@@ -147,6 +147,14 @@ OF_LINES: dict[str, Any] = {"proration": None, "trial": False, "split": None, "i
 """What the close sets on a line's price → what a price in the catalog has there."""
 
 
+def set_by_close(price: _Price) -> str:
+    """What is wrong with a price in the catalog that has what only a line's may have; "" for nothing."""
+    for names in (("proration", "trial"), ("split", "included_proration")):
+        if any(getattr(price, name) != OF_LINES[name] for name in names):
+            return f"{' and '.join(names)} are set by the close; remove them from the price"
+    return ""
+
+
 class FlatPrice(_Price):
     """A fixed amount a period, whatever the quantity."""
 

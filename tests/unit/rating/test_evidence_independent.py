@@ -11,9 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rating.evidence.plain_parts import PlainPart, pinned, splits
 from rating.evidence.plain_prices import cost, rounded
 from rating.evidence.raw import Fold, Measured, Raw, measures, of_dimensions, parse
 from rating.pricing import MatrixQuantity, parse_price, rate
+from rating.pricing.parts import Quantity, rate_parts
 from schemas.catalog.models import Filter
 from schemas.catalog.profiles import ProfileVersion
 from schemas.matching import Matcher
@@ -23,6 +25,9 @@ amounts = st.decimals(-50, 50, places=4).map(str)
 positive = st.decimals("0.01", 40, places=2).map(str)
 small = st.decimals(0, 30, places=2).map(str)
 texts = st.sampled_from(["", "a", "b"])
+
+
+SPLIT = ("included_before", "free_before", "priced_before", "package_left", "amount_before", "priced_after")
 
 
 @st.composite
@@ -45,7 +50,11 @@ def prices(draw: st.DrawFn) -> dict[str, Any]:
             st.fixed_dictionaries({"model": st.just("tiered_percentage"), "tiers": tiers("rate")}),
             st.fixed_dictionaries({"model": st.just("package"), "package_size": positive, "package_amount": amounts, "free_units": small}),
             st.fixed_dictionaries({"model": st.just("percentage"), "rate": amounts, "fixed_amount": amounts, "free_units": small}),
-            st.fixed_dictionaries({"model": st.just("matrix"), "dimensions": st.just(["x", "y"]), "cells": cells, "default_unit_amount": amounts}),
+            st.fixed_dictionaries(
+                {"model": st.just("matrix"), "dimensions": st.just(["x", "y"]), "cells": cells,
+                 "included_order": st.sampled_from(["in_order", "cheapest first", "dearest_first", "pro rata"])},
+                optional={"default_unit_amount": amounts},
+            ),
         )
     )  # fmt: skip
     if model["model"] == "matrix":
@@ -54,6 +63,8 @@ def prices(draw: st.DrawFn) -> dict[str, Any]:
     extra = {
         "included_units": draw(small), "minimum_amount": str(low), "maximum_amount": str(high), "trial": True,
         "proration": {"part_seconds": str(draw(st.integers(1, 100))), "whole_seconds": "101"},
+        "included_proration": {"part_seconds": str(draw(st.integers(1, 100))), "whole_seconds": "101"},
+        "split": {"of": "p"} | draw(st.fixed_dictionaries({}, optional=dict.fromkeys(SPLIT, small))),
     }  # fmt: skip
     return model | {name: extra[name] for name in draw(st.sets(st.sampled_from(sorted(extra))))}
 
@@ -73,6 +84,33 @@ def test_every_price_costs_the_same_by_other_arithmetic(
     again = cost(as_pinned, cells, events)
     assert again == Fraction(rated.unrounded)
     assert rounded(again, 3) == Fraction(rated.amount)
+
+
+@given(
+    st.lists(
+        st.tuples(prices(), st.dictionaries(st.tuples(texts, texts), st.decimals(-9, 90, places=3), max_size=4)),
+        min_size=2,
+        max_size=4,
+    )
+)
+def test_what_parts_of_a_period_used_is_the_same_by_other_arithmetic(
+    given_parts: list[tuple[dict[str, Any], dict[tuple[str, str], Decimal]]],
+) -> None:
+    parts = []
+    for written, quantities in given_parts:
+        price = parse_price({"split": {"of": "p", "priced_before": "0"}} | written | {"trial": False})
+        cells = tuple(MatrixQuantity(*one) for one in quantities.items())
+        parts.append((price, Quantity(sum(quantities.values(), Decimal(0)), Decimal(3), cells)))
+    found = rate_parts(parts, "KWD")
+    plain = []
+    for (price, _), (_, quantities) in zip(found, given_parts, strict=True):
+        matrix = price.model == "matrix"
+        whole = {(): Fraction(sum(quantities.values(), Decimal(0)))}
+        cells = {values: Fraction(one) for values, one in quantities.items()} if matrix else whole
+        plain.append(PlainPart(json.loads(json.dumps(price.model_dump(mode="json"))), cells, 3))
+    assert splits(plain) == [pinned(part.price) for part in plain]
+    for part, (_, rated) in zip(plain, found, strict=True):
+        assert cost(part.price, part.cells, part.events) == Fraction(rated.unrounded)
 
 
 @pytest.mark.parametrize("price", [{"model": "auction"}, {"model": "flat", "amount": "1", "surcharge": "2"}])
