@@ -17,6 +17,7 @@ import msgspec
 from schemas.catalog.models import Namespace
 from schemas.event_types import EventTypes
 from schemas.filters import lookup
+from schemas.fine_instants import may_be_fine, never_later
 from schemas.identity import content_hash, identity
 from schemas.instants import SECOND, micros, rfc3339
 from schemas.json_text import MAX_DEPTH, canonical, depth, doubled_key, exact, keys_differ, path_text
@@ -44,6 +45,16 @@ class RawBatch(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     """The body of a batch request."""
 
     events: list[RawEvent]
+
+
+class _Written(msgspec.Struct, gc=False):
+    """An event's timestamp as text, where it may be finer than a microsecond."""
+
+    timestamp: str | None = None
+
+
+class _WrittenBatch(msgspec.Struct, gc=False):
+    events: list[_Written]
 
 
 class AcceptedEvent(NamedTuple):
@@ -75,6 +86,9 @@ class Refused(Exception):  # not frozen: context managers set an exception's tra
 _single = msgspec.json.Decoder(RawEvent)
 _batch = msgspec.json.Decoder(RawBatch)
 _list = msgspec.json.Decoder(list[RawEvent])
+_written_single = msgspec.json.Decoder(_Written)
+_written_batch = msgspec.json.Decoder(_WrittenBatch)
+_written_list = msgspec.json.Decoder(list[_Written])
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 # Numbers as they are written: reading them here could only fail where ``exact`` does not.
 _object = msgspec.json.Decoder(dict[str, Any], float_hook=str).decode
@@ -114,20 +128,35 @@ def _remedy(body: bytes) -> str:
 
 def decode_event(body: bytes) -> list[RawEvent]:
     """A body that is one event, as a list of one. Raises Refused."""
-    return [decode_json(_single, body)]
+    events = [decode_json(_single, body)]
+    if may_be_fine(body):
+        _cut(events, [_written_single.decode(body)])
+    return events
 
 
 def decode_batch(body: bytes) -> list[RawEvent]:
     """A body ``{"events": [1 to 100]}``. Raises Refused."""
-    return _sized(decode_json(_batch, body).events)
+    events: list[RawEvent] = decode_json(_batch, body).events
+    if may_be_fine(body):
+        _cut(events, _written_batch.decode(body).events)
+    return _sized(events)
 
 
 def decode_any(body: bytes) -> list[RawEvent]:
     """One event, ``{"events": […]}`` or a bare list (what an inbox record may hold). Raises Refused."""
     if body.lstrip()[:1] == b"[":
-        return _sized(decode_json(_list, body))
+        events: list[RawEvent] = decode_json(_list, body)
+        if may_be_fine(body):
+            _cut(events, _written_list.decode(body))
+        return _sized(events)
     fields = decode_json(_fields, body)
     return decode_batch(body) if "events" in fields and "event_name" not in fields else decode_event(body)
+
+
+def _cut(events: Sequence[RawEvent], written: Sequence[_Written]) -> None:
+    moments = never_later([event.timestamp for event in events], [one.timestamp for one in written])
+    for event, moment in zip(events, moments, strict=True):
+        event.timestamp = moment
 
 
 def _sized(events: list[RawEvent]) -> list[RawEvent]:

@@ -20,6 +20,7 @@ from starlette.responses import Response
 
 from ingest.problems import MEDIA_TYPE, Problem
 from schemas.acceptance import RawEvent, Refused, check_size, decode_json
+from schemas.fine_instants import cut, may_be_fine, never_later
 from schemas.sketch import Fields
 
 PREFIX: Final = "ce-"
@@ -47,8 +48,16 @@ class CloudEvent(msgspec.Struct, gc=False):
     data_base64: str | None = None
 
 
+class _Written(msgspec.Struct, gc=False):
+    """A CloudEvent's time as text, where it may be finer than a microsecond."""
+
+    time: str | None = None
+
+
 _one = msgspec.json.Decoder(CloudEvent)
 _many = msgspec.json.Decoder(list[CloudEvent])
+_written_one = msgspec.json.Decoder(_Written)
+_written_many = msgspec.json.Decoder(list[_Written])
 _raws = msgspec.json.Decoder(list[msgspec.Raw])
 
 
@@ -59,11 +68,22 @@ def is_batch(body: bytes) -> bool:
 
 def decode_structured(body: bytes) -> list[RawEvent]:
     """One CloudEvent in JSON, or an array of 1 to 100. Raises Refused with the attribute's JSON path."""
+    events = _decoded(body)
     if not is_batch(body):
-        return [_event(decode_json(_one, body), "$", 0)]
-    events: list[CloudEvent] = decode_json(_many, body)
+        return [_event(events[0], "$", 0)]
     check_size(len(events), "$")
     return [_event(event, f"$[{index}]", index) for index, event in enumerate(events)]
+
+
+def _decoded(body: bytes) -> list[CloudEvent]:
+    many = is_batch(body)
+    events: list[CloudEvent] = decode_json(_many, body) if many else [decode_json(_one, body)]
+    if may_be_fine(body):
+        written = _written_many.decode(body) if many else [_written_one.decode(body)]
+        moments = never_later([event.time for event in events], [one.time for one in written])
+        for event, moment in zip(events, moments, strict=True):
+            event.time = moment
+    return events
 
 
 def decode_binary(headers: Mapping[str, str], body: bytes) -> list[RawEvent]:
@@ -76,6 +96,8 @@ def decode_binary(headers: Mapping[str, str], body: bytes) -> list[RawEvent]:
         for name, value in headers.items()
         if name.startswith(PREFIX) and name != "ce-data"
     }
+    if "time" in attributes:
+        attributes["time"] = cut(attributes["time"])
     attributes |= {"datacontenttype": headers.get("content-type"), "data_base64": None}
     try:
         event = msgspec.convert(attributes, CloudEvent)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
 
@@ -19,6 +18,7 @@ from starlette.responses import Response
 from ingest.problems import Problem
 from schemas.acceptance import AcceptedEvent, RawEvent, Refused, check_size, decode_json
 from schemas.catalog.state import NamespaceView
+from schemas.fine_instants import seconds_to_micros
 from schemas.instants import SECOND, instant, rfc3339
 from schemas.sketch import Fields
 
@@ -120,7 +120,7 @@ def _micros(raw: bytes, path: str, index: int) -> int | None:
         raise Refused(
             "timestamp", path, f"{text[:40]!r} is not Unix seconds; send e.g. 1769860800 or 1769860800.25", index
         )
-    us = int(Decimal(text).scaleb(6).to_integral_value("ROUND_FLOOR"))
+    us = seconds_to_micros(text)
     if not 0 <= us < 10_000_000_000 * SECOND:
         detail = f"{text[:40]} is no instant from 1970 to 2286; Unix seconds are meant, not milliseconds"
         raise Refused("timestamp", path, detail, index)

@@ -22,6 +22,7 @@ from rating.close.versions import Payment, Refused, voided, with_payment
 from rating.invoices import read_invoice
 from schemas.catalog.state import NamespaceView
 from schemas.checkpoints import CheckpointLedger
+from schemas.fine_instants import Cut
 from schemas.instants import micros
 from schemas.ledger_io import LedgerUnavailable
 
@@ -43,7 +44,7 @@ class Paid(BaseModel):
 
     amount: Annotated[Decimal, Field(allow_inf_nan=False, max_digits=26, decimal_places=12)]
     reference: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
-    paid_at: datetime | None = None
+    paid_at: Annotated[datetime, Cut] | None = None
 
 
 class CreditedLine(BaseModel):

@@ -34,6 +34,7 @@ from rating.pricing.exact import exact_sum
 from rating.pricing.reductions import Reduction
 from rating.usage import UsageRow, usage_totals
 from schemas.catalog.state import NamespaceView
+from schemas.fine_instants import Cut
 from schemas.instants import micros, rfc3339
 
 router = APIRouter(tags=["usage"])
@@ -46,7 +47,7 @@ async def current(
     rating: Authorized,
     view: View,
     account_id: str,
-    at: Annotated[datetime | None, Query(description="RFC 3339 instant instead of now")] = None,
+    at: Annotated[datetime | None, Cut, Query(description="RFC 3339 instant instead of now")] = None,
 ) -> dict[str, Any]:
     """Live, by the same query and the same pricing as an invoice; an estimate until the period is closed. `estimated_total` is what the
     invoice's `total` would be as of now: `estimated_subtotal` less what prepaid credits would pay (`reductions` of kind credit; drafts, and

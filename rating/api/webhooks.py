@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import AwareDatetime, BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from rating.api.context import Authorized, Rating, View
 from rating.api.problems import Problem, wrong
@@ -19,6 +19,7 @@ from rating.webhooks.queue import Delivery
 from rating.webhooks.replay import Asked, send_again
 from rating.webhooks.sending import Sender
 from schemas.catalog.state import NamespaceView
+from schemas.fine_instants import Instant
 from schemas.instants import micros, rfc3339
 from schemas.ledger_io import LedgerUnavailable
 
@@ -33,7 +34,7 @@ class Replayed(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    since: AwareDatetime | None = None
+    since: Instant | None = None
     invoice_id: str | None = None
     given_up: bool = False
 

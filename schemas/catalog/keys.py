@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, Field, StringConstraints
+from pydantic import Field, StringConstraints
 
 from schemas.catalog.base import Code, Model
+from schemas.fine_instants import Instant
 
 KeyScope = Literal["ingest", "read", "catalog", "admin"]
 
@@ -26,5 +27,5 @@ class ApiKey(Model):
     name: Annotated[str, StringConstraints(max_length=256, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")] = ""
     hash: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
     scopes: Annotated[tuple[KeyScope, ...], Field(min_length=1, max_length=4)]
-    expires_at: AwareDatetime | None = None
+    expires_at: Instant | None = None
     limits: KeyLimits = KeyLimits()

@@ -25,6 +25,7 @@ from schemas.currency import exponent
 from schemas.event_schema import parse_schema
 from schemas.event_schema.compatibility import Compatibility
 from schemas.filters import compile_filter
+from schemas.fine_instants import InstantOrDate
 from schemas.instants import parse_rfc3339
 from schemas.prices import PriceError, parse_price, set_by_close
 from schemas.prices.decimals import NotNegative
@@ -316,11 +317,11 @@ class Subscription(Model):
     account: Identifier
     plan: Code
     plan_version: Annotated[int, Field(ge=1)] | None = None
-    start: AwareDatetime | date
-    end: AwareDatetime | date | None = None
+    start: InstantOrDate
+    end: InstantOrDate | None = None
     billing_anchor: date | None = None
-    change_at: AwareDatetime | date | None = None
-    trial_end: AwareDatetime | date | None = None
+    change_at: InstantOrDate | None = None
+    trial_end: InstantOrDate | None = None
     overrides: Annotated[tuple[PriceOverride, ...], Field(max_length=256)] = ()
     discounts: Annotated[tuple[Discount, ...], Field(max_length=64)] = ()
     minimum_commitment: NotNegative | None = None

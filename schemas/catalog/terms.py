@@ -10,11 +10,12 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Annotated, Any, Final, Self
 
-from pydantic import AfterValidator, AwareDatetime, Field, StringConstraints, field_validator, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from schemas.catalog.base import Code, Identifier, Model
 from schemas.currency import exponent
+from schemas.fine_instants import InstantOrDate
 from schemas.instants import micros
 from schemas.local_time import local_midnight, parse_zone
 from schemas.prices import PriceError, parse_price, set_by_close
@@ -60,8 +61,8 @@ class Discount(Model):
     percent: Annotated[Positive, AfterValidator(_at_most_all)] | None = None
     amount: Positive | None = None
     product: Code | None = Field(None, description="only this product's lines; without it the whole invoice")
-    start: AwareDatetime | date | None = None
-    end: AwareDatetime | date | None = None
+    start: InstantOrDate | None = None
+    end: InstantOrDate | None = None
     periods: Annotated[int, Field(ge=1)] | None = None
 
     @model_validator(mode="after")
@@ -110,8 +111,8 @@ class CreditGrant(Model):
     amount: Positive
     currency: CurrencyCode
     priority: Annotated[int, Field(ge=0, le=1_000_000)] = 1
-    effective: AwareDatetime | date | None = Field(None, description="in force from here on; null: from the beginning")
-    expires: AwareDatetime | date | None = Field(None, description="no longer in force from here on; null: never")
+    effective: InstantOrDate | None = Field(None, description="in force from here on; null: from the beginning")
+    expires: InstantOrDate | None = Field(None, description="no longer in force from here on; null: never")
 
     @model_validator(mode="after")
     def _belongs(self) -> Self:
