@@ -10,6 +10,7 @@ from typing import Any, Final
 from rating.periods import Interval
 from schemas.instants import micros, rfc3339
 from schemas.prices import plain
+from schemas.quantity import TOO_MANY_DECIMALS
 
 MAX_FINDINGS: Final = 3
 
@@ -90,6 +91,8 @@ class Diagnosis:
     billing: Billing
     waiting: int
     voided: tuple[Group, ...] = ()
+    rounded: tuple[Group, ...] = ()
+    """Of the matched events those whose value had more than 12 decimals; the newest of the interval that were looked at."""
     backfilling: str = ""
     """A sentence, where a version of the metric is still to count events that came before it."""
 
@@ -143,6 +146,8 @@ def _lines(one: Diagnosis) -> Iterator[str]:
     yield f"  {one.aggregation}: {quantity}"
     yield f"  received {one.received:,} counted events named {_names(one)}"
     yield f"    matched {one.matched:,}"
+    for group in one.rounded:
+        yield f"      rounded to 12 decimals, {group.why}: {group.events:,}{_example(group)}"
     for group in one.voided:
         yield f"    voided, {group.why}: {group.events:,}{_example(group)}"
     for label, groups in (
@@ -189,6 +194,12 @@ def _findings(one: Diagnosis) -> Iterator[str]:
             "send what the filter asks for, or publish the meter with another filter."
         )
     for group in one.unmeterable:
+        if group.why.startswith(TOO_MANY_DECIMALS):
+            yield (
+                f"{_plural(group.events)} came when a value with more than 12 decimals counted for nothing, {group.why}{_example(group)}; now it is "
+                "rounded: publish the meter with a `start` before them, and they are backfilled."
+            )
+            continue
         yield f"{_plural(group.events)} had no value that can be measured, {group.why}{_example(group)}: mend the producer."
     for group in () if one.backfilling else one.too_early:
         yield (
@@ -201,6 +212,8 @@ def _findings(one: Diagnosis) -> Iterator[str]:
         yield f"{_plural(rejection.events)} of the account were refused ({rejection.stage}, {rejection.reason}): {rejection.detail}"
     if one.waiting:
         yield f"{one.waiting:,} packed batches in the log are not metered yet: wait a moment; if it does not shrink, `weir status` tells whether a worker runs."
+    for group in one.rounded:
+        yield f"{_plural(group.events)} had more than 12 decimals {group.why}{_example(group)}: the value counts rounded to 12, half to even."
     yield from _unbilled(one)
     if not one.matched and one.received == 0 and one.duplicates:
         yield f"{_plural(one.duplicates)} came as duplicates of events outside the interval."

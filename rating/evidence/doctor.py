@@ -28,6 +28,7 @@ from schemas.instants import micros, rfc3339
 from schemas.json_text import canonical, exact
 from schemas.ledger_io import LedgerUnavailable
 from schemas.matching import Matcher, failing_filter
+from schemas.quantity import is_rounded
 from schemas.settings import Settings
 from schemas.similar import NAMES, similar
 
@@ -64,6 +65,10 @@ FROM (
 LEFT ANY JOIN (SELECT generation, partition, offset, catalog_offset FROM usage_batches FINAL WHERE namespace = {{n:String}}) AS batches
 USING (generation, partition, offset)
 ORDER BY timestamp, idempotency_key"""
+_FINE: Final = f"""
+SELECT idempotency_key, {_AT}, properties FROM usage_events FINAL
+WHERE {_NAMED} AND {_WITHIN} AND {{matched}} AND {_STANDING} AND match(properties, '[.][0-9]{{13}}|[eE]-')
+ORDER BY timestamp DESC, idempotency_key LIMIT {EXAMINED}"""
 
 
 def diagnose(settings: Settings, namespace: str, account_id: str, metric: str, *, interval: Interval) -> Diagnosis:
@@ -127,7 +132,7 @@ class _Examination:
                 f"{_POSITION} IN (SELECT {_POSITION} FROM usage_records FINAL WHERE {counting})",
                 bind.parameters,
             )
-        counts, unmatched = (sql.replace("{matched}", condition) for sql in (_COUNTS, _UNMATCHED))
+        counts, unmatched, fine = (sql.replace("{matched}", condition) for sql in (_COUNTS, _UNMATCHED, _FINE))
         received, matched, before, last_before, after, first_after = map(int, self._rows(counts, **more)[0])
         groups = _Groups()
         examined = 0
@@ -135,6 +140,13 @@ class _Examination:
             examined += 1
             kind, why, value = self._fate(int(stamp), properties, name, reason, int(catalog_offset))
             groups.add(kind, why, Example(key, rfc3339(int(stamp)), value))
+        path = self._versions[-1].property or ()
+        if path and profile.aggregation != "count_unique":
+            for key, stamp, properties in self._rows(fine, **more):
+                if is_rounded(lookup(_parsed(properties), path)):
+                    groups.add(
+                        "rounded", f"at {'.'.join(path)}", Example(key, rfc3339(int(stamp)), _value(properties, path))
+                    )
         voided, taken_back = self._voided()
         ((duplicates,),) = self._rows(f"SELECT count() FROM duplicate_events FINAL WHERE {_NAMED} AND {_WITHIN}")
         others = self._other_names()
@@ -150,6 +162,7 @@ class _Examination:
             ),
             other_names=others, similar_names=similar([name for name, _ in others], self._names),
             similar_accounts=() if received or others else self._similar_accounts(), billing=self._billing(), waiting=waiting, voided=voided,
+            rounded=groups.of("rounded"),
             backfilling=self._backfilling(),
         )  # fmt: skip
 

@@ -18,8 +18,7 @@ from schemas.catalog.profiles import ProfileVersion
 from schemas.json_text import canonical, exact
 
 _NOTHING: Final = object()
-_LIMIT: Final = Decimal(10) ** 26
-_PLACES: Final = -12
+_PLACES: Final = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +32,8 @@ class Raw:
     key: str
     properties: Any
     voided: tuple[tuple[int, int], int] | None = None  # place and offset of the void
+    unrounded: frozenset[str] = frozenset()
+    """Profiles for which it was metered when numbers with more than 12 decimals counted for nothing yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +113,8 @@ def measures(version: ProfileVersion, event: Raw) -> Measured | None:
         if version.aggregation == "count_unique":
             unique, tie = _comparable(found), canonical(found)
         else:
-            number = _decimal(found)
-            if number is None or not _fits(number):
+            number = _quantity(found)
+            if number is None or (version.profile_id in event.unrounded and number != _decimal(found)):
                 return None
             value, tie = number, event.key if version.aggregation == "latest" else ""
     dimensions = {".".join(path): _text(_at(event.properties, path)) for path in version.dimensions}
@@ -162,14 +163,15 @@ def _decimal(value: Any) -> Decimal | None:
     return number if number.is_finite() else None
 
 
-def _fits(number: Decimal) -> bool:
-    """Decimal(38, 12) holds it."""
-    if not number:
-        return True
-    exponent = number.as_tuple().exponent
-    assert isinstance(exponent, int), "finite numbers only"
-    trailing = len(number.as_tuple().digits) - len("".join(map(str, number.as_tuple().digits)).rstrip("0"))
-    return number.adjusted() < 26 and abs(number) < _LIMIT and exponent + trailing >= _PLACES
+def _quantity(value: Any) -> Decimal | None:
+    """The number as Decimal(38, 12) holds it, rounded half to even; None for what it cannot hold."""
+    number = _decimal(value)
+    if number is None or number.adjusted() >= 26:
+        return None if number is None or number else Decimal(0)
+    if number.adjusted() < -13:  # less than half of the last place; so small that its fraction would fill the memory
+        return Decimal(0)
+    units = round(Fraction(number) * 10**_PLACES)
+    return None if abs(units) >= 10**38 else Decimal(f"{units}E-{_PLACES}")
 
 
 def _passes(one: Filter, properties: Any) -> bool:

@@ -6,6 +6,7 @@ content hashes are computed again on the way.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from typing import Any, Final
@@ -18,11 +19,12 @@ from rating.evidence.scope import FINAL_SETTINGS, Scope
 from schemas.catalog.profiles import profile_versions
 from schemas.identity import CONTENT_HASH_BYTES, IDENTITY_BYTES, content_hash, identity
 from schemas.matching import UNMATCHED, Matched, Matcher
-from schemas.quantity import unscaled
+from schemas.quantity import TOO_MANY_DECIMALS, unscaled
 
 BLOCK_EVENTS: Final = 100_000
 _REMEDY: Final = "replay the partition from that offset (the log is the truth; rewritten rows replace themselves)"
 _MATCHERS: Final = 64
+_FINE: Final = re.compile(r"\.\d{13}|[eE]-")
 _STRINGS: Final = pa.string()
 _QUANTITY: Final = pa.decimal128(38, 12)
 _EXPECTED: Final[tuple[tuple[str, Any], ...]] = (
@@ -109,11 +111,17 @@ def _check_block(block: Any, matchers: _Matchers, findings: Findings) -> None:
     )
     offsets, batch_events = columns["catalog_offset"].to_pylist(), columns["batch_events"].to_pylist()
     matched: list[Matched] = []
-    for namespace, offset, name, stamp, key, text in zip(
-        namespaces, offsets, names, columns["us"].to_pylist(), keys, properties, strict=True
+    failures = columns["unmeterable_reasons"].to_pylist(), columns["unmeterable_profile_ids"].to_pylist()
+    for namespace, offset, name, stamp, key, text, reasons, failed in zip(
+        namespaces, offsets, names, columns["us"].to_pylist(), keys, properties, *failures, strict=True
     ):
         try:
-            matched.append(matchers.at(namespace, offset).match(name, stamp, key, text))
+            given = matchers.at(namespace, offset).match(name, stamp, key, text)
+            if TOO_MANY_DECIMALS in reasons and _FINE.search(text):
+                given = before_rounding(
+                    given, [one for one, why in zip(failed, reasons, strict=True) if why == TOO_MANY_DECIMALS]
+                )
+            matched.append(given)
         except ValueError:
             # Written past acceptance: it counts, and gives no usage.
             matched.append(UNMATCHED)
@@ -130,6 +138,14 @@ def _check_block(block: Any, matchers: _Matchers, findings: Findings) -> None:
     )
     if not clean:
         _explain(columns, matched, identities, hashes, findings)
+
+
+def before_rounding(given: Matched, failed: Sequence[str]) -> Matched:
+    """What an event gave when numbers with more than 12 decimals were unmeterable; ``failed``: the profiles concerned."""
+    lost = [(match.profile_id, TOO_MANY_DECIMALS) for match in given.matches if match.profile_id in failed]
+    return Matched(
+        tuple(match for match in given.matches if match.profile_id not in failed), (*given.unmeterable, *lost)
+    )
 
 
 def _expected(matched: Sequence[Matched]) -> dict[str, Any]:

@@ -37,7 +37,8 @@ NAME: Final = "invoices from events"
 _REMEDY: Final = "`weir explain` shows the line's events; void the invoice and bill the period again"
 _EVENTS: Final = """
 SELECT toString(namespace), account_id, toUnixTimestamp64Micro(timestamp), generation, partition, offset, toString(event_name),
-    idempotency_key, properties, batches.catalog_offset, `index`
+    idempotency_key, properties, batches.catalog_offset, `index`,
+    arrayFilter((profile, reason) -> reason = 'too_many_decimals', CAST(unmeterable_profile_ids AS Array(String)), unmeterable_reasons)
 FROM (SELECT * FROM usage_events FINAL WHERE {where}) AS counted
 LEFT ANY JOIN (
     SELECT generation, partition, offset, catalog_offset FROM usage_batches FINAL WHERE {batches}
@@ -193,13 +194,13 @@ def _read(
 def _take(
     catalogs: _Catalogs, of_account: dict[str, list[_Work]], row: Sequence[Any], voided: Mapping[Position, Void]
 ) -> None:
-    namespace, _, us, generation, partition, offset, name, key, properties, catalog_offset, index = row
+    namespace, _, us, generation, partition, offset, name, key, properties, catalog_offset, index, unrounded = row
     place = (int(generation), int(partition))
 
     def raw() -> Raw:
         void = voided.get((*place, int(offset), int(index)))
         taken_back = None if void is None else ((void.generation, void.partition), void.offset)
-        return Raw(int(us), place, int(offset), name, key, parse(properties), taken_back)
+        return Raw(int(us), place, int(offset), name, key, parse(properties), taken_back, frozenset(unrounded))
 
     event: Raw | None = None
     for version in catalogs.versions(namespace, int(catalog_offset)):
@@ -215,7 +216,7 @@ def _take(
             part = pin.part(place, int(offset)) if int(catalog_offset) < pin.known_from and us >= pin.start_us else None
             if part is not None:
                 event = event or raw()
-                work.take(event, pin.version, part)
+                work.take(replace(event, unrounded=frozenset()), pin.version, part)  # a backfill metered it anew
 
 
 def _compare(work: _Work, billed: BilledBefore, findings: Findings) -> None:

@@ -64,6 +64,7 @@ def ward(settings: Settings) -> Iterator[Road]:
             event("sick", "s1", s="a lot"), event("sick", "s2", s=None), event("sick", "s3"), event("sick", "s3", s=11),
             event("other-month", "o1", month=2, day=28), event("other-month", "o2", month=4, day=1),
             event("misnamed", "m1", name="song-played"), event("unpriced", "u1"), event("walker", "x1", name="walk"),
+            event("fine", "d1", s=114.97809459641576), event("fine", "d2", s="0.25"), event("fine", "d3", s=1e-20, kind="paid"),
         ]
     )  # fmt: skip
     road.close()
@@ -114,6 +115,15 @@ def test_values_that_cannot_be_measured_and_conflicts(ward: Road, wait_until: An
         ("meter", "conflict", 1)
     ]
     assert any("mend the producer" in finding for finding in found.findings)
+
+
+def test_values_with_more_than_twelve_decimals_count_rounded(ward: Road) -> None:
+    found = examine(ward, "fine")
+    assert (found.matched, str(found.quantity)) == (3, "115.228094596416")
+    assert [(group.why, group.events, group.examples[0].value) for group in found.rounded] == [
+        ("at s", 2, "114.97809459641576")
+    ]
+    assert "2 events had more than 12 decimals at s" in found.to_text()
 
 
 def test_events_of_another_month(ward: Road) -> None:

@@ -83,6 +83,7 @@ GROUP = Group("why", 2, (Example("k", "2026-01-02T00:00:00Z", '"v"'),))
         ({"received": 1, "matched": 1, "quantity": None}, "All 1 event in the interval count: the sum is no value."),
         ({"received": 2, "filtered": (GROUP,)}, "2 events did not pass the filter why (e.g. event k of 2026-01-02T00:00:00Z has \"v\")"),
         ({"received": 2, "unmeterable": (GROUP,)}, "2 events had no value that can be measured, why"),
+        ({"received": 2, "unmeterable": (replace(GROUP, why="too_many_decimals at s"),)}, "publish the meter with a `start` before them"),
         ({"received": 2, "too_early": (GROUP,)}, "arrived before m.p was published"),
         ({"received": 2, "not_valid": (GROUP,)}, "no version was valid"),
     ],

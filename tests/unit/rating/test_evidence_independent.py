@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -14,11 +15,12 @@ from hypothesis import strategies as st
 from rating.evidence.plain_parts import PlainPart, pinned, splits
 from rating.evidence.plain_prices import cost, rounded
 from rating.evidence.raw import Fold, Measured, Raw, measures, of_dimensions, parse
+from rating.evidence.rematch import before_rounding
 from rating.pricing import MatrixQuantity, parse_price, rate
 from rating.pricing.parts import Quantity, rate_parts
 from schemas.catalog.models import Filter
 from schemas.catalog.profiles import ProfileVersion
-from schemas.matching import Matcher
+from schemas.matching import Matched, Matcher
 from schemas.quantity import unscaled
 
 amounts = st.decimals(-50, 50, places=4).map(str)
@@ -124,8 +126,16 @@ scalars: st.SearchStrategy[Any] = st.one_of(
     st.decimals(-5, 5, places=2),
     st.sampled_from([Decimal("1.0"), Decimal("1e2"), Decimal("0.1234567890123"), Decimal("1e27"), Decimal("1e-13")]),
 )
+fine = st.sampled_from(
+    ["114.97809459641576", "0.0000000000005", "0.0000000000015", "-2.00000000000150", "6e-13", "1e-400",
+     "99999999999999999999999999.9999999999995", "99999999999999999999999999.9999999999994"]
+).map(Decimal)  # fmt: skip
 values = st.one_of(
-    scalars, st.lists(scalars, max_size=3), st.dictionaries(st.sampled_from(["q", "r"]), scalars, max_size=2)
+    scalars,
+    fine,
+    fine.map(str),
+    st.lists(scalars, max_size=3),
+    st.dictionaries(st.sampled_from(["q", "r"]), scalars, max_size=2),
 )
 properties = st.dictionaries(st.sampled_from(["p", "f", "d", "n"]), values, max_size=4)
 LISTS = {"in": True, "not_in": True}
@@ -186,3 +196,18 @@ def test_a_fold_is_what_its_words_say(events: list[tuple[int, Decimal, str]]) ->
         "count_unique": len({name for *_, name in events}), "latest": max((us, name, value) for us, value, name in events)[2],
     }  # fmt: skip
     assert {name: fold.quantity(name) for name in expected} == {name: Fraction(one) for name, one in expected.items()}
+
+
+def test_an_event_metered_before_numbers_were_rounded_stays_as_it_was_metered() -> None:
+    version = ProfileVersion("m.p", 1, "m", "p", "", "", "e", "sum", ("p",), (), (), 60, 0, 99)
+    text = '{"p":114.97809459641576}'
+    then = Raw(5, (1, 0), 0, "e", "k", parse(text), unrounded=frozenset({"m.p"}))
+    now = measures(version, replace(then, unrounded=frozenset()))
+    assert now is not None
+    assert now.value == Decimal("114.978094596416")
+    assert measures(version, then) is None
+    exactly = measures(version, replace(then, properties=parse('{"p":114.5}')))  # another reason than its decimals
+    assert exactly is not None
+    given = Matcher([version]).match("e", 5, "k", text)
+    assert before_rounding(given, ["m.p"]) == Matched((), (("m.p", "too_many_decimals"),))
+    assert before_rounding(given, ["m.q"]) == given

@@ -55,7 +55,7 @@ PROPERTIES = st.one_of(
     st.dictionaries(st.sampled_from(["n", "country", "to", "ø \"'", "other"]), SCALARS, max_size=5).map(json.dumps),
     st.dictionaries(st.sampled_from(["n", "country", "to"]), st.sampled_from([1, 2, "USA"]), min_size=2).map(json.dumps),
     st.sampled_from(
-        ['{"n":1.50}', '{"n":1e30}', '{"n":1E-13}', '{"n":-0.0}', '{"n":1e99999999999999999999}', '{"n":1' + "0" * 5000 + "}",
+        ['{"n":1.50}', '{"n":1e30}', '{"n":1E-13}', '{"n":114.97809459641576}', '{"n":"0.0000000000005"}', '{"n":-0.0}', '{"n":1e99999999999999999999}', '{"n":1' + "0" * 5000 + "}",
          '{"other":1e400}', '{"other":1' + "0" * 5000 + ',"n":2}', '{"n":1,"n":2}', '{"\\u006e":3}', '{"n":', "{}x", '{"other":"\\ud800"}',
          '{"to":' + "[" * 3000 + "]" * 3000 + "}"]
     ),

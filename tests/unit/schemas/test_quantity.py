@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from decimal import Context, Decimal, Inexact
+from decimal import ROUND_HALF_EVEN, Context, Decimal, Inexact
 from typing import Any
 
 import pytest
@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from schemas.json_text import exact
-from schemas.quantity import NOT_A_NUMBER, OUT_OF_RANGE, TOO_MANY_DECIMALS, Unmeterable, number, scaled, unscaled
+from schemas.quantity import NOT_A_NUMBER, OUT_OF_RANGE, Unmeterable, is_rounded, number, scaled, unscaled
 
 NUMBERS = st.one_of(
     st.integers(-(10**40), 10**40),
@@ -25,10 +25,8 @@ NUMBERS = st.one_of(
 def obvious(value: int | Decimal) -> int | str:
     """The same by Decimal arithmetic of plenty of digits."""
     context = Context(prec=2000, Emax=999_999, Emin=-999_999, traps=[Inexact])
-    units = context.multiply(context.create_decimal(value), Decimal(10**12))
-    if Decimal(value).copy_abs() >= 10**26:
-        return OUT_OF_RANGE
-    return int(units) if units == units.to_integral_value() else TOO_MANY_DECIMALS
+    units = int(context.multiply(context.create_decimal(value), Decimal(10**12)).to_integral_value(ROUND_HALF_EVEN))
+    return units if abs(units) < 10**38 else OUT_OF_RANGE
 
 
 def measured(value: Any) -> int | str:
@@ -46,6 +44,11 @@ def measured(value: Any) -> int | str:
 @example(Decimal("0.0000000000010"))
 @example(Decimal("1e-13"))
 @example(Decimal("-0e5"))
+@example(Decimal("99999999999999999999999999.9999999999995"))
+@example(Decimal("99999999999999999999999999.9999999999994"))
+@example(Decimal("0.0000000000005"))
+@example(Decimal("0.0000000000015"))
+@example(Decimal("-0.00000000000050000000001"))
 def test_scaled_agrees_with_decimal(value: int | Decimal) -> None:
     assert measured(value) == obvious(value)
 
@@ -83,12 +86,36 @@ def test_numeric_strings(text: str, units: float) -> None:
     ("text", "expected"),
     [
         ("1e999999999", OUT_OF_RANGE), ("1e999999999999999999", OUT_OF_RANGE), ("1e99999999999999999999", OUT_OF_RANGE),
-        ("1e-999999999999999999", TOO_MANY_DECIMALS), ("1e-99999999999999999999", TOO_MANY_DECIMALS),
+        ("1e-999999999999999999", 0), ("1e-99999999999999999999", 0),
         ("0e99999999999999999999", 0), ("9" * 60_000, OUT_OF_RANGE), ("1." + "0" * 60_000, 10**12),
-        ("1." + "0" * 60_000 + "1", TOO_MANY_DECIMALS), ("0." + "1" * 5000, TOO_MANY_DECIMALS),
+        ("1." + "0" * 60_000 + "1", 10**12), ("0." + "1" * 5000, 111_111_111_111),
     ],
 )  # fmt: skip
 def test_extreme_numbers_are_judged_without_arithmetic(text: str, expected: int | str) -> None:
     began = time.perf_counter()
     assert measured(exact(text)) == expected
     assert time.perf_counter() - began < 1
+
+
+@pytest.mark.parametrize(
+    ("text", "units"),
+    [
+        ("114.97809459641576", 114_978_094_596_416), ("0.1234567890125", 123_456_789_012), ("0.1234567890135", 123_456_789_014),
+        ("-0.1234567890125", -123_456_789_012), ("1e-13", 0), ("5e-13", 0), ("6e-13", 1), ("15e-13", 2), ("1e-400", 0),
+    ],
+)  # fmt: skip
+def test_what_is_finer_than_twelve_decimals_is_rounded_half_to_even(text: str, units: int) -> None:
+    assert measured(exact(text)) == measured(text) == units
+    assert is_rounded(exact(text))
+    assert is_rounded(text)
+
+
+@given(NUMBERS)
+def test_a_value_is_rounded_where_its_quantity_is_another_number(value: int | Decimal) -> None:
+    if measured(value) != OUT_OF_RANGE:
+        assert is_rounded(value) == (unscaled(scaled(value)) != value)
+
+
+@pytest.mark.parametrize("value", [1, "1", "a lot", None, True, Decimal("1.000000000000000"), "0.10000000000000"])
+def test_what_is_not_rounded(value: Any) -> None:
+    assert not is_rounded(value)
