@@ -1,6 +1,6 @@
 """Lago's event API as native events, its answers and its errors (pure).
 
-``transaction_id`` is the key, ``code`` the event name, ``timestamp`` Unix seconds, exact to the microsecond whether it comes
+``transaction_id`` is the key, unique within its subscription as in Lago, so ``external_subscription_id`` is the source; ``code`` the event name, ``timestamp`` Unix seconds, exact to the microsecond whether it comes
 as an integer, a decimal or a string. ``external_subscription_id`` names a subscription, whose account is billed, or else the
 account itself. ``precise_total_amount_cents`` becomes a property of that name, so that a meter can sum it.
 """
@@ -24,7 +24,8 @@ from schemas.sketch import Fields
 
 FIELDS: Final = Fields("external_subscription_id", "code", "transaction_id")
 AMOUNT: Final = "precise_total_amount_cents"
-_NAMES: Final = {"event_name": "code", "account_id": "external_subscription_id", "idempotency_key": "transaction_id"}
+_NAMES: Final = {"event_name": "code", "account_id": "external_subscription_id", "idempotency_key": "transaction_id",
+                 "source": "external_subscription_id"}  # fmt: skip
 _NATIVE_PATH: Final = re.compile(r"^\$\.events\[(?P<index>\d+)\]\.(?P<field>\w+)(?P<rest>.*)$", re.DOTALL)
 _FIELD: Final = re.compile(r"^\$\.event(?:s\[\d+\])?\.(?P<field>\w+)")
 _SECONDS: Final = re.compile(r"^[+-]?\d{1,20}(?:\.\d{0,40})?(?:[eE][+-]?\d{1,2})?$", re.ASCII)
@@ -81,6 +82,7 @@ def _event(event: LagoEvent, view: NamespaceView, at: str, index: int) -> RawEve
     stamp = _micros(bytes(event.timestamp), f"{at}.timestamp", index)
     return RawEvent(
         event_name=event.code or "", idempotency_key=event.transaction_id, account_id=_account(event, view),
+        source=event.external_subscription_id or event.external_customer_id or "",
         timestamp=None if stamp is None else instant(stamp),
         properties=msgspec.Raw(_properties(event, f"{at}.properties", index)),
     )  # fmt: skip

@@ -109,7 +109,7 @@ def test_lagos_client_creates_events_and_understands_refusals(world: World) -> N
     assert again is not None
     assert again.lago_id == created.lago_id
     client.events.batch_create(BatchEvent(events=[event("two", timestamp=f"{AT.timestamp():.6f}"), event("three")]))
-    client.events.create(event("four", external_subscription_id="direct"))
+    client.events.create(event("one", external_subscription_id="direct"))  # another subscription's: another event
     with pytest.raises(LagoApiError) as caught:
         client.events.create(event("five", timestamp="yesterday"))
     assert caught.value.status_code == 422

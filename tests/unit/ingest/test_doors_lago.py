@@ -69,10 +69,21 @@ def refusal(body: dict[str, Any], *, batch: bool) -> dict[str, Any]:
 def test_an_event_of_a_subscription_is_its_accounts() -> None:
     for view in (catalog(), catalog(retired=True)):
         raw = read(EVENT, view)
-        assert (raw.account_id, raw.idempotency_key, raw.event_name, raw.source) == ("acme corp", "t1", "call", "")
+        assert (raw.account_id, raw.idempotency_key, raw.event_name, raw.source) == (
+            "acme corp", "t1", "call", "acme-basic",
+        )  # fmt: skip
         assert raw.timestamp == parse_rfc3339("2026-05-04T12:00:00Z")
     assert read(EVENT | {"external_subscription_id": "nobody"}).account_id == "nobody"
     assert read(EVENT | {"external_subscription_id": "", "external_customer_id": "c"}).account_id == "c"
+
+
+def test_one_transaction_id_of_two_subscriptions_is_two_events() -> None:
+    events = [EVENT, EVENT | {"external_subscription_id": "beta", "properties": {"seconds": 9}}]
+    raws = lago.translate(lago.decode(json.dumps({"events": events}).encode(), batch=True), catalog(), batch=True)
+    accepted = accept("n", NAMESPACE, raws, now_us=NOW, mint_key=lambda _: "never", types=NO_TYPES)
+    assert [event.source for event in accepted] == ["acme-basic", "beta"]
+    assert len({event.identity for event in accepted}) == 2
+    assert read({"transaction_id": "t", "code": "c", "external_customer_id": "c1"}).source == "c1"
 
 
 @given(st.decimals(0, 4_000_000_000, allow_nan=False, allow_infinity=False, places=9), st.sampled_from(["", '"']))
