@@ -147,7 +147,8 @@ class InvoiceHead:
             "credits_applied": self.credits_applied, "total": self.total, "amount_paid": self.amount_paid, "amount_due": self.amount_due,
             "due_date": self.body.get("due_date"), "payments": self.payments, "credit_notes": self.credit_notes, "void": self.void, "reissues": self.reissues,
             "predecessor": self.predecessor or None, "run_id": self.run_id, "checkpoint": self.checkpoint,
-            "catalog_offset": self.catalog_offset, "as_of": rfc3339(self.as_of_us), "draft": self.draft, "approved": self.approved,
+            "catalog_offset": self.catalog_offset, "as_of": rfc3339(self.as_of_us),
+            "time_zone_data": self.body.get("time_zone_data"), "draft": self.draft, "approved": self.approved,
         }  # fmt: skip
 
 

@@ -6,16 +6,11 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from schemas.time_zones import parse_zone
+
+__all__ = ["first_shift", "local_midnight", "parse_zone"]
 _SECOND: Final = timedelta(seconds=1)
 _YEARS: Final = range(1800, 9000)  # far from datetime's own ends, where adding an offset overflows
-
-
-def parse_zone(name: str) -> ZoneInfo:
-    """The IANA time zone ``name``. Raises ValueError with the remedy in its text."""
-    try:
-        return ZoneInfo(name)
-    except (KeyError, ValueError, OSError):  # OSError: a folder of the zone database, such as "America"
-        raise ValueError(f"{name[:60]!r} is no IANA time zone; write e.g. America/New_York or UTC") from None
 
 
 def local_midnight(day: date, zone: ZoneInfo) -> datetime:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Annotated, Any
-from zoneinfo import ZoneInfo
 
 import typer
 
@@ -135,7 +134,9 @@ def invoice(
 
 def local_date(text: str, zone: str) -> str:
     """An instant as the account sees it: the date alone where it is local midnight."""
-    local = datetime.fromisoformat(text).astimezone(ZoneInfo(zone))
+    from schemas.time_zones import parse_zone
+
+    local = datetime.fromisoformat(text).astimezone(parse_zone(zone))
     return local.date().isoformat() if (local.hour, local.minute, local.second) == (0, 0, 0) else local.isoformat()
 
 

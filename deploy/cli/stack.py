@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from deploy.cli import health
 from deploy.cli.connection import JsonOption, base_url, connection, data_dir
 from deploy.cli.failure import Failure
 from deploy.cli.standing import lines, standing
@@ -121,6 +122,7 @@ def status(as_json: JsonOption = False) -> None:
     undelivered, _ = _or_trouble(lambda: webhooks(settings))
     reasons = standing(state)
     ready = state.ready and not reasons
+    zones, _ = _or_trouble(lambda: health.time_zones(settings))
     now = time.time()
     processes: list[dict[str, Any]] = [
         {
@@ -134,6 +136,7 @@ def status(as_json: JsonOption = False) -> None:
         print_json(
             {"running": True, "ready": ready, "data_dir": str(folder), "supervisor_pid": state.pid}
             | {"processes": processes, "lag": behind, "lag_problem": trouble or None, "webhooks": undelivered}
+            | {"time_zones": zones}
             | {"reasons": [{"process": process, **asdict(reason)} for process, reason in reasons]}
         )
     else:
@@ -159,6 +162,8 @@ def status(as_json: JsonOption = False) -> None:
         for one in undelivered or ():
             told = f"{one['waiting']} messages waiting, {one['given_up']} given up"
             say(f"webhook of {one['namespace']}: {told}; `weir webhook status -n {one['namespace']}`")
+        if zones is not None:
+            say(health.time_zone_line(zones))
         for line in where(settings, state):
             say(line)
     if not ready:

@@ -7,9 +7,10 @@ import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
-from zoneinfo import ZoneInfo
 
-ZONE: Final = ZoneInfo("America/New_York")
+from schemas.time_zones import parse_zone
+
+ZONE: Final = parse_zone("America/New_York")
 NONE: Final = ("", "NA")
 """What the file writes where it has no value: it comes from R, so NA."""
 _TEXTS: Final = ("tailnum", "origin", "dest")

@@ -29,6 +29,7 @@ from schemas.checkpoints import Run
 from schemas.instants import instant
 from schemas.invoices import FINALIZED
 from schemas.prices import MatrixPrice, Price, plain
+from schemas.time_zones import VERSION
 
 _encode: Final = json.JSONEncoder(ensure_ascii=False).encode  # json.dumps makes an encoder each time
 
@@ -146,6 +147,8 @@ def build_invoice(
         "subtotal": money_text(subtotal, currency), "tax_amount": None,
         "due_date": due_date(run.as_of_us, due.time_zone, due.plan.payment_terms_days),
     }  # fmt: skip
+    if due.time_zone != "UTC":
+        body["time_zone_data"] = VERSION  # the rules by which the period's bounds were found
     if terms != NO_TERMS:
         body["terms"] = terms.to_json()
     if line_plans:

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
-from zoneinfo import ZoneInfo
 
 from rating.api import projection
 from rating.close.reductions import CHARGED
@@ -17,6 +16,7 @@ from rating.invoices import InvoiceHead, InvoiceLine, Page, WholeInvoice
 from rating.pricing import plain
 from schemas.instants import instant, micros
 from schemas.invoices import VOID
+from schemas.time_zones import parse_zone
 
 _ACCOUNTS_SHOWN: Final = 200
 
@@ -34,7 +34,7 @@ def grouped(number: Decimal | int | str | None) -> str:
 
 def local(us: int, zone: str) -> str:
     """An instant as the account sees it: the date alone at local midnight."""
-    moment = instant(us).astimezone(ZoneInfo(zone))
+    moment = instant(us).astimezone(parse_zone(zone))
     return (
         f"{moment:%Y-%m-%d}" if (moment.hour, moment.minute, moment.second) == (0, 0, 0) else f"{moment:%Y-%m-%d %H:%M}"
     )
@@ -193,7 +193,7 @@ def prepaid(credits: Mapping[str, Any]) -> Html | None:
 
 def history(usage: Mapping[str, Any]) -> Html:
     """Bars by day, and their total."""
-    zone = ZoneInfo(usage["time_zone"])
+    zone = parse_zone(usage["time_zone"])
     values = [
         (
             f"{datetime.fromisoformat(row['from']).astimezone(zone):%m-%d}",

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
 
-from schemas.catalog.base import Model
+from schemas.catalog.base import STORED, Model
 from schemas.catalog.models import KINDS, Account, Meter, Namespace
 from schemas.generations import KIND as GENERATION
 from schemas.generations import Generations
@@ -37,7 +37,7 @@ class Entry:
     @cached_property
     def model(self) -> Any:
         """The body as its pydantic model. Raises pydantic.ValidationError for a body that an older Weir let through."""
-        return KINDS[self.kind].model_validate(self.body)
+        return KINDS[self.kind].model_validate(self.body, context=STORED)
 
 
 def claim_of(record: Mapping[str, Any]) -> Claim:

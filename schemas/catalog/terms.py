@@ -10,11 +10,11 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Annotated, Any, Final, Self
 
-from pydantic import AfterValidator, Field, StringConstraints, field_validator, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from schemas.catalog.base import Code, Identifier, Model
-from schemas.currency import exponent
+from schemas.catalog.base import Code, Identifier, Model, is_stored
+from schemas.currency import exponent, is_known
 from schemas.fine_instants import InstantOrDate
 from schemas.instants import micros
 from schemas.local_time import local_midnight, parse_zone
@@ -115,9 +115,11 @@ class CreditGrant(Model):
     expires: InstantOrDate | None = Field(None, description="no longer in force from here on; null: never")
 
     @model_validator(mode="after")
-    def _belongs(self) -> Self:
+    def _belongs(self, info: ValidationInfo) -> Self:
         if (self.account is None) == (self.subscription is None):
             raise ValueError(f"credit grant {self.code}: give either account or subscription")
+        if is_stored(info) and not is_known(self.currency):
+            return self
         digits = exponent(self.currency)
         if int(self.amount.as_tuple().exponent) < -digits:
             raise ValueError(
