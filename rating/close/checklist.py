@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from rating.close.drafts import awaiting
+from rating.close.optional import left_out
 from rating.close.standing import Invoice, Standing
 from rating.close.timeline import PlanningError, Timeline, timeline
 from rating.pricing import plain
@@ -77,7 +78,11 @@ def checklist(
     rejected = seen.rejected or {}
     reasons = [f"{reason} ({stage}): {events} events" for (stage, reason), events in sorted(rejected.items())]
     unmetered = [f"events {name}: no meter counts them" for name in sorted(seen.unmatched)]
-    unmetered += [f"{profile}: {reason}" for profile, reason in sorted(seen.unmeterable)]
+    unmetered += [
+        f"{profile}: {reason}"
+        for profile, reason in sorted(seen.unmeterable)
+        if not left_out(view, profile, reason, seen.start_us, seen.end_us)
+    ]
     return (
         Check("lag", seen.waiting, "records in the inbox that are not taken in yet"),
         _check("silent_accounts", "accounts with usage in their last period and none in this one", silent),

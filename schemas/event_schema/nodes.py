@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from dataclasses import field as dataclass_field
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +62,12 @@ class Union:
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A field of a record; it may be missing where the schema gives it a default."""
+    """A field of a record; it may be missing where the schema gives it a ``default``."""
 
     name: str
     type: Node
     required: bool
+    default: Any = dataclass_field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -232,7 +232,7 @@ class _Parser:
             made = self.node(item["type"], f"{place}.type", inner, level + 1)
             if "default" in item:
                 self._defaults.append((f"{place}.default", made, item["default"]))
-            fields.append(Field(name, made, "default" not in item))
+            fields.append(Field(name, made, "default" not in item, item.get("default")))
         self.named[full] = Record(full, tuple(fields), additional is not False)
         return Ref(full)
 

@@ -146,3 +146,42 @@ def test_lag_rejections_and_events_that_nobody_meters() -> None:
 def test_examples_are_bounded_and_the_count_is_not() -> None:
     check = found(Seen(START, END, used={(f"a{n}", "x.y") for n in range(100)}))["unbilled_accounts"]
     assert (check.count, len(check.examples)) == (100, MAX_EXAMPLES)
+
+
+def test_a_property_that_may_be_left_out_is_nothing_to_warn_of_where_its_default_adds_nothing() -> None:
+    fields: list[dict[str, Any]] = [
+        {"name": "needed", "type": "long"},
+        {"name": "cached", "type": "long", "default": 0},
+        {"name": "least", "type": "long", "default": 0},
+        {"name": "size", "type": ["null", "long"], "default": None},
+        {"name": "nullable", "type": ["null", "long"]},
+        {"name": "calls", "type": "long", "default": 1},
+        {
+            "name": "detail",
+            "type": {"type": "record", "name": "Detail", "fields": [{"name": "n", "type": "long", "default": 0}]},
+            "default": {"n": 0},
+        },
+    ]
+    paths = {name: [name] for name in ("needed", "cached", "size", "nullable", "calls", "unnamed")} | {
+        "detail": ["detail", "n"],
+        "least": ["least"],
+    }
+    book = shelf()
+    profiles = [
+        {"code": name, "aggregation": "min" if name == "least" else "sum", "property": path}
+        for name, path in paths.items()
+    ]
+    book.add("meter", {"code": "tokens", "event_name": "completion", "profiles": profiles})
+    seen = Seen(
+        START, END, unmeterable={(f"tokens.{name}", "missing") for name in paths} | {("tokens.cached", "not_a_number")}
+    )
+    everything = sorted([*(f"tokens.{name}: missing" for name in paths), "tokens.cached: not_a_number"])
+    assert sorted(found(seen, book=book)["unmetered_events"].examples) == everything  # no schema says otherwise
+    book.add("event_type", {"code": "completion", "schema": {"type": "record", "name": "Completion", "fields": fields}})
+    assert found(seen, book=book)["unmetered_events"].examples == (
+        "tokens.cached: not_a_number",
+        "tokens.calls: missing",  # each event without it should count 1
+        "tokens.least: missing",  # 0 would be the least
+        "tokens.needed: missing",
+        "tokens.unnamed: missing",
+    )

@@ -1,0 +1,43 @@
+"""What a property stands for that an event does not have, by its event type's schema: Avro's default, or null. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from schemas.event_schema.nodes import Node, Record, Scalar, Schema, Union
+from schemas.filters import MISSING, lookup
+
+
+def stands_for(schema: Schema, path: Sequence[str]) -> tuple[Any, ...]:
+    """The values, one for each way in which the property at ``path`` may be missing or null: a field on the way there may be left out where it
+    has a default, and be null where its type allows it. Empty where the schema does not name the property, or it must be sent."""
+    found: list[Any] = []
+    node: Node = schema.root
+    for level, name in enumerate(path, 1):
+        record = _record(schema, node)
+        field = next((one for one in record.fields if one.name == name), None) if record is not None else None
+        if field is None:
+            return ()
+        if not field.required:
+            rest = lookup({"": field.default}, ("", *path[level:]))
+            found.append(None if rest is MISSING else rest)
+        if _nullable(schema, field.type):
+            found.append(None)
+        node = field.type
+    return tuple(found)
+
+
+def _branches(schema: Schema, node: Node) -> list[Node]:
+    resolved = schema.resolve(node)
+    return [schema.resolve(one) for one in resolved.branches] if isinstance(resolved, Union) else [resolved]
+
+
+def _nullable(schema: Schema, node: Node) -> bool:
+    return Scalar("null") in _branches(schema, node)
+
+
+def _record(schema: Schema, node: Node) -> Record | None:
+    """The one record that ``node`` may be; None where it is none, or several."""
+    records = [one for one in _branches(schema, node) if isinstance(one, Record)]
+    return records[0] if len(records) == 1 else None
