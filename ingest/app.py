@@ -28,13 +28,14 @@ from ingest.doors.history import HistoryApi
 from ingest.events_api import BATCH, EVENT, Door, EventsApi
 from ingest.metrics import CONTENT_TYPE, Metrics
 from ingest.openapi import BATCH_BODY, EVENT_BODY, document
-from ingest.problems import Problem
+from ingest.problems import Problem, unknown_parameters
 from ingest.producer import LoopProducer
 from ingest.readiness import NOT_DELIVERING, STALE_CATALOG, STOPPING, of_catalog, of_producer
 from ingest.sources import Sources, system_sources
 from ingest.voids_api import VoidsApi
 from schemas.catalog.follower import CatalogFollower
 from schemas.generations import Generation
+from schemas.parameters import KnownParameters
 from schemas.readiness import Readiness, Reason, to_json
 from schemas.settings import Settings
 from schemas.topics import events_topic, partition_count
@@ -141,9 +142,13 @@ def create_app(
             watch.cancel()
             await gateway.stop()
 
+    parameters = KnownParameters()
+
     async def guarded(request: Request) -> None:
         # Of every route there is or will be; one that schemas.access does not name answers nobody.
         request.state.access = state["gateway"].guard.route(request)
+        if wrong := parameters.wrong(request):
+            raise unknown_parameters(wrong)
 
     app = FastAPI(title="Weir gateway", version="1", lifespan=lifespan, redoc_url=None, dependencies=[Depends(guarded)])
     _operations(app, state, stopping)

@@ -18,7 +18,7 @@ from ingest.auth import NAMESPACE_HEADER, Guard
 from ingest.bodies import BadBody, read_body
 from ingest.delivery import Delivery, NotDelivered
 from ingest.metrics import Metrics
-from ingest.problems import Problem, of_refusal, unavailable
+from ingest.problems import Problem, of_refusal, unavailable, unknown_parameters
 from ingest.producer import LoopProducer
 from ingest.refusals import Sampler, rejection
 from ingest.sources import Sources
@@ -30,6 +30,7 @@ from schemas.catalog.models import Namespace
 from schemas.catalog.state import NamespaceView
 from schemas.codec import CodecError, codec
 from schemas.event_types import event_types
+from schemas.parameters import WrongParameter, wrong_parameters
 from schemas.readiness import Readiness, Reason
 from schemas.sketch import Sketch, sketch
 from schemas.topics import REJECTED
@@ -44,6 +45,9 @@ class Door(Protocol):
     """How the requests of one door are read and answered; what lies between is the same for all."""
 
     single: bool  # shortens the JSON paths of errors
+
+    def wrong_query(self, request: Request) -> list[WrongParameter]:
+        """Query parameters that the request must not have."""
 
     def decode(self, body: bytes, view: NamespaceView) -> list[RawEvent]:
         """The events of a body. Raises Refused."""
@@ -64,6 +68,10 @@ class Native:
     def __init__(self, decode: Callable[[bytes], list[RawEvent]], *, single: bool) -> None:
         self._decode = decode
         self.single = single
+
+    def wrong_query(self, request: Request) -> list[WrongParameter]:
+        """See Door: there are none."""
+        return wrong_parameters(request, {})
 
     def decode(self, body: bytes, _view: NamespaceView) -> list[RawEvent]:
         """See Door."""
@@ -124,6 +132,8 @@ class EventsApi:
     async def _take(self, request: Request, door: Door) -> Sequence[AcceptedEvent]:
         access = self._guard.access(request, INGEST)
         namespace, settings = self.target(request, access)
+        if request.scope.get("query_string") and (wrong := door.wrong_query(request)):
+            raise unknown_parameters(wrong)
         body = b""
         try:
             body = await read_body(request)

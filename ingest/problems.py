@@ -12,6 +12,7 @@ from starlette.responses import Response
 from ingest.limits import TooMuch
 from schemas.acceptance import Refused
 from schemas.api_keys import Denied
+from schemas.parameters import WrongParameter
 
 MEDIA_TYPE: Final = "application/problem+json"
 RETRY_AFTER: Final = "1"
@@ -50,6 +51,13 @@ def of_refusal(refused: Refused) -> Problem:
     """400 for a body that is no JSON, 422 for one that says something unacceptable."""
     status = 400 if refused.reason == "malformed" else 422
     return Problem(status, refused.reason, refused.detail, index=refused.index, path=refused.path)
+
+
+def unknown_parameters(wrong: Sequence[WrongParameter]) -> Problem:
+    """422 for a query that the path does not take."""
+    errors = [{"path": f"query.{one.name}", "detail": one.detail} for one in wrong]
+    detail = "; ".join(f"query.{one.name}: {one.detail}" for one in wrong)
+    return Problem(422, "unknown_parameter", detail, errors=errors)
 
 
 def unavailable(detail: str, keys: Sequence[str] | None = None, cause: str | None = None) -> Problem:

@@ -63,6 +63,12 @@ def build_app(settings: Settings) -> FastAPI:
     async def not_logged_in(request: Request, error: pages.NotLoggedIn) -> Response:
         return pages.redirect_to_login(request)
 
+    @app.exception_handler(problems.Problem)
+    async def problem(request: Request, error: problems.Problem) -> Response:
+        """A document for programs; on the console's own pages a page."""
+        page = not getattr(request.scope.get("route"), "include_in_schema", True)
+        return pages.failed(error) if page else problems.answer(error)
+
     @app.get("/healthz", tags=["operation"], summary="The process lives")
     async def healthz() -> dict[str, str]:
         return {"status": "ok"}

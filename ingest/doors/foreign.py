@@ -19,6 +19,7 @@ from ingest.problems import MEDIA_TYPE, Problem
 from schemas.acceptance import AcceptedEvent, RawEvent, Refused, decode_json
 from schemas.catalog.models import Namespace
 from schemas.catalog.state import NamespaceView
+from schemas.parameters import WrongParameter, means_namespace, wrong_parameters
 from schemas.sketch import Sketch, sketch_of
 
 EVENTS: Final = "/api/v1/events"
@@ -87,6 +88,11 @@ class Foreign:
             self._format = format_by_headers(self._path, self._headers)
         except ValueError as error:
             self._unread = str(error)
+
+    def wrong_query(self, request: Request) -> list[WrongParameter]:
+        """See ``ingest.events_api.Door``. Neither peer has parameters here, but a CloudEvents sink is any URL, with what a sender's own routing
+        put into it: that is let be. What reads as a choice of the namespace is not, since the events would go to another."""
+        return [one for one in wrong_parameters(request, {}) if means_namespace(one.name)]
 
     def decode(self, body: bytes, view: NamespaceView) -> list[RawEvent]:
         """See ``ingest.events_api.Door``."""

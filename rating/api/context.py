@@ -14,7 +14,7 @@ from fastapi import Depends, Header, Request
 from rating.api.problems import Problem, missing, of_denial
 from rating.api.standing import StandingNow
 from rating.explain import Ledgers
-from schemas.access import scopes_of
+from schemas.access import Scopes, scopes_of
 from schemas.api_keys import Access, Denied, Keyring
 from schemas.catalog.follower import CatalogFollower
 from schemas.catalog.state import NamespaceView
@@ -22,6 +22,7 @@ from schemas.checkpoints import Checkpoints
 from schemas.clickhouse_pool import ClickHousePool
 from schemas.instants import micros
 from schemas.ledger_io import Follower, LogRecord
+from schemas.parameters import KnownParameters
 from schemas.settings import Settings
 from schemas.topics import CHECKPOINTS
 
@@ -107,13 +108,23 @@ def rating_of(request: Request) -> Rating:
 
 
 async def guard(request: Request) -> None:
-    """Of every route there is or will be: a key with one of the scopes that ``schemas.access`` names. Raises Problem."""
+    """Of every route there is or will be: a key with one of the scopes that ``schemas.access`` names, and no query parameter that the route
+    does not take. Raises Problem."""
     path = str(getattr(request.scope.get("route"), "path", ""))
     sufficient = scopes_of("rating", request.method, path)
     if sufficient is None:
         raise Problem(HTTPStatus.FORBIDDEN, f"no scope is set for {request.method} {path}; this is a fault of Weir")
-    if not sufficient:
-        return
+    if sufficient:
+        _check_key(request, sufficient)
+    if wrong := _parameters.wrong(request):
+        errors = [(f"query.{one.name}", one.detail) for one in wrong]
+        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "; ".join(": ".join(one) for one in errors), errors)
+
+
+_parameters: Final = KnownParameters()
+
+
+def _check_key(request: Request, sufficient: Scopes) -> None:
     try:
         rating = rating_of(request)
         access = rating.keys.access(request.headers.get("authorization"), micros(rating.now()))

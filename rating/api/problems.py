@@ -51,7 +51,8 @@ def of_denial(denied: Denied) -> Problem:
     return Problem(HTTPStatus(denied.status), denied.detail, headers=headers)
 
 
-def _answer(problem: Problem) -> Response:
+def answer(problem: Problem) -> Response:
+    """The problem as a document."""
     body: dict[str, Any] = {
         "type": "about:blank",
         "title": problem.status.phrase,
@@ -70,21 +71,21 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(Problem)
     async def _(request: Request, problem: Problem) -> Response:
-        return _answer(problem)
+        return answer(problem)
 
     @app.exception_handler(RequestValidationError)
     async def _(request: Request, error: RequestValidationError) -> Response:
         errors = [(".".join(str(part) for part in item["loc"]), str(item["msg"])) for item in error.errors()]
-        return _answer(Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "; ".join(": ".join(one) for one in errors), errors))
+        return answer(Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "; ".join(": ".join(one) for one in errors), errors))
 
     @app.exception_handler(HTTPException)
     async def _(request: Request, error: HTTPException) -> Response:
-        return _answer(Problem(HTTPStatus(error.status_code), str(error.detail), headers=dict(error.headers or {})))
+        return answer(Problem(HTTPStatus(error.status_code), str(error.detail), headers=dict(error.headers or {})))
 
     @app.exception_handler(ClickHouseError)
     async def _(request: Request, error: ClickHouseError) -> Response:
         log.error("ClickHouse: %s", error)
-        return _answer(
+        return answer(
             Problem(
                 HTTPStatus.SERVICE_UNAVAILABLE, "ClickHouse did not answer; try again", headers={"Retry-After": "5"}
             )
@@ -93,6 +94,6 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(Exception)
     async def _(request: Request, error: Exception) -> Response:
         log.exception("unexpected error at %s", request.url.path, exc_info=error)
-        return _answer(
+        return answer(
             Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "an unexpected error; the log of the rating service has it")
         )

@@ -71,7 +71,8 @@ def _html(body: Html, status: int = 200) -> Response:
     return HTMLResponse(body, status, headers=_HEADERS)
 
 
-def _failed(problem: Problem) -> Response:
+def failed(problem: Problem) -> Response:
+    """A problem for people."""
     return _html(views.failure(problem.status.phrase, problem.detail), problem.status.value)
 
 
@@ -112,7 +113,7 @@ async def overview(rating: LoggedIn, namespace: str | None = None, cursor: str |
     try:
         view = rating.view(namespace)
     except Problem as problem:
-        return _failed(problem)
+        return failed(problem)
 
     sent = webhook(await webhook_status(rating, view))
 
@@ -134,7 +135,7 @@ async def invoice(rating: LoggedIn, invoice_id: str, namespace: str | None = Non
     try:
         view = rating.view(namespace)
     except Problem as problem:
-        return _failed(problem)
+        return failed(problem)
     found = await rating.ask(lambda client: read_invoice(client, view.namespace, invoice_id))
     if found is None:
         return _html(views.failure("Not Found", f"there is no invoice {invoice_id[:64]} in {view.namespace}"), 404)
@@ -148,7 +149,7 @@ async def line(
     try:
         view = rating.view(namespace)
     except Problem as problem:
-        return _failed(problem)
+        return failed(problem)
 
     def question(client: Any) -> Html:
         subject = read_subject(client, rating.ledgers, view.namespace, invoice_id, number)
@@ -171,7 +172,7 @@ async def runs(rating: LoggedIn, namespace: str | None = None, cursor: str | Non
     try:
         view = rating.view(namespace)
     except Problem as problem:
-        return _failed(problem)
+        return failed(problem)
     mine = runs_of(rating.checkpoints, view.namespace)
     # Runs are only ever added at the front, so the cursor is the run that the page before ended with.
     start = next((index + 1 for index, run in enumerate(mine) if run.run_id == cursor), 0)
@@ -186,7 +187,7 @@ async def run(rating: LoggedIn, run_id: str, namespace: str | None = None, curso
     try:
         view = rating.view(namespace)
     except Problem as problem:
-        return _failed(problem)
+        return failed(problem)
     found = run_of(rating.checkpoints, view.namespace, run_id)
     if found is None:
         return _html(views.failure("Not Found", f"there is no billing run {run_id[:64]} in {view.namespace}"), 404)
@@ -217,7 +218,7 @@ async def account(
         current = await running(rating, view, account_id, now_us)
         credits = await account_credits(rating, view, account_id)
     except Problem as problem:
-        return _failed(problem)
+        return failed(problem)
     invoices = await rating.ask(lambda client: list_invoices(client, view.namespace, account_id=account_id, limit=24))
     waiting = await rating.ask(
         lambda client: list_invoices(client, view.namespace, account_id=account_id, state=DRAFT, limit=24)

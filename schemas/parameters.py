@@ -1,0 +1,111 @@
+"""Query parameters that a route does not have: refused by both services, with the name that was probably meant.
+
+One that is ignored would answer another question than was asked: everybody's total for one account's. What a route takes is read from its own
+signature, so that no list has to be kept.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from types import UnionType
+from typing import Any, Final, Union, get_args, get_origin
+
+from starlette.requests import Request
+
+_SHOWN: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class WrongParameter:
+    """A query parameter that the route does not take as it was sent; ``detail`` says what to do."""
+
+    name: str
+    detail: str
+
+
+def taken_by(route: Any) -> dict[str, bool]:
+    """The query parameters of a FastAPI route, its dependencies' among them → whether one may stand several times."""
+    found: dict[str, bool] = {}
+    open_ones = [dependant] if (dependant := getattr(route, "dependant", None)) is not None else []
+    while open_ones:
+        dependant = open_ones.pop()
+        found |= {one.alias: _is_list(one.field_info.annotation) for one in dependant.query_params}
+        open_ones += dependant.dependencies
+    return dict(sorted(found.items()))
+
+
+def _is_list(annotation: Any) -> bool:
+    if get_origin(annotation) in (Union, UnionType):
+        return any(_is_list(one) for one in get_args(annotation))
+    return (get_origin(annotation) or annotation) in (list, tuple, set, frozenset)
+
+
+def wrong_parameters(request: Request, taken: Mapping[str, bool]) -> list[WrongParameter]:
+    """What is wrong with the query of ``request``, which goes to a route that takes ``taken``; empty where all is fine."""
+    if not request.scope.get("query_string"):
+        return []
+    sent: dict[str, int] = {}
+    for name, _ in request.query_params.multi_items():
+        sent[name] = sent.get(name, 0) + 1
+    wrong = [WrongParameter(name[:_SHOWN], _unknown_of_query(name, taken)) for name in sent if name not in taken]
+    wrong += [
+        WrongParameter(name, f"stands {count} times; send it once")
+        for name, count in sent.items()
+        if count > 1 and taken.get(name) is False
+    ]
+    return wrong
+
+
+def _unknown_of_query(name: str, taken: Mapping[str, bool]) -> str:
+    if "namespace" not in taken and means_namespace(name):
+        return f"there is no parameter {name[:_SHOWN]!r}; the namespace is named by the header Weir-Namespace, or is the key's own"
+    return unknown(name, taken)
+
+
+def unknown(name: str, known: Iterable[str], what: str = "parameter") -> str:
+    """The sentence for a name that is not ``known``: the nearest one that is, and all of them."""
+    names = list(known)
+    if not names:
+        return f"there is no {what} {name[:_SHOWN]!r} here, nor any other"
+    near = nearest(name, names)
+    hint = f"did you mean {near}? " if near is not None else ""
+    return f"there is no {what} {name[:_SHOWN]!r}; {hint}known: {', '.join(names)}"
+
+
+def means_namespace(name: str) -> bool:
+    """Whether a parameter reads as a choice of the namespace, which is made elsewhere."""
+    plain = _plain(name)
+    return "namespace" in plain or bool(difflib.get_close_matches(plain, ["namespace"], n=1, cutoff=0.85))
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name that is like it, but for case and punctuation; None where none is."""
+    folded = {_plain(one): one for one in known}
+    plain = _plain(name)
+    starts = [one for short, one in folded.items() if plain and short.startswith(plain)]
+    found = difflib.get_close_matches(plain, list(folded), n=1, cutoff=0.6)
+    return folded[found[0]] if found else starts[0] if starts else None
+
+
+def _plain(name: str) -> str:
+    return "".join(filter(str.isalnum, name[:_SHOWN].casefold()))
+
+
+class KnownParameters:
+    """The check for every request of an application, each route's parameters read once."""
+
+    def __init__(self) -> None:
+        self._taken: dict[
+            int, tuple[Any, dict[str, bool]]
+        ] = {}  # by id: routes have no hash; kept, so that it stays theirs
+
+    def wrong(self, request: Request) -> list[WrongParameter]:
+        """See ``wrong_parameters``."""
+        if not request.scope.get("query_string"):
+            return []
+        route = request.scope.get("route")
+        if id(route) not in self._taken:
+            self._taken[id(route)] = route, taken_by(route)
+        return wrong_parameters(request, self._taken[id(route)][1])

@@ -1,0 +1,112 @@
+"""No route of either service answers a query that it does not understand: it names the parameter, and the one that was meant."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from pydantic import SecretStr
+from starlette.requests import Request
+
+from ingest.app import Application, create_app
+from ingest.doors.foreign import Foreign
+from ingest.events_api import BATCH, EVENT
+from rating.app import build_app
+from schemas.access import Service
+from schemas.parameters import nearest, unknown, wrong_parameters
+from schemas.settings import Settings
+
+SETTINGS = Settings(admin_key=SecretStr("root"))
+METHODS = ("get", "post", "put", "delete")
+
+
+def application(service: Service) -> tuple[Any, FastAPI]:
+    """(what is asked, the FastAPI application), never started: there is no Kafka that a request could reach."""
+    if service == "rating":
+        app = build_app(SETTINGS)
+        return app, app
+    made: Application = create_app(SETTINGS)
+    no_keys: Any = SimpleNamespace(guard=SimpleNamespace(route=lambda request: None))
+    made._state["gateway"] = no_keys
+    return made.app, made.app  # without the short cut of events, which the last test is about
+
+
+def ask(app: Any, method: str, path: str) -> httpx.Response:
+    async def request() -> httpx.Response:
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://weir") as client:
+            return await client.request(method, path, headers={"Authorization": "Bearer root"})
+
+    return asyncio.run(request())
+
+
+def operations(document: dict[str, Any]) -> list[tuple[str, str, dict[str, bool]]]:
+    """(method, path, query parameter → whether it is a list) of an OpenAPI document."""
+    found = []
+    for path, methods in document["paths"].items():
+        for method in METHODS:
+            if method in methods:
+                parameters = [one for one in methods[method].get("parameters", ()) if one["in"] == "query"]
+                lists = {one["name"]: "array" in str(one["schema"]) for one in parameters}
+                found.append((method, path, lists))
+    return found
+
+
+@pytest.mark.parametrize("service", ["gateway", "rating"])
+def test_every_route_of_the_document_refuses_what_it_does_not_know(service: Service) -> None:
+    asked, app = application(service)
+    walked = operations(app.openapi())
+    assert len(walked) > 20
+    for method, template, parameters in walked:
+        path = template.replace("{", "").replace("}", "")
+        told = ask(asked, method, f"{path}?certainly_unknown=1")
+        assert told.status_code == 422, f"{method} {template}: {told.text}"
+        assert told.headers["content-type"].startswith("application/problem+json")
+        assert [one["path"] for one in told.json()["errors"]] == ["query.certainly_unknown"], f"{method} {template}"
+        for name, is_list in parameters.items():
+            assert name in told.json()["detail"]
+            typo = name[:-1] + "_"
+            if len(name) > 3:
+                assert f"did you mean {name}?" in ask(asked, method, f"{path}?{typo}=1").json()["detail"]
+            if not is_list:
+                twice = ask(asked, method, f"{path}?{name}=1&{name}=2").json()
+                assert {"path": f"query.{name}", "detail": "stands 2 times; send it once"} in twice["errors"]
+        assert "Weir-Namespace" in ask(asked, method, f"{path}?namespace=shop").json()["detail"]
+
+
+def test_pages_of_the_console_say_it_for_people() -> None:
+    asked, _ = application("rating")
+    told = ask(asked, "get", "/login?aftr=/")
+    assert (told.status_code, "text/html" in told.headers["content-type"]) == (422, True)
+    assert "did you mean after?" in told.text
+    assert ask(asked, "get", "/login?after=/").status_code == 200
+
+
+def request(query: str) -> Request:
+    scope = {"type": "http", "path": "/api/v1/events", "headers": [], "query_string": query.encode()}
+    return Request(scope)
+
+
+def test_event_doors_take_no_parameters_but_let_the_sink_of_a_cloudevents_sender_be() -> None:
+    for door in (EVENT, BATCH):
+        assert [one.name for one in door.wrong_query(request("acount=1&x=2"))] == ["acount", "x"]
+    foreign = Foreign(request(""), lambda: 0)
+    assert foreign.wrong_query(request("name=orders&subject=x&route=eu&code=abc")) == []
+    for name in ("namespace", "Weir-Namespace", "namspace"):
+        (wrong,) = foreign.wrong_query(request(f"{name}=shop"))
+        assert "Weir-Namespace" in wrong.detail
+
+
+def test_names_that_are_meant_are_found_and_a_list_may_have_several() -> None:
+    taken = {"group_by": True, "account_id": False, "from": False}
+    assert wrong_parameters(request("group_by=day&group_by=account&from=2026"), taken) == []
+    assert [one.name for one in wrong_parameters(request("from=1&from=2&=3"), taken)] == ["", "from"]
+    assert [nearest(name, taken) for name in ("account", "GroupBy", "grup_by", "customer")] == [
+        "account_id", "group_by", "group_by", None,
+    ]  # fmt: skip
+    assert unknown("x", ()) == "there is no parameter 'x' here, nor any other"
+    assert len(unknown("y" * 9000, taken)) < 200
