@@ -10,6 +10,7 @@ import typer
 
 from deploy.cli.connection import JsonOption, NamespaceOption, connection, declared
 from deploy.cli.failure import USAGE, Failure
+from deploy.cli.known import InvoiceState, hint_accounts
 
 if TYPE_CHECKING:
     from schemas.settings import Settings
@@ -21,7 +22,7 @@ app = typer.Typer(rich_markup_mode=None)
 def invoices(
     context: typer.Context,
     account: Annotated[str | None, typer.Option("--account", "-a", help="Only this account.")] = None,
-    state: Annotated[str | None, typer.Option("--state", help="Only this state: draft, finalized, void, paid.")] = None,
+    state: Annotated[InvoiceState | None, typer.Option("--state", help="Only this state.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="At most so many, the latest periods first.")] = 100_000,
     namespace: NamespaceOption = None,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV, a row an invoice.")] = False,
@@ -37,7 +38,9 @@ def invoices(
     if as_csv and as_json:
         raise Failure("--csv and --json exclude each other; give one of them", USAGE)
     settings = connection(namespace)
-    declared(settings)
+    view = declared(settings)
+    if account is not None:
+        hint_accounts(view, [account])
     found = read_invoices(settings, account=account, state=state, limit=limit, whole=as_json)
     if as_json:
         print_json(found)
@@ -123,7 +126,7 @@ def export(
         Path | None, typer.Option("--out", "-o", help="File to write; standard output where none is given.")
     ] = None,
     account: Annotated[str | None, typer.Option("--account", "-a", help="Only this account.")] = None,
-    state: Annotated[str | None, typer.Option("--state", help="Only this state: draft, finalized, void, paid.")] = None,
+    state: Annotated[InvoiceState | None, typer.Option("--state", help="Only this state.")] = None,
     namespace: NamespaceOption = None,
 ) -> None:
     """Lines of all invoices for accounting, one row a line; decimals are exact in both formats."""
@@ -137,7 +140,9 @@ def export(
     if chosen == "parquet" and out is None and sys.stdout.isatty():
         raise Failure("Parquet is not for a terminal; give --out FILE, or pipe it", USAGE)
     settings = connection(namespace)
-    declared(settings)
+    view = declared(settings)
+    if account is not None:
+        hint_accounts(view, [account])
     client = connect(settings)
     try:
         pages = line_pages(client, settings.namespace, account_id=account, state=state)

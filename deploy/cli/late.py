@@ -6,7 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from deploy.cli.connection import JsonOption, NamespaceOption, checked, connection, http
+from deploy.cli.connection import JsonOption, NamespaceOption, checked, connection, declared, http
+from deploy.cli.known import hint_accounts
 
 
 def late(
@@ -27,6 +28,8 @@ def late(
     for problem in found["problems"]:
         say(f"cannot be rated: {problem}")
     if not found["lines"]:
+        if account is not None:
+            hint_accounts(declared(settings), [account])
         say(f"no late usage in {settings.namespace} is without an invoice")
         return
     columns = {

@@ -10,6 +10,7 @@ import typer
 
 from deploy.cli.connection import JsonOption, NamespaceOption, connection, declared
 from deploy.cli.failure import USAGE, Failure
+from deploy.cli.known import check_dimensions, hint_accounts
 
 if TYPE_CHECKING:
     from rating.periods import Interval
@@ -47,7 +48,9 @@ def usage(
         raise Failure("--csv and --json exclude each other; give one of them", USAGE)
     settings = connection(namespace)
     asked = _Asked(metric, tuple(account or ()), period, tz, by, tuple(dimension or ()), total)
-    query, zone = build_query(declared(settings), asked, datetime.now(UTC))
+    view = declared(settings)
+    query, zone = build_query(view, asked, datetime.now(UTC))
+    hint_accounts(view, asked.accounts)
     client = connect(settings)
     try:
         rows = usage_totals(client, query)
@@ -104,11 +107,12 @@ def build_query(view: NamespaceView, asked: _Asked, now: datetime) -> tuple[Usag
     """The query, and the time zone of its dates. Raises Failure (code 2) that says what to give."""
     from rating.periods import parse_range, parse_zone
     from rating.usage import UsageQuery, measured
-    from schemas.catalog.profiles import resolve
+    from schemas.catalog.profiles import dimension_names, resolve
     from schemas.instants import micros
 
     try:
         versions = resolve(view, asked.metric)
+        check_dimensions(asked.dimensions, dimension_names(versions), versions[-1].profile_id)
         own = view.time_zone(asked.accounts[0]) if len(asked.accounts) == 1 else "UTC"
         zone = parse_zone(asked.tz or own)
         period = asked.period or now.astimezone(zone).strftime("%Y-%m")

@@ -12,6 +12,7 @@ import typer
 
 from deploy.cli.connection import JsonOption, NamespaceOption, base_url, checked, connection, declared, http
 from deploy.cli.failure import FAILED, USAGE, Failure
+from deploy.cli.known import hint_accounts
 
 if TYPE_CHECKING:
     from ingest.client import Client, VoidTaken
@@ -133,6 +134,8 @@ def voids(
     if as_json:
         print_json(found)
     elif not found:
+        if account is not None:
+            hint_accounts(declared(settings), [account])
         say(f"no voided events in {settings.namespace}")
     else:
         names = ("voided_at", "idempotency_key", "event_name", "account_id", "timestamp", "reason", "author")

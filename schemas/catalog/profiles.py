@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from schemas.catalog.backfills import Backfill, Reach, backfill_code
@@ -148,3 +149,8 @@ def resolve(view: NamespaceView, address: str) -> tuple[ProfileVersion, ...]:
         options = sorted({version.profile_id for version in everything})
     known = ", ".join(options[:20]) or "none yet; declare a meter with `weir apply`"
     raise LookupError(f"no profile {address} in namespace {view.namespace}; known: {known}")
+
+
+def dimension_names(versions: Iterable[ProfileVersion]) -> tuple[str, ...]:
+    """Names of the dimensions that some of these versions has, sorted."""
+    return tuple(sorted({".".join(path) for version in versions for path in version.dimensions}))
