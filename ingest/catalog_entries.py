@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from ingest.catalog_document import DocumentError, Fault
+from ingest.catalog_document import DocumentError, Fault, Tick, no_tick
 from ingest.catalog_faults import placed_faults
 from ingest.filter_sense import never_faults
 from schemas.catalog.base import Model
@@ -27,6 +27,7 @@ LISTS: Final[dict[str, str]] = {
     "subscriptions": "subscription",
     "credit_grants": "credit_grant",
 }
+MAX_FAULTS: Final = 100
 _TOP: Final = ("namespace", "prune", *LISTS)
 
 
@@ -55,8 +56,8 @@ class Document:
     items: tuple[Item, ...]
 
 
-def read_document(raw: Mapping[str, Any], default_namespace: str) -> Document:
-    """Check every item. Raises DocumentError with all faults."""
+def read_document(raw: Mapping[str, Any], default_namespace: str, tick: Tick = no_tick) -> Document:
+    """Check every item. Raises DocumentError with the faults, after MAX_FAULTS of which nothing more is looked at."""
     faults: list[Fault] = [
         Fault(f"$.{key}", f"unknown; a document has {', '.join(_TOP)}") for key in raw if key not in _TOP
     ]
@@ -73,6 +74,9 @@ def read_document(raw: Mapping[str, Any], default_namespace: str) -> Document:
             continue
         seen: dict[str, str] = {}
         for number, value in enumerate(values):
+            tick()
+            if len(faults) >= MAX_FAULTS:
+                raise DocumentError(*faults[:MAX_FAULTS])
             path = f"$.{name}[{number}]"
             model = read_model(kind, value, path, faults)
             if model is None:

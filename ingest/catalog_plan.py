@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from itertools import islice
 from typing import Any, Final, Literal
 
-from ingest.catalog_document import DocumentError, Fault
+from ingest.catalog_document import DocumentError, Fault, Tick, no_tick
 from ingest.catalog_entries import LISTS, Document, Item, says
 from ingest.catalog_references import After
 from ingest.schema_evolution import evolution_faults
@@ -62,17 +63,23 @@ class CatalogPlan:
         return {"namespace": self.namespace, **lists}
 
 
-def plan_document(catalog: Catalog, document: Document, retire: Sequence[tuple[str, str]] = ()) -> CatalogPlan:
+def plan_document(
+    catalog: Catalog, document: Document, retire: Sequence[tuple[str, str]] = (), tick: Tick = no_tick
+) -> CatalogPlan:
     """Compare with what stands; ``retire`` names further (kind, code) to be retired.
 
-    Raises DocumentError with every reference that leads nowhere.
+    Raises DocumentError with references that lead nowhere, at most MAX_FAULTS of them; and what ``tick`` raises.
     """
-    return _Planner(catalog, document, retire).plan()
+    return _Planner(catalog, document, retire, tick).plan()
 
 
 class _Planner:
-    def __init__(self, catalog: Catalog, document: Document, retire: Sequence[tuple[str, str]]) -> None:
+    def __init__(
+        self, catalog: Catalog, document: Document, retire: Sequence[tuple[str, str]], tick: Tick = no_tick
+    ) -> None:
         self._catalog = catalog
+        self._tick = tick
+        self._plans: dict[str, int] = {}
         self._document = document
         self._view = catalog.view(document.namespace)
         self._faults: list[Fault] = []
@@ -93,11 +100,13 @@ class _Planner:
         changes = list(self._namespace_change())
         for kind in LISTS.values():
             for item in self._by_kind[kind].values():
+                self._tick()
                 model = self._pinned(item) if kind == "subscription" else item.model
                 changes.append(self._change(kind, item.code, model))
         retired = [self._retirement(kind, code) for kind, code in self._retired]
         if not self._faults:
-            self._faults += After(self._after(changes), self._plan_version(changes), self._place, self._was).faults()
+            after = After(self._after(changes), self._plan_version(changes), self._place, self._was, self._tick)
+            self._faults += islice(after.faults(), MAX_FAULTS)
         if self._faults:
             raise DocumentError(*self._faults[:MAX_FAULTS])
         return CatalogPlan(self._document.namespace, (*changes, *retired))
@@ -140,7 +149,7 @@ class _Planner:
             if before is not None and before.plan == wanted.plan:
                 version = before.plan_version
             elif (plan := self._by_kind["plan"].get(wanted.plan)) is not None:
-                version = self._change("plan", plan.code, plan.model).version
+                version = self._planned_version(plan)
             else:
                 version = len(self._view.history("plan", wanted.plan)) or None
         try:
@@ -162,12 +171,18 @@ class _Planner:
             self._faults.append(Fault(f"{item.path}.plan", detail))
         return pinned
 
+    def _planned_version(self, item: Item) -> int:
+        """That of a plan of the document, worked out once however many subscriptions are on it."""
+        if item.code not in self._plans:
+            self._plans[item.code] = self._change("plan", item.code, item.model).version
+        return self._plans[item.code]
+
     def _currency(self, subscription: Subscription | None) -> str | None:
         """That of the plan version a subscription is on; None where it is not known."""
         if subscription is None or subscription.plan_version is None:
             return None
         item = self._by_kind["plan"].get(subscription.plan)
-        if item is not None and self._change("plan", item.code, item.model).version == subscription.plan_version:
+        if item is not None and self._planned_version(item) == subscription.plan_version:
             return str(item.model.currency)
         entry = self._view.version("plan", subscription.plan, subscription.plan_version)
         return None if entry is None else str(entry.model.currency)

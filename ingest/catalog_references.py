@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
-from itertools import combinations
 
-from ingest.catalog_document import Fault
+from ingest.catalog_document import Fault, Tick, no_tick
 from ingest.schema_filters import unfit_faults
 from schemas.catalog.base import Model
 from schemas.catalog.models import Feature, Meter, Plan, Product, Subscription
@@ -14,6 +13,7 @@ from schemas.catalog.terms import CreditGrant
 from schemas.prices import PriceError, parse_price
 from schemas.similar import similar
 
+_COMPARED = 50_000  # names that near misses are looked for among, in all messages of one plan
 _EVER = datetime.max.replace(tzinfo=UTC)
 
 
@@ -31,11 +31,15 @@ class After:
         plan_version: Callable[[str, int], Plan | None],
         place: Callable[[str, str], str],
         retired: Callable[[str, str], bool],
+        tick: Tick = no_tick,
     ) -> None:
         self._current = current
         self._plan_version = plan_version
         self._place = place
         self._retired = retired
+        self._tick = tick
+        self._to_compare = _COMPARED
+        self._billed_by_plan: dict[tuple[str, int], frozenset[str]] = {}
 
     def faults(self) -> Iterator[Fault]:
         """Everything that refers to nothing, and subscriptions that would bill the same usage twice."""
@@ -47,6 +51,7 @@ class After:
         yield from unfit_faults(self._current["meter"], self._current["event_type"], self._place)
         for code, plan in self._current["plan"].items():
             assert isinstance(plan, Plan)
+            self._tick()
             for number, charge in enumerate(plan.charges):
                 product = self._current["product"].get(charge.product)
                 if product is None:
@@ -65,11 +70,11 @@ class After:
         by_account: dict[str, list[Subscription]] = {}
         for code, subscription in self._current["subscription"].items():
             assert isinstance(subscription, Subscription)
+            self._tick()
             yield from self._subscription_faults(code, subscription)
             by_account.setdefault(subscription.account, []).append(subscription)
         for subscriptions in by_account.values():
-            for one, other in combinations(subscriptions, 2):
-                yield from self._overlap(one, other)
+            yield from self._overlaps(subscriptions)
 
     def _fault(self, kind: str, code: str, below: str, detail: str) -> Fault:
         place = self._place(kind, code)
@@ -98,7 +103,9 @@ class After:
         """Why there is no such entry, and what to do."""
         if self._retired(kind, code):
             return f"{kind} {code} is retired; publish it again, or refer to another"
-        near = similar(self._current[kind], (code,))
+        known = self._current[kind]
+        self._to_compare -= len(known)
+        near = similar(known, (code,)) if self._to_compare >= 0 else ()
         return f"no {kind} {code}; did you mean {' or '.join(near)}?" if near else f"no {kind} {code}; declare it"
 
     def _subscription_faults(self, code: str, subscription: Subscription) -> Iterator[Fault]:
@@ -138,25 +145,50 @@ class After:
                 detail = f"plan {plan.code} charges no product {discount.product}; name one that it charges, or none"
                 yield self._fault(kind, code, f".discounts[{number}].product", detail)
 
-    def _billed(self, subscription: Subscription) -> set[str]:
-        plan = self._plan_version(subscription.plan, subscription.plan_version or 0)
-        products = [self._current["product"].get(charge.product) for charge in (plan.charges if plan else ())]
-        addresses = [item.profile for item in products if isinstance(item, Product) and item.profile is not None]
-        return {found for found, _ in map(self._resolve, addresses) if found}
+    def _billed(self, subscription: Subscription) -> frozenset[str]:
+        key = subscription.plan, subscription.plan_version or 0
+        known = self._billed_by_plan.get(key)
+        if known is None:
+            plan = self._plan_version(*key)
+            products = [self._current["product"].get(charge.product) for charge in (plan.charges if plan else ())]
+            addresses = [item.profile for item in products if isinstance(item, Product) and item.profile is not None]
+            known = frozenset(found for found, _ in map(self._resolve, addresses) if found)
+            self._billed_by_plan[key] = known
+        return known
 
-    def _overlap(self, one: Subscription, other: Subscription) -> Iterator[Fault]:
-        assert isinstance(one.start, datetime)
-        assert isinstance(other.start, datetime)
-        if not (one.start < _end(other) and other.start < _end(one)):
+    def _overlaps(self, subscriptions: Sequence[Subscription]) -> Iterator[Fault]:
+        """Those of one account, profile by profile in order of their starts: each is compared with the one before it that ends last,
+        so an account with thousands of them costs what it holds."""
+        if len(subscriptions) < 2:
             return
-        if both := self._billed(one) & self._billed(other):
-            in_document = self._place("subscription", other.code) != "$"
-            late, early = (other, one) if in_document else (one, other)
-            detail = (
-                f"bills {', '.join(sorted(both))} of account {one.account}, as subscription {early.code} does at the same "
-                "time; end one before the other starts"
-            )
-            yield self._fault("subscription", late.code, "", detail)
+        order = {subscription.code: number for number, subscription in enumerate(subscriptions)}
+        latest: dict[str, Subscription] = {}
+        for subscription in sorted(subscriptions, key=lambda each: (_start(each), order[each.code])):
+            self._tick()
+            both: dict[str, set[str]] = {}
+            for profile in self._billed(subscription):
+                before = latest.get(profile)
+                if before is not None and _start(subscription) < _end(before) and _start(before) < _end(subscription):
+                    both.setdefault(before.code, set()).add(profile)
+                if before is None or _end(subscription) > _end(before):
+                    latest[profile] = subscription
+            for code in sorted(both, key=order.__getitem__):
+                first, second = sorted((order[code], order[subscription.code]))
+                yield self._overlap(subscriptions[first], subscriptions[second], both[code])
+
+    def _overlap(self, one: Subscription, other: Subscription, both: set[str]) -> Fault:
+        in_document = self._place("subscription", other.code) != "$"
+        late, early = (other, one) if in_document else (one, other)
+        detail = (
+            f"bills {', '.join(sorted(both))} of account {one.account}, as subscription {early.code} does at the same "
+            "time; end one before the other starts"
+        )
+        return self._fault("subscription", late.code, "", detail)
+
+
+def _start(subscription: Subscription) -> datetime:
+    assert isinstance(subscription.start, datetime)
+    return subscription.start
 
 
 def _end(subscription: Subscription) -> datetime:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cached_property
 from itertools import pairwise
 from typing import Any, Final
 
 from ingest.catalog_document import Fault
 from schemas.catalog.models import Filter, Meter
-from schemas.filters import MISSING, compile_filter, exact_value
+from schemas.filters import MISSING, Predicate, compile_test, exact_value
 from schemas.quantity import number
 
 _LISTS: Final = ("in", "eq")
@@ -18,7 +19,10 @@ _ABOVE: Final = ("gt", "gte")
 _BELOW: Final = ("lt", "lte")
 
 
-@dataclass(frozen=True, slots=True)
+_SHOWN: Final = 120  # characters of a filter's value in a message
+
+
+@dataclass(frozen=True)
 class Placed:
     """A filter, which of them all it is, and its JSON path."""
 
@@ -28,13 +32,33 @@ class Placed:
 
     def __str__(self) -> str:
         value = "" if self.filter.operator == "exists" and self.filter.value is True else f" {self.filter.value!r}"
+        if len(value) > _SHOWN:
+            value = f"{value[:_SHOWN]}…"
         return f"{'.'.join(self.filter.property)} {self.filter.operator}{value}"
 
     def passes(self, value: Any) -> bool:
         """Whether a property of this value (MISSING: none) passes."""
-        return compile_filter(("p",), self.filter.operator, self.filter.value)({} if value is MISSING else {"p": value})
+        return self._test(value)
 
-    @property
+    @cached_property
+    def _test(self) -> Predicate:
+        # Compiled once: a list of n values costs n, and is asked about each of them.
+        return compile_test(self.filter.operator, self.filter.value)
+
+    @cached_property
+    def values(self) -> list[Any]:
+        """The values of a filter in _LISTS."""
+        value = exact_value(self.filter.value)
+        return value if self.filter.operator == "in" and isinstance(value, list) else [value]
+
+    @cached_property
+    def may_be_object(self) -> bool:
+        """Whether the filter lets an object with something in it pass; a value in a list may be an object."""
+        if self.filter.operator in _LISTS:
+            return any(isinstance(value, dict) for value in self.values)
+        return self.passes({"p": 1})
+
+    @cached_property
     def needs(self) -> bool:
         """Whether the property must be there."""
         return not self.passes(MISSING)
@@ -42,11 +66,14 @@ class Placed:
 
 def never_faults(meter: Meter, path: str) -> Iterator[Fault]:
     """Each profile's contradictions, its filters combined with its meter's."""
-    common = [(f"{path}.filters[{number}]", item) for number, item in enumerate(meter.filters)]
+    common = [Placed(number, f"{path}.filters[{number}]", item) for number, item in enumerate(meter.filters)]
     seen: set[str] = set()
     for index, profile in enumerate(meter.profiles):
-        own = [(f"{path}.profiles[{index}].filters[{number}]", item) for number, item in enumerate(profile.filters)]
-        for fault in _never([Placed(order, *one) for order, one in enumerate([*common, *own])]):
+        own = [
+            Placed(len(common) + number, f"{path}.profiles[{index}].filters[{number}]", item)
+            for number, item in enumerate(profile.filters)
+        ]
+        for fault in _never([*common, *own]):
             if fault.path not in seen:
                 seen.add(fault.path)
                 yield fault
@@ -59,18 +86,20 @@ def _never(filters: Sequence[Placed]) -> Iterator[Fault]:
     for some in by_property.values():
         if (fault := _contradiction(some)) is not None:
             yield fault
-    for one in filters:
-        for other in filters:
-            above, below = one.filter.property, other.filter.property
-            if len(above) < len(below) and below[: len(above)] == above and other.needs and not _may_be_object(one):
-                yield _both(one, other, f"{'.'.join(above)} must be an object to hold {'.'.join(below)}")
+    for other in filters:
+        below = other.filter.property
+        for length in range(1, len(below)):
+            for one in by_property.get(below[:length], ()):
+                if other.needs and not one.may_be_object:
+                    why = f"{'.'.join(below[:length])} must be an object to hold {'.'.join(below)}"
+                    yield _both(one, other, why)
 
 
 def _contradiction(filters: Sequence[Placed]) -> Fault | None:
     """Of all filters on one property."""
     listed = [one for one in filters if one.filter.operator in _LISTS]
     if listed:
-        return _of_list(min(listed, key=lambda one: len(_values(one))), filters)
+        return _of_list(min(listed, key=lambda one: len(one.values)), filters)
     absent = next((one for one in filters if one.filter.operator == "exists" and one.filter.value is False), None)
     present = next((one for one in filters if one.needs), None)
     if absent is not None and present is not None:
@@ -80,7 +109,7 @@ def _contradiction(filters: Sequence[Placed]) -> Fault | None:
 
 def _of_list(one: Placed, filters: Sequence[Placed]) -> Fault | None:
     """Every value that ``one`` allows, tried on all the filters."""
-    values = _values(one)
+    values = one.values
     if not values:
         return Fault(f"{one.path}.value", "an empty list: no event passes; list the values, or remove the filter")
     passing = values
@@ -89,11 +118,6 @@ def _of_list(one: Placed, filters: Sequence[Placed]) -> Fault | None:
         if not passing:
             return _both(one, other, f"no value of {one} passes all the filters on it")
     return None
-
-
-def _values(one: Placed) -> list[Any]:
-    value = exact_value(one.filter.value)
-    return value if one.filter.operator == "in" and isinstance(value, list) else [value]
 
 
 def _of_range(filters: Sequence[Placed]) -> Fault | None:
@@ -127,13 +151,6 @@ def _of_starts(filters: Sequence[Placed]) -> Fault | None:
         if not other.filter.value.startswith(one.filter.value):
             return _both(one, other, "no text starts with both")
     return None
-
-
-def _may_be_object(one: Placed) -> bool:
-    """Whether the filter lets an object with something in it pass; a value in a list may be an object."""
-    if one.filter.operator in _LISTS:
-        return any(isinstance(value, dict) for value in _values(one))
-    return one.passes({"p": 1})
 
 
 def _both(one: Placed, other: Placed, why: str) -> Fault:
