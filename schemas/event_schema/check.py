@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from schemas.event_schema.nodes import Array, Enum, Exact, Fixed, Map, Node, Record, Ref, Scalar, Schema, Union
@@ -17,6 +17,11 @@ def compile_schema(schema: Schema) -> Check:
 def compile_schema_node(node: Node, named: Mapping[str, Node]) -> Check:
     """A predicate for one type of a schema."""
     return _Compiler(named).check(node)
+
+
+def node_compiler(named: Mapping[str, Node]) -> Callable[[Node], Check]:
+    """The same for many types of one schema: each named type is compiled once."""
+    return _Compiler(named).check
 
 
 class _Compiler:

@@ -25,6 +25,7 @@ _READS: Final[dict[str, tuple[str, ...]]] = {
     "big-decimal": _NUMBERS,
     "date": ("int",),
 } | {f"{local}timestamp-{unit}s": _WHOLE for local in ("", "local-") for unit in ("milli", "micro", "nano")}
+_MOST_STEPS: Final = 200_000  # a schema of 2,000 types compared with itself takes as many steps; nested unions may double with each level
 _WHOLE_DIGITS: Final = {"int": 10, "long": 19}
 
 
@@ -43,6 +44,10 @@ def incompatibilities(new: Schema, old: Schema, mode: Compatibility) -> tuple[st
     return tuple(found)
 
 
+class _Beyond(Exception):
+    """More pairs of types than may be compared."""
+
+
 class _Reading:
     """``reader`` reads what ``writer`` accepted; ``side`` names the reader in sentences."""
 
@@ -50,11 +55,18 @@ class _Reading:
         self._reader, self._writer, self._side = reader, writer, side
         self._other = "old" if side == "new" else "new"
         self._assumed: set[tuple[str, str]] = set()
+        self._steps = 0
 
     def __iter__(self) -> Iterator[str]:
-        return self._records(self._reader.root, self._writer.root, "properties")
+        try:
+            yield from self._records(self._reader.root, self._writer.root, "properties")
+        except _Beyond:
+            yield "properties: unions within unions that differ, too many ways to compare; change fewer of them at once"
 
     def _faults(self, reader: Node, writer: Node, path: str) -> Iterator[str]:
+        self._steps += 1
+        if self._steps > _MOST_STEPS:
+            raise _Beyond
         reader, writer = self._reader.resolve(reader), self._writer.resolve(writer)
         if isinstance(writer, Union):
             for branch in writer.branches:
@@ -68,7 +80,8 @@ class _Reading:
         elif isinstance(reader, Map) and isinstance(writer, Map):
             yield from self._faults(reader.values, writer.values, f"{path}.*")
         elif isinstance(reader, Enum) and isinstance(writer, Enum):
-            lost = [symbol for symbol in writer.symbols if symbol not in reader.symbols]
+            kept = frozenset(reader.symbols)
+            lost = [symbol for symbol in writer.symbols if symbol not in kept]
             if lost and reader.default is None:
                 yield (
                     f"{path}: the {self._side} schema does not know {', '.join(lost)}; "

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from itertools import islice
 from typing import Any, Final, TypeGuard
 
-from schemas.event_schema.check import compile_schema_node
+from schemas.event_schema.check import node_compiler
 from schemas.event_schema.nodes import Array, Enum, Exact, Field, Fixed, Map, Node, Record, Ref, Scalar, Schema, Union
 from schemas.filters import exact_value
 
 MAX_TYPES: Final = 2000
 MAX_NESTING: Final = 24
+_LISTED: Final = 20  # names in a message
 PRIMITIVES: Final = ("null", "boolean", "int", "long", "float", "double", "bytes", "string")
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _FULL_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*")
@@ -140,7 +143,7 @@ class _Parser:
         for full in dict.fromkeys((name if "." in name or not namespace else f"{namespace}.{name}", name)):
             if full in self.named:
                 return Ref(full)
-        known = ", ".join((*PRIMITIVES, "record", "enum", "fixed", "array", "map", *self.named))
+        known = ", ".join((*PRIMITIVES, "record", "enum", "fixed", "array", "map", *islice(self.named, _LISTED)))
         return self._wrong(path, f"unknown type {name!r}; known here: {known}")
 
     def _primitive(self, value: Mapping[str, Any], kind: str, path: str) -> Node:
@@ -162,7 +165,8 @@ class _Parser:
 
     def _exact(self, value: Mapping[str, Any], path: str, size: int | None) -> Node:
         precision, scale = value.get("precision"), value.get("scale", 0)
-        most = 1000 if size is None else len(str((1 << (8 * size - 1)) - 1)) - 1
+        # Digits that a number of so many bytes always holds. Not counted in its text: Python refuses more than 4,300 of them.
+        most = 1000 if size is None else math.floor((8 * size - 1) * math.log10(2))
         if not _natural(precision) or not 1 <= precision <= most:
             return self._wrong(f"{path}.precision", f"a decimal needs a precision of 1 to {most} digits")
         if not _natural(scale) or scale > precision:
@@ -210,6 +214,7 @@ class _Parser:
             self._wrong(f"{path}.additional", "true (unknown fields are taken, the default) or false")
         self.named[full] = Record(full, (), True)  # so that its fields may refer to it
         fields: list[Field] = []
+        named: set[str] = set()
         listed = value.get("fields")
         if not isinstance(listed, list):
             self._wrong(f"{path}.fields", "a record needs a list of fields, which may be empty")
@@ -224,8 +229,9 @@ class _Parser:
             if not isinstance(name, str) or not name or len(name) > 256:
                 self._wrong(f"{place}.name", "a field needs a name: that of the JSON property")
                 continue
-            if any(field.name == name for field in fields):
+            if name in named:
                 self._wrong(f"{place}.name", f"{name} stands twice")
+            named.add(name)
             if "type" not in item:
                 self._wrong(place, f"field {name} needs a type")
                 continue
@@ -275,8 +281,9 @@ class _Parser:
 
     def check_defaults(self) -> None:
         """Once all names stand: each default must be a value of its type (plain JSON; of a union, any branch)."""
+        compiled = node_compiler(self.named)
         for path, node, default in self._defaults:
-            if not compile_schema_node(node, self.named)(exact_value(default)):
+            if not compiled(node)(exact_value(default)):
                 self._wrong(path, f"{default!r} is no value of the field's type")
 
 

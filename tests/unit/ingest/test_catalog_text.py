@@ -79,3 +79,45 @@ def test_a_document_that_is_nested_too_deep_is_refused_and_ends_no_process(openi
         with pytest.raises(DocumentError) as caught:
             load_document(text)
         assert caught.value.malformed
+
+
+def doubled(levels: int) -> bytes:
+    """A text whose last mapping stands for 2 ** levels of the first one's."""
+    lines = ["a0: &a0 {x: 1}"]
+    lines += [f"a{level}: &a{level}\n  <<: [*a{level - 1}, *a{level - 1}]" for level in range(1, levels + 1)]
+    return "\n".join(lines).encode()
+
+
+@pytest.mark.parametrize("text", [
+    doubled(40),
+    b"a0: &a0 [1, 2]\n" + b"".join(b"a%d: &a%d [%s]\n" % (n, n, b",".join([b"*a%d" % (n - 1)] * 9)) for n in range(1, 30)),
+])  # fmt: skip
+def test_what_aliases_and_merge_keys_stand_for_is_counted_before_it_is_built(text: bytes) -> None:
+    with pytest.raises(DocumentError, match="more than 1000000 nodes"):
+        load_document(text)
+
+
+def test_aliases_and_merge_keys_within_the_bound_are_taken() -> None:
+    found = load_document(b"base: &b {currency: USD}\nplans: [{<<: *b, code: p}, {<<: [*b], code: q}]\nagain: *b")
+    assert found["plans"] == [{"currency": "USD", "code": "p"}, {"currency": "USD", "code": "q"}]
+    assert found["again"] == {"currency": "USD"}
+
+
+def test_a_smaller_bound_and_depth_hold_for_what_aliases_stand_for() -> None:
+    with pytest.raises(DocumentError, match="more than 5 nodes"):
+        load_document(b"a: &a [1, 2]\nb: *a", most_nodes=5)
+    assert load_document(b"a: &a [1, 2]\nb: *a", most_nodes=9)["b"] == [1, 2]
+    deep = b"a: &a " + b"[" * 40 + b"]" * 40 + b"\nb: " + b"[" * 40 + b"*a" + b"]" * 40
+    with pytest.raises(DocumentError, match="nested deeper than 64"):
+        load_document(deep)
+
+
+def test_an_alias_inside_of_what_it_stands_for_is_refused() -> None:
+    with pytest.raises(DocumentError, match="inside of what it stands for"):
+        load_document(b"a: &a [*a]")
+
+
+def test_work_on_a_document_asks_whether_it_may_go_on() -> None:
+    asked: list[int] = []
+    load_document(b"accounts:\n" + b"".join(b"- {code: a%d}\n" % n for n in range(5000)), tick=lambda: asked.append(1))
+    assert len(asked) > 5
