@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -20,6 +19,7 @@ from ingest.catalog_publish import CatalogPublisher
 from ingest.catalog_service import Caller, CatalogService, or_problem
 from ingest.openapi import KEY_BODY
 from ingest.sources import Sources
+from ingest.turns import KEYS, Turns
 from schemas.api_keys import KIND, Access, key_hash, key_text
 from schemas.catalog.follower import CatalogFollower
 from schemas.catalog.keys import ApiKey
@@ -37,6 +37,11 @@ class KeysApi:
         self._guard = guard
         self._service = CatalogService(catalog, publisher)
         self._sources = sources
+        self._turns = Turns(KEYS, "changes of keys")
+
+    def stop(self) -> None:
+        """Nothing more is begun."""
+        self._turns.stop()
 
     def _caller(self, request: Request) -> Caller:
         access: Access = request.state.access
@@ -49,22 +54,26 @@ class KeysApi:
         key_id = f"key_{self._sources.new_id().hex()[:16]}"
         text = key_text(caller.namespace, key_id, self._sources.new_id() + self._sources.new_id())
         model = or_problem(lambda: wanted(body, key_id, key_hash(text), self._sources.now_us()))
-        entry = await asyncio.to_thread(self._service.add, KIND, model, caller)
+        entry = await self._turns.run(caller, lambda: self._service.add(KIND, model, caller))
         headers = {"Cache-Control": "no-store", "Location": f"/v1/api-keys/{key_id}"}
         return JSONResponse({"key": text, **shown([entry])}, 201, headers)
 
     async def revoke(self, request: Request, key_id: str) -> Response:
         """204: this gateway refuses the key from now on, every other process within a second."""
         caller = self._caller(request)
-        await asyncio.to_thread(self._service.retire, KIND, key_id, caller, None)
+        await self._turns.run(caller, lambda: self._service.retire(KIND, key_id, caller, None))
         return Response(status_code=204)
 
-    def page(self, request: Request, limit: int, cursor: str | None) -> Response:
+    async def page(self, request: Request, limit: int, cursor: str | None) -> Response:
         """One page of all keys, revoked ones too."""
         caller = self._caller(request)
-        entries, following = self._service.page(KIND, caller, limit, cursor, retired=True)
-        items = [shown(self._service.history(KIND, entry.code, caller)) for entry in entries]
-        return JSONResponse({"items": items, "next_cursor": following})
+
+        def answer() -> Response:
+            entries, following = self._service.page(KIND, caller, limit, cursor, retired=True)
+            items = [shown(self._service.history(KIND, entry.code, caller)) for entry in entries]
+            return JSONResponse({"items": items, "next_cursor": following})
+
+        return await self._turns.run(caller, answer)
 
     @staticmethod
     def routes(app: FastAPI, api: Callable[[], KeysApi]) -> None:
@@ -78,7 +87,7 @@ class KeysApi:
 
         @app.get("/v1/api-keys", tags=tags, summary="List keys, without their secrets")
         async def page(request: Request, limit: Limit = 100, cursor: Cursor = None) -> Response:
-            return api().page(request, limit, cursor)
+            return await api().page(request, limit, cursor)
 
         @app.delete("/v1/api-keys/{key_id}", status_code=204, tags=tags, summary="Revoke a key")
         async def revoke(request: Request, key_id: str) -> Response:

@@ -113,6 +113,8 @@ class Gateway:
 
     async def stop(self) -> None:
         """Everything that was taken gets its delivery report before the process ends."""
+        self.catalog_api.stop()
+        self.keys_api.stop()
         await self.delivery.close()
         left = await self.producer.close(STOP_SECONDS)
         if left:

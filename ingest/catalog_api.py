@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from fastapi import FastAPI, Query
 from starlette.requests import Request
@@ -18,21 +17,31 @@ from ingest.catalog_publish import CatalogPublisher
 from ingest.catalog_service import RESOURCES, Caller, CatalogService, shown
 from ingest.openapi import APPLY_BODY, entry_body
 from ingest.problems import Problem
+from ingest.turns import DOCUMENTS, ENTRIES, PAGES, Turns
 from schemas.api_keys import Access
 from schemas.catalog.follower import CatalogFollower
 from schemas.catalog.state import Entry
 
+SMALL_DOCUMENT: Final = 32 * 1024
 Limit = Annotated[int, Query(ge=1, le=1000, description="entries of a page")]
 Only = Annotated[str | None, Query(description="only entries that say exactly this")]
 Cursor = Annotated[str | None, Query(description="next_cursor of the page before")]
 
 
 class CatalogApi:
-    """Turns requests into calls of CatalogService, each in a thread, since they wait for Kafka."""
+    """Turns requests into calls of CatalogService, each in a thread, since they wait for Kafka or look at a whole catalog."""
 
     def __init__(self, guard: Guard, catalog: CatalogFollower, publisher: CatalogPublisher) -> None:
         self._guard = guard
         self._service = CatalogService(catalog, publisher)
+        self._documents = Turns(DOCUMENTS, "catalog documents")
+        self._entries = Turns(ENTRIES, "catalog changes")
+        self._pages = Turns(PAGES, "catalog pages")
+
+    def stop(self) -> None:
+        """Nothing more is begun."""
+        for turns in (self._documents, self._entries, self._pages):
+            turns.stop()
 
     def caller(self, request: Request) -> Caller:
         """For whom the request acts, and where. Raises Problem 403."""
@@ -44,46 +53,66 @@ class CatalogApi:
         caller = self.caller(request)
         body = await read_body(request)
         json_only = "json" in request.headers.get("content-type", "")
-        plan = await asyncio.to_thread(lambda: self._service.apply(body, caller, json_only=json_only, dry_run=dry_run))
-        published = bool(plan.to_publish()) and not dry_run
-        return JSONResponse({"dry_run": dry_run, **plan.summary()}, 201 if published else 200)
+
+        def answer() -> Response:
+            plan = self._service.apply(body, caller, json_only=json_only, dry_run=dry_run)
+            published = bool(plan.to_publish()) and not dry_run
+            return JSONResponse({"dry_run": dry_run, **plan.summary()}, 201 if published else 200)
+
+        # A small document waits behind other changes of its namespace only, never behind large documents.
+        turns = self._documents if len(body) > SMALL_DOCUMENT else self._entries
+        return await turns.run(caller, answer)
 
     async def create(self, request: Request, kind: str) -> Response:
         """201 with the entry."""
         caller = self.caller(request)
         value = await self._value(request)
-        entry = await asyncio.to_thread(self._service.create, kind, value, caller)
-        return _entry(entry, 201)
+        return await self._entries.run(caller, lambda: _entry(self._service.create(kind, value, caller), 201))
 
     async def replace(self, request: Request, kind: str, code: str) -> Response:
         """200 with the entry as it now stands."""
         caller = self.caller(request)
         value = await self._value(request)
         if_match = request.headers.get("if-match")
-        return _entry(await asyncio.to_thread(self._service.replace, kind, code, value, caller, if_match))
+        return await self._entries.run(
+            caller, lambda: _entry(self._service.replace(kind, code, value, caller, if_match))
+        )
 
     async def retire(self, request: Request, kind: str, code: str) -> Response:
         """204."""
         caller = self.caller(request)
-        await asyncio.to_thread(self._service.retire, kind, code, caller, request.headers.get("if-match"))
+        if_match = request.headers.get("if-match")
+        await self._entries.run(caller, lambda: self._service.retire(kind, code, caller, if_match))
         return Response(status_code=204)
 
-    def get(self, request: Request, kind: str, code: str, history: bool) -> Response:
+    async def get(self, request: Request, kind: str, code: str, history: bool) -> Response:
         """The entry in force, or all its versions."""
         caller = self.caller(request)
-        if history:
+        if not history:
+            return _entry(self._service.get(kind, code, caller))
+
+        def answer() -> Response:
             versions = self._service.history(kind, code, caller)
             return JSONResponse({"items": [shown(entry) for entry in versions], "next_cursor": None})
-        return _entry(self._service.get(kind, code, caller))
 
-    def page(self, request: Request, kind: str, limit: int, cursor: str | None) -> Response:
+        return await self._pages.run(caller, answer)
+
+    async def page(self, request: Request, kind: str, limit: int, cursor: str | None) -> Response:
         """One page of entries in force."""
-        entries, following = self._service.page(kind, self.caller(request), limit, cursor)
-        return JSONResponse({"items": [shown(entry) for entry in entries], "next_cursor": following})
+        caller = self.caller(request)
 
-    def audit(self, request: Request, **wanted: Any) -> Response:
+        def answer() -> Response:
+            entries, following = self._service.page(kind, caller, limit, cursor)
+            return JSONResponse({"items": [shown(entry) for entry in entries], "next_cursor": following})
+
+        return await self._pages.run(caller, answer)
+
+    async def audit(self, request: Request, **wanted: Any) -> Response:
         """A page of the audit trail."""
-        return JSONResponse(audit_page(self._service.view(self.caller(request).namespace), **wanted))
+        caller = self.caller(request)
+        return await self._pages.run(
+            caller, lambda: JSONResponse(audit_page(self._service.view(caller.namespace), **wanted))
+        )
 
     async def _value(self, request: Request) -> Any:
         body = await read_body(request)
@@ -111,7 +140,7 @@ class CatalogApi:
             author: Only = None,
         ) -> Response:
             """Who changed what, when: every version of the namespace, the newest first, with what it changed field by field."""
-            return api().audit(request, limit=limit, cursor=cursor, kind=kind, code=code, author=author)
+            return await api().audit(request, limit=limit, cursor=cursor, kind=kind, code=code, author=author)
 
         for name, kind in RESOURCES.items():
             _resource(app, api, name, kind)
@@ -123,11 +152,11 @@ def _resource(app: FastAPI, api: Callable[[], CatalogApi], name: str, kind: str)
 
     @app.get(f"/v1/{name}", summary=f"List {name}", operation_id=f"list_{name}", **tag)
     async def page(request: Request, limit: Limit = 100, cursor: Cursor = None) -> Response:
-        return api().page(request, kind, limit, cursor)
+        return await api().page(request, kind, limit, cursor)
 
     @app.get(f"/v1/{name}/{{code:path}}", summary=f"Read one of {name}", operation_id=f"get_{name}", **tag)
     async def get(request: Request, code: str, history: bool = False) -> Response:
-        return api().get(request, kind, code, history)
+        return await api().get(request, kind, code, history)
 
     @app.post(f"/v1/{name}", status_code=201, summary=f"Create one of {name}", operation_id=f"create_{name}", **body)
     async def create(request: Request) -> Response:

@@ -153,7 +153,7 @@ def _measure(text: bytes, most_nodes: int, tick: Tick) -> None:
         elif isinstance(event, yaml.AliasEvent):
             if any(begun.anchor == event.anchor for begun in stack):
                 raise ValueError(f"the alias {event.anchor!r} stands inside of what it stands for")
-            anchor, (nodes, levels) = None, known.get(event.anchor, (1, 0))
+            anchor, (nodes, levels) = None, known.get(event.anchor or "", (1, 0))
         else:
             continue
         if anchor is not None:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from functools import cached_property
 from itertools import islice
 from typing import Any, Final, Literal
 
+from ingest.catalog_bounds import Current, bound_faults
 from ingest.catalog_document import DocumentError, Fault, Tick, no_tick
 from ingest.catalog_entries import LISTS, Document, Item, says
 from ingest.catalog_references import After
 from ingest.schema_evolution import evolution_faults
 from schemas.catalog.base import Model
+from schemas.catalog.bounds import bounds_of
 from schemas.catalog.models import KINDS, Account, EventType, Meter, Namespace, Plan, Subscription
 from schemas.catalog.state import Catalog, Entry
 from schemas.instants import micros, rfc3339
@@ -105,7 +108,10 @@ class _Planner:
                 changes.append(self._change(kind, item.code, model))
         retired = [self._retirement(kind, code) for kind, code in self._retired]
         if not self._faults:
-            after = After(self._after(changes), self._plan_version(changes), self._place, self._was, self._tick)
+            current = self._after(changes)
+            self._faults += islice(self._bound_faults(current, [*changes, *retired]), MAX_FAULTS)
+        if not self._faults:
+            after = After(current, self._plan_version(changes), self._place, self._was, self._tick)
             self._faults += islice(after.faults(), MAX_FAULTS)
         if self._faults:
             raise DocumentError(*self._faults[:MAX_FAULTS])
@@ -117,7 +123,31 @@ class _Planner:
             if self._view.known:
                 return
             declared = Namespace(code=code)
+        if declared.bounds is None:  # says nothing of them
+            declared = declared.model_copy(update={"bounds": self._view.settings.bounds if self._view.known else None})
         yield self._change("namespace", code, declared)
+
+    def _bound_faults(self, current: dict[str, dict[str, Model]], changes: Sequence[Change]) -> Iterator[Fault]:
+        published = [change for change in changes if change.action != "unchanged"]
+        if not published:
+            return
+        # Those of the document itself: who may raise a bound, may do so with what needs it.
+        namespace = current["namespace"].get(self._document.namespace)
+        own = namespace.bounds if isinstance(namespace, Namespace) else self._view.settings.bounds
+        changed = [(change.kind, change.code, self._standing(change.kind, change.code)) for change in published]
+
+        def before() -> Current:
+            return Current(self._held, self._view.size)
+
+        yield from bound_faults(bounds_of(own), before, current, changed, self._place)
+
+    @cached_property
+    def _held(self) -> dict[str, dict[str, Model]]:
+        return {kind: {entry.code: entry.model for entry in self._view.all(kind)} for kind in KINDS}
+
+    def _standing(self, kind: str, code: str) -> Model | None:
+        entry = self._view.get(kind, code)
+        return None if entry is None else entry.model
 
     def _change(self, kind: str, code: str, model: Model) -> Change:
         history = self._view.history(kind, code)
@@ -207,9 +237,7 @@ class _Planner:
         return self._view.time_zone(account)
 
     def _after(self, changes: Iterable[Change]) -> dict[str, dict[str, Model]]:
-        current: dict[str, dict[str, Model]] = {
-            kind: {entry.code: entry.model for entry in self._view.all(kind)} for kind in KINDS
-        }
+        current = {kind: dict(models) for kind, models in self._held.items()}
         for change in changes:
             current[change.kind][change.code] = change.model
         for kind, code in self._retired:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from typing import Final
 
 from ingest.catalog_plan import CatalogPlan, Change
@@ -15,7 +16,17 @@ from schemas.settings import Settings
 from schemas.topics import CATALOG, create_inbox
 
 _READ_BACK_SECONDS: Final = 15.0
+AT_ONCE: Final = 1_000
+"""Records written before they are read back. Between two such parts every follower is at the log's end once, so that none of them takes
+the catalog for stale, and another namespace's change, or a key's revocation, waits for one part only."""
 _codec = codec("catalog_entry")
+
+
+def batched(changes: Iterable[Change], size: int) -> Iterator[list[Change]]:
+    """Parts of at most ``size``, in order."""
+    left = iter(changes)
+    while part := list(islice(left, size)):
+        yield part
 
 
 class LostClaims(Exception):
@@ -28,14 +39,18 @@ class LostClaims(Exception):
 
 
 class CatalogPublisher:
-    """Writes plans. ``exclusive`` serialises the plans of one gateway; between gateways the ledger's rule decides."""
+    """Writes plans. ``exclusive(what)`` serialises the plans of one gateway for one namespace; between gateways the ledger's rule decides."""
 
     def __init__(self, settings: Settings, catalog: CatalogFollower, new_claim: Callable[[], str]) -> None:
         self._settings = settings
         self._catalog = catalog
         self._writer = LedgerWriter(settings, CATALOG)
         self._new_claim = new_claim
-        self.exclusive = threading.Lock()
+        self._locks: dict[str, threading.Lock] = {}
+
+    def exclusive(self, what: str) -> threading.Lock:
+        """The lock of plans that may touch the same entries."""
+        return self._locks.setdefault(what, threading.Lock())
 
     def publish(self, plan: CatalogPlan, author: str) -> None:
         """Write all changes in their order, as ``author``'s, and wait until this gateway's own catalog has them.
@@ -49,16 +64,18 @@ class CatalogPublisher:
         for change in changes:
             if change.kind == "namespace" and change.action != "retired":
                 create_inbox(self._settings, change.code)
-        records = [(self._key(plan, change), self._value(plan, change, author)) for change in changes]
-        placed = self._writer.append_all(records, partition=0)
-        last = max(offset for _, offset in placed)
-        if not self._catalog.wait_for(last + 1, _READ_BACK_SECONDS):
-            raise LedgerUnavailable(f"the catalog was written, but not read back within {_READ_BACK_SECONDS:g} s")
-        lost = [
-            change
-            for change, (_, offset) in zip(changes, placed, strict=True)
-            if not self._won(plan.namespace, change, offset)
-        ]
+        lost: list[Change] = []
+        for part in batched(changes, AT_ONCE):
+            records = [(self._key(plan, change), self._value(plan, change, author)) for change in part]
+            placed = self._writer.append_all(records, partition=0)
+            last = max(offset for _, offset in placed)
+            if not self._catalog.wait_for(last + 1, _READ_BACK_SECONDS):
+                raise LedgerUnavailable(f"the catalog was written, but not read back within {_READ_BACK_SECONDS:g} s")
+            lost += [
+                change
+                for change, (_, offset) in zip(part, placed, strict=True)
+                if not self._won(plan.namespace, change, offset)
+            ]
         if lost:
             raise LostClaims(lost)
 

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import base64
 import binascii
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from confluent_kafka import KafkaException
 
-from ingest.catalog_document import DocumentError, Fault, load_document
+from ingest.catalog_bounds import REMEDY
+from ingest.catalog_document import DocumentError, Fault, Tick, load_document, no_tick
 from ingest.catalog_entries import LISTS, Document, Item, read_document, read_model
 from ingest.catalog_plan import CatalogPlan, Change, plan_document
 from ingest.catalog_publish import CatalogPublisher, LostClaims
 from ingest.problems import Problem, of_denial
 from schemas.api_keys import Access, Denied
 from schemas.catalog.base import Model
+from schemas.catalog.bounds import bounds_of
 from schemas.catalog.follower import CatalogFollower
 from schemas.catalog.models import Namespace
 from schemas.catalog.state import Entry, NamespaceView
@@ -28,6 +31,8 @@ RESOURCES: Final[dict[str, str]] = {"namespaces": "namespace"} | {
 }
 _OURS: Final = ("version", "retired", "published_at", "backfill")  # what an entry is shown with beside its body
 FRESH_SECONDS: Final = 5.0
+DOCUMENT_SECONDS: Final = 120.0
+KEYS: Final = "api_key"
 
 T = TypeVar("T")
 
@@ -74,10 +79,17 @@ class CatalogService:
         self._publisher = publisher
 
     def apply(self, text: bytes, caller: Caller, *, json_only: bool, dry_run: bool) -> CatalogPlan:
-        """Apply a whole document; the caller's namespace counts where it names none."""
-        document = or_problem(lambda: read_document(load_document(text, json_only=json_only), caller.namespace))
+        """Apply a whole document; the caller's namespace counts where it names none. Problem 503 where that takes too long."""
+        deadline = Deadline(DOCUMENT_SECONDS)
+        bounds = bounds_of(self.view(caller.namespace, declared=False).settings.bounds)
+
+        def read() -> Document:
+            raw = load_document(text, json_only=json_only, most_nodes=bounds.document_nodes, tick=deadline.tick)
+            return read_document(raw, caller.namespace, deadline.tick)
+
+        document = or_problem(read)
         caller.home("namespace", document.namespace)
-        return self._change(lambda: document, caller, dry_run=dry_run)
+        return self._change(lambda: document, caller, document.namespace, dry_run=dry_run, tick=deadline.tick)
 
     def create(self, kind: str, value: Any, caller: Caller) -> Entry:
         """A first version. Problem 409 where the entry exists."""
@@ -90,7 +102,7 @@ class CatalogService:
                 raise Problem(409, "exists", detail)
             return _document(item, home)
 
-        self._change(document, caller)
+        self._change(document, caller, home)
         return self.get(kind, item.code, caller)
 
     def replace(self, kind: str, code: str, value: Any, caller: Caller, if_match: str | None) -> Entry:
@@ -104,7 +116,7 @@ class CatalogService:
             _matches(self.get(kind, code, caller), if_match, required=True)
             return _document(item, home)
 
-        self._change(document, caller)
+        self._change(document, caller, home)
         return self.get(kind, code, caller)
 
     def retire(self, kind: str, code: str, caller: Caller, if_match: str | None) -> None:
@@ -116,7 +128,7 @@ class CatalogService:
             _matches(self.get(kind, code, caller), if_match, required=False)
             return Document(caller.namespace, None, False, frozenset(), ())
 
-        self._change(document, caller, retire=[(kind, code)])
+        self._change(document, caller, lock_name(caller.namespace, kind), retire=[(kind, code)])
 
     def get(self, kind: str, code: str, caller: Caller) -> Entry:
         """The entry in force. Problem 404."""
@@ -135,13 +147,23 @@ class CatalogService:
     def add(self, kind: str, model: Model, caller: Caller) -> Entry:
         """The first version of an entry of a kind that documents do not list; its code is a new one."""
         code = Item(kind, "$", model).code
+        self._may_hold_another(kind, caller.namespace)
         change = Change("created", kind, code, 1, model)
 
         def plan() -> CatalogPlan:
             return CatalogPlan(self.view(caller.namespace).namespace, (change,))
 
-        self._publish(plan, caller, dry_run=False)
+        self._publish(plan, caller, lock_name(caller.namespace, kind), dry_run=False)
         return self.get(kind, code, caller)
+
+    def _may_hold_another(self, kind: str, namespace: str) -> None:
+        """Raises Problem 422 where the namespace has as many keys as it may."""
+        view = self.view(namespace)
+        most = bounds_of(view.settings.bounds).api_keys
+        if kind == KEYS and len(view.all(kind)) >= most:
+            remedy = REMEDY.format(name="api_keys", value=most + 1)
+            detail = f"this namespace has {most} keys that are not revoked, as many as it may (api_keys); revoke some, or {remedy}"
+            raise Problem(422, "bound", detail)
 
     def page(
         self, kind: str, caller: Caller, limit: int, cursor: str | None, *, retired: bool = False
@@ -168,20 +190,21 @@ class CatalogService:
         return view
 
     def _change(
-        self, document: Callable[[], Document], caller: Caller, *, dry_run: bool = False,
-        retire: Sequence[tuple[str, str]] = (),
+        self, document: Callable[[], Document], caller: Caller, lock: str, *, dry_run: bool = False,
+        retire: Sequence[tuple[str, str]] = (), tick: Tick = no_tick,
     ) -> CatalogPlan:  # fmt: skip
         """Plan from the document and publish."""
         status = 409 if retire else 422
 
         def plan() -> CatalogPlan:
-            return or_problem(lambda: plan_document(self._catalog.catalog, document(), retire), status)
+            return or_problem(lambda: plan_document(self._catalog.catalog, document(), retire, tick), status)
 
-        return self._publish(plan, caller, dry_run=dry_run)
+        return self._publish(plan, caller, lock, dry_run=dry_run)
 
-    def _publish(self, make: Callable[[], CatalogPlan], caller: Caller, *, dry_run: bool) -> CatalogPlan:
-        """Plan and publish, one at a time, so that a plan is never made from what another is about to change."""
-        with self._publisher.exclusive:
+    def _publish(self, make: Callable[[], CatalogPlan], caller: Caller, lock: str, *, dry_run: bool) -> CatalogPlan:
+        """Plan and publish, one at a time in a namespace, so that a plan is never made from what another is about to change. Keys have a
+        lock of their own, since no document touches them."""
+        with self._publisher.exclusive(lock):
             if not self._catalog.fresh(FRESH_SECONDS):
                 raise _unavailable("this gateway has lost sight of the catalog")
             plan = make()
@@ -199,15 +222,39 @@ class CatalogService:
         return plan
 
     def _may_send(self, plan: CatalogPlan, caller: Caller) -> None:
-        """A webhook is told of every invoice, which a key for the catalog may not read. Raises Problem 403."""
-        if "admin" in caller.access.scopes:
+        """A webhook is told of every invoice, which a key for the catalog may not read; bounds are the operator's. Raises Problem 403."""
+        if caller.access.namespace is None:
             return
         for change in plan.to_publish():
-            if isinstance(change.model, Namespace):
-                before = self._catalog.catalog.view(change.code).settings.webhook
-                if change.model.webhook != before:
-                    detail = "changing webhook needs a key with the scope admin: whoever it leads to gets every invoice"
-                    raise Problem(403, "scope", detail, path="$.namespace.webhook")
+            if not isinstance(change.model, Namespace):
+                continue
+            before = self._catalog.catalog.view(change.code).settings
+            if change.model.webhook != before.webhook and "admin" not in caller.access.scopes:
+                detail = "changing webhook needs a key with the scope admin: whoever it leads to gets every invoice"
+                raise Problem(403, "scope", detail, path="$.namespace.webhook")
+            if change.model.bounds != before.bounds:
+                detail = "bounds are set by the operator, with the admin key of the settings; leave them out, and they stay as they are"
+                raise Problem(403, "scope", detail, path="$.namespace.bounds")
+
+
+def lock_name(namespace: str, kind: str) -> str:
+    """Of the plans that may touch what this one does."""
+    return f"{namespace}/{kind}" if kind == KEYS else namespace
+
+
+class Deadline:
+    """``tick`` raises Problem 503 once ``seconds`` have passed since it was made."""
+
+    def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._seconds = seconds
+        self._clock = clock
+        self._end = clock() + seconds
+
+    def tick(self) -> None:
+        """Asked every few thousand steps, and at each entry."""
+        if self._clock() > self._end:
+            detail = f"the document could not be worked through within {self._seconds:g} s; nothing was published. Apply it in parts"
+            raise Problem(503, "too_slow", detail, headers={"Retry-After": "10"})
 
 
 def _named(change: Change) -> dict[str, Any]:

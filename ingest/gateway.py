@@ -15,6 +15,7 @@ from schemas.serving import BoundedProtocol, Server
 from schemas.settings import Settings, SettingsError, load_settings
 
 _GRACE_SECONDS: Final = 8
+SWITCH_SECONDS: Final = 0.001
 EXIT_SETTINGS: Final = 2
 EXIT_FATAL: Final = 70
 
@@ -49,6 +50,8 @@ def serve(settings: Settings) -> int:
         # uvicorn stops gracefully and then raises the signal again; a stop that was asked for ends with 0.
         signal.signal(number, lambda *_: None)
     settle_memory()
+    # Catalog work runs in threads; the loop, which answers events, is to get the interpreter back soon.
+    sys.setswitchinterval(SWITCH_SECONDS)
     server.run()
     return EXIT_FATAL if failed or not server.started else 0
 

@@ -18,6 +18,7 @@ from pydantic import (
 
 from schemas.catalog.backfills import Backfill
 from schemas.catalog.base import Code, Identifier, Model, is_stored
+from schemas.catalog.bounds import NamespaceBounds
 from schemas.catalog.keys import ApiKey
 from schemas.catalog.terms import CreditGrant, Discount, PriceOverride, check_discounts
 from schemas.catalog.webhooks import Webhook
@@ -142,7 +143,8 @@ NumberPrefix = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9/_. -]{0,24
 class Namespace(Model):
     """Settings of a namespace. ``max_event_age_seconds: null`` lifts the age limit (for history). ``unknown_events``: whether
     an event is taken whose name is neither an event type nor a meter's. ``invoice_prefix``: what invoice numbers given from now on
-    begin with; ``{year}`` is the year (UTC) in which one is given; ``credit_note_prefix``: the same of credit notes. ``webhook``: where versions of its invoices are sent."""
+    begin with; ``{year}`` is the year (UTC) in which one is given; ``credit_note_prefix``: the same of credit notes. ``webhook``: where versions of its invoices are sent. ``bounds``: set by the
+    operator alone; null: as they stand."""
 
     code: Code
     name: str = ""
@@ -154,6 +156,7 @@ class Namespace(Model):
     invoice_prefix: NumberPrefix = "INV-{year}-"
     credit_note_prefix: NumberPrefix = "CN-{year}-"
     webhook: Webhook | None = None
+    bounds: NamespaceBounds | None = None
 
 
 class EventType(Model):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
@@ -17,6 +17,7 @@ from schemas.instants import micros
 from schemas.ledger import Claim, FirstValid
 
 DEFAULT_NAMESPACE: Final = "default"
+MOST_VIEWS: Final = 16_384
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class Entry:
     offset: int  # of the record in usage.catalog
     body: Mapping[str, Any]
     author: str = ""
+    size: int = 0  # characters of the body's JSON
 
     @cached_property
     def model(self) -> Any:
@@ -49,7 +51,7 @@ def entry_of(record: Mapping[str, Any], offset: int, append_us: int) -> Entry:
     """The entry that a decoded CatalogEntry record at ``offset`` stands for."""
     return Entry(
         record["namespace"], record["kind"], record["code"], record["version"], record["retired"],
-        record["valid_from"], append_us, offset, json.loads(record["body"]), record["author"],
+        record["valid_from"], append_us, offset, json.loads(record["body"]), record["author"], len(record["body"]),
     )  # fmt: skip
 
 
@@ -78,6 +80,8 @@ class Catalog:
         self._claims = FirstValid()
         self._versions: dict[tuple[str, str], dict[str, list[Entry]]] = {}
         self._changes: dict[str, list[int]] = {}
+        self._changes_of: dict[tuple[str, str], list[int]] = {}  # by namespace and kind
+        self._sizes: dict[str, int] = {}
         self._logs: dict[str, list[Entry]] = {}
         self._views: dict[tuple[str, int], NamespaceView] = {}
         self.generations = Generations()
@@ -98,7 +102,15 @@ class Catalog:
         if read is not None and isinstance(read.body, dict) and self._claims.offer(claim_of(record)):
             entry = read
             by_code = self._versions.setdefault((entry.namespace, entry.kind), {})
-            by_code.setdefault(entry.code, []).append(entry)
+            versions = by_code.setdefault(entry.code, [])
+            before = versions[-1] if versions and not versions[-1].retired else None
+            self._sizes[entry.namespace] = (
+                self._sizes.get(entry.namespace, 0)
+                + (0 if entry.retired else entry.size)
+                - (0 if before is None else before.size)
+            )
+            versions.append(entry)
+            self._changes_of.setdefault((entry.namespace, entry.kind), []).append(offset)
             self._logs.setdefault(entry.namespace, []).append(entry)
             self._changes.setdefault(entry.namespace, []).append(offset)
         self.next_offset = offset + 1
@@ -120,11 +132,25 @@ class Catalog:
         key = (namespace, changes[last - 1] + 1 if last else 0)
         found = self._views.get(key)
         if found is None:
-            # Re-created on demand, so forgetting the oldest costs only time.
-            while len(self._views) >= 64:
+            # Re-created on demand, so forgetting the oldest costs only time. A view is some 200 bytes: what it shows is the catalog's.
+            while len(self._views) >= MOST_VIEWS:
                 self._views.pop(next(iter(self._views)), None)
             found = self._views[key] = NamespaceView(self, namespace, key[1])
         return found
+
+    def changed(self, namespace: str, kinds: Iterable[str], before: int) -> int:
+        """One more than the offset below ``before`` at which something of these kinds changed last, 0: never. What is made of these
+        kinds alone is the same in every view that this is the same of."""
+        last = 0
+        for kind in kinds:
+            changes = self._changes_of.get((namespace, kind), ())
+            if found := bisect_left(changes, before):
+                last = max(last, changes[found - 1] + 1)
+        return last
+
+    def size(self, namespace: str) -> int:
+        """Characters of the bodies of all entries in force, as of now."""
+        return self._sizes.get(namespace, 0)
 
     def entries(self, namespace: str, kind: str, before: int) -> Iterator[list[Entry]]:
         """Per code (in order of codes' first publication) its versions with offset < ``before``, oldest first."""
@@ -154,6 +180,15 @@ class NamespaceView:
     def at(self, offset: int) -> NamespaceView:
         """The same namespace as of an earlier ``offset`` (exclusive)."""
         return self._catalog.view(self.namespace, min(offset, self.before))
+
+    def changed(self, *kinds: str) -> int:
+        """See ``Catalog.changed``."""
+        return self._catalog.changed(self.namespace, kinds, self.before)
+
+    @property
+    def size(self) -> int:
+        """Characters of the bodies of all entries in force, as of now, whatever the view's offset."""
+        return self._catalog.size(self.namespace)
 
     @property
     def known(self) -> bool:
