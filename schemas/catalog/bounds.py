@@ -1,0 +1,81 @@
+"""How much one namespace may hold and send: the one table of bounds, and what the operator sets in place of its defaults.
+
+A bound is generous: nobody who means well meets it. What a catalog holds already is always loaded and may be changed and made less;
+only growth beyond a bound is refused. Bounds are set with the admin key of the settings alone (``namespace: {code: …, bounds: {…}}``),
+never with a key of the namespace.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Annotated, Final
+
+from pydantic import Field
+
+from schemas.catalog.base import Model
+
+Count = Annotated[int, Field(ge=1, le=10**12)]
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What holds for a namespace. Of the catalog: entries that are in force, retired ones and older versions not counted."""
+
+    entries: int = 500_000
+    """entries of all kinds (each process keeps about 3 KiB of each)"""
+    catalog_bytes: int = 256 * 1024 * 1024
+    """their bodies together, as JSON"""
+    event_types: int = 20_000
+    """event types"""
+    profiles: int = 10_000
+    """profiles of all meters"""
+    profiles_per_event_name: int = 256
+    """profiles that look at events of one name: each costs a worker some 0.3 µs an event, and a record where it matches"""
+    filters: int = 100
+    """filters of one profile, with its meter's"""
+    filter_values: int = 10_000
+    """values in the list of one filter"""
+    dimensions: int = 16
+    """dimensions of one profile"""
+    price_cells: int = 10_000
+    """priced combinations of dimension values of one price"""
+    subscriptions_per_account: int = 10_000
+    """subscriptions of one account"""
+    api_keys: int = 1_000
+    """keys that are not revoked"""
+    document_nodes: int = 1_000_000
+    """scalars, lists and mappings of one document, with all that its aliases stand for"""
+
+
+BOUNDS: Final = Bounds()
+
+
+class NamespaceBounds(Model):
+    """What the operator has set for one namespace; null: the default. The last three are what one gateway takes in a second of all the
+    namespace's keys together (default: ``WEIR_NAMESPACE_…_PER_SECOND``), and the most that a key of the namespace may give another key."""
+
+    entries: Count | None = None
+    catalog_bytes: Count | None = None
+    event_types: Count | None = None
+    profiles: Count | None = None
+    profiles_per_event_name: Count | None = None
+    filters: Count | None = None
+    filter_values: Count | None = None
+    dimensions: Count | None = None
+    price_cells: Count | None = None
+    subscriptions_per_account: Count | None = None
+    api_keys: Count | None = None
+    document_nodes: Count | None = None
+    requests_per_second: Count | None = None
+    events_per_second: Count | None = None
+    bytes_per_second: Count | None = None
+
+    def in_force(self) -> Bounds:
+        """With the defaults for what is not set."""
+        own = {item.name: getattr(self, item.name) for item in fields(Bounds)}
+        return Bounds(**{name: value for name, value in own.items() if value is not None})
+
+
+def bounds_of(own: NamespaceBounds | None) -> Bounds:
+    """What holds where a namespace's settings say ``own``."""
+    return BOUNDS if own is None else own.in_force()

@@ -1,0 +1,132 @@
+"""Who may work when: a few places, shared by tenants and by their keys, so that none of them can hold all (asyncio, one loop).
+
+A tenant has at most ``each`` of the places at once, one of its keys at most ``each_key``. Who finds none free waits in its key's line; a
+place that becomes free goes to the lines in turn, so a line of a thousand delays another tenant by one piece of work.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import Counter, OrderedDict, deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+
+class Busy(Exception):
+    """No place: a line is full (``own``: by what this tenant asked itself), or none became free in time."""
+
+    def __init__(self, detail: str, retry_after: int, *, own: bool) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after
+        self.own = own
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """``places`` in all, for a tenant, for a key; ``waiting`` in a key's line; ``seconds`` that one waits at most."""
+
+    places: int
+    each: int
+    each_key: int
+    waiting: int
+    seconds: float
+
+
+_Flow = tuple[str, str]
+
+
+class Shares:
+    """``async with shares.turn(tenant, key):`` holds a place. ``what`` names the work in refusals."""
+
+    def __init__(self, plan: Plan, what: str) -> None:
+        self._plan = plan
+        self._what = what
+        self._running = 0
+        self._of_tenant: Counter[str] = Counter()
+        self._of_key: Counter[_Flow] = Counter()
+        self._lines: OrderedDict[_Flow, deque[asyncio.Future[None]]] = OrderedDict()
+
+    @asynccontextmanager
+    async def turn(self, tenant: str, key: str = "") -> AsyncIterator[None]:
+        """A place, waited for. Raises Busy."""
+        await self._take((tenant, key))
+        try:
+            yield
+        finally:
+            self._leave((tenant, key))
+
+    def _free(self, flow: _Flow) -> bool:
+        plan = self._plan
+        return (
+            self._running < plan.places
+            and self._of_tenant[flow[0]] < plan.each
+            and self._of_key[flow] < plan.each_key
+        )  # fmt: skip
+
+    async def _take(self, flow: _Flow) -> None:
+        if flow not in self._lines and self._free(flow):
+            self._enter(flow)
+            return
+        line = self._lines.setdefault(flow, deque())
+        if len(line) >= self._plan.waiting:
+            raise Busy(
+                f"{len(line)} {self._what} of this key wait already, and {self._of_tenant[flow[0]]} of its namespace are at work; "
+                "wait for their answers before sending more", 1, own=True,
+            )  # fmt: skip
+        place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        line.append(place)
+        try:
+            async with asyncio.timeout(self._plan.seconds):
+                await place
+        except TimeoutError:
+            self._give_up(flow, place)
+            detail = f"no place for {self._what} became free within {self._plan.seconds:g} s; try again"
+            raise Busy(detail, math.ceil(self._plan.seconds / 4), own=False) from None
+        except BaseException:
+            self._give_up(flow, place)
+            raise
+
+    def _give_up(self, flow: _Flow, place: asyncio.Future[None]) -> None:
+        if place.done() and not place.cancelled():
+            self._leave(flow)  # it became free just then
+        else:
+            self._drop(flow, place)
+
+    def _drop(self, flow: _Flow, place: asyncio.Future[None]) -> None:
+        line = self._lines.get(flow)
+        if line is not None and place in line:
+            line.remove(place)
+            if not line:
+                del self._lines[flow]
+
+    def _enter(self, flow: _Flow) -> None:
+        self._running += 1
+        self._of_tenant[flow[0]] += 1
+        self._of_key[flow] += 1
+
+    def _leave(self, flow: _Flow) -> None:
+        self._running -= 1
+        self._of_tenant[flow[0]] -= 1
+        if not self._of_tenant[flow[0]]:
+            del self._of_tenant[flow[0]]
+        self._of_key[flow] -= 1
+        if not self._of_key[flow]:
+            del self._of_key[flow]
+        self._invite()
+
+    def _invite(self) -> None:
+        """Give what is free to the lines, in turn."""
+        for flow in list(self._lines):
+            if self._running >= self._plan.places:
+                return
+            line = self._lines[flow]
+            while line and line[0].done():  # its waiter has gone
+                line.popleft()
+            if line and self._free(flow):
+                self._enter(flow)
+                line.popleft().set_result(None)
+                self._lines.move_to_end(flow)  # served: the last in turn
+            if not line:
+                del self._lines[flow]
