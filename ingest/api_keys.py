@@ -11,21 +11,22 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from ingest.auth import Guard
-from ingest.bodies import read_body
 from ingest.catalog_api import Cursor, Limit
 from ingest.catalog_document import DocumentError, Fault, load_document
 from ingest.catalog_entries import read_model
 from ingest.catalog_publish import CatalogPublisher
 from ingest.catalog_service import Caller, CatalogService, or_problem
+from ingest.limits import Rates
 from ingest.openapi import KEY_BODY
 from ingest.sources import Sources
 from ingest.turns import KEYS, Turns
 from schemas.api_keys import KIND, Access, key_hash, key_text
 from schemas.catalog.follower import CatalogFollower
-from schemas.catalog.keys import ApiKey
+from schemas.catalog.keys import ApiKey, KeyLimits
 from schemas.catalog.state import Entry
 from schemas.instants import micros, rfc3339
 
+_MAX_BODY = 64 * 1024
 _OURS = ("code", "hash")
 _LATEST = micros(datetime(9999, 12, 31, tzinfo=UTC))
 
@@ -50,10 +51,16 @@ class KeysApi:
     async def create(self, request: Request) -> Response:
         """201 with the key itself, which nobody can read again."""
         caller = self._caller(request)
-        body = await read_body(request)
+        async with self._guard.body(request, caller.access, caller.namespace, _MAX_BODY) as body:
+            pass
         key_id = f"key_{self._sources.new_id().hex()[:16]}"
         text = key_text(caller.namespace, key_id, self._sources.new_id() + self._sources.new_id())
-        model = or_problem(lambda: wanted(body, key_id, key_hash(text), self._sources.now_us()))
+        most = self._guard.may_give(caller.access)
+        model = or_problem(
+            lambda: within(
+                wanted(body, key_id, key_hash(text), self._sources.now_us()), most, self._guard.default_rates
+            )
+        )
         entry = await self._turns.run(caller, lambda: self._service.add(KIND, model, caller))
         headers = {"Cache-Control": "no-store", "Location": f"/v1/api-keys/{key_id}"}
         return JSONResponse({"key": text, **shown([entry])}, 201, headers)
@@ -106,6 +113,30 @@ def wanted(body: bytes, key_id: str, hash_text: str, now_us: int) -> ApiKey:
     if faults or not isinstance(model, ApiKey):
         raise DocumentError(*faults)
     return model
+
+
+def within(key: ApiKey, most: Rates | None, default: Rates) -> ApiKey:
+    """The key, limited to what its maker may give: where it names no limit, that is written into it if ``default``, which it would have,
+    is more. Raises DocumentError for more than that."""
+    if most is None:
+        return key
+    faults: list[Fault] = []
+    limits: dict[str, int | None] = {}
+    for name, bound, usual in (
+        ("requests_per_second", most.requests, default.requests),
+        ("events_per_second", most.events, default.events),
+        ("bytes_per_second", most.bytes, default.bytes),
+    ):
+        asked: int | None = getattr(key.limits, name)
+        limits[name] = bound if asked is None and bound < usual else asked
+        if asked is not None and asked > bound:
+            remedy = f"write at most that, or ask the operator, who alone can give more (bounds.{name} of the namespace, or a key made with the admin key)"
+            faults.append(
+                Fault(f"$.limits.{name}", f"{asked} is more than the {bound} that this key may give; {remedy}")
+            )
+    if faults:
+        raise DocumentError(*faults)
+    return key.model_copy(update={"limits": KeyLimits(**limits)})
 
 
 def shown(history: list[Entry]) -> dict[str, Any]:

@@ -89,7 +89,7 @@ class Gateway:
         keys_api = KeysApi(guard, catalog, publisher, sources)
         log.info("gateway reads usage.catalog to %d, writes %s",
                  catalog.catalog.next_offset, route())  # fmt: skip
-        voids_api = VoidsApi(events, producer, route)
+        voids_api = VoidsApi(guard, events, producer, route)
         return cls(
             settings, guard, metrics, catalog, producer, delivery, events, catalog_api, keys_api, voids_api, sources,
             ready,
@@ -155,7 +155,10 @@ def create_app(
     app = FastAPI(title="Weir gateway", version="1", lifespan=lifespan, redoc_url=None, dependencies=[Depends(guarded)])
     _operations(app, state, stopping)
     _events(app, state)
-    history_stream(app, lambda: HistoryApi(state["gateway"].events, state["gateway"].sources.now_us, stopping))
+    history_stream(
+        app,
+        lambda: HistoryApi(state["gateway"].guard, state["gateway"].events, state["gateway"].sources.now_us, stopping),
+    )
     VoidsApi.routes(app, lambda: state["gateway"].voids_api)
     CatalogApi.routes(app, lambda: state["gateway"].catalog_api)
     KeysApi.routes(app, lambda: state["gateway"].keys_api)

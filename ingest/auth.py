@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from functools import partial
 from typing import Final
 
 from starlette.requests import Request
 
-from ingest.limits import Limits, TooMuch
-from ingest.problems import Problem, of_denial, too_much
+from ingest.bodies import MAX_BODY, announced, read_body
+from ingest.limits import Limits, Rates, TooMuch
+from ingest.problems import Problem, of_busy, of_denial, too_much
 from schemas.access import Scopes, scopes_of
 from schemas.api_keys import Access, Denied, Keyring
+from schemas.catalog.bounds import NamespaceBounds
 from schemas.catalog.follower import CatalogFollower
 from schemas.settings import Settings, SettingsError
+from schemas.shares import Busy, Plan, Shares
 
 NAMESPACE_HEADER: Final = "weir-namespace"
 _FRESH_SECONDS: Final = 5.0
+_SMALL: Final = 16 * 1024  # bodies that need no room kept: those of all connections there can be are some MB
+_BODIES_WAITING: Final = 1_000
+_ROOM_SECONDS: Final = 10.0
 
 
 def admin_key(settings: Settings) -> str:
@@ -35,7 +43,10 @@ class Guard:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
         self._keys = Keyring(admin_key(settings), catalog.catalog, lambda: catalog.fresh(_FRESH_SECONDS))
-        self._limits = Limits(settings)
+        self._catalog = catalog.catalog
+        self._limits = Limits(settings, self._bounds)
+        room = settings.body_bytes
+        self._room = Shares(Plan(room, room // 4, room // 8, _BODIES_WAITING, _ROOM_SECONDS), "bodies")
         self._now_us = now_us
         self._clock = clock
         self._default_namespace = settings.namespace
@@ -57,6 +68,52 @@ class Guard:
         """Count bytes of a body or events against the key's limits; what is spent on credit is waited for later."""
         if (buckets := self._limits.of(access, self._clock())) is not None:
             buckets.spend(size, events)
+
+    def still(self, request: Request) -> None:
+        """For a request that takes long: whether its key is one still. Raises Problem (401, 503)."""
+        try:
+            self._keys.access(request.headers.get("authorization"), self._now_us())
+        except Denied as denied:
+            raise of_denial(denied) from None
+
+    @property
+    def default_rates(self) -> Rates:
+        """Of a key that names none."""
+        return self._limits.default
+
+    def may_give(self, access: Access) -> Rates | None:
+        """See ``Limits.may_give``."""
+        return self._limits.may_give(access)
+
+    def pause(self, access: Access) -> float:
+        """Seconds until the key may send on, 0: now."""
+        buckets = self._limits.of(access, self._clock())
+        return 0.0 if buckets is None else buckets.pause(self._clock())
+
+    def _bounds(self, namespace: str) -> NamespaceBounds | None:
+        return self._catalog.view(namespace).settings.bounds
+
+    @asynccontextmanager
+    async def body(
+        self, request: Request, access: Access, namespace: str, limit: int = MAX_BODY
+    ) -> AsyncIterator[bytes]:
+        """The request's body, read (see ``read_body``) and counted against the key's bytes as it comes, whatever becomes of it.
+
+        A large one has room kept for it until it is let go of: a key or a namespace that has many under way waits for its own. Raises
+        Problem 429 and 503 without room.
+        """
+        size = announced(request)
+        if size is not None and size <= _SMALL:
+            yield await read_body(request, limit, partial(self._received, access))
+            return
+        try:
+            async with self._room.turn(namespace, access.key_id, limit if size is None else min(size, limit)):
+                yield await read_body(request, limit, partial(self._received, access))
+        except Busy as busy:
+            raise of_busy(busy) from None
+
+    def _received(self, access: Access, size: int) -> None:
+        self.spend(access, size=size)
 
     def route(self, request: Request) -> Access | None:
         """The rights for the route that the request was matched to, None for an open one. Raises Problem."""

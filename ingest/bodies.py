@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Final
 
 from starlette.requests import ClientDisconnect, Request
@@ -24,7 +25,21 @@ class BadBody(Problem):
         self.sample = sample
 
 
-async def read_body(request: Request, limit: int = MAX_BODY) -> bytes:
+Received = Callable[[int], None]
+"""Told of every byte as it comes, and then of those that decompression adds."""
+
+
+def announced(request: Request) -> int | None:
+    """Bytes of the body as its head says; None where it says nothing, or the body is compressed."""
+    length = request.headers.get("content-length")
+    if length is None:
+        return None if "transfer-encoding" in request.headers else 0
+    if not length.isdecimal() or "content-encoding" in request.headers:
+        return None
+    return int(length[:18])
+
+
+async def read_body(request: Request, limit: int = MAX_BODY, received: Received = lambda _size: None) -> bytes:
     """The body, decompressed. Raises BadBody: 408 where it stops coming, 413 over ``limit`` bytes, 415 unknown encoding,
     400 broken gzip or zstd."""
     chunks: list[bytes] = []
@@ -35,6 +50,7 @@ async def read_body(request: Request, limit: int = MAX_BODY) -> bytes:
         async with asyncio.timeout(PAUSE_SECONDS) as bound:
             async for chunk in request.stream():
                 size += len(chunk)
+                received(len(chunk))
                 if size > limit:
                     raise _too_large(limit, chunks[0] if chunks else chunk)
                 chunks.append(chunk)
@@ -51,11 +67,12 @@ async def read_body(request: Request, limit: int = MAX_BODY) -> bytes:
     if encoding.lower() not in ENCODINGS:
         detail = f"Content-Encoding {encoding[:40]!r} is not understood; send gzip or zstd, or the body as it is"
         raise BadBody(415, "encoding", detail, body)
-    return inflated(encoding.lower(), body, limit)
+    return inflated(encoding.lower(), body, limit, received)
 
 
-def inflated(encoding: str, body: bytes, limit: int) -> bytes:
-    """A body in one of ENCODINGS, decompressed to at most ``limit`` bytes. Raises BadBody."""
+def inflated(encoding: str, body: bytes, limit: int, received: Received = lambda _size: None) -> bytes:
+    """A body in one of ENCODINGS, decompressed to at most ``limit`` bytes; ``received`` is told by how much it is larger so, also where it
+    turns out to be broken. Raises BadBody."""
     inflater = Inflater(encoding, MAX_MEMBERS)
     plain = bytearray()
     try:
@@ -67,6 +84,8 @@ def inflated(encoding: str, body: bytes, limit: int) -> bytes:
         inflater.finish()
     except BrokenBody as error:
         raise BadBody(400, "malformed", f"{error}; compress and send it whole", body) from None
+    finally:
+        received(max(0, len(plain) - len(body)))
     return bytes(plain)
 
 

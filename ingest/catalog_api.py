@@ -10,7 +10,6 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from ingest.auth import Guard
-from ingest.bodies import read_body
 from ingest.catalog_audit import audit_page
 from ingest.catalog_document import DocumentError, load_document
 from ingest.catalog_publish import CatalogPublisher
@@ -51,7 +50,7 @@ class CatalogApi:
     async def apply(self, request: Request, dry_run: bool) -> Response:
         """201 where something was published, 200 where nothing was."""
         caller = self.caller(request)
-        body = await read_body(request)
+        body = await self._body(request, caller)
         json_only = "json" in request.headers.get("content-type", "")
 
         def answer() -> Response:
@@ -66,13 +65,13 @@ class CatalogApi:
     async def create(self, request: Request, kind: str) -> Response:
         """201 with the entry."""
         caller = self.caller(request)
-        value = await self._value(request)
+        value = await self._value(request, caller)
         return await self._entries.run(caller, lambda: _entry(self._service.create(kind, value, caller), 201))
 
     async def replace(self, request: Request, kind: str, code: str) -> Response:
         """200 with the entry as it now stands."""
         caller = self.caller(request)
-        value = await self._value(request)
+        value = await self._value(request, caller)
         if_match = request.headers.get("if-match")
         return await self._entries.run(
             caller, lambda: _entry(self._service.replace(kind, code, value, caller, if_match))
@@ -114,8 +113,12 @@ class CatalogApi:
             caller, lambda: JSONResponse(audit_page(self._service.view(caller.namespace), **wanted))
         )
 
-    async def _value(self, request: Request) -> Any:
-        body = await read_body(request)
+    async def _body(self, request: Request, caller: Caller) -> bytes:
+        async with self._guard.body(request, caller.access, caller.namespace) as body:
+            return body
+
+    async def _value(self, request: Request, caller: Caller) -> Any:
+        body = await self._body(request, caller)
         try:
             return load_document(body, json_only=True)
         except DocumentError as error:

@@ -38,7 +38,9 @@ def bound_faults(
     yield from _of_all(bounds, before, after)
     yield from _of_names(bounds, before, after, changed, place)
     yield from _of_accounts(bounds, before, after, changed, place)
-    grown = sum(_size(after[kind].get(code)) - _size(standing) for kind, code, standing in changed)
+    grown = sum(
+        _size(after[kind].get(code)) - _size(standing) for kind, code, standing in changed if kind != "namespace"
+    )
     if grown > 0 and before().size + grown > bounds.catalog_bytes:
         yield _beyond("$", "catalog_bytes", bounds.catalog_bytes, before().size + grown, "bytes of entries in all")
 

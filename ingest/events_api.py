@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ingest.auth import NAMESPACE_HEADER, Guard
-from ingest.bodies import BadBody, read_body
+from ingest.bodies import BadBody
 from ingest.delivery import Delivery, NotDelivered
 from ingest.metrics import Metrics
 from ingest.problems import Problem, of_refusal, unavailable, unknown_parameters
@@ -131,23 +131,27 @@ class EventsApi:
 
     async def _take(self, request: Request, door: Door) -> Sequence[AcceptedEvent]:
         access = self._guard.access(request, INGEST)
-        namespace, settings = self.target(request, access)
+        namespace, _ = self.target(request, access)
         if request.scope.get("query_string") and (wrong := door.wrong_query(request)):
             raise unknown_parameters(wrong)
-        body = b""
         try:
-            body = await read_body(request)
-            self._guard.spend(access, size=len(body))
-            # From here to ``send`` nothing awaits: the offset that travels with the events is that of the catalog
-            # whose settings accepted them, and offsets never go back within a partition of this gateway.
-            if (reason := self.refusal()) is not None:
-                raise unavailable(str(reason), cause=reason.name)
-            offset = self._catalog.catalog.next_offset
-            view = self._catalog.catalog.view(namespace, offset)
-            settings = view.settings
+            async with self._guard.body(request, access, namespace) as body:
+                return await self._judged(access, namespace, body, door)
+        except BadBody as bad:
+            await self.record(namespace, bad.reason, bad.detail, Sketch(), bad.sample)
+            raise
+
+    async def _judged(self, access: Access, namespace: str, body: bytes, door: Door) -> Sequence[AcceptedEvent]:
+        # From here to ``send`` nothing awaits: the offset that travels with the events is that of the catalog
+        # whose settings accepted them, and offsets never go back within a partition of this gateway.
+        if (reason := self.refusal()) is not None:
+            raise unavailable(str(reason), cause=reason.name)
+        offset = self._catalog.catalog.next_offset
+        view = self._catalog.catalog.view(namespace, offset)
+        try:
             accepted = accept(
                 namespace,
-                settings,
+                view.settings,
                 door.decode(body, view),
                 now_us=self._sources.now_us(),
                 mint_key=lambda _index: self._sources.new_key(),
@@ -155,12 +159,10 @@ class EventsApi:
                 single=door.single,
             )
         except Refused as refused:
-            told = door.tell(body, refused.index, settings)
+            told = door.tell(body, refused.index, view.settings)
+            self._guard.spend(access, events=told.events)
             await self.record(namespace, refused.reason, str(refused), told, body)
             raise of_refusal(refused) from None
-        except BadBody as bad:
-            await self.record(namespace, bad.reason, bad.detail, Sketch(), bad.sample)
-            raise
         self._guard.spend(access, events=len(accepted))
         try:
             await self._delivery.send(namespace, offset, accepted)

@@ -1,4 +1,5 @@
-"""What one key may send each second: token buckets for requests, events and bytes (pure: ``now`` is an argument, in seconds).
+"""What one key, and all keys of a namespace together, may send each second: token buckets for requests, events and bytes (pure: ``now`` is an
+argument, in seconds).
 
 A bucket holds one second's worth. It may go into debt, and who finds it in debt waits: so no batch is too large for its
 bucket, and over time the rate holds. Each gateway process has buckets of its own.
@@ -8,10 +9,12 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 from schemas.api_keys import Access
+from schemas.catalog.bounds import NamespaceBounds
 from schemas.settings import Settings
 
 MAX_KEYS: Final = 10_000
@@ -49,68 +52,126 @@ class Rates:
 
 
 class TooMuch(Exception):
-    """A key has sent too much of something; ``retry_after`` whole seconds, at least 1."""
+    """Too much of something was sent by ``who``; ``retry_after`` whole seconds, at least 1."""
 
-    def __init__(self, what: str, rate: int, seconds: float) -> None:
+    def __init__(self, what: str, rate: int, seconds: float, who: str = "this key") -> None:
         self.retry_after = max(1, math.ceil(seconds))
         self.what = what
-        super().__init__(f"this key may send {rate} {what} a second to a gateway; wait {self.retry_after} s")
+        super().__init__(f"{who} may send {rate} {what} a second to a gateway; wait {self.retry_after} s")
 
 
 class KeyBuckets:
-    """The three buckets of one key."""
+    """The three buckets of one key, and those of its namespace (``shared``), from which everything is taken as well."""
 
-    __slots__ = ("_bytes", "_events", "_requests", "rates")
+    __slots__ = ("_bytes", "_events", "_requests", "_who", "rates", "shared")
 
-    def __init__(self, rates: Rates, now: float) -> None:
+    def __init__(self, rates: Rates, now: float, shared: KeyBuckets | None = None, who: str = "this key") -> None:
         self.rates = rates
+        self.shared = shared
+        self._who = who
         self._requests = Bucket(rates.requests, now)
         self._events = Bucket(rates.events, now)
         self._bytes = Bucket(rates.bytes, now)
 
     def request(self, now: float) -> None:
         """Take one request. Raises TooMuch, then nothing is taken."""
+        if (lacking := self._lacking(now)) is not None:
+            raise lacking
+        self._requests.take(1)
+        if self.shared is not None:
+            self.shared._requests.take(1)
+
+    def _lacking(self, now: float) -> TooMuch | None:
         buckets = (("requests", self._requests, self.rates.requests), ("events", self._events, self.rates.events),
                    ("bytes", self._bytes, self.rates.bytes))  # fmt: skip
         for what, bucket, rate in buckets:
             if (seconds := bucket.wait(now)) > 0:
-                raise TooMuch(what, rate, seconds)
-        self._requests.take(1)
+                return TooMuch(what, rate, seconds, self._who)
+        return None if self.shared is None else self.shared._lacking(now)
 
     def spend(self, size: int, events: int) -> None:
-        """Count bytes of a body, decompressed, and events that were taken."""
+        """Count bytes of a body, as sent or decompressed, whichever is more, and events that were taken."""
         self._bytes.take(size)
         self._events.take(events)
+        if self.shared is not None:
+            self.shared.spend(size, events)
+
+    def pause(self, now: float) -> float:
+        """Seconds until bytes and events may be taken again: for who sends one long body."""
+        own = max(self._events.wait(now), self._bytes.wait(now))
+        return own if self.shared is None else max(own, self.shared.pause(now))
 
 
 class Limits:
-    """Buckets by key. The least recently seen of more than MAX_KEYS are forgotten: their keys begin with full ones."""
+    """Buckets by key. The least recently seen of more than MAX_KEYS are forgotten: their keys begin with full ones.
 
-    def __init__(self, settings: Settings) -> None:
-        self._default = Rates(
+    ``bounds``: what the operator has set for a namespace.
+    """
+
+    def __init__(
+        self, settings: Settings, bounds: Callable[[str], NamespaceBounds | None] = lambda _namespace: None
+    ) -> None:
+        self.default = Rates(
             settings.key_requests_per_second, settings.key_events_per_second, settings.key_bytes_per_second
         )
+        self._together = Rates(
+            settings.namespace_requests_per_second,
+            settings.namespace_events_per_second,
+            settings.namespace_bytes_per_second,
+        )
+        self._bounds = bounds
         self._buckets: OrderedDict[tuple[str, str], KeyBuckets] = OrderedDict()
 
     def of(self, access: Access, now: float) -> KeyBuckets | None:
         """The key's buckets, new ones where its limits have changed; None: no limits (the admin key of the settings)."""
         if access.namespace is None:
             return None
-        name, rates = (access.namespace, access.key_id), self._rates(access)
+        rates, together = self._rates(access), self._of_namespace(access.namespace)
+        shared = self._kept(
+            (access.namespace, ""), together, now, None, f"the keys of namespace {access.namespace} together"
+        )
+        # A key of more than that was made by the operator, beside the others.
+        beside = rates.requests > together.requests or rates.events > together.events or rates.bytes > together.bytes
+        return self._kept((access.namespace, access.key_id), rates, now, None if beside else shared, "this key")
+
+    def _kept(self, name: tuple[str, str], rates: Rates, now: float, shared: KeyBuckets | None, who: str) -> KeyBuckets:
         found = self._buckets.get(name)
-        if found is None or found.rates != rates:
-            found = self._buckets[name] = KeyBuckets(rates, now)
+        if found is None or found.rates != rates or found.shared is not shared:
+            found = self._buckets[name] = KeyBuckets(rates, now, shared, who)
             while len(self._buckets) > MAX_KEYS:
                 self._buckets.popitem(last=False)
         self._buckets.move_to_end(name)
         return found
 
     def _rates(self, access: Access) -> Rates:
-        own, default = access.limits, self._default
+        own, default = access.limits, self.default
         if own is None:
             return default
         return Rates(
             own.requests_per_second or default.requests,
             own.events_per_second or default.events,
             own.bytes_per_second or default.bytes,
+        )
+
+    def _of_namespace(self, namespace: str) -> Rates:
+        """What the operator has set, else the default."""
+        own, default = self._bounds(namespace), self._together
+        if own is None:
+            return default
+        return Rates(
+            own.requests_per_second or default.requests,
+            own.events_per_second or default.events,
+            own.bytes_per_second or default.bytes,
+        )
+
+    def may_give(self, access: Access) -> Rates | None:
+        """The most that a key made with ``access`` may be allowed: what its maker is limited to, else what the operator has set for the
+        namespace, else the default of a key. None: anything (the admin key of the settings)."""
+        if access.namespace is None:
+            return None
+        limits, bounds, default = access.limits, self._bounds(access.namespace), self.default
+        return Rates(
+            (limits and limits.requests_per_second) or (bounds and bounds.requests_per_second) or default.requests,
+            (limits and limits.events_per_second) or (bounds and bounds.events_per_second) or default.events,
+            (limits and limits.bytes_per_second) or (bounds and bounds.bytes_per_second) or default.bytes,
         )

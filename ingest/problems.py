@@ -13,6 +13,7 @@ from ingest.limits import TooMuch
 from schemas.acceptance import Refused
 from schemas.api_keys import Denied
 from schemas.parameters import WrongParameter
+from schemas.shares import Busy
 
 MEDIA_TYPE: Final = "application/problem+json"
 RETRY_AFTER: Final = "1"
@@ -75,6 +76,12 @@ def unavailable(detail: str, keys: Sequence[str] | None = None, cause: str | Non
 def too_much(error: TooMuch) -> Problem:
     """429; nothing was taken, and the same request may be sent again then."""
     return Problem(429, "rate_limit", str(error), headers={"Retry-After": str(error.retry_after)}, limit=error.what)
+
+
+def of_busy(busy: Busy) -> Problem:
+    """429 where this key or namespace has too much under way itself, 503 where no place became free."""
+    status, reason = (429, "rate_limit") if busy.own else (503, "unavailable")
+    return Problem(status, reason, str(busy), headers={"Retry-After": str(busy.retry_after)})
 
 
 def of_denial(denied: Denied) -> Problem:

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
 
 from ingest.catalog_service import Caller
-from ingest.problems import Problem
+from ingest.problems import of_busy
 from schemas.shares import Busy, Plan, Shares
 
 T = TypeVar("T")
@@ -27,9 +27,9 @@ class Turns:
         self._threads = ThreadPoolExecutor(plan.places, thread_name_prefix=what.replace(" ", "-"))
 
     async def run(self, caller: Caller, work: Callable[[], T]) -> T:
-        """The result, and what ``work`` raises. Problem 429 where this key has enough in line, 503 where no place becomes free."""
+        """The result, and what ``work`` raises. Problem 429 where the namespace has enough in line, 503 where no place becomes free."""
         try:
-            async with self._shares.turn(caller.namespace, caller.access.key_id):
+            async with self._shares.turn(caller.namespace):
                 done = asyncio.get_running_loop().run_in_executor(self._threads, work)
                 try:
                     return await asyncio.shield(done)
@@ -38,8 +38,7 @@ class Turns:
                     await asyncio.wait({done})
                     raise
         except Busy as busy:
-            status, reason = (429, "rate_limit") if busy.own else (503, "unavailable")
-            raise Problem(status, reason, str(busy), headers={"Retry-After": str(busy.retry_after)}) from None
+            raise of_busy(busy) from None
 
     def stop(self) -> None:
         """What has not begun is not begun any more."""

@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from ingest.bodies import read_body
+from ingest.auth import Guard
 from ingest.catalog_document import DocumentError, Fault, load_document
 from ingest.catalog_service import or_problem
 from ingest.delivery import Route
@@ -32,7 +32,10 @@ _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 class VoidsApi:
     """The road from a request to its record in Kafka."""
 
-    def __init__(self, events: EventsApi, producer: LoopProducer, route: Callable[[], Route | None]) -> None:
+    def __init__(
+        self, guard: Guard, events: EventsApi, producer: LoopProducer, route: Callable[[], Route | None]
+    ) -> None:
+        self._guard = guard
         self._events = events
         self._producer = producer
         self._route = route
@@ -41,7 +44,8 @@ class VoidsApi:
         """202 with the void's position, once it is in Kafka. ``key`` None: it stands in the body. Raises Problem."""
         access: Access = request.state.access
         namespace, _ = self._events.target(request, access)
-        body = await read_body(request, _MAX_BODY)
+        async with self._guard.body(request, access, namespace, _MAX_BODY) as body:
+            self._guard.spend(access, events=1)
         void = or_problem(lambda: wanted(body, key, namespace, access.author))
         if (reason := self._events.refusal()) is not None:
             raise _again(str(reason))

@@ -60,6 +60,21 @@ class Settings(BaseSettings):
     key_bytes_per_second: int = Field(
         64 * 1024 * 1024, ge=1, description="bytes of bodies that one gateway takes of one API key a second"
     )
+    namespace_requests_per_second: int = Field(
+        8_000, ge=1, description="requests that one gateway takes of all keys of a namespace a second"
+    )
+    namespace_events_per_second: int = Field(
+        200_000, ge=1, description="events that one gateway takes of all keys of a namespace a second"
+    )
+    namespace_bytes_per_second: int = Field(
+        256 * 1024 * 1024,
+        ge=1,
+        description="bytes of bodies that one gateway takes of all keys of a namespace a second",
+    )
+    body_bytes: int = Field(
+        256 * 1024 * 1024, ge=16 * 1024 * 1024,
+        description="room of one gateway for bodies that are under way; a quarter of it for one namespace, an eighth for one key",
+    )  # fmt: skip
     events_in_flight: int = Field(
         50_000, ge=100, description="accepted events that one gateway lets wait for Kafka; more are answered 503"
     )

@@ -1,4 +1,5 @@
-"""Who may work when: a few places, shared by tenants and by their keys, so that none of them can hold all (asyncio, one loop).
+"""Who may work when: places (of threads, or bytes of room), shared by tenants and by their keys, so that none of them can hold all
+(asyncio, one loop).
 
 A tenant has at most ``each`` of the places at once, one of its keys at most ``each_key``. Who finds none free waits in its key's line; a
 place that becomes free goes to the lines in turn, so a line of a thousand delays another tenant by one piece of work.
@@ -10,7 +11,7 @@ import asyncio
 import math
 from collections import Counter, OrderedDict, deque
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 
@@ -35,6 +36,7 @@ class Plan:
 
 
 _Flow = tuple[str, str]
+_Line = deque[tuple[asyncio.Future[None], int]]  # each with the places that it needs
 
 
 class Shares:
@@ -46,72 +48,69 @@ class Shares:
         self._running = 0
         self._of_tenant: Counter[str] = Counter()
         self._of_key: Counter[_Flow] = Counter()
-        self._lines: OrderedDict[_Flow, deque[asyncio.Future[None]]] = OrderedDict()
+        self._lines: OrderedDict[_Flow, _Line] = OrderedDict()
 
     @asynccontextmanager
-    async def turn(self, tenant: str, key: str = "") -> AsyncIterator[None]:
-        """A place, waited for. Raises Busy."""
-        await self._take((tenant, key))
+    async def turn(self, tenant: str, key: str = "", cost: int = 1) -> AsyncIterator[None]:
+        """``cost`` places (at most what a key may have), waited for. Raises Busy."""
+        await self._take((tenant, key), cost)
         try:
             yield
         finally:
-            self._leave((tenant, key))
+            self._leave((tenant, key), cost)
 
-    def _free(self, flow: _Flow) -> bool:
+    def _free(self, flow: _Flow, cost: int) -> bool:
         plan = self._plan
         return (
-            self._running < plan.places
-            and self._of_tenant[flow[0]] < plan.each
-            and self._of_key[flow] < plan.each_key
+            self._running + cost <= plan.places
+            and self._of_tenant[flow[0]] + cost <= plan.each
+            and self._of_key[flow] + cost <= plan.each_key
         )  # fmt: skip
 
-    async def _take(self, flow: _Flow) -> None:
-        if flow not in self._lines and self._free(flow):
-            self._enter(flow)
+    async def _take(self, flow: _Flow, cost: int) -> None:
+        if flow not in self._lines and self._free(flow, cost):
+            self._enter(flow, cost)
             return
         line = self._lines.setdefault(flow, deque())
         if len(line) >= self._plan.waiting:
             raise Busy(
-                f"{len(line)} {self._what} of this key wait already, and {self._of_tenant[flow[0]]} of its namespace are at work; "
+                f"{len(line)} {self._what} of this key wait already for those of its namespace that are under way; "
                 "wait for their answers before sending more", 1, own=True,
             )  # fmt: skip
         place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        line.append(place)
+        line.append((place, cost))
         try:
             async with asyncio.timeout(self._plan.seconds):
                 await place
         except TimeoutError:
-            self._give_up(flow, place)
+            self._give_up(flow, place, cost)
             detail = f"no place for {self._what} became free within {self._plan.seconds:g} s; try again"
             raise Busy(detail, math.ceil(self._plan.seconds / 4), own=False) from None
         except BaseException:
-            self._give_up(flow, place)
+            self._give_up(flow, place, cost)
             raise
 
-    def _give_up(self, flow: _Flow, place: asyncio.Future[None]) -> None:
+    def _give_up(self, flow: _Flow, place: asyncio.Future[None], cost: int) -> None:
         if place.done() and not place.cancelled():
-            self._leave(flow)  # it became free just then
-        else:
-            self._drop(flow, place)
-
-    def _drop(self, flow: _Flow, place: asyncio.Future[None]) -> None:
-        line = self._lines.get(flow)
-        if line is not None and place in line:
-            line.remove(place)
+            self._leave(flow, cost)  # it became free just then
+        elif (line := self._lines.get(flow)) is not None:
+            with suppress(ValueError):
+                line.remove((place, cost))
             if not line:
                 del self._lines[flow]
+            self._invite()  # who stood behind it may need less
 
-    def _enter(self, flow: _Flow) -> None:
-        self._running += 1
-        self._of_tenant[flow[0]] += 1
-        self._of_key[flow] += 1
+    def _enter(self, flow: _Flow, cost: int) -> None:
+        self._running += cost
+        self._of_tenant[flow[0]] += cost
+        self._of_key[flow] += cost
 
-    def _leave(self, flow: _Flow) -> None:
-        self._running -= 1
-        self._of_tenant[flow[0]] -= 1
+    def _leave(self, flow: _Flow, cost: int) -> None:
+        self._running -= cost
+        self._of_tenant[flow[0]] -= cost
         if not self._of_tenant[flow[0]]:
             del self._of_tenant[flow[0]]
-        self._of_key[flow] -= 1
+        self._of_key[flow] -= cost
         if not self._of_key[flow]:
             del self._of_key[flow]
         self._invite()
@@ -122,11 +121,12 @@ class Shares:
             if self._running >= self._plan.places:
                 return
             line = self._lines[flow]
-            while line and line[0].done():  # its waiter has gone
+            while line and line[0][0].done():  # its waiter has gone
                 line.popleft()
-            if line and self._free(flow):
-                self._enter(flow)
-                line.popleft().set_result(None)
+            if line and self._free(flow, line[0][1]):
+                place, cost = line.popleft()
+                self._enter(flow, cost)
+                place.set_result(None)
                 self._lines.move_to_end(flow)  # served: the last in turn
             if not line:
                 del self._lines[flow]

@@ -30,16 +30,18 @@ async def chunks_of(receive: Receive, stopping: Callable[[], bool]) -> AsyncIter
             pending = pending or asyncio.ensure_future(_message(receive()))
             done, _ = await asyncio.wait({pending}, timeout=_IDLE_SECONDS)
             if not done:
+                asked = loop.time()
                 yield b""
+                came += loop.time() - asked  # while the reader does something else, nobody is waited for
                 if loop.time() - came > _LONGEST_PAUSE:
                     raise Ended(f"nothing came for {_LONGEST_PAUSE:g} s")
                 continue
-            came = loop.time()
             message, pending = pending.result(), None
             if message["type"] == "http.disconnect":
                 raise Ended("the connection ended before the body did")
             if chunk := message.get("body", b""):
                 yield chunk
+            came = loop.time()
             if not message.get("more_body", False):
                 return
     finally:

@@ -20,6 +20,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from ingest.auth import Guard
 from ingest.delivery import NotDelivered
 from ingest.doors.chunks import Ended, chunks_of, drain
 from ingest.doors.lines import MAX_LINE, Line, Lines
@@ -27,6 +28,7 @@ from ingest.events_api import EventsApi
 from ingest.inflate import ENCODINGS, BrokenBody, Inflater
 from ingest.problems import Problem, unavailable
 from schemas.acceptance import AcceptedEvent, Refused, accept, decode_event
+from schemas.api_keys import Access
 from schemas.catalog.state import NamespaceView
 from schemas.event_types import event_types
 from schemas.sketch import Sketch, sketch
@@ -102,7 +104,10 @@ def judge_all(
 class HistoryApi:
     """Opens streams."""
 
-    def __init__(self, events: EventsApi, now_us: Callable[[], int], stopping: Callable[[], bool]) -> None:
+    def __init__(
+        self, guard: Guard, events: EventsApi, now_us: Callable[[], int], stopping: Callable[[], bool]
+    ) -> None:
+        self._guard = guard
         self._events = events
         self._now_us = now_us
         self._stopping = stopping
@@ -118,7 +123,35 @@ class HistoryApi:
         if encoding and encoding not in ENCODINGS:
             understood = ", ".join(ENCODINGS)
             raise Problem(415, "encoding", f"Content-Encoding {encoding[:40]!r} is not understood; send {understood}")
-        return HistoryStream(self._events, namespace, encoding, self._now_us, self._stopping)
+        toll = Toll(self._guard, request)
+        return HistoryStream(self._events, toll, namespace, encoding, self._now_us, self._stopping)
+
+
+class Toll:
+    """What a stream takes is counted against its key as any other request's; beyond the limits the sender is held back, not refused."""
+
+    def __init__(self, guard: Guard, request: Request) -> None:
+        self._guard = guard
+        self._request = request
+        self._access: Access = request.state.access
+        self._sent = 0
+        self._plain = 0
+
+    def bytes(self, sent: int, plain: int) -> None:
+        """As they came, and decompressed: whichever is more in all is counted."""
+        before = max(self._sent, self._plain)
+        self._sent, self._plain = self._sent + sent, self._plain + plain
+        self._guard.spend(self._access, size=max(self._sent, self._plain) - before)
+
+    async def events(self, count: int, stopping: Callable[[], bool]) -> None:
+        """Count lines, and wait until the key may send on. Raises Ended where it is revoked or has expired meanwhile."""
+        self._guard.spend(self._access, events=count)
+        while (seconds := self._guard.pause(self._access)) > 0 and not stopping():  # noqa: ASYNC110  time passes by itself
+            await asyncio.sleep(min(seconds, _PAUSE_SECONDS))
+        try:
+            self._guard.still(self._request)
+        except Problem as problem:
+            raise Ended(problem.detail) from None
 
 
 class HistoryStream(Response):
@@ -127,11 +160,13 @@ class HistoryStream(Response):
     media_type = MEDIA_TYPE
 
     def __init__(
-        self, events: EventsApi, namespace: str, encoding: str, now_us: Callable[[], int], stopping: Callable[[], bool]
-    ) -> None:
+        self, events: EventsApi, toll: Toll, namespace: str, encoding: str, now_us: Callable[[], int],
+        stopping: Callable[[], bool],
+    ) -> None:  # fmt: skip
         super().__init__(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no", "Connection": "close"})
         del self.headers["content-length"]
         self._events = events
+        self._toll = toll
         self._namespace = namespace
         self._inflater = Inflater(encoding)
         self._lines = Lines()
@@ -175,7 +210,9 @@ class HistoryStream(Response):
         try:
             chunk = first
             while chunk is not None:
+                self._toll.bytes(len(chunk), 0)
                 for piece in self._inflater.feed(chunk):
+                    self._toll.bytes(0, len(piece))
                     for line in self._lines.feed(piece):
                         group = await self._add(group, line)
                 if not chunk and group.lines:  # nothing more comes for now
@@ -218,6 +255,7 @@ class HistoryStream(Response):
 
     async def _close(self, group: _Group) -> _Group:
         if group.lines:
+            await self._toll.events(len(group.lines), self._stopping)
             await self._settle(GROUPS_IN_FLIGHT)
             before = self._in_flight[-1] if self._in_flight else None
             self._in_flight.append(asyncio.create_task(self._deliver(group.lines, before)))

@@ -6,8 +6,9 @@ import json
 
 import pytest
 
-from ingest.api_keys import shown, wanted
+from ingest.api_keys import shown, wanted, within
 from ingest.catalog_document import DocumentError
+from ingest.limits import Rates
 from schemas.catalog.keys import ApiKey
 from schemas.catalog.state import Catalog, record_of
 
@@ -52,3 +53,29 @@ def test_a_key_is_shown_without_its_hash_and_with_who_made_and_revoked_it() -> N
     assert HASH not in json.dumps(told)
     assert (told["created_by"], told["revoked_by"], told["id"]) == ("ann", "bob", "key_1")
     assert told["revoked_at"] == "2026-01-01T00:00:00.000002Z"
+
+
+USUAL = Rates(2_000, 50_000, 1_000_000)
+
+
+def key(**limits: int) -> ApiKey:
+    return ApiKey.model_validate({"code": "k", "hash": HASH, "scopes": ["ingest"], "limits": limits})
+
+
+def test_a_key_may_not_be_given_more_than_its_maker_has() -> None:
+    with pytest.raises(
+        DocumentError, match="60000 is more than the 50000 that this key may give.*the operator"
+    ) as caught:
+        within(key(events_per_second=60_000, requests_per_second=2_000), USUAL, USUAL)
+    assert [fault.path for fault in caught.value.faults] == ["$.limits.events_per_second"]
+    assert within(key(events_per_second=60_000), None, USUAL).limits.events_per_second == 60_000
+
+
+def test_a_key_without_limits_of_a_limited_maker_has_its_makers() -> None:
+    assert within(key(), USUAL, USUAL) == key()
+    made = within(key(events_per_second=3), Rates(10, 5, 2_000_000), USUAL)
+    assert (made.limits.requests_per_second, made.limits.events_per_second, made.limits.bytes_per_second) == (
+        10,
+        3,
+        None,
+    )

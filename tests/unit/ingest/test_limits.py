@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from ingest.limits import MAX_KEYS, Bucket, KeyBuckets, Limits, Rates, TooMuch
 from ingest.problems import too_much
 from schemas.api_keys import Access
+from schemas.catalog.bounds import NamespaceBounds
 from schemas.catalog.keys import KeyLimits
 from schemas.settings import Settings
 
@@ -90,3 +91,49 @@ def test_the_admin_key_of_the_settings_has_no_limits_and_buckets_are_bounded() -
     for number in range(1, MAX_KEYS + 2):
         limits.of(access(f"key_{number}"), 0.0)
     assert limits.of(access("key_0"), 0.0) is not first
+
+
+def test_the_keys_of_a_namespace_together_have_limits_that_the_operator_sets() -> None:
+    limits = Limits(Settings(namespace_events_per_second=100, key_events_per_second=60))
+    for number in range(3):
+        buckets = limits.of(access(f"key_{number}"), 0.0)
+        assert buckets is not None
+        if number < 2:
+            buckets.request(0.0)
+            buckets.spend(0, 60)
+        else:
+            with pytest.raises(TooMuch, match="the keys of namespace n together may send 100 events"):
+                buckets.request(0.0)
+    raised = Limits(
+        Settings(namespace_events_per_second=100), lambda _namespace: NamespaceBounds(events_per_second=1000)
+    )
+    for number in range(3):
+        buckets = raised.of(access(f"key_{number}"), 0.0)
+        assert buckets is not None
+        buckets.request(0.0)
+        buckets.spend(0, 60)
+
+
+def test_a_key_of_more_than_its_namespace_was_made_by_the_operator_and_stands_beside_it() -> None:
+    limits = Limits(Settings(namespace_requests_per_second=1, key_requests_per_second=1))
+    large = limits.of(access("large", requests_per_second=5), 0.0)
+    assert large is not None
+    for _ in range(5):
+        large.request(0.0)
+    small = limits.of(access("small"), 0.0)
+    assert small is not None
+    small.request(0.0)
+
+
+def test_who_sends_one_long_body_is_told_how_long_to_pause() -> None:
+    buckets = KeyBuckets(Rates(1, 10, 1000), 0.0)
+    assert buckets.pause(0.0) == 0
+    buckets.spend(0, 60)
+    assert buckets.pause(0.0) == pytest.approx(5.1)
+    assert buckets.pause(5.2) == 0
+
+
+def test_a_key_gives_no_more_than_its_maker_or_its_namespace_may_send() -> None:
+    limits = Limits(Settings(), lambda _namespace: NamespaceBounds(bytes_per_second=7))
+    assert limits.may_give(access("key", events_per_second=5)) == Rates(2_000, 5, 7)
+    assert limits.may_give(Access(None, frozenset({"admin"}), "admin")) is None
