@@ -15,6 +15,7 @@ from schemas.catalog.models import Meter, Plan, Subscription
 Measure = Callable[[Any], Mapping[str, int]]
 """Of one entry: place below it → how much stands there."""
 _ESTIMATED: Final = 64  # characters that an entry has at least
+_CHANGE: Final = 1024  # by so many an entry may grow also in a catalog that is full: a name is changed, a charge added
 
 
 class Current:
@@ -38,11 +39,14 @@ def bound_faults(
     yield from _of_all(bounds, before, after)
     yield from _of_names(bounds, before, after, changed, place)
     yield from _of_accounts(bounds, before, after, changed, place)
-    grown = sum(
-        _size(after[kind].get(code)) - _size(standing) for kind, code, standing in changed if kind != "namespace"
-    )
-    if grown > 0 and before().size + grown > bounds.catalog_bytes:
-        yield _beyond("$", "catalog_bytes", bounds.catalog_bytes, before().size + grown, "bytes of entries in all")
+    grown = [
+        (_size(after[kind].get(code)) - _size(standing), standing)
+        for kind, code, standing in changed
+        if kind != "namespace"
+    ]
+    size = before().size + sum(more for more, _ in grown) if any(more > 0 for more, _ in grown) else 0
+    if size > bounds.catalog_bytes and any(more > (_CHANGE if standing else 0) for more, standing in grown):
+        yield _beyond("$", "catalog_bytes", bounds.catalog_bytes, size, "bytes of entries in all")
 
 
 def _of_entries(

@@ -68,7 +68,7 @@ def test_what_stands_beyond_a_bound_is_changed_and_made_less_but_does_not_grow()
     catalog = Catalog()
     publish(catalog, plan(catalog, meters(6)))
     publish(catalog, plan(catalog, bounded("profiles_per_event_name: 2, profiles: 2, entries: 2, catalog_bytes: 10")))
-    renamed = meters(6).replace("{code: m0,", "{code: m0, name: calls,")
+    longer = meters(4).replace("{code: m0,", f"{{code: m0, name: {'x' * 2000},")
     assert [change.code for change in plan(catalog, meters(6).replace("m0", "m0, unit: s")).to_publish()] == ["m0"]
     with pytest.raises(DocumentError):
         plan(catalog, meters(7))
@@ -76,7 +76,7 @@ def test_what_stands_beyond_a_bound_is_changed_and_made_less_but_does_not_grow()
     assert [change.action for change in made.to_publish()] == ["retired", "retired"]
     publish(catalog, made)
     with pytest.raises(DocumentError, match="catalog_bytes"):
-        plan(catalog, renamed)
+        plan(catalog, longer)
 
 
 def test_a_document_that_says_nothing_of_bounds_leaves_them() -> None:

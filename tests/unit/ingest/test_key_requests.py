@@ -64,7 +64,7 @@ def key(**limits: int) -> ApiKey:
 
 def test_a_key_may_not_be_given_more_than_its_maker_has() -> None:
     with pytest.raises(
-        DocumentError, match="60000 is more than the 50000 that this key may give.*the operator"
+        DocumentError, match=r"60000 is more than the 50000 that this key may give.*the operator"
     ) as caught:
         within(key(events_per_second=60_000, requests_per_second=2_000), USUAL, USUAL)
     assert [fault.path for fault in caught.value.faults] == ["$.limits.events_per_second"]
