@@ -72,6 +72,7 @@ def close(
                 ],
                 "awaiting": list(result.awaiting),
                 "problems": list(result.problems),
+                "unpriced": result.unpriced,
             }
         )  # fmt: skip
     else:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from deploy.cli.connection import JsonOption, NamespaceOption, checked, connection, declared, http
+from deploy.cli.failure import FAILED
 from deploy.cli.known import hint_accounts
 
 
@@ -15,23 +16,30 @@ def late(
     namespace: NamespaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Billed lines whose usage has changed since, because events came late or were voided: billed, now, difference. The next close bills them."""
+    """Billed lines whose usage has changed since, because events came late or were voided: billed, now, difference. The next close bills them.
+
+    Exit code 1 where something is named that no close can bill as the catalog stands: what cannot be rated, and usage without a price.
+    """
     from deploy.cli.output import console, print_json, say, table
 
     settings = connection(namespace)
     with http(settings, "rating") as client:
         chosen = {"account_id": account} if account is not None else {}
         found: dict[str, Any] = checked(client.get("/v1/reports/late-usage", params={"limit": 10_000, **chosen}))
+    code = FAILED if found["problems"] or found["unpriced"] else 0
     if as_json:
         print_json(found)
-        return
+        raise typer.Exit(code)
     for problem in found["problems"]:
         say(f"cannot be rated: {problem}")
+    for one in found["unpriced"]:
+        say(f"no price: invoice {one['invoice_id']}, {one['text']}")
     if not found["lines"]:
         if account is not None:
             hint_accounts(declared(settings), [account])
-        say(f"no late usage in {settings.namespace} is without an invoice")
-        return
+        if not code:
+            say(f"no late usage in {settings.namespace} is without an invoice")
+        raise typer.Exit(code)
     columns = {
         "account": "account_id", "invoice": "invoice_id", "charge": "charge", "from": "period_start", "to (excl.)": "period_end",
         "quantity": "quantity_now", "billed": "billed", "now": "now", "difference": "difference", "currency": "currency",
@@ -43,3 +51,4 @@ def late(
     say(
         f"{found['count']} lines, {totals} not invoiced yet; `weir close` bills it when a subscription's next period is due"
     )
+    raise typer.Exit(code)

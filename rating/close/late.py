@@ -162,14 +162,19 @@ def _group(line: Mapping[str, Any]) -> tuple[str, str, str] | None:
 
 
 def priors(
-    chain: list[Invoice], late: Collection[Late], book: ChargeBook, timeline: Timeline | None = None
+    chain: list[Invoice],
+    late: Collection[Late],
+    book: ChargeBook,
+    timeline: Timeline | None = None,
+    unpriced: bool = False,
 ) -> tuple[Prior, ...]:
     """What has to be rated again for a subscription: what late records may belong to, and what had no price and has one by now, on its
-    ``timeline``. Raises PlanningError."""
+    ``timeline``; with ``unpriced`` also what still has none. Raises PlanningError."""
     found = prior_lines(chain, late) if late else []
-    if timeline is not None:
+    if timeline is not None or unpriced:
         known = {id(line) for _, line in found}
-        chosen = {id(line) for _, line in priced_by_now(chain, timeline)}
+        chosen = {id(line) for _, line, _ in unpriced_lines(chain)} if unpriced else set[int]()
+        chosen |= {id(line) for _, line in priced_by_now(chain, timeline)} if timeline is not None else set()
         for invoice in chain if chosen else ():
             more = _with_parts(invoice, lambda line: id(line) in chosen)
             found += [(invoice, line) for line in more if id(line) not in known]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from rating.close.checklist import Check, Limits, Seen, checklist
+from rating.close.checklist import MAX_EXAMPLES, Check, Limits, Seen, checklist
 from rating.close.plan import Plan
 from rating.close.seen import look
 from rating.close.standing import Invoice, Standing
+from rating.close.unpriced_usage import UnpricedUsage, on_invoices, told
+from rating.usage import Measured
 from schemas.catalog.state import NamespaceView
 from schemas.checkpoints import Cut
 from schemas.settings import Settings
@@ -35,4 +37,20 @@ def make_checks(
         start_us, end_us = min(start for start, _ in spans), max(end for _, end in spans)
         seen = look(settings, client, view.namespace, start_us, end_us, cut)
     limits = Limits(settings.close_differs_factor, settings.close_differs_amount)
-    return checklist(seen, view, billed, invoices, standing, problems, limits)
+    checks = checklist(seen, view, billed, invoices, standing, problems, limits)
+    profiles = {need.profile.profile_id: need.profile for need in needs}
+    return (*checks, *_unpriced(client, view, list(on_invoices(invoices)), profiles, cut))
+
+
+def _unpriced(
+    client: Any, view: NamespaceView, found: Sequence[UnpricedUsage], profiles: Mapping[str, Measured], cut: Cut | None
+) -> Iterator[Check]:
+    """Usage that is on the lines without a price: nothing else waits for it. The check is on the list where there is some."""
+    if found:
+        examples = (one.sentence() for one in told(client, view, found[:MAX_EXAMPLES], profiles, cut))
+        yield Check(
+            "unpriced_usage",
+            len(found),
+            "quantities of dimension values that no price has an amount for",
+            tuple(examples),
+        )

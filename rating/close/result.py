@@ -15,7 +15,8 @@ from schemas.instants import micros, rfc3339
 class CloseResult:
     """``invoices``: records that this run made stand (or, of a dry run, would). ``already``: due ones that another process
     made stand first. ``problems``: sentences about what cannot be billed. ``run`` is None where nothing was due. ``checks``: the list
-    that was made before billing, by whoever announced the run; ``refused``: it found something, and the close was strict."""
+    that was made before billing, by whoever announced the run; ``refused``: it found something, and the close was strict. ``unpriced``:
+    quantities on standing invoices that no price has an amount for. ``joined``: the run was announced by an earlier close."""
 
     namespace: str
     as_of: datetime
@@ -28,6 +29,8 @@ class CloseResult:
     refused: bool = False
     drafts: tuple[Invoice, ...] = ()
     awaiting: tuple[str, ...] = ()
+    unpriced: int = 0
+    joined: bool = False
 
     def summary(self) -> str:
         """One sentence for people."""
@@ -36,13 +39,25 @@ class CloseResult:
             found = ", ".join(check.name for check in warnings(self.checks))
             return f"nothing was billed in {self.namespace} as of {until}: the checklist found {found}; mend that, or close without --strict"
         drafted = self._drafted()
-        if self.run is None or not (self.invoices or self.already or self.problems):
+        if self.unpriced:
+            count = "quantity has" if self.unpriced == 1 else "quantities have"
+            drafted += f"; {self.unpriced} billed {count} no price, `weir late` names them"
+        if not (self.invoices or self.already) and self.problems:
+            count = f"{len(self.problems)} thing{'' if len(self.problems) == 1 else 's'}"
+            return f"no invoice was published in {self.namespace} as of {until}{self._joined()}: {count} cannot be billed{drafted}"
+        if self.run is None or not (self.invoices or self.already):
             return f"nothing is due in {self.namespace} as of {until}: no invoice was published{drafted}"
         done = f"{len(self.invoices)} invoice{'' if len(self.invoices) == 1 else 's'}"
         if self.dry_run:
             return f"{done} would be published in {self.namespace} as of {until}; nothing was written{drafted}"
         first = f"; {self.already} stood already, by another process" if self.already else ""
-        return f"{done} published in {self.namespace} as of {until}, checkpoint {self.run.number}{first}{drafted}"
+        return f"{done} published in {self.namespace} as of {until}, checkpoint {self.run.number}{first}{self._joined()}{drafted}"
+
+    def _joined(self) -> str:
+        """Whoever closes again with the same instant gets what stood then, not what came since."""
+        if not self.joined or self.run is None or not self.problems:
+            return ""
+        return f", by run {self.run.run_id}, which stood already as of checkpoint {self.run.number}"
 
     def _drafted(self) -> str:
         told = ""

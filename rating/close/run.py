@@ -24,6 +24,8 @@ from rating.close.publish import publish, wait_visible
 from rating.close.redraft import Redrafted, refresh_drafts, wait_drafts_visible
 from rating.close.result import CloseResult, stored_checks
 from rating.close.standing import Invoice, Standing, invoices_reader, read_standing
+from rating.close.unbilled import again
+from rating.close.unpriced import unpriced_lines
 from schemas.catalog.follower import read_catalog
 from schemas.catalog.profiles import profile_versions
 from schemas.catalog.state import Catalog
@@ -102,6 +104,7 @@ class Close:
         self._on_checks = on_checks
         self._read: Catalog | None = None
         self._waiting = 0
+        self._joined = False
         self._planned: tuple[int, LateUsage, int, Plan] | None = None
         self._rated: tuple[Plan, Run, tuple[tuple[Invoice, ...], tuple[str, ...]]] | None = None
 
@@ -121,10 +124,10 @@ class Close:
                 if not missed:
                     break
                 # What it was planned after is no longer so: an invoice was voided or held, or another run was first.
-                again, missed = self._billed(reader, ledger, standing, dry_run)
+                further, missed = self._billed(reader, ledger, standing, dry_run)
                 result = replace(
-                    again, run=again.run or result.run, checks=again.checks or result.checks,
-                    invoices=result.invoices + again.invoices, already=result.already + again.already,
+                    further, run=further.run or result.run, checks=further.checks or result.checks,
+                    invoices=result.invoices + further.invoices, already=result.already + further.already,
                 )  # fmt: skip
             problems = [f"{name} changed again and again while it was billed; close again" for name in missed]
             return self._drafted(replace(result, problems=(*result.problems, *problems)), reader, ledger, standing)
@@ -149,7 +152,9 @@ class Close:
             if not dry_run:  # whoever published before may have died before all could be read
                 wait_visible(self._client, self._namespace, standing, self._on_progress)
                 self.number(ledger, catalog, standing)
-            return self._result(None, (), 0, plan.problems, dry_run), []
+            # Nothing will be rated, so what could not be is told here.
+            unrated = again(catalog.view(self._namespace), standing, late, unpriced=False)[1] if late else []
+            return self._result(None, (), 0, tuple(dict.fromkeys((*plan.problems, *unrated))), dry_run), []
         if dry_run:
             wait_metered(self._client, end_offsets(self._settings), self._on_progress)
             run = Run("", 0, catalog.next_offset, micros(self._now), {})
@@ -201,7 +206,10 @@ class Close:
             self._on_checks(result.checks)
         problems = tuple(dict.fromkeys(result.problems + found.problems))
         waiting = tuple(awaiting(standing.drafts(self._namespace)))
-        return replace(result, problems=problems, drafts=found.drafts, awaiting=waiting)
+        lacking = sum(len(parts) for chain in standing.chains(self._namespace) for *_, parts in unpriced_lines(chain))
+        return replace(
+            result, problems=problems, drafts=found.drafts, awaiting=waiting, unpriced=lacking, joined=self._joined
+        )
 
     def catalog(self) -> Catalog:
         """The catalog as of now. Raises LedgerUnavailable."""
@@ -243,6 +251,7 @@ class Close:
         for attempt in count():
             name = run_id(self._namespace, plan.ready_us, attempt, plan.voids)
             standing_run = ledger.checkpoints.runs.get(name)
+            self._joined = standing_run is not None
             run = standing_run or self._new_run(ledger, name, attempt, plan, catalog, standing)
             cut = ledger.checkpoints.cut(run.number)
             late_then = self.late(standing, ledger, cut)

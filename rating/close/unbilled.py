@@ -9,11 +9,13 @@ from typing import Any
 
 from rating.close.chain import billed_up_to
 from rating.close.charges import ChargeBook, Need, Totals
-from rating.close.late import LateUsage, Prior, adjustments, find_late, priors
+from rating.close.late import LateUsage, Prior, adjustments, find_late, priors, rate_again
 from rating.close.measure import measure
 from rating.close.reductions import adjusted_terms, prior_terms
 from rating.close.standing import Invoice, Line, Standing
-from rating.close.timeline import PlanningError
+from rating.close.timeline import PlanningError, timeline
+from rating.close.unpriced import unpriced_lines
+from rating.close.unpriced_usage import UnpricedUsage, on_line, told
 from rating.pricing import money_text
 from rating.pricing.exact import exact_sum
 from schemas.catalog.profiles import profile_versions
@@ -51,11 +53,13 @@ class LateLine:
 
 @dataclass(frozen=True, slots=True)
 class LateReport:
-    """``lines`` by account and subscription; ``problems``: sentences about late usage that cannot be rated as the catalog stands."""
+    """``lines`` by account and subscription; ``problems``: sentences about late usage that cannot be rated as the catalog stands;
+    ``unpriced``: usage of billed periods for which there is no price, late or not."""
 
     checkpoint: int
     lines: tuple[LateLine, ...]
     problems: tuple[str, ...]
+    unpriced: tuple[UnpricedUsage, ...] = ()
 
     def to_json(self, limit: int) -> dict[str, Any]:
         """The first ``limit`` lines; ``totals`` and ``count`` are of all of them."""
@@ -68,6 +72,7 @@ class LateReport:
             "totals": {currency: money_text(exact_sum(parts), currency) for currency, parts in sorted(sums.items())},
             "lines": [one.to_json() for one in self.lines[:limit]],
             "problems": list(self.problems),
+            "unpriced": [one.to_json() for one in self.unpriced[:limit]],
         }
 
 
@@ -84,32 +89,53 @@ def late_report(
             needs.setdefault(prior.need, set()).add(chain[-1]["account_id"])
     totals = measure(client, view.namespace, needs, None, lambda *_: None)
     lines: list[LateLine] = []
+    unpriced: list[UnpricedUsage] = []
     for chain, some in found:
         try:
-            lines += late_lines(chain, some, totals)
+            lines += (one for one in late_lines(chain, some, totals) if one.difference)
+            unpriced += unpriced_now(chain, some, totals)
         except PlanningError as error:
             problems.append(f"subscription {chain[-1]['subscription']}: {error}")
     lines.sort(key=lambda one: (one.account_id, one.subscription, one.line["period_start"], one.line["charge"]))
+    unpriced.sort(key=lambda one: (one.account_id, one.subscription, one.start_us, one.charge, one.part.values))
+    profiles = {need.profile.profile_id: need.profile for need in needs}
     last = checkpoints.last
-    return LateReport(last.number if last else 0, tuple(lines), tuple(problems))
+    shown = told(client, view, unpriced, profiles, None)
+    return LateReport(last.number if last else 0, tuple(lines), tuple(problems), tuple(shown))
 
 
 def again(
-    view: NamespaceView, standing: Standing, late: LateUsage, account_id: str | None = None
+    view: NamespaceView, standing: Standing, late: LateUsage, account_id: str | None = None, unpriced: bool = True
 ) -> tuple[list[tuple[list[Invoice], tuple[Prior, ...]]], list[str]]:
-    """(chain, lines to rate again) of every subscription with late usage, and what cannot be."""
+    """(chain, lines to rate again) of every subscription with late usage, or with usage that has no price, and what cannot be."""
     book = ChargeBook(view)
     found: list[tuple[list[Invoice], tuple[Prior, ...]]] = []
     problems: list[str] = []
-    for subscription, records in late.items():
-        chain = standing.chain(view.namespace, subscription)
+    for chain in standing.chains(view.namespace):
+        subscription = chain[-1]["subscription"]
+        records = late.get(subscription, ())
         if account_id is not None and chain[-1]["account_id"] != account_id:
             continue
+        if not records and not (unpriced and any(True for _ in unpriced_lines(chain))):
+            continue
         try:
-            found.append((chain, priors(chain, records, book)))
-        except PlanningError as error:
+            line = timeline(view, subscription)
+            if some := priors(chain, records, book, line, unpriced):
+                found.append((chain, some))
+        except (PlanningError, ValueError) as error:
             problems.append(f"subscription {subscription}: {error}")
     return found, problems
+
+
+def unpriced_now(chain: list[Invoice], found: Iterable[Prior], totals: Totals) -> list[UnpricedUsage]:
+    """What the lines of ``found`` have no price for as of now. Raises PlanningError."""
+    by_id = {invoice["invoice_id"]: invoice for invoice in chain}
+    rated = rate_again(found, totals, chain[-1]["account_id"], chain[-1]["currency"])
+    return [
+        on_line(by_id[one.prior.invoice_id], one.prior.line, part, one.prior.invoice_id)
+        for one in rated
+        for part in one.priced.unpriced
+    ]
 
 
 def late_lines(chain: list[Invoice], found: Iterable[Prior], totals: Totals) -> list[LateLine]:

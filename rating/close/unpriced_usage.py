@@ -40,8 +40,8 @@ class FirstEvent:
 
 @dataclass(frozen=True, slots=True)
 class UnpricedUsage:
-    """A quantity of one combination of dimension values that is not billed. ``invoice_id``: whose line it stands on, "" for a period that
-    is not billed yet. ``plan`` and ``plan_version``: where its price would be. ``remedy``: what puts it right."""
+    """A quantity of one combination of dimension values that is not billed. ``invoice_id``: whose line it stands on, where
+    that is known; ``billed``: whether its period is. ``plan`` and ``plan_version``: where its price would be. ``remedy``: what puts it right."""
 
     account_id: str
     subscription: str
@@ -54,6 +54,7 @@ class UnpricedUsage:
     plan: str
     plan_version: int
     invoice_id: str = ""
+    billed: bool = False
     first: FirstEvent | None = None
     remedy: str = ""
 
@@ -100,7 +101,7 @@ def on_line(invoice: Invoice, line: Mapping[str, Any], part: MatrixQuantity, bil
     dimensions = tuple(json.loads(line["price"]).get("dimensions", ()))
     return UnpricedUsage(
         invoice["account_id"], invoice["subscription"], line["charge"], line["profile_id"], line["period_start"], line["period_end"],
-        dimensions, part, plan.code, plan.version, billed_by,
+        dimensions, part, plan.code, plan.version, billed_by, bool(billed_by),
     )  # fmt: skip
 
 
@@ -170,7 +171,7 @@ def remedy(view: NamespaceView, one: UnpricedUsage, first: FirstEvent | None) ->
         for entry in view.history("subscription", one.subscription)[-1:]
         for override in entry.model.overrides
     )
-    at = "" if one.invoice_id else f" and `change_at` {rfc3339(one.start_us)} or earlier"
+    at = "" if one.billed else f" and `change_at` {rfc3339(one.start_us)} or earlier"
     if overridden:
         step = f"publish subscription {one.subscription} with a cell for it, or default_unit_amount, in its override of {one.charge}"
         step += at.replace(" and", " with", 1)
@@ -185,7 +186,7 @@ def remedy(view: NamespaceView, one: UnpricedUsage, first: FirstEvent | None) ->
                 f"publish plan {one.plan} with a cell for it or default_unit_amount, which makes it version {number + 1}, and then"
                 f" subscription {one.subscription} with plan_version {number + 1}{at}"
             )
-    if one.invoice_id:
+    if one.billed:
         step += ": the next close bills it by adjustment"
     event = f"`weir void {first.idempotency_key}`" if first is not None else "`weir void KEY`"
     return f"{step}; or take back what was sent by mistake with {event}"

@@ -60,6 +60,8 @@ class Billing:
     account_known: bool
     subscriptions: tuple[str, ...]
     charges: tuple[str, ...]
+    unpriced: tuple[str, ...] = ()
+    """A sentence for each combination of dimension values that a charge has no amount for: it is metered, and not billed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +173,8 @@ def _lines(one: Diagnosis) -> Iterator[str]:
         yield f"  not metered yet: {one.waiting:,} packed batches (of all accounts)"
     if one.billing.charges:
         yield f"  billed by {', '.join(one.billing.charges)}"
+    for sentence in one.billing.unpriced:
+        yield f"  no price: {sentence}"
 
 
 def _findings(one: Diagnosis) -> Iterator[str]:
@@ -181,6 +185,7 @@ def _findings(one: Diagnosis) -> Iterator[str]:
             f"{part} {_plural(one.received)} in the interval count: the {one.aggregation} is "
             f"{'no value' if one.quantity is None else plain(one.quantity)}."
         )
+    yield from one.billing.unpriced[:1]
     if one.backfilling:
         yield f"{one.backfilling}; until that is done they are missing here (`weir backfill list`)."
     yield from _why_nothing_came(one)

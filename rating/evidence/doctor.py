@@ -9,8 +9,10 @@ from typing import Any, Final
 from confluent_kafka import KafkaException
 
 from rating.backfills import read_backfills
+from rating.billed import billed_until
 from rating.close.timeline import timelines
 from rating.evidence.diagnosis import Billing, Diagnosis, Example, Group, Outside, Rejection
+from rating.evidence.without_price import without_price
 from rating.periods import Interval
 from rating.usage import UsageQuery, measured, usage_totals
 from rating.usage.render import Binder, considered
@@ -260,17 +262,27 @@ class _Examination:
     def _billing(self) -> Billing:
         subscriptions: list[str] = []
         charges: list[str] = []
+        unpriced: list[str] = []
+        billed = billed_until(self._client, self._view.namespace, self._account)
         for line in timelines(self._view, []):
             if line.account_id != self._account:
                 continue
             found = [one for one in line.segments if one.start_us < self._end and one.end_us > self._start]
             subscriptions.extend(f"subscription {line.subscription}" for _ in found[:1])
-            for plan in (segment.plan for segment in found):
-                for charge in plan.charges:
+            for segment in found:
+                for charge in segment.plan.charges:
                     product = self._view.get("product", charge.product)
                     if product is not None and self._bills(product.model):
-                        charges.append(f"charge {charge.key} of plan {plan.code} by subscription {line.subscription}")
-        return Billing(self._view.get("account", self._account) is not None, tuple(subscriptions), tuple(charges))
+                        charges.append(
+                            f"charge {charge.key} of plan {segment.plan.code} by subscription {line.subscription}"
+                        )
+                        lacking = without_price(
+                            self._client, self._view, line, segment, charge, self._versions, (self._start, self._end),
+                            billed.get(line.subscription),
+                        )  # fmt: skip
+                        unpriced += (one.sentence() for one in lacking)
+        known = self._view.get("account", self._account) is not None
+        return Billing(known, tuple(subscriptions), tuple(charges), tuple(unpriced))
 
     def _bills(self, product: Product) -> bool:
         return product.profile is not None and product.profile in (self._profile, self._versions[-1].meter)
