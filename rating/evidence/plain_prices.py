@@ -57,7 +57,10 @@ def cost(price: Mapping[str, Any], cells: Cells, events: int) -> Fraction:
         amount = min(amount, max(most - before, Fraction(0)) if before else most)
     if price.get("minimum_amount") is not None:
         least = _number(price, "minimum_amount")
-        amount = max(amount, least - before if part is None else _twelve_places(least * part))
+        needed = least - before if part is None else _twelve_places(least * part)
+        if part is not None and before and price.get("maximum_amount") is not None:
+            needed = min(needed, max(_number(price, "maximum_amount") - before, Fraction(0)))
+        amount = max(amount, needed)
     return Fraction(0) if price.get("trial") else amount
 
 

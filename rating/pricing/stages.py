@@ -174,10 +174,15 @@ def maximum(price: Price, line: Line) -> Line:
 
 def minimum(price: Price, line: Line) -> Line:
     limit, why = price.minimum_amount, ""
+    before = _cost_before(price)
     if limit is not None and price.proration is not None:
         why = f" ({plain(limit)} for {_part(price.proration)})"
         limit = share(limit, price.proration.part_seconds, price.proration.whole_seconds)
-    elif limit is not None and (before := _cost_before(price)):
+        if before and price.maximum_amount is not None:
+            limit = min(
+                limit, max(price.maximum_amount - before, ZERO)
+            )  # a part is raised to no more than is left of the period's maximum
+    elif limit is not None and before:
         limit, why = limit - before, f" ({plain(limit)}, {plain(before)} by earlier parts of the period)"
     if limit is None or line.total >= limit:
         return line
