@@ -13,6 +13,7 @@ from ingest.catalog_bounds import Current, bound_faults
 from ingest.catalog_document import DocumentError, Fault, Tick, no_tick
 from ingest.catalog_entries import LISTS, Document, Item, says
 from ingest.catalog_references import After
+from ingest.dimension_names import name_faults
 from ingest.schema_evolution import evolution_faults
 from schemas.catalog.base import Model
 from schemas.catalog.bounds import bounds_of
@@ -152,6 +153,8 @@ class _Planner:
     def _change(self, kind: str, code: str, model: Model) -> Change:
         history = self._view.history(kind, code)
         if not history or history[-1].retired:
+            if isinstance(model, Meter):
+                self._faults += name_faults(model, self._place(kind, code))
             return Change("created", kind, code, len(history) + 1, model)
         if isinstance(model, Meter) and model.start is None:
             # What it says stands already, since whenever that is.
@@ -161,6 +164,8 @@ class _Planner:
             unchanged = says(history[-1].model) == says(model)
         if unchanged:
             return Change("unchanged", kind, code, len(history), model)
+        if isinstance(model, Meter):
+            self._faults += name_faults(model, self._place(kind, code))
         if isinstance(model, EventType):
             self._faults += evolution_faults(history[-1].model, model, self._place(kind, code))
         return Change("changed", kind, code, len(history) + 1, model)

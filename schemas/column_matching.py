@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from schemas.catalog.profiles import ProfileVersion
 from schemas.filters import MISSING, Path, Predicate, compile_test, lookup
 from schemas.json_text import canonical, decimal
-from schemas.matching import Match, Rule, compile_rule, match_rules
+from schemas.matching import Match, Rule, compile_rule, match_rules, text_form
 from schemas.quantity import MISSING as MISSING_VALUE
 from schemas.quantity import UNIT, Unmeterable, scaled
 
@@ -170,6 +170,7 @@ class _RuleColumns:
         )
         self._value = getter(version.property) if version.property is not None else None
         self._aggregation = version.aggregation
+        self._unique_form = text_form if version.by_text else canonical
         self._dimensions = tuple((name, getter(path)) for name, path in rule.dimensions)
         self._texts: dict[tuple[str, ...], str] = {}
 
@@ -216,7 +217,7 @@ class _RuleColumns:
                 if value is MISSING or value is None:
                     lost[index] = MISSING_VALUE
                 else:
-                    uniques.append(canonical(value))
+                    uniques.append(self._unique_form(value))
             return np.full(len(uniques), UNIT, np.int64), uniques, lost
         if set(map(type, values)) == {int} and min(values) > -_PLAIN_LIMIT and max(values) < _PLAIN_LIMIT:
             return np.array(values, np.int64) * UNIT, None, lost

@@ -55,12 +55,13 @@ def _measure(version: ProfileVersion) -> Measure:
     if path is None:
         return lambda properties, key: (UNIT, "")
     if version.aggregation == "count_unique":
+        form = text_form if version.by_text else canonical
 
         def unique(properties: Any, key: str) -> tuple[int, str]:
             value = lookup(properties, path)
             if value is MISSING or value is None:
                 raise Unmeterable(MISSING_VALUE)
-            return UNIT, canonical(value)
+            return UNIT, form(value)
 
         return unique
     keeps_key = version.aggregation == "latest"
@@ -72,6 +73,11 @@ def _measure(version: ProfileVersion) -> Measure:
         return scaled(value), key if keeps_key else ""
 
     return value_of
+
+
+def text_form(value: Any) -> str:
+    """As ``canonical``, with a value that is no text taken as its text: 42 as "42"."""
+    return canonical(value if isinstance(value, str) else canonical(value))
 
 
 def compile_rule(version: ProfileVersion) -> Rule:

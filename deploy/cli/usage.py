@@ -40,6 +40,7 @@ def usage(
     """Usage by account, metric, dates and time zone; live, so it includes what came a moment ago."""
     from deploy.cli.output import console, print_csv, print_json, say, table
     from rating.usage import usage_totals
+    from rating.usage.naming import columns as columns_of
     from schemas.clickhouse import connect
     from schemas.instants import instant, rfc3339
     from schemas.prices import plain
@@ -61,7 +62,8 @@ def usage(
         return "" if us is None else instant(us).astimezone(zone).isoformat()
 
     columns = ["quantity", "unit", "events"]
-    keys = [*(["account"] if query.by_account else []), *(["from"] if query.buckets_us else []), *query.dimensions]
+    dimensions = columns_of(query.dimensions, ("account", "from", *columns))
+    keys = [*(["account"] if query.by_account else []), *(["from"] if query.buckets_us else []), *dimensions]
     printed: list[dict[str, Any]] = []
     for row in rows:
         record: dict[str, Any] = {}
@@ -69,7 +71,7 @@ def usage(
             record["account"] = row.account_id
         if query.buckets_us:
             record["from"] = local(row.bucket_us)
-        record |= dict(zip(query.dimensions, row.dimensions, strict=True))
+        record |= dict(zip(dimensions, row.dimensions, strict=True))
         quantity = row.usage.quantity
         record["quantity"] = None if quantity is None else plain(quantity)
         record["unit"] = query.profile.unit

@@ -10,8 +10,8 @@ from zoneinfo import ZoneInfo
 
 from rating.api.problems import Problem, missing, wrong
 from rating.periods import Granularity, Interval, parse_range, parse_zone, split
-from rating.usage import UsageQuery, measured
-from schemas.catalog.profiles import ProfileVersion, resolve
+from rating.usage import UsageQuery, measured, naming
+from schemas.catalog.profiles import ProfileVersion, dimension_names, resolve
 from schemas.catalog.state import NamespaceView
 from schemas.checkpoints import Cut
 from schemas.instants import micros
@@ -60,7 +60,7 @@ def ask(
     except ValueError as error:
         raise wrong("time_zone", str(error)) from None
     interval = _interval(start, end, zone)
-    groups = tuple(name for item in group_by for name in item.split(",") if name)
+    groups = naming.groups(group_by, dimension_names(versions), (*_GRANULARITIES, "account"))
     start_us, end_us = micros(interval.start), micros(interval.end)
     query = UsageQuery(
         view.namespace,
@@ -108,12 +108,12 @@ def _buckets(groups: Sequence[str], interval: Interval, zone: ZoneInfo) -> tuple
 
 
 def _dimensions(groups: Sequence[str], versions: Sequence[ProfileVersion]) -> tuple[str, ...]:
-    known = {".".join(path) for version in versions for path in version.dimensions}
-    names = tuple(name for name in groups if name not in _GRANULARITIES and name != "account")
-    if len({*groups}) < len(groups):
+    known = dimension_names(versions)
+    names = tuple(naming.dimension_of(name) for name in groups if name not in _GRANULARITIES and name != "account")
+    if len({*groups}) < len(groups) or len({*names}) < len(names):
         raise wrong("group_by", "names something twice")
     if unknown := [name for name in names if name not in known]:
-        options = ", ".join([*_GRANULARITIES, "account", *sorted(known)])
+        options = ", ".join([*_GRANULARITIES, "account", *naming.columns(known, (*_GRANULARITIES, "account"))])
         raise wrong(
             "group_by", f"{unknown[0][:64]!r} is no dimension of {versions[-1].profile_id}; choose of {options}"
         )

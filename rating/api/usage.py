@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Header, Query
 from fastapi.responses import JSONResponse, Response
@@ -14,11 +14,13 @@ from rating.api.context import Authorized, Rating, View
 from rating.api.problems import missing
 from rating.csv_text import write_rows
 from rating.pricing import plain
-from rating.usage import Usage, UsageRow, no_usage, usage_totals
+from rating.usage import Usage, UsageRow, naming, no_usage, usage_totals
 from schemas.checkpoints import Cut, rolled_up
 from schemas.instants import rfc3339
 
 router = APIRouter(tags=["usage"])
+
+_COLUMNS: Final = ("account_id", "from", "to", "quantity", "events")
 
 
 @router.get("/v1/usage", summary="Usage of a metric over a time, by account, local time or dimension")
@@ -31,7 +33,10 @@ async def usage(
     account_id: Annotated[str | None, Query(description="without it all accounts are totalled")] = None,
     time_zone: Annotated[str | None, Query(description="IANA name of the dates' zone; default: the account's")] = None,
     group_by: Annotated[
-        list[str] | None, Query(description="hour, day, week, month, quarter or year; account; dimensions")
+        list[str] | None,
+        Query(
+            description="hour, day, week, month, quarter or year; account; dimensions, as `dimension:NAME` where one is called like those"
+        ),
     ] = None,
     checkpoint: Annotated[int | None, Query(ge=1, description="as of this checkpoint; without it live")] = None,
     format: Annotated[Literal["json", "csv"] | None, Query()] = None,
@@ -117,7 +122,8 @@ def _usage_json(usage: Usage) -> dict[str, Any]:
 
 def _csv(answer: dict[str, Any], asked: Asked) -> str:
     own = ["account_id"] if asked.query.by_account else []
-    columns = [*own, "from", "to", *asked.query.dimensions, "quantity", "events"]
+    dimensions = naming.columns(asked.query.dimensions, _COLUMNS)
+    columns = [*own, "from", "to", *dimensions, "quantity", "events"]
     rows = [
         [
             *(row[name] for name in own),

@@ -111,13 +111,20 @@ def measures(version: ProfileVersion, event: Raw) -> Measured | None:
         if found is _NOTHING or found is None:
             return None
         if version.aggregation == "count_unique":
-            unique, tie = _comparable(found), canonical(found)
+            plain = ("text", _text(found)) if version.by_text else _comparable(found)
+            unique, tie = plain, canonical(_text(found) if version.by_text else found)
         else:
             number = _quantity(found)
             if number is None or (version.profile_id in event.unrounded and number != _decimal(found)):
                 return None
             value, tie = number, event.key if version.aggregation == "latest" else ""
-    dimensions = {".".join(path): _text(_at(event.properties, path)) for path in version.dimensions}
+    dimensions: dict[str, str] = {}
+    for path in version.dimensions:
+        name, value = ".".join(path), _at(event.properties, path)
+        if (
+            value is not _NOTHING or name not in dimensions
+        ):  # of two paths of one name, which no new meter has, the last that is there
+            dimensions[name] = _text(value)
     return Measured(value, tie, unique, dimensions)
 
 

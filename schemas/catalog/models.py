@@ -77,7 +77,8 @@ class Filter(Model):
 class Profile(Model):
     """One way of measuring a meter's events.
 
-    ``carry_over`` (aggregation latest only): a period without events has the last value before it.
+    ``carry_over`` (aggregation latest only): a period without events has the last value before it. ``compare`` (aggregation count_unique
+    only): as JSON values, so that 42 and "42" are two, or by their text, so that they are one (42, 42.0 and "42"; true and "true").
     """
 
     code: Code
@@ -88,9 +89,12 @@ class Profile(Model):
     filters: tuple[Filter, ...] = ()
     dimensions: tuple[PropertyPath, ...] = ()
     carry_over: bool = False
+    compare: Literal["value", "text"] = "value"
 
     @model_validator(mode="after")
     def _has_value(self) -> Self:
+        if self.compare != "value" and self.aggregation != "count_unique":
+            raise ValueError(f"profile {self.code}: compare goes with aggregation count_unique only; remove it")
         if self.carry_over and self.aggregation != "latest":
             raise ValueError(f"profile {self.code}: carry_over goes with aggregation latest only; remove it")
         if (self.aggregation == "count") != (self.property is None):

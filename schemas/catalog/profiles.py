@@ -38,6 +38,7 @@ class ProfileVersion:
     carry_over: bool = False  # of latest: a period without events has the last value before it
     backfill_from_us: int | None = None
     reaches: tuple[Reach, ...] = ()
+    by_text: bool = False  # of count_unique: values of one text are one
 
     def waits(self) -> bool:
         """Whether it is to count older events, and does not yet."""
@@ -47,10 +48,10 @@ class ProfileVersion:
         """Whether both give the same totals: a new name or unit text alone makes no new version."""
         return (
             self.event_name, self.aggregation, self.property, self.filters, self.dimensions, self.window_seconds,
-            self.carry_over,
+            self.carry_over, self.by_text,
         ) == (
             other.event_name, other.aggregation, other.property, other.filters, other.dimensions, other.window_seconds,
-            other.carry_over,
+            other.carry_over, other.by_text,
         )  # fmt: skip
 
 
@@ -62,7 +63,7 @@ def _versions_in(entry: Entry) -> dict[str, ProfileVersion]:
             name=profile.name or profile.code, unit=profile.unit or meter.unit,
             event_name=meter.event_name or meter.code, aggregation=profile.aggregation, property=profile.property,
             filters=(*meter.filters, *profile.filters), dimensions=profile.dimensions,
-            window_seconds=WINDOW_SECONDS[meter.window], carry_over=profile.carry_over,
+            window_seconds=WINDOW_SECONDS[meter.window], carry_over=profile.carry_over, by_text=profile.compare == "text",
         )
         for profile in meter.profiles
     }  # fmt: skip

@@ -164,14 +164,14 @@ def encoded(value: Any) -> str:
 
 @given(
     properties, st.lists(filters, max_size=2), st.sampled_from(["sum", "count", "count_unique", "max", "min", "latest"]),
-    st.integers(0, 30),
+    st.integers(0, 30), st.booleans(),
 )  # fmt: skip
 def test_every_event_is_measured_the_same_by_other_matching(
-    event: dict[str, Any], conditions: list[Filter], aggregation: Any, us: int
+    event: dict[str, Any], conditions: list[Filter], aggregation: Any, us: int, by_text: bool
 ) -> None:
     version = ProfileVersion(
         "m.p", 3, "m", "p", "", "", "e", aggregation, None if aggregation == "count" else ("p",), tuple(conditions),
-        (("d",), ("n", "q")), 60, 5, 25,
+        (("d",), ("n", "q")), 60, 5, 25, by_text=by_text,
     )  # fmt: skip
     text = encoded(event)
     matched = Matcher([version]).match("e", us, "key", text).matches

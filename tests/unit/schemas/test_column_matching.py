@@ -45,7 +45,7 @@ def versions(draw: st.DrawFn) -> list[ProfileVersion]:
                     for path, (operator, value) in draw(st.lists(st.tuples(PATHS, FILTERS), max_size=2))
                 ),
                 dimensions=tuple(draw(st.lists(PATHS, max_size=2, unique=True))), window_seconds=60,
-                valid_from_us=span[0], valid_to_us=span[1],
+                valid_from_us=span[0], valid_to_us=span[1], by_text=draw(st.booleans()),
             )
         )  # fmt: skip
     return made

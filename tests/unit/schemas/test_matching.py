@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
-from schemas.catalog.models import Filter
+from schemas.catalog.models import Filter, Profile
 from schemas.catalog.profiles import ProfileVersion
 from schemas.json_text import canonical, exact
 from schemas.matching import UNMATCHED, Match, Matcher, failing_filter
@@ -171,3 +172,32 @@ def test_the_way_properties_are_written_changes_nothing(fields: list[str], two: 
 def test_units_are_exact() -> None:
     found = Matcher([version()]).match("e", 0, "k", '{"n":0.1}').matches[0]
     assert Decimal(found.units) / UNIT == Decimal("0.1")
+
+
+def test_unique_values_are_told_apart_by_value_or_by_text() -> None:
+    """A user id that one producer sends as 42 and another as "42" is two users, or one where the profile compares by text."""
+    ids = ["42", '"42"', "42.0", '"42.0"', "true", '"true"', '{"a":1.0}', '{"a": 1}']
+
+    def uniques(by_text: bool) -> list[str]:
+        matcher = Matcher([version(aggregation="count_unique", by_text=by_text)])
+        return [matcher.match("e", 0, "k", f'{{"n":{one}}}').matches[0].unique_value for one in ids]
+
+    assert uniques(False) == ["42", '"42"', "42", '"42.0"', "true", '"true"', '{"a":1}', '{"a":1}']
+    assert uniques(True) == [
+        '"42"',
+        '"42"',
+        '"42"',
+        '"42.0"',
+        '"true"',
+        '"true"',
+        canonical('{"a":1}'),
+        canonical('{"a":1}'),
+    ]
+    assert Matcher([version(aggregation="count_unique", by_text=True)]).match("e", 0, "k", '{"n":null}').matches == ()
+    with pytest.raises(ValidationError, match="compare goes with aggregation count_unique only"):
+        Profile.model_validate({"code": "p", "aggregation": "sum", "property": "n", "compare": "text"})
+    # Another comparison is another version; one that says the default is none.
+    assert not version(by_text=True).measures_like(version())
+    assert Profile.model_validate({"code": "p", "aggregation": "count", "compare": "value"}) == Profile(
+        code="p", aggregation="count"
+    )
