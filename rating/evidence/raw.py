@@ -120,11 +120,10 @@ def measures(version: ProfileVersion, event: Raw) -> Measured | None:
             value, tie = number, event.key if version.aggregation == "latest" else ""
     dimensions: dict[str, str] = {}
     for path in version.dimensions:
-        name, value = ".".join(path), _at(event.properties, path)
-        if (
-            value is not _NOTHING or name not in dimensions
-        ):  # of two paths of one name, which no new meter has, the last that is there
-            dimensions[name] = _text(value)
+        name, there = ".".join(path), _at(event.properties, path)
+        # Of two dimensions of one name, which no new meter has, the last that is there.
+        if there is not _NOTHING or name not in dimensions:
+            dimensions[name] = _text(there)
     return Measured(value, tie, unique, dimensions)
 
 
