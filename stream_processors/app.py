@@ -61,10 +61,27 @@ def build_app(settings: Settings, parts: Parts, *, index: int, web_port: int, se
         return view.text(parts.metrics(), content_type="text/plain")
 
     async def seek(positions: Mapping[TP, int]) -> None:
-        await app.consumer.seek_wait(positions)
+        # One by one: what is read at a partition's new place must not be dropped as read before.
+        for tp, offset in positions.items():
+            await app.consumer.seek(tp, offset)
 
     parts.bind_seek(seek)
+    _to_cursors(app, parts)
     return app
+
+
+def _to_cursors(app: faust.App, parts: Parts) -> None:
+    """Faust goes to Kafka's commit when partitions are assigned, before anything flows; metering goes on to the journal's cursors. A
+    ClickHouse that was restored from a backup lies behind the commit."""
+    transport: Any = app.transport
+
+    class ToCursors(transport.Consumer):  # type: ignore[misc, name-defined]  # the driver's class, known at run time
+        async def perform_seek(self) -> None:
+            await super().perform_seek()
+            for tp, offset in (await parts.cursors(self.assignment())).items():
+                await self.seek(tp, offset)
+
+    transport.Consumer = ToCursors
 
 
 def build_admit_app(settings: Settings, parts: Parts, *, index: int, session_timeout: float) -> faust.App:

@@ -27,6 +27,7 @@ from typing import Any, Final
 
 from schemas.batch import EMPTY, decode_batch
 from schemas.catalog.follower import CatalogFollower
+from schemas.checkpoints import read_progress
 from schemas.codec import CodecError, codec
 from schemas.ledger_io import LedgerUnavailable, LedgerWriter
 from schemas.settings import Settings
@@ -42,6 +43,7 @@ from stream_processors.metering import (
     Position,
     conflict_rejection,
     content_of,
+    following,
     meter_records,
     position_of,
     settle,
@@ -64,10 +66,6 @@ class RawRecord:
     offset: int
     append_us: int
     value: bytes
-
-
-class LogLost(Exception):
-    """The log begins later than the cursor: events that were acknowledged are gone. Nothing may go on."""
 
 
 class Meter:
@@ -121,7 +119,7 @@ class Meter:
     def prepare(self, raws: Sequence[RawRecord], in_flight: Future[None] | None) -> Flush:
         """Decide and match one unit. ``in_flight``: the commit under way, awaited where a cursor must be read.
 
-        Raises Stopping, LogLost, Poisoned.
+        Raises Stopping, Poisoned.
         """
         flush = Flush()
         assignment = self._assignment
@@ -171,12 +169,21 @@ class Meter:
             self._reject(rejections)
         if flush.records:
             journal.insert("usage_batches", batches_table(flush.records))
-        if flush.progress:
-            journal.insert("usage_progress", progress_table(flush.progress))
-        for (_, partition), offset in flush.progress.items():
+        progress = self._following(flush) if flush.progress else {}
+        if progress:
+            journal.insert("usage_progress", progress_table(progress))
+        for (_, partition), offset in progress.items():
             self._durable[partition] = offset
         for record in flush.records:
             self._undurable.pop((record.generation, record.partition, record.offset), None)
+
+    def _following(self, flush: Flush) -> dict[tuple[int, int], int]:
+        progress, back = following(flush, self._writing.run("read the cursors", read_progress))
+        for partition, cursor in back.items():
+            log.warning("partition %d: the cursor has gone back to %d; reading again from there", partition, cursor)
+        if back:
+            self.reassigned()
+        return progress
 
     def _lifted(self) -> bool:
         """Whether a namespace has lifted its age since the memories were built: they may have dropped days of it."""
@@ -234,15 +241,15 @@ class Meter:
         return records
 
     def _gap(self, partition: int, cursor: int, found: int) -> None:
-        start = self._log_start(partition)
-        if start > cursor:
-            raise LogLost(
-                f"{self._topic} partition {partition} begins at offset {start}, but only what lies below {cursor} is metered: "
-                f"{start - cursor} records are lost. Restore the log, or decide by hand to give them up."
-            )
         sought, at = self._sought.get(partition, (-1, float("-inf")))
         if sought != cursor or time.monotonic() - at > SEEK_AGAIN_SECONDS:
-            log.warning("partition %d: record %d is above the cursor %d; seeking back", partition, found, cursor)
+            start = self._log_start(partition)
+            if start > cursor:
+                # Held, and not ended: other partitions go on, and so does this one once somebody gives the lost records up.
+                log.error("%s partition %d begins at offset %d, but only what lies below %d is metered; `weir status` says what to do",
+                          self._topic, partition, start, cursor)  # fmt: skip
+            else:
+                log.warning("partition %d: record %d is above the cursor %d; seeking back", partition, found, cursor)
             self._sought[partition] = (cursor, time.monotonic())
             self._seek(partition, cursor)
 

@@ -97,6 +97,24 @@ def meter_records(
     return doubtful
 
 
+def following(
+    flush: Flush, cursors: Mapping[tuple[int, int], int]
+) -> tuple[dict[tuple[int, int], int], dict[int, int]]:
+    """The progress that follows the cursors as they stand, and by partition the cursors that have gone back.
+
+    A ClickHouse that was restored beneath a worker, or a replica that has lost what it had acknowledged, lies behind the flush. To
+    move its cursor would leave a hole for ever: nothing of the partition is acknowledged (``gaps``), and it is read again from there.
+    """
+    begins: dict[tuple[int, int], int] = {}
+    for record in flush.records:
+        begins.setdefault((record.generation, record.partition), record.offset)
+    behind = {key: cursors.get(key, 0) for key, begin in begins.items() if cursors.get(key, 0) < begin}
+    for key in behind:
+        flush.gaps[key[1]] = min(begins[key], flush.gaps.get(key[1], begins[key]))
+    progress = {key: offset for key, offset in flush.progress.items() if key not in behind}
+    return progress, {partition: cursor for (_, partition), cursor in behind.items()}
+
+
 def content_of(record: Record, index: int) -> Content:
     """What two copies must agree on."""
     batch = record.batch

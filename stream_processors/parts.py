@@ -7,7 +7,7 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -51,6 +51,8 @@ log = logging.getLogger(__name__)
 
 Ack = Callable[[Any], Awaitable[Any]]
 METER_GROUP, LEDGERS_GROUP = "weir-worker", "weir-ledgers"
+CURSOR_SECONDS = 10.0
+"""So long a consumer that has got partitions waits for ClickHouse to say where it goes on."""
 _LEDGERS = {REJECTED: REJECTED_PARTITIONS, CHECKPOINTS: 1, INVOICES: INVOICE_PARTITIONS}
 
 
@@ -101,6 +103,8 @@ class Parts:
         self._ledger_work = Work()
         self._ledgers_app: Any = None
         self._watching = Journal(settings, self.stopping)
+        self._cursors = Journal(settings, self.stopping)
+        self._asking = executor("cursors")
         self._ticking: asyncio.Task[None] | None = None
         self._cut_at = time.monotonic()
         self.ready = Readiness(self._of_catalog)
@@ -250,8 +254,7 @@ class Parts:
         loop, seek = self._loop, self._seek_consumer
         if loop is None or seek is None:
             end_hard("a seek was asked for before the worker ran")
-        # Faust drops the record at the very offset that it was told to seek to, so it is told the one before.
-        target = {TP(self._topic, partition): max(cursor - 1, 0)}
+        target = {TP(self._topic, partition): seek_target(cursor)}
         asyncio.run_coroutine_threadsafe(self._seek_now(seek, target), loop)
 
     @staticmethod
@@ -260,6 +263,31 @@ class Parts:
             await seek(target)
         except Exception as error:
             log.warning("seek %s: %r; the gap is found again and sought again", dict(target), error)
+
+    async def cursors(self, assigned: Iterable[TP]) -> dict[TP, int]:
+        """Where to seek so that each assigned partition of usage.events goes on at its cursor. Empty where ClickHouse does not say in a
+        few seconds: then the watchdog sees to it later."""
+        mine = [tp for tp in assigned if tp.topic == self._topic]
+        asked = asyncio.get_running_loop().run_in_executor(self._asking, self._read_cursors)
+        try:
+            progress = await asyncio.wait_for(asyncio.shield(asked), CURSOR_SECONDS)
+        except (TimeoutError, Stopping):
+            return {}
+        return {tp: seek_target(progress.get((self.settings.generation, tp.partition), 0)) for tp in mine}
+
+    def _read_cursors(self) -> dict[tuple[int, int], int]:
+        found: dict[tuple[int, int], int] = self._cursors.run("read the cursors", read_progress)
+        return found
+
+    def _nudge(self, app: Any) -> None:
+        """The consumer of usage.events stands still with records to read: it may be beyond the cursor, where none come."""
+        for topic, partition in _owned(app, {self._topic: self._partitions}):
+            cursor = self._watching.cursor(self.settings.generation, partition)
+            low, high = self._log.bounds(topic, partition)
+            if low <= cursor < high:
+                log.warning("partition %d stands still below the log's end; seeking to its cursor %d", partition, cursor)
+                self.meter.reassigned()
+                self._seek(partition, cursor)
 
     def watched(self, app: Any, admit_app: Any, ledgers_app: Any) -> list[Watched]:
         """The consumers that the watchdog looks at, one a group."""
@@ -270,6 +298,7 @@ class Parts:
                 lambda: self.pipeline.moved_at,
                 lambda: self.meter.failing_since is not None,
                 lambda: _leash(app, self.pipeline.busy),
+                lambda: self._nudge(app),
             ),
             Watched(
                 "the inboxes",
@@ -288,9 +317,11 @@ class Parts:
         ]
 
     def _metering_behind(self, app: Any) -> bool:
+        # Of a log that begins above its cursor nothing can be taken (``LogWatch`` tells); to start again would not help.
         return any(
-            self._log.bounds(topic, partition)[1] > self._watching.cursor(self.settings.generation, partition)
+            low <= self._watching.cursor(self.settings.generation, partition) < high
             for topic, partition in _owned(app, {self._topic: self._partitions})
+            for low, high in (self._log.bounds(topic, partition),)
         )
 
     def _log_start(self, partition: int) -> int:
@@ -334,6 +365,11 @@ class Parts:
             "# TYPE weir_meter_clickhouse_failing_seconds gauge\n"
             f"weir_meter_clickhouse_failing_seconds {self._failing_seconds()}\n"
         )
+
+
+def seek_target(cursor: int) -> int:
+    """What Faust is told in order to go on at ``cursor``: it drops, or once dropped, the record at the very offset that it is told."""
+    return max(cursor - 1, 0)
 
 
 def _owned(app: Any, topics: Mapping[str, int]) -> list[tuple[str, int]]:

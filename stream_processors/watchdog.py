@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 
 CHECK_SECONDS: Final = 2.0
 STALL_SECONDS: Final = 20.0
+NUDGE: Final = 0.2
+"""The part of its time after which a consumer that stands still is nudged."""
 BALANCING: Final = 4.0
 """So many times longer may a rebalance take: the group waits for members that are at work, frozen or lost."""
 BUSY: Final = 15.0
@@ -38,6 +40,8 @@ class Watched:
     moved_at: Callable[[], float]
     excused: Callable[[], bool]
     leash: Callable[[], float]
+    nudge: Callable[[], None] = lambda: None
+    """Tried once a time of standing still, long before the process is ended: what may set the consumer going."""
 
 
 class Stillness:
@@ -47,6 +51,7 @@ class Stillness:
         self._since = now
         self._stall = stall
         self._leash = 1.0
+        self._nudged = False
 
     def seen(
         self, now: float, *, looked_for: float, behind: bool, excused: bool, leash: float, moved_at: float
@@ -60,7 +65,14 @@ class Stillness:
             self._since = now
         self._leash = leash
         still = now - max(self._since, moved_at)
+        self._nudged = self._nudged and still > self._stall * leash * NUDGE
         return still if still > self._stall * leash else 0.0
+
+    def nudges(self, now: float, moved_at: float) -> bool:
+        """Whether it has stood still, idle and with its partitions, for so long that it is to be nudged; True once."""
+        due = not self._nudged and self._leash == 1.0 and now - max(self._since, moved_at) > self._stall * self._leash * NUDGE
+        self._nudged = self._nudged or due
+        return due
 
 
 class Watchdog:
@@ -93,5 +105,12 @@ class Watchdog:
             stalled = stillness.seen(
                 now, looked_for=now - looked, behind=behind, excused=one.excused(), leash=one.leash(), moved_at=one.moved_at()
             )  # fmt: skip
+            if not stalled and stillness.nudges(now, one.moved_at()):
+                try:
+                    one.nudge()
+                except Stopping:
+                    return
+                except (KafkaException, RuntimeError) as error:
+                    log.warning("nudging %s: %s", one.name, error)
             if stalled:
                 end_hard(f"the consumer of {one.name} has stood still for {stalled:.0f} s with records to read")

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import pytest
 from flushkit import Asked, record
 from meteringkit import event
 
 from schemas.batch import encode_batch
-from stream_processors.meter import LogLost
+from stream_processors.metering import following
 
 
 def test_what_lies_below_the_cursor_is_passed_over():
@@ -38,9 +37,19 @@ def test_a_gap_inside_a_unit_keeps_what_comes_before_it():
     assert asked.seeks == [(0, 6)]
 
 
-def test_a_log_that_begins_above_the_cursor_stops_everything():
-    with pytest.raises(LogLost, match="3 records are lost"):
-        Asked(log_start=8).prepare(record(8))
+def test_a_log_that_begins_above_the_cursor_holds_its_partition_and_nothing_of_it_is_acknowledged():
+    asked = Asked(log_start=8)
+    flush = asked.prepare(record(8), record(9))
+    assert (flush.progress, flush.events.size, flush.gaps) == ({}, 0, {0: 5})
+
+
+def test_a_cursor_that_has_gone_back_is_not_moved_over_the_hole_and_nothing_above_it_is_acknowledged():
+    flush = Asked().prepare(record(5), record(6))
+    assert following(flush, {(1, 0): 5}) == ({(1, 0): 7}, {})
+    assert following(flush, {(1, 0): 9}) == ({(1, 0): 7}, {})  # another owner is further on
+    assert flush.gaps == {}
+    assert following(flush, {(1, 0): 2, (1, 1): 40}) == ({}, {0: 2})
+    assert flush.gaps == {0: 5}
 
 
 def test_junk_moves_the_cursor_and_is_rejected_with_its_bytes():
