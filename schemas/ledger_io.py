@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
@@ -37,10 +37,12 @@ class LedgerReader:
     """Reads every partition of one topic from its beginning. Not thread-safe. Close it.
 
     ``wait_ms``: how long the broker holds a request for what is not written yet; a question for the log's end waits behind it,
-    on the same connection. Short for who reads to an end, and then asks for no more until it reads again; long for who polls for hours.
+    on the same connection. ``begin``: partition → offset to begin at, instead of every partition's beginning. Short for who reads to an end, and then asks for no more until it reads again; long for who polls for hours.
     """
 
-    def __init__(self, settings: Settings, topic: str, wait_ms: int = 20) -> None:
+    def __init__(
+        self, settings: Settings, topic: str, wait_ms: int = 20, begin: Mapping[int, int] | None = None
+    ) -> None:
         self.topic = topic
         self._consumer = Consumer(
             settings.librdkafka()
@@ -57,8 +59,10 @@ class LedgerReader:
         found = metadata.topics[topic]
         if found.error is not None:
             raise LedgerUnavailable(f"topic {topic}: {found.error.str()}; `weir up` creates the topics")
-        self.positions: dict[int, int] = dict.fromkeys(sorted(found.partitions), 0)
-        self._consumer.assign([TopicPartition(topic, number, OFFSET_BEGINNING) for number in self.positions])
+        self.positions: dict[int, int] = dict.fromkeys(sorted(found.partitions), 0) if begin is None else dict(begin)
+        self._consumer.assign(
+            [TopicPartition(topic, number, start or OFFSET_BEGINNING) for number, start in self.positions.items()]
+        )
 
     def __enter__(self) -> Self:
         return self

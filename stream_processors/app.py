@@ -75,7 +75,7 @@ def _to_cursors(app: faust.App, parts: Parts) -> None:
     ClickHouse that was restored from a backup lies behind the commit."""
     transport: Any = app.transport
 
-    class ToCursors(transport.Consumer):  # type: ignore[misc, name-defined]  # the driver's class, known at run time
+    class ToCursors(transport.Consumer):  # type: ignore[misc]  # the driver's class, known at run time
         async def perform_seek(self) -> None:
             await super().perform_seek()
             for tp, offset in (await parts.cursors(self.assignment())).items():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
@@ -15,7 +15,7 @@ from schemas.invoices import claim_of, is_draft
 from schemas.ledger import FirstValid
 from schemas.ledger_io import LedgerReader
 from schemas.settings import Settings
-from schemas.topics import INVOICES
+from schemas.topics import INVOICES, REJECTED
 from stream_processors.journal import Journal
 
 log = logging.getLogger(__name__)
@@ -92,49 +92,119 @@ def _table(columns: Sequence[tuple[str, Any]], rows: Sequence[Mapping[str, Any]]
     return pa.table({name: pa.array([row[name] for row in rows], kind) for name, kind in columns})
 
 
-class InvoiceCopy:
-    """Follows usage.invoices from its beginning and writes every valid version that ClickHouse does not hold."""
+_Version = tuple[bool, str, str, int]
+"""(a draft, namespace, invoice, version)."""
 
-    def __init__(self, settings: Settings, journal: Journal) -> None:
+
+class InvoiceCopy:
+    """Follows usage.invoices from its beginning and writes every valid version that ClickHouse does not hold whole. ``again``: also
+    those that it holds, over what is there."""
+
+    def __init__(self, settings: Settings, journal: Journal, *, again: bool = False) -> None:
         self._settings = settings
         self._journal = journal
+        self._again = again
         self._reader: LedgerReader | None = None
         self._claims = FirstValid()
-        self._held: dict[tuple[bool, str, str], int] | None = None
+        self._held: dict[_Version, int] | None = None
+        self._pending: list[dict[str, Any]] = []
 
     def run(self) -> int:
-        """Copy up to the log's present end; how many versions were written. Raises Stopping, LedgerUnavailable."""
+        """Copy up to the log's present end; how many versions were written. Raises Stopping, LedgerUnavailable; then run it again."""
         if self._reader is None:
             self._reader = LedgerReader(self._settings, INVOICES)
         if self._held is None:
-            self._held = {
-                (drafts, row[0], row[1]): int(row[2])
-                for drafts, (table, _) in _INVOICE_TABLES.items()
-                for row in self._journal.query(
-                    f"read {table}", f"SELECT namespace, invoice_id, max(version) FROM {table} GROUP BY namespace, invoice_id"
-                )
-            }  # fmt: skip
+            self._held = {} if self._again else held_versions(self._journal)
         written = 0
-        pending: list[dict[str, Any]] = []
         for record in self._reader.read_to(self._reader.end_offsets()):
             try:
                 decoded = codec("invoice").decode(record.value)
             except CodecError as error:
                 log.warning("usage.invoices partition %d offset %d is void: %s", record.partition, record.offset, error)
                 continue
-            key = (is_draft(decoded), decoded["namespace"], decoded["invoice_id"])
-            if self._claims.offer(claim_of(decoded)) and decoded["version"] > self._held.get(key, 0):
-                pending.append(decoded)
-            if len(pending) >= 2000:
-                written += self._write(pending)
-                pending = []
-        return written + self._write(pending)
+            key = (is_draft(decoded), decoded["namespace"], decoded["invoice_id"], decoded["version"])
+            if self._claims.offer(claim_of(decoded)) and self._held.get(key, -1) < len(decoded["lines"]):
+                self._pending.append(decoded)
+            if len(self._pending) >= 2000:
+                written += self._write()
+        written += self._write()
+        self._held = {}  # what comes from now on was not there when it was read; to write a version again changes nothing
+        return written
 
-    def _write(self, records: list[dict[str, Any]]) -> int:
+    def _write(self) -> int:
+        records = self._pending
         for drafts, (table, of_lines) in _INVOICE_TABLES.items():
             if some := [record for record in records if is_draft(record) == drafts]:
                 invoices, lines = invoice_tables(some)
                 # Lines first: an invoice that is seen is whole.
                 self._journal.insert(of_lines, lines)
                 self._journal.insert(table, invoices)
+        self._pending = []
+        return len(records)
+
+
+def held_versions(journal: Journal) -> dict[_Version, int]:
+    """Versions of invoices and drafts as ClickHouse has them now, and how many lines of each."""
+    held: dict[_Version, int] = {}
+    for drafts, (table, of_lines) in _INVOICE_TABLES.items():
+        rows = journal.query(
+            f"read {table}",
+            f"SELECT namespace, invoice_id, version, lines.count FROM (SELECT DISTINCT namespace, invoice_id, version FROM {table}) AS heads"
+            f" LEFT JOIN (SELECT namespace, invoice_id, version, uniqExact(number) AS count FROM {of_lines}"
+            " GROUP BY namespace, invoice_id, version) AS lines USING (namespace, invoice_id, version)",
+        )
+        held |= {(drafts, row[0], row[1], int(row[2])): int(row[3]) for row in rows}
+    return held
+
+
+class RejectionCopy:
+    """Copies partitions of usage.rejected from where ClickHouse has them. ``again``: from their beginning."""
+
+    def __init__(self, settings: Settings, journal: Journal, *, again: bool = False) -> None:
+        self._settings = settings
+        self._journal = journal
+        self._again = again
+        self._readers: dict[int, LedgerReader] = {}
+        self._pending: dict[int, list[dict[str, Any]]] = {}
+
+    def run(self, partitions: Iterable[int]) -> int:
+        """Copy up to the log's present end; how many records. Raises Stopping, LedgerUnavailable; then run it again."""
+        return sum(self._copy(partition) for partition in sorted(set(partitions)))
+
+    def _copy(self, partition: int) -> int:
+        reader = self._readers.get(partition)
+        if reader is None:
+            copied = 0 if self._again else self._copied(partition)
+            reader = LedgerReader(self._settings, REJECTED, begin={partition: copied})
+            if (end := reader.end_offsets()[partition]) < copied:
+                # A log that ends before what is copied is another one, or an older copy of it: all of it is looked at.
+                log.warning("usage.rejected partition %d ends at %d, below what was copied of it: %d", partition, end, copied)
+                reader.close()
+                reader = LedgerReader(self._settings, REJECTED, begin={partition: 0})
+            self._readers[partition] = reader
+        pending = self._pending.setdefault(partition, [])
+        written = 0
+        for record in reader.read_to(reader.end_offsets()):
+            try:
+                pending.append(codec("rejected_event").decode(record.value))
+            except CodecError as error:
+                log.warning("usage.rejected offset %d is void: %s", record.offset, error)
+            if len(pending) >= 2000:
+                written += self._write(partition)
+        return written + self._write(partition)
+
+    def _copied(self, partition: int) -> int:
+        rows = self._journal.query(
+            "read how far usage.rejected is copied",
+            "SELECT max(next_offset) FROM copy_progress WHERE topic = {t:String} AND partition = {p:UInt32}",
+            {"t": REJECTED, "p": partition},
+        )
+        return int(rows[0][0])
+
+    def _write(self, partition: int) -> int:
+        records = self._pending[partition]
+        self._journal.insert("rejected_events", rejected_table(records))
+        self._pending[partition].clear()
+        at = {"topic": [REJECTED], "partition": [partition], "next_offset": [self._readers[partition].positions[partition]]}
+        self._journal.insert("copy_progress", pa.table(at))
         return len(records)

@@ -17,7 +17,7 @@ from faust.types import TP
 from schemas.catalog.follower import CatalogFollower
 from schemas.catalog.state import Entry
 from schemas.checkpoints import read_progress
-from schemas.codec import CodecError, codec
+from schemas.codec import codec
 from schemas.generation_change import read_generations
 from schemas.ledger_io import LedgerUnavailable, LedgerWriter
 from schemas.readiness import Readiness, Reason, to_json
@@ -38,9 +38,9 @@ from schemas.topics import (
 from stream_processors.admit import Admitted, InboxRecord, admit, pack
 from stream_processors.backfill_child import BackfillChild
 from stream_processors.backfilling import Backfiller
-from stream_processors.copies import InvoiceCopy, catalog_table, rejected_table
+from stream_processors.copies import InvoiceCopy, RejectionCopy, catalog_table
 from stream_processors.forgetting import Forgetter
-from stream_processors.journal import Journal
+from stream_processors.journal import Journal, Stopping
 from stream_processors.lag import Lag
 from stream_processors.meter import Meter, executor
 from stream_processors.pipeline import MeterPipeline, Work, append_us, end_hard, in_thread
@@ -90,6 +90,8 @@ class Parts:
         self._keeping = Journal(settings, self.stopping)
         self._forgetter = Forgetter(self._keeping)
         self._invoices = InvoiceCopy(settings, Journal(settings, self.stopping))
+        self._rejections = RejectionCopy(settings, self._copying)
+        self._caught_up = False
         self._admitting = executor("admit")
         self._rolling = executor("rollup")
         self._rejecting = executor("reject")
@@ -172,16 +174,9 @@ class Parts:
 
     async def reject(self, events: Sequence[Any], ack: Ack) -> None:
         """usage.rejected → rejected_events."""
-        records = []
-        for event in events:
-            try:
-                records.append(codec("rejected_event").decode(event.message.value or b""))
-            except CodecError as error:
-                log.warning("usage.rejected offset %d is void: %s", event.message.offset, error)
+        partitions = {event.message.partition for event in events}
         with self._ledger_work:
-            await in_thread(
-                self._rejecting, "reject", lambda: self._copying.insert("rejected_events", rejected_table(records))
-            )
+            await in_thread(self._rejecting, "reject", lambda: self._rejections.run(partitions))
             for event in events:
                 await ack(event)
 
@@ -213,6 +208,8 @@ class Parts:
                 entries.append(self._entries.get_nowait())
         except Empty:
             pass
+        if not self._caught_up:
+            await self._catch_up()
         if entries:
             await in_thread(self._rejecting, "copy the catalog", lambda: self._copy_catalog(entries))
         if self.settings.generation in self._catalog.catalog.generations.state.ends:
@@ -224,6 +221,13 @@ class Parts:
         if time.monotonic() - self._cut_at >= self.settings.checkpoint_seconds:
             self._cut_at = time.monotonic()
             await in_thread(self._rolling, "cut", lambda: self._rollup.cut(time.time_ns() // 1000))
+
+    async def _catch_up(self) -> None:
+        """Once, without waiting for a record: the copies go on from what ClickHouse has, which may be less than Kafka believes done."""
+        await in_thread(self._billing, "copy invoices", self._invoices.run)
+        await in_thread(self._rejecting, "copy rejections", lambda: self._rejections.run(range(REJECTED_PARTITIONS)))
+        await in_thread(self._rolling, "rollup", self._rollup.run)
+        self._caught_up = True
 
     def _end_where_metered(self) -> None:
         # Progress, not this worker's own partitions: another one may have metered the rest, and every row below it is durable.
