@@ -178,7 +178,9 @@ class RejectionCopy:
             reader = LedgerReader(self._settings, REJECTED, begin={partition: copied})
             if (end := reader.end_offsets()[partition]) < copied:
                 # A log that ends before what is copied is another one, or an older copy of it: all of it is looked at.
-                log.warning("usage.rejected partition %d ends at %d, below what was copied of it: %d", partition, end, copied)
+                log.warning(
+                    "usage.rejected partition %d ends at %d, below what was copied of it: %d", partition, end, copied
+                )
                 reader.close()
                 reader = LedgerReader(self._settings, REJECTED, begin={partition: 0})
             self._readers[partition] = reader
@@ -205,6 +207,10 @@ class RejectionCopy:
         records = self._pending[partition]
         self._journal.insert("rejected_events", rejected_table(records))
         self._pending[partition].clear()
-        at = {"topic": [REJECTED], "partition": [partition], "next_offset": [self._readers[partition].positions[partition]]}
+        at = {
+            "topic": [REJECTED],
+            "partition": [partition],
+            "next_offset": [self._readers[partition].positions[partition]],
+        }
         self._journal.insert("copy_progress", pa.table(at))
         return len(records)

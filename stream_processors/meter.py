@@ -101,8 +101,11 @@ class Meter:
         self._horizon_at = -1
         self._limits = Limits(settings.poison_percent, settings.poison_minimum)
         self._breakers: dict[int, Breaker] = {}
+        self._begins: dict[int, int] = {}
         self._undurable: dict[tuple[int, int, int], Record] = {}
         self._durable: dict[int, int] = {}
+        self.held = False
+        """Nothing is decided while the store of deduplication is known to be incomplete (``schemas.set_aside``)."""
         self.events_counted = 0
         self.events_dropped = 0
 
@@ -116,11 +119,21 @@ class Meter:
         """Partitions came or went: all memory is built anew, at the cursors as they are then. Any thread."""
         self._assignment += 1
 
+    def begin_at(self, partition: int, offset: int) -> None:
+        """The next record of the partition is this one, which lies below the cursor: what was metered is metered again (``remeter``)."""
+        self._begins[partition] = offset
+        memory = self._memories.get(partition)
+        if memory is not None and memory.cursor != offset:
+            del self._memories[partition]
+
     def prepare(self, raws: Sequence[RawRecord], in_flight: Future[None] | None) -> Flush:
         """Decide and match one unit. ``in_flight``: the commit under way, awaited where a cursor must be read.
 
         Raises Stopping, Poisoned.
         """
+        while self.held:
+            if self._stop.wait(0.5):
+                raise Stopping("held")
         flush = Flush()
         assignment = self._assignment
         if assignment != self._built_for:
@@ -194,7 +207,8 @@ class Meter:
         return self._horizon.lifted != before.lifted
 
     def _remember(self, partition: int) -> PartitionMemory:
-        cursor = self._reading.cursor(self._generation, partition)
+        begin = self._begins.get(partition)
+        cursor = self._reading.cursor(self._generation, partition) if begin is None else begin
         appended = self._reading.appended_before(self._generation, partition, cursor)
         first_day = None if appended is None else self._horizon.first_day(appended)
         filters = self._reading.filters(partition, self._partitions, self._horizon.lifted, first_day)

@@ -21,6 +21,7 @@ from schemas.codec import codec
 from schemas.generation_change import read_generations
 from schemas.ledger_io import LedgerUnavailable, LedgerWriter
 from schemas.readiness import Readiness, Reason, to_json
+from schemas.set_aside import DEDUPLICATION, SetAside, reasons, set_aside
 from schemas.settings import Settings
 from schemas.topics import (
     ADMIT_GROUP,
@@ -51,6 +52,8 @@ log = logging.getLogger(__name__)
 
 Ack = Callable[[Any], Awaitable[Any]]
 METER_GROUP, LEDGERS_GROUP = "weir-worker", "weir-ledgers"
+PARTS_SECONDS = 20.0
+"""How often a worker looks for parts that ClickHouse has set aside."""
 CURSOR_SECONDS = 10.0
 """So long a consumer that has got partitions waits for ClickHouse to say where it goes on."""
 _LEDGERS = {REJECTED: REJECTED_PARTITIONS, CHECKPOINTS: 1, INVOICES: INVOICE_PARTITIONS}
@@ -109,11 +112,24 @@ class Parts:
         self._asking = executor("cursors")
         self._ticking: asyncio.Task[None] | None = None
         self._cut_at = time.monotonic()
-        self.ready = Readiness(self._of_catalog)
+        self._aside: list[SetAside] = []
+        self._looked_at = float("-inf")
+        self.ready = Readiness(self._of_catalog, lambda: reasons(self._aside))
 
     def start(self) -> None:
         """Read the catalog to its end. Raises LedgerUnavailable."""
         self._catalog.start()
+        self._look_for_parts()
+
+    def _look_for_parts(self) -> None:
+        self._looked_at = time.monotonic()
+        self._aside = self._keeping.run("look for damaged parts", set_aside)
+        held = any(part.table in DEDUPLICATION for part in self._aside)
+        if held and not self.meter.held:
+            log.error("metering waits: %s", "; ".join(map(str, reasons(self._aside))))
+        if self.meter.held and not held:
+            self.meter.reassigned()  # the filters were built without what is there again
+        self.meter.held = held
 
     def _to_meter(self, settings: Settings) -> int:
         progress: dict[tuple[int, int], int] = self._copying.run("read progress", read_progress)
@@ -216,6 +232,8 @@ class Parts:
             await in_thread(self._rolling, "read progress", self._end_where_metered)
         if self.settings.backfill_automatic:
             await in_thread(self._rolling, "look for backfills", lambda: self._backfill.look(self._has_checkpoints()))
+        if time.monotonic() - self._looked_at >= (2.0 if self._aside else PARTS_SECONDS):
+            await in_thread(self._rolling, "look for damaged parts", self._look_for_parts)
         if self._forgetter.due():
             await in_thread(self._rolling, "forget", lambda: self._forgetter.run(self._catalog.catalog))
         if time.monotonic() - self._cut_at >= self.settings.checkpoint_seconds:
@@ -289,7 +307,9 @@ class Parts:
             cursor = self._watching.cursor(self.settings.generation, partition)
             low, high = self._log.bounds(topic, partition)
             if low <= cursor < high:
-                log.warning("partition %d stands still below the log's end; seeking to its cursor %d", partition, cursor)
+                log.warning(
+                    "partition %d stands still below the log's end; seeking to its cursor %d", partition, cursor
+                )
                 self.meter.reassigned()
                 self._seek(partition, cursor)
 
@@ -300,7 +320,7 @@ class Parts:
                 "usage.events",
                 lambda: self._metering_behind(app),
                 lambda: self.pipeline.moved_at,
-                lambda: self.meter.failing_since is not None,
+                lambda: self.meter.failing_since is not None or self.meter.held,
                 lambda: _leash(app, self.pipeline.busy),
                 lambda: self._nudge(app),
             ),

@@ -10,7 +10,7 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -75,8 +75,23 @@ class RollUp:
         self._ledger: CheckpointLedger | None = None
         self._written: set[tuple[str, str, int]] = set()
 
-    def _checkpoints(self) -> Checkpoints:
+    def checkpoints(self) -> Checkpoints:
+        """As they stand now. Raises LedgerUnavailable."""
         return self._open().refresh()
+
+    def again(self, numbers: Iterable[int], *, afresh: bool = False) -> None:
+        """Roll up checkpoints once more, from the records as they are now. ``afresh``: without the windows that are there, which may
+        hold what no longer is a record. Raises Stopping, LedgerUnavailable."""
+        checkpoints = self.checkpoints()
+        for number in numbers:
+            if afresh:
+                for table, column in (("usage_checkpoints", "number"), ("usage_windows", "checkpoint")):
+                    self._journal.command(
+                        f"delete checkpoint {number} from {table}",
+                        f"ALTER TABLE {table} DELETE WHERE {column} = {{k:UInt32}} SETTINGS mutations_sync = 2",
+                        {"k": number},
+                    )
+            self._roll_up(checkpoints, number)
 
     def _open(self) -> CheckpointLedger:
         if self._ledger is None:
@@ -85,7 +100,7 @@ class RollUp:
 
     def run(self) -> int:
         """Roll up what is outstanding; the newest checkpoint that is rolled up. Raises Stopping, LedgerUnavailable."""
-        checkpoints = self._checkpoints()
+        checkpoints = self.checkpoints()
         done = self._journal.run("read roll-ups", rolled_up)
         for number in range(done + 1, len(checkpoints.cuts) + 1):
             self._roll_up(checkpoints, number)

@@ -70,7 +70,11 @@ class Stillness:
 
     def nudges(self, now: float, moved_at: float) -> bool:
         """Whether it has stood still, idle and with its partitions, for so long that it is to be nudged; True once."""
-        due = not self._nudged and self._leash == 1.0 and now - max(self._since, moved_at) > self._stall * self._leash * NUDGE
+        due = (
+            not self._nudged
+            and self._leash == 1.0
+            and now - max(self._since, moved_at) > self._stall * self._leash * NUDGE
+        )
         self._nudged = self._nudged or due
         return due
 

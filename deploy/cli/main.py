@@ -20,6 +20,7 @@ from deploy.cli import (
     price,
     proof,
     rejected,
+    replay,
     send,
     stack,
     usage,
@@ -67,6 +68,7 @@ app.add_typer(backfill.app, name="backfill")
 app.command()(price.price)
 app.add_typer(rejected.app, name="rejected")
 app.add_typer(generation.app, name="generation")
+app.command()(replay.replay)
 app.command()(proof.verify)
 app.command()(proof.doctor)
 app.command()(proof.ledger)

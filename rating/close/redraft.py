@@ -21,7 +21,7 @@ from rating.close.progress import Progress
 from rating.close.publish import publish, wait_written
 from rating.close.standing import Invoice, Standing
 from schemas.catalog.state import NamespaceView
-from schemas.checkpoints import CheckpointLedger, Cut, Run
+from schemas.checkpoints import CheckpointLedger, Cut, Offsets, Run
 from schemas.instants import micros, rfc3339
 from schemas.invoices import DRAFT
 from schemas.ledger_io import LedgerReader, LedgerWriter
@@ -51,14 +51,17 @@ def refresh_drafts(
     late: Callable[[Cut | None], LateUsage],
     on_progress: Progress,
     dry_run: bool,
+    require: Callable[[Offsets], None] = lambda _: None,
 ) -> Redrafted:
-    """``standing``, which ``reader`` follows, holds what was finalised before; ``late`` gives late usage up to a cut. Blocking.
+    """``standing``, which ``reader`` follows, holds what was finalised before; ``late`` gives late usage up to a cut; ``require`` raises
+    where ClickHouse has not every row below some offsets. Blocking.
 
     Two processes at once write the same versions, of which one stands; whoever held a draft meanwhile keeps it as it was, to be
     refreshed by the next close. Raises CloseError and LedgerUnavailable.
     """
     name, cut = view.namespace, None
     wait_metered(client, ends := end_offsets(settings), on_progress)
+    require(ends)
     run = Run("", 0, view.before, micros(now), {})
     if not dry_run:
         cut = covering_cut(settings, client, ledger, ends, now)

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from rating.close.checklist import Check, warnings
 from rating.close.checkpoint import covering_cut, end_offsets, wait_metered, wait_rolled_up
+from rating.close.complete import require_complete
 from rating.close.drafts import awaiting
 from rating.close.late import LateUsage, find_late
 from rating.close.measure import measure
@@ -29,7 +30,7 @@ from rating.close.unpriced import unpriced_lines
 from schemas.catalog.follower import read_catalog
 from schemas.catalog.profiles import profile_versions
 from schemas.catalog.state import Catalog
-from schemas.checkpoints import CheckpointLedger, Cut, Run
+from schemas.checkpoints import CheckpointLedger, Cut, Offsets, Run
 from schemas.clickhouse import connect
 from schemas.instants import micros, rfc3339
 from schemas.ledger_io import LedgerReader, LedgerWriter
@@ -105,6 +106,7 @@ class Close:
         self._read: Catalog | None = None
         self._waiting = 0
         self._joined = False
+        self._whole: Offsets = {}
         self._planned: tuple[int, LateUsage, int, Plan] | None = None
         self._rated: tuple[Plan, Run, tuple[tuple[Invoice, ...], tuple[str, ...]]] | None = None
 
@@ -156,7 +158,9 @@ class Close:
             unrated = again(catalog.view(self._namespace), standing, late, unpriced=False)[1] if late else []
             return self._result(None, (), 0, tuple(dict.fromkeys((*plan.problems, *unrated))), dry_run), []
         if dry_run:
-            wait_metered(self._client, end_offsets(self._settings), self._on_progress)
+            ends = end_offsets(self._settings)
+            wait_metered(self._client, ends, self._on_progress)
+            self.require(ends)
             run = Run("", 0, catalog.next_offset, micros(self._now), {})
             invoices, problems = self.rated(plan, run, None)
             run = self._checked(run, plan, catalog, standing, None)
@@ -168,6 +172,7 @@ class Close:
         if self._strict and warnings(stored_checks(run)):  # announced before, by a close that was not strict
             raise _Refused(run, stored_checks(run))
         self._on_checks(stored_checks(run))
+        self.require(cut.offsets)
         # 3. Its windows are rolled up, so that totals as of it can be read.
         wait_rolled_up(self._client, cut, self._on_progress)
         # 4. Everything is rated as of the run; whoever announced it has done so, for the checklist.
@@ -198,6 +203,7 @@ class Close:
             found = refresh_drafts(
                 self._settings, self._client, ledger, reader, standing, catalog.view(self._namespace), self._as_of, self._now,
                 lambda cut: late if result.dry_run else self.late(standing, ledger, cut), self._on_progress, result.dry_run,
+                self.require,
             )  # fmt: skip
         if not result.dry_run:
             wait_drafts_visible(self._client, self._namespace, standing, self._on_progress)
@@ -210,6 +216,12 @@ class Close:
         return replace(
             result, problems=problems, drafts=found.drafts, awaiting=waiting, unpriced=lacking, joined=self._joined
         )
+
+    def require(self, ends: Offsets) -> None:
+        """Raises CloseError where ClickHouse has not every row below ``ends``; what was found whole in this close is not looked at again."""
+        if any(end > self._whole.get(key, 0) for key, end in ends.items()):
+            require_complete(self._client, self._namespace, ends, self._read or self.catalog())
+            self._whole = dict(ends)
 
     def catalog(self) -> Catalog:
         """The catalog as of now. Raises LedgerUnavailable."""
@@ -268,6 +280,7 @@ class Close:
         """Announced with its checklist, which takes rating everything: a strict close leaves no trace but a checkpoint."""
         ends = end_offsets(self._settings)
         wait_metered(self._client, ends, self._on_progress)
+        self.require(ends)
         cut = covering_cut(self._settings, self._client, ledger, ends, self._now)
         body = {"namespace": self._namespace, "as_of": rfc3339(plan.ready_us), "attempt": attempt}
         run = Run(name, cut.number, catalog.next_offset, cut.as_of_us, body)

@@ -1,5 +1,6 @@
 """``verify`` recomputes what is derived from what it is derived from, and lists every difference. It writes nothing.
 
+    usage.events (offsets below the cursors) ──▶ usage_batches, usage_events
     usage_events ──▶ usage_records, usage_identities ──▶ usage_windows
     usage_events, usage_voids ──▶ voided_events
     usage_records ──▶ invoices ◀── usage.invoices         all of them ──▶ the books
@@ -15,6 +16,7 @@ from typing import Final
 
 from rating.evidence.backfilled import check_backfilled
 from rating.evidence.billed import check_invoices
+from rating.evidence.completeness import check_complete
 from rating.evidence.copies import check_copies
 from rating.evidence.difference import Difference, Findings, Progress
 from rating.evidence.duplicates import check_duplicates
@@ -31,6 +33,7 @@ from schemas.settings import Settings
 Check = Callable[[Scope, Findings, Progress], None]
 
 CHECKS: Final[dict[str, Check]] = {
+    "completeness": check_complete,
     "windows from records": check_windows,
     "matches from events": check_matches,
     "records from matches": check_records,
@@ -45,6 +48,7 @@ CHECKS: Final[dict[str, Check]] = {
 }
 """By the name under which each tells its progress."""
 INVOICE_CHECKS: Final[dict[str, Check]] = {
+    "completeness": check_complete,
     "duplicates": check_duplicates,
     "voided events": check_voids,
     "invoices from records": check_invoices,

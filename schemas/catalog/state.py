@@ -13,6 +13,8 @@ from schemas.catalog.base import STORED, Model
 from schemas.catalog.models import KINDS, Account, Meter, Namespace
 from schemas.generations import KIND as GENERATION
 from schemas.generations import Generations
+from schemas.given_up import KIND as GIVEN_UP
+from schemas.given_up import GivenUp
 from schemas.instants import micros
 from schemas.ledger import Claim, FirstValid
 
@@ -85,6 +87,7 @@ class Catalog:
         self._logs: dict[str, list[Entry]] = {}
         self._views: dict[tuple[str, int], NamespaceView] = {}
         self.generations = Generations()
+        self.given_up = GivenUp()
         self.next_offset = 0
 
     def apply(self, record: Mapping[str, Any], offset: int, append_us: int) -> Entry | None:
@@ -97,6 +100,8 @@ class Catalog:
         entry: Entry | None = None
         if record["kind"] == GENERATION:
             self.generations.apply(record)
+        if record["kind"] == GIVEN_UP:
+            self.given_up.apply(record, append_us)
         # Read before it may claim: a version that won without being readable would leave a hole that no writer can fill.
         read = entry_of(record, offset, append_us) if record["kind"] in KINDS else None
         if read is not None and isinstance(read.body, dict) and self._claims.offer(claim_of(record)):

@@ -1,6 +1,6 @@
 """What durable inserts cost: flushes into usage_events with its views, with and without ``fsync_after_insert``, alternating.
 
-    python tests/bench/bench_durable.py [--events 2000] [--flushes 60]
+python tests/bench/bench_durable.py [--events 2000] [--flushes 60]
 """
 
 from __future__ import annotations

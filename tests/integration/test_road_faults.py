@@ -1,0 +1,208 @@
+"""ClickHouse restored from an older copy, a part that is damaged, a log that is not the one that was metered: each on a stack of its own,
+whose ClickHouse starts and stops by itself. What was acknowledged counts, bills are right, and every remedy that is named is tried.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from roadkit import World, declare
+
+from deploy.local.ports import free_port
+from deploy.local.probes import reasons_of
+from deploy.local.stack import Stack, settings_environment
+from rating.close.progress import CloseError
+from schemas.clickhouse import connect
+
+pytestmark = pytest.mark.integration
+
+METER = {"code": "m", "event_name": "e", "profiles": [{"code": "n", "aggregation": "sum", "property": ["n"]}]}
+CATALOG: dict[str, Any] = {
+    "meters": [METER],
+    "products": [{"code": "n", "profile": "m.n"}],
+    "plans": [
+        {
+            "code": "p",
+            "currency": "USD",
+            "charges": [{"product": "n", "price": {"model": "per_unit", "unit_amount": "1"}}],
+        }
+    ],
+    "accounts": [{"code": "a"}],
+    "subscriptions": [{"code": "s", "account": "a", "plan": "p", "start": "2026-01-01"}],
+}
+
+
+@dataclass
+class Rig:
+    """A stack, and beside it the ClickHouse that it uses."""
+
+    folder: Path
+    wait: Callable[..., Any]
+    port: int = field(default_factory=free_port)
+
+    def __post_init__(self) -> None:
+        self.clickhouse = self.start_clickhouse()
+        overrides = self.clickhouse.settings.model_dump(
+            include={"clickhouse_host", "clickhouse_port", "clickhouse_password"}
+        )
+        overrides |= {"checkpoint_seconds": 5, "close_schedule_seconds": 0, "partitions": 1}
+        kinds = ("kafka", "init", "gateway", "worker", "rating")
+        self.stack = Stack(self.folder / "stack", ports="free", processes=kinds, overrides=overrides)
+        self.stack.start()
+
+    def start_clickhouse(self) -> Stack:
+        """On the port and the folder that it always had."""
+        self.clickhouse = Stack(
+            self.folder, ports="preferred", processes=("clickhouse",), overrides={"clickhouse_port": self.port}
+        )
+        self.clickhouse.start()
+        return self.clickhouse
+
+    @property
+    def data(self) -> Path:
+        """ClickHouse's own folder; it has to be down."""
+        return self.folder / "clickhouse"
+
+    def damage(self, table: str) -> None:
+        """Cut the newest part of a table short while ClickHouse is down."""
+        client = connect(self.stack.settings)
+        sql = "SELECT path FROM system.parts WHERE table = {t:String} AND active ORDER BY modification_time DESC, max_block_number DESC LIMIT 1"
+        [[path]] = client.query(sql, parameters={"t": table}).result_rows
+        client.close()
+        self.clickhouse.stop()
+        with (Path(path) / "data.bin").open("r+b") as file:
+            file.truncate(20)
+        self.start_clickhouse()
+
+    def weir(self, world: World, *arguments: str, code: int = 0) -> str:
+        """The command, as a person runs it."""
+        clean = {name: value for name, value in os.environ.items() if not name.startswith("WEIR_")}
+        environment = clean | settings_environment(world.settings)
+        done = subprocess.run(
+            [sys.executable, "-m", "deploy.cli.main", *arguments],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == code, (arguments, done.stdout, done.stderr)
+        return done.stdout + done.stderr
+
+    def reasons(self, process: str) -> list[str]:
+        """Names of what keeps a process from being ready."""
+        ports = self.stack.state().processes[process].ports
+        return [reason.name for reason in reasons_of("127.0.0.1", next(iter(ports.values()))) or ()]
+
+    def world(self) -> World:
+        """A namespace of its own."""
+        code = f"t{uuid.uuid4().hex[:12]}"
+        declare(self.stack.settings, {"namespace": {"code": code, "max_event_age_seconds": None}})
+        return World(self.stack.settings, code, self.wait)
+
+
+@pytest.fixture(scope="module")
+def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+    def wait(condition: Callable[[], Any], timeout: float = 60.0) -> Any:
+        deadline = time.monotonic() + timeout
+        while not (value := condition()):
+            assert time.monotonic() < deadline, f"not within {timeout:g} s"
+            time.sleep(0.05)
+        return value
+
+    made = Rig(tmp_path_factory.mktemp("faults"), wait)
+    yield made
+    made.stack.stop()
+    made.clickhouse.stop()
+
+
+def events(world: World, *days: int, first: int = 0) -> None:
+    """One event of n = 1 a day of January."""
+    world.send(
+        [
+            {
+                "event_name": "e", "account_id": "a", "idempotency_key": f"{world.namespace}-{first + number}",
+                "timestamp": f"2026-01-{day:02d}T12:00:00Z", "properties": {"n": 1},
+            }
+            for number, day in enumerate(days)
+        ]
+    )  # fmt: skip
+
+
+def test_a_clickhouse_that_is_restored_from_an_older_copy_gets_everything_again_without_traffic(rig: Rig) -> None:
+    world = rig.world()
+    world.apply(**CATALOG)
+    events(world, 1, 2, 3)
+    world.metered()
+    rig.clickhouse.stop()
+    copy = rig.folder / "copy"
+    shutil.copytree(rig.data, copy, symlinks=True)
+    rig.start_clickhouse()
+    events(world, 4, 5, first=10)
+    [invoice] = world.close("2026-02-10T00:00:00+00:00").invoices
+    assert invoice["total"] == "5.00"
+    with world.http("rating") as client:
+        paid = client.post(f"/v1/invoices/{invoice['invoice_id']}/payments", json={"amount": "5.00", "reference": "r1"})
+        assert paid.is_success, paid.text
+    rig.wait(lambda: world.invoices()[0]["state"] == "paid")
+    for beneath in (True, False):  # a worker that goes on, and one that is started again
+        rig.clickhouse.stop()
+        shutil.rmtree(rig.data)
+        shutil.copytree(copy, rig.data, symlinks=True)
+        if not beneath:
+            killed = rig.stack.kill("worker-0")
+        rig.start_clickhouse()
+        if not beneath:
+            rig.stack.wait_ready("worker-0", 60, not_pid=killed)
+            # Copies of ledgers too: no record of theirs comes.
+            rig.wait(lambda: [one["state"] for one in world.invoices()] == ["paid"])
+        world.metered()
+        assert world.usage("m", start="2026-01-01T00:00:00Z", end="2026-02-01T00:00:00Z")[0]["quantity"] == "5"
+    assert world.close("2026-02-10T00:00:00+00:00").invoices == ()
+    assert [one["total"] for one in world.invoices()] == ["5.00"]
+    assert world.differences() == []
+    assert world.books()["balanced"]
+
+
+def test_a_damaged_part_is_noticed_bills_nothing_and_is_written_again_from_the_log(rig: Rig) -> None:
+    world = rig.world()
+    world.apply(**CATALOG)
+    events(world, 1, 2, 3)
+    world.metered()
+    events(world, 4, 5, first=10)
+    world.metered()
+    rig.damage("usage_records")
+    rig.wait(lambda: "parts_set_aside" in rig.reasons("worker-0"))
+    with pytest.raises(CloseError, match="rows are missing"):
+        world.close("2026-02-10T00:00:00+00:00")
+    told = next(line for line in world.differences() if line.startswith("completeness"))
+    command = re.search(r"`weir (replay [^`]*)`", told)
+    assert command is not None, told
+    assert "2 rows in usage_records" in told
+    for _ in range(2):  # doing it again changes nothing
+        assert "2 events and 0 duplicates written again, 0 rows removed" in rig.weir(world, *command[1].split())
+    assert rig.weir(world, "replay", "--damaged").strip() == "nothing is missing"
+    rig.wait(lambda: "parts_set_aside" not in rig.reasons("worker-0"))
+    [invoice] = world.close("2026-02-10T00:00:00+00:00").invoices
+    assert invoice["total"] == "5.00"
+    # Of the store of deduplication: nothing is decided meanwhile, so that no copy counts.
+    rig.damage("usage_identities")
+    rig.wait(lambda: "parts_set_aside" in rig.reasons("worker-0"))
+    events(world, 4, 5, first=10)
+    events(world, 6, first=20)
+    assert "events" in rig.weir(world, "replay", "--damaged")
+    world.metered()
+    assert world.usage("m", start="2026-01-01T00:00:00Z", end="2026-02-01T00:00:00Z")[0]["quantity"] == "6"
+    assert world.differences() == []
+    assert world.books()["duplicates"] == 2
