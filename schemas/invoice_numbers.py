@@ -34,6 +34,10 @@ class InvoiceNumbers:
                 rank = len(given) + 1
                 given[name] = Numbered(name, rank, f"{prefix}{rank:06d}")
 
+    def namespaces(self) -> list[str]:
+        """Those in which numbers were given."""
+        return sorted(self._given)
+
     def given(self, namespace: str) -> list[Numbered]:
         """All of a namespace, ascending."""
         return list(self._given.get(namespace, {}).values())

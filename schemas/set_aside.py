@@ -13,6 +13,10 @@ DEDUPLICATION: Final = frozenset({"usage_events", "usage_identities"})
 COPIES: Final = frozenset(
     {"invoices", "invoice_lines", "invoice_drafts", "invoice_draft_lines", "rejected_events", "catalog_entries"}
 )
+METERED: Final = DEDUPLICATION | {
+    "usage_records", "usage_batches", "usage_progress", "duplicate_events", "usage_voids", "voided_events",
+}  # fmt: skip
+NUMBERS: Final = frozenset({"invoice_numbers", "credit_note_numbers"})
 WINDOWS: Final = frozenset({"usage_windows", "usage_checkpoints", "profile_versions"})
 
 
@@ -26,10 +30,19 @@ class SetAside:
 
     @property
     def mended_by(self) -> str:
-        """The command that writes its rows again."""
-        if self.table in COPIES:
+        """The command that writes its rows again; empty where none does."""
+        if self.table in COPIES | NUMBERS:
             return "weir copies rebuild"
-        return "weir copies rebuild windows" if self.table in WINDOWS else "weir replay --damaged"
+        if self.table in METERED:
+            return "weir replay --damaged"
+        return "weir copies rebuild windows" if self.table in WINDOWS else ""
+
+    @property
+    def remedy(self) -> str:
+        """For people."""
+        if self.mended_by:
+            return f"`{self.mended_by}` writes its rows again"
+        return f"restore the table from a copy; ALTER TABLE {self.table} DROP DETACHED PART '{self.name}' gives its rows up"
 
 
 def set_aside(client: Any) -> list[SetAside]:
@@ -48,9 +61,9 @@ def drop(client: Any, part: SetAside) -> None:
 
 
 def reasons(parts: list[SetAside]) -> Iterator[Reason]:
-    """One a command."""
-    for command in sorted({part.mended_by for part in parts}):
-        mine = [part for part in parts if part.mended_by == command]
+    """One a remedy."""
+    for remedy in sorted({part.remedy for part in parts}):
+        mine = [part for part in parts if part.remedy == remedy]
         tables = ", ".join(sorted({part.table for part in mine}))
         held = (
             " (metering waits: whether an event is new cannot be told)"
@@ -59,5 +72,5 @@ def reasons(parts: list[SetAside]) -> Iterator[Reason]:
         )
         yield Reason(
             "parts_set_aside", f"ClickHouse has set {len(mine)} damaged parts of {tables} aside, and their rows are missing{held}",
-            f"`{command}` writes them again", lasting=True,
+            remedy, lasting=True,
         )  # fmt: skip

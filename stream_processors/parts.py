@@ -44,6 +44,7 @@ from stream_processors.forgetting import Forgetter
 from stream_processors.journal import Journal, Stopping
 from stream_processors.lag import Lag
 from stream_processors.meter import Meter, executor
+from stream_processors.numbers_copy import copy_numbers
 from stream_processors.pipeline import MeterPipeline, Work, append_us, end_hard, in_thread
 from stream_processors.rollup import RollUp
 from stream_processors.watchdog import BALANCING, BUSY, Watched
@@ -245,6 +246,7 @@ class Parts:
         await in_thread(self._billing, "copy invoices", self._invoices.run)
         await in_thread(self._rejecting, "copy rejections", lambda: self._rejections.run(range(REJECTED_PARTITIONS)))
         await in_thread(self._rolling, "rollup", self._rollup.run)
+        await in_thread(self._rolling, "copy numbers", lambda: copy_numbers(self._keeping, self._rollup.checkpoints()))
         self._caught_up = True
 
     def _end_where_metered(self) -> None:

@@ -12,6 +12,7 @@ from deploy.cli import (
     backfill,
     billing,
     catalog,
+    copies,
     credits,
     explain,
     generation,
@@ -69,6 +70,7 @@ app.command()(price.price)
 app.add_typer(rejected.app, name="rejected")
 app.add_typer(generation.app, name="generation")
 app.command()(replay.replay)
+app.add_typer(copies.app, name="copies")
 app.command()(proof.verify)
 app.command()(proof.doctor)
 app.command()(proof.ledger)

@@ -87,16 +87,16 @@ def _replay(
 def _mend(settings: Settings, told: list[dict[str, Any]], bar: StepsBar) -> list[Damage]:
     """Replay all that is missing, in order of positions; what is missing still. Then parts that were set aside are dropped."""
     from schemas.clickhouse import connect
-    from schemas.set_aside import drop, set_aside
+    from schemas.set_aside import METERED, drop, set_aside
 
     client = connect(settings)
     try:
-        for one in _damages(settings, client):
+        for one in [*_damages(settings, client), *_voids(client)]:
             told.append(_replay(settings, one.generation, one.partition, one.start, one.end, bar))
         left = _damages(settings, client) if told else []
         if not left:
             for part in set_aside(client):
-                if part.mended_by == "weir replay --damaged":
+                if part.table in METERED:
                     drop(client, part)
         return left
     finally:
@@ -109,6 +109,15 @@ def _damages(settings: Settings, client: Any) -> list[Damage]:
     from schemas.checkpoints import read_progress
 
     return find_damage(client, read_progress(client), given_up=read_catalog(settings).given_up.ranges)
+
+
+def _voids(client: Any) -> list[Damage]:
+    from rating.evidence.completeness import voids_below
+    from schemas.checkpoints import read_progress
+    from schemas.set_aside import set_aside
+
+    lost = any(part.table == "voided_events" for part in set_aside(client))
+    return voids_below(client, read_progress(client)) if lost else []
 
 
 def _generation(settings: Settings, asked: int | None) -> int:

@@ -10,6 +10,7 @@ from rating.close.progress import CloseError
 from rating.evidence.completeness import Damage, find_damage
 from schemas.catalog.state import Catalog
 from schemas.checkpoints import Offsets
+from schemas.set_aside import reasons, set_aside
 
 _PATIENCE_SECONDS: Final = 5.0
 _SHOWN: Final = 5
@@ -19,6 +20,10 @@ def require_complete(
     client: Any, namespace: str, ends: Offsets, catalog: Catalog, wait: Callable[[float], None] = time.sleep
 ) -> None:
     """Raises CloseError, with the commands that mend it, where rows of the namespace below ``ends`` are missing or too many."""
+    if parts := set_aside(client):
+        raise CloseError(
+            f"ClickHouse has set damaged parts aside, and nothing is billed of less than all rows: {'; '.join(map(str, reasons(parts)))}"
+        )
     deadline = time.monotonic() + _PATIENCE_SECONDS
     while found := find_damage(client, ends, namespace, given_up=catalog.given_up.ranges, identities=False):
         if time.monotonic() > deadline:

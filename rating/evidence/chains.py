@@ -12,9 +12,7 @@ from rating.evidence.difference import Findings
 from rating.evidence.scope import Scope
 from schemas.instants import rfc3339
 
-COPY_REMEDY: Final = (
-    "compare with usage.invoices; if ClickHouse's copy is wrong, delete it and let the worker copy again"
-)
+COPY_REMEDY: Final = "`weir verify` compares it with usage.invoices; where ClickHouse's copy is wrong, `weir copies rebuild invoices` writes it again"
 
 _HEADS: Final = """
 SELECT toString(namespace), invoice_id, version, predecessor, subscription, sequence, account_id, toUnixTimestamp64Micro(period_start),

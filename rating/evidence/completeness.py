@@ -55,8 +55,7 @@ def check_complete(scope: Scope, findings: Findings, on_progress: Progress) -> N
             f"`{damage.command}` writes them again from the log",
         )
     for part in set_aside(scope.client):
-        findings.add("part", f"{part.table}, part {part.name}", "in its table", f"set aside ({part.why})",
-                     f"`{part.mended_by}` writes its rows again")  # fmt: skip
+        findings.add("part", f"{part.table}, part {part.name}", "in its table", f"set aside ({part.why})", part.remedy)
     on_progress(NAME, 1, 1)
 
 
@@ -78,6 +77,14 @@ def find_damage(
             for start, upto in uncovered(hole, given.get((generation, partition), ())):
                 found.setdefault((generation, partition, start), (upto, "no row in usage_batches"))
     return joined((place, upto, what) for place, (upto, what) in sorted(found.items()))
+
+
+def voids_below(client: Any, ends: Offsets) -> list[Damage]:
+    """The offsets of every void: where a part of what voids did is lost, nothing else tells which."""
+    rows = client.query(
+        f"SELECT DISTINCT {_PART} FROM usage_batches WHERE {below(ends)} AND events = 0 AND namespace != '' ORDER BY {_PART}"
+    ).result_rows
+    return joined(((int(row[0]), int(row[1]), int(row[2])), int(row[2]) + 1, "a void") for row in rows)
 
 
 def joined(rows: Iterable[tuple[tuple[int, int, int], int, str]]) -> list[Damage]:
@@ -138,12 +145,14 @@ def _counts(where: str, final: bool, identities: bool) -> str:
     """Offsets where accepted, counted, dropped, matched and recorded events do not agree."""
     last = "FINAL" if final else ""
     kept = f"append_time >= (SELECT max(append_time) FROM usage_batches) - toIntervalDay({EVENTS_RETENTION_DAYS})"
-    names = ("accepted", "counted", "dropped", "matched", "recorded", "known", "knowable")
+    names = ("accepted", "counted", "dropped", "matched", "recorded", "voids", "voiding", "known", "knowable")
     sides = {
         "accepted": f"SELECT {_PART}, toUInt64(events) AS n FROM usage_batches {last} WHERE {where}",
         "counted": f"SELECT {_PART}, count() AS n FROM usage_events {last} WHERE {where} GROUP BY {_PART}",
         "matched": f"SELECT {_PART}, sum(length(match_profile_ids)) AS n FROM usage_events {last} WHERE {where} GROUP BY {_PART}",
         "recorded": f"SELECT {_PART}, count() AS n FROM usage_records {last} WHERE {where} AND checkpoint = 0 GROUP BY {_PART}",
+        "voids": f"SELECT {_PART}, toUInt64(1) AS n FROM usage_batches {last} WHERE {where} AND events = 0 AND namespace != ''",
+        "voiding": f"SELECT {_PART}, count() AS n FROM usage_voids {last} WHERE {where} GROUP BY {_PART}",
         "dropped": f"SELECT {_PART}, count() AS n FROM duplicate_events {last} WHERE {where} GROUP BY {_PART} UNION ALL"
         f" SELECT {_PART}, sum(events) AS n FROM (SELECT namespace, events, origin_generation AS generation,"
         " toUInt32(greatest(origin_partition, 0)) AS partition, toUInt64(greatest(origin_offset, 0)) AS offset"
@@ -164,17 +173,19 @@ def _counts(where: str, final: bool, identities: bool) -> str:
     ]
     sums = ", ".join(f"sum({name}) AS {name}_" for name in names)
     return f"""SELECT {_PART}, {sums} FROM ({" UNION ALL ".join(parts)}) GROUP BY {_PART}
-        HAVING accepted_ != counted_ + dropped_ OR matched_ != recorded_ OR known_ != knowable_
+        HAVING accepted_ != counted_ + dropped_ OR matched_ != recorded_ OR voids_ != voiding_ OR known_ != knowable_
         ORDER BY {_PART} LIMIT 100000"""
 
 
 def _told(row: Sequence[Any]) -> str:
-    accepted, counted, dropped, matched, recorded, known, knowable = (int(value) for value in row[3:])
+    accepted, counted, dropped, matched, recorded, voids, voiding, known, knowable = (int(value) for value in row[3:])
     parts = []
     if accepted != counted + dropped:
         parts.append(f"{accepted} accepted, but {counted} in usage_events and {dropped} dropped")
     if matched != recorded:
         parts.append(f"{recorded} of {matched} rows in usage_records")
+    if voids != voiding:
+        parts.append(f"{voiding} of {voids} rows in usage_voids")
     if known != knowable:
         parts.append(f"{known} of {knowable} rows in usage_identities")
     return ", ".join(parts)

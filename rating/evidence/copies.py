@@ -23,7 +23,11 @@ from schemas.prices import OF_LINES
 
 NAME: Final = "invoices from the topic"
 _PAGE: Final = 500
-_REMEDY: Final = "the topic decides: delete ClickHouse's copy of the invoice and let the worker copy it again"
+_REMEDY: Final = "the topic decides: `weir copies rebuild invoices` writes ClickHouse's copy again"
+_AHEAD_REMEDY: Final = (
+    "usage.invoices has lost what ClickHouse has: record it again (`weir invoice pay`, `approve` or `void`, by what the version says), and"
+    " only then `weir copies rebuild invoices`"
+)
 _PRICE_REMEDY: Final = "the line was not billed by its plan; compare `weir explain` with the plan's versions"
 
 
@@ -77,6 +81,12 @@ def _check_copy(
         if before == original["version"]:
             found = "no row" if copy is None else f"version {copy.head.version}"
             findings.add("invoice copy", place, f"version {original['version']}, as on usage.invoices", found, _REMEDY)
+        return
+    if copy.head.version > original["version"]:
+        found = f"version {copy.head.version} ({copy.head.state})"
+        findings.add(
+            "invoice copy", place, f"version {original['version']}, as on usage.invoices", found, _AHEAD_REMEDY
+        )
         return
     for where, expected, found in _differences(original, copy):
         findings.add("invoice copy", f"{place}{where}", expected, found, _REMEDY)

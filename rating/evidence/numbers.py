@@ -10,9 +10,7 @@ from rating.evidence.scope import Scope
 from schemas.invoice_numbers import Numbered
 
 NAME: Final = "numbers of invoices"
-_REMEDY: Final = (
-    "delete the namespace's rows from invoice_numbers (credit_note_numbers); the next `weir close` shows them again"
-)
+_REMEDY: Final = "`weir copies rebuild numbers` shows them again as usage.checkpoints gave them"
 
 
 def check_numbers(scope: Scope, findings: Findings, on_progress: Progress) -> None:

@@ -12,7 +12,6 @@ from rating.evidence.difference import Findings, Progress
 from rating.evidence.scope import Scope
 from schemas.topics import EVENTS_RETENTION_DAYS
 
-_REMEDY: Final = "replay the partition from that offset (the log is the truth; rewritten rows replace themselves)"
 _POSITION: Final = "generation, partition, offset, `index`"
 _RECORD: Final = (
     "profile_version, account_id, toUnixTimestamp64Micro(timestamp), quantity, unique_value, toString(dimensions), "
@@ -57,7 +56,9 @@ def check_records(scope: Scope, findings: Findings, on_progress: Progress) -> No
         )
         for generation, partition, offset, index, expected, found, _ in rows:
             where = f"usage_records {namespace} {profile} at {position_text(generation, partition, offset, index)}"
-            findings.add("record", where, expected or "no record", found or "no record", _REMEDY)
+            findings.add(
+                "record", where, expected or "no record", found or "no record", replay_of(generation, partition, offset)
+            )
         if rows:
             findings.add_more(int(rows[0][-1]) - len(rows))
     on_progress("records from matches", 1, 1)
@@ -95,7 +96,9 @@ def check_identities(scope: Scope, findings: Findings, on_progress: Progress) ->
         )
         for _, _, offset, index, expected, found, _ in rows:
             where = f"usage_identities at {position_text(generation, partition, offset, index)}"
-            findings.add("identity", where, expected or "no row", found or "no row", _REMEDY)
+            findings.add(
+                "identity", where, expected or "no row", found or "no row", replay_of(generation, partition, offset)
+            )
         if rows:
             findings.add_more(int(rows[0][-1]) - len(rows))
     on_progress("identities from events", 1, 1)
@@ -104,3 +107,9 @@ def check_identities(scope: Scope, findings: Findings, on_progress: Progress) ->
 def position_text(generation: int, partition: int, offset: int, index: int) -> str:
     """A position in words."""
     return f"generation {generation} partition {partition} offset {offset} index {index}"
+
+
+def replay_of(generation: int, partition: int, offset: int) -> str:
+    """The remedy for a row that is not as the log says."""
+    command = f"weir replay --generation {generation} --partition {partition} --from {offset} --to {int(offset) + 1}"
+    return f"`{command}` writes it again from the log (`--damaged`: all that is missing)"

@@ -14,7 +14,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from rating.evidence.difference import Findings, Progress
-from rating.evidence.records import position_text
+from rating.evidence.records import position_text, replay_of
 from rating.evidence.scope import FINAL_SETTINGS, Scope
 from schemas.catalog.profiles import profile_versions
 from schemas.identity import CONTENT_HASH_BYTES, IDENTITY_BYTES, content_hash, identity
@@ -22,7 +22,6 @@ from schemas.matching import UNMATCHED, Matched, Matcher
 from schemas.quantity import TOO_MANY_DECIMALS, unscaled
 
 BLOCK_EVENTS: Final = 100_000
-_REMEDY: Final = "replay the partition from that offset (the log is the truth; rewritten rows replace themselves)"
 _MATCHERS: Final = 64
 _FINE: Final = re.compile(r"\.\d{13}|[eE]-")
 _STRINGS: Final = pa.string()
@@ -181,22 +180,23 @@ def _explain(
     batch_events = columns["batch_events"].to_pylist()
     for row, one in enumerate(matched):
         place = f"usage_events at {position_text(*(column[row] for column in places))}"
+        remedy = replay_of(*(column[row] for column in places[:3]))
         if not batch_events[row]:
-            findings.add("event", place, "its batch in usage_batches", "no batch, so its catalog is not known", _REMEDY)
+            findings.add("event", place, "its batch in usage_batches", "no batch, so its catalog is not known", remedy)
             continue
         for what, expected, found, width in (
             ("identity", identities, found_identities, IDENTITY_BYTES), ("content_hash", hashes, found_hashes, CONTENT_HASH_BYTES),
         ):  # fmt: skip
             wanted, stored = expected[row * width : (row + 1) * width].hex(), bytes(found[row]).hex()
             if wanted != stored:
-                findings.add("event", f"{place}, {what}", wanted, stored, _REMEDY)
+                findings.add("event", f"{place}, {what}", wanted, stored, remedy)
         expected_matches = sorted((*match[:2], unscaled(match.units), *match[3:]) for match in one.matches)
         found_matches = sorted(zip(*(column[row] for column in lists[:5]), strict=True))
         if expected_matches != found_matches:
-            findings.add("match", place, _texts(expected_matches), _texts(found_matches), _REMEDY)
+            findings.add("match", place, _texts(expected_matches), _texts(found_matches), remedy)
         found_failures = sorted(zip(*(column[row] for column in lists[5:]), strict=True))
         if sorted(one.unmeterable) != found_failures:
-            findings.add("unmeterable", place, _texts(sorted(one.unmeterable)), _texts(found_failures), _REMEDY)
+            findings.add("unmeterable", place, _texts(sorted(one.unmeterable)), _texts(found_failures), remedy)
 
 
 def _texts(rows: Sequence[Sequence[Any]]) -> str:

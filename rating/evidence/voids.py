@@ -10,13 +10,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from rating.evidence.difference import Findings, Progress
-from rating.evidence.records import position_text
+from rating.evidence.records import position_text, replay_of
 from rating.evidence.scope import Scope, below
 from schemas.identity import identity
 from schemas.instants import rfc3339
 
 Position = tuple[int, int, int, int]
-_REMEDY: Final = "replay the partition from the void's offset (the log is the truth; rewritten rows replace themselves)"
 _VOIDS: Final = """
 SELECT toString(namespace), source, idempotency_key, hex(identity), reason, author, generation, partition, offset
 FROM usage_voids FINAL WHERE {metered} ORDER BY generation, offset, partition"""
@@ -77,7 +76,7 @@ def check_voids(scope: Scope, findings: Findings, on_progress: Progress) -> None
             where = (
                 f"usage_voids of {namespace} at generation {generation} partition {partition} offset {offset}, identity"
             )
-            findings.add("void", where, expected, name, _REMEDY)
+            findings.add("void", where, expected, name, replay_of(generation, partition, offset))
     expected_voids = voids_again(scope)
     stored = {
         (int(row[0]), int(row[1]), int(row[2]), int(row[3])): Void(
@@ -88,6 +87,9 @@ def check_voids(scope: Scope, findings: Findings, on_progress: Progress) -> None
     for place in sorted(expected_voids.keys() | stored.keys()):
         should, is_there = expected_voids.get(place), stored.get(place)
         if should != is_there:
+            void = should or is_there
+            assert void is not None
+            remedy = replay_of(void.generation, void.partition, void.offset)
             where = f"voided_events at {position_text(*place)}"
-            findings.add("voided event", where, should or "no row", is_there or "no row", _REMEDY)
+            findings.add("voided event", where, should or "no row", is_there or "no row", remedy)
     on_progress("voided events", 1, 1)

@@ -14,7 +14,7 @@ from schemas.catalog.profiles import profile_versions
 from schemas.checkpoints import rolled_up
 from schemas.instants import rfc3339
 
-_REMEDY: Final = "delete the checkpoint's rows from usage_windows and usage_checkpoints; the worker rolls it up again"
+_REMEDY: Final = "`weir copies rebuild windows` rolls every checkpoint up again from the records"
 _DAY: Final = 86_400
 
 # One row a window: side 0 is recomputed, side 1 stored. Unique states are equal iff neither gains by a union with the other.
