@@ -191,8 +191,8 @@ def accept(
     age = settings.max_event_age_seconds
     earliest = _EARLIEST if age is None else max(_EARLIEST, now_us - age * SECOND)
     latest = min(latest, _LATEST)
-    checks = types.checks
-    known = types.known if types.reject_unknown else None
+    check_of = types.check
+    reject_unknown = types.reject_unknown
     for index, raw in enumerate(raws):
         key = raw.idempotency_key
         if key is None:
@@ -207,7 +207,7 @@ def accept(
         if account is None:
             account = _nested_account(settings, text, index, single)
         name = raw.event_name
-        check = checks.get(name)
+        check = check_of(name)
         try:
             parsed = _object(text) if check is None else exact(text)
         except (ValueError, RecursionError):
@@ -226,7 +226,7 @@ def accept(
             and len(properties) <= MAX_PROPERTIES_BYTES
             and text.count("{") + text.count("[") <= MAX_DEPTH
             and (len(parsed) == text.count(":") or keys_differ(text, parsed))
-            and (known is None or name in known)
+            and (not reject_unknown or types.knows(name))
             and (check is None or check.fits(parsed))
         ):
             _explain(raw, key, account, stamp, text, earliest, latest, settings, types, index, single)
@@ -316,9 +316,9 @@ def _explain(
     if not keys_differ(text, parsed):
         detail = "the key stands twice in its object; which of the two counts is not for us to guess: send one"
         raise _refused("doubled_key", index, f"properties{path_text(doubled_key(text) or ())}", detail, single)
-    if types.reject_unknown and raw.event_name not in types.known:
+    if types.reject_unknown and not types.knows(raw.event_name):
         raise _refused("unknown_event", index, "event_name", types.unknown(raw.event_name), single)
-    check = types.checks.get(raw.event_name)
+    check = types.check(raw.event_name)
     if check is not None and (wrong := check.explain(parsed)) is not None:
         raise _refused("schema", index, f"properties{wrong[0]}", wrong[1], single)
     # As written: near year 1 and 9999 an offset can carry the instant out of what a datetime holds in UTC.

@@ -78,17 +78,32 @@ class ColumnMatcher:
         for version in versions:
             if version.valid_from_us < version.valid_to_us:
                 by_name.setdefault(version.event_name, []).append(version)
-        self._names = {name: _NameRules(found) for name, found in by_name.items()}
+        self._versions = by_name
+        self._names: dict[str, _NameRules] = {}  # compiled when the first event of the name comes
+        self.weight = 1 + sum(_weight(version) for versions in by_name.values() for version in versions)
 
     def knows(self, event_name: str) -> bool:
         """Whether some profile looks at events of this name."""
-        return event_name in self._names
+        return event_name in self._versions
+
+    def rules(self, event_name: str) -> int:
+        """How many profile versions look at events of this name."""
+        return len(self._versions.get(event_name, ()))
 
     def match(self, event_name: str, events: Events, into: Matches) -> None:
         """Add what the events give to ``into``."""
+        versions = self._versions.get(event_name)
+        if versions is None or not len(events.rows):
+            return
         rules = self._names.get(event_name)
-        if rules is not None and len(events.rows):
-            rules.match(events, into)
+        if rules is None:
+            rules = self._names[event_name] = _NameRules(versions)
+        rules.match(events, into)
+
+
+def _weight(version: ProfileVersion) -> int:
+    """About how many small objects its rule is: the values of its filters count."""
+    return 10 + sum(len(item.value) if isinstance(item.value, list) else 1 for item in version.filters)
 
 
 class _NameRules:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from itertools import chain, islice
 from typing import Any, Final
 
 from schemas.catalog.models import EventType
-from schemas.catalog.profiles import profile_versions
+from schemas.catalog.profiles import event_names
 from schemas.catalog.state import NamespaceView
 from schemas.event_schema import Check, Schema, compile_schema, mismatch, parse_schema
 from schemas.similar import similar
@@ -32,28 +30,62 @@ class TypeCheck:
         return wrong.path, f"{wrong} (schema of event type {self.code}, version {self.version})"
 
 
-@dataclass(frozen=True)
 class EventTypes:
-    """``checks`` by event name, of those that have a schema. ``reject_unknown``: the namespace takes known names only."""
+    """What a namespace says of its events, looked up name by name: nothing is compiled before an event of that name comes."""
 
-    checks: Mapping[str, TypeCheck]
-    reject_unknown: bool = False
-    view: NamespaceView | None = None
+    def __init__(self, view: NamespaceView | None = None) -> None:
+        self.reject_unknown = view is not None and view.settings.unknown_events == "reject"
+        self._view = view
+        self._checks: dict[str, TypeCheck | None] = {}
 
-    @cached_property
-    def known(self) -> frozenset[str]:
-        """Declared event types, and every name that a meter's profile version measures, also a retired meter's for the
-        events of its time."""
-        if self.view is None:
-            return frozenset(self.checks)
-        names = {entry.code for entry in self.view.all("event_type")}
-        names |= {one.event_name for one in profile_versions(self.view) if one.valid_from_us < one.valid_to_us}
-        return frozenset(names)
+    def check(self, event_name: str) -> TypeCheck | None:
+        """That of the event type of this name, where it has a schema."""
+        try:
+            return self._checks[event_name]
+        except KeyError:
+            pass
+        made = self._made(event_name)
+        if len(self._checks) >= _REMEMBERED:  # names are what senders write
+            self._checks.clear()
+        self._checks[event_name] = made
+        return made
+
+    def _made(self, event_name: str) -> TypeCheck | None:
+        view = self._view
+        entry = None if view is None else view.get("event_type", event_name)
+        if view is None or entry is None:
+            return None
+        declared: EventType = entry.model
+        if declared.avro is None:
+            return None
+
+        def make() -> tuple[TypeCheck, int]:
+            schema = parse_schema(declared.avro)
+            return TypeCheck(
+                declared.code, entry.version, schema, compile_schema(schema)
+            ), 1 + entry.size // _CHARACTERS
+
+        return view.of_version("check", entry, make)
+
+    def knows(self, event_name: str) -> bool:
+        """Whether it is an event type, or a name that a meter's profile version measures, also a retired meter's for the events of its time."""
+        view = self._view
+        return view is not None and (view.get("event_type", event_name) is not None or event_name in event_names(view))
 
     def unknown(self, event_name: str) -> str:
         """The sentence for a name that is not known: what was probably meant, and the remedy."""
-        near = similar(sorted(self.known), (event_name,))
-        listed = near or tuple(sorted(self.known)[:10])
+        view = self._view
+        known: set[str] = set()
+        if view is not None:
+            names = chain(
+                event_names(view),
+                (versions[-1].code for versions in view.histories("event_type") if not versions[-1].retired),
+            )
+            known = set(
+                islice(names, _COMPARED)
+            )  # each refused event is compared with them, on the road that all events take
+        near = similar(sorted(known), (event_name,))
+        listed = near or tuple(sorted(known)[:10])
         hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"known: {', '.join(listed) or 'none yet'}"
         return (
             f"{event_name!r} is no event type and no meter's event name, and the namespace rejects unknown events; {hint} "
@@ -61,22 +93,13 @@ class EventTypes:
         )
 
 
-NO_TYPES: Final = EventTypes({})
+NO_TYPES: Final = EventTypes()
+_KINDS: Final = ("namespace", "event_type", "meter", "backfill")
+_REMEMBERED: Final = 256
+_CHARACTERS: Final = 100  # of a schema's text, which weigh as much as a profile version when it is compiled
+_COMPARED: Final = 500
 
 
-@lru_cache(maxsize=64)
 def event_types(view: NamespaceView) -> EventTypes:
-    """The namespace's event types as of the view; made once for each change of its catalog."""
-    checks: dict[str, TypeCheck] = {}
-    for entry in view.all("event_type"):
-        declared: EventType = entry.model
-        if declared.avro is not None:
-            schema, fits = _compiled(json.dumps(declared.avro))
-            checks[declared.code] = TypeCheck(declared.code, entry.version, schema, fits)
-    return EventTypes(checks, view.settings.unknown_events == "reject", view)
-
-
-@lru_cache(maxsize=512)
-def _compiled(text: str) -> tuple[Schema, Check]:
-    schema = parse_schema(json.loads(text))
-    return schema, compile_schema(schema)
+    """The namespace's event types as of the view."""
+    return view.derived("event types", _KINDS, lambda: (EventTypes(view), 50))

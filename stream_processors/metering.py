@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
 from schemas.acceptance import same_content
-from schemas.catalog.profiles import profile_versions
-from schemas.catalog.state import Catalog, NamespaceView
+from schemas.catalog.profiles import KINDS, profile_versions
+from schemas.catalog.state import Catalog
 from schemas.column_matching import ColumnMatcher
 from schemas.identity import identity as identity_of
 from stream_processors.dedupe import Counted, PartitionMemory, Record, window_us
@@ -21,7 +21,6 @@ from stream_processors.runs import Runs
 
 Position = tuple[int, int, int, int]
 Content = tuple[str, str, str]
-_MATCHERS: Final = 64
 
 
 @dataclass(slots=True)
@@ -44,20 +43,19 @@ class Matchers:
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
-        self._compiled: dict[tuple[str, int], tuple[NamespaceView, ColumnMatcher, int | None]] = {}
 
     def at(self, namespace: str, catalog_offset: int) -> tuple[ColumnMatcher, int | None]:
-        """The matcher and the window W (microseconds; None: for ever) of a batch."""
+        """The matcher and the window W (microseconds; None: for ever) of a batch. The same matcher as long as no meter changes, whoever
+        signs up meanwhile."""
         view = self._catalog.view(namespace, catalog_offset)
-        key = (namespace, view.before)
-        found = self._compiled.get(key)
-        if found is None:
-            while len(self._compiled) >= _MATCHERS:
-                self._compiled.pop(next(iter(self._compiled)))
-            settings = view.settings
-            window = window_us(settings.max_event_age_seconds, settings.max_event_skew_seconds)
-            found = self._compiled[key] = (view, ColumnMatcher(profile_versions(view)), window)
-        return found[1], found[2]
+        settings = view.settings
+        window = window_us(settings.max_event_age_seconds, settings.max_event_skew_seconds)
+
+        def make() -> tuple[ColumnMatcher, int]:
+            matcher = ColumnMatcher(profile_versions(view))
+            return matcher, matcher.weight
+
+        return view.derived("matcher", KINDS, make), window
 
 
 def meter_records(

@@ -24,14 +24,14 @@ def left_out(view: NamespaceView, profile_id: str, reason: str, start_us: int, e
     """Whether events of [start_us, end_us) that a profile could not measure for this reason went without a property that is optional."""
     if reason != MISSING:
         return False
-    checks = event_types(view).checks
+    types = event_types(view)
     versions = [
         one
         for one in profile_versions(view)
         if one.profile_id == profile_id and one.valid_from_us < end_us and start_us < one.valid_to_us
     ]
     for version in versions:
-        check = checks.get(version.event_name)
+        check = types.check(version.event_name)
         values = stands_for(check.schema, version.property or ()) if check is not None else ()
         if not values or not all(_adds_nothing(value, version.aggregation) for value in values):
             return False

@@ -83,8 +83,31 @@ def _counts_from(chain: list[ProfileVersion], start_us: int) -> bool:
     return begun is not None and begun <= start_us
 
 
+KINDS = ("meter", "backfill")
+"""What profile versions are made of."""
+
+
 def profile_versions(view: NamespaceView) -> tuple[ProfileVersion, ...]:
     """All profile versions of the namespace, with their spans, in order of meters, profiles and versions."""
+
+    def make() -> tuple[tuple[ProfileVersion, ...], int]:
+        versions = _profile_versions(view)
+        return versions, len(versions) + 1
+
+    return view.derived("profile versions", KINDS, make)
+
+
+def event_names(view: NamespaceView) -> frozenset[str]:
+    """Names that some profile version measures, also a retired meter's for the events of its time."""
+
+    def make() -> tuple[frozenset[str], int]:
+        names = {each.event_name for each in profile_versions(view) if each.valid_from_us < each.valid_to_us}
+        return frozenset(names), len(names) + 1
+
+    return view.derived("event names", KINDS, make)
+
+
+def _profile_versions(view: NamespaceView) -> tuple[ProfileVersion, ...]:
     result: list[ProfileVersion] = []
     reaches = _reaches(view)
     for entries in view.histories("meter"):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from schemas.catalog.base import STORED, Model
 from schemas.catalog.models import KINDS, Account, Meter, Namespace
@@ -17,9 +17,14 @@ from schemas.given_up import KIND as GIVEN_UP
 from schemas.given_up import GivenUp
 from schemas.instants import micros
 from schemas.ledger import Claim, FirstValid
+from schemas.weighed import Weighed
+
+T = TypeVar("T")
 
 DEFAULT_NAMESPACE: Final = "default"
 MOST_VIEWS: Final = 16_384
+MOST_DERIVED: Final = 1_000_000
+"""Of what is made of catalogs (``NamespaceView.derived``) and kept: profile versions, values of filters, hundreds of characters of schemas."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +91,7 @@ class Catalog:
         self._sizes: dict[str, int] = {}
         self._logs: dict[str, list[Entry]] = {}
         self._views: dict[tuple[str, int], NamespaceView] = {}
+        self._derived: Weighed[Any] = Weighed(MOST_DERIVED)
         self.generations = Generations()
         self.given_up = GivenUp()
         self.next_offset = 0
@@ -153,6 +159,11 @@ class Catalog:
                 last = max(last, changes[found - 1] + 1)
         return last
 
+    def derived(self, key: Hashable, make: Callable[[], tuple[T, int]]) -> T:
+        """What was made under ``key``, or is made now; see ``Weighed.get``."""
+        found: T = self._derived.get(key, make)
+        return found
+
     def size(self, namespace: str) -> int:
         """Characters of the bodies of all entries in force, as of now."""
         return self._sizes.get(namespace, 0)
@@ -189,6 +200,15 @@ class NamespaceView:
     def changed(self, *kinds: str) -> int:
         """See ``Catalog.changed``."""
         return self._catalog.changed(self.namespace, kinds, self.before)
+
+    def derived(self, what: str, kinds: tuple[str, ...], make: Callable[[], tuple[T, int]]) -> T:
+        """Something that is made of entries of these kinds alone: once for each change of them, whatever else changes. ``make()`` gives it
+        with its weight, about how many small objects it is."""
+        return self._catalog.derived((what, self.namespace, self.changed(*kinds)), make)
+
+    def of_version(self, what: str, entry: Entry, make: Callable[[], tuple[T, int]]) -> T:
+        """Something that is made of one version of an entry, which never changes."""
+        return self._catalog.derived((what, self.namespace, entry.kind, entry.code, entry.version), make)
 
     @property
     def size(self) -> int:
