@@ -16,16 +16,6 @@ def billed_until(client: Any, namespace: str, account_id: str) -> dict[str, int]
     return {str(row[0]): int(row[1]) for row in rows}
 
 
-def billed_spans(client: Any, namespace: str, subscription: str) -> list[tuple[int, int]]:
-    """[start, end) of every period of a subscription that has an invoice, microseconds UTC. Blocking."""
-    rows = client.query(
-        "SELECT DISTINCT toUnixTimestamp64Micro(period_start), toUnixTimestamp64Micro(period_end) FROM invoices"
-        " WHERE namespace = {namespace:String} AND subscription = {subscription:String}",
-        parameters={"namespace": namespace, "subscription": subscription},
-    ).result_rows
-    return [(int(start), int(end)) for start, end in rows]
-
-
 def credits_in_drafts(client: Any, namespace: str, account_id: str) -> dict[str, Decimal]:
     """Credit grant → what the account's open drafts, which come before its running periods, will draw on it. Blocking."""
     rows = client.query(

@@ -14,7 +14,7 @@ from typing import Any, Final
 from rating.close.credit_notes import credit_note_id
 from rating.close.drafts import waits
 from rating.close.line_plans import LinePlan, plan_of
-from rating.close.reductions import CHARGED
+from rating.close.owed import CHARGED
 from rating.close.versions import amount_due, amount_paid
 from rating.pricing import money_text, plain
 from rating.pricing.exact import exact_sum
@@ -339,6 +339,14 @@ def read_invoices(client: Any, namespace: str, *, adjusts: str) -> list[WholeInv
     )
     rows = client.query(_NEWEST % having, parameters={"namespace": namespace, "adjusts": adjusts}).result_rows
     return with_lines(client, namespace, _heads(client, namespace, rows))
+
+
+def read_chain(client: Any, namespace: str, subscription: str) -> list[WholeInvoice]:
+    """The newest versions of all invoices of a subscription, earliest period first. Blocking."""
+    parameters = {"namespace": namespace, "subscription": subscription}
+    rows = client.query(_NEWEST % "AND subscription = {subscription:String}", parameters=parameters).result_rows
+    heads = sorted(_heads(client, namespace, rows), key=lambda one: (one.period_start_us, one.sequence))
+    return with_lines(client, namespace, heads) if heads else []
 
 
 def with_lines(client: Any, namespace: str, heads: Sequence[InvoiceHead]) -> list[WholeInvoice]:

@@ -16,22 +16,20 @@ from rating.api import projection
 from rating.api.asked import require
 from rating.api.context import Authorized, Rating, View
 from rating.api.problems import missing
-from rating.billed import billed_spans, billed_until, credits_drawn, credits_in_drafts
+from rating.billed import billed_until, credits_drawn, credits_in_drafts
 from rating.close.charges import ChargeBook, Need
 from rating.close.credits import Wallet, owned_grants
 from rating.close.due import current_span
-from rating.close.expected import Settled, drawn_by, settled
-from rating.close.lines import rate_items
+from rating.close.expected import drawn_by, expected_billing, expected_lines
+from rating.close.lines import line_of, rate_items
 from rating.close.measure import query_for
-from rating.close.plan import period_terms
-from rating.close.reductions import reductions
 from rating.close.spans import Span
-from rating.close.standing import Line
+from rating.close.standing import Invoice, Line
 from rating.close.timeline import PlanningError, Timeline, timeline
 from rating.close.unpriced_usage import on_item, told
+from rating.invoices import read_chain
 from rating.pricing import PriceError, money_text, plain
 from rating.pricing.exact import exact_sum
-from rating.pricing.reductions import Reduction
 from rating.usage import UsageRow, usage_totals
 from schemas.catalog.state import NamespaceView
 from schemas.fine_instants import Cut
@@ -108,21 +106,16 @@ def _estimate(client: Any, asked: Estimated) -> dict[str, Any]:
     plan = span.plan
     recent = projection.recent_invoices(client, line.namespace, line.account_id, line.subscription)
     charges: list[dict[str, Any]] = []
-    amounts: list[tuple[str, Decimal]] = []
-    projected: list[tuple[str, Decimal]] = []
     last = projection.invoice_before(recent, span.start_us)
-    settlement = settled(asked.book, [whole.record() for whole in reversed(recent)], span, asked.billed_until_us)
-    ahead = after.parts if after is not None and after.in_advance else ()
-    items = (*asked.book.items(span.parts), *settlement.fees, *asked.book.items(ahead, in_advance=True))
-    rows = {need: _rows(client, line.namespace, line.account_id, need) for item in items if (need := item.need)}
+    chain: list[Invoice] = [whole.record() for whole in read_chain(client, line.namespace, line.subscription)]
+    billing = expected_billing(asked.book, line, span, after, chain)
+    rows = {need: _rows(client, line.namespace, line.account_id, need) for item in billing.items if (need := item.need)}
     then = {need: projection.at_end(need, found, asked.now_us) for need, found in rows.items()}
-    by_now = rate_items(items, rows.get, plan.currency)
-    by_end = rate_items(items, then.get, plan.currency)
+    by_now = list(rate_items(billing.items, rows.get, plan.currency))
+    by_end = list(rate_items(billing.items, then.get, plan.currency))
     for rated, at_end in zip(by_now, by_end, strict=True):
         item, priced, measured, expected = rated.item, rated.priced, rated.usage, at_end.priced
         quantity_then = None if at_end.usage is None else at_end.usage.quantity
-        amounts.append((item.product.code, priced.amount))
-        projected.append((item.product.code, expected.amount))
         profiles = {item.need.profile.profile_id: item.need.profile} if item.need else {}
         unpriced = told(client, asked.view, list(on_item(line.account_id, line.subscription, rated)), profiles, None)
         charges.append(
@@ -145,12 +138,9 @@ def _estimate(client: Any, asked: Estimated) -> dict[str, Any]:
                 "trend": projection.trend(last, item.charge.key, expected.amount),
             }
         )
-    counted = any(discount.periods is not None for discount in plan.discounts)
-    billed = billed_spans(client, line.namespace, line.subscription) if counted else ()
-    terms = period_terms(plan, line.time_zone, span.start_us, span.end_us - 1, span.parts, billed)
-    taken = reductions(amounts, terms, plan.currency)
-    subtotal = _total(amounts, taken, settlement)
-    projected_subtotal = _total(projected, reductions(projected, terms, plan.currency), settlement)
+    lines, lines_then = map(line_of, by_now), map(line_of, by_end)
+    taken, subtotal = expected_lines(billing, list(lines))
+    _, projected_subtotal = expected_lines(billing, list(lines_then))
     credits = drawn_by(wallets.now, line, span, subtotal) if wallets else []
     credits_then = drawn_by(wallets.projected, line, span, projected_subtotal) if wallets else []
     return {
@@ -172,19 +162,10 @@ def _estimate(client: Any, asked: Estimated) -> dict[str, Any]:
         "charges": charges,
         "reductions": [
             {
-                "kind": one.kind,
-                "code": one.code,
-                "amount": money_text(one.amount, plan.currency),
-                "text": one.step.text,
-            }
-            for one in taken
-        ]
-        + [
-            {
                 "kind": one["kind"], "code": one["charge"].partition(":")[2] or one["charge"], "amount": one["amount"],
                 "text": one["note"] or json.loads(one["steps"])[0]["text"],
             }
-            for one in (*settlement.lines, *credits)
+            for one in (*taken, *credits)
         ],
     }  # fmt: skip
 
@@ -206,12 +187,6 @@ def _wallets(client: Any, view: NamespaceView, account_id: str) -> Wallets | Non
     drafts = credits_in_drafts(client, view.namespace, account_id)
     used |= {code: exact_sum((used.get(code, Decimal(0)), amount)) for code, amount in drafts.items()}
     return Wallets(Wallet(grants, used), Wallet(grants, used))
-
-
-def _total(amounts: Iterable[tuple[str, Decimal]], taken: Iterable[Reduction], settlement: Settled) -> Decimal:
-    """The subtotal: before prepaid credits."""
-    parts = [*(amount for _, amount in amounts), *(one.amount for one in taken)]
-    return exact_sum([*parts, *(Decimal(line["amount"]) for line in settlement.lines)])
 
 
 def _less(subtotal: Decimal, credits: Iterable[Line]) -> Decimal:

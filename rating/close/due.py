@@ -152,6 +152,12 @@ def _due(
     )  # fmt: skip
 
 
+def running_due(line: Timeline, span: Span, after: Span | None) -> Due:
+    """The invoice that ``span``, a period that has not ended, would have; ``after``: the next one, if there is one."""
+    due = _due(line, span, "")
+    return replace(due, advance=after.parts) if after is not None and _fees_in_advance(after) else due
+
+
 def last_word(line: Timeline, standing: Standing) -> Due | None:
     """A further invoice for the last period of a subscription that has ended and is billed to its end, for late usage and
     for credits that no next invoice can take; None where a next period will come, or nothing was billed yet."""

@@ -1,42 +1,47 @@
-"""What the invoice of a running period has beside its charges and their reductions, by the close's own code: fees in advance settled
-against what was billed of them, and what prepaid credits pay. Pure.
+"""What the invoice of a running period will have, by the close's own code: its charges, fees in advance settled against what was billed of
+them, discounts and true-up of the period, and what prepaid credits pay. Pure.
 
 Late usage of periods that are billed is none of it: that is on the report of late usage.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from decimal import Decimal
 
-from rating.close.advance import paid_in_advance, settle
-from rating.close.charges import ChargeBook, Item
+from rating.close.charges import ChargeBook
 from rating.close.credits import Wallet
-from rating.close.reductions import adjusted_terms, paid, prior_terms
+from rating.close.due import running_due
+from rating.close.lines import by_terms
+from rating.close.plan import Billing, billing_of
+from rating.close.reductions import paid
 from rating.close.spans import Span
 from rating.close.standing import Invoice, Line
 from rating.close.timeline import Timeline
-from schemas.invoices import FINALIZED
+from rating.pricing.exact import exact_sum
+from schemas.invoices import FINALIZED, VOID
 
 
-@dataclass(frozen=True, slots=True)
-class Settled:
-    """``fees``: in advance, of this period, that no invoice has billed yet; ``lines``: adjustments of what was billed beyond what is owed."""
+def expected_billing(
+    book: ChargeBook, line: Timeline, span: Span, after: Span | None, chain: Iterable[Invoice]
+) -> Billing:
+    """``after``: the period that follows ``span``; ``chain``: the subscription's invoices. Also where the period is billed already: what it comes
+    to is told from those before it alone. Raises PlanningError."""
+    due = running_due(line, span, after)
+    before = [one for one in chain if one["period_end"] <= span.start_us]
+    billed = any(one["period_end"] == span.start_us and one["state"] != VOID for one in before)
+    if billed or not span.in_advance:
+        return billing_of(due, book, before)
+    # Its fees in advance are on an invoice that the next close makes first.
+    opening = replace(due, end_us=span.start_us, parts=(), advance=span.parts, advanced=True)
+    return billing_of(replace(due, advanced=True), book, before, (), [billing_of(opening, book, before)])
 
-    fees: tuple[Item, ...] = ()
-    lines: tuple[Line, ...] = ()
 
-
-def settled(book: ChargeBook, chain: Sequence[Invoice], span: Span, billed_until_us: int | None) -> Settled:
-    """``chain``: the subscription's invoices that end where ``span`` begins, and those that adjust them; ``billed_until_us``: where its last
-    invoice's period ended. Raises PlanningError."""
-    if span.in_advance and billed_until_us != span.start_us:
-        return Settled()  # an invoice that is yet to come bills these fees before this period's does
-    currency = span.plan.currency
-    fees, lines = settle(book.items(span.parts, in_advance=True), paid_in_advance(chain, span.start_us), currency)
-    terms = prior_terms(chain, [line["adjusts"] for line in lines])
-    return Settled(fees, (*lines, *adjusted_terms(terms, lines, currency)))
+def expected_lines(billing: Billing, charges: Sequence[Line]) -> tuple[list[Line], Decimal]:
+    """(what settles fees in advance, discounts and true-up beside these ``charges``, the subtotal: before prepaid credits)."""
+    lines = [*billing.credits, *by_terms(charges, billing.due, billing.agreed, billing.credits)]
+    return lines, exact_sum(Decimal(line["amount"]) for line in [*charges, *lines])
 
 
 def drawn_by(wallet: Wallet, line: Timeline, span: Span, subtotal: Decimal) -> list[Line]:

@@ -16,9 +16,10 @@ from rating.close.credits import Wallet
 from rating.close.due import Due
 from rating.close.kept import Kept
 from rating.close.line_plans import OF_PLAN, LinePlan, pinned
-from rating.close.reductions import paid, reduced
+from rating.close.owed import MARK
+from rating.close.reductions import NO_AGREEMENT, Agreed, paid, reduced
 from rating.close.standing import Invoice, Line
-from rating.close.terms import NO_TERMS, Terms
+from rating.close.terms import NO_TERMS
 from rating.close.timeline import PlanningError
 from rating.periods import parse_zone
 from rating.pricing import MatrixQuantity, PriceError, Rated, money_text, rate
@@ -120,12 +121,14 @@ def build_invoice(
     items: Iterable[Item],
     totals: Totals,
     run: Run,
-    further: Iterable[Line] = (),
-    terms: Terms = NO_TERMS,
+    further: Sequence[Line] = (),
+    agreed: Agreed = NO_AGREEMENT,
     wallet: Wallet | None = None,
+    settled: Sequence[Line] = (),
 ) -> Invoice:
-    """The Invoice record: charges, what ``terms`` add, ``further`` lines, and credits of ``wallet``, which is drawn on. The same bytes
-    in every process that builds it for ``run``. Raises PlanningError."""
+    """The Invoice record: charges, what the terms of their periods add, ``further`` lines, and credits of ``wallet``, which is drawn on.
+    ``settled``: those of ``further`` that adjust this period's fees, which were billed in advance. The same bytes in every process that
+    builds it for ``run``. Raises PlanningError."""
     lines: list[Line] = []
     currency = due.plan.currency
     flat = _flat_lines(currency)
@@ -135,7 +138,7 @@ def build_invoice(
         lines += [flat(item) if item.need is None else line_of(next(used)) for item in each]
     except (PriceError, PlanningError) as error:
         raise PlanningError(f"subscription {due.subscription}, {error}") from None
-    lines += reduced(lines, terms, currency, due.start_us, due.end_us)
+    lines += by_terms(lines, due, agreed, settled)
     lines += further
     subtotal = exact_sum(Decimal(line["amount"]) for line in lines)
     balances = wallet.balances(due.account_id, due.subscription, currency, due.moment_us) if wallet else []
@@ -149,8 +152,12 @@ def build_invoice(
     }  # fmt: skip
     if due.time_zone != "UTC":
         body["time_zone_data"] = VERSION  # the rules by which the period's bounds were found
-    if terms != NO_TERMS:
-        body["terms"] = terms.to_json()
+    if agreed.terms != NO_TERMS:
+        body["terms"] = agreed.terms.to_json()
+    if agreed.ahead != NO_TERMS:
+        body["terms_ahead"] = agreed.ahead.to_json()
+    if agreed.terms != NO_TERMS or agreed.ahead != NO_TERMS or any(line["adjusts"] for line in lines):
+        body |= MARK
     if line_plans:
         body["line_plans"] = line_plans
     if due.voids:
@@ -173,6 +180,24 @@ def build_invoice(
     if wallet:
         wallet.draw(invoice)
     return invoice
+
+
+def by_terms(lines: Sequence[Line], due: Due, agreed: Agreed, settled: Sequence[Line]) -> list[Line]:
+    """What the terms of the invoice's own period add, and what discounts of the next one take off its fees in advance."""
+    if agreed == NO_AGREEMENT:
+        return []
+    currency = due.plan.currency
+    ahead = [line for line in lines if line["period_start"] >= due.end_us]
+    own = [line for line in lines if line["period_start"] < due.end_us]
+    charged = [(line["product"], Decimal(line["amount"])) for line in [*own, *settled]]
+    found = reduced(charged, agreed.terms, currency, due.start_us, due.end_us, agreed.before)
+    if ahead:
+        charged = [(line["product"], Decimal(line["amount"])) for line in ahead]
+        until = max(line["period_end"] for line in ahead)
+        of_plan = {OF_PLAN: ahead[-1][OF_PLAN]} if OF_PLAN in ahead[-1] else {}
+        lines_ahead = reduced(charged, agreed.ahead, currency, due.end_us, until, agreed.ahead_before)
+        found += [line | of_plan for line in lines_ahead]
+    return found
 
 
 def due_date(finalised_us: int, zone: str, terms_days: int) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Literal
@@ -13,16 +13,25 @@ from rating.close.credits import Owned, Wallet, drawn, owned_grants
 from rating.close.due import Due, due_of, last_word
 from rating.close.late import Late, LateUsage, Prior, adjustments, priors
 from rating.close.lines import build_invoice
-from rating.close.reductions import PriorTerms, adjusted_terms, prior_terms
+from rating.close.owed import NOTHING, Billed, billed_of, key_of, reductions
+from rating.close.reductions import (
+    NO_AGREEMENT,
+    Agreed,
+    PriorTerms,
+    adjusted_terms,
+    prior_terms,
+    prior_terms_ahead,
+)
 from rating.close.spans import Part
 from rating.close.standing import Invoice, Line, Standing
-from rating.close.terms import NO_TERMS, Terms, terms_of
+from rating.close.terms import NO_TERMS, Terms, TermsOf, pinned_terms, terms_billed, terms_of, uses
 from rating.close.timeline import PlanningError, Timeline, timelines
+from rating.pricing import PriceError, rate
 from rating.pricing.exact import exact_sum, share
 from schemas.catalog.models import Plan as CatalogPlan
 from schemas.catalog.state import NamespaceView
 from schemas.checkpoints import Run
-from schemas.invoices import body_of
+from schemas.invoices import VOID, body_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +42,32 @@ class Billing:
     items: tuple[Item, ...]
     prior: tuple[Prior, ...] = ()
     credits: tuple[Line, ...] = ()
-    terms: Terms = NO_TERMS
+    agreed: Agreed = NO_AGREEMENT
     prior_terms: tuple[PriorTerms, ...] = ()
 
     @property
     def empty(self) -> bool:
         """Whether there is nothing that an invoice of adjustments alone could hold."""
         return self.due.alone and not self.prior and not self.credits
+
+    @property
+    def in_force(self) -> TermsOf:
+        """The discounts of its period."""
+        codes = frozenset(discount.code for discount in self.agreed.terms.discounts)
+        return TermsOf(self.due.start_us, self.due.end_us, codes)
+
+    def billed_ahead(self) -> Billed:
+        """What it bills of the period that follows. Raises PlanningError."""
+        items = [item for item in self.items if item.start_us >= self.due.end_us]
+        currency = self.due.plan.currency
+        try:
+            charged = tuple(
+                (item.product.code, rate(item.price, Decimal(1), currency=currency).amount) for item in items
+            )
+        except PriceError as error:
+            raise PlanningError(f"subscription {self.due.subscription}: {error}") from None
+        reduced = tuple((key_of(one), one.amount) for one in reductions(charged, self.agreed.ahead, currency))
+        return Billed(charged, reduced, self.due.invoice_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,43 +158,73 @@ def _final(found: Iterable[Due], standing: Standing, as_of_us: int) -> list[Due]
 
 def _billings(dues: list[Due], book: ChargeBook, standing: Standing, late: LateUsage, line: Timeline) -> list[Billing]:
     """The first of them follows what stands: it takes what came late, and settles what was billed in advance."""
-    found = [
-        _billing(due, book, standing, late.get(due.subscription, ()), dues[:number], line)
-        for number, due in enumerate(dues)
-    ]
+    found: list[Billing] = []
+    for due in dues:
+        chain = standing.chain(due.namespace, due.subscription)
+        found.append(billing_of(due, book, chain, late.get(due.subscription, ()), found, line))
+        book.wait_for_backfills(found[-1].items)
     return [one for one in found if not one.empty]
 
 
-def _billing(
-    due: Due, book: ChargeBook, standing: Standing, late: tuple[Late, ...], before: list[Due], line: Timeline
+def billing_of(
+    due: Due,
+    book: ChargeBook,
+    chain: list[Invoice],
+    late: tuple[Late, ...] = (),
+    before: Sequence[Billing] = (),
+    line: Timeline | None = None,
 ) -> Billing:
-    """``before``: the subscription's invoices that the same run bills before this one."""
-    chain = standing.chain(due.namespace, due.subscription)
+    """``before``: the subscription's invoices that the same run bills before this one; ``line``: where prices of now are looked for that
+    billed usage had none of. Raises PlanningError."""
     prior = priors(chain, late, book, line) if chain and not before else ()
     in_advance = () if due.advanced else paid_in_advance(chain, due.end_us if due.alone else due.start_us)
     owed = () if due.advanced else book.items(due.parts, in_advance=True)
     fees, credits_due = settle(owed, in_advance, due.plan.currency)
-    adjusted = prior_terms(chain, [*(one.invoice_id for one in prior), *(credit["adjusts"] for credit in credits_due)])
+    adjusted = prior_terms(chain, [one.invoice_id for one in prior])
+    if due.alone:
+        adjusted += prior_terms_ahead(chain, credits_due)
     ahead = book.items(due.advance, in_advance=True)
     if due.again and (void := next((one for one in chain if one["invoice_id"] == due.reissues), None)) is not None:
         ahead = advance_again(void)
     items = (*book.items(due.parts), *fees, *ahead)
-    book.wait_for_backfills(items)
-    return Billing(due, items, prior, credits_due, NO_TERMS if due.alone else _terms(due, chain, before), adjusted)
+    agreed = NO_AGREEMENT if due.alone else _agreed(due, chain, before, ahead)
+    return Billing(due, items, prior, credits_due, agreed, adjusted)
 
 
-def _terms(due: Due, chain: Iterable[Invoice], before: Iterable[Due]) -> Terms:
-    spans = [(one["period_start"], one["period_end"]) for one in chain] + [(one.start_us, one.end_us) for one in before]
-    return period_terms(due.plan, due.time_zone, due.start_us, due.moment_us, due.parts, spans)
+def _agreed(due: Due, chain: list[Invoice], before: Sequence[Billing], ahead: tuple[Item, ...]) -> Agreed:
+    """The terms of a period, and of the one whose fees in advance are billed with it, each by what holds at its own last moment."""
+    plans = [due.plan, *(part.plan for part in due.advance)]
+    counted = any(discount.periods is not None for plan in plans for discount in plan.discounts)
+    periods = [*terms_billed(chain), *(one.in_force for one in before)] if counted else []
+    terms = period_terms(due.plan, due.time_zone, due.moment_us, due.parts, uses(periods, due.start_us))
+    last = before[-1] if before and before[-1].due.end_us == due.start_us else None
+    billed = last.billed_ahead() if last is not None and due.advanced else NOTHING
+    if not due.advanced and (terms != NO_TERMS or _has_terms(chain, due.start_us)):
+        billed = billed_of(chain, due.start_us)
+    if due.start_us == due.end_us:
+        terms, billed = NO_TERMS, NOTHING  # it has no period of its own
+    if not ahead:
+        return Agreed(terms, before=billed)
+    following = next(
+        (one for one in chain if one["period_start"] == due.end_us < one["period_end"] and one["state"] != VOID), None
+    )
+    if due.again and following is not None:  # as the invoice of that period counts on it
+        carried = replace(billed_of(chain, due.end_us).discounted, carrier=following["invoice_id"])
+        return Agreed(terms, Terms(pinned_terms(following).discounts), billed, carried)
+    own = TermsOf(due.start_us, due.end_us, frozenset(discount.code for discount in terms.discounts))
+    plan, moment_us = due.advance[-1].plan, due.advance[-1].end_us - 1
+    later = terms_of(plan, due.time_zone, moment_us + 1, uses([*periods, own], due.end_us))
+    return Agreed(terms, Terms(later.discounts), billed)
 
 
-def period_terms(
-    plan: CatalogPlan, zone: str, start_us: int, moment_us: int, parts: Iterable[Part], spans: Iterable[tuple[int, int]]
-) -> Terms:
-    """Those of the period's last moment; ``spans``: all periods of the subscription that are billed, or are before this one. A
-    commitment is prorated as minimums are, and an invoice at a start has none."""
-    earlier = [end for start, end in spans if start < end and start < start_us]
-    terms = terms_of(plan, zone, moment_us + 1, earlier)
+def _has_terms(chain: Iterable[Invoice], until_us: int) -> bool:
+    return any(one["period_end"] == until_us and '"terms' in one["body"] for one in chain)
+
+
+def period_terms(plan: CatalogPlan, zone: str, moment_us: int, parts: Iterable[Part], used: Mapping[str, int]) -> Terms:
+    """Those of the period's last moment; ``used``: discount → in how many periods before it that was in force. A commitment is prorated
+    as minimums are, and an invoice at a start has none."""
+    terms = terms_of(plan, zone, moment_us + 1, used)
     shares = [
         share(part.plan.minimum_commitment, Decimal(part.end_us - part.start_us), Decimal(part.whole_us))
         for part in parts
@@ -204,4 +262,5 @@ def invoice_of(billing: Billing, totals: Totals, run: Run, wallet: Wallet) -> In
     further += adjusted_terms(billing.prior_terms, further, due.plan.currency)
     if due.alone and not further:
         return None
-    return build_invoice(due, billing.items, totals, run, further, billing.terms, wallet)
+    settled = () if due.alone else billing.credits
+    return build_invoice(due, billing.items, totals, run, further, billing.agreed, wallet, settled)

@@ -1,60 +1,99 @@
 """Lines that come after an invoice's charges: discounts, the true-up to a commitment, prepaid credits; and what late usage of
-an earlier invoice changes in its discounts and true-up. Pure.
+an earlier invoice, or the settlement of a fee in advance, changes in discounts and true-ups that are billed already. Pure.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Final
 
 from rating.close.line_plans import OF_PLAN, LinePlan
+from rating.close.owed import (
+    CHARGED,
+    COMMITMENT,
+    MARK,
+    NOTED,
+    NOTHING,
+    REDUCING,
+    Billed,
+    add,
+    billed_of,
+    is_ahead,
+    is_lump,
+    key_of,
+    reductions,
+)
 from rating.close.standing import Invoice, Line
-from rating.close.terms import NO_TERMS, Terms, pinned_terms
+from rating.close.terms import NO_TERMS, Terms, pinned_terms, pinned_terms_ahead
 from rating.pricing import money_text
 from rating.pricing.exact import exactly
 from rating.pricing.line import ZERO, Step
-from rating.pricing.reductions import (
-    Balance,
-    Reduction,
-    ReductionKind,
-    commitment_lines,
-    credit_lines,
-    discount_lines,
-    total_of,
-)
+from rating.pricing.reductions import Balance, Reduction, ReductionKind, credit_lines
 from schemas.instants import rfc3339
-from schemas.invoices import VOID
+from schemas.invoices import VOID, body_of
 from schemas.prices import plain
 
-CHARGED: Final = frozenset({"usage", "flat"})
-"""Kinds of lines that discounts and the commitment of their own invoice work on."""
 
-COMMITMENT: Final = "commitment:"
+@dataclass(frozen=True, slots=True)
+class Agreed:
+    """By what terms an invoice bills its period, and by which discounts, ``ahead``, its fees in advance of the next one; ``before`` and
+    ``ahead_before``: what invoices that stand, or of the same run before it, have billed of either period."""
 
-
-def key_of(reduction: Reduction) -> str:
-    """What an invoice line calls it in ``charge``; a charge's own code has no colon."""
-    return f"{reduction.kind}:{reduction.code}"
-
-
-def reductions(charged: Iterable[tuple[str, Decimal]], terms: Terms, currency: str) -> list[Reduction]:
-    """Discounts, then the commitment, on (product, rounded amount) of every charge."""
-    amounts = list(charged)
-    found = discount_lines(amounts, terms.discounts, currency)
-    with exactly():
-        left = sum((amount for _, amount in amounts), ZERO) + total_of(found)
-    return found + commitment_lines(left, terms.minimum_commitment, currency)
+    terms: Terms = NO_TERMS
+    ahead: Terms = NO_TERMS
+    before: Billed = NOTHING
+    ahead_before: Billed = NOTHING
 
 
-def reduced(lines: Sequence[Line], terms: Terms, currency: str, start_us: int, end_us: int) -> list[Line]:
-    """The lines that ``terms`` add to an invoice with these charges."""
-    if not any(line["kind"] in CHARGED for line in lines):
+NO_AGREEMENT: Final = Agreed()
+
+
+def reduced(
+    charged: Iterable[tuple[str, Decimal]],
+    terms: Terms,
+    currency: str,
+    start_us: int,
+    end_us: int,
+    before: Billed = NOTHING,
+) -> list[Line]:
+    """The lines that ``terms`` add to an invoice for a period with these charges, beside what is billed of it ``before``: what the
+    whole of the period comes to, less what was taken off in advance."""
+    amounts = before.also(charged)
+    if not amounts:
         return []
-    charged = ((line["product"], Decimal(line["amount"])) for line in lines if line["kind"] in CHARGED)
-    return [line_of(one, terms, currency, start_us, end_us) for one in reductions(charged, terms, currency)]
+    whole = reductions(amounts, terms, currency)
+    taken = dict(before.reduced)
+    lines: list[Line] = []
+    for one in whole:
+        already = taken.pop(key_of(one), ZERO)
+        lines += _rest(one, already, terms, currency, start_us, end_us, before.carrier)
+    for key, already in taken.items():
+        lines += _rest(_none(key), already, terms, currency, start_us, end_us, before.carrier)
+    return lines
+
+
+def _rest(
+    one: Reduction, already: Decimal, terms: Terms, currency: str, start_us: int, end_us: int, carrier: str
+) -> list[Line]:
+    """What is left to bill of a discount or a true-up of which ``already`` is; where that is too much, an adjustment of ``carrier``."""
+    if not already:
+        return [line_of(one, terms, currency, start_us, end_us)]
+    with exactly():
+        difference = one.amount - already
+    if not difference:
+        return []
+    if (difference > 0) == (one.kind == "discount"):
+        prior = PriorTerms(carrier, start_us, end_us, terms, (), ())
+        return list(_adjusted(prior, key_of(one), one, already, currency, "adjusted for what its period came to"))
+    text = f"{plain(already)} of it billed in advance on {carrier}"
+    with exactly():
+        exact = one.step.amount - already
+    line = line_of(replace(one, amount=difference), terms, currency, start_us, end_us)
+    steps = [one.step.as_json(), Step("in_advance", -already, text).as_json()]
+    return [line | {"unrounded": plain(exact), "steps": json.dumps(steps, ensure_ascii=False), "note": text}]
 
 
 def paid(due: Decimal, balances: Iterable[Balance], currency: str, start_us: int, end_us: int) -> list[Line]:
@@ -72,7 +111,9 @@ def line_of(one: Reduction, terms: Terms, currency: str, start_us: int, end_us: 
         return _line(
             one, "True-up to the minimum commitment", {"minimum_commitment": minimum}, currency, start_us, end_us
         )
-    discount = next(discount for discount in terms.discounts if discount.code == one.code)
+    discount = next((discount for discount in terms.discounts if discount.code == one.code), None)
+    if discount is None:  # it is not in force for the period, after all
+        return _line(one, f"Discount {one.code}", {"code": one.code}, currency, start_us, end_us)
     line = _line(
         one,
         discount.name or f"Discount {one.code}",
@@ -98,8 +139,9 @@ def _line(
 
 @dataclass(frozen=True, slots=True)
 class PriorTerms:
-    """An earlier invoice with terms: what its charges, and each of its discounts and its true-up, have come to with all
-    adjustments so far. ``charged`` by product, ``billed`` by key."""
+    """A period that is billed, with its terms: what its charges, and each of its discounts and its true-up, have come to with all
+    adjustments so far. ``charged`` by product, ``billed`` by key. ``invoice_id``: what bills it; ``ahead``: what billed its fees in
+    advance, of a period that never was to be."""
 
     invoice_id: str
     start_us: int
@@ -108,58 +150,94 @@ class PriorTerms:
     charged: tuple[tuple[str, Decimal], ...]
     billed: tuple[tuple[str, Decimal], ...]
     plan: LinePlan | None = None
+    ahead: bool = False
+
+    def changed_by(self, line: Line) -> bool:
+        """Whether it is an adjustment of one of the period's charges."""
+        later = line["period_start"] >= (self.start_us if self.ahead else self.end_us)
+        return bool(line["adjusts"] == self.invoice_id and later == self.ahead)
 
 
 def prior_terms(chain: Sequence[Invoice], invoice_ids: Iterable[str]) -> tuple[PriorTerms, ...]:
-    """Those of ``invoice_ids``, invoices of the chain that stand, that were billed by terms."""
+    """The periods of ``invoice_ids``, invoices of the chain that stand, that were billed by terms."""
     by_id = {invoice["invoice_id"]: invoice for invoice in chain}
-    return tuple(
-        _prior(chain, by_id[name], terms)
-        for name in dict.fromkeys(invoice_ids)
-        if (terms := pinned_terms(by_id[name])) != NO_TERMS
-    )
+    names = [name for name in dict.fromkeys(invoice_ids) if '"terms' in by_id[name]["body"]]
+    found = [_prior(chain, by_id[name]) for name in names]
+    return tuple(one for one in found if one.terms != NO_TERMS or one.billed)
 
 
-def _prior(chain: Sequence[Invoice], invoice: Invoice, terms: Terms) -> PriorTerms:
+def prior_terms_ahead(chain: Sequence[Invoice], lines: Iterable[Line]) -> tuple[PriorTerms, ...]:
+    """Of the periods for which ``lines`` adjust fees that were billed in advance, where these were billed by terms."""
+    by_id = {invoice["invoice_id"]: invoice for invoice in chain}
+    spans: dict[str, int] = {}
+    for line in lines:
+        spans[line["adjusts"]] = max(spans.get(line["adjusts"], 0), line["period_end"])
+    found: list[PriorTerms] = []
+    for name, end_us in spans.items():
+        invoice = by_id[name]
+        before = billed_of(chain, invoice["period_end"])
+        terms = Terms(pinned_terms(invoice).discounts) if is_lump(invoice) else pinned_terms_ahead(invoice)
+        if terms != NO_TERMS or before.reduced:
+            found.append(
+                PriorTerms(name, invoice["period_end"], end_us, terms, before.charged, before.reduced, ahead=True)
+            )
+    return tuple(found)
+
+
+def _prior(chain: Sequence[Invoice], invoice: Invoice) -> PriorTerms:
+    terms = pinned_terms(invoice)
+    start_us, end_us = invoice["period_start"], invoice["period_end"]
+    before = _lump(chain, invoice) if is_lump(invoice) else billed_of(chain, start_us)
+    plan = LinePlan(invoice["plan"], invoice["plan_version"])
+    return PriorTerms(invoice["invoice_id"], start_us, end_us, terms, before.charged, before.reduced, plan)
+
+
+def _lump(chain: Sequence[Invoice], invoice: Invoice) -> Billed:
+    """What was billed by the terms of an invoice of before terms were those of periods: all its charges, and what adjusts them."""
     charged: dict[str, Decimal] = {}
     billed: dict[str, Decimal] = {}
-    with exactly():
-        for other in chain:
-            if other["state"] == VOID:
-                continue
-            for line in other["lines"]:
-                own = other is invoice and line["kind"] in CHARGED | {"discount", "commitment"}
-                if not own and line["adjusts"] != invoice["invoice_id"]:
-                    continue
-                where, name = (billed, line["charge"]) if ":" in line["charge"] else (charged, line["product"])
-                where[name] = where.get(name, ZERO) + Decimal(line["amount"])
-    return PriorTerms(
-        invoice["invoice_id"], invoice["period_start"], invoice["period_end"], terms, tuple(charged.items()), tuple(billed.items()),
-        LinePlan(invoice["plan"], invoice["plan_version"]),
-    )  # fmt: skip
+    for other in chain:
+        if other["state"] == VOID:
+            continue
+        by_period = MARK.items() <= body_of(other).items()
+        for line in other["lines"]:
+            own = other is invoice and line["kind"] in CHARGED | REDUCING
+            adjusts = line["adjusts"] == invoice["invoice_id"] and not (by_period and is_ahead(line, invoice))
+            if (own or adjusts) and not line["charge"].startswith(NOTED):
+                add(billed if ":" in line["charge"] else charged, line)
+    return Billed(tuple(charged.items()), tuple(billed.items()))
 
 
-def adjusted_terms(prior: Iterable[PriorTerms], adjustments: Iterable[Line], currency: str) -> list[Line]:
-    """What ``adjustments`` of earlier charges change in those invoices' discounts and true-ups: a line for each difference."""
-    changes: dict[str, list[tuple[str, Decimal]]] = {}
-    for line in adjustments:
-        changes.setdefault(line["adjusts"], []).append((line["product"], Decimal(line["amount"])))
+def adjusted_terms(prior: Iterable[PriorTerms], adjustments: Sequence[Line], currency: str) -> list[Line]:
+    """What ``adjustments`` of earlier charges change in the discounts and true-ups of their periods: a line for each difference."""
     found: list[Line] = []
     for one in prior:
-        if one.invoice_id not in changes:
+        changes = [(line["product"], Decimal(line["amount"])) for line in adjustments if one.changed_by(line)]
+        if not changes:
             continue
-        now = {key_of(part): part for part in reductions([*one.charged, *changes[one.invoice_id]], one.terms, currency)}
+        now = {key_of(part): part for part in reductions([*one.charged, *changes], one.terms, currency)}
         before = dict(one.billed)
         for key in sorted(now.keys() | before.keys()):
             found.extend(_adjusted(one, key, now.get(key), before.get(key, ZERO), currency))
     return found
 
 
-def _adjusted(prior: PriorTerms, key: str, now: Reduction | None, before: Decimal, currency: str) -> Iterable[Line]:
-    if now is None:
-        kind: ReductionKind = "commitment" if key == COMMITMENT else "discount"
-        text = "the commitment is met" if key == COMMITMENT else "there is nothing left to take it off"
-        now = Reduction(kind, key.partition(":")[2], ZERO, Step(kind, ZERO, text))
+def _none(key: str) -> Reduction:
+    """A discount or a true-up that comes to nothing."""
+    kind: ReductionKind = "commitment" if key == COMMITMENT else "discount"
+    text = "the commitment is met" if key == COMMITMENT else "there is nothing left to take it off"
+    return Reduction(kind, key.partition(":")[2], ZERO, Step(kind, ZERO, text))
+
+
+def _adjusted(
+    prior: PriorTerms,
+    key: str,
+    now: Reduction | None,
+    before: Decimal,
+    currency: str,
+    why: str = "adjusted for late or voided usage",
+) -> Iterable[Line]:
+    now = now or _none(key)
     with exactly():
         difference = now.amount - before
     if not difference:
@@ -167,7 +245,7 @@ def _adjusted(prior: PriorTerms, key: str, now: Reduction | None, before: Decima
     line = line_of(now, prior.terms, currency, prior.start_us, prior.end_us)
     span = f"{rfc3339(prior.start_us)} to {rfc3339(prior.end_us)}"
     yield line | {
-        "kind": "adjustment", "description": f"{line['description']}, adjusted for late or voided usage", "amount": money_text(difference, currency),
+        "kind": "adjustment", "description": f"{line['description']}, {why}", "amount": money_text(difference, currency),
         "unrounded": plain(difference), "note": f"{span}: {plain(now.amount)} instead of {plain(before)}", "adjusts": prior.invoice_id,
         **({} if prior.plan is None else {OF_PLAN: prior.plan}),
     }  # fmt: skip

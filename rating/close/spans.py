@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import lru_cache
 from itertools import pairwise
@@ -75,7 +75,7 @@ def _span(timeline: Timeline, start: int) -> Span:
     governing = rest[0]
     interval = governing.plan.interval
     fresh = governing.start_us == start and (governing.begins or _other_interval(timeline, governing))
-    boundary, grid = _boundary(start, interval, timeline.time_zone, timeline.billing_anchor, fresh)
+    boundary, grid = _boundary(start, interval, timeline.time_zone, governing.anchor, fresh)
     cut = next((one.start_us for one in rest if one.plan.interval != interval), boundary)
     end = min(boundary, timeline.end_us, cut)
     begins = fresh or any(one.begins and start < one.start_us < end for one in rest)
@@ -103,11 +103,25 @@ def _other_interval(timeline: Timeline, segment: Segment) -> bool:
 
 
 def _parts(timeline: Timeline, start: int, end: int, whole: int) -> Iterator[Part]:
+    for segment in _charging(timeline, start, end):
+        edges = sorted(
+            {edge for trial in timeline.trials for edge in trial if segment.start_us < edge < segment.end_us}
+            | {segment.start_us, segment.end_us}
+        )
+        for begins, ends in pairwise(edges):
+            in_trial = any(one <= begins < other for one, other in timeline.trials)
+            yield Part(begins, ends, segment.plan, segment.plan_version, whole, in_trial)
+
+
+def _charging(timeline: Timeline, start: int, end: int) -> list[Segment]:
+    """What charges in [start, end): neighbours that charge alike as one, with the terms of the last, which hold for the whole of it."""
+    found: list[Segment] = []
     for segment in timeline.segments:
         first, last = max(segment.start_us, start), min(segment.end_us, end)
         if first >= last:
             continue
-        edges = sorted({edge for trial in timeline.trials for edge in trial if first < edge < last} | {first, last})
-        for begins, ends in pairwise(edges):
-            in_trial = any(one <= begins < other for one, other in timeline.trials)
-            yield Part(begins, ends, segment.plan, segment.plan_version, whole, in_trial)
+        before = found[-1] if found else None
+        if before is not None and before.end_us == first and not segment.begins and segment.charges_like(before):
+            first, found = before.start_us, found[:-1]
+        found.append(replace(segment, start_us=first, end_us=last))
+    return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -11,6 +12,7 @@ from typing import Any
 from schemas.catalog.models import Plan, Subscription
 from schemas.catalog.state import Entry
 from schemas.catalog.terms import Discount, in_force
+from schemas.invoices import VOID
 from schemas.prices import plain
 
 
@@ -35,8 +37,17 @@ NO_TERMS = Terms()
 
 
 def pinned_terms(invoice: Mapping[str, Any]) -> Terms:
-    """The terms that an Invoice record was billed by; none on a record of before there were any."""
-    found = json.loads(invoice.get("body") or "{}").get("terms", {})
+    """The terms that the period of an Invoice record was billed by; none on a record of before there were any."""
+    return _pinned(invoice, "terms")
+
+
+def pinned_terms_ahead(invoice: Mapping[str, Any]) -> Terms:
+    """The discounts of the period that follows, by which an Invoice record bills that period's fees in advance."""
+    return _pinned(invoice, "terms_ahead")
+
+
+def _pinned(invoice: Mapping[str, Any], name: str) -> Terms:
+    found = json.loads(invoice.get("body") or "{}").get(name, {})
     minimum = found.get("minimum_commitment")
     return Terms(
         tuple(Discount.model_validate(one) for one in found.get("discounts", ())),
@@ -65,18 +76,44 @@ def with_overrides(plan: Entry, subscription: Subscription) -> Entry:
     return replace(plan, body=body)
 
 
-def terms_of(plan: Plan, zone: str, end_us: int, earlier_ends: Iterable[int]) -> Terms:
+def terms_of(plan: Plan, zone: str, end_us: int, used: Mapping[str, int]) -> Terms:
     """What holds for a period that ends at ``end_us``: what is in force at its last moment.
 
-    ``earlier_ends``: ends of the subscription's periods before it, which use up discounts of a number of periods.
+    ``used``: discount → in how many of the subscription's periods before it that was in force, which uses up one of a number of periods.
     """
-    ends = set(earlier_ends)
 
     def holds(discount: Discount) -> bool:
         if not in_force(discount.start, discount.end, end_us - 1, zone):
             return False
-        if discount.periods is None:
-            return True
-        return sum(in_force(discount.start, discount.end, end - 1, zone) for end in ends) < discount.periods
+        return discount.periods is None or used.get(discount.code, 0) < discount.periods
 
     return Terms(tuple(discount for discount in plan.discounts if holds(discount)), plan.minimum_commitment)
+
+
+@dataclass(frozen=True, slots=True)
+class TermsOf:
+    """The discounts, by their codes, that were in force in the period [start_us, end_us) of a subscription, which is billed or about to be."""
+
+    start_us: int
+    end_us: int
+    codes: frozenset[str]
+
+
+def terms_billed(chain: Iterable[Mapping[str, Any]]) -> list[TermsOf]:
+    """By the terms pinned on the invoices of a chain that are not void."""
+    return [
+        TermsOf(
+            one["period_start"], one["period_end"], frozenset(discount.code for discount in pinned_terms(one).discounts)
+        )
+        for one in chain
+        if one["state"] != VOID and one["period_start"] < one["period_end"] and '"discounts"' in one["body"]
+    ]
+
+
+def uses(periods: Iterable[TermsOf], before_us: int) -> dict[str, int]:
+    """Discount → in how many of ``periods`` that begin before ``before_us`` it was in force."""
+    codes: dict[int, frozenset[str]] = {}
+    for one in periods:
+        if one.start_us < before_us:
+            codes[one.start_us] = codes.get(one.start_us, frozenset()) | one.codes
+    return Counter(code for found in codes.values() for code in found)

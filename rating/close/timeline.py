@@ -24,19 +24,27 @@ class PlanningError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """[start_us, end_us) on one version of a plan, to FOREVER where no end is known. ``begins``: the subscription starts
-    here, for the first time or anew after it was retired."""
+    """[start_us, end_us) on what one version of a subscription says, to FOREVER where no end is known: a version of a plan with the
+    subscription's own prices, discounts and commitment; ``anchor`` of the periods that begin in it; ``trial_end`` as that version
+    gives it. ``begins``: the subscription starts here, for the first time or anew after it was retired."""
 
     start_us: int
     end_us: int
     plan: Plan
     plan_version: int
     begins: bool = False
+    anchor: date | None = None
+    trial_end: datetime | date | None = None
 
     def charges_like(self, other: Segment) -> bool:
-        """The same plan version with the same prices; its discounts may be others."""
+        """The same plan version with the same prices; its discounts and its commitment may be others. Usage is not split there."""
         same_plan = (self.plan.code, self.plan_version) == (other.plan.code, other.plan_version)
         return same_plan and self.plan.charges == other.plan.charges
+
+    def says_like(self, other: Segment) -> bool:
+        """The same in all that a version says, but from when on."""
+        same_terms = (self.plan, self.anchor, self.trial_end) == (other.plan, other.anchor, other.trial_end)
+        return self.plan_version == other.plan_version and same_terms
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +55,6 @@ class Timeline:
     subscription: str
     account_id: str
     time_zone: str
-    billing_anchor: date | None
     segments: tuple[Segment, ...]
     trials: tuple[tuple[int, int], ...] = ()
 
@@ -97,10 +104,11 @@ def timeline(view: NamespaceView, code: str) -> Timeline | None:
 def timeline_of(view: NamespaceView, versions: Sequence[Entry]) -> Timeline | None:
     """From all versions of one entry, oldest first.
 
-    A version with another plan, plan version or price overrides holds from its ``change_at``, else from its publication; from
-    there on no version before it does. One with the same ones moves that instant where it names one, but does not put off
-    what holds already. The newest version alone tells start, end and anchor, and what else is agreed beside the prices.
-    Retiring ends a subscription; published again, it starts anew. Raises PlanningError.
+    What a version says holds from its ``change_at``, else from its publication; from there on no version before it does: plan,
+    prices, discounts, commitment, billing anchor and trial. One that says the same as the version before it holds with
+    that one, and moves its instant where it names another, but does not put off what holds already. One that has only other terms than a
+    change of plan or prices that lies ahead goes with that change. The newest version alone tells the start, which is no agreement but a
+    fact, and the end, which is an instant itself. Raises PlanningError.
     """
     segments: list[Segment] = []
     trials: list[tuple[int, int]] = []
@@ -112,8 +120,7 @@ def timeline_of(view: NamespaceView, versions: Sequence[Entry]) -> Timeline | No
         begins = found[0].start_us
         segments = [*_until(segments, begins), *found]
         trials = [(start, min(end, begins)) for start, end in trials if start < begins]
-        if (trial_end := _trial_end(life[-1].model, found[0], zone)) > begins:
-            trials.append((begins, trial_end))
+        trials += _trials(found, zone)
     if not segments:
         return None
     newest: Subscription = versions[-1].model
@@ -124,7 +131,7 @@ def timeline_of(view: NamespaceView, versions: Sequence[Entry]) -> Timeline | No
                 f" {other.plan.currency}; end it, and start another subscription on the new plan"
             )
     return Timeline(
-        view.namespace, newest.code, newest.account, view.time_zone(newest.account), newest.billing_anchor,
+        view.namespace, newest.code, newest.account, view.time_zone(newest.account),
         tuple(segments), tuple(trials),
     )  # fmt: skip
 
@@ -148,26 +155,30 @@ def _segments(view: NamespaceView, life: Sequence[Entry], retired_us: int, zone:
         model: Subscription = entry.model
         plan = pinned_plan(view, entry)
         at_us = entry.published_us if model.change_at is None else boundary_us(model.change_at, zone)
-        new = Segment(at_us if changes else BEGINNING, FOREVER, plan.model, plan.version)
-        if not changes or not new.charges_like(changes[-1]):
+        new = Segment(
+            at_us if changes else BEGINNING, FOREVER, plan.model, plan.version,
+            anchor=model.billing_anchor, trial_end=model.trial_end,
+        )  # fmt: skip
+        last = changes[-1] if changes else None
+        if last is None or not new.charges_like(last):
             changes.append(new)
-        elif (
-            len(changes) > 1 and model.change_at is not None and _moves(changes[-1].start_us, at_us, entry.published_us)
-        ):
+        elif len(changes) > 1 and last.start_us > entry.published_us and not last.charges_like(changes[-2]):
+            changes[-1] = new if model.change_at is not None else replace(new, start_us=last.start_us)
+        elif not new.says_like(last):
+            changes.append(new)
+        elif len(changes) > 1 and model.change_at is not None and _moves(last.start_us, at_us, entry.published_us):
             changes[-1] = new
-        else:
-            changes[-1] = replace(changes[-1], plan=new.plan)
     found: list[Segment] = []
     for change in changes:
         found = [*_until(found, change.start_us), change]
-    last: Subscription = life[-1].model
-    start = boundary_us(last.start, zone)
-    end = min(retired_us, FOREVER if last.end is None else boundary_us(last.end, zone))
+    newest: Subscription = life[-1].model
+    start = boundary_us(newest.start, zone)
+    end = min(retired_us, FOREVER if newest.end is None else boundary_us(newest.end, zone))
     clipped: list[Segment] = []
     for one in found:
         begins, ends = max(one.start_us, start), min(one.end_us, end)
         if begins < ends:
-            clipped.append(Segment(begins, ends, one.plan, one.plan_version, not clipped))
+            clipped.append(replace(one, start_us=begins, end_us=ends, begins=not clipped))
     return clipped
 
 
@@ -180,10 +191,24 @@ def _until(segments: Sequence[Segment], at_us: int) -> list[Segment]:
     return [replace(one, end_us=min(one.end_us, at_us)) for one in segments if one.start_us < at_us]
 
 
-def _trial_end(subscription: Subscription, first: Segment, zone: str) -> int:
-    """Where the trial ends; at or before the start for none. Days are local: the same time of day, so many dates later."""
-    if subscription.trial_end is not None:
-        return boundary_us(subscription.trial_end, zone)
+def _trials(life: Sequence[Segment], zone: str) -> list[tuple[int, int]]:
+    """[start, end) of what lies in a trial, neighbours joined, of the segments from one start on."""
+    joined: list[tuple[int, int]] = []
+    for one in life:
+        end = min(_trial_end(one, life[0], zone), one.end_us)
+        if end <= one.start_us:
+            continue
+        if joined and joined[-1][1] == one.start_us:
+            joined[-1] = joined[-1][0], end
+        else:
+            joined.append((one.start_us, end))
+    return joined
+
+
+def _trial_end(segment: Segment, first: Segment, zone: str) -> int:
+    """Where the trial ends by what ``segment`` says; at or before the start for none. Days are local: the same time of day, so many dates later."""
+    if segment.trial_end is not None:
+        return boundary_us(segment.trial_end, zone)
     if not first.plan.trial_days:
         return first.start_us
     local = instant(first.start_us).astimezone(parse_zone(zone))

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from rating.api import projection
-from rating.close.reductions import CHARGED
+from rating.close.owed import CHARGED
 from rating.console.chart import bars
 from rating.console.html import Child, Html, address, join, link, page, table, tag
 from rating.evidence.books import Books

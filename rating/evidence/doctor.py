@@ -282,7 +282,7 @@ class _Examination:
                         )  # fmt: skip
                         unpriced += (one.sentence() for one in lacking)
         known = self._view.get("account", self._account) is not None
-        return Billing(known, tuple(subscriptions), tuple(charges), tuple(unpriced))
+        return Billing(known, tuple(subscriptions), tuple(dict.fromkeys(charges)), tuple(dict.fromkeys(unpriced)))
 
     def _bills(self, product: Product) -> bool:
         return product.profile is not None and product.profile in (self._profile, self._versions[-1].meter)

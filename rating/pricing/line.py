@@ -32,6 +32,7 @@ StepKind = Literal[
     "discount",
     "commitment",
     "credit",
+    "in_advance",
     "rounding",
 ]
 

@@ -314,8 +314,9 @@ class Subscription(Model):
     ``billing_anchor`` null: periods follow the calendar; a date: its day (clamped to the month's end) starts each period.
     ``overrides`` replace prices of the plan's charges, ``discounts`` come after the plan's, and ``minimum_commitment`` stands in place of
     the plan's ("0": none), for this subscription alone.
-    ``change_at``: the instant from which a new version's plan or plan version holds, and all versions before it no longer;
-    null: its publication. Usage and fees are split there; what is billed already stays as billed.
+    ``change_at``: the instant from which all that a new version says holds, and all versions before it no longer; null: its
+    publication. Usage and fees are split where plan or prices change, a period's discounts and commitment are those of its last moment;
+    what is billed already stays as billed. ``account``, ``start`` and ``end`` are the newest version's alone: an ``end`` is an instant itself.
     ``trial_end``: nothing is billed before it; null: the trial_days of the plan at the start count.
     """
 

@@ -42,10 +42,10 @@ def line(
     """On each plan from its instant to the next one's."""
     starts = [at for at, _ in changes]
     segments = tuple(
-        Segment(at, until, one, 1, begins=number == 0)
+        Segment(at, until, one, 1, begins=number == 0, anchor=anchor)
         for number, ((at, one), until) in enumerate(zip(changes, [*starts[1:], end], strict=True))
     )
-    return Timeline("n", "s", "a", zone, anchor, segments, ((starts[0], trial),) if trial is not None else ())
+    return Timeline("n", "s", "a", zone, segments, ((starts[0], trial),) if trial is not None else ())
 
 
 def shares(span: Span) -> list[Fraction]:

@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from evidencekit import verified
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,9 +20,6 @@ from rating.close.reductions import adjusted_terms, prior_terms, reduced
 from rating.close.standing import Standing
 from rating.close.terms import Terms
 from rating.close.versions import voided
-from rating.evidence.chains import Head, Line
-from rating.evidence.difference import Findings
-from rating.evidence.reduced import check_reductions
 from schemas.catalog.state import Catalog
 from schemas.catalog.terms import Discount
 from schemas.checkpoints import Run
@@ -73,28 +71,6 @@ def billed(catalog: Catalog, as_of: str, standing: Standing | None = None) -> li
 
 def shown(invoice: dict[str, Any]) -> list[tuple[str, str]]:
     return [(line["charge"], line["amount"]) for line in invoice["lines"]]
-
-
-def verified(invoices: list[dict[str, Any]], catalog: Catalog) -> list[str]:
-    heads, lines = [], {}
-    for one in invoices:
-        heads.append(
-            Head(
-                "air", one["invoice_id"], one["version"], one["predecessor"], one["subscription"], one["sequence"],
-                one["account_id"], one["period_start"], one["period_end"], 1, 0, one["state"], one["currency"], one["body"],
-                Decimal(one["total"]),
-            )
-        )  # fmt: skip
-        lines["air", one["invoice_id"], one["version"]] = [
-            Line(
-                line["number"], line["kind"], line["profile_id"], (), 0, 0, None, None, line["price"], Decimal(line["amount"]),
-                line["unrounded"], line["charge"], line["product"], line["adjusts"],
-            )
-            for line in one["lines"]
-        ]  # fmt: skip
-    findings = Findings()
-    check_reductions(heads, lines, catalog, findings)
-    return [str(one) for one in findings.differences()]
 
 
 def test_lines_stand_in_their_order_and_add_up() -> None:
@@ -235,7 +211,12 @@ def test_a_grant_is_used_left_or_expired_and_nothing_of_it_is_lost(
 
 
 def charge(product: str, amount: Decimal, **fields: Any) -> dict[str, Any]:
-    return {"kind": "usage", "charge": product, "product": product, "amount": str(amount), "adjusts": ""} | fields
+    line = {"kind": "usage", "charge": product, "product": product, "amount": str(amount), "adjusts": ""}
+    return line | {"period_start": 0, "period_end": 100} | fields
+
+
+def pairs(lines: list[dict[str, Any]]) -> list[tuple[str, Decimal]]:
+    return [(line["product"], Decimal(line["amount"])) for line in lines]
 
 
 terms = st.builds(
@@ -259,8 +240,9 @@ cents = st.decimals(-30, 90, places=2)
 @given(terms, st.tuples(cents, cents), st.lists(st.tuples(st.sampled_from("ab"), cents), max_size=4))
 def test_a_bill_and_its_adjustments_sum_to_one_bill_over_everything(agreed: Terms, at_first: Any, late: Any) -> None:
     charges = [charge(product, amount) for product, amount in zip("ab", at_first, strict=True)]
-    lines = charges + reduced(charges, agreed, "USD", 0, 100)
+    lines = charges + reduced(pairs(charges), agreed, "USD", 0, 100)
     base = {
+        "namespace": "air",
         "version": 1,
         "subscription": "s",
         "account_id": "a",
@@ -293,7 +275,7 @@ def test_a_bill_and_its_adjustments_sum_to_one_bill_over_everything(agreed: Term
         for product in "ab"
     }
     once = [charge(product, amount) for product, amount in last.items()]
-    once += reduced(once, agreed, "USD", 0, 100)
+    once += reduced(pairs(once), agreed, "USD", 0, 100)
     assert sum(Decimal(one["amount"]) for invoice in chain for one in invoice["lines"]) == sum(
         Decimal(one["amount"]) for one in once
     )

@@ -12,15 +12,13 @@ from shelfkit import Shelf, us
 from rating.close.charges import ChargeBook
 from rating.close.credits import Wallet, owned_grants
 from rating.close.due import current_span
-from rating.close.expected import Settled, drawn_by, settled
+from rating.close.expected import drawn_by, expected_billing, expected_lines
 from rating.close.line_plans import LinePlan, plan_in
+from rating.close.lines import line_of, rate_items
 from rating.close.plan import build_invoices, make_plan
-from rating.close.reductions import reductions
 from rating.close.standing import Invoice, Standing
-from rating.close.terms import NO_TERMS
 from rating.close.timeline import timeline
 from rating.invoices import InvoiceHead, InvoiceLine, WholeInvoice, service_span
-from rating.pricing import rate
 from schemas.checkpoints import Run
 from schemas.codec import codec
 
@@ -68,13 +66,9 @@ def estimated(found: Shelf, standing: Standing, at: str) -> tuple[str, str]:
     here = current_span(line, until, us(at))
     assert here is not None
     span, after = here
-    book = ChargeBook(view)
-    settlement = settled(book, chain, span, until)
-    ahead = after.parts if after is not None and after.in_advance else ()
-    items = [*book.items(span.parts), *settlement.fees, *book.items(ahead, in_advance=True)]
-    amounts = [(item.product.code, rate(item.price, Decimal(1), currency="USD").amount) for item in items]
-    assert reductions(amounts, NO_TERMS, "USD") == []
-    subtotal = sum((amount for _, amount in amounts), Decimal(0)) + total(settlement.lines)
+    billing = expected_billing(ChargeBook(view), line, span, after, chain)
+    charges = [line_of(rated) for rated in rate_items(billing.items, {}.get, "USD")]
+    _, subtotal = expected_lines(billing, charges)
     grants = owned_grants(view)
     credits = drawn_by(Wallet(grants, {}), line, span, subtotal) if grants else []
     return str(subtotal), str(subtotal + total(credits))
@@ -98,13 +92,27 @@ def test_the_estimate_settles_what_was_billed_in_advance_as_the_invoice_will() -
     assert any(line["kind"] == "adjustment" for line in february["lines"])
 
 
+def test_the_estimate_has_what_the_terms_of_its_period_leave_beside_the_fee_in_advance() -> None:
+    terms: dict[str, Any] = {"discounts": [{"code": "off", "amount": "35"}], "minimum_commitment": "100"}
+    found, standing = catalog(**terms), Standing()
+    close(found, standing, "2024-01-01T00:00:00Z")
+    expected = estimated(found, standing, "2024-01-20T00:00:00Z")
+    (january,) = close(found, standing, "2024-02-01T00:00:00Z")
+    assert (
+        expected == amounts_of(january) == ("100.00", "100.00")
+    )  # 10 − 5, 95 to the commitment, and a seat of 30 − 30
+
+
 def test_fees_that_an_invoice_to_come_bills_first_are_not_the_running_periods() -> None:
     found = catalog()
     line = timeline(found.view(), "s")
     assert line is not None
     here = current_span(line, None, us("2024-01-20T00:00:00Z"))
     assert here is not None
-    assert settled(ChargeBook(found.view()), [], here[0], None) == Settled()
+    billing = expected_billing(ChargeBook(found.view()), line, *here, [])
+    assert [(item.charge.key, item.start_us) for item in billing.items] == [
+        ("support", here[0].start_us), ("seat", here[0].end_us),
+    ]  # fmt: skip
 
 
 def test_prepaid_credits_pay_the_estimate_as_they_pay_the_invoice() -> None:
