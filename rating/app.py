@@ -78,7 +78,7 @@ def build_app(settings: Settings) -> FastAPI:
         reason = rating.unready()
         if reason is None:
             try:
-                await rating.ask(lambda client: client.query("SELECT 1"))
+                await rating.answers()
             except Exception as error:  # whatever stands in the way of ClickHouse, its name is the answer
                 reason = f"ClickHouse does not answer: {type(error).__name__}"
         if reason is not None:

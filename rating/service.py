@@ -13,6 +13,7 @@ from schemas.serving import BoundedBodies, BoundedProtocol, Server
 from schemas.settings import SettingsError, load_settings
 
 MAX_BODY: Final = 1024 * 1024
+_SWITCH_SECONDS: Final = 0.001
 
 
 def main() -> int:
@@ -39,6 +40,8 @@ def main() -> int:
             timeout_graceful_shutdown=5,
         )
     )
+    # Questions are worked at in threads; the loop, which answers, is to get the interpreter back soon.
+    sys.setswitchinterval(_SWITCH_SECONDS)
     server.run()
     if not server.started:
         return 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 import clickhouse_connect
@@ -27,9 +28,15 @@ ON_CLUSTER: Final[dict[str, Any]] = {
 }
 
 
-def connect(settings: Settings, *, database: str | None = None, timeout_seconds: int = 300) -> Client:
+def connect(
+    settings: Settings,
+    *,
+    database: str | None = None,
+    timeout_seconds: int = 300,
+    more: Mapping[str, Any] | None = None,
+) -> Client:
     """A client bound to Weir's database (or ``database``), without a server session, safe to use from one thread."""
-    pinned = PINNED | (ON_CLUSTER if settings.clickhouse_cluster else {})
+    pinned = PINNED | (ON_CLUSTER if settings.clickhouse_cluster else {}) | dict(more or {})
     return clickhouse_connect.get_client(
         host=settings.clickhouse_host,
         port=settings.clickhouse_port,

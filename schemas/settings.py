@@ -85,6 +85,15 @@ class Settings(BaseSettings):
     gateway_port: int = Field(8080, ge=0, le=65535, description="port of the gateway")
     rating_host: str = Field("127.0.0.1", description="address the rating service binds to")
     rating_port: int = Field(8081, ge=0, le=65535, description="port of the rating service")
+    rating_question_seconds: int = Field(
+        30, ge=1, description="a question to the rating service is ended after so many seconds"
+    )
+    rating_long_question_seconds: int = Field(
+        120, ge=1, description="… a simulation, a draft meter's trial, an export or a report of late usage"
+    )
+    rating_query_bytes: int = Field(
+        1024 * 1024 * 1024, ge=64 * 1024 * 1024, description="memory of one query of the rating service in ClickHouse"
+    )
     namespace: str = Field("default", description="namespace of requests that name none")
     data_dir: str = Field(".weir", description="folder of the local stack's data, logs and state")
     checkpoint_seconds: int = Field(60, ge=1, description="seconds between two periodic checkpoint cuts of a worker")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import hmac
 from collections.abc import Callable
+from copy import copy
+from dataclasses import replace
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Annotated, Any, Final, TypeVar
@@ -12,6 +14,7 @@ from typing import Annotated, Any, Final, TypeVar
 from fastapi import Depends, Header, Request
 
 from rating.api.problems import Problem, missing, of_denial
+from rating.api.questions import NOBODY, Asker, GoOn, Questions
 from rating.api.standing import StandingNow
 from rating.explain import Ledgers
 from schemas.access import Scopes, scopes_of
@@ -26,7 +29,6 @@ from schemas.parameters import KnownParameters
 from schemas.settings import Settings
 from schemas.topics import CHECKPOINTS
 
-_CLIENTS: Final = 8
 _FRESH_SECONDS: Final = 10.0
 
 T = TypeVar("T")
@@ -42,7 +44,9 @@ class Rating:
         self.approving = asyncio.Lock()
         self._catalog = CatalogFollower(settings)
         self._checkpoints_follower = Follower(settings, CHECKPOINTS, self._apply)
-        self._pool = ClickHousePool(settings, _CLIENTS)
+        self._questions = Questions(settings)
+        self._pool = ClickHousePool(settings, 1)  # of the process itself
+        self._asker = NOBODY
         self.keys = Keyring(
             settings.admin_key.get_secret_value(), self._catalog.catalog, lambda: self._catalog.fresh(_FRESH_SECONDS)
         )
@@ -61,10 +65,26 @@ class Rating:
         self._checkpoints_follower.stop()
         self.standing.close()
         self._pool.stop()
+        self._questions.stop()
+
+    def asked_by(self, request: Request, tenant: str, key: str) -> Rating:
+        """The same for one request, whose questions take its tenant's and its key's share. A reader's are ended when the client has gone."""
+        bound = copy(self)
+        bound._asker = Asker(tenant, key, request.is_disconnected if request.method in ("GET", "HEAD") else None)
+        return bound
 
     async def ask(self, question: Callable[[Any], T]) -> T:
-        """Run ``question(client)``, which blocks, in a thread of the pool that owns a client."""
-        return await self._pool.ask(question)
+        """Run ``question(client)``, which blocks, in a thread that owns a client. Raises Problem as ``Questions.ask`` does."""
+        return await self._questions.ask(question, self._asker)
+
+    async def ask_long(self, question: Callable[[Any, GoOn], T], request: Request) -> T:
+        """The same for work of many seconds that only reads, whatever its method."""
+        asker = replace(self._asker, gone=request.is_disconnected)
+        return await self._questions.ask_long(question, asker)
+
+    async def answers(self) -> None:
+        """Ask ClickHouse for nothing, whoever else is asking. Raises what stands in the way."""
+        await self._pool.ask(lambda client: client.query("SELECT 1"))
 
     def namespaces(self) -> list[str]:
         """All declared namespaces."""
@@ -138,8 +158,14 @@ def _check_key(request: Request, sufficient: Scopes) -> None:
 
 async def authorized(request: Request) -> Rating:
     """The process's Rating, for a request whose key ``guard`` has checked."""
-    assert isinstance(request.state.access, Access)
-    return rating_of(request)
+    access = request.state.access
+    assert isinstance(access, Access)
+    rating = rating_of(request)
+    try:
+        tenant = access.choose(request.headers.get("weir-namespace"), rating.settings.namespace)
+    except Denied as denied:
+        raise of_denial(denied) from None
+    return rating.asked_by(request, tenant, access.key_id)
 
 
 Authorized = Annotated[Rating, Depends(authorized)]

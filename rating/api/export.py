@@ -5,11 +5,12 @@ from __future__ import annotations
 import tempfile
 from typing import IO, Annotated, Any, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response, StreamingResponse
 from starlette.background import BackgroundTask
 
 from rating.api.context import Authorized, View
+from rating.api.questions import GoOn, each
 from rating.export import COLUMNS, MEDIA_TYPES, Format, line_pages, write_lines
 
 router = APIRouter(tags=["invoices"])
@@ -25,20 +26,22 @@ _CHUNK = 1024 * 1024
     response_class=Response,
 )  # fmt: skip
 async def export(
+    request: Request,
     rating: Authorized,
     view: View,
     form: Annotated[Format, Query(alias="format")] = "csv",
     account_id: Annotated[str | None, Query()] = None,
     state: Annotated[Literal["draft", "finalized", "void", "paid"] | None, Query()] = None,
 ) -> Response:
-    def question(client: Any) -> IO[bytes]:
+    def question(client: Any, go_on: GoOn) -> IO[bytes]:
         # Beyond some size it waits on disk, so that a large export takes no memory.
         out = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 (closed once it is sent)
-        write_lines(out, line_pages(client, view.namespace, account_id=account_id, state=state), form)
+        pages = line_pages(client, view.namespace, account_id=account_id, state=state)
+        write_lines(out, each(pages, go_on), form)
         out.seek(0)
         return out
 
-    document = await rating.ask(question)
+    document = await rating.ask_long(question, request)
     return StreamingResponse(
         iter(lambda: document.read(_CHUNK), b""), media_type=MEDIA_TYPES[form],
         headers={"Content-Disposition": f'attachment; filename="{view.namespace}-invoice-lines.{form}"'},

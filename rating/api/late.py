@@ -5,7 +5,7 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 
 from rating.api.context import Authorized, View
 from rating.api.problems import Problem
@@ -17,6 +17,7 @@ router = APIRouter(tags=["invoices"])
 
 @router.get("/v1/reports/late-usage", summary="Late usage that is on no invoice yet, line by line")
 async def late_usage(
+    request: Request,
     rating: Authorized,
     view: View,
     account_id: Annotated[str | None, Query(description="only this account")] = None,
@@ -24,10 +25,11 @@ async def late_usage(
 ) -> dict[str, Any]:
     """The next close adjusts just these lines: `difference` = `now` (live, by the price as pinned) − `billed` so far."""
     try:
-        found = await rating.ask(
-            lambda client: rating.standing.ask(
+        found = await rating.ask_long(
+            lambda client, _go_on: rating.standing.ask(
                 lambda standing: late_report(client, view, standing, rating.checkpoints, account_id)
-            )
+            ),
+            request,
         )
     except LedgerUnavailable as error:
         raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error)) from None

@@ -31,7 +31,7 @@ from rating.invoices import read_chain
 from rating.pricing import PriceError, money_text, plain
 from rating.pricing.exact import exact_sum
 from rating.usage import UsageRow, usage_totals
-from schemas.catalog.state import NamespaceView
+from schemas.catalog.state import Entry, NamespaceView
 from schemas.fine_instants import Cut
 from schemas.instants import micros, rfc3339
 
@@ -59,8 +59,13 @@ async def running(rating: Rating, view: NamespaceView, account_id: str, now_us: 
     """The JSON answer. Raises Problem."""
     if view.get("account", account_id) is None:
         raise missing(f"there is no account {account_id[:64]!r} in namespace {view.namespace}")
-    mine = [entry for entry in view.all("subscription") if entry.model.account == account_id]
-    billed = await rating.ask(lambda client: billed_until(client, view.namespace, account_id))
+
+    def begun(client: Any) -> tuple[list[Entry], dict[str, int]]:
+        # In the thread: it looks at every subscription of the namespace.
+        mine = [entry for entry in view.all("subscription") if entry.model.account == account_id]
+        return mine, billed_until(client, view.namespace, account_id)
+
+    mine, billed = await rating.ask(begun)
     book = ChargeBook(view)
     found: list[dict[str, Any]] = []
     problems: list[str] = []

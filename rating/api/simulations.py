@@ -8,7 +8,7 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from pydantic import Field
 
 from rating.api.context import Authorized, View
@@ -62,12 +62,15 @@ class TryRequest(Model):
 @router.post(
     "/v1/simulations", summary="Another price or plan over a past period: before, after, who pays less and more"
 )
-async def simulations(rating: Authorized, view: View, asked: SimulationRequest) -> dict[str, Any]:
+async def simulations(request: Request, rating: Authorized, view: View, asked: SimulationRequest) -> dict[str, Any]:
     """By the close's own code, from present usage; nothing is written. Sorted by difference: who would pay less comes first.
     Prepaid credits are left out, since they pay and are no price."""
     try:
-        found = await rating.ask(
-            lambda client: simulate(client, view, asked.scenario(), asked.period, micros(rating.now()), lambda *_: None)
+        found = await rating.ask_long(
+            lambda client, go_on: simulate(
+                client, view, asked.scenario(), asked.period, micros(rating.now()), lambda *_: go_on()
+            ),
+            request,
         )
     except ScenarioError as error:
         raise wrong_field(error.place, str(error)) from None
@@ -75,7 +78,7 @@ async def simulations(rating: Authorized, view: View, asked: SimulationRequest) 
 
 
 @router.post("/v1/profiles/try", summary="A draft meter on past events: how many match, what total, by account")
-async def tried(rating: Authorized, view: View, asked: TryRequest) -> dict[str, Any]:
+async def tried(request: Request, rating: Authorized, view: View, asked: TryRequest) -> dict[str, Any]:
     """Matches with the code that meters. Nothing is published or written; `current` is what the profile measures now."""
     own = "UTC" if asked.account_id is None else view.time_zone(asked.account_id)
     try:
@@ -84,11 +87,13 @@ async def tried(rating: Authorized, view: View, asked: TryRequest) -> dict[str, 
     except ValueError as error:
         raise wrong_field("period" if asked.time_zone is None else "time_zone, period", str(error)) from None
     try:
-        found = await rating.ask(
-            lambda client: try_meter(
-                client, view, asked.meter, interval, account_id=asked.account_id, at_most=MAX_EVENTS
-            )
-        )
+        found = await rating.ask_long(
+            lambda client, go_on: try_meter(
+                client, view, asked.meter, interval, account_id=asked.account_id, at_most=MAX_EVENTS,
+                on_progress=lambda *_: go_on(),
+            ),
+            request,
+        )  # fmt: skip
     except TooManyEvents as error:
         raise wrong_field("period", str(error)) from None
     return {"namespace": view.namespace, "time_zone": zone.key, **found.to_json(asked.limit)}

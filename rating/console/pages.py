@@ -61,7 +61,7 @@ def _logged_in(request: Request) -> Rating:
     key = rating.settings.admin_key.get_secret_value()
     if not session.valid(key, request.cookies.get(session.COOKIE, ""), int(time.time())):
         raise NotLoggedIn
-    return rating
+    return rating.asked_by(request, request.query_params.get("namespace") or rating.settings.namespace, "console")
 
 
 LoggedIn = Annotated[Rating, Depends(_logged_in)]

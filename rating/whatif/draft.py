@@ -29,6 +29,7 @@ from schemas.quantity import unscaled
 
 Progress = Callable[[str, int, int], None]
 _DIGITS: Final = 60
+_AT_ONCE: Final = 1_000  # events matched between two steps of progress, at which the work may be ended
 
 
 class TooManyEvents(ValueError):
@@ -151,7 +152,9 @@ def try_meter(
 
 def _blocks(client: Any, sql: str, parameters: dict[str, Any]) -> Iterator[Sequence[Sequence[Any]]]:
     with client.query_row_block_stream(sql, parameters=parameters) as stream:
-        yield from stream
+        for block in stream:
+            for start in range(0, len(block), _AT_ONCE):
+                yield block[start : start + _AT_ONCE]
 
 
 def _current(

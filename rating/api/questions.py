@@ -1,0 +1,173 @@
+"""ClickHouse asked by many tenants: each has its share of the places, and every question a time, a memory, and an asker who still waits."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import uuid
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, Final, TypeVar
+
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from rating.api.problems import Problem
+from schemas.clickhouse import connect
+from schemas.settings import Settings
+from schemas.shares import Busy, Plan, Shares
+
+T = TypeVar("T")
+GoOn = Callable[[], None]
+"""Asked between two steps of a long question; raises Stopped."""
+
+LIGHT: Final = Plan(places=8, each=4, each_key=3, waiting=100, seconds=15.0)
+HEAVY: Final = Plan(places=2, each=1, each_key=1, waiting=8, seconds=60.0)
+_LOOK_SECONDS: Final = 0.5
+_TIMEOUT_EXCEEDED: Final = "Code: 159"
+_MEMORY_LIMIT_EXCEEDED: Final = "Code: 241"
+_CANCELLED: Final = "Code: 394"
+
+
+def each(items: Iterable[T], go_on: GoOn) -> Iterator[T]:
+    """The items, as long as it may go on."""
+    for item in items:
+        go_on()
+        yield item
+
+
+class Stopped(Exception):
+    """The question's time is over, or nobody waits for its answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Whose share a question takes, and whether they wait still (None: for a change, which is carried through)."""
+
+    tenant: str = ""
+    key: str = ""
+    gone: Callable[[], Awaitable[bool]] | None = None
+
+
+NOBODY: Final = Asker()
+
+
+class _Lane:
+    """Places of one kind, with threads and clients of their own."""
+
+    def __init__(self, settings: Settings, plan: Plan, what: str, seconds: int) -> None:
+        self.seconds = seconds
+        self.memory = settings.rating_query_bytes
+        self._settings = settings
+        self._shares = Shares(plan, what)
+        self._threads = ThreadPoolExecutor(plan.places, thread_name_prefix=what)
+        self._local = threading.local()
+
+    async def ask(self, question: Callable[[Any, GoOn], T], asker: Asker, kill: Callable[[str], None]) -> T:
+        """See Questions."""
+        async with self._shares.turn(asker.tenant, asker.key):
+            stop = threading.Event()
+            names: list[str] = []
+            loop = asyncio.get_running_loop()
+            work = loop.run_in_executor(self._threads, self._with_client, question, stop, names)
+            deadline = loop.time() + self.seconds
+            try:
+                while not work.done() and not stop.is_set():
+                    await asyncio.wait({work}, timeout=_LOOK_SECONDS)
+                    if loop.time() > deadline or (not work.done() and asker.gone is not None and await asker.gone()):
+                        stop.set()
+            except asyncio.CancelledError:
+                stop.set()
+                raise
+            finally:
+                if stop.is_set():
+                    await self._end(work, names, kill)
+            return await work
+
+    async def _end(self, work: asyncio.Future[Any], names: list[str], kill: Callable[[str], None]) -> None:
+        """Until the thread has let go of its place: what ClickHouse works at is cancelled, and what begins again meanwhile."""
+        while not work.done():
+            if names:
+                with suppress(ClickHouseError):
+                    await asyncio.to_thread(kill, names[0])
+            await asyncio.wait({work}, timeout=_LOOK_SECONDS)
+
+    def _with_client(self, question: Callable[[Any, GoOn], T], stop: threading.Event, names: list[str]) -> T:
+        if getattr(self._local, "client", None) is None:
+            name = f"weir-rating-{uuid.uuid4().hex}"
+            bounds = {
+                "max_execution_time": self.seconds,
+                "max_memory_usage": self.memory,
+                # A group that is larger goes to disk: slow rather than refused.
+                "max_bytes_before_external_group_by": self.memory // 2,
+                "max_bytes_before_external_sort": self.memory // 2,
+                "log_comment": name,  # by which it is found to be cancelled
+            }
+            self._local.client, self._local.name = connect(self._settings, more=bounds), name
+        names.append(self._local.name)
+
+        def go_on() -> None:
+            if stop.is_set():
+                raise Stopped
+
+        go_on()
+        return question(self._local.client, go_on)
+
+    def stop(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+class Questions:
+    """Two lanes, so that what takes seconds never stands before what takes milliseconds."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._light = _Lane(settings, LIGHT, "questions", settings.rating_question_seconds)
+        self._heavy = _Lane(settings, HEAVY, "long-questions", settings.rating_long_question_seconds)
+        self._local = threading.local()
+
+    async def ask(self, question: Callable[[Any], T], asker: Asker) -> T:
+        """``question(client)``, which blocks, in a thread. Raises what it raises; Problem: 429 where this key has enough in line, 503 where
+        no place became free or the time is over, 422 where it needs more memory than one may."""
+        return await self._asked(self._light, lambda client, _go_on: question(client), asker)
+
+    async def ask_long(self, question: Callable[[Any, GoOn], T], asker: Asker) -> T:
+        """The same for work of many seconds, of which a tenant has one at a time. ``question`` calls its second argument now and then."""
+        return await self._asked(self._heavy, question, asker)
+
+    async def _asked(self, lane: _Lane, question: Callable[[Any, GoOn], T], asker: Asker) -> T:
+        try:
+            return await lane.ask(question, asker, self._kill)
+        except Busy as busy:
+            status = HTTPStatus.TOO_MANY_REQUESTS if busy.own else HTTPStatus.SERVICE_UNAVAILABLE
+            raise Problem(status, str(busy), headers={"Retry-After": str(busy.retry_after)}) from None
+        except Stopped:
+            raise _too_long(lane.seconds) from None
+        except ClickHouseError as error:
+            text = str(error)
+            if _TIMEOUT_EXCEEDED in text or _CANCELLED in text:
+                raise _too_long(lane.seconds) from None
+            if _MEMORY_LIMIT_EXCEEDED in text:
+                detail = f"this needs more than {lane.memory} bytes of memory; ask for a shorter time, fewer groups, or one account"
+                raise Problem(
+                    HTTPStatus.UNPROCESSABLE_ENTITY, f"{detail} (the operator: WEIR_RATING_QUERY_BYTES)"
+                ) from None
+            raise
+
+    def _kill(self, name: str) -> None:
+        if getattr(self._local, "client", None) is None:
+            self._local.client = connect(self._settings)
+        sql = "KILL QUERY WHERE Settings['log_comment'] = {name:String} ASYNC"
+        self._local.client.query(sql, parameters={"name": name})
+
+    def stop(self) -> None:
+        """Without waiting: what has not begun is cancelled, what is under way ends by itself."""
+        self._light.stop()
+        self._heavy.stop()
+
+
+def _too_long(seconds: int) -> Problem:
+    detail = f"this took longer than {seconds} s and was ended; ask for a shorter time, coarser groups, or one account"
+    return Problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, headers={"Retry-After": "10"})
