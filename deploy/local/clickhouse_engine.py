@@ -13,19 +13,26 @@ import tempfile
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 import chdb
 
-from deploy.local.clickhouse_request import RequestError, Statement
+from deploy.local.clickhouse_access import TRIGGERS, AccessError, Role, judge, write_config
+from deploy.local.clickhouse_request import Statement
 
-_Key = tuple[str, tuple[tuple[str, str], ...]]
+# Role, whether it may change anything, database, settings.
+_Key = tuple[Role, bool, str, tuple[tuple[str, str], ...]]
 _CODE = re.compile(r"Code: (\d+)\. DB::Exception: .*", re.DOTALL)
 _CONNECT: Callable[[str], Any] = chdb.connect
 _IDLE_SESSIONS = 48
+# What names no database is at home here: chDB's own ``default`` takes every file's path for a table, and therefore asks for
+# the right to read files for each table in it.
+_DEFAULT, _NO_DATABASE = "scratch", ("", "__default__", "default")
+# Services ask the same parameterised statements again and again.
+_REMEMBERED, _REMEMBERED_BYTES = 512, 8192
 # The engine counts a write that its file system refused, and then goes on as if the bytes were there: the part that they
 # belong to is short, and its rows are gone at the next start. This count is all that tells of it.
 _FAILED_WRITES = "SELECT sum(value) FROM system.events WHERE event = 'WriteBufferFromFileDescriptorWriteFailed'"
@@ -58,24 +65,46 @@ class Answer:
     elapsed_ns: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class _Parsed:
+    """What the engine reads in a statement: its class, how many there are (0: none that it understands), its formatting."""
+
+    kind: str
+    statements: int
+    canonical: str | None
+
+
 class Engine:
     """One data path, opened by this process alone, and its idle sessions. Safe to use from any thread."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(
+        self, path: Path, *, views: Sequence[str] = (), database: str = "weir", keep_free_bytes: int = 0
+    ) -> None:
         path.mkdir(parents=True, exist_ok=True)
         self._path = str(path)
+        self._database = database
         self._lock = threading.Lock()
         self.broken = False
         self._idle: OrderedDict[_Key, list[Any]] = OrderedDict()
-        # Held for the engine's whole life: chDB shuts its engine down with the last session.
-        self._keeper = _CONNECT(self._path)
+        self._parsed: dict[bytes, _Parsed] = {}
+        config = write_config(path / "front", views=views, database=database, keep_free_bytes=keep_free_bytes)
+        # Held for the engine's whole life: chDB reads its configuration with the first session, and shuts its engine
+        # down with the last.
+        self._keeper = _CONNECT(f"{self._path}?config-file={config}")
+        _run(self._keeper, f"CREATE DATABASE IF NOT EXISTS {_DEFAULT} ENGINE = Atomic")
+        _run(self._keeper, "SET max_query_size = 1000000000000, max_parser_depth = 0, max_parser_backtracks = 0")
         self.version: str = bytes(self._keeper.query("SELECT version()", "TSVRaw").bytes()).decode().strip()
 
-    def execute(self, statement: Statement) -> Answer:
-        """Run one statement to its end. Raises EngineError, and RequestError for several statements in one."""
-        if statement.insert_format is None and b";" in statement.sql:
-            self._refuse_several(statement.sql)
-        key = (statement.database, statement.settings)
+    def execute(self, statement: Statement, role: Role = "service", *, changes: bool = True) -> Answer:
+        """Run one statement to its end, as ``role``; ``changes`` is False where it may only read.
+
+        Raises EngineError, and AccessError for what this role may not ask.
+        """
+        parsed = self._parse(statement)
+        judge(parsed.kind, parsed.statements, parsed.canonical, role, changes=changes)
+        if role == "analyst" and statement.database not in (*_NO_DATABASE, self._database):
+            raise AccessError(497, f"analyst: Not enough privileges for database {statement.database}. (ACCESS_DENIED)")
+        key = (role, changes and role != "analyst", statement.database, statement.settings)
         started = time.monotonic_ns()
         session = None
         try:
@@ -87,13 +116,12 @@ class Engine:
                 rest = f"{statement.insert_settings.decode()} FORMAT {statement.insert_format}"
                 result, body = _insert(session, statement.sql.decode(), rest, statement.data), b""
                 read = (0, 0)
-                self.check_writes(session)
             else:
                 result = session.query(statement.sql, statement.output_format, params=dict(statement.params))
-                if not statement.answers:
-                    self.check_writes(session)
                 body, read = bytes(result.bytes()), (result.rows_read(), result.bytes_read())
                 result = (result.rows_written(), result.bytes_written())
+            if parsed.kind != "READ_ONLY":
+                self.check_writes(session)
         except Exception as error:
             if session is not None:
                 session.close()
@@ -132,12 +160,18 @@ class Engine:
                 return kept.pop()
         session = _CONNECT(self._path)
         try:
+            role, changes, database, settings = key
+            _run(session, f"SET ROLE weir_{role}")
             _run(session, _AS_A_SERVER)
-            database, settings = key
-            if database and database != "__default__":
-                _run(session, f"USE {_identifier(database)}")
-            for name, value in settings:
+            _run(session, f"USE {_identifier(_DEFAULT if database in _NO_DATABASE else database)}")
+            asked = dict(settings)
+            readonly = asked.pop("readonly", "0")
+            for name, value in asked.items():
                 _run(session, f"SET {name} = {_text(value)}")
+            if not changes and readonly == "0":
+                readonly = "2"
+            if readonly != "0":
+                _run(session, f"SET readonly = {_text(readonly)}")
         except Exception:
             session.close()
             raise
@@ -154,11 +188,33 @@ class Engine:
         for one in dropped:
             one.close()
 
-    def _refuse_several(self, sql: bytes) -> None:
-        # A server refuses a batch of statements; chDB would run it, and what works here must work there.
-        found = self._keeper._conn.classify_query(sql.decode("utf-8", "replace"))
-        if found["statement_count"] > 1:
-            raise RequestError(62, "Syntax error (Multi-statements are not allowed). (SYNTAX_ERROR)")
+    def _parse(self, statement: Statement) -> _Parsed:
+        """The engine's own reading of a statement."""
+        sql = statement.sql
+        if statement.insert_format is not None:
+            sql = b"%b%b FORMAT %b" % (sql, statement.insert_settings, statement.insert_format.encode())
+        known = self._parsed.get(sql)
+        if known is not None:
+            return known
+        text = sql.decode("utf-8", "replace")
+        lower = sql.lower()
+        with self._lock:
+            found = self._keeper._conn.classify_query(text)
+            kind = str(found["query_class"]).rpartition(".")[2]
+            canonical: str | None = None
+            plain = kind == "READ_ONLY" or statement.insert_format is not None
+            if found["statement_count"] == 1 and (not plain or any(word in lower for word in TRIGGERS)):
+                try:
+                    asked = self._keeper.query(f"SELECT formatQuerySingleLine({_text(text)})", "TSVRaw")
+                except Exception as error:
+                    raise EngineError(str(error)) from error
+                canonical = bytes(asked.bytes()).decode("utf-8", "replace")
+        parsed = _Parsed(kind, found["statement_count"], canonical)
+        if len(sql) <= _REMEMBERED_BYTES:
+            if len(self._parsed) >= _REMEMBERED:
+                self._parsed.clear()
+            self._parsed[sql] = parsed
+        return parsed
 
 
 def _run(session: Any, sql: str) -> None:

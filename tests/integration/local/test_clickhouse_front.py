@@ -28,6 +28,9 @@ from deploy.local.probes import http_ok
 pytestmark = pytest.mark.integration
 
 
+PASSWORD, ANALYST_PASSWORD = "of the stack's own user", "of the analyst"
+
+
 class FrontProcess:
     """One data folder, and the process that serves it now."""
 
@@ -38,7 +41,9 @@ class FrontProcess:
     def start(self) -> None:
         self.port = free_port()
         command = [sys.executable, "-m", "deploy.local.clickhouse_front", "--path", str(self._path)]
-        self.process = subprocess.Popen([*command, "--port", str(self.port)])
+        secrets = {"WEIR_CLICKHOUSE_PASSWORD": PASSWORD, "WEIR_CLICKHOUSE_ANALYST_PASSWORD": ANALYST_PASSWORD}
+        more = ["--port", str(self.port), "--views", "totals,totals_of"]
+        self.process = subprocess.Popen([*command, *more], env=os.environ | secrets)
         deadline = time.monotonic() + 60
         while not http_ok("127.0.0.1", self.port, "/ping")():
             assert self.process.poll() is None, "the front ended"
@@ -47,6 +52,7 @@ class FrontProcess:
 
     def client(self, **more: Any) -> Client:
         more.setdefault("autogenerate_session_id", False)
+        more.setdefault("password", PASSWORD)
         return clickhouse_connect.get_client(host="127.0.0.1", port=self.port, **more)
 
     def kill(self) -> None:
@@ -171,7 +177,7 @@ def test_settings_hold_for_their_request_alone(front: FrontProcess, client: Clie
     own = client.query(ask).result_rows[0][0]
     assert own not in (7, 9)
     plain = front.client().query(ask).result_rows
-    assert plain == [(own, True, "default")]
+    assert plain == [(own, True, "scratch")]
 
 
 def test_an_empty_result_has_its_columns_in_arrow(client: Client) -> None:
@@ -272,17 +278,19 @@ def test_small_queries_do_not_wait_for_nagle(client: Client) -> None:
 
 def test_plain_http_as_curl_speaks_it(front: FrontProcess) -> None:
     base = f"http://127.0.0.1:{front.port}"
+    own = ("default", PASSWORD)
     assert httpx.get(f"{base}/ping").text == "Ok.\n"
     assert httpx.get(base).text == "Ok.\n"
-    answer = httpx.post(f"{base}/?default_format=JSONEachRow", content="SELECT 1 AS x")
+    answer = httpx.post(f"{base}/?default_format=JSONEachRow", content="SELECT 1 AS x", auth=own)
     assert (answer.status_code, answer.json()) == (200, {"x": 1})
     assert answer.headers["x-clickhouse-format"] == "JSONEachRow"
-    assert httpx.get(base, params={"query": "SELECT 2"}).text == "2\n"
-    failed = httpx.post(base, content="SELECT * FROM nowhere")
+    assert httpx.get(base, params={"query": "SELECT 2"}, auth=own).text == "2\n"
+    assert httpx.get(base, params={"query": "SELECT 3", "user": own[0], "password": own[1]}).text == "3\n"
+    failed = httpx.post(base, content="SELECT * FROM nowhere", auth=own)
     assert (failed.status_code, failed.headers["x-clickhouse-exception-code"]) == (404, "60")
-    assert httpx.post(base, content=b"x", headers={"content-encoding": "snappy"}).status_code == 501
-    assert httpx.post(base, content=b"x", headers={"content-encoding": "zstd"}).status_code == 400
-    assert httpx.post(base, content=b"").status_code == 400
+    assert httpx.post(base, content=b"x", headers={"content-encoding": "snappy"}, auth=own).status_code == 501
+    assert httpx.post(base, content=b"x", headers={"content-encoding": "zstd"}, auth=own).status_code == 400
+    assert httpx.post(base, content=b"", auth=own).status_code == 400
 
 
 def test_no_acknowledged_row_is_lost_by_kill_9(own_front: FrontProcess) -> None:
