@@ -37,6 +37,7 @@ from schemas.catalog.follower import CatalogFollower
 from schemas.generations import Generation
 from schemas.parameters import KnownParameters
 from schemas.readiness import Readiness, Reason, to_json
+from schemas.room import Room
 from schemas.settings import Settings
 from schemas.topics import events_topic, partition_count
 
@@ -82,7 +83,10 @@ class Gateway:
             metrics,
             max_events=settings.events_in_flight,
         )
-        ready = Readiness(of_catalog(catalog), of_producer(producer))
+        room = Room(
+            [folder for folder in settings.watched_folders.split(",") if folder], settings.minimum_free_mb << 20
+        )
+        ready = Readiness(of_catalog(catalog), room.reasons, of_producer(producer))
         events = EventsApi(guard, catalog, delivery, producer, metrics, sources, ready)
         publisher = CatalogPublisher(settings, catalog, lambda: sources.new_id().hex())
         catalog_api = CatalogApi(guard, catalog, publisher)

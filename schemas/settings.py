@@ -96,6 +96,15 @@ class Settings(BaseSettings):
     )
     namespace: str = Field("default", description="namespace of requests that name none")
     data_dir: str = Field(".weir", description="folder of the local stack's data, logs and state")
+    watched_folders: str = Field(
+        "",
+        description="folders whose disks must have room for the gateway to take events, with commas between; `weir up` names its own",
+    )
+    minimum_free_mb: int = Field(
+        256,
+        ge=0,
+        description="megabytes of room on those disks below which the gateway answers 503 until there is more",
+    )
     checkpoint_seconds: int = Field(60, ge=1, description="seconds between two periodic checkpoint cuts of a worker")
     close_schedule_seconds: int = Field(
         0, ge=0, description="seconds between two scheduled closes of all namespaces in `weir up`; 0: you close by hand"

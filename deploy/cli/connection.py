@@ -38,6 +38,7 @@ def connection(
     namespace: str | None = None, *, folder: Path | None = None, environ: Mapping[str, str] | None = None
 ) -> Settings:
     """Settings to connect with. Raises Failure where nothing says where to connect, SettingsError for wrong variables."""
+    from deploy.local.keys import admin_key, clickhouse_password
     from deploy.local.state import read_state
     from schemas.settings import load_settings
 
@@ -50,9 +51,10 @@ def connection(
         overrides = {
             name.removeprefix("WEIR_").lower(): value for name, value in state.settings.items() if name not in env
         }
-        key = folder / "admin-key"
-        if "WEIR_ADMIN_KEY" not in env and key.exists():
-            overrides["admin_key"] = key.read_text().strip()
+        if "WEIR_ADMIN_KEY" not in env and (folder / "admin-key").exists():
+            overrides["admin_key"] = admin_key(folder)
+        if "WEIR_CLICKHOUSE_PASSWORD" not in env and "clickhouse" in state.processes:
+            overrides["clickhouse_password"] = clickhouse_password(folder)
         overrides.pop("namespace", None)
     elif not any(name in env for name in _ADDRESSES):
         raise Failure(f"no stack is running on {folder}: start one with `weir up`, or set WEIR_* to reach another")

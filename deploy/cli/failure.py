@@ -10,7 +10,7 @@ USAGE = 2
 
 _OWN_WORDS = frozenset(
     {"CloseError", "KafkaError", "LedgerUnavailable", "MigrationError", "SettingsError", "StackBusyError", "StartError"}
-    | {"BadCursor", "DataError", "GatewayUnavailable", "PriceError", "Refusal"}
+    | {"BadCursor", "BrokenFileError", "DataError", "GatewayUnavailable", "PriceError", "Refusal"}
 )
 """Errors of ours whose message already names the place and the remedy."""
 

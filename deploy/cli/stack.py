@@ -71,8 +71,17 @@ def where(settings: Settings, state: StackState) -> list[str]:
         f"rating      {base_url(settings, 'rating')}/docs   (console at {base_url(settings, 'rating')}/)",
         f"Kafka       {settings.kafka_bootstrap}",
         f"ClickHouse  http://{settings.clickhouse_host}:{settings.clickhouse_port}   database {settings.clickhouse_database}",
+        *(analysts(settings) if "clickhouse" in state.processes else ()),
         f"admin key   {settings.data_dir}/admin-key",
         f"logs        {settings.data_dir}/logs   supervisor pid {state.pid}",
+    ]
+
+
+def analysts(settings: Settings) -> list[str]:
+    """Lines that say how one connects to the local ClickHouse."""
+    return [
+        f"            user {settings.clickhouse_user}, password in {settings.data_dir}/clickhouse-password",
+        f"            analysts read the views as user analyst, password in {settings.data_dir}/clickhouse-analyst-password",
     ]
 
 
@@ -109,13 +118,21 @@ def webhooks(settings: Settings) -> list[dict[str, Any]]:
 def status(as_json: JsonOption = False) -> None:
     """What is up, its ports and restarts, the lag, and why anything is not ready. Exit code 1 where not all is up and ready."""
     from deploy.cli.output import console, print_json, say, table
-    from deploy.local.state import read_state
+    from deploy.local.state import lock_owner, read_state
+    from schemas.room import short_of_room
 
     folder = data_dir()
     state = read_state(folder)
     if state is None:
         if as_json:
             print_json({"running": False, "ready": False, "data_dir": str(folder), "processes": [], "lag": None})
+        if (owner := lock_owner(folder)) is not None:
+            full = "".join(
+                f"; {left >> 20} MB are left on its disk" for _, left in short_of_room([str(folder)], 64 << 20)
+            )
+            raise Failure(
+                f"a stack (supervisor pid {owner}) is starting on {folder}, or could not write stack.json{full}"
+            )
         raise Failure(f"no stack is running on {folder}: start one with `weir up`")
     settings = connection()
     behind, trouble = _or_trouble(lambda: lag(settings))
@@ -152,6 +169,8 @@ def status(as_json: JsonOption = False) -> None:
         for item in processes:
             if item["phase"] == "held":
                 say(f"{item['name']} stopped and needs you: {item['note']}")
+            elif item["phase"] == "backoff" and item["note"]:
+                say(f"{item['name']} is down and tried again: {item['note']}")
         for line in lines(reasons):
             say(line)
         if behind is None:

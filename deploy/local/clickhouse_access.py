@@ -151,8 +151,16 @@ def _judge_words(words: Sequence[str], role: Role, *, reads: bool) -> None:
 
 
 def _words(canonical: str) -> Iterator[str]:
-    """What is not blank in the engine's own formatting, which has no comments; strings and quoted names are one word."""
-    return (match.group() for match in _ELEMENT.finditer(canonical) if not match.group().isspace())
+    """What is not blank in the engine's own formatting, which has no comments; strings and quoted names are one word. A bracket
+    after a blank is " (": it opens a list of columns, where a function's arguments stand directly behind its name."""
+    blank = True
+    for match in _ELEMENT.finditer(canonical):
+        word = match.group()
+        if word.isspace():
+            blank = True
+            continue
+        yield " (" if word == "(" and blank else word
+        blank = False
 
 
 def write_config(folder: Path, *, views: Sequence[str], database: str, keep_free_bytes: int) -> Path:
@@ -162,7 +170,7 @@ def write_config(folder: Path, *, views: Sequence[str], database: str, keep_free
     config.write_text(_CONFIG.format(users=_xml(str(users)), folder=_xml(str(folder)), keep_free=keep_free_bytes))
     constant = "".join(f"<{name}><const/></{name}>" for name in _CONSTANT_SETTINGS)
     grants = "".join(f"<query>GRANT SELECT ON {database}.{view}</query>" for view in views)
-    users.write_text(_USERS.format(constant=constant, views=grants))
+    users.write_text(_USERS.format(constant=constant, views=grants, database=database))
     return config
 
 
@@ -198,7 +206,7 @@ _USERS = """\
    <query>GRANT SET DEFINER ON *</query>
    <query>GRANT TABLE ENGINE ON MergeTree, TABLE ENGINE ON ReplacingMergeTree, TABLE ENGINE ON SummingMergeTree, TABLE ENGINE ON AggregatingMergeTree, TABLE ENGINE ON CollapsingMergeTree, TABLE ENGINE ON VersionedCollapsingMergeTree, TABLE ENGINE ON Memory, TABLE ENGINE ON Null, TABLE ENGINE ON Join, TABLE ENGINE ON Set, TABLE ENGINE ON Buffer, TABLE ENGINE ON Merge, TABLE ENGINE ON Log, TABLE ENGINE ON TinyLog, TABLE ENGINE ON StripeLog</query>
   </grants></weir_service>
-  <weir_analyst><grants><query>GRANT SELECT ON default.no_such_table</query>{views}</grants></weir_analyst>
+  <weir_analyst><grants><query>GRANT SHOW DATABASES ON {database}.*</query>{views}</grants></weir_analyst>
  </roles>
  <users>
   <default>

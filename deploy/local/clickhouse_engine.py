@@ -163,7 +163,8 @@ class Engine:
             role, changes, database, settings = key
             _run(session, f"SET ROLE weir_{role}")
             _run(session, _AS_A_SERVER)
-            _run(session, f"USE {_identifier(_DEFAULT if database in _NO_DATABASE else database)}")
+            home = _DEFAULT if role == "service" else self._database
+            _run(session, f"USE {_identifier(home if database in _NO_DATABASE else database)}")
             asked = dict(settings)
             readonly = asked.pop("readonly", "0")
             for name, value in asked.items():

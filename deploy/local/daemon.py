@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from deploy.local.files import BrokenFileError
 from deploy.local.stack import ALL, Ports, Stack
 from deploy.local.state import StackState, lock_data_dir, lock_owner, read_state
 from deploy.local.supervisor import Progress, StartError
@@ -85,7 +86,10 @@ def detach(
         )
     deadline = time.monotonic() + timeout_s
     while True:
-        state = read_state(data_dir)
+        try:
+            state = read_state(data_dir)
+        except BrokenFileError:
+            state = None  # left by a stack before this one, which writes its own in a moment
         if state is not None and state.pid == process.pid and state.ready:
             return state
         if process.poll() is not None or time.monotonic() > deadline:

@@ -10,9 +10,7 @@ In process (tests, fixtures)::
 
 from __future__ import annotations
 
-import contextlib
 import os
-import secrets
 import signal
 import sys
 from collections.abc import Mapping, Sequence
@@ -23,6 +21,7 @@ from typing import Any, Literal, Self
 from pydantic import SecretStr
 
 from deploy.local import kafka
+from deploy.local.keys import admin_key, analyst_password, clickhouse_password
 from deploy.local.ports import free_port, preferred_port
 from deploy.local.probes import answers, http_ok, kafka_answers
 from deploy.local.state import StackState
@@ -161,6 +160,11 @@ class Stack:
                 clickhouse_secure=False,
                 clickhouse_cluster="",
             )
+            if not base.clickhouse_password.get_secret_value():
+                overrides["clickhouse_password"] = SecretStr(clickhouse_password(self.data_dir))
+        kept = ",".join(str(self.data_dir / name) for name in ("", "kafka", "clickhouse"))
+        if "," not in str(self.data_dir):
+            overrides.setdefault("watched_folders", base.watched_folders or kept)
         overrides.update(
             gateway_port=self._port(base.gateway_port),
             rating_port=self._port(base.rating_port),
@@ -186,9 +190,15 @@ class Stack:
                 steps += [Hook("kafka-storage", self._prepare_kafka, waits=False), self._kafka(env)]
             elif kind == "clickhouse":
                 path, port = str(self.data_dir / "clickhouse"), settings.clickhouse_port
+                from schemas.migrations import view_names
+
                 command = _python("deploy.local.clickhouse_front", "--path", path, "--port", str(port))
+                command += ("--database", settings.clickhouse_database, "--views", ",".join(view_names()))
+                # Half of what the gateway stops at: what it took before still gets through.
+                command += ("--keep-free-mb", str(settings.minimum_free_mb // 2))
                 ready = http_ok("127.0.0.1", port, "/ping")
-                steps.append(ProcessSpec(kind, command, env, ready, stop_grace_s=10, ports={"http": port}))
+                own = {"WEIR_CLICKHOUSE_ANALYST_PASSWORD": analyst_password(self.data_dir)}
+                steps.append(ProcessSpec(kind, command, {**env, **own}, ready, stop_grace_s=10, ports={"http": port}))
             elif kind == "init":
                 steps.append(Hook(kind, self._init))
             elif kind == "worker":
@@ -250,23 +260,21 @@ class Stack:
 
         create_topics(self.settings)
         migrate(self.settings)
+        if "clickhouse" in self._kinds:
+            _open_views(self.settings)
 
 
-def admin_key(data_dir: Path) -> str:
-    """The stack's admin key, made once and kept in ``data_dir``/admin-key, readable by its owner alone."""
-    path = data_dir / "admin-key"
-    data_dir.mkdir(parents=True, exist_ok=True)
-    with contextlib.suppress(FileExistsError):
-        # Linked into place whole: a second process never reads half a key.
-        fresh = path.with_name(f"admin-key.{os.getpid()}.{secrets.token_hex(4)}")
-        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(f"weir_admin_{secrets.token_urlsafe(24)}\n")
-        try:
-            os.link(fresh, path)
-        finally:
-            fresh.unlink()
-    return path.read_text().strip()
+def _open_views(settings: Settings) -> None:
+    """Let the local ClickHouse's analyst read the documented views, which read the tables in their owner's name."""
+    from schemas.clickhouse import connect
+    from schemas.migrations import view_names
+
+    client = connect(settings)
+    try:
+        for view in view_names():
+            client.command(f"ALTER TABLE {view} MODIFY SQL SECURITY DEFINER DEFINER = CURRENT_USER")
+    finally:
+        client.close()
 
 
 def settings_environment(settings: Settings) -> dict[str, str]:

@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any, Literal
 
+from deploy.local.files import BrokenFileError, private_folder, write_whole
+
 Phase = Literal["waiting", "starting", "ready", "backoff", "stopped", "held"]
 
 
@@ -43,7 +45,7 @@ class StackBusyError(Exception):
 
 def lock_data_dir(data_dir: Path) -> IO[str]:
     """Own the folder until the returned file is closed or this process ends. Raises StackBusyError."""
-    data_dir.mkdir(parents=True, exist_ok=True)
+    private_folder(data_dir)
     # "a+" because opening must not empty the file: it holds the owner's pid while somebody else has the lock.
     file = (data_dir / "supervisor.lock").open("a+")
     if not _try_lock(file):
@@ -87,22 +89,26 @@ def lock_owner(data_dir: Path) -> int | None:
 
 def write_state(data_dir: Path, state: StackState) -> None:
     """Replace stack.json in one step: a reader sees the old text or the new one."""
-    path = data_dir / "stack.json"
-    fresh = path.with_suffix(".json.new")
-    fresh.write_text(json.dumps(asdict(state), indent=1) + "\n")
-    fresh.replace(path)
+    write_whole(data_dir / "stack.json", json.dumps(asdict(state), indent=1) + "\n")
 
 
 def read_state(data_dir: Path) -> StackState | None:
-    """The running stack's state; None where no supervisor lives, whatever stack.json says."""
+    """The running stack's state; None where no supervisor lives, whatever stack.json says, or where it has not written yet.
+
+    Raises BrokenFileError where stack.json cannot be read.
+    """
     owner = lock_owner(data_dir)
     if owner is None:
         return None
     try:
         raw: dict[str, Any] = json.loads((data_dir / "stack.json").read_text())
+        processes = {name: ProcessState(**value) for name, value in raw["processes"].items()}
+        state = StackState(raw["pid"], raw["ready"], raw["settings"], processes)
     except FileNotFoundError:
         return None
-    processes = {name: ProcessState(**value) for name, value in raw["processes"].items()}
-    state = StackState(raw["pid"], raw["ready"], raw["settings"], processes)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise BrokenFileError(
+            f"{data_dir / 'stack.json'} is empty, half-written or of another version: `weir down` and `weir up` write it anew"
+        ) from None
     # A file of a supervisor before this one: the present one has not written yet.
     return state if state.pid == owner else None

@@ -30,6 +30,7 @@ _HEALTHY_S = 10.0
 # What dies more often than this before it has once been ready will not get better by itself.
 _START_DEATHS = 4
 _LOG_BYTES = 10_000_000
+_WRITE_AGAIN_S = 1.0
 # A start that takes longer than this is told of again, so often.
 _TELL_AGAIN_S = 30.0
 _CHILD = str(Path(__file__).with_name("child.py"))
@@ -104,6 +105,7 @@ class Supervisor:
         self._commands: queue.SimpleQueue[tuple[Callable[[], None], Future[None]]] = queue.SimpleQueue()
         self._stopping = threading.Event()
         self._ready = False
+        self._unwritten_since: float | None = None
         self._error: BaseException | None = None
         self._thread: threading.Thread | None = None
 
@@ -232,10 +234,10 @@ class Supervisor:
                 self._await_ready(next(stages))
             if self._stopping.is_set():
                 raise StartError("the start was interrupted")
-            self._progress(step.name, "starting")
+            self._tell(step.name, "starting")
             if isinstance(step, Hook):
                 step.run()
-                self._progress(step.name, "ready")
+                self._tell(step.name, "ready")
             else:
                 self._spawn(self._children[step.name])
         self._await_ready(next(stages))
@@ -251,11 +253,11 @@ class Supervisor:
             if now > told + _TELL_AGAIN_S:
                 told = now
                 for child in missing:
-                    self._progress(child.spec.name, "starting")
+                    self._tell(child.spec.name, "starting")
             for child in list(missing):
                 if child.state.phase == "ready":
                     missing.remove(child)
-                    self._progress(child.spec.name, "ready")
+                    self._tell(child.spec.name, "ready")
                 elif child.state.phase == "held":
                     raise StartError(_why(child, "needs you"))
                 elif child.failures > _START_DEATHS:
@@ -267,6 +269,8 @@ class Supervisor:
 
     def _tick(self) -> None:
         now = time.monotonic()
+        if self._unwritten_since is not None and now > self._unwritten_since + _WRITE_AGAIN_S:
+            self._publish()
         for child in self._children.values():
             if child.state.phase in ("waiting", "stopped", "held"):
                 continue
@@ -287,8 +291,7 @@ class Supervisor:
         child.failures += 1
         held = child.process is not None and child.process.poll() in child.spec.held_codes
         child.process = None
-        if held:
-            child.state = replace(child.state, note=_last_words(child))
+        child.state = replace(child.state, note=_last_words(child))
         self._set(child, "held" if held else "backoff")
 
     def _restart(self, child: _Child) -> None:
@@ -298,23 +301,33 @@ class Supervisor:
 
     def _spawn(self, child: _Child) -> None:
         path = Path(child.state.log)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if path.exists() and path.stat().st_size > _LOG_BYTES:
-            path.replace(path.with_suffix(".log.1"))
+        with contextlib.suppress(OSError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if path.exists() and path.stat().st_size > _LOG_BYTES:
+                path.replace(path.with_suffix(".log.1"))
         again = (
             child.state.restarts + 1 if child.state.phase in ("backoff", "stopped", "held") else child.state.restarts
         )
         child.state = replace(child.state, restarts=again, note="")
-        with path.open("ab") as log:
-            # Isolated mode: no environment variable and no file nearby can change what the launcher imports.
-            child.process = subprocess.Popen(  # noqa: S603 (the supervised program, given by its specification)
-                [sys.executable, "-I", "-S", _CHILD, str(os.getpid()), *child.spec.command],
-                env=dict(child.spec.env),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+        try:
+            with path.open("ab") as log:
+                # Isolated mode: no environment variable and no file nearby can change what the launcher imports.
+                child.process = subprocess.Popen(  # noqa: S603 (the supervised program, given by its specification)
+                    [sys.executable, "-I", "-S", _CHILD, str(os.getpid()), *child.spec.command],
+                    env=dict(child.spec.env),
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                    umask=0o077,
+                )
+        except OSError as error:
+            # No room for a log, no process left: it is tried again, as after a death.
+            child.state = replace(child.state, note=f"cannot be started: {error}")
+            child.retry_at = time.monotonic() + _BACKOFF_LAST_S
+            child.failures += 1
+            self._set(child, "backoff")
+            return
         self._set(child, "starting")
 
     def _end(self, child: _Child, deadline: float) -> None:
@@ -344,7 +357,18 @@ class Supervisor:
         self._publish()
 
     def _publish(self) -> None:
-        write_state(self._dir, self.state())
+        try:
+            write_state(self._dir, self.state())
+        except OSError:
+            # A full disk: what runs goes on, and the state is written when there is room.
+            self._unwritten_since = time.monotonic()
+        else:
+            self._unwritten_since = None
+
+    def _tell(self, name: str, phase: Phase) -> None:
+        # Whoever listens may write to the disk that is full.
+        with contextlib.suppress(OSError):
+            self._progress(name, phase)
 
 
 def _ask_to_end(child: _Child) -> None:

@@ -11,6 +11,7 @@ from schemas.clickhouse import connect
 from schemas.settings import Settings
 
 FOLDER: Final = Path(__file__).parent
+_VIEW = re.compile(r"^CREATE (?:OR REPLACE )?VIEW (?:IF NOT EXISTS )?\{database\}\.(\w+)", re.MULTILINE)
 _ENGINE = re.compile(r"\{engine:(\w+)\}")
 
 
@@ -32,6 +33,11 @@ def statements(sql: str, *, database: str, cluster: str) -> Iterator[str]:
     for statement in text.split(";\n"):
         if statement.strip().rstrip(";"):
             yield statement.strip().rstrip(";")
+
+
+def view_names() -> list[str]:
+    """The views for analysts that the migrations make, ascending."""
+    return sorted({name for _, path in files() for name in _VIEW.findall(path.read_text())})
 
 
 def migrate(settings: Settings) -> list[int]:

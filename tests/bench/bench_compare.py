@@ -169,6 +169,7 @@ class Bench:
         env = {
             "BENCH_TOPIC": topic, "BENCH_GROUP": f"bench-{name}-{shape.run}", "BENCH_KAFKA": self.settings.kafka_bootstrap,
             "BENCH_CLICKHOUSE": str(self.settings.clickhouse_port), "BENCH_TABLE": f"{self.settings.clickhouse_database}.{table}",
+            "WEIR_CLICKHOUSE_PASSWORD": self.settings.clickhouse_password.get_secret_value(),
             "BENCH_FOLDER": str(self.folder / f"{name}-{shape.run}"),
         }  # fmt: skip
         with self.process(command, env) as pid:

@@ -20,7 +20,10 @@ class ClickHouseSink(BatchingSink):
     def setup(self) -> None:
         """Connect."""
         self.client = clickhouse_connect.get_client(
-            host="127.0.0.1", port=int(os.environ["BENCH_CLICKHOUSE"]), autogenerate_session_id=False
+            host="127.0.0.1",
+            port=int(os.environ["BENCH_CLICKHOUSE"]),
+            password=os.environ["WEIR_CLICKHOUSE_PASSWORD"],
+            autogenerate_session_id=False,
         )
 
     def write(self, batch: SinkBatch) -> None:

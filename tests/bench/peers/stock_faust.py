@@ -41,7 +41,10 @@ class UsageEvent(faust.Record, serializer="json"):
 events = app.topic(TOPIC, value_type=UsageEvent, key_type=bytes, key_serializer="raw")
 seen = app.Table("seen", default=bool)
 client = clickhouse_connect.get_client(
-    host="127.0.0.1", port=int(os.environ["BENCH_CLICKHOUSE"]), autogenerate_session_id=False
+    host="127.0.0.1",
+    port=int(os.environ["BENCH_CLICKHOUSE"]),
+    password=os.environ["WEIR_CLICKHOUSE_PASSWORD"],
+    autogenerate_session_id=False,
 )
 rows: list[UsageEvent] = []
 
