@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -20,6 +21,7 @@ from ingest.api_keys import KeysApi
 from ingest.auth import Guard, admin_key
 from ingest.catalog_api import CatalogApi
 from ingest.catalog_publish import CatalogPublisher
+from ingest.clock import GatewayClock, ask, watch
 from ingest.delivery import Delivery, Route, route_of
 from ingest.doors import foreign
 from ingest.doors.documents import foreign_events, history_stream
@@ -39,10 +41,11 @@ from schemas.parameters import KnownParameters
 from schemas.readiness import Readiness, Reason, to_json
 from schemas.room import Room
 from schemas.settings import Settings
-from schemas.topics import events_topic, partition_count
+from schemas.topics import CLOCK, events_topic, partition_count
 
 log = logging.getLogger(__name__)
 
+_CLOCK_SECONDS: Final = 5.0
 STOP_SECONDS: Final = 1.5  # uvicorn has waited for the answers on their way already
 
 
@@ -62,6 +65,8 @@ class Gateway:
     voids_api: VoidsApi
     sources: Sources
     ready: Readiness
+    watched: GatewayClock | None
+    """This gateway's clock, where usage.clock is there to ask it by."""
 
     @classmethod
     async def start(cls, settings: Settings, sources: Sources) -> Gateway:
@@ -72,7 +77,9 @@ class Gateway:
         catalog = CatalogFollower(settings)
         await asyncio.to_thread(catalog.start)
         guard = Guard(settings, catalog, sources.now_us)
-        producer = LoopProducer(settings)
+        clock = GatewayClock(sources.now_us)
+        producer = LoopProducer(settings, clock=clock)
+        watched = await _asked(settings, clock, producer)
 
         def route() -> Route | None:
             return route_of(catalog.catalog.generations.state, first)
@@ -86,7 +93,7 @@ class Gateway:
         room = Room(
             [folder for folder in settings.watched_folders.split(",") if folder], settings.minimum_free_mb << 20
         )
-        ready = Readiness(of_catalog(catalog), room.reasons, of_producer(producer))
+        ready = Readiness(of_catalog(catalog), clock.check, room.reasons, of_producer(producer))
         events = EventsApi(guard, catalog, delivery, producer, metrics, sources, ready)
         publisher = CatalogPublisher(settings, catalog, lambda: sources.new_id().hex())
         catalog_api = CatalogApi(guard, catalog, publisher)
@@ -96,7 +103,7 @@ class Gateway:
         voids_api = VoidsApi(guard, events, producer, route)
         return cls(
             settings, guard, metrics, catalog, producer, delivery, events, catalog_api, keys_api, voids_api, sources,
-            ready,
+            ready, watched,
         )  # fmt: skip
 
     def readiness(self, *, stopping: bool) -> dict[str, Any]:
@@ -141,11 +148,14 @@ def create_app(
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         gateway = state["gateway"] = await Gateway.start(settings, sources or system_sources())
-        watch = asyncio.create_task(_watch(gateway, on_fatal))
+        watches = [asyncio.create_task(_watch(gateway, on_fatal))]
+        if gateway.watched is not None:
+            watches.append(asyncio.create_task(watch(gateway.watched, gateway.producer)))
         try:
             yield
         finally:
-            watch.cancel()
+            for task in watches:
+                task.cancel()
             await gateway.stop()
 
     parameters = KnownParameters()
@@ -262,6 +272,18 @@ def _errors(app: FastAPI) -> None:
     @app.exception_handler(Exception)
     async def unexpected(_request: Request, error: Exception) -> Response:
         return Problem(500, "internal", "the gateway failed; its log says more").response()
+
+
+async def _asked(settings: Settings, clock: GatewayClock, producer: LoopProducer) -> GatewayClock | None:
+    """``clock``, asked once before anything is judged by it; None where there is no usage.clock, and deliveries alone tell."""
+    try:
+        await asyncio.to_thread(partition_count, settings, CLOCK)
+    except LookupError as error:
+        log.warning("%s; until then this gateway's clock is compared with Kafka's by deliveries alone", error)
+        return None
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(ask(clock, producer), _CLOCK_SECONDS)
+    return clock
 
 
 async def _watch(gateway: Gateway, on_fatal: Callable[[], None]) -> None:

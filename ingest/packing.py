@@ -20,7 +20,7 @@ Ticket = TypeVar("Ticket")
 
 def size_of(event: AcceptedEvent) -> int:
     """Bytes that the event takes in a packed batch, at most (its name counts as if it were not shared)."""
-    _, _, name, account, key, source, _, properties = event
+    _, _, name, account, key, source, _, properties, *_ = event
     size = _FIXED_BYTES
     for text in (name, account, key, source, properties):
         size += len(text) if text.isascii() else len(text.encode())

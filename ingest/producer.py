@@ -16,7 +16,9 @@ from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
+from ingest.clock import GatewayClock
 from schemas.settings import Settings
+from schemas.topics import CLOCK
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +31,8 @@ class LoopProducer:
 
     lz4: measured no dearer than none (8.6 µs of CPU an event), and an eighth of the bytes in the log."""
 
-    def __init__(self, settings: Settings, *, compression: str = "lz4") -> None:
+    def __init__(self, settings: Settings, *, compression: str = "lz4", clock: GatewayClock | None = None) -> None:
+        self._clock = clock
         self._loop = asyncio.get_running_loop()
         self._reports: deque[tuple[Done, str | None]] = deque()
         self._woken = False
@@ -64,11 +67,17 @@ class LoopProducer:
         """Hand one record over; ``done`` is always called later, on the loop. ``placed`` is told the record's offset before, in a
         thread of its own, where it was delivered."""
 
+        clock = self._clock
+        sent_us = 0 if clock is None else clock.now_us()
+
         def report(error: KafkaError | None, message: Any) -> None:
+            if clock is not None and error is None:
+                clock.measure(sent_us, message.timestamp())
             if placed is not None and error is None:
                 placed(message.offset())
             self._reports.append((done, None if error is None else error.str()))
-            if error is not None and error.code() != KafkaError.MSG_SIZE_TOO_LARGE:  # a sealed topic is no outage
+            # A sealed topic is no outage, nor is it one that usage.clock may not be written.
+            if error is not None and error.code() != KafkaError.MSG_SIZE_TOO_LARGE and topic != CLOCK:
                 self._failed_at = time.monotonic()
             self._wake()
 

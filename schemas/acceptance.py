@@ -68,6 +68,7 @@ class AcceptedEvent(NamedTuple):
     source: str
     timestamp_us: int
     properties: str
+    dated: bool = False  # it came without a timestamp, so its timestamp is what the gateway's clock said
 
 
 @dataclass(eq=False)
@@ -240,6 +241,7 @@ def accept(
                 raw.source,
                 stamp,
                 text,
+                raw.timestamp is None,
             )
         )
     if len(accepted) > 1:

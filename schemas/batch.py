@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
@@ -35,6 +35,8 @@ class UsageBatch:
     idempotency_keys: Texts
     sources: Texts
     properties: Texts
+    dated: NDArray[np.uint16] = field(default_factory=lambda: np.zeros(0, np.uint16))
+    """Which events came without a timestamp, ascending: their timestamps are what a gateway's clock said."""
 
     def identity(self, index: int) -> bytes:
         """The 16 bytes of one event's identity."""
@@ -58,7 +60,7 @@ EMPTY: Final = UsageBatch(
 
 def encode_batch(namespace: str, catalog_offset: int, events: Sequence[AcceptedEvent]) -> bytes:
     """Pack events of one namespace and one partition, which were accepted under one catalog offset."""
-    identities, hashes, names, accounts, keys, sources, stamps, properties = zip(*events, strict=True)
+    identities, hashes, names, accounts, keys, sources, stamps, properties, dated = zip(*events, strict=True)
     dictionary = {name: number for number, name in enumerate(dict.fromkeys(names))}
     size = len(events)
     record: dict[str, Any] = {
@@ -70,6 +72,7 @@ def encode_batch(namespace: str, catalog_offset: int, events: Sequence[AcceptedE
         "event_name_indexes": np.fromiter(map(dictionary.__getitem__, names), _NAME_INDEX, size).tobytes(),
         "timestamps": np.array(stamps, _STAMP).tobytes(),
         "account_ids": (), "idempotency_keys": (), "sources": (), "properties": (),
+        "dated": np.flatnonzero(dated).astype(_NAME_INDEX).tobytes() if any(dated) else b"",
     }  # fmt: skip
     record["account_id_text"], record["account_id_lengths"] = packed(accounts)
     record["idempotency_key_text"], record["idempotency_key_lengths"] = packed(keys)
@@ -88,6 +91,7 @@ def decode_batch(data: bytes) -> UsageBatch:
         tuple(record["event_names"]), _numbers(record, "event_name_indexes", _NAME_INDEX),
         _numbers(record, "timestamps", _STAMP), _texts(record, "account_ids", "account_id", 0),
         _texts(record, "idempotency_keys", "idempotency_key", 0), _texts(record, "sources", "source", size), properties,
+        _numbers(record, "dated", _NAME_INDEX),
     )  # fmt: skip
     lengths = {
         "identities": len(batch.identities) / IDENTITY_BYTES,
@@ -103,6 +107,8 @@ def decode_batch(data: bytes) -> UsageBatch:
             raise CodecError(f"usage_batch: column {column} has {length:g} items, properties {size}")
     if int(batch.name_indexes.max()) >= len(batch.names):
         raise CodecError(f"usage_batch: event_name_indexes point beyond {len(batch.names)} event names")
+    if len(batch.dated) and (int(batch.dated.max()) >= size or (np.diff(batch.dated.astype(np.int64)) <= 0).any()):
+        raise CodecError(f"usage_batch: dated holds indexes that are not ascending below {size}")
     return batch
 
 
@@ -118,7 +124,7 @@ def _texts(record: dict[str, Any], first: str, name: str, blank: int) -> Texts:
 
 
 def _numbers(record: dict[str, Any], column: str, kind: np.dtype[Any]) -> NDArray[Any]:
-    data = record[column]
+    data = record[column] or b""  # fastavro gives the default of a field that an older version lacks as text
     if len(data) % kind.itemsize:
         raise CodecError(f"usage_batch: {column}: {len(data)} bytes are no whole number of {kind.itemsize}-byte items")
     return np.frombuffer(data, kind)

@@ -15,6 +15,8 @@ REJECTED: Final = "usage.rejected"
 CATALOG: Final = "usage.catalog"
 CHECKPOINTS: Final = "usage.checkpoints"
 INVOICES: Final = "usage.invoices"
+CLOCK: Final = "usage.clock"
+"""Records without a value: only when they were appended matters (``schemas.broker_clock``)."""
 INBOX_PREFIX: Final = "usage.inbox."
 INBOX_PARTITIONS: Final = 4
 ADMIT_GROUP: Final = "weir-admit"
@@ -62,6 +64,7 @@ def _specifications(settings: Settings) -> list[NewTopic]:
         (CATALOG, 1, _FOR_EVER | _APPEND_TIME | _LARGE),
         (CHECKPOINTS, 1, _FOR_EVER | _APPEND_TIME | _LARGE),
         (INVOICES, INVOICE_PARTITIONS, _FOR_EVER | _APPEND_TIME | _LARGE),
+        (CLOCK, 1, _APPEND_TIME | {"retention.ms": "3600000", "segment.ms": "3600000"}),
         (inbox_topic(settings.namespace), INBOX_PARTITIONS, _APPEND_TIME | _LARGE),
     ]
     return [_new_topic(settings, name, count, config) for name, count, config in wanted]

@@ -69,7 +69,8 @@ def admit(record: InboxRecord, view: NamespaceView) -> Admitted:
             mint_key=lambda index: f"{record.topic}/{record.partition}/{record.offset}/{index}",
             types=event_types(view),
         )
-        return Admitted(record, events, None)
+        # A missing timestamp became the append time of a broker, and no gateway's clock had a part in it.
+        return Admitted(record, [event._replace(dated=False) if event.dated else event for event in events], None)
     except Refused as refused:
         if avro:
             told = sketch_of([_json(one) for one in avro], refused.index, view.settings)

@@ -152,7 +152,9 @@ def _of_gateway(rejection: Rejection, view: NamespaceView, keyless: bool) -> Jud
         mint_key=lambda index: f"{REPLAY}/{rejection.rejection_id.hex()}/{index}",
         types=event_types(view),
     )
-    return Judged(rejection, events, namespace=rejection.namespace)
+    # It is appended long after it was received, which says nothing about the clock that dated it.
+    kept = [event._replace(dated=False) for event in events]
+    return Judged(rejection, kept, namespace=rejection.namespace)
 
 
 def _of_void(rejection: Rejection) -> Judged:
@@ -164,10 +166,12 @@ def _of_void(rejection: Rejection) -> Judged:
 
 def _of_log(rejection: Rejection) -> Judged:
     batch = decode_batch(rejection.original)
+    dated = set(batch.dated.tolist())
     events = [
         AcceptedEvent(
             batch.identity(index), batch.content_hash(index), batch.event_name(index), batch.account_ids[index],
             batch.idempotency_keys[index], batch.sources[index], batch.timestamps_us[index], batch.properties[index],
+            index in dated,
         )
         for index in range(batch.size)
     ]  # fmt: skip

@@ -53,6 +53,7 @@ class EventColumns:
             "identity": _fixed([batch.identities for batch in batches], IDENTITY_BYTES),
             "content_hash": _fixed([batch.content_hashes for batch in batches], CONTENT_HASH_BYTES),
             "properties": texts_array([batch.properties for batch in batches]),
+            "dated": pa.array(_dated(batches, sizes)),
             "generation": _repeat([record.generation for record in self._records], pa.uint32(), sizes),
             "partition": _repeat([record.partition for record in self._records], pa.uint32(), sizes),
             "offset": _repeat([record.offset for record in self._records], pa.uint64(), sizes),
@@ -71,6 +72,17 @@ class EventColumns:
         ).items():
             table = table.append_column(name, column)
         return table
+
+
+def _dated(batches: Sequence[UsageBatch], sizes: Sequence[int]) -> NDArray[np.bool_]:
+    """Of each event whether a gateway's clock dated it."""
+    flags = np.zeros(sum(sizes), np.bool_)
+    base = 0
+    for batch, size in zip(batches, sizes, strict=True):
+        if len(batch.dated):
+            flags[batch.dated.astype(np.int64) + base] = True
+        base += size
+    return flags
 
 
 def match_columns(matched: Sequence[RuleMatches], size: int) -> dict[str, Any]:

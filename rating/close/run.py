@@ -27,6 +27,7 @@ from rating.close.result import CloseResult, stored_checks
 from rating.close.standing import Invoice, Standing, invoices_reader, read_standing
 from rating.close.unbilled import again
 from rating.close.unpriced import unpriced_lines
+from schemas.broker_clock import TOLERANCE_US, kafka_time_us, words
 from schemas.catalog.follower import read_catalog
 from schemas.catalog.profiles import profile_versions
 from schemas.catalog.state import Catalog
@@ -61,6 +62,11 @@ def run_close(
     until = as_of or now
     if until > now:
         raise CloseError(f"as of {rfc3339(micros(until))} lies in the future; choose an instant up to now")
+    if not dry_run and (kafka_us := kafka_time_us(settings)) is not None and micros(until) > kafka_us + TOLERANCE_US:
+        detail = f"this machine's clock is {words(micros(now) - kafka_us)}: set it (NTP), or close as of an instant that has passed"
+        raise CloseError(
+            f"as of {rfc3339(micros(until))} lies in the future by Kafka's clock, {rfc3339(kafka_us)}; {detail}"
+        )
     client = connect(settings)
     # What a close makes it keeps to its end, and looking for garbage in millions of lines over and over is a quarter of its time.
     collecting = gc.isenabled()

@@ -18,6 +18,7 @@ from rating.evidence.backfilled import check_backfilled
 from rating.evidence.billed import check_invoices
 from rating.evidence.completeness import check_complete
 from rating.evidence.copies import check_copies
+from rating.evidence.dated import NAME, check_dated
 from rating.evidence.difference import Difference, Findings, Progress
 from rating.evidence.duplicates import check_duplicates
 from rating.evidence.ledger import check_books
@@ -39,6 +40,7 @@ CHECKS: Final[dict[str, Check]] = {
     "records from matches": check_records,
     "backfilled records": check_backfilled,
     "identities from events": check_identities,
+    NAME: check_dated,
     "duplicates": check_duplicates,
     "voided events": check_voids,
     "invoices from records": check_invoices,

@@ -28,6 +28,7 @@ EVENTS = st.lists(
         st.sampled_from(["", "", "pos-1"]),
         st.integers(-(1 << 63), (1 << 63) - 1),
         st.text(max_size=20),
+        st.sampled_from([False, False, True]),
     ),
     min_size=1,
     max_size=12,
@@ -46,6 +47,7 @@ def test_round_trip(events: list[AcceptedEvent], catalog_offset: int) -> None:
         AcceptedEvent(
             batch.identity(i), batch.content_hash(i), batch.event_name(i), batch.account_ids[i],
             batch.idempotency_keys[i], batch.sources[i], int(batch.timestamps_us[i]), batch.properties[i],
+            i in batch.dated,
         )
         for i in range(batch.size)
     ]  # fmt: skip
@@ -57,7 +59,7 @@ RECORD: dict[str, Any] = {
     "event_name_indexes": b"\0\0\1\0", "timestamps": bytes(16), "account_ids": [], "idempotency_keys": [], "sources": [],
     "properties": [], "account_id_text": "xø".encode(), "account_id_lengths": lengths(1, 2), "idempotency_key_text": b"12",
     "idempotency_key_lengths": lengths(1, 1), "source_text": b"s", "source_lengths": lengths(0, 1),
-    "properties_text": b"{}{}", "properties_lengths": lengths(2, 2),
+    "properties_text": b"{}{}", "properties_lengths": lengths(2, 2), "dated": b"\1\0",
 }  # fmt: skip
 VERSION_1: dict[str, Any] = {
     "namespace": "ns", "catalog_offset": 3, "identities": bytes(32), "content_hashes": bytes(16), "event_names": ["a", "b"],
@@ -95,6 +97,7 @@ def columns(batch: UsageBatch) -> tuple[list[Any], ...]:
         ("source_lengths", lengths(1)), ("source_lengths", b""), ("properties_lengths", lengths(4)),
         ("properties_lengths", b""), ("properties_lengths", b"\2\0\0"), ("properties_lengths", lengths(2, 3)),
         ("account_id_lengths", lengths(2, 1)), ("event_names", ["a"]), ("event_names", []),
+        ("dated", b"\1"), ("dated", b"\2\0"), ("dated", b"\1\0\0\0"), ("dated", b"\0\0\0\0"),
     ],
 )  # fmt: skip
 def test_columns_that_do_not_fit_together_are_refused(column: str, value: Any) -> None:
