@@ -13,6 +13,7 @@ from ingest.catalog_bounds import Current, bound_faults
 from ingest.catalog_document import DocumentError, Fault, Tick, no_tick
 from ingest.catalog_entries import LISTS, Document, Item, says
 from ingest.catalog_references import After
+from ingest.catalog_warnings import catalog_warnings
 from ingest.dimension_names import name_faults
 from ingest.schema_evolution import evolution_faults
 from schemas.catalog.base import Model
@@ -43,6 +44,7 @@ class CatalogPlan:
 
     namespace: str
     changes: tuple[Change, ...]
+    warnings: tuple[Fault, ...] = ()
 
     def to_publish(self) -> list[Change]:
         """The changes that need a record."""
@@ -50,7 +52,7 @@ class CatalogPlan:
 
     def summary(self) -> dict[str, Any]:
         """``{"namespace", "created": [{"kind", "code", "version"}], "changed", "retired", "unchanged"}``; a meter with a start also
-        tells ``start`` and ``event_name``."""
+        tells ``start`` and ``event_name``. ``warnings``, where there are some: ``[{"path", "detail"}]``."""
         lists: dict[str, list[dict[str, Any]]] = {"created": [], "changed": [], "retired": [], "unchanged": []}
         for change in self.changes:
             told = {"kind": change.kind, "code": change.code, "version": change.version}
@@ -64,7 +66,8 @@ class CatalogPlan:
                     "event_name": change.model.event_name or change.code,
                 }
             lists[change.action].append(told)
-        return {"namespace": self.namespace, **lists}
+        warned = [{"path": fault.path, "detail": fault.detail} for fault in self.warnings]
+        return {"namespace": self.namespace, **lists, **({"warnings": warned} if warned else {})}
 
 
 def plan_document(
@@ -108,6 +111,7 @@ class _Planner:
                 model = self._pinned(item) if kind == "subscription" else item.model
                 changes.append(self._change(kind, item.code, model))
         retired = [self._retirement(kind, code) for kind, code in self._retired]
+        current: dict[str, dict[str, Model]] = {}
         if not self._faults:
             current = self._after(changes)
             self._faults += islice(self._bound_faults(current, [*changes, *retired]), MAX_FAULTS)
@@ -116,7 +120,9 @@ class _Planner:
             self._faults += islice(after.faults(), MAX_FAULTS)
         if self._faults:
             raise DocumentError(*self._faults[:MAX_FAULTS])
-        return CatalogPlan(self._document.namespace, (*changes, *retired))
+        return CatalogPlan(
+            self._document.namespace, (*changes, *retired), catalog_warnings(current, self._place, self._tick)
+        )
 
     def _namespace_change(self) -> Iterable[Change]:
         code, declared = self._document.namespace, self._document.declared

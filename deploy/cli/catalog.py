@@ -83,5 +83,10 @@ def answer_lines(answer: Any, dry_run: bool) -> list[str]:
         for action in ("created", "changed", "retired")
         for item in answer[action]
     ]
+    lines_of_warnings = [f"warning  {item['path']}: {item['detail']}" for item in answer.get("warnings", ())]
     would = "would be published" if dry_run else "published"
-    return [*lines, f"{len(lines)} {would} in {answer['namespace']}, {len(answer['unchanged'])} unchanged"]
+    return [
+        *lines,
+        *lines_of_warnings,
+        f"{len(lines)} {would} in {answer['namespace']}, {len(answer['unchanged'])} unchanged",
+    ]

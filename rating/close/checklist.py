@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
 
+from rating.close.cautions import billed_twice, withdrawn_currencies
 from rating.close.drafts import awaiting
 from rating.close.optional import left_out
 from rating.close.standing import Invoice, Standing
@@ -17,7 +18,9 @@ from schemas.instants import rfc3339
 from schemas.invoices import VOID
 
 MAX_EXAMPLES: Final = 20
-_TELLS: Final = frozenset({"awaiting"})  # is told, and is nothing that a strict close would mend by not billing
+_TELLS: Final = frozenset(
+    {"awaiting", "billed_twice", "withdrawn_currencies"}
+)  # is told, and is nothing that a strict close would mend by not billing
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +99,9 @@ def checklist(
         _check("changed_lines", f"lines {plain(limits.factor)} times or 1/{plain(limits.factor)} of those of the last period,"
                f" and {plain(limits.amount)} or more away", changed),
         _check("unplanned", "subscriptions that cannot be billed", problems),
+        _check("billed_twice", "charges that can bill one event both; allowed, look whether it is meant",
+               billed_twice(view, seen.start_us, seen.end_us)),
+        _check("withdrawn_currencies", "currencies of periods that began when they were no longer in use", withdrawn_currencies(invoices)),
         _check("awaiting", "drafts that wait for approval or are held", awaiting(standing.drafts(view.namespace))),
     )  # fmt: skip
 

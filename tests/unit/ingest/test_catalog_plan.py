@@ -306,3 +306,32 @@ def test_the_start_of_a_meter_makes_a_version_and_leaving_it_out_says_nothing() 
         "beyond the calendar" in faults(catalog, started(", start: '0001-01-01T00:00:00+14:00'"))["$.meters[0].start"]
     )
     assert "between 1970 and 2200" in faults(catalog, started(", start: 1812-02-01T00:00:00Z"))["$.meters[0].start"]
+
+
+OVERLAP = """
+meters:
+  - {code: gb, event_name: store, profiles: [
+      {code: eu, aggregation: sum, property: gb, filters: [{property: region, operator: in, value: [de, fr]}]},
+      {code: fr, aggregation: sum, property: gb, filters: [{property: region, operator: eq, value: fr}]},
+      {code: us, aggregation: sum, property: gb, filters: [{property: region, operator: eq, value: us}]}]}
+products: [{code: eu, profile: gb.eu}, {code: fr, profile: gb.fr}, {code: us, profile: gb.us}]
+plans:
+  - {code: twice, currency: BGN, charges: [
+      {product: eu, price: {model: per_unit, unit_amount: 1}}, {product: fr, price: {model: per_unit, unit_amount: 1}},
+      {product: us, price: {model: per_unit, unit_amount: 1}}]}
+"""
+
+
+def test_what_is_allowed_and_may_not_be_meant_is_warned_of_whenever_the_document_says_it() -> None:
+    catalog = applied()
+    for _ in range(2):  # also where nothing changes any more
+        made = plan(catalog, OVERLAP)
+        warned = made.summary()["warnings"]
+        assert [item["path"] for item in warned] == ["$.plans[0].currency", "$.plans[0]"]
+        assert "BGN is not in use since 2026-02-01" in warned[0]["detail"]
+        assert "plan twice: charges eu (gb.eu) and fr (gb.fr) can bill one event store both" in warned[1]["detail"]
+        publish(catalog, made)
+    assert "warnings" not in plan(catalog, "accounts: [{code: other}]").summary()
+    # A meter of it that is published anew may be what makes the two meet.
+    again = plan(catalog, OVERLAP[: OVERLAP.index("products")])
+    assert [fault.path for fault in again.warnings] == ["$"]

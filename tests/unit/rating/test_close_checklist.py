@@ -47,7 +47,8 @@ def found(
 def test_nothing_found_is_a_list_of_fine_points_that_survives_json() -> None:
     checks = checklist(Seen(), shelf().view(), set(), [], Standing(), (), LIMITS)
     assert [check.name for check in checks] == [
-        "lag", "silent_accounts", "rejections", "unbilled_accounts", "uncharged_profiles", "unmetered_events", "changed_lines", "unplanned", "awaiting",
+        "lag", "silent_accounts", "rejections", "unbilled_accounts", "uncharged_profiles", "unmetered_events", "changed_lines", "unplanned",
+        "billed_twice", "withdrawn_currencies", "awaiting",
     ]  # fmt: skip
     assert warnings(checks) == []
     assert tuple(Check.from_json(check.to_json()) for check in checks) == checks
@@ -185,3 +186,59 @@ def test_a_property_that_may_be_left_out_is_nothing_to_warn_of_where_its_default
         "tokens.needed: missing",
         "tokens.unnamed: missing",
     )
+
+
+def gigabytes(*, second_plan: bool = False) -> Shelf:
+    """Two charges on profiles that share the events of France: on one plan, or on those of two subscriptions of one account."""
+    book = shelf()
+    profiles = [
+        {"code": code, "aggregation": "sum", "property": "gb", "filters": [{"property": "region", "operator": "in", "value": regions}]}
+        for code, regions in (("eu", ["de", "fr"]), ("fr", ["fr"]), ("us", ["us"]))
+    ]  # fmt: skip
+    book.add("meter", {"code": "gb", "profiles": profiles})
+    charges = []
+    for code in ("eu", "fr", "us"):
+        book.add("product", {"code": code, "profile": f"gb.{code}"})
+        charges.append({"product": code, "price": {"model": "per_unit", "unit_amount": "1"}})
+    plans = {"both": charges} if not second_plan else {"first": charges[:1], "second": charges[1:]}
+    for code, some in plans.items():
+        book.add("plan", {"code": code, "currency": "USD", "charges": some})
+        for account in ("a", "b"):
+            book.add("account", {"code": account})
+            book.add(
+                "subscription",
+                {"code": f"{account}-{code}", "account": account, "plan": code, "start": "2013-01-01T00:00:00Z"},
+            )
+    return book
+
+
+def told(name: str, book: Shelf, invoices: list[Any] | None = None) -> Check:
+    checks = checklist(Seen(START, END), book.view(), set(), invoices or [], Standing(), (), LIMITS)
+    assert name not in {check.name for check in warnings(checks)}  # a strict close bills all the same
+    return next(check for check in checks if check.name == name)
+
+
+def test_charges_that_can_bill_one_event_both_are_told_and_allowed() -> None:
+    pair = "charges eu (gb.eu) and fr (gb.fr) can bill one event gb both, each by sum of gb"
+    assert told("billed_twice", gigabytes()).examples == (f"plan both: {pair}",)
+    found = told("billed_twice", gigabytes(second_plan=True))
+    assert found.examples == (
+        "plans first, second of a: charges first.eu (gb.eu) and second.fr (gb.fr) can bill one event gb both, each by sum of gb",
+    )
+    assert told("billed_twice", shelf()).count == 0
+
+
+def test_a_period_in_a_currency_that_was_withdrawn_before_is_told() -> None:
+    def of(currency: str, start: str) -> Any:
+        return invoice(
+            "i", "a", currency=currency, period_start=us(start), period_end=us(start) + DAY, time_zone="Europe/Sofia"
+        )
+
+    assert (
+        told(
+            "withdrawn_currencies", shelf(), [of("BGN", "2025-12-01T00:00:00Z"), of("EUR", "2026-06-01T00:00:00Z")]
+        ).count
+        == 0
+    )
+    late = told("withdrawn_currencies", shelf(), [of("BGN", "2026-03-01T00:00:00Z")])
+    assert late.examples == ("BGN: not in use since 2026-02-01, 1 invoices",)
