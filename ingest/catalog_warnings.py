@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from typing import Final
 
-from ingest.catalog_document import Fault
+from ingest.catalog_document import Fault, Tick, no_tick
 from schemas.both_match import Budget, Measuring, double_billed
 from schemas.catalog.base import Model
 from schemas.catalog.models import Meter, Plan, Product
@@ -15,18 +15,24 @@ from schemas.currency import withdrawn
 MAX_WARNINGS: Final = 100
 
 
-def catalog_warnings(current: Mapping[str, Mapping[str, Model]], place: Callable[[str, str], str]) -> tuple[Fault, ...]:
+def catalog_warnings(
+    current: Mapping[str, Mapping[str, Model]], place: Callable[[str, str], str], tick: Tick = no_tick
+) -> tuple[Fault, ...]:
     """Of the plans that a document declares, or whose products or meters it does; at most MAX_WARNINGS.
 
-    ``current[kind][code]``: the models as they would be; ``place(kind, code)``: where the document has an entry, "$" where it has not.
+    ``current[kind][code]``: the models as they would be; ``place(kind, code)``: where the document has an entry, "$" where it has not. Raises
+    what ``tick`` raises.
     """
-    return tuple(islice(_warnings(current, place), MAX_WARNINGS))
+    return tuple(islice(_warnings(current, place, tick), MAX_WARNINGS))
 
 
-def _warnings(current: Mapping[str, Mapping[str, Model]], place: Callable[[str, str], str]) -> Iterator[Fault]:
+def _warnings(
+    current: Mapping[str, Mapping[str, Model]], place: Callable[[str, str], str], tick: Tick
+) -> Iterator[Fault]:
     budget = Budget()
     for code, plan in current["plan"].items():
         assert isinstance(plan, Plan)
+        tick()
         at = place("plan", code)
         if at != "$" and (gone := withdrawn(plan.currency)) is not None:
             detail = f"{plan.currency} is not in use since {gone}; it bills what was used before, and each later period is told when it is billed"
