@@ -30,6 +30,7 @@ from schemas.catalog.models import Namespace
 from schemas.catalog.state import NamespaceView
 from schemas.codec import CodecError, codec
 from schemas.event_types import event_types
+from schemas.measurable import Warned, measurable
 from schemas.parameters import WrongParameter, wrong_parameters
 from schemas.readiness import Readiness, Reason
 from schemas.sketch import Sketch, sketch
@@ -39,6 +40,9 @@ log = logging.getLogger(__name__)
 
 _REFUSAL_WAIT: Final = 1.0
 _rejected = codec("rejected_event")
+
+
+Taken = tuple[Sequence[AcceptedEvent], Sequence[Warned]]
 
 
 class Door(Protocol):
@@ -55,8 +59,8 @@ class Door(Protocol):
     def tell(self, body: bytes, index: int | None, settings: Namespace) -> Sketch:
         """What can be told of a refused body; never raises."""
 
-    def answer(self, accepted: Sequence[AcceptedEvent]) -> Response:
-        """All events are in Kafka."""
+    def answer(self, accepted: Sequence[AcceptedEvent], warned: Sequence[Warned]) -> Response:
+        """All events are in Kafka; ``warned``: those that count for nothing with some profile."""
 
     def refuse(self, problem: Problem) -> Response:
         """Nothing was accepted, or nobody knows."""
@@ -81,11 +85,13 @@ class Native:
         """See Door."""
         return sketch(body, index, settings, single=self.single)
 
-    def answer(self, accepted: Sequence[AcceptedEvent]) -> Response:
-        """202 with the keys, also those made here."""
+    def answer(self, accepted: Sequence[AcceptedEvent], warned: Sequence[Warned]) -> Response:
+        """202 with the keys, also those made here, and ``warnings`` where there are some."""
         keys = [event.idempotency_key for event in accepted]
         told: dict[str, Any] = {"accepted": len(keys)}
         told |= {"idempotency_key": keys[0]} if self.single else {"idempotency_keys": keys}
+        if warned:
+            told["warnings"] = [one.to_json(single=self.single) for one in warned]
         return Response(msgspec.json.encode(told), 202, media_type="application/json")
 
     def refuse(self, problem: Problem) -> Response:
@@ -117,9 +123,9 @@ class EventsApi:
         """Answer a request that came in by ``door``; 2xx once all its events are in Kafka."""
         started = asyncio.get_running_loop().time()
         try:
-            accepted = await self._take(request, door)
+            accepted, warned = await self._take(request, door)
             self.count_accepted(len(accepted))
-            response = door.answer(accepted)
+            response = door.answer(accepted, warned)
         except Problem as problem:
             response = door.refuse(problem)
         except Exception:
@@ -129,7 +135,7 @@ class EventsApi:
         self._metrics.request_seconds.observe(asyncio.get_running_loop().time() - started)
         return response
 
-    async def _take(self, request: Request, door: Door) -> Sequence[AcceptedEvent]:
+    async def _take(self, request: Request, door: Door) -> Taken:
         access = self._guard.access(request, INGEST)
         namespace, _ = self.target(request, access)
         if request.scope.get("query_string") and (wrong := door.wrong_query(request)):
@@ -141,7 +147,7 @@ class EventsApi:
             await self.record(namespace, bad.reason, bad.detail, Sketch(), bad.sample)
             raise
 
-    async def _judged(self, access: Access, namespace: str, body: bytes, door: Door) -> Sequence[AcceptedEvent]:
+    async def _judged(self, access: Access, namespace: str, body: bytes, door: Door) -> Taken:
         # From here to ``send`` nothing awaits: the offset that travels with the events is that of the catalog
         # whose settings accepted them, and offsets never go back within a partition of this gateway.
         if (reason := self.refusal()) is not None:
@@ -165,10 +171,13 @@ class EventsApi:
             raise of_refusal(refused) from None
         self._guard.spend(access, events=len(accepted))
         try:
-            await self._delivery.send(namespace, offset, accepted)
+            delivered = self._delivery.send(namespace, offset, accepted)
+            # While Kafka is waited for.
+            warned = measurable(view).warnings(accepted)
+            await delivered
         except NotDelivered as error:
             raise unavailable(str(error), [event.idempotency_key for event in accepted]) from None
-        return accepted
+        return accepted, warned
 
     async def hand_over(self, namespace: str, judge: Callable[[NamespaceView], Sequence[AcceptedEvent]]) -> None:
         """Judge and send; returns when all that ``judge`` accepted is in Kafka.

@@ -6,6 +6,7 @@ Content type and headers decide first, then the shape of the body: an array or `
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Literal
 
@@ -19,10 +20,13 @@ from ingest.problems import MEDIA_TYPE, Problem
 from schemas.acceptance import AcceptedEvent, RawEvent, Refused, decode_json
 from schemas.catalog.models import Namespace
 from schemas.catalog.state import NamespaceView
+from schemas.measurable import Warned
 from schemas.parameters import WrongParameter, means_namespace, wrong_parameters
 from schemas.sketch import Sketch, sketch_of
 
 EVENTS: Final = "/api/v1/events"
+WARNINGS_HEADER: Final = "Weir-Warnings"
+_TOLD: Final = 10
 BATCH: Final = "/api/v1/events/batch"
 Format = Literal["binary", "structured", "lago", "lago_batch"]
 
@@ -123,11 +127,16 @@ class Foreign:
             return Sketch()
         return Sketch()
 
-    def answer(self, accepted: Sequence[AcceptedEvent]) -> Response:
-        """See ``ingest.events_api.Door``."""
+    def answer(self, accepted: Sequence[AcceptedEvent], warned: Sequence[Warned]) -> Response:
+        """See ``ingest.events_api.Door``. What is warned of stands in a header, since peers' answers have no place for it."""
         if self._lago:
-            return lago.answer_accepted(self._lago, accepted, self._now_us(), batch=self._format == "lago_batch")
-        return cloudevents.answer_accepted()
+            answer = lago.answer_accepted(self._lago, accepted, self._now_us(), batch=self._format == "lago_batch")
+        else:
+            answer = cloudevents.answer_accepted()
+        if warned:
+            told = [{"index": one.index, "profile": one.profile_id, "reason": one.reason} for one in warned[:_TOLD]]
+            answer.headers[WARNINGS_HEADER] = json.dumps(told)
+        return answer
 
     def refuse(self, problem: Problem) -> Response:
         """In the words of the format; where it is not known yet, in a document that has both peers' members."""

@@ -31,6 +31,7 @@ from schemas.acceptance import AcceptedEvent, Refused, accept, decode_event
 from schemas.api_keys import Access
 from schemas.catalog.state import NamespaceView
 from schemas.event_types import event_types
+from schemas.measurable import measurable
 from schemas.sketch import Sketch, sketch
 
 log = logging.getLogger(__name__)
@@ -39,6 +40,7 @@ MEDIA_TYPE: Final = "application/x-ndjson"
 GROUP_LINES: Final = 500
 GROUP_BYTES: Final = 256 * 1024
 GROUPS_IN_FLIGHT: Final = 8  # then the body is not read on, and the sender has to wait
+WARNED: Final = 100  # warnings told one by one
 LISTED: Final = 1000  # refusals told one by one; a sender that reads only at the end must never fill the connection
 PROGRESS_SECONDS: Final = 1.0
 PATIENCE_SECONDS: Final = 30.0
@@ -55,13 +57,24 @@ class RefusedLine:
     detail: str
 
 
+@dataclass(frozen=True, slots=True)
+class WarnedLine:
+    """A profile that an accepted line counts for nothing with."""
+
+    line: int
+    profile: str
+    reason: str
+    detail: str
+
+
 @dataclass(slots=True)
 class Tally:
-    """What became of the lines so far. Every line up to ``last_acknowledged_line`` is in Kafka, or refused and recorded."""
+    """What became of the lines so far; ``warned``: profiles that accepted ones count for nothing with, as far as looked at. Every line up to ``last_acknowledged_line`` is in Kafka, or refused and recorded."""
 
     accepted: int = 0
     refused: int = 0
     refused_unlisted: int = 0
+    warned: int = 0
     last_acknowledged_line: int = 0
 
 
@@ -173,7 +186,7 @@ class HistoryStream(Response):
         self._now_us = now_us
         self._stopping = stopping
         self._tally = Tally()
-        self._untold: deque[RefusedLine] = deque()
+        self._untold: deque[RefusedLine | WarnedLine] = deque()
         self._in_flight: deque[asyncio.Task[None]] = deque()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -274,7 +287,7 @@ class HistoryStream(Response):
         deadline = loop.time() + PATIENCE_SECONDS
         while True:
             try:
-                refused = await self._attempt(lines)
+                refused, warned = await self._attempt(lines)
                 break
             except NotDelivered:
                 if loop.time() > deadline or self._stopping():
@@ -286,18 +299,25 @@ class HistoryStream(Response):
             if before.cancelled() or before.exception() is not None:
                 raise NotDelivered("lines before were not delivered")
         self._count(lines, [RefusedLine(line.number, why.reason, why.path, why.detail) for line, why, _ in refused])
+        self._untold.extend(warned[: max(0, WARNED - self._tally.warned)])
+        self._tally.warned += len(warned)
 
-    async def _attempt(self, lines: Sequence[Line]) -> list[tuple[Line, Refused, Sketch]]:
-        """Hand the good lines over; the others."""
+    async def _attempt(self, lines: Sequence[Line]) -> tuple[list[tuple[Line, Refused, Sketch]], list[WarnedLine]]:
+        """Hand the good lines over; the others, and what good ones are warned of."""
         found: list[tuple[Line, Refused, Sketch]] = []
+        warned: list[WarnedLine] = []
 
         def judged(view: NamespaceView) -> list[AcceptedEvent]:
             accepted, refused = judge_all(lines, view, self._now_us())
             found.extend((line, why, sketch(line.text, None, view.settings, single=True)) for line, why in refused)
+            bad = {line.number for line, _ in refused}
+            numbers = [line.number for line in lines if line.number not in bad]
+            for one in measurable(view).warnings(accepted):
+                warned.append(WarnedLine(numbers[one.index], one.profile_id, one.reason, one.detail))
             return accepted
 
         await self._events.hand_over(self._namespace, judged)
-        return found
+        return found, warned
 
     async def _record(self, line: Line, why: Refused, told: Sketch) -> None:
         await self._events.record(self._namespace, why.reason, f"line {line.number}: {why}", told, line.text)
@@ -321,7 +341,9 @@ class HistoryStream(Response):
                 await self._send_lines(send, [*self._refusals(), progress])
 
     def _refusals(self) -> list[dict[str, Any]]:
-        told = [{"type": "refused"} | asdict(item) for item in self._untold]
+        told = [
+            {"type": "refused" if isinstance(item, RefusedLine) else "warning"} | asdict(item) for item in self._untold
+        ]
         self._untold.clear()
         return told
 

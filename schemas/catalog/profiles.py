@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from schemas.catalog.backfills import Backfill, Reach, backfill_code
 from schemas.catalog.models import WINDOW_SECONDS, Aggregation, Filter, Meter
@@ -108,33 +109,38 @@ def event_names(view: NamespaceView) -> frozenset[str]:
 
 
 def _profile_versions(view: NamespaceView) -> tuple[ProfileVersion, ...]:
-    result: list[ProfileVersion] = []
     reaches = _reaches(view)
-    for entries in view.histories("meter"):
-        chains: dict[str, list[ProfileVersion]] = {}
-        for entry in entries:
-            begins = entry.valid_from_us if entry.valid_from_us is not None else entry.published_us
-            current = {} if entry.retired else _versions_in(entry)
-            # A profile that is left out has no version that could be backfilled in its place: what it counted stays.
-            ends = max(begins, entry.published_us)
-            stated = begins if begins < entry.published_us and not entry.retired else None
-            reached = reaches.get((entry.code, entry.version), ())
-            for code, chain in chains.items():
-                if code not in current:
-                    chains[code] = _ended(chain, ends)
-            for code, new in current.items():
-                chain = chains.setdefault(code, [])
-                like = bool(chain) and new.measures_like(chain[-1]) and chain[-1].valid_to_us == FOREVER
-                if like and (stated is None or _counts_from(chain, stated)):
-                    chain[-1] = replace(chain[-1], name=new.name, unit=new.unit)
-                    continue
-                new = replace(new, backfill_from_us=stated, reaches=() if stated is None else reached)
-                if not chain:
-                    chain.append(new if entry.valid_from_us is None else replace(new, valid_from_us=begins))
-                else:
-                    chains[code] = [*_ended(chain, begins), replace(new, valid_from_us=begins)]
-        result.extend(version for chain in chains.values() for version in chain)
-    return tuple(result)
+    return tuple(version for entries in view.histories("meter") for version in meter_versions(entries, reaches))
+
+
+def meter_versions(
+    entries: Sequence[Entry], reaches: Mapping[tuple[str, int], tuple[Reach, ...]] = MappingProxyType({})
+) -> Iterator[ProfileVersion]:
+    """Those of one meter, from all its entries, oldest first; ``reaches``: how far versions are backfilled."""
+    chains: dict[str, list[ProfileVersion]] = {}
+    for entry in entries:
+        begins = entry.valid_from_us if entry.valid_from_us is not None else entry.published_us
+        current = {} if entry.retired else _versions_in(entry)
+        # A profile that is left out has no version that could be backfilled in its place: what it counted stays.
+        ends = max(begins, entry.published_us)
+        stated = begins if begins < entry.published_us and not entry.retired else None
+        reached = reaches.get((entry.code, entry.version), ())
+        for code, chain in chains.items():
+            if code not in current:
+                chains[code] = _ended(chain, ends)
+        for code, new in current.items():
+            chain = chains.setdefault(code, [])
+            like = bool(chain) and new.measures_like(chain[-1]) and chain[-1].valid_to_us == FOREVER
+            if like and (stated is None or _counts_from(chain, stated)):
+                chain[-1] = replace(chain[-1], name=new.name, unit=new.unit)
+                continue
+            new = replace(new, backfill_from_us=stated, reaches=() if stated is None else reached)
+            if not chain:
+                chain.append(new if entry.valid_from_us is None else replace(new, valid_from_us=begins))
+            else:
+                chains[code] = [*_ended(chain, begins), replace(new, valid_from_us=begins)]
+    for chain in chains.values():
+        yield from chain
 
 
 def _reaches(view: NamespaceView) -> dict[tuple[str, int], tuple[Reach, ...]]:
