@@ -46,6 +46,7 @@ def send(
     settings = connection(namespace)
     lines_of: deque[list[int]] = deque()
     refused: list[dict[str, Any]] = []
+    warned: list[dict[str, Any]] = []
     try:
         wanted = kind or ("ndjson" if str(file) == "-" else format_of(file))
         chosen = next((known for known in FORMATS if known == wanted), None)
@@ -72,6 +73,7 @@ def send(
                 bar.advance(task, result.size)
                 if result.refusal is not None:
                     refused.append(_refusal(result, numbers))
+                warned.extend({"line": numbers[one["index"]], **one} for one in result.warnings[: _SHOWN - len(warned)])
 
             summary = client.send_batches(numbered(), concurrency=concurrency, on_result=took)
     except (FileError, UnicodeDecodeError) as error:
@@ -86,6 +88,8 @@ def send(
         say(f"{summary.accepted} accepted, {summary.refused} refused, {rate:,.0f} events/s, {summary.retries} retries")
     for item in refused[:_SHOWN]:
         print(f"weir: {file}: lines {item['lines']}: {item['problem']}", file=sys.stderr)  # noqa: T201
+    for item in warned:
+        print(f"weir: {file}: line {item['line']}: warning: {item['detail']}", file=sys.stderr)  # noqa: T201
     if refused:
         raise typer.Exit(FAILED)
 

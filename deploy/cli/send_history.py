@@ -46,6 +46,8 @@ def send_history_file(settings: Settings, file: Path, kind: Format, *, as_json: 
         say(f"{summary.accepted} accepted, {summary.refused} refused, {rate:,.0f} events/s, {summary.retries} retries")
     for item in summary.refusals[:_SHOWN]:
         print(f"weir: {file}: line {item['line']}: {item['path']}: {item['detail']}", file=sys.stderr)  # noqa: T201
+    for item in summary.warnings[:_SHOWN]:
+        print(f"weir: {file}: line {item['line']}: warning: {item['detail']}", file=sys.stderr)  # noqa: T201
     if summary.refused:
         raise typer.Exit(FAILED)
 

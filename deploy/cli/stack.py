@@ -140,6 +140,7 @@ def status(as_json: JsonOption = False) -> None:
     reasons = standing(state)
     ready = state.ready and not reasons
     zones, _ = _or_trouble(lambda: health.time_zones(settings))
+    lost, _ = _or_trouble(lambda: health.unmeterable(settings))
     now = time.time()
     processes: list[dict[str, Any]] = [
         {
@@ -153,7 +154,7 @@ def status(as_json: JsonOption = False) -> None:
         print_json(
             {"running": True, "ready": ready, "data_dir": str(folder), "supervisor_pid": state.pid}
             | {"processes": processes, "lag": behind, "lag_problem": trouble or None, "webhooks": undelivered}
-            | {"time_zones": zones}
+            | {"time_zones": zones, "unmeterable": lost}
             | {"reasons": [{"process": process, **asdict(reason)} for process, reason in reasons]}
         )
     else:
@@ -181,6 +182,8 @@ def status(as_json: JsonOption = False) -> None:
         for one in undelivered or ():
             told = f"{one['waiting']} messages waiting, {one['given_up']} given up"
             say(f"webhook of {one['namespace']}: {told}; `weir webhook status -n {one['namespace']}`")
+        for line in health.unmeterable_lines(lost or []):
+            say(line)
         if zones is not None:
             say(health.time_zone_line(zones))
         for line in where(settings, state):

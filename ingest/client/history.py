@@ -24,7 +24,8 @@ _KEPT: Final = 1000
 
 @dataclass(slots=True)
 class HistorySummary:
-    """Totals of a run. ``refusals``: the first 1,000, each with ``line`` (from 1, of the whole), reason, path and detail."""
+    """Totals of a run. ``refusals``: the first 1,000, each with ``line`` (from 1, of the whole), reason, path and detail; ``warnings`` likewise,
+    of accepted lines that count for nothing with a profile."""
 
     lines: int = 0
     accepted: int = 0
@@ -32,6 +33,7 @@ class HistorySummary:
     retries: int = 0
     seconds: float = 0.0
     refusals: list[dict[str, Any]] = field(default_factory=list)
+    warnings: list[dict[str, Any]] = field(default_factory=list)
 
 
 def send_history(
@@ -75,6 +77,9 @@ def _send_part(client: Client, chunk: list[bytes], summary: HistorySummary, ends
             for refused in (line for line in told if line.get("type") == "refused"):
                 if len(summary.refusals) < _KEPT:
                     summary.refusals.append(refused | {"line": summary.lines + done + refused["line"]})
+            for warned in (line for line in told if line.get("type") == "warning"):
+                if len(summary.warnings) < _KEPT:
+                    summary.warnings.append(warned | {"line": summary.lines + done + warned["line"]})
             summary.accepted += last["accepted"]
             summary.refused += last["refused"]
             if last["complete"]:

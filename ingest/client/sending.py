@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -16,7 +16,8 @@ LONGEST_PAUSE: Final = 2.0
 
 @dataclass(frozen=True, slots=True)
 class BatchResult:
-    """What became of one batch: ``accepted`` events, or a ``refusal``. ``number``: its place in the input, from 0."""
+    """What became of one batch: ``accepted`` events, or a ``refusal``. ``number``: its place in the input, from 0. ``warnings``: of accepted
+    events that count for nothing with a profile: ``index``, ``path``, ``profile``, ``reason``, ``detail``."""
 
     number: int
     size: int
@@ -24,6 +25,7 @@ class BatchResult:
     accepted: int
     attempts: int
     refusal: Refusal | None = None
+    warnings: tuple[Mapping[str, Any], ...] = ()
 
 
 @dataclass(slots=True)
@@ -72,8 +74,8 @@ class Sending:
         """The result, or the seconds to wait before the next attempt. Raises GatewayUnavailable at the deadline."""
         self.attempts += 1
         if answer.status == 202:
-            accepted: int = msgspec.json.decode(answer.body)["accepted"]
-            return self._result(accepted)
+            told = msgspec.json.decode(answer.body)
+            return self._result(told["accepted"], warnings=tuple(told.get("warnings", ())))
         if not retried(answer):
             return self._result(0, Refusal(answer.status, problem_of(answer)))
         self._what = f"{answer.status or ''} {problem_of(answer).get('detail', '')}".strip()
@@ -86,5 +88,7 @@ class Sending:
         """Why there is no result."""
         return GatewayUnavailable(f"{self._url}: no acceptance in {self.attempts} attempts ({self._what})", self._keys)
 
-    def _result(self, accepted: int, refusal: Refusal | None = None) -> BatchResult:
-        return BatchResult(self._number, len(self._keys), self._keys, accepted, self.attempts, refusal)
+    def _result(
+        self, accepted: int, refusal: Refusal | None = None, warnings: tuple[Mapping[str, Any], ...] = ()
+    ) -> BatchResult:
+        return BatchResult(self._number, len(self._keys), self._keys, accepted, self.attempts, refusal, warnings)

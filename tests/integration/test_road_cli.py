@@ -12,6 +12,7 @@ import pytest
 from roadkit import World, books_of
 
 from deploy.local.stack import Stack
+from schemas.time_zones import VERSION
 
 pytestmark = pytest.mark.integration
 
@@ -23,14 +24,14 @@ class Weir:
         clean = {name: value for name, value in os.environ.items() if not name.startswith("WEIR_")}
         self._env = clean | {"WEIR_DATA_DIR": str(stack.data_dir), "WEIR_NAMESPACE": namespace}
 
-    def __call__(self, *arguments: str, code: int = 0) -> str:
+    def __call__(self, *arguments: str, code: int = 0, errors: bool = False) -> str:
         done = subprocess.run(
             [sys.executable, "-m", "deploy.cli.main", *arguments], env=self._env, capture_output=True, text=True,
             timeout=120, check=False,
         )  # fmt: skip
         assert done.returncode == code, (arguments, done.stdout, done.stderr)
         assert "Traceback" not in done.stderr
-        return done.stdout if code == 0 else done.stdout + done.stderr
+        return done.stdout if code == 0 and not errors else done.stdout + done.stderr
 
 
 @pytest.fixture
@@ -107,14 +108,33 @@ def test_an_undeclared_namespace_is_named_with_the_remedy(stack: Stack) -> None:
     assert "there is no namespace nowhere" in weir("close", code=1)
 
 
-def test_status_tells_processes_ports_and_lag(weir: Weir, stack: Stack, world: World) -> None:
+def test_status_tells_processes_ports_lag_and_what_counts_for_nothing(
+    weir: Weir, stack: Stack, world: World, tmp_path: Path
+) -> None:
+    catalog, wrong = tmp_path / "catalog.yaml", tmp_path / "wrong.ndjson"
+    catalog.write_text(CATALOG)
+    weir("apply", "-f", str(catalog))
+    event = {
+        "event_name": "transfer",
+        "account_id": "acme",
+        "timestamp": "2026-05-01T00:00:00Z",
+        "idempotency_key": "w",
+    }
+    wrong.write_text(json.dumps(event | {"properties": {"gb": "a lot", "way": "out"}}) + "\n")
+    for more in ([], ["--history"]):
+        assert "line 1: warning: gb is no number" in weir("send", str(wrong), *more, errors=True)
     world.metered()
     told = json.loads(weir("status", "--json"))
     assert told["ready"]
     assert {one["name"]: one["phase"] for one in told["processes"]} == dict.fromkeys(stack.state().processes, "ready")
     assert set(told["lag"].values()) == {0}
     assert len(told["lag"]) == stack.settings.partitions
+    lost = {"namespace": world.namespace, "profile": "data.out", "reason": "not_a_number", "events": 1}
+    assert lost in told["unmeterable"]
+    assert told["time_zones"]["weir"] == VERSION
     text = weir("status")
+    assert f"1 events of the last day count for nothing with data.out of {world.namespace}: not_a_number" in text
+    assert f"time zones: IANA {VERSION}, of the tzdata package" in text
     assert str(stack.settings.gateway_port) in text
     assert stack.settings.admin_key.get_secret_value() not in text
 

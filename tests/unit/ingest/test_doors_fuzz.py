@@ -90,7 +90,7 @@ def answer(path: str, told: dict[str, str], body: bytes) -> tuple[int, Any]:
         accepted = accept(
             "n", VIEW.settings, raws, now_us=NOW, mint_key=lambda _: "k", types=NO_TYPES, single=door.single
         )
-        response = door.answer(accepted)
+        response = door.answer(accepted, ())
     except Refused as refused:
         sketch = door.tell(body, refused.index, VIEW.settings)
         assert sketch.events >= 0
