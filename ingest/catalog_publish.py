@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Final
 
@@ -38,6 +38,18 @@ class LostClaims(Exception):
         self.lost = lost
 
 
+class EntriesTooLarge(Exception):
+    """These entries, with their bytes, are larger than ``limit``. None of the plan is published."""
+
+    def __init__(self, entries: Sequence[tuple[Change, int]], limit: int) -> None:
+        told = ", ".join(f"{change.kind} {change.code} ({size} bytes)" for change, size in entries)
+        super().__init__(
+            f"{told}: an entry has up to {limit} bytes in the catalog; split it (several charges, products or profiles), or let the "
+            "operator raise WEIR_KAFKA_RECORD_BYTES"
+        )
+        self.entries, self.limit = entries, limit
+
+
 class CatalogPublisher:
     """Writes plans. ``exclusive(what)`` serialises the plans of one gateway for one namespace; between gateways the ledger's rule decides."""
 
@@ -66,7 +78,7 @@ class CatalogPublisher:
                 create_inbox(self._settings, change.code)
         lost: list[Change] = []
         for part in batched(changes, AT_ONCE):
-            records = [(self._key(plan, change), self._value(plan, change, author)) for change in part]
+            records = self._records(plan, part, author)
             placed = self._writer.append_all(records, partition=0)
             last = max(offset for _, offset in placed)
             if not self._catalog.wait_for(last + 1, _READ_BACK_SECONDS):
@@ -78,6 +90,22 @@ class CatalogPublisher:
             ]
         if lost:
             raise LostClaims(lost)
+
+    def check(self, plan: CatalogPlan, author: str) -> None:
+        """Raises EntriesTooLarge where entries are larger than a record may be; then none is written."""
+        changes = plan.to_publish()
+        if len(changes) <= AT_ONCE:  # else each part is looked at before it is written
+            self._records(plan, changes, author)
+
+    def _records(self, plan: CatalogPlan, changes: Sequence[Change], author: str) -> list[tuple[bytes, bytes]]:
+        records = [(self._key(plan, change), self._value(plan, change, author)) for change in changes]
+        limit = self._writer.limit
+        large = [
+            (change, len(value)) for change, (_, value) in zip(changes, records, strict=True) if len(value) > limit
+        ]
+        if large:
+            raise EntriesTooLarge(large, limit)
+        return records
 
     def _won(self, namespace: str, change: Change, offset: int) -> bool:
         versions = self._catalog.catalog.versions(namespace, change.kind, change.code, offset + 1)

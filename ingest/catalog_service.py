@@ -15,7 +15,7 @@ from ingest.catalog_bounds import REMEDY
 from ingest.catalog_document import DocumentError, Fault, Tick, load_document, no_tick
 from ingest.catalog_entries import LISTS, Document, Item, read_document, read_model
 from ingest.catalog_plan import CatalogPlan, Change, plan_document
-from ingest.catalog_publish import CatalogPublisher, LostClaims
+from ingest.catalog_publish import CatalogPublisher, EntriesTooLarge, LostClaims
 from ingest.problems import Problem, of_denial
 from schemas.api_keys import Access, Denied
 from schemas.catalog.base import Model
@@ -23,7 +23,9 @@ from schemas.catalog.bounds import bounds_of
 from schemas.catalog.follower import CatalogFollower
 from schemas.catalog.models import Namespace
 from schemas.catalog.state import Entry, NamespaceView
+from schemas.failures import CannotGoOn
 from schemas.instants import rfc3339
+from schemas.kafka_errors import RecordRefused
 from schemas.ledger_io import LedgerUnavailable
 
 RESOURCES: Final[dict[str, str]] = {"namespaces": "namespace"} | {
@@ -209,16 +211,30 @@ class CatalogService:
                 raise _unavailable("this gateway has lost sight of the catalog")
             plan = make()
             self._may_send(plan, caller)
-            if not dry_run:
-                try:
+            try:
+                self._publisher.check(plan, caller.access.author)
+                if not dry_run:
                     self._publisher.publish(plan, caller.access.author)
-                except LostClaims as error:
-                    raise Problem(
-                        409, "lost_claim", f"{error}; read what stands and apply again",
-                        lost=[_named(change) for change in error.lost],
-                    ) from None  # fmt: skip
-                except (LedgerUnavailable, KafkaException) as error:
-                    raise _unavailable(str(error)) from None
+            except LostClaims as error:
+                raise Problem(
+                    409, "lost_claim", f"{error}; read what stands and apply again",
+                    lost=[_named(change) for change in error.lost],
+                ) from None  # fmt: skip
+            except EntriesTooLarge as error:
+                raise Problem(
+                    422, "too_large", str(error), limit=error.limit,
+                    errors=[{"path": f"{change.kind} {change.code}", "detail": f"{size} bytes; up to {error.limit} are allowed"} for change, size in error.entries],
+                ) from None  # fmt: skip
+            except RecordRefused as error:  # the topic takes less than the setting says
+                raise Problem(
+                    503,
+                    "misconfigured",
+                    f"{error}; max.message.bytes of the topic and WEIR_KAFKA_RECORD_BYTES do not agree",
+                ) from None
+            except CannotGoOn as error:
+                raise Problem(503, "misconfigured", str(error)) from None
+            except (LedgerUnavailable, KafkaException) as error:
+                raise _unavailable(str(error)) from None
         return plan
 
     def _may_send(self, plan: CatalogPlan, caller: Caller) -> None:

@@ -10,9 +10,11 @@ from typing import Final
 import uvicorn
 
 from ingest.app import create_app
+from schemas.kafka_limits import confirm_topics
 from schemas.memory import settle_memory
 from schemas.serving import BoundedProtocol, Server
 from schemas.settings import Settings, SettingsError, load_settings
+from schemas.topics import written_topics
 
 _GRACE_SECONDS: Final = 8
 SWITCH_SECONDS: Final = 0.001
@@ -62,7 +64,9 @@ def main() -> int:
         stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", force=True
     )
     try:
-        return serve(load_settings())
+        settings = load_settings()
+        confirm_topics(settings, written_topics)
+        return serve(settings)
     except SettingsError as error:
         logging.getLogger("ingest.gateway").error("%s", str(error).replace("\n", " "))
         return EXIT_SETTINGS

@@ -7,24 +7,14 @@ from dataclasses import dataclass, field
 from typing import Final, Generic, TypeVar
 
 from schemas.acceptance import AcceptedEvent
+from schemas.batch import size_of
 from schemas.identity import partition_of
+from schemas.kafka_limits import PACKED_BYTES
 
 MAX_EVENTS: Final = 500
-MAX_BYTES: Final = 256 * 1024
+MAX_BYTES: Final = PACKED_BYTES
 LINGER: Final = 0.005
-# Identity, content hash, timestamp, name index, and the lengths of the text columns with the name's prefix.
-_FIXED_BYTES: Final = 16 + 8 + 8 + 2 + 4 * 4 + 2
-
 Ticket = TypeVar("Ticket")
-
-
-def size_of(event: AcceptedEvent) -> int:
-    """Bytes that the event takes in a packed batch, at most (its name counts as if it were not shared)."""
-    _, _, name, account, key, source, _, properties, *_ = event
-    size = _FIXED_BYTES
-    for text in (name, account, key, source, properties):
-        size += len(text) if text.isascii() else len(text.encode())
-    return size
 
 
 @dataclass(slots=True)

@@ -17,6 +17,7 @@ from typing import Any, Final
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from ingest.clock import GatewayClock
+from schemas.kafka_limits import producing
 from schemas.settings import Settings
 from schemas.topics import CLOCK
 
@@ -43,13 +44,13 @@ class LoopProducer:
         self.fatal: str | None = None  # once set, nothing can be produced any more: the process must be replaced
         self._producer = Producer(
             settings.librdkafka()
+            | producing(settings)
             | {
                 "enable.idempotence": True,
                 "acks": "all",
                 "linger.ms": 0,  # packed already
                 "compression.type": compression,
                 "delivery.timeout.ms": settings.delivery_seconds * 1000,
-                "message.max.bytes": 8 * 1024 * 1024,
                 "queue.buffering.max.messages": 1_000_000,
                 "queue.buffering.max.kbytes": 1024 * 1024,
                 "socket.nagle.disable": True,

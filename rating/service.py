@@ -9,8 +9,10 @@ from typing import Final
 import uvicorn
 
 from rating.app import build_app
+from schemas.kafka_limits import confirm_topics
 from schemas.serving import BoundedBodies, BoundedProtocol, Server
 from schemas.settings import SettingsError, load_settings
+from schemas.topics import written_topics
 
 MAX_BODY: Final = 1024 * 1024
 _SWITCH_SECONDS: Final = 0.001
@@ -21,6 +23,7 @@ def main() -> int:
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     try:
         settings = load_settings()
+        confirm_topics(settings, written_topics)
         app = build_app(settings)
     except SettingsError as error:
         print(error, file=sys.stderr)  # noqa: T201  # the process's last words

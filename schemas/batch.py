@@ -17,6 +17,8 @@ from schemas.texts import Texts, packed
 _codec = codec("usage_batch")
 _NAME_INDEX: Final = np.dtype("<u2")
 _STAMP: Final = np.dtype("<i8")
+# Identity, content hash, timestamp, name index, and the lengths of the text columns with the name's prefix.
+_FIXED_BYTES: Final = 16 + 8 + 8 + 2 + 4 * 4 + 2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,6 +58,15 @@ EMPTY: Final = UsageBatch(
     "", 0, 0, b"", b"", (), np.zeros(0, np.uint16), np.zeros(0, np.int64), _NONE, _NONE, _NONE, _NONE
 )
 """What stands in for a record that is no batch: no events."""
+
+
+def size_of(event: AcceptedEvent) -> int:
+    """Bytes that the event takes in a packed batch, at most (its name counts as if it were not shared)."""
+    _, _, name, account, key, source, _, properties, *_ = event
+    size = _FIXED_BYTES
+    for text in (name, account, key, source, properties):
+        size += len(text) if text.isascii() else len(text.encode())
+    return size
 
 
 def encode_batch(namespace: str, catalog_offset: int, events: Sequence[AcceptedEvent]) -> bytes:

@@ -5,15 +5,22 @@ The rule that decides between records is ``ledger.FirstValid``; here is only its
 
 from __future__ import annotations
 
+import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
+from schemas.failures import CannotGoOn
+from schemas.kafka_errors import RecordRefused, explained, kafka_error, meaning
+from schemas.kafka_limits import producing, value_limit
+from schemas.pieces import MAX_WHOLE_BYTES, Joiner, cut
 from schemas.settings import Settings
+from schemas.topics import LEDGERS
 
 _FOLLOWING_WAIT_MS: Final = 100
 _TIMEOUT: Final = 30.0
@@ -25,7 +32,8 @@ class LedgerUnavailable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class LogRecord:
-    """One record of a ledger topic; ``append_us`` is its broker append time, microseconds UTC."""
+    """One record of a ledger topic; ``append_us`` is its broker append time, microseconds UTC. One that was written in pieces stands
+    whole at the offset of the last."""
 
     partition: int
     offset: int
@@ -60,6 +68,7 @@ class LedgerReader:
         if found.error is not None:
             raise LedgerUnavailable(f"topic {topic}: {found.error.str()}; `weir up` creates the topics")
         self.positions: dict[int, int] = dict.fromkeys(sorted(found.partitions), 0) if begin is None else dict(begin)
+        self._joiners: defaultdict[int, Joiner] = defaultdict(Joiner)
         self._consumer.assign(
             [TopicPartition(topic, number, start or OFFSET_BEGINNING) for number, start in self.positions.items()]
         )
@@ -86,7 +95,11 @@ class LedgerReader:
             if partition is None or offset is None:
                 continue
             self.positions[partition] = offset + 1
-            records.append(LogRecord(partition, offset, message.timestamp()[1] * 1000, message.value() or b""))
+            append_us = message.timestamp()[1] * 1000
+            value = message.value() or b""
+            whole = self._joiners[partition].take(value, append_us) if self.topic in LEDGERS else value
+            if whole is not None:
+                records.append(LogRecord(partition, offset, append_us, whole))
         return records
 
     def end_offsets(self) -> dict[int, int]:
@@ -116,8 +129,13 @@ class LedgerReader:
         self._consumer.close()
 
 
+Place = tuple[int, int]
+"""(partition, offset) of a durable record; of the last piece where it was written in pieces."""
+
+
 class LedgerWriter:
-    """Writes one record at a time, acks=all, idempotent. Thread-safe.
+    """Writes a few records at a time, acks=all, idempotent. Thread-safe. On a ledger a record that is larger than a record may be is written in
+    pieces; on other topics it is refused.
 
     The broker is asked for a producer id from the first moment on, and once more after half a second: make it before the reading
     that precedes a write.
@@ -125,8 +143,14 @@ class LedgerWriter:
 
     def __init__(self, settings: Settings, topic: str) -> None:
         self.topic = topic
-        self._producer = Producer(
-            settings.librdkafka()
+        self.limit = value_limit(settings)
+        self._settings = settings
+        self._producer = self._new_producer()
+
+    def _new_producer(self) -> Producer:
+        return Producer(
+            self._settings.librdkafka()
+            | producing(self._settings)
             | {
                 "enable.idempotence": True,
                 "acks": "all",
@@ -136,41 +160,77 @@ class LedgerWriter:
             }
         )
 
-    def append(self, key: bytes, value: bytes, partition: int | None = None) -> tuple[int, int]:
-        """(partition, offset) of the durable record. Raises LedgerUnavailable; the record may then still get in."""
+    def append(self, key: bytes, value: bytes, partition: int | None = None) -> Place:
+        """Where the durable record is. Raises as ``append_all`` does."""
         return self.append_all([(key, value)], partition)[0]
 
-    def append_all(self, records: list[tuple[bytes, bytes]], partition: int | None = None) -> list[tuple[int, int]]:
-        """Several records at once, in order within a partition; (partition, offset) of each."""
-        placed: list[tuple[int, int] | None] = [None] * len(records)
-        errors: list[str] = []
+    def append_all(self, records: Sequence[tuple[bytes, bytes]], partition: int | None = None) -> list[Place]:
+        """Several records at once, in order within a partition; where each is.
 
-        def report(number: int) -> Callable[[Any, Any], None]:
+        Raises RecordRefused where Kafka takes one of them neither now nor later, CannotGoOn where somebody has to change something first, and
+        LedgerUnavailable where it may pass; after each of them records may have got in, or may still.
+        """
+        placed: list[Place] = []
+        for (_, value), result in zip(records, self.deliver(records, partition), strict=True):
+            if not isinstance(result, KafkaError):
+                placed.append(result)
+            elif meaning(result) == "not this record":
+                raise RecordRefused(self.topic, len(value), self._most(), result.str())
+            elif meaning(result) == "cannot go on":
+                raise CannotGoOn(f"{self.topic}: {explained(result)}")
+            else:
+                raise LedgerUnavailable(f"{self.topic}: not written: {result.str()}")
+        return placed
+
+    def deliver(self, records: Sequence[tuple[bytes, bytes]], partition: int | None = None) -> list[Place | KafkaError]:
+        """What became of each record: its place, or why it may not be in Kafka."""
+        results: list[Place | KafkaError] = [KafkaError(KafkaError._TIMED_OUT, "no answer from the broker")] * len(
+            records
+        )
+        failed: dict[int, KafkaError] = {}
+
+        def report(number: int, last: bool) -> Callable[[Any, Any], None]:
             def delivered(error: Any, message: Any) -> None:
                 if error is not None:
-                    errors.append(error.str())
-                else:
-                    placed[number] = (message.partition(), message.offset())
+                    failed.setdefault(number, error)
+                elif last:
+                    results[number] = (message.partition(), message.offset())
 
             return delivered
 
         where = -1 if partition is None else partition  # -1: by the key's hash
+        producer = self._producer
         for number, (key, value) in enumerate(records):
-            while True:
-                try:
-                    self._producer.produce(
-                        self.topic, key=key, value=value, on_delivery=report(number), partition=where
-                    )
+            pieces = list(cut(value, self.limit, os.urandom(16))) if self._cuts(value) else [value]
+            for index, piece in enumerate(pieces):
+                error = self._produce(producer, key, piece, where, report(number, index + 1 == len(pieces)))
+                if error is not None:
+                    failed.setdefault(number, error)
                     break
-                except BufferError:
-                    self._producer.poll(0.1)
-        self._producer.flush(20)
-        done = [place for place in placed if place is not None]
-        if errors or len(done) != len(records):
-            raise LedgerUnavailable(
-                f"{self.topic}: not written: {errors[0] if errors else 'no answer from the broker'}"
-            )
-        return done
+        producer.flush(20)
+        for number, error in failed.items():
+            results[number] = error
+        if any(error.fatal() for error in failed.values()):
+            self._producer = self._new_producer()  # the old one can write nothing any more
+        return results
+
+    def _most(self) -> int:
+        return MAX_WHOLE_BYTES if self.topic in LEDGERS else self.limit
+
+    def _cuts(self, value: bytes) -> bool:
+        return self.topic in LEDGERS and self.limit < len(value) <= MAX_WHOLE_BYTES
+
+    def _produce(
+        self, producer: Producer, key: bytes, value: bytes, partition: int, on_delivery: Callable[[Any, Any], None]
+    ) -> KafkaError | None:
+        while True:
+            try:
+                producer.produce(self.topic, key=key, value=value, on_delivery=on_delivery, partition=partition)
+                return None
+            except BufferError:  # full of what is on its way, which leaves it within ``delivery.timeout.ms``
+                producer.poll(0.1)
+            except KafkaException as error:
+                return kafka_error(error) or KafkaError(KafkaError._FAIL, str(error))
 
 
 class Follower:
@@ -233,6 +293,8 @@ class Follower:
                 if record.offset >= self._positions.get(record.partition, 0):
                     self._apply(record)
                     self._positions[record.partition] = record.offset + 1
+            for partition, position in reader.positions.items():  # also past what is no record of its own
+                self._positions[partition] = max(position, self._positions.get(partition, 0))
             now = time.monotonic()
             if now - asked > 0.5:
                 ends, asked = reader.end_offsets(), now

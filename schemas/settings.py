@@ -7,12 +7,15 @@ logging a ``Settings`` shows asterisks.
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
+
+
+LISTED_VALUES: Final = 1_000
 
 
 class SettingsError(Exception):
@@ -31,6 +34,12 @@ class Settings(BaseSettings):
     kafka_sasl_password: SecretStr = Field(SecretStr(""), description="SASL password")
     kafka_ssl_ca: str = Field("", description="path of the CA certificate for TLS to Kafka; empty: the system's")
     kafka_replication: int = Field(1, ge=1, le=9, description="replication factor of topics that Weir creates")
+    kafka_record_bytes: int = Field(
+        8 * 1024 * 1024,
+        ge=128 * 1024,
+        le=512 * 1024 * 1024,
+        description="max.message.bytes of every topic, which producers and packing keep to; one number for all processes and brokers",
+    )
 
     clickhouse_host: str = Field("127.0.0.1", description="ClickHouse HTTP host")
     clickhouse_port: int = Field(8123, ge=1, le=65535, description="ClickHouse HTTP port")
@@ -117,6 +126,11 @@ class Settings(BaseSettings):
     )
     close_differs_amount: Decimal = Field(
         Decimal(10), ge=0, description="… and at least this amount away from it, in major units of its currency"
+    )
+    priced_values: int = Field(
+        LISTED_VALUES,
+        ge=1,
+        description="dimension values without a cell in a matrix that an invoice line lists one by one; the rest share a step, and the close warns",
     )
     webhook_key: SecretStr = Field(
         SecretStr(""),

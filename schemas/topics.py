@@ -9,6 +9,7 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
+from schemas.kafka_limits import MAX_BYTES, raise_topics
 from schemas.settings import Settings
 
 REJECTED: Final = "usage.rejected"
@@ -18,6 +19,9 @@ INVOICES: Final = "usage.invoices"
 CLOCK: Final = "usage.clock"
 """Records without a value: only when they were appended matters (``schemas.broker_clock``)."""
 INBOX_PREFIX: Final = "usage.inbox."
+EVENTS_PREFIX: Final = "usage.events."
+LEDGERS: Final = (CATALOG, CHECKPOINTS, INVOICES)
+"""Where the first valid record wins. Readers of these put records together that were written in pieces."""
 INBOX_PARTITIONS: Final = 4
 ADMIT_GROUP: Final = "weir-admit"
 """The consumer group that takes the inboxes in; its committed offsets say how far."""
@@ -26,14 +30,14 @@ INVOICE_PARTITIONS: Final = 4
 EVENTS_RETENTION_DAYS: Final = 90
 """How long the log of usage.events goes back; identities outlive it by W (DESIGN invariant 4)."""
 
+_PREFIXES: Final = (EVENTS_PREFIX, INBOX_PREFIX)
 _FOR_EVER: Final[dict[str, str]] = {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
 _APPEND_TIME: Final[dict[str, str]] = {"message.timestamp.type": "LogAppendTime"}
-_LARGE: Final[dict[str, str]] = {"max.message.bytes": str(8 * 1024 * 1024)}
 
 
 def events_topic(generation: int) -> str:
     """``usage.events.<generation>``"""
-    return f"usage.events.{generation}"
+    return f"{EVENTS_PREFIX}{generation}"
 
 
 def inbox_topic(namespace: str) -> str:
@@ -54,18 +58,18 @@ def _durable(settings: Settings) -> dict[str, str]:
 
 def _events(settings: Settings, generation: int, partitions: int) -> tuple[str, int, dict[str, str]]:
     retention = {"retention.ms": str(EVENTS_RETENTION_DAYS * 86_400_000)}
-    return events_topic(generation), partitions, _APPEND_TIME | _LARGE | retention
+    return events_topic(generation), partitions, _APPEND_TIME | retention
 
 
 def _specifications(settings: Settings) -> list[NewTopic]:
     wanted: list[tuple[str, int, dict[str, str]]] = [
         _events(settings, settings.generation, settings.partitions),
-        (REJECTED, REJECTED_PARTITIONS, _LARGE | {"retention.ms": "-1"}),
-        (CATALOG, 1, _FOR_EVER | _APPEND_TIME | _LARGE),
-        (CHECKPOINTS, 1, _FOR_EVER | _APPEND_TIME | _LARGE),
-        (INVOICES, INVOICE_PARTITIONS, _FOR_EVER | _APPEND_TIME | _LARGE),
+        (REJECTED, REJECTED_PARTITIONS, {"retention.ms": "-1"}),
+        (CATALOG, 1, _FOR_EVER | _APPEND_TIME),
+        (CHECKPOINTS, 1, _FOR_EVER | _APPEND_TIME),
+        (INVOICES, INVOICE_PARTITIONS, _FOR_EVER | _APPEND_TIME),
         (CLOCK, 1, _APPEND_TIME | {"retention.ms": "3600000", "segment.ms": "3600000"}),
-        (inbox_topic(settings.namespace), INBOX_PARTITIONS, _APPEND_TIME | _LARGE),
+        (inbox_topic(settings.namespace), INBOX_PARTITIONS, _APPEND_TIME),
     ]
     return [_new_topic(settings, name, count, config) for name, count, config in wanted]
 
@@ -75,7 +79,7 @@ def _new_topic(settings: Settings, name: str, count: int, config: dict[str, str]
         name,
         num_partitions=count,
         replication_factor=settings.kafka_replication,
-        config=config | _durable(settings),
+        config=config | _durable(settings) | {MAX_BYTES: str(settings.kafka_record_bytes)},
     )
 
 
@@ -88,27 +92,30 @@ def create_events_topic(settings: Settings, generation: int, partitions: int) ->
 
 
 def create_topics(settings: Settings) -> list[str]:
-    """Create whatever topic is missing; safe to repeat. Returns the names created.
+    """Create whatever topic is missing, and let those that are there take records as large as the setting says; safe to repeat. Returns
+    the names created.
 
     Raises KafkaException where the broker refuses, or does not answer within 30 s.
     """
-    return _create(settings, _specifications(settings))
+    created = _create(settings, _specifications(settings))
+    raise_topics(settings, weir_topics(settings))
+    return created
+
+
+def weir_topics(settings: Settings) -> list[str]:
+    """All topics of ours that exist. Raises KafkaException."""
+    names = AdminClient(settings.librdkafka() | {"log_level": 2}).list_topics(timeout=15).topics
+    return sorted(name for name in names if name in LEDGERS or name == REJECTED or name.startswith(_PREFIXES))
+
+
+def written_topics(settings: Settings) -> list[str]:
+    """Topics that Weir writes to: all of ours but the inboxes. Raises KafkaException."""
+    return [name for name in weir_topics(settings) if not name.startswith(INBOX_PREFIX)]
 
 
 def create_inbox(settings: Settings, namespace: str) -> None:
     """Create the namespace's inbox topic where it is missing."""
-    config = _APPEND_TIME | _LARGE | _durable(settings)
-    _create(
-        settings,
-        [
-            NewTopic(
-                inbox_topic(namespace),
-                num_partitions=INBOX_PARTITIONS,
-                replication_factor=settings.kafka_replication,
-                config=config,
-            )
-        ],
-    )
+    _create(settings, [_new_topic(settings, inbox_topic(namespace), INBOX_PARTITIONS, _APPEND_TIME)])
 
 
 def _create(settings: Settings, topics: Iterable[NewTopic]) -> list[str]:

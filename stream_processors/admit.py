@@ -6,24 +6,28 @@ alone, so reading a record twice makes the same events, which deduplication then
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from schemas.acceptance import AcceptedEvent, RawEvent, Refused, accept, check_size, decode_any
-from schemas.batch import encode_batch
+from schemas.batch import encode_batch, size_of
 from schemas.catalog.state import NamespaceView
 from schemas.codec import MARKER, CodecError, codec
 from schemas.event_types import event_types
 from schemas.identity import partition_of
 from schemas.instants import instant
 from schemas.json_text import exact
+from schemas.kafka_limits import PACKED_BYTES
 from schemas.sketch import Sketch, sketch, sketch_of
+from stream_processors.bounded_fetch import RefusedBatch
 from stream_processors.metering import rejection_id
 
 BATCH_EVENTS = 500
+NOT_READ: Final = "not_read"
+"""The reason of a compressed batch that would be too large in memory, or is broken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,8 @@ class Admitted:
 def admit(record: InboxRecord, view: NamespaceView) -> Admitted:
     """Judge one inbox record: Avro single-object ``UsageEvent`` or ``UsageEvents``, or JSON: one event, a list or
     ``{"events": […]}``."""
+    if isinstance(record.value, RefusedBatch):
+        return Admitted(record, (), _not_read(record, record.value))
     avro: list[dict[str, Any]] = []
     try:
         if record.value.startswith(MARKER):
@@ -79,18 +85,73 @@ def admit(record: InboxRecord, view: NamespaceView) -> Admitted:
         return Admitted(record, (), _rejection(record, refused, told))
 
 
+Entry = tuple[InboxRecord, int, AcceptedEvent]
+"""An accepted event, with its record and its index in that."""
+
+
+@dataclass(frozen=True, slots=True)
+class PackedEvents:
+    """One packed batch, for ``partition`` of usage.events, and what it holds."""
+
+    partition: int
+    value: bytes
+    entries: Sequence[Entry]
+
+
+def entries_of(admitted: Sequence[Admitted]) -> list[Entry]:
+    """All accepted events, in order."""
+    return [(one.record, index, event) for one in admitted for index, event in enumerate(one.events)]
+
+
+def pack_entries(
+    entries: Sequence[Entry],
+    partitions: int,
+    catalog_offset: int,
+    *,
+    events: int = BATCH_EVENTS,
+    size: int = PACKED_BYTES,
+) -> list[PackedEvents]:
+    """Packed batches of at most so many events and bytes each, but of one event at least; in order within a partition."""
+    groups: dict[tuple[int, str], list[Entry]] = {}
+    for entry in entries:
+        groups.setdefault((partition_of(entry[2].identity, partitions), entry[0].namespace), []).append(entry)
+    return [
+        PackedEvents(partition, encode_batch(namespace, catalog_offset, [entry[2] for entry in some]), some)
+        for (partition, namespace), group in groups.items()
+        for some in _cut(group, events, size)
+    ]
+
+
 def pack(admitted: Sequence[Admitted], partitions: int, catalog_offset: int) -> dict[int, list[bytes]]:
     """Packed batches of all accepted events, by partition of usage.events, in order."""
-    groups: dict[tuple[int, str], list[AcceptedEvent]] = {}
-    for one in admitted:
-        for event in one.events:
-            groups.setdefault((partition_of(event.identity, partitions), one.record.namespace), []).append(event)
     packed: dict[int, list[bytes]] = {}
-    for (partition, namespace), events in groups.items():
-        for start in range(0, len(events), BATCH_EVENTS):
-            batch = encode_batch(namespace, catalog_offset, events[start : start + BATCH_EVENTS])
-            packed.setdefault(partition, []).append(batch)
+    for batch in pack_entries(entries_of(admitted), partitions, catalog_offset):
+        packed.setdefault(batch.partition, []).append(batch.value)
     return packed
+
+
+def _cut(group: Sequence[Entry], events: int, size: int) -> Iterator[list[Entry]]:
+    taken: list[Entry] = []
+    bytes_taken = 0
+    for entry in group:
+        length = size_of(entry[2])
+        if taken and (len(taken) >= events or bytes_taken + length > size):
+            yield taken
+            taken, bytes_taken = [], 0
+        taken.append(entry)
+        bytes_taken += length
+    if taken:
+        yield taken
+
+
+def not_taken(entry: Entry, limit: int) -> dict[str, Any]:
+    """The RejectedEvent record of an accepted event that usage.events does not take, alone as it is."""
+    record, index, event = entry
+    detail = f"the event takes {size_of(event)} bytes, and usage.events takes records of {limit}: raise max.message.bytes, and replay it"
+    return _rejection(
+        record, Refused("too_large", f"$.events[{index}]", detail, index),
+        Sketch(1, event.account_id, event.event_name, event.idempotency_key),
+    ) | {"rejection_id": rejection_id(record.topic, record.partition, record.offset, index)}  # fmt: skip
 
 
 def _avro_records(value: bytes) -> list[dict[str, Any]]:
@@ -126,6 +187,16 @@ def _raw_event(record: dict[str, Any], index: int) -> RawEvent:
 def _json(record: dict[str, Any]) -> bytes:
     """An Avro record as JSON text, as far as it is needed to tell whose it is."""
     return msgspec.json.encode({name: record[name] for name in ("account_id", "event_name", "idempotency_key")})
+
+
+def _not_read(record: InboxRecord, batch: RefusedBatch) -> dict[str, Any]:
+    which = f"offsets {batch.first} to {record.offset}" if batch.first < record.offset else f"offset {record.offset}"
+    refused = Refused(
+        NOT_READ,
+        "$",
+        f"the records at {which} were not read: {batch.why}; write smaller batches, or raise WEIR_KAFKA_RECORD_BYTES and replay",
+    )
+    return _rejection(record, refused, Sketch(batch.records))
 
 
 def _rejection(record: InboxRecord, refused: Refused, told: Sketch) -> dict[str, Any]:

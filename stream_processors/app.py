@@ -20,7 +20,9 @@ from faust.types import TP
 
 from schemas.settings import Settings
 from schemas.topics import ADMIT_GROUP, CHECKPOINTS, INBOX_PREFIX, INVOICES, REJECTED, events_topic
+from stream_processors.bounded_fetch import BoundedApp
 from stream_processors.parts import LEDGERS_GROUP, METER_GROUP, Parts
+from stream_processors.pipeline import guarded
 
 TAKE = 512
 REBALANCE_SECONDS = 30.0
@@ -36,7 +38,7 @@ def build_app(settings: Settings, parts: Parts, *, index: int, web_port: int, se
     @app.agent(_raw(app, events_topic(settings.generation)), name="meter", concurrency=1)
     async def meter(stream: Any) -> None:
         async for events in stream.noack_take(TAKE, within=0.02):
-            await parts.pipeline.submit(events, stream.ack)
+            await guarded("meter", parts.pipeline.submit(events, stream.ack))
 
     @app.on_partitions_revoked.connect(weak=False)
     async def revoked(sender: Any, partitions: Any, **_: Any) -> None:
@@ -92,7 +94,7 @@ def build_admit_app(settings: Settings, parts: Parts, *, index: int, session_tim
     @app.agent(_raw(app, *parts.inboxes()), name="admit", concurrency=1)
     async def admit(stream: Any) -> None:
         async for events in stream.noack_take(TAKE, within=0.05):
-            await parts.admit(events, stream.ack)
+            await guarded("admit", parts.admit(events, stream.ack))
             # Faust forgets on a rebalance what it had not committed; admitted again, events are duplicates in the books.
             await app.consumer.commit({event.message.topic for event in events})
 
@@ -114,17 +116,17 @@ def build_ledgers_app(settings: Settings, parts: Parts, *, index: int, session_t
     @app.agent(_raw(app, REJECTED), name="reject", concurrency=1)
     async def reject(stream: Any) -> None:
         async for events in stream.noack_take(TAKE, within=0.2):
-            await parts.reject(events, stream.ack)
+            await guarded("reject", parts.reject(events, stream.ack))
 
     @app.agent(_raw(app, CHECKPOINTS), name="rollup", concurrency=1)
     async def rollup(stream: Any) -> None:
         async for events in stream.noack_take(TAKE, within=0.05):
-            await parts.roll_up(events, stream.ack)
+            await guarded("roll up", parts.roll_up(events, stream.ack))
 
     @app.agent(_raw(app, INVOICES), name="bill", concurrency=1)
     async def bill(stream: Any) -> None:
         async for events in stream.noack_take(TAKE, within=0.2):
-            await parts.bill(events, stream.ack)
+            await guarded("bill", parts.bill(events, stream.ack))
 
     return app
 
@@ -134,7 +136,7 @@ def _raw(app: faust.App, *topics: str) -> Any:
 
 
 def _app(name: str, settings: Settings, index: int, session_timeout: float, **more: Any) -> faust.App:
-    return faust.App(
+    return BoundedApp(
         name,
         broker=[f"aiokafka://{address}" for address in settings.kafka_bootstrap.split(",")],
         broker_credentials=_credentials(settings),

@@ -13,6 +13,7 @@ import sys
 import threading
 
 from schemas.catalog.follower import CatalogFollower
+from schemas.failures import CannotGoOn
 from schemas.ledger_io import LedgerUnavailable
 from schemas.settings import SettingsError, load_settings
 from stream_processors.backfilling import Backfiller
@@ -38,7 +39,7 @@ def main() -> int:
     except SettingsError as error:
         print(error, file=sys.stderr)  # noqa: T201  # the process's last words
         return 2
-    except LedgerUnavailable as error:
+    except (LedgerUnavailable, CannotGoOn) as error:
         print(error, file=sys.stderr)  # noqa: T201
         return 70
     log.info("%d backfills done", done)

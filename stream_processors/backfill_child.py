@@ -37,6 +37,14 @@ class BackfillChild:
         self._looked_at = -1
         self._not_before = 0.0
         self._watch_at = clock() + _WATCH_SECONDS
+        self.trouble = ""
+        self.moved_at = clock()
+        self.position = "`weir backfill list` tells"
+
+    @property
+    def busy(self) -> bool:
+        """Whether it fails again and again; one that runs tells its own progress."""
+        return bool(self.trouble)
 
     @property
     def pid(self) -> int | None:
@@ -52,6 +60,11 @@ class BackfillChild:
             if code:
                 log.warning("the backfill ended with %d; starting it again where something waits", code)
                 self._not_before = self._clock() + _AGAIN_SECONDS
+                if not self.trouble:
+                    self.moved_at = self._clock()
+                self.trouble = f"its process ends with code {code} again and again"
+            else:
+                self.trouble = ""
             self._process = None
             self._looked_at = -1
         if owner and self._clock() >= self._not_before and self._waits():

@@ -37,6 +37,7 @@ _LINE_COLUMNS: Final = (
     ("price", pa.string()), ("amount", _MONEY), ("unrounded", pa.string()), ("steps", pa.string()), ("note", pa.string()),
     ("adjusts", pa.string()),
 )  # fmt: skip
+_WRITTEN_BYTES: Final = 16 * 1024 * 1024
 _OWNER_COLUMNS: Final = (("namespace", pa.string()), ("invoice_id", pa.string()), ("version", pa.uint32()))
 _INVOICE_TABLES: Final = {False: ("invoices", "invoice_lines"), True: ("invoice_drafts", "invoice_draft_lines")}
 _REJECTED_COLUMNS: Final = (
@@ -44,7 +45,7 @@ _REJECTED_COLUMNS: Final = (
     ("detail", pa.string()), ("events", pa.uint32()), ("account_id", pa.string()), ("event_name", pa.string()),
     ("idempotency_key", pa.string()), ("original", pa.binary()), ("origin_topic", pa.string()),
     ("origin_generation", pa.uint32()), ("origin_partition", pa.int32()), ("origin_offset", pa.int64()),
-    ("origin_index", pa.uint32()), ("received_at", _INSTANT),
+    ("origin_index", pa.uint32()), ("received_at", _INSTANT), ("original_size", pa.int64()), ("original_hash", pa.string()),
 )  # fmt: skip
 
 
@@ -115,7 +116,7 @@ class InvoiceCopy:
             self._reader = LedgerReader(self._settings, INVOICES)
         if self._held is None:
             self._held = {} if self._again else held_versions(self._journal)
-        written = 0
+        written = size = 0
         for record in self._reader.read_to(self._reader.end_offsets()):
             try:
                 decoded = codec("invoice").decode(record.value)
@@ -125,8 +126,10 @@ class InvoiceCopy:
             key = (is_draft(decoded), decoded["namespace"], decoded["invoice_id"], decoded["version"])
             if self._claims.offer(claim_of(decoded)) and self._held.get(key, -1) < len(decoded["lines"]):
                 self._pending.append(decoded)
-            if len(self._pending) >= 2000:
+                size += len(record.value)
+            if len(self._pending) >= 2000 or size >= _WRITTEN_BYTES:
                 written += self._write()
+                size = 0
         written += self._write()
         self._held = {}  # what comes from now on was not there when it was read; to write a version again changes nothing
         return written
@@ -185,14 +188,16 @@ class RejectionCopy:
                 reader = LedgerReader(self._settings, REJECTED, begin={partition: 0})
             self._readers[partition] = reader
         pending = self._pending.setdefault(partition, [])
-        written = 0
+        written = size = 0
         for record in reader.read_to(reader.end_offsets()):
             try:
                 pending.append(codec("rejected_event").decode(record.value))
             except CodecError as error:
                 log.warning("usage.rejected offset %d is void: %s", record.offset, error)
-            if len(pending) >= 2000:
+            size += len(record.value)
+            if len(pending) >= 2000 or size >= _WRITTEN_BYTES:
                 written += self._write(partition)
+                size = 0
         return written + self._write(partition)
 
     def _copied(self, partition: int) -> int:

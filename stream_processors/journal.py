@@ -14,6 +14,8 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from urllib3.exceptions import HTTPError
 
 from schemas.clickhouse import connect
+from schemas.clickhouse_errors import GIVE_UP_SECONDS, explained, meaning
+from schemas.failures import CannotGoOn
 from schemas.identity import IDENTITY_BYTES, hash_range
 from schemas.instants import micros
 from schemas.settings import Settings
@@ -45,7 +47,8 @@ class Stopping(Exception):
 class Journal:
     """Every call is retried until ClickHouse answers: a look-up that cannot be answered blocks, it never guesses.
 
-    Raises Stopping once ``stop`` is set.
+    Raises Stopping once ``stop`` is set, and CannotGoOn where no repetition helps until somebody has changed something
+    (``schemas.clickhouse_errors``). ``trouble``: the last error while it is being retried, "" while ClickHouse answers.
     """
 
     def __init__(self, settings: Settings, stop: threading.Event) -> None:
@@ -53,9 +56,11 @@ class Journal:
         self._stop = stop
         self._client: Client | None = None
         self.failing_since: float | None = None
+        self.trouble = ""
 
     def _retry(self, what: str, call: Callable[[Client], T]) -> T:
         pause = _FIRST_PAUSE
+        hopeless_since: float | None = None
         while True:
             try:
                 if self._client is None:
@@ -66,11 +71,19 @@ class Journal:
                         "%s: ClickHouse answers again after %.1f s", what, time.monotonic() - self.failing_since
                     )
                     self.failing_since = None
+                    self.trouble = ""
                 return result
             except (ClickHouseError, HTTPError, OSError) as error:
                 if self.failing_since is None:
                     self.failing_since = time.monotonic()
-                log.warning("%s: %s; trying again in %.1f s", what, str(error).split("\n", 1)[0][:500], pause)
+                self.trouble = f"{what}: {explained(error)}"
+                log.warning("%s; trying again in %.1f s", self.trouble, pause)
+                if meaning(error) == "may pass":
+                    hopeless_since = None
+                elif hopeless_since is None:
+                    hopeless_since = time.monotonic()
+                elif time.monotonic() - hopeless_since > GIVE_UP_SECONDS:
+                    raise CannotGoOn(self.trouble) from error
                 # A client that failed may hold half a response; a new one costs a round trip.
                 self._client = None
             if self._stop.wait(pause):

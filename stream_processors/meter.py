@@ -28,9 +28,13 @@ from typing import Any, Final
 from schemas.batch import EMPTY, decode_batch
 from schemas.catalog.follower import CatalogFollower
 from schemas.checkpoints import read_progress
-from schemas.codec import CodecError, codec
+from schemas.codec import CodecError
+from schemas.failures import CannotGoOn
+from schemas.kafka_errors import RecordRefused
 from schemas.ledger_io import LedgerUnavailable, LedgerWriter
+from schemas.rejections import rejection_record
 from schemas.settings import Settings
+from schemas.topics import REJECTED
 from schemas.voids import decode_void, is_void
 from stream_processors.breaker import WINDOW, Breaker, Limits
 from stream_processors.dedupe import PartitionMemory, Record
@@ -106,8 +110,15 @@ class Meter:
         self._durable: dict[int, int] = {}
         self.held = False
         """Nothing is decided while the store of deduplication is known to be incomplete (``schemas.set_aside``)."""
+        self._rejecting_trouble = ""
+        self._catalog_trouble = ""
         self.events_counted = 0
         self.events_dropped = 0
+
+    @property
+    def trouble(self) -> str:
+        """What is being tried again, or waited for; "" for nothing."""
+        return self._writing.trouble or self._reading.trouble or self._rejecting_trouble or self._catalog_trouble
 
     @property
     def failing_since(self) -> float | None:
@@ -269,9 +280,11 @@ class Meter:
 
     def _await_catalog(self, offset: int) -> None:
         while not self._catalog.wait_for(offset, 1.0):
-            log.warning("waiting for usage.catalog to reach offset %d", offset)
+            self._catalog_trouble = f"waiting for usage.catalog to reach offset {offset}, which the log's batches name"
+            log.warning(self._catalog_trouble)
             if self._stop.is_set():
                 raise Stopping("catalog")
+        self._catalog_trouble = ""
 
     def _settle(self, flush: Flush, doubtful: Sequence[DuplicateRow]) -> None:
         contents: dict[Position, Content] = {}
@@ -286,16 +299,22 @@ class Meter:
         settle(flush, doubtful, contents)
 
     def _reject(self, rejections: Sequence[dict[str, Any]]) -> None:
-        encode = codec("rejected_event").encode
-        records = [(row.get("account_id", "").encode(), encode(row)) for row in rejections]
+        limit = self._rejected.limit
+        records = [(row.get("account_id", "").encode(), rejection_record(row, limit)) for row in rejections]
         while True:
             try:
                 self._rejected.append_all(records)
+                self._rejecting_trouble = ""
                 return
             except LedgerUnavailable as error:
                 log.warning("%s; trying again", error)
+                self._rejecting_trouble = str(error)
                 if self._stop.wait(1.0):
                     raise Stopping("reject") from error
+            except RecordRefused as error:
+                raise CannotGoOn(
+                    f"{error}; raise max.message.bytes of {REJECTED}, or lower WEIR_KAFKA_RECORD_BYTES"
+                ) from error
 
 
 def _finish(in_flight: Future[None] | None) -> None:

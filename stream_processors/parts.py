@@ -8,8 +8,10 @@ import logging
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from queue import Empty, SimpleQueue
-from typing import Any
+from typing import Any, Protocol
 
 from confluent_kafka.admin import AdminClient
 from faust.types import TP
@@ -17,12 +19,12 @@ from faust.types import TP
 from schemas.catalog.follower import CatalogFollower
 from schemas.catalog.state import Entry
 from schemas.checkpoints import read_progress
-from schemas.codec import codec
 from schemas.generation_change import read_generations
 from schemas.ledger_io import LedgerUnavailable, LedgerWriter
 from schemas.readiness import Readiness, Reason, to_json
 from schemas.set_aside import DEDUPLICATION, SetAside, reasons, set_aside
 from schemas.settings import Settings
+from schemas.stages import Stage, standing
 from schemas.topics import (
     ADMIT_GROUP,
     CHECKPOINTS,
@@ -36,7 +38,8 @@ from schemas.topics import (
     namespace_of_inbox,
     partition_count,
 )
-from stream_processors.admit import Admitted, InboxRecord, admit, pack
+from stream_processors.admission import Admission
+from stream_processors.admit import InboxRecord
 from stream_processors.backfill_child import BackfillChild
 from stream_processors.backfilling import Backfiller
 from stream_processors.copies import InvoiceCopy, RejectionCopy, catalog_table
@@ -45,7 +48,7 @@ from stream_processors.journal import Journal, Stopping
 from stream_processors.lag import Lag
 from stream_processors.meter import Meter, executor
 from stream_processors.numbers_copy import copy_numbers
-from stream_processors.pipeline import MeterPipeline, Work, append_us, end_hard, in_thread
+from stream_processors.pipeline import MeterPipeline, Work, append_us, end_hard, in_thread, place_of, units_of
 from stream_processors.rollup import RollUp
 from stream_processors.watchdog import BALANCING, BUSY, Watched
 
@@ -93,7 +96,8 @@ class Parts:
         self._backfill = BackfillChild(self._catalog.catalog, lambda: bool(backfiller.with_stragglers()))
         self._keeping = Journal(settings, self.stopping)
         self._forgetter = Forgetter(self._keeping)
-        self._invoices = InvoiceCopy(settings, Journal(settings, self.stopping))
+        self._billed = Journal(settings, self.stopping)
+        self._invoices = InvoiceCopy(settings, self._billed)
         self._rejections = RejectionCopy(settings, self._copying)
         self._caught_up = False
         self._admitting = executor("admit")
@@ -107,6 +111,7 @@ class Parts:
         self._admit_work = Work()
         self._ledgers = Lag(settings, LEDGERS_GROUP)
         self._ledger_work = Work()
+        self._reject_work, self._rollup_work, self._bill_work, self._house_work = Work(), Work(), Work(), Work()
         self._ledgers_app: Any = None
         self._watching = Journal(settings, self.stopping)
         self._cursors = Journal(settings, self.stopping)
@@ -115,7 +120,7 @@ class Parts:
         self._cut_at = time.monotonic()
         self._aside: list[SetAside] = []
         self._looked_at = float("-inf")
-        self.ready = Readiness(self._of_catalog, lambda: reasons(self._aside))
+        self.ready = Readiness(self._of_catalog, self._of_stages, lambda: reasons(self._aside))
 
     def start(self) -> None:
         """Read the catalog to its end. Raises LedgerUnavailable."""
@@ -151,32 +156,17 @@ class Parts:
 
     async def admit(self, events: Sequence[Any], ack: Ack) -> None:
         """usage.inbox.* → usage.events, or usage.rejected."""
-        records = [
-            InboxRecord(
-                message.topic,
-                namespace_of_inbox(message.topic),
-                message.partition,
-                message.offset,
-                append_us(message),
-                message.value or b"",
-            )
-            for message in (event.message for event in events)
-        ]
-        with self._admit_work:
-            await in_thread(self._admitting, "admit", lambda: self._admit(records))
-            for event in events:
-                await ack(event)
+        for unit in units_of(events):
+            records = [_inbox_record(event.message) for event in unit]
+            with self._admit_work:
+                self._admit_work.position = place_of(unit)
+                admission = await in_thread(self._admitting, "admit", partial(self._judge, records))
+                await in_thread(self._admitting, "admit", admission.step, self._admit_work)
+                for event in unit:
+                    await ack(event)
 
-    def _admit(self, records: Sequence[InboxRecord]) -> None:
-        catalog = self._catalog.catalog
-        offset = catalog.next_offset
-        admitted: list[Admitted] = [admit(record, catalog.view(record.namespace, offset)) for record in records]
-        writer, partitions = self._open_events()
-        for partition, batches in pack(admitted, partitions, offset).items():
-            writer.append_all([(b"", batch) for batch in batches], partition)
-        encode = codec("rejected_event").encode
-        if rejections := [(b"", encode(one.rejection)) for one in admitted if one.rejection is not None]:
-            self._rejected.append_all(rejections)
+    def _judge(self, records: Sequence[InboxRecord]) -> Admission:
+        return Admission(self.settings, self._catalog.catalog, records, self._open_events, self._rejected)
 
     def _open_events(self) -> tuple[LedgerWriter, int]:
         """Writer and partitions of the generation that takes events. Raises LedgerUnavailable while it is replaced."""
@@ -192,22 +182,25 @@ class Parts:
     async def reject(self, events: Sequence[Any], ack: Ack) -> None:
         """usage.rejected → rejected_events."""
         partitions = {event.message.partition for event in events}
-        with self._ledger_work:
-            await in_thread(self._rejecting, "reject", lambda: self._rejections.run(partitions))
+        with self._ledger_work, self._reject_work:
+            self._reject_work.position = place_of(events)
+            await in_thread(self._rejecting, "reject", lambda: self._rejections.run(partitions), self._reject_work)
             for event in events:
                 await ack(event)
 
     async def roll_up(self, events: Sequence[Any], ack: Ack) -> None:
         """usage.checkpoints → usage_windows."""
-        with self._ledger_work:
-            await in_thread(self._rolling, "rollup", self._rollup.run)
+        with self._ledger_work, self._rollup_work:
+            self._rollup_work.position = place_of(events)
+            await in_thread(self._rolling, "rollup", self._rollup.run, self._rollup_work)
             for event in events:
                 await ack(event)
 
     async def bill(self, events: Sequence[Any], ack: Ack) -> None:
         """usage.invoices → invoices, invoice_lines."""
-        with self._ledger_work:
-            await in_thread(self._billing, "bill", self._invoices.run)
+        with self._ledger_work, self._bill_work:
+            self._bill_work.position = place_of(events)
+            await in_thread(self._billing, "bill", self._invoices.run, self._bill_work)
             for event in events:
                 await ack(event)
 
@@ -228,18 +221,23 @@ class Parts:
         if not self._caught_up:
             await self._catch_up()
         if entries:
-            await in_thread(self._rejecting, "copy the catalog", lambda: self._copy_catalog(entries))
+            await self._keep(self._rejecting, "copy the catalog", lambda: self._copy_catalog(entries))
         if self.settings.generation in self._catalog.catalog.generations.state.ends:
-            await in_thread(self._rolling, "read progress", self._end_where_metered)
+            await self._keep(self._rolling, "read progress", self._end_where_metered)
         if self.settings.backfill_automatic:
-            await in_thread(self._rolling, "look for backfills", lambda: self._backfill.look(self._has_checkpoints()))
+            await self._keep(self._rolling, "look for backfills", lambda: self._backfill.look(self._has_checkpoints()))
         if time.monotonic() - self._looked_at >= (2.0 if self._aside else PARTS_SECONDS):
-            await in_thread(self._rolling, "look for damaged parts", self._look_for_parts)
+            await self._keep(self._rolling, "look for damaged parts", self._look_for_parts)
         if self._forgetter.due():
-            await in_thread(self._rolling, "forget", lambda: self._forgetter.run(self._catalog.catalog))
+            await self._keep(self._rolling, "forget", lambda: self._forgetter.run(self._catalog.catalog))
         if time.monotonic() - self._cut_at >= self.settings.checkpoint_seconds:
             self._cut_at = time.monotonic()
-            await in_thread(self._rolling, "cut", lambda: self._rollup.cut(time.time_ns() // 1000))
+            await self._keep(self._rolling, "cut", lambda: self._rollup.cut(time.time_ns() // 1000))
+
+    async def _keep(self, pool: ThreadPoolExecutor, what: str, call: Callable[[], Any]) -> None:
+        with self._house_work:
+            self._house_work.position = what
+            await in_thread(pool, what, call, self._house_work)
 
     async def _catch_up(self) -> None:
         """Once, without waiting for a record: the copies go on from what ClickHouse has, which may be less than Kafka believes done."""
@@ -373,6 +371,25 @@ class Parts:
             "reasons": to_json(reasons),
         }
 
+    def _stages(self) -> Iterator[Stage]:
+        pipeline = self.pipeline
+        yield Stage(
+            "metering (usage.events to usage_events)", lambda: pipeline.busy, lambda: pipeline.moved_at, lambda: self.meter.trouble,
+            lambda: pipeline.position,
+        )  # fmt: skip
+        for name, work, journals in (
+            ("admission (usage.inbox.* to usage.events)", self._admit_work, ()),
+            ("the copy of rejections (usage.rejected to rejected_events)", self._reject_work, (self._copying,)),
+            ("roll-up (usage.checkpoints to usage_windows)", self._rollup_work, (self._rollup,)),
+            ("the copy of invoices (usage.invoices to invoices)", self._bill_work, (self._billed,)),
+            ("housekeeping (catalog copy, checkpoints, forgetting)", self._house_work, (self._copying, self._keeping, self._rollup)),
+            ("backfill", self._backfill, ()),
+        ):  # fmt: skip
+            yield _stage(name, work, journals)
+
+    def _of_stages(self) -> Iterator[Reason]:
+        return standing(self._stages(), time.monotonic(), time.time_ns() // 1000)
+
     def _of_catalog(self) -> Iterator[Reason]:
         if not self._catalog.fresh(10):
             yield Reason("catalog_stale", "this worker has lost sight of the catalog", "look whether Kafka answers")
@@ -396,6 +413,38 @@ class Parts:
 def seek_target(cursor: int) -> int:
     """What Faust is told in order to go on at ``cursor``: it drops, or once dropped, the record at the very offset that it is told."""
     return max(cursor - 1, 0)
+
+
+class _Troubled(Protocol):
+    @property
+    def trouble(self) -> str: ...
+
+
+class _Working(_Troubled, Protocol):
+    @property
+    def busy(self) -> bool: ...
+    @property
+    def moved_at(self) -> float: ...
+    @property
+    def position(self) -> str: ...
+
+
+def _stage(name: str, work: _Working, journals: Sequence[_Troubled]) -> Stage:
+    def trouble() -> str:
+        return next((found for one in (work, *journals) if (found := one.trouble)), "")
+
+    return Stage(name, lambda: work.busy, lambda: work.moved_at, trouble, lambda: work.position)
+
+
+def _inbox_record(message: Any) -> InboxRecord:
+    return InboxRecord(
+        message.topic,
+        namespace_of_inbox(message.topic),
+        message.partition,
+        message.offset,
+        append_us(message),
+        message.value or b"",
+    )
 
 
 def _owned(app: Any, topics: Mapping[str, int]) -> list[tuple[str, int]]:

@@ -17,6 +17,9 @@ from typing import Any, Final, NoReturn
 
 from confluent_kafka import KafkaException
 
+from schemas.clickhouse_errors import GIVE_UP_SECONDS
+from schemas.failures import EXIT_HELD, CannotGoOn
+from schemas.kafka_errors import RecordRefused, kafka_error, meaning
 from schemas.ledger_io import LedgerUnavailable
 from stream_processors.breaker import Poisoned
 from stream_processors.journal import Stopping
@@ -27,7 +30,6 @@ log = logging.getLogger(__name__)
 UNIT_BYTES: Final = 6 * 1024 * 1024
 UNIT_SECONDS: Final = 0.2  # from the beginning of a small unit to the next one
 EXIT_HARD: Final = 70
-EXIT_POISON: Final = 65  # not to be started again as it is: somebody has to decide
 RETRY_SECONDS: Final = 1.0
 
 Ack = Callable[[Any], Awaitable[Any]]
@@ -39,6 +41,15 @@ def end_hard(why: str, code: int = EXIT_HARD) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
     os._exit(code)
+
+
+async def guarded(what: str, work: Awaitable[None]) -> None:
+    """Whatever leaves an agent leaves the process: Faust would go on without the agent, and its topics would stand still."""
+    try:
+        await work
+    except Exception as error:
+        log.exception(what)
+        end_hard(f"{what} cannot go on: {error!r}")
 
 
 def append_us(message: Any) -> int:
@@ -56,10 +67,10 @@ def raw_record(event: Any) -> RawRecord:
 def units_of(events: Sequence[Any]) -> list[list[Any]]:
     """Cut a take into units of bounded size, so that one flush stays short; at least one event each."""
     units: list[list[Any]] = []
-    size = UNIT_BYTES
+    size = 0
     for event in events:
         length = len(event.message.value or b"")
-        if size + length > UNIT_BYTES:
+        if not units or size + length > UNIT_BYTES:
             units.append([])
             size = 0
         units[-1].append(event)
@@ -68,11 +79,16 @@ def units_of(events: Sequence[Any]) -> list[list[Any]]:
 
 
 class Work:
-    """Whether an agent is at work (entered as often as it began something), and the monotonic instant of its last step."""
+    """Whether an agent is at work (entered as often as it began something), and the monotonic instant of its last step.
+
+    ``position``: where it is at work; ``trouble``: the last error of what it tries again, "" where there was none.
+    """
 
     def __init__(self) -> None:
         self._pieces = 0
         self.moved_at = time.monotonic()
+        self.position = ""
+        self.trouble = ""
 
     @property
     def busy(self) -> bool:
@@ -80,11 +96,24 @@ class Work:
         return self._pieces > 0
 
     def __enter__(self) -> None:
+        if not self._pieces:  # who had nothing to do has not stood still
+            self.moved_at = time.monotonic()
         self._pieces += 1
 
     def __exit__(self, *_: object) -> None:
         self._pieces -= 1
+        self.moved()
+
+    def moved(self) -> None:
+        """A step is done."""
         self.moved_at = time.monotonic()
+        self.trouble = ""
+
+
+def place_of(events: Sequence[Any]) -> str:
+    """Where a take begins, for people."""
+    message = events[0].message
+    return f"{message.topic} partition {message.partition} offset {message.offset}"
 
 
 class MeterPipeline:
@@ -98,6 +127,7 @@ class MeterPipeline:
         self._acknowledging: asyncio.Task[None] | None = None
         self._prepared = Work()
         self.moved_at = time.monotonic()
+        self.position = ""
 
     @property
     def busy(self) -> bool:
@@ -117,14 +147,17 @@ class MeterPipeline:
 
     async def _submit_unit(self, unit: list[Any], ack: Ack) -> None:
         loop = asyncio.get_running_loop()
+        if not self.busy:  # who had nothing to do has not stood still
+            self.moved_at = time.monotonic()
+        self.position = place_of(unit)
         raws = [raw_record(event) for event in unit]
         try:
             with self._prepared:
                 flush = await loop.run_in_executor(self._preparing, self._meter.prepare, raws, self._in_flight)
         except Stopping:
             await asyncio.Event().wait()
-        except Poisoned as error:
-            end_hard(str(error), EXIT_POISON)
+        except (Poisoned, CannotGoOn) as error:
+            end_hard(str(error), EXIT_HELD)
         except Exception as error:
             log.exception("prepare")
             end_hard(f"metering cannot go on: {error}")
@@ -139,6 +172,8 @@ class MeterPipeline:
             await asyncio.wrap_future(written)
         except Stopping:
             await asyncio.Event().wait()
+        except CannotGoOn as error:
+            end_hard(str(error), EXIT_HELD)
         except Exception as error:
             log.exception("commit")
             end_hard(f"a flush cannot be written: {error}")
@@ -153,20 +188,35 @@ class MeterPipeline:
         self.moved_at = time.monotonic()
 
 
-async def in_thread(pool: ThreadPoolExecutor, what: str, call: Callable[[], Any]) -> Any:
+async def in_thread(pool: ThreadPoolExecutor, what: str, call: Callable[[], Any], work: Work | None = None) -> Any:
     """Run ``call`` in the pool until it succeeds; for work that is safe to repeat and has no poison in it.
 
-    Kafka or ClickHouse away is a reason to wait; anything else ends the process.
+    Kafka or ClickHouse away is a reason to wait, which ``work`` is told. What no repetition mends ends the process so that it is not started
+    again as it is (``EXIT_HELD``), after ``GIVE_UP_SECONDS``; anything else ends it, too.
     """
     loop = asyncio.get_running_loop()
+    hopeless_since: float | None = None
     while True:
         try:
             return await loop.run_in_executor(pool, call)
         except Stopping:
             await asyncio.Event().wait()
-        except (LedgerUnavailable, KafkaException, TimeoutError) as error:
+        except (LedgerUnavailable, KafkaException, TimeoutError, CannotGoOn, RecordRefused) as error:
             log.warning("%s: %s; trying again", what, error)
+            if work is not None:
+                work.trouble = str(error)
+            if not _hopeless(error):
+                hopeless_since = None
+            elif hopeless_since is None:
+                hopeless_since = time.monotonic()
+            elif time.monotonic() - hopeless_since > GIVE_UP_SECONDS:
+                end_hard(f"{what} cannot go on: {error}", EXIT_HELD)
             await asyncio.sleep(RETRY_SECONDS)
         except Exception as error:
             log.exception(what)
             end_hard(f"{what} cannot go on: {error}")
+
+
+def _hopeless(error: Exception) -> bool:
+    found = kafka_error(error)
+    return isinstance(error, CannotGoOn | RecordRefused) or (found is not None and meaning(found) != "may pass")

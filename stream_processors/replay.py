@@ -38,34 +38,15 @@ from schemas.instants import micros, rfc3339
 from schemas.ledger_io import LedgerUnavailable, LedgerWriter
 from schemas.settings import Settings
 from schemas.topics import REJECTED, events_topic, partition_count
-from schemas.voids import ALREADY_VOIDED, EventVoid, decode_void, encode_void, is_void
-from stream_processors.admit import Admitted, InboxRecord, admit, pack
+from schemas.voids import ALREADY_VOIDED, decode_void, encode_void, is_void
+from stream_processors.admit import NOT_READ, Admitted, InboxRecord, admit, pack
+from stream_processors.replay_origin import Gone, kept_in_part, made_whole, of_batch
+from stream_processors.replay_rejection import Judged, Rejection
 
 GATEWAY_SAMPLE: Final = 16 * 1024
 """Bytes that a gateway keeps of a refused body at most; one as long as that may have been cut."""
 REPLAY: Final = "replay"
 _CHUNK: Final = 500
-
-
-@dataclass(frozen=True, slots=True)
-class Rejection:
-    """A row of rejected_events. ``received_us``: original arrival; ``replayed``: what came of its replay, "" for none."""
-
-    rejection_id: bytes
-    namespace: str
-    stage: str
-    reason: str
-    detail: str
-    events: int
-    account_id: str
-    event_name: str
-    idempotency_key: str
-    original: bytes
-    origin_topic: str
-    origin_partition: int
-    origin_offset: int
-    received_us: int
-    replayed: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,18 +60,6 @@ class Wanted:
     since_us: int | None = None
     replayed_too: bool = False
     limit: int = 100
-
-
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """A rejection's events, or ``why`` it cannot enter. ``catalog_offset``: where the batch itself names one."""
-
-    rejection: Rejection
-    events: Sequence[AcceptedEvent] = ()
-    why: str = ""
-    namespace: str = ""
-    catalog_offset: int | None = None
-    void: EventVoid | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +179,8 @@ def find(client: Client, wanted: Wanted) -> list[Rejection]:
         conditions.append("replayed = ''")
     rows = client.query(
         "SELECT hex(rejection_id), namespace, toString(stage), toString(reason), detail, events, account_id, event_name,"
-        " idempotency_key, hex(original), origin_topic, origin_partition, origin_offset, received_at, replays.told AS replayed"
+        " idempotency_key, hex(original), origin_topic, origin_partition, origin_offset, received_at, replays.told AS replayed,"
+        " original_size, original_hash"
         " FROM rejected_events AS rejections FINAL LEFT ANY JOIN ("
         f"SELECT rejection_id, detail AS told FROM rejected_events FINAL WHERE stage = '{REPLAY}'"
         f") AS replays USING (rejection_id) WHERE {' AND '.join(conditions)}"
@@ -221,6 +191,7 @@ def find(client: Client, wanted: Wanted) -> list[Rejection]:
         Rejection(
             bytes.fromhex(row[0]), row[1], row[2], row[3], row[4], int(row[5]), row[6], row[7], row[8],
             bytes.fromhex(row[9]), row[10], int(row[11]), int(row[12]), micros(row[13]), row[14],
+            int(row[15]), row[16],
         )
         for row in rows
     ]  # fmt: skip
@@ -261,11 +232,20 @@ class Replayer:
         outcomes: list[Outcome] = []
         for start in range(0, len(rejections), _CHUNK):
             judged = [
-                judge(one, catalog.view(one.namespace or self._settings.namespace), keyless=keyless)
+                self._judged(one, catalog.view(one.namespace or self._settings.namespace), keyless)
                 for one in rejections[start : start + _CHUNK]
             ]
             outcomes += self._enter(judged, catalog.next_offset, dry_run)
         return outcomes
+
+    def _judged(self, rejection: Rejection, view: NamespaceView, keyless: bool) -> Judged:
+        try:
+            if rejection.reason == NOT_READ:
+                return of_batch(self._settings, rejection, view)
+            whole = made_whole(self._settings, rejection) if kept_in_part(rejection) else rejection
+        except Gone as error:
+            return Judged(rejection, why=str(error))
+        return judge(whole, view, keyless=keyless)
 
     def _enter(self, judged: Sequence[Judged], catalog_offset: int, dry_run: bool) -> list[Outcome]:
         known = counted_before(self._client, judged)
@@ -326,5 +306,5 @@ def to_json(rejection: Rejection) -> Mapping[str, Any]:
         "reason": rejection.reason, "detail": rejection.detail, "events": rejection.events,
         "account_id": rejection.account_id, "event_name": rejection.event_name,
         "idempotency_key": rejection.idempotency_key, "received_at": rfc3339(rejection.received_us),
-        "replayed": rejection.replayed,
+        "replayed": rejection.replayed, **({"original_size": rejection.original_size} if rejection.original_size >= 0 else {}),
     } | original  # fmt: skip

@@ -72,8 +72,14 @@ class RollUp:
         self._catalog = catalog
         self._journal = Journal(settings, stop)
         self._stop = stop
+        self._waiting = ""
         self._ledger: CheckpointLedger | None = None
         self._written: set[tuple[str, str, int]] = set()
+
+    @property
+    def trouble(self) -> str:
+        """What is being tried again, or waited for; "" for nothing."""
+        return self._journal.trouble or self._waiting
 
     def checkpoints(self) -> Checkpoints:
         """As they stand now. Raises LedgerUnavailable."""
@@ -151,15 +157,19 @@ class RollUp:
 
     def _await_catalog(self, offset: int) -> None:
         while not self._catalog.wait_for(offset, 1.0):
+            self._waiting = f"waiting for usage.catalog to reach offset {offset}"
             if self._stop.is_set():
                 raise Stopping("catalog")
+        self._waiting = ""
 
     def _await_progress(self, cut: Cut) -> None:
         while True:
             progress = self._journal.run("read progress", read_progress)
             if all(progress.get(key, 0) >= end for key, end in cut.offsets.items()):
+                self._waiting = ""
                 return
-            log.warning("checkpoint %d lies beyond progress; waiting", cut.number)
+            self._waiting = f"checkpoint {cut.number} lies beyond what is metered"
+            log.warning("%s; waiting", self._waiting)
             if self._stop.wait(0.5):
                 raise Stopping("progress")
 

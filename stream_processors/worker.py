@@ -16,10 +16,14 @@ from types import FrameType
 
 import faust
 
+from schemas.failures import EXIT_HELD, CannotGoOn
+from schemas.kafka_limits import confirm_topics
 from schemas.ledger_io import LedgerUnavailable
 from schemas.memory import settle_memory
 from schemas.settings import SettingsError, load_settings
+from schemas.topics import written_topics
 from stream_processors.app import build_admit_app, build_app, build_ledgers_app
+from stream_processors.bounded_fetch import bound_fetches
 from stream_processors.logs import set_up
 from stream_processors.parts import Parts
 from stream_processors.watchdog import Watchdog
@@ -51,12 +55,17 @@ def main() -> int:
         index = int(_number("WEIR_WORKER_INDEX", "0"))
         web_port = int(_number("WEIR_WORKER_WEB_PORT", "6066"))
         session_timeout = _number("WEIR_WORKER_SESSION_TIMEOUT", "10")
+        confirm_topics(settings, written_topics)
+        bound_fetches(settings)
         parts = Parts(settings)
         parts.start()
         settings = parts.settings  # they name the generation that is to be metered
     except (SettingsError, LookupError) as error:
         print(error, file=sys.stderr)  # noqa: T201  # the process's last words
         return 2
+    except CannotGoOn as error:
+        print(error, file=sys.stderr)  # noqa: T201
+        return EXIT_HELD
     except LedgerUnavailable as error:
         print(error, file=sys.stderr)  # noqa: T201
         return 70

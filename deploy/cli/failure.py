@@ -10,7 +10,16 @@ USAGE = 2
 
 _OWN_WORDS = frozenset(
     {"CloseError", "KafkaError", "LedgerUnavailable", "MigrationError", "SettingsError", "StackBusyError", "StartError"}
-    | {"BadCursor", "BrokenFileError", "DataError", "GatewayUnavailable", "PriceError", "Refusal"}
+    | {
+        "BadCursor",
+        "BrokenFileError",
+        "CannotGoOn",
+        "RecordRefused",
+        "DataError",
+        "GatewayUnavailable",
+        "PriceError",
+        "Refusal",
+    }
 )
 """Errors of ours whose message already names the place and the remedy."""
 
@@ -32,8 +41,10 @@ def explain(error: Exception) -> str | None:
     if module == "confluent_kafka" or kind.__module__ == "cimpl":
         return f"Kafka does not answer as it should: {error}; `weir status` tells what is up"
     if module in ("clickhouse_connect", "urllib3"):
-        first = str(error).strip().splitlines()
-        return f"ClickHouse: {first[0] if first else kind.__name__}; `weir status` tells what is up"
+        from schemas.clickhouse_errors import explained, meaning
+
+        told = explained(error)
+        return f"ClickHouse: {told}" + ("; `weir status` tells what is up" if meaning(error) == "may pass" else "")
     if module in ("httpx", "httpcore"):
         return f"no answer ({error or kind.__name__}); `weir status` tells what is up, `weir up` starts it"
     if isinstance(error, FileNotFoundError | PermissionError | IsADirectoryError):

@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from deploy.local.state import StackState
     from schemas.readiness import Reason
 
-_PORTS = ("http", "web")
-_SAYING = ("gateway", "worker", "rating")
+_PORTS = ("http", "web", "metrics")
+_SAYING = ("gateway", "worker", "rating", "webhooks")
 
 
 def standing(state: StackState) -> list[tuple[str, Reason]]:

@@ -26,6 +26,7 @@ from deploy.local.ports import free_port, preferred_port
 from deploy.local.probes import answers, http_ok, kafka_answers
 from deploy.local.state import StackState
 from deploy.local.supervisor import Hook, ProcessSpec, Progress, Step, Supervisor
+from schemas.failures import EXIT_HELD
 from schemas.settings import Settings, load_settings
 
 ALL: tuple[str, ...] = ("clickhouse", "kafka", "init", "gateway", "worker", "rating", "webhooks", "scheduler")
@@ -35,7 +36,6 @@ settings.close_schedule_seconds is not 0."""
 Ports = Literal["preferred", "free"]
 _ROOT = Path(__file__).resolve().parents[2]
 _WORKER_WEB_PORT = 6066
-_WORKER_HELD = 65  # stream_processors.pipeline.EXIT_POISON; importing it would load Faust
 
 
 class Stack:
@@ -207,9 +207,9 @@ class Stack:
                 steps += [self._gateway(env, index, port) for index, port in enumerate(self.gateway_ports)]
             elif kind == "webhooks":
                 # It may be killed at any time: what it had not written is delivered again.
-                ready = http_ok(settings.webhook_host, settings.webhook_port, "/metrics")
-                ports = {"metrics": settings.webhook_port}
-                steps.append(ProcessSpec(kind, _python("rating.webhooks"), env, ready, ports=ports))
+                ready = answers(settings.webhook_host, settings.webhook_port)
+                ports, held = {"metrics": settings.webhook_port}, frozenset({EXIT_HELD})
+                steps.append(ProcessSpec(kind, _python("rating.webhooks"), env, ready, ports=ports, held_codes=held))
             elif kind == "scheduler":
                 # It may be killed at any time: the close that it was in is joined by the next one.
                 steps += (
@@ -249,7 +249,7 @@ class Stack:
             _python(self._worker_module),
             {**env, **own, **self._worker_env},
             answers("127.0.0.1", port),
-            held_codes=frozenset({_WORKER_HELD}),
+            held_codes=frozenset({EXIT_HELD}),
             stop_grace_s=4,  # Faust can hang on SIGTERM; a worker may be killed at any time
             ports={"web": port},
         )

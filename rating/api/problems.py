@@ -14,6 +14,9 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from schemas.api_keys import Denied
+from schemas.clickhouse_errors import explained, meaning
+from schemas.failures import CannotGoOn
+from schemas.kafka_errors import RecordRefused
 
 log = logging.getLogger(__name__)
 
@@ -85,11 +88,19 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(ClickHouseError)
     async def _(request: Request, error: ClickHouseError) -> Response:
         log.error("ClickHouse: %s", error)
+        if meaning(error) == "cannot go on":
+            return answer(Problem(HTTPStatus.SERVICE_UNAVAILABLE, f"ClickHouse: {explained(error)}"))
         return answer(
             Problem(
                 HTTPStatus.SERVICE_UNAVAILABLE, "ClickHouse did not answer; try again", headers={"Retry-After": "5"}
             )
         )
+
+    @app.exception_handler(CannotGoOn)
+    @app.exception_handler(RecordRefused)
+    async def _(request: Request, error: Exception) -> Response:
+        log.error("%s", error)
+        return answer(Problem(HTTPStatus.SERVICE_UNAVAILABLE, f"Kafka: {error}"))
 
     @app.exception_handler(Exception)
     async def _(request: Request, error: Exception) -> Response:

@@ -19,6 +19,7 @@ from rating.close.charges import Totals
 from rating.close.credits import Wallet
 from rating.close.due import Due
 from rating.close.lines import due_date
+from rating.close.listed import listed
 from rating.close.plan import Plan, invoice_of
 from rating.close.reductions import paid
 from rating.close.standing import Invoice, Standing
@@ -70,7 +71,7 @@ def build_drafts(
             continue
         kept.add(due.invoice_id)
         known = standing.draft(due.namespace, due.invoice_id)
-        draft = _drafted(found, due, known)
+        draft = _drafted(listed(found, plan.listed), due, known)
         if known is not None and _content(known) == _content(draft):
             before[due.subscription] = known["run_id"]
         else:

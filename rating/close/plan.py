@@ -13,6 +13,7 @@ from rating.close.credits import Owned, Wallet, drawn, owned_grants
 from rating.close.due import Due, due_of, last_word
 from rating.close.late import Late, LateUsage, Prior, adjustments, priors
 from rating.close.lines import build_invoice
+from rating.close.listed import listed
 from rating.close.owed import NOTHING, Billed, billed_of, key_of, reductions
 from rating.close.reductions import (
     NO_AGREEMENT,
@@ -32,6 +33,7 @@ from schemas.catalog.models import Plan as CatalogPlan
 from schemas.catalog.state import NamespaceView
 from schemas.checkpoints import Run
 from schemas.invoices import VOID, body_of
+from schemas.settings import LISTED_VALUES
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,8 @@ class Billing:
 class Plan:
     """``billings`` in the order of their chains; ``problems``: sentences about subscriptions that wait. ``grants`` and ``drawn``: prepaid
     credits, and what invoices that stand have drawn on them. ``waiting``: how many periods have ended and are drafts as yet;
-    ``planned``: subscriptions of which a plan of drafts knows all that has ended by ``as_of_us``.
+    ``planned``: subscriptions of which a plan of drafts knows all that has ended by ``as_of_us``. ``listed``: dimension values without a
+    cell that a line lists.
     """
 
     billings: tuple[Billing, ...]
@@ -85,6 +88,7 @@ class Plan:
     waiting: int = 0
     planned: frozenset[str] = frozenset()
     as_of_us: int = 0
+    listed: int = LISTED_VALUES
 
     @property
     def ready_us(self) -> int:
@@ -248,7 +252,7 @@ def build_invoices(plan: Plan, totals: Totals, run: Run) -> tuple[tuple[Invoice,
         try:
             invoice = invoice_of(billing, totals, run, wallet)
             if invoice is not None:
-                invoices.append(invoice)
+                invoices.append(listed(invoice, plan.listed))
         except PlanningError as error:
             failed[due.subscription] = str(error)
     return tuple(invoices), tuple(failed.values())

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rating.close.checklist import MAX_EXAMPLES, Check, Limits, Seen, checklist
+from rating.close.listed import beyond
 from rating.close.plan import Plan
 from rating.close.seen import look
 from rating.close.standing import Invoice, Standing
@@ -39,7 +40,22 @@ def make_checks(
     limits = Limits(settings.close_differs_factor, settings.close_differs_amount)
     checks = checklist(seen, view, billed, invoices, standing, problems, limits)
     profiles = {need.profile.profile_id: need.profile for need in needs}
-    return (*checks, *_unpriced(client, view, list(on_invoices(invoices)), profiles, cut))
+    return (*checks, *_unlisted(invoices), *_unpriced(client, view, list(on_invoices(invoices)), profiles, cut))
+
+
+def _unlisted(invoices: Sequence[Invoice]) -> Iterator[Check]:
+    """Values that somebody may have made up by mistake, or on purpose. The check is on the list where there are some."""
+    found = [
+        f"{invoice['account_id']}, charge {charge}: {count} more combinations of values than WEIR_PRICED_VALUES, billed together by the default"
+        for invoice, charge, count in beyond(invoices)
+    ]
+    if found:
+        yield Check(
+            "many_values",
+            len(found),
+            "lines with very many dimension values that no cell names",
+            tuple(found[:MAX_EXAMPLES]),
+        )
 
 
 def _unpriced(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from rating.close.progress import Progress, wait_until
@@ -14,6 +14,7 @@ from schemas.ledger_io import LedgerReader, LedgerWriter
 STALLED_SECONDS: Final = 120.0
 # Reading back waits for the broker, a tenth of a second or so for each lot, however many are in it.
 _AT_ONCE: Final = 2000
+_BYTES_AT_ONCE: Final = 32 * 1024 * 1024
 
 
 def publish(
@@ -25,13 +26,12 @@ def publish(
     stands as that one wrote it and is not in the answer. Raises LedgerUnavailable; running again is safe.
     """
     won: list[Invoice] = []
-    encoder = codec("invoice")
-    for start in range(0, len(invoices), _AT_ONCE):
-        some = invoices[start : start + _AT_ONCE]
+    done = 0
+    for lot in _lots(invoices):
         placed = writer.append_all(
-            [(record_key(item["namespace"], item["subscription"]), encoder.encode(item)) for item in some]
+            [(record_key(item["namespace"], item["subscription"]), value) for item, value in lot]
         )
-        ours = dict(zip(placed, some, strict=True))
+        ours = {place: item for place, (item, _) in zip(placed, lot, strict=True)}
         ends = dict(reader.positions)
         for partition, offset in placed:
             ends[partition] = max(ends[partition], offset + 1)
@@ -39,8 +39,25 @@ def publish(
             (record.partition, record.offset) for record in reader.read_to(ends) if standing.apply_bytes(record.value)
         }
         won.extend(item for place, item in ours.items() if place in valid)
-        on_progress("publishing", min(start + _AT_ONCE, len(invoices)), len(invoices))
+        done += len(lot)
+        on_progress("publishing", done, len(invoices))
     return won
+
+
+def _lots(invoices: Sequence[Invoice]) -> Iterator[list[tuple[Invoice, bytes]]]:
+    """Invoices with their records, so many and so many bytes at once."""
+    encode = codec("invoice").encode
+    lot: list[tuple[Invoice, bytes]] = []
+    size = 0
+    for invoice in invoices:
+        value = encode(invoice)
+        if lot and (len(lot) >= _AT_ONCE or size + len(value) > _BYTES_AT_ONCE):
+            yield lot
+            lot, size = [], 0
+        lot.append((invoice, value))
+        size += len(value)
+    if lot:
+        yield lot
 
 
 def wait_visible(client: Any, namespace: str, standing: Standing, on_progress: Progress) -> None:

@@ -69,6 +69,7 @@ def refresh_drafts(
         run = Run(_run_id(name, cut, view.before), cut.number, view.before, cut.as_of_us, body)
         wait_rolled_up(client, cut, on_progress)
     plan = make_plan(view, standing, micros(as_of), late(cut), "drafts")
+    plan = replace(plan, listed=settings.priced_values)
     totals = measure(client, name, plan.needs(), cut, on_progress)
     made, failed = build_drafts(plan, totals, run, standing)
     if not made:

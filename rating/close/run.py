@@ -243,7 +243,8 @@ class Close:
         # Asked for several times in a close, mostly of the same state: no invoice is published in between.
         state = (view.before, late, standing.applied)
         if self._planned is None or self._planned[:3] != state:
-            self._planned = (*state, make_plan(view, standing, micros(self._as_of), late))
+            plan = make_plan(view, standing, micros(self._as_of), late)
+            self._planned = (*state, replace(plan, listed=self._settings.priced_values))
         return self._planned[3]
 
     def number(self, ledger: CheckpointLedger, catalog: Catalog, standing: Standing) -> None:

@@ -7,10 +7,11 @@ import contextlib
 import logging
 import signal
 import sys
-
-from prometheus_client import start_http_server
+from collections.abc import Iterator
 
 from rating.webhooks.service import Service
+from rating.webhooks.serving import serve
+from schemas.failures import EXIT_HELD, CannotGoOn
 from schemas.ledger_io import LedgerUnavailable
 from schemas.settings import Settings, SettingsError, load_settings
 
@@ -18,7 +19,7 @@ from schemas.settings import Settings, SettingsError, load_settings
 async def deliver(settings: Settings) -> None:
     """Until SIGTERM or SIGINT. Raises LedgerUnavailable."""
     service = Service(settings)
-    server, _ = start_http_server(settings.webhook_port, settings.webhook_host, service.metrics.registry)
+    server = serve(settings.webhook_host, settings.webhook_port, service.metrics.registry, service.reasons)
     running = asyncio.create_task(service.run())
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -26,12 +27,22 @@ async def deliver(settings: Settings) -> None:
     try:
         with contextlib.suppress(asyncio.CancelledError):
             await running
+    except BaseExceptionGroup as group:
+        raise next(_hopeless(group), group) from None
     finally:
         server.shutdown()
 
 
+def _hopeless(group: BaseExceptionGroup[BaseException]) -> Iterator[CannotGoOn]:
+    for error in group.exceptions:
+        if isinstance(error, CannotGoOn):
+            yield error
+        elif isinstance(error, BaseExceptionGroup):
+            yield from _hopeless(error)
+
+
 def main() -> int:
-    """Exit code 1: it could not go on; 2: the settings are wrong."""
+    """Exit code 1: it could not go on; 2: the settings are wrong; 65: it cannot until somebody has changed something."""
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)  # it would log whole URLs, which may hold receivers' secrets
     try:
@@ -44,6 +55,9 @@ def main() -> int:
     except SettingsError as error:
         print(error, file=sys.stderr)  # noqa: T201  # the process's last words
         return 2
+    except CannotGoOn as error:
+        print(error, file=sys.stderr)  # noqa: T201
+        return EXIT_HELD
     except LedgerUnavailable as error:
         print(error, file=sys.stderr)  # noqa: T201
         return 1

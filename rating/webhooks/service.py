@@ -30,16 +30,23 @@ from rating.webhooks.notices import Notice
 from rating.webhooks.queue import Delivery
 from rating.webhooks.rendering import bodies
 from rating.webhooks.sending import Sender
+from schemas import kafka_errors
 from schemas.catalog.follower import CatalogFollower
 from schemas.catalog.state import Entry
+from schemas.clickhouse_errors import GIVE_UP_SECONDS, explained, meaning
 from schemas.clickhouse_pool import ClickHousePool
+from schemas.failures import CannotGoOn
+from schemas.kafka_errors import kafka_error
 from schemas.ledger_io import LedgerReader, LedgerUnavailable
+from schemas.readiness import Reason
 from schemas.settings import Settings
+from schemas.stages import Attempts, standing
 from schemas.topics import INVOICES
 
 log = logging.getLogger(__name__)
 
 _SECOND: Final = 1_000_000
+_READING: Final = "read usage.invoices"
 _POLL_SECONDS: Final = 0.25
 _AGAIN_SECONDS: Final = 1.0
 _BEAT_SECONDS: Final = 10.0
@@ -66,6 +73,7 @@ class Service:
         self._couriers: dict[str, Courier] = {}
         self._intake = Intake({})
         self._beat_at = float("-inf")
+        self._attempts = Attempts(time.monotonic)
         self._pool = ClickHousePool(settings, _CLIENTS)
         render, record = Gathering(self._render, _AT_ONCE), Gathering(self._record, _AT_ONCE)
         self._means = Means(settings, Sender(settings), render, record, self.metrics)
@@ -89,6 +97,15 @@ class Service:
             await self._means.sender.close()
             await asyncio.to_thread(self._catalog.stop)
             self._pool.stop()
+
+    def reasons(self) -> tuple[Reason, ...]:
+        """Why it is not ready: what has stood still for a minute. Any thread."""
+        stages = self._attempts.stages("webhooks (usage.invoices to receivers)", self._position)
+        return tuple(standing(stages, time.monotonic(), _now_us()))
+
+    def _position(self) -> str:
+        told = ", ".join(f"partition {number} offset {end}" for number, end in sorted(self._intake.positions.items()))
+        return f"{INVOICES} {told or 'its beginning'}"
 
     # --- the catalog ------------------------------------------------------------------------------------------------------
 
@@ -130,11 +147,16 @@ class Service:
             except (KafkaException, LedgerUnavailable) as error:
                 # From its beginning again: what has been applied is void the second time.
                 log.error("%s cannot be read, trying again: %s", INVOICES, error)
+                found = kafka_error(error)
+                for_seconds = self._attempts.failed(_READING, str(error))
+                if found is not None and kafka_errors.meaning(found) != "may pass" and for_seconds > GIVE_UP_SECONDS:
+                    raise CannotGoOn(f"{INVOICES}: {kafka_errors.explained(found)}") from error
                 await asyncio.sleep(_AGAIN_SECONDS)
 
     async def _read(self, reader: LedgerReader) -> None:
         while True:
             records = await asyncio.to_thread(reader.poll, _POLL_SECONDS)
+            self._attempts.done(_READING)
             read_at = time.monotonic()
             found = await asyncio.to_thread(self._intake.take, records)
             if found:
@@ -192,13 +214,19 @@ class Service:
         return [None] * len(some)
 
     async def _insist(self, doing: str, question: Callable[[Any], T]) -> T:
-        """Until ClickHouse has answered."""
+        """Until ClickHouse has answered. Raises CannotGoOn where that takes somebody's help (``schemas.clickhouse_errors``)."""
         while True:
             try:
-                return await self._pool.ask(question)
+                answer = await self._pool.ask(question)
             except Exception as error:  # whatever stands in ClickHouse's way, all that is asked here may be asked again
-                log.error("%s: ClickHouse does not answer, trying again: %s", doing, type(error).__name__)
+                log.error("%s: ClickHouse does not answer, trying again: %s", doing, explained(error))
+                for_seconds = self._attempts.failed(doing, explained(error))
+                if meaning(error) != "may pass" and for_seconds > GIVE_UP_SECONDS:
+                    raise CannotGoOn(f"{doing}: {explained(error)}") from error
                 await asyncio.sleep(_AGAIN_SECONDS)
+            else:
+                self._attempts.done(doing)
+                return answer
 
 
 def _now_us() -> int:

@@ -11,7 +11,7 @@ from roadkit import World
 
 from schemas.codec import codec
 from schemas.instants import micros, parse_rfc3339
-from schemas.topics import inbox_topic
+from schemas.topics import events_topic, inbox_topic
 
 pytestmark = pytest.mark.integration
 
@@ -19,16 +19,18 @@ METER = {"code": "calls", "event_name": "call", "profiles": [{"code": "s", "aggr
 DAY = {"start": "2026-05-04T00:00:00Z", "end": "2026-05-05T00:00:00Z"}
 
 
-def produce(world: World, values: list[bytes], codec: str = "none") -> None:
+def produce(
+    world: World, values: list[bytes], codec: str = "none", *, large: bool = False, topic: str | None = None
+) -> None:
     own = {
         "bootstrap.servers": world.settings.kafka_bootstrap,
         "acks": "all",
         "compression.type": codec,
         "linger.ms": 50,
     }
-    producer = Producer(own)
+    producer = Producer(own | ({"message.max.bytes": 100_000_000} if large else {}))
     for value in values:
-        producer.produce(inbox_topic(world.namespace), value=value)
+        producer.produce(topic or inbox_topic(world.namespace), value=value)
     assert producer.flush(30) == 0
 
 
@@ -117,3 +119,22 @@ def test_every_compression_codec_of_a_plain_producer_is_read(world: World) -> No
     )
     kept = {(reason, one if isinstance(one, bytes) else one.encode("utf-8", "surrogateescape")) for reason, one in rows}
     assert kept == {("invalid", value) for value in broken}
+
+
+def test_records_beyond_a_megabyte_are_taken_in_or_rejected_and_stop_nobody(world: World) -> None:
+    """6 MB of events in one record; 2 MB that are no JSON; one that would take 40 MB in memory; 2 MB of junk on usage.events."""
+    world.apply(meters=[METER])
+    large = [event(f"l-{number}", "1") | {"properties": {"s": "1", "t": "x" * 60_000}} for number in range(100)]
+    produce(world, [json.dumps({"events": large}).encode(), b"junk" * 500_000], large=True)
+    produce(world, [b" " * 40_000_000], "zstd", large=True)
+    produce(world, [b"junk" * 500_000], large=True, topic=events_topic(1))
+    produce(world, [json.dumps(event("after", "1")).encode()])
+    world.wait(lambda: world.books()["metered"] == 101 and world.books()["refused"] == 2 and world.books()["balanced"])
+    assert world.books()["duplicates"] == 0
+    rows = world.rows(
+        "SELECT reason, length(original) FROM rejected_events FINAL WHERE namespace = {n:String} AND stage = 'admit'"
+    )
+    assert sorted(rows) == [("malformed", 2_000_000), ("not_read", 64 * 1024)]
+    assert world.rows(
+        "SELECT count() FROM rejected_events FINAL WHERE {n:String} != '' AND length(original) = 2000000 AND reason = 'undecodable'"
+    ) == [(1,)]

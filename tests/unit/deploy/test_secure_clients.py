@@ -48,7 +48,7 @@ def test_there_is_one_place_that_connects_to_clickhouse_and_one_that_makes_faust
     assert {file for file, name, _ in calls() if name in ("get_client", "get_async_client")} == {
         "schemas/clickhouse.py"
     }
-    (app,) = [(file, text) for file, name, text in calls() if name == "App"]
+    (app,) = [(file, text) for file, name, text in calls() if name == "BoundedApp"]
     assert app[0] == "stream_processors/app.py"
     assert "_credentials(settings)" in app[1]
     assert [file for file, name, _ in calls() if name in ("AIOKafkaConsumer", "AIOKafkaProducer")] == []

@@ -55,12 +55,13 @@ def schema_of(name: str) -> dict[str, Any]:
     return found
 
 
-def test_the_contract_has_its_eight_records() -> None:
+def test_the_contract_has_its_nine_records() -> None:
     assert NAMES == [
         "catalog_entry",
         "checkpoint",
         "event_void",
         "invoice",
+        "record_piece",
         "rejected_event",
         "usage_batch",
         "usage_event",

@@ -17,7 +17,9 @@ from stream_processors.pipeline import UNIT_BYTES, MeterPipeline, in_thread, uni
 
 
 def record(offset: int, size: int = 10) -> Any:
-    return SimpleNamespace(message=SimpleNamespace(partition=0, offset=offset, timestamp=1.0, value=bytes(size)))
+    return SimpleNamespace(
+        message=SimpleNamespace(topic="usage.events.1", partition=0, offset=offset, timestamp=1.0, value=bytes(size))
+    )
 
 
 class HeldMeter:
