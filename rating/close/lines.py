@@ -24,7 +24,7 @@ from rating.close.timeline import PlanningError
 from rating.periods import parse_zone
 from rating.pricing import MatrixQuantity, PriceError, Rated, money_text, rate
 from rating.pricing.exact import exact_sum
-from rating.pricing.parts import Quantity, rate_parts
+from rating.pricing.parts import Quantity, rate_alone, rate_parts
 from rating.usage import Usage, UsageRow, no_usage
 from schemas.checkpoints import Run
 from schemas.instants import instant
@@ -56,7 +56,7 @@ def rate_items(
     each = list(items)
     together: dict[tuple[str, str, str], list[int]] = {}
     for number, item in enumerate(each):
-        if item.need is not None and item.price.split is not None:
+        if item.price.split is not None and item.need is not None:
             together.setdefault((item.charge.key, item.need.profile.profile_id, item.price.split.of), []).append(number)
     known: dict[int, tuple[Price, Rated, Usage, str]] = {}
     for number, item in enumerate(each):
@@ -65,11 +65,12 @@ def rate_items(
                 priced = rate(item.price, Decimal(1), currency=currency)
                 yield RatedItem(item, priced, None, "; ".join(priced.notes))
                 continue
+            split = item.price.split
+            if split is None:
+                yield RatedItem(item, *_rated(item.price, list(rows_of(item.need) or ()), item.need, currency))
+                continue
             if number not in known:
-                split = item.price.split
-                numbers = (
-                    [number] if split is None else together[item.charge.key, item.need.profile.profile_id, split.of]
-                )
+                numbers = together[item.charge.key, item.need.profile.profile_id, split.of]
                 parts = [
                     (each[one].price, need, rows_of(need)) for one in numbers if (need := each[one].need) is not None
                 ]
@@ -77,7 +78,19 @@ def rate_items(
         except PriceError as error:
             raise PlanningError(f"charge {item.charge.key}: {error}") from None
         price, priced, usage, note = known.pop(number)
-        yield RatedItem(item if price is item.price else replace(item, price=price), priced, usage, note)
+        yield RatedItem(replace(item, price=price), priced, usage, note)
+
+
+def _rated(price: Price, rows: list[UsageRow], need: Need, currency: str) -> tuple[Rated, Usage, str]:
+    """What stands alone: priced, the usage behind it, note."""
+    usage = _usage(need, rows)
+    priced = rate_alone(price, _quantity(price, rows, usage), currency)
+    return priced, usage, _note(priced, usage, rows)
+
+
+def _note(priced: Rated, usage: Usage, rows: Sequence[UsageRow]) -> str:
+    empty = NO_USAGE if usage.quantity is None else CARRIED if rows and not usage.events else ""
+    return "; ".join([*priced.notes, empty] if empty else priced.notes)
 
 
 def rate_rows(
@@ -88,12 +101,10 @@ def rate_rows(
     each = [(price, need, list(rows or ())) for price, need, rows in parts]
     usages = [_usage(need, rows) for _, need, rows in each]
     asked = [(price, _quantity(price, rows, usage)) for (price, _, rows), usage in zip(each, usages, strict=True)]
-    found: list[tuple[Price, Rated, Usage, str]] = []
-    for (price, priced), (_, _, rows), usage in zip(rate_parts(asked, currency), each, usages, strict=True):
-        empty = NO_USAGE if usage.quantity is None else CARRIED if rows and not usage.events else ""
-        notes = [*priced.notes, *([empty] if empty else [])]
-        found.append((price, priced, usage, "; ".join(notes)))
-    return found
+    return [
+        (price, priced, usage, _note(priced, usage, rows))
+        for (price, priced), (_, _, rows), usage in zip(rate_parts(asked, currency), each, usages, strict=True)
+    ]
 
 
 def _usage(need: Need, rows: Sequence[UsageRow]) -> Usage:

@@ -45,19 +45,20 @@ def rate_parts(parts: Sequence[tuple[Price, Quantity]], currency: str) -> list[t
     """
     if len(parts) == 1 and parts[0][0].split is None:
         price, asked = parts[0]
-        return [(price, _rate(price, asked, currency))]
+        return [(price, rate_alone(price, asked, currency))]
     after = _priced_after(parts, currency)
     used = Used()
     found: list[tuple[Price, Rated]] = []
     for (price, asked), later in zip(parts, after, strict=True):
         price, used = _standing(price, used, later)
-        rated = _rate(price, asked, currency)
+        rated = rate_alone(price, asked, currency)
         used = _with(used, price, rated)
         found.append((price, rated))
     return found
 
 
-def _rate(price: Price, asked: Quantity, currency: str) -> Rated:
+def rate_alone(price: Price, asked: Quantity, currency: str) -> Rated:
+    """What one part comes to by its price as it stands. Raises PriceError."""
     return rate(price, asked.quantity, currency=currency, events=asked.events, quantities=asked.quantities)
 
 
@@ -69,7 +70,7 @@ def _priced_after(parts: Sequence[tuple[Price, Quantity]], currency: str) -> lis
     used, priced = Used(), list[Decimal]()
     for price, asked in parts:  # what is priced does not depend on the tier that it is priced at
         price, used = _standing(price, used, ZERO)
-        rated = _rate(price, asked, currency)
+        rated = rate_alone(price, asked, currency)
         used = _with(used, price, rated)
         priced.append(rated.billable)
     with exactly():
