@@ -26,10 +26,12 @@ def next_sequence(chain: Sequence[Invoice], start_us: int) -> int:
 def vacant(chain: Sequence[Invoice]) -> Iterator[Invoice]:
     """Of each period all of whose invoices are void the newest one, in the order of the periods: it has to be billed again.
 
-    Further invoices that hold adjustments alone are none of them: what they adjusted is worked out anew.
+    Further invoices that hold adjustments alone are none of them, nor those that settle a change: what they adjusted is worked out anew.
     """
     newest: dict[tuple[int, int], Invoice] = {}
     for one in chain:
+        if "change" in body_of(one):
+            continue
         span = one["period_start"], one["period_end"]
         if span not in newest or body_of(one).get("reissues"):
             newest[span] = one
@@ -54,9 +56,23 @@ def billed_up_to(chain: Sequence[Invoice]) -> int:
 
 
 def counted_on_by(chain: Sequence[Invoice], invoice_id: str) -> list[str]:
-    """Invoices that stand and adjust that one: as long as they do, it cannot be voided."""
+    """Invoices that stand and adjust that one, or settle a change of the fees that it billed in advance; of one that settles a change, the
+    invoice of its period. As long as they do, it cannot be voided."""
+    mine = next((one for one in chain if one["invoice_id"] == invoice_id), None)
+    settles = mine is not None and "change" in body_of(mine)
     return [
         one["invoice_id"]
         for one in chain
-        if one["state"] != VOID and any(line["adjusts"] == invoice_id for line in one["lines"])
+        if one["state"] != VOID
+        and one is not mine
+        and (
+            any(line["adjusts"] == invoice_id for line in one["lines"])
+            or (mine is not None and _goes_on(mine, one, settles))
+        )
     ]
+
+
+def _goes_on(mine: Invoice, other: Invoice, settles: bool) -> bool:
+    if settles:
+        return bool(other["period_start"] == mine["period_end"] < other["period_end"])
+    return bool(other["period_start"] == mine["period_end"] and "change" in body_of(other))

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Final
 
 from rating.close.chain import last_period, next_sequence, vacant, voids_of
 from rating.close.spans import Part, Span, span_of, spans
 from rating.close.standing import Invoice, Standing
 from rating.close.timeline import Timeline, timelines
-from schemas.catalog.models import Plan
+from schemas.catalog.models import Interval, Plan
 from schemas.catalog.state import NamespaceView
 from schemas.instants import SECOND
-from schemas.invoices import invoice_id
+from schemas.invoices import VOID, invoice_id
+
+SETTLED_AT_ONCE: Final[frozenset[Interval]] = frozenset({"quarter", "year"})
+"""Intervals so long that a change of fees in advance is billed when it happens; of shorter ones with the period."""
 
 
 @dataclass(frozen=True)
@@ -45,15 +49,20 @@ class Due:
     )
     after: str = ""  # the run that the predecessor is of, where that stands; else it is of the same run
     holds: int = 0  # how often its draft was held and released
+    change_us: int | None = None  # an invoice that settles the running period's fees in advance at this change of them
 
     @property
     def ready_us(self) -> int:
-        """The instant from which it may be billed: the period's end and the plan's grace, at a start the start itself."""
+        """The instant from which it may be billed: the period's end and the plan's grace, at a start the start itself, at a change that."""
+        if self.change_us is not None:
+            return self.change_us
         return self.end_us if self.start_us == self.end_us else self.end_us + self.plan.grace_seconds * SECOND
 
     @property
     def moment_us(self) -> int:
         """The last instant that it is for; at a start the start itself. What is in force then holds for it."""
+        if self.change_us is not None:
+            return self.change_us
         return max(self.end_us - 1, self.start_us)
 
     @cached_property
@@ -156,6 +165,50 @@ def running_due(line: Timeline, span: Span, after: Span | None) -> Due:
     """The invoice that ``span``, a period that has not ended, would have; ``after``: the next one, if there is one."""
     due = _due(line, span, "")
     return replace(due, advance=after.parts) if after is not None and _fees_in_advance(after) else due
+
+
+def change_due(line: Timeline, standing: Standing, as_of_us: int) -> Due | None:
+    """An invoice of its own, over no time at all, for what a change of plan or prices in a long period makes of its fees in advance: they are
+    settled at the change, not when the period is billed. None where nothing changed by then, or its fees were not billed in advance.
+
+    ``advance``: the running period's parts. It may turn out that they owe just what was billed.
+    """
+    chain = standing.chain(line.namespace, line.subscription)
+    last = last_period(chain)
+    if last is None or len(line.segments) < 2:
+        return None
+    span = next(spans(line, last["period_end"]), None)
+    if span is None or span.plan.interval not in SETTLED_AT_ONCE or not _fees_ahead(chain, span):
+        return None
+    if not span.start_us <= as_of_us < span.end_us:
+        return None
+    billed = {line["period_start"] for one in chain if one["period_end"] == span.start_us for line in one["lines"]}
+    parts = tuple(_begun(span.parts, billed, as_of_us))
+    part, start_us = [one for one in parts if one.start_us <= as_of_us][-1], span.start_us
+    return Due(
+        line.namespace, line.subscription, line.account_id, part.plan, part.plan_version, line.time_zone, start_us, start_us,
+        chain[-1]["invoice_id"], next_sequence(chain, start_us), (), parts, voids=voids_of(chain), change_us=part.start_us,
+    )  # fmt: skip
+
+
+def _begun(parts: Iterable[Part], billed: Collection[int], as_of_us: int) -> Iterator[Part]:
+    """The parts as if no change was to come, but for those from whose start on fees are billed already."""
+    last: Part | None = None
+    for part in parts:
+        if last is None or part.start_us <= as_of_us or part.start_us in billed:
+            if last is not None:
+                yield last
+            last = part
+        else:
+            last = replace(last, end_us=part.end_us)
+    if last is not None:
+        yield last
+
+
+def _fees_ahead(chain: list[Invoice], span: Span) -> bool:
+    """Whether an invoice that stands was there to bill the period's fees in advance."""
+    ends = any(one["period_end"] == span.start_us and one["state"] != VOID for one in chain)
+    return span.in_advance and ends
 
 
 def last_word(line: Timeline, standing: Standing) -> Due | None:

@@ -27,7 +27,7 @@ from rating.pricing.exact import exact_sum
 from rating.pricing.parts import Quantity, rate_alone, rate_parts
 from rating.usage import Usage, UsageRow, no_usage
 from schemas.checkpoints import Run
-from schemas.instants import instant
+from schemas.instants import instant, rfc3339
 from schemas.invoices import FINALIZED
 from schemas.prices import MatrixPrice, Price, plain
 from schemas.time_zones import VERSION
@@ -179,6 +179,8 @@ def build_invoice(
         body["after"] = due.after or run.run_id
     if due.holds:
         body["holds"] = due.holds
+    if due.change_us is not None:
+        body["change"] = rfc3339(due.change_us)
     invoice = {
         "namespace": due.namespace, "invoice_id": due.invoice_id, "version": 1, "predecessor": due.predecessor,
         "subscription": due.subscription, "sequence": due.sequence, "account_id": due.account_id,
@@ -198,6 +200,12 @@ def by_terms(lines: Sequence[Line], due: Due, agreed: Agreed, settled: Sequence[
     if agreed == NO_AGREEMENT:
         return []
     currency = due.plan.currency
+    if due.change_us is not None:  # all of it is of the running period, which has no end yet
+        charged = [(line["product"], Decimal(line["amount"])) for line in [*lines, *settled]]
+        last = due.advance[-1]
+        of_plan = {OF_PLAN: LinePlan(last.plan.code, last.plan_version)}
+        changes = reduced(charged, agreed.ahead, currency, due.start_us, last.end_us, agreed.ahead_before)
+        return [line | of_plan for line in changes]
     ahead = [line for line in lines if line["period_start"] >= due.end_us]
     own = [line for line in lines if line["period_start"] < due.end_us]
     charged = [(line["product"], Decimal(line["amount"])) for line in [*own, *settled]]

@@ -10,7 +10,7 @@ from typing import Literal
 from rating.close.advance import advance_again, paid_in_advance, settle
 from rating.close.charges import ChargeBook, Item, Need, Totals
 from rating.close.credits import Owned, Wallet, drawn, owned_grants
-from rating.close.due import Due, due_of, last_word
+from rating.close.due import Due, change_due, due_of, last_word
 from rating.close.late import Late, LateUsage, Prior, adjustments, priors
 from rating.close.lines import build_invoice
 from rating.close.listed import listed
@@ -49,7 +49,9 @@ class Billing:
 
     @property
     def empty(self) -> bool:
-        """Whether there is nothing that an invoice of adjustments alone could hold."""
+        """Whether there is nothing that an invoice of adjustments alone, or of a change, could hold."""
+        if self.due.change_us is not None:
+            return not self.items and not self.credits
         return self.due.alone and not self.prior and not self.credits
 
     @property
@@ -126,6 +128,8 @@ def make_plan(view: NamespaceView, standing: Standing, as_of_us: int, late: Late
     for line in timelines(view, problems):
         try:
             found = list(due_of(line, standing, as_of_us, ended=True))
+            if not found and (change := change_due(line, standing, as_of_us)) is not None:
+                found = [change]
             if not found and (last := last_word(line, standing)) is not None:
                 found = [last]
             chain = standing.chain(line.namespace, line.subscription)
@@ -134,7 +138,8 @@ def make_plan(view: NamespaceView, standing: Standing, as_of_us: int, late: Late
             final = found if bills == "ended" else _final(found, standing, as_of_us)
             rest = found[len(final) :]
             some = _billings(final, book, standing, late, line)
-            alone = any(due.alone for due in rest)  # it is one only where there is something to adjust
+            # These are one only where there is something to adjust or to settle.
+            alone = any(due.alone or due.change_us is not None for due in rest)
             drafted = _billings(rest, book, standing, late, line) if bills == "drafts" or alone else []
             waiting += len(drafted) if alone else len(rest)
             if bills == "drafts" and some:
@@ -181,6 +186,11 @@ def billing_of(
     """``before``: the subscription's invoices that the same run bills before this one; ``line``: where prices of now are looked for that
     billed usage had none of. Raises PlanningError."""
     prior = priors(chain, late, book, line) if chain and not before else ()
+    if due.change_us is not None:
+        paid = paid_in_advance(chain, due.start_us)
+        fees, credits_due = settle(book.items(due.advance, in_advance=True), paid, due.plan.currency)
+        adjusted = prior_terms(chain, [one.invoice_id for one in prior])
+        return Billing(due, fees, prior, credits_due, _agreed_at_change(due, chain), adjusted)
     in_advance = () if due.advanced else paid_in_advance(chain, due.end_us if due.alone else due.start_us)
     owed = () if due.advanced else book.items(due.parts, in_advance=True)
     fees, credits_due = settle(owed, in_advance, due.plan.currency)
@@ -219,6 +229,15 @@ def _agreed(due: Due, chain: list[Invoice], before: Sequence[Billing], ahead: tu
     plan, moment_us = due.advance[-1].plan, due.advance[-1].end_us - 1
     later = terms_of(plan, due.time_zone, moment_us + 1, uses([*periods, own], due.end_us))
     return Agreed(terms, Terms(later.discounts), billed)
+
+
+def _agreed_at_change(due: Due, chain: list[Invoice]) -> Agreed:
+    """The discounts of the running period as it has come to be, and what was billed of it so far."""
+    plan = due.advance[-1].plan
+    counted = any(discount.periods is not None for discount in plan.discounts)
+    used = uses(terms_billed(chain) if counted else (), due.start_us)
+    later = terms_of(plan, due.time_zone, due.advance[-1].end_us, used)
+    return Agreed(ahead=Terms(later.discounts), ahead_before=billed_of(chain, due.start_us).discounted)
 
 
 def _has_terms(chain: Iterable[Invoice], until_us: int) -> bool:

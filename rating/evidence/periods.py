@@ -52,7 +52,7 @@ class Periods:
             if is_by_period(head):
                 if head.start_us < head.end_us:
                     self._compare(head, "", own, self._taken([head], head.start_us), 0)
-                found = self._taken([head], head.end_us, adjusting=False)
+                found = self._taken([head], head.end_us, adjusting="change" in body(head))
                 self._compare(head, ", of fees in advance", ahead, found, 0)
             else:
                 found = total((line.charge, line.amount) for line in mine if line.kind in REDUCES)
@@ -125,6 +125,10 @@ class Periods:
     def _ahead(self, head: Head, before: Sequence[Head]) -> Amounts:
         """What it should take off the fees in advance that it bills."""
         mine = [line for line in self.of(head) if line.kind == "flat" and is_ahead(line, head)]
+        if "change" in body(head):  # it settles fees of a running period: by all that is billed of it so far
+            whole = self._charged([*before, head], head.end_us)
+            discounts = {"discounts": body(head).get("terms_ahead", {}).get("discounts", [])}
+            return minus(reductions(whole, discounts, head.currency), self._taken(before, head.end_us))
         if not mine:
             return {}
         start, until = head.end_us, max(line.end_us for line in mine)

@@ -80,3 +80,28 @@ def test_parts_of_a_month_share_go_on_and_are_recomputed(road: Road) -> None:
     for invoices in (None, True):
         assert verify(road.settings, namespace=road.namespace, invoices=invoices) == []
     assert told("2013-02-03T00:00:00+00:00") == {}
+
+
+def test_an_upgrade_of_a_year_is_settled_at_the_change_and_recomputed(road: Road) -> None:
+    road.publish("product", code="seat", kind="flat")
+    for code, amount in (("basic", "365"), ("pro", "730")):
+        seat = {"product": "seat", "in_advance": True, "price": {"model": "flat", "amount": amount}}
+        half = {"code": "half", "percent": "50"}
+        road.publish(
+            "plan", code=code, currency="USD", interval="year", grace_seconds=0, charges=[seat], discounts=[half]
+        )
+    road.publish("account", code="acme")
+    subscription = {"code": "s", "account": "acme", "plan_version": 1, "start": "2013-01-01T00:00:00Z"}
+    road.publish("subscription", **subscription, plan="basic")
+    assert [one["total"] for one in road.close("2013-01-01T00:00:00+00:00").invoices] == ["182.50"]
+    road.publish("subscription", **subscription, plan="pro", change_at="2013-05-01T00:00:00Z")
+    result = road.close("2013-05-02T00:00:00+00:00")
+    assert [(one["plan"], one["total"]) for one in result.invoices] == [
+        ("pro", "122.50")
+    ]  # half of 245 days at 2 less 245 at 1
+    assert road.close("2013-05-03T00:00:00+00:00").invoices == ()
+    road.publish("subscription", **subscription, plan="basic", change_at="2013-12-02T00:00:00Z")
+    assert [one["total"] for one in road.close("2013-12-02T00:00:00+00:00").invoices] == ["-15.00"]
+    assert [one["total"] for one in road.close("2014-01-01T00:00:00+00:00").invoices] == ["182.50"]
+    for invoices in (None, True):
+        assert verify(road.settings, namespace=road.namespace, invoices=invoices) == []
