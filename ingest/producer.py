@@ -17,6 +17,7 @@ from typing import Any, Final
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from ingest.clock import GatewayClock
+from schemas.kafka_errors import explained, kafka_error, meaning
 from schemas.kafka_limits import producing
 from schemas.settings import Settings
 from schemas.topics import CLOCK
@@ -41,6 +42,7 @@ class LoopProducer:
         self._failed_at = float("-inf")
         self.in_flight = 0
         self.failed_for_good = asyncio.Event()
+        self.trouble = ""  # the last error of a delivery, with the remedy where it needs somebody
         self.fatal: str | None = None  # once set, nothing can be produced any more: the process must be replaced
         self._producer = Producer(
             settings.librdkafka()
@@ -76,7 +78,7 @@ class LoopProducer:
                 clock.measure(sent_us, message.timestamp())
             if placed is not None and error is None:
                 placed(message.offset())
-            self._reports.append((done, None if error is None else error.str()))
+            self._reports.append((done, None if error is None else self._told(topic, len(value), error)))
             # A sealed topic is no outage, nor is it one that usage.clock may not be written.
             if error is not None and error.code() != KafkaError.MSG_SIZE_TOO_LARGE and topic != CLOCK:
                 self._failed_at = time.monotonic()
@@ -87,8 +89,19 @@ class LoopProducer:
             self._producer.produce(topic, value=value, key=key, partition=partition, on_delivery=report)
         except (BufferError, KafkaException) as error:
             self._failed_at = time.monotonic()
-            self._reports.append((done, f"not handed to Kafka: {error}"))
+            cause = kafka_error(error)
+            told = str(error) if cause is None else self._told(topic, len(value), cause)
+            self._reports.append((done, f"not handed to Kafka: {told}"))
             self._wake()
+
+    def _told(self, topic: str, size: int, error: KafkaError) -> str:
+        if meaning(error) == "not this record":
+            return (
+                f"{topic} takes no record of {size} bytes: it is being sealed, or its max.message.bytes is below "
+                "WEIR_KAFKA_RECORD_BYTES, and the gateway says more when it is started again"
+            )
+        self.trouble = explained(error)
+        return self.trouble
 
     @property
     def failing(self) -> bool:

@@ -33,8 +33,9 @@ def of_producer(producer: LoopProducer) -> Callable[[], Iterator[Reason]]:
 
     def check() -> Iterator[Reason]:
         if producer.failing:
+            told = producer.fatal or producer.trouble
             yield Reason(
-                NOT_DELIVERING, f"Kafka does not acknowledge events{f': {producer.fatal}' if producer.fatal else ''}",
+                NOT_DELIVERING, f"Kafka does not acknowledge events{f': {told}' if told else ''}",
                 "look at Kafka's log and disk; it goes on by itself",
             )  # fmt: skip
 

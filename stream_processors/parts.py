@@ -328,7 +328,7 @@ class Parts:
                 "the inboxes",
                 lambda: self._admission.behind(_owned(admit_app, dict.fromkeys(self._inboxes, INBOX_PARTITIONS))),
                 lambda: self._admit_work.moved_at,
-                lambda: False,
+                lambda: bool(self._admit_work.trouble),  # which /readyz tells
                 lambda: _leash(admit_app, self._admit_work.busy),
             ),
             Watched(

@@ -172,6 +172,8 @@ def status(as_json: JsonOption = False) -> None:
                 say(f"{item['name']} stopped and needs you: {item['note']}")
             elif item["phase"] == "backoff" and item["note"]:
                 say(f"{item['name']} is down and tried again: {item['note']}")
+            elif item["note"]:
+                say(f"{item['name']} ended and was started again, its last words were: {item['note']}")
         for line in lines(reasons):
             say(line)
         if behind is None:

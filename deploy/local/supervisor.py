@@ -27,6 +27,8 @@ _TICK_S = 0.05
 _BACKOFF_FIRST_S, _BACKOFF_LAST_S = 0.2, 5.0
 # A process that stayed ready for this long has recovered: its next death starts the backoff anew.
 _HEALTHY_S = 10.0
+# … and its last words are forgotten after this long.
+_RECOVERED_S = 300.0
 # What dies more often than this before it has once been ready will not get better by itself.
 _START_DEATHS = 4
 _LOG_BYTES = 10_000_000
@@ -282,6 +284,9 @@ class Supervisor:
             elif child.state.phase == "starting" and child.spec.ready():
                 child.ready_at = now
                 self._set(child, "ready")
+            elif child.state.phase == "ready" and child.state.note and now - child.ready_at >= _RECOVERED_S:
+                child.state = replace(child.state, note="")
+                self._publish()
 
     def _died(self, child: _Child, now: float) -> None:
         _signal(child, signal.SIGKILL)  # what it may have left behind in its group
@@ -308,7 +313,8 @@ class Supervisor:
         again = (
             child.state.restarts + 1 if child.state.phase in ("backoff", "stopped", "held") else child.state.restarts
         )
-        child.state = replace(child.state, restarts=again, note="")
+        # Who dies again and again is told of while he lives, too: he may live for a moment only each time.
+        child.state = replace(child.state, restarts=again, note=child.state.note if child.failures else "")
         try:
             with path.open("ab") as log:
                 # Isolated mode: no environment variable and no file nearby can change what the launcher imports.

@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Any, Final
 
 import msgspec
@@ -19,6 +18,7 @@ from ingest.client.wire import Answer, GatewayUnavailable, Refusal, problem_of, 
 
 PATH: Final = "/v1/events/stream"
 PART_LINES: Final = 20_000
+PART_BYTES: Final = 32 * 1024 * 1024
 _KEPT: Final = 1000
 
 
@@ -60,8 +60,17 @@ def send_history(
     return summary
 
 
-def _parts(lines: Iterator[bytes], size: int) -> Iterator[list[bytes]]:
-    while chunk := [line.rstrip(b"\r\n") + b"\n" for line in islice(lines, size)]:
+def _parts(lines: Iterator[bytes], size: int, most: int = PART_BYTES) -> Iterator[list[bytes]]:
+    """``size`` lines each, or fewer where those have ``most`` bytes."""
+    chunk: list[bytes] = []
+    length = 0
+    for line in lines:
+        chunk.append(line.rstrip(b"\r\n") + b"\n")
+        length += len(chunk[-1])
+        if len(chunk) >= size or length >= most:
+            yield chunk
+            chunk, length = [], 0
+    if chunk:
         yield chunk
 
 
