@@ -35,6 +35,7 @@ from ingest.producer import LoopProducer
 from ingest.readiness import NOT_DELIVERING, STALE_CATALOG, STOPPING, of_catalog, of_producer
 from ingest.sources import Sources, system_sources
 from ingest.voids_api import VoidsApi
+from schemas import api_docs
 from schemas.catalog.follower import CatalogFollower
 from schemas.generations import Generation
 from schemas.parameters import KnownParameters
@@ -166,7 +167,14 @@ def create_app(
         if wrong := parameters.wrong(request):
             raise unknown_parameters(wrong)
 
-    app = FastAPI(title="Weir gateway", version="1", lifespan=lifespan, redoc_url=None, dependencies=[Depends(guarded)])
+    app = FastAPI(
+        title="Weir gateway",
+        version="1",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        dependencies=[Depends(guarded)],
+    )
     _operations(app, state, stopping)
     _events(app, state)
     history_stream(
@@ -176,6 +184,7 @@ def create_app(
     VoidsApi.routes(app, lambda: state["gateway"].voids_api)
     CatalogApi.routes(app, lambda: state["gateway"].catalog_api)
     KeysApi.routes(app, lambda: state["gateway"].keys_api)
+    api_docs.install(app)
     _errors(app)
     app.openapi = lambda: document(app)  # type: ignore[method-assign]  # FastAPI's documented way to extend the document
     return Application(app, state)

@@ -20,6 +20,7 @@ from rating.api.simulations import router as simulations_router
 from rating.api.voids import router as voids_router
 from rating.api.webhooks import router as webhooks_router
 from rating.console import pages
+from schemas import api_docs
 from schemas.settings import Settings, SettingsError
 
 
@@ -37,11 +38,19 @@ def build_app(settings: Settings) -> FastAPI:
         finally:
             await asyncio.to_thread(rating.stop)
 
-    app = FastAPI(title="Weir rating", version="1", lifespan=lifespan, redoc_url=None, dependencies=[Depends(guard)])
+    app = FastAPI(
+        title="Weir rating",
+        version="1",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        dependencies=[Depends(guard)],
+    )
     app.state.rating = rating
     measured = metrics.Metrics()
     metrics.install(app, measured)
     problems.install(app)
+    api_docs.install(app)
     app.include_router(usage.router)
     app.include_router(running.router)
     app.include_router(credits.router)

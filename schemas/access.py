@@ -20,7 +20,13 @@ READ_CATALOG: Final[Scopes] = frozenset({"catalog", "read"})
 ADMIN: Final[Scopes] = frozenset({"admin"})
 LOGIN: Final[Scopes] = frozenset()  # the console's pages: guarded by its own cookie
 
-_OPERATIONS: Final[dict[str, Scopes]] = {"GET /healthz": OPEN, "GET /readyz": OPEN, "GET /metrics": OPEN}
+_OPERATIONS: Final[dict[str, Scopes]] = {
+    "GET /healthz": OPEN,
+    "GET /readyz": OPEN,
+    "GET /metrics": OPEN,
+    "GET /docs": OPEN,
+    "GET /docs/{name}": OPEN,
+}
 
 _RESOURCES: Final = (
     "event-types",

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from copy import copy
 from dataclasses import replace
 from datetime import UTC, datetime
+from hashlib import sha256
 from http import HTTPStatus
 from typing import Annotated, Any, Final, TypeVar
 
@@ -16,6 +17,7 @@ from fastapi import Depends, Header, Request
 from rating.api.problems import Problem, missing, of_denial
 from rating.api.questions import NOBODY, Asker, GoOn, Questions
 from rating.api.standing import StandingNow
+from rating.console.tries import LoginTries
 from rating.explain import Ledgers
 from schemas.access import Scopes, scopes_of
 from schemas.api_keys import Access, Denied, Keyring
@@ -42,6 +44,7 @@ class Rating:
         self.checkpoints = Checkpoints()
         self.standing = StandingNow(settings)
         self.approving = asyncio.Lock()
+        self.login_tries = LoginTries()
         self._catalog = CatalogFollower(settings)
         self._checkpoints_follower = Follower(settings, CHECKPOINTS, self._apply)
         self._questions = Questions(settings)
@@ -113,7 +116,11 @@ class Rating:
 
     def key_is(self, key: str) -> bool:
         """Whether ``key`` is the admin key, in constant time."""
-        return hmac.compare_digest(key.encode(), self.settings.admin_key.get_secret_value().encode())
+        # Digests: comparing texts of different lengths tells by its time which length is right.
+        given, right = (
+            sha256(one.encode("utf-8", "replace")).digest() for one in (key, self.settings.admin_key.get_secret_value())
+        )
+        return hmac.compare_digest(given, right)
 
     @staticmethod
     def now() -> datetime:

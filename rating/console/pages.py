@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from datetime import timedelta
 from typing import Annotated, Any, Final
@@ -35,6 +36,7 @@ from schemas.instants import instant, micros
 from schemas.invoices import DRAFT
 
 router = APIRouter(include_in_schema=False)
+log = logging.getLogger(__name__)
 
 _RUNS_SHOWN: Final = 50
 
@@ -83,7 +85,7 @@ def _local_path(text: str) -> str:
 
 @router.get("/login")
 async def login(after: str = "/") -> Response:
-    return _html(views.login(_local_path(after), failed=False))
+    return _html(views.login(_local_path(after)))
 
 
 @router.post("/login")
@@ -92,8 +94,19 @@ async def log_in(request: Request) -> Response:
     rating = rating_of(request)
     after = _local_path(fields.get("after", ["/"])[0])
     key = fields.get("key", [""])[0]
+    address, now = request.client.host if request.client else "unknown", time.monotonic()
+    if seconds := rating.login_tries.wait(address, now):
+        # Not even looked at: who guesses learns nothing, and a right key is not told from a wrong one.
+        log.warning("console login from %s is not looked at for %d s: too many wrong keys", address, seconds)
+        refused = _html(views.login(after, note=f"Too many wrong keys. Try again in {seconds} s."), 429)
+        refused.headers["Retry-After"] = str(seconds)
+        return refused
     if not rating.key_is(key):
-        return _html(views.login(after, failed=True), 401)
+        rating.login_tries.failed(address, now)
+        log.warning("console login from %s is refused: a wrong key", address)
+        return _html(views.login(after, note="That is not the key of this service."), 401)
+    rating.login_tries.forget(address)
+    log.info("console login from %s", address)
     answer = RedirectResponse(after, 303)
     value = session.issue(key, int(time.time()))
     secure = request.url.scheme == "https"

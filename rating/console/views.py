@@ -49,12 +49,12 @@ def header(namespace: str) -> Html:
     )  # fmt: skip
 
 
-def login(after: str, failed: bool) -> Html:
-    """The form that asks for the admin key."""
-    note = tag("p", "That is not the key of this service.", class_="bad", role="alert") if failed else None
+def login(after: str, note: str = "") -> Html:
+    """The form that asks for the admin key; ``note``: what became of the last try."""
+    told = tag("p", note, class_="bad", role="alert") if note else None
     key = tag("input", type="password", name="key", required=True, autofocus=True, autocomplete="current-password")
     form = tag(
-        "form", tag("h1", "Weir"), tag("p", "The admin key (WEIR_ADMIN_KEY) opens the console.", class_="soft"), note,
+        "form", tag("h1", "Weir"), tag("p", "The admin key (WEIR_ADMIN_KEY) opens the console.", class_="soft"), told,
         tag("label", "Admin key", key), tag("input", type="hidden", name="after", value=after),
         tag("button", "Log in", class_="first"), method="post", action="/login", class_="login",
     )  # fmt: skip

@@ -18,7 +18,7 @@ from schemas.access import TABLE, Service, scopes_of
 from schemas.settings import Settings
 
 SETTINGS = Settings(admin_key=SecretStr("root"))
-DOCUMENTATION = {"/openapi.json", "/docs", "/docs/oauth2-redirect"}
+DOCUMENTATION = {"/openapi.json"}
 
 
 def app_of(service: Service) -> FastAPI:

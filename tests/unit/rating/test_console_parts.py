@@ -68,7 +68,7 @@ def test_documents_are_well_formed() -> None:
     found = Reader(document.removeprefix("<!doctype html>"))
     assert "<title> · Weir" in found.text
     assert found.names.count("b") == 1
-    Reader(login("/?a=1&b=2", failed=True).removeprefix("<!doctype html>"))
+    Reader(login("/?a=1&b=2", "<wrong>").removeprefix("<!doctype html>"))
     Reader(failure("Not Found", "<script>").removeprefix("<!doctype html>"))
 
 

@@ -1,0 +1,70 @@
+"""How often somebody may try to log in: so many wrong keys an address and in all, then nothing is looked at for a while. Pure but for what it
+remembers; ``now`` is in seconds and never goes back.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv6Address, ip_address
+from math import ceil
+from typing import Final
+
+BURST: Final = 10
+"""Wrong keys that one address may give at once; then one more each EACH seconds."""
+EACH: Final = 30.0
+ALL_BURST: Final = 200
+ALL_EACH: Final = 1.0
+REMEMBERED: Final = 10_000
+_EVERYBODY: Final = ""
+
+
+@dataclass(slots=True)
+class _Spent:
+    tries: float
+    at: float
+
+    def now(self, seconds: float, each: float) -> float:
+        return max(self.tries - (seconds - self.at) / each, 0.0)
+
+
+class LoginTries:
+    """Wrong tries by address. One process's; a second one counts by itself."""
+
+    def __init__(self) -> None:
+        self._spent: dict[str, _Spent] = {}
+
+    def wait(self, address: str, now: float) -> int:
+        """Seconds until a try from this address is looked at; 0: now."""
+        return max(
+            self._wait(_network(address), BURST, EACH, now),
+            self._wait(_EVERYBODY, ALL_BURST, ALL_EACH, now),
+        )
+
+    def failed(self, address: str, now: float) -> None:
+        """Count a wrong key."""
+        for name, each in ((_network(address), EACH), (_EVERYBODY, ALL_EACH)):
+            known = self._spent.pop(name, None)
+            self._spent[name] = _Spent((known.now(now, each) if known else 0.0) + 1, now)
+        if len(self._spent) > REMEMBERED:
+            # The one that was wrong the longest ago; what all together tried is kept.
+            del self._spent[next(name for name in self._spent if name != _EVERYBODY)]
+
+    def forget(self, address: str) -> None:
+        """After the right key."""
+        self._spent.pop(_network(address), None)
+
+    def _wait(self, name: str, burst: int, each: float, now: float) -> int:
+        known = self._spent.get(name)
+        over = 0.0 if known is None else known.now(now, each) - burst + 1
+        return ceil(over * each) if over > 0 else 0
+
+
+def _network(address: str) -> str:
+    """An IPv6 address' /64, which one customer of a provider has all of; anything else as it is."""
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return address[:64]
+    if not isinstance(parsed, IPv6Address):
+        return str(parsed)
+    return str(parsed.ipv4_mapped or f"{IPv6Address(int(parsed) >> 64 << 64)}/64")

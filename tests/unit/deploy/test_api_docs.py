@@ -1,0 +1,38 @@
+"""/docs of both services loads nothing from elsewhere, and nothing but the very bytes that are named."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from test_parameters import application, ask
+
+from schemas.access import Service
+from schemas.api_docs import ASSETS, content, digest
+
+
+def test_the_files_are_those_that_were_published() -> None:
+    for asset in ASSETS:
+        assert asset.sha384 in ("", digest(content(asset.name))), f"{asset.name}: {digest(content(asset.name))}"
+    assert [asset.name for asset in ASSETS if not asset.sha384] == ["start.js"]
+
+
+@pytest.mark.parametrize("service", ["gateway", "rating"])
+def test_the_page_and_all_that_it_loads_come_from_the_service(service: Service) -> None:
+    asked, _ = application(service)
+    told = ask(asked, "get", "/docs")
+    assert told.status_code == 200
+    assert "http" not in told.text
+    policy = told.headers["content-security-policy"]
+    assert "default-src 'none'; script-src 'self';" in policy
+    assert "http" not in policy
+    loaded = re.findall(r'(?:src|href)="([^"]+)" integrity="sha384-([^"]+)"', told.text)
+    assert [path for path, _ in loaded] == [f"/docs/{asset.name}" for asset in ASSETS]
+    assert told.text.count("<script") == 2  # none of them inline
+    for path, integrity in loaded:
+        found = ask(asked, "get", path)
+        assert (found.status_code, digest(found.content)) == (200, integrity)
+        assert found.headers["x-content-type-options"] == "nosniff"
+    assert ask(asked, "get", "/docs/other.js").status_code == 404
+    assert ask(asked, "get", "/docs/..%2F__init__.py").status_code == 404
+    assert ask(asked, "get", "/openapi.json").json()["openapi"].startswith("3.")
