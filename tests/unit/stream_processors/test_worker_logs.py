@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from stream_processors.logs import Sparing
+from stream_processors.logs import Quiet, Sparing
 
 
 def test_what_repeats_is_said_once_in_a_while_and_counted():
@@ -21,3 +21,36 @@ def test_what_repeats_is_said_once_in_a_while_and_counted():
     now[0] = 6.0
     assert said() == "no broker (2 more like it before)"
     assert said() is None
+
+
+def record(message: str, *args: object, name: str = Quiet.LOGGER, level: int = logging.ERROR) -> logging.LogRecord:
+    return logging.LogRecord(name, level, "", 0, message, args, None)
+
+
+def test_the_words_of_the_filter_are_those_of_the_faust_that_is_installed():
+    from faust.transport.drivers import aiokafka as driver
+
+    assert driver.logger.name == Quiet.LOGGER
+    assert Quiet.MESSAGE == driver.SLOW_PROCESSING_NO_FETCH_SINCE_START
+
+
+def test_a_partition_that_was_just_assigned_is_no_error():
+    quiet = Quiet()
+    for text in (Quiet.MESSAGE, f"[^---AIOKafkaConsumerThread]: {Quiet.MESSAGE}"):
+        found = record(text, "TP(topic='usage.inbox.x', partition=0)", "2 minutes ago")
+        assert not quiet.filter(found)
+        assert found.levelno == logging.DEBUG  # for whoever listens to that
+
+
+def test_real_errors_stand_out():
+    quiet = Quiet()
+    for found in (
+        record("[^---AIOKafkaConsumerThread]: Aiokafka stopped fetching from %r (last done %s)", "x", "y"),
+        record("[^---AIOKafkaConsumerThread]: Highwater not yet available for %r (started %s).", "x", "y"),
+        record("[^----Agent*: admit]: Crashed reason=%r", "IndexError", name="faust.agents.actor"),
+        record(Quiet.MESSAGE + " and something else", "x", "y"),
+        record(Quiet.MESSAGE, "x", "y", name="stream_processors.meter"),
+        record("Committing raised exception: %r", "x"),
+    ):
+        assert quiet.filter(found)
+        assert found.levelno == logging.ERROR
