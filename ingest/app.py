@@ -30,6 +30,7 @@ from ingest.doors.history import HistoryApi
 from ingest.events_api import BATCH, EVENT, Door, EventsApi
 from ingest.metrics import CONTENT_TYPE, Metrics
 from ingest.openapi import BATCH_BODY, EVENT_BODY, document
+from ingest.overload import Overload
 from ingest.problems import Problem, unknown_parameters
 from ingest.producer import LoopProducer
 from ingest.readiness import NOT_DELIVERING, STALE_CATALOG, STOPPING, of_catalog, of_producer
@@ -78,6 +79,7 @@ class Gateway:
         catalog = CatalogFollower(settings)
         await asyncio.to_thread(catalog.start)
         guard = Guard(settings, catalog, sources.now_us)
+        guard.overload = Overload(asyncio.get_running_loop().call_soon)
         clock = GatewayClock(sources.now_us)
         producer = LoopProducer(settings, clock=clock)
         watched = await _asked(settings, clock, producer)

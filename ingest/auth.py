@@ -12,7 +12,8 @@ from starlette.requests import Request
 
 from ingest.bodies import MAX_BODY, announced, read_body
 from ingest.limits import Limits, Rates, TooMuch
-from ingest.problems import Problem, of_busy, of_denial, too_much
+from ingest.overload import Overload
+from ingest.problems import Problem, of_busy, of_denial, overloaded, too_much
 from schemas.access import Scopes, scopes_of
 from schemas.api_keys import Access, Denied, Keyring
 from schemas.catalog.bounds import NamespaceBounds
@@ -50,12 +51,15 @@ class Guard:
         self._now_us = now_us
         self._clock = clock
         self._default_namespace = settings.namespace
+        self.overload: Overload | None = None
 
     def access(self, request: Request, sufficient: Scopes) -> Access:
         """The bearer's rights, which include one of the scopes. Raises Problem (401, 403, 429, 503)."""
         try:
             found = self._keys.access(request.headers.get("authorization"), self._now_us())
             found.require(sufficient)
+            if self.overload is not None and not self.overload.admit(self._tenant(found, request)):
+                raise overloaded()
             if (buckets := self._limits.of(found, self._clock())) is not None:
                 buckets.request(self._clock())
         except Denied as denied:
@@ -68,6 +72,9 @@ class Guard:
         """Count bytes of a body or events against the key's limits; what is spent on credit is waited for later."""
         if (buckets := self._limits.of(access, self._clock())) is not None:
             buckets.spend(size, events)
+
+    def _tenant(self, access: Access, request: Request) -> str:
+        return access.namespace or request.headers.get(NAMESPACE_HEADER) or self._default_namespace
 
     def still(self, request: Request) -> None:
         """For a request that takes long: whether its key is one still. Raises Problem (401, 503)."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -18,6 +19,7 @@ from schemas.generations import Generation, State
 from schemas.topics import events_topic
 
 MAX_BYTES_IN_FLIGHT: Final = 256 * 1024 * 1024
+_LITTLE: Final = 16  # such a part of what may wait
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,7 @@ class Delivery:
         self._max_events = max_events
         self._timer: asyncio.TimerHandle | None = None
         self._events = 0
+        self._waiting: Counter[str] = Counter()
         self._bytes = 0
         self._closed = False
 
@@ -99,16 +102,25 @@ class Delivery:
             raise NotDelivered("usage.events is being moved to another number of partitions")
         if route != self._route:
             self._switch(route)
-        if self._events + len(events) > self._max_events or self._bytes > MAX_BYTES_IN_FLIGHT:
+        if self._full(namespace, len(events)):
             raise NotDelivered(f"{self._events} events wait for Kafka already")
         request = Request(self._loop.create_future())
         self._events += len(events)
+        self._waiting[namespace] += len(events)
         self._metrics.events_in_flight.set(self._events)
         request.parts, closed = self._packer.add(namespace, catalog_offset, events, request, self._clock())
         for batch in closed:
             self._produce(batch)
         self._arm()
         return request.future
+
+    def _full(self, namespace: str, more: int) -> bool:
+        """Where too much waits already, a namespace that has little of it waiting is taken beyond that: it did not fill it."""
+        events = self._events + more
+        if events <= self._max_events and self._bytes <= MAX_BYTES_IN_FLIGHT:
+            return False
+        little = self._waiting[namespace] + more <= self._max_events // _LITTLE
+        return not little or events > 2 * self._max_events or self._bytes > 2 * MAX_BYTES_IN_FLIGHT
 
     def _switch(self, route: Route) -> None:
         # What lingers goes where it was packed for; a topic that is sealed refuses it, and its senders try again.
@@ -142,6 +154,9 @@ class Delivery:
 
         def done(error: str | None) -> None:
             self._events -= len(batch.events)
+            self._waiting[batch.namespace] -= len(batch.events)
+            if not self._waiting[batch.namespace]:
+                del self._waiting[batch.namespace]
             self._bytes -= batch.size
             self._metrics.events_in_flight.set(self._events)
             self._metrics.packed_batches.labels("delivered" if error is None else "failed").inc()

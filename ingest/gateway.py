@@ -12,7 +12,7 @@ import uvicorn
 from ingest.app import create_app
 from schemas.kafka_limits import confirm_topics
 from schemas.memory import settle_memory
-from schemas.serving import BoundedProtocol, Server
+from schemas.serving import Server, bounded_protocol
 from schemas.settings import Settings, SettingsError, load_settings
 from schemas.topics import written_topics
 
@@ -37,7 +37,7 @@ def serve(settings: Settings) -> int:
             host=settings.gateway_host,
             port=settings.gateway_port,
             loop="uvloop",
-            http=BoundedProtocol,
+            http=bounded_protocol(settings.connections),
             ws="none",
             lifespan="on",
             access_log=False,

@@ -73,6 +73,12 @@ def unavailable(detail: str, keys: Sequence[str] | None = None, cause: str | Non
     )
 
 
+def overloaded() -> Problem:
+    """503 before anything of the body was looked at."""
+    detail = "this gateway has more requests than it can answer, and this namespace sends the most of them; nothing was taken, send it again"
+    return Problem(503, "overloaded", detail, headers={"Retry-After": RETRY_AFTER})
+
+
 def too_much(error: TooMuch) -> Problem:
     """429; nothing was taken, and the same request may be sent again then."""
     return Problem(429, "rate_limit", str(error), headers={"Retry-After": str(error.retry_after)}, limit=error.what)

@@ -10,7 +10,7 @@ import uvicorn
 
 from rating.app import build_app
 from schemas.kafka_limits import confirm_topics
-from schemas.serving import BoundedBodies, BoundedProtocol, Server
+from schemas.serving import BoundedBodies, Server, bounded_protocol
 from schemas.settings import SettingsError, load_settings
 from schemas.topics import written_topics
 
@@ -34,7 +34,7 @@ def main() -> int:
             host=settings.rating_host,
             port=settings.rating_port,
             loop="uvloop",
-            http=BoundedProtocol,
+            http=bounded_protocol(settings.connections),
             ws="none",
             access_log=False,
             log_level="info",

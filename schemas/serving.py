@@ -6,8 +6,10 @@ uvicorn itself waits for ever for the rest of a request and takes heads of any s
 from __future__ import annotations
 
 import asyncio
+import resource
 import time
 from asyncio import TimerHandle
+from collections import Counter
 from types import FrameType
 from typing import Any, Final
 
@@ -19,9 +21,23 @@ MAX_HEAD: Final = 32 * 1024
 HEAD_SECONDS: Final = 10.0
 BODY_PAUSE_SECONDS: Final = 10.0
 DRAIN_SECONDS: Final = 0.5
+MOST_CONNECTIONS: Final = 10_000
+_OTHER_FILES: Final = 128  # that the process needs beside its connections
 _TITLES: Final = {
     400: "Bad Request", 408: "Request Timeout", 413: "Content Too Large", 431: "Request Header Fields Too Large",
 }  # fmt: skip
+
+
+def bounded_protocol(most_connections: int = MOST_CONNECTIONS) -> type[BoundedProtocol]:
+    """BoundedProtocol for so many connections, or as many as this process may have files open: its limit is raised as far as it goes, since
+    a connection that cannot be accepted is one that gets no answer."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wished = most_connections + _OTHER_FILES
+    if soft != resource.RLIM_INFINITY and soft < wished:
+        soft = wished if hard == resource.RLIM_INFINITY else min(wished, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    most = most_connections if soft == resource.RLIM_INFINITY else min(most_connections, max(1, soft - _OTHER_FILES))
+    return type("Protocol", (BoundedProtocol,), {"most_connections": most})
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -29,6 +45,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     max_head = MAX_HEAD
     head_seconds = HEAD_SECONDS
+    most_connections = MOST_CONNECTIONS
 
     def __init__(self, *args: Any, **more: Any) -> None:
         super().__init__(*args, **more)
@@ -36,11 +53,46 @@ class BoundedProtocol(HttpToolsProtocol):
         self._received = 0  # bytes since the head began, as far as it is not over
         self._parsed = 0  # bytes of its target and fields
         self._head_timer: TimerHandle | None = None
+        self._idle_since = 0.0
 
     def connection_made(self, transport: Any) -> None:
-        """A connection on which nothing comes is ended like one on which too little comes."""
+        """A connection on which nothing comes is ended like one on which too little comes. Beyond ``most_connections`` idle ones make room;
+        where all are at work, the new one is told so."""
         super().connection_made(transport)
+        self._idle_since = self.loop.time()
+        if len(self.connections) > self.most_connections and not self._make_room():
+            self._refuse(503, "too_many_connections", "all connections of this service are at work, try again")
+            return
         self._await_head()
+
+    def _make_room(self) -> bool:
+        """Close idle connections, the longest idle ones of the peer that has most of them; whether there were any."""
+        idle = [
+            each for each in self.connections if isinstance(each, BoundedProtocol) and each is not self and each.idle
+        ]
+        if not idle:
+            return False
+        (peer, _), *_ = Counter(each.peer for each in idle).most_common(1)
+        theirs = sorted((each for each in idle if each.peer == peer), key=lambda each: each._idle_since)
+        for each in theirs[: max(1, self.most_connections // 64)]:  # some at once: to look for them costs a look at all
+            each.transport.close()
+            self.connections.discard(each)
+        return True
+
+    @property
+    def idle(self) -> bool:
+        """Whether no request is under way on it: none has begun, or all are answered."""
+        return self._in_head and self._received == 0 and (self.cycle is None or self.cycle.response_complete)
+
+    @property
+    def peer(self) -> str:
+        """The address at its other end."""
+        return self.client[0] if self.client else ""
+
+    def on_response_complete(self) -> None:
+        """See uvicorn."""
+        self._idle_since = self.loop.time()
+        super().on_response_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing is awaited any more."""

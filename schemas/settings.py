@@ -80,6 +80,11 @@ class Settings(BaseSettings):
         ge=1,
         description="bytes of bodies that one gateway takes of all keys of a namespace a second",
     )
+    connections: int = Field(
+        10_000,
+        ge=10,
+        description="connections that one gateway or rating service has at once; idle ones make room for new ones",
+    )
     body_bytes: int = Field(
         256 * 1024 * 1024, ge=16 * 1024 * 1024,
         description="room of one gateway for bodies that are under way; a quarter of it for one namespace, an eighth for one key",
