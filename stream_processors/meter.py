@@ -25,7 +25,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final
 
-from schemas.batch import EMPTY, decode_batch
+import numpy as np
+
+from schemas.batch import EMPTY, UsageBatch, decode_batch
 from schemas.catalog.follower import CatalogFollower
 from schemas.checkpoints import read_progress
 from schemas.codec import CodecError
@@ -60,6 +62,9 @@ from stream_processors.voiding import blank
 log = logging.getLogger(__name__)
 
 SEEK_AGAIN_SECONDS: Final = 5.0
+FLUSH_ROWS: Final = 500_000
+"""Rows of one flush, shared out among its partitions, so that its memory and its time are bounded whatever a namespace measures of an event; a
+partition whose share is used up goes on in the next one. At least one batch of each is taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,12 +160,14 @@ class Meter:
         if self._lifted():
             self._memories.clear()
         work: list[tuple[PartitionMemory, list[Record]]] = []
-        for partition, group in _by_partition(raws).items():
+        groups = _by_partition(raws)
+        room = FLUSH_ROWS // max(1, len(groups))
+        for partition, group in groups.items():
             memory = self._memories.get(partition)
             if memory is None:
                 _finish(in_flight)
                 memory = self._memories[partition] = self._remember(partition)
-            if records := self._at_cursor(flush, memory, group):
+            if records := self._at_cursor(flush, memory, group, room):
                 work.append((memory, records))
         self._await_catalog(max((one.batch.catalog_offset for _, records in work for one in records), default=0))
         if self._lifted():
@@ -228,7 +235,10 @@ class Meter:
         log.info("partition %d: cursor %d, %d identities in the filters", partition, cursor, filters.size)
         return PartitionMemory(self._generation, partition, cursor, filters)
 
-    def _at_cursor(self, flush: Flush, memory: PartitionMemory, group: Sequence[RawRecord]) -> list[Record]:
+    def _at_cursor(
+        self, flush: Flush, memory: PartitionMemory, group: Sequence[RawRecord], room: int
+    ) -> list[Record]:
+        rows = 0
         records: list[Record] = []
         expected = memory.cursor
         breaker = self._breakers.setdefault(memory.partition, Breaker(self._limits))
@@ -247,6 +257,10 @@ class Meter:
                 else:
                     # Nothing at all: whether a sealed generation takes records was tried out, and it did.
                     batch = decode_batch(raw.value) if raw.value else EMPTY
+                rows += self._rows(batch)
+                if rows > room and records:
+                    flush.left[memory.partition] = expected
+                    break
                 breaker.see(False)
             except CodecError as error:
                 if breaker.see(True):
@@ -264,6 +278,15 @@ class Meter:
         if records:
             self._sought.pop(memory.partition, None)
         return records
+
+    def _rows(self, batch: UsageBatch) -> int:
+        """Rows that a batch may give at most: its events, and a record of each for each profile version that looks at its name."""
+        if not batch.size or not batch.names:
+            return 0
+        self._await_catalog(batch.catalog_offset)
+        matcher, _ = self._matchers.at(batch.namespace, batch.catalog_offset)
+        counts: list[int] = np.bincount(batch.name_indexes, minlength=len(batch.names)).tolist()
+        return batch.size + sum(count * matcher.rules(name) for count, name in zip(counts, batch.names, strict=False))
 
     def _gap(self, partition: int, cursor: int, found: int) -> None:
         sought, at = self._sought.get(partition, (-1, float("-inf")))

@@ -36,6 +36,9 @@ class Flush:
     voids: list[Record] = field(default_factory=list)  # in log order by partition
     progress: dict[tuple[int, int], int] = field(default_factory=dict)
     gaps: dict[int, int] = field(default_factory=dict)
+    left: dict[int, int] = field(
+        default_factory=dict
+    )  # partition → offset from which its records are for the next flush
 
 
 class Matchers:

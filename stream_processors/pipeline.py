@@ -140,12 +140,15 @@ class MeterPipeline:
         units = units_of(events)
         for unit in units:
             began = time.monotonic()
-            await self._submit_unit(unit, ack)
+            left = unit
+            while left:
+                left = await self._submit_unit(left, ack)
         if sum(len(event.message.value or b"") for event in units[-1]) < UNIT_BYTES // 2:
             # An insert costs the engine about as much for ten rows as for a thousand, so small units do not chase each other.
             await asyncio.sleep(max(0.0, began + UNIT_SECONDS - time.monotonic()))
 
-    async def _submit_unit(self, unit: list[Any], ack: Ack) -> None:
+    async def _submit_unit(self, unit: list[Any], ack: Ack) -> list[Any]:
+        """Prepare as much of a unit as one flush holds, and begin to write it; what is left of it."""
         loop = asyncio.get_running_loop()
         if not self.busy:  # who had nothing to do has not stood still
             self.moved_at = time.monotonic()
@@ -163,9 +166,11 @@ class MeterPipeline:
             end_hard(f"metering cannot go on: {error}")
         if self._acknowledging is not None:
             await self._acknowledging
+        taken, left = _parted(unit, flush.left)
         self._in_flight = self._committing.submit(self._meter.commit, flush)
-        self._acknowledging = asyncio.create_task(self._acknowledge(self._in_flight, unit, flush.gaps, ack))
+        self._acknowledging = asyncio.create_task(self._acknowledge(self._in_flight, taken, flush.gaps, ack))
         self.moved_at = time.monotonic()
+        return left
 
     async def _acknowledge(self, written: Future[None], unit: list[Any], gaps: Mapping[int, int], ack: Ack) -> None:
         try:
@@ -186,6 +191,16 @@ class MeterPipeline:
                 # lacks; marked, a rebalance does not wait for it.
                 message.acked = True
         self.moved_at = time.monotonic()
+
+
+def _parted(unit: list[Any], left: Mapping[int, int]) -> tuple[list[Any], list[Any]]:
+    """Events below what is left of their partitions, and the others, both in order."""
+    taken: list[Any] = []
+    rest: list[Any] = []
+    for event in unit:
+        message = event.message
+        (taken if message.offset < left.get(message.partition, message.offset + 1) else rest).append(event)
+    return taken, rest
 
 
 async def in_thread(pool: ThreadPoolExecutor, what: str, call: Callable[[], Any], work: Work | None = None) -> Any:

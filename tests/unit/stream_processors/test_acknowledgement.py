@@ -25,7 +25,10 @@ def record(offset: int, size: int = 10) -> Any:
 class HeldMeter:
     """Its commits wait until they are let go; ``trouble`` is what they then raise."""
 
-    def __init__(self, trouble: Exception | None = None, gaps: dict[int, int] | None = None) -> None:
+    def __init__(
+        self, trouble: Exception | None = None, gaps: dict[int, int] | None = None, at_once: int = 1 << 30
+    ) -> None:
+        self.at_once = at_once  # records of one flush
         self.go = threading.Semaphore(0)
         self.gaps = gaps or {}
         self.trouble = trouble
@@ -33,7 +36,8 @@ class HeldMeter:
 
     def prepare(self, raws: Any, in_flight: Future[None] | None) -> Any:
         taken = [raw.offset for raw in raws if raw.offset < self.gaps.get(raw.partition, raw.offset + 1)]
-        return SimpleNamespace(offsets=taken, gaps=self.gaps)
+        left = {raws[0].partition: raws[self.at_once].offset} if len(raws) > self.at_once else {}
+        return SimpleNamespace(offsets=taken[: self.at_once], gaps=self.gaps, left=left)
 
     def commit(self, flush: Any) -> None:
         assert self.go.acquire(timeout=20)
@@ -139,3 +143,17 @@ def test_other_agents_repeat_a_write_until_it_is_done(monkeypatch: pytest.Monkey
 
     assert asyncio.run(in_thread(pipeline.executor("test"), "write", write)) == "durable"
     assert attempts == [0, 1, 2]
+
+
+def test_what_one_flush_does_not_hold_goes_into_the_next_ones_and_is_acknowledged_with_them() -> None:
+    async def scenario() -> None:
+        meter: Any = HeldMeter(at_once=2)
+        acks, road = Acks(meter), MeterPipeline(meter)
+        submitting = asyncio.create_task(road.submit([record(offset) for offset in range(5)], acks))
+        for done in ([0, 1], [0, 1, 2, 3], [0, 1, 2, 3, 4]):
+            meter.go.release()
+            await settle(lambda done=done: acks.offsets == done)
+        await submitting
+        assert meter.durable == [0, 1, 2, 3, 4]
+
+    asyncio.run(scenario())

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 from flushkit import Asked, record
 from meteringkit import event
 
 from schemas.batch import encode_batch
+from stream_processors import meter
 from stream_processors.metering import following
 
 
@@ -67,3 +69,22 @@ def test_a_conflict_is_rejected_and_the_same_content_in_other_words_is_a_duplica
     assert flush.events.size == 1
     assert [row.dropped.index for row in flush.duplicates] == [1]
     assert [row["origin_index"] for row in flush.rejections] == [2]
+
+
+def test_a_flush_takes_no_more_rows_than_it_holds_and_the_next_one_goes_on_there(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(meter, "FLUSH_ROWS", 5)
+    batches = [record(offset, encode_batch("default", 0, [event(10 * offset + n, 0) for n in range(3)])) for offset in (5, 6, 7)]
+    asked = Asked()
+    flush = asked.prepare(*batches)
+    assert (flush.events.size, flush.left, flush.progress) == (3, {0: 6}, {(1, 0): 6})
+    flush = asked.prepare(*batches[1:])
+    assert (flush.events.size, flush.left, flush.progress) == (3, {0: 7}, {(1, 0): 7})
+    flush = asked.prepare(batches[2])
+    assert (flush.events.size, flush.left, flush.gaps) == (3, {}, {})
+
+
+def test_one_batch_of_more_rows_than_a_flush_holds_is_taken_all_the_same(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(meter, "FLUSH_ROWS", 1)
+    batch = encode_batch("default", 0, [event(50 + n, 0) for n in range(3)])
+    flush = Asked().prepare(record(5, batch), record(6))
+    assert (flush.events.size, flush.left) == (3, {0: 6})
