@@ -86,7 +86,7 @@ class Settings(BaseSettings):
         description="connections that one gateway or rating service has at once; idle ones make room for new ones",
     )
     body_bytes: int = Field(
-        256 * 1024 * 1024, ge=16 * 1024 * 1024,
+        256 * 1024 * 1024, ge=64 * 1024 * 1024,
         description="room of one gateway for bodies that are under way; a quarter of it for one namespace, an eighth for one key",
     )  # fmt: skip
     events_in_flight: int = Field(

@@ -73,7 +73,10 @@ def test_a_conflict_is_rejected_and_the_same_content_in_other_words_is_a_duplica
 
 def test_a_flush_takes_no_more_rows_than_it_holds_and_the_next_one_goes_on_there(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(meter, "FLUSH_ROWS", 5)
-    batches = [record(offset, encode_batch("default", 0, [event(10 * offset + n, 0) for n in range(3)])) for offset in (5, 6, 7)]
+    batches = [
+        record(offset, encode_batch("default", 0, [event(10 * offset + n, 0) for n in range(3)]))
+        for offset in (5, 6, 7)
+    ]
     asked = Asked()
     flush = asked.prepare(*batches)
     assert (flush.events.size, flush.left, flush.progress) == (3, {0: 6}, {(1, 0): 6})
