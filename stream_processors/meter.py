@@ -235,9 +235,7 @@ class Meter:
         log.info("partition %d: cursor %d, %d identities in the filters", partition, cursor, filters.size)
         return PartitionMemory(self._generation, partition, cursor, filters)
 
-    def _at_cursor(
-        self, flush: Flush, memory: PartitionMemory, group: Sequence[RawRecord], room: int
-    ) -> list[Record]:
+    def _at_cursor(self, flush: Flush, memory: PartitionMemory, group: Sequence[RawRecord], room: int) -> list[Record]:
         rows = 0
         records: list[Record] = []
         expected = memory.cursor
