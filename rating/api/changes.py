@@ -114,7 +114,7 @@ async def credit_notes(
     author, now_us = request.state.access.author, micros(rating.now())
     lines = tuple(LineCredit(one.line, one.amount, one.quantity) for one in asked.lines or ())
     note = CreditNote(asked.reference, asked.amount, asked.reason, author, now_us, lines)
-    stands = await amended(rating, view.namespace, invoice_id, lambda _, one: with_credit_note(one, note))
+    stands = await amended(rating, view.namespace, invoice_id, lambda chain, one: with_credit_note(one, note, chain))
     await numbered(rating, view, stands)
     shown = await rating.ask(lambda client: read_invoice(client, view.namespace, invoice_id))
     assert shown is not None

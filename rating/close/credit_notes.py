@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from rating.close.noted import adjusted_by, balance_of
 from rating.close.standing import Invoice
 from rating.close.versions import Refused, amount_paid, check_digits, entries, settled
 from rating.pricing import money_text, plain
@@ -52,17 +53,24 @@ def credit_note_id(invoice_id: str, number: int) -> str:
     return f"{invoice_id}-C{number}"
 
 
-def with_credit_note(invoice: Invoice, note: CreditNote) -> Invoice | None:
+def with_credit_note(invoice: Invoice, note: CreditNote, chain: Sequence[Invoice] = ()) -> Invoice | None:
     """``invoice`` with one credit note more; None where that one is recorded already. All of them never come to more than
-    the total, nor those of a line to more than the line. What is paid beyond the rest is to be paid back. Raises Refused."""
+    the total, nor those of a line to more than the line, each less what later invoices of ``chain`` credited of it. What is paid beyond the
+    rest is to be paid back. Raises Refused."""
     name, currency = invoice["invoice_id"], invoice["currency"]
     notes = entries(invoice, "credit_notes", note.reference, note.same)
     if notes is None:
         return None
-    lines = [_credited(invoice, notes, asked) for asked in _once(name, note.lines)]
+    if Decimal(invoice["total"]) < 0:
+        raise Refused(
+            f"invoice {name} is a credit of {money_text(-Decimal(invoice['total']), currency)} {currency} itself; pay it back"
+            " (`weir invoice pay` with a negative amount), or let the account's next invoice draw on it"
+        )
+    lines = [_credited(invoice, notes, asked, chain) for asked in _once(name, note.lines)]
     amount = exact_sum(Decimal(one["amount"]) for one in lines) if note.amount is None else note.amount
     check_digits(amount, currency)
-    left = max(exact_sum((Decimal(invoice["total"]), -amount_paid(notes))), Decimal(0))
+    adjusted = min(adjusted_by(chain, invoice), Decimal(0))
+    left = max(exact_sum((Decimal(invoice["total"]), adjusted, -amount_paid(notes))), Decimal(0))
     if not 0 < amount <= left:
         raise Refused(
             f"a credit note over {plain(amount)} {currency} does not fit invoice {name}, of which {money_text(left, currency)} are"
@@ -98,7 +106,9 @@ def _once(name: str, lines: Sequence[LineCredit]) -> Sequence[LineCredit]:
     return lines
 
 
-def _credited(invoice: Invoice, notes: Sequence[Mapping[str, Any]], asked: LineCredit) -> dict[str, Any]:
+def _credited(
+    invoice: Invoice, notes: Sequence[Mapping[str, Any]], asked: LineCredit, chain: Sequence[Invoice]
+) -> dict[str, Any]:
     """A line of a credit note. Raises Refused."""
     currency = invoice["currency"]
     line = next((one for one in invoice["lines"] if one["number"] == asked.number), None)
@@ -112,6 +122,8 @@ def _credited(invoice: Invoice, notes: Sequence[Mapping[str, Any]], asked: LineC
         )
     before, units = credited(notes, asked.number)
     left = exact_sum((whole, -before))
+    if chain:
+        left = max(min(left, balance_of(chain, invoice, line)), Decimal(0))
     amount = (
         asked.amount if asked.amount is not None else _of_quantity(line, asked.quantity, units, left, currency, place)
     )

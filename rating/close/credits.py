@@ -7,7 +7,7 @@ processes of one run draw alike, and voiding an invoice gives back what it drew.
 from __future__ import annotations
 
 from collections import ChainMap
-from collections.abc import Iterable, Mapping, MutableMapping
+from collections.abc import Collection, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
@@ -77,6 +77,60 @@ def drawn(invoices: Iterable[Invoice]) -> dict[str, Decimal]:
                         code = line["charge"].removeprefix(CREDIT)
                         used[code] = used.get(code, Decimal(0)) - Decimal(line["amount"])
     return used
+
+
+@dataclass(frozen=True, slots=True)
+class DrawnOn:
+    """What an invoice drew on grants, less what was given back of it since, by the charge of its lines in their order; ``left``: what it bills
+    before credits, with all its adjustments so far."""
+
+    invoice_id: str
+    left: Decimal
+    drawn: tuple[tuple[str, Decimal], ...]
+
+
+def drawn_on(chain: Iterable[Invoice], names: Collection[str]) -> tuple[DrawnOn, ...]:
+    """Of those of ``names``, invoices of the chain that stand, that drew on grants."""
+    standing = [one for one in chain if one["state"] != VOID]
+    found: list[DrawnOn] = []
+    with exactly():
+        for invoice in standing:
+            if invoice["invoice_id"] not in names or all(line["kind"] != "credit" for line in invoice["lines"]):
+                continue
+            left, each = Decimal(0), dict[str, Decimal]()
+            for one in standing:
+                for line in one["lines"]:
+                    if line["adjusts"] != invoice["invoice_id"] and (one is not invoice or line["adjusts"]):
+                        continue
+                    if line["kind"] == "credit":
+                        each[line["charge"]] = each.get(line["charge"], Decimal(0)) - Decimal(line["amount"])
+                    else:
+                        left += Decimal(line["amount"])
+            found.append(DrawnOn(invoice["invoice_id"], left, tuple(each.items())))
+    return tuple(found)
+
+
+def to_give_back(
+    subtotal: Decimal, drawn: Iterable[DrawnOn], adjusting: Iterable[Mapping[str, Any]]
+) -> list[tuple[str, str, Decimal]]:
+    """(adjusted invoice, charge of its credit line, amount) that an invoice below zero gives back to grants: what these would not have
+    paid had the adjusted invoice billed from the beginning what it comes to now. The last drawn first."""
+    found: list[tuple[str, str, Decimal]] = []
+    with exactly():
+        room = -subtotal
+        changes: dict[str, Decimal] = {}
+        for line in adjusting:
+            changes[line["adjusts"]] = changes.get(line["adjusts"], Decimal(0)) + Decimal(line["amount"])
+        for one in drawn:
+            whole = sum((amount for _, amount in one.drawn), Decimal(0))
+            left = max(one.left + changes.get(one.invoice_id, Decimal(0)), Decimal(0))
+            back = min(max(whole - left, Decimal(0)), max(room, Decimal(0)))
+            for charge, amount in reversed(one.drawn):
+                part = min(back, amount)
+                if part > 0:
+                    found.append((one.invoice_id, charge, part))
+                    back, room = back - part, room - part
+    return found
 
 
 class Wallet:

@@ -30,7 +30,7 @@ from rating.pricing.exact import exact_sum
 from rating.pricing.reductions import Balance
 from schemas.checkpoints import Run
 from schemas.instants import rfc3339
-from schemas.invoices import DRAFT, FINALIZED, WITHDRAWN, body_of, is_draft
+from schemas.invoices import DRAFT, FINALIZED, PAID, WITHDRAWN, body_of, is_draft
 
 _OF_ITS_RUN: Final = frozenset({"version", "run_id", "checkpoint", "catalog_offset", "as_of", "claim_id", "body"})
 
@@ -177,6 +177,7 @@ def approved(
             " look at it again and approve that version"
         )
     _check_chain(chain, found)
+    _check_notes(chain, found)
     if (refreshed := _paid_again(found, balances)) is not None:
         return refreshed
     body = body_of(found)
@@ -187,7 +188,24 @@ def approved(
     }  # fmt: skip
     if "holds" in draft:
         body["holds"] = draft["holds"]
-    return dict(found) | {"version": 1, "state": FINALIZED, "body": json.dumps(body, ensure_ascii=False)}
+    return dict(found) | {
+        "version": 1,
+        "state": FINALIZED if Decimal(found["total"]) else PAID,
+        "body": json.dumps(body, ensure_ascii=False),
+    }
+
+
+def _check_notes(chain: Sequence[Invoice], found: Invoice) -> None:
+    """Raises Refused where an invoice that the draft adjusts has other credit notes than it counted."""
+    names = {line["adjusts"] for line in found["lines"]}
+    counted = body_of(found).get("noted", {})
+    for one in chain:
+        name = one["invoice_id"]
+        if name in names and len(body_of(one).get("credit_notes", ())) != counted.get(name, 0):
+            raise Refused(
+                f"invoice {name}, which draft {found['invoice_id']} adjusts, has other credit notes than it was made with; `weir close`"
+                " refreshes it, then look at it again"
+            )
 
 
 def _open(found: Invoice, what: str) -> dict[str, Any]:
@@ -220,7 +238,8 @@ def _paid_again(found: Invoice, balances: Iterable[Balance]) -> Invoice | None:
     currency, spans = found["currency"], (found["period_start"], found["period_end"])
     charged = [line for line in found["lines"] if line["kind"] != "credit"]
     subtotal = exact_sum(Decimal(line["amount"]) for line in charged)
-    lines = [*charged, *paid(subtotal, balances, currency, *spans)]
+    back = [line for line in found["lines"] if line["kind"] == "credit" and line["adjusts"]]
+    lines = [*charged, *paid(subtotal, balances, currency, *spans), *back]
     lines = [dict(line) | {"number": number} for number, line in enumerate(lines, 1)]
     if lines == found["lines"]:
         return None

@@ -12,12 +12,13 @@ from hashlib import blake2b
 from typing import Any, Final
 
 from rating.close.charges import Item, Need, Totals
-from rating.close.credits import Wallet
+from rating.close.credits import DrawnOn, Wallet, to_give_back
 from rating.close.due import Due
 from rating.close.kept import Kept
 from rating.close.line_plans import OF_PLAN, LinePlan, pinned
+from rating.close.noted import NOTHING_NOTED, InHand, taken_back
 from rating.close.owed import MARK
-from rating.close.reductions import NO_AGREEMENT, Agreed, paid, reduced
+from rating.close.reductions import NO_AGREEMENT, Agreed, given_back, paid, reduced
 from rating.close.standing import Invoice, Line
 from rating.close.terms import NO_TERMS
 from rating.close.timeline import PlanningError
@@ -28,7 +29,7 @@ from rating.pricing.parts import Quantity, rate_alone, rate_parts
 from rating.usage import Usage, UsageRow, no_usage
 from schemas.checkpoints import Run
 from schemas.instants import instant, rfc3339
-from schemas.invoices import FINALIZED
+from schemas.invoices import FINALIZED, PAID
 from schemas.prices import MatrixPrice, Price, plain
 from schemas.time_zones import VERSION
 
@@ -136,9 +137,12 @@ def build_invoice(
     agreed: Agreed = NO_AGREEMENT,
     wallet: Wallet | None = None,
     settled: Sequence[Line] = (),
+    hand: InHand = NOTHING_NOTED,
+    drawn: Sequence[DrawnOn] = (),
 ) -> Invoice:
     """The Invoice record: charges, what the terms of their periods add, ``further`` lines, and credits of ``wallet``, which is drawn on.
-    ``settled``: those of ``further`` that adjust this period's fees, which were billed in advance. The same bytes in every process that
+    ``settled``: those of ``further`` that adjust this period's fees, which were billed in advance; ``hand``: what credit notes
+    have credited of what ``further`` adjusts; ``drawn``: what adjusted invoices drew on grants. The same bytes in every process that
     builds it for ``run``. Raises PlanningError."""
     lines: list[Line] = []
     currency = due.plan.currency
@@ -149,11 +153,16 @@ def build_invoice(
         lines += [flat(item) if item.need is None else line_of(next(used)) for item in each]
     except (PriceError, PlanningError) as error:
         raise PlanningError(f"subscription {due.subscription}, {error}") from None
-    lines += by_terms(lines, due, agreed, settled)
+    own = by_terms(lines, due, agreed, settled)
+    if hand.lines:
+        further = [*further, *taken_back(hand, further, currency, _effects(lines, due, agreed, settled, own))]
+    lines += own
     lines += further
     subtotal = exact_sum(Decimal(line["amount"]) for line in lines)
     balances = wallet.balances(due.account_id, due.subscription, currency, due.moment_us) if wallet else []
     lines += paid(subtotal, balances, currency, due.start_us, due.end_us)
+    if subtotal < 0 and drawn:
+        lines += given_back(to_give_back(subtotal, drawn, further), currency, due.start_us, due.end_us)
     line_plans = pinned(lines, LinePlan(due.plan.code, due.plan_version))
     lines = [_numbered(line, number) for number, line in enumerate(lines, 1)]
     total = exact_sum(Decimal(line["amount"]) for line in lines)
@@ -169,6 +178,8 @@ def build_invoice(
         body["terms_ahead"] = agreed.ahead.to_json()
     if agreed.terms != NO_TERMS or agreed.ahead != NO_TERMS or any(line["adjusts"] for line in lines):
         body |= MARK
+    if noted := {name: count for name, count in hand.notes.items() if count}:
+        body["noted"] = noted
     if line_plans:
         body["line_plans"] = line_plans
     if due.voids:
@@ -187,7 +198,7 @@ def build_invoice(
         "plan": due.plan.code, "plan_version": due.plan_version,
         "period_start": due.start_us, "period_end": due.end_us, "time_zone": due.time_zone,
         "run_id": run.run_id, "checkpoint": run.number, "catalog_offset": run.catalog_offset, "as_of": run.as_of_us,
-        "state": FINALIZED, "currency": currency, "total": money_text(total, currency),
+        "state": FINALIZED if total else PAID, "currency": currency, "total": money_text(total, currency),
         "lines": lines, "body": _encode(body), "claim_id": claim_id(run.run_id, due.invoice_id),
     }  # fmt: skip
     if wallet:
@@ -217,6 +228,18 @@ def by_terms(lines: Sequence[Line], due: Due, agreed: Agreed, settled: Sequence[
         lines_ahead = reduced(charged, agreed.ahead, currency, due.end_us, until, agreed.ahead_before)
         found += [line | of_plan for line in lines_ahead]
     return found
+
+
+def _effects(
+    lines: Sequence[Line], due: Due, agreed: Agreed, settled: Sequence[Line], own: Sequence[Line]
+) -> dict[str, Decimal]:
+    """Adjusted invoice → what the terms of the invoice's own period come to more because ``settled`` adjusts it."""
+    names = {line["adjusts"] for line in settled}
+    if not names or not own:
+        return {}
+    without = by_terms(lines, due, agreed, ())
+    parts = [Decimal(line["amount"]) for line in own] + [-Decimal(line["amount"]) for line in without]
+    return dict.fromkeys(names, exact_sum(parts))
 
 
 def due_date(finalised_us: int, zone: str, terms_days: int) -> str:

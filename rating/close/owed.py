@@ -127,6 +127,8 @@ def taken_ahead(lump: Invoice, standing: Iterable[Invoice]) -> dict[str, Decimal
                 continue
             if is_ahead(line, lump) or line["charge"] == COMMITMENT or line["charge"].startswith(NOTED):
                 continue
+            if line["kind"] == "credit":
+                continue
             add(billed if ":" in line["charge"] else own, line)
     terms = Terms(pinned_terms(lump).discounts)
     for one in reductions(own.items(), terms, lump["currency"]):

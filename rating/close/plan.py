@@ -9,11 +9,12 @@ from typing import Literal
 
 from rating.close.advance import advance_again, paid_in_advance, settle
 from rating.close.charges import ChargeBook, Item, Need, Totals
-from rating.close.credits import Owned, Wallet, drawn, owned_grants
+from rating.close.credits import DrawnOn, Owned, Wallet, drawn, drawn_on, owned_grants
 from rating.close.due import Due, change_due, due_of, last_word
 from rating.close.late import Late, LateUsage, Prior, adjustments, priors
 from rating.close.lines import build_invoice
 from rating.close.listed import listed
+from rating.close.noted import NOTHING_NOTED, InHand, in_hand, nothing_further, taken_back
 from rating.close.owed import NOTHING, Billed, billed_of, key_of, reductions
 from rating.close.reductions import (
     NO_AGREEMENT,
@@ -46,6 +47,8 @@ class Billing:
     credits: tuple[Line, ...] = ()
     agreed: Agreed = NO_AGREEMENT
     prior_terms: tuple[PriorTerms, ...] = ()
+    hand: InHand = NOTHING_NOTED
+    drawn: tuple[DrawnOn, ...] = ()
 
     @property
     def empty(self) -> bool:
@@ -202,7 +205,10 @@ def billing_of(
         ahead = advance_again(void)
     items = (*book.items(due.parts), *fees, *ahead)
     agreed = NO_AGREEMENT if due.alone else _agreed(due, chain, before, ahead)
-    return Billing(due, items, prior, credits_due, agreed, adjusted)
+    names = {*(one.invoice_id for one in prior), *(credit["adjusts"] for credit in credits_due)}
+    hand = in_hand(chain, names) if names else NOTHING_NOTED
+    drawn_before = drawn_on(chain, names) if names else ()
+    return Billing(due, items, prior, credits_due, agreed, adjusted, hand, drawn_before)
 
 
 def _agreed(due: Due, chain: list[Invoice], before: Sequence[Billing], ahead: tuple[Item, ...]) -> Agreed:
@@ -283,7 +289,10 @@ def invoice_of(billing: Billing, totals: Totals, run: Run, wallet: Wallet) -> In
     late = adjustments(billing.prior, totals, due.account_id, due.plan.currency)
     further = [*billing.credits, *late]
     further += adjusted_terms(billing.prior_terms, further, due.plan.currency)
-    if due.alone and not further:
-        return None
+    if due.alone:
+        taken = taken_back(billing.hand, further, due.plan.currency)
+        if not further or nothing_further([*further, *taken]):
+            return None
     settled = () if due.alone else billing.credits
-    return build_invoice(due, billing.items, totals, run, further, billing.agreed, wallet, settled)
+    hand, drawn_before = billing.hand, billing.drawn
+    return build_invoice(due, billing.items, totals, run, further, billing.agreed, wallet, settled, hand, drawn_before)

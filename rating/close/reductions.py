@@ -104,6 +104,18 @@ def paid(due: Decimal, balances: Iterable[Balance], currency: str, start_us: int
     ]
 
 
+def given_back(parts: Iterable[tuple[str, str, Decimal]], currency: str, start_us: int, end_us: int) -> list[Line]:
+    """The lines that give prepaid credit back: (adjusted invoice, charge of its credit line, amount) of each."""
+    lines: list[Line] = []
+    for name, charge, amount in parts:
+        code = charge.partition(":")[2]
+        text = f"{plain(amount)} that it paid of {name} are credited, and come back to it"
+        one = Reduction("credit", code, amount, Step("credit", amount, text))
+        line = _line(one, f"Prepaid credit {code}, given back", {"credit_grant": code}, currency, start_us, end_us)
+        lines.append(line | {"note": text, "adjusts": name})
+    return lines
+
+
 def line_of(one: Reduction, terms: Terms, currency: str, start_us: int, end_us: int) -> Line:
     """A discount or a true-up as a line; ``price`` holds the term as pinned."""
     if one.kind == "commitment":
@@ -203,7 +215,7 @@ def _lump(chain: Sequence[Invoice], invoice: Invoice) -> Billed:
         for line in other["lines"]:
             own = other is invoice and line["kind"] in CHARGED | REDUCING
             adjusts = line["adjusts"] == invoice["invoice_id"] and not (by_period and is_ahead(line, invoice))
-            if (own or adjusts) and not line["charge"].startswith(NOTED):
+            if (own or adjusts) and line["kind"] != "credit" and not line["charge"].startswith(NOTED):
                 add(billed if ":" in line["charge"] else charged, line)
     return Billed(tuple(charged.items()), tuple(billed.items()))
 

@@ -11,6 +11,8 @@ from hashlib import blake2b
 from itertools import count
 from typing import Any, Final
 
+from rating.close.amend import wait_shown
+from rating.close.balances import counterparts, draws
 from rating.close.checklist import Check, warnings
 from rating.close.checkpoint import covering_cut, end_offsets, wait_metered, wait_rolled_up
 from rating.close.complete import require_complete
@@ -39,6 +41,8 @@ from schemas.settings import Settings
 from schemas.topics import INVOICES
 
 _ATTEMPTS: Final = 3
+_ROUNDS: Final = 100
+_SHOWN_SECONDS: Final = 5.0
 
 
 def run_close(
@@ -189,6 +193,7 @@ class Close:
         missed = [name for name in names if standing.invoice(self._namespace, name) is None]
         # 6. Everybody can read them, with the numbers that they have from now on.
         self.number(ledger, catalog, standing)
+        self.balance(reader, standing)
         wait_visible(self._client, self._namespace, standing, self._on_progress)
         already = len(invoices) - len(won) - len(missed)
         return self._result(run, won, already, plan.problems + problems, dry_run), missed
@@ -252,6 +257,22 @@ class Close:
         settings = catalog.view(self._namespace).settings
         invoices = standing.invoices(self._namespace)
         number_invoices(ledger, self._client, self._namespace, settings, invoices, self._now)
+
+    def balance(self, reader: LedgerReader, standing: Standing) -> None:
+        """Invoices below zero pay what their accounts owe. Safe to repeat and to double. Raises LedgerUnavailable."""
+        changed: dict[str, Invoice] = {}
+        for _ in range(_ROUNDS):
+            found = standing.invoices(self._namespace)
+            if not any(one["total"].startswith("-") for one in found):
+                break
+            now_us = micros(self._now)
+            made = list(counterparts(found, now_us)) or draws(found, now_us)
+            if not made:
+                break
+            won = publish(LedgerWriter(self._settings, INVOICES), reader, standing, made, self._on_progress)
+            changed |= {one["invoice_id"]: one for one in won}
+        for one in changed.values():
+            wait_shown(self._client, self._namespace, one, _SHOWN_SECONDS)
 
     def late(self, standing: Standing, ledger: CheckpointLedger, as_of: Cut | None) -> LateUsage:
         """What came for billed periods, up to a cut (None: live)."""

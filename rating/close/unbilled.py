@@ -11,6 +11,7 @@ from rating.close.chain import billed_up_to
 from rating.close.charges import ChargeBook, Need, Totals
 from rating.close.late import LateUsage, Prior, adjustments, find_late, priors, rate_again
 from rating.close.measure import measure
+from rating.close.noted import in_hand, nothing_further, taken_back
 from rating.close.reductions import adjusted_terms, prior_terms
 from rating.close.standing import Invoice, Line, Standing
 from rating.close.timeline import PlanningError, timeline
@@ -148,6 +149,11 @@ def late_lines(chain: list[Invoice], found: Iterable[Prior], totals: Totals) -> 
     lines = [line for line, _ in made]
     terms = prior_terms(chain, [line["adjusts"] for line in lines])
     made += [(line, None) for line in adjusted_terms(terms, lines, currency)]
+    further = [line for line, _ in made]
+    noted = taken_back(in_hand(chain, {line["adjusts"] for line in lines}), further, currency)
+    if nothing_further([*further, *noted]):
+        return []
+    made += [(line, None) for line in noted]
     return [_late_line(head, billed_up_to(chain), line, billed) for line, billed in made]
 
 

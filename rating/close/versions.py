@@ -30,12 +30,14 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Payment:
-    """``amount`` in the invoice's currency, negative for one that was paid back. ``reference`` names it once and for all."""
+    """``amount`` in the invoice's currency, negative for one that was paid back. ``reference`` names it once and for all. ``invoice``: the
+    one that it is drawn from, or on whose behalf (``balances.py``), "" for money that moved."""
 
     reference: str
     amount: Decimal
     paid_at_us: int
     author: str
+    invoice: str = ""
 
 
 def amount_paid(payments: Sequence[Mapping[str, Any]]) -> Decimal:
@@ -44,11 +46,13 @@ def amount_paid(payments: Sequence[Mapping[str, Any]]) -> Decimal:
 
 
 def amount_due(state: str, total: Decimal, body: Mapping[str, Any]) -> Decimal:
-    """What is still to be paid: nothing on a draft or a void invoice, nor where the total is a credit."""
+    """What is still to be paid; below zero, of an invoice whose total is, what is still to be paid back: nothing on a draft or a void
+    invoice."""
     if state not in (FINALIZED, PAID):
         return Decimal(0)
     settled = (amount_paid(body.get("payments", ())), amount_paid(body.get("credit_notes", ())))
-    return max(exact_sum((total, *(-one for one in settled))), Decimal(0))
+    rest = exact_sum((total, *(-one for one in settled)))
+    return min(rest, Decimal(0)) if total < 0 else max(rest, Decimal(0))
 
 
 def voided(chain: Sequence[Invoice], invoice: Invoice, reason: str, author: str, at_us: int) -> Invoice | None:
@@ -59,7 +63,13 @@ def voided(chain: Sequence[Invoice], invoice: Invoice, reason: str, author: str,
     body = body_of(invoice)
     if body.get("credit_notes"):
         raise Refused(f"invoice {name} has credit notes, which stand; credit the rest of it instead")
-    paid = amount_paid(body.get("payments", ()))
+    payments = body.get("payments", ())
+    paid = amount_paid([one for one in payments if not one.get("invoice")])
+    drawn = [one for one in payments if one.get("invoice")]
+    if Decimal(invoice["total"]) < 0 and amount_paid(drawn):
+        raise Refused(
+            f"invoice {name} has paid {', '.join(sorted({one['invoice'] for one in drawn}))} from its balance; void {_that(drawn)} first"
+        )
     if paid:
         raise Refused(
             f"invoice {name} has payments of {plain(paid)} {invoice['currency']}; record what is paid back as a payment"
@@ -90,14 +100,17 @@ def with_payment(invoice: Invoice, payment: Payment) -> Invoice | None:
     if payments is None:
         return None
     check_digits(payment.amount, currency)
-    due = amount_due(invoice["state"], Decimal(invoice["total"]), body_of(invoice))
-    if payment.amount > due:
+    total = Decimal(invoice["total"])
+    due = amount_due(invoice["state"], total, body_of(invoice))
+    if total < 0:
+        _check_back(name, currency, payment.amount, due, amount_paid(payments))
+    elif payment.amount > due:
         raise Refused(
             f"{plain(payment.amount)} {currency} is more than the {money_text(due, currency)} due on invoice {name};"
             " record at most that, and the rest on another invoice or as a credit grant"
         )
     paid = exact_sum((amount_paid(payments), payment.amount))
-    if not payment.amount or paid < 0:
+    if not payment.amount or (paid < 0 <= total):
         raise Refused(
             f"payments of invoice {name} would come to {plain(paid)} {currency}; pay back at most what was paid, and never 0"
         )
@@ -105,7 +118,23 @@ def with_payment(invoice: Invoice, payment: Payment) -> Invoice | None:
         "reference": payment.reference, "amount": money_text(payment.amount, currency),
         "paid_at": rfc3339(payment.paid_at_us), "author": payment.author,
     }  # fmt: skip
+    if payment.invoice:
+        made["invoice"] = payment.invoice
     return settled(invoice, {"payments": [*payments, made]})
+
+
+def _check_back(name: str, currency: str, amount: Decimal, due: Decimal, paid: Decimal) -> None:
+    """A payment of an invoice below zero is one back, at most what is left of it; one above zero takes such a one back. Raises Refused."""
+    if amount < due:
+        raise Refused(
+            f"{plain(amount)} {currency} is more than the {money_text(due, currency)} that are to be paid back of invoice {name}; record at"
+            " most that (the rest was paid back, or paid other invoices)"
+        )
+    if amount > 0 and exact_sum((paid, amount)) > 0:
+        raise Refused(
+            f"invoice {name} is a credit, of which {plain(-paid)} {currency} are paid back; pay it back by a negative amount, e.g."
+            f" {money_text(due, currency)}"
+        )
 
 
 def entries(

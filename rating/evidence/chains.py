@@ -16,7 +16,8 @@ COPY_REMEDY: Final = "`weir verify` compares it with usage.invoices; where Click
 
 _HEADS: Final = """
 SELECT toString(namespace), invoice_id, version, predecessor, subscription, sequence, account_id, toUnixTimestamp64Micro(period_start),
-    toUnixTimestamp64Micro(period_end), checkpoint, catalog_offset, toString(state), toString(currency), body, toString(total)
+    toUnixTimestamp64Micro(period_end), checkpoint, catalog_offset, toString(state), toString(currency), body, toString(total),
+    toUnixTimestamp64Micro(as_of)
 FROM invoices FINAL WHERE {where} ORDER BY version DESC LIMIT 1 BY namespace, invoice_id"""
 _LINES: Final = """
 SELECT toString(namespace), invoice_id, version, number, toString(kind), profile_id, profile_versions,
@@ -42,6 +43,7 @@ class Head:
     currency: str
     body: str
     total: Decimal
+    as_of_us: int = 0
 
     @property
     def voids(self) -> frozenset[str]:
@@ -137,7 +139,7 @@ def _begins_with(head: Head, before: Head, by_id: Mapping[str, Head]) -> Head:
 
 
 def _head(row: Sequence[Any]) -> Head:
-    return Head(*(*row[:-1], Decimal(row[-1])))
+    return Head(*row[:-2], Decimal(row[-2]), int(row[-1]))
 
 
 def _line(row: Sequence[Any]) -> Line:

@@ -122,6 +122,19 @@ class Periods:
                 )
         return minus(expected, already)
 
+    def effect(self, head: Head, name: str, before: Sequence[Head]) -> Fraction:
+        """What the terms of the invoice's own period come to more because it settles fees that ``name`` billed in advance."""
+        start, terms = head.start_us, _terms(head)
+        if not any(line.adjusts == name and self._start(line, head) == start for line in self.of(head)):
+            return Fraction(0)
+        if not is_by_period(head) or start == head.end_us or not terms:
+            return Fraction(0)
+        charged = self._charged([*before, head], start)
+        settled = ((line.product, line.amount) for line in self.of(head) if line.adjusts and ":" not in line.charge)
+        without = minus(charged, total(settled))
+        both = [sum(reductions(one, terms, head.currency).values(), Fraction(0)) for one in (charged, without)]
+        return max(both[0] - both[1], Fraction(0))
+
     def _ahead(self, head: Head, before: Sequence[Head]) -> Amounts:
         """What it should take off the fees in advance that it bills."""
         mine = [line for line in self.of(head) if line.kind == "flat" and is_ahead(line, head)]

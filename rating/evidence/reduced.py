@@ -10,6 +10,7 @@ from fractions import Fraction
 
 from rating.evidence.chains import COPY_REMEDY, Head, Line, Lines
 from rating.evidence.difference import Findings
+from rating.evidence.notes import check_notes
 from rating.evidence.periods import REMEDY, Periods, in_order, text
 from schemas.catalog.state import Catalog
 from schemas.invoices import VOID
@@ -33,6 +34,7 @@ def check_reductions(heads: Iterable[Head], lines: Lines, catalog: Catalog, find
                 continue
             mine = lines.get((head.namespace, head.invoice_id, head.version), ())
             periods.check(head)
+            check_notes(head, chain, lines, periods, findings)
             _check_credits(head, mine, findings)
             for line in mine:
                 if line.kind == "credit":
@@ -57,6 +59,8 @@ def _check_credits(head: Head, mine: Iterable[Line], findings: Findings) -> None
             pinned,
             COPY_REMEDY,
         )
+    if subtotal < 0 <= credits <= -subtotal:  # given back to the grants that had paid what is credited
+        return
     if credits > 0 or -credits > max(subtotal, Fraction(0)):
         findings.add(
             "invoice", f"{head.place}, credits", f"at most its subtotal {text(subtotal)}", text(-credits), REMEDY

@@ -45,8 +45,10 @@ def event_of(before: str | None, state: str) -> WebhookEvent:
         return DRAFTED
     if state == before:
         return "invoice.updated"
+    if state in (FINALIZED, PAID) and (before is None or before in _DRAFTS):
+        return "invoice.finalized"  # one of 0.00 is paid at once
     if state == FINALIZED:
-        return "invoice.finalized" if before is None or before in _DRAFTS else "invoice.updated"
+        return "invoice.updated"
     return _BECAME.get(state, "invoice.updated")
 
 

@@ -16,7 +16,7 @@ def head_of(one: Invoice) -> Head:
     return Head(
         one["namespace"], one["invoice_id"], one["version"], one["predecessor"], one["subscription"], one["sequence"],
         one["account_id"], one["period_start"], one["period_end"], 1, 0, one["state"], one["currency"], one["body"],
-        Decimal(one["total"]),
+        Decimal(one["total"]), one.get("as_of", 0),
     )  # fmt: skip
 
 
