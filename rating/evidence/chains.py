@@ -139,7 +139,8 @@ def _begins_with(head: Head, before: Head, by_id: Mapping[str, Head]) -> Head:
 
 
 def _head(row: Sequence[Any]) -> Head:
-    return Head(*row[:-2], Decimal(row[-2]), int(row[-1]))
+    *fields, total, as_of = row
+    return Head(*fields, total=Decimal(total), as_of_us=int(as_of))
 
 
 def _line(row: Sequence[Any]) -> Line:
