@@ -76,7 +76,12 @@ COLUMNS: Final[tuple[Column, ...]] = (
         "invoice_number", "text", lambda head, line: head.number, "gapless in the namespace; empty before it is given"
     ),
     Column("due_date", "text", lambda head, line: head.body.get("due_date"), "local date by which it is to be paid"),
-    Column("invoice_amount_due", "money", lambda head, line: Decimal(head.amount_due), "what is still to be paid"),
+    Column(
+        "invoice_amount_due",
+        "money",
+        lambda head, line: Decimal(head.amount_due),
+        "what is still to be paid; below zero: to be paid back",
+    ),
     # Columns and no rows: a sum over an invoice's rows stays its total.
     Column(
         "invoice_amount_credited",

@@ -133,7 +133,12 @@ def void(
 @app.command()
 def pay(
     invoice_id: InvoiceId,
-    amount: Annotated[str, typer.Argument(help="In the invoice's currency; negative (after --): paid back.")],
+    amount: Annotated[
+        str,
+        typer.Argument(
+            help="In the invoice's currency; negative (after --): paid back, also of an invoice below zero."
+        ),
+    ],
     reference: Annotated[
         str, typer.Option("--reference", help="The payment's own name: the same one is recorded once.")
     ],

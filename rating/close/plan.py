@@ -193,7 +193,8 @@ def billing_of(
         paid = paid_in_advance(chain, due.start_us)
         fees, credits_due = settle(book.items(due.advance, in_advance=True), paid, due.plan.currency)
         adjusted = prior_terms(chain, [one.invoice_id for one in prior])
-        return Billing(due, fees, prior, credits_due, _agreed_at_change(due, chain), adjusted)
+        before_it = _credited_before(chain, prior, credits_due)
+        return Billing(due, fees, prior, credits_due, _agreed_at_change(due, chain), adjusted, *before_it)
     in_advance = () if due.advanced else paid_in_advance(chain, due.end_us if due.alone else due.start_us)
     owed = () if due.advanced else book.items(due.parts, in_advance=True)
     fees, credits_due = settle(owed, in_advance, due.plan.currency)
@@ -205,10 +206,15 @@ def billing_of(
         ahead = advance_again(void)
     items = (*book.items(due.parts), *fees, *ahead)
     agreed = NO_AGREEMENT if due.alone else _agreed(due, chain, before, ahead)
-    names = {*(one.invoice_id for one in prior), *(credit["adjusts"] for credit in credits_due)}
-    hand = in_hand(chain, names) if names else NOTHING_NOTED
-    drawn_before = drawn_on(chain, names) if names else ()
-    return Billing(due, items, prior, credits_due, agreed, adjusted, hand, drawn_before)
+    return Billing(due, items, prior, credits_due, agreed, adjusted, *_credited_before(chain, prior, credits_due))
+
+
+def _credited_before(
+    chain: list[Invoice], prior: Iterable[Prior], settling: Iterable[Line]
+) -> tuple[InHand, tuple[DrawnOn, ...]]:
+    """Of the invoices that are to be adjusted: what credit notes have credited, and what prepaid credits paid."""
+    names = {*(one.invoice_id for one in prior), *(line["adjusts"] for line in settling)}
+    return (in_hand(chain, names), drawn_on(chain, names)) if names else (NOTHING_NOTED, ())
 
 
 def _agreed(due: Due, chain: list[Invoice], before: Sequence[Billing], ahead: tuple[Item, ...]) -> Agreed:

@@ -139,8 +139,9 @@ def _begins_with(head: Head, before: Head, by_id: Mapping[str, Head]) -> Head:
 
 
 def _head(row: Sequence[Any]) -> Head:
-    *fields, total, as_of = row
-    return Head(*fields, total=Decimal(total), as_of_us=int(as_of))
+    fields, (total, as_of) = list(row[:-2]), row[-2:]
+    fields += [Decimal(total), int(as_of)]
+    return Head(*fields)
 
 
 def _line(row: Sequence[Any]) -> Line:

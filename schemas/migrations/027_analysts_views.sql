@@ -27,7 +27,7 @@ CREATE OR REPLACE VIEW {database}.standing_invoices {on_cluster}
     credits_applied Decimal(38, 12) COMMENT 'what prepaid credits paid of the subtotal',
     amount_paid Decimal(38, 12) COMMENT 'payments, less what was paid back',
     amount_credited Decimal(38, 12) COMMENT 'credit notes: so much of the total need not be paid',
-    amount_due Decimal(38, 12) COMMENT 'what is still to be paid, as the API says',
+    amount_due Decimal(38, 12) COMMENT 'what is still to be paid, below zero: to be paid back; as the API says',
     due_date Nullable(Date32) COMMENT 'local date by which it is to be paid',
     number String COMMENT 'legal number; empty before it is given'
 ) AS
@@ -37,7 +37,7 @@ SELECT namespace, invoice_id, version, predecessor, subscription, sequence, acco
     subtotal - total AS credits_applied,
     arraySum(arrayMap(one -> toDecimal128(JSONExtractString(one, 'amount'), 12), JSONExtractArrayRaw(body, 'payments'))) AS amount_paid,
     arraySum(arrayMap(one -> toDecimal128(JSONExtractString(one, 'amount'), 12), JSONExtractArrayRaw(body, 'credit_notes'))) AS amount_credited,
-    greatest(total - amount_paid - amount_credited, toDecimal128(0, 12)) AS amount_due,
+    if(total < 0, least(total - amount_paid - amount_credited, toDecimal128(0, 12)), greatest(total - amount_paid - amount_credited, toDecimal128(0, 12))) AS amount_due,
     toDate32OrNull(JSONExtractString(body, 'due_date')) AS due_date,
     numbers.number AS number
 FROM (SELECT * FROM {database}.invoices FINAL ORDER BY version DESC LIMIT 1 BY namespace, invoice_id) AS newest
