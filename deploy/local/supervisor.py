@@ -302,6 +302,7 @@ class Supervisor:
     def _restart(self, child: _Child) -> None:
         _ask_to_end(child)
         self._end(child, time.monotonic() + child.spec.stop_grace_s)
+        child.failures = 0  # somebody has seen to it
         self._spawn(child)
 
     def _spawn(self, child: _Child) -> None:

@@ -76,6 +76,16 @@ def test_a_killed_process_is_started_again_and_the_other_left_alone(two: Supervi
     assert {name: one.restarts for name, one in two.state().processes.items()} == {"one": 1, "two": 0}
 
 
+def test_the_last_words_of_one_that_dies_again_and_again_stand_while_it_lives(tmp_path: Path) -> None:
+    code = "import sys, time; time.sleep(0.3); print('no room left'); sys.exit(70)"
+    supervisor = Supervisor(tmp_path, [spec("dies", code)], {})
+    supervisor.start()
+    try:
+        until(lambda: (one := supervisor.state().processes["dies"]).phase == "ready" and one.note == "no room left")
+    finally:
+        supervisor.stop()
+
+
 def test_the_stack_is_not_ready_while_one_of_it_is_not(tmp_path: Path) -> None:
     gate = tmp_path / "gate"
     gate.touch()
