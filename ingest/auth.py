@@ -45,7 +45,7 @@ class Guard:
     ) -> None:  # fmt: skip
         self._keys = Keyring(admin_key(settings), catalog.catalog, lambda: catalog.fresh(_FRESH_SECONDS))
         self._catalog = catalog.catalog
-        self._limits = Limits(settings, self._bounds)
+        self._limits = Limits(settings, self._bounds, lambda: catalog.catalog.next_offset)
         room = settings.body_bytes
         self._room = Shares(Plan(room, room // 4, room // 8, _BODIES_WAITING, _ROOM_SECONDS), "bodies")
         self._now_us = now_us

@@ -105,12 +105,13 @@ class KeyBuckets:
 class Limits:
     """Buckets by key. The least recently seen of more than MAX_KEYS are forgotten: their keys begin with full ones.
 
-    ``bounds``: what the operator has set for a namespace.
+    ``bounds``: what the operator has set for a namespace, as long as ``version`` is the same.
     """
 
     def __init__(
-        self, settings: Settings, bounds: Callable[[str], NamespaceBounds | None] = lambda _namespace: None
-    ) -> None:
+        self, settings: Settings, bounds: Callable[[str], NamespaceBounds | None] = lambda _namespace: None,
+        version: Callable[[], int] = lambda: 0,
+    ) -> None:  # fmt: skip
         self.default = Rates(
             settings.key_requests_per_second, settings.key_events_per_second, settings.key_bytes_per_second
         )
@@ -120,19 +121,33 @@ class Limits:
             settings.namespace_bytes_per_second,
         )
         self._bounds = bounds
+        self._version = version
+        self._as_of = version()
+        # By identity: a key's Access is the same object until the catalog changes, and every request asks several times. Held, so that no
+        # other object gets its number.
+        self._known: dict[int, tuple[Access, KeyBuckets]] = {}
         self._buckets: OrderedDict[tuple[str, str], KeyBuckets] = OrderedDict()
 
     def of(self, access: Access, now: float) -> KeyBuckets | None:
         """The key's buckets, new ones where its limits have changed; None: no limits (the admin key of the settings)."""
         if access.namespace is None:
             return None
-        rates, together = self._rates(access), self._of_namespace(access.namespace)
-        shared = self._kept(
-            (access.namespace, ""), together, now, None, f"the keys of namespace {access.namespace} together"
-        )
+        known = self._known.get(id(access))
+        if known is not None and self._as_of == self._version():
+            return known[1]
+        found = self._found(access, access.namespace, now)
+        if self._as_of != self._version() or len(self._known) >= MAX_KEYS:
+            self._known.clear()
+            self._as_of = self._version()
+        self._known[id(access)] = access, found
+        return found
+
+    def _found(self, access: Access, namespace: str, now: float) -> KeyBuckets:
+        rates, together = self._rates(access), self._of_namespace(namespace)
+        shared = self._kept((namespace, ""), together, now, None, f"the keys of namespace {namespace} together")
         # A key of more than that was made by the operator, beside the others.
         beside = rates.requests > together.requests or rates.events > together.events or rates.bytes > together.bytes
-        return self._kept((access.namespace, access.key_id), rates, now, None if beside else shared, "this key")
+        return self._kept((namespace, access.key_id), rates, now, None if beside else shared, "this key")
 
     def _kept(self, name: tuple[str, str], rates: Rates, now: float, shared: KeyBuckets | None, who: str) -> KeyBuckets:
         found = self._buckets.get(name)
