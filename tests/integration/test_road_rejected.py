@@ -106,3 +106,34 @@ def test_the_command_line_lists_and_replays(world: World, stack: Any, monkeypatc
     assert "replayed" in everything
     world.metered()
     assert [row["quantity"] for row in world.usage("calls", **DAY, account_id="acme")] == ["2"]
+
+
+def test_what_was_too_large_to_be_kept_whole_is_read_again_at_its_origin(world: World) -> None:
+    """A record of 9 MB, and a batch of two that would expand to 40 MB: one is kept by its beginning, the other was never read."""
+    strict = {"code": world.namespace, "max_event_age_seconds": 3600}
+    world.apply(namespace=strict, meters=[METER])
+    own = {"bootstrap.servers": world.settings.kafka_bootstrap, "acks": "all", "message.max.bytes": 100_000_000}
+    producer = Producer(own | {"compression.type": "zstd", "linger.ms": 500, "batch.size": 100_000_000})
+    large = json.dumps(event("large")).encode() + b" " * 9_000_000
+    producer.produce(inbox_topic(world.namespace), value=large, partition=0)
+    for key in ("wide-1", "wide-2"):
+        body = json.dumps(event(key)).encode() + b" " * 20_000_000
+        producer.produce(inbox_topic(world.namespace), value=body, partition=1)
+    assert producer.flush(30) == 0
+    world.wait(lambda: world.books()["refused"] == 3)
+    client = connect(world.settings)
+    try:
+        found = {one.reason: one for one in find(client, Wanted(world.namespace)) if one.namespace}
+        assert {(one.reason, one.events, one.original_size) for one in found.values()} == {
+            ("too_old", 1, len(large)), ("not_read", 2, -1)
+        }  # fmt: skip
+        assert large.startswith(found["too_old"].original)
+        world.apply(namespace=strict | {"max_event_age_seconds": None}, meters=[METER])
+        settings = world.settings.model_copy(update={"kafka_record_bytes": 32 * 1024 * 1024})
+        outcomes = Replayer(settings, client).replay(list(found.values()))
+        assert [(one.entered, one.why) for one in sorted(outcomes, key=lambda one: one.entered)] == [(1, ""), (2, "")]
+    finally:
+        client.close()
+    world.metered()
+    [row] = world.usage("calls", **DAY)
+    assert (row["quantity"], row["events"]) == ("4.5", 3)
