@@ -30,7 +30,10 @@ from deploy.local.ports import free_port
 from deploy.local.stack import Stack, settings_environment
 from schemas.acceptance import accept, decode_batch
 from schemas.batch import encode_batch
+from schemas.catalog.models import Meter
+from schemas.catalog.state import Catalog, record_of
 from schemas.event_types import NO_TYPES
+from schemas.measurable import measurable
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -112,11 +115,17 @@ def measured(port: int, pid: int, key: str, seconds: float, connections: int, na
 
 
 def stages(rounds: int) -> dict[str, float]:
-    """µs of CPU an event of decoding a batch's JSON, judging it, and packing it for Kafka; medians."""
+    """µs of CPU an event of decoding a batch's JSON, judging it, looking for what counts for nothing, and packing it for Kafka;
+    medians."""
     from load import body
 
     bodies = [body(b"stage", number, 100) for number in range(200)]
-    spent: dict[str, list[float]] = {"decode": [], "accept": [], "pack": []}
+    spent: dict[str, list[float]] = {"decode": [], "accept": [], "warn": [], "pack": []}
+    catalog = Catalog()
+    for number, meter in enumerate(CATALOG["meters"]):
+        model = Meter.model_validate(meter)
+        catalog.apply(record_of("default", model, kind="meter", version=1, author="", claim_id=""), number, 0)
+    watched = measurable(catalog.view("default"))
 
     def timed(stage: str, call: Callable[[Any], Any], items: list[Any]) -> list[Any]:
         began = time.thread_time()
@@ -131,6 +140,7 @@ def stages(rounds: int) -> dict[str, float]:
             lambda some: accept("default", NAMESPACE, some, now_us=STAMP_US, mint_key=str, types=NO_TYPES),
             raws,
         )
+        timed("warn", watched.warnings, accepted)
         timed("pack", lambda some: encode_batch("default", 2, some), accepted)
     return {stage: statistics.median(costs) for stage, costs in spent.items()}
 
