@@ -82,6 +82,10 @@ class _Watch:
             )  # fmt: skip
             self._decode = msgspec.json.Decoder(shape).decode
         self._values = tuple((names[path[0]], path[1:], numeric, may_lack) for path, numeric, may_lack in wanted)
+        self.only: Callable[[str], Any] | None = (
+            self._decode if len(self._values) == 1 and self._values[0][:3] == ("p0", (), True) else None
+        )
+        """Decodes ``p0``, where that is all that is taken, as a number."""
 
     def is_ordinary(self, properties: str) -> bool:
         """Whether every value that some profile takes is surely one that it can."""
@@ -99,12 +103,7 @@ class _Watch:
             if value is ABSENT or value is None:
                 if not may_lack:
                     return False
-            elif not numeric:
-                continue
-            elif kind is str:
-                if _PLAIN(value) is None:
-                    return False
-            elif not ((kind is int or kind is float) and -_LARGE < value < _LARGE):
+            elif numeric and not _is_plain(value, kind):
                 return False
         return True
 
@@ -117,6 +116,12 @@ class _Watch:
         for profile_id, reason in lost:
             if reason != MISSING or profile_id not in self._optional:
                 yield Warned(index, profile_id, reason, path_text(self._paths[profile_id]))
+
+
+def _is_plain(value: Any, kind: type) -> bool:
+    if kind is str:
+        return _PLAIN(value) is not None
+    return (kind is int or kind is float) and -_LARGE < value < _LARGE
 
 
 class Measurable:
@@ -142,7 +147,21 @@ class Measurable:
             if name not in self._meters:
                 continue
             watch = self._watches[name] if name in self._watches else self._compiled(name)
-            if watch is not None and not watch.is_ordinary(event.properties):
+            if watch is None:
+                continue
+            if watch.only is not None:
+                # What most events come to, without a call.
+                try:
+                    value = watch.only(event.properties).p0
+                except (ValueError, RecursionError):
+                    value = None
+                kind = type(value)
+                if kind is str:
+                    if _PLAIN(value) is not None:
+                        continue
+                elif (kind is int or kind is float) and -_LARGE < value < _LARGE:
+                    continue
+            if not watch.is_ordinary(event.properties):
                 found += watch.judge(index, event)
                 judged += 1
                 if judged >= MAX_JUDGED:
