@@ -89,7 +89,7 @@ def test_an_untouched_namespace_verifies_and_its_books_balance(proven: Road) -> 
     seen: list[tuple[str, int, int]] = []
     assert found(proven, on_progress=lambda *step: seen.append(step)) == []
     checks = list(dict.fromkeys(step[0] for step in seen))
-    assert checks[0] == "windows from records"
+    assert checks[0] == "completeness"
     assert checks[-1] == "books"
     assert all(0 <= done <= total for _, done, total in seen)
     books = read_books(proven.client, proven.namespace)
