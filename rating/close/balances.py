@@ -40,7 +40,9 @@ def draws(invoices: Iterable[Invoice], now_us: int) -> list[Invoice]:
     found: list[Invoice] = []
     for credit in sorted(credits, key=_age):
         left = -_due(credit)
-        for other in sorted(owed.get((credit["account_id"], credit["currency"]), ()), key=_age):
+        names = {line["adjusts"] for line in credit["lines"]}
+        others = owed.get((credit["account_id"], credit["currency"]), ())
+        for other in sorted(others, key=lambda one: (one["invoice_id"] not in names, *_age(one))):
             if not _may_pay(credit, other):
                 continue
             name = other["invoice_id"]

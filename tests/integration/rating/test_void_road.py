@@ -108,3 +108,47 @@ def test_void_bill_again_late_usage_and_pay(settings: Settings, service: httpx.C
     assert verify(settings, namespace=road.namespace) == []
     assert verify(settings, namespace=road.namespace, invoices=True) == []
     road.client.close()
+
+
+def test_an_invoice_below_zero_pays_what_its_account_owes_and_prepaid_credit_comes_back(
+    settings: Settings, service: httpx.Client
+) -> None:
+    """Fees of 10 in advance, ended a month before what they were billed for; one account pays by bank, the other from a grant."""
+    road = Road(settings, f"t{uuid.uuid4().hex[:12]}")
+    road.publish("product", code="seat", kind="flat")
+    charges = [{"product": "seat", "price": {"model": "flat", "amount": "10"}, "in_advance": True}]
+    half = [{"code": "half", "percent": "50", "periods": 1}]
+    road.publish("plan", code="basic", currency="USD", grace_seconds=0, charges=charges)
+    named = {"Weir-Namespace": road.namespace}
+    for account in ("bank", "grant"):
+        body: dict[str, Any] = {"code": account, "account": account, "plan": "basic", "start": "2013-01-01T00:00:00Z"}
+        road.publish("account", code=account)
+        road.publish("subscription", **body, discounts=half)
+    road.publish("credit_grant", code="gift", account="grant", amount="100", currency="USD")
+    first = road.close("2013-02-01T00:00:00+00:00").invoices
+    assert sorted((one["account_id"], one["total"], one["state"]) for one in first) == [
+        ("bank", "10.00", "finalized"), ("bank", "5.00", "finalized"), ("grant", "0.00", "paid"), ("grant", "0.00", "paid"),
+    ]  # fmt: skip
+    for account in ("bank", "grant"):
+        road.publish(
+            "subscription", code=account, account=account, plan="basic", start="2013-01-01T00:00:00Z",
+            end="2013-02-01T00:00:00Z", discounts=half,
+        )  # fmt: skip
+    road.close("2013-02-02T00:00:00+00:00")
+    found = service.get("/v1/invoices", headers=named).json()["invoices"]
+    shown = sorted((one["account_id"], one["total"], one["state"], one["amount_due"]) for one in found)
+    assert shown == [
+        ("bank", "-10.00", "paid", "0.00"), ("bank", "10.00", "paid", "0.00"), ("bank", "5.00", "finalized", "5.00"),
+        ("grant", "0.00", "paid", "0.00"), ("grant", "0.00", "paid", "0.00"), ("grant", "0.00", "paid", "0.00"),
+    ]  # fmt: skip
+    credit = next(one for one in found if one["total"] == "-10.00")
+    back = service.post(
+        f"/v1/invoices/{credit['invoice_id']}/payments", json={"amount": "-1", "reference": "b"}, headers=named
+    )
+    assert back.status_code == 409
+    grants = service.get("/v1/accounts/grant/credits", headers=named).json()["grants"]
+    assert [(one["used"], one["left"]) for one in grants] == [("5.00", "95.00")]
+    assert road.close("2013-03-01T00:00:00+00:00").invoices == ()
+    assert verify(settings, namespace=road.namespace) == []
+    assert verify(settings, namespace=road.namespace, invoices=True) == []
+    road.client.close()
