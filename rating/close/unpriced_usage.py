@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from shlex import quote
 from typing import Any, Final
 
 from rating.close.line_plans import plan_in
@@ -36,6 +37,13 @@ class FirstEvent:
     idempotency_key: str
     us: int
     events: int
+    source: str = ""
+
+    @property
+    def void(self) -> str:
+        """The command that takes it back."""
+        source = f" --source {quote(self.source)}" if self.source else ""
+        return f"`weir void {quote(self.idempotency_key)}{source} --reason …`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +90,9 @@ class UnpricedUsage:
             "period_start": rfc3339(self.start_us), "period_end": rfc3339(self.end_us),
             "dimensions": dict(zip(self.dimensions, self.part.values, strict=True)), "quantity": plain(self.part.quantity),
             "events": first.events if first is not None else self.part.events,
-            "first_event": None if first is None else {"idempotency_key": first.idempotency_key, "timestamp": rfc3339(first.us)},
+            "first_event": None
+            if first is None
+            else {"idempotency_key": first.idempotency_key, "source": first.source, "timestamp": rfc3339(first.us)},
             "plan": self.plan, "plan_version": self.plan_version, "remedy": self.remedy, "text": self.sentence(),
         }  # fmt: skip
 
@@ -151,16 +161,17 @@ def first_events(
     position = "generation, partition, offset, `index`"
     conditions = " AND ".join(record_conditions(query, bind))
     rows = client.query(
-        f"SELECT {group}, idempotency_key, us, events FROM ("
+        f"SELECT {group}, idempotency_key, us, events, source FROM ("
         f"SELECT {columns}, argMin(({position}), (timestamp, {position})) AS place, toUnixTimestamp64Micro(min(timestamp)) AS us,"
         f" count() AS events FROM usage_records FINAL WHERE {conditions} GROUP BY {group}) AS firsts"
-        f" INNER JOIN (SELECT ({position}) AS place, idempotency_key FROM usage_events FINAL"
+        f" INNER JOIN (SELECT ({position}) AS place, idempotency_key, source FROM usage_events FINAL"
         " WHERE namespace = {namespace:String} AND account_id IN {accounts:Array(String)}"
         f" AND timestamp >= {bind.instant('start', need.start_us)} AND timestamp < {bind.instant('end', need.end_us)}) AS events USING (place)",
         parameters=bind.parameters,
     ).result_rows
     return {
-        tuple(_text(value) for value in row[:-3]): FirstEvent(str(row[-3]), int(row[-2]), int(row[-1])) for row in rows
+        tuple(_text(value) for value in values): FirstEvent(str(key), int(us), int(events), str(source))
+        for *values, key, us, events, source in rows
     }
 
 
@@ -188,7 +199,7 @@ def remedy(view: NamespaceView, one: UnpricedUsage, first: FirstEvent | None) ->
             )
     if one.billed:
         step += ": the next close bills it by adjustment"
-    event = f"`weir void {first.idempotency_key}`" if first is not None else "`weir void KEY`"
+    event = first.void if first is not None else "`weir void KEY --reason …`"
     return f"{step}; or take back what was sent by mistake with {event}"
 
 

@@ -111,7 +111,7 @@ def without_price(price: MatrixPrice, line: Line, parts: Iterable[MatrixQuantity
 def _counted(one: MatrixQuantity) -> str:
     if one.events is None:
         return f"{plain(one.quantity)} is"
-    return f"{plain(one.quantity)} of {one.events} event{'' if one.events == 1 else 's'} is"
+    return f"{plain(one.quantity)} from {one.events} event{'' if one.events == 1 else 's'} is"
 
 
 def negative_is_zero(price: Price, line: Line) -> Line:

@@ -4,6 +4,7 @@ command line, the API and the console, as people meet it."""
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,7 @@ def subscribed(account: str, **more: Any) -> dict[str, Any]:
 def call(account: str, key: str, day: int, model: str, number: int) -> dict[str, Any]:
     return {
         "event_name": "call", "account_id": account, "idempotency_key": f"{account}-{key}", "timestamp": f"2026-06-0{day}T12:00:00Z",
-        "properties": {"model": model, "n": number},
+        "properties": {"model": model, "n": number}, "source": "the app",
     }  # fmt: skip
 
 
@@ -107,7 +108,7 @@ def test_a_value_without_a_cell_stops_nothing_and_each_remedy_that_is_named_work
             "7",
             "acme-now",
         )
-        assert "`weir void acme-now`" in lacking["remedy"]
+        assert "`weir void acme-now --source 'the app' --reason …`" in lacking["remedy"]
         assert "plan_version 2 and `change_at` 2026-06-03T00:00:00Z or earlier" in lacking["remedy"]
     late = weir("late", code=1)
     assert "no late usage" not in late
@@ -118,7 +119,10 @@ def test_a_value_without_a_cell_stops_nothing_and_each_remedy_that_is_named_work
     assert "no price: account acme, charge tokens: model=V" in examined
 
     # Remedy 1: take it back. Remedy 2: a version, with `change_at` where the period is not billed yet.
-    weir("void", "beta-typo", "--reason", "a typo")
+    (named,) = [
+        one["remedy"] for one in json.loads(weir("late", "--json", code=1))["unpriced"] if one["account_id"] == "beta"
+    ]
+    weir(*shlex.split(named.split("`")[-2].replace("…", "'a typo'"))[1:])
     apply(plans=[plan(("a", "9"), ("A", "2"), ("V", "3"))])
     apply(subscriptions=[subscribed("acme", plan_version=2, change_at="2026-06-03T00:00:00Z")])
     assert "plan daily version 2 has one" not in weir("late", code=0)

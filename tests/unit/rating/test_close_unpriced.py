@@ -36,7 +36,7 @@ def test_an_unknown_value_of_the_running_period_stops_nothing_and_is_on_the_line
     assert line["quantity"] == "8"
     assert (
         line["note"]
-        == "model= has no price: 1 of 1 event is not billed; model=b has no price: 2 of 1 event is not billed"
+        == "model= has no price: 1 from 1 event is not billed; model=b has no price: 2 from 1 event is not billed"
     )
     assert lacking(found) == [(("",), Decimal(1)), (("b",), Decimal(2))]
     (february,) = found.close(MARCH)
@@ -133,7 +133,7 @@ def test_what_is_told_names_account_event_value_version_and_the_step_that_helps(
         "account acme, charge c: model=b has no price in plan basic version 1, so 2 is not billed, 1 event, the first k17 of"
         " 2026-01-01T00:00:00Z; publish plan basic with a cell for it or default_unit_amount, which makes it version 2, and then"
         " subscription s with plan_version 2 and `change_at` 2026-01-01T00:00:00Z or earlier; or take back what was sent by"
-        " mistake with `weir void k17`"
+        " mistake with `weir void k17 --reason …`"
     )
     found.shelf.add("plan", plan(WITH_B, more=[FEE]))
     view = found.shelf.view()
