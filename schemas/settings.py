@@ -7,6 +7,7 @@ logging a ``Settings`` shows asterisks.
 from __future__ import annotations
 
 from decimal import Decimal
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any, Final, Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
@@ -143,7 +144,15 @@ class Settings(BaseSettings):
     )
     webhook_reach: Literal["public", "loopback", "any"] = Field(
         "public",
-        description="where webhooks may go: public addresses by HTTPS; loopback: this machine too, also by HTTP; any: inner networks too",
+        description="where webhooks may go: public addresses by HTTPS; loopback: any port of this machine but Weir's own too, also by HTTP; "
+        "any: inner networks too",
+    )
+    webhook_allow: str = Field(
+        "",
+        description="receivers of this machine or an inner network that webhooks may go to, also by HTTP: address:port[,address:port…]",
+    )
+    webhook_own_ports: str = Field(
+        "", description="ports of this machine that no webhook may go to; `weir up` names its own processes'"
     )
     webhook_ca: str = Field("", description="path of a CA certificate for HTTPS to receivers; empty: public ones")
     webhook_host: str = Field("127.0.0.1", description="address that the webhooks' process shows its metrics at")
@@ -184,6 +193,23 @@ class Settings(BaseSettings):
                 raise ValueError(f"{address!r} is not host:port; write e.g. kafka-1:9092,kafka-2:9092")
         return value
 
+    @field_validator("webhook_allow")
+    @classmethod
+    def _names_receivers(cls, value: str) -> str:
+        _receivers(value)
+        return value
+
+    @field_validator("webhook_own_ports")
+    @classmethod
+    def _are_ports(cls, value: str) -> str:
+        if wrong := [text for text in value.split(",") if text and not (text.isascii() and text.isdigit())]:
+            raise ValueError(f"{wrong[0]!r} is no port; write e.g. 8123,9092")
+        return value
+
+    def webhook_receivers(self) -> frozenset[tuple[IPv4Address | IPv6Address, int]]:
+        """``webhook_allow`` as addresses and ports; ``localhost`` is both 127.0.0.1 and ::1."""
+        return _receivers(self.webhook_allow)
+
     def librdkafka(self) -> dict[str, Any]:
         """Connection part of a confluent-kafka configuration."""
         config: dict[str, Any] = {
@@ -197,6 +223,20 @@ class Settings(BaseSettings):
             config["sasl.username"] = self.kafka_sasl_username
             config["sasl.password"] = self.kafka_sasl_password.get_secret_value()
         return config
+
+
+def _receivers(text: str) -> frozenset[tuple[IPv4Address | IPv6Address, int]]:
+    receivers = set()
+    for item in filter(None, (part.strip() for part in text.split(","))):
+        host, _, port = item.rpartition(":")
+        names = ("127.0.0.1", "::1") if host.lower() == "localhost" else (host.removeprefix("[").removesuffix("]"),)
+        try:
+            if not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
+                raise ValueError(port)
+            receivers |= {(ip_address(name), int(port)) for name in names}
+        except ValueError:
+            raise ValueError(f"{item!r} is not address:port; write e.g. 127.0.0.1:9000,[::1]:9000") from None
+    return frozenset(receivers)
 
 
 def load_settings(**overrides: Any) -> Settings:

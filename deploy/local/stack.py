@@ -72,6 +72,9 @@ class Stack:
         self._controller_port = self._port(0)
         self._web_ports = [self._port(_WORKER_WEB_PORT + index) for index in range(workers)]
         self.gateway_ports = [self.settings.gateway_port, *(self._port(0) for _ in range(gateways - 1))]
+        # A webhook is a namespace's to choose, and this stack's own doors are not for it.
+        own = {self._controller_port, *self._web_ports, *self.gateway_ports, *self._taken}
+        self.settings = self.settings.model_copy(update={"webhook_own_ports": ",".join(map(str, sorted(own)))})
         self._worker_env = dict(worker_env or {})
         self._worker_module = worker_module
         self._supervisor: Supervisor | None = None
@@ -171,9 +174,6 @@ class Stack:
             webhook_port=self._port(base.webhook_port),
             data_dir=str(self.data_dir),
         )
-        if "WEIR_WEBHOOK_REACH" not in os.environ:
-            # Receivers that are tried with a local stack are on this machine.
-            overrides.setdefault("webhook_reach", "loopback")
         if not base.admin_key.get_secret_value():
             overrides["admin_key"] = SecretStr(admin_key(self.data_dir))
         return load_settings(**overrides)

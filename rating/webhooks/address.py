@@ -3,46 +3,90 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
-from typing import Final, Literal
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Literal
+
+from rating.webhooks.special_addresses import Address, innermost, is_nobodys, is_public
+from schemas.settings import Settings
 
 Reach = Literal["public", "loopback", "any"]
-_NAT64: Final = IPv6Network("64:ff9b::/96")
+Receiver = tuple[Address, int]
 
 
 class Refused(Exception):
     """Nothing may be sent there; the message says why and names the remedy."""
 
 
-def permitted(text: str, reach: Reach, scheme: str) -> bool:
-    """Whether a message may go to the IP address ``text`` by ``scheme``, http or https.
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What the operator allows. ``named`` are receivers that he names, by http or https; ``own`` are ports of this machine, and
+    ``own_receivers`` addresses elsewhere, at which Weir's own parts listen: never receivers, whatever else is said."""
 
-    Link-local addresses (where clouds keep their credentials), multicast and reserved ones are never a receiver's.
-    """
-    address = _innermost(ip_address(text))
-    if address.is_loopback:
-        return reach != "public"
-    if address.is_multicast or address.is_unspecified or address.is_link_local or address.is_reserved:
-        return False
-    return reach == "any" or (address.is_global and scheme == "https")
+    reach: Reach = "public"
+    named: frozenset[Receiver] = frozenset()
+    own: frozenset[int] = frozenset()
+    own_receivers: frozenset[Receiver] = frozenset()
 
+    def refusal(self, text: str, port: int, scheme: str) -> str:
+        """Why no message goes to the IP address ``text`` at ``port`` by ``scheme``, http or https; empty where one may."""
+        address = innermost(ip_address(text))
+        if is_nobodys(address):
+            return "is an address that no receiver has"
+        if (address.is_loopback and port in self.own) or (address, port) in self.own_receivers:
+            return "is a port of Weir's own parts"
+        if (address, port) in self.named:
+            return ""
+        if address.is_loopback:
+            if self.reach != "public":
+                return ""
+            return (
+                f"is an address of this machine; the operator names receivers here, WEIR_WEBHOOK_ALLOW={address}:{port}"
+            )
+        if not is_public(address):
+            if self.reach == "any":
+                return ""
+            return (
+                f"is an address of a private network; the operator names receivers there (WEIR_WEBHOOK_ALLOW={address}:{port}) or "
+                f"allows all (WEIR_WEBHOOK_REACH=any, {self.reach} now)"
+            )
+        return "" if scheme == "https" or self.reach == "any" else "is reached by https alone; use https"
 
-def choose(host: str, addresses: Iterable[str], reach: Reach, scheme: str) -> list[str]:
-    """Those of a host's addresses that may be sent to, in their order. Raises Refused where none is left."""
-    found = list(dict.fromkeys(addresses))
-    kept = [one for one in found if permitted(one, reach, scheme)]
-    if kept:
+    def choose(self, host: str, port: int, addresses: Iterable[str], scheme: str) -> list[str]:
+        """Those of a host's addresses that may be sent to, in their order. Raises Refused where none is left."""
+        found = {address: self.refusal(address, port, scheme) for address in addresses}
+        kept = [address for address, refusal in found.items() if not refusal]
+        if not kept:
+            raise Refused(f"{host} {next(iter(found.values()), 'has no address')}")
         return kept
-    if any(permitted(one, reach, "https") for one in found):
-        raise Refused("http is for receivers on this machine only; use https")
-    where = "this machine" if all(_innermost(ip_address(one)).is_loopback for one in found) else "a private network"
-    raise Refused(f"{host} is an address of {where}; WEIR_WEBHOOK_REACH says what is allowed ({reach} now)")
 
 
-def _innermost(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
-    """The IPv4 address that an IPv6 one stands for, where it does."""
-    if isinstance(address, IPv4Address):
-        return address
-    if address in _NAT64:
-        return IPv4Address(int(address) & 0xFFFFFFFF)
-    return address.ipv4_mapped or address.sixtofour or address
+def rules_of(settings: Settings) -> Rules:
+    """The operator's, as his settings say them."""
+    hosts = {
+        (settings.clickhouse_host, settings.clickhouse_port), (settings.gateway_host, settings.gateway_port),
+        (settings.rating_host, settings.rating_port), (settings.webhook_host, settings.webhook_port),
+    }  # fmt: skip
+    for broker in settings.kafka_bootstrap.split(","):
+        name, _, port = broker.rpartition(":")
+        hosts.add((name.strip("[]"), int(port)))
+    literal = {(address, port) for host, port in hosts if (address := _literal(host)) is not None}
+    # A part that listens on all addresses, or by a name, listens on this machine's loopback, too, as far as anybody knows.
+    here = {
+        port
+        for host, port in hosts
+        if (address := _literal(host)) is None or address.is_loopback or address.is_unspecified
+    }
+    return Rules(
+        settings.webhook_reach,
+        frozenset((innermost(address), port) for address, port in settings.webhook_receivers()),
+        frozenset(here | {int(port) for port in settings.webhook_own_ports.split(",") if port}),
+        frozenset(literal),
+    )
+
+
+def _literal(host: str) -> Address | None:
+    try:
+        return innermost(ip_address(host))
+    except ValueError:
+        return None

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import httpx
 
-from rating.webhooks.address import Refused, choose
+from rating.webhooks.address import Refused, rules_of
 from schemas.settings import Settings
 
 _PORTS: Final = {"http": 80, "https": 443}
@@ -41,7 +41,7 @@ class Sender:
     """Attempts at any receivers, at once. Close it."""
 
     def __init__(self, settings: Settings) -> None:
-        self._reach = settings.webhook_reach
+        self._rules = rules_of(settings)
         self._seconds = settings.webhook_timeout_seconds
         # A kept connection would be one for an address, while its certificate was checked for one of its names.
         self._client = httpx.AsyncClient(
@@ -72,7 +72,7 @@ class Sender:
         host = url.raw_host.decode("ascii")
         port = url.port or _PORTS[url.scheme]
         found = await asyncio.get_running_loop().getaddrinfo(host, port, type=1)  # SOCK_STREAM
-        allowed = choose(host, [str(one[4][0]).partition("%")[0] for one in found], self._reach, url.scheme)
+        allowed = self._rules.choose(host, port, [str(one[4][0]).partition("%")[0] for one in found], url.scheme)
         # To the address that was checked: asked again, a name could lead elsewhere. The certificate is still checked for the name.
         more: dict[str, Any] = {} if _literal(host) else {"extensions": {"sni_hostname": host}}
         sent = {**_AGENT, "host": url.netloc.decode("ascii"), **headers}

@@ -16,7 +16,6 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from rating.webhooks import signing
-from rating.webhooks.address import Refused, choose, permitted
 from rating.webhooks.hook import fold_hook
 from rating.webhooks.message import body
 from rating.webhooks.notices import Notices, event_of
@@ -113,7 +112,7 @@ def test_what_may_not_be_sent_to_is_not_even_connected_to() -> None:
     ):
         answer = asyncio.run(ask(url))
         assert (answer.status, answer.ok) == (0, False)
-        assert "WEIR_WEBHOOK_REACH says what is allowed (public now)" in answer.error
+        assert "WEIR_WEBHOOK_ALLOW=" in answer.error or "no receiver has" in answer.error
 
 
 def test_secrets_differ_by_namespace_rotation_and_key_and_settings_never_show_them() -> None:
@@ -160,33 +159,6 @@ def test_the_old_secret_signs_for_a_while_and_an_old_document_brings_none_back()
     for number, one in zip((2, 1), sent, strict=True):
         key = signing.secret(b"root", "n", number)
         assert one == "v1," + b64encode(hmac.new(key, b"m.1.{}", sha256).digest()).decode()
-
-
-@pytest.mark.parametrize(
-    ("address", "public", "loopback", "reach_any"),
-    [
-        ("93.184.216.34", True, True, True), ("2606:2800:220:1::1", True, True, True), ("127.0.0.1", False, True, True),
-        ("::1", False, True, True), ("10.1.2.3", False, False, True), ("192.168.0.1", False, False, True), ("fd00::1", False, False, True),
-        ("169.254.169.254", False, False, False), ("0.0.0.0", False, False, False), ("224.0.0.1", False, False, False),
-        ("::ffff:10.0.0.1", False, False, True), ("::ffff:169.254.169.254", False, False, False), ("64:ff9b::7f00:1", False, True, True),
-        ("2002:a00:1::", False, False, True), ("100.64.0.1", False, False, True), ("fe80::1", False, False, False),
-    ],
-)  # fmt: skip
-def test_addresses_of_inner_networks_are_not_sent_to(
-    address: str, public: bool, loopback: bool, reach_any: bool
-) -> None:
-    assert (
-        permitted(address, "public", "https"), permitted(address, "loopback", "https"), permitted(address, "any", "https"),
-    ) == (public, loopback, reach_any)  # fmt: skip
-
-
-def test_plain_http_is_for_this_machine_and_refusals_say_the_remedy() -> None:
-    assert choose("h", ["10.0.0.1", "127.0.0.1", "93.184.216.34"], "loopback", "http") == ["127.0.0.1"]
-    assert choose("h", ["10.0.0.1"], "any", "http") == ["10.0.0.1"]
-    with pytest.raises(Refused, match="use https"):
-        choose("h", ["93.184.216.34"], "public", "http")
-    with pytest.raises(Refused, match=r"a private network; WEIR_WEBHOOK_REACH says what is allowed \(public now\)"):
-        choose("h", ["10.0.0.1"], "public", "https")
 
 
 @pytest.mark.parametrize(
