@@ -201,7 +201,7 @@ def read_form(content_type: str, body: bytes) -> tuple[list[tuple[str, bytes]], 
 
     Raises RequestError where the form has no boundary.
     """
-    found = re.search(r'boundary="?([^";]++)', content_type)
+    found = re.search(r'\bboundary="?([^";]++)', content_type)
     if found is None:
         raise RequestError(36, "multipart form without a boundary")
     texts: list[tuple[str, bytes]] = []
