@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.golden.made import IDS, ids
+from tests.golden.made import DOCUMENTS, FOLDER, IDS, ids, text
 
 
 @pytest.mark.parametrize("name", json.loads(IDS.read_text()))
@@ -17,3 +17,11 @@ def test_an_id_of_what_exists_is_what_it_was(name: str) -> None:
 
 def test_every_case_has_its_golden_id() -> None:
     assert ids().keys() == json.loads(IDS.read_text()).keys(), "`python -m tests.golden` adds those of new cases"
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_a_document_is_what_clients_were_made_from(name: str) -> None:
+    before, now = (FOLDER / name).read_text(), text(DOCUMENTS[name]())
+    assert now == before, (
+        f"{name} changed; where that is meant: `.venv/bin/python -m tests.golden`, and look at the difference"
+    )
