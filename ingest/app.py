@@ -37,8 +37,10 @@ from ingest.readiness import NOT_DELIVERING, STALE_CATALOG, STOPPING, of_catalog
 from ingest.sources import Sources, system_sources
 from ingest.voids_api import VoidsApi
 from schemas import api_docs
+from schemas.acknowledged import Acknowledged
 from schemas.catalog.follower import CatalogFollower
 from schemas.generations import Generation
+from schemas.log_standing import LogWatch
 from schemas.parameters import KnownParameters
 from schemas.readiness import Readiness, Reason, to_json
 from schemas.room import Room
@@ -69,6 +71,7 @@ class Gateway:
     ready: Readiness
     watched: GatewayClock | None
     """This gateway's clock, where usage.clock is there to ask it by."""
+    log_watch: LogWatch
 
     @classmethod
     async def start(cls, settings: Settings, sources: Sources) -> Gateway:
@@ -87,16 +90,25 @@ class Gateway:
         def route() -> Route | None:
             return route_of(catalog.catalog.generations.state, first)
 
+        acknowledged = Acknowledged("gateway")
+
+        def written() -> int | None:
+            generation = catalog.catalog.generations.state.writable(settings.generation)
+            return None if generation is None else generation.number
+
+        log_watch = LogWatch(settings, written, acknowledged=acknowledged)
+        await asyncio.to_thread(log_watch.start)
         delivery = Delivery(
             producer,
             route,
             metrics,
             max_events=settings.events_in_flight,
+            acknowledged=acknowledged,
         )
         room = Room(
             [folder for folder in settings.watched_folders.split(",") if folder], settings.minimum_free_mb << 20
         )
-        ready = Readiness(of_catalog(catalog), clock.check, room.reasons, of_producer(producer))
+        ready = Readiness(of_catalog(catalog), clock.check, room.reasons, log_watch.reasons, of_producer(producer))
         events = EventsApi(guard, catalog, delivery, producer, metrics, sources, ready)
         publisher = CatalogPublisher(settings, catalog, lambda: sources.new_id().hex())
         catalog_api = CatalogApi(guard, catalog, publisher)
@@ -106,7 +118,7 @@ class Gateway:
         voids_api = VoidsApi(guard, events, producer, route)
         return cls(
             settings, guard, metrics, catalog, producer, delivery, events, catalog_api, keys_api, voids_api, sources,
-            ready, watched,
+            ready, watched, log_watch,
         )  # fmt: skip
 
     def readiness(self, *, stopping: bool) -> dict[str, Any]:
@@ -133,6 +145,7 @@ class Gateway:
         left = await self.producer.close(STOP_SECONDS)
         if left:
             log.error("%d records were without delivery report at the end; their senders got no 2xx", left)
+        await asyncio.to_thread(self.log_watch.stop)
         await asyncio.to_thread(self.catalog.stop)
 
 

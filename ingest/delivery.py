@@ -13,10 +13,11 @@ from ingest.metrics import Metrics
 from ingest.packing import Packed, Packer
 from ingest.producer import LoopProducer
 from schemas.acceptance import AcceptedEvent
+from schemas.acknowledged import Acknowledged
 from schemas.batch import encode_batch
 from schemas.codec import CodecError
 from schemas.generations import Generation, State
-from schemas.topics import events_topic
+from schemas.topics import events_topic, generation_of
 
 MAX_BYTES_IN_FLIGHT: Final = 256 * 1024 * 1024
 _LITTLE: Final = 16  # such a part of what may wait
@@ -75,6 +76,7 @@ class Delivery:
         *,
         max_events: int = 50_000,
         clock: Callable[[], float] = time.monotonic,
+        acknowledged: Acknowledged | None = None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._producer = producer
@@ -83,6 +85,7 @@ class Delivery:
         self._packer: Packer[Request] = Packer(1)
         self._metrics = metrics
         self._clock = clock
+        self._acknowledged = acknowledged
         self._max_events = max_events
         self._timer: asyncio.TimerHandle | None = None
         self._events = 0
@@ -169,4 +172,12 @@ class Delivery:
             self._loop.call_soon(done, str(error))
             return
         self._metrics.packed_events.observe(len(batch.events))
-        self._producer.produce(self._route.topic, value, done, partition=batch.partition)
+        if (counted := self._acknowledged) is None:
+            self._producer.produce(self._route.topic, value, done, partition=batch.partition)
+            return
+        generation = generation_of(self._route.topic)
+
+        def placed(offset: int) -> None:
+            counted.add(batch.namespace, generation, batch.partition, offset, len(batch.events))
+
+        self._producer.produce(self._route.topic, value, done, partition=batch.partition, placed=placed)

@@ -89,9 +89,9 @@ def change_generation(
     old = state.newest(settings.generation).number
     create_events_topic(settings, state.following.number, partitions)
     say(f"sealing {events_topic(old)}")
-    ends = _seal(settings, old)
+    ends = seal(settings, old)
     say(f"{events_topic(old)} is sealed at {sum(ends)} records")
-    state = _claim(settings, open_record(state, ends, uuid.uuid4().hex))
+    state = claim(settings, open_record(state, ends, uuid.uuid4().hex))
     if old not in state.ends:
         raise GenerationError("another process changed the generation at the same time; look at `weir generation show`")
     say(f"{events_topic(old + 1)} with {partitions} partitions takes events")
@@ -112,16 +112,17 @@ def _announce_sealing(
         )
     create_events_topic(settings, newest.number + 1, partitions)
     say(f"{events_topic(newest.number)} ({count} partitions) takes no more events; producers get 503 and try again")
-    return _claim(settings, sealing_record(state, settings.generation, partitions, uuid.uuid4().hex))
+    return claim(settings, sealing_record(state, settings.generation, partitions, uuid.uuid4().hex))
 
 
-def _claim(settings: Settings, record: Mapping[str, Any]) -> State:
+def claim(settings: Settings, record: Mapping[str, Any]) -> State:
     """Write a claim; what stands once it is read back, whoever won."""
     _, offset = LedgerWriter(settings, CATALOG).append(b"generation", codec("catalog_entry").encode(record))
     return read_catalog(settings, offset + 1).generations.state
 
 
-def _seal(settings: Settings, generation: int) -> tuple[int, ...]:
+def seal(settings: Settings, generation: int) -> tuple[int, ...]:
+    """Steps 3 and 4; the ends of its partitions. Raises GenerationError, KafkaException."""
     topic = events_topic(generation)
     admin = AdminClient(settings.librdkafka() | {"log_level": 2})
     fence = ConfigEntry(_FENCE, "0", incremental_operation=AlterConfigOpType.SET)

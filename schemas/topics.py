@@ -40,6 +40,11 @@ def events_topic(generation: int) -> str:
     return f"{EVENTS_PREFIX}{generation}"
 
 
+def generation_of(topic: str) -> int:
+    """The generation of a topic that ``events_topic`` names."""
+    return int(topic.rpartition(".")[2])
+
+
 def inbox_topic(namespace: str) -> str:
     """``usage.inbox.<namespace>``"""
     return INBOX_PREFIX + namespace

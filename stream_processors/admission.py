@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 
 from confluent_kafka import KafkaError
 
+from schemas.acknowledged import Acknowledged
 from schemas.catalog.state import Catalog
 from schemas.failures import CannotGoOn
 from schemas.kafka_errors import explained, meaning
@@ -18,6 +19,7 @@ from schemas.kafka_limits import packed_limit, topic_limits
 from schemas.ledger_io import LedgerUnavailable, LedgerWriter
 from schemas.rejections import rejection_record
 from schemas.settings import Settings
+from schemas.topics import generation_of
 from stream_processors.admit import (
     BATCH_EVENTS,
     Entry,
@@ -45,7 +47,9 @@ class Admission:
         records: Sequence[InboxRecord],
         open_events: OpenEvents,
         rejected: LedgerWriter,
+        acknowledged: Acknowledged | None = None,
     ) -> None:
+        self._acknowledged = acknowledged
         self._settings = settings
         self._offset = catalog.next_offset
         admitted = [admit(record, catalog.view(record.namespace, self._offset)) for record in records]
@@ -83,14 +87,19 @@ class Admission:
                 if isinstance(result, KafkaError):
                     raise _of(self._rejected.topic, result)
 
-    @staticmethod
     def _delivered(
-        writer: LedgerWriter, packed: Sequence[PackedEvents]
+        self, writer: LedgerWriter, packed: Sequence[PackedEvents]
     ) -> list[tuple[PackedEvents, KafkaError | None]]:
         found: list[tuple[PackedEvents, KafkaError | None]] = []
         for partition in dict.fromkeys(batch.partition for batch in packed):
             here = [batch for batch in packed if batch.partition == partition]
             results = writer.deliver([(b"", batch.value) for batch in here], partition)
+            for batch, result in zip(here, results, strict=True):
+                if self._acknowledged is not None and not isinstance(result, KafkaError):
+                    namespace = batch.entries[0][0].namespace
+                    self._acknowledged.add(
+                        namespace, generation_of(writer.topic), partition, result[1], len(batch.entries)
+                    )
             found += [
                 (batch, result if isinstance(result, KafkaError) else None)
                 for batch, result in zip(here, results, strict=True)

@@ -16,11 +16,13 @@ from typing import Any, Protocol
 from confluent_kafka.admin import AdminClient
 from faust.types import TP
 
+from schemas.acknowledged import Acknowledged
 from schemas.catalog.follower import CatalogFollower
 from schemas.catalog.state import Entry
 from schemas.checkpoints import read_progress
 from schemas.generation_change import read_generations
 from schemas.ledger_io import LedgerUnavailable, LedgerWriter
+from schemas.log_standing import LogWatch
 from schemas.readiness import Readiness, Reason, to_json
 from schemas.set_aside import DEDUPLICATION, SetAside, reasons, set_aside
 from schemas.settings import Settings
@@ -50,6 +52,7 @@ from stream_processors.meter import Meter, executor
 from stream_processors.numbers_copy import copy_numbers
 from stream_processors.pipeline import MeterPipeline, Work, append_us, end_hard, in_thread, place_of, units_of
 from stream_processors.rollup import RollUp
+from stream_processors.rows import given_up_table, progress_table
 from stream_processors.watchdog import BALANCING, BUSY, Watched
 
 log = logging.getLogger(__name__)
@@ -118,14 +121,19 @@ class Parts:
         self._asking = executor("cursors")
         self._ticking: asyncio.Task[None] | None = None
         self._cut_at = time.monotonic()
+        self._acknowledged = Acknowledged("worker")
+        number = settings.generation
+        self._log_watch = LogWatch(settings, lambda: number, recording=True, acknowledged=self._acknowledged)
+        self._given_up = 0
         self._aside: list[SetAside] = []
         self._looked_at = float("-inf")
-        self.ready = Readiness(self._of_catalog, self._of_stages, lambda: reasons(self._aside))
+        self.ready = Readiness(self._of_catalog, self._of_stages, self._log_watch.reasons, lambda: reasons(self._aside))
 
     def start(self) -> None:
         """Read the catalog to its end. Raises LedgerUnavailable."""
         self._catalog.start()
         self._look_for_parts()
+        self._log_watch.start()
 
     def _look_for_parts(self) -> None:
         self._looked_at = time.monotonic()
@@ -144,6 +152,7 @@ class Parts:
     def stop(self) -> None:
         """Let every retry give up; what is not durable was not acknowledged."""
         self.stopping.set()
+        self._log_watch.stop()
 
     def inboxes(self) -> list[str]:
         """Inbox topics of all declared namespaces that exist in Kafka, in order of name."""
@@ -166,7 +175,9 @@ class Parts:
                     await ack(event)
 
     def _judge(self, records: Sequence[InboxRecord]) -> Admission:
-        return Admission(self.settings, self._catalog.catalog, records, self._open_events, self._rejected)
+        return Admission(
+            self.settings, self._catalog.catalog, records, self._open_events, self._rejected, self._acknowledged
+        )
 
     def _open_events(self) -> tuple[LedgerWriter, int]:
         """Writer and partitions of the generation that takes events. Raises LedgerUnavailable while it is replaced."""
@@ -220,6 +231,8 @@ class Parts:
             pass
         if not self._caught_up:
             await self._catch_up()
+        if self._catalog.catalog.given_up.version > self._given_up:
+            await in_thread(self._rolling, "go on after what was given up", self._go_on)
         if entries:
             await self._keep(self._rejecting, "copy the catalog", lambda: self._copy_catalog(entries))
         if self.settings.generation in self._catalog.catalog.generations.state.ends:
@@ -246,6 +259,23 @@ class Parts:
         await in_thread(self._rolling, "rollup", self._rollup.run)
         await in_thread(self._rolling, "copy numbers", lambda: copy_numbers(self._keeping, self._rollup.checkpoints()))
         self._caught_up = True
+
+    def _go_on(self) -> None:
+        """What was given up since is written to the books, and then the cursors are moved over it."""
+        given = self._catalog.catalog.given_up
+        ranges, self_version = given.ranges, given.version
+        self._keeping.insert("usage_given_up", given_up_table(ranges))
+        progress = self._keeping.run("read the cursors", read_progress)
+        keys = {(one.generation, one.partition) for one in ranges}
+        moved = {key: end for key in keys if (end := given.beyond(*key, progress.get(key, 0))) > progress.get(key, 0)}
+        if moved:
+            log.warning("cursors move over what was given up: %s", moved)
+            self._keeping.insert("usage_progress", progress_table(moved))
+            self.meter.reassigned()
+            for (generation, partition), cursor in moved.items():
+                if generation == self.settings.generation:
+                    self._seek(partition, cursor)
+        self._given_up = self_version
 
     def _end_where_metered(self) -> None:
         # Progress, not this worker's own partitions: another one may have metered the rest, and every row below it is durable.

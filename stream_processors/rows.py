@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from schemas.batch import UsageBatch
 from schemas.column_matching import Matches, RuleFailures, RuleMatches
+from schemas.given_up import Range
 from schemas.identity import CONTENT_HASH_BYTES, IDENTITY_BYTES
 from schemas.texts import Texts
 from stream_processors.dedupe import Dropped, Record
@@ -239,3 +240,30 @@ def progress_table(progress: dict[tuple[int, int], int]) -> pa.Table:
             "next_offset": pa.array([offset for _, offset in items], pa.uint64()),
         }
     )
+
+
+def given_up_table(ranges: Sequence[Range]) -> pa.Table:
+    """The Arrow table of usage_given_up: a row a namespace of which events are known to be lost, or one without a namespace."""
+    rows = [
+        # The same offsets may be given up again, for what was known to be lost only later.
+        (one, name, sum((same.events or {}).get(name, 0) for same in ranges if _offsets(same) == _offsets(one)))
+        for one in ranges
+        for name in (*(one.events or {}), "")
+    ]
+    return pa.table(
+        {
+            "generation": pa.array([one.generation for one, *_ in rows], pa.uint32()),
+            "partition": pa.array([one.partition for one, *_ in rows], pa.uint32()),
+            "from_offset": pa.array([one.start for one, *_ in rows], pa.uint64()),
+            "next_offset": pa.array([one.end for one, *_ in rows], pa.uint64()),
+            "namespace": pa.array([name for _, name, _ in rows], _STRING),
+            "events": pa.array([count for *_, count in rows], pa.uint64()),
+            "reason": pa.array([one.reason for one, *_ in rows], _STRING),
+            "author": pa.array([one.author for one, *_ in rows], _STRING),
+            "given_up_at": pa.array([one.given_up_us for one, *_ in rows], _INSTANT),
+        }
+    )
+
+
+def _offsets(one: Range) -> tuple[int, int, int, int]:
+    return one.generation, one.partition, one.start, one.end

@@ -82,3 +82,24 @@ def change(
     if as_json:
         newest = state.newest(settings.generation)
         print_json({"generation": newest.number, "partitions": newest.partitions})
+
+
+@app.command()
+def recover() -> None:
+    """Where usage.events is not the log that was metered (replaced, or cut short): begin a new generation and carry over what it holds.
+
+    Safe to repeat. `weir status` says when it is needed; what is lost for good shows in `weir ledger`.
+    """
+    from deploy.cli.output import say
+    from schemas.clickhouse import connect
+    from schemas.generation_change import GenerationError
+    from schemas.generation_recovery import recover_generation
+
+    settings = connection()
+    client = connect(settings)
+    try:
+        recover_generation(settings, client, say)
+    except GenerationError as error:
+        raise Failure(str(error)) from None
+    finally:
+        client.close()

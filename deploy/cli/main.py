@@ -18,6 +18,7 @@ from deploy.cli import (
     generation,
     keys,
     late,
+    log,
     price,
     proof,
     rejected,
@@ -69,6 +70,7 @@ app.add_typer(backfill.app, name="backfill")
 app.command()(price.price)
 app.add_typer(rejected.app, name="rejected")
 app.add_typer(generation.app, name="generation")
+app.add_typer(log.app, name="log")
 app.command()(replay.replay)
 app.add_typer(copies.app, name="copies")
 app.command()(proof.verify)

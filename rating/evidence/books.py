@@ -5,13 +5,16 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
+from rating.evidence.acknowledged import lost
+
 
 @dataclass(frozen=True, slots=True)
 class Books:
     """Counts of events. received = refused + accepted; accepted = metered + unmatched + duplicates + conflicts.
 
     ``metered``: counted, with at least one record; ``unmatched``: counted, without any (also where the value could not
-    be measured); ``voided``: of the metered, those taken back since (a void is no event). A rejection that is replayed stays refused, and its events are received again, accepted. While events are under way ``accepted`` runs ahead of its parts or behind them.
+    be measured); ``voided``: of the metered, those taken back since (a void is no event);
+    ``lost``: acknowledged by the writers' own count, and not in the log; ``given_up``: lost, and somebody said so (`weir log give-up`). A rejection that is replayed stays refused, and its events are received again, accepted. While events are under way ``accepted`` runs ahead of its parts or behind them.
     """
 
     namespace: str
@@ -22,6 +25,8 @@ class Books:
     duplicates: int
     conflicts: int
     voided: int = 0
+    given_up: int = 0
+    lost: int = 0
 
     @property
     def received(self) -> int:
@@ -30,8 +35,9 @@ class Books:
 
     @property
     def balanced(self) -> bool:
-        """Whether each accepted event is in exactly one place."""
-        return self.accepted == self.metered + self.unmatched + self.duplicates + self.conflicts
+        """Whether each accepted event is in exactly one place, and nothing that was acknowledged is missing."""
+        missing = self.accepted - self.metered - self.unmatched - self.duplicates - self.conflicts
+        return 0 <= missing <= self.given_up and not self.lost
 
     def to_json(self) -> dict[str, Any]:
         """Ready for json.dumps."""
@@ -59,4 +65,6 @@ FROM (
 def read_books(client: Any, namespace: str) -> Books:
     """The namespace's books as ClickHouse has them now; ``client`` is from ``schemas.clickhouse.connect``. Blocking."""
     row = client.query(_SQL, parameters={"n": namespace}).result_rows[0]
-    return Books(namespace, *(int(value) for value in row))
+    missing, given_up = lost(client, namespace).get(namespace, (0, 0))
+    refused, accepted, metered, unmatched, duplicates, conflicts, voided = (int(value) for value in row)
+    return Books(namespace, refused, accepted, metered, unmatched, duplicates, conflicts, voided, given_up, missing)

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from rating.evidence.acknowledged import check_acknowledged
 from rating.evidence.backfilled import check_backfilled
 from rating.evidence.billed import check_invoices
 from rating.evidence.completeness import check_complete
@@ -35,6 +36,7 @@ Check = Callable[[Scope, Findings, Progress], None]
 
 CHECKS: Final[dict[str, Check]] = {
     "completeness": check_complete,
+    "acknowledged events": check_acknowledged,
     "windows from records": check_windows,
     "matches from events": check_matches,
     "records from matches": check_records,
@@ -51,6 +53,7 @@ CHECKS: Final[dict[str, Check]] = {
 """By the name under which each tells its progress."""
 INVOICE_CHECKS: Final[dict[str, Check]] = {
     "completeness": check_complete,
+    "acknowledged events": check_acknowledged,
     "duplicates": check_duplicates,
     "voided events": check_voids,
     "invoices from records": check_invoices,

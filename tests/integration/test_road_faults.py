@@ -13,17 +13,28 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AdminClient
 from roadkit import World, declare
 
 from deploy.local.ports import free_port
 from deploy.local.probes import reasons_of
 from deploy.local.stack import Stack, settings_environment
 from rating.close.progress import CloseError
+from schemas.acceptance import AcceptedEvent
+from schemas.batch import encode_batch
+from schemas.catalog.follower import catalog_end
 from schemas.clickhouse import connect
+from schemas.generation_change import end_offsets
+from schemas.identity import content_hash, identity
+from schemas.instants import micros
+from schemas.ledger_io import LedgerUnavailable, LedgerWriter
+from schemas.topics import create_topics, events_topic
 
 pytestmark = pytest.mark.integration
 
@@ -207,3 +218,83 @@ def test_a_damaged_part_is_noticed_bills_nothing_and_is_written_again_from_the_l
     assert world.usage("m", start="2026-01-01T00:00:00Z", end="2026-02-01T00:00:00Z")[0]["quantity"] == "7"
     assert world.differences() == []
     assert world.books()["duplicates"] == 1
+
+
+def test_a_log_that_begins_above_its_cursor_waits_until_its_records_are_given_up_by_name(rig: Rig) -> None:
+    world = rig.world()
+    world.apply(**CATALOG)
+    events(world, 1)
+    world.metered()
+    rig.clickhouse.stop()
+    events(world, 2, 3, first=10)
+    [(_, end)] = end_offsets(world.settings).items()
+    topic = TopicPartition(events_topic(1), 0, end)
+    [done] = AdminClient(world.settings.librdkafka()).delete_records([topic]).values()
+    assert done.result(timeout=10).low_watermark == end
+    killed = rig.stack.kill("worker-0")  # it has read them already
+    rig.start_clickhouse()
+    rig.stack.wait_ready("worker-0", 60, not_pid=killed)
+    restarts = rig.stack.state().processes["worker-0"].restarts
+    rig.wait(lambda: "log_begins_above_cursor" in rig.reasons("worker-0"))
+    told = rig.weir(world, "log", "show", code=1)
+    command = re.search(r"`weir (log give-up [^`]*) --reason …`", told)
+    assert command is not None, told
+    events(world, 4, first=20)  # acknowledged, and metered once somebody has decided
+    rig.wait(
+        lambda: (
+            world.rows("SELECT count() FROM acknowledged_events WHERE namespace = {n:String} AND events >= 4") == [(1,)]
+        )
+    )
+    rig.weir(world, *command[1].split(), "--reason", "retention had passed", "--author", "Ada")
+    world.metered()
+    rig.wait(lambda: "log_begins_above_cursor" not in rig.reasons("worker-0"))
+    assert world.usage("m", start="2026-01-01T00:00:00Z", end="2026-02-01T00:00:00Z")[0]["quantity"] == "2"
+    assert "by Ada at" in rig.weir(world, "log", "show")
+    books = world.books()
+    assert (books["balanced"], books["given_up"], books["lost"], books["accepted"]) == (True, 2, 0, 2)
+    assert world.differences() == []
+    assert rig.stack.state().processes["worker-0"].restarts == restarts
+
+
+def test_another_log_under_the_same_name_takes_nothing_and_what_it_holds_is_carried_over(rig: Rig) -> None:
+    world = rig.world()
+    world.apply(**CATALOG)
+    events(world, 1, 2, 3)
+    world.metered()
+    rig.wait(
+        lambda: (
+            world.rows("SELECT count() FROM acknowledged_events WHERE namespace = {n:String} AND events = 3") == [(1,)]
+        )
+    )
+    topic = events_topic(1)
+    [deleted] = AdminClient(world.settings.librdkafka()).delete_topics([topic]).values()
+    deleted.result(timeout=10)
+    rig.wait(lambda: topic in create_topics(world.settings))
+    # As a gateway may have written that had not looked yet.
+    key = f"{world.namespace}-20"
+    late = AcceptedEvent(
+        identity(world.namespace, "", key), content_hash("e", "a", b'{"n": 1}'), "e", "a", key, "", micros(datetime(2026, 1, 9, tzinfo=UTC)),
+        '{"n": 1}',
+    )  # fmt: skip
+    batch = encode_batch(world.namespace, catalog_end(world.settings), [late])
+    rig.wait(lambda: appended(world, topic, batch))
+    rig.wait(lambda: "log_replaced" in rig.reasons("gateway") and "log_replaced" in rig.reasons("worker-0"))
+    refused = world.post([{"event_name": "e", "account_id": "a", "idempotency_key": "x", "properties": {"n": 1}}])
+    assert (refused.status_code, refused.json()["cause"]) == (503, "log_replaced")
+    assert "carried over" in rig.weir(world, "generation", "recover")
+    rig.wait(lambda: not rig.reasons("gateway"))
+    events(world, 5, first=30)
+    world.metered()
+    assert world.usage("m", start="2026-01-01T00:00:00Z", end="2026-02-01T00:00:00Z")[0]["quantity"] == "5"
+    assert world.books()["balanced"]
+    assert world.differences() == []
+    assert "nothing to recover" in rig.weir(world, "generation", "recover", code=1)
+
+
+def appended(world: World, topic: str, batch: bytes) -> bool:
+    """Whether the new topic takes it yet."""
+    try:
+        LedgerWriter(world.settings, topic).append_all([(b"", batch)], 0)
+    except LedgerUnavailable:
+        return False
+    return True

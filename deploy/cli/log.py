@@ -1,0 +1,139 @@
+"""``weir log``: whether usage.events is the log that was metered, and what of it was given up."""
+
+from __future__ import annotations
+
+import getpass
+from typing import Annotated, Any, Final
+
+import typer
+
+from deploy.cli.connection import JsonOption, connection
+from deploy.cli.failure import FAILED, USAGE, Failure
+
+app: Final = typer.Typer(
+    help="The log of usage.events: where it stands against the cursors, and what of it was given up.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+
+@app.command()
+def show(as_json: JsonOption = False) -> None:
+    """First and next offset of each partition, its cursor, and every range that was given up. Exit code 1 where something is wrong."""
+    from confluent_kafka.admin import AdminClient
+
+    from deploy.cli.output import console, print_json, say, table
+    from schemas.catalog.follower import read_catalog
+    from schemas.clickhouse import connect
+    from schemas.instants import rfc3339
+    from schemas.log_standing import read_standing
+
+    settings = connection()
+    catalog = read_catalog(settings)
+    generation = catalog.generations.state.newest(settings.generation).number
+    client = connect(settings)
+    try:
+        standing = read_standing(AdminClient(settings.librdkafka() | {"log_level": 2}), client, generation)
+    finally:
+        client.close()
+    reasons = list(standing.reasons())
+    rows = [
+        {
+            "generation": generation,
+            "partition": number,
+            "begins": low,
+            "ends": high,
+            "metered to": standing.cursors.get(number, 0),
+        }
+        for number, (low, high) in sorted(standing.bounds.items())
+    ]
+    given_up = [
+        {
+            "generation": one.generation, "partition": one.partition, "from": one.start, "to": one.end, "events": sum((one.events or {}).values()),
+            "at": rfc3339(one.given_up_us), "author": one.author, "reason": one.reason,
+        }
+        for one in catalog.given_up.ranges
+    ]  # fmt: skip
+    if as_json:
+        print_json({"partitions": rows, "given_up": given_up, "reasons": [str(reason) for reason in reasons]})
+    else:
+        names = ("generation", "partition", "begins", "ends", "metered to")
+        console().print(table("", names, [tuple(row.values()) for row in rows], right=names))
+        for item in given_up:
+            say(
+                f"given up: generation {item['generation']} partition {item['partition']} offsets {item['from']} to {int(str(item['to'])) - 1},"
+                f" {item['events']} events, by {item['author']} at {item['at']}: {item['reason']}"
+            )
+        for reason in reasons:
+            say(str(reason))
+    if reasons:
+        raise typer.Exit(FAILED)
+
+
+@app.command("give-up")
+def give_up(
+    partition: Annotated[int, typer.Option("--partition", min=0, help="Of usage.events.")],
+    start: Annotated[int, typer.Option("--from", min=0, help="First offset that is given up.")],
+    end: Annotated[int, typer.Option("--to", min=1, help="Offset before which that ends.")],
+    reason: Annotated[str, typer.Option("--reason", help="Why; it is kept for good.")],
+    generation: Annotated[int | None, typer.Option("--generation", min=1, help="Default: the newest.")] = None,
+    author: Annotated[str, typer.Option("--author", help="Who decides; default: the user.")] = "",
+) -> None:
+    """Give up exactly these offsets, which the log no longer has: metering goes on after them, and the books say so.
+
+    It cannot be taken back. The record stands on usage.catalog with author, time and reason; totals do not change.
+    """
+    from confluent_kafka.admin import AdminClient
+
+    from deploy.cli.output import say
+    from rating.evidence.acknowledged import lost
+    from schemas.catalog.follower import read_catalog
+    from schemas.clickhouse import connect
+    from schemas.given_up import Range
+    from schemas.giving_up import claim_range
+    from schemas.log_standing import read_standing
+
+    settings = connection()
+    if not reason.strip():
+        raise Failure("--reason: say why", USAGE)
+    if end <= start:
+        raise Failure(f"--to {end} must lie above --from {start}", USAGE)
+    catalog = read_catalog(settings)
+    newest = catalog.generations.state.newest(settings.generation).number
+    number = generation or newest
+    client = connect(settings)
+    try:
+        standing = read_standing(AdminClient(settings.librdkafka() | {"log_level": 2}), client, number)
+        missing: dict[str, int] = {
+            name: count for name, (count, _) in lost(client, None, assumed=(number, partition, end)).items() if count
+        }
+    finally:
+        client.close()
+    _check(standing, partition, start, end, sealed=number in catalog.generations.state.ends)
+    found = Range(number, partition, start, end, reason.strip(), author or getpass.getuser(), events=missing)
+    claim_range(settings, found)
+    events = f", {sum(missing.values())} acknowledged events among them" if missing else ""
+    say(
+        f"generation {number} partition {partition}: offsets {start} to {end - 1} are given up{events}; metering goes on after them"
+    )
+
+
+def _check(standing: Any, partition: int, start: int, end: int, *, sealed: bool) -> None:
+    """Only what the log does not have, from the cursor on or below it; nothing that is still to come."""
+    if partition not in standing.bounds:
+        raise Failure(f"there is no partition {partition}", USAGE)
+    low, high = standing.bounds[partition]
+    cursor = standing.cursors.get(partition, 0)
+    if sealed or (standing.metered_id and standing.topic_id != standing.metered_id):
+        return
+    if max(start, low) < min(end, high):
+        raise Failure(
+            f"the log has offsets {max(start, low)} to {min(end, high) - 1}: `weir replay` meters them, and nothing is lost of them",
+            USAGE,
+        )
+    if end > high:
+        raise Failure(f"offsets from {high} on are still to come", USAGE)
+    if start > cursor:
+        raise Failure(
+            f"the cursor is {cursor}: give up from there on, --from {cursor}, or metering cannot go on", USAGE
+        )
