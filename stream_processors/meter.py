@@ -49,6 +49,7 @@ from stream_processors.metering import (
     Position,
     conflict_rejection,
     content_of,
+    decided_before,
     following,
     meter_records,
     position_of,
@@ -174,6 +175,8 @@ class Meter:
             self._memories.clear()
             return self.prepare(raws, in_flight)
         journal = self._reading.counted([name for memory, records in work for name in memory.suspects(records)])
+        for begin in self._begins.values():  # one partition, which is replayed
+            journal = decided_before(journal, self._generation, begin)
         doubtful = []
         for memory, records in work:
             for record in records:

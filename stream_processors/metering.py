@@ -98,6 +98,16 @@ def meter_records(
     return doubtful
 
 
+def decided_before(
+    journal: Mapping[bytes, Sequence[Counted]], generation: int, offset: int
+) -> dict[bytes, list[Counted]]:
+    """Without copies at ``offset`` and above: where those are replayed they are decided now, and what stands there may be wrong."""
+    return {
+        name: [one for one in copies if (one.generation, one.offset) < (generation, offset)]
+        for name, copies in journal.items()
+    }
+
+
 def following(
     flush: Flush, cursors: Mapping[tuple[int, int], int]
 ) -> tuple[dict[tuple[int, int], int], dict[int, int]]:
