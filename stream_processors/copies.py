@@ -160,6 +160,9 @@ def held_versions(journal: Journal) -> dict[_Version, int]:
     return held
 
 
+PIECES: Final = 64
+
+
 class RejectionCopy:
     """Copies partitions of usage.rejected from where ClickHouse has them. ``again``: from their beginning."""
 
@@ -178,7 +181,8 @@ class RejectionCopy:
         reader = self._readers.get(partition)
         if reader is None:
             copied = 0 if self._again else self._copied(partition)
-            reader = LedgerReader(self._settings, REJECTED, begin={partition: copied})
+            # A record in pieces may have begun below what was copied; to copy a few again changes nothing.
+            reader = LedgerReader(self._settings, REJECTED, begin={partition: max(0, copied - PIECES)})
             if (end := reader.end_offsets()[partition]) < copied:
                 # A log that ends before what is copied is another one, or an older copy of it: all of it is looked at.
                 log.warning(
