@@ -229,8 +229,9 @@ def test_a_log_that_begins_above_its_cursor_waits_until_its_records_are_given_up
     events(world, 2, 3, first=10)
     [(_, end)] = end_offsets(world.settings).items()
     topic = TopicPartition(events_topic(1), 0, end)
-    [done] = AdminClient(world.settings.librdkafka()).delete_records([topic]).values()
-    assert done.result(timeout=10).low_watermark == end
+    admin = AdminClient(world.settings.librdkafka())  # kept: without it its futures are never done
+    [done] = admin.delete_records([topic], request_timeout=30).values()
+    assert done.result(timeout=30).low_watermark == end
     killed = rig.stack.kill("worker-0")  # it has read them already
     rig.start_clickhouse()
     rig.stack.wait_ready("worker-0", 60, not_pid=killed)
@@ -267,8 +268,9 @@ def test_another_log_under_the_same_name_takes_nothing_and_what_it_holds_is_carr
         )
     )
     topic = events_topic(1)
-    [deleted] = AdminClient(world.settings.librdkafka()).delete_topics([topic]).values()
-    deleted.result(timeout=10)
+    admin = AdminClient(world.settings.librdkafka())
+    [deleted] = admin.delete_topics([topic]).values()
+    deleted.result(timeout=30)
     rig.wait(lambda: topic in create_topics(world.settings))
     # As a gateway may have written that had not looked yet.
     key = f"{world.namespace}-20"
