@@ -30,7 +30,8 @@ def test_books_balance_iff_each_accepted_event_is_in_one_place(
     assert books.received == refused + accepted
     assert books.to_json() == {
         "received": refused + accepted, "namespace": "ns", "refused": refused, "accepted": accepted, "metered": metered,
-        "unmatched": unmatched, "duplicates": duplicates, "conflicts": conflicts, "voided": 1, "balanced": off == 0,
+        "unmatched": unmatched, "duplicates": duplicates, "conflicts": conflicts, "voided": 1, "given_up": 0, "lost": 0,
+        "balanced": off == 0,
     }  # fmt: skip
 
 
