@@ -44,6 +44,8 @@ def run_foreground(
 
     for number in old:
         signal.signal(number, interrupt)
+    # What is made in the stack's folder from here on is its owner's alone.
+    mask = os.umask(0o077)
     try:
         stack.start(progress)
         phase = "running"
@@ -56,6 +58,7 @@ def run_foreground(
     finally:
         phase = "stopping"
         stack.stop()
+        os.umask(mask)
         for number, handler in old.items():
             signal.signal(number, handler)
 
