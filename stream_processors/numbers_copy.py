@@ -37,7 +37,7 @@ def copy_numbers(journal: Journal, checkpoints: Checkpoints, *, again: bool = Fa
             if again and (wrong := sorted({name for name, *_ in have} - {name for name, *_ in given})):
                 journal.command(
                     f"delete numbers from {table}",
-                    f"ALTER TABLE {table} DELETE WHERE namespace = {{n:String}} AND has({{names:Array(String)}}, {column}) SETTINGS mutations_sync = 2",
+                    f"DELETE FROM {table} WHERE namespace = {{n:String}} AND has({{names:Array(String)}}, {column})",
                     {"n": namespace, "names": wrong},
                 )
     return written

@@ -112,7 +112,7 @@ class Rebuild:
             rollup.again(numbers, afresh=True)
             self._journal.command(
                 "delete windows of no checkpoint",
-                "ALTER TABLE usage_windows DELETE WHERE checkpoint > {k:UInt32} SETTINGS mutations_sync = 2",
+                "DELETE FROM usage_windows WHERE checkpoint > {k:UInt32}",
                 {"k": len(numbers)},
             )
         finally:
@@ -149,8 +149,8 @@ class Rebuild:
         for at in range(0, len(keys), _CHUNK):
             self._journal.command(
                 f"delete from {table}",
-                f"ALTER TABLE {table} DELETE WHERE (namespace, invoice_id, version) IN"
-                " (SELECT arrayJoin({keys:Array(Tuple(String, String, UInt32))})) SETTINGS mutations_sync = 2",
+                f"DELETE FROM {table} WHERE (namespace, invoice_id, version) IN"
+                " (SELECT arrayJoin({keys:Array(Tuple(String, String, UInt32))}))",
                 {"keys": keys[at : at + _CHUNK]},
             )
 
@@ -168,7 +168,7 @@ class Rebuild:
             if wrong:
                 self._journal.command(
                     f"delete lines from {table}",
-                    f"ALTER TABLE {table} DELETE WHERE namespace = {{n:String}} AND invoice_id = {{i:String}} AND version = {{v:UInt32}}"
-                    " AND number IN {numbers:Array(UInt32)} SETTINGS mutations_sync = 2",
+                    f"DELETE FROM {table} WHERE namespace = {{n:String}} AND invoice_id = {{i:String}} AND version = {{v:UInt32}}"
+                    " AND number IN {numbers:Array(UInt32)}",
                     {"n": namespace, "i": name, "v": int(version), "numbers": wrong},
                 )

@@ -147,8 +147,8 @@ class Remeter:
             for at in range(0, len(wrong), 1000):
                 self._journal.command(
                     f"delete rows of {name} that no single pass writes",
-                    f"ALTER TABLE {name} DELETE WHERE {where} AND (offset, `index`) IN"
-                    " (SELECT arrayJoin({at:Array(Tuple(UInt64, UInt32))})) SETTINGS mutations_sync = 2",
+                    f"DELETE FROM {name} WHERE {where} AND (offset, `index`) IN"
+                    " (SELECT arrayJoin({at:Array(Tuple(UInt64, UInt32))}))",
                     bounds | {"at": wrong[at : at + 1000]},
                 )
             removed += len(wrong)

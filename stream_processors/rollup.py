@@ -94,7 +94,7 @@ class RollUp:
                 for table, column in (("usage_checkpoints", "number"), ("usage_windows", "checkpoint")):
                     self._journal.command(
                         f"delete checkpoint {number} from {table}",
-                        f"ALTER TABLE {table} DELETE WHERE {column} = {{k:UInt32}} SETTINGS mutations_sync = 2",
+                        f"DELETE FROM {table} WHERE {column} = {{k:UInt32}}",
                         {"k": number},
                     )
             self._roll_up(checkpoints, number)
