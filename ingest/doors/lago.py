@@ -145,7 +145,8 @@ def answer_accepted(
 
 def _stored(event: LagoEvent, taken: AcceptedEvent, now_us: int) -> dict[str, Any]:
     amount = bytes(event.precise_total_amount_cents)
-    quoted = amount if amount.startswith(b'"') or amount == b"null" else b'"' + amount + b'"'
+    # A number is answered as text, as Lago does; so is whatever else was sent, which may hold quotes.
+    quoted = amount if amount.startswith(b'"') or amount == b"null" else msgspec.json.encode(amount.decode())
     return {
         "lago_id": str(UUID(bytes=taken.identity)),
         "transaction_id": taken.idempotency_key,

@@ -103,6 +103,12 @@ def answer(path: str, told: dict[str, str], body: bytes) -> tuple[int, Any]:
 
 
 @given(st.sampled_from([foreign.EVENTS, foreign.BATCH]), st.sampled_from(KINDS), headers, bodies)
+@example(
+    foreign.BATCH,
+    "",
+    {},
+    b'{"events": [{"transaction_id": "t", "code": "c", "external_subscription_id": "s", "precise_total_amount_cents": {"a": "b"}}]}',
+)
 @example(foreign.EVENTS, "", {}, b"[" * 100_000)
 @example(foreign.EVENTS, "", {}, b'{"event": ' + b'{"properties": ' * 50_000)
 @example(foreign.BATCH, "", {}, b'{"events": [{"code": "\\ud800", "transaction_id": "t"}]}')
