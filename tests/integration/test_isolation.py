@@ -34,6 +34,8 @@ TABLES = ("usage_batches", "usage_events", "usage_records", "usage_windows", "us
           "webhook_deliveries", "webhook_replays", "invoice_drafts", "invoice_draft_lines", "credit_note_numbers")  # fmt: skip
 WHOLE = {
     "sum(sipHash64(hex(identity)": "`weir verify` compares a count and a hash of all events with those of usage_identities",
+    "FROM usage_batches WHERE generation = {g:UInt32}": "… and which offsets of a partition are not there",
+    "HAVING accepted_ != counted_": "what a close and `weir verify` count by offset tells positions and numbers of rows, and no tenant's name",
 }
 SERVICES: tuple[Service, ...] = ("gateway", "rating")
 
