@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse, Response
 from ingest.auth import Guard
 from ingest.catalog_audit import audit_page
 from ingest.catalog_document import DocumentError, load_document
+from ingest.catalog_plan import CatalogPlan
 from ingest.catalog_publish import CatalogPublisher
 from ingest.catalog_service import RESOURCES, Caller, CatalogService, shown
 from ingest.openapi import APPLY_BODY, entry_body
@@ -63,18 +64,18 @@ class CatalogApi:
         return await turns.run(caller, answer)
 
     async def create(self, request: Request, kind: str) -> Response:
-        """201 with the entry."""
+        """201 with the entry, and ``warnings`` where there are some."""
         caller = self.caller(request)
         value = await self._value(request, caller)
-        return await self._entries.run(caller, lambda: _entry(self._service.create(kind, value, caller), 201))
+        return await self._entries.run(caller, lambda: _entry(*self._service.create(kind, value, caller), status=201))
 
     async def replace(self, request: Request, kind: str, code: str) -> Response:
-        """200 with the entry as it now stands."""
+        """200 with the entry as it now stands, and ``warnings`` where there are some."""
         caller = self.caller(request)
         value = await self._value(request, caller)
         if_match = request.headers.get("if-match")
         return await self._entries.run(
-            caller, lambda: _entry(self._service.replace(kind, code, value, caller, if_match))
+            caller, lambda: _entry(*self._service.replace(kind, code, value, caller, if_match))
         )
 
     async def retire(self, request: Request, kind: str, code: str) -> Response:
@@ -182,5 +183,7 @@ def _resource(app: FastAPI, api: Callable[[], CatalogApi], name: str, kind: str)
         return await api().retire(request, kind, code)
 
 
-def _entry(entry: Entry, status: int = 200) -> JSONResponse:
-    return JSONResponse(shown(entry), status, headers={"ETag": f'"{entry.version}"'})
+def _entry(entry: Entry, plan: CatalogPlan | None = None, status: int = 200) -> JSONResponse:
+    """As ``shown``, with the ``warnings`` of the plan that made it."""
+    warned = {} if plan is None else plan.warned()
+    return JSONResponse(shown(entry) | warned, status, headers={"ETag": f'"{entry.version}"'})

@@ -66,8 +66,13 @@ class CatalogPlan:
                     "event_name": change.model.event_name or change.code,
                 }
             lists[change.action].append(told)
-        warned = [{"path": fault.path, "detail": fault.detail} for fault in self.warnings]
-        return {"namespace": self.namespace, **lists, **({"warnings": warned} if warned else {})}
+        return {"namespace": self.namespace, **lists, **self.warned()}
+
+    def warned(self) -> dict[str, Any]:
+        """``{"warnings": [{"path", "detail"}]}``, where there are some."""
+        if not self.warnings:
+            return {}
+        return {"warnings": [{"path": fault.path, "detail": fault.detail} for fault in self.warnings]}
 
 
 def plan_document(
@@ -121,7 +126,7 @@ class _Planner:
         if self._faults:
             raise DocumentError(*self._faults[:MAX_FAULTS])
         return CatalogPlan(
-            self._document.namespace, (*changes, *retired), catalog_warnings(current, self._place, self._tick)
+            self._document.namespace, (*changes, *retired), catalog_warnings(current, self._declared_at, self._tick)
         )
 
     def _namespace_change(self) -> Iterable[Change]:
@@ -270,6 +275,9 @@ class _Planner:
         history = self._view.history(kind, code)
         return bool(history) and history[-1].retired
 
-    def _place(self, kind: str, code: str) -> str:
+    def _declared_at(self, kind: str, code: str) -> str | None:
         item = self._by_kind[kind].get(code)
-        return item.path if item else "$"
+        return item.path if item else None
+
+    def _place(self, kind: str, code: str) -> str:
+        return self._declared_at(kind, code) or "$"

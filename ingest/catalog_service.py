@@ -31,7 +31,7 @@ from schemas.ledger_io import LedgerUnavailable
 RESOURCES: Final[dict[str, str]] = {"namespaces": "namespace"} | {
     name.replace("_", "-"): kind for name, kind in LISTS.items()
 }
-_OURS: Final = ("version", "retired", "published_at", "backfill")  # what an entry is shown with beside its body
+_OURS: Final = ("version", "retired", "published_at", "backfill", "warnings")  # what is shown beside an entry's body
 FRESH_SECONDS: Final = 5.0
 DOCUMENT_SECONDS: Final = 120.0
 KEYS: Final = "api_key"
@@ -93,8 +93,8 @@ class CatalogService:
         caller.home("namespace", document.namespace)
         return self._change(lambda: document, caller, document.namespace, dry_run=dry_run, tick=deadline.tick)
 
-    def create(self, kind: str, value: Any, caller: Caller) -> Entry:
-        """A first version. Problem 409 where the entry exists."""
+    def create(self, kind: str, value: Any, caller: Caller) -> tuple[Entry, CatalogPlan]:
+        """A first version, and the plan that made it. Problem 409 where the entry exists."""
         item = or_problem(lambda: _item(kind, value))
         home = caller.home(kind, item.code)
 
@@ -104,11 +104,13 @@ class CatalogService:
                 raise Problem(409, "exists", detail)
             return _document(item, home)
 
-        self._change(document, caller, home)
-        return self.get(kind, item.code, caller)
+        plan = self._change(document, caller, home)
+        return self.get(kind, item.code, caller), plan
 
-    def replace(self, kind: str, code: str, value: Any, caller: Caller, if_match: str | None) -> Entry:
-        """A new version in place of the one that ``if_match`` names. Problem 412 where another one stands, 428 without it."""
+    def replace(
+        self, kind: str, code: str, value: Any, caller: Caller, if_match: str | None
+    ) -> tuple[Entry, CatalogPlan]:
+        """A new version in place of the one that ``if_match`` names, and the plan that made it. Problem 412 where another one stands, 428 without it."""
         item = or_problem(lambda: _item(kind, value))
         if item.code != code:
             raise Problem(422, "invalid", f"the body's code {item.code} is not the path's {code}", path="$.code")
@@ -118,8 +120,8 @@ class CatalogService:
             _matches(self.get(kind, code, caller), if_match, required=True)
             return _document(item, home)
 
-        self._change(document, caller, home)
-        return self.get(kind, code, caller)
+        plan = self._change(document, caller, home)
+        return self.get(kind, code, caller), plan
 
     def retire(self, kind: str, code: str, caller: Caller, if_match: str | None) -> None:
         """Publish a retired version. Problem 409 where something still refers to the entry."""

@@ -16,29 +16,29 @@ MAX_WARNINGS: Final = 100
 
 
 def catalog_warnings(
-    current: Mapping[str, Mapping[str, Model]], place: Callable[[str, str], str], tick: Tick = no_tick
+    current: Mapping[str, Mapping[str, Model]], place: Callable[[str, str], str | None], tick: Tick = no_tick
 ) -> tuple[Fault, ...]:
     """Of the plans that a document declares, or whose products or meters it does; at most MAX_WARNINGS.
 
-    ``current[kind][code]``: the models as they would be; ``place(kind, code)``: where the document has an entry, "$" where it has not. Raises
+    ``current[kind][code]``: the models as they would be; ``place(kind, code)``: where the document has an entry, None where it has not. Raises
     what ``tick`` raises.
     """
     return tuple(islice(_warnings(current, place, tick), MAX_WARNINGS))
 
 
 def _warnings(
-    current: Mapping[str, Mapping[str, Model]], place: Callable[[str, str], str], tick: Tick
+    current: Mapping[str, Mapping[str, Model]], place: Callable[[str, str], str | None], tick: Tick
 ) -> Iterator[Fault]:
     budget = Budget()
     for code, plan in current["plan"].items():
         assert isinstance(plan, Plan)
         tick()
         at = place("plan", code)
-        if at != "$" and (gone := withdrawn(plan.currency)) is not None:
+        if at is not None and (gone := withdrawn(plan.currency)) is not None:
             detail = f"{plan.currency} is not in use since {gone}; it bills what was used before, and each later period is told when it is billed"
             yield Fault(f"{at}.currency", detail)
         charges: list[Measuring] = []
-        declared = at != "$"
+        declared = at is not None
         for charge in plan.charges:
             product = current["product"].get(charge.product)
             if not isinstance(product, Product) or product.profile is None:
@@ -47,11 +47,9 @@ def _warnings(
             meter = current["meter"].get(meter_code)
             if not isinstance(meter, Meter):
                 continue
-            declared = declared or place("product", product.code) != "$" or place("meter", meter.code) != "$"
+            declared = declared or place("product", product.code) is not None or place("meter", meter.code) is not None
             profiles = [one for one in meter.profiles if not profile_code or one.code == profile_code]
             charges += [Measuring.of(charge.key, meter, profile) for profile in profiles[:1]]
         if declared and len(charges) > 1:
             for sentence in double_billed(charges, budget):
-                yield Fault(
-                    at if at != "$" else "$", f"plan {code}: {sentence}; it is allowed, look whether it is meant"
-                )
+                yield Fault(at or "$", f"plan {code}: {sentence}; it is allowed, look whether it is meant")

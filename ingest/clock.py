@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final
 
@@ -24,14 +25,20 @@ CLOCK_WRONG: Final = "clock_wrong"
 IDLE_SECONDS: Final = 10.0
 WRONG_SECONDS: Final = 1.0
 """How soon it is asked again where it was wrong: the sooner, the sooner a clock that was set right takes events."""
+BELIEVED_SECONDS: Final = 30.0
+"""How long a wrong clock is believed to be wrong without another measurement. A gateway that refuses delivers nothing, so where usage.clock
+is missing or may not be written nothing would ever tell it that the clock was set right: then events are let in, and their first delivery
+tells."""
 
 
 class GatewayClock:
     """What is known of this clock's error. ``measure`` may be called in any thread."""
 
-    def __init__(self, now_us: Callable[[], int]) -> None:
+    def __init__(self, now_us: Callable[[], int], steady: Callable[[], float] = time.monotonic) -> None:
         self.now_us = now_us
+        self._steady = steady
         self._error: ClockError | None = None
+        self._measured_at = 0.0
         self.measured = 0
 
     def measure(self, sent_us: int, stamp: tuple[int, int]) -> None:
@@ -42,20 +49,26 @@ class GatewayClock:
             return
         if found.beyond_us and not self.wrong:
             log.error("this gateway's clock is %s: it takes no events until it is set right", words(found.beyond_us))
+        self._measured_at = self._steady()
         self._error = found
         self.measured += 1
 
     @property
     def wrong(self) -> bool:
-        """Whether the last measurement found it too far off."""
-        return self._error is not None and self._error.beyond_us != 0
+        """Whether the last measurement found it too far off, and is not too old to be believed."""
+        return self._beyond_us() != 0
+
+    def _beyond_us(self) -> int:
+        error = self._error
+        if error is None or not error.beyond_us or self._steady() - self._measured_at > BELIEVED_SECONDS:
+            return 0
+        return error.beyond_us
 
     def check(self) -> Iterator[Reason]:
         """For ``Readiness``."""
-        error = self._error
-        if error is not None and error.beyond_us:
+        if beyond_us := self._beyond_us():
             yield Reason(
-                CLOCK_WRONG, f"this gateway's clock is {words(error.beyond_us)}, so it would date and judge events wrongly",
+                CLOCK_WRONG, f"this gateway's clock is {words(beyond_us)}, so it would date and judge events wrongly",
                 "set it (NTP); it goes on by itself. `weir verify` names what was dated meanwhile", refuses=True,
             )  # fmt: skip
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+from typing import Any
+
 import pytest
 
 from ingest.catalog_document import DocumentError, load_document
 from ingest.catalog_entries import read_document
 from ingest.catalog_plan import CatalogPlan, plan_document
+from ingest.catalog_service import Caller, CatalogService, shown
+from schemas.api_keys import ALL_SCOPES, Access
 from schemas.catalog.state import Catalog, record_of
 
 BASE = """
@@ -335,3 +340,35 @@ def test_what_is_allowed_and_may_not_be_meant_is_warned_of_whenever_the_document
     # A meter of it that is published anew may be what makes the two meet.
     again = plan(catalog, OVERLAP[: OVERLAP.index("products")])
     assert [fault.path for fault in again.warnings] == ["$"]
+
+
+class _AtOnce:
+    """A follower that has read what was published, and the publisher."""
+
+    def __init__(self) -> None:
+        self.catalog = applied(BASE)
+        self.exclusive = nullcontext
+
+    def fresh(self, _seconds: float) -> bool:
+        return True
+
+    def check(self, _plan: CatalogPlan, _author: str) -> None:
+        """Nothing is too large."""
+
+    def publish(self, made: CatalogPlan, _author: str) -> None:
+        publish(self.catalog, made)
+
+
+def test_a_single_entry_is_answered_with_the_warnings_of_a_document_and_may_be_sent_back_as_it_was_answered() -> None:
+    road: Any = _AtOnce()
+    publish(road.catalog, plan(road.catalog, OVERLAP[: OVERLAP.index("plans")]))
+    service, caller = CatalogService(road, road), Caller("shop", Access(None, ALL_SCOPES, "root"))
+    (twice,) = load_document(OVERLAP.encode())["plans"]
+    entry, made = service.create("plan", twice, caller)
+    warned = made.warned()["warnings"]
+    assert [item["path"] for item in warned] == ["$.currency", "$"]
+    assert "can bill one event store both" in warned[1]["detail"]
+    answered = shown(entry) | made.warned()
+    _, made = service.replace("plan", "twice", answered | {"name": "Twice"}, caller, '"1"')
+    assert (codes(made, "changed"), len(made.warnings)) == ([("plan", "twice", 2)], 2)
+    assert service.create("account", {"code": "quiet"}, caller)[1].warned() == {}

@@ -7,7 +7,7 @@ from confluent_kafka import TIMESTAMP_CREATE_TIME, TIMESTAMP_LOG_APPEND_TIME
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.clock import CLOCK_WRONG, GatewayClock
+from ingest.clock import BELIEVED_SECONDS, CLOCK_WRONG, GatewayClock
 from schemas.broker_clock import TOLERANCE_US, ClockError, error_of, words
 from schemas.instants import DAY, SECOND
 
@@ -71,6 +71,23 @@ def test_a_right_clock_is_believed_though_kafka_takes_its_time() -> None:
     errors[0] = 9 * SECOND
     delivered(clock)
     delivered(clock, took_us=30 * SECOND)  # says nothing: it may be right or wrong
+    assert clock.wrong
+
+
+def test_what_nobody_can_measure_again_is_not_believed_for_ever() -> None:
+    """Without usage.clock only a delivery tells, and a gateway that refuses delivers nothing: a step of a second's length would stop it."""
+    errors, steady = [-9 * SECOND], [100.0]
+    clock = GatewayClock(lambda: NOW + errors[0], lambda: steady[0])
+    delivered(clock)
+    assert clock.wrong
+    errors[0] = 0
+    steady[0] += BELIEVED_SECONDS
+    assert [reason.name for reason in clock.check()] == [CLOCK_WRONG]
+    delivered(clock, took_us=30 * SECOND)  # says nothing, so it does not make the old one younger
+    steady[0] += 0.1
+    assert (clock.wrong, list(clock.check())) == (False, [])
+    errors[0] = -9 * SECOND
+    delivered(clock)  # the first delivery after it: still wrong
     assert clock.wrong
 
 
