@@ -69,7 +69,7 @@ class GatewayClock:
         if beyond_us := self._beyond_us():
             yield Reason(
                 CLOCK_WRONG, f"this gateway's clock is {words(beyond_us)}, so it would date and judge events wrongly",
-                "set it (NTP); it goes on by itself. `weir verify` names what was dated meanwhile", refuses=True,
+                "set it, or the broker's where that is the wrong one (NTP); it goes on by itself. `weir verify` names what was dated meanwhile", refuses=True,
             )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Final
 
 from rating.evidence.difference import Findings, Progress
@@ -34,8 +35,8 @@ def check_dated(scope: Scope, findings: Findings, on_progress: Progress) -> None
         where = f"{namespace} event {key!r} ({name} of {account}) at {position_text(*position)}"
         right = rfc3339(int(append_us))
         found = f"{rfc3339(int(us))}, by a gateway whose clock was {words(int(us) - int(append_us))}"
-        of_source = f" --source {source}" if source else ""
-        remedy = f"""write {{"timestamp": "{right}"}} to a file and `weir correct {key}{of_source} -n {namespace} --event FILE --reason clock`"""
+        of_source = f" --source {shlex.quote(source)}" if source else ""
+        remedy = f"""write {{"timestamp": "{right}"}} to a file and `weir correct {shlex.quote(key)}{of_source} -n {namespace} --event FILE --reason clock`"""
         findings.add("dated", where, f"about {right}, when it was appended", found, remedy)
     if rows:
         findings.add_more(int(rows[0][-1]) - len(rows))

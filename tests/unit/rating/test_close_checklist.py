@@ -188,7 +188,7 @@ def test_a_property_that_may_be_left_out_is_nothing_to_warn_of_where_its_default
     )
 
 
-def gigabytes(*, second_plan: bool = False) -> Shelf:
+def gigabytes(*, second_plan: bool = False, accounts: tuple[str, ...] = ("a", "b")) -> Shelf:
     """Two charges on profiles that share the events of France: on one plan, or on those of two subscriptions of one account."""
     book = shelf()
     profiles = [
@@ -203,7 +203,7 @@ def gigabytes(*, second_plan: bool = False) -> Shelf:
     plans = {"both": charges} if not second_plan else {"first": charges[:1], "second": charges[1:]}
     for code, some in plans.items():
         book.add("plan", {"code": code, "currency": "USD", "charges": some})
-        for account in ("a", "b"):
+        for account in accounts:
             book.add("account", {"code": account})
             book.add(
                 "subscription",
@@ -226,6 +226,22 @@ def test_charges_that_can_bill_one_event_both_are_told_and_allowed() -> None:
         "plans first, second of a: charges first.eu (gb.eu) and second.fr (gb.fr) can bill one event gb both, each by sum of gb",
     )
     assert told("billed_twice", shelf()).count == 0
+
+
+def test_plans_that_follow_each_other_are_no_two_charges_of_one_event_but_two_subscriptions_on_one_plan_are() -> None:
+    upgraded = gigabytes(second_plan=True, accounts=())
+    upgraded.add("account", {"code": "a"})
+    said = {"code": "s", "account": "a", "start": "2013-01-01T00:00:00Z"}
+    upgraded.add("subscription", said | {"plan": "first"})
+    upgraded.add("subscription", said | {"plan": "second", "change_at": "2013-02-10T00:00:00Z"})
+    assert told("billed_twice", upgraded).examples == ()
+    twice = gigabytes(second_plan=True, accounts=())
+    twice.add("account", {"code": "a"})
+    for code in ("s", "t", "u"):
+        twice.add("subscription", said | {"code": code, "plan": "first"})
+    assert told("billed_twice", twice).examples == (
+        "plan first of a: charges first.eu of s (gb.eu) and first.eu of t (gb.eu) can bill one event gb both, each by sum of gb",
+    )
 
 
 def test_a_period_in_a_currency_that_was_withdrawn_before_is_told() -> None:
