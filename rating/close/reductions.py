@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Final
 
+from rating.close.chain import vacant
 from rating.close.line_plans import OF_PLAN, LinePlan
 from rating.close.owed import (
     CHARGED,
@@ -29,7 +30,7 @@ from rating.close.owed import (
 from rating.close.standing import Invoice, Line
 from rating.close.terms import NO_TERMS, Terms, pinned_terms, pinned_terms_ahead
 from rating.pricing import money_text
-from rating.pricing.exact import exactly
+from rating.pricing.exact import exact_sum, exactly
 from rating.pricing.line import ZERO, Step
 from rating.pricing.reductions import Balance, Reduction, ReductionKind, credit_lines
 from schemas.instants import rfc3339
@@ -199,9 +200,33 @@ def prior_terms_ahead(chain: Sequence[Invoice], lines: Iterable[Line]) -> tuple[
 def _prior(chain: Sequence[Invoice], invoice: Invoice) -> PriorTerms:
     terms = pinned_terms(invoice)
     start_us, end_us = invoice["period_start"], invoice["period_end"]
-    before = _lump(chain, invoice) if is_lump(invoice) else billed_of(chain, start_us)
+    before = (
+        _lump(chain, invoice) if is_lump(invoice) else _with_fees_to_come(billed_of(chain, start_us), chain, invoice)
+    )
     plan = LinePlan(invoice["plan"], invoice["plan_version"])
     return PriorTerms(invoice["invoice_id"], start_us, end_us, terms, before.charged, before.reduced, plan)
+
+
+def _with_fees_to_come(before: Billed, chain: Sequence[Invoice], invoice: Invoice) -> Billed:
+    """With the period's fees in advance whose invoice is void: they are billed again, by this run or a later one, as the period's invoice counts
+    on them, and so are its discounts. Without them the period would seem to be below its commitment, or to have been discounted too much."""
+    start_us = invoice["period_start"]
+    fees = [
+        (line["product"], Decimal(line["amount"]))
+        for void in (vacant(chain) if any(one["state"] == VOID for one in chain) else ())
+        if void["period_end"] == start_us
+        for line in void["lines"]
+        if line["kind"] == "flat" and is_ahead(line, void)
+    ]
+    if not fees:
+        return before
+    charged: dict[str, Decimal] = {}
+    for product, amount in before.also(fees):
+        charged[product] = exact_sum((charged.get(product, ZERO), amount))
+    discounts = Terms(pinned_terms(invoice).discounts)
+    taken = [(key_of(one), one.amount) for one in reductions(charged.items(), discounts, invoice["currency"])]
+    taken += [(key, amount) for key, amount in before.reduced if key == COMMITMENT]
+    return replace(before, charged=tuple(charged.items()), reduced=tuple(taken))
 
 
 def _lump(chain: Sequence[Invoice], invoice: Invoice) -> Billed:

@@ -51,7 +51,8 @@ class Periods:
             own, ahead = self._own(head, before), self._ahead(head, before)
             if is_by_period(head):
                 if head.start_us < head.end_us:
-                    self._compare(head, "", own, self._taken([head], head.start_us), 0)
+                    found = self._taken([head], head.start_us, adjusting=not self._is_further(head, before))
+                    self._compare(head, "", own, found, 0)
                 found = self._taken([head], head.end_us, adjusting="change" in body(head))
                 self._compare(head, ", of fees in advance", ahead, found, 0)
             else:
@@ -97,9 +98,7 @@ class Periods:
     def _own(self, head: Head, before: Sequence[Head]) -> Amounts:
         """What it should take off its own period: what the period's charges owe, less what was taken off in advance."""
         start, terms = head.start_us, body(head).get("terms", {})
-        if start == head.end_us or (
-            not head.reissues and any((one.start_us, one.end_us) == (start, head.end_us) for one in before)
-        ):
+        if start == head.end_us or self._is_further(head, before):
             return {}  # at a start, or a further invoice of the period: what it adjusts is looked at by itself
         expected = reductions(self._charged([*before, head], start), terms, head.currency)
         already = self._taken(before, start)
@@ -121,6 +120,11 @@ class Periods:
                     [*already.items(), *(self._taken_ahead(one, before) if known is None else known).items()]
                 )
         return minus(expected, already)
+
+    @staticmethod
+    def _is_further(head: Head, before: Iterable[Head]) -> bool:
+        """Whether it holds adjustments alone, after an invoice of the same period."""
+        return not head.reissues and any((one.start_us, one.end_us) == (head.start_us, head.end_us) for one in before)
 
     def effect(self, head: Head, name: str, before: Sequence[Head]) -> Fraction:
         """What the terms of the invoice's own period come to more because it settles fees that ``name`` billed in advance."""
@@ -200,11 +204,7 @@ class Periods:
         late = [line for line in mine if line not in ahead]
         if late and terms:
             lump = not is_by_period(original)
-            charged, billed = (
-                self._lump(original, before)
-                if lump
-                else (self._charged(before, original.start_us), self._taken(before, original.start_us))
-            )
+            charged, billed = self._lump(original, before) if lump else self._period(head, original, before)
             self._changed(head, where, charged, billed, late, terms)
         if ahead and original.end_us != head.start_us:  # of a period that never was; else it is the invoice's own
             start = original.end_us
@@ -214,6 +214,23 @@ class Periods:
                 billed = total([*billed.items(), *self._taken_ahead(original, before).items()])
                 terms = {"discounts": body(original)["terms"].get("discounts", [])}
             self._changed(head, f"{where} in advance", charged, billed, ahead, terms)
+
+    def _period(self, head: Head, original: Head, before: Sequence[Head]) -> tuple[Amounts, Amounts]:
+        """(charges, what terms did) of the period of ``original`` before ``head``. Fees in advance whose invoice was void by then are among the
+        charges, with their discounts, though they are billed again only with ``head``, or after it."""
+        start = original.start_us
+        charged, billed = self._charged(before, start), self._taken(before, start)
+        stood = {(one.start_us, one.end_us) for one in before}
+        voids = [one for name in head.voids if (one := self._chain.get(name)) is not None and one.end_us == start]
+        voids = [one for one in voids if (one.start_us, start) not in stood and "change" not in body(one)]
+        carrier = max(voids, key=lambda one: (bool(one.reissues), one.sequence), default=None)
+        fees = [line for line in self.of(carrier) if line.kind == "flat" and is_ahead(line, carrier)] if carrier else []
+        if fees:
+            charged = total([*charged.items(), *((line.product, line.amount) for line in fees)])
+            discounts = {"discounts": body(original).get("terms", {}).get("discounts", [])}
+            kept = [(key, amount) for key, amount in billed.items() if key == COMMITMENT]
+            billed = total([*reductions(charged, discounts, head.currency).items(), *kept])
+        return charged, billed
 
     def _lump(self, lump: Head, before: Iterable[Head], *, ahead: bool = True) -> tuple[Amounts, Amounts]:
         """(what its charges came to, what its terms did) on it and on ``before``; ``ahead``: its fees in advance too."""
