@@ -301,7 +301,7 @@ def _errors(app: FastAPI) -> None:
 async def _asked(settings: Settings, clock: GatewayClock, producer: LoopProducer) -> GatewayClock | None:
     """``clock``, asked once before anything is judged by it; None where there is no usage.clock, and deliveries alone tell."""
     try:
-        await asyncio.to_thread(partition_count, settings, CLOCK)
+        clock.partitions = await asyncio.to_thread(partition_count, settings, CLOCK)
     except LookupError as error:
         log.warning("%s; until then this gateway's clock is compared with Kafka's by deliveries alone", error)
         return None

@@ -7,12 +7,14 @@ asked at the start, by every delivery, and by a record on usage.clock where noth
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final
 
 from schemas.broker_clock import TOLERANCE_US, ClockError, error_of, words
+from schemas.instants import SECOND
 from schemas.readiness import Reason
 from schemas.topics import CLOCK
 
@@ -29,6 +31,11 @@ BELIEVED_SECONDS: Final = 30.0
 """How long a wrong clock is believed to be wrong without another measurement. A gateway that refuses delivers nothing, so where usage.clock
 is missing or may not be written nothing would ever tell it that the clock was set right: then events are let in, and their first delivery
 tells."""
+VOUCHED_SECONDS: Final = 600.0
+"""How long one broker's word that the clock is right stands against another's that it is wrong, while it was not set: a clock that nobody
+sets drifts by less than a second in that time."""
+SET_SECONDS: Final = 1.0
+"""A clock that moved so much more or less than the machine's steady one was set."""
 
 
 class GatewayClock:
@@ -36,22 +43,39 @@ class GatewayClock:
 
     def __init__(self, now_us: Callable[[], int], steady: Callable[[], float] = time.monotonic) -> None:
         self.now_us = now_us
+        self.partitions = 1
+        """Of usage.clock."""
         self._steady = steady
         self._error: ClockError | None = None
         self._measured_at = 0.0
+        self._right_at = float("-inf")  # by the steady clock, when a report last said that this one is right,
+        self._right_apart = 0.0  # and how far the two were apart then
+        self._told_at = float("-inf")
         self.measured = 0
 
     def measure(self, sent_us: int, stamp: tuple[int, int]) -> None:
         """A delivery report of a record that was handed over at ``sent_us``."""
-        found = error_of(sent_us, stamp, self.now_us())
+        now_us, steady = self.now_us(), self._steady()
+        found, apart = error_of(sent_us, stamp, now_us), now_us / SECOND - steady
         # One that took long says little, and must not make up for one that said much.
         if found is None or (self._error is not None and found.width_us > TOLERANCE_US and not found.beyond_us):
             return
+        if found.beyond_us and self._vouched(steady, apart):
+            # Brokers disagree, or one's clock was set: no reason to take no events, which this gateway dates as before.
+            if steady - self._told_at > VOUCHED_SECONDS:
+                self._told_at = steady
+                log.error("by one of Kafka's brokers this gateway's clock is %s, by another it was right: look at the brokers' clocks (NTP)", words(found.beyond_us))  # fmt: skip
+            return
         if found.beyond_us and not self.wrong:
             log.error("this gateway's clock is %s: it takes no events until it is set right", words(found.beyond_us))
-        self._measured_at = self._steady()
+        if found.least_us >= -TOLERANCE_US and found.most_us <= TOLERANCE_US:
+            self._right_at, self._right_apart = steady, apart
+        self._measured_at = steady
         self._error = found
         self.measured += 1
+
+    def _vouched(self, steady: float, apart: float) -> bool:
+        return steady - self._right_at <= VOUCHED_SECONDS and abs(apart - self._right_apart) < SET_SECONDS
 
     @property
     def wrong(self) -> bool:
@@ -74,17 +98,23 @@ class GatewayClock:
 
 
 async def ask(clock: GatewayClock, producer: LoopProducer) -> None:
-    """Put a record on usage.clock, whose report ``producer`` hands to its clock; returns when it is reported."""
-    reported: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    """Put a record on each partition of usage.clock, so that several brokers are asked where there are some; ``producer`` hands the reports
+    to its clock. Returns when all are reported."""
+    loop = asyncio.get_running_loop()
 
-    def done(error: str | None) -> None:
-        if error is not None:
-            log.info("usage.clock does not tell Kafka's time: %s", error)
-        if not reported.done():
-            reported.set_result(None)
+    def asked(partition: int) -> asyncio.Future[None]:
+        reported: asyncio.Future[None] = loop.create_future()
 
-    producer.produce(CLOCK, b"", done, partition=0)
-    await reported
+        def done(error: str | None) -> None:
+            if error is not None:
+                log.info("usage.clock does not tell Kafka's time: %s", error)
+            if not reported.done():
+                reported.set_result(None)
+
+        producer.produce(CLOCK, b"", done, partition=partition)
+        return reported
+
+    await asyncio.gather(*[asked(partition) for partition in range(clock.partitions)])
 
 
 async def watch(clock: GatewayClock, producer: LoopProducer) -> None:
@@ -93,5 +123,6 @@ async def watch(clock: GatewayClock, producer: LoopProducer) -> None:
     while True:
         await asyncio.sleep(WRONG_SECONDS if clock.wrong else IDLE_SECONDS)
         if clock.measured == seen or clock.wrong:
-            await ask(clock, producer)
+            with contextlib.suppress(TimeoutError):  # a partition without a leader holds up no other's word
+                await asyncio.wait_for(ask(clock, producer), IDLE_SECONDS)
         seen = clock.measured

@@ -18,6 +18,7 @@ CHECKPOINTS: Final = "usage.checkpoints"
 INVOICES: Final = "usage.invoices"
 CLOCK: Final = "usage.clock"
 """Records without a value: only when they were appended matters (``schemas.broker_clock``)."""
+CLOCK_PARTITIONS: Final = 3  # of as many brokers, so that one whose clock is wrong is not the only one asked
 INBOX_PREFIX: Final = "usage.inbox."
 EVENTS_PREFIX: Final = "usage.events."
 LEDGERS: Final = (CATALOG, CHECKPOINTS, INVOICES)
@@ -73,7 +74,7 @@ def _specifications(settings: Settings) -> list[NewTopic]:
         (CATALOG, 1, _FOR_EVER | _APPEND_TIME),
         (CHECKPOINTS, 1, _FOR_EVER | _APPEND_TIME),
         (INVOICES, INVOICE_PARTITIONS, _FOR_EVER | _APPEND_TIME),
-        (CLOCK, 1, _APPEND_TIME | {"retention.ms": "3600000", "segment.ms": "3600000"}),
+        (CLOCK, CLOCK_PARTITIONS, _APPEND_TIME | {"retention.ms": "3600000", "segment.ms": "3600000"}),
         (inbox_topic(settings.namespace), INBOX_PARTITIONS, _APPEND_TIME),
     ]
     return [_new_topic(settings, name, count, config) for name, count, config in wanted]

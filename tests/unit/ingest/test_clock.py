@@ -7,7 +7,7 @@ from confluent_kafka import TIMESTAMP_CREATE_TIME, TIMESTAMP_LOG_APPEND_TIME
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.clock import BELIEVED_SECONDS, CLOCK_WRONG, GatewayClock
+from ingest.clock import BELIEVED_SECONDS, CLOCK_WRONG, VOUCHED_SECONDS, GatewayClock
 from schemas.broker_clock import TOLERANCE_US, ClockError, error_of, words
 from schemas.instants import DAY, SECOND
 
@@ -88,6 +88,33 @@ def test_what_nobody_can_measure_again_is_not_believed_for_ever() -> None:
     assert (clock.wrong, list(clock.check())) == (False, [])
     errors[0] = -9 * SECOND
     delivered(clock)  # the first delivery after it: still wrong
+    assert clock.wrong
+
+
+def test_one_broker_whose_clock_is_wrong_stops_nothing() -> None:
+    errors, steady = [0], [100.0]
+    clock = GatewayClock(lambda: NOW + errors[0] + int(steady[0] * SECOND), lambda: steady[0])
+
+    def report(broker_us: int) -> None:
+        """By a broker that is ahead by ``broker_us``."""
+        now = clock.now_us()
+        clock.measure(now - 2000, (TIMESTAMP_LOG_APPEND_TIME, (now - errors[0] + broker_us) // 1000))
+
+    report(-60 * SECOND)  # it may be the first that is asked
+    assert clock.wrong
+    report(0)
+    assert not clock.wrong
+    for _ in range(3):
+        steady[0] += 60
+        report(-60 * SECOND)
+        assert (clock.wrong, list(clock.check())) == (False, [])
+    errors[0] = 7 * SECOND  # now it is this clock that was set: nobody's word of before stands
+    report(0)
+    assert clock.wrong
+    errors[0] = 0
+    report(0)
+    steady[0] += VOUCHED_SECONDS + 1
+    report(-60 * SECOND)
     assert clock.wrong
 
 
