@@ -6,7 +6,7 @@ Late usage of periods that are billed is none of it: that is on the report of la
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from decimal import Decimal
 
@@ -16,7 +16,7 @@ from rating.close.due import running_due
 from rating.close.lines import by_terms
 from rating.close.plan import Billing, billing_of
 from rating.close.reductions import paid
-from rating.close.spans import Span
+from rating.close.spans import Span, spans
 from rating.close.standing import Invoice, Line
 from rating.close.timeline import Timeline
 from rating.pricing.exact import exact_sum
@@ -27,15 +27,29 @@ def expected_billing(
     book: ChargeBook, line: Timeline, span: Span, after: Span | None, chain: Iterable[Invoice]
 ) -> Billing:
     """``after``: the period that follows ``span``; ``chain``: the subscription's invoices. Also where the period is billed already: what it comes
-    to is told from those before it alone. Raises PlanningError."""
-    due = running_due(line, span, after)
+    to is told from those before it alone. Periods that ended and are not billed yet (within grace, or waiting for a close) count as the close
+    will bill them first: they use up a discount's periods, and bill this one's fees in advance. Raises PlanningError."""
     before = [one for one in chain if one["period_end"] <= span.start_us]
-    billed = any(one["period_end"] == span.start_us and one["state"] != VOID for one in before)
-    if billed or not span.in_advance:
-        return billing_of(due, book, before)
-    # Its fees in advance are on an invoice that the next close makes first.
-    opening = replace(due, end_us=span.start_us, parts=(), advance=span.parts, advanced=True)
-    return billing_of(replace(due, advanced=True), book, before, (), [billing_of(opening, book, before)])
+    billed_us = max((one["period_end"] for one in before if one["state"] != VOID), default=None)
+    coming = [*_unbilled(line, billed_us, span.start_us), span]
+    made: list[Billing] = []
+    if billed_us != coming[0].start_us and coming[0].in_advance:
+        # Its fees in advance are on an invoice that the next close makes first.
+        first = running_due(line, coming[0], None)
+        opening = replace(first, end_us=first.start_us, parts=(), advance=coming[0].parts, advanced=True)
+        made.append(billing_of(opening, book, before))
+    for here, following in zip(coming, [*coming[1:], after], strict=True):
+        due = replace(running_due(line, here, following), advanced=bool(made) and here.in_advance)
+        made.append(billing_of(due, book, before, (), tuple(made)))
+    return made[-1]
+
+
+def _unbilled(line: Timeline, billed_us: int | None, until_us: int) -> Iterator[Span]:
+    """The periods between the last invoice's and ``until_us``."""
+    for one in spans(line, billed_us):
+        if one.end_us > until_us:
+            return
+        yield one
 
 
 def expected_lines(billing: Billing, charges: Sequence[Line]) -> tuple[list[Line], Decimal]:

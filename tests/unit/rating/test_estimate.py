@@ -122,6 +122,16 @@ def test_prepaid_credits_pay_the_estimate_as_they_pay_the_invoice() -> None:
     assert amounts_of(january) == ("10.00", "0.00")
 
 
+def test_periods_that_ended_and_are_not_billed_yet_use_up_a_discounts_periods() -> None:
+    """Each month begins so, while the one before it is within grace."""
+    off = [{"code": "off", "percent": "50", "periods": 1}]
+    for plan, fees in (("payg", "10.00"), ("basic", "40.00")):
+        found, standing = catalog(plan=plan, discounts=off), Standing()
+        expected = estimated(found, standing, "2024-03-02T00:00:00Z")
+        march = close(found, standing, "2024-04-01T00:00:00Z")[-1]
+        assert expected == amounts_of(march) == (fees, fees)
+
+
 def test_two_running_periods_draw_on_the_same_credits_once() -> None:
     found = catalog({"code": "a", "amount": "15"}, plan="payg")
     wallet = Wallet(owned_grants(found.view()), {})
