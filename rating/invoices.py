@@ -422,7 +422,7 @@ def _lines_table(head: InvoiceHead) -> str:
 
 def _shown(note: Mapping[str, Any]) -> dict[str, Any]:
     """A credit note without what only its next version needs."""
-    found = {name: value for name, value in note.items() if name != "series"}
+    found = {name: value for name, value in note.items() if name not in ("series", "spread")}
     if "lines" in found:
         found["lines"] = [{name: value for name, value in line.items() if name != "asked"} for line in found["lines"]]
     return found

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from rating.close.noted import adjusted_by, balance_of
+from rating.close.noted import adjusted_by, balance_of, left_of_lines, spread
 from rating.close.standing import Invoice
 from rating.close.versions import Refused, amount_paid, check_digits, entries, settled
 from rating.pricing import money_text, plain
@@ -71,6 +71,9 @@ def with_credit_note(invoice: Invoice, note: CreditNote, chain: Sequence[Invoice
     check_digits(amount, currency)
     adjusted = min(adjusted_by(chain, invoice), Decimal(0))
     left = max(exact_sum((Decimal(invoice["total"]), adjusted, -amount_paid(notes))), Decimal(0))
+    rest = left_of_lines(chain, invoice) if chain and not lines else None
+    if rest is not None:  # a line is credited once: what adjustments credited of it is no part of the note
+        left = min(left, exact_sum(part for _, part in rest))
     if not 0 < amount <= left:
         raise Refused(
             f"a credit note over {plain(amount)} {currency} does not fit invoice {name}, of which {money_text(left, currency)} are"
@@ -80,7 +83,8 @@ def with_credit_note(invoice: Invoice, note: CreditNote, chain: Sequence[Invoice
         "number": len(notes) + 1, "reference": note.reference, "amount": money_text(amount, currency), "tax_amount": None,
         "reason": note.reason, "author": note.author, "at": rfc3339(note.at_us), "series": True,
     }  # fmt: skip
-    return settled(invoice, {"credit_notes": [*notes, made | ({"lines": lines} if lines else {})]})
+    over = {"lines": lines} if lines else {} if rest is None else {"spread": spread(amount, rest, currency)}
+    return settled(invoice, {"credit_notes": [*notes, made | over]})
 
 
 def credited(notes: Iterable[Mapping[str, Any]], number: int) -> tuple[Decimal, Decimal]:

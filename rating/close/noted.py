@@ -106,7 +106,7 @@ def key_of_line(invoice_id: str, line: Mapping[str, Any]) -> Key:
 
 
 def credited_by_line(invoice: Invoice) -> dict[int, Decimal]:
-    """Line → what credit notes credited of it. One without lines is spread over them by what is left of each."""
+    """Line → what credit notes credited of it. One without lines is spread over them as it pins (``spread``), else by what is left of each."""
     lines = {
         line["number"]: Decimal(line["amount"])
         for line in invoice["lines"]
@@ -116,14 +116,34 @@ def credited_by_line(invoice: Invoice) -> dict[int, Decimal]:
     with exactly():
         for note in body_of(invoice).get("credit_notes", ()):
             parts: Iterable[tuple[int, Decimal]] = [
-                (one["line"], Decimal(one["amount"])) for one in note.get("lines", ())
+                (one["line"], Decimal(one["amount"])) for one in note.get("lines", note.get("spread", ()))
             ]
-            if "lines" not in note:
+            if "lines" not in note and "spread" not in note:
                 rest = [(number, amount - found.get(number, ZERO)) for number, amount in lines.items()]
                 parts = list(_spread(Decimal(note["amount"]), rest, invoice["currency"]))
             for number, amount in parts:
                 found[number] = found.get(number, ZERO) + amount
     return found
+
+
+def left_of_lines(chain: Sequence[Invoice], invoice: Invoice) -> list[tuple[int, Decimal]] | None:
+    """(line, what of it can still be credited) where other invoices have adjusted some of them; None where none has."""
+    noted = credited_by_line(invoice)
+    plain_rest: list[tuple[int, Decimal]] = []
+    rest: list[tuple[int, Decimal]] = []
+    for line in invoice["lines"]:
+        amount = Decimal(line["amount"])
+        if line["kind"] != "credit" and not line["charge"].startswith(NOTED) and amount > 0:
+            own = exact_sum((amount, -noted.get(line["number"], ZERO)))
+            plain_rest.append((line["number"], own))
+            rest.append((line["number"], max(min(own, balance_of(chain, invoice, line)), ZERO)))
+    return rest if rest != plain_rest else None
+
+
+def spread(amount: Decimal, weights: Sequence[tuple[int, Decimal]], currency: str) -> list[dict[str, Any]]:
+    """A credit note's amount over lines, as its body pins it."""
+    parts = _spread(amount, weights, currency)
+    return [{"line": number, "amount": money_text(part, currency)} for number, part in parts if part]
 
 
 def _spread(amount: Decimal, weights: Sequence[tuple[int, Decimal]], currency: str) -> Iterator[tuple[int, Decimal]]:

@@ -102,8 +102,8 @@ def _credited(one: Head, notes: Iterable[Mapping[str, Any]], lines: Lines) -> di
     }
     found = dict.fromkeys(whole, Fraction(0))
     for note in notes:
-        if "lines" in note:
-            for part in note["lines"]:
+        if "lines" in note or "spread" in note:
+            for part in note.get("lines", note.get("spread", ())):
                 found[part["line"]] = found.get(part["line"], Fraction(0)) + Fraction(part["amount"])
             continue
         rest = {number: amount - found[number] for number, amount in whole.items()}

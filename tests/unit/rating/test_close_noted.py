@@ -210,3 +210,25 @@ def test_a_note_without_lines_is_spread_over_them_and_never_beyond_one(
     found = credited_by_line(invoice("i", *lines, notes=f"[{', '.join(notes)}]"))
     assert sum(found.values()) == sum(amounts) - left
     assert all(0 <= found.get(number, 0) <= amount for number, amount in enumerate(amounts, 1))
+
+
+def test_a_note_without_lines_credits_of_each_line_what_adjustments_have_left() -> None:
+    """Of a fee of 31 an end has left 10: a note over the rest is spread over 15.50 and 10.00, not over the 46.50 that were billed."""
+    found, standing = catalog(), Standing()
+    _, august = close(found, standing, "2024-09-10T00:00:00Z")
+    found.add("subscription", BASE | {"plan": "pro", "change_at": "2024-09-25T00:00:00Z"})
+    (september,) = close(found, standing, "2024-10-10T00:00:00Z")
+    assert [one["amount"] for one in september["lines"]] == ["15.50", "31.00", "-5.00"]
+    found.add(
+        "subscription", BASE | {"plan": "pro", "end": "2024-10-20T00:00:00Z", "change_at": "2024-09-25T00:00:00Z"}
+    )
+    (october,) = close(found, standing, "2024-10-20T00:00:00Z")
+    assert [one["amount"] for one in october["lines"]] == ["-21.00"]
+    credit(standing, september, "20.50")  # 41.50 less 21.00
+    noted = standing.invoice("air", september["invoice_id"])
+    assert noted is not None
+    assert credited_by_line(noted) == {1: Decimal("12.46"), 2: Decimal("8.04")}  # in proportion to 15.50 and 10.00
+    assert verified(standing.chain("air", "s")) == []
+    with pytest.raises(Refused, match=r"a credit note over 6 USD does not fit"):
+        credit(standing, august, "6")
+    credit(standing, august, "5")
