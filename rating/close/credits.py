@@ -123,8 +123,10 @@ def to_give_back(
             changes[line["adjusts"]] = changes.get(line["adjusts"], Decimal(0)) + Decimal(line["amount"])
         for one in drawn:
             whole = sum((amount for _, amount in one.drawn), Decimal(0))
-            left = max(one.left + changes.get(one.invoice_id, Decimal(0)), Decimal(0))
-            back = min(max(whole - left, Decimal(0)), max(room, Decimal(0)))
+            change = changes.get(one.invoice_id, Decimal(0))
+            left = max(one.left + change, Decimal(0))
+            # No more than this invoice credits of it: what earlier ones credited has lowered what they drew.
+            back = max(min(whole - left, room, -change), Decimal(0))
             for charge, amount in reversed(one.drawn):
                 part = min(back, amount)
                 if part > 0:

@@ -128,13 +128,16 @@ class Periods:
 
     def effect(self, head: Head, name: str, before: Sequence[Head]) -> Fraction:
         """What the terms of the invoice's own period come to more because it settles fees that ``name`` billed in advance."""
-        start, terms = head.start_us, _terms(head)
-        if not any(line.adjusts == name and self._start(line, head) == start for line in self.of(head)):
+        changes = "change" in body(head)  # it settles fees of a running period, by its discounts
+        start = head.end_us if changes else head.start_us
+        terms = {"discounts": body(head).get("terms_ahead", {}).get("discounts", [])} if changes else _terms(head)
+        of_period = [line for line in self.of(head) if line.adjusts and self._start(line, head) == start]
+        if not any(line.adjusts == name for line in of_period):
             return Fraction(0)
-        if not is_by_period(head) or start == head.end_us or not terms:
+        if not is_by_period(head) or (start == head.start_us == head.end_us and not changes) or not terms:
             return Fraction(0)
         charged = self._charged([*before, head], start)
-        settled = ((line.product, line.amount) for line in self.of(head) if line.adjusts and ":" not in line.charge)
+        settled = ((line.product, line.amount) for line in of_period if ":" not in line.charge)
         without = minus(charged, total(settled))
         both = [sum(reductions(one, terms, head.currency).values(), Fraction(0)) for one in (charged, without)]
         return max(both[0] - both[1], Fraction(0))
@@ -197,7 +200,7 @@ class Periods:
 
     def _adjusted(self, head: Head, original: Head, before: Sequence[Head]) -> None:
         """What this invoice adjusts of an earlier one's terms, by what the invoices before it that were not void then had come to."""
-        mine = [line for line in self.of(head) if line.adjusts == original.invoice_id]
+        mine = [line for line in self.of(head) if line.adjusts == original.invoice_id and line.kind != "credit"]
         where, by_period = f", adjustment of {original.invoice_id}", is_by_period(head)
         terms = body(original).get("terms", {})
         ahead = [line for line in mine if by_period and is_ahead(line, original)]

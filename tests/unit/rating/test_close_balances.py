@@ -12,7 +12,7 @@ from shelfkit import Shelf, us
 
 from rating.close.balances import counterparts, draws
 from rating.close.credit_notes import CreditNote, with_credit_note
-from rating.close.credits import drawn
+from rating.close.credits import DrawnOn, drawn, to_give_back
 from rating.close.plan import build_invoices, make_plan
 from rating.close.standing import Invoice, Standing
 from rating.close.versions import Payment, Refused, amount_due, voided, with_payment
@@ -196,3 +196,12 @@ def test_what_was_paid_in_money_comes_back_in_money_first() -> None:
     ]
     assert february["total"] == "-10.00"
     assert drawn(standing.invoices("air")) == {"gift": Decimal(45)}
+
+
+def test_an_invoice_below_zero_gives_back_only_of_what_it_credits_itself() -> None:
+    """What an earlier invoice credited lowered what that one drew; the money paid for another invoice is paid back as money."""
+    credited = [{"adjusts": "paid_in_money", "amount": "-56.60"}]
+    drawn = [DrawnOn("by_a_grant", Decimal("296.13"), (("credit:gift", Decimal(300)),))]
+    assert to_give_back(Decimal("-41.15"), drawn, credited) == []
+    more = [*credited, {"adjusts": "by_a_grant", "amount": "-2.00"}]
+    assert to_give_back(Decimal("-43.15"), drawn, more) == [("by_a_grant", "credit:gift", Decimal("2.00"))]

@@ -9,6 +9,7 @@ import pytest
 from evidencekit import verified
 from usagekit import FEBRUARY, JANUARY, MARCH, SUBSCRIPTION, Books, amounts, catalog, plan, used
 
+from rating.close.credit_notes import CreditNote, LineCredit, with_credit_note
 from rating.close.versions import voided
 from schemas.instants import DAY
 
@@ -66,3 +67,43 @@ def test_verification_takes_what_late_usage_changes_of_terms_after_the_end_for_n
         [*made.standing.chain("air", "s")[:-1], late | {"lines": wrong, "body": '{"terms_of": "period"}'}]
     )
     assert "commitment:" in fault
+
+
+HALF = {"discounts": [{"code": "half", "percent": "50"}]}
+
+
+def noted(made: Books, amount: str, line: int) -> None:
+    """A credit note on the newest invoice."""
+    chain = made.standing.chain("air", "s")
+    note = CreditNote("n", None, "sorry", "me", chain[-1]["as_of"] + 1, (LineCredit(line, Decimal(amount)),))
+    following = with_credit_note(chain[-1], note, chain)
+    assert following is not None
+    assert made.standing.apply(dict(following) | {"claim_id": "n"})
+
+
+def test_verification_knows_what_discounts_do_where_a_change_settles_a_fee_that_was_credited() -> None:
+    """A quarter at 90 days of 1 a day, half off; 45 credited; on the day in the middle to 2 a day: 90 more, 45 less, each by half."""
+    made = books()
+    for code, amount in (("basic", "90"), ("pro", "180")):
+        seat = SEAT | {"price": {"model": "flat", "amount": amount}}
+        made.shelf.add("plan", plan(UNIT, code, [seat]) | {"interval": "quarter"})
+    made.shelf.add("subscription", SUBSCRIPTION | HALF)
+    made.close(JANUARY)
+    noted(made, "45", 1)
+    made.shelf.add("subscription", SUBSCRIPTION | HALF | {"plan": "pro", "change_at": "2026-02-15T00:00:00Z"})
+    (change,) = made.close(FEBRUARY + 14 * DAY)
+    assert amounts([change]) == [
+        "flat fee 90.00", "discount discount:half -22.50", "adjustment fee -45.00", "adjustment credit_note:fee 22.50",
+    ]  # fmt: skip
+    assert verified(made.standing.chain("air", "s")) == []
+
+
+def test_verification_keeps_late_usage_apart_from_a_settlement_beside_a_credit_note() -> None:
+    made = books(used(3, 10), used(4, 8, close=3), **HALF)
+    made.close(JANUARY)
+    (january,) = made.close(FEBRUARY)
+    noted(made, "15", 2)
+    made.shelf.add("subscription", SUBSCRIPTION | HALF | {"end": "2026-02-15T00:00:00Z"})
+    (february,) = made.close(FEBRUARY + 14 * DAY)
+    assert {line["adjusts"] for line in february["lines"]} == {"", january["invoice_id"]}
+    assert verified(made.standing.chain("air", "s")) == []
