@@ -192,8 +192,16 @@ class Meter:
         return flush
 
     def commit(self, flush: Flush) -> None:
-        """Steps 1 to 5 of the protocol. Raises Stopping."""
+        """Steps 1 to 5 of the protocol. Nothing is written where a cursor has gone back meanwhile. Raises Stopping."""
         journal = self._writing
+        if flush.progress:
+            self._following(flush)
+            if flush.gone_back:
+                # Rows beyond a hole would count as the first copies of what is read again: whatever is here comes again.
+                for record in flush.records:
+                    flush.gaps[record.partition] = min(record.offset, flush.gaps.get(record.partition, record.offset))
+                    self._undurable.pop((record.generation, record.partition, record.offset), None)
+                return
         if flush.events.size:
             journal.insert("usage_events", flush.events.table())
         if flush.duplicates:
@@ -216,6 +224,7 @@ class Meter:
         for partition, cursor in back.items():
             log.warning("partition %d: the cursor has gone back to %d; reading again from there", partition, cursor)
         if back:
+            flush.gone_back = True
             self.reassigned()
         return progress
 

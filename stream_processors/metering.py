@@ -36,6 +36,8 @@ class Flush:
     voids: list[Record] = field(default_factory=list)  # in log order by partition
     progress: dict[tuple[int, int], int] = field(default_factory=dict)
     gaps: dict[int, int] = field(default_factory=dict)
+    gone_back: bool = False
+    """Whether a cursor was found behind the records: then the unit is read again."""
     left: dict[int, int] = field(
         default_factory=dict
     )  # partition → offset from which its records are for the next flush

@@ -238,10 +238,11 @@ class Consumer:
                 raws.append(RawRecord(partition, record.offset, record.append_us, value))
                 self.at[partition] = record.offset + 1
         flush = self.meter.prepare(raws, None)
-        # As ``commit`` does: rows first, then the cursor where it follows what stands.
+        # As ``commit`` does: nothing where a cursor has gone back; else rows first, then the cursor.
         flush.progress, back = following(flush, self.store.cursors)
         if back:
             self.meter.reassigned()
+            return
         self.store.write(flush, upto)
 
 
