@@ -9,8 +9,13 @@ from typing import Any
 import clickhouse_connect
 import httpx
 import pytest
+from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
+from pydantic import SecretStr
 from test_clickhouse_front import ANALYST_PASSWORD, PASSWORD, FrontProcess
+
+from schemas.clickhouse import connect
+from schemas.settings import Settings
 
 pytestmark = pytest.mark.integration
 
@@ -198,3 +203,54 @@ def test_an_analyst_may_not_lift_readonly(front: FrontProcess) -> None:
     assert ask(front, "SELECT 1 SETTINGS readonly = 0", _ANALYST).status_code != 200
     assert ask(front, "SELECT 1", _ANALYST, params={"readonly": "0"}).text == "1\n"
     assert ask(front, "SELECT query FROM processes", _ANALYST, params={"database": "system"}).status_code != 200
+
+
+_DELETED_FROM = "swept"
+_DELETIONS: list[tuple[str, dict[str, Any]]] = [
+    # Roll-ups again, numbers of invoices, versions and lines of invoices, positions: every DELETE FROM of the processors.
+    ("DELETE FROM {t} WHERE a = {{k:UInt32}}", {"k": 1}),
+    ("DELETE FROM {t} WHERE a > {{k:UInt32}}", {"k": 0}),
+    ("DELETE FROM {t} WHERE n = {{n:String}} AND has({{names:Array(String)}}, n)", {"n": "x;'", "names": ["x;'", "`y`"]}),
+    ("DELETE FROM {t} WHERE (n, n, a) IN (SELECT arrayJoin({{keys:Array(Tuple(String, String, UInt32))}}))", {"keys": [("x;'", "x;'", 1)]}),
+    ("DELETE FROM {t} WHERE n = {{n:String}} AND a IN {{numbers:Array(UInt32)}}", {"n": "x;'", "numbers": [1, 9]}),
+    (
+        "DELETE FROM {t} WHERE a >= {{a:UInt64}} AND append_time >= fromUnixTimestamp64Milli({{from:Int64}}, 'UTC')"
+        " AND (a, a) IN (SELECT arrayJoin({{at:Array(Tuple(UInt64, UInt32))}}))",
+        {"a": 1, "from": 0, "at": [(1, 1)]},
+    ),
+    # Identities that may be forgotten, and what was staged of a backfill.
+    ("ALTER TABLE {t} DROP PARTITION 20260101", {}),
+    ("ALTER TABLE {t} DELETE IN PARTITION 20260101 WHERE n IN {{names:Array(String)}}", {"names": ["x;'", "z"]}),
+    ("ALTER TABLE {t} DROP PARTITION ID '20260101'", {}),
+]  # fmt: skip
+
+
+def weirs_own(front: FrontProcess) -> Client:
+    """The client that Weir's processes have."""
+    settings = Settings(
+        clickhouse_host="127.0.0.1", clickhouse_port=front.port, clickhouse_password=SecretStr(PASSWORD)
+    )
+    return connect(settings)
+
+
+@pytest.mark.parametrize("statement", _DELETIONS, ids=lambda statement: statement[0][:45])
+def test_what_weir_deletes_is_deleted(front: FrontProcess, statement: tuple[str, dict[str, Any]]) -> None:
+    client = weirs_own(front)
+    client.command(f"DROP TABLE IF EXISTS {_DELETED_FROM}")
+    client.command(
+        f"CREATE TABLE {_DELETED_FROM} (a UInt32, n LowCardinality(String), append_time DateTime64(3, 'UTC'))"
+        " ENGINE = ReplacingMergeTree PARTITION BY toYYYYMMDD(append_time) ORDER BY a"
+    )
+    client.command(f"INSERT INTO {_DELETED_FROM} VALUES (0, 'kept', '2026-01-02'), (1, 'x;\\'', '2026-01-01')")
+    sql, parameters = statement
+    client.command(sql.format(t=_DELETED_FROM), parameters=parameters)
+    assert client.query(f"SELECT n FROM {_DELETED_FROM}").result_rows == [("kept",)]
+
+
+def test_what_was_set_aside_is_given_up(front: FrontProcess) -> None:
+    client = weirs_own(front)
+    client.command("CREATE TABLE weir.aside (a UInt8) ENGINE = MergeTree ORDER BY a")
+    client.command("INSERT INTO weir.aside VALUES (1)")
+    client.command("ALTER TABLE weir.aside DETACH PART 'all_1_1_0'")
+    client.command("ALTER TABLE `aside` DROP DETACHED PART 'all_1_1_0' SETTINGS allow_drop_detached = 1")
+    assert client.query("SELECT count() FROM system.detached_parts WHERE table = 'aside'").result_rows == [(0,)]
