@@ -89,11 +89,15 @@ def settle(owed: Iterable[Item], paid: Iterable[Paid], currency: str) -> tuple[t
     """
     left = list(owed)
     lines: list[Line] = []
-    for one in paid:
+    every = tuple(paid)
+    for one in every:
         match = next((item for item in left if _same_fee(item, one)), None)
         if match is not None:
             left.remove(match)
             price = match.price
+            if rest := _rest_of_fee(match, one, left, every):
+                left = [item for item in left if item not in rest]
+                price = one.price
         else:
             length = one.line["period_end"] - one.line["period_start"]
             price = one.price.model_copy(update={"proration": proration(0, length)})
@@ -104,6 +108,26 @@ def settle(owed: Iterable[Item], paid: Iterable[Paid], currency: str) -> tuple[t
         if difference := exact_sum((priced.amount, -one.amount)):
             lines.append(_adjustment(one, price, priced, difference))
     return tuple(left), tuple(lines)
+
+
+def _rest_of_fee(first: Item, paid: Paid, owed: Iterable[Item], every: Iterable[Paid]) -> list[Item]:
+    """The parts after ``first`` into which something else has split a fee that is the same to its end: it was billed as a whole, and stays so.
+    Were it credited and billed again, a credit note for it would be lost. None where another line was billed for a part of it."""
+    start_us, end_us = paid.line["period_start"], paid.line["period_end"]
+    for other in every:
+        if other.line["charge"] == paid.line["charge"] and start_us < other.line["period_start"] < end_us:
+            return []
+    found, until_us = list[Item](), first.end_us
+    for item in sorted(owed, key=lambda item: item.start_us):
+        same = (item.charge.key, item.product.code) == (first.charge.key, first.product.code)
+        if same and item.start_us == until_us and _plain(item.price) == _plain(first.price):
+            found.append(item)
+            until_us = item.end_us
+    return found if until_us == end_us else []
+
+
+def _plain(price: Price) -> Price:
+    return price.model_copy(update={"proration": None})
 
 
 def _same_fee(item: Item, paid: Paid) -> bool:

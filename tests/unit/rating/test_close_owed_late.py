@@ -107,3 +107,13 @@ def test_verification_keeps_late_usage_apart_from_a_settlement_beside_a_credit_n
     (february,) = made.close(FEBRUARY + 14 * DAY)
     assert {line["adjusts"] for line in february["lines"]} == {"", january["invoice_id"]}
     assert verified(made.standing.chain("air", "s")) == []
+
+
+def test_a_fee_that_another_price_splits_stays_as_it_was_billed_and_so_does_its_credit_note() -> None:
+    made = books()
+    made.close(JANUARY)
+    noted(made, "30", 1)
+    other = {"overrides": [{"charge": "c", "price": UNIT | {"unit_amount": "2"}}], "change_at": "2026-01-16T00:00:00Z"}
+    made.shelf.add("subscription", SUBSCRIPTION | other)
+    assert amounts(made.close(FEBRUARY)) == ["usage c 0.00", "usage c 0.00", "flat fee 30.00"]  # February's
+    assert verified(made.standing.chain("air", "s")) == []
