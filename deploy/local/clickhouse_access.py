@@ -124,13 +124,14 @@ def judge(kind: str, statements: int, canonical: str | None, role: Role, *, chan
 
 
 def _session_statement(canonical: str) -> bool:
-    """Whether a statement that the engine classes as one of control only concerns its session, or ends a query."""
+    """Whether a statement that the engine classes as one of control only concerns its session, ends a query, or changes a table
+    (ALTER TABLE with SETTINGS of its own, which the engine's grants and limits of settings judge as they do without)."""
     words = [word.upper() for word in _words(canonical[:200])][:3]
     if words[:1] == ["SET"]:
         return words[1:2] not in (["ROLE"], ["DEFAULT"])
     if words[:1] == ["SYSTEM"]:
         return words[1:3] in (["STOP", "MERGES"], ["START", "MERGES"])
-    return words[:1] in (["USE"], ["CREATE"]) or words[:2] == ["KILL", "QUERY"]
+    return words[:1] in (["USE"], ["CREATE"]) or words[:2] in (["KILL", "QUERY"], ["ALTER", "TABLE"])
 
 
 def _judge_words(words: Sequence[str], role: Role, *, reads: bool) -> None:

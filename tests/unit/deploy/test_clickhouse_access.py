@@ -64,6 +64,7 @@ def test_pages_and_other_names_are_not(headers: dict[bytes, bytes]) -> None:
         ("CONTROL", "SET max_threads = 1"),
         ("CONTROL", "KILL QUERY WHERE query_id = 'x' SYNC"),
         ("CONTROL", "USE weir"),
+        ("CONTROL", "ALTER TABLE t\n    (DELETE WHERE a = 1)\nSETTINGS mutations_sync = 2"),
         ("UNKNOWN", None),
     ],
 )
