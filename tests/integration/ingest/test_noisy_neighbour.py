@@ -131,6 +131,7 @@ def test_a_name_that_many_profiles_look_at_and_questions_of_one_key_leave_room_f
     profiles = [{"code": f"p{number}", "aggregation": "sum", "property": ["x"]} for number in range(60)]
     world.apply(meters=[{"code": "wide", "event_name": "call", "profiles": profiles}])
     world.send([event(f"k{number}") for number in range(500)])
+    world.metered()
     reader = bearer(key_of(world, scopes=["read"]))
 
     def noise() -> list[httpx.Response]:

@@ -299,8 +299,11 @@ def test_a_strict_close_bills_nothing_and_leaves_no_run_where_the_checklist_find
     assert result.checks == strict.checks
     counts = {check.name: check.count for check in result.checks if check.count}
     # beta was silent in March as well; of acme's lines, time and long are less than half of March's, calls are 1.01 after 5.51.
-    assert counts == {"unmetered_events": 1}
-    assert [check.examples for check in result.checks if check.count] == [("events visit: no meter counts them",)]
+    # The plan charges calls by number, seconds, longest and callers: told, and nothing that a strict close waits for.
+    assert counts == {"unmetered_events": 1, "billed_twice": 1}
+    assert {check.name: check.examples for check in result.checks}["unmetered_events"] == (
+        "events visit: no meter counts them",
+    )
     with closing(CheckpointLedger(shop.settings)) as ledger:
         assert result.run is not None
         assert ledger.refresh().runs[result.run.run_id].body["checklist"] == [
