@@ -75,7 +75,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 def stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """The whole stack, all ready. Test namespaces keep tests apart; whoever kills a process waits until it is back."""
     folder = tmp_path_factory.mktemp("stack")
-    overrides: dict[str, Any] = {"checkpoint_seconds": 5, "close_schedule_seconds": 0, "backfill_automatic": False}
+    overrides: dict[str, Any] = {
+        "checkpoint_seconds": 5, "close_schedule_seconds": 0, "backfill_automatic": False,
+        "webhook_reach": "loopback",  # receivers of tests take any free port
+    }  # fmt: skip
     with ExitStack() as containers:
         kinds = tuple(kind for kind in ALL if kind != "webhooks")  # tests of webhooks run, and kill, one of their own
         if request.config.stash[_CONTAINERS]:
