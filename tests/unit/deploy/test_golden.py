@@ -7,6 +7,7 @@ import json
 import pytest
 
 from tests.golden.made import DOCUMENTS, FOLDER, IDS, ids, text
+from tests.golden.year import YEAR, golden
 
 
 @pytest.mark.parametrize("name", json.loads(IDS.read_text()))
@@ -25,3 +26,16 @@ def test_a_document_is_what_clients_were_made_from(name: str) -> None:
     assert now == before, (
         f"{name} changed; where that is meant: `.venv/bin/python -m tests.golden`, and look at the difference"
     )
+
+
+def test_the_demos_year_gives_every_topic_the_bytes_that_it_always_did() -> None:
+    before, now = json.loads(YEAR.read_text()), json.loads(text(golden()))
+    assert now["samples"] == before["samples"], (
+        "where a new field is meant: `.venv/bin/python -m tests.golden --records`"
+    )
+    changed = [name for name in before["records"] if now["records"].get(name) != before["records"][name]]
+    assert not changed, (
+        f"{len(changed)} records are other bytes than they were: {changed[:5]}; `.venv/bin/python -m tests.golden.year NAME`, "
+        "here and in a checkout from before, prints one to compare; where all that is meant: `.venv/bin/python -m tests.golden --records`"
+    )
+    assert now["records"].keys() == before["records"].keys(), "`python -m tests.golden` adds new ones"
