@@ -1,4 +1,4 @@
-"""Which (subscription, period) are due: pure, from the catalog, the invoices that stand, and an instant."""
+"""Which periods of a subscription are to be billed: pure, from its timeline, the invoices that stand, and an instant."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ from typing import Final
 from rating.close.chain import last_period, next_sequence, vacant, voids_of
 from rating.close.spans import Part, Span, span_of, spans
 from rating.close.standing import Invoice, Standing
-from rating.close.timeline import Timeline, timelines
+from rating.close.timeline import Timeline
 from schemas.catalog.models import Interval, Plan
-from schemas.catalog.state import NamespaceView
 from schemas.instants import SECOND
 from schemas.invoices import VOID, invoice_id
 
@@ -71,18 +70,11 @@ class Due:
         return invoice_id(self.namespace, self.subscription, self.start_us, self.sequence)
 
 
-def due_invoices(view: NamespaceView, standing: Standing, as_of_us: int) -> tuple[list[Due], list[str]]:
-    """All due periods, a subscription's in order, and a sentence for each subscription that cannot be planned.
+def due_of(line: Timeline, standing: Standing, as_of_us: int) -> Iterator[Due]:
+    """What has ended of one subscription and is not billed, in the order of its chain, within grace or not: ``Due.ready_us`` says which.
 
     The first period starts at the subscription's start, each further one where its predecessor's stored invoice ended.
     """
-    problems: list[str] = []
-    found = [due for line in timelines(view, problems) for due in due_of(line, standing, as_of_us)]
-    return found, problems
-
-
-def due_of(line: Timeline, standing: Standing, as_of_us: int, *, ended: bool = False) -> Iterator[Due]:
-    """What is due of one subscription, in the order of its chain; ``ended``: also periods that ended and are within grace."""
     chain = standing.chain(line.namespace, line.subscription)
     predecessor = chain[-1]["invoice_id"] if chain else ""
     voids = voids_of(chain)
@@ -93,7 +85,7 @@ def due_of(line: Timeline, standing: Standing, as_of_us: int, *, ended: bool = F
     span = next(following, None)
     advanced = False
     for due in _again(line, chain, voids, span):
-        if _comes(due, ended) > as_of_us:
+        if due.end_us > as_of_us:
             return
         yield due
         predecessor = due.invoice_id
@@ -112,15 +104,11 @@ def due_of(line: Timeline, standing: Standing, as_of_us: int, *, ended: bool = F
     while span is not None:
         sequence = last_sequence + 1 if span.start_us == last_start else 0
         due = _due(line, span, predecessor, sequence, advanced and span.in_advance, voids)
-        if _comes(due, ended) > as_of_us:
+        if due.end_us > as_of_us:
             return
         after = next(following, None)
         yield replace(due, advance=after.parts) if after is not None and _fees_in_advance(after) else due
         span, predecessor, last_start, advanced = after, due.invoice_id, due.start_us, True
-
-
-def _comes(due: Due, ended: bool) -> int:
-    return due.end_us if ended else due.ready_us
 
 
 def _again(line: Timeline, chain: list[Invoice], voids: tuple[str, ...], following: Span | None) -> Iterator[Due]:

@@ -130,7 +130,7 @@ def make_plan(view: NamespaceView, standing: Standing, as_of_us: int, late: Late
     book = ChargeBook(view)
     for line in timelines(view, problems):
         try:
-            found = list(due_of(line, standing, as_of_us, ended=True))
+            found = list(due_of(line, standing, as_of_us))
             if not found and (change := change_due(line, standing, as_of_us)) is not None:
                 found = [change]
             if not found and (last := last_word(line, standing)) is not None:

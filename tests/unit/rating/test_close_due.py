@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from shelfkit import ACCOUNT, FEE, PLAN, SUBSCRIPTION, ZONE, Shelf, shelf, us
 
-from rating.close.due import Due, current_span, due_invoices, last_word
+from rating.close.due import Due, current_span, last_word
 from rating.close.plan import make_plan
 from rating.close.run import run_id
 from rating.close.standing import Standing
@@ -25,15 +25,15 @@ def invoice_of(due: Due, **changes: Any) -> dict[str, Any]:
     record = {
         "namespace": due.namespace, "invoice_id": due.invoice_id, "version": 1, "predecessor": due.predecessor,
         "subscription": due.subscription, "sequence": 0, "period_start": due.start_us, "period_end": due.end_us,
-        "state": "finalized",
+        "state": "finalized", "run_id": "run_1", "lines": [], "body": "{}", "account_id": due.account_id, "total": "0",
     }  # fmt: skip
     return record | changes
 
 
 def due_of(found: Shelf, standing: Standing, as_of: str) -> list[Due]:
-    due, problems = due_invoices(found.view(), standing, us(as_of))
-    assert problems == []
-    return due
+    plan = make_plan(found.view(), standing, us(as_of), {})
+    assert plan.problems == ()
+    return [billing.due for billing in plan.billings]
 
 
 def spans(due: list[Due]) -> list[tuple[str, str]]:
@@ -96,10 +96,10 @@ def test_a_subscription_stays_on_the_plan_version_it_was_published_with() -> Non
 def test_a_subscription_without_its_plan_is_a_problem_that_does_not_stop_the_others() -> None:
     found = shelf()
     found.add("subscription", SUBSCRIPTION | {"code": "lost", "plan": "none"})
-    due, problems = due_invoices(found.view(), Standing(), us("2013-02-02T00:00:00Z"))
-    assert [one.subscription for one in due] == ["acme-basic"]
-    assert len(problems) == 1
-    assert "subscription lost: plan none" in problems[0]
+    planned = make_plan(found.view(), Standing(), us("2013-02-02T00:00:00Z"), {})
+    assert [one.due.subscription for one in planned.billings] == ["acme-basic"]
+    assert len(planned.problems) == 1
+    assert "subscription lost: plan none" in planned.problems[0]
 
 
 @pytest.mark.parametrize("start", ["9998-12-01T00:00:00Z", "9998-12-01"])

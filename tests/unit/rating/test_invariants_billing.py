@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rating.close.charges import Need
-from rating.close.due import due_invoices
 from rating.close.late import Late, adjustments, priors
+from rating.close.plan import build_invoices, make_plan
 from rating.close.standing import Standing
 from rating.pricing import parse_price, rate
 from rating.usage import Measured, Usage, UsageRow
@@ -247,18 +247,16 @@ def test_invariant_9_a_period_starts_where_its_predecessor_ended_whatever_happen
             "subscription", {"code": "s", "account": "acme", "plan": "basic", "start": "2025-06-01T00:00:00Z"} | more
         )
         now += days * 86_400_000_000
-        due, problems = due_invoices(made.view("air"), standing, now)
-        assert problems == []
-        assert due == due_invoices(made.view("air"), standing, now)[0]
-        for one in due:
-            spans.append((one.start_us, one.end_us))
-            standing.apply(
-                {
-                    "namespace": "air", "invoice_id": one.invoice_id, "version": 1, "predecessor": one.predecessor,
-                    "subscription": "s", "sequence": 0, "period_start": one.start_us, "period_end": one.end_us,
-                    "state": "finalized",
-                }
-            )  # fmt: skip
+        plan = make_plan(made.view("air"), standing, now, {})
+        assert plan.problems == ()
+        rivals = [Run(name, 1, made.next_offset, now, {}) for name in ("run_a", "run_b")]
+        bills, problems = zip(*(build_invoices(plan, {}, run) for run in rivals), strict=True)
+        assert problems == ((), ())
+        for first, second in zip(*bills, strict=True):
+            spans.append((first["period_start"], first["period_end"]))
+            assert standing.apply(first)
+            assert not standing.apply(second), "two runs bill one period"
+        assert make_plan(made.view("air"), standing, now, {}).billings == ()
     assert all(before[1] == after[0] for before, after in itertools.pairwise(spans))
     assert all(start < end <= now for start, end in spans)
 
