@@ -29,8 +29,3 @@ class Interval:
     @property
     def duration(self) -> timedelta:
         return self.end - self.start
-
-    def intersection(self, other: Interval) -> Interval | None:
-        """What both cover; None where they do not overlap, so also where one starts as the other ends."""
-        start, end = max(self.start, other.start), min(self.end, other.end)
-        return Interval(start, end) if start < end else None

