@@ -21,7 +21,7 @@ class KeyLimits(Model):
 
 
 class ApiKey(Model):
-    """A key of the namespace: its id, and of the key itself only the hash (``schemas.api_keys``)."""
+    """A key of the namespace: its id, and of the key itself only the hash."""
 
     code: Code
     name: Annotated[str, StringConstraints(max_length=256, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")] = ""
