@@ -21,6 +21,7 @@ from rating.api.voids import router as voids_router
 from rating.api.webhooks import router as webhooks_router
 from rating.console import pages
 from schemas import api_docs
+from schemas.problems import Problem
 from schemas.settings import Settings, SettingsError
 
 
@@ -72,11 +73,11 @@ def build_app(settings: Settings) -> FastAPI:
     async def not_logged_in(request: Request, error: pages.NotLoggedIn) -> Response:
         return pages.redirect_to_login(request)
 
-    @app.exception_handler(problems.Problem)
-    async def problem(request: Request, error: problems.Problem) -> Response:
+    @app.exception_handler(Problem)
+    async def problem(request: Request, error: Problem) -> Response:
         """A document for programs; on the console's own pages a page."""
         page = not getattr(request.scope.get("route"), "include_in_schema", True)
-        return pages.failed(error) if page else problems.answer(error)
+        return pages.failed(error) if page else error.response()
 
     @app.get("/healthz", tags=["operation"], summary="The process lives")
     async def healthz() -> dict[str, str]:

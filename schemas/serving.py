@@ -10,12 +10,16 @@ import resource
 import time
 from asyncio import TimerHandle
 from collections import Counter
+from http import HTTPStatus
 from types import FrameType
 from typing import Any, Final
 
+import msgspec
 import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from schemas.problems import MEDIA_TYPE, document
 
 MAX_HEAD: Final = 32 * 1024
 HEAD_SECONDS: Final = 10.0
@@ -23,9 +27,6 @@ BODY_PAUSE_SECONDS: Final = 10.0
 DRAIN_SECONDS: Final = 0.5
 MOST_CONNECTIONS: Final = 10_000
 _OTHER_FILES: Final = 128  # that the process needs beside its connections
-_TITLES: Final = {
-    400: "Bad Request", 408: "Request Timeout", 413: "Content Too Large", 431: "Request Header Fields Too Large",
-}  # fmt: skip
 
 
 def bounded_protocol(most_connections: int = MOST_CONNECTIONS) -> type[BoundedProtocol]:
@@ -159,17 +160,14 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         head, body = problem(status, reason, detail)
         lines = "".join(f"{name}: {value}\r\n" for name, value in head)
-        self.transport.write(f"HTTP/1.1 {status} {_TITLES[status]}\r\n{lines}\r\n".encode() + body)
+        self.transport.write(f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n{lines}\r\n".encode() + body)
         self.transport.close()
 
 
 def problem(status: int, reason: str, detail: str) -> tuple[list[tuple[str, str]], bytes]:
-    """Headers and body of an answer that ends its connection. ``detail`` is text of ours without quotes."""
-    body = (
-        f'{{"type":"urn:weir:problem:{reason}","title":"{_TITLES[status]}","status":{status},'
-        f'"detail":"{detail}","reason":"{reason}"}}'
-    ).encode()
-    head = [("content-type", "application/problem+json"), ("content-length", str(len(body))), ("connection", "close")]
+    """Headers and body of an answer that ends its connection."""
+    body = msgspec.json.encode(document(status, reason, detail))
+    head = [("content-type", MEDIA_TYPE), ("content-length", str(len(body))), ("connection", "close")]
     return head, body
 
 

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Final, TypeVar
 
 from fastapi import Depends, Header, Request
 
-from rating.api.problems import Problem, missing, of_denial
+from rating.api.problems import Problem, missing, of_denial, unknown_parameters
 from rating.api.questions import NOBODY, Asker, GoOn, Questions
 from rating.api.standing import StandingNow
 from rating.console.tries import LoginTries
@@ -144,8 +144,7 @@ async def guard(request: Request) -> None:
     if sufficient:
         _check_key(request, sufficient)
     if wrong := _parameters.wrong(request):
-        errors = [(f"query.{one.name}", one.detail) for one in wrong]
-        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "; ".join(": ".join(one) for one in errors), errors)
+        raise unknown_parameters(wrong)
 
 
 _parameters: Final = KnownParameters()

@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from rating.api.problems import Problem
+from rating.api.problems import Problem, of_busy
 from schemas.clickhouse import connect
 from schemas.settings import Settings
 from schemas.shares import Busy, Plan, Shares
@@ -141,8 +141,7 @@ class Questions:
         try:
             return await lane.ask(question, asker, self._kill)
         except Busy as busy:
-            status = HTTPStatus.TOO_MANY_REQUESTS if busy.own else HTTPStatus.SERVICE_UNAVAILABLE
-            raise Problem(status, str(busy), headers={"Retry-After": str(busy.retry_after)}) from None
+            raise of_busy(busy) from None
         except Stopped:
             raise _too_long(lane.seconds) from None
         except ClickHouseError as error:

@@ -14,7 +14,6 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from rating.api.asked import ask
 from rating.api.context import Rating, rating_of
 from rating.api.credits import account_credits
-from rating.api.problems import Problem
 from rating.api.running import running
 from rating.api.usage import answer_usage
 from rating.api.webhooks import webhook_status
@@ -34,6 +33,7 @@ from schemas.catalog.profiles import profile_versions
 from schemas.catalog.state import NamespaceView
 from schemas.instants import instant, micros
 from schemas.invoices import DRAFT
+from schemas.problems import Problem
 
 router = APIRouter(include_in_schema=False)
 log = logging.getLogger(__name__)
@@ -75,7 +75,7 @@ def _html(body: Html, status: int = 200) -> Response:
 
 def failed(problem: Problem) -> Response:
     """A problem for people."""
-    return _html(views.failure(problem.status.phrase, problem.detail), problem.status.value)
+    return _html(views.failure(problem.document()["title"], problem.detail), problem.status)
 
 
 def _local_path(text: str) -> str:

@@ -11,8 +11,8 @@ import pytest
 from clickhouse_connect.driver.exceptions import DatabaseError
 
 from rating.api import questions
-from rating.api.problems import Problem
 from rating.api.questions import NOBODY, Asker, Questions, each
+from schemas.problems import Problem
 from schemas.settings import Settings
 
 

@@ -6,9 +6,9 @@ import pytest
 from shelfkit import Shelf
 
 from rating.api.asked import ask
-from rating.api.problems import Problem
 from rating.usage import naming
 from schemas.catalog.state import NamespaceView
+from schemas.problems import Problem
 
 DIMENSIONS = ["hour", "account", "x,y", "model", "dimension:z", "quantity"]
 
