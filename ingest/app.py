@@ -17,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
+from ingest.answers import ANSWERS
 from ingest.api_keys import KeysApi
 from ingest.auth import Guard, admin_key
 from ingest.catalog_api import CatalogApi
@@ -29,7 +30,7 @@ from ingest.doors.foreign import Foreign
 from ingest.doors.history import HistoryApi
 from ingest.events_api import BATCH, EVENT, Door, EventsApi
 from ingest.metrics import CONTENT_TYPE, Metrics
-from ingest.openapi import BATCH_BODY, EVENT_BODY, document
+from ingest.openapi import BATCH_BODY, EVENT_BODY, MODELS
 from ingest.overload import Overload
 from ingest.problems import Problem, unknown_parameters
 from ingest.producer import LoopProducer
@@ -41,6 +42,7 @@ from schemas.acknowledged import Acknowledged
 from schemas.catalog.follower import CatalogFollower
 from schemas.generations import Generation
 from schemas.log_standing import LogWatch
+from schemas.openapi import document
 from schemas.parameters import KnownParameters
 from schemas.readiness import Readiness, Reason, to_json
 from schemas.room import Room
@@ -201,7 +203,7 @@ def create_app(
     KeysApi.routes(app, lambda: state["gateway"].keys_api)
     api_docs.install(app)
     _errors(app)
-    app.openapi = lambda: document(app)  # type: ignore[method-assign]  # FastAPI's documented way to extend the document
+    app.openapi = lambda: document(app, "gateway", ANSWERS, MODELS)  # type: ignore[method-assign]  # FastAPI's documented way to extend the document
     return Application(app, state)
 
 

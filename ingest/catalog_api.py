@@ -15,7 +15,7 @@ from ingest.catalog_document import DocumentError, load_document
 from ingest.catalog_plan import CatalogPlan
 from ingest.catalog_publish import CatalogPublisher
 from ingest.catalog_service import RESOURCES, Caller, CatalogService, shown
-from ingest.openapi import APPLY_BODY, entry_body
+from ingest.openapi import APPLY_BODY, IF_MATCH, entry_body
 from ingest.problems import Problem
 from ingest.turns import DOCUMENTS, ENTRIES, PAGES, Turns
 from schemas.api_keys import Access
@@ -153,22 +153,24 @@ class CatalogApi:
 def _resource(app: FastAPI, api: Callable[[], CatalogApi], name: str, kind: str) -> None:
     tag: dict[str, Any] = {"tags": [name]}
     body = {**tag, "openapi_extra": entry_body(kind)}
+    plural = name.replace("-", "_")
 
-    @app.get(f"/v1/{name}", summary=f"List {name}", operation_id=f"list_{name}", **tag)
+    @app.get(f"/v1/{name}", summary=f"List {name}", operation_id=f"list_{plural}", **tag)
     async def page(request: Request, limit: Limit = 100, cursor: Cursor = None) -> Response:
         return await api().page(request, kind, limit, cursor)
 
-    @app.get(f"/v1/{name}/{{code:path}}", summary=f"Read one of {name}", operation_id=f"get_{name}", **tag)
+    @app.get(f"/v1/{name}/{{code:path}}", summary=f"Read one of {name}", operation_id=f"get_{plural}", **tag)
     async def get(request: Request, code: str, history: bool = False) -> Response:
         return await api().get(request, kind, code, history)
 
-    @app.post(f"/v1/{name}", status_code=201, summary=f"Create one of {name}", operation_id=f"create_{name}", **body)
+    @app.post(f"/v1/{name}", status_code=201, summary=f"Create one of {name}", operation_id=f"create_{plural}", **body)
     async def create(request: Request) -> Response:
         return await api().create(request, kind)
 
     @app.put(
-        f"/v1/{name}/{{code:path}}", summary=f"New version, with If-Match ({name})", operation_id=f"put_{name}", **body
-    )
+        f"/v1/{name}/{{code:path}}", summary=f"New version, with If-Match ({name})", operation_id=f"put_{plural}", tags=[name],
+        openapi_extra=entry_body(kind, IF_MATCH | {"required": True}),
+    )  # fmt: skip
     async def replace(request: Request, code: str) -> Response:
         return await api().replace(request, kind, code)
 
@@ -176,7 +178,8 @@ def _resource(app: FastAPI, api: Callable[[], CatalogApi], name: str, kind: str)
         f"/v1/{name}/{{code:path}}",
         status_code=204,
         summary=f"Retire one of {name}",
-        operation_id=f"retire_{name}",
+        operation_id=f"retire_{plural}",
+        openapi_extra={"parameters": [IF_MATCH]},
         **tag,
     )
     async def retire(request: Request, code: str) -> Response:

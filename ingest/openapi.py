@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from fastapi import FastAPI
-from fastapi.openapi.utils import get_openapi
-
+from ingest.catalog_entries import LISTS
 from schemas.acceptance import MAX_BATCH
 from schemas.catalog.models import KINDS
+from schemas.openapi import NAMESPACE_HEADER, REFERENCE
 from schemas.voids import MAX_REASON
 
-_REFERENCE: Final = "#/components/schemas/{model}"
 EVENT: Final[dict[str, Any]] = {
     "type": "object",
     "required": ["event_name"],
@@ -44,16 +42,9 @@ def _body(schema: dict[str, Any], example: Any = None, media_type: str = "applic
 
 def bodies(content: dict[str, Any]) -> dict[str, Any]:
     """The ``openapi_extra`` of a path that takes one of several media types: their schemas and examples by name."""
-    namespace = {
-        "name": "Weir-Namespace",
-        "in": "header",
-        "required": False,
-        "schema": {"type": "string"},
-        "description": "namespace of the request; the gateway's default where missing",
-    }
     return {
         "requestBody": {"required": True, "content": content},
-        "parameters": [namespace],
+        "parameters": [NAMESPACE_HEADER],
         "security": [{"bearer": []}],
     }
 
@@ -68,8 +59,36 @@ BATCH_BODY: Final = _body(
     },
     {"events": [EVENT_EXAMPLE]},
 )
-APPLY_BODY: Final = _body(
-    {"type": "object", "description": "a catalog document, YAML or JSON"}, media_type="application/yaml"
+CATALOG: Final[dict[str, Any]] = {
+    "type": "object",
+    "description": "a catalog document",
+    "additionalProperties": False,
+    "properties": {
+        "namespace": {
+            "anyOf": [{"type": "string"}, {"$ref": REFERENCE.format(model="Namespace")}],
+            "description": "its code, or its settings; the request's namespace where missing",
+        },
+        "prune": {"type": "boolean", "default": False, "description": "retire what the lists leave out"},
+        **{
+            name: {"type": "array", "items": {"$ref": REFERENCE.format(model=KINDS[kind].__name__)}}
+            for name, kind in LISTS.items()
+        },
+    },
+}
+CATALOG_EXAMPLE: Final[dict[str, Any]] = {
+    "meters": [{"code": "calls", "unit": "second", "event_name": "call", "profiles": [
+        {"code": "abroad", "aggregation": "sum", "property": ["seconds"], "filters": [{"property": ["to", "country"], "operator": "ne", "value": "US"}]},
+    ]}],
+    "products": [{"code": "abroad", "name": "Calls abroad", "unit": "second", "profile": "calls.abroad"}],
+    "plans": [{"code": "basic", "currency": "USD", "charges": [{"product": "abroad", "price": {"model": "per_unit", "unit_amount": "0.015"}}]}],
+    "accounts": [{"code": "acme", "time_zone": "America/New_York"}],
+    "subscriptions": [{"code": "acme-basic", "account": "acme", "plan": "basic", "start": "2026-01-01"}],
+}  # fmt: skip
+APPLY_BODY: Final = bodies(
+    {
+        "application/yaml": {"schema": CATALOG, "example": CATALOG_EXAMPLE},
+        "application/json": {"schema": CATALOG, "example": CATALOG_EXAMPLE},
+    }
 )
 
 _VOID: Final[dict[str, Any]] = {
@@ -105,28 +124,24 @@ KEY_BODY: Final = _body(
                 "items": {"enum": ["ingest", "read", "catalog", "admin"]},
             },
             "expires_at": {"type": "string", "format": "date-time", "description": "never where missing"},
-            "limits": {"$ref": _REFERENCE.format(model="KeyLimits")},
+            "limits": {"$ref": REFERENCE.format(model="KeyLimits")},
         },
     },
     {"name": "backend", "scopes": ["ingest"]},
 )
 
 
-def entry_body(kind: str) -> dict[str, Any]:
-    """The body of a path that takes one entry of ``kind``."""
-    return _body({"$ref": _REFERENCE.format(model=KINDS[kind].__name__)})
+IF_MATCH: Final[dict[str, Any]] = {
+    "name": "If-Match", "in": "header", "required": False, "schema": {"type": "string"},
+    "description": "the ETag of the version that was looked at; 412 where another one stands by now (PUT: 428 without it)",
+}  # fmt: skip
 
 
-def document(app: FastAPI) -> dict[str, Any]:
-    """The whole document, with the catalog's models. Cached on the application."""
-    if app.openapi_schema is None:
-        built = get_openapi(title=app.title, version=app.version, routes=app.routes)
-        components = built.setdefault("components", {})
-        components["securitySchemes"] = {"bearer": {"type": "http", "scheme": "bearer"}}
-        schemas = components.setdefault("schemas", {})
-        for model in KINDS.values():
-            schema = model.model_json_schema(ref_template=_REFERENCE)
-            schemas.update(schema.pop("$defs", {}))
-            schemas[model.__name__] = schema
-        app.openapi_schema = built
-    return app.openapi_schema
+def entry_body(kind: str, *parameters: dict[str, Any]) -> dict[str, Any]:
+    """The ``openapi_extra`` of a path that takes one entry of ``kind``, and ``parameters`` beside it."""
+    made = _body({"$ref": REFERENCE.format(model=KINDS[kind].__name__)})
+    return made | {"parameters": [*made["parameters"], *parameters]}
+
+
+MODELS: Final = tuple((model.__name__, model) for model in KINDS.values())
+"""What bodies refer to by name."""

@@ -10,6 +10,7 @@ from fastapi import Depends, FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
 from rating.api import changes, credits, explain, invoices, metrics, price, problems, running, usage
+from rating.api.answers import ANSWERS, MODELS
 from rating.api.backfills import router as backfills_router
 from rating.api.context import Rating, guard
 from rating.api.drafts import router as drafts_router
@@ -21,6 +22,7 @@ from rating.api.voids import router as voids_router
 from rating.api.webhooks import router as webhooks_router
 from rating.console import pages
 from schemas import api_docs
+from schemas.openapi import document
 from schemas.problems import Problem
 from schemas.settings import Settings, SettingsError
 
@@ -99,4 +101,5 @@ def build_app(settings: Settings) -> FastAPI:
     async def prometheus() -> Response:
         return measured.text()
 
+    app.openapi = lambda: document(app, "rating", ANSWERS, MODELS)  # type: ignore[method-assign]  # FastAPI's documented way to extend the document
     return app

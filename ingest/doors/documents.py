@@ -12,7 +12,6 @@ from starlette.responses import Response
 
 from ingest.doors import foreign
 from ingest.doors.history import MEDIA_TYPE, HistoryApi
-from ingest.inflate import ENCODINGS
 from ingest.openapi import EVENT, EVENT_EXAMPLE, bodies
 from schemas.acceptance import MAX_BATCH
 
@@ -69,13 +68,6 @@ _LAGO_MANY: Final[dict[str, Any]] = {
     "required": ["events"],
     "properties": {"events": {"type": "array", "minItems": 1, "maxItems": MAX_BATCH, "items": _LAGO}},
 }
-_RESPONSES: Final[dict[str, Any]] = {
-    "200": {"description": "Lago: all events are in Kafka; they are told back"},
-    "204": {"description": "CloudEvents: all events are in Kafka"},
-    "400": {"description": "CloudEvents: nothing was taken; problem document with index and path"},
-    "415": {"description": "a content type that no format has"},
-    "422": {"description": "Lago: nothing was taken; status, error, code and error_details by field (and index)"},
-}
 
 
 def foreign_events(app: FastAPI, answer: Answer) -> None:
@@ -92,14 +84,12 @@ def foreign_events(app: FastAPI, answer: Answer) -> None:
     )
     batch = bodies({"application/json": {"schema": _LAGO_MANY, "example": {"events": [_LAGO_EXAMPLE]}}})
 
-    @app.post(foreign.EVENTS, tags=["events"], openapi_extra=single | {"responses": _RESPONSES})
+    @app.post(foreign.EVENTS, tags=["events"], openapi_extra=single)
     async def post_foreign(request: Request) -> Response:
         """CloudEvents 1.0 (structured, batched, or binary with ``ce-`` headers), or Lago's ``{"event": …}``."""
         return await answer(request)
 
-    told = {status: said for status, said in _RESPONSES.items() if status in ("200", "422")}
-
-    @app.post(foreign.BATCH, tags=["events"], openapi_extra=batch | {"responses": told})
+    @app.post(foreign.BATCH, tags=["events"], openapi_extra=batch)
     async def post_lago_batch(request: Request) -> Response:
         """Lago's ``{"events": […]}``, 1 to 100, all or none."""
         return await answer(request)
@@ -109,13 +99,7 @@ def history_stream(app: FastAPI, history: Callable[[], HistoryApi]) -> None:
     """The path for history."""
     lines = {"type": "string", "description": "one native event a line, each with idempotency_key and timestamp"}
     example = "\n".join([json.dumps(EVENT_EXAMPLE)] * 2) + "\n"
-    told = {"schema": {"type": "string"}, "example": '{"type": "summary", "complete": true, "accepted": 2, …}\n'}
-    responses = {
-        "200": {"description": "progress, refusals and a last summary, as NDJSON lines", "content": {MEDIA_TYPE: told}},
-        "409": {"description": "the namespace has an age limit"},
-        "415": {"description": f"a Content-Encoding other than {', '.join(ENCODINGS)}"},
-    }
-    extra = bodies({MEDIA_TYPE: {"schema": lines | {"x-line": EVENT}, "example": example}}) | {"responses": responses}
+    extra = bodies({MEDIA_TYPE: {"schema": lines | {"x-line": EVENT}, "example": example}})
 
     @app.post("/v1/events/stream", tags=["events"], openapi_extra=extra)
     async def post_stream(request: Request) -> Response:

@@ -32,6 +32,8 @@ router = APIRouter(tags=["invoices"])
 
 
 class Void(BaseModel):
+    """``reason``: why the invoice is void; it is kept with it."""
+
     model_config = ConfigDict(extra="forbid")
 
     reason: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1000)]

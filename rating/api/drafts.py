@@ -33,6 +33,8 @@ class Approval(BaseModel):
 
 
 class Hold(BaseModel):
+    """``reason``: why the draft is held back; it is kept with it."""
+
     model_config = ConfigDict(extra="forbid")
 
     reason: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1000)]

@@ -11,21 +11,23 @@ from fastapi import APIRouter, Request
 from rating.api.context import Authorized
 from rating.api.problems import Problem
 from rating.pricing import PriceError, price_json
+from schemas.openapi import REFERENCE
 
 router = APIRouter(tags=["prices"])
 
 MAX_BYTES: Final = 1 << 20
+_REQUEST: Final = {"$ref": REFERENCE.format(model="PriceRequest")}
+_EXAMPLE: Final = {"price": {"model": "per_unit", "unit_amount": "0.01"}, "quantity": "22"}
 _BODY: Final[dict[str, Any]] = {
     "requestBody": {
         "required": True,
         "content": {
             "application/json": {
-                "schema": {"type": ["object", "array"]},
-                "example": {"price": {"model": "per_unit", "unit_amount": "0.01"}, "quantity": "22"},
+                "schema": {"anyOf": [_REQUEST, {"type": "array", "items": _REQUEST}]}, "example": _EXAMPLE,
             }
         },
     }
-}
+}  # fmt: skip
 
 
 @router.post("/v1/price", summary="Price quantities, each step explained; nothing is stored", openapi_extra=_BODY)

@@ -19,6 +19,7 @@ from rating.whatif.draft import TooManyEvents, try_meter
 from schemas.catalog.base import Model
 from schemas.catalog.models import Meter, Plan
 from schemas.instants import micros
+from schemas.prices.json_schema import PriceJson
 
 router = APIRouter(tags=["what if"])
 
@@ -29,9 +30,7 @@ class SimulationRequest(Model):
     """What would be different, and over which past period."""
 
     period: Annotated[str, Field(description="2013, 2013-Q1, 2013-03 or A..B, in local dates of each account")]
-    prices: Annotated[
-        dict[str, dict[str, Any]], Field(default_factory=dict, description="charge → the price it would have")
-    ]
+    prices: Annotated[dict[str, PriceJson], Field(default_factory=dict, description="charge → the price it would have")]
     to_plan: Annotated[str | Plan | None, Field(description="a plan's code, or a whole plan that is not published")] = (
         None
     )

@@ -40,7 +40,7 @@ async def usage(
     ] = None,
     checkpoint: Annotated[int | None, Query(ge=1, description="as of this checkpoint; without it live")] = None,
     format: Annotated[Literal["json", "csv"] | None, Query()] = None,
-    accept: Annotated[str, Header()] = "",
+    accept: Annotated[str, Header(include_in_schema=False)] = "",
 ) -> Response:
     """Quantities are decimal strings; `null` where there is no maximum, minimum or latest. Intervals exclude their end."""
     asked = ask(view, metric, account_id, start, end, time_zone, group_by or ())

@@ -30,6 +30,7 @@ from schemas.fine_instants import InstantOrDate
 from schemas.instants import parse_rfc3339
 from schemas.prices import PriceError, parse_price, set_by_close
 from schemas.prices.decimals import NotNegative
+from schemas.prices.json_schema import PriceJson
 from schemas.time_zones import NAMES
 
 ProfileAddress = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*(\.[A-Za-z0-9][A-Za-z0-9_-]*)?$")]
@@ -229,7 +230,7 @@ class Charge(Model):
 
     code: Code | None = None
     product: Code
-    price: dict[str, Any]
+    price: PriceJson
     prorated: bool = True
     in_advance: bool = False
     included: Literal["shared", "whole", "prorated"] | None = None

@@ -20,6 +20,7 @@ from schemas.instants import micros
 from schemas.local_time import local_midnight, parse_zone
 from schemas.prices import PriceError, parse_price, set_by_close
 from schemas.prices.decimals import Positive
+from schemas.prices.json_schema import PriceJson
 
 _EVER: Final = 2**63
 
@@ -84,7 +85,7 @@ class PriceOverride(Model):
     """Another price for one charge of the plan, for one subscription. ``charge``: the charge's code (by default its product's)."""
 
     charge: Code
-    price: dict[str, Any]
+    price: PriceJson
 
     @field_validator("price")
     @classmethod

@@ -15,7 +15,7 @@ MAX_QUANTITY_DIGITS: Final = 76  # what a sum of Decimal(38,12), ClickHouse's De
 
 _NUMBER: Final = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,6})?", re.ASCII)
 _MAX_TEXT: Final = 200
-_JSON_SCHEMA: Final = {"type": "string", "pattern": r"^-?\d+(\.\d+)?$", "examples": ["0.01"]}
+_JSON_SCHEMA: Final = {"type": ["string", "number"], "pattern": r"^-?\d+(\.\d+)?$", "examples": ["0.01"]}
 
 
 def plain(number: Decimal) -> str:

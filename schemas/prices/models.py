@@ -26,6 +26,7 @@ from schemas.currency import exponent
 from schemas.prices.decimals import Amount, NotNegative, Positive, WorkedOut, WorkedOutUnits, plain
 
 ZERO = Decimal(0)
+_BY_CLOSE: dict[str, Any] = {"readOnly": True}  # stands on invoice lines alone
 
 Problem = tuple[str, str]  # (place below the field or model, text with the remedy)
 
@@ -115,13 +116,17 @@ class _Price(_Part):
     included_units: NotNegative = Field(ZERO, description="units taken off the quantity before anything else")
     minimum_amount: NotNegative | None = Field(None, description="the line costs at least this, also without usage")
     maximum_amount: NotNegative | None = Field(None, description="the line costs at most this")
-    proration: Proration | None = Field(None, description="a flat amount and the minimum count for a part of a period")
-    trial: bool = Field(False, description="rated, and not billed")
+    proration: Proration | None = Field(
+        None, description="a flat amount and the minimum count for a part of a period", json_schema_extra=_BY_CLOSE
+    )
+    trial: bool = Field(False, description="rated, and not billed", json_schema_extra=_BY_CLOSE)
     split: Split | None = Field(
-        None, description="what the other parts of a period that a change of price has split used"
+        None,
+        description="what the other parts of a period that a change of price has split used",
+        json_schema_extra=_BY_CLOSE,
     )
     included_proration: Proration | None = Field(
-        None, description="included and free units count for a part of a period"
+        None, description="included and free units count for a part of a period", json_schema_extra=_BY_CLOSE
     )
 
     @field_validator("currency")
@@ -346,7 +351,7 @@ Price: TypeAlias = Annotated[
     | PercentagePrice
     | TieredPercentagePrice
     | MatrixPrice,
-    Field(discriminator="model"),
+    Field(discriminator="model", description="What something costs: one of eight models, by `model`."),
 ]
 
 MODELS: dict[str, type[_Price]] = {

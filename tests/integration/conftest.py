@@ -21,6 +21,7 @@ from roadkit import World, declare, gateway_client
 from deploy.cli.connection import base_url, headers
 from deploy.local.stack import ALL, Stack
 from schemas.settings import Settings
+from tests.openapi_check import held_to_the_document
 
 KAFKA_IMAGE = os.environ.get("WEIR_TEST_KAFKA_IMAGE", "confluentinc/cp-kafka:8.1.0")
 CLICKHOUSE_IMAGE = os.environ.get("WEIR_TEST_CLICKHOUSE_IMAGE", "clickhouse/clickhouse-server:25.8")
@@ -69,6 +70,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     terminalreporter.write_line(f"infrastructure: {infrastructure(config)}")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _answers_are_as_documented() -> Iterator[None]:
+    """Every answer that a test's client reads is held against the services' OpenAPI documents."""
+    with held_to_the_document():
+        yield
 
 
 @pytest.fixture(scope="session")

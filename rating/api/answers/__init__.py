@@ -1,0 +1,61 @@
+"""What each route of the rating service answers: the one table. A route that is not in it has no document (a test says so first)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from rating.api.answers import explained, invoices, usage, webhooks, whatif
+from schemas.openapi import Answer, Answered, Content, of_status, ok
+
+
+class Alive(Answer):
+    """The process lives."""
+
+    status: str
+
+
+class Ready(Answer):
+    """``reason``: what stands in the way."""
+
+    status: str
+    reason: str = ""
+
+
+_FILE: Final = (Content(None, "text/csv"), Content(None, "application/vnd.apache.parquet"))
+
+ANSWERS: Final[dict[str, Answered]] = {
+    "GET /healthz": ok("get_health", Alive),
+    "GET /readyz": ok("get_readiness", Ready, 503),
+    "GET /metrics": Answered({200: (Content(None, "text/plain"),)}, operation="get_metrics"),
+    "GET /v1/usage": Answered({200: (Content(usage.UsageAnswer), Content(None, "text/csv"))}, operation="get_usage"),
+    "GET /v1/accounts/{account_id}/usage/current": ok("get_running_periods", usage.RunningPeriods),
+    "GET /v1/accounts/{account_id}/credits": ok("get_account_credits", usage.AccountCredits),
+    "POST /v1/price": ok("price_quantities", usage.PricedLine | list[usage.PricedLine]),
+    "GET /v1/invoices": ok("list_invoices", invoices.Invoices),
+    "GET /v1/invoices/export": Answered({200: _FILE}, operation="export_invoice_lines"),
+    "GET /v1/credit-notes": ok("list_credit_notes", invoices.CreditNotes),
+    "GET /v1/invoices/{invoice_id}": ok("get_invoice", invoices.Invoice),
+    "POST /v1/invoices/{invoice_id}/void": ok("void_invoice", invoices.Invoice),
+    "POST /v1/invoices/{invoice_id}/payments": ok("record_payment", invoices.Invoice),
+    "POST /v1/invoices/{invoice_id}/credit-notes": ok("credit_invoice", invoices.Invoice),
+    "POST /v1/invoices/{invoice_id}/approve": ok("approve_draft", invoices.Invoice),
+    "POST /v1/invoices/{invoice_id}/hold": ok("hold_draft", invoices.Invoice),
+    "POST /v1/invoices/{invoice_id}/release": ok("release_draft", invoices.Invoice),
+    "GET /v1/invoices/{invoice_id}/lines/{number}/explain": ok("explain_line", explained.ExplainedLine),
+    "GET /v1/invoices/{invoice_id}/lines/{number}/explain/events": ok("list_line_events", explained.CountedEvents),
+    "GET /v1/ledger": ok("get_ledger", usage.Books),
+    "GET /v1/reports/late-usage": ok("get_late_usage", invoices.LateUsage),
+    "GET /v1/webhooks": ok("get_webhook", webhooks.WebhookStatus),
+    "GET /v1/webhooks/deliveries": ok("list_webhook_deliveries", webhooks.WebhookDeliveries),
+    "GET /v1/webhooks/secret": ok("get_webhook_secret", webhooks.WebhookSecret),
+    "POST /v1/webhooks/test": ok("test_webhook", webhooks.WebhookPing),
+    "POST /v1/webhooks/replay": of_status("replay_webhook", 202, webhooks.WebhookReplay),
+    "GET /v1/voided-events": ok("list_voided_events", usage.VoidedEvents),
+    "GET /v1/backfills": ok("list_backfills", usage.Backfills),
+    "GET /v1/runs": ok("list_billing_runs", invoices.BillingRuns),
+    "GET /v1/runs/{run_id}": ok("get_billing_run", invoices.BillingRun),
+    "POST /v1/simulations": ok("simulate_prices", whatif.Simulation),
+    "POST /v1/profiles/try": ok("try_meter", whatif.Trial),
+}
+MODELS: Final = (("PriceRequest", usage.PriceRequest),)
+"""What bodies that FastAPI does not read refer to by name."""

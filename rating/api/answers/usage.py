@@ -1,0 +1,327 @@
+"""What is answered about usage, running periods, prices and credits."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import Field
+
+from schemas.catalog.models import Aggregation
+from schemas.openapi import Answer, DecimalText, EventPosition, Position, absent
+from schemas.prices.decimals import Amount
+from schemas.prices.json_schema import PriceJson
+
+
+class UsageTotal(Answer):
+    """A measured quantity."""
+
+    quantity: DecimalText | None
+    """null where there is no maximum, minimum or latest"""
+    events: int
+    """how many events are behind it"""
+
+
+class UsageRow(UsageTotal):
+    """The quantity of one group; it has the members of what was grouped by."""
+
+    account_id: str = absent()
+    start: datetime = absent(alias="from")
+    end: datetime = absent(alias="to")
+    dimensions: dict[str, str | None] = absent()
+
+
+class UsageAnswer(Answer):
+    """Usage of a metric in [``from``, ``to``)."""
+
+    namespace: str
+    metric: str = Field(examples=["calls.abroad"])
+    aggregation: Aggregation
+    unit: str
+    account_id: str | None
+    """null: of all accounts"""
+    start: datetime = Field(alias="from")
+    end: datetime = Field(alias="to")
+    time_zone: str = Field(examples=["America/New_York"])
+    checkpoint: int | None
+    """what it is as of; null: live"""
+    group_by: list[str]
+    total: UsageTotal
+    rows: list[UsageRow]
+
+
+class CombinationQuantity(Answer):
+    """The quantity of one combination of dimension values, in the order of the matrix's dimensions."""
+
+    values: list[str | int | bool]
+    quantity: Amount
+
+
+class PriceRequest(Answer):
+    """A quantity to be priced, and what else a bill of this one line would have."""
+
+    price: PriceJson
+    quantity: Amount = absent()
+    """may be left out for a flat price, and where a matrix has quantities"""
+    events: Amount = absent()
+    """where a model charges an amount an event"""
+    quantities: list[CombinationQuantity] = absent()
+    """for a matrix"""
+    currency: str = absent(examples=["USD"])
+    """as on a plan; without one here or in the price it is USD"""
+    name: str = absent()
+    """is ignored"""
+    discounts: list[dict[str, Any] | str] = absent()
+    """amounts, or discounts as in the catalog: {"percent": "10"}"""
+    commitment: Amount = absent()
+    """the least that it comes to, after discounts"""
+    credits: list[dict[str, Any] | str] = absent()
+    """amounts, or credit grants as in the catalog"""
+    at: str = absent()
+    """an instant or a date (UTC) at which discounts and credits must be in force"""
+
+
+class PriceStep(Answer):
+    """One thing that happened to a line. The amounts of all steps sum to its unrounded amount."""
+
+    kind: str = Field(examples=["tier"])
+    amount: DecimalText
+    text: str
+    """the step in a sentence"""
+    tier: int = absent()
+    """which tier, from 1"""
+    start: DecimalText = absent(alias="from")
+    """lower bound of the tier, not included"""
+    end: DecimalText | None = absent(alias="to")
+    """upper bound of the tier, included; null: open"""
+    values: list[str] = absent()
+    """dimension values of a matrix's cell"""
+    quantity: DecimalText = absent()
+    unit_amount: DecimalText | None = absent()
+    rate: DecimalText = absent()
+    """in percent"""
+    flat_amount: DecimalText = absent()
+    count: int = absent()
+    """how many cells are summed up in it"""
+
+
+class CreditUse(Answer):
+    """What a priced line would take of a credit."""
+
+    code: str
+    used: DecimalText
+    left: DecimalText
+
+
+class PricedLine(Answer):
+    """A priced quantity."""
+
+    amount: DecimalText
+    """with the digits of its currency"""
+    unrounded: DecimalText
+    steps: list[PriceStep]
+    credits: list[CreditUse] = absent()
+
+
+class FirstEvent(Answer):
+    """The earliest event of some usage."""
+
+    idempotency_key: str
+    source: str
+    timestamp: datetime
+
+
+class UnpricedUsage(Answer):
+    """Usage for which a matrix price has no amount, so that it is not billed."""
+
+    account_id: str
+    subscription: str
+    invoice_id: str | None
+    charge: str
+    profile_id: str
+    period_start: datetime
+    period_end: datetime
+    dimensions: dict[str, str]
+    quantity: DecimalText
+    events: int | None
+    first_event: FirstEvent | None
+    plan: str
+    plan_version: int
+    remedy: str
+    text: str
+
+
+class Trend(Answer):
+    """The same charge on the invoice of the period directly before."""
+
+    invoice_id: str
+    quantity: DecimalText | None
+    amount: DecimalText
+    change_percent: DecimalText | None
+
+
+class RunningCharge(Answer):
+    """A charge of a running period."""
+
+    charge: str
+    product: str
+    kind: Literal["flat", "metered"]
+    period_start: datetime
+    period_end: datetime
+    metric: str | None
+    unit: str
+    quantity: DecimalText | None
+    events: int | None
+    amount: DecimalText
+    steps: list[PriceStep]
+    note: str
+    unpriced: list[UnpricedUsage]
+    projected_quantity: DecimalText | None
+    projected_amount: DecimalText
+    trend: Trend | None
+
+
+class Reduction(Answer):
+    """A discount, a commitment's true-up or what prepaid credits pay."""
+
+    kind: Literal["discount", "commitment", "credit"]
+    code: str
+    amount: DecimalText
+    text: str
+
+
+class LastPeriod(Answer):
+    """The invoice of the period directly before."""
+
+    invoice_id: str
+    period_start: datetime
+    period_end: datetime
+
+
+class RunningSubscription(Answer):
+    """The running period of one subscription."""
+
+    subscription: str
+    time_zone: str
+    plan: str
+    plan_version: int
+    period_start: datetime
+    period_end: datetime
+    currency: str = Field(examples=["USD"])
+    estimated_subtotal: DecimalText
+    estimated_total: DecimalText
+    """what the invoice's total would be as of now"""
+    projected_subtotal: DecimalText
+    projected_total: DecimalText
+    last_period: LastPeriod | None
+    charges: list[RunningCharge]
+    reductions: list[Reduction]
+
+
+class RunningPeriods(Answer):
+    """The running periods of an account, rated as invoices would be."""
+
+    account_id: str
+    time_zone: str
+    at: datetime
+    projection: str
+    """how what is to come is estimated"""
+    subscriptions: list[RunningSubscription]
+    problems: list[str]
+    """what could not be rated, in sentences"""
+
+
+class CreditGrantBalance(Answer):
+    """A grant, and what is left of it: ``granted`` = ``used`` + ``left`` + ``expired``."""
+
+    code: str
+    name: str
+    account_id: str
+    subscription: str | None
+    currency: str
+    priority: int
+    effective: datetime | None
+    expires: datetime | None
+    state: Literal["pending", "active", "used", "expired", "retired"]
+    granted: DecimalText
+    used: DecimalText
+    left: DecimalText
+    expired: DecimalText
+
+
+class AccountCredits(Answer):
+    """Prepaid credits of an account, in the order in which invoices draw on them."""
+
+    account_id: str
+    at: datetime
+    balances: dict[str, DecimalText]
+    """currency → what is left"""
+    grants: list[CreditGrantBalance]
+
+
+class VoidedEvent(Answer):
+    """An event that counts no longer."""
+
+    idempotency_key: str
+    source: str
+    event_name: str
+    account_id: str
+    timestamp: datetime
+    profiles: list[str]
+    """those that had measured it"""
+    reason: str
+    author: str
+    voided_at: datetime
+    position: EventPosition
+    void: Position
+
+
+class VoidedEvents(Answer):
+    """A page of voided events, newest void first."""
+
+    voided_events: list[VoidedEvent]
+    next_cursor: str | None
+
+
+class BackfillStatus(Answer):
+    """How far a profile version that was published with a start in the past is counted."""
+
+    backfill: str
+    meter: str
+    version: int
+    profiles: list[str]
+    event_name: str
+    start: datetime
+    published_at: datetime
+    state: Literal["waiting", "running", "done"]
+    percent: int
+    events_read: int
+    events_total: int
+    records: int
+    checkpoint: int | None
+    """from which on its older events count"""
+    oldest_event: datetime | None
+
+
+class Backfills(Answer):
+    """All backfills of a namespace."""
+
+    backfills: list[BackfillStatus]
+
+
+class Books(Answer):
+    """received = refused + accepted; accepted = metered + unmatched + duplicates + conflicts."""
+
+    received: int
+    namespace: str
+    refused: int
+    accepted: int
+    metered: int
+    unmatched: int
+    duplicates: int
+    conflicts: int
+    voided: int
+    given_up: int
+    lost: int
+    balanced: bool
+    """whether each accepted event is in exactly one place"""

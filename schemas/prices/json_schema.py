@@ -1,0 +1,35 @@
+"""What a price looks like in JSON Schema: the union of all models by their ``model``, wherever a price is kept as the JSON it was written as."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import GetJsonSchemaHandler, TypeAdapter
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+from typing_extensions import TypeAliasType
+
+from schemas.prices.models import Price
+
+_PRICE: TypeAdapter[Any] = TypeAdapter(TypeAliasType("Price", Price))  # type: ignore[arg-type]
+
+
+class _AsPrice:
+    """Describes a JSON object as a price."""
+
+    def __get_pydantic_json_schema__(self, _schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return handler(_PRICE.core_schema)
+
+
+class _AsPriceOrNone:
+    """The same, or an empty object: of an invoice line that has no price of its own."""
+
+    def __get_pydantic_json_schema__(self, _schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        empty = {"type": "object", "maxProperties": 0, "description": "a line without a price of its own"}
+        return {"anyOf": [handler(_PRICE.core_schema), empty]}
+
+
+PriceJson = Annotated[dict[str, Any], _AsPrice()]
+"""A price as it was written; parse it with ``parse_price``."""
+StoredPriceJson = Annotated[dict[str, Any], _AsPriceOrNone()]
+"""A price as an invoice line has it."""
