@@ -2,7 +2,7 @@
 PYTHON := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-check run test chaos bench bench-close bench-gateway bench-large check format clean clean-data
+.PHONY: help setup demo demo-check run test chaos bench bench-close bench-gateway bench-large check format clean clean-data reference
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -56,6 +56,9 @@ check: setup ## formatting, lint, types, import contracts, unit tests: under a m
 
 format: setup ## format the code and apply the linter's safe fixes
 	@.venv/bin/ruff format . && .venv/bin/ruff check --fix .
+
+reference: setup ## write schemas/REFERENCE.md: every field of prices, meters, plans, subscriptions, from the models
+	@$(PYTHON) -m schemas.reference
 
 clean: ## remove the virtual environment and all caches; keeps the local stack's data
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build weir.egg-info

@@ -8,6 +8,7 @@ from ingest.catalog_entries import LISTS
 from schemas.acceptance import MAX_BATCH
 from schemas.catalog.models import KINDS
 from schemas.openapi import NAMESPACE_HEADER, REFERENCE
+from schemas.reference.examples import EXAMPLES
 from schemas.voids import MAX_REASON
 
 EVENT: Final[dict[str, Any]] = {
@@ -139,7 +140,8 @@ IF_MATCH: Final[dict[str, Any]] = {
 
 def entry_body(kind: str, *parameters: dict[str, Any]) -> dict[str, Any]:
     """The ``openapi_extra`` of a path that takes one entry of ``kind``, and ``parameters`` beside it."""
-    made = _body({"$ref": REFERENCE.format(model=KINDS[kind].__name__)})
+    model = KINDS[kind]
+    made = _body({"$ref": REFERENCE.format(model=model.__name__)}, EXAMPLES[model][0])
     return made | {"parameters": [*made["parameters"], *parameters]}
 
 

@@ -20,6 +20,6 @@ def is_stored(info: ValidationInfo) -> bool:
 
 
 class Model(BaseModel):
-    """Base of all catalog models: immutable, strict about field names."""
+    """Base of all catalog models: immutable, strict about field names. A string under a field says what it means, in documents and in REFERENCE.md."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)

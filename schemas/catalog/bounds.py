@@ -55,20 +55,35 @@ class NamespaceBounds(Model):
     namespace's keys together (default: ``WEIR_NAMESPACE_…_PER_SECOND``), and the most that a key of the namespace may give another key."""
 
     entries: Count | None = None
+    """entries of all kinds that are in force"""
     catalog_bytes: Count | None = None
+    """their bodies together, as JSON"""
     event_types: Count | None = None
+    """event types"""
     profiles: Count | None = None
+    """profiles of all meters"""
     profiles_per_event_name: Count | None = None
+    """profiles that look at events of one name"""
     filters: Count | None = None
+    """filters of one profile, with its meter's"""
     filter_values: Count | None = None
+    """values in the list of one filter"""
     dimensions: Count | None = None
+    """dimensions of one profile"""
     price_cells: Count | None = None
+    """priced combinations of dimension values of one price"""
     subscriptions_per_account: Count | None = None
+    """subscriptions of one account"""
     api_keys: Count | None = None
+    """keys that are not revoked"""
     document_nodes: Count | None = None
+    """scalars, lists and mappings of one document, with all that its aliases stand for"""
     requests_per_second: Count | None = None
+    """what one gateway takes of all the namespace's keys together"""
     events_per_second: Count | None = None
+    """the same in events"""
     bytes_per_second: Count | None = None
+    """the same in bytes of bodies"""
 
     def in_force(self) -> Bounds:
         """With the defaults for what is not set."""

@@ -64,8 +64,11 @@ class Filter(Model):
     """One condition on a property; a profile's filters combine by AND."""
 
     property: PropertyPath
+    """path of names below the properties; a bare name is a path of one"""
     operator: Operator
+    """how the property is compared"""
     value: Annotated[Any, BeforeValidator(_plain_numbers)] = None
+    """what it is compared with: a list for in and not_in, true or false for exists"""
 
     @model_validator(mode="after")
     def _compiles(self) -> Self:
@@ -76,21 +79,26 @@ class Filter(Model):
 
 
 class Profile(Model):
-    """One way of measuring a meter's events.
-
-    ``carry_over`` (aggregation latest only): a period without events has the last value before it. ``compare`` (aggregation count_unique
-    only): as JSON values, so that 42 and "42" are two, or by their text, so that they are one (42, 42.0 and "42"; true and "true").
-    """
+    """One way of measuring a meter's events."""
 
     code: Code
+    """its name within the meter; `meter.profile` is its address"""
     name: str = ""
+    """as people read it"""
     unit: str = ""
+    """of its quantities; the meter's where it is empty"""
     aggregation: Aggregation
+    """what is made of the events of a period"""
     property: PropertyPath | None = None
+    """the value that is aggregated; none for count"""
     filters: tuple[Filter, ...] = ()
+    """which events count; all of them must hold, and the meter's"""
     dimensions: tuple[PropertyPath, ...] = ()
+    """paths by whose values usage is kept apart, for matrix prices and groups"""
     carry_over: bool = False
+    """latest only: a period without events has the last value before it"""
     compare: Literal["value", "text"] = "value"
+    """count_unique only: as JSON values, so that 42 and "42" are two, or by their text, so that 42, 42.0 and "42" are one"""
 
     @model_validator(mode="after")
     def _has_value(self) -> Self:
@@ -116,21 +124,24 @@ def _event_instant(value: Any) -> datetime:
 
 
 class Meter(Model):
-    """An event type to measure, with one or more profiles.
-
-    ``start``: what this version says holds for events of that instant and later, and ends what versions before it said there. In the
-    past: events that came before it was published are backfilled. null: a first version counts what comes from now on, whatever
-    its date; a later one holds from its publication.
-    """
+    """An event type to measure, with one or more profiles."""
 
     code: Code
+    """its name within the namespace, for ever"""
     name: str = ""
+    """as people read it"""
     unit: str = ""
+    """of all its profiles that name none"""
     event_name: Identifier | None = None
+    """the events that it measures; its code where it is null"""
     filters: tuple[Filter, ...] = ()
+    """hold for all its profiles"""
     window: Window = "day"
+    """the span that usage is rolled up by"""
     start: Annotated[AwareDatetime, BeforeValidator(_event_instant)] | None = None
+    """what this version says holds for events of that instant and later, and ends what versions before it said there; in the past: older events are backfilled; null: a first version counts what comes from now on, a later one holds from its publication"""
     profiles: Annotated[tuple[Profile, ...], Field(min_length=1, max_length=64)]
+    """at least one"""
 
     @model_validator(mode="after")
     def _codes_differ(self) -> Self:
@@ -146,35 +157,47 @@ NumberPrefix = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9/_. -]{0,24
 
 
 class Namespace(Model):
-    """Settings of a namespace. ``max_event_age_seconds: null`` lifts the age limit (for history). ``unknown_events``: whether
-    an event is taken whose name is neither an event type nor a meter's. ``invoice_prefix``: what invoice numbers given from now on
-    begin with; ``{year}`` is the year (UTC) in which one is given; ``credit_note_prefix``: the same of credit notes. ``webhook``: where versions of its invoices are sent. ``bounds``: set by the
-    operator alone; null: as they stand."""
+    """Settings of a namespace."""
 
     code: Code
+    """its name, for ever"""
     name: str = ""
+    """as people read it"""
     sandbox: bool = False
+    """for trying things out; only said, nothing depends on it"""
     max_event_age_seconds: Annotated[int, Field(ge=60)] | None = 35 * 86_400
+    """older events are refused; null lifts the limit, for history"""
     max_event_skew_seconds: Annotated[int, Field(ge=0, le=7 * 86_400)] = 3600
+    """events from further in the future are refused"""
     account_paths: tuple[PropertyPath, ...] = (("account_id",), ("billingrails_account_id",))
+    """where in the properties the account stands that an event does not name itself; the first that is there counts"""
     unknown_events: Literal["accept", "reject"] = "accept"
+    """whether an event is taken whose name is neither an event type nor a meter's"""
     invoice_prefix: NumberPrefix = "INV-{year}-"
+    """what invoice numbers given from now on begin with; `{year}` is the year (UTC) in which one is given"""
     credit_note_prefix: NumberPrefix = "CN-{year}-"
+    """the same of credit notes"""
     webhook: Webhook | None = None
+    """where versions of its invoices are sent"""
     bounds: NamespaceBounds | None = None
+    """set by the operator alone; null: as they stand"""
 
 
 class EventType(Model):
-    """A documented event name. ``schema``: an Avro record schema of its events' properties, for plain JSON (see
-    ``schemas/event_schema``); ``compatibility``: what a changed schema must be able to read."""
+    """A documented event name."""
 
     model_config = ConfigDict(serialize_by_alias=True)
 
     code: Identifier
+    """the event name"""
     name: str = ""
+    """as people read it"""
     description: str = ""
+    """for people"""
     compatibility: Compatibility = "backward"
+    """what a changed schema must be able to read"""
     avro: Annotated[dict[str, Any] | None, BeforeValidator(_plain_numbers), Field(alias="schema")] = None
+    """Avro record schema of the properties, for plain JSON (schemas/README.md, "Event schemas"); null: any properties"""
 
     @model_validator(mode="after")
     def _schema_stands(self) -> Self:
@@ -187,10 +210,15 @@ class Feature(Model):
     """What an account is entitled to; a metered one names a profile, a limit and a reset."""
 
     code: Code
+    """its name within the namespace, for ever"""
     name: str = ""
+    """as people read it"""
     profile: ProfileAddress | None = None
+    """`meter.profile` by which its use is counted; null: it is only granted"""
     limit: Annotated[str, StringConstraints(pattern=r"^\d{1,26}(\.\d{1,12})?$")] | None = None
+    """how much of it; null: without limit"""
     reset: Interval | None = None
+    """when counting begins anew"""
 
     @model_validator(mode="after")
     def _metered_is_whole(self) -> Self:
@@ -203,10 +231,15 @@ class Product(Model):
     """Something with a price: flat, or metered by one profile."""
 
     code: Code
+    """its name within the namespace, for ever"""
     name: str = ""
+    """as it stands on invoices"""
     unit: str = ""
+    """of its quantities on invoices; the profile's where it is empty"""
     kind: Literal["flat", "metered"] = "metered"
+    """whether usage counts, or a fee is billed"""
     profile: ProfileAddress | None = None
+    """`meter.profile`, of a metered product"""
 
     @model_validator(mode="after")
     def _metered_has_profile(self) -> Self:
@@ -217,24 +250,22 @@ class Product(Model):
 
 
 class Charge(Model):
-    """A product with its price on a plan. ``price`` is DESIGN section 7's JSON; its currency is the plan's.
-
-    ``prorated`` false: a flat amount and a minimum are billed whole also for a part of a period. ``in_advance`` (flat
-    products at flat prices): billed on the invoice at the beginning of its period, and credited in part where that is cut short.
-
-    ``included`` and ``tiers`` say what a change of price in mid-period does to a charge of the same code on the same profile:
-    ``shared``: what was used of its included and free units before counts; ``whole``: they begin anew; ``prorated``: so many as the
-    part of the period has of it, also where a period is short. ``continue``: tiers, started packages and the maximum go on; ``reset``:
-    they begin anew. null: shared and continue as long as the plan is the same, in whichever version; on another plan, anew.
-    """
+    """A product with its price on a plan."""
 
     code: Code | None = None
+    """its name on the plan; the product's where it is null"""
     product: Code
+    """what it bills"""
     price: PriceJson
+    """one of the price models; its currency is the plan's"""
     prorated: bool = True
+    """false: a flat amount and a minimum are billed whole also for a part of a period"""
     in_advance: bool = False
+    """flat products at flat prices: billed at the beginning of its period, and credited in part where that is cut short"""
     included: Literal["shared", "whole", "prorated"] | None = None
+    """what a change of price in mid-period does to included and free units: shared: what was used before counts; whole: they begin anew; prorated: so many as the part of the period has of it, also where a period is short; null: shared on the same plan, anew on another"""
     tiers: Literal["continue", "reset"] | None = None
+    """the same of tiers, started packages and the maximum: continue: they go on; reset: they begin anew; null: they go on on the same plan"""
 
     @property
     def key(self) -> str:
@@ -243,25 +274,30 @@ class Charge(Model):
 
 
 class Plan(Model):
-    """Charges in one currency, billed every interval. ``grace_seconds``: wait after a period's end before billing.
-
-    ``minimum_commitment``: a period's charges, after discounts, come to at least this; a true-up line says so.
-    ``payment_terms_days``: an invoice is due so many days after the local date on which it was finalised.
-    ``approval`` required: its invoices stay drafts until somebody approves them.
-    ``trial_days``: local days from the start of a subscription that begins on this plan, in which nothing is billed.
-    """
+    """Charges in one currency, billed every interval."""
 
     code: Code
+    """its name within the namespace, for ever"""
     name: str = ""
+    """as people read it"""
     currency: Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
+    """ISO 4217 code of all its prices"""
     interval: Interval = "month"
+    """how long a period is"""
     grace_seconds: Annotated[int, Field(ge=0, le=31 * 86_400)] = 3600
+    """wait after a period's end before it is billed"""
     trial_days: Annotated[int, Field(ge=0, le=3660)] = 0
+    """local days from the start of a subscription that begins on this plan, in which nothing is billed"""
     charges: Annotated[tuple[Charge, ...], Field(max_length=256)] = ()
+    """what is billed"""
     discounts: Annotated[tuple[Discount, ...], Field(max_length=64)] = ()
+    """for all its subscriptions"""
     minimum_commitment: NotNegative | None = None
+    """a period's charges, after discounts, come to at least this; a true-up line says so"""
     payment_terms_days: Annotated[int, Field(ge=0, le=3660)] = 30
+    """an invoice is due so many days after the local date on which it was finalised"""
     approval: Literal["none", "required"] = "none"
+    """required: its invoices stay drafts until somebody approves them"""
 
     @model_validator(mode="after")
     def _charges_stand(self, info: ValidationInfo) -> Self:
@@ -300,39 +336,47 @@ TimeZone = Annotated[str, BeforeValidator(_known_zone)]
 
 
 class Account(Model):
-    """Who pays. Its code is the ``account_id`` of its events."""
+    """Who pays."""
 
     code: Identifier
+    """the `account_id` of its events"""
     name: str = ""
+    """as people read it"""
     time_zone: TimeZone = "UTC"
+    """IANA name of the zone in which its periods and dates are"""
 
 
 class Subscription(Model):
     """An account on a plan version from an instant.
 
-    ``start`` and ``end``: an instant, or a date, which means local midnight in the account's time zone (the gateway
-    turns it into an instant when it publishes). ``plan_version`` null: the version current at publication, pinned then.
-    ``billing_anchor`` null: periods follow the calendar; a date: its day (clamped to the month's end) starts each period.
-    ``overrides`` replace prices of the plan's charges, ``discounts`` come after the plan's, and ``minimum_commitment`` stands in place of
-    the plan's ("0": none), for this subscription alone.
-    ``change_at``: the instant from which all that a new version says holds, and all versions before it no longer; null: its
-    publication. Usage and fees are split where plan or prices change, a period's discounts and commitment are those of its last moment;
-    what is billed already stays as billed. ``account``, ``start`` and ``end`` are the newest version's alone: an ``end`` is an instant itself.
-    ``trial_end``: nothing is billed before it; null: the trial_days of the plan at the start count.
+    ``account``, ``start`` and ``end`` are the newest version's alone: an ``end`` is an instant itself. Discounts and commitment of a period are those of
+    its last moment.
     """
 
     code: Code
+    """its name within the namespace, for ever"""
     account: Identifier
+    """who pays"""
     plan: Code
+    """what it is billed by"""
     plan_version: Annotated[int, Field(ge=1)] | None = None
+    """null: the version current at publication, pinned then"""
     start: InstantOrDate
+    """billed from here on; a date means local midnight in the account's time zone"""
     end: InstantOrDate | None = None
+    """billed until here, not included; null: without end"""
     billing_anchor: date | None = None
+    """null: periods follow the calendar; a date: its day, clamped to the month's end, starts each period"""
     change_at: InstantOrDate | None = None
+    """the instant from which all that a new version says holds, and all versions before it no longer; null: its publication; usage and fees are split there, what is billed already stays as billed"""
     trial_end: InstantOrDate | None = None
+    """nothing is billed before it; null: the trial_days of the plan at the start count"""
     overrides: Annotated[tuple[PriceOverride, ...], Field(max_length=256)] = ()
+    """replace prices of the plan's charges"""
     discounts: Annotated[tuple[Discount, ...], Field(max_length=64)] = ()
+    """come after the plan's"""
     minimum_commitment: NotNegative | None = None
+    """in place of the plan's; "0": none"""
 
     @model_validator(mode="after")
     def _terms_stand(self) -> Self:

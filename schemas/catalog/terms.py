@@ -51,20 +51,23 @@ def _in_order(start: datetime | date | None, end: datetime | date | None, names:
 
 
 class Discount(Model):
-    """Percent or a fixed amount (plan's currency) a period off a product's lines, or off the whole invoice.
-
-    Never below zero, and not prorated where a period is cut short. ``start``, ``end``: when it is in force; ``periods``: only the first so many periods of the subscription
-    in which it was.
-    """
+    """Percent or a fixed amount a period off a product's lines, or off the whole invoice. Never below zero, and not prorated where a period is cut short."""
 
     code: Code
+    """its name among the discounts beside it"""
     name: str = ""
+    """as it stands on invoices"""
     percent: Annotated[Positive, AfterValidator(_at_most_all)] | None = None
+    """this or an amount; at most 100"""
     amount: Positive | None = None
+    """in the plan's currency, a period; this or a percentage"""
     product: Code | None = Field(None, description="only this product's lines; without it the whole invoice")
     start: InstantOrDate | None = None
+    """in force from here on; null: from the beginning"""
     end: InstantOrDate | None = None
+    """no longer in force from here on; null: for ever"""
     periods: Annotated[int, Field(ge=1)] | None = None
+    """only the first so many periods of the subscription in which it was in force"""
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
@@ -82,10 +85,12 @@ def check_discounts(discounts: tuple[Discount, ...]) -> None:
 
 
 class PriceOverride(Model):
-    """Another price for one charge of the plan, for one subscription. ``charge``: the charge's code (by default its product's)."""
+    """Another price for one charge of the plan, for one subscription."""
 
     charge: Code
+    """the charge's code (by default its product's)"""
     price: PriceJson
+    """in place of the charge's"""
 
     @field_validator("price")
     @classmethod
@@ -106,12 +111,19 @@ class CreditGrant(Model):
     """
 
     code: Code
+    """its name within the namespace, for ever"""
     name: str = ""
+    """as people read it"""
     account: Identifier | None = None
+    """whose it is; this or a subscription"""
     subscription: Code | None = None
+    """whose invoices alone draw on it; this or an account"""
     amount: Positive
+    """what was paid ahead"""
     currency: CurrencyCode
+    """only invoices in it draw on it"""
     priority: Annotated[int, Field(ge=0, le=1_000_000)] = 1
+    """lower ones are drawn on first"""
     effective: InstantOrDate | None = Field(None, description="in force from here on; null: from the beginning")
     expires: InstantOrDate | None = Field(None, description="no longer in force from here on; null: never")
 

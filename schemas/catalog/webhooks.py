@@ -35,13 +35,13 @@ def _sendable(value: Any) -> str:
 
 
 class Webhook(Model):
-    """``enabled`` false: nothing is sent, and what comes meanwhile waits. ``events``: what is sent; drafts only where they are named.
-
-    ``rotation``: raising it makes a new secret, beside which the old one signs for a while. It never goes back: the greatest number that the
-    namespace has declared counts, so that applying an old document brings no old secret back.
-    """
+    """Where versions of a namespace's invoices are sent."""
 
     url: Annotated[str, BeforeValidator(_sendable)]
+    """http or https, without a secret in it"""
     enabled: bool = True
+    """false: nothing is sent, and what comes meanwhile waits"""
     events: Annotated[tuple[WebhookEvent, ...], Field(min_length=1, max_length=16)] = SENT_UNASKED
+    """what is sent; drafts only where they are named"""
     rotation: Annotated[int, Field(ge=1, le=1_000_000)] = 1
+    """raising it makes a new secret, beside which the old one signs for a while; it never goes back: the greatest number that the namespace has declared counts"""

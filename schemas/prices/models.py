@@ -41,7 +41,7 @@ def refuse(problems: list[Problem]) -> None:
 class _Part(BaseModel):
     """Frozen, closed to unknown fields; null for an optional amount means the same as leaving it out."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
     optional: ClassVar[frozenset[str]] = frozenset()
 
     @model_validator(mode="before")
@@ -165,6 +165,7 @@ class FlatPrice(_Price):
 
     model: Literal["flat"]
     amount: Amount
+    """what a period costs"""
 
 
 class PerUnitPrice(_Price):
@@ -172,16 +173,20 @@ class PerUnitPrice(_Price):
 
     model: Literal["per_unit"]
     unit_amount: Amount
+    """what a unit costs"""
 
 
 class Tier(_Part):
-    """From above the previous tier's ``up_to`` through its own, which is inclusive; None: no end."""
+    """From above the previous tier's ``up_to`` through its own, which is inclusive."""
 
     optional: ClassVar[frozenset[str]] = frozenset({"flat_amount"})
 
     up_to: Positive | None = None
+    """the last quantity of the tier; null: no end"""
     unit_amount: Amount = ZERO
+    """what a unit costs"""
     flat_amount: Amount = ZERO
+    """once, where any of the quantity falls in the tier"""
 
     @model_validator(mode="after")
     def _charges_something(self) -> Self:
@@ -196,8 +201,11 @@ class PercentageTier(_Part):
     optional: ClassVar[frozenset[str]] = frozenset({"flat_amount"})
 
     up_to: Positive | None = None
+    """the last quantity of the tier; null: no end"""
     rate: Amount = ZERO
+    """percent of the quantity"""
     flat_amount: Amount = ZERO
+    """once, where any of the quantity falls in the tier"""
 
     @model_validator(mode="after")
     def _charges_something(self) -> Self:
@@ -228,6 +236,7 @@ def _check_bounds(bounds: list[Decimal | None]) -> None:
 
 class _Tiered(_Price):
     tiers: tuple[Tier, ...]
+    """in ascending order, the last one open"""
 
     @field_validator("tiers")
     @classmethod
@@ -253,8 +262,11 @@ class PackagePrice(_Price):
 
     model: Literal["package"]
     package_size: Positive
+    """units of a package"""
     package_amount: Amount
+    """what a package costs"""
     free_units: NotNegative = ZERO
+    """units that cost nothing, before packages are counted"""
 
 
 class PercentagePrice(_Price):
@@ -262,8 +274,11 @@ class PercentagePrice(_Price):
 
     model: Literal["percentage"]
     rate: Amount
+    """percent of the quantity"""
     fixed_amount: Amount = ZERO
+    """for each event"""
     free_units: NotNegative = ZERO
+    """quantity that costs nothing"""
 
 
 class TieredPercentagePrice(_Price):
@@ -271,6 +286,7 @@ class TieredPercentagePrice(_Price):
 
     model: Literal["tiered_percentage"]
     tiers: tuple[PercentageTier, ...]
+    """in ascending order, the last one open"""
 
     @field_validator("tiers")
     @classmethod
@@ -289,10 +305,12 @@ def _dimension_value(value: Any) -> Any:
 
 
 class Cell(_Part):
-    """The unit amount of one combination of dimension values, in the order of ``dimensions``."""
+    """The unit amount of one combination of dimension values."""
 
     values: tuple[Annotated[str, BeforeValidator(_dimension_value)], ...]
+    """of the dimensions, in their order"""
     unit_amount: Amount
+    """what a unit costs"""
 
 
 IncludedOrder = Literal["in_order", "cheapest_first", "dearest_first", "pro_rata"]
@@ -304,17 +322,17 @@ def _order_name(value: Any) -> Any:
 
 
 class MatrixPrice(_Price):
-    """A unit amount for each combination of dimension values.
-
-    ``included_order``: which combinations the included units are taken off first: in the order of the cells and then by values, those
-    of the least or of the greatest unit amount, or of all in proportion to their quantities.
-    """
+    """A unit amount for each combination of dimension values."""
 
     model: Literal["matrix"]
     dimensions: tuple[str, ...]
+    """names of dimensions of the profile"""
     cells: tuple[Cell, ...] = ()
+    """one for each combination that has a price of its own"""
     default_unit_amount: Amount | None = None
+    """of all other combinations; null: they have no price"""
     included_order: Annotated[IncludedOrder, BeforeValidator(_order_name)] = "in_order"
+    """which combinations the included units are taken off first: in the order of the cells and then by values, those of the least or of the greatest unit amount, or of all in proportion to their quantities"""
 
     @model_validator(mode="after")
     def _shape(self) -> Self:

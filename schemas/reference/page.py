@@ -1,0 +1,167 @@
+"""The page, as Markdown."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pydantic import BaseModel, TypeAdapter
+from pydantic_core import PydanticUndefined
+
+from schemas.catalog import models, terms
+from schemas.catalog.bounds import NamespaceBounds
+from schemas.catalog.keys import KeyLimits
+from schemas.catalog.webhooks import Webhook
+from schemas.prices import models as prices
+from schemas.reference.examples import EXAMPLES, example_of
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One heading: its models, each with a table, after a sentence or two."""
+
+    heading: str
+    text: str
+    models: tuple[type[BaseModel], ...]
+
+
+PARTS: Final = (
+    Part(
+        "Prices",
+        "A price is an object with a `model`. Decimals are written as text, which keeps every digit; JSON numbers are read exactly, too. Amounts are in major"
+        " units of the plan's currency. `weir price` and `POST /v1/price` say what a quantity costs. The fields of the first table stand beside those of each model.",
+        (
+            prices.FlatPrice, prices.PerUnitPrice, prices.TieredPrice, prices.VolumePrice, prices.Tier, prices.PackagePrice, prices.PercentagePrice,
+            prices.TieredPercentagePrice, prices.PercentageTier, prices.MatrixPrice, prices.Cell,
+        ),
+    ),
+    Part(
+        "Meters",
+        "A meter says which events count, its profiles what is made of them: `meter.profile` is a metric. Aggregations: `sum`, `max`, `min` and `latest` of the"
+        " property's numbers, `count` of events, `count_unique` of the property's values.",
+        (models.Meter, models.Profile, models.Filter),
+    ),
+    Part("Event types", "Events need no type; one documents a name, and its schema refuses what does not fit.", (models.EventType,)),
+    Part("Products and plans", "A plan bills products, each at a price.", (models.Product, models.Plan, models.Charge, terms.Discount)),
+    Part("Accounts and subscriptions", "An account pays for what its subscriptions say.", (models.Account, models.Subscription, terms.PriceOverride)),
+    Part("Prepaid credits", "Invoices draw on grants in order of priority, expiry, effect and code.", (terms.CreditGrant,)),
+    Part("Features", "What an account is entitled to.", (models.Feature,)),
+    Part("Namespaces", "Everything else stands in a namespace; nothing of one is seen from another.", (models.Namespace, Webhook, NamespaceBounds)),
+    Part("Keys", "`POST /v1/api-keys` and `weir key create` take `name`, `scopes`, `expires_at` and `limits`.", (KeyLimits,)),
+)  # fmt: skip
+_COMMON: Final = ("currency", "included_units", "minimum_amount", "maximum_amount")
+_HEAD: Final = "| field | type | default | meaning | example |\n| --- | --- | --- | --- | --- |"
+
+
+def page() -> str:
+    """The whole document."""
+    head = (
+        "# Reference\n\nWritten by `make reference` from the models that publishing checks against: do not edit it. A catalog document"
+        " (`weir apply -f`, `POST /v1/catalog/apply`) has lists of these entries: `event_types`, `meters`, `features`, `products`, `plans`, `accounts`,"
+        " `subscriptions`, `credit_grants`, and `namespace`. A field without default must be there. Unknown fields are refused."
+    )
+    return "\n\n".join([head, *(text for part in PARTS for text in _part(part))]) + "\n"
+
+
+def described() -> Iterator[tuple[type[BaseModel], str]]:
+    """Every field on the page: (model, name as it is written)."""
+    for part in PARTS:
+        for model in part.models:
+            for name, schema in _fields(model).items():
+                if not schema.get("readOnly") and name not in _left_out(part, model):
+                    yield model, name
+
+
+def _part(part: Part) -> Iterator[str]:
+    yield f"## {part.heading}"
+    yield part.text
+    if part.heading == "Prices":
+        yield _table(prices.PerUnitPrice, only=_COMMON)
+    for model in part.models:
+        yield f"### {_title(model)}"
+        yield _sentence(model.__doc__ or "")
+        yield _table(model, leave_out=_left_out(part, model))
+        yield "```json\n" + json.dumps(EXAMPLES[model][0], ensure_ascii=False) + "\n```"
+
+
+def _left_out(part: Part, model: type[BaseModel]) -> tuple[str, ...]:
+    """Fields that stand in the table of all prices already."""
+    return _COMMON if part.heading == "Prices" and "model" in _fields(model) else ()
+
+
+def _title(model: type[BaseModel]) -> str:
+    fields = _fields(model)
+    if "model" in fields and "const" in fields["model"]:
+        return f"Price `{fields['model']['const']}`"
+    return model.__name__
+
+
+def _sentence(text: str) -> str:
+    return " ".join(text.replace("``", "`").split())
+
+
+def _fields(model: type[BaseModel]) -> Mapping[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = TypeAdapter(model).json_schema(ref_template="{model}")["properties"]
+    return found
+
+
+def _table(model: type[BaseModel], only: tuple[str, ...] = (), leave_out: tuple[str, ...] = ()) -> str:
+    required = set(TypeAdapter(model).json_schema().get("required", ()))
+    rows = [_HEAD]
+    for name, schema in _fields(model).items():
+        if schema.get("readOnly") or (only and name not in only) or name in leave_out:
+            continue
+        default = "" if name in required else _default(model, name)
+        meaning = "which model it is" if name == "model" and "const" in schema else schema.get("description", "")
+        cells = [f"`{name}`", type_text(schema), default, _sentence(meaning), f"`{_short(example_of(model, name))}`"]
+        rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    return "\n".join(rows)
+
+
+def _default(model: type[BaseModel], name: str) -> str:
+    field = next(field for key, field in model.model_fields.items() if (field.alias or key) == name)
+    value = field.default
+    if value is PydanticUndefined:
+        return ""
+    if isinstance(value, BaseModel):
+        return "`{}`"
+    return f"`{_short(TypeAdapter(Any).dump_python(value, mode='json'))}`"
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 110 else text[:107] + "…"
+
+
+def type_text(schema: Mapping[str, Any]) -> str:
+    """A JSON schema in a few words."""
+    if "const" in schema:
+        return f"`{json.dumps(schema['const'])}`"
+    if "enum" in schema:
+        return ", ".join(f"`{value}`" for value in schema["enum"])
+    if "$ref" in schema:
+        return str(schema["$ref"])
+    for union in ("anyOf", "oneOf"):
+        if union in schema:
+            return " or ".join(dict.fromkeys(type_text(part) for part in schema[union]))
+    kind = schema.get("type")
+    if kind == "array":
+        return f"list of {type_text(schema.get('items', {}))}"
+    if kind == ["string", "number"]:
+        return "decimal"
+    names = {
+        "string": "text",
+        "integer": "whole number",
+        "boolean": "true or false",
+        "null": "null",
+        "object": "object",
+        "number": "number",
+    }
+    name = {"date-time": "instant", "date": "date"}.get(schema.get("format", "")) or names.get(
+        str(kind), "any JSON value"
+    )
+    bounds = [f"≥ {schema['minimum']}"] if "minimum" in schema else []
+    bounds += [f"≤ {schema['maximum']}"] if "maximum" in schema else []
+    return f"{name} {', '.join(bounds)}".strip()

@@ -1,0 +1,43 @@
+"""REFERENCE.md is what the models say now, and its examples are taken as they stand."""
+
+from __future__ import annotations
+
+import pytest
+from pydantic import BaseModel
+
+from schemas.catalog.models import KINDS
+from schemas.prices import parse_price, set_by_close
+from schemas.prices.models import MODELS
+from schemas.reference.__main__ import PLACE
+from schemas.reference.examples import EXAMPLES, example_of
+from schemas.reference.page import PARTS, described, page
+
+INTERNAL = {"api_key", "backfill"}  # made by Weir, never written by users
+
+
+def test_the_page_is_what_the_models_say() -> None:
+    assert PLACE.read_text(encoding="utf-8") == page(), "`make reference` writes it anew"
+
+
+def test_everything_that_users_write_is_on_the_page() -> None:
+    shown = {model for part in PARTS for model in part.models}
+    assert {model for kind, model in KINDS.items() if kind not in INTERNAL} <= shown
+    assert set(MODELS.values()) <= shown
+    assert shown == EXAMPLES.keys()
+
+
+@pytest.mark.parametrize(
+    ("model", "field"), [pytest.param(*one, id=f"{one[0].__name__}-{one[1]}") for one in described()]
+)
+def test_each_field_has_a_meaning_and_an_example(model: type[BaseModel], field: str) -> None:
+    example_of(model, field)
+    name = next(key for key, found in model.model_fields.items() if (found.alias or key) == field)
+    assert model.model_fields[name].description or field == "model"
+
+
+@pytest.mark.parametrize("model", EXAMPLES, ids=lambda model: model.__name__)
+def test_each_example_is_taken(model: type[BaseModel]) -> None:
+    for example in EXAMPLES[model]:
+        model.model_validate(example)
+        if model in MODELS.values():
+            assert set_by_close(parse_price(example, "USD")) == ""
