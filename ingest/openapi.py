@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from pydantic import ConfigDict, Field, create_model
+
 from ingest.catalog_entries import LISTS
 from schemas.acceptance import MAX_BATCH
-from schemas.catalog.models import KINDS
-from schemas.openapi import NAMESPACE_HEADER, REFERENCE
+from schemas.catalog.models import KINDS, Namespace
+from schemas.openapi import NAMESPACE_HEADER, REFERENCE, absent
 from schemas.reference.examples import EXAMPLES
 from schemas.voids import MAX_REASON
 
@@ -60,22 +62,16 @@ BATCH_BODY: Final = _body(
     },
     {"events": [EVENT_EXAMPLE]},
 )
-CATALOG: Final[dict[str, Any]] = {
-    "type": "object",
-    "description": "a catalog document",
-    "additionalProperties": False,
-    "properties": {
-        "namespace": {
-            "anyOf": [{"type": "string"}, {"$ref": REFERENCE.format(model="Namespace")}],
-            "description": "its code, or its settings; the request's namespace where missing",
-        },
-        "prune": {"type": "boolean", "default": False, "description": "retire what the lists leave out"},
-        **{
-            name: {"type": "array", "items": {"$ref": REFERENCE.format(model=KINDS[kind].__name__)}}
-            for name, kind in LISTS.items()
-        },
-    },
-}
+_LISTS: Any = {name: (list[KINDS[kind]], absent()) for name, kind in LISTS.items()}  # type: ignore[valid-type]
+CatalogDocument: Final = create_model(
+    "CatalogDocument",
+    __config__=ConfigDict(extra="forbid"),
+    __doc__="What the catalog is to say: lists of entries, in any order.",
+    namespace=(str | Namespace, absent(description="its code, or its settings; the request's namespace where missing")),
+    prune=(bool, Field(False, description="retire what the lists leave out")),
+    **_LISTS,
+)
+_DOCUMENT: Final = {"$ref": REFERENCE.format(model="CatalogDocument")}
 CATALOG_EXAMPLE: Final[dict[str, Any]] = {
     "meters": [{"code": "calls", "unit": "second", "event_name": "call", "profiles": [
         {"code": "abroad", "aggregation": "sum", "property": ["seconds"], "filters": [{"property": ["to", "country"], "operator": "ne", "value": "US"}]},
@@ -87,8 +83,8 @@ CATALOG_EXAMPLE: Final[dict[str, Any]] = {
 }  # fmt: skip
 APPLY_BODY: Final = bodies(
     {
-        "application/yaml": {"schema": CATALOG, "example": CATALOG_EXAMPLE},
-        "application/json": {"schema": CATALOG, "example": CATALOG_EXAMPLE},
+        "application/yaml": {"schema": _DOCUMENT, "example": CATALOG_EXAMPLE},
+        "application/json": {"schema": _DOCUMENT, "example": CATALOG_EXAMPLE},
     }
 )
 
@@ -145,5 +141,5 @@ def entry_body(kind: str, *parameters: dict[str, Any]) -> dict[str, Any]:
     return made | {"parameters": [*made["parameters"], *parameters]}
 
 
-MODELS: Final = tuple((model.__name__, model) for model in KINDS.values())
+MODELS: Final = (*((model.__name__, model) for model in KINDS.values()), ("CatalogDocument", CatalogDocument))
 """What bodies refer to by name."""

@@ -77,7 +77,7 @@ def foreign_events(app: FastAPI, answer: Answer) -> None:
             "application/cloudevents+json": {"schema": _CLOUDEVENT, "example": _CLOUDEVENT_EXAMPLE},
             "application/cloudevents-batch+json": {"schema": _CLOUDEVENTS, "example": [_CLOUDEVENT_EXAMPLE]},
             "application/json": {
-                "schema": {"anyOf": [_CLOUDEVENT, _CLOUDEVENTS, _LAGO_ONE, _LAGO_MANY]},
+                "schema": {"anyOf": [_CLOUDEVENT, _LAGO_ONE, _LAGO_MANY, _CLOUDEVENTS]},
                 "example": {"event": _LAGO_EXAMPLE},
             },
         }
@@ -97,7 +97,11 @@ def foreign_events(app: FastAPI, answer: Answer) -> None:
 
 def history_stream(app: FastAPI, history: Callable[[], HistoryApi]) -> None:
     """The path for history."""
-    lines = {"type": "string", "description": "one native event a line, each with idempotency_key and timestamp"}
+    lines = {
+        "type": "string",
+        "format": "binary",
+        "description": "one native event a line, each with idempotency_key and timestamp",
+    }
     example = "\n".join([json.dumps(EVENT_EXAMPLE)] * 2) + "\n"
     extra = bodies({MEDIA_TYPE: {"schema": lines | {"x-line": EVENT}, "example": example}})
 

@@ -186,7 +186,7 @@ class Tier(_Part):
     unit_amount: Amount = ZERO
     """what a unit costs"""
     flat_amount: Amount = ZERO
-    """once, where any of the quantity falls in the tier"""
+    """once, where the quantity reaches the tier; the first tier's also without usage"""
 
     @model_validator(mode="after")
     def _charges_something(self) -> Self:
@@ -205,7 +205,7 @@ class PercentageTier(_Part):
     rate: Amount = ZERO
     """percent of the quantity"""
     flat_amount: Amount = ZERO
-    """once, where any of the quantity falls in the tier"""
+    """once, where the quantity reaches the tier; the first tier's also without usage"""
 
     @model_validator(mode="after")
     def _charges_something(self) -> Self:

@@ -62,7 +62,7 @@ class ListedCreditNote(CreditNote):
     currency: str
 
 
-class CreditNotes(Answer):
+class CreditNotePage(Answer):
     """A page of credit notes, the newest first."""
 
     credit_notes: list[ListedCreditNote]
@@ -187,7 +187,7 @@ class Invoice(InvoiceHead):
     lines: list[InvoiceLine]
 
 
-class Invoices(Answer):
+class InvoicePage(Answer):
     """A page of invoices, latest period first."""
 
     invoices: list[InvoiceHead]
@@ -258,7 +258,7 @@ class BillingRun(RunHead):
     checklist: list[Check]
 
 
-class BillingRuns(Answer):
+class BillingRunList(Answer):
     """Billing runs, the newest first."""
 
     runs: list[RunHead]

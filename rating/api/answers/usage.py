@@ -276,7 +276,7 @@ class VoidedEvent(Answer):
     void: Position
 
 
-class VoidedEvents(Answer):
+class VoidedEventPage(Answer):
     """A page of voided events, newest void first."""
 
     voided_events: list[VoidedEvent]
@@ -303,7 +303,7 @@ class BackfillStatus(Answer):
     oldest_event: datetime | None
 
 
-class Backfills(Answer):
+class BackfillList(Answer):
     """All backfills of a namespace."""
 
     backfills: list[BackfillStatus]

@@ -55,7 +55,7 @@ class WebhookStatus(Answer):
     last_failure: WebhookDelivery | None
 
 
-class WebhookDeliveries(Answer):
+class WebhookDeliveryPage(Answer):
     """A page of messages, the newest first."""
 
     deliveries: list[WebhookDelivery]
