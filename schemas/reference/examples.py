@@ -24,8 +24,14 @@ _LATEST: Final = {"code": "seats", "aggregation": "latest", "property": ["seats"
 _PER_UNIT: Final = {
     "model": "per_unit", "currency": "USD", "unit_amount": "0.015", "included_units": "60", "minimum_amount": "5", "maximum_amount": "500",
 }  # fmt: skip
-_TIERS: Final = [{"up_to": "1000", "unit_amount": "0.02", "flat_amount": "5"}, {"up_to": None, "unit_amount": "0.01"}]
-_PERCENTAGE_TIERS: Final = [{"up_to": "1000", "rate": "2.9", "flat_amount": "1"}, {"up_to": None, "rate": "2.5"}]
+_TIERS: Final[list[Example]] = [
+    {"up_to": "1000", "unit_amount": "0.02", "flat_amount": "5"},
+    {"up_to": None, "unit_amount": "0.01"},
+]
+_PERCENTAGE_TIERS: Final[list[Example]] = [
+    {"up_to": "1000", "rate": "2.9", "flat_amount": "1"},
+    {"up_to": None, "rate": "2.5"},
+]
 _CELL: Final = {"values": ["CA"], "unit_amount": "0.01"}
 _PERCENT: Final = {
     "code": "launch", "name": "Launch discount", "percent": "10", "product": "abroad", "start": "2026-01-01", "end": "2027-01-01", "periods": 3,
