@@ -421,8 +421,10 @@ def _lines_table(head: InvoiceHead) -> str:
 
 
 def _shown(note: Mapping[str, Any]) -> dict[str, Any]:
-    """A credit note without what only its next version needs."""
-    found = {name: value for name, value in note.items() if name not in ("series", "spread")}
+    """A credit note without what only its next version needs. ``subtotal``: what it credits in all; ``amount``: the part that is no longer
+    to be paid; ``prepaid``: the part that came back to grants."""
+    found = {name: value for name, value in note.items() if name not in ("series", "spread", "order")}
+    found |= {"subtotal": note.get("subtotal", note["amount"]), "prepaid": note.get("prepaid", [])}
     if "lines" in found:
         found["lines"] = [{name: value for name, value in line.items() if name != "asked"} for line in found["lines"]]
     return found

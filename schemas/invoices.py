@@ -36,6 +36,10 @@ def claim_of(record: Mapping[str, Any]) -> Claim:
     Drafts have versions of their own, from 1 on, and none is valid once the invoice stands. Each counts how often it was held
     and released (``holds``), and the invoice names that number: so none stands that was held meanwhile. One that was approved names the
     draft's version, and is that draft.
+
+    A version that adds a credit note (``credited``) is held to the chain as it was worked out from, and to the credit notes that the chain had
+    then, counted by ``order``. An invoice that adjusts others names the last one that it counted (``after_note``), and is valid after that alone:
+    so neither is anything credited twice, nor does a credit note miss what an invoice has just credited. Those of before have neither.
     """
     namespace, name, version = record["namespace"], record["invoice_id"], record["version"]
     key, chain = (namespace, name), (namespace, record["subscription"])
@@ -49,18 +53,30 @@ def claim_of(record: Mapping[str, Any]) -> Claim:
             needs: list[tuple[Hashable, Hashable | None]] = [((key, "holds"), body.get("holds"))]
             if "after" in body:
                 needs.append((run, body["after"]))
+            if "after_note" in body:
+                needs.append(((chain, "notes"), body["after_note"] or None))
             if "approved" in body:
                 needs.append(((key, "draft"), body["approved"]["draft"]))
             before, place = _place(namespace, record["predecessor"], known), _place(namespace, name, known)
             return Claim(key, 1, chain, before, place, needs=tuple(needs), sets=((run, record.get("run_id")),))
         if record["state"] != VOID:
-            return Claim(key, version)
+            return _credited(Claim(key, version), chain, namespace, body.get("credited"))
         head, before_it = body["void"]["head"], tuple(body["void"]["voids"])
         return Claim(
             key, version, chain, _place(namespace, head, before_it), _place(namespace, head, sorted({*before_it, name}))
         )
     except (ValueError, KeyError, TypeError, AttributeError):
         return Claim(key, _NEVER)  # foreign: no record of ours
+
+
+def _credited(claim: Claim, chain: Hashable, namespace: str, credited: Mapping[str, Any] | None) -> Claim:
+    """The claim of a version that adds a credit note; ``credited``: what its body says of the version that added the last one."""
+    if credited is None or credited["version"] != claim.version:
+        return claim
+    place, notes, order = _place(namespace, credited["head"], credited["voids"]), (chain, "notes"), credited["order"]
+    return Claim(
+        claim.key, claim.version, chain, place, place, needs=((notes, order - 1 or None),), sets=((notes, order),)
+    )
 
 
 def is_draft(record: Mapping[str, Any]) -> bool:

@@ -233,6 +233,8 @@ def invoice_parts(item: Mapping[str, Any]) -> list[Any]:
         rows.append(("", told, "", "", "", payment["amount"]))
     for note in item.get("credit_notes", ()):
         rows.append(("", f"Credit note {note['number'] or ''}: {note['reason']}", "", "", "", f"-{note['amount']}"))
+        for part in note.get("prepaid", ()):
+            rows.append(("", f"    {part['amount']} came back to prepaid credit {part['grant']}", "", "", "", ""))
     if item.get("payments") or item.get("credit_notes"):
         rows.append(("", "Due", "", "", "", f"{item['amount_due']} {item['currency']}"))
     columns = ("#", "line", "quantity", "unit", "price", "amount")

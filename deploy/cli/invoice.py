@@ -174,7 +174,8 @@ def credit(
     namespace: NamespaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Make a credit note: so much of the invoice, or of its lines, need not be paid. All of them never come to more than its total."""
+    """Make a credit note: so much of the invoice, or of its lines, need not be paid, or comes back to the prepaid credit
+    that paid it. All of them never come to more than what it billed."""
     lines = [_of_line(text, "amount") for text in line or ()] + [_of_line(text, "quantity") for text in quantity or ()]
     if bool(amount) == bool(lines):
         raise Failure("give either AMOUNT, or what is credited of single lines (--line, --quantity)", USAGE)
@@ -182,7 +183,8 @@ def credit(
     body = what | {"reference": reference, "reason": reason}
     found = _post(f"/v1/invoices/{invoice_id}/credit-notes", body, namespace)
     note = next(one for one in found["credit_notes"] if one["reference"] == reference)
-    told = f"credit note {note['number']} over {note['amount']} {found['currency']}"
+    told = f"credit note {note['number']} over {note['subtotal']} {found['currency']}"
+    told += "".join(f", {part['amount']} of it back to prepaid credit {part['grant']}" for part in note["prepaid"])
     _tell(found, f"{invoice_id}: {told}, {found['amount_due']} due; {found['state']}", as_json)
 
 

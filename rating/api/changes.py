@@ -111,8 +111,8 @@ async def payments(request: Request, rating: Authorized, view: View, invoice_id:
 async def credit_notes(
     request: Request, rating: Authorized, view: View, invoice_id: str, asked: Credited
 ) -> dict[str, Any]:
-    """The invoice as it then stands: `amount_due` is less by the credit note, which has a number of a series of its own. 409: more than
-    the total in all, more of a line than it billed, or another amount under a reference that is recorded already."""
+    """The invoice as it then stands: `amount_due` is less by the credit note's `amount`; what prepaid credits had paid of it is in `prepaid`, and
+    can be drawn on again. It has a number of a series of its own. 409: more than was billed in all, more of a line than it billed, or another amount under a reference that is recorded already."""
     author, now_us = request.state.access.author, micros(rating.now())
     lines = tuple(LineCredit(one.line, one.amount, one.quantity) for one in asked.lines or ())
     note = CreditNote(asked.reference, asked.amount, asked.reason, author, now_us, lines)

@@ -1,4 +1,5 @@
-"""Credit notes: so much of an invoice, or of single lines of it, need not be paid. Pure; the next version of the invoice holds them."""
+"""Credit notes: so much of an invoice, or of single lines of it, need not be paid, or comes back to the prepaid credits that paid it. Pure; the
+next version of the invoice holds them."""
 
 from __future__ import annotations
 
@@ -7,7 +8,10 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from rating.close.noted import adjusted_by, balance_of, left_of_lines, spread
+from rating.close.chain import voids_of
+from rating.close.credits import CREDIT, DrawnOn, to_give_back
+from rating.close.drawings import drawn_on
+from rating.close.noted import adjusted_by, balance_of, last_order, left_of_lines, noted_in_all, spread
 from rating.close.standing import Invoice
 from rating.close.versions import Refused, amount_paid, check_digits, entries, settled
 from rating.pricing import money_text, plain
@@ -31,7 +35,7 @@ class LineCredit:
 
 @dataclass(frozen=True, slots=True)
 class CreditNote:
-    """``amount`` of the invoice that need not be paid, in its currency; or ``lines``, which it then is the sum of. ``reference`` names it
+    """``amount`` of what the invoice billed that is credited, in its currency; or ``lines``, which it then is the sum of. ``reference`` names it
     once and for all."""
 
     reference: str
@@ -44,7 +48,7 @@ class CreditNote:
     def same(self, recorded: Mapping[str, Any]) -> bool:
         """Whether that one was asked for in the same words."""
         if self.amount is not None:
-            return "lines" not in recorded and Decimal(recorded["amount"]) == self.amount
+            return "lines" not in recorded and noted_in_all([recorded]) == self.amount
         return bool([one.to_json() for one in self.lines] == [one["asked"] for one in recorded.get("lines", ())])
 
 
@@ -55,8 +59,9 @@ def credit_note_id(invoice_id: str, number: int) -> str:
 
 def with_credit_note(invoice: Invoice, note: CreditNote, chain: Sequence[Invoice] = ()) -> Invoice | None:
     """``invoice`` with one credit note more; None where that one is recorded already. All of them never come to more than
-    the total, nor those of a line to more than the line, each less what later invoices of ``chain`` credited of it. What is paid beyond the
-    rest is to be paid back. Raises Refused."""
+    what was billed, nor those of a line to more than the line, each less what later invoices of ``chain`` credited of it. What prepaid credits
+    paid of it comes back to them (``prepaid``) once nothing else of the invoice is owed; ``amount`` is the rest. What is paid beyond what is
+    then owed is to be paid back. Raises Refused."""
     name, currency = invoice["invoice_id"], invoice["currency"]
     notes = entries(invoice, "credit_notes", note.reference, note.same)
     if notes is None:
@@ -69,22 +74,86 @@ def with_credit_note(invoice: Invoice, note: CreditNote, chain: Sequence[Invoice
     lines = [_credited(invoice, notes, asked, chain) for asked in _once(name, note.lines)]
     amount = exact_sum(Decimal(one["amount"]) for one in lines) if note.amount is None else note.amount
     check_digits(amount, currency)
-    adjusted = min(adjusted_by(chain, invoice), Decimal(0))
-    left = max(exact_sum((Decimal(invoice["total"]), adjusted, -amount_paid(notes))), Decimal(0))
-    rest = left_of_lines(chain, invoice) if chain and not lines else None
-    if rest is not None:  # a line is credited once: what adjustments credited of it is no part of the note
-        left = min(left, exact_sum(part for _, part in rest))
-    if not 0 < amount <= left:
+    left = _left(invoice, chain, notes)
+    rest = left_of_lines(chain, invoice) if not lines else None
+    limit = left
+    if (
+        rest is not None and rest.adjusted
+    ):  # a line is credited once: what adjustments credited of it is no part of the note
+        limit = min(left, exact_sum(part for _, part in rest.each))
+    if not 0 < amount <= limit:
         raise Refused(
-            f"a credit note over {plain(amount)} {currency} does not fit invoice {name}, of which {money_text(left, currency)} are"
+            f"a credit note over {plain(amount)} {currency} does not fit invoice {name}, of which {money_text(limit, currency)} are"
             " not credited; give more than 0 and at most that"
         )
+    parts = lines or (spread(amount, rest.each, currency) if rest is not None else [])
+    back = _given_back(invoice, chain, notes, amount, parts)
+    owed = exact_sum((amount, *(-part for *_, part in back)))
     made = {
-        "number": len(notes) + 1, "reference": note.reference, "amount": money_text(amount, currency), "tax_amount": None,
+        "number": len(notes) + 1, "reference": note.reference, "amount": money_text(owed, currency), "tax_amount": None,
         "reason": note.reason, "author": note.author, "at": rfc3339(note.at_us), "series": True,
     }  # fmt: skip
-    over = {"lines": lines} if lines else {} if rest is None else {"spread": spread(amount, rest, currency)}
-    return settled(invoice, {"credit_notes": [*notes, made | over]})
+    over: dict[str, Any] = {"lines": lines} if lines else {}
+    if back:
+        over["subtotal"] = money_text(amount, currency)
+        over["prepaid"] = [
+            {"grant": grant, "amount": money_text(part, currency)} | ({} if paid == name else {"invoice": paid})
+            for paid, grant, part in back
+        ]
+    if rest is not None and (rest.adjusted or back):
+        over["spread"] = parts
+    if not chain:
+        return settled(invoice, {"credit_notes": [*notes, made | over]})
+    order = last_order(chain) + 1
+    after = {
+        "version": invoice["version"] + 1,
+        "head": chain[-1]["invoice_id"],
+        "voids": list(voids_of(chain)),
+        "order": order,
+    }
+    return settled(invoice, {"credit_notes": [*notes, made | over | {"order": order}], "credited": after})
+
+
+def _left(invoice: Invoice, chain: Sequence[Invoice], notes: Sequence[Mapping[str, Any]]) -> Decimal:
+    """What was billed, prepaid credits aside, and is credited neither by credit notes nor by later invoices."""
+    drew = (-Decimal(line["amount"]) for line in invoice["lines"] if line["kind"] == "credit")
+    adjusted = min(adjusted_by(chain, invoice), Decimal(0))
+    return max(exact_sum((Decimal(invoice["total"]), *drew, adjusted, -noted_in_all(notes))), Decimal(0))
+
+
+def _given_back(
+    invoice: Invoice,
+    chain: Sequence[Invoice],
+    notes: Sequence[Mapping[str, Any]],
+    amount: Decimal,
+    parts: Iterable[Mapping[str, Any]],
+) -> list[tuple[str, str, Decimal]]:
+    """(invoice whose charges it had paid, grant, amount) of what prepaid credits would not have paid had so much less been billed: first comes
+    what is owed in money, as far as this invoice asked for some. ``parts``: what is credited of each line."""
+    name, adjusts = invoice["invoice_id"], {line["number"]: line["adjusts"] for line in invoice["lines"]}
+    credits = [{"adjusts": adjusts.get(one["line"]) or name, "amount": -Decimal(one["amount"])} for one in parts]
+    drawn = drawn_on(chain or [invoice], {one["adjusts"] for one in credits})
+    found = to_give_back(-amount, drawn, credits)
+    in_money = max(exact_sum((Decimal(invoice["total"]), -amount_paid(notes))), Decimal(0))
+    short = exact_sum((amount, -in_money, *(-part for *_, part in found)))
+    found += _more(drawn, found, short)
+    sums: dict[tuple[str, str], Decimal] = {}
+    for paid, charge, part in found:
+        sums[paid, charge] = exact_sum((sums.get((paid, charge), Decimal(0)), part))
+    return [(paid, charge.removeprefix(CREDIT), part) for (paid, charge), part in sums.items()]
+
+
+def _more(
+    drawn: Iterable[DrawnOn], found: Sequence[tuple[str, str, Decimal]], short: Decimal
+) -> Iterator[tuple[str, str, Decimal]]:
+    """Of what was drawn and is not in ``found``, so much that it comes to ``short``."""
+    for one in drawn:
+        for charge, whole in reversed(one.drawn):
+            taken = (-part for name, of, part in found if (name, of) == (one.invoice_id, charge))
+            part = min(exact_sum((whole, *taken)), short)
+            if part > 0:
+                short = exact_sum((short, -part))
+                yield one.invoice_id, charge, part
 
 
 def credited(notes: Iterable[Mapping[str, Any]], number: int) -> tuple[Decimal, Decimal]:

@@ -1,17 +1,18 @@
 """Prepaid credits: grants of the catalog, and their balances from the invoices that stand. Pure.
 
-A grant's balance is its amount less the credit lines on invoices that stand and are not void; there is no second ledger. So two
-processes of one run draw alike, and voiding an invoice gives back what it drew.
+A grant's balance is its amount less the credit lines on invoices that stand and are not void, and more by what their credit notes gave back;
+there is no second ledger. So two processes of one run draw alike, and voiding an invoice gives back what it drew.
 """
 
 from __future__ import annotations
 
 from collections import ChainMap
-from collections.abc import Collection, Iterable, Mapping, MutableMapping
+from collections.abc import Iterable, Mapping, MutableMapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
 
+from rating.close.noted import returned
 from rating.close.standing import Invoice
 from rating.pricing import money_text
 from rating.pricing.exact import exactly
@@ -67,7 +68,7 @@ def _owned(view: NamespaceView, entry: Entry) -> Owned:
 
 
 def drawn(invoices: Iterable[Invoice]) -> dict[str, Decimal]:
-    """Grant → what invoices that are not void have drawn on it."""
+    """Grant → what invoices that are not void have drawn on it, less what came back, by credit notes too."""
     used: dict[str, Decimal] = {}
     with exactly():
         for invoice in invoices:
@@ -76,38 +77,19 @@ def drawn(invoices: Iterable[Invoice]) -> dict[str, Decimal]:
                     if line["kind"] == "credit":
                         code = line["charge"].removeprefix(CREDIT)
                         used[code] = used.get(code, Decimal(0)) - Decimal(line["amount"])
+                for code, amount in returned(invoice).items():
+                    used[code] = used.get(code, Decimal(0)) - amount
     return used
 
 
 @dataclass(frozen=True, slots=True)
 class DrawnOn:
-    """What an invoice drew on grants, less what was given back of it since, by the charge of its lines in their order; ``left``: what it bills
-    before credits, with all its adjustments so far."""
+    """What grants paid of an invoice's charges (``drawings.py``), less what came back since, by the charge of credit lines in the order in which
+    they were drawn; ``left``: what it bills before credits, with all its adjustments and credit notes so far."""
 
     invoice_id: str
     left: Decimal
     drawn: tuple[tuple[str, Decimal], ...]
-
-
-def drawn_on(chain: Iterable[Invoice], names: Collection[str]) -> tuple[DrawnOn, ...]:
-    """Of those of ``names``, invoices of the chain that stand, that drew on grants."""
-    standing = [one for one in chain if one["state"] != VOID]
-    found: list[DrawnOn] = []
-    with exactly():
-        for invoice in standing:
-            if invoice["invoice_id"] not in names or all(line["kind"] != "credit" for line in invoice["lines"]):
-                continue
-            left, each = Decimal(0), dict[str, Decimal]()
-            for one in standing:
-                for line in one["lines"]:
-                    if line["adjusts"] != invoice["invoice_id"] and (one is not invoice or line["adjusts"]):
-                        continue
-                    if line["kind"] == "credit":
-                        each[line["charge"]] = each.get(line["charge"], Decimal(0)) - Decimal(line["amount"])
-                    else:
-                        left += Decimal(line["amount"])
-            found.append(DrawnOn(invoice["invoice_id"], left, tuple(each.items())))
-    return tuple(found)
 
 
 def to_give_back(

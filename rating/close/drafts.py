@@ -20,6 +20,7 @@ from rating.close.credits import Wallet
 from rating.close.due import Due
 from rating.close.lines import due_date
 from rating.close.listed import listed
+from rating.close.noted import last_order
 from rating.close.plan import Plan, invoice_of
 from rating.close.reductions import paid
 from rating.close.standing import Invoice, Standing
@@ -104,6 +105,7 @@ def _drafted(invoice: Invoice, due: Due, known: Invoice | None) -> Invoice:
 def _content(draft: Invoice) -> tuple[Any, ...]:
     """What somebody approves: all but the run that it is as of, and who holds it."""
     body = body_of(draft)
+    body.pop("after_note", None)  # which credit notes it counted of what it adjusts, ``noted`` says
     own = {name: value for name, value in body.pop("draft").items() if name not in ("content", "holds", "held")}
     return {name: value for name, value in draft.items() if name not in _OF_ITS_RUN}, body, own
 
@@ -188,6 +190,8 @@ def approved(
     }  # fmt: skip
     if "holds" in draft:
         body["holds"] = draft["holds"]
+    if any(line["adjusts"] for line in found["lines"]):
+        body["after_note"] = last_order(chain)
     return dict(found) | {
         "version": 1,
         "state": FINALIZED if Decimal(found["total"]) else PAID,

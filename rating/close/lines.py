@@ -180,6 +180,8 @@ def build_invoice(
         body |= MARK
     if noted := {name: count for name, count in hand.notes.items() if count}:
         body["noted"] = noted
+    if any(line["adjusts"] for line in lines):
+        body["after_note"] = hand.order
     if line_plans:
         body["line_plans"] = line_plans
     if due.voids:
@@ -233,13 +235,23 @@ def by_terms(lines: Sequence[Line], due: Due, agreed: Agreed, settled: Sequence[
 def _effects(
     lines: Sequence[Line], due: Due, agreed: Agreed, settled: Sequence[Line], own: Sequence[Line]
 ) -> dict[str, Decimal]:
-    """Adjusted invoice → what the terms of the invoice's own period come to more because ``settled`` adjusts it."""
-    names = {line["adjusts"] for line in settled}
+    """Adjusted invoice → what the terms of the invoice's own period come to more because ``settled`` adjusts it: one after another, in the order of
+    their lines, so that all of them together are what the whole of ``settled`` does."""
+    names = list(dict.fromkeys(line["adjusts"] for line in settled))
     if not names or not own:
         return {}
-    without = by_terms(lines, due, agreed, ())
-    parts = [Decimal(line["amount"]) for line in own] + [-Decimal(line["amount"]) for line in without]
-    return dict.fromkeys(names, exact_sum(parts))
+    found: dict[str, Decimal] = {}
+    before = _sum(by_terms(lines, due, agreed, ()))
+    for number, name in enumerate(names, 1):
+        some = [line for line in settled if line["adjusts"] in names[:number]]
+        until = _sum(by_terms(lines, due, agreed, some)) if number < len(names) else _sum(own)
+        found[name] = exact_sum((until, -before))
+        before = until
+    return found
+
+
+def _sum(lines: Iterable[Line]) -> Decimal:
+    return exact_sum(Decimal(line["amount"]) for line in lines)
 
 
 def due_date(finalised_us: int, zone: str, terms_days: int) -> str:

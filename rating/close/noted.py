@@ -50,10 +50,12 @@ class Hand:
 
 @dataclass(frozen=True, slots=True)
 class InHand:
-    """Lines of which credit notes have credited something; ``notes``: how many each adjusted invoice has that this was worked out from."""
+    """Lines of which credit notes have credited something; ``notes``: how many each adjusted invoice has that this was worked out from;
+    ``order``: the last credit note of the chain then, 0 for none (``last_order``)."""
 
     lines: Mapping[Key, Hand] = field(default_factory=dict)
     notes: Mapping[str, int] = field(default_factory=dict)
+    order: int = 0
 
 
 NOTHING_NOTED: Final = InHand()
@@ -94,6 +96,33 @@ def _hand(noted: Decimal, parts: Sequence[tuple[int, bool, Decimal]], last_us: i
     return Hand(noted, *sums)
 
 
+def noted_in_all(notes: Iterable[Mapping[str, Any]]) -> Decimal:
+    """What credit notes, as a body has them, credit of what was billed: of the total, and of what prepaid credits paid."""
+    return exact_sum(Decimal(note.get("subtotal", note["amount"])) for note in notes)
+
+
+def returned(invoice: Invoice) -> dict[str, Decimal]:
+    """Grant → what the invoice's credit notes gave back to it, of what it had paid."""
+    found: dict[str, Decimal] = {}
+    for note in body_of(invoice).get("credit_notes", ()) if '"prepaid"' in invoice.get("body", "") else ():
+        for part in note.get("prepaid", ()):
+            found[part["grant"]] = exact_sum((found.get(part["grant"], ZERO), Decimal(part["amount"])))
+    return found
+
+
+def last_order(chain: Iterable[Invoice]) -> int:
+    """Which of a chain's credit notes was the last to be made; 0 where there is none, and for those of before they were counted."""
+    return max(
+        (
+            note.get("order", 0)
+            for one in chain
+            if '"credit_notes"' in one["body"]
+            for note in body_of(one)["credit_notes"]
+        ),
+        default=0,
+    )
+
+
 def last_note_us(invoice: Invoice) -> int:
     """When the last credit note of an invoice was made, microseconds UTC; 0 for none."""
     notes = body_of(invoice).get("credit_notes", ())
@@ -126,8 +155,16 @@ def credited_by_line(invoice: Invoice) -> dict[int, Decimal]:
     return found
 
 
-def left_of_lines(chain: Sequence[Invoice], invoice: Invoice) -> list[tuple[int, Decimal]] | None:
-    """(line, what of it can still be credited) where other invoices have adjusted some of them; None where none has."""
+@dataclass(frozen=True, slots=True)
+class LinesLeft:
+    """(line, what of it can still be credited) of each; ``adjusted``: whether other invoices have adjusted some of them."""
+
+    each: tuple[tuple[int, Decimal], ...]
+    adjusted: bool
+
+
+def left_of_lines(chain: Sequence[Invoice], invoice: Invoice) -> LinesLeft:
+    """What credit notes of the invoice can still credit of its lines; ``chain``: as it stands, empty where only the invoice counts."""
     noted = credited_by_line(invoice)
     plain_rest: list[tuple[int, Decimal]] = []
     rest: list[tuple[int, Decimal]] = []
@@ -136,8 +173,9 @@ def left_of_lines(chain: Sequence[Invoice], invoice: Invoice) -> list[tuple[int,
         if line["kind"] != "credit" and not line["charge"].startswith(NOTED) and amount > 0:
             own = exact_sum((amount, -noted.get(line["number"], ZERO)))
             plain_rest.append((line["number"], own))
-            rest.append((line["number"], max(min(own, balance_of(chain, invoice, line)), ZERO)))
-    return rest if rest != plain_rest else None
+            balance = balance_of(chain, invoice, line) if chain else own
+            rest.append((line["number"], max(min(own, balance), ZERO)))
+    return LinesLeft(tuple(rest), rest != plain_rest)
 
 
 def spread(amount: Decimal, weights: Sequence[tuple[int, Decimal]], currency: str) -> list[dict[str, Any]]:

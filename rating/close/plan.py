@@ -9,12 +9,13 @@ from typing import Literal
 
 from rating.close.advance import advance_again, paid_in_advance, settle
 from rating.close.charges import ChargeBook, Item, Need, Totals
-from rating.close.credits import DrawnOn, Owned, Wallet, drawn, drawn_on, owned_grants
+from rating.close.credits import DrawnOn, Owned, Wallet, drawn, owned_grants
+from rating.close.drawings import drawn_on
 from rating.close.due import Due, change_due, due_of, last_word
 from rating.close.late import Late, LateUsage, Prior, adjustments, priors
 from rating.close.lines import build_invoice
 from rating.close.listed import listed
-from rating.close.noted import NOTHING_NOTED, InHand, in_hand, nothing_further, taken_back
+from rating.close.noted import NOTHING_NOTED, InHand, in_hand, last_order, nothing_further, taken_back
 from rating.close.owed import NOTHING, Billed, billed_of, key_of, reductions
 from rating.close.reductions import (
     NO_AGREEMENT,
@@ -214,7 +215,8 @@ def _credited_before(
 ) -> tuple[InHand, tuple[DrawnOn, ...]]:
     """Of the invoices that are to be adjusted: what credit notes have credited, and what prepaid credits paid."""
     names = {*(one.invoice_id for one in prior), *(line["adjusts"] for line in settling)}
-    return (in_hand(chain, names), drawn_on(chain, names)) if names else (NOTHING_NOTED, ())
+    hand, order = in_hand(chain, names) if names else NOTHING_NOTED, last_order(chain)
+    return replace(hand, order=order) if order else hand, drawn_on(chain, names) if names else ()
 
 
 def _agreed(due: Due, chain: list[Invoice], before: Sequence[Billing], ahead: tuple[Item, ...]) -> Agreed:

@@ -149,7 +149,7 @@ def entries(
         if same(known):
             return None
         raise Refused(
-            f"{word} {reference!r} of invoice {name} is recorded over {known['amount']} {invoice['currency']};"
+            f"{word} {reference!r} of invoice {name} is recorded over {known.get('subtotal', known['amount'])} {invoice['currency']};"
             f" another {word} needs another reference"
         )
     if invoice["state"] == VOID:

@@ -313,7 +313,9 @@ def _became(head: InvoiceHead, namespace: str) -> Iterator[Html]:
         )
     for note in head.credit_notes:
         of_lines = ", ".join(f"line {line['line']}: {grouped(line['amount'])}" for line in note.get("lines", ()))
-        told = f"Credit note {note['number'] or ''} over {grouped(note['amount'])} {head.currency}: {note['reason']}"
+        told = f"Credit note {note['number'] or ''} over {grouped(note['subtotal'])} {head.currency}: {note['reason']}"
+        for part in note["prepaid"]:
+            told += f"; {grouped(part['amount'])} came back to prepaid credit {part['grant']}"
         yield tag("p", told + (f" ({of_lines})" if of_lines else ""))
     if head.state != VOID and not head.draft:
         due = f" by {head.body['due_date']}" if "due_date" in head.body else ""

@@ -31,9 +31,9 @@ def check_notes(head: Head, chain: Mapping[str, Head], lines: Lines, periods: Pe
     for name in dict.fromkeys(line.adjusts for line in mine if line.adjusts):
         if name not in chain or all(not _notes(one, head) for one in before):
             continue
-        own = [
-            line for line in mine if is_term(line) and line.start_us == head.start_us
-        ]  # what its own terms do is their effect
+        # What its own terms do is their effect; a further invoice of a period has none, it adjusts those of the first.
+        further = periods.is_further(head, before)
+        own = [line for line in mine if is_term(line) and line.start_us == head.start_us and not further]
         adjusting = [line for line in mine if line.adjusts == name and line.kind != "credit" and line not in own]
         room = max(
             -sum((_room(line) for line in adjusting), Fraction(0)) - periods.effect(head, name, before), Fraction(0)

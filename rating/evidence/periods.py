@@ -51,7 +51,7 @@ class Periods:
             own, ahead = self._own(head, before), self._ahead(head, before)
             if is_by_period(head):
                 if head.start_us < head.end_us:
-                    found = self._taken([head], head.start_us, adjusting=not self._is_further(head, before))
+                    found = self._taken([head], head.start_us, adjusting=not self.is_further(head, before))
                     self._compare(head, "", own, found, 0)
                 found = self._taken([head], head.end_us, adjusting="change" in body(head))
                 self._compare(head, ", of fees in advance", ahead, found, 0)
@@ -98,7 +98,7 @@ class Periods:
     def _own(self, head: Head, before: Sequence[Head]) -> Amounts:
         """What it should take off its own period: what the period's charges owe, less what was taken off in advance."""
         start, terms = head.start_us, body(head).get("terms", {})
-        if start == head.end_us or self._is_further(head, before):
+        if start == head.end_us or self.is_further(head, before):
             return {}  # at a start, or a further invoice of the period: what it adjusts is looked at by itself
         expected = reductions(self._charged([*before, head], start), terms, head.currency)
         already = self._taken(before, start)
@@ -122,7 +122,7 @@ class Periods:
         return minus(expected, already)
 
     @staticmethod
-    def _is_further(head: Head, before: Iterable[Head]) -> bool:
+    def is_further(head: Head, before: Iterable[Head]) -> bool:
         """Whether it holds adjustments alone, after an invoice of the same period."""
         return not head.reissues and any((one.start_us, one.end_us) == (head.start_us, head.end_us) for one in before)
 
@@ -131,15 +131,23 @@ class Periods:
         changes = "change" in body(head)  # it settles fees of a running period, by its discounts
         start = head.end_us if changes else head.start_us
         terms = {"discounts": body(head).get("terms_ahead", {}).get("discounts", [])} if changes else _terms(head)
-        of_period = [line for line in self.of(head) if line.adjusts and self._start(line, head) == start]
-        if not any(line.adjusts == name for line in of_period):
+        settled = [
+            line
+            for line in self.of(head)
+            if line.adjusts and ":" not in line.charge and self._start(line, head) == start
+        ]
+        names = list(dict.fromkeys(line.adjusts for line in settled))
+        if name not in names:
             return Fraction(0)
         if not is_by_period(head) or (start == head.start_us == head.end_us and not changes) or not terms:
             return Fraction(0)
         charged = self._charged([*before, head], start)
-        settled = ((line.product, line.amount) for line in of_period if ":" not in line.charge)
-        without = minus(charged, total(settled))
-        both = [sum(reductions(one, terms, head.currency).values(), Fraction(0)) for one in (charged, without)]
+        both: list[
+            Fraction
+        ] = []  # with what adjusts the invoices up to ``name``, and those before it: one comes after another
+        for later in (names[names.index(name) + 1 :], names[names.index(name) :]):
+            without = minus(charged, total((line.product, line.amount) for line in settled if line.adjusts in later))
+            both.append(sum(reductions(without, terms, head.currency).values(), Fraction(0)))
         return max(both[0] - both[1], Fraction(0))
 
     def _ahead(self, head: Head, before: Sequence[Head]) -> Amounts:

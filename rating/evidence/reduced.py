@@ -5,7 +5,7 @@ lines and the terms pinned on each invoice. By fractions and on its own: it shar
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 
 from rating.evidence.chains import COPY_REMEDY, Head, Line, Lines
@@ -29,6 +29,7 @@ def check_reductions(heads: Iterable[Head], lines: Lines, catalog: Catalog, find
     used: dict[tuple[str, str], Fraction] = {}
     for chain in chains.values():
         periods = Periods(chain, lines, findings)
+        each: dict[str, Fraction] = {}  # grant → what the subscription drew, less what came back
         for head in in_order(chain):
             if head.state == VOID:
                 continue
@@ -36,15 +37,30 @@ def check_reductions(heads: Iterable[Head], lines: Lines, catalog: Catalog, find
             periods.check(head)
             check_notes(head, chain, lines, periods, findings)
             _check_credits(head, mine, findings)
-            for line in mine:
-                if line.kind == "credit":
-                    key = head.namespace, line.charge.partition(":")[2]
-                    used[key] = used.get(key, Fraction(0)) - Fraction(line.amount)
+            for code, amount in _draws(head, mine):
+                key = head.namespace, code
+                used[key] = used.get(key, Fraction(0)) + amount
+                each[code] = each.get(code, Fraction(0)) + amount
+                if each[code] < 0:
+                    findings.add(
+                        "credit", f"{head.place}, credit grant {code}", "at most what was drawn before comes back", f"{text(-each[code])} more", REMEDY
+                    )  # fmt: skip
+                    each[code] = Fraction(0)
     for (namespace, code), drawn in sorted(used.items()):
         granted = _granted(catalog, namespace, code)
         if granted is None or drawn > granted:
             expected = "a grant in the catalog" if granted is None else f"at most {text(granted)}, what was granted"
             findings.add("credit", f"credit grant {code} of {namespace}", expected, f"{text(drawn)} drawn", REMEDY)
+
+
+def _draws(head: Head, mine: Iterable[Line]) -> Iterator[tuple[str, Fraction]]:
+    """(grant, amount), below zero for what came back: by its lines, and by its credit notes."""
+    for line in mine:
+        if line.kind == "credit":
+            yield line.charge.partition(":")[2], -Fraction(line.amount)
+    for note in json.loads(head.body or "{}").get("credit_notes", []):
+        for part in note.get("prepaid", []):
+            yield part["grant"], -Fraction(part["amount"])
 
 
 def _check_credits(head: Head, mine: Iterable[Line], findings: Findings) -> None:
