@@ -132,7 +132,7 @@ def _given_back(
     what is owed in money, as far as this invoice asked for some. ``parts``: what is credited of each line."""
     name, adjusts = invoice["invoice_id"], {line["number"]: line["adjusts"] for line in invoice["lines"]}
     credits = [{"adjusts": adjusts.get(one["line"]) or name, "amount": -Decimal(one["amount"])} for one in parts]
-    drawn = drawn_on(chain or [invoice], {one["adjusts"] for one in credits})
+    drawn = drawn_on(chain or [invoice], {name, *(line["adjusts"] for line in invoice["lines"])})
     found = to_give_back(-amount, drawn, credits)
     in_money = max(exact_sum((Decimal(invoice["total"]), -amount_paid(notes))), Decimal(0))
     short = exact_sum((amount, -in_money, *(-part for *_, part in found)))

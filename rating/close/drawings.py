@@ -33,6 +33,11 @@ class _Account:
     def add(self, charge: str, amount: Decimal) -> None:
         self.drawn[charge] = self.drawn.get(charge, ZERO) + amount
 
+    def even(self, other: _Account) -> None:
+        """What is credited beyond these charges lowers others on the same invoice."""
+        beyond = min(max(-self.left, ZERO), max(other.left, ZERO))
+        self.left, other.left = self.left + beyond, other.left - beyond
+
     def move(self, amount: Decimal, to: _Account) -> None:
         """The last drawn first."""
         for charge, drawn in reversed(list(self.drawn.items())):
@@ -77,10 +82,13 @@ def _book(invoice: Invoice, accounts: Mapping[str, _Account]) -> None:
     _pay(own, earlier, sum(changes.values(), ZERO), draws)
     if '"credit_notes"' in invoice["body"]:
         _note(invoice, own, accounts)
+        for account, _ in earlier:  # a line was credited by more than its discounts had left: that lowers what else the invoice bills
+            own.even(account)
     for account, amount in earlier:
         over = min(account.paid - max(account.left, ZERO), -amount, own.left - own.paid)
         if over > 0:
             account.move(over, own)
+        account.even(own)
 
 
 def _pay(

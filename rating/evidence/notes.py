@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from rating.evidence.chains import Head, Line, Lines
 from rating.evidence.difference import Findings
-from rating.evidence.periods import Periods, before_it, is_term, rounded, text
+from rating.evidence.periods import Periods, before_it, body, is_term, rounded, text
 from schemas.instants import micros, parse_rfc3339
 
 REMEDY: Final = (
@@ -32,7 +32,7 @@ def check_notes(head: Head, chain: Mapping[str, Head], lines: Lines, periods: Pe
         if name not in chain or all(not _notes(one, head) for one in before):
             continue
         # What its own terms do is their effect; a further invoice of a period has none, it adjusts those of the first.
-        further = periods.is_further(head, before)
+        further = periods.is_further(head, before) and "change" not in body(head)
         own = [line for line in mine if is_term(line) and line.start_us == head.start_us and not further]
         adjusting = [line for line in mine if line.adjusts == name and line.kind != "credit" and line not in own]
         room = max(

@@ -41,11 +41,10 @@ def check_reductions(heads: Iterable[Head], lines: Lines, catalog: Catalog, find
                 key = head.namespace, code
                 used[key] = used.get(key, Fraction(0)) + amount
                 each[code] = each.get(code, Fraction(0)) + amount
-                if each[code] < 0:
-                    findings.add(
-                        "credit", f"{head.place}, credit grant {code}", "at most what was drawn before comes back", f"{text(-each[code])} more", REMEDY
-                    )  # fmt: skip
-                    each[code] = Fraction(0)
+        for code, amount in sorted(each.items()):
+            if amount < 0:
+                place = f"credit grant {code}, by invoices of {next(iter(chain.values())).subscription}"
+                findings.add("credit", place, "at most what they drew comes back", f"{text(-amount)} more", REMEDY)
     for (namespace, code), drawn in sorted(used.items()):
         granted = _granted(catalog, namespace, code)
         if granted is None or drawn > granted:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+from evidencekit import verified
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from shelfkit import Shelf, us
 
 from rating.close.chain import counted_on_by, vacant
+from rating.close.credit_notes import CreditNote, LineCredit, with_credit_note
 from rating.close.plan import build_invoices, make_plan
 from rating.close.standing import Invoice, Standing
 from schemas.checkpoints import Run
@@ -244,3 +246,34 @@ def test_whenever_it_is_closed_the_fees_and_discounts_of_all_periods_come_to_the
             charge,
             totals,
         )  # each part is rounded by itself
+
+
+def test_a_settlement_of_two_invoices_takes_back_of_each_what_its_credit_notes_had_credited() -> None:
+    """A discount of half falls with what is credited: of both fees together, and not once for each."""
+    found, standing = catalog(discounts=[{"code": "half", "percent": "50"}]), Standing()
+    close(found, standing, "2026-01-01")
+    credit(standing, "2026-02-01", "182.5")
+    move(found, "pro", "2026-05-01")
+    close(found, standing, "2026-05-01")
+    credit(standing, "2026-05-02", "60")
+    found.add(
+        "subscription", BASE | {"plan": "pro", "change_at": "2026-05-01T00:00:00Z", "end": "2026-03-02T00:00:00Z"}
+    )
+    assert close(found, standing, "2026-05-03") == [
+        [
+            "adjustment discount:half 26-01-01..26-03-02 275.00",
+            "adjustment seat 26-01-01..27-01-01 -60.00",
+            "adjustment seat 26-05-01..27-01-01 -490.00",
+            "adjustment credit_note:seat 26-01-01..27-01-01 30.00",
+            "adjustment credit_note:seat 26-05-01..27-01-01 60.00",
+        ]
+    ]
+    assert verified(standing.chain("air", "s"), found.catalog) == []
+
+
+def credit(standing: Standing, at: str, amount: str) -> None:
+    """Line 1 of the last invoice."""
+    note = CreditNote("n", None, "sorry", "me", us(f"{at}T00:00:00Z"), (LineCredit(1, Decimal(amount)),))
+    following = with_credit_note(last(standing), note, standing.chain("air", "s"))
+    assert following is not None
+    assert standing.apply(dict(following) | {"claim_id": at})
