@@ -197,7 +197,7 @@ class EventType(Model):
     compatibility: Compatibility = "backward"
     """what a changed schema must be able to read"""
     avro: Annotated[dict[str, Any] | None, BeforeValidator(_plain_numbers), Field(alias="schema")] = None
-    """Avro record schema of the properties, for plain JSON (schemas/README.md, "Event schemas"); null: any properties"""
+    """Avro record schema of the properties, for plain JSON; null: any properties"""
 
     @model_validator(mode="after")
     def _schema_stands(self) -> Self:

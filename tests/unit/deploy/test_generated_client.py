@@ -21,7 +21,7 @@ def clients(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_clients_types_hold(clients: Path) -> None:
-    # Generator 0.29 asks isinstance(body, list[…]) of an operation one of whose media types is a list (findings/openapi-client-list-bodies.sh).
+    # Generator 0.29 asks isinstance(body, list[…]) of an operation one of whose media types is a list (findings/openapi_client_list_body_never_sends.sh).
     (clients / "mypy.ini").write_text(
         "[mypy]\nstrict = True\n[mypy-weir_gateway.api.events.send_foreign_events]\nignore_errors = True\n"
     )
