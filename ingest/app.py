@@ -10,9 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
-from fastapi import Depends, FastAPI
-from fastapi.exceptions import RequestValidationError
-from starlette.exceptions import HTTPException
+from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
@@ -32,17 +30,16 @@ from ingest.events_api import BATCH, EVENT, Door, EventsApi
 from ingest.metrics import CONTENT_TYPE, Metrics
 from ingest.openapi import BATCH_BODY, EVENT_BODY, MODELS
 from ingest.overload import Overload
-from ingest.problems import Problem, unknown_parameters
+from ingest.problems import unknown_parameters
 from ingest.producer import LoopProducer
 from ingest.readiness import NOT_DELIVERING, STALE_CATALOG, STOPPING, of_catalog, of_producer
 from ingest.sources import Sources, system_sources
 from ingest.voids_api import VoidsApi
-from schemas import api_docs
 from schemas.acknowledged import Acknowledged
 from schemas.catalog.follower import CatalogFollower
 from schemas.generations import Generation
+from schemas.http_service import application
 from schemas.log_standing import LogWatch
-from schemas.openapi import document
 from schemas.parameters import KnownParameters
 from schemas.readiness import Readiness, Reason, to_json
 from schemas.room import Room
@@ -184,14 +181,7 @@ def create_app(
         if wrong := parameters.wrong(request):
             raise unknown_parameters(wrong)
 
-    app = FastAPI(
-        title="Weir gateway",
-        version="1",
-        lifespan=lifespan,
-        docs_url=None,
-        redoc_url=None,
-        dependencies=[Depends(guarded)],
-    )
+    app = application("gateway", lifespan, guarded, ANSWERS, MODELS)
     _operations(app, state, stopping)
     _events(app, state)
     history_stream(
@@ -201,9 +191,6 @@ def create_app(
     VoidsApi.routes(app, lambda: state["gateway"].voids_api)
     CatalogApi.routes(app, lambda: state["gateway"].catalog_api)
     KeysApi.routes(app, lambda: state["gateway"].keys_api)
-    api_docs.install(app)
-    _errors(app)
-    app.openapi = lambda: document(app, "gateway", ANSWERS, MODELS)  # type: ignore[method-assign]  # FastAPI's documented way to extend the document
     return Application(app, state)
 
 
@@ -275,29 +262,6 @@ def _operations(app: FastAPI, state: dict[str, Gateway], stopping: Callable[[], 
         gateway.readiness(stopping=stopping())
         gateway.metrics.catalog_offset.set(gateway.catalog.catalog.next_offset)
         return Response(gateway.metrics.render(), media_type=CONTENT_TYPE)
-
-
-def _errors(app: FastAPI) -> None:
-    @app.exception_handler(Problem)
-    async def problem(_request: Request, error: Problem) -> Response:
-        return error.response()
-
-    @app.exception_handler(HTTPException)
-    async def http(_request: Request, error: HTTPException) -> Response:
-        reason = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "http")
-        return Problem(error.status_code, reason, str(error.detail), headers=error.headers).response()
-
-    @app.exception_handler(RequestValidationError)
-    async def parameters(_request: Request, error: RequestValidationError) -> Response:
-        wrong = [
-            {"path": ".".join(str(part) for part in item["loc"]), "detail": item["msg"]} for item in error.errors()
-        ]
-        return Problem(422, "invalid", "; ".join(f"{item['path']}: {item['detail']}" for item in wrong),
-                       errors=wrong).response()  # fmt: skip
-
-    @app.exception_handler(Exception)
-    async def unexpected(_request: Request, error: Exception) -> Response:
-        return Problem(500, "internal", "the gateway failed; its log says more").response()
 
 
 async def _asked(settings: Settings, clock: GatewayClock, producer: LoopProducer) -> GatewayClock | None:

@@ -7,12 +7,10 @@ import signal
 import sys
 from typing import Final
 
-import uvicorn
-
 from ingest.app import create_app
+from schemas import http_service
 from schemas.kafka_limits import confirm_topics
 from schemas.memory import settle_memory
-from schemas.serving import Server, bounded_protocol
 from schemas.settings import Settings, SettingsError, load_settings
 from schemas.topics import written_topics
 
@@ -31,22 +29,8 @@ def serve(settings: Settings) -> int:
         server.should_exit = True
 
     app = create_app(settings, on_fatal=on_fatal, stopping=lambda: server.draining)
-    server = Server(
-        uvicorn.Config(
-            app,
-            host=settings.gateway_host,
-            port=settings.gateway_port,
-            loop="uvloop",
-            http=bounded_protocol(settings.connections),
-            ws="none",
-            lifespan="on",
-            access_log=False,
-            log_config=None,
-            backlog=2048,
-            timeout_keep_alive=30,
-            timeout_graceful_shutdown=_GRACE_SECONDS,
-            server_header=False,
-        )
+    server = http_service.server(
+        app, settings.gateway_host, settings.gateway_port, settings.connections, _GRACE_SECONDS
     )
     for number in (signal.SIGTERM, signal.SIGINT):
         # uvicorn stops gracefully and then raises the signal again; a stop that was asked for ends with 0.

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from fastapi import Depends, FastAPI, Request
+from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
 from rating.api import changes, credits, explain, invoices, metrics, price, problems, running, usage
@@ -21,8 +21,7 @@ from rating.api.simulations import router as simulations_router
 from rating.api.voids import router as voids_router
 from rating.api.webhooks import router as webhooks_router
 from rating.console import pages
-from schemas import api_docs
-from schemas.openapi import document
+from schemas.http_service import application
 from schemas.problems import Problem
 from schemas.settings import Settings, SettingsError
 
@@ -41,19 +40,11 @@ def build_app(settings: Settings) -> FastAPI:
         finally:
             await asyncio.to_thread(rating.stop)
 
-    app = FastAPI(
-        title="Weir rating",
-        version="1",
-        lifespan=lifespan,
-        docs_url=None,
-        redoc_url=None,
-        dependencies=[Depends(guard)],
-    )
+    app = application("rating", lifespan, guard, ANSWERS, MODELS)
     app.state.rating = rating
     measured = metrics.Metrics()
     metrics.install(app, measured)
     problems.install(app)
-    api_docs.install(app)
     app.include_router(usage.router)
     app.include_router(running.router)
     app.include_router(credits.router)
@@ -101,5 +92,4 @@ def build_app(settings: Settings) -> FastAPI:
     async def prometheus() -> Response:
         return measured.text()
 
-    app.openapi = lambda: document(app, "rating", ANSWERS, MODELS)  # type: ignore[method-assign]  # FastAPI's documented way to extend the document
     return app

@@ -6,16 +6,16 @@ import logging
 import sys
 from typing import Final
 
-import uvicorn
-
 from rating.app import build_app
+from schemas import http_service
 from schemas.kafka_limits import confirm_topics
-from schemas.serving import BoundedBodies, Server, bounded_protocol
+from schemas.serving import BoundedBodies
 from schemas.settings import SettingsError, load_settings
 from schemas.topics import written_topics
 
 MAX_BODY: Final = 1024 * 1024
 _SWITCH_SECONDS: Final = 0.001
+_GRACE_SECONDS: Final = 5
 
 
 def main() -> int:
@@ -28,20 +28,9 @@ def main() -> int:
     except SettingsError as error:
         print(error, file=sys.stderr)  # noqa: T201  # the process's last words
         return 2
-    server = Server(
-        uvicorn.Config(
-            BoundedBodies(app, MAX_BODY),
-            host=settings.rating_host,
-            port=settings.rating_port,
-            loop="uvloop",
-            http=bounded_protocol(settings.connections),
-            ws="none",
-            access_log=False,
-            log_level="info",
-            log_config=None,
-            server_header=False,
-            timeout_graceful_shutdown=5,
-        )
+    bounded = BoundedBodies(app, MAX_BODY)
+    server = http_service.server(
+        bounded, settings.rating_host, settings.rating_port, settings.connections, _GRACE_SECONDS
     )
     # Questions are worked at in threads; the loop, which answers, is to get the interpreter back soon.
     sys.setswitchinterval(_SWITCH_SECONDS)

@@ -22,6 +22,17 @@ MEDIA_TYPE: Final = "application/problem+json"
 RETRY_AFTER: Final = "1"
 
 
+REASONS: Final = {
+    400: "malformed", 401: "unauthorised", 403: "forbidden", 404: "not_found", 405: "method_not_allowed", 409: "conflict",
+    413: "body_too_large", 422: "invalid", 429: "rate_limit", 500: "internal", 503: "unavailable",
+}  # fmt: skip
+
+
+def reason_of(status: int) -> str:
+    """The word for programs where nothing says more than the status."""
+    return REASONS.get(status, "http")
+
+
 def document(status: int, reason: str, detail: str, **members: Any) -> dict[str, Any]:
     """The problem as a JSON object; members that are None are left out."""
     return {

@@ -5,13 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from http import HTTPStatus
-from typing import Final
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
 from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
-from starlette.exceptions import HTTPException
 
 from schemas import problems
 from schemas.clickhouse_errors import explained, meaning
@@ -22,12 +19,6 @@ from schemas.problems import of_busy, of_denial, unknown_parameters
 __all__ = ["Problem", "install", "missing", "of_busy", "of_denial", "unknown_parameters", "wrong"]
 
 log = logging.getLogger(__name__)
-
-REASONS: Final = {
-    400: "malformed", 401: "unauthorised", 403: "forbidden", 404: "not_found", 405: "method_not_allowed", 409: "conflict",
-    413: "body_too_large", 422: "invalid", 429: "rate_limit", 500: "internal", 503: "unavailable",
-}  # fmt: skip
-"""The word for programs of each status that this service answers."""
 
 
 class Problem(problems.Problem):
@@ -41,7 +32,7 @@ class Problem(problems.Problem):
         headers: dict[str, str] | None = None,
     ) -> None:
         listed = [{"path": path, "detail": about} for path, about in errors]
-        super().__init__(status, REASONS.get(status, "http"), detail, headers=headers, errors=listed or None)
+        super().__init__(status, problems.reason_of(status), detail, headers=headers, errors=listed or None)
 
 
 def wrong(parameter: str, detail: str) -> Problem:
@@ -55,20 +46,7 @@ def missing(detail: str) -> Problem:
 
 
 def install(app: FastAPI) -> None:
-    """Make every error of ``app`` a problem."""
-
-    @app.exception_handler(problems.Problem)
-    async def _(request: Request, problem: problems.Problem) -> Response:
-        return problem.response()
-
-    @app.exception_handler(RequestValidationError)
-    async def _(request: Request, error: RequestValidationError) -> Response:
-        errors = [(".".join(str(part) for part in item["loc"]), str(item["msg"])) for item in error.errors()]
-        return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "; ".join(": ".join(one) for one in errors), errors).response()
-
-    @app.exception_handler(HTTPException)
-    async def _(request: Request, error: HTTPException) -> Response:
-        return Problem(HTTPStatus(error.status_code), str(error.detail), headers=dict(error.headers or {})).response()
+    """What the stores refuse is a problem, too."""
 
     @app.exception_handler(ClickHouseError)
     async def _(request: Request, error: ClickHouseError) -> Response:
@@ -84,10 +62,3 @@ def install(app: FastAPI) -> None:
     async def _(request: Request, error: Exception) -> Response:
         log.error("%s", error)
         return Problem(HTTPStatus.SERVICE_UNAVAILABLE, f"Kafka: {error}").response()
-
-    @app.exception_handler(Exception)
-    async def _(request: Request, error: Exception) -> Response:
-        log.exception("unexpected error at %s", request.url.path, exc_info=error)
-        return Problem(
-            HTTPStatus.INTERNAL_SERVER_ERROR, "an unexpected error; the log of the rating service has it"
-        ).response()

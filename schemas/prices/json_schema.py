@@ -21,15 +21,5 @@ class _AsPrice:
         return handler(_PRICE.core_schema)
 
 
-class _AsPriceOrNone:
-    """The same, or an empty object: of an invoice line that has no price of its own."""
-
-    def __get_pydantic_json_schema__(self, _schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        empty = {"type": "object", "maxProperties": 0, "description": "a line without a price of its own"}
-        return {"anyOf": [handler(_PRICE.core_schema), empty]}
-
-
 PriceJson = Annotated[dict[str, Any], _AsPrice()]
 """A price as it was written; parse it with ``parse_price``."""
-StoredPriceJson = Annotated[dict[str, Any], _AsPriceOrNone()]
-"""A price as an invoice line has it."""

@@ -7,10 +7,10 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from rating.api.answers.line_price import LinePrice
 from rating.api.answers.usage import PriceStep
 from schemas.catalog.models import Aggregation, Filter
 from schemas.openapi import Answer, DecimalText, EventPosition
-from schemas.prices.json_schema import StoredPriceJson
 
 
 class LinePeriod(Answer):
@@ -224,7 +224,7 @@ class ExplainedLine(Answer):
     profile: LineProfile | None
     """null on a line without usage"""
     quantity: LineQuantity | None
-    price: StoredPriceJson
+    price: LinePrice
     steps: list[PriceStep]
     rounding: Rounding
     note: str

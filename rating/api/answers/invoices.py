@@ -7,9 +7,9 @@ from typing import Literal
 
 from pydantic import Field
 
+from rating.api.answers.line_price import LinePrice
 from rating.api.answers.usage import PriceStep, UnpricedUsage
 from schemas.openapi import Answer, DecimalText, absent
-from schemas.prices.json_schema import StoredPriceJson
 
 InvoiceState = Literal["draft", "finalized", "void", "paid", "withdrawn"]
 
@@ -169,8 +169,7 @@ class InvoiceLine(Answer):
     """null on a line without usage"""
     events: int | None
     unit: str
-    price: StoredPriceJson
-    """as pinned; empty on a line that follows from others"""
+    price: LinePrice
     amount: DecimalText
     unrounded: DecimalText
     steps: list[PriceStep]
