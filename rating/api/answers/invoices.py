@@ -38,13 +38,28 @@ class CreditNoteLine(Answer):
     tax_amount: DecimalText | None
 
 
+class PrepaidReturn(Answer):
+    """What of a credit note came back to a prepaid credit."""
+
+    grant: str
+    """its code"""
+    amount: DecimalText
+    invoice: str = absent()
+    """the invoice that it had paid, where that is another"""
+
+
 class CreditNote(Answer):
-    """A part of an invoice that need not be paid."""
+    """A part of what an invoice billed that is credited."""
 
     number: str | None = Field(examples=["CN-2026-000001"])
     """null until it is given"""
     reference: str
+    subtotal: DecimalText
+    """what is credited in all"""
     amount: DecimalText
+    """the part that is no longer to be paid"""
+    prepaid: list[PrepaidReturn]
+    """the part that came back to prepaid credits"""
     tax_amount: DecimalText | None = absent()
     reason: str
     author: str
