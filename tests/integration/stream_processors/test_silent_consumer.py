@@ -51,7 +51,8 @@ def test_a_silent_consumer_is_noticed_and_ended_and_nothing_is_lost(
 
     def owns() -> bool:
         assert process.poll() is None, (tmp_path / "worker.log").read_text()
-        return "usage.events.1/" in httpx.get(ready, timeout=5).text
+        with httpx.stream("GET", ready, timeout=5) as answer:  # a worker's page, which no service's document describes
+            return b"usage.events.1/" in answer.read()
 
     wait_until(owns)
     world.apply(meters=[{"code": "m", "event_name": "e", "profiles": [{"code": "count", "aggregation": "count"}]}])
