@@ -13,6 +13,7 @@ from rating.close.lines import price_text
 from rating.close.standing import Invoice, Standing, invoices_reader, read_standing
 from rating.close.timeline import PlanningError, pinned_plan
 from rating.evidence.difference import Findings, Progress
+from rating.evidence.pinned_terms import check_terms
 from rating.evidence.scope import Scope
 from rating.invoices import InvoiceHead, WholeInvoice, list_invoices, with_lines
 from rating.pricing import PriceError, parse_price, plain
@@ -49,6 +50,9 @@ def check_copies(scope: Scope, findings: Findings, on_progress: Progress) -> Non
         if done % 1000 == 0:
             on_progress(NAME, done, len(originals))
         _check_copy(scope, "invoice", key, original, copies[0].pop(key, None), before[0].get(key), findings)
+        view = scope.catalog.view(original["namespace"], original["catalog_offset"])
+        chain = standing.chain(original["namespace"], original["subscription"])
+        check_terms(view, chain, original, f"invoice {key[1]} of {key[0]}", findings)
     for key, original in sorted(drafts.items()):
         _check_copy(scope, "draft", key, original, copies[1].pop(key, None), before[1].get(key), findings)
     for kind, left in zip(("invoice", "draft"), copies, strict=True):

@@ -11,6 +11,7 @@ from fractions import Fraction
 from rating.evidence.chains import COPY_REMEDY, Head, Line, Lines
 from rating.evidence.difference import Findings
 from rating.evidence.notes import check_notes
+from rating.evidence.paired import check_paired
 from rating.evidence.periods import REMEDY, Periods, in_order, text
 from schemas.catalog.state import Catalog
 from schemas.invoices import VOID
@@ -24,7 +25,9 @@ def is_reduction(line: Line) -> bool:
 def check_reductions(heads: Iterable[Head], lines: Lines, catalog: Catalog, findings: Findings) -> None:
     """Every standing invoice's discounts and true-up, their adjustments, its subtotal, and the credits drawn in all."""
     chains: dict[tuple[str, str], dict[str, Head]] = {}
-    for head in heads:
+    every = list(heads)
+    check_paired(every, findings)
+    for head in every:
         chains.setdefault((head.namespace, head.subscription), {})[head.invoice_id] = head
     used: dict[tuple[str, str], Fraction] = {}
     for chain in chains.values():

@@ -148,6 +148,14 @@ def test_an_invoice_below_zero_pays_what_its_account_owes_and_prepaid_credit_com
     assert back.status_code == 409
     grants = service.get("/v1/accounts/grant/credits", headers=named).json()["grants"]
     assert [(one["used"], one["left"]) for one in grants] == [("5.00", "95.00")]
+    of_grant = [one["invoice_id"] for one in found if one["account_id"] == "grant" and one["subtotal"] == "5.00"]
+    note = {"amount": "2", "reason": "sorry", "reference": "n"}
+    noted = service.post(f"/v1/invoices/{of_grant[0]}/credit-notes", json=note, headers=named).json()["credit_notes"]
+    assert [(one["amount"], one["subtotal"], one["prepaid"]) for one in noted] == [
+        ("0.00", "2.00", [{"grant": "gift", "amount": "2.00"}])
+    ]
+    (grant,) = service.get("/v1/accounts/grant/credits", headers=named).json()["grants"]
+    assert (grant["used"], grant["left"]) == ("3.00", "97.00")
     assert road.close("2013-03-01T00:00:00+00:00").invoices == ()
     assert verify(settings, namespace=road.namespace) == []
     assert verify(settings, namespace=road.namespace, invoices=True) == []

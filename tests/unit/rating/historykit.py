@@ -197,6 +197,7 @@ class History:
         self.draw = random.Random(seed)
         self.shelf, self.standing, self.runs, self.notes = Shelf(), Standing(), 0, notes
         codes = "st"[:subscriptions]
+        self.offsets: dict[str, int] = {}  # run → what of the catalog it knew
         self.agreements = [agreement(code, self.draw, terms=terms) for code in codes]
         for one in self.agreements:
             one.events = self.agreements[0].events
@@ -286,6 +287,7 @@ class History:
 
     def close(self, today: int) -> None:
         self.runs += 1
+        self.offsets[f"run_{self.runs}"] = self.shelf.catalog.next_offset
         as_of = START + today * DAY
         late = {one.code: found for one in self.agreements if (found := self._late(one, today))}
         plan = make_plan(self.shelf.view(), self.standing, as_of, late)

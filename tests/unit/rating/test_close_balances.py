@@ -205,3 +205,20 @@ def test_an_invoice_below_zero_gives_back_only_of_what_it_credits_itself() -> No
     assert to_give_back(Decimal("-41.15"), drawn, credited) == []
     more = [*credited, {"adjusts": "by_a_grant", "amount": "-2.00"}]
     assert to_give_back(Decimal("-43.15"), drawn, more) == [("by_a_grant", "credit:gift", Decimal("2.00"))]
+
+
+def test_verification_asks_for_both_payments_of_a_draw() -> None:
+    _, standing, alone = ended()
+    (first,) = draws(standing.invoices("air"), 5)
+    assert standing.apply(first)
+    (fault,) = verified(standing.invoices("air"))
+    assert (
+        f"payments with {standing.chain('air', 's')[1]['invoice_id']}: expected 30 on the other, or back, found 0"
+        in fault
+    )
+    assert "`weir close`" in fault
+    assert balance(standing) == 1  # the remedy
+    assert verified(standing.invoices("air")) == []
+    invoices = [alone if one["total"].startswith("-") else one for one in standing.invoices("air")]
+    (fault,) = verified(invoices)
+    assert "expected a payment by that one, found 30 alone" in fault

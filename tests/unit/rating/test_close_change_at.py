@@ -11,6 +11,9 @@ from shelfkit import Shelf, us
 from rating.close.plan import build_invoices, make_plan
 from rating.close.standing import Invoice, Standing
 from rating.close.terms import pinned_terms
+from rating.close.versions import voided
+from rating.evidence.difference import Findings
+from rating.evidence.pinned_terms import check_terms
 from schemas.checkpoints import Run
 from schemas.instants import rfc3339
 
@@ -151,3 +154,46 @@ def test_a_document_that_keeps_an_old_change_at_may_agree_further_terms() -> Non
     close(found, "2026-04-01T00:00:00Z", standing)
     second(found, published="2026-04-10T00:00:00Z", **pro, discounts=[{"code": "half", "percent": "50"}])
     assert [one["total"] for one in close(found, "2026-05-01T00:00:00Z", standing)] == ["100.00"]
+
+
+def found_in(found: Shelf, invoices: list[Invoice]) -> list[str]:
+    findings = Findings()
+    for one in invoices:
+        check_terms(found.view(), invoices, one, one["invoice_id"], findings)
+    return [str(one) for one in findings.differences()]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        (
+            {"minimum_commitment": "1000"}, {"minimum_commitment": "2000"},
+            ["commitment: expected 1000, found 2000", "commitment: expected 1000, found 2000"],
+        ),
+        (
+            {}, {"discounts": [{"code": "half", "percent": "50"}]},
+            ["discounts: expected none, found half 50 %", "discounts: expected none, found half 50 %"],
+        ),
+    ],
+)  # fmt: skip
+def test_verification_tells_invoices_that_were_billed_by_terms_of_another_time(
+    before: Any, after: Any, told: list[str]
+) -> None:
+    """As they were while ``change_at`` did not count for terms: the newest version's for all time."""
+    faulty = close(shelf(**before | after), "2026-03-02T00:00:00Z")
+    found = second(shelf(**before), change_at="2027-01-01", **after)
+    assert found_in(found, close(found, "2026-03-02T00:00:00Z")) == []
+    (january, february) = found_in(found, faulty)
+    assert [told[0] in january, told[1] in february] == [True, True]
+    assert "billed by an older rule" in january
+    assert "`weir invoice void`" in january
+    standing = Standing()  # the remedy
+    for one in faulty:
+        assert standing.apply(one)
+    for one in faulty[::-1]:
+        void = voided(standing.chain("air", "s"), one, "terms of another time", "me", 0)
+        assert void is not None
+        assert standing.apply(void)
+    again = close(found, "2026-03-02T00:00:00Z", standing)
+    assert [one["total"] for one in again] == [one["total"] for one in close(found, "2026-03-02T00:00:00Z")]
+    assert found_in(found, standing.chain("air", "s")) == []

@@ -15,6 +15,8 @@ from evidencekit import verified
 from historykit import History, amounts
 
 from rating.close.noted import credited_by_line, key_of_line
+from rating.evidence.difference import Findings
+from rating.evidence.pinned_terms import check_terms
 
 SEEDS = sorted({*range(int(os.environ.get("WEIR_TEST_HISTORIES", "8"))), 79, 95, 125, 195})
 """Some few, and those that found something once."""
@@ -80,7 +82,11 @@ def test_an_account_is_billed_what_its_periods_owe(seed: int) -> None:
     (agreed,) = history.agreements
     # A fee that something else has split stays as billed, and its parts may round away from it.
     assert abs(subtotals(history) - agreed.owes()) <= Fraction(len(agreed.changes), 100)
-    assert verified(history.standing.chain("air", "s"), history.shelf.catalog) == []
+    chain, findings = history.standing.chain("air", "s"), Findings()
+    assert verified(chain, history.shelf.catalog) == []
+    for one in chain:
+        check_terms(history.shelf.view(history.offsets[one["run_id"]]), chain, one, one["invoice_id"], findings)
+    assert list(findings.differences()) == []
 
 
 @pytest.mark.parametrize("terms", [False, True])
