@@ -11,7 +11,7 @@ from rating.close.kept import Kept
 from rating.close.line_plans import LinePlan
 from rating.close.need import Need
 from rating.close.spans import Part
-from rating.close.split import Groups
+from rating.close.split import Groups, joins
 from rating.close.timeline import PlanningError
 from rating.pricing import PriceError, parse_price
 from rating.pricing.allowance import allowance
@@ -95,7 +95,12 @@ class ChargeBook:
             for charge in part.plan.charges:
                 if charge.in_advance != in_advance:
                     continue
-                item = self._item(part, charge, f"plan {part.plan.code} version {part.plan_version}" if several else "")
+                note = f"plan {part.plan.code} version {part.plan_version}" if several else ""
+                item = self._item(part, charge, note)
+                joined = next((one for one, before in enumerate(found) if joins(before, part, charge, item)), None)
+                if joined is not None:
+                    found[joined] = self._item(replace(part, start_us=found[joined].start_us), charge, note)
+                    continue
                 fee = item.need is None or isinstance(item.price, FlatPrice)
                 if fee and (charge.key in whole or (part.trial and item.need is None)):
                     continue

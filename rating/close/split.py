@@ -10,16 +10,47 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Final
+from typing import Final, Protocol
 
+from rating.close.line_plans import LinePlan
 from rating.close.need import Need
 from rating.close.spans import Part
 from rating.pricing.parts import together
 from schemas.catalog.models import Aggregation, Charge
-from schemas.prices import Price, Split
+from schemas.prices import FlatPrice, Price, Split
 
 ADDS_UP: Final[frozenset[Aggregation]] = frozenset({"sum", "count"})
 """Aggregations of which a period's quantity is the sum of its parts'."""
+
+
+class Joinable(Protocol):
+    """What a part of a period has to bill of one charge, resolved."""
+
+    @property
+    def charge(self) -> Charge: ...
+    @property
+    def price(self) -> Price: ...
+    @property
+    def need(self) -> Need | None: ...
+    @property
+    def end_us(self) -> int: ...
+    @property
+    def plan(self) -> LinePlan | None: ...
+
+
+def joins(before: Joinable, part: Part, charge: Charge, item: Joinable) -> bool:
+    """Whether a charge goes on over ``part`` as it was ``before``: something else has changed there. A highest or last value, or distinct values, of
+    two parts do not add up to the whole's, so they would be charged twice if they were billed apart."""
+    if (
+        item.need is None
+        or before.need is None
+        or item.need.profile.aggregation in ADDS_UP
+        or isinstance(item.price, FlatPrice)
+    ):
+        return False
+    same_plan = before.plan is not None and before.plan.code == part.plan.code and charge == before.charge
+    same_profile = before.need.profile.profile_id == item.need.profile.profile_id
+    return before.end_us == part.start_us and same_plan and same_profile and before.price.trial == item.price.trial
 
 
 @dataclass(frozen=True, slots=True)

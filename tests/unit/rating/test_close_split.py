@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from evidencekit import verified
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from usagekit import APRIL, FEBRUARY, JANUARY, MARCH, SUBSCRIPTION, Books, amounts, by_part, catalog, plan, used
@@ -170,3 +171,35 @@ def test_whenever_usage_comes_the_bills_of_each_part_come_to_one_bill_over_every
         late.close(as_of_us)
         prompt.close(as_of_us)
     assert by_part(late.standing) == by_part(prompt.standing)
+
+
+TOP = {"product": "top", "price": {"model": "per_unit", "unit_amount": "5", "included_units": "10"}}
+
+
+def test_a_highest_value_is_billed_once_where_another_price_of_the_plan_changes() -> None:
+    """12 in both halves, 10 of them included: 10.00 as without the change, not 10.00 a part."""
+    found = catalog(INCLUDED, [TOP])
+    events = [used(3, 12), used(20, 12)]
+    assert amounts(Books(found, events).close(FEBRUARY)) == ["usage c 0.00", "usage top 10.00"]
+    found.add("subscription", override(DEARER))
+    (january,) = Books(found, events).close(FEBRUARY)
+    assert amounts([january]) == ["usage c 0.00", "usage top 10.00", "usage c 0.00"]
+    assert (january["lines"][1]["period_start"], january["lines"][1]["period_end"]) == (JANUARY, FEBRUARY)
+    assert verified([january], found.catalog) == []
+
+
+@pytest.mark.parametrize(("top", "expected"), [(10, ["0.00", "0.00"]), (12, ["10.00", "12.00"])])
+def test_each_part_has_its_own_highest_value_where_its_price_changes(top: int, expected: list[str]) -> None:
+    """What is included is for each part: 10 of 10 are nothing, with and without a change. Of what is beyond, each part bills its own."""
+    found = catalog(INCLUDED, [TOP])
+    dearer = {"charge": "top", "price": TOP["price"] | {"unit_amount": "6"}}
+    found.add("subscription", SUBSCRIPTION | {"overrides": [dearer], "change_at": "2026-01-15"})
+    (january,) = Books(found, [used(3, top), used(20, top)]).close(FEBRUARY)
+    assert [line["amount"] for line in january["lines"] if line["charge"] == "top"] == expected
+
+
+def test_a_minimum_of_a_highest_value_stays_whole_where_another_price_changes() -> None:
+    found = catalog(INCLUDED, [TOP | {"price": TOP["price"] | {"minimum_amount": "40"}}])
+    found.add("subscription", override(DEARER))
+    (january,) = Books(found, [used(3, 12)]).close(FEBRUARY)
+    assert amounts([january]) == ["usage c 0.00", "usage top 40.00", "usage c 0.00"]
