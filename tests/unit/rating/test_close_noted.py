@@ -236,3 +236,16 @@ def test_a_note_without_lines_credits_of_each_line_what_adjustments_have_left() 
     with pytest.raises(Refused, match=r"a credit note over 6 USD does not fit"):
         credit(standing, august, "6")
     credit(standing, august, "5")
+
+
+def test_a_plan_that_changes_for_the_whole_of_a_credited_month_is_owed_and_the_old_fee_credited_once() -> None:
+    """As the documentation says: 10 credited, then 31 for the same month, is 31 to pay; from the 25th on, half of either."""
+    for at, expected in (("2024-09-10", ["31.00", "-10.00", "10.00"]), ("2024-09-25", ["15.50", "-5.00", "5.00"])):
+        found, standing = catalog(), Standing()
+        _, august = close(found, standing, "2024-09-10T00:00:00Z")
+        credit(standing, august, "10")
+        moved = {"plan": "pro", "change_at": f"{at}T00:00:00Z", "end": "2024-10-10T00:00:00Z"}
+        found.add("subscription", BASE | moved)
+        (september,) = close(found, standing, "2024-10-10T00:00:00Z")
+        assert [one["amount"] for one in september["lines"]] == expected
+        assert verified(standing.chain("air", "s")) == []

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 import pytest
 from usagekit import APRIL, FEBRUARY, JANUARY, MARCH, SUBSCRIPTION, Books, Used, amounts, catalog, plan, used
 
+from rating.close.plan import build_invoices, make_plan
+from rating.close.standing import Invoice
 from rating.close.unpriced import unpriced_lines
 from rating.close.unpriced_usage import FirstEvent, UnpricedUsage, on_invoices, remedy
 from rating.pricing import MatrixQuantity
+from schemas.checkpoints import Run
 from schemas.instants import DAY
 
 MATRIX: dict[str, Any] = {"model": "matrix", "dimensions": ["model"], "cells": [{"values": ["a"], "unit_amount": "1"}]}
@@ -148,3 +153,43 @@ def test_what_is_told_names_account_event_value_version_and_the_step_that_helps(
         "publish subscription s with a cell for it, or default_unit_amount, in its override of c with `change_at`"
         in told()
     )
+
+
+@pytest.mark.parametrize("better", [WITH_B, MATRIX | {"default_unit_amount": "3"}])
+@pytest.mark.parametrize("billed", [False, True])
+@pytest.mark.parametrize("case", ["plan", "newer plan", "override"])
+def test_what_the_sentence_says_is_done_word_for_word_and_helps(
+    case: str, billed: bool, better: dict[str, Any]
+) -> None:
+    found = books(used(3, 5, "a"), used(4, 2, "b"))
+    own = {"overrides": [{"charge": "c", "price": MATRIX}]} if case == "override" else {}
+    if own:
+        found.shelf.add("subscription", SUBSCRIPTION | own)
+    if case == "newer plan":
+        found.shelf.add("plan", plan(better, more=[FEE]))
+    (january,) = found.close(FEBRUARY) if billed else invoices_now(found)
+    (lacks,) = on_invoices([january])
+    sentence = remedy(found.shelf.view(), replace(lacks, billed=billed), None)
+    at = re.search(r"`change_at` (\S+) or earlier", sentence)
+    news: dict[str, Any] = SUBSCRIPTION | ({"change_at": at[1]} if at else {})
+    assert (at is None) == billed
+    if "in its override of c" in sentence:
+        news |= {"overrides": [{"charge": "c", "price": better}]}
+    else:
+        if made := re.search(r"publish plan basic .* makes it version (\d+), and then subscription s with", sentence):
+            found.shelf.add("plan", plan(better, more=[FEE]))
+            assert found.shelf.view().history("plan", "basic")[-1].version == int(made[1])
+        number = re.search(r"subscription s with plan_version (\d+)", sentence)
+        assert number is not None
+        news |= {"plan_version": int(number[1])}
+    found.shelf.add("subscription", news, published="2026-02-03T00:00:00Z" if billed else "2026-01-20T00:00:00Z")
+    last = amounts(found.close(MARCH if billed else FEBRUARY))
+    assert ("adjustment c 6.00" if billed else "usage c 11.00") in last
+    assert lacking(found) == []
+
+
+def invoices_now(found: Books) -> tuple[Invoice, ...]:
+    """What a close would publish, which does not."""
+    planned = make_plan(found.shelf.view(), found.standing, FEBRUARY, {})
+    invoices, _ = build_invoices(planned, found.totals(planned), Run("dry", 1, 0, FEBRUARY, {}))
+    return invoices
