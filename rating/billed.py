@@ -31,14 +31,14 @@ def credits_in_drafts(client: Any, namespace: str, account_id: str) -> dict[str,
 def credits_drawn(client: Any, namespace: str, account_id: str) -> dict[str, Decimal]:
     """Credit grant → what the account's invoices that are not void have drawn on it, less what their credit notes gave back. Blocking."""
     rows = client.query(
-        "WITH newest AS (SELECT invoice_id, max(version) AS version, argMax(body, version) AS body FROM invoices"
+        "WITH newest AS (SELECT invoice_id, max(version) AS latest, argMax(body, version) AS latest_body FROM invoices"
         "   WHERE namespace = {namespace:String} AND account_id = {account_id:String}"
         "   GROUP BY invoice_id HAVING argMax(state, version) != 'void')"
         " SELECT code, toString(sum(used)) FROM ("
         "   SELECT substring(charge, length('credit:') + 1) AS code, -amount AS used FROM invoice_lines FINAL"
-        "   WHERE namespace = {namespace:String} AND kind = 'credit' AND (invoice_id, version) IN (SELECT invoice_id, version FROM newest)"
+        "   WHERE namespace = {namespace:String} AND kind = 'credit' AND (invoice_id, version) IN (SELECT invoice_id, latest FROM newest)"
         "   UNION ALL SELECT JSONExtractString(part, 'grant'), -toDecimal128(JSONExtractString(part, 'amount'), 12) FROM newest"
-        "   ARRAY JOIN arrayFlatten(arrayMap(note -> JSONExtractArrayRaw(note, 'prepaid'), JSONExtractArrayRaw(body, 'credit_notes'))) AS part"
+        "   ARRAY JOIN arrayFlatten(arrayMap(note -> JSONExtractArrayRaw(note, 'prepaid'), JSONExtractArrayRaw(latest_body, 'credit_notes'))) AS part"
         " ) GROUP BY code",
         parameters={"namespace": namespace, "account_id": account_id},
     ).result_rows
