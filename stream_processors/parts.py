@@ -49,6 +49,7 @@ from stream_processors.forgetting import Forgetter
 from stream_processors.journal import Journal, Stopping
 from stream_processors.lag import Lag
 from stream_processors.meter import Meter, executor
+from stream_processors.metrics import WorkerNumbers, exposition
 from stream_processors.numbers_copy import copy_numbers
 from stream_processors.pipeline import MeterPipeline, Work, append_us, end_hard, in_thread, place_of, units_of
 from stream_processors.rollup import RollUp
@@ -430,13 +431,8 @@ class Parts:
 
     def metrics(self) -> str:
         """Prometheus text."""
-        return (
-            "# HELP weir_meter_events_total Events decided by this worker.\n# TYPE weir_meter_events_total counter\n"
-            f'weir_meter_events_total{{outcome="counted"}} {self.meter.events_counted}\n'
-            f'weir_meter_events_total{{outcome="dropped"}} {self.meter.events_dropped}\n'
-            "# HELP weir_meter_clickhouse_failing_seconds How long ClickHouse has refused.\n"
-            "# TYPE weir_meter_clickhouse_failing_seconds gauge\n"
-            f"weir_meter_clickhouse_failing_seconds {self._failing_seconds()}\n"
+        return exposition(
+            lambda: WorkerNumbers(self.meter.events_counted, self.meter.events_dropped, self._failing_seconds())
         )
 
 
