@@ -46,6 +46,7 @@ from stream_processors.backfill_child import BackfillChild
 from stream_processors.backfilling import Backfiller
 from stream_processors.copies import InvoiceCopy, RejectionCopy, catalog_table
 from stream_processors.forgetting import Forgetter
+from stream_processors.getting_on import Subject, Watching
 from stream_processors.journal import Journal, Stopping
 from stream_processors.lag import Lag
 from stream_processors.meter import Meter, executor
@@ -65,6 +66,9 @@ PARTS_SECONDS = 20.0
 CURSOR_SECONDS = 10.0
 """So long a consumer that has got partitions waits for ClickHouse to say where it goes on."""
 _LEDGERS = {REJECTED: REJECTED_PARTITIONS, CHECKPOINTS: 1, INVOICES: INVOICE_PARTITIONS}
+
+
+_METERING = "metering (usage.events to usage_events)"
 
 
 class Parts:
@@ -128,6 +132,7 @@ class Parts:
         self._given_up = 0
         self._aside: list[SetAside] = []
         self._looked_at = float("-inf")
+        self._getting_on = Watching(self._subjects(), settings, self.stopping)
         self.ready = Readiness(self._of_catalog, self._of_stages, self._log_watch.reasons, lambda: reasons(self._aside))
 
     def start(self) -> None:
@@ -135,6 +140,7 @@ class Parts:
         self._catalog.start()
         self._look_for_parts()
         self._log_watch.start()
+        self._getting_on.start()
 
     def _look_for_parts(self) -> None:
         self._looked_at = time.monotonic()
@@ -405,18 +411,35 @@ class Parts:
     def _stages(self) -> Iterator[Stage]:
         pipeline = self.pipeline
         yield Stage(
-            "metering (usage.events to usage_events)", lambda: pipeline.busy, lambda: pipeline.moved_at, lambda: self.meter.trouble,
-            lambda: pipeline.position,
+            _METERING, lambda: pipeline.busy, lambda: pipeline.moved_at, lambda: self.meter.trouble,
+            lambda: pipeline.position, lambda: self._getting_on.at(_METERING),
         )  # fmt: skip
-        for name, work, journals in (
+        for name, work, journals in self._works():
+            yield _stage(name, work, journals, partial(self._getting_on.at, name))
+
+    def _works(self) -> tuple[tuple[str, _Working, tuple[_Asking, ...]], ...]:
+        """Every stage but metering: its name, its work, and who asks ClickHouse for it."""
+        return (
             ("admission (usage.inbox.* to usage.events)", self._admit_work, ()),
             ("the copy of rejections (usage.rejected to rejected_events)", self._reject_work, (self._copying,)),
             ("roll-up (usage.checkpoints to usage_windows)", self._rollup_work, (self._rollup,)),
             ("the copy of invoices (usage.invoices to invoices)", self._bill_work, (self._billed,)),
             ("housekeeping (catalog copy, checkpoints, forgetting)", self._house_work, (self._copying, self._keeping, self._rollup)),
             ("backfill", self._backfill, ()),
-        ):  # fmt: skip
-            yield _stage(name, work, journals)
+        )  # fmt: skip
+
+    def _subjects(self) -> Iterator[Subject]:
+        """The same for ``getting_on``, with the threads that work for each."""
+        meter, pipeline = self.meter, self.pipeline
+        yield Subject(
+            _METERING,
+            lambda: pipeline.moved_at if pipeline.busy and not meter.trouble else None,
+            ("prepare", "commit"),
+            meter.comments,
+        )
+        threads = (("admit",), ("reject",), ("rollup",), ("bill",), ("rollup", "reject"), ())
+        for (name, work, journals), names in zip(self._works(), threads, strict=True):
+            yield Subject(name, partial(_silent_since, work), names, tuple(one.comment for one in journals))
 
     def _of_stages(self) -> Iterator[Reason]:
         return standing(self._stages(), time.monotonic(), time.time_ns() // 1000)
@@ -455,11 +478,20 @@ class _Working(_Troubled, Protocol):
     def position(self) -> str: ...
 
 
-def _stage(name: str, work: _Working, journals: Sequence[_Troubled]) -> Stage:
+class _Asking(_Troubled, Protocol):
+    @property
+    def comment(self) -> str: ...
+
+
+def _silent_since(work: _Working) -> float | None:
+    return work.moved_at if work.busy and not work.trouble else None
+
+
+def _stage(name: str, work: _Working, journals: Sequence[_Troubled], got_on_at: Callable[[], float | None]) -> Stage:
     def trouble() -> str:
         return next((found for one in (work, *journals) if (found := one.trouble)), "")
 
-    return Stage(name, lambda: work.busy, lambda: work.moved_at, trouble, lambda: work.position)
+    return Stage(name, lambda: work.busy, lambda: work.moved_at, trouble, lambda: work.position, got_on_at)
 
 
 def _inbox_record(message: Any) -> InboxRecord:
