@@ -63,7 +63,7 @@ def test_openapi_names_its_members() -> None:
     document = build_app(Settings(admin_key=SecretStr("k" * 40))).openapi()
     for status in ("200", "503"):
         content = document["paths"]["/readyz"]["get"]["responses"][status]["content"]
-        assert content["application/json"]["schema"]["$ref"].endswith("/Readyz")
+        assert content["application/json"]["schema"]["$ref"].endswith("/Ready")
     assert set(document["components"]["schemas"]["Reason"]["properties"]) == {
         "name", "detail", "remedy", "refuses", "lasting",
     }  # fmt: skip
