@@ -9,7 +9,6 @@
 #
 # Package: msgspec 0.22.0 (PyPI), seen 2026-11-28. Source: seen by running it; msgspec's documentation says that
 # fractional seconds are supported and does not say what becomes of a seventh digit.
-# Cost: 6 CPU seconds with the download, less than 90 s by the clock.
 set -euo pipefail
 folder=$(mktemp -d); trap 'rm -rf "$folder"' EXIT
 python3 -m venv "$folder/venv"

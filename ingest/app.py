@@ -114,7 +114,7 @@ class Gateway:
         keys_api = KeysApi(guard, catalog, publisher, sources)
         log.info("gateway reads usage.catalog to %d, writes %s",
                  catalog.catalog.next_offset, route())  # fmt: skip
-        voids_api = VoidsApi(guard, events, producer, route)
+        voids_api = VoidsApi(guard, events, producer, route, acknowledged)
         return cls(
             settings, guard, metrics, catalog, producer, delivery, events, catalog_api, keys_api, voids_api, sources,
             ready, watched, log_watch,

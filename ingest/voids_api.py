@@ -19,8 +19,10 @@ from ingest.events_api import EventsApi
 from ingest.openapi import VOID_BODY, VOID_OF_BODY
 from ingest.problems import RETRY_AFTER, Problem
 from ingest.producer import LoopProducer
+from schemas.acknowledged import Acknowledged
 from schemas.api_keys import Access
 from schemas.identity import partition_of
+from schemas.topics import generation_of
 from schemas.voids import MAX_REASON, EventVoid, encode_void
 
 MAX_TEXT: Final = 256
@@ -33,12 +35,18 @@ class VoidsApi:
     """The road from a request to its record in Kafka."""
 
     def __init__(
-        self, guard: Guard, events: EventsApi, producer: LoopProducer, route: Callable[[], Route | None]
+        self,
+        guard: Guard,
+        events: EventsApi,
+        producer: LoopProducer,
+        route: Callable[[], Route | None],
+        acknowledged: Acknowledged | None = None,
     ) -> None:
         self._guard = guard
         self._events = events
         self._producer = producer
         self._route = route
+        self._acknowledged = acknowledged
 
     async def take(self, request: Request, key: str | None) -> Response:
         """202 with the void's position, once it is in Kafka. ``key`` None: it stands in the body. Raises Problem."""
@@ -54,7 +62,10 @@ class VoidsApi:
             raise _again("usage.events is being moved to another number of partitions")
         partition = partition_of(void.identity, route.partitions)
         offset = await self._produced(route.topic, partition, encode_void(void))
-        place = {"generation": int(route.topic.rpartition(".")[2]), "partition": partition, "offset": offset}
+        generation = generation_of(route.topic)
+        if self._acknowledged is not None:
+            self._acknowledged.add(namespace, generation, partition, offset, 0)
+        place = {"generation": generation, "partition": partition, "offset": offset}
         told = {"idempotency_key": void.idempotency_key, "source": void.source, "reason": void.reason}
         return JSONResponse(told | {"author": void.author, "position": place}, 202)
 

@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI, Request
-from fastapi.responses import Response
+from fastapi.responses import JSONResponse, Response
 
-from rating.api import changes, credits, explain, invoices, metrics, price, problems, readiness, running, usage
+from rating.api import changes, credits, explain, invoices, metrics, price, problems, running, usage
 from rating.api.answers import ANSWERS, MODELS
 from rating.api.backfills import router as backfills_router
 from rating.api.context import Rating, guard
@@ -78,7 +78,15 @@ def build_app(settings: Settings) -> FastAPI:
 
     @app.get("/readyz", tags=["operation"], summary="Kafka and ClickHouse answer, and the catalog is up to date")
     async def readyz() -> Response:
-        return readiness.answer([*rating.stale(), *await readiness.of_clickhouse(rating.answers)])
+        reason = rating.unready()
+        if reason is None:
+            try:
+                await rating.answers()
+            except Exception as error:  # whatever stands in the way of ClickHouse, its name is the answer
+                reason = f"ClickHouse does not answer: {type(error).__name__}"
+        if reason is not None:
+            return JSONResponse({"status": "unready", "reason": reason}, 503)
+        return JSONResponse({"status": "ready"})
 
     @app.get("/metrics", tags=["operation"], summary="Prometheus metrics")
     async def prometheus() -> Response:

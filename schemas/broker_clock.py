@@ -6,6 +6,7 @@ usage.clock takes records without a value, of which only the stamp matters.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -58,14 +59,22 @@ def words(error_us: int) -> str:
 
 def kafka_time_us(settings: Settings) -> int | None:
     """Kafka's present time, to the millisecond; None where it does not tell within 5 s (no usage.clock, no right to write it).
-    Blocking."""
+    Each partition's leader is asked, and what lies in the middle counts: one broker whose clock is wrong decides nothing. Blocking."""
     found: list[tuple[int, int]] = []
     producer = Producer(settings.librdkafka() | {"delivery.timeout.ms": int(_WAIT * 1000), "log_level": 2})
     try:
-        producer.produce(
-            CLOCK, on_delivery=lambda error, message: found.append(message.timestamp()) if error is None else None
-        )
+        for partition in producer.list_topics(CLOCK, timeout=_WAIT).topics[CLOCK].partitions:
+            producer.produce(
+                CLOCK, partition=partition,
+                on_delivery=lambda error, message: found.append(message.timestamp()) if error is None else None,
+            )  # fmt: skip
         producer.flush(_WAIT)
     except (KafkaException, BufferError):
         return None
-    return next((ms * 1000 for kind, ms in found if kind == TIMESTAMP_LOG_APPEND_TIME), None)
+    return middle_us(found)
+
+
+def middle_us(stamps: Iterable[tuple[int, int]]) -> int | None:
+    """The middle one of what several brokers stamped at one time, the earlier of two; None without an append time."""
+    appended = sorted(ms * 1000 for kind, ms in stamps if kind == TIMESTAMP_LOG_APPEND_TIME and ms >= 0)
+    return appended[(len(appended) - 1) // 2] if appended else None

@@ -61,13 +61,21 @@ def recover_generation(settings: Settings, client: Any, say: Say = lambda _: Non
         raise GenerationError("another change is under way; look at `weir generation show`, and finish that first")
     ends = seal(settings, old)
     carried = 0
+    begins: list[int] = []
     for partition, end in enumerate(ends):
-        carried += _carry_over(settings, client, old, partition, end)
+        count, next_offset = _carry_over(settings, client, old, partition, end)
+        carried += count
+        begins.append(next_offset)
+    if rows := [[old + 1, partition, next_offset] for partition, next_offset in enumerate(begins) if next_offset]:
+        client.insert("usage_carried", rows)
     say(f"{carried} records that were never metered are carried over to {events_topic(old + 1)}")
     cursors = standing.cursors
     count = max([partitions, *(partition + 1 for partition in cursors)])
     state = claim(
-        settings, open_record(state, tuple(cursors.get(number, 0) for number in range(count)), uuid.uuid4().hex)
+        settings,
+        open_record(
+            state, tuple(cursors.get(number, 0) for number in range(count)), uuid.uuid4().hex, carried=tuple(begins)
+        ),
     )
     if old not in state.ends:
         raise GenerationError("another process changed the generation at the same time; look at `weir generation show`")
@@ -75,16 +83,18 @@ def recover_generation(settings: Settings, client: Any, say: Say = lambda _: Non
     return Recovered(state, carried)
 
 
-def _carry_over(settings: Settings, client: Any, generation: int, partition: int, end: int) -> int:
+def _carry_over(settings: Settings, client: Any, generation: int, partition: int, end: int) -> tuple[int, int]:
+    """Number of records, and the offset after the last of them."""
     writer = LedgerWriter(settings, events_topic(generation + 1))
-    carried = 0
+    carried = next_offset = 0
     page: list[LogRecord] = []
 
     def write() -> None:
-        nonlocal carried
+        nonlocal carried, next_offset
         values = never_metered(page, _appended(client, generation, partition, page))
         if values:
-            writer.append_all([(b"", value) for value in values], partition)
+            placed = writer.append_all([(b"", value) for value in values], partition)
+            next_offset = max(next_offset, *(offset + 1 for _, offset in placed))
         carried += len(values)
         page.clear()
 
@@ -95,7 +105,7 @@ def _carry_over(settings: Settings, client: Any, generation: int, partition: int
                 write()
     if page:
         write()
-    return carried
+    return carried, next_offset
 
 
 def never_metered(records: Sequence[LogRecord], appended: Mapping[int, int]) -> list[bytes]:

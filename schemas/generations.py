@@ -35,12 +35,14 @@ class Generation:
 @dataclass(frozen=True, slots=True)
 class State:
     """What stands. ``current`` None: no change was ever begun. ``following``: being opened; ``current`` is then sealed or
-    about to be. ``ends``: generation → next offsets of its partitions, for every one that is sealed for good."""
+    about to be. ``ends``: generation → next offsets of its partitions, for every one that is sealed for good. ``carried``: generation → next
+    offsets of what its partitions begin with that was carried over from the one before."""
 
     version: int = 0
     current: Generation | None = None
     following: Generation | None = None
     ends: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
+    carried: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
 
     def newest(self, first: int) -> Generation:
         """The generation that takes events, or took them last; ``first``: the one that a stack begins with."""
@@ -88,6 +90,7 @@ def _after(state: State, record: Mapping[str, Any]) -> State | None:
         body = json.loads(record["body"])
         number, partitions = int(body["generation"]), int(body["partitions"])
         ends = tuple(int(end) for end in body.get("ends", ()))
+        carried = tuple(int(end) for end in body.get("carried", ()))
     except (ValueError, TypeError, KeyError, AttributeError):
         return None
     if body.get("state") == "sealing":
@@ -97,7 +100,10 @@ def _after(state: State, record: Mapping[str, Any]) -> State | None:
     if body.get("state") == "open" and state.current is not None and state.following == Generation(number, partitions):
         if not ends:
             return None
-        return State(0, state.following, None, {**state.ends, state.current.number: ends})
+        return State(
+            0, state.following, None, {**state.ends, state.current.number: ends},
+            {**state.carried, number: carried} if carried else state.carried,
+        )  # fmt: skip
     return None
 
 
@@ -107,11 +113,12 @@ def sealing_record(state: State, first: int, partitions: int, claim_id: str) -> 
     return _record(state.version + 1, body, claim_id)
 
 
-def open_record(state: State, ends: tuple[int, ...], claim_id: str) -> dict[str, Any]:
-    """The claim that the following generation takes events, the current one having ended at ``ends``."""
+def open_record(state: State, ends: tuple[int, ...], claim_id: str, carried: tuple[int, ...] = ()) -> dict[str, Any]:
+    """The claim that the following generation takes events, the current one having ended at ``ends``, what it begins with was carried over."""
     assert state.following is not None, "a change was begun"
     following = {"generation": state.following.number, "partitions": state.following.partitions}
-    return _record(state.version + 1, {"state": "open", "ends": ends} | following, claim_id)
+    begins = {"carried": carried} if any(carried) else {}
+    return _record(state.version + 1, {"state": "open", "ends": ends} | following | begins, claim_id)
 
 
 def _record(version: int, body: Mapping[str, Any], claim_id: str) -> dict[str, Any]:

@@ -143,10 +143,8 @@ class LogWatch:
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join(3)
-        try:
-            self._write()
-        except Exception as error:
-            log.warning("what was acknowledged last is not counted: %s", _first_line(error))
+        if (trouble := self._write()) is not None:
+            log.warning("what was acknowledged last is not counted: %s", _first_line(trouble))
 
     def reasons(self) -> tuple[Reason, ...]:
         """What is wrong with the log, as it was seen last."""
@@ -158,10 +156,10 @@ class LogWatch:
 
     def _look(self, *, first: bool = False) -> None:
         generation = self._generation()
+        self._write()
+        if generation is None:
+            return
         try:
-            self._write()
-            if generation is None:
-                return
             if self._admin is None:
                 self._admin = AdminClient(self._settings.librdkafka() | {"log_level": 2})
             standing = read_standing(self._admin, self._connected(), generation)
@@ -182,9 +180,16 @@ class LogWatch:
             self._reasons = found
         self._seen = found
 
-    def _write(self) -> None:
-        if self._acknowledged is not None:
+    def _write(self) -> Exception | None:
+        if self._acknowledged is None:
+            return None
+        try:
             self._acknowledged.write(self._connected)
+        except Exception as error:  # it is written the next time; the log is looked at all the same
+            self._client = None
+            log.debug("what was acknowledged is not counted yet: %s", _first_line(error))
+            return error
+        return None
 
     def _connected(self) -> Any:
         if self._client is None:

@@ -11,22 +11,20 @@ from schemas.readiness import Reason
 
 STANDS: Final = "stage_stands"
 STANDING_SECONDS: Final = 60.0
-UNSEEN_SECONDS: Final = 180.0
-"""A piece of work of which nobody can see whether it gets on may take that long: one request to ClickHouse has 120 s."""
+SILENT_SECONDS: Final = 180.0
+"""A piece of work without an error may take that long: one request to ClickHouse has 120 s."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
     """One stage. ``busy``: whether it has begun something and not ended it; ``moved_at``: monotonic seconds of its last step; ``trouble``: the
-    last error while it tries again, "" for none; ``position``: where it is at work. ``got_on_at``: monotonic seconds at which one piece of work
-    that takes long was last seen to get on, None where nobody can see that."""
+    last error while it tries again, "" for none; ``position``: where it is at work."""
 
     name: str
     busy: Callable[[], bool]
     moved_at: Callable[[], float]
     trouble: Callable[[], str]
     position: Callable[[], str]
-    got_on_at: Callable[[], float | None] = lambda: None
 
 
 def standing(stages: Iterable[Stage], now: float, now_us: int) -> Iterator[Reason]:
@@ -35,9 +33,8 @@ def standing(stages: Iterable[Stage], now: float, now_us: int) -> Iterator[Reaso
         if not stage.busy():
             continue
         trouble = stage.trouble()
-        seen = None if trouble else stage.got_on_at()
-        still = now - max(stage.moved_at(), seen or 0.0)
-        if still < (UNSEEN_SECONDS if seen is None and not trouble else STANDING_SECONDS):
+        still = now - stage.moved_at()
+        if still < (STANDING_SECONDS if trouble else SILENT_SECONDS):
             continue
         since = rfc3339(now_us - int(still * 1_000_000))
         where = stage.position() or "a position that is not known"

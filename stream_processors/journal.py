@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import threading
 import time
-import uuid
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, Final, TypeVar
 
@@ -56,8 +55,6 @@ class Journal:
         self._settings = settings
         self._stop = stop
         self._client: Client | None = None
-        self.comment = f"weir {uuid.uuid4().hex[:16]}"
-        """By it ClickHouse's list of what runs tells this journal's requests (``getting_on``)."""
         self.failing_since: float | None = None
         self.trouble = ""
 
@@ -67,7 +64,7 @@ class Journal:
         while True:
             try:
                 if self._client is None:
-                    self._client = connect(self._settings, timeout_seconds=120, more={"log_comment": self.comment})
+                    self._client = connect(self._settings, timeout_seconds=120)
                 result = call(self._client)
                 if self.failing_since is not None:
                     log.warning(

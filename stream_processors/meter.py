@@ -127,11 +127,6 @@ class Meter:
         return self._writing.trouble or self._reading.trouble or self._rejecting_trouble or self._catalog_trouble
 
     @property
-    def comments(self) -> tuple[str, str]:
-        """Those of its requests to ClickHouse."""
-        return self._reading.comment, self._writing.comment
-
-    @property
     def failing_since(self) -> float | None:
         """Monotonic instant since when ClickHouse has refused, None while it answers."""
         stuck = [since for since in (self._reading.failing_since, self._writing.failing_since) if since is not None]

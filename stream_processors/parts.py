@@ -46,15 +46,13 @@ from stream_processors.backfill_child import BackfillChild
 from stream_processors.backfilling import Backfiller
 from stream_processors.copies import InvoiceCopy, RejectionCopy, catalog_table
 from stream_processors.forgetting import Forgetter
-from stream_processors.getting_on import Subject, Watching
 from stream_processors.journal import Journal, Stopping
 from stream_processors.lag import Lag
 from stream_processors.meter import Meter, executor
-from stream_processors.metrics import WorkerNumbers, exposition
 from stream_processors.numbers_copy import copy_numbers
 from stream_processors.pipeline import MeterPipeline, Work, append_us, end_hard, in_thread, place_of, units_of
 from stream_processors.rollup import RollUp
-from stream_processors.rows import given_up_table, progress_table
+from stream_processors.rows import carried_table, given_up_table, progress_table
 from stream_processors.watchdog import BALANCING, BUSY, Watched
 
 log = logging.getLogger(__name__)
@@ -66,9 +64,6 @@ PARTS_SECONDS = 20.0
 CURSOR_SECONDS = 10.0
 """So long a consumer that has got partitions waits for ClickHouse to say where it goes on."""
 _LEDGERS = {REJECTED: REJECTED_PARTITIONS, CHECKPOINTS: 1, INVOICES: INVOICE_PARTITIONS}
-
-
-_METERING = "metering (usage.events to usage_events)"
 
 
 class Parts:
@@ -130,9 +125,9 @@ class Parts:
         number = settings.generation
         self._log_watch = LogWatch(settings, lambda: number, recording=True, acknowledged=self._acknowledged)
         self._given_up = 0
+        self._carried: Mapping[int, tuple[int, ...]] = {}
         self._aside: list[SetAside] = []
         self._looked_at = float("-inf")
-        self._getting_on = Watching(self._subjects(), settings, self.stopping)
         self.ready = Readiness(self._of_catalog, self._of_stages, self._log_watch.reasons, lambda: reasons(self._aside))
 
     def start(self) -> None:
@@ -140,7 +135,6 @@ class Parts:
         self._catalog.start()
         self._look_for_parts()
         self._log_watch.start()
-        self._getting_on.start()
 
     def _look_for_parts(self) -> None:
         self._looked_at = time.monotonic()
@@ -240,6 +234,13 @@ class Parts:
             await self._catch_up()
         if self._catalog.catalog.given_up.version > self._given_up:
             await in_thread(self._rolling, "go on after what was given up", self._go_on)
+        if (carried := self._catalog.catalog.generations.state.carried) != self._carried:
+            await self._keep(
+                self._rolling,
+                "copy what was carried over",
+                lambda: self._keeping.insert("usage_carried", carried_table(carried)),
+            )
+            self._carried = carried
         if entries:
             await self._keep(self._rejecting, "copy the catalog", lambda: self._copy_catalog(entries))
         if self.settings.generation in self._catalog.catalog.generations.state.ends:
@@ -411,35 +412,18 @@ class Parts:
     def _stages(self) -> Iterator[Stage]:
         pipeline = self.pipeline
         yield Stage(
-            _METERING, lambda: pipeline.busy, lambda: pipeline.moved_at, lambda: self.meter.trouble,
-            lambda: pipeline.position, lambda: self._getting_on.at(_METERING),
+            "metering (usage.events to usage_events)", lambda: pipeline.busy, lambda: pipeline.moved_at, lambda: self.meter.trouble,
+            lambda: pipeline.position,
         )  # fmt: skip
-        for name, work, journals in self._works():
-            yield _stage(name, work, journals, partial(self._getting_on.at, name))
-
-    def _works(self) -> tuple[tuple[str, _Working, tuple[_Asking, ...]], ...]:
-        """Every stage but metering: its name, its work, and who asks ClickHouse for it."""
-        return (
+        for name, work, journals in (
             ("admission (usage.inbox.* to usage.events)", self._admit_work, ()),
             ("the copy of rejections (usage.rejected to rejected_events)", self._reject_work, (self._copying,)),
             ("roll-up (usage.checkpoints to usage_windows)", self._rollup_work, (self._rollup,)),
             ("the copy of invoices (usage.invoices to invoices)", self._bill_work, (self._billed,)),
             ("housekeeping (catalog copy, checkpoints, forgetting)", self._house_work, (self._copying, self._keeping, self._rollup)),
             ("backfill", self._backfill, ()),
-        )  # fmt: skip
-
-    def _subjects(self) -> Iterator[Subject]:
-        """The same for ``getting_on``, with the threads that work for each."""
-        meter, pipeline = self.meter, self.pipeline
-        yield Subject(
-            _METERING,
-            lambda: pipeline.moved_at if pipeline.busy and not meter.trouble else None,
-            ("prepare", "commit"),
-            meter.comments,
-        )
-        threads = (("admit",), ("reject",), ("rollup",), ("bill",), ("rollup", "reject"), ())
-        for (name, work, journals), names in zip(self._works(), threads, strict=True):
-            yield Subject(name, partial(_silent_since, work), names, tuple(one.comment for one in journals))
+        ):  # fmt: skip
+            yield _stage(name, work, journals)
 
     def _of_stages(self) -> Iterator[Reason]:
         return standing(self._stages(), time.monotonic(), time.time_ns() // 1000)
@@ -454,8 +438,13 @@ class Parts:
 
     def metrics(self) -> str:
         """Prometheus text."""
-        return exposition(
-            lambda: WorkerNumbers(self.meter.events_counted, self.meter.events_dropped, self._failing_seconds())
+        return (
+            "# HELP weir_meter_events_total Events decided by this worker.\n# TYPE weir_meter_events_total counter\n"
+            f'weir_meter_events_total{{outcome="counted"}} {self.meter.events_counted}\n'
+            f'weir_meter_events_total{{outcome="dropped"}} {self.meter.events_dropped}\n'
+            "# HELP weir_meter_clickhouse_failing_seconds How long ClickHouse has refused.\n"
+            "# TYPE weir_meter_clickhouse_failing_seconds gauge\n"
+            f"weir_meter_clickhouse_failing_seconds {self._failing_seconds()}\n"
         )
 
 
@@ -478,20 +467,11 @@ class _Working(_Troubled, Protocol):
     def position(self) -> str: ...
 
 
-class _Asking(_Troubled, Protocol):
-    @property
-    def comment(self) -> str: ...
-
-
-def _silent_since(work: _Working) -> float | None:
-    return work.moved_at if work.busy and not work.trouble else None
-
-
-def _stage(name: str, work: _Working, journals: Sequence[_Troubled], got_on_at: Callable[[], float | None]) -> Stage:
+def _stage(name: str, work: _Working, journals: Sequence[_Troubled]) -> Stage:
     def trouble() -> str:
         return next((found for one in (work, *journals) if (found := one.trouble)), "")
 
-    return Stage(name, lambda: work.busy, lambda: work.moved_at, trouble, lambda: work.position, got_on_at)
+    return Stage(name, lambda: work.busy, lambda: work.moved_at, trouble, lambda: work.position)
 
 
 def _inbox_record(message: Any) -> InboxRecord:

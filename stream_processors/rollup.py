@@ -77,11 +77,6 @@ class RollUp:
         self._written: set[tuple[str, str, int]] = set()
 
     @property
-    def comment(self) -> str:
-        """That of its requests to ClickHouse."""
-        return self._journal.comment
-
-    @property
     def trouble(self) -> str:
         """What is being tried again, or waited for; "" for nothing."""
         return self._journal.trouble or self._waiting

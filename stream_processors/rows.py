@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -238,6 +238,18 @@ def progress_table(progress: dict[tuple[int, int], int]) -> pa.Table:
             "generation": pa.array([key[0] for key, _ in items], pa.uint32()),
             "partition": pa.array([key[1] for key, _ in items], pa.uint32()),
             "next_offset": pa.array([offset for _, offset in items], pa.uint64()),
+        }
+    )
+
+
+def carried_table(carried: Mapping[int, Sequence[int]]) -> pa.Table:
+    """The Arrow table of usage_carried, from generation → next offset by partition."""
+    rows = [(number, place, end) for number, ends in carried.items() for place, end in enumerate(ends) if end]
+    return pa.table(
+        {
+            "generation": pa.array([number for number, *_ in rows], pa.uint32()),
+            "partition": pa.array([place for _, place, _ in rows], pa.uint32()),
+            "next_offset": pa.array([end for *_, end in rows], pa.uint64()),
         }
     )
 

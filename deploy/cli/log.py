@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import time
 from typing import Annotated, Any, Final
 
 import typer
@@ -10,6 +11,7 @@ import typer
 from deploy.cli.connection import JsonOption, connection
 from deploy.cli.failure import FAILED, USAGE, Failure
 
+_WRITTEN_SECONDS: Final = 4.0
 app: Final = typer.Typer(
     help="The log of usage.events: where it stands against the cursors, and what of it was given up.",
     no_args_is_help=True,
@@ -86,10 +88,10 @@ def give_up(
     from confluent_kafka.admin import AdminClient
 
     from deploy.cli.output import say
-    from rating.evidence.acknowledged import lost
+    from rating.evidence.acknowledged import Gap, gap
     from schemas.catalog.follower import read_catalog
     from schemas.clickhouse import connect
-    from schemas.given_up import Range
+    from schemas.given_up import Range, uncovered
     from schemas.giving_up import claim_range
     from schemas.log_standing import read_standing
 
@@ -104,17 +106,40 @@ def give_up(
     client = connect(settings)
     try:
         standing = read_standing(AdminClient(settings.librdkafka() | {"log_level": 2}), client, number)
-        missing: dict[str, int] = {
-            name: count for name, (count, _) in lost(client, None, assumed=(number, partition, end)).items() if count
-        }
+
+        def known() -> Gap:
+            return gap(client, number, partition, start, end, catalog.given_up.ranges)
+
+        missing = known()
+        # Records that the log took at the offsets of lost ones are metered; the cursor moves over nothing.
+        replaced = missing.replaced and end <= standing.cursors.get(partition, 0)
+        if not replaced:
+            _check(standing, partition, start, end, sealed=number in catalog.generations.state.ends)
+        deadline = time.monotonic() + _WRITTEN_SECONDS
+        while missing.uncounted and time.monotonic() < deadline:  # writers count every two seconds
+            time.sleep(0.5)
+            missing = known()
     finally:
         client.close()
-    _check(standing, partition, start, end, sealed=number in catalog.generations.state.ends)
-    found = Range(number, partition, start, end, reason.strip(), author or getpass.getuser(), events=missing)
+    place = f"generation {number} partition {partition}: offsets {start} to {end - 1}"
+    before = [one for one in catalog.given_up.ranges if (one.generation, one.partition) == (number, partition)]
+    if not missing.events and not list(uncovered((start, end), before)):
+        say(f"{place} were given up before, and no more of them is known: nothing is written")
+        return
+    found = Range(number, partition, start, end, reason.strip(), author or getpass.getuser(), events=missing.events)
     claim_range(settings, found)
-    events = f", {sum(missing.values())} acknowledged events among them" if missing else ""
-    say(
-        f"generation {number} partition {partition}: offsets {start} to {end - 1} are given up{events}; metering goes on after them"
+    say(f"{place} are given up, {_told(missing)}; metering goes on after them")
+
+
+def _told(missing: Any) -> str:
+    """How many events, by namespace, and whether that is all."""
+    names = ", ".join(f"{count} of {name}" for name, count in sorted(missing.events.items()))
+    count = f"{sum(missing.events.values())} acknowledged events among them" + (f" ({names})" if names else "")
+    if not missing.uncounted:
+        return count
+    return (
+        f"at least {count}: of {missing.uncounted} records no writer says how many events they had (it was killed within two seconds of"
+        " them, or was a command)"
     )
 
 

@@ -158,9 +158,10 @@ def status(as_json: JsonOption = False) -> None:
             | {"reasons": [{"process": process, **asdict(reason)} for process, reason in reasons]}
         )
     else:
+        waiting = {process for process, reason in reasons if reason.lasting}
         rows = [
             (
-                item["name"], item["phase"], item["pid"] or "", item["restarts"], f"{item['seconds']} s",
+                item["name"], "needs you" if item["name"] in waiting else item["phase"], item["pid"] or "", item["restarts"], f"{item['seconds']} s",
                 ", ".join(f"{kind} {port}" for kind, port in item["ports"].items()), item["log"],
             )
             for item in processes

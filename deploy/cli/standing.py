@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from deploy.local.state import StackState
@@ -11,35 +11,20 @@ if TYPE_CHECKING:
 
 _PORTS = ("http", "web", "metrics")
 _SAYING = ("gateway", "worker", "rating", "webhooks")
-NO_ANSWER: Final = "no_answer"
-ANSWER_SECONDS: Final = 5.0
-
-Asked = Callable[[int], "tuple[Reason, ...] | None"]
 
 
-def standing(state: StackState, ask: Asked | None = None) -> list[tuple[str, Reason]]:
-    """(process, reason) of everything that runs and is not ready, or takes no events. ``ask``: the reasons of the process at a port of this
-    machine, None where it gives no answer; one that was ready before and gives none stands still as a whole."""
-    from schemas.readiness import Reason
-
-    ask = ask or _ask
-    found: list[tuple[str, Reason]] = []
-    for name, process in state.processes.items():
-        if name.partition("-")[0] not in _SAYING or process.phase not in ("starting", "ready"):
-            continue
-        for port in (process.ports[kind] for kind in _PORTS if kind in process.ports):
-            reasons = ask(port)
-            if reasons is None and process.phase == "ready":
-                detail = f"it gives no answer at http://127.0.0.1:{port}/readyz within {ANSWER_SECONDS:g} s"
-                reasons = (Reason(NO_ANSWER, detail, f"look at the machine's load and at {process.log}"),)
-            found += [(name, reason) for reason in reasons or ()]
-    return found
-
-
-def _ask(port: int) -> tuple[Reason, ...] | None:
+def standing(state: StackState) -> list[tuple[str, Reason]]:
+    """(process, reason) of everything that runs and is not ready, or takes no events."""
     from deploy.local.probes import reasons_of
 
-    return reasons_of("127.0.0.1", port, seconds=ANSWER_SECONDS)
+    return [
+        (name, reason)
+        for name, process in state.processes.items()
+        if name.partition("-")[0] in _SAYING and process.phase in ("starting", "ready")
+        for kind in _PORTS
+        if kind in process.ports
+        for reason in reasons_of("127.0.0.1", process.ports[kind]) or ()
+    ]
 
 
 def lines(reasons: Iterable[tuple[str, Reason]]) -> Iterator[str]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hmac
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -21,9 +21,6 @@ ANALYST = "analyst"
 """Name of the user that reads the documented views, and no more."""
 
 LOOPBACK_NAMES = frozenset({"127.0.0.1", "localhost", "::1"})
-_DECIDING = frozenset(
-    {b"host", b"origin", b"sec-fetch-site", b"authorization", b"x-clickhouse-user", b"x-clickhouse-key"}
-)
 # Words of the raw text without which no statement needs to be parsed for what follows.
 TRIGGERS = (
     *(b"file", b"disk", b"executable", b"python", b"arrowstream", b"eval", b"bigquery", b"queryrunner", b"rocksdb"),
@@ -81,17 +78,6 @@ class Accounts:
                 "`weir status` says where the stack keeps its passwords. (AUTHENTICATION_FAILED)",
             )
         return role
-
-
-def once(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
-    """Headers, with lower-case names, by name. Raises AccessError where one that decides about access stands twice: of two, another reader
-    would believe the other."""
-    found: dict[bytes, bytes] = {}
-    for name, value in headers:
-        if name in found and name in _DECIDING:
-            raise AccessError(36, f"the header {name.decode('latin-1')} stands more than once. (BAD_ARGUMENTS)")
-        found[name] = value
-    return found
 
 
 def check_origin(headers: Mapping[bytes, bytes]) -> None:

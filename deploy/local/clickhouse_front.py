@@ -28,7 +28,7 @@ from urllib.parse import parse_qsl
 
 import uvicorn
 
-from deploy.local.clickhouse_access import AccessError, Accounts, Role, check_origin, once
+from deploy.local.clickhouse_access import AccessError, Accounts, Role, check_origin
 from deploy.local.clickhouse_request import RequestError, Statement, read_statement
 
 if TYPE_CHECKING:
@@ -65,8 +65,8 @@ class Front:
         ):
             await _answer(send, 200, [(b"content-type", b"text/plain; charset=UTF-8")], b"Ok.\n")
             return
+        headers = dict(scope["headers"])
         try:
-            headers = once(scope["headers"])
             if scope["method"] not in ("GET", "POST"):
                 raise AccessError(501, f"method {scope['method']} is not served; use POST, or GET for reading")
             check_origin(headers)

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
 import signal
 import subprocess
@@ -112,25 +111,13 @@ def down(data_dir: Path, timeout_s: float = 40.0) -> bool:
     owner = lock_owner(data_dir)
     if owner is None:
         return False
+    if owner:
+        os.kill(owner, signal.SIGTERM)
     deadline = time.monotonic() + timeout_s
-    told = 0
-    while owner is not None and (not told or owner in (0, told)):  # another one belongs to who started it since
-        if owner and not told:
-            told = owner
-            with contextlib.suppress(ProcessLookupError):  # it has ended by itself
-                os.kill(owner, signal.SIGTERM)
+    while lock_owner(data_dir) is not None:
         if time.monotonic() > deadline:
-            # 0 is no process of this stack: to kill it would end the caller's own processes.
-            remedy = (
-                f", pid {told}, did not end within {timeout_s:.0f} s: kill -9 {told}"
-                if told
-                else (
-                    f" has not written its pid into {data_dir / 'supervisor.lock'}; `fuser {data_dir / 'supervisor.lock'}` shows it"
-                )
-            )
-            raise StartError(f"the supervisor{remedy}")
+            raise StartError(f"the supervisor, pid {owner}, did not end within {timeout_s:.0f} s: kill -9 {owner}")
         time.sleep(_POLL_S)
-        owner = lock_owner(data_dir)
     return True
 
 

@@ -19,8 +19,6 @@ from pathlib import Path
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from deploy.local.files import write_whole
-
 _POM = Path(__file__).with_name("pom.xml")
 _NODE = 1
 # A JVM's start takes a second, and minutes on a machine that has no processor left for it.
@@ -142,11 +140,11 @@ def prepare_broker(libs: Path, data_dir: Path, port: int, controller_port: int) 
     logging.write_text(_LOGGING)
     cluster_file = data_dir / "cluster-id"
     cluster = _read(cluster_file)
-    if not cluster:  # also where a power cut left it empty
+    if cluster is None:
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         # A leading dash would read as an option of the storage tool.
         cluster = "w" + cluster[1:]
-        write_whole(cluster_file, cluster)
+        cluster_file.write_text(cluster)
     if not (log_dir / "meta.properties").exists():
         command = [*_jvm(libs, data_dir), "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(properties)]
         command.append("--ignore-formatted")

@@ -45,9 +45,9 @@ def answers(host: str, port: int, path: str = "/readyz") -> Probe:
     return probe
 
 
-def reasons_of(host: str, port: int, path: str = "/readyz", seconds: float = 1.0) -> tuple[Reason, ...] | None:
+def reasons_of(host: str, port: int, path: str = "/readyz") -> tuple[Reason, ...] | None:
     """Why the service is not ready, by its own answer; empty: it is ready. None: it does not answer, or does not say why."""
-    connection = http.client.HTTPConnection(host, port, timeout=seconds)
+    connection = http.client.HTTPConnection(host, port, timeout=1)
     try:
         connection.request("GET", path)
         answer = connection.getresponse()

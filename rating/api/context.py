@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from copy import copy
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -28,14 +28,10 @@ from schemas.clickhouse_pool import ClickHousePool
 from schemas.instants import micros
 from schemas.ledger_io import Follower, LogRecord
 from schemas.parameters import KnownParameters
-from schemas.readiness import Reason
 from schemas.settings import Settings
 from schemas.topics import CHECKPOINTS
 
-STALE_CATALOG: Final = "catalog_stale"
-STALE_CHECKPOINTS: Final = "checkpoints_stale"
 _FRESH_SECONDS: Final = 10.0
-_KAFKA: Final = "look whether Kafka answers; it goes on by itself"
 
 T = TypeVar("T")
 
@@ -110,12 +106,13 @@ class Rating:
         """Catalog and checkpoints as far as they have been read."""
         return Ledgers(self._catalog.catalog, self.checkpoints)
 
-    def stale(self) -> Iterator[Reason]:
-        """Why this process cannot answer for the present."""
+    def unready(self) -> str | None:
+        """Why this process cannot answer for the present, None where it can."""
         if not self._catalog.fresh(_FRESH_SECONDS):
-            yield Reason(STALE_CATALOG, "the catalog is not up to date: Kafka does not answer", _KAFKA)
+            return "the catalog is not up to date: Kafka does not answer"
         if not self._checkpoints_follower.fresh(_FRESH_SECONDS):
-            yield Reason(STALE_CHECKPOINTS, "the checkpoints are not up to date: Kafka does not answer", _KAFKA)
+            return "the checkpoints are not up to date: Kafka does not answer"
+        return None
 
     def key_is(self, key: str) -> bool:
         """Whether ``key`` is the admin key, in constant time."""

@@ -18,8 +18,6 @@ from schemas.topics import EVENTS_RETENTION_DAYS
 NAME: Final = "completeness"
 NEIGHBOURS: Final = 200
 """Damaged offsets that are no further apart are one range: to replay what is whole changes nothing."""
-_NAMED: Final = 1000
-"""So many offsets are named in a query; servers limit the length of parameters."""
 _PART: Final = "generation, partition, offset"
 
 
@@ -132,13 +130,15 @@ def _differing(
     ).result_rows
     if not suspects:
         return {}
-    asked: dict[str, Any] = {"n": namespace or ""}
-    condition = everywhere
-    if len(suspects) <= _NAMED:  # more are asked for with all others: each query reads all of the namespace's positions
-        asked |= {"at": [(int(row[0]), int(row[1]), int(row[2])) for row in suspects]}
-        condition += f" AND ({_PART}) IN (SELECT arrayJoin({{at:Array(Tuple(UInt32, UInt32, UInt64))}}))"
-    rows = client.query(_counts(condition, True, identities), parameters=asked, settings=FINAL_SETTINGS).result_rows
-    return {(int(row[0]), int(row[1]), int(row[2])): (int(row[2]) + 1, _told(row)) for row in rows}
+    found: dict[tuple[int, int, int], tuple[int, str]] = {}
+    for at in range(0, len(suspects), 1000):
+        places = [(int(row[0]), int(row[1]), int(row[2])) for row in suspects[at : at + 1000]]
+        mine = f"{everywhere} AND ({_PART}) IN (SELECT arrayJoin({{at:Array(Tuple(UInt32, UInt32, UInt64))}}))"
+        rows = client.query(
+            _counts(mine, True, identities), parameters={"n": namespace or "", "at": places}, settings=FINAL_SETTINGS
+        ).result_rows
+        found |= {(int(row[0]), int(row[1]), int(row[2])): (int(row[2]) + 1, _told(row)) for row in rows}
+    return found
 
 
 def _counts(where: str, final: bool, identities: bool) -> str:
@@ -148,6 +148,8 @@ def _counts(where: str, final: bool, identities: bool) -> str:
     names = ("accepted", "counted", "dropped", "matched", "recorded", "voids", "voiding", "known", "knowable")
     sides = {
         "accepted": f"SELECT {_PART}, toUInt64(events) AS n FROM usage_batches {last} WHERE {where}",
+        "counted": f"SELECT {_PART}, count() AS n FROM usage_events {last} WHERE {where} GROUP BY {_PART}",
+        "matched": f"SELECT {_PART}, sum(length(match_profile_ids)) AS n FROM usage_events {last} WHERE {where} GROUP BY {_PART}",
         "recorded": f"SELECT {_PART}, count() AS n FROM usage_records {last} WHERE {where} AND checkpoint = 0 GROUP BY {_PART}",
         "voids": f"SELECT {_PART}, toUInt64(1) AS n FROM usage_batches {last} WHERE {where} AND events = 0 AND namespace != ''",
         "voiding": f"SELECT {_PART}, count() AS n FROM usage_voids {last} WHERE {where} GROUP BY {_PART}",
@@ -169,12 +171,6 @@ def _counts(where: str, final: bool, identities: bool) -> str:
         f"SELECT {_PART}, {', '.join(f'n AS {name}' if name == side else f'toUInt64(0) AS {name}' for name in names)} FROM ({sql})"
         for side, sql in sides.items()
     ]
-    # Both by one look at the largest table.
-    both = {"counted": "count()", "matched": "sum(length(match_profile_ids))"}
-    parts.append(
-        f"SELECT {_PART}, {', '.join(f'toUInt64({both.get(name, 0)}) AS {name}' for name in names)} FROM usage_events {last} WHERE {where}"
-        f" GROUP BY {_PART}"
-    )
     sums = ", ".join(f"sum({name}) AS {name}_" for name in names)
     return f"""SELECT {_PART}, {sums} FROM ({" UNION ALL ".join(parts)}) GROUP BY {_PART}
         HAVING accepted_ != counted_ + dropped_ OR matched_ != recorded_ OR voids_ != voiding_ OR known_ != knowable_

@@ -12,11 +12,10 @@ import argparse
 import json
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime
 from decimal import Decimal
-from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +45,6 @@ END = datetime(2026, 7, 1, tzinfo=UTC)
 _MONTH_US = 30 * 86_400_000_000
 _AT_ONCE = 10_000
 _SLICE = 1_000_000
-_BATCH = 500
 _INDEXES = 1 << 31  # far beyond the index of any event that a batch holds
 
 # Both profiles match every event; event n is of account n modulo their number, so that every account has as many.
@@ -57,14 +55,8 @@ INSERT INTO usage_events (namespace, account_id, event_name, timestamp, idempote
 SELECT '{NAMESPACE}', concat('acct_', toString(n % {{accounts:UInt64}})), 'call',
     toDateTime64('{MONTH}', 6, 'UTC') + toIntervalMicrosecond(cityHash64(n) % {_MONTH_US}), toString(n),
     unhex(hex(sipHash128(n))), toFixedString(unhex(hex(cityHash64(n))), 8), '{{{{}}}}', {list(PROFILES)}, [1, 1],
-    [toDecimal128(1, 12), toDecimal128(n % 100, 12)], ['', ''], ['', ''], 1, 0, filled.batch, {_INDEXES} + n, batches.append_time
-FROM (SELECT number AS n, number % {{batches:UInt64}} AS batch FROM numbers({{first:UInt64}}, {{count:UInt64}})) AS filled
-JOIN (SELECT offset, append_time FROM usage_batches FINAL WHERE partition = 0) AS batches ON batches.offset = filled.batch"""
-# A close compares what batches held with what is there.
-GROW = """
-INSERT INTO usage_batches SELECT * REPLACE (
-    toUInt32(events + intDiv({events:UInt64}, {batches:UInt64}) + (offset < {events:UInt64} % {batches:UInt64})) AS events)
-FROM usage_batches FINAL WHERE partition = 0 AND offset < {batches:UInt64}"""
+    [toDecimal128(1, 12), toDecimal128(n % 100, 12)], ['', ''], ['', ''], 1, 0, 0, {_INDEXES} + n, {{at:DateTime64(3, 'UTC')}}
+FROM (SELECT number AS n FROM numbers({{first:UInt64}}, {{count:UInt64}}))"""
 
 
 def entries(subscriptions: int, new: int) -> list[tuple[str, dict[str, Any]]]:
@@ -92,15 +84,6 @@ def entries(subscriptions: int, new: int) -> list[tuple[str, dict[str, Any]]]:
     return found
 
 
-def real_events(partitions: int) -> Iterator[AcceptedEvent]:
-    """Events whose identities belong to partition 0, of the first account."""
-    hashed = content_hash("call", "acct_0", b'{"s": 0}')
-    at = micros(datetime(2026, 6, 2, tzinfo=UTC))
-    for key in map(str, count()):
-        if partition_of(found := identity(NAMESPACE, "", key), partitions) == 0:
-            yield AcceptedEvent(found, hashed, "call", "acct_0", key, "", at, '{"s": 0}')
-
-
 def fill(stack: Stack, subscriptions: int, records: int, new: int) -> float:
     """Everything, rolled up; the seconds that the roll-up took."""
     settings = stack.settings
@@ -115,24 +98,21 @@ def fill(stack: Stack, subscriptions: int, records: int, new: int) -> float:
             for number, (kind, model) in enumerate(models)
         ]
         catalog.append_all([(b"", encoder.encode(claim)) for claim in claims], 0)
-    # Real batches of one event in partition 0 take its first offsets; the filled events are further ones of those.
+    # A real batch in partition 0 takes offset 0 there; the filled events are further ones of that batch.
     offset = read_catalog(settings).next_offset
-    events = records // len(PROFILES)
-    batches = max(1, events // _BATCH)
-    LedgerWriter(settings, events_topic(1)).append_all(
-        [
-            (b"", encode_batch(NAMESPACE, offset, [event]))
-            for event in islice(real_events(settings.partitions), batches)
-        ],
-        0,
-    )
+    key = next(str(n) for n in range(1000) if partition_of(identity(NAMESPACE, "", str(n)), settings.partitions) == 0)
+    hashed = content_hash("call", "acct_0", b'{"s": 0}')
+    first = AcceptedEvent(
+        identity(NAMESPACE, "", key), hashed, "call", "acct_0", key, "", micros(datetime(2026, 6, 2, tzinfo=UTC)), '{"s": 0}'
+    )  # fmt: skip
+    LedgerWriter(settings, events_topic(1)).append_all([(b"", encode_batch(NAMESPACE, offset, [first]))], 0)
     ends = end_offsets(settings)
     wait_metered(client, ends, lambda *_: None)
+    at = client.query("SELECT append_time FROM usage_batches WHERE partition = 0 AND offset = 0").result_rows[0][0]
+    events = records // len(PROFILES)
     for start in range(0, events, _SLICE):
-        asked = {"accounts": subscriptions, "batches": batches, "first": start, "count": min(_SLICE, events - start)}
+        asked = {"accounts": subscriptions, "at": at, "first": start, "count": min(_SLICE, events - start)}
         client.command(FILL.replace("{{}}", "{}"), parameters=asked)
-    client.command(GROW, parameters={"events": events, "batches": batches})
-    client.command("OPTIMIZE TABLE usage_batches FINAL")  # rows that replace others are no worker's habit
     began = time.perf_counter()
     with closing(CheckpointLedger(settings)) as ledger:
         cut = covering_cut(settings, client, ledger, ends, datetime.now(UTC))
@@ -173,8 +153,6 @@ class Stages:
             "measure": "measure", "rate": "build_invoices", "checklist": "make_checks",
             "publish": "publish", "visible": "wait_visible",
         }  # fmt: skip
-        if hasattr(closing_run, "require_complete"):  # not of every version that this is run with
-            stages["completeness"] = "require_complete"
         for stage, name in stages.items():
             setattr(closing_run, name, self.timed(stage, getattr(closing_run, name)))
         real = publishing.codec
@@ -198,8 +176,7 @@ def main() -> None:
     kinds = ("kafka", "clickhouse", "init", "worker")
     with (
         tempfile.TemporaryDirectory(prefix="weir-bench-") as folder,
-        # No checkpoint is cut while it is filled: it would hold a part of the events.
-        Stack(Path(folder), ports="free", processes=kinds, overrides={"checkpoint_seconds": 86_400}) as stack,
+        Stack(Path(folder), ports="free", processes=kinds) as stack,
     ):
         print(f"filling {asked.subscriptions:,} subscriptions and {asked.records:,} records", flush=True)
         rolled = fill(stack, asked.subscriptions, asked.records, asked.new)
@@ -207,7 +184,7 @@ def main() -> None:
         stages = Stages()
         stages.install()
         closes = [closed(stack, stages, asked.subscriptions, month) for month in range(asked.months)]
-    events = asked.records // len(PROFILES) + max(1, asked.records // len(PROFILES) // _BATCH)
+    events = asked.records // len(PROFILES) + 1
     if closes[0]["events"] != events * len(PROFILES):
         raise AssertionError(f"{closes[0]['events']} of {events * len(PROFILES)} records are billed")
     if asked.save:

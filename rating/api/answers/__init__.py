@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Final
 
 from rating.api.answers import explained, invoices, usage, webhooks, whatif
-from schemas.openapi import Answer, Answered, Content, Reason, absent, of_status, ok
+from schemas.openapi import Answer, Answered, Content, of_status, ok
 
 
 class Alive(Answer):
@@ -15,12 +15,10 @@ class Alive(Answer):
 
 
 class Ready(Answer):
-    """Whether it answers for the present; ``reasons`` says why not, and what to do. ``status`` and ``reason`` say the same in short."""
+    """``reason``: what stands in the way."""
 
-    ready: bool
-    reasons: list[Reason]
-    status: Literal["ready", "unready"]
-    reason: str = absent()
+    status: str
+    reason: str = ""
 
 
 _FILE: Final = (Content(None, "text/csv"), Content(None, "application/vnd.apache.parquet"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from deploy.local.clickhouse_access import AccessError, Accounts, check_origin, judge, once
+from deploy.local.clickhouse_access import AccessError, Accounts, check_origin, judge
 
 ACCOUNTS = Accounts("default", "own", "reading")
 
@@ -52,13 +52,6 @@ def test_names_of_this_machine_are_answered(host: bytes) -> None:
 def test_pages_and_other_names_are_not(headers: dict[bytes, bytes]) -> None:
     with pytest.raises(AccessError):
         check_origin(headers)
-
-
-@pytest.mark.parametrize("name", [b"host", b"origin", b"sec-fetch-site", b"authorization", b"x-clickhouse-key"])
-def test_what_decides_about_access_stands_once(name: bytes) -> None:
-    assert once([(name, b"a"), (b"accept", b"b"), (b"accept", b"c")])[name] == b"a"
-    with pytest.raises(AccessError, match=name.decode()):
-        once([(name, b"a.example"), (name, b"127.0.0.1")])
 
 
 @pytest.mark.parametrize(

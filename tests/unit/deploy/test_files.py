@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import os
 import stat
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from deploy.local import kafka
 from deploy.local.files import BrokenFileError, private_folder, write_whole
 from deploy.local.keys import admin_key, analyst_password, clickhouse_password
 from deploy.local.state import ProcessState, StackState, lock_data_dir, read_state, write_state
@@ -125,25 +123,3 @@ def test_a_supervisor_lives_on_a_disk_that_takes_no_state(tmp_path: Path, monkey
         assert state.processes["idle"].pid == supervisor.pid("idle")
     finally:
         supervisor.stop()
-
-
-@pytest.mark.parametrize("left", [None, "", "\n"])
-def test_an_empty_cluster_id_is_made_anew_and_stays(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left: str | None
-) -> None:
-    """Kafka's storage cannot be formatted with an empty one, and nothing else would ever mend it."""
-    commands: list[list[str]] = []
-
-    def run(command: list[str], _seconds: float) -> subprocess.CompletedProcess[str]:
-        commands.append(command)
-        return subprocess.CompletedProcess(command, 0, "", "")
-
-    monkeypatch.setattr(kafka, "_run", run)
-    monkeypatch.setattr(kafka, "java", lambda: "java")
-    if left is not None:
-        (tmp_path / "cluster-id").write_text(left)
-    for _ in range(2):
-        kafka.prepare_broker(tmp_path / "libs", tmp_path, 9092, 9093)
-    first, second = (command[command.index("-t") + 1] for command in commands)
-    assert len(first) == 22
-    assert first == second == (tmp_path / "cluster-id").read_text()

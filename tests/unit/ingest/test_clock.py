@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.clock import BELIEVED_SECONDS, CLOCK_WRONG, VOUCHED_SECONDS, GatewayClock
-from schemas.broker_clock import TOLERANCE_US, ClockError, error_of, words
+from schemas.broker_clock import TOLERANCE_US, ClockError, error_of, middle_us, words
 from schemas.instants import DAY, SECOND
 
 NOW = 1_800_000_000 * SECOND
@@ -116,6 +116,15 @@ def test_one_broker_whose_clock_is_wrong_stops_nothing() -> None:
     steady[0] += VOUCHED_SECONDS + 1
     report(-60 * SECOND)
     assert clock.wrong
+
+
+@pytest.mark.parametrize(
+    ("stamps", "expected"),
+    [([], None), ([5], 5000), ([9, 5], 5000), ([5, 1, 9_999_999], 5000), ([5, 5, 1], 5000), ([-1], None)],
+)
+def test_one_broker_whose_clock_is_wrong_does_not_tell_the_time(stamps: list[int], expected: int | None) -> None:
+    kinds = [(TIMESTAMP_CREATE_TIME, 77), *((TIMESTAMP_LOG_APPEND_TIME, ms) for ms in stamps)]
+    assert middle_us(kinds) == expected
 
 
 def test_words() -> None:

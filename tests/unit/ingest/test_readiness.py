@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import pytest
-
-from deploy.cli.standing import lines, standing
-from deploy.local.state import Phase, ProcessState, StackState
+from deploy.cli.standing import lines
 from schemas.readiness import Readiness, Reason, from_json, to_json
 
 SLOW = Reason("not_delivering", "Kafka does not acknowledge events", "look at its log")
@@ -34,25 +31,3 @@ def test_people_are_told_who_what_and_what_to_do() -> None:
         "gateway takes no events: 12 records are gone; `weir log give-up`",
         "worker-0 is not ready: Kafka does not acknowledge events; look at its log",
     ]
-
-
-def state(phase: Phase) -> StackState:
-    processes = {
-        "rating": ProcessState(phase, 7, ports={"http": 8001}, log="rating.log"),
-        "kafka": ProcessState("ready", 8, ports={"broker": 9092}),
-    }
-    return StackState(1, True, {}, processes)
-
-
-@pytest.mark.parametrize(
-    ("phase", "answer", "names"),
-    [
-        ("ready", None, ["no_answer"]), ("starting", None, []), ("ready", (), []), ("ready", (SLOW,), ["not_delivering"]),
-        ("backoff", None, []),
-    ],
-)  # fmt: skip
-def test_a_process_that_was_ready_and_answers_nothing_stands_still(
-    phase: Phase, answer: tuple[Reason, ...] | None, names: list[str]
-) -> None:
-    found = standing(state(phase), lambda port: answer if port == 8001 else pytest.fail(str(port)))
-    assert [(process, reason.name) for process, reason in found] == [("rating", name) for name in names]

@@ -18,7 +18,7 @@ from rating.close.noted import credited_by_line, key_of_line
 from rating.evidence.difference import Findings
 from rating.evidence.pinned_terms import check_terms
 
-SEEDS = sorted({*range(int(os.environ.get("WEIR_TEST_HISTORIES", "8"))), 79, 95, 125, 150, 195})
+SEEDS = sorted({*range(int(os.environ.get("WEIR_TEST_HISTORIES", "8"))), 79, 95, 125, 195})
 """Some few, and those that found something once."""
 
 

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.acknowledged import Acknowledged
+from schemas.acknowledged import KEPT, Acknowledged
 from schemas.generation_recovery import never_metered
+from schemas.generations import Generations, open_record, sealing_record
 from schemas.given_up import GivenUp, Range, record_of, uncovered
 from schemas.ledger_io import LogRecord
 from schemas.log_standing import Standing
@@ -93,9 +94,49 @@ def test_what_is_acknowledged_is_counted_once_also_where_it_cannot_be_written_at
 
     counted = Acknowledged("gateway")
     counted.add("n", 1, 0, 7, 3)
+    counted.add("n", 1, 0, 6, 0)  # a void
+    counted.add("n", 1, 0, -1001, 9)  # confirmed as a duplicate by the broker, which does not say where
     with pytest.raises(OSError, match="away"):
         counted.write(away)
     counted.add("n", 1, 0, 5, 2)
+    counted.add("m", 2, 3, 1, 4)
     counted.write(Client)
     counted.write(Client)
-    assert [(row[1:4], row[5:]) for row in rows] == [(["n", 1, 0], [8, 5])]
+    assert [row[:3] + row[4:] for row in rows] == [
+        [1, 0, 6, 1, "n", [6, 7], [0, 3]],
+        [1, 0, 5, 2, "n", [5], [2]],
+        [2, 3, 1, 3, "m", [1], [4]],
+    ]
+
+
+def test_what_waits_for_clickhouse_is_bounded() -> None:
+    rows: list[Any] = []
+
+    class Client:
+        def insert(self, table: str, data: list[Any], **_: Any) -> None:
+            rows.extend(data)
+
+    def away() -> Any:
+        raise OSError("away")
+
+    counted = Acknowledged("gateway")
+    half = KEPT // 2
+    for page in range(3):
+        for offset in range(page * half, (page + 1) * half):
+            counted.add("n", 1, 0, offset, 1)
+        with pytest.raises(OSError, match="away"):
+            counted.write(away)
+    counted.write(Client)
+    assert [(row[2], len(row[-1])) for row in rows] == [(half, half), (2 * half, half)]
+
+
+def test_what_was_carried_over_stands_in_the_record_that_opens_a_generation() -> None:
+    fold = Generations()
+    assert fold.apply(sealing_record(fold.state, 1, 2, "a"))
+    assert fold.apply(open_record(fold.state, (5, 6), "b", carried=(0, 3)))
+    assert (fold.state.ends, fold.state.carried) == ({1: (5, 6)}, {2: (0, 3)})
+    assert fold.apply(sealing_record(fold.state, 1, 4, "c"))
+    plain = open_record(fold.state, (9, 9), "d")
+    assert "carried" not in plain["body"]
+    assert fold.apply(plain)
+    assert fold.state.carried == {2: (0, 3)}
