@@ -8,6 +8,7 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, Final
 
 from fastapi import FastAPI
@@ -41,8 +42,10 @@ from schemas.generations import Generation
 from schemas.http_service import application
 from schemas.log_standing import LogWatch
 from schemas.parameters import KnownParameters
+from schemas.problems import Problem
 from schemas.readiness import Readiness, Reason, to_json
 from schemas.room import Room
+from schemas.serving import Headers
 from schemas.settings import Settings
 from schemas.topics import CLOCK, events_topic, partition_count
 
@@ -206,6 +209,9 @@ DOORS: Final[dict[str, Callable[[Request, Sources], Door]]] = {
 }
 
 
+_EARLY: Final = frozenset((b"/v1/events", b"/v1/events/batch"))  # the doors whose problems have the native form
+
+
 class Application:
     """The FastAPI application behind a short cut: event requests go round routing and dependency resolution, which
     cost more than the acceptance of an event."""
@@ -213,6 +219,25 @@ class Application:
     def __init__(self, app: FastAPI, state: dict[str, Gateway]) -> None:
         self.app = app
         self._state = state
+        self._answer: tuple[bytes, bytes] | None = None  # to all that are shed
+
+    def early(self, target: bytes, headers: Headers) -> tuple[bytes, bytes] | bool:
+        """See ``serving.Early``: events are shed by their heads alone, at a tenth of what a request costs."""
+        if target not in _EARLY or (gateway := self._state.get("gateway")) is None:
+            return False
+        try:
+            return gateway.guard.early(headers)
+        except Problem as problem:
+            gateway.metrics.requests.labels(str(problem.status)).inc()
+            return self._shed(problem)
+
+    def _shed(self, problem: Problem) -> tuple[bytes, bytes]:
+        if self._answer is None:
+            response = problem.response()
+            fields = b"".join(name + b": " + value + b"\r\n" for name, value in response.raw_headers)
+            phrase = HTTPStatus(problem.status).phrase
+            self._answer = f"HTTP/1.1 {problem.status} {phrase}\r\n".encode() + fields, bytes(response.body)
+        return self._answer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""

@@ -18,10 +18,12 @@ from schemas.access import Scopes, scopes_of
 from schemas.api_keys import Access, Denied, Keyring
 from schemas.catalog.bounds import NamespaceBounds
 from schemas.catalog.follower import CatalogFollower
+from schemas.serving import COUNTED, Headers
 from schemas.settings import Settings, SettingsError
 from schemas.shares import Busy, Plan, Shares
 
 NAMESPACE_HEADER: Final = "weir-namespace"
+_NAMESPACE_FIELD: Final = NAMESPACE_HEADER.encode()
 _FRESH_SECONDS: Final = 5.0
 _SMALL: Final = 16 * 1024  # bodies that need no room kept: those of all connections there can be are some MB
 _BODIES_WAITING: Final = 1_000
@@ -58,8 +60,11 @@ class Guard:
         try:
             found = self._keys.access(request.headers.get("authorization"), self._now_us())
             found.require(sufficient)
-            if self.overload is not None and not self.overload.admit(self._tenant(found, request)):
-                raise overloaded()
+            # A request that the connection has counted already (``early``) is not asked for twice.
+            if self.overload is not None and not request.scope.get("state", {}).get(COUNTED):
+                tenant = self._tenant(found, request.headers.get(NAMESPACE_HEADER))
+                if not self.overload.admit(tenant):
+                    raise overloaded()
             if (buckets := self._limits.of(found, self._clock())) is not None:
                 buckets.request(self._clock())
         except Denied as denied:
@@ -73,8 +78,27 @@ class Guard:
         if (buckets := self._limits.of(access, self._clock())) is not None:
             buckets.spend(size, events)
 
-    def _tenant(self, access: Access, request: Request) -> str:
-        return access.namespace or request.headers.get(NAMESPACE_HEADER) or self._default_namespace
+    def early(self, headers: Headers) -> bool:
+        """Whether an event request is shed before it is anything but a head; else it was counted as asked for, where its key is known.
+        Raises Problem: 503."""
+        authorization = namespace = None
+        for name, value in headers:
+            if name == b"authorization":
+                authorization = value.decode("latin-1")
+            elif name == _NAMESPACE_FIELD:
+                namespace = value.decode("latin-1")
+        if self.overload is None:
+            return False
+        try:
+            access = self._keys.access(authorization, self._now_us())
+        except Denied:
+            return False  # the application says why
+        if not self.overload.admit(self._tenant(access, namespace)):
+            raise overloaded()
+        return True
+
+    def _tenant(self, access: Access, asked: str | None) -> str:
+        return access.namespace or asked or self._default_namespace
 
     def still(self, request: Request) -> None:
         """For a request that takes long: whether its key is one still. Raises Problem (401, 503)."""

@@ -30,7 +30,7 @@ def serve(settings: Settings) -> int:
 
     app = create_app(settings, on_fatal=on_fatal, stopping=lambda: server.draining)
     server = http_service.server(
-        app, settings.gateway_host, settings.gateway_port, settings.connections, _GRACE_SECONDS
+        app, settings.gateway_host, settings.gateway_port, settings.connections, _GRACE_SECONDS, early=app.early
     )
     for number in (signal.SIGTERM, signal.SIGINT):
         # uvicorn stops gracefully and then raises the signal again; a stop that was asked for ends with 0.

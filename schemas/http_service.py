@@ -17,7 +17,7 @@ from schemas import api_docs
 from schemas.access import Service
 from schemas.openapi import Answered, document
 from schemas.problems import Problem, reason_of
-from schemas.serving import Server, bounded_protocol
+from schemas.serving import Early, Server, bounded_protocol
 
 log = logging.getLogger(__name__)
 
@@ -65,11 +65,13 @@ def _problems(app: FastAPI) -> None:
         return Problem(500, "internal", f"{app.title} failed; its log says more").response()
 
 
-def server(app: ASGIApp, host: str, port: int, connections: int, grace_seconds: int) -> Server:
-    """What serves it until a signal; answers on their way then have ``grace_seconds``."""
+def server(
+    app: ASGIApp, host: str, port: int, connections: int, grace_seconds: int, early: Early | None = None
+) -> Server:
+    """What serves it until a signal; answers on their way then have ``grace_seconds``. ``early``: see ``serving.Early``."""
     return Server(
         uvicorn.Config(
-            app, host=host, port=port, loop="uvloop", http=bounded_protocol(connections), ws="none", lifespan="on", access_log=False,
+            app, host=host, port=port, loop="uvloop", http=bounded_protocol(connections, early), ws="none", lifespan="on", access_log=False,
             log_config=None, backlog=_BACKLOG, timeout_keep_alive=_KEEP_ALIVE_SECONDS, timeout_graceful_shutdown=grace_seconds,
             server_header=False,
         )

@@ -6,10 +6,13 @@ uvicorn itself waits for ever for the rest of a request and takes heads of any s
 from __future__ import annotations
 
 import asyncio
+import logging
 import resource
+import socket
 import time
 from asyncio import TimerHandle
 from collections import Counter
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from types import FrameType
 from typing import Any, Final
@@ -21,24 +24,36 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from schemas.problems import MEDIA_TYPE, document
 
+log = logging.getLogger(__name__)
+
 MAX_HEAD: Final = 32 * 1024
 HEAD_SECONDS: Final = 10.0
 BODY_PAUSE_SECONDS: Final = 10.0
 DRAIN_SECONDS: Final = 0.5
 MOST_CONNECTIONS: Final = 10_000
 _OTHER_FILES: Final = 128  # that the process needs beside its connections
+COUNTED: Final = "counted early"  # in a request's state: what ``Early`` said
+EARLY_BODY: Final = 16 * 1024
+_CLOSING: Final = (b"connection", b"close")
+_ACCEPTED_AT_ONCE: Final = 64
 
 
-def bounded_protocol(most_connections: int = MOST_CONNECTIONS) -> type[BoundedProtocol]:
+Headers = Sequence[tuple[bytes, bytes]]
+Early = Callable[[bytes, Headers], "tuple[bytes, bytes] | bool"]
+"""Asked of each POST whose small body comes with it, as soon as its head is read, for (target, headers): an answer instead of the
+application's (status line and fields, each with its line end; body), or whether the request was counted by it."""
+
+
+def bounded_protocol(most_connections: int = MOST_CONNECTIONS, early: Early | None = None) -> type[BoundedProtocol]:
     """BoundedProtocol for so many connections, or as many as this process may have files open: its limit is raised as far as it goes, since
-    a connection that cannot be accepted is one that gets no answer."""
+    a connection that cannot be accepted is one that gets no answer. ``early``: see ``Early``."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wished = most_connections + _OTHER_FILES
     if soft != resource.RLIM_INFINITY and soft < wished:
         soft = wished if hard == resource.RLIM_INFINITY else min(wished, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     most = most_connections if soft == resource.RLIM_INFINITY else min(most_connections, max(1, soft - _OTHER_FILES))
-    return type("Protocol", (BoundedProtocol,), {"most_connections": most})
+    return type("Protocol", (BoundedProtocol,), {"most_connections": most, "early": early and staticmethod(early)})
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -47,6 +62,7 @@ class BoundedProtocol(HttpToolsProtocol):
     max_head = MAX_HEAD
     head_seconds = HEAD_SECONDS
     most_connections = MOST_CONNECTIONS
+    early: Early | None = None
 
     def __init__(self, *args: Any, **more: Any) -> None:
         super().__init__(*args, **more)
@@ -55,6 +71,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._parsed = 0  # bytes of its target and fields
         self._head_timer: TimerHandle | None = None
         self._idle_since = 0.0
+        self._answered = False  # the request whose body is being read was answered when its head was
 
     def connection_made(self, transport: Any) -> None:
         """A connection on which nothing comes is ended like one on which too little comes. Beyond ``most_connections`` idle ones make room;
@@ -107,6 +124,8 @@ class BoundedProtocol(HttpToolsProtocol):
             if self._head_timer is None:
                 self._await_head()
         super().data_received(data)
+        if self._answered and self._head_timer is None:
+            self._await_head()  # the rest of a body that nobody reads has no more time than a head
         if self._in_head and self._received > self.max_head:
             self._refuse(431, "headers_too_large", f"the request's head is larger than {self.max_head} bytes")
 
@@ -128,11 +147,45 @@ class BoundedProtocol(HttpToolsProtocol):
         if too_large:
             self._in_head, self._received = True, self.max_head + 1
             raise ValueError("head too large")  # the parser stops, and send_400_response says why
+        if self.early is not None and self.parser.get_method() == b"POST" and self._answer_early(self.early):
+            return
         super().on_headers_complete()
+
+    def _answer_early(self, early: Early) -> bool:
+        if (self.cycle is not None and not self.cycle.response_complete) or self.pipeline:
+            return False  # answers keep the order of their requests
+        if (
+            self.expect_100_continue
+            or not self.parser.should_keep_alive()
+            or _CLOSING in self.server_state.default_headers
+        ):
+            return False
+        length = next((value for name, value in self.headers if name == b"content-length"), b"")
+        if not length.isdigit() or len(length) > 5 or int(length) > EARLY_BODY:
+            return False
+        answer = early(self.url, self.headers)
+        if isinstance(answer, bool):
+            self.scope["state"][COUNTED] = answer
+            return False
+        head, body = answer
+        fields = b"".join(name + b": " + value + b"\r\n" for name, value in self.server_state.default_headers)
+        self.transport.write(head + fields + b"\r\n" + body)
+        self._answered = True
+        return True
+
+    def on_body(self, body: bytes) -> None:
+        """See uvicorn. The body of a request that was answered is read and thrown away."""
+        if not self._answered:
+            super().on_body(body)
 
     def on_message_complete(self) -> None:
         """What comes next is a head."""
-        super().on_message_complete()
+        if self._answered:
+            self._answered = False
+            self._forget_timer()
+            self.on_response_complete()
+        else:
+            super().on_message_complete()
         self._in_head, self._received, self._parsed = True, 0, 0
 
     def send_400_response(self, msg: str) -> None:
@@ -217,10 +270,58 @@ class BoundedBodies:
 
 class Server(uvicorn.Server):
     """Stops in two steps: for DRAIN_SECONDS it still takes requests, and each answer ends its connection, so that clients
-    leave by themselves; then it listens no more, and answers what it has."""
+    leave by themselves; then it listens no more, and answers what it has.
+
+    Accepts all connections that wait, up to _ACCEPTED_AT_ONCE in a turn of the loop. uvloop's libuv accepts one in a turn (since 1.45):
+    where turns take 25 ms, and somebody else has opened 600, a client would wait 15 s for its connection.
+    """
 
     drain_seconds = DRAIN_SECONDS
     _until: float | None = None
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._listening: list[socket.socket] = []
+        self._accepting: set[asyncio.Task[Any]] = set()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """See uvicorn."""
+        await super().startup(sockets)
+        loop = asyncio.get_running_loop()
+        for server in self.servers:
+            for bound in server.sockets:
+                listening = socket.fromfd(bound.fileno(), bound.family, bound.type)
+                listening.setblocking(False)
+                self._listening.append(listening)
+                loop.add_reader(listening.fileno(), self._accept, listening)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """See uvicorn."""
+        for listening in self._listening:
+            asyncio.get_running_loop().remove_reader(listening.fileno())
+            listening.close()
+        await super().shutdown(sockets)
+
+    def _accept(self, listening: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        for _ in range(_ACCEPTED_AT_ONCE):
+            try:
+                accepted, _address = listening.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError:
+                log.exception("a connection cannot be accepted")
+                return
+            accepted.setblocking(False)
+            task = loop.create_task(loop.connect_accepted_socket(self._protocol, accepted))
+            self._accepting.add(task)
+            task.add_done_callback(self._accepting.discard)
+
+    def _protocol(self) -> asyncio.Protocol:
+        made: asyncio.Protocol = self.config.http_protocol_class(  # type: ignore[call-arg, operator, unused-ignore]
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+        return made
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """The first signal drains, a second one does not wait."""
@@ -228,9 +329,8 @@ class Server(uvicorn.Server):
             super().handle_exit(sig, frame)
             return
         self._until = time.monotonic() + self.drain_seconds
-        closing = (b"connection", b"close")
-        self.config.encoded_headers.append(closing)  # of what uvicorn renews each second
-        self.server_state.default_headers.append(closing)
+        self.config.encoded_headers.append(_CLOSING)  # of what uvicorn renews each second
+        self.server_state.default_headers.append(_CLOSING)
 
     async def on_tick(self, counter: int) -> bool:
         """Asked every tenth of a second."""

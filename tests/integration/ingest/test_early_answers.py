@@ -1,0 +1,121 @@
+"""Answers that a connection gives by itself, before the application: in order, on a connection that goes on, for small bodies alone."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+import uvicorn
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from schemas.serving import COUNTED, EARLY_BODY, BoundedProtocol, Headers, Server, bounded_protocol
+
+pytestmark = pytest.mark.integration
+
+SHED = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 4\r\n", b"shed"
+
+
+def early(target: bytes, _headers: Headers) -> tuple[bytes, bytes] | bool:
+    return SHED if target == b"/shed" else target == b"/counted"
+
+
+async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+    request = Request(scope, receive)
+    body = await request.body()
+    await Response(b"%s %d %d" % (scope["path"].encode(), len(body), bool(scope["state"].get(COUNTED))))(
+        scope, receive, send
+    )
+
+
+@pytest.fixture(scope="module")
+def port() -> Iterator[int]:
+    protocol: type[BoundedProtocol] = bounded_protocol(early=early)
+    protocol.head_seconds = 1.0
+    server = Server(
+        uvicorn.Config(answer, port=0, http=protocol, lifespan="off", log_level="critical", ws="none", loop="uvloop")
+    )
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    deadline = time.monotonic() + 30
+    while not server.started and time.monotonic() < deadline:
+        thread.join(0.01)
+    yield int(server.servers[0].sockets[0].getsockname()[1])
+    server.should_exit = True
+    thread.join(10)
+
+
+def post(target: str, body: bytes, *fields: str) -> bytes:
+    lines = "".join(f"{field}\r\n" for field in ("Host: x", f"Content-Length: {len(body)}", *fields))
+    return f"POST {target} HTTP/1.1\r\n{lines}\r\n".encode() + body
+
+
+def answers(port: int, *pieces: bytes) -> list[tuple[int, bytes]]:
+    """(status, body) of all that comes until the server ends the connection."""
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+        for piece in pieces:
+            connection.sendall(piece)
+        received = b"".join(iter(lambda: connection.recv(65536), b""))
+    read = []
+    while received:
+        head, _, rest = received.partition(b"\r\n\r\n")
+        length = int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0])
+        read.append((int(head[9:12]), rest[:length]))
+        received = rest[length:]
+    return read
+
+
+END = post("/end", b"", "Connection: close")
+
+
+def test_the_connection_goes_on_and_the_body_is_thrown_away(port: int) -> None:
+    assert answers(port, post("/shed", b"abc"), post("/shed", b""), post("/other", b"abcd"), END) == [
+        (503, b"shed"), (503, b"shed"), (200, b"/other 4 0"), (200, b"/end 0 0"),
+    ]  # fmt: skip
+
+
+def test_requests_that_come_at_once_are_answered_in_their_order(port: int) -> None:
+    # The second may not overtake the first, which the application answers: it goes the same way.
+    both = answers(port, post("/first", b"1") + post("/shed", b"22") + END)
+    assert [body for _, body in both] == [b"/first 1 0", b"/shed 2 0", b"/end 0 0"]
+
+
+def test_the_application_is_told_what_was_counted(port: int) -> None:
+    assert answers(port, post("/counted", b"a") + END)[0] == (200, b"/counted 1 1")
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        post("/shed", b"x" * (EARLY_BODY + 1)),
+        b"POST /shed HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n",
+        post("/shed", b"a", "Connection: close"),
+        b"GET /shed HTTP/1.1\r\nHost: x\r\n\r\n",
+    ],
+    ids=["large", "chunked", "last", "get"],
+)
+def test_what_is_not_small_or_not_kept_open_goes_to_the_application(port: int, request_: bytes) -> None:
+    assert answers(port, request_ + END)[0][0] == 200
+
+
+def test_a_body_that_does_not_come_has_no_more_time_than_a_head(port: int) -> None:
+    assert answers(port, post("/shed", b"abc")[:-1])[:2][0] == (503, b"shed")
+
+
+def test_a_newcomer_does_not_wait_for_one_turn_of_the_loop_for_each_connection_before_it(port: int) -> None:
+    async def connect() -> list[bytes]:
+        async def ask() -> bytes:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(END)
+            read = await reader.read()
+            writer.close()
+            return read[:12]
+
+        return await asyncio.gather(*(ask() for _ in range(300)))
+
+    assert set(asyncio.run(connect())) == {b"HTTP/1.1 200"}
