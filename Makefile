@@ -2,7 +2,7 @@
 PYTHON := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-check run test chaos bench bench-close bench-gateway bench-large check format clean clean-data reference
+.PHONY: help setup demo demo-check run test chaos bench bench-close bench-gateway bench-large bench-noisy check format clean clean-data reference
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -39,6 +39,9 @@ bench: setup $(PEERS) ## the worker beside stock Faust and Quix Streams, then th
 
 bench-gateway: setup ## one gateway beside a plain FastAPI one, and under granian: some minutes
 	@$(BENCH)/bench_gateway.py --save build/bench-gateway.json
+
+bench-noisy: setup ## a quiet tenant's p99 beside each kind of noise that one tenant can make: some minutes
+	@$(BENCH)/bench_noisy.py --save build/bench-noisy.json
 
 bench-large: setup ## usage queries and roll-up over 50 M records, memory by identities remembered: tens of minutes
 	@$(BENCH)/bench_usage.py --save build/bench-usage.json

@@ -18,6 +18,7 @@ from ingest.catalog_publish import CatalogPublisher
 from ingest.catalog_service import Caller, CatalogService, or_problem
 from ingest.limits import Rates
 from ingest.openapi import KEY_BODY
+from ingest.rests import Rests
 from ingest.sources import Sources
 from ingest.turns import KEYS, Turns
 from schemas.api_keys import KIND, Access, key_hash, key_text
@@ -34,11 +35,13 @@ _LATEST = micros(datetime(9999, 12, 31, tzinfo=UTC))
 class KeysApi:
     """Publishing waits for Kafka, so it runs in a thread."""
 
-    def __init__(self, guard: Guard, catalog: CatalogFollower, publisher: CatalogPublisher, sources: Sources) -> None:
+    def __init__(
+        self, guard: Guard, catalog: CatalogFollower, publisher: CatalogPublisher, sources: Sources, rests: Rests
+    ) -> None:
         self._guard = guard
-        self._service = CatalogService(catalog, publisher)
+        self._service = CatalogService(catalog, publisher, rests.tick)
         self._sources = sources
-        self._turns = Turns(KEYS, "changes of keys")
+        self._turns = Turns(KEYS, "changes of keys", rests)
 
     def stop(self) -> None:
         """Nothing more is begun."""

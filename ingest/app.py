@@ -34,6 +34,7 @@ from ingest.overload import Overload
 from ingest.problems import unknown_parameters
 from ingest.producer import LoopProducer
 from ingest.readiness import NOT_DELIVERING, STALE_CATALOG, STOPPING, of_catalog, of_producer
+from ingest.rests import Rests
 from ingest.sources import Sources, system_sources
 from ingest.voids_api import VoidsApi
 from schemas.acknowledged import Acknowledged
@@ -85,6 +86,7 @@ class Gateway:
         await asyncio.to_thread(catalog.start)
         guard = Guard(settings, catalog, sources.now_us)
         guard.overload = Overload(asyncio.get_running_loop().call_soon)
+        rests = Rests(lambda: guard.served)
         clock = GatewayClock(sources.now_us)
         producer = LoopProducer(settings, clock=clock)
         watched = await _asked(settings, clock, producer)
@@ -113,8 +115,8 @@ class Gateway:
         ready = Readiness(of_catalog(catalog), clock.check, room.reasons, log_watch.reasons, of_producer(producer))
         events = EventsApi(guard, catalog, delivery, producer, metrics, sources, ready)
         publisher = CatalogPublisher(settings, catalog, lambda: sources.new_id().hex())
-        catalog_api = CatalogApi(guard, catalog, publisher)
-        keys_api = KeysApi(guard, catalog, publisher, sources)
+        catalog_api = CatalogApi(guard, catalog, publisher, rests)
+        keys_api = KeysApi(guard, catalog, publisher, sources, rests)
         log.info("gateway reads usage.catalog to %d, writes %s",
                  catalog.catalog.next_offset, route())  # fmt: skip
         voids_api = VoidsApi(guard, events, producer, route, acknowledged)

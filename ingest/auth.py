@@ -54,6 +54,8 @@ class Guard:
         self._clock = clock
         self._default_namespace = settings.namespace
         self.overload: Overload | None = None
+        self.served = 0.0
+        """When a request was taken up last, by the clock."""
 
     def access(self, request: Request, sufficient: Scopes) -> Access:
         """The bearer's rights, which include one of the scopes. Raises Problem (401, 403, 429, 503)."""
@@ -65,8 +67,9 @@ class Guard:
                 tenant = self._tenant(found, request.headers.get(NAMESPACE_HEADER))
                 if not self.overload.admit(tenant):
                     raise overloaded()
-            if (buckets := self._limits.of(found, self._clock())) is not None:
-                buckets.request(self._clock())
+            self.served = now = self._clock()
+            if (buckets := self._limits.of(found, now)) is not None:
+                buckets.request(now)
         except Denied as denied:
             raise of_denial(denied) from None
         except TooMuch as error:

@@ -17,6 +17,7 @@ from ingest.catalog_publish import CatalogPublisher
 from ingest.catalog_service import RESOURCES, Caller, CatalogService, shown
 from ingest.openapi import APPLY_BODY, IF_MATCH, entry_body
 from ingest.problems import Problem
+from ingest.rests import Rests
 from ingest.turns import DOCUMENTS, ENTRIES, PAGES, Turns
 from schemas.api_keys import Access
 from schemas.catalog.follower import CatalogFollower
@@ -31,12 +32,12 @@ Cursor = Annotated[str | None, Query(description="next_cursor of the page before
 class CatalogApi:
     """Turns requests into calls of CatalogService, each in a thread, since they wait for Kafka or look at a whole catalog."""
 
-    def __init__(self, guard: Guard, catalog: CatalogFollower, publisher: CatalogPublisher) -> None:
+    def __init__(self, guard: Guard, catalog: CatalogFollower, publisher: CatalogPublisher, rests: Rests) -> None:
         self._guard = guard
-        self._service = CatalogService(catalog, publisher)
-        self._documents = Turns(DOCUMENTS, "catalog documents")
-        self._entries = Turns(ENTRIES, "catalog changes")
-        self._pages = Turns(PAGES, "catalog pages")
+        self._service = CatalogService(catalog, publisher, rests.tick)
+        self._documents = Turns(DOCUMENTS, "catalog documents", rests)
+        self._entries = Turns(ENTRIES, "catalog changes", rests)
+        self._pages = Turns(PAGES, "catalog pages", rests)
 
     def stop(self) -> None:
         """Nothing more is begun."""

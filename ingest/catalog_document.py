@@ -38,8 +38,8 @@ class DocumentError(ValueError):
 
 
 Tick = Callable[[], None]
-"""Called every few thousand steps of work that may be long; raises what ends it (a deadline)."""
-_TICK: Final = 2_000
+"""Called every few hundred steps of work that may be long; raises what ends it (a deadline)."""
+_TICK: Final = 500
 
 
 def no_tick() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Final
 
+from ingest.catalog_document import Tick, no_tick
 from ingest.catalog_plan import CatalogPlan, Change
 from schemas.catalog.follower import CatalogFollower
 from schemas.catalog.state import record_of
@@ -64,10 +65,10 @@ class CatalogPublisher:
         """The lock of plans that may touch the same entries."""
         return self._locks.setdefault(what, threading.Lock())
 
-    def publish(self, plan: CatalogPlan, author: str) -> None:
+    def publish(self, plan: CatalogPlan, author: str, rest: Tick = no_tick) -> None:
         """Write all changes in their order, as ``author``'s, and wait until this gateway's own catalog has them.
 
-        So an event that this gateway takes afterwards is metered by them. Raises LostClaims; LedgerUnavailable and
+        So an event that this gateway takes afterwards is metered by them. ``rest`` is called between parts. Raises LostClaims; LedgerUnavailable and
         KafkaException where Kafka does not answer (some changes may be published; applying again is safe).
         """
         changes = plan.to_publish()
@@ -78,6 +79,7 @@ class CatalogPublisher:
                 create_inbox(self._settings, change.code)
         lost: list[Change] = []
         for part in batched(changes, AT_ONCE):
+            rest()
             records = self._records(plan, part, author)
             placed = self._writer.append_all(records, partition=0)
             last = max(offset for _, offset in placed)

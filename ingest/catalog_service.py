@@ -76,13 +76,15 @@ class Caller:
 class CatalogService:
     """Raises Problem for everything that is not a success."""
 
-    def __init__(self, catalog: CatalogFollower, publisher: CatalogPublisher) -> None:
+    def __init__(self, catalog: CatalogFollower, publisher: CatalogPublisher, rest: Tick = no_tick) -> None:
+        """``rest`` is called often during long work (``Rests.tick``)."""
+        self._rest = rest
         self._catalog = catalog
         self._publisher = publisher
 
     def apply(self, text: bytes, caller: Caller, *, json_only: bool, dry_run: bool) -> CatalogPlan:
         """Apply a whole document; the caller's namespace counts where it names none. Problem 503 where that takes too long."""
-        deadline = Deadline(DOCUMENT_SECONDS)
+        deadline = Deadline(DOCUMENT_SECONDS, self._rest)
         bounds = bounds_of(self.view(caller.namespace, declared=False).settings.bounds)
 
         def read() -> Document:
@@ -195,13 +197,15 @@ class CatalogService:
 
     def _change(
         self, document: Callable[[], Document], caller: Caller, lock: str, *, dry_run: bool = False,
-        retire: Sequence[tuple[str, str]] = (), tick: Tick = no_tick,
+        retire: Sequence[tuple[str, str]] = (), tick: Tick | None = None,
     ) -> CatalogPlan:  # fmt: skip
         """Plan from the document and publish."""
         status = 409 if retire else 422
 
         def plan() -> CatalogPlan:
-            return or_problem(lambda: plan_document(self._catalog.catalog, document(), retire, tick), status)
+            return or_problem(
+                lambda: plan_document(self._catalog.catalog, document(), retire, tick or self._rest), status
+            )
 
         return self._publish(plan, caller, lock, dry_run=dry_run)
 
@@ -216,7 +220,7 @@ class CatalogService:
             try:
                 self._publisher.check(plan, caller.access.author)
                 if not dry_run:
-                    self._publisher.publish(plan, caller.access.author)
+                    self._publisher.publish(plan, caller.access.author, self._rest)
             except LostClaims as error:
                 raise Problem(
                     409, "lost_claim", f"{error}; read what stands and apply again",
@@ -261,15 +265,17 @@ def lock_name(namespace: str, kind: str) -> str:
 
 
 class Deadline:
-    """``tick`` raises Problem 503 once ``seconds`` have passed since it was made."""
+    """``tick`` calls ``rest``, and raises Problem 503 once ``seconds`` have passed since it was made."""
 
-    def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, seconds: float, rest: Tick = no_tick, clock: Callable[[], float] = time.monotonic) -> None:
+        self._rest = rest
         self._seconds = seconds
         self._clock = clock
         self._end = clock() + seconds
 
     def tick(self) -> None:
         """Asked every few thousand steps, and at each entry."""
+        self._rest()
         if self._clock() > self._end:
             detail = f"the document could not be worked through within {self._seconds:g} s; nothing was published. Apply it in parts"
             raise Problem(503, "too_slow", detail, headers={"Retry-After": "10"})

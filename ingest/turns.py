@@ -9,6 +9,7 @@ from typing import Final, TypeVar
 
 from ingest.catalog_service import Caller
 from ingest.problems import of_busy
+from ingest.rests import Rests
 from schemas.shares import Busy, Plan, Shares
 
 T = TypeVar("T")
@@ -22,15 +23,16 @@ KEYS: Final = Plan(places=4, each=2, each_key=2, waiting=100, seconds=20.0)
 class Turns:
     """Runs blocking work in threads of its own, as ``plan`` shares them out."""
 
-    def __init__(self, plan: Plan, what: str) -> None:
+    def __init__(self, plan: Plan, what: str, rests: Rests) -> None:
         self._shares = Shares(plan, what)
+        self._rests = rests
         self._threads = ThreadPoolExecutor(plan.places, thread_name_prefix=what.replace(" ", "-"))
 
     async def run(self, caller: Caller, work: Callable[[], T]) -> T:
         """The result, and what ``work`` raises. Problem 429 where the namespace has enough in line, 503 where no place becomes free."""
         try:
             async with self._shares.turn(caller.namespace):
-                done = asyncio.get_running_loop().run_in_executor(self._threads, work)
+                done = asyncio.get_running_loop().run_in_executor(self._threads, self._worked, work)
                 try:
                     return await asyncio.shield(done)
                 except asyncio.CancelledError:
@@ -39,6 +41,10 @@ class Turns:
                     raise
         except Busy as busy:
             raise of_busy(busy) from None
+
+    def _worked(self, work: Callable[[], T]) -> T:
+        with self._rests.working():
+            return work()
 
     def stop(self) -> None:
         """What has not begun is not begun any more."""

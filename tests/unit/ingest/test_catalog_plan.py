@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ingest.catalog_document import DocumentError, load_document
+from ingest.catalog_document import DocumentError, Tick, load_document
 from ingest.catalog_entries import read_document
 from ingest.catalog_plan import CatalogPlan, plan_document
 from ingest.catalog_service import Caller, CatalogService, shown
@@ -355,7 +355,7 @@ class _AtOnce:
     def check(self, _plan: CatalogPlan, _author: str) -> None:
         """Nothing is too large."""
 
-    def publish(self, made: CatalogPlan, _author: str) -> None:
+    def publish(self, made: CatalogPlan, _author: str, _rest: Tick) -> None:
         publish(self.catalog, made)
 
 
