@@ -189,14 +189,17 @@ def line(name: str, report: dict[str, Any]) -> str:
     parts = [f"{name:12}"]
     for kind in ("event", "query", "visible"):
         alone, beside = report["alone"].get(kind, {}), report["beside"].get(kind, {})
-        parts.append(f"{kind} p99 {alone.get('p99_ms', 0):7.0f} → {beside.get('p99_ms', 0):7.0f} ms")
+        figures = (
+            f"{which} " + "→".join(f"{of.get(f'{which}_ms', 0):.0f}" for of in (alone, beside))
+            for which in ("p50", "p99")
+        )
+        parts.append(f"{kind} {' '.join(figures)} ms")
     failed = report["beside"].get("failed")
     return "  ".join(parts) + (f"  failed {failed}" if failed else "")
 
 
-def all_of(names: list[str], seconds: float) -> dict[str, Any]:
-    """Every scenario on a stack of the current folder's code."""
-    report: dict[str, Any] = {}
+def all_of(report: dict[str, Any], names: list[str], seconds: float, save: Callable[[], None]) -> None:
+    """Every scenario on a stack of the current folder's code, saved one by one."""
     kinds = ("kafka", "clickhouse", "init", "gateway", "worker", "rating")
     with (
         tempfile.TemporaryDirectory(prefix="weir-bench-") as folder,
@@ -207,7 +210,7 @@ def all_of(names: list[str], seconds: float) -> dict[str, Any]:
         for name in names:
             report[name] = scene(stack, name, quiet, seconds)
             print(line(name, report[name]), flush=True)
-    return report
+            save()
 
 
 def main() -> None:
@@ -237,10 +240,14 @@ def main() -> None:
             subprocess.run(command, cwd=tree, env=os.environ | {"PYTHONPATH": str(tree)}, check=True, timeout=1500)
             report["before"] = json.loads(saved.read_text())["now"]
         print("now:", flush=True)
-    report["now"] = all_of(asked.only, asked.seconds)
-    if asked.save is not None:
-        asked.save.parent.mkdir(parents=True, exist_ok=True)
-        asked.save.write_text(json.dumps(report, indent=1))
+    report["now"] = {}
+
+    def save() -> None:
+        if asked.save is not None:
+            asked.save.parent.mkdir(parents=True, exist_ok=True)
+            asked.save.write_text(json.dumps(report, indent=1))
+
+    all_of(report["now"], asked.only, asked.seconds, save)
 
 
 if __name__ == "__main__":
