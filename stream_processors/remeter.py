@@ -30,6 +30,9 @@ log = logging.getLogger(__name__)
 UNIT_RECORDS: Final = 256
 UNIT_BYTES: Final = 6 * 1024 * 1024
 _TABLES: Final = ("usage_events", "usage_identities", "usage_records")
+_AT: Final = "(offset, `index`)"
+_RECORD_AT: Final = "(offset, `index`, toString(profile_id), profile_version)"
+Place = tuple[Any, ...]
 OnProgress = Callable[[str, int, int], None]
 
 
@@ -97,13 +100,17 @@ class Remeter:
             )
         done = events = duplicates = removed = 0
         for unit in self._units(partition, start, stop):
-            self._meter.begin_at(partition, unit[0].offset)
-            flush = self._meter.prepare(unit, None)
-            self._meter.commit(flush)
-            events, duplicates = events + flush.events.size, duplicates + len(flush.duplicates)
-            removed += self._remove_others(partition, unit, flush)
-            done += len(unit)
-            on_progress("replaying", done, stop - start)
+            left = unit
+            while left:
+                self._meter.begin_at(partition, left[0].offset)
+                flush = self._meter.prepare(left, None)
+                taken, left = parted(left, flush)
+                # First, so that the records' voids are decided by copies that count.
+                removed += self._remove_others(partition, taken, flush)
+                self._meter.commit(flush)
+                events, duplicates = events + flush.events.size, duplicates + len(flush.duplicates)
+                done += len(taken)
+                on_progress("replaying", done, stop - start)
         return Replayed(done, events, duplicates, removed, self._roll_up(partition, start, stop, removed > 0))
 
     def _units(self, partition: int, start: int, end: int) -> Iterator[list[RawRecord]]:
@@ -123,16 +130,20 @@ class Remeter:
 
     def _remove_others(self, partition: int, unit: Sequence[RawRecord], flush: Flush) -> int:
         """Delete rows at the unit's positions that a single pass over the log would not have written; how many."""
-        table = flush.events.table() if flush.events.size else None
-        counted = (
-            set() if table is None else set(zip(table["offset"].to_pylist(), table["index"].to_pylist(), strict=True))
-        )
-        dropped = {(row.record.offset, row.dropped.index) for row in flush.duplicates}
+        counted, recorded = rows_of(flush)
+        dropped: set[Place] = {(row.record.offset, row.dropped.index) for row in flush.duplicates}
+        at = "Tuple(UInt64, UInt32)"
         removed = 0
-        for name, right in (*((name, counted) for name in _TABLES), ("duplicate_events", dropped)):
+        for name, place, kind, right in (
+            *((name, _AT, at, counted) for name in _TABLES),
+            ("usage_records", _RECORD_AT, "Tuple(UInt64, UInt32, String, UInt32)", recorded),
+            ("duplicate_events", _AT, at, dropped),
+        ):
             where = (
                 "generation = {g:UInt32} AND partition = {p:UInt32} AND offset >= {a:UInt64} AND offset <= {b:UInt64}"
             )
+            if place is _RECORD_AT:  # what a backfill recorded of an event that counts is not the meter's
+                where += " AND checkpoint = 0"
             # Positions order no table; by the append times all other days are left out.
             where += " AND append_time >= fromUnixTimestamp64Milli({from:Int64}, 'UTC') AND append_time <= fromUnixTimestamp64Milli({to:Int64}, 'UTC')"
             times = [raw.append_us // 1000 for raw in unit]
@@ -140,16 +151,13 @@ class Remeter:
                 "g": self._settings.generation, "p": partition, "a": unit[0].offset, "b": unit[-1].offset,
                 "from": min(times), "to": max(times),
             }  # fmt: skip
-            rows = self._journal.query(
-                f"look at {name}", f"SELECT DISTINCT offset, `index` FROM {name} WHERE {where}", bounds
-            )
-            wrong = sorted({(int(row[0]), int(row[1])) for row in rows} - right)
-            for at in range(0, len(wrong), 1000):
+            rows = self._journal.query(f"look at {name}", f"SELECT DISTINCT {place} FROM {name} WHERE {where}", bounds)
+            wrong = sorted({tuple(row[0]) for row in rows} - right)
+            for first in range(0, len(wrong), 1000):
                 self._journal.command(
                     f"delete rows of {name} that no single pass writes",
-                    f"DELETE FROM {name} WHERE {where} AND (offset, `index`) IN"
-                    " (SELECT arrayJoin({at:Array(Tuple(UInt64, UInt32))}))",
-                    bounds | {"at": wrong[at : at + 1000]},
+                    f"DELETE FROM {name} WHERE {where} AND {place} IN (SELECT arrayJoin({{at:Array({kind})}}))",
+                    bounds | {"at": wrong[first : first + 1000]},
                 )
             removed += len(wrong)
         return removed
@@ -172,6 +180,32 @@ class Remeter:
         finally:
             consumer.close()
         return int(low), int(high)
+
+
+def parted(unit: list[RawRecord], flush: Flush) -> tuple[list[RawRecord], list[RawRecord]]:
+    """The records of a unit of one partition that a flush holds, and those that are for the next one: it holds a bounded number of rows
+    (``meter.FLUSH_ROWS``), and nothing beyond offsets that the log does not have."""
+    ends = [*flush.left.values(), *flush.gaps.values()]
+    if not ends:
+        return unit, []
+    left_from = min(ends)
+    return [raw for raw in unit if raw.offset < left_from], [raw for raw in unit if raw.offset >= left_from]
+
+
+def rows_of(flush: Flush) -> tuple[set[Place], set[Place]]:
+    """(offset, index) of the flush's events, and (offset, index, profile, version) of their records."""
+    if not flush.events.size:
+        return set(), set()
+    table = flush.events.table()
+    places = list(zip(table["offset"].to_pylist(), table["index"].to_pylist(), strict=True))
+    matches = zip(
+        places, table["match_profile_ids"].to_pylist(), table["match_profile_versions"].to_pylist(), strict=True
+    )
+    return set(places), {
+        (*place, profile, version)
+        for place, profiles, versions in matches
+        for profile, version in zip(profiles, versions, strict=True)
+    }
 
 
 def holding(checkpoints: Checkpoints, generation: int, partition: int, start: int, end: int) -> list[int]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 from flushkit import Asked, record
-from meteringkit import event
+from meteringkit import Store, catalog, event, log_at
+from meteringkit import meter as metered
 
 from schemas.batch import encode_batch
 from stream_processors import meter
 from stream_processors.metering import following
+from stream_processors.remeter import parted, rows_of
 
 
 def test_what_lies_below_the_cursor_is_passed_over():
@@ -91,3 +93,30 @@ def test_one_batch_of_more_rows_than_a_flush_holds_is_taken_all_the_same(monkeyp
     batch = encode_batch("default", 0, [event(50 + n, 0) for n in range(3)])
     flush = Asked().prepare(record(5, batch), record(6))
     assert (flush.events.size, flush.left) == (3, {0: 6})
+
+
+def test_a_replay_leaves_nothing_out_where_a_unit_has_more_rows_than_a_flush_holds(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(meter, "FLUSH_ROWS", 5)
+    left = [
+        record(offset, encode_batch("default", 0, [event(10 * offset + n, 0) for n in range(3)]))
+        for offset in (5, 6, 7)
+    ]
+    asked, recorded = Asked(), []
+    while left:
+        flush = asked.prepare(*left)
+        taken, left = parted(left, flush)
+        places, _ = rows_of(flush)
+        # What is deleted at these offsets beside the flush's own rows is none of another flush.
+        assert {offset for offset, _ in places} == {raw.offset for raw in taken}
+        recorded += [(raw.offset, flush.events.size) for raw in taken]
+    assert recorded == [(5, 3), (6, 3), (7, 3)]
+    broken = [record(8), record(12)]
+    assert parted(broken, asked.prepare(*broken)) == (broken[:1], broken[1:])
+
+
+def test_the_records_that_a_replay_keeps_are_those_that_its_events_match():
+    log = log_at([[(1, 0), (2, 2)], [(1, 1)]], [1, 2])
+    flush = metered(Store(), Store().memory(), log, log, catalog(None))
+    places, records = rows_of(flush)
+    assert places == {(0, 0), (0, 1)}
+    assert records == {(0, 0, "song.plays", 1), (0, 0, "song.usa", 1), (0, 1, "song.plays", 1)}
