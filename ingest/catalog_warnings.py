@@ -1,16 +1,21 @@
-"""What a catalog document may say, and somebody should know of before it bills: events that two charges bill, withdrawn currencies (pure)."""
+"""What a catalog document may say, and somebody should know of before it bills: events that two charges bill, withdrawn currencies,
+defaults that cannot be measured (pure)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from itertools import islice
+from itertools import chain, islice
 from typing import Final
 
 from ingest.catalog_document import Fault, Tick, no_tick
 from schemas.both_match import Budget, Measuring, double_billed
 from schemas.catalog.base import Model
-from schemas.catalog.models import Meter, Plan, Product
+from schemas.catalog.models import EventType, Meter, Plan, Product
 from schemas.currency import withdrawn
+from schemas.event_schema import parse_schema
+from schemas.event_schema.filled import Defaults
+from schemas.filters import MISSING as ABSENT
+from schemas.quantity import number
 
 MAX_WARNINGS: Final = 100
 
@@ -18,12 +23,38 @@ MAX_WARNINGS: Final = 100
 def catalog_warnings(
     current: Mapping[str, Mapping[str, Model]], place: Callable[[str, str], str | None], tick: Tick = no_tick
 ) -> tuple[Fault, ...]:
-    """Of the plans that a document declares, or whose products or meters it does; at most MAX_WARNINGS.
+    """Of the plans that a document declares, or whose products or meters it does, and of its meters and event types; at most MAX_WARNINGS.
 
     ``current[kind][code]``: the models as they would be; ``place(kind, code)``: where the document has an entry, None where it has not. Raises
     what ``tick`` raises.
     """
-    return tuple(islice(_warnings(current, place, tick), MAX_WARNINGS))
+    return tuple(islice(chain(_warnings(current, place, tick), _defaults(current, place, tick)), MAX_WARNINGS))
+
+
+def _defaults(
+    current: Mapping[str, Mapping[str, Model]], place: Callable[[str, str], str | None], tick: Tick
+) -> Iterator[Fault]:
+    """Values that an event type's default cannot give, of meters that the document declares, itself or their event type."""
+    for code, meter in current["meter"].items():
+        assert isinstance(meter, Meter)
+        declared = current["event_type"].get(meter.event_name or code)
+        if not isinstance(declared, EventType) or declared.avro is None or not declared.fill_defaults:
+            continue
+        at = place("meter", code) or place("event_type", declared.code)
+        if at is None:
+            continue
+        tick()
+        defaults = Defaults(parse_schema(declared.avro))
+        for profile in meter.profiles:
+            if profile.property is None or profile.aggregation == "count_unique":
+                continue
+            default = defaults.getter(profile.property)({})
+            if default is not ABSENT and number(default) is None:
+                yield Fault(
+                    at,
+                    f"profile {code}.{profile.code}: an event that leaves out {'.'.join(profile.property)} counts for nothing, since the default of the "
+                    f"event type's schema, {str(default)[:60]!r}, is no number; give it one, or null",
+                )
 
 
 def _warnings(

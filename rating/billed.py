@@ -16,18 +16,6 @@ def billed_until(client: Any, namespace: str, account_id: str) -> dict[str, int]
     return {str(row[0]): int(row[1]) for row in rows}
 
 
-def credits_in_drafts(client: Any, namespace: str, account_id: str) -> dict[str, Decimal]:
-    """Credit grant → what the account's open drafts, which come before its running periods, will draw on it. Blocking."""
-    rows = client.query(
-        "SELECT substring(charge, length('credit:') + 1), toString(-sum(amount)) FROM invoice_draft_lines FINAL"
-        " WHERE namespace = {namespace:String} AND kind = 'credit' AND (invoice_id, version) IN ("
-        "   SELECT invoice_id, version FROM open_drafts WHERE namespace = {namespace:String} AND account_id = {account_id:String})"
-        " GROUP BY charge",
-        parameters={"namespace": namespace, "account_id": account_id},
-    ).result_rows
-    return {str(code): Decimal(drawn) for code, drawn in rows}
-
-
 def credits_drawn(client: Any, namespace: str, account_id: str) -> dict[str, Decimal]:
     """Credit grant → what the account's invoices that are not void have drawn on it, less what their credit notes gave back. Blocking."""
     rows = client.query(

@@ -6,10 +6,10 @@ Drafts have tables of their own: nothing here counts one unless it is asked for 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from rating.close.credit_notes import credit_note_id
 from rating.close.drafts import waits
@@ -341,12 +341,37 @@ def read_invoices(client: Any, namespace: str, *, adjusts: str) -> list[WholeInv
     return with_lines(client, namespace, _heads(client, namespace, rows))
 
 
-def read_chain(client: Any, namespace: str, subscription: str) -> list[WholeInvoice]:
-    """The newest versions of all invoices of a subscription, earliest period first. Blocking."""
-    parameters = {"namespace": namespace, "subscription": subscription}
-    rows = client.query(_NEWEST % "AND subscription = {subscription:String}", parameters=parameters).result_rows
-    heads = sorted(_heads(client, namespace, rows), key=lambda one: (one.period_start_us, one.sequence))
-    return with_lines(client, namespace, heads) if heads else []
+_OF_ACCOUNT: Final = """AND subscription IN (
+    SELECT subscription FROM invoices WHERE namespace = {namespace:String} AND account_id = {account_id:String})"""
+T = TypeVar("T")
+_NAMED: Final = 100  # names in one query: its parameters travel in the request's URL
+
+
+def _some(things: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Them, so many at a time."""
+    return (things[start : start + _NAMED] for start in range(0, len(things), _NAMED))
+
+
+def read_chains(client: Any, namespace: str, account_id: str, subscriptions: Iterable[str]) -> list[WholeInvoice]:
+    """The newest versions of all invoices of subscriptions that have billed an account, and of these; each one's in the order of its chain.
+    Blocking."""
+    parameters: dict[str, Any] = {"namespace": namespace, "account_id": account_id}
+    rows = client.query(_NEWEST % _OF_ACCOUNT, parameters=parameters).result_rows
+    heads = [head for some in _some(rows) for head in _heads(client, namespace, some)]
+    known = {head.subscription for head in heads}
+    missing = [name for name in subscriptions if name not in known]  # which were another account's, or have no invoice
+    for names in _some(missing):
+        parameters["names"] = list(names)
+        rows = client.query(_NEWEST % "AND subscription IN {names:Array(String)}", parameters=parameters).result_rows
+        heads += _heads(client, namespace, rows)
+    followed: dict[tuple[str, str], InvoiceHead] = {(head.subscription, head.predecessor): head for head in heads}
+    ordered: list[InvoiceHead] = []
+    for subscription in dict.fromkeys(head.subscription for head in heads):
+        name = ""
+        while (head := followed.pop((subscription, name), None)) is not None:
+            ordered.append(head)
+            name = head.invoice_id
+    return [whole for some in _some(ordered) for whole in with_lines(client, namespace, some)]
 
 
 def with_lines(client: Any, namespace: str, heads: Sequence[InvoiceHead]) -> list[WholeInvoice]:

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.catalog.profiles import ProfileVersion
+from schemas.event_schema.filled import NO_DEFAULTS, Defaults, Steps, lookup_filled
 from schemas.filters import MISSING, Path, Predicate, compile_test, lookup
 from schemas.json_text import canonical, decimal
 from schemas.matching import Match, Rule, compile_rule, match_rules, text_form
@@ -71,9 +72,12 @@ class Matches:
 
 
 class ColumnMatcher:
-    """All rules of a namespace as of one catalog offset, by event name."""
+    """All rules of a namespace as of one catalog offset, by event name; ``defaults``: of the event type of a name."""
 
-    def __init__(self, versions: Iterable[ProfileVersion]) -> None:
+    def __init__(
+        self, versions: Iterable[ProfileVersion], defaults: Callable[[str], Defaults] = lambda name: NO_DEFAULTS
+    ) -> None:
+        self._defaults = defaults
         by_name: dict[str, list[ProfileVersion]] = {}
         for version in versions:
             if version.valid_from_us < version.valid_to_us:
@@ -97,7 +101,7 @@ class ColumnMatcher:
             return
         rules = self._names.get(event_name)
         if rules is None:
-            rules = self._names[event_name] = _NameRules(versions)
+            rules = self._names[event_name] = _NameRules(versions, self._defaults(event_name))
         rules.match(events, into)
 
 
@@ -109,15 +113,15 @@ def _weight(version: ProfileVersion) -> int:
 class _NameRules:
     """The profile versions that look at events of one name."""
 
-    def __init__(self, versions: Sequence[ProfileVersion]) -> None:
-        self._rules = tuple(compile_rule(version) for version in versions)
+    def __init__(self, versions: Sequence[ProfileVersion], defaults: Defaults) -> None:
+        self._rules = tuple(compile_rule(version, defaults) for version in versions)
         names: dict[str, str] = {}
         self._columns = tuple(
-            _RuleColumns(version, rule, names) for version, rule in zip(versions, self._rules, strict=True)
+            _RuleColumns(version, rule, names, defaults) for version, rule in zip(versions, self._rules, strict=True)
         )
         # Names that JSON can only write with escapes are none that the decoder's structs can have.
         self._unfit = any(_ESCAPED.search(name) for name in names)
-        self._decode = _decoder(names) if names and not self._unfit else None
+        self._decode = _decoder(names, defaults) if names and not self._unfit else None
 
     def match(self, events: Events, into: Matches) -> None:
         first, last = int(events.timestamps_us.min()), int(events.timestamps_us.max())
@@ -175,9 +179,9 @@ class _NameRules:
 class _RuleColumns:
     """One profile version over columns; ``names``: property → attribute of the decoded struct, filled as needed."""
 
-    def __init__(self, version: ProfileVersion, rule: Rule, names: dict[str, str]) -> None:
+    def __init__(self, version: ProfileVersion, rule: Rule, names: dict[str, str], defaults: Defaults) -> None:
         def getter(path: Path) -> Callable[[Any], Any]:
-            return _getter(names.setdefault(path[0], f"p{len(names)}"), path[1:])
+            return _getter(names.setdefault(path[0], f"p{len(names)}"), path[1:], defaults.steps(path))
 
         self.rule = rule
         self._filters: tuple[tuple[Callable[[Any], Any], Predicate], ...] = tuple(
@@ -186,7 +190,7 @@ class _RuleColumns:
         self._value = getter(version.property) if version.property is not None else None
         self._aggregation = version.aggregation
         self._unique_form = text_form if version.by_text else canonical
-        self._dimensions = tuple((name, getter(path)) for name, path in rule.dimensions)
+        self._dimensions = tuple((".".join(path), getter(path)) for path in version.dimensions)
         self._texts: dict[tuple[str, ...], str] = {}
 
     def match(self, events: Events, parsed: list[Any], first: int, last: int, into: Matches) -> None:
@@ -273,10 +277,16 @@ class _RuleColumns:
         return text
 
 
-def _decoder(names: dict[str, str]) -> Callable[[bytes], Any]:
+def _decoder(names: dict[str, str], defaults: Defaults) -> Callable[[bytes], Any]:
+    def absent(name: str) -> Any:
+        steps = defaults.steps((name,))
+        default = MISSING if steps is None else steps[0][1]
+        # One value for all events: nothing changes what it was given.
+        return msgspec.field(default_factory=lambda: default) if isinstance(default, dict | list) else default
+
     shape = msgspec.defstruct(
         "Needed",
-        [(attribute, Any, MISSING) for attribute in names.values()],
+        [(attribute, Any, absent(name)) for name, attribute in names.items()],
         rename={attribute: name for name, attribute in names.items()},
         gc=False,
     )
@@ -288,7 +298,10 @@ def _some(parsed: list[Any], picked: NDArray[np.intp] | None) -> list[Any]:
     return parsed if picked is None else [parsed[index] for index in picked.tolist()]
 
 
-def _getter(attribute: str, rest: Path) -> Callable[[Any], Any]:
+def _getter(attribute: str, rest: Path, steps: Steps | None) -> Callable[[Any], Any]:
     if not rest:
         return attrgetter(attribute)
+    if steps is not None:
+        below = steps[1:]
+        return lambda parsed: lookup_filled(getattr(parsed, attribute), below)
     return lambda parsed: lookup(getattr(parsed, attribute), rest)

@@ -6,7 +6,11 @@ adds or drops a code fails until this table says so too.
 
 Sources: current codes and decimals are ISO 4217 list one, as of 2026-01-01; withdrawal months are its list three (historic
 denominations; the last month in which the code was still in use somewhere); decimals of withdrawn codes, which list three does not
-tell, are those of the JDK's ``java.util.Currency``. Codes withdrawn before 1999 are left out: nothing of then is billed.
+tell, are those of the JDK's ``java.util.Currency``, and of codes that it does not know, CLDR's supplemental data (which say 2 of every currency that they do
+not list; list three gives the earliest withdrawals by years alone, whose last month is taken). List three and CLDR were read through the packages
+``iso_4217`` 0.8.260101 and ``babel`` 2.19.0. The two differ on some decimals of codes that inflation had left without coins: what Weir
+has rounded to so far stays (ROL 0 as the JDK has it, where CLDR says 2; MRO, SLL, STD, TMM, ZMK, ZWD 2, where CLDR says 0). Units of account
+without a minor unit (XFO, XFU, XRE) are no currencies to bill in.
 """
 
 from __future__ import annotations
@@ -33,6 +37,18 @@ ZWL2=2024-09 ZWN2=2006-09 ZWR2=2009-06
 """
 
 
+_WITHDRAWN_UNKNOWN_TO_THE_JDK: Final = """
+ALK2=1989-12 AOK2=1991-03 AON2=2000-02 AOR2=2000-02 ARA2=1992-01 ARP2=1985-07 ARY2=1990-12 BAD2=1998-07 BEC2=1990-03 BEL2=1990-03
+BGJ2=1990-12 BGK2=1990-12 BOP2=1987-02 BRB2=1986-03 BRC2=1989-02 BRE2=1993-03 BRN2=1990-03 BRR2=1994-07 BUK2=1990-02 CHC2=2004-11
+CSJ2=1990-12 CSK2=1993-03 DDM2=1990-09 ECS2=2000-09 ECV2=2000-09 ESA2=1981-12 ESB2=1994-12 GEK2=1995-10 GHP2=2007-06 GNE2=1989-12
+GNS2=1986-02 GQE2=1986-06 GWE2=1981-12 GWP2=1997-05 HRD2=1995-01 ILP2=1981-12 ILR2=1990-12 ISJ2=1990-12 LAJ2=1979-12 LSM2=1985-05
+LTT2=1993-07 LUC2=1990-03 LUL2=1990-03 LVR2=1994-12 MLF2=1984-11 MTP2=1983-06 MVQ2=1989-12 MXP2=1993-01 MZE2=1981-12 NIC2=1990-10
+PEH2=1990-12 PEI2=1991-07 PES2=1986-02 PLZ2=1997-01 RHD2=1981-12 ROK2=1990-12 SDP2=1998-06 SUR2=1990-12 TJR2=2001-04 UAK2=1996-09
+UGS2=1987-05 UGW2=1990-12 UYN2=1989-12 UYP2=1993-03 VNC2=1990-12 XEU2=1999-01 YDD2=1991-09 YUD2=1990-01 YUN2=1995-11 ZAL2=1995-03
+ZRN2=1999-06 ZRZ2=1994-02 ZWC2=1989-12
+"""
+
+
 def _after(month: str) -> date:
     """The first day after a month ``YYYY-MM``."""
     year, number = map(int, month.split("-"))
@@ -41,6 +57,6 @@ def _after(month: str) -> date:
 
 CURRENT: Final[dict[str, int]] = {text[:3]: int(text[3:]) for text in _CURRENT.split()}
 WITHDRAWN: Final[dict[str, tuple[int, date]]] = {
-    text[:3]: (int(text[3]), _after(text[5:])) for text in _WITHDRAWN.split()
+    text[:3]: (int(text[3]), _after(text[5:])) for text in (*_WITHDRAWN.split(), *_WITHDRAWN_UNKNOWN_TO_THE_JDK.split())
 }
 """(decimals, the first day on which it was nobody's currency any more)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass
 from itertools import chain, islice
 from typing import Any, Final
@@ -10,6 +11,7 @@ from schemas.catalog.models import EventType
 from schemas.catalog.profiles import event_names
 from schemas.catalog.state import NamespaceView
 from schemas.event_schema import Check, Schema, compile_schema, mismatch, parse_schema
+from schemas.event_schema.filled import NO_DEFAULTS, Defaults
 from schemas.similar import similar
 
 
@@ -21,6 +23,8 @@ class TypeCheck:
     version: int
     schema: Schema
     fits: Check
+    defaults: Defaults = NO_DEFAULTS
+    """What filters, values and dimensions take where an event leaves a field out."""
 
     def explain(self, properties: Any) -> tuple[str, str] | None:
         """(path below the properties, sentence) of the first thing that does not fit; None where all does."""
@@ -61,11 +65,16 @@ class EventTypes:
 
         def make() -> tuple[TypeCheck, int]:
             schema = parse_schema(declared.avro)
-            return TypeCheck(
-                declared.code, entry.version, schema, compile_schema(schema)
-            ), 1 + entry.size // _CHARACTERS
+            defaults = Defaults(schema) if declared.fill_defaults else NO_DEFAULTS
+            check = TypeCheck(declared.code, entry.version, schema, compile_schema(schema), defaults)
+            return check, 1 + entry.size // _CHARACTERS
 
         return view.of_version("check", entry, make)
+
+    def defaults(self, event_name: str) -> Defaults:
+        """Those that events of this name are read with."""
+        check = self.check(event_name)
+        return NO_DEFAULTS if check is None else check.defaults
 
     def knows(self, event_name: str) -> bool:
         """Whether it is an event type, or a name that a meter's profile version measures, also a retired meter's for the events of its time."""
@@ -103,3 +112,22 @@ _COMPARED: Final = 500
 def event_types(view: NamespaceView) -> EventTypes:
     """The namespace's event types as of the view."""
     return view.derived("event types", _KINDS, lambda: (EventTypes(view), 50))
+
+
+class DefaultsByOffset:
+    """The defaults that stored events of one name are read with: those of the event type as the catalog of their batch knew it.
+
+    ``any``: whether there ever were some; where not, no batch need be asked for its catalog.
+    """
+
+    def __init__(self, view: NamespaceView, event_name: str) -> None:
+        self._offsets: list[int] = []
+        self._defaults: list[Defaults] = [NO_DEFAULTS]
+        for entry in view.history("event_type", event_name):
+            self._offsets.append(entry.offset)
+            self._defaults.append(event_types(view.at(entry.offset + 1)).defaults(event_name))
+        self.any = any(one.any for one in self._defaults)
+
+    def at(self, catalog_offset: int) -> Defaults:
+        """Of a batch with this catalog offset."""
+        return self._defaults[bisect_left(self._offsets, catalog_offset)]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from schemas.catalog.models import Filter
 from schemas.catalog.profiles import ProfileVersion
-from schemas.filters import MISSING, Predicate, compile_filter, lookup
+from schemas.event_schema.filled import NO_DEFAULTS, Defaults
+from schemas.filters import MISSING, Predicate, compile_test
 from schemas.json_text import canonical, exact
 from schemas.quantity import MISSING as MISSING_VALUE
 from schemas.quantity import UNIT, Unmeterable, scaled
@@ -34,6 +35,7 @@ class Matched(NamedTuple):
 UNMATCHED = Matched((), ())
 
 Measure = Callable[[Any, str], tuple[int, str]]
+Getter = Callable[[Any], Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,19 +48,19 @@ class Rule:
     valid_to_us: int
     filters: tuple[Predicate, ...]
     measure: Measure
-    dimensions: tuple[tuple[str, tuple[str, ...]], ...]
+    dimensions: tuple[tuple[str, Getter], ...]
     constant: Match | None  # what every event gives, where neither filter, value nor dimension looks at it
 
 
-def _measure(version: ProfileVersion) -> Measure:
-    path = version.property
-    if path is None:
+def _measure(version: ProfileVersion, defaults: Defaults) -> Measure:
+    if version.property is None:
         return lambda properties, key: (UNIT, "")
+    get = defaults.getter(version.property)
     if version.aggregation == "count_unique":
         form = text_form if version.by_text else canonical
 
         def unique(properties: Any, key: str) -> tuple[int, str]:
-            value = lookup(properties, path)
+            value = get(properties)
             if value is MISSING or value is None:
                 raise Unmeterable(MISSING_VALUE)
             return UNIT, form(value)
@@ -67,7 +69,7 @@ def _measure(version: ProfileVersion) -> Measure:
     keeps_key = version.aggregation == "latest"
 
     def value_of(properties: Any, key: str) -> tuple[int, str]:
-        value = lookup(properties, path)
+        value = get(properties)
         if value is MISSING or value is None:
             raise Unmeterable(MISSING_VALUE)
         return scaled(value), key if keeps_key else ""
@@ -80,8 +82,13 @@ def text_form(value: Any) -> str:
     return canonical(value if isinstance(value, str) else canonical(value))
 
 
-def compile_rule(version: ProfileVersion) -> Rule:
-    """The rule of one profile version."""
+def _passing(item: Filter, defaults: Defaults) -> Predicate:
+    get, test = defaults.getter(item.property), compile_test(item.operator, item.value)
+    return lambda properties: test(get(properties))
+
+
+def compile_rule(version: ProfileVersion, defaults: Defaults = NO_DEFAULTS) -> Rule:
+    """The rule of one profile version; ``defaults``: of the events' type, for what they leave out."""
     constant = None
     if version.aggregation == "count" and not version.filters and not version.dimensions:
         constant = Match(version.profile_id, version.version, UNIT, "", "")
@@ -90,24 +97,31 @@ def compile_rule(version: ProfileVersion) -> Rule:
         version.version,
         version.valid_from_us,
         version.valid_to_us,
-        tuple(compile_filter(item.property, item.operator, item.value) for item in version.filters),
-        _measure(version),
-        tuple((".".join(path), path) for path in version.dimensions),
+        tuple(_passing(item, defaults) for item in version.filters),
+        _measure(version, defaults),
+        tuple((".".join(path), defaults.getter(path)) for path in version.dimensions),
         constant,
     )
 
 
 class Matcher:
-    """All rules of a namespace as of one catalog offset, by event name."""
+    """All rules of a namespace as of one catalog offset, by event name; ``defaults``: of the event type of a name."""
 
-    def __init__(self, versions: Iterable[ProfileVersion]) -> None:
+    def __init__(
+        self, versions: Iterable[ProfileVersion], defaults: Callable[[str], Defaults] = lambda name: NO_DEFAULTS
+    ) -> None:
         self._rules: dict[str, tuple[Rule, ...]] = {}
         for version in versions:
             if version.valid_from_us < version.valid_to_us:
                 self._rules[version.event_name] = (
                     *self._rules.get(version.event_name, ()),
-                    compile_rule(version),
+                    compile_rule(version, defaults(version.event_name)),
                 )
+
+    @classmethod
+    def of(cls, versions: Iterable[ProfileVersion], defaults: Defaults) -> Self:
+        """Whose events, of whatever name, are all read with these defaults."""
+        return cls(versions, lambda name: defaults)
 
     def rules(self, event_name: str) -> tuple[Rule, ...]:
         """The rules that look at events of this name."""
@@ -150,15 +164,15 @@ def match_rules(rules: Iterable[Rule], timestamp_us: int, idempotency_key: str, 
     return Matched(tuple(matches), tuple(unmeterable))
 
 
-def dimension_text(dimensions: Iterable[tuple[str, tuple[str, ...]]], properties: Any) -> str:
+def dimension_text(dimensions: Iterable[tuple[str, Getter]], properties: Any) -> str:
     """Canonical JSON of dimension name → value, leaving out what the event does not have."""
-    found = {name: value for name, path in dimensions if (value := lookup(properties, path)) is not MISSING}
+    found = {name: value for name, get in dimensions if (value := get(properties)) is not MISSING}
     return canonical(found)
 
 
-def failing_filter(version: ProfileVersion, properties: Any) -> Filter | None:
+def failing_filter(version: ProfileVersion, properties: Any, defaults: Defaults = NO_DEFAULTS) -> Filter | None:
     """The first filter that refuses the event, None where all pass (for the doctor)."""
     for item in version.filters:
-        if not compile_filter(item.property, item.operator, item.value)(properties):
+        if not _passing(item, defaults)(properties):
             return item
     return None

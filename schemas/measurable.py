@@ -63,7 +63,9 @@ class _Watch:
 
     def __init__(self, versions: Sequence[ProfileVersion], types: EventTypes) -> None:
         self._paths = {version.profile_id: version.property or () for version in versions}
-        self._rules: tuple[Rule, ...] = tuple(map(compile_rule, versions))
+        self._rules: tuple[Rule, ...] = tuple(
+            compile_rule(version, types.defaults(version.event_name)) for version in versions
+        )
         check = types.check(versions[0].event_name)
         optional = {path for path in self._paths.values() if check is not None and stands_for(check.schema, path)}
         self._optional = {profile for profile, path in self._paths.items() if path in optional}

@@ -84,8 +84,11 @@ class Pages:
         mixed_from = job.published_us - 3_600_000_000
         return [(int(day), int(count), micros(last) >= mixed_from) for day, count, last in rows]
 
-    def page(self, job: Job, ranges: Slice, day: int, mixed: bool, after: Key) -> tuple[pa.Table, bool]:
-        """The next events after the key ``after`` of an append day, in order of their keys; whether they are the last."""
+    def page(
+        self, job: Job, ranges: Slice, day: int, mixed: bool, after: Key, *, offsets: bool = False
+    ) -> tuple[pa.Table, bool]:
+        """The next events after the key ``after`` of an append day, in order of their keys; whether they are the last. ``offsets``: with
+        the catalog offset of each one's batch."""
         condition, parameters = slice_sql(ranges)
         account, us, *position = after
         conditions = [_EVENTS, condition, "toYYYYMMDD(append_time) = {day:UInt32}"]
@@ -111,6 +114,13 @@ class Pages:
         )
         values = _parameters(job) | parameters | {"day": day, "known": job.known_from, "account": account, "us": us}
         values |= dict(zip("gpoi", position, strict=True))
+        if offsets:
+            sql = (
+                f"SELECT page.*, batches.catalog_offset AS catalog_offset FROM ({sql}) AS page LEFT ANY JOIN ("
+                "SELECT generation, partition, offset, catalog_offset FROM usage_batches"
+                f" WHERE namespace = {{ns:String}} AND {condition} AND toYYYYMMDD(append_time) = {{day:UInt32}}"
+                f") AS batches USING (generation, partition, offset) ORDER BY {_KEY}"
+            )
         table: pa.Table = self._journal.run(
             f"read events of {job.name}",
             lambda client: client.query_arrow(sql, parameters=values, use_strings=False),

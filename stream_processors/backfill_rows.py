@@ -9,6 +9,8 @@ import pyarrow as pa
 
 from schemas.backfills import Job, staged_name
 from schemas.column_matching import ColumnMatcher, Events, Matches
+from schemas.event_schema.filled import NO_DEFAULTS, Defaults
+from schemas.event_types import DefaultsByOffset
 from stream_processors.rows import quantities
 
 _POSITION: Final = ("generation", "partition", "offset", "index")
@@ -18,18 +20,35 @@ _KEPT: Final = ("account_id", "timestamp", *_POSITION, "append_time")
 class BackfillMatcher:
     """The compiled versions of one backfill; ``part``: which of its checkpoints the records will belong to (1, 2, …)."""
 
-    def __init__(self, job: Job, part: int = 1) -> None:
+    def __init__(self, job: Job, part: int = 1, defaults: DefaultsByOffset | None = None) -> None:
         self._job = job
         self._name = staged_name(job.name, part)
-        self._matcher = ColumnMatcher(job.versions)
+        self._defaults = defaults
+        self._matchers: dict[Defaults, ColumnMatcher] = {}
 
     def records(self, events: pa.Table) -> pa.Table:
         """Rows of backfill_records for ``events``: columns account_id, timestamp (µs), idempotency_key and properties (binary), the
-        position, append_time (ms)."""
+        position, append_time (ms); catalog_offset of their batches, where defaults are filled in."""
+        if self._defaults is None or not self._defaults.any:
+            return self._records(NO_DEFAULTS, events)
+        offsets = events["catalog_offset"].to_numpy()
+        by_defaults: dict[Defaults, list[int]] = {}
+        for offset in np.unique(offsets).tolist():
+            by_defaults.setdefault(self._defaults.at(offset), []).append(offset)
+        parts = [
+            self._records(each, events.filter(pa.array(np.isin(offsets, among)))) for each, among in by_defaults.items()
+        ]
+        parts = [part for part in parts if part.num_rows]
+        return pa.concat_tables(parts) if parts else pa.table({})
+
+    def _records(self, defaults: Defaults, events: pa.Table) -> pa.Table:
+        matcher = self._matchers.get(defaults)
+        if matcher is None:
+            matcher = self._matchers[defaults] = ColumnMatcher(self._job.versions, lambda name: defaults)
         found = Matches()
         keys = events["idempotency_key"]
         stamps = events["timestamp"].cast(pa.int64()).to_numpy()
-        self._matcher.match(
+        matcher.match(
             self._job.event_name,
             Events(
                 np.arange(events.num_rows, dtype=np.int64),

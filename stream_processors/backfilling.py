@@ -25,6 +25,7 @@ from schemas.catalog.follower import CatalogFollower, catalog_end
 from schemas.catalog.state import record_of
 from schemas.checkpoints import CheckpointLedger, Checkpoints, Cut, next_cut, read_progress, rolled_up
 from schemas.codec import codec
+from schemas.event_types import DefaultsByOffset
 from schemas.generation_change import end_offsets
 from schemas.ledger_io import LedgerWriter
 from schemas.settings import Settings
@@ -149,7 +150,6 @@ class Backfiller:
 
     def _staged(self, job: Job, part: int, ledger: CheckpointLedger) -> Cut:
         """Steps 1 to 3: the backfill's own checkpoint, with everything below it staged."""
-        matcher = BackfillMatcher(job, part)
         target = self._target(ledger)
         before = _own(ledger.checkpoints, job, part - 1)
         while True:
@@ -163,7 +163,7 @@ class Backfiller:
                 continue
             if progress.day == DONE:
                 progress = Progress(progress.name, progress.to_checkpoint, target.number)
-            self._pass(job, matcher, ledger.refresh(), progress)
+            self._pass(job, part, ledger.refresh(), progress)
             self._stages.after("staged")
 
     def _target(self, ledger: CheckpointLedger) -> Cut:
@@ -198,8 +198,12 @@ class Backfiller:
 
         return ledger.cut(propose) or _own(ledger.checkpoints, job, part)
 
-    def _pass(self, job: Job, matcher: BackfillMatcher, checkpoints: Checkpoints, progress: Progress) -> None:
+    def _pass(self, job: Job, part: int, checkpoints: Checkpoints, progress: Progress) -> None:
         """Step 2 for the events between two checkpoints."""
+        # Events name the event types that they were accepted under: all of those below the target are in the catalog by now.
+        self._await_catalog(catalog_end(self._settings))
+        defaults = DefaultsByOffset(self._catalog.catalog.view(job.namespace), job.event_name)
+        matcher = BackfillMatcher(job, part, defaults)
         before = checkpoints.cut(progress.from_checkpoint).offsets if progress.from_checkpoint else {}
         ranges = between(before, checkpoints.cut(progress.to_checkpoint).offsets)
         days = self._pages.days(job, ranges) if ranges else []
@@ -211,7 +215,7 @@ class Backfiller:
             if day > progress.day:
                 progress = replace(progress, day=day, key=NOWHERE)
             while True:
-                events, last = self._pages.page(job, ranges, day, mixed, progress.key)
+                events, last = self._pages.page(job, ranges, day, mixed, progress.key, offsets=defaults.any)
                 if events.num_rows:
                     records = matcher.records(events)
                     self._journal.insert("backfill_records", records)
@@ -251,7 +255,10 @@ class Backfiller:
         ((_, offset),) = LedgerWriter(self._settings, CATALOG).append_all(
             [(key, codec("catalog_entry").encode(record))], 0
         )
-        while not self._catalog.wait_for(offset + 1, 1.0):
+        self._await_catalog(offset + 1)
+
+    def _await_catalog(self, offset: int) -> None:
+        while not self._catalog.wait_for(offset, 1.0):
             if self._stop.is_set():
                 raise Stopping("catalog")
 

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from schemas.acceptance import same_content
 from schemas.catalog.profiles import KINDS, profile_versions
 from schemas.catalog.state import Catalog
 from schemas.column_matching import ColumnMatcher
+from schemas.event_types import event_types
 from schemas.identity import identity as identity_of
 from stream_processors.dedupe import Counted, PartitionMemory, Record, window_us
 from stream_processors.rows import DuplicateRow, EventColumns
 from stream_processors.runs import Runs
 
+_MADE_OF: Final = (*KINDS, "event_type")
 Position = tuple[int, int, int, int]
 Content = tuple[str, str, str]
 
@@ -50,17 +52,17 @@ class Matchers:
         self._catalog = catalog
 
     def at(self, namespace: str, catalog_offset: int) -> tuple[ColumnMatcher, int | None]:
-        """The matcher and the window W (microseconds; None: for ever) of a batch. The same matcher as long as no meter changes, whoever
-        signs up meanwhile."""
+        """The matcher and the window W (microseconds; None: for ever) of a batch. The same matcher as long as no meter and no event
+        type changes, whoever signs up meanwhile."""
         view = self._catalog.view(namespace, catalog_offset)
         settings = view.settings
         window = window_us(settings.max_event_age_seconds, settings.max_event_skew_seconds)
 
         def make() -> tuple[ColumnMatcher, int]:
-            matcher = ColumnMatcher(profile_versions(view))
+            matcher = ColumnMatcher(profile_versions(view), event_types(view).defaults)
             return matcher, matcher.weight
 
-        return view.derived("matcher", KINDS, make), window
+        return view.derived("matcher", _MADE_OF, make), window
 
 
 def meter_records(

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
 from functools import partial
+from http import HTTPStatus
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
@@ -15,25 +15,24 @@ from fastapi import APIRouter, Query
 from rating.api import projection
 from rating.api.asked import require
 from rating.api.context import Authorized, Rating, View
-from rating.api.problems import missing
-from rating.billed import billed_until, credits_drawn, credits_in_drafts
-from rating.close.charges import ChargeBook, Need
+from rating.api.problems import Problem, missing
 from rating.close.credits import Wallet, owned_grants
 from rating.close.due import current_span
-from rating.close.expected import drawn_by, expected_billing, expected_lines
-from rating.close.lines import line_of, rate_items
-from rating.close.measure import query_for
-from rating.close.spans import Span
-from rating.close.standing import Invoice, Line
-from rating.close.timeline import PlanningError, Timeline, timeline
+from rating.close.expected import Account, Expected, Running, expect
+from rating.close.late import find_late
+from rating.close.lines import rate_items
+from rating.close.measure import measure
+from rating.close.standing import Standing
+from rating.close.timeline import PlanningError, Timeline, timeline_of
 from rating.close.unpriced_usage import on_item, told
-from rating.invoices import read_chain
+from rating.invoices import read_chains
 from rating.pricing import PriceError, money_text, plain
-from rating.pricing.exact import exact_sum
-from rating.usage import UsageRow, usage_totals
-from schemas.catalog.state import Entry, NamespaceView
+from schemas.catalog.profiles import profile_versions
+from schemas.catalog.state import NamespaceView
+from schemas.checkpoints import Checkpoints, Run
 from schemas.fine_instants import Cut
 from schemas.instants import micros, rfc3339
+from schemas.invoices import body_of
 
 router = APIRouter(tags=["usage"])
 
@@ -47,9 +46,11 @@ async def current(
     account_id: str,
     at: Annotated[datetime | None, Cut, Query(description="RFC 3339 instant instead of now")] = None,
 ) -> dict[str, Any]:
-    """Live, by the same query and the same pricing as an invoice; an estimate until the period is closed. `estimated_total` is what the
-    invoice's `total` would be as of now: `estimated_subtotal` less what prepaid credits would pay (`reductions` of kind credit; drafts, and
-    subscriptions before this one, draw first). Late usage of billed periods is not in it (`/v1/reports/late-usage`).
+    """Live, by the code that makes the invoice; an estimate until the period is closed. `estimated_total` is what the invoice's `total` would be
+    if nothing more was used: `estimated_subtotal` less what prepaid credits would pay. Before it is billed what has ended by now and is not
+    billed yet, of all the account's subscriptions: it draws on credits first, and takes what came late for billed periods; where no such
+    invoice comes before, late usage is among the `reductions` of this one (kind adjustment), as fees settled, discounts, the commitment and
+    credits are.
     `projected_…` is what the period will come to if it goes on as it did (`projection` says how), `trend` the same charge on the invoice of
     the period directly before, which `last_period` names; null where there is none."""
     return await running(rating, view, account_id, micros(require(at, rating.now())))
@@ -60,69 +61,98 @@ async def running(rating: Rating, view: NamespaceView, account_id: str, now_us: 
     if view.get("account", account_id) is None:
         raise missing(f"there is no account {account_id[:64]!r} in namespace {view.namespace}")
 
-    def begun(client: Any) -> tuple[list[Entry], dict[str, int]]:
-        # In the thread: it looks at every subscription of the namespace.
-        mine = [entry for entry in view.all("subscription") if entry.model.account == account_id]
-        return mine, billed_until(client, view.namespace, account_id)
-
-    mine, billed = await rating.ask(begun)
-    book = ChargeBook(view)
-    found: list[dict[str, Any]] = []
-    problems: list[str] = []
-    wallets: Wallets | None = None
-    for entry in mine:
+    found: dict[int, dict[str, Any]] = {}
+    try:
+        estimates = await rating.ask(lambda client: _estimates(client, view, rating.checkpoints, account_id, now_us))
+    except LookupError as error:  # an invoice of a run that was announced a moment ago
+        raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, f"{error}; try again", headers={"Retry-After": "1"}) from None
+    order = {line.subscription: number for number, line in enumerate(estimates.account.lines)}
+    problems = [f"subscription {name}: {why}" for name, why in estimates.problems.items()]
+    for one in estimates.periods:
+        name = one.running.line.subscription
         try:
-            line = timeline(view, entry.code)
-            billed_until_us = None if line is None else billed.get(line.subscription)
-            here = None if line is None else current_span(line, billed_until_us, now_us)
-            if line is None or here is None:
-                continue
-            if not found:
-                wallets = await rating.ask(lambda client: _wallets(client, view, account_id))
-            asked = Estimated(view, book, line, *here, now_us, billed_until_us, wallets)
-            found.append(await rating.ask(partial(_estimate, asked=asked)))
+            found[order[name]] = await rating.ask(partial(_estimate, view=view, one=one, estimates=estimates))
         except (PlanningError, PriceError, ValueError) as error:  # it leaves out its own subscription alone
-            problems.append(f"subscription {entry.code}: {error}")
+            problems.append(f"subscription {name}: {error}")
     zone = view.time_zone(account_id)
     return {
-        "account_id": account_id, "time_zone": zone, "at": rfc3339(now_us), "projection": projection.METHOD, "subscriptions": found,
+        "account_id": account_id, "time_zone": zone, "at": rfc3339(now_us), "projection": projection.METHOD,
+        "subscriptions": [found[number] for number in sorted(found)],
         "problems": problems,
     }  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
-class Estimated:
-    """A subscription whose running period is estimated; ``after``: the period that follows it; ``wallets``: None without prepaid credits."""
+class Estimates:
+    """The running periods of an account, in the order in which they are billed; ``now``, ``projected``: prepaid credits while they are
+    estimated one after another, for what is there and for what is projected; ``problems``: subscription → why it has no estimate."""
 
-    view: NamespaceView
-    book: ChargeBook
-    line: Timeline
-    span: Span
-    after: Span | None
-    now_us: int
-    billed_until_us: int | None
-    wallets: Wallets | None
+    account: Account
+    periods: list[Expected]
+    problems: dict[str, str]
+    run: Run
+    now: Wallet
+    projected: Wallet
 
 
-def _estimate(client: Any, asked: Estimated) -> dict[str, Any]:
-    """The period's charges, fees in advance of the next one, discounts, commitment and prepaid credits, as the period's invoice would have
-    them."""
-    line, span, after, wallets = asked.line, asked.span, asked.after, asked.wallets
+def _estimates(client: Any, view: NamespaceView, checkpoints: Checkpoints, account_id: str, now_us: int) -> Estimates:
+    """Blocking. Raises LookupError for an invoice of a checkpoint that is not known yet."""
+    problems: dict[str, str] = {}
+    lines: list[Timeline] = []
+    for versions in view.histories("subscription"):
+        if versions[-1].model.account != account_id:
+            continue
+        try:
+            if (line := timeline_of(view, versions)) is not None:
+                lines.append(line)
+        except (PlanningError, ValueError) as error:
+            problems[versions[-1].code] = str(error)
+    names = [line.subscription for line in lines]
+    billed = [whole.record() for whole in read_chains(client, view.namespace, account_id, names)]
+    # Of an instant in the past: what was billed after it tells nothing.
+    standing = Standing.holding([one for one in billed if one["period_end"] <= now_us])
+    known = Standing.holding([one for one in billed if one["period_end"] > now_us])
+    carried = {version.profile_id for version in profile_versions(view) if version.carry_over}
+    late = find_late(client, view.namespace, standing, checkpoints, None, carried, account_id)
+    late = {name: some for name, some in late.items() if not known.chain(view.namespace, name)}
+    grants = tuple(one for one in owned_grants(view) if one.account_id == account_id)
+    last = checkpoints.last
+    run = Run("", last.number + 1 if last else 1, view.before, now_us, {})
+    running = list(_running(lines, standing, view.namespace, now_us))
+    account, periods, failed = expect(
+        Account(view, standing, lines, grants, late), running, run,
+        lambda needs: measure(client, view.namespace, needs, None, lambda *_: None),
+    )  # fmt: skip
+    active = {one.line.subscription for one in running}
+    problems |= {name: why for name, why in failed.items() if name in active}
+    return Estimates(account, periods, problems, run, account.wallet(), account.wallet())
+
+
+def _running(lines: Iterable[Timeline], standing: Standing, namespace: str, now_us: int) -> Iterator[Running]:
+    for line in lines:
+        chain = standing.chain(namespace, line.subscription)
+        here = current_span(line, max((one["period_end"] for one in chain), default=None), now_us)
+        if here is not None:
+            yield Running(line, here[0])
+
+
+def _estimate(client: Any, view: NamespaceView, one: Expected, estimates: Estimates) -> dict[str, Any]:
+    """The period's charges, fees in advance of the next one, late usage, discounts, commitment and prepaid credits, as the period's invoice
+    would have them."""
+    line, span, billing, now_us = one.running.line, one.running.span, one.billing, estimates.run.as_of_us
     plan = span.plan
     recent = projection.recent_invoices(client, line.namespace, line.account_id, line.subscription)
-    charges: list[dict[str, Any]] = []
     last = projection.invoice_before(recent, span.start_us)
-    chain: list[Invoice] = [whole.record() for whole in read_chain(client, line.namespace, line.subscription)]
-    billing = expected_billing(asked.book, line, span, after, chain)
-    rows = {need: _rows(client, line.namespace, line.account_id, need) for item in billing.items if (need := item.need)}
-    then = {need: projection.at_end(need, found, asked.now_us) for need, found in rows.items()}
+    rows = {need: one.totals[need].get(line.account_id, []) for item in billing.items if (need := item.need)}
+    then = {need: projection.at_end(need, found, now_us) or [] for need, found in rows.items()}
     by_now = list(rate_items(billing.items, rows.get, plan.currency))
     by_end = list(rate_items(billing.items, then.get, plan.currency))
+    charges: list[dict[str, Any]] = []
     for rated, at_end in zip(by_now, by_end, strict=True):
         item, priced, measured, expected = rated.item, rated.priced, rated.usage, at_end.priced
         quantity_then = None if at_end.usage is None else at_end.usage.quantity
         profiles = {item.need.profile.profile_id: item.need.profile} if item.need else {}
-        unpriced = told(client, asked.view, list(on_item(line.account_id, line.subscription, rated)), profiles, None)
+        unpriced = told(client, view, list(on_item(line.account_id, line.subscription, rated)), profiles, None)
         charges.append(
             {
                 "charge": item.charge.key,
@@ -143,11 +173,9 @@ def _estimate(client: Any, asked: Estimated) -> dict[str, Any]:
                 "trend": projection.trend(last, item.charge.key, expected.amount),
             }
         )
-    lines, lines_then = map(line_of, by_now), map(line_of, by_end)
-    taken, subtotal = expected_lines(billing, list(lines))
-    _, projected_subtotal = expected_lines(billing, list(lines_then))
-    credits = drawn_by(wallets.now, line, span, subtotal) if wallets else []
-    credits_then = drawn_by(wallets.projected, line, span, projected_subtotal) if wallets else []
+    grown = dict(one.totals) | {need: {line.account_id: found} for need, found in then.items()}
+    invoice = one.invoice(one.totals, estimates.run, estimates.now)
+    projected = one.invoice(grown, estimates.run, estimates.projected)
     return {
         "subscription": line.subscription,
         "time_zone": line.time_zone,
@@ -156,10 +184,10 @@ def _estimate(client: Any, asked: Estimated) -> dict[str, Any]:
         "period_start": rfc3339(span.start_us),
         "period_end": rfc3339(span.end_us),
         "currency": plan.currency,
-        "estimated_subtotal": money_text(subtotal, plan.currency),
-        "estimated_total": money_text(_less(subtotal, credits), plan.currency),
-        "projected_subtotal": money_text(projected_subtotal, plan.currency),
-        "projected_total": money_text(_less(projected_subtotal, credits_then), plan.currency),
+        "estimated_subtotal": body_of(invoice)["subtotal"],
+        "estimated_total": invoice["total"],
+        "projected_subtotal": body_of(projected)["subtotal"],
+        "projected_total": projected["total"],
         "last_period": None if last is None else {
             "invoice_id": last.head.invoice_id, "period_start": rfc3339(last.head.period_start_us),
             "period_end": rfc3339(last.head.period_end_us),
@@ -167,36 +195,9 @@ def _estimate(client: Any, asked: Estimated) -> dict[str, Any]:
         "charges": charges,
         "reductions": [
             {
-                "kind": one["kind"], "code": one["charge"].partition(":")[2] or one["charge"], "amount": one["amount"],
-                "text": one["note"] or json.loads(one["steps"])[0]["text"],
+                "kind": each["kind"], "code": each["charge"].partition(":")[2] or each["charge"], "amount": each["amount"],
+                "text": each["note"] or json.loads(each["steps"])[0]["text"],
             }
-            for one in (*taken, *credits)
+            for each in one.beside_charges(invoice)
         ],
     }  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Wallets:
-    """Prepaid credits of an account while its running periods are estimated one after another: for what is there, and as projected."""
-
-    now: Wallet
-    projected: Wallet
-
-
-def _wallets(client: Any, view: NamespaceView, account_id: str) -> Wallets | None:
-    """None where the account has no grants. Blocking."""
-    grants = [one for one in owned_grants(view) if one.account_id == account_id]
-    if not grants:
-        return None
-    used = credits_drawn(client, view.namespace, account_id)
-    drafts = credits_in_drafts(client, view.namespace, account_id)
-    used |= {code: exact_sum((used.get(code, Decimal(0)), amount)) for code, amount in drafts.items()}
-    return Wallets(Wallet(grants, used), Wallet(grants, used))
-
-
-def _less(subtotal: Decimal, credits: Iterable[Line]) -> Decimal:
-    return exact_sum((subtotal, *(Decimal(line["amount"]) for line in credits)))
-
-
-def _rows(client: Any, namespace: str, account_id: str, need: Need) -> list[UsageRow]:
-    return usage_totals(client, query_for(namespace, need, [account_id], None))

@@ -149,12 +149,6 @@ def _due(
     )  # fmt: skip
 
 
-def running_due(line: Timeline, span: Span, after: Span | None) -> Due:
-    """The invoice that ``span``, a period that has not ended, would have; ``after``: the next one, if there is one."""
-    due = _due(line, span, "")
-    return replace(due, advance=after.parts) if after is not None and _fees_in_advance(after) else due
-
-
 def change_due(line: Timeline, standing: Standing, as_of_us: int) -> Due | None:
     """An invoice of its own, over no time at all, for what a change of plan or prices in a long period makes of its fees in advance: they are
     settled at the change, not when the period is billed. None where nothing changed by then, or its fees were not billed in advance.

@@ -1,67 +1,148 @@
-"""What the invoice of a running period will have, by the close's own code: its charges, fees in advance settled against what was billed of
-them, discounts and true-up of the period, and what prepaid credits pay. Pure.
+"""What the invoices of an account's running periods will have, by the close's own code and in its order.
 
-Late usage of periods that are billed is none of it: that is on the report of late usage.
+First what a close would bill now, in grace or not, approved or not: periods that have ended, changes, last words. They use up a discount's
+periods, draw prepaid credits, and take what came late for billed periods. Then the running periods, by the instants at which they can be
+billed, each as if nothing more was used: where no invoice comes before, what came late is theirs. Pure but for ``measure``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
-from decimal import Decimal
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, field, replace
+from typing import Final
 
-from rating.close.charges import ChargeBook
-from rating.close.credits import Wallet
-from rating.close.due import running_due
-from rating.close.lines import by_terms
-from rating.close.plan import Billing, billing_of
-from rating.close.reductions import paid
-from rating.close.spans import Span, spans
-from rating.close.standing import Invoice, Line
-from rating.close.timeline import Timeline
-from rating.pricing.exact import exact_sum
-from schemas.invoices import FINALIZED, VOID
+from rating.close.charges import ChargeBook, Need, Totals
+from rating.close.credits import Owned, Wallet, drawn
+from rating.close.due import due_of
+from rating.close.late import LateUsage
+from rating.close.plan import Billing, Plan, billing_of, ended_dues, invoice_of
+from rating.close.spans import Span
+from rating.close.standing import Invoice, Line, Standing
+from rating.close.timeline import PlanningError, Timeline
+from schemas.catalog.state import NamespaceView
+from schemas.checkpoints import Run
 
+_ROUNDS: Final = 5
+"""Closes that may follow each other at one instant: a change, or a last word, comes after the period before it."""
 
-def expected_billing(
-    book: ChargeBook, line: Timeline, span: Span, after: Span | None, chain: Iterable[Invoice]
-) -> Billing:
-    """``after``: the period that follows ``span``; ``chain``: the subscription's invoices. Also where the period is billed already: what it comes
-    to is told from those before it alone. Periods that ended and are not billed yet (within grace, or waiting for a close) count as the close
-    will bill them first: they use up a discount's periods, and bill this one's fees in advance. Raises PlanningError."""
-    before = [one for one in chain if one["period_end"] <= span.start_us]
-    billed_us = max((one["period_end"] for one in before if one["state"] != VOID), default=None)
-    coming = [*_unbilled(line, billed_us, span.start_us), span]
-    made: list[Billing] = []
-    if billed_us != coming[0].start_us and coming[0].in_advance:
-        # Its fees in advance are on an invoice that the next close makes first.
-        first = running_due(line, coming[0], None)
-        opening = replace(first, end_us=first.start_us, parts=(), advance=coming[0].parts, advanced=True)
-        made.append(billing_of(opening, book, before))
-    for here, following in zip(coming, [*coming[1:], after], strict=True):
-        due = replace(running_due(line, here, following), advanced=bool(made) and here.in_advance)
-        made.append(billing_of(due, book, before, (), tuple(made)))
-    return made[-1]
+Measure = Callable[[Mapping[Need, Set[str]]], Totals]
+"""Live totals by need and account."""
 
 
-def _unbilled(line: Timeline, billed_us: int | None, until_us: int) -> Iterator[Span]:
-    """The periods between the last invoice's and ``until_us``."""
-    for one in spans(line, billed_us):
-        if one.end_us > until_us:
-            return
-        yield one
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What an estimate is made of. ``standing``: the account's invoices alone; ``lines``: its subscriptions, in the catalog's order;
+    ``late``: what came for billed periods, by subscription."""
+
+    view: NamespaceView
+    standing: Standing
+    lines: Sequence[Timeline]
+    grants: tuple[Owned, ...] = ()
+    late: LateUsage = field(default_factory=dict)
+
+    def wallet(self) -> Wallet:
+        """What is left of prepaid credits."""
+        return Wallet(self.grants, drawn(self.standing.invoices(self.view.namespace)) if self.grants else {})
 
 
-def expected_lines(billing: Billing, charges: Sequence[Line]) -> tuple[list[Line], Decimal]:
-    """(what settles fees in advance, discounts and true-up beside these ``charges``, the subtotal: before prepaid credits)."""
-    lines = [*billing.credits, *by_terms(charges, billing.due, billing.agreed, billing.credits)]
-    return lines, exact_sum(Decimal(line["amount"]) for line in [*charges, *lines])
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A subscription's period that runs."""
+
+    line: Timeline
+    span: Span
 
 
-def drawn_by(wallet: Wallet, line: Timeline, span: Span, subtotal: Decimal) -> list[Line]:
-    """The credit lines of the period's invoice over ``subtotal``; what they draw is taken off the wallet."""
-    currency, moment_us = span.plan.currency, max(span.end_us - 1, span.start_us)
-    balances = wallet.balances(line.account_id, line.subscription, currency, moment_us)
-    lines = paid(subtotal, balances, currency, span.start_us, span.end_us)
-    wallet.draw({"state": FINALIZED, "lines": lines})
-    return lines
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """A running period's invoice as it would be planned, and the usage so far."""
+
+    running: Running
+    billing: Billing
+    totals: Totals
+
+    def invoice(self, totals: Totals, run: Run, wallet: Wallet) -> Invoice:
+        """Its record by these totals; credits are taken from ``wallet``. Raises PlanningError."""
+        found = invoice_of(self.billing, totals, run, wallet)
+        assert found is not None, "a period that runs is no invoice of adjustments alone"
+        return found
+
+    def beside_charges(self, invoice: Invoice) -> Sequence[Line]:
+        """The lines of adjustments, discounts, true-up and prepaid credits."""
+        lines: list[Line] = invoice["lines"]
+        return lines[len(self.billing.items) :]
+
+
+def bill_ended(account: Account, run: Run, measure: Measure) -> tuple[Account, dict[str, str]]:
+    """The account as a close of now would leave it, and subscription → why something of it cannot be billed."""
+    view, standing, late = account.view, account.standing, dict(account.late)
+    problems: dict[str, str] = {}
+    book = ChargeBook(view)
+    for _ in range(_ROUNDS):
+        billings: list[Billing] = []
+        for line in account.lines:
+            try:
+                billings += (
+                    _ended(line, standing, run.as_of_us, late, book) if line.subscription not in problems else []
+                )
+            except (PlanningError, ValueError) as error:
+                problems[line.subscription] = str(error)
+        wallet = replace(account, standing=standing).wallet()
+        totals = measure(Plan(tuple(billings)).needs())
+        made = 0
+        for billing in billings:
+            name = billing.due.subscription
+            if name in problems:
+                continue
+            try:
+                invoice = invoice_of(billing, totals, run, wallet)
+            except PlanningError as error:
+                problems[name] = str(error)
+                continue
+            late.pop(name, None)
+            if invoice is not None:
+                standing.assume(invoice)
+                made += 1
+        if not made:
+            break
+    return replace(account, standing=standing, late=late), problems
+
+
+def expected_billing(account: Account, running: Running) -> Billing:
+    """The running period's, after what ``bill_ended`` has billed. Raises PlanningError."""
+    line, span, standing = running.line, running.span, account.standing
+    chain = standing.chain(line.namespace, line.subscription)
+    dues = due_of(line, standing, span.end_us)
+    due = next((one for one in dues if one.start_us == span.start_us < one.end_us), None)
+    if due is None:
+        raise PlanningError("the period is billed, or one before it cannot be; `weir close --dry-run` says why")
+    if chain:
+        due = replace(due, after=chain[-1]["run_id"])
+    return billing_of(due, ChargeBook(account.view), chain, account.late.get(line.subscription, ()), (), line)
+
+
+def expect(
+    account: Account, running: Iterable[Running], run: Run, measure: Measure
+) -> tuple[Account, list[Expected], dict[str, str]]:
+    """(the account with what has ended billed, its running periods in the order in which they will be, subscription → why it has none)."""
+    account, problems = bill_ended(account, run, measure)
+    found: list[tuple[Running, Billing]] = []
+    for each in running:
+        name = each.line.subscription
+        if name in problems:
+            continue
+        try:
+            found.append((each, expected_billing(account, each)))
+        except (PlanningError, ValueError) as error:
+            problems[name] = str(error)
+    found.sort(key=lambda one: one[1].due.ready_us)  # of one instant in the order of the catalog, as a close has them
+    totals = measure(Plan(tuple(billing for _, billing in found)).needs())
+    return account, [Expected(each, billing, totals) for each, billing in found], problems
+
+
+def _ended(line: Timeline, standing: Standing, now_us: int, late: LateUsage, book: ChargeBook) -> list[Billing]:
+    chain = standing.chain(line.namespace, line.subscription)
+    found: list[Billing] = []
+    for due in ended_dues(line, standing, now_us):
+        found.append(billing_of(due, book, chain, late.get(line.subscription, ()), found, line))
+    return [one for one in found if not one.empty]

@@ -73,8 +73,10 @@ def find_late(
     checkpoints: Checkpoints,
     as_of: Cut | None,
     carried: Collection[str] = (),
+    account_id: str | None = None,
 ) -> LateUsage:
-    """Late records as of a cut (None: live). A superset: re-rating decides whether they change anything. Blocking.
+    """Late records as of a cut (None: live). A superset: re-rating decides whether they change anything. ``account_id``: whose alone
+    ``standing`` holds. Blocking. Raises LookupError for an invoice of a checkpoint that ``checkpoints`` do not know.
 
     ``carried``: profiles whose last value is carried over, so that a late record may change every later period.
     What an invoice is as of, its predecessors were adjusted as of, so only what lies beyond the last one's checkpoint counts; where
@@ -87,7 +89,7 @@ def find_late(
     for number, chains in sorted(by_checkpoint.items()):
         ends = [max(invoice["period_end"] for invoice in chain) for chain in chains]
         after = checkpoints.cut(number) if number else Cut(0, {}, 0, 0)
-        by_account = _late_records(client, namespace, after, as_of, max(ends))
+        by_account = _late_records(client, namespace, after, as_of, max(ends), account_id)
         for chain, end in zip(chains, ends, strict=True):
             mine = tuple(
                 replace(one, last_us=FOREVER) if one.profile_id in carried else one
@@ -99,7 +101,9 @@ def find_late(
     return found
 
 
-def _late_records(client: Any, namespace: str, after: Cut, as_of: Cut | None, until_us: int) -> dict[str, list[Late]]:
+def _late_records(
+    client: Any, namespace: str, after: Cut, as_of: Cut | None, until_us: int, account_id: str | None
+) -> dict[str, list[Late]]:
     bind = Binder()
     came, voided = (
         f"NOT {below(after, bind, prefix=prefix)}"
@@ -107,6 +111,8 @@ def _late_records(client: Any, namespace: str, after: Cut, as_of: Cut | None, un
         for prefix in ("", "void_")
     )
     scope = f"namespace = {bind('namespace', 'String', namespace)} AND timestamp < {bind.instant('until', until_us)}"
+    if account_id is not None:
+        scope += f" AND account_id = {bind('account', 'String', account_id)}"
     # A backfill makes no line late: what is billed stays as it was counted then.
     late = f"(checkpoint = 0 AND {came})"
     # Positions order no table. By append time all parts are left out that are older than the first batch beyond the checkpoint; NULL,

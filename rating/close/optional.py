@@ -1,8 +1,8 @@
 """Properties that an event may go without, so that an event which does is nothing to warn of. Pure.
 
-Metering fills nothing in: rows are a function of what was sent. Where the schema of the event type lets a property be missing or null, and what
-Avro would put in its place (its default, or null) adds nothing to the profile's quantity, the event says that there was nothing to measure.
-Where the default would add something, usage is missing, and the checklist says so.
+What has a default is filled in (``schemas.event_schema.filled``), but for null, and for events that were accepted under an event type of before. Where the
+schema lets a property be missing or null, and what Avro would put in its place (its default, or null) adds nothing to the profile's quantity, the event says
+that there was nothing to measure. Where the default would add something, usage is missing, and the checklist says so.
 """
 
 from __future__ import annotations

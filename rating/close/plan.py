@@ -131,14 +131,7 @@ def make_plan(view: NamespaceView, standing: Standing, as_of_us: int, late: Late
     book = ChargeBook(view)
     for line in timelines(view, problems):
         try:
-            found = list(due_of(line, standing, as_of_us))
-            if not found and (change := change_due(line, standing, as_of_us)) is not None:
-                found = [change]
-            if not found and (last := last_word(line, standing)) is not None:
-                found = [last]
-            chain = standing.chain(line.namespace, line.subscription)
-            if found and chain:
-                found[0] = replace(found[0], after=chain[-1]["run_id"])
+            found = ended_dues(line, standing, as_of_us)
             final = found if bills == "ended" else _final(found, standing, as_of_us)
             rest = found[len(final) :]
             some = _billings(final, book, standing, late, line)
@@ -155,6 +148,19 @@ def make_plan(view: NamespaceView, standing: Standing, as_of_us: int, late: Late
     grants = owned_grants(view)
     used = drawn(standing.invoices(view.namespace)) if grants else {}
     return Plan(tuple(billings), tuple(problems), grants, used, view.namespace, waiting, frozenset(planned), as_of_us)
+
+
+def ended_dues(line: Timeline, standing: Standing, as_of_us: int) -> list[Due]:
+    """What has ended of a subscription and is not billed, in grace or not; else a change, else a last word."""
+    found = list(due_of(line, standing, as_of_us))
+    if not found and (change := change_due(line, standing, as_of_us)) is not None:
+        found = [change]
+    if not found and (last := last_word(line, standing)) is not None:
+        found = [last]
+    chain = standing.chain(line.namespace, line.subscription)
+    if found and chain:
+        found[0] = replace(found[0], after=chain[-1]["run_id"])
+    return found
 
 
 def _final(found: Iterable[Due], standing: Standing, as_of_us: int) -> list[Due]:

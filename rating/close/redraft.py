@@ -26,6 +26,7 @@ from schemas.instants import micros, rfc3339
 from schemas.invoices import DRAFT
 from schemas.ledger_io import LedgerReader, LedgerWriter
 from schemas.settings import Settings
+from schemas.time_zones import VERSION
 from schemas.topics import INVOICES
 
 
@@ -65,7 +66,7 @@ def refresh_drafts(
     run = Run("", 0, view.before, micros(now), {})
     if not dry_run:
         cut = covering_cut(settings, client, ledger, ends, now)
-        body = {"namespace": name, "as_of": rfc3339(micros(as_of)), "drafts": True}
+        body = {"namespace": name, "as_of": rfc3339(micros(as_of)), "drafts": True, "time_zone_data": VERSION}
         run = Run(_run_id(name, cut, view.before), cut.number, view.before, cut.as_of_us, body)
         wait_rolled_up(client, cut, on_progress)
     plan = make_plan(view, standing, micros(as_of), late(cut), "drafts")

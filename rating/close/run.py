@@ -38,6 +38,7 @@ from schemas.clickhouse import connect
 from schemas.instants import micros, rfc3339
 from schemas.ledger_io import LedgerReader, LedgerWriter
 from schemas.settings import Settings
+from schemas.time_zones import VERSION
 from schemas.topics import INVOICES
 
 _ATTEMPTS: Final = 3
@@ -310,7 +311,9 @@ class Close:
         wait_metered(self._client, ends, self._on_progress)
         self.require(ends)
         cut = covering_cut(self._settings, self._client, ledger, ends, self._now)
-        body = {"namespace": self._namespace, "as_of": rfc3339(plan.ready_us), "attempt": attempt}
+        body = {
+            "namespace": self._namespace, "as_of": rfc3339(plan.ready_us), "attempt": attempt, "time_zone_data": VERSION,
+        }  # fmt: skip
         run = Run(name, cut.number, catalog.next_offset, cut.as_of_us, body)
         wait_rolled_up(self._client, cut, self._on_progress)
         whole = self.plan(catalog, standing, self.late(standing, ledger, cut), run.catalog_offset)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from schemas.codec import CodecError, codec
@@ -38,6 +38,19 @@ class Standing:
         self._draft_versions: dict[str, int] = {}
         self._invoices: dict[tuple[str, str], Invoice] = {}
         self._chains: dict[tuple[str, str], list[str]] = {}
+
+    @classmethod
+    def holding(cls, invoices: Iterable[Invoice]) -> Standing:
+        """That of these invoices, as they are by now, each chain's in its order. Nothing can be claimed in it, but ``assume`` takes more."""
+        found = cls()
+        for one in invoices:
+            found.assume(one)
+        return found
+
+    def assume(self, invoice: Invoice) -> None:
+        """Take an invoice as the last of its chain, whatever it claims: for what would be."""
+        self._invoices[invoice["namespace"], invoice["invoice_id"]] = invoice
+        self._chains.setdefault((invoice["namespace"], invoice["subscription"]), []).append(invoice["invoice_id"])
 
     def apply(self, record: Invoice) -> bool:
         """Take the next record; False where it is void."""

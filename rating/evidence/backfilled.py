@@ -17,6 +17,8 @@ from rating.evidence.scope import Scope, below
 from schemas.backfills import Job, jobs
 from schemas.catalog.backfills import Reach
 from schemas.catalog.profiles import ProfileVersion
+from schemas.event_schema.filled import Defaults
+from schemas.event_types import DefaultsByOffset
 from schemas.matching import Matcher
 from schemas.quantity import unscaled
 
@@ -27,11 +29,12 @@ SELECT generation, partition, offset, `index`, toString(profile_id), profile_ver
     quantity, unique_value, toString(dimensions)
 FROM usage_records FINAL WHERE namespace = {{ns:String}} AND checkpoint = {{k:UInt32}} AND {append}"""
 _EVENTS: Final = """
-SELECT generation, partition, offset, `index`, account_id, toUnixTimestamp64Micro(timestamp), idempotency_key, properties
-FROM usage_events FINAL WHERE namespace = {{ns:String}} AND event_name = {{name:String}} AND {append} AND {range}
-    AND (generation, partition, offset) IN (
-        SELECT generation, partition, offset FROM usage_batches
-        WHERE namespace = {{ns:String}} AND catalog_offset < {{known:UInt64}} AND {append})"""
+SELECT generation, partition, offset, `index`, account_id, toUnixTimestamp64Micro(timestamp), idempotency_key, properties, batches.catalog_offset
+FROM (SELECT * FROM usage_events FINAL WHERE namespace = {{ns:String}} AND event_name = {{name:String}} AND {append} AND {range}) AS counted
+INNER ANY JOIN (
+    SELECT generation, partition, offset, catalog_offset FROM usage_batches
+    WHERE namespace = {{ns:String}} AND catalog_offset < {{known:UInt64}} AND {append}
+) AS batches USING (generation, partition, offset)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,12 +123,17 @@ def check_backfilled(scope: Scope, findings: Findings, on_progress: Progress) ->
 
 
 def _check_block(scope: Scope, job: Job, reach: Reach, append: str, positions: str, findings: Findings) -> None:
-    matcher = Matcher(job.versions)
+    defaults = DefaultsByOffset(scope.catalog.view(job.namespace), job.event_name)
+    matchers: dict[Defaults, Matcher] = {}  # by what events are read with
     parameters = {"ns": job.namespace, "name": job.event_name, "known": job.known_from, "k": reach.checkpoint}
     expected: dict[tuple[Any, ...], tuple[Any, ...]] = {}
-    for *position, account, us, key, properties in scope.rows(
+    for *position, account, us, key, properties, catalog_offset in scope.rows(
         _EVENTS.format(append=append, range=positions), parameters
     ):
+        filled = defaults.at(int(catalog_offset))
+        matcher = matchers.get(filled)
+        if matcher is None:
+            matcher = matchers[filled] = Matcher.of(job.versions, filled)
         try:
             matches = matcher.match(job.event_name, us, key, properties).matches
         except ValueError:

@@ -24,6 +24,8 @@ from schemas.catalog.profiles import BEGINNING, FOREVER, ProfileVersion, profile
 from schemas.catalog.state import Catalog, NamespaceView
 from schemas.checkpoints import read_progress
 from schemas.clickhouse import connect
+from schemas.event_schema.filled import NO_DEFAULTS, Defaults
+from schemas.event_types import EventTypes, event_types
 from schemas.filters import MISSING, lookup
 from schemas.generation_change import end_offsets
 from schemas.instants import micros, rfc3339
@@ -172,7 +174,8 @@ class _Examination:
         """(kind, why, the value in question) of an event that has no record of this profile."""
         if reason:
             path = self._versions[-1].property or ()
-            return "unmeterable", f"{reason} at {'.'.join(path)}", _value(properties, path)
+            filled = self._types(catalog_offset).defaults(name)
+            return "unmeterable", f"{reason} at {'.'.join(path)}", _value(properties, path, filled)
         versions = self._at(catalog_offset)
         backfilled = [
             version
@@ -186,11 +189,12 @@ class _Examination:
             return "too_early", self._profile, ""
         for version in versions:
             if version.event_name == name and version.valid_from_us <= stamp < version.valid_to_us:
-                refused = failing_filter(version, _parsed(properties))
+                filled = self._types(catalog_offset).defaults(name)
+                refused = failing_filter(version, _parsed(properties), filled)
                 if (
                     refused is None
                     and version in backfilled
-                    and (lost := _unmeterable(version, name, stamp, properties))
+                    and (lost := _unmeterable(version, name, stamp, properties, filled))
                 ):
                     path = version.property or ()
                     return "unmeterable", f"{lost} at {'.'.join(path)}", _value(properties, path)
@@ -201,7 +205,7 @@ class _Examination:
                 return (
                     "filtered",
                     why,
-                    f"{'.'.join(refused.property)} {_value(properties, refused.property) or 'missing'}",
+                    f"{'.'.join(refused.property)} {_value(properties, refused.property, filled) or 'missing'}",
                 )
         return "not_valid", f"valid {'; '.join(map(_span, versions))}", ""
 
@@ -224,6 +228,10 @@ class _Examination:
                 version for version in profile_versions(view) if version.profile_id == self._profile
             )
         return self._at_offset[catalog_offset]
+
+    def _types(self, catalog_offset: int) -> EventTypes:
+        """The event types as the batch's catalog knew them."""
+        return event_types(self._catalog.view(self._view.namespace, catalog_offset))
 
     def _voided(self) -> tuple[tuple[Group, ...], int]:
         """Voided events by reason and author, and how many they are in all."""
@@ -312,16 +320,19 @@ def _parsed(properties: str) -> Any:
         return {}  # written past acceptance
 
 
-def _value(properties: str, path: tuple[str, ...]) -> str:
-    """The JSON text at a path, cut to a readable length; empty for none."""
+def _value(properties: str, path: tuple[str, ...], defaults: Defaults = NO_DEFAULTS) -> str:
+    """The JSON text at a path, cut to a readable length, or the default in its place; empty for neither."""
     value = lookup(_parsed(properties), path)
-    return "" if value is MISSING else canonical(value)[:80]
+    if value is not MISSING:
+        return canonical(value)[:80]
+    filled = defaults.getter(path)(_parsed(properties)) if path else MISSING
+    return "" if filled is MISSING else f"{canonical(filled)[:80]} (left out; the schema's default)"
 
 
-def _unmeterable(version: ProfileVersion, name: str, stamp: int, properties: str) -> str:
+def _unmeterable(version: ProfileVersion, name: str, stamp: int, properties: str, defaults: Defaults) -> str:
     """Why a version cannot take its value from an event that passes its filters; "" where it can."""
     try:
-        lost = Matcher((version,)).match(name, stamp, "", properties).unmeterable
+        lost = Matcher.of((version,), defaults).match(name, stamp, "", properties).unmeterable
     except ValueError:
         return "malformed"  # written past acceptance
     return lost[0][1] if lost else ""

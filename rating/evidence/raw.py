@@ -7,14 +7,16 @@ profile version says, and over which events' times it holds, is read from the ca
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from typing import Any, Final
 
+from rating.evidence.plain_defaults import with_default
 from schemas.catalog.models import Aggregation, Filter
 from schemas.catalog.profiles import ProfileVersion
+from schemas.event_schema.nodes import Schema
 from schemas.json_text import canonical, exact
 
 _NOTHING: Final = object()
@@ -34,6 +36,12 @@ class Raw:
     voided: tuple[tuple[int, int], int] | None = None  # place and offset of the void
     unrounded: frozenset[str] = frozenset()
     """Profiles for which it was metered when numbers with more than 12 decimals counted for nothing yet."""
+    schema: Schema | None = None
+    """Whose defaults it is read with."""
+
+    def at(self, path: Sequence[str]) -> Any:
+        """What stands at a path, or stands in for it."""
+        return _at(with_default(self.properties, self.schema, path), path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,11 +111,11 @@ def measures(version: ProfileVersion, event: Raw) -> Measured | None:
     """What the event gives under the version; None where it is not for it, or its value cannot be measured."""
     if version.event_name != event.event_name or not version.valid_from_us <= event.us < version.valid_to_us:
         return None
-    if not all(_passes(one, event.properties) for one in version.filters):
+    if not all(_passes(one, event.at(one.property)) for one in version.filters):
         return None
     value, tie, unique = Decimal(1), "", None
     if version.aggregation != "count":
-        found = _at(event.properties, version.property or ())
+        found = event.at(version.property or ())
         if found is _NOTHING or found is None:
             return None
         if version.aggregation == "count_unique":
@@ -120,7 +128,7 @@ def measures(version: ProfileVersion, event: Raw) -> Measured | None:
             value, tie = number, event.key if version.aggregation == "latest" else ""
     dimensions: dict[str, str] = {}
     for path in version.dimensions:
-        name, there = ".".join(path), _at(event.properties, path)
+        name, there = ".".join(path), event.at(path)
         # Of two dimensions of one name, which no new meter has, the last that is there.
         if there is not _NOTHING or name not in dimensions:
             dimensions[name] = _text(there)
@@ -180,8 +188,8 @@ def _quantity(value: Any) -> Decimal | None:
     return None if abs(units) >= 10**38 else Decimal(f"{units}E-{_PLACES}")
 
 
-def _passes(one: Filter, properties: Any) -> bool:
-    found, wanted = _at(properties, one.property), one.value
+def _passes(one: Filter, found: Any) -> bool:
+    wanted = one.value
     match one.operator:
         case "exists":
             return bool((found is not _NOTHING) == wanted)

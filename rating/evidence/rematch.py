@@ -17,6 +17,7 @@ from rating.evidence.difference import Findings, Progress
 from rating.evidence.records import position_text, replay_of
 from rating.evidence.scope import FINAL_SETTINGS, Scope
 from schemas.catalog.profiles import profile_versions
+from schemas.event_types import event_types
 from schemas.identity import CONTENT_HASH_BYTES, IDENTITY_BYTES, content_hash, identity
 from schemas.matching import UNMATCHED, Matched, Matcher
 from schemas.quantity import TOO_MANY_DECIMALS, unscaled
@@ -97,7 +98,9 @@ class _Matchers:
                 if len(self._by_view) >= _MATCHERS:
                     self._by_view.clear()
                     self._by_offset.clear()
-                found = self._by_view[namespace, view.before] = Matcher(profile_versions(view))
+                found = self._by_view[namespace, view.before] = Matcher(
+                    profile_versions(view), event_types(view).defaults
+                )
             self._by_offset[namespace, catalog_offset] = found
         return found
 

@@ -31,6 +31,7 @@ from schemas.catalog.models import Aggregation
 from schemas.catalog.profiles import ProfileVersion, profile_versions
 from schemas.checkpoints import Offsets
 from schemas.currency import exponent
+from schemas.event_schema import Schema, parse_schema
 from schemas.invoices import VOID
 
 NAME: Final = "invoices from events"
@@ -200,7 +201,8 @@ def _take(
     def raw() -> Raw:
         void = voided.get((*place, int(offset), int(index)))
         taken_back = None if void is None else ((void.generation, void.partition), void.offset)
-        return Raw(int(us), place, int(offset), name, key, parse(properties), taken_back, frozenset(unrounded))
+        schema = catalogs.schema(namespace, int(catalog_offset), name)
+        return Raw(int(us), place, int(offset), name, key, parse(properties), taken_back, frozenset(unrounded), schema)
 
     event: Raw | None = None
     for version in catalogs.versions(namespace, int(catalog_offset)):
@@ -257,6 +259,7 @@ class _Catalogs:
         self._scope = scope
         self._by_offset: dict[tuple[str, int], tuple[ProfileVersion, ...]] = {}
         self._by_view: dict[tuple[str, int], tuple[ProfileVersion, ...]] = {}
+        self._schemas: dict[tuple[str, str, int], Schema] = {}
 
     def versions(self, namespace: str, offset: int) -> Iterable[ProfileVersion]:
         """All profile versions that the catalog below ``offset`` knows."""
@@ -268,3 +271,13 @@ class _Catalogs:
                 found = self._by_view[namespace, view.before] = profile_versions(view)
             self._by_offset[namespace, offset] = found
         return found
+
+    def schema(self, namespace: str, offset: int, event_name: str) -> Schema | None:
+        """That of the event type, as the catalog below ``offset`` has it, where events are read with its defaults."""
+        entry = self._scope.catalog.view(namespace, offset).get("event_type", event_name)
+        if entry is None or not entry.model.fill_defaults or entry.model.avro is None:
+            return None
+        key = (namespace, event_name, entry.version)
+        if key not in self._schemas:
+            self._schemas[key] = parse_schema(entry.model.avro)
+        return self._schemas[key]

@@ -23,6 +23,8 @@ from rating.usage.voided import standing
 from schemas.catalog.models import Aggregation, Meter
 from schemas.catalog.profiles import ProfileVersion, profile_versions
 from schemas.catalog.state import Catalog, NamespaceView, record_of
+from schemas.event_schema.filled import Defaults
+from schemas.event_types import DefaultsByOffset
 from schemas.instants import micros, rfc3339
 from schemas.matching import Match, Matcher
 from schemas.quantity import unscaled
@@ -130,11 +132,15 @@ def try_meter(
             f"holds {total} events, and at most {at_most} are tried at once; ask for a shorter one, or one account"
         )
     profiles = {version.profile_id: Tried(version) for version in versions}
-    matcher = Matcher(versions)
+    defaults = DefaultsByOffset(view, name)
+    matchers: dict[Defaults, Matcher] = {}
     done = 0
-    sql = f"SELECT account_id, toUnixTimestamp64Micro(timestamp), idempotency_key, properties FROM usage_events FINAL WHERE {where}"
-    for block in _blocks(client, sql, bind.parameters):
-        for account, us, key, properties in block:
+    for block in _blocks(client, _events_sql(where, conditions[0], with_offsets=defaults.any), bind.parameters):
+        for account, us, key, properties, catalog_offset in block:
+            filled = defaults.at(int(catalog_offset))
+            matcher = matchers.get(filled)
+            if matcher is None:
+                matcher = matchers[filled] = Matcher.of(versions, filled)
             try:
                 found = matcher.match(name, us, key, properties)
             except ValueError:
@@ -148,6 +154,18 @@ def try_meter(
     for one in profiles.values():
         one.current = _current(client, view, one.version.profile_id, interval, account_id)
     return Trial(interval, name, int(total), tuple(profiles.values()))
+
+
+def _events_sql(where: str, of_namespace: str, *, with_offsets: bool) -> str:
+    """Account, time, key, properties, and the catalog offset of the batch, 0 where nothing depends on it."""
+    columns = "account_id, toUnixTimestamp64Micro(timestamp), idempotency_key, properties"
+    if not with_offsets:
+        return f"SELECT {columns}, 0 FROM usage_events FINAL WHERE {where}"
+    return (
+        f"SELECT {columns}, batches.catalog_offset FROM (SELECT * FROM usage_events FINAL WHERE {where}) AS counted LEFT ANY JOIN"
+        f" (SELECT generation, partition, offset, catalog_offset FROM usage_batches WHERE {of_namespace}) AS batches"
+        " USING (generation, partition, offset)"
+    )
 
 
 def _blocks(client: Any, sql: str, parameters: dict[str, Any]) -> Iterator[Sequence[Sequence[Any]]]:

@@ -25,6 +25,7 @@ from schemas.catalog.webhooks import Webhook
 from schemas.currency import exponent, is_known
 from schemas.event_schema import parse_schema
 from schemas.event_schema.compatibility import Compatibility
+from schemas.event_schema.filled import Defaults
 from schemas.filters import compile_filter
 from schemas.fine_instants import InstantOrDate
 from schemas.instants import parse_rfc3339
@@ -198,11 +199,16 @@ class EventType(Model):
     """what a changed schema must be able to read"""
     avro: Annotated[dict[str, Any] | None, BeforeValidator(_plain_numbers), Field(alias="schema")] = None
     """Avro record schema of the properties, for plain JSON; null: any properties"""
+    fill_defaults: Annotated[bool | None, Field(exclude_if=lambda value: value is None)] = None
+    """whether filters, values and dimensions take the schema's default where an event leaves a field out: true unless it is said, but false for
+    what was published before there was this choice, until it is published again; null where the schema has no default but null"""
 
     @model_validator(mode="after")
-    def _schema_stands(self) -> Self:
-        if self.avro is not None:
-            parse_schema(self.avro)
+    def _schema_stands(self, info: ValidationInfo) -> Self:
+        fills = None
+        if self.avro is not None and Defaults(parse_schema(self.avro)).any:
+            fills = not is_stored(info) if self.fill_defaults is None else self.fill_defaults
+        object.__setattr__(self, "fill_defaults", fills)  # once, before anybody has it
         return self
 
 

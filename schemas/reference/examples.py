@@ -46,7 +46,11 @@ _BOUNDS: Final = {
     "filters": 200, "filter_values": 20_000, "dimensions": 20, "price_cells": 20_000, "subscriptions_per_account": 20_000, "api_keys": 2_000,
     "document_nodes": 2_000_000, "requests_per_second": 5_000, "events_per_second": 100_000, "bytes_per_second": 100_000_000,
 }  # fmt: skip
-_SCHEMA: Final = {"type": "record", "name": "call", "fields": [{"name": "seconds", "type": "double"}]}
+_SCHEMA: Final = {
+    "type": "record",
+    "name": "call",
+    "fields": [{"name": "seconds", "type": "double"}, {"name": "network", "type": "string", "default": "own"}],
+}
 
 EXAMPLES: Final[dict[type[BaseModel], tuple[Example, ...]]] = {
     prices.FlatPrice: ({"model": "flat", "amount": "20"},),
@@ -77,6 +81,7 @@ EXAMPLES: Final[dict[type[BaseModel], tuple[Example, ...]]] = {
     models.EventType: (
         {
             "code": "call", "name": "Call ended", "description": "one event a call, when it ends", "compatibility": "backward", "schema": _SCHEMA,
+            "fill_defaults": True,
         },
     ),
     models.Feature: (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 import uuid
 from collections import defaultdict
 from datetime import UTC, datetime, timedelta
@@ -11,6 +12,10 @@ from typing import Any
 
 import pytest
 from roadkit import World, declare
+
+from schemas.backfills import jobs
+from schemas.catalog.follower import CatalogFollower
+from stream_processors.backfilling import Backfiller
 
 pytestmark = pytest.mark.integration
 
@@ -121,3 +126,99 @@ def test_namespaces_never_see_each_other_even_with_the_same_keys(world: World) -
         assert one.books()["metered"] + one.books()["unmatched"] == 50
     with world.http("rating") as client:
         assert client.get("/v1/usage", params={"metric": "use.sum", "from": "2026"}).status_code == 404
+
+
+TYPED: dict[str, Any] = {
+    "code": "token", "schema": {"type": "record", "name": "Token", "fields": [
+        {"name": "n", "type": "long", "default": 1}, {"name": "cached", "type": "long", "default": 0},
+        {"name": "model", "type": "string", "default": "base"}, {"name": "note", "type": ["null", "string"], "default": None},
+    ]},
+}  # fmt: skip
+TOKENS: dict[str, Any] = {
+    "code": "token", "profiles": [
+        {"code": "n", "aggregation": "sum", "property": "n", "dimensions": ["model", "note"]},
+        {"code": "cached", "aggregation": "sum", "property": "cached", "filters": [{"property": "model", "operator": "eq", "value": "base"}]},
+    ],
+}  # fmt: skip
+
+
+def backfilled(world: World, meter: str) -> None:
+    """Do the backfill of a meter's first version."""
+    follower = CatalogFollower(world.settings)
+    follower.start()
+    try:
+        world.wait(lambda: jobs(follower.catalog.view(world.namespace)))
+        Backfiller(world.settings, follower, threading.Event(), settle_seconds=0).run(f"{world.namespace}/{meter}/1")
+    finally:
+        follower.stop()
+
+
+def test_what_an_event_leaves_out_has_its_event_types_default_everywhere(world: World) -> None:
+    def token(key: str, **properties: Any) -> dict[str, Any]:
+        return {
+            "event_name": "token",
+            "account_id": "acme",
+            "idempotency_key": key,
+            "timestamp": "2026-06-01T12:00:00Z",
+            "properties": properties,
+        }
+
+    price = {
+        "model": "matrix",
+        "dimensions": ["model"],
+        "cells": [{"values": ["base"], "unit_amount": "2"}, {"values": ["big"], "unit_amount": "5"}],
+    }
+    world.apply(
+        event_types=[TYPED | {"fill_defaults": False}],
+        meters=[TOKENS],
+        products=[{"code": "tokens", "profile": "token.n"}, {"code": "cached", "profile": "token.cached"}],
+        plans=[
+            {
+                "code": "daily",
+                "currency": "USD",
+                "interval": "day",
+                "grace_seconds": 0,
+                "charges": [
+                    {"product": "tokens", "price": price},
+                    {"product": "cached", "price": {"model": "per_unit", "unit_amount": "1"}},
+                ],
+            }
+        ],
+        accounts=[{"code": "acme"}],
+        subscriptions=[
+            {
+                "code": "s",
+                "account": "acme",
+                "plan": "daily",
+                "start": "2026-06-01T00:00:00Z",
+                "end": "2026-06-02T00:00:00Z",
+            }
+        ],
+    )
+    world.send([token("before", n=3)])  # as it was metered before anything was filled in
+    world.apply(event_types=[TYPED])
+    world.send(
+        [token("nothing"), token("big", model="big", cached=4), token("all", n=7, cached=2, model="base", note="x")]
+    )
+    world.metered()
+    with world.http("rating") as client:
+        found = client.post("/v1/profiles/try", json={"meter": TOKENS, "period": "2026-06-01..2026-06-02"})
+        assert [one["quantity"] for one in found.json()["profiles"]] == ["12", "2"], found.text
+    world.apply(meters=[TOKENS | {"code": "again", "event_name": "token", "start": "2026-01-01T00:00:00Z"}])
+    span = {"start": "2026-06-01T00:00:00Z", "end": "2026-06-02T00:00:00Z"}
+    expected = {"base": "8", "big": "1", None: "3"}
+
+    def counted(meter: str) -> dict[str | None, str]:
+        rows = world.usage(f"{meter}.n", group_by="model", **span)
+        return {one["dimensions"]["model"]: one["quantity"] for one in rows}
+
+    assert counted("token") == expected
+    assert [one["quantity"] for one in world.usage("token.cached", **span)] == ["2"]
+    backfilled(world, "again")
+    world.wait(lambda: counted("again") == expected)
+    assert [one["quantity"] for one in world.usage("again.cached", **span)] == ["2"]
+    closed = world.close("2026-06-02T00:00:00+00:00")
+    assert closed.problems == ()
+    (invoice,) = closed.invoices
+    assert [line["amount"] for line in invoice["lines"]] == ["21.00", "2.00"]
+    assert world.differences() == []

@@ -15,6 +15,7 @@ from rating.close.checkpoint import end_offsets, wait_metered
 from rating.evidence.verify import verify
 from rating.invoices import list_invoices, with_lines
 from schemas.settings import Settings
+from schemas.time_zones import VERSION
 
 pytestmark = pytest.mark.integration
 
@@ -114,6 +115,7 @@ def test_runs_tell_their_checklists(agreed: Road, service: httpx.Client) -> None
     named = {"Weir-Namespace": agreed.namespace}
     newest, first = service.get("/v1/runs", headers=named).json()["runs"]
     assert (first["due_until"], first["findings"]) == ("2013-02-01T00:00:00Z", 0)
+    assert first["time_zone_data"] == VERSION
     whole = service.get(f"/v1/runs/{newest['run_id']}", headers=named).json()
     found = {one["check"]: one["examples"] for one in whole["checklist"] if one["count"]}
     assert found["silent_accounts"] == ["acme", "beta"]

@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from decimal import Decimal
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from shelfkit import Shelf, us
+from usagekit import JANUARY, SUBSCRIPTION, Books, Used, used
+from usagekit import catalog as usage_catalog
+from usagekit import plan as usage_plan
 
-from rating.close.charges import ChargeBook
-from rating.close.credits import Wallet, owned_grants
+from rating.close.credits import owned_grants
 from rating.close.due import current_span
-from rating.close.expected import drawn_by, expected_billing, expected_lines
+from rating.close.expected import Account, Measure, Running, expect
+from rating.close.late import Late, LateUsage
 from rating.close.line_plans import LinePlan, plan_in
-from rating.close.lines import line_of, rate_items
 from rating.close.plan import build_invoices, make_plan
 from rating.close.standing import Invoice, Standing
-from rating.close.timeline import timeline
+from rating.close.timeline import timelines
 from rating.invoices import InvoiceHead, InvoiceLine, WholeInvoice, service_span
 from schemas.checkpoints import Run
 from schemas.codec import codec
+from schemas.instants import DAY
 
 BASE = {"code": "s", "account": "acme", "plan": "basic", "start": "2024-01-01T00:00:00Z"}
 
@@ -57,25 +63,29 @@ def close(found: Shelf, standing: Standing, as_of: str) -> list[Invoice]:
 
 
 def estimated(found: Shelf, standing: Standing, at: str) -> tuple[str, str]:
-    """(subtotal, total) of the period that ``at`` lies in, as the API sums them."""
+    """(subtotal, total) of the subscription's period that ``at`` lies in."""
+    (one,) = estimates(found, standing, us(at)).values()
+    return amounts_of(one)
+
+
+def estimates(
+    found: Shelf, standing: Standing, at_us: int, measure: Measure = lambda needs: {}, late: LateUsage | None = None
+) -> dict[str, Invoice]:
+    """Subscription → the invoice that its running period will have; nothing of ``standing`` is changed."""
     view = found.view()
-    line = timeline(view, "s")
-    assert line is not None
-    chain = standing.chain("air", "s")
-    until = max((one["period_end"] for one in chain), default=None)
-    here = current_span(line, until, us(at))
-    assert here is not None
-    span, after = here
-    billing = expected_billing(ChargeBook(view), line, span, after, chain)
-    charges = [line_of(rated) for rated in rate_items(billing.items, {}.get, "USD")]
-    _, subtotal = expected_lines(billing, charges)
-    grants = owned_grants(view)
-    credits = drawn_by(Wallet(grants, {}), line, span, subtotal) if grants else []
-    return str(subtotal), str(subtotal + total(credits))
-
-
-def total(lines: Sequence[Any]) -> Decimal:
-    return sum((Decimal(line["amount"]) for line in lines), Decimal(0))
+    known = Standing.holding(one for chain in standing.chains("air") for one in chain)
+    lines = timelines(view, [])
+    running = []
+    for line in lines:
+        until = max((one["period_end"] for one in known.chain("air", line.subscription)), default=None)
+        if (here := current_span(line, until, at_us)) is not None:
+            running.append(Running(line, here[0]))
+    run = Run("", 1 + max((one["checkpoint"] for one in known.invoices("air")), default=0), 0, at_us, {})
+    account = Account(view, known, lines, owned_grants(view), late or {})
+    account, periods, problems = expect(account, running, run, measure)
+    assert problems == {}
+    wallet = account.wallet()
+    return {one.running.line.subscription: one.invoice(one.totals, run, wallet) for one in periods}
 
 
 def amounts_of(invoice: Invoice) -> tuple[str, str]:
@@ -105,14 +115,9 @@ def test_the_estimate_has_what_the_terms_of_its_period_leave_beside_the_fee_in_a
 
 def test_fees_that_an_invoice_to_come_bills_first_are_not_the_running_periods() -> None:
     found = catalog()
-    line = timeline(found.view(), "s")
-    assert line is not None
-    here = current_span(line, None, us("2024-01-20T00:00:00Z"))
-    assert here is not None
-    billing = expected_billing(ChargeBook(found.view()), line, *here, [])
-    assert [(item.charge.key, item.start_us) for item in billing.items] == [
-        ("support", here[0].start_us), ("seat", here[0].end_us),
-    ]  # fmt: skip
+    (january,) = estimates(found, Standing(), us("2024-01-20T00:00:00Z")).values()
+    starts = [(line["charge"], line["period_start"]) for line in january["lines"]]
+    assert starts == [("support", us("2024-01-01T00:00:00Z")), ("seat", us("2024-02-01T00:00:00Z"))]
 
 
 def test_prepaid_credits_pay_the_estimate_as_they_pay_the_invoice() -> None:
@@ -132,15 +137,18 @@ def test_periods_that_ended_and_are_not_billed_yet_use_up_a_discounts_periods() 
         assert expected == amounts_of(march) == (fees, fees)
 
 
-def test_two_running_periods_draw_on_the_same_credits_once() -> None:
+def test_running_periods_draw_on_the_same_credits_once_in_the_order_in_which_they_are_billed() -> None:
     found = catalog({"code": "a", "amount": "15"}, plan="payg")
-    wallet = Wallet(owned_grants(found.view()), {})
-    line = timeline(found.view(), "s")
-    assert line is not None
-    here = current_span(line, None, us("2024-01-20T00:00:00Z"))
-    assert here is not None
-    drawn = [total(drawn_by(wallet, line, here[0], Decimal("10.00"))) for _ in range(3)]
-    assert drawn == [Decimal("-10.00"), Decimal("-5.00"), Decimal(0)]
+    later = BASE | {"code": "later", "plan": "payg", "billing_anchor": "2024-01-15T00:00:00Z"}
+    for one in (later, BASE | {"code": "r", "plan": "payg"}, BASE | {"code": "t", "plan": "payg"}):
+        found.add("subscription", one)
+    bills = estimates(found, Standing(), us("2024-01-10T00:00:00Z"))
+    assert {name: one["total"] for name, one in bills.items()} == {
+        "later": "0.00",
+        "s": "0.00",
+        "r": "9.52",
+        "t": "10.00",
+    }
 
 
 def test_a_line_names_the_plan_that_it_was_priced_by() -> None:
@@ -221,3 +229,125 @@ def test_an_invoice_as_it_was_read_is_a_record_again() -> None:
     assert {name: value for name, value in record["lines"][0].items() if name != "steps"} == {
         name: value for name, value in line.items() if name != "steps"
     }
+
+
+UNIT = {
+    "model": "tiered",
+    "included_units": "3",
+    "tiers": [{"up_to": "5", "unit_amount": "1"}, {"up_to": None, "unit_amount": "0.5"}],
+}
+SEATS = {"basic": "30", "team": "75"}
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> tuple[Shelf, list[Used], list[int], list[tuple[int, dict[str, Any]]], int]:
+    """(catalog, events, days of closes, (day, version of the subscription) in their order, the day of the estimate), of January to May."""
+    ahead = draw(st.booleans())
+    terms: dict[str, Any] = {}
+    if draw(st.booleans()):
+        off = draw(
+            st.sampled_from(
+                [{"percent": "50", "periods": 1}, {"amount": "8", "periods": 2}, {"percent": "10", "product": "c"}]
+            )
+        )
+        terms["discounts"] = [{"code": "off"} | off]
+    if draw(st.booleans()):
+        terms["minimum_commitment"] = draw(st.sampled_from(["20", "90"]))
+    found = usage_catalog(UNIT)
+    interval = draw(st.sampled_from(["month", "month", "quarter"]))
+    for code, amount in SEATS.items():
+        seat = {"product": "fee", "price": {"model": "flat", "amount": amount}, "in_advance": ahead}
+        found.add("plan", usage_plan(UNIT, code, [seat]) | {"interval": interval})
+    found.add(
+        "plan",
+        {
+            "code": "side",
+            "currency": "USD",
+            "interval": interval,
+            "grace_seconds": 0,
+            "charges": [
+                {"product": "fee", "price": {"model": "flat", "amount": "7"}, "in_advance": draw(st.booleans())}
+            ],
+        },
+    )
+    found.add("subscription", SUBSCRIPTION | terms)
+    if draw(st.booleans()):
+        found.add("subscription", SUBSCRIPTION | {"code": "a-side", "plan": "side", "start": "2026-01-20T00:00:00Z"})
+    for code in draw(st.sampled_from([(), ("gift",), ("gift", "own")])):
+        owner = {"account": "acme"} if code == "gift" else {"subscription": "s"}
+        expires = draw(st.sampled_from([None, "2026-02-15", "2026-04-01"]))
+        found.add(
+            "credit_grant",
+            owner
+            | {
+                "code": code,
+                "amount": draw(st.sampled_from(["5", "60", "500"])),
+                "currency": "USD",
+                "expires": expires,
+            },
+        )
+    closes = sorted(draw(st.sets(st.integers(0, 120), max_size=5)))
+    asked = draw(st.integers(max([1, *closes]), 125))
+    changes: list[tuple[int, dict[str, Any]]] = []
+    for day in sorted(draw(st.sets(st.integers(1, asked), max_size=2))):
+        at = (datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=day)).isoformat()
+        version = draw(
+            st.sampled_from(
+                [
+                    {"plan": "team"},
+                    {"plan": "basic"},
+                    {"overrides": [{"charge": "c", "price": UNIT | {"included_units": "1"}}]},
+                ]
+            )
+        )
+        changes.append((day, SUBSCRIPTION | terms | version | {"change_at": at}))
+    events = []
+    for day, quantity, delay in draw(
+        st.lists(st.tuples(st.integers(0, 119), st.integers(1, 6), st.integers(0, 40)), max_size=8)
+    ):
+        if (came := day + delay) < asked:
+            events.append(used(day + 0.5, quantity, close=1 + sum(one <= came for one in closes)))
+    return found, events, closes, changes, asked
+
+
+@settings(max_examples=150)
+@given(histories())
+def test_an_estimate_is_what_the_closes_that_follow_put_on_the_invoices(history: Any) -> None:
+    """Where nothing more is used: late usage, credits that what comes before draws or that come back, fees settled, splits, terms."""
+    found, events, closes, changes, asked = history
+    books = Books(found, events)
+    days = [(day, 1, None) for day in closes] + [(day, 0, version) for day, version in changes]
+    for day, _, version in sorted(days, key=lambda one: one[:2]):
+        if version is None:
+            books.close(JANUARY + day * DAY)
+        else:
+            found.add(
+                "subscription", version, published=(datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=day)).isoformat()
+            )
+    now_us = JANUARY + asked * DAY + DAY // 3
+    coming = books.closes + 1
+
+    def measure(needs: Any) -> Any:
+        books.closes += 1
+        try:
+            return books.totals(SimpleNamespace(needs=lambda: needs))  # type: ignore[arg-type]
+        finally:
+            books.closes -= 1
+
+    late = tuple(Late("m.p", one.at_us, one.at_us, 1) for one in events if one.close == coming)
+    bills = estimates(found, books.standing, now_us, measure, {"s": late} if late else {})
+    if not any(one["subscription"] == "s" for one in books.close(now_us)):
+        books.events = [replace(one, close=one.close + (one.close == coming)) for one in events]
+    for bill in sorted(bills.values(), key=lambda one: one["period_end"]):
+        books.close(bill["period_end"])
+    for bill in bills.values():
+        ends = [
+            one for one in books.standing.chain("air", bill["subscription"]) if one["period_end"] == bill["period_end"]
+        ]
+        made = next(one for one in ends if one["period_start"] == bill["period_start"] < one["period_end"])
+        assert [shown(line) for line in bill["lines"]] == [shown(line) for line in made["lines"]]
+        assert amounts_of(bill) == amounts_of(made)
+
+
+def shown(line: Any) -> tuple[str, ...]:
+    return line["kind"], line["charge"], line["amount"], line["quantity"]

@@ -69,7 +69,7 @@ class Books:
         late = [one for one in self.events if one.close == self.closes and one.close]
         records = {"s": tuple(Late("m.p", one.at_us, one.at_us, 1) for one in late)} if late else {}
         found = make_plan(self.shelf.view(), self.standing, as_of_us, records)
-        assert found.problems == ()
+        assert found.problems == (), found.problems
         run = Run(f"run_{self.closes}", self.closes, 0, as_of_us, {})
         invoices, problems = build_invoices(found, self.totals(found), run)
         assert problems == ()
