@@ -31,10 +31,10 @@ FROM usage_records FINAL WHERE namespace = {{ns:String}} AND checkpoint = {{k:UI
 _EVENTS: Final = """
 SELECT generation, partition, offset, `index`, account_id, toUnixTimestamp64Micro(timestamp), idempotency_key, properties, batches.catalog_offset
 FROM (SELECT * FROM usage_events FINAL WHERE namespace = {{ns:String}} AND event_name = {{name:String}} AND {append} AND {range}) AS counted
-INNER ANY JOIN (
-    SELECT generation, partition, offset, catalog_offset FROM usage_batches
+LEFT ANY JOIN (
+    SELECT generation, partition, offset, catalog_offset, 1 AS known FROM usage_batches
     WHERE namespace = {{ns:String}} AND catalog_offset < {{known:UInt64}} AND {append}
-) AS batches USING (generation, partition, offset)"""
+) AS batches USING (generation, partition, offset) WHERE batches.known"""
 
 
 @dataclass(frozen=True, slots=True)
