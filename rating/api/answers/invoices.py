@@ -253,6 +253,8 @@ class RunHead(Answer):
     invoices: int
     drafts: bool
     """it made or refreshed drafts alone"""
+    time_zone_data: str | None
+    """release of the IANA rules by which its periods were found; null for a run of before it was announced"""
     findings: int
     """points of its checklist that found something"""
 
