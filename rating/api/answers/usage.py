@@ -182,9 +182,9 @@ class RunningCharge(Answer):
 
 
 class Reduction(Answer):
-    """A discount, a commitment's true-up or what prepaid credits pay."""
+    """What the invoice has beside its charges: fees settled and late usage, a discount, a commitment's true-up, what prepaid credits pay."""
 
-    kind: Literal["discount", "commitment", "credit"]
+    kind: Literal["adjustment", "discount", "commitment", "credit"]
     code: str
     amount: DecimalText
     text: str

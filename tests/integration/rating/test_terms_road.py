@@ -94,7 +94,10 @@ def test_the_api_tells_balances_subtotals_and_prices(agreed: Road, service: http
     assert service.get("/v1/accounts/nobody/credits", headers=named).status_code == 404
     january = service.get("/v1/invoices", params={"account_id": "acme"}, headers=named).json()["invoices"][-1]
     assert (january["subtotal"], january["tax_amount"], january["total"]) == ("20.00", None, "0.00")
-    for at, total, kinds in (("2013-01-15", "22.50", ["discount"]), ("2013-02-15", "20.00", ["commitment"])):
+    # As of then: the grant of 25 was whole in January, and January's invoice drew 20 of it.
+    for at, total, kinds in (
+        ("2013-01-15", "0.00", ["discount", "credit"]), ("2013-02-15", "15.00", ["commitment", "credit"]),
+    ):  # fmt: skip
         asked = service.get("/v1/accounts/acme/usage/current", params={"at": f"{at}T00:00:00Z"}, headers=named)
         (running,) = asked.json()["subscriptions"]
         assert (running["estimated_total"], [one["kind"] for one in running["reductions"]]) == (total, kinds)
