@@ -72,9 +72,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     terminalreporter.write_line(f"infrastructure: {infrastructure(config)}")
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(autouse=True)
 def _answers_are_as_documented() -> Iterator[None]:
-    """Every answer that a test's client reads is held against the services' OpenAPI documents."""
+    """Every answer that a test's client reads is held against the services' OpenAPI documents. For each test alone: unit tests that the same
+    process runs later have doors of their own, which answer what no service does."""
     with held_to_the_document():
         yield
 
