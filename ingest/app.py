@@ -8,7 +8,6 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import Any, Final
 
 from fastapi import FastAPI
@@ -31,7 +30,7 @@ from ingest.events_api import BATCH, EVENT, Door, EventsApi
 from ingest.metrics import CONTENT_TYPE, Metrics
 from ingest.openapi import BATCH_BODY, EVENT_BODY, MODELS
 from ingest.overload import Overload
-from ingest.problems import unknown_parameters
+from ingest.problems import overloaded, unknown_parameters
 from ingest.producer import LoopProducer
 from ingest.readiness import NOT_DELIVERING, STALE_CATALOG, STOPPING, of_catalog, of_producer
 from ingest.rests import Rests
@@ -212,6 +211,7 @@ DOORS: Final[dict[str, Callable[[Request, Sources], Door]]] = {
 
 
 _EARLY: Final = frozenset((b"/v1/events", b"/v1/events/batch"))  # the doors whose problems have the native form
+_SHED: Final = overloaded().response()
 
 
 class Application:
@@ -221,25 +221,16 @@ class Application:
     def __init__(self, app: FastAPI, state: dict[str, Gateway]) -> None:
         self.app = app
         self._state = state
-        self._answer: tuple[bytes, bytes] | None = None  # to all that are shed
 
-    def early(self, target: bytes, headers: Headers) -> tuple[bytes, bytes] | bool:
+    def early(self, target: bytes, headers: Headers) -> object:
         """See ``serving.Early``: events are shed by their heads alone, at a tenth of what a request costs."""
         if target not in _EARLY or (gateway := self._state.get("gateway")) is None:
-            return False
+            return None
         try:
             return gateway.guard.early(headers)
-        except Problem as problem:
-            gateway.metrics.requests.labels(str(problem.status)).inc()
-            return self._shed(problem)
-
-    def _shed(self, problem: Problem) -> tuple[bytes, bytes]:
-        if self._answer is None:
-            response = problem.response()
-            fields = b"".join(name + b": " + value + b"\r\n" for name, value in response.raw_headers)
-            phrase = HTTPStatus(problem.status).phrase
-            self._answer = f"HTTP/1.1 {problem.status} {phrase}\r\n".encode() + fields, bytes(response.body)
-        return self._answer
+        except Problem:
+            gateway.metrics.requests.labels(str(_SHED.status_code)).inc()
+            return _SHED
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""

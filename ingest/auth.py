@@ -18,7 +18,7 @@ from schemas.access import Scopes, scopes_of
 from schemas.api_keys import Access, Denied, Keyring
 from schemas.catalog.bounds import NamespaceBounds
 from schemas.catalog.follower import CatalogFollower
-from schemas.serving import COUNTED, Headers
+from schemas.serving import EARLY, Headers
 from schemas.settings import Settings, SettingsError
 from schemas.shares import Busy, Plan, Shares
 
@@ -60,13 +60,11 @@ class Guard:
     def access(self, request: Request, sufficient: Scopes) -> Access:
         """The bearer's rights, which include one of the scopes. Raises Problem (401, 403, 429, 503)."""
         try:
-            found = self._keys.access(request.headers.get("authorization"), self._now_us())
+            early: Access | None = request.scope.get("state", {}).get(EARLY)
+            found = early or self._keys.access(request.headers.get("authorization"), self._now_us())
             found.require(sufficient)
-            # A request that the connection has counted already (``early``) is not asked for twice.
-            if self.overload is not None and not request.scope.get("state", {}).get(COUNTED):
-                tenant = self._tenant(found, request.headers.get(NAMESPACE_HEADER))
-                if not self.overload.admit(tenant):
-                    raise overloaded()
+            if early is None:
+                self._admit(found, request.headers.get(NAMESPACE_HEADER))
             self.served = now = self._clock()
             if (buckets := self._limits.of(found, now)) is not None:
                 buckets.request(now)
@@ -81,27 +79,22 @@ class Guard:
         if (buckets := self._limits.of(access, self._clock())) is not None:
             buckets.spend(size, events)
 
-    def early(self, headers: Headers) -> bool:
-        """Whether an event request is shed before it is anything but a head; else it was counted as asked for, where its key is known.
-        Raises Problem: 503."""
-        authorization = namespace = None
-        for name, value in headers:
-            if name == b"authorization":
-                authorization = value.decode("latin-1")
-            elif name == _NAMESPACE_FIELD:
-                namespace = value.decode("latin-1")
-        if self.overload is None:
-            return False
+    def early(self, headers: Headers) -> Access | None:
+        """The bearer's rights by the head alone, for ``access`` to go on with, once the request is counted as asked for. None: it is not, and
+        the application says why. Raises Problem (503) where it is shed."""
+        fields = dict(reversed(headers))  # of a field that stands twice the first, which the application reads too
         try:
-            access = self._keys.access(authorization, self._now_us())
+            found = self._keys.access(_text(fields.get(b"authorization")), self._now_us())
         except Denied:
-            return False  # the application says why
-        if not self.overload.admit(self._tenant(access, namespace)):
-            raise overloaded()
-        return True
+            return None
+        self._admit(found, _text(fields.get(_NAMESPACE_FIELD)))
+        return found
 
-    def _tenant(self, access: Access, asked: str | None) -> str:
-        return access.namespace or asked or self._default_namespace
+    def _admit(self, access: Access, asked: str | None) -> None:
+        """Raises Problem where a request of that namespace is shed."""
+        tenant = access.namespace or asked or self._default_namespace
+        if self.overload is not None and not self.overload.admit(tenant):
+            raise overloaded()
 
     def still(self, request: Request) -> None:
         """For a request that takes long: whether its key is one still. Raises Problem (401, 503)."""
@@ -167,3 +160,7 @@ class Guard:
             return access.choose(request.headers.get(NAMESPACE_HEADER), self._default_namespace)
         except Denied as denied:
             raise of_denial(denied) from None
+
+
+def _text(field: bytes | None) -> str | None:
+    return None if field is None else field.decode("latin-1")

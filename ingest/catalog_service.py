@@ -274,7 +274,7 @@ class Deadline:
         self._end = clock() + seconds
 
     def tick(self) -> None:
-        """Asked every few thousand steps, and at each entry."""
+        """Asked every few hundred steps, and at each entry."""
         self._rest()
         if self._clock() > self._end:
             detail = f"the document could not be worked through within {self._seconds:g} s; nothing was published. Apply it in parts"

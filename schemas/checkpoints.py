@@ -44,6 +44,10 @@ class Run:
     body: Mapping[str, Any]
 
 
+class UnknownCheckpoint(LookupError):
+    """A checkpoint that is not there, or that this process has not read yet."""
+
+
 class Checkpoints:
     """The fold of usage.checkpoints under first-valid-record-wins."""
 
@@ -59,9 +63,9 @@ class Checkpoints:
         return self.cuts[-1] if self.cuts else None
 
     def cut(self, number: int) -> Cut:
-        """That cut. Raises LookupError."""
+        """That cut. Raises UnknownCheckpoint."""
         if not 1 <= number <= len(self.cuts):
-            raise LookupError(f"no checkpoint {number}; there are {len(self.cuts)}")
+            raise UnknownCheckpoint(f"no checkpoint {number}; there are {len(self.cuts)}")
         return self.cuts[number - 1]
 
     def backfilled(self, name: str, number: int | None = None) -> list[Cut]:

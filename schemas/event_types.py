@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from itertools import chain, islice
 from typing import Any, Final
 
 from schemas.catalog.models import EventType
-from schemas.catalog.profiles import event_names
+from schemas.catalog.profiles import ProfileVersion, event_names
 from schemas.catalog.state import NamespaceView
 from schemas.event_schema import Check, Schema, compile_schema, mismatch, parse_schema
 from schemas.event_schema.filled import NO_DEFAULTS, Defaults
+from schemas.matching import Matcher
 from schemas.similar import similar
 
 
@@ -131,3 +134,8 @@ class DefaultsByOffset:
     def at(self, catalog_offset: int) -> Defaults:
         """Of a batch with this catalog offset."""
         return self._defaults[bisect_left(self._offsets, catalog_offset)]
+
+    def matchers(self, versions: Sequence[ProfileVersion]) -> Callable[[int], Matcher]:
+        """Catalog offset of a batch → what matches its events against the versions."""
+        of_defaults = cache(partial(Matcher.of, versions))
+        return lambda catalog_offset: of_defaults(self.at(catalog_offset))

@@ -13,16 +13,15 @@ import time
 from asyncio import TimerHandle
 from collections import Counter
 from collections.abc import Callable, Sequence
-from http import HTTPStatus
 from types import FrameType
 from typing import Any, Final
 
-import msgspec
 import uvicorn
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from schemas.problems import MEDIA_TYPE, document
+from schemas.problems import Problem
 
 log = logging.getLogger(__name__)
 
@@ -32,16 +31,16 @@ BODY_PAUSE_SECONDS: Final = 10.0
 DRAIN_SECONDS: Final = 0.5
 MOST_CONNECTIONS: Final = 10_000
 _OTHER_FILES: Final = 128  # that the process needs beside its connections
-COUNTED: Final = "counted early"  # in a request's state: what ``Early`` said
+EARLY: Final = "early"  # in a request's state: what ``Early`` gave for the application
 EARLY_BODY: Final = 16 * 1024
 _CLOSING: Final = (b"connection", b"close")
 _ACCEPTED_AT_ONCE: Final = 64
 
 
 Headers = Sequence[tuple[bytes, bytes]]
-Early = Callable[[bytes, Headers], "tuple[bytes, bytes] | bool"]
-"""Asked of each POST whose small body comes with it, as soon as its head is read, for (target, headers): an answer instead of the
-application's (status line and fields, each with its line end; body), or whether the request was counted by it."""
+Early = Callable[[bytes, Headers], object]
+"""Asked of each POST with a small body as soon as its head is read, for (target, headers): a Response is the answer, instead of the application's;
+anything else is kept for the application, in the request's state."""
 
 
 def bounded_protocol(most_connections: int = MOST_CONNECTIONS, early: Early | None = None) -> type[BoundedProtocol]:
@@ -164,12 +163,10 @@ class BoundedProtocol(HttpToolsProtocol):
         if not length.isdigit() or len(length) > 5 or int(length) > EARLY_BODY:
             return False
         answer = early(self.url, self.headers)
-        if isinstance(answer, bool):
-            self.scope["state"][COUNTED] = answer
+        if not isinstance(answer, Response):
+            self.scope["state"][EARLY] = answer
             return False
-        head, body = answer
-        fields = b"".join(name + b": " + value + b"\r\n" for name, value in self.server_state.default_headers)
-        self.transport.write(head + fields + b"\r\n" + body)
+        self._write(answer, self.server_state.default_headers)
         self._answered = True
         return True
 
@@ -211,17 +208,12 @@ class BoundedProtocol(HttpToolsProtocol):
         if self.cycle is not None and not self.cycle.response_complete:
             self.cycle.keep_alive = False  # an answer is on its way: it ends the connection, whole
             return
-        head, body = problem(status, reason, detail)
-        lines = "".join(f"{name}: {value}\r\n" for name, value in head)
-        self.transport.write(f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n{lines}\r\n".encode() + body)
+        self._write(Problem(status, reason, detail, headers={"connection": "close"}).response())
         self.transport.close()
 
-
-def problem(status: int, reason: str, detail: str) -> tuple[list[tuple[str, str]], bytes]:
-    """Headers and body of an answer that ends its connection."""
-    body = msgspec.json.encode(document(status, reason, detail))
-    head = [("content-type", MEDIA_TYPE), ("content-length", str(len(body))), ("connection", "close")]
-    return head, body
+    def _write(self, answer: Response, more: Headers = ()) -> None:
+        fields = b"".join(b"%s: %s\r\n" % field for field in (*answer.raw_headers, *more))
+        self.transport.write(STATUS_LINE[answer.status_code] + fields + b"\r\n" + bytes(answer.body))
 
 
 class BoundedBodies:
@@ -242,12 +234,10 @@ class BoundedBodies:
             return
         announced = dict(scope["headers"]).get(b"content-length", b"0")
         if not announced.isdigit() or int(announced[:19]) > self._limit:
-            head, body = problem(413, "body_too_large", f"the body is larger than {self._limit} bytes")
             # Kept open: a client that is still sending would lose the answer with its connection. uvicorn reads on and
             # throws away.
-            headers = [(name.encode(), value.encode()) for name, value in head if name != "connection"]
-            await send({"type": "http.response.start", "status": 413, "headers": headers})
-            await send({"type": "http.response.body", "body": body})
+            refused = Problem(413, "body_too_large", f"the body is larger than {self._limit} bytes").response()
+            await refused(scope, receive, send)
             return
         size, more = 0, True
 
@@ -318,7 +308,8 @@ class Server(uvicorn.Server):
             task.add_done_callback(self._accepting.discard)
 
     def _protocol(self) -> asyncio.Protocol:
-        made: asyncio.Protocol = self.config.http_protocol_class(  # type: ignore[call-arg, operator, unused-ignore]
+        protocol: Any = self.config.http_protocol_class  # declared as any protocol; uvicorn makes it so, too
+        made: asyncio.Protocol = protocol(
             config=self.config, server_state=self.server_state, app_state=self.lifespan.state
         )
         return made

@@ -29,7 +29,7 @@ from rating.invoices import read_chains
 from rating.pricing import PriceError, money_text, plain
 from schemas.catalog.profiles import profile_versions
 from schemas.catalog.state import NamespaceView
-from schemas.checkpoints import Checkpoints, Run
+from schemas.checkpoints import Checkpoints, Run, UnknownCheckpoint
 from schemas.fine_instants import Cut
 from schemas.instants import micros, rfc3339
 from schemas.invoices import body_of
@@ -64,7 +64,7 @@ async def running(rating: Rating, view: NamespaceView, account_id: str, now_us: 
     found: dict[int, dict[str, Any]] = {}
     try:
         estimates = await rating.ask(lambda client: _estimates(client, view, rating.checkpoints, account_id, now_us))
-    except LookupError as error:  # an invoice of a run that was announced a moment ago
+    except UnknownCheckpoint as error:  # an invoice of a run that was announced a moment ago
         raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, f"{error}; try again", headers={"Retry-After": "1"}) from None
     order = {line.subscription: number for number, line in enumerate(estimates.account.lines)}
     problems = [f"subscription {name}: {why}" for name, why in estimates.problems.items()]
@@ -96,7 +96,7 @@ class Estimates:
 
 
 def _estimates(client: Any, view: NamespaceView, checkpoints: Checkpoints, account_id: str, now_us: int) -> Estimates:
-    """Blocking. Raises LookupError for an invoice of a checkpoint that is not known yet."""
+    """Blocking. Raises UnknownCheckpoint for an invoice of a checkpoint that is not known yet."""
     problems: dict[str, str] = {}
     lines: list[Timeline] = []
     for versions in view.histories("subscription"):

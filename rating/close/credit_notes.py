@@ -77,9 +77,8 @@ def with_credit_note(invoice: Invoice, note: CreditNote, chain: Sequence[Invoice
     left = _left(invoice, chain, notes)
     rest = left_of_lines(chain, invoice) if not lines else None
     limit = left
-    if (
-        rest is not None and rest.adjusted
-    ):  # a line is credited once: what adjustments credited of it is no part of the note
+    if rest is not None and rest.adjusted:
+        # A line is credited once: what adjustments credited of it is no part of the note.
         limit = min(left, exact_sum(part for _, part in rest.each))
     if not 0 < amount <= limit:
         raise Refused(

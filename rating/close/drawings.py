@@ -82,12 +82,8 @@ def _book(invoice: Invoice, accounts: Mapping[str, _Account]) -> None:
     _pay(own, earlier, sum(changes.values(), ZERO), draws)
     if '"credit_notes"' in invoice["body"]:
         _note(invoice, own, accounts)
-        for (
-            account,
-            _,
-        ) in (
-            earlier
-        ):  # a line was credited by more than its discounts had left: that lowers what else the invoice bills
+        for account, _ in earlier:
+            # A line was credited by more than its discounts had left: that lowers what else the invoice bills.
             own.even(account)
     for account, amount in earlier:
         over = min(account.paid - max(account.left, ZERO), -amount, own.left - own.paid)

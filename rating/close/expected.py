@@ -73,21 +73,21 @@ class Expected:
         return lines[len(self.billing.items) :]
 
 
-def bill_ended(account: Account, run: Run, measure: Measure) -> tuple[Account, dict[str, str]]:
-    """The account as a close of now would leave it, and subscription → why something of it cannot be billed."""
-    view, standing, late = account.view, account.standing, dict(account.late)
+def bill_ended(account: Account, book: ChargeBook, run: Run, measure: Measure) -> tuple[Account, dict[str, str]]:
+    """The account as a close of now would leave it, and subscription → why something of it cannot be billed. ``standing`` takes the
+    invoices that would be."""
+    standing, late = account.standing, dict(account.late)
     problems: dict[str, str] = {}
-    book = ChargeBook(view)
     for _ in range(_ROUNDS):
         billings: list[Billing] = []
         for line in account.lines:
+            if line.subscription in problems:
+                continue
             try:
-                billings += (
-                    _ended(line, standing, run.as_of_us, late, book) if line.subscription not in problems else []
-                )
+                billings += _ended(line, standing, run.as_of_us, late, book)
             except (PlanningError, ValueError) as error:
                 problems[line.subscription] = str(error)
-        wallet = replace(account, standing=standing).wallet()
+        wallet = account.wallet()
         totals = measure(Plan(tuple(billings)).needs())
         made = 0
         for billing in billings:
@@ -105,10 +105,10 @@ def bill_ended(account: Account, run: Run, measure: Measure) -> tuple[Account, d
                 made += 1
         if not made:
             break
-    return replace(account, standing=standing, late=late), problems
+    return replace(account, late=late), problems
 
 
-def expected_billing(account: Account, running: Running) -> Billing:
+def expected_billing(account: Account, book: ChargeBook, running: Running) -> Billing:
     """The running period's, after what ``bill_ended`` has billed. Raises PlanningError."""
     line, span, standing = running.line, running.span, account.standing
     chain = standing.chain(line.namespace, line.subscription)
@@ -118,21 +118,22 @@ def expected_billing(account: Account, running: Running) -> Billing:
         raise PlanningError("the period is billed, or one before it cannot be; `weir close --dry-run` says why")
     if chain:
         due = replace(due, after=chain[-1]["run_id"])
-    return billing_of(due, ChargeBook(account.view), chain, account.late.get(line.subscription, ()), (), line)
+    return billing_of(due, book, chain, account.late.get(line.subscription, ()), (), line)
 
 
 def expect(
     account: Account, running: Iterable[Running], run: Run, measure: Measure
 ) -> tuple[Account, list[Expected], dict[str, str]]:
     """(the account with what has ended billed, its running periods in the order in which they will be, subscription → why it has none)."""
-    account, problems = bill_ended(account, run, measure)
+    book = ChargeBook(account.view)
+    account, problems = bill_ended(account, book, run, measure)
     found: list[tuple[Running, Billing]] = []
     for each in running:
         name = each.line.subscription
         if name in problems:
             continue
         try:
-            found.append((each, expected_billing(account, each)))
+            found.append((each, expected_billing(account, book, each)))
         except (PlanningError, ValueError) as error:
             problems[name] = str(error)
     found.sort(key=lambda one: one[1].due.ready_us)  # of one instant in the order of the catalog, as a close has them

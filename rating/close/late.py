@@ -76,7 +76,7 @@ def find_late(
     account_id: str | None = None,
 ) -> LateUsage:
     """Late records as of a cut (None: live). A superset: re-rating decides whether they change anything. ``account_id``: whose alone
-    ``standing`` holds. Blocking. Raises LookupError for an invoice of a checkpoint that ``checkpoints`` do not know.
+    ``standing`` holds. Blocking. Raises UnknownCheckpoint for an invoice of a checkpoint that ``checkpoints`` do not have.
 
     ``carried``: profiles whose last value is carried over, so that a late record may change every later period.
     What an invoice is as of, its predecessors were adjusted as of, so only what lies beyond the last one's checkpoint counts; where

@@ -17,9 +17,7 @@ from rating.evidence.scope import Scope, below
 from schemas.backfills import Job, jobs
 from schemas.catalog.backfills import Reach
 from schemas.catalog.profiles import ProfileVersion
-from schemas.event_schema.filled import Defaults
 from schemas.event_types import DefaultsByOffset
-from schemas.matching import Matcher
 from schemas.quantity import unscaled
 
 NAME: Final = "backfilled records"
@@ -123,19 +121,14 @@ def check_backfilled(scope: Scope, findings: Findings, on_progress: Progress) ->
 
 
 def _check_block(scope: Scope, job: Job, reach: Reach, append: str, positions: str, findings: Findings) -> None:
-    defaults = DefaultsByOffset(scope.catalog.view(job.namespace), job.event_name)
-    matchers: dict[Defaults, Matcher] = {}  # by what events are read with
+    matcher_at = DefaultsByOffset(scope.catalog.view(job.namespace), job.event_name).matchers(job.versions)
     parameters = {"ns": job.namespace, "name": job.event_name, "known": job.known_from, "k": reach.checkpoint}
     expected: dict[tuple[Any, ...], tuple[Any, ...]] = {}
     for *position, account, us, key, properties, catalog_offset in scope.rows(
         _EVENTS.format(append=append, range=positions), parameters
     ):
-        filled = defaults.at(int(catalog_offset))
-        matcher = matchers.get(filled)
-        if matcher is None:
-            matcher = matchers[filled] = Matcher.of(job.versions, filled)
         try:
-            matches = matcher.match(job.event_name, us, key, properties).matches
+            matches = matcher_at(int(catalog_offset)).match(job.event_name, us, key, properties).matches
         except ValueError:
             continue  # written past acceptance
         for match in matches:

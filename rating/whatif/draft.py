@@ -23,10 +23,9 @@ from rating.usage.voided import standing
 from schemas.catalog.models import Aggregation, Meter
 from schemas.catalog.profiles import ProfileVersion, profile_versions
 from schemas.catalog.state import Catalog, NamespaceView, record_of
-from schemas.event_schema.filled import Defaults
 from schemas.event_types import DefaultsByOffset
 from schemas.instants import micros, rfc3339
-from schemas.matching import Match, Matcher
+from schemas.matching import Match
 from schemas.quantity import unscaled
 
 Progress = Callable[[str, int, int], None]
@@ -133,16 +132,12 @@ def try_meter(
         )
     profiles = {version.profile_id: Tried(version) for version in versions}
     defaults = DefaultsByOffset(view, name)
-    matchers: dict[Defaults, Matcher] = {}
+    matcher_at = defaults.matchers(versions)
     done = 0
     for block in _blocks(client, _events_sql(where, conditions[0], with_offsets=defaults.any), bind.parameters):
         for account, us, key, properties, catalog_offset in block:
-            filled = defaults.at(int(catalog_offset))
-            matcher = matchers.get(filled)
-            if matcher is None:
-                matcher = matchers[filled] = Matcher.of(versions, filled)
             try:
-                found = matcher.match(name, us, key, properties)
+                found = matcher_at(int(catalog_offset)).match(name, us, key, properties)
             except ValueError:
                 continue  # written past acceptance: it would give no usage
             for match in found.matches:

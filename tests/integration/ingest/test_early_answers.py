@@ -4,31 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import threading
-import time
 from collections.abc import Iterator
 
 import pytest
 import uvicorn
+from serverkit import served
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from schemas.serving import COUNTED, EARLY_BODY, BoundedProtocol, Headers, Server, bounded_protocol
+from schemas.serving import EARLY, EARLY_BODY, BoundedProtocol, Headers, Server, bounded_protocol
 
 pytestmark = pytest.mark.integration
 
-SHED = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 4\r\n", b"shed"
+SHED = Response(b"shed", 503)
 
 
-def early(target: bytes, _headers: Headers) -> tuple[bytes, bytes] | bool:
+def early(target: bytes, _headers: Headers) -> object:
     return SHED if target == b"/shed" else target == b"/counted"
 
 
 async def answer(scope: Scope, receive: Receive, send: Send) -> None:
     request = Request(scope, receive)
     body = await request.body()
-    await Response(b"%s %d %d" % (scope["path"].encode(), len(body), bool(scope["state"].get(COUNTED))))(
+    await Response(b"%s %d %d" % (scope["path"].encode(), len(body), bool(scope["state"].get(EARLY))))(
         scope, receive, send
     )
 
@@ -40,14 +39,7 @@ def port() -> Iterator[int]:
     server = Server(
         uvicorn.Config(answer, port=0, http=protocol, lifespan="off", log_level="critical", ws="none", loop="uvloop")
     )
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    deadline = time.monotonic() + 30
-    while not server.started and time.monotonic() < deadline:
-        thread.join(0.01)
-    yield int(server.servers[0].sockets[0].getsockname()[1])
-    server.should_exit = True
-    thread.join(10)
+    yield from served(server)
 
 
 def post(target: str, body: bytes, *fields: str) -> bytes:
@@ -85,7 +77,7 @@ def test_requests_that_come_at_once_are_answered_in_their_order(port: int) -> No
     assert [body for _, body in both] == [b"/first 1 0", b"/shed 2 0", b"/end 0 0"]
 
 
-def test_the_application_is_told_what_was_counted(port: int) -> None:
+def test_the_application_gets_what_was_found_early(port: int) -> None:
     assert answers(port, post("/counted", b"a") + END)[0] == (200, b"/counted 1 1")
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import signal
 import socket
-import threading
-import time
 from collections.abc import Iterator
 
 import httpx
 import pytest
 import uvicorn
+from serverkit import served
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -42,18 +41,6 @@ async def echo(scope: Scope, receive: Receive, send: Send) -> None:
     except BadBody as bad:
         response = bad.response()
     await response(scope, receive, send)
-
-
-def served(server: Server) -> Iterator[int]:
-    """The server's port; it ends when the caller goes on."""
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    deadline = time.monotonic() + 30
-    while not server.started and time.monotonic() < deadline:
-        thread.join(0.01)
-    yield int(server.servers[0].sockets[0].getsockname()[1])
-    server.should_exit = True
-    thread.join(10)
 
 
 def server() -> Server:

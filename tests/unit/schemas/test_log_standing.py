@@ -82,16 +82,22 @@ def test_what_was_metered_is_not_carried_over() -> None:
     assert never_metered(records, {0: 1000, 1: 2000}) == [b"new", b"newer"]
 
 
+class Client:
+    """What was inserted."""
+
+    def __init__(self) -> None:
+        self.rows: list[Any] = []
+
+    def insert(self, table: str, data: list[Any], **_: Any) -> None:
+        self.rows.extend(data)
+
+
+def away() -> Any:
+    raise OSError("away")
+
+
 def test_what_is_acknowledged_is_counted_once_also_where_it_cannot_be_written_at_first() -> None:
-    rows: list[Any] = []
-
-    class Client:
-        def insert(self, table: str, data: list[Any], **_: Any) -> None:
-            rows.extend(data)
-
-    def away() -> Any:
-        raise OSError("away")
-
+    client = Client()
     counted = Acknowledged("gateway")
     counted.add("n", 1, 0, 7, 3)
     counted.add("n", 1, 0, 6, 0)  # a void
@@ -100,9 +106,9 @@ def test_what_is_acknowledged_is_counted_once_also_where_it_cannot_be_written_at
         counted.write(away)
     counted.add("n", 1, 0, 5, 2)
     counted.add("m", 2, 3, 1, 4)
-    counted.write(Client)
-    counted.write(Client)
-    assert [row[:3] + row[4:] for row in rows] == [
+    counted.write(lambda: client)
+    counted.write(lambda: client)
+    assert [row[:3] + row[4:] for row in client.rows] == [
         [1, 0, 6, 1, "n", [6, 7], [0, 3]],
         [1, 0, 5, 2, "n", [5], [2]],
         [2, 3, 1, 3, "m", [1], [4]],
@@ -110,15 +116,7 @@ def test_what_is_acknowledged_is_counted_once_also_where_it_cannot_be_written_at
 
 
 def test_what_waits_for_clickhouse_is_bounded() -> None:
-    rows: list[Any] = []
-
-    class Client:
-        def insert(self, table: str, data: list[Any], **_: Any) -> None:
-            rows.extend(data)
-
-    def away() -> Any:
-        raise OSError("away")
-
+    client = Client()
     counted = Acknowledged("gateway")
     half = KEPT // 2
     for page in range(3):
@@ -126,8 +124,8 @@ def test_what_waits_for_clickhouse_is_bounded() -> None:
             counted.add("n", 1, 0, offset, 1)
         with pytest.raises(OSError, match="away"):
             counted.write(away)
-    counted.write(Client)
-    assert [(row[2], len(row[-1])) for row in rows] == [(half, half), (2 * half, half)]
+    counted.write(lambda: client)
+    assert [(row[2], len(row[-1])) for row in client.rows] == [(half, half), (2 * half, half)]
 
 
 def test_what_was_carried_over_stands_in_the_record_that_opens_a_generation() -> None:
