@@ -7,11 +7,11 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
-from ingest.catalog_service import RESOURCES
-from ingest.doors.history import MEDIA_TYPE as NDJSON
+from ingest.catalog.service import RESOURCES
+from ingest.history.stream import MEDIA_TYPE as NDJSON
 from schemas.catalog.keys import KeyLimits, KeyScope
 from schemas.catalog.models import KINDS
-from schemas.openapi import (
+from schemas.http.openapi import (
     EMPTY,
     JSON,
     Answer,
@@ -24,7 +24,7 @@ from schemas.openapi import (
     of_status,
     ok,
 )
-from schemas.problems import MEDIA_TYPE
+from schemas.http.problems import MEDIA_TYPE
 
 
 class GatewayAlive(Answer):

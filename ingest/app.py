@@ -16,38 +16,38 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from ingest.answers import ANSWERS
-from ingest.api_keys import KeysApi
-from ingest.auth import Guard, admin_key
-from ingest.catalog_api import CatalogApi
-from ingest.catalog_publish import CatalogPublisher
-from ingest.clock import GatewayClock, ask, watch
-from ingest.delivery import Delivery, Route, route_of
-from ingest.doors import foreign
-from ingest.doors.documents import foreign_events, history_stream
-from ingest.doors.foreign import Foreign
-from ingest.doors.history import HistoryApi
-from ingest.events_api import BATCH, EVENT, Door, EventsApi
+from ingest.catalog.api import CatalogApi
+from ingest.catalog.keys import KeysApi
+from ingest.catalog.openapi import BATCH_BODY, EVENT_BODY, MODELS
+from ingest.catalog.publish import CatalogPublisher
+from ingest.catalog.rests import Rests
+from ingest.delivery.clock_agreement import GatewayClock, ask, watch
+from ingest.delivery.in_flight import Delivery, Route, route_of
+from ingest.delivery.producer import LoopProducer
+from ingest.events.api import BATCH, EVENT, Door, EventsApi
+from ingest.events.voids import VoidsApi
+from ingest.history.stream import HistoryApi
+from ingest.http.auth import Guard, admin_key
+from ingest.http.overload import Overload
+from ingest.http.problems import overloaded, unknown_parameters
 from ingest.metrics import CONTENT_TYPE, Metrics
-from ingest.openapi import BATCH_BODY, EVENT_BODY, MODELS
-from ingest.overload import Overload
-from ingest.problems import overloaded, unknown_parameters
-from ingest.producer import LoopProducer
+from ingest.protocols import detection
+from ingest.protocols.detection import Foreign
+from ingest.protocols.routes import foreign_events, history_stream
 from ingest.readiness import NOT_DELIVERING, STALE_CATALOG, STOPPING, of_catalog, of_producer
-from ingest.rests import Rests
 from ingest.sources import Sources, system_sources
-from ingest.voids_api import VoidsApi
-from schemas.acknowledged import Acknowledged
 from schemas.catalog.follower import CatalogFollower
-from schemas.generations import Generation
-from schemas.http_service import application
-from schemas.log_standing import LogWatch
-from schemas.parameters import KnownParameters
-from schemas.problems import Problem
-from schemas.readiness import Readiness, Reason, to_json
-from schemas.room import Room
-from schemas.serving import Headers
+from schemas.health.disk_room import Room
+from schemas.health.readiness import Readiness, Reason, to_json
+from schemas.http.parameters import KnownParameters
+from schemas.http.problems import Problem
+from schemas.http.service import application
+from schemas.http.serving import Headers
+from schemas.kafka.topics import CLOCK, events_topic, partition_count
+from schemas.ledgers.generations import Generation
 from schemas.settings import Settings
-from schemas.topics import CLOCK, events_topic, partition_count
+from schemas.usage_log.acknowledged import Acknowledged
+from schemas.usage_log.continuity import LogWatch
 
 log = logging.getLogger(__name__)
 
@@ -180,7 +180,7 @@ def create_app(
     parameters = KnownParameters()
 
     async def guarded(request: Request) -> None:
-        # Of every route there is or will be; one that schemas.access does not name answers nobody.
+        # Of every route there is or will be; one that schemas.http.access does not name answers nobody.
         request.state.access = state["gateway"].guard.route(request)
         if wrong := parameters.wrong(request):
             raise unknown_parameters(wrong)
@@ -205,8 +205,8 @@ def _foreign(request: Request, sources: Sources) -> Door:
 DOORS: Final[dict[str, Callable[[Request, Sources], Door]]] = {
     "/v1/events": lambda *_: EVENT,
     "/v1/events/batch": lambda *_: BATCH,
-    foreign.EVENTS: _foreign,
-    foreign.BATCH: _foreign,
+    detection.EVENTS: _foreign,
+    detection.BATCH: _foreign,
 }
 
 

@@ -8,11 +8,11 @@ import sys
 from typing import Final
 
 from ingest.app import create_app
-from schemas import http_service
-from schemas.kafka_limits import confirm_topics
-from schemas.memory import settle_memory
+from schemas.http import service
+from schemas.kafka.limits import confirm_topics
+from schemas.kafka.topics import written_topics
+from schemas.processes import settle_memory
 from schemas.settings import Settings, SettingsError, load_settings
-from schemas.topics import written_topics
 
 _GRACE_SECONDS: Final = 8
 SWITCH_SECONDS: Final = 0.001
@@ -29,7 +29,7 @@ def serve(settings: Settings) -> int:
         server.should_exit = True
 
     app = create_app(settings, on_fatal=on_fatal, stopping=lambda: server.draining)
-    server = http_service.server(
+    server = service.server(
         app, settings.gateway_host, settings.gateway_port, settings.connections, _GRACE_SECONDS, early=app.early
     )
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from ingest.producer import LoopProducer
+from ingest.delivery.producer import LoopProducer
 from schemas.catalog.follower import CatalogFollower
-from schemas.readiness import Reason
+from schemas.health.readiness import Reason
 
 CATALOG_FRESH_SECONDS: Final = 5.0
 STALE_CATALOG: Final = "catalog_stale"

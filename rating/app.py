@@ -9,20 +9,22 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
-from rating.api import changes, credits, explain, invoices, metrics, price, problems, running, usage
+from rating.api import metrics, price, problems
 from rating.api.answers import ANSWERS, MODELS
 from rating.api.backfills import router as backfills_router
 from rating.api.context import Rating, guard
-from rating.api.drafts import router as drafts_router
-from rating.api.export import router as export_router
-from rating.api.late import router as late_router
+from rating.api.invoices import changes, credits, explain, lists
+from rating.api.invoices.drafts import router as drafts_router
+from rating.api.invoices.export import router as export_router
+from rating.api.invoices.late import router as late_router
 from rating.api.runs import router as runs_router
 from rating.api.simulations import router as simulations_router
+from rating.api.usage import current, totals
 from rating.api.voids import router as voids_router
 from rating.api.webhooks import router as webhooks_router
 from rating.console import pages
-from schemas.http_service import application
-from schemas.problems import Problem
+from schemas.http.problems import Problem
+from schemas.http.service import application
 from schemas.settings import Settings, SettingsError
 
 
@@ -45,12 +47,12 @@ def build_app(settings: Settings) -> FastAPI:
     measured = metrics.Metrics()
     metrics.install(app, measured)
     problems.install(app)
-    app.include_router(usage.router)
-    app.include_router(running.router)
+    app.include_router(totals.router)
+    app.include_router(current.router)
     app.include_router(credits.router)
     app.include_router(price.router)
     app.include_router(export_router)
-    app.include_router(invoices.router)
+    app.include_router(lists.router)
     app.include_router(changes.router)
     app.include_router(drafts_router)
     app.include_router(explain.router)

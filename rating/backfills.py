@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from schemas.backfills import Job, jobs
+from schemas.catalog.backfill_jobs import Job, jobs
 from schemas.catalog.state import NamespaceView
-from schemas.instants import micros, rfc3339
+from schemas.values.instants import micros, rfc3339
 
 State = Literal["waiting", "running", "done"]
 

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from rating.close import CloseResult, run_close
-from rating.close.checklist import warnings
+from rating.close.checklist.checks import warnings
 from schemas.catalog.follower import read_catalog
 from schemas.settings import Settings, SettingsError, load_settings
 

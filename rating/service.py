@@ -7,11 +7,11 @@ import sys
 from typing import Final
 
 from rating.app import build_app
-from schemas import http_service
-from schemas.kafka_limits import confirm_topics
-from schemas.serving import BoundedBodies
+from schemas.http import service
+from schemas.http.serving import BoundedBodies
+from schemas.kafka.limits import confirm_topics
+from schemas.kafka.topics import written_topics
 from schemas.settings import SettingsError, load_settings
-from schemas.topics import written_topics
 
 MAX_BODY: Final = 1024 * 1024
 _SWITCH_SECONDS: Final = 0.001
@@ -29,9 +29,7 @@ def main() -> int:
         print(error, file=sys.stderr)  # noqa: T201  # the process's last words
         return 2
     bounded = BoundedBodies(app, MAX_BODY)
-    server = http_service.server(
-        bounded, settings.rating_host, settings.rating_port, settings.connections, _GRACE_SECONDS
-    )
+    server = service.server(bounded, settings.rating_host, settings.rating_port, settings.connections, _GRACE_SECONDS)
     # Questions are worked at in threads; the loop, which answers, is to get the interpreter back soon.
     sys.setswitchinterval(_SWITCH_SECONDS)
     server.run()

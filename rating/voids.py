@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from rating.invoices import BadCursor
+from rating.invoices.read import BadCursor
 from rating.usage.render import Binder
-from schemas.identity import identity
-from schemas.instants import rfc3339
-from schemas.voids import WITHOUT_EFFECT
+from schemas.events.identity import identity
+from schemas.events.voids import WITHOUT_EFFECT
+from schemas.values.instants import rfc3339
 
 MAX_LIMIT: Final = 1000
 VOIDED: Final = "voided"
@@ -57,7 +57,7 @@ class VoidedEvent:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a void did: ``what`` is ``voided``, or why it did nothing (``schemas.voids.WITHOUT_EFFECT``) with a sentence."""
+    """What a void did: ``what`` is ``voided``, or why it did nothing (``schemas.events.voids.WITHOUT_EFFECT``) with a sentence."""
 
     what: str
     event: VoidedEvent | None = None

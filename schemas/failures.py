@@ -1,4 +1,4 @@
-"""What a failure means for whoever tries again (``kafka_errors``, ``clickhouse_errors``), and the end of trying."""
+"""What a failure means for whoever tries again (``kafka.errors``, ``clickhouse.errors``), and the end of trying."""
 
 from __future__ import annotations
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
-from schemas.json_text import canonical
-from schemas.quantity import number
+from schemas.values.json_text import canonical
+from schemas.values.quantity import number
 
 Predicate = Callable[[Any], bool]
 Path = tuple[str, ...]

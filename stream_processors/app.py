@@ -18,11 +18,11 @@ from typing import Any
 import faust
 from faust.types import TP
 
+from schemas.kafka.topics import ADMIT_GROUP, CHECKPOINTS, INBOX_PREFIX, INVOICES, REJECTED, events_topic
 from schemas.settings import Settings
-from schemas.topics import ADMIT_GROUP, CHECKPOINTS, INBOX_PREFIX, INVOICES, REJECTED, events_topic
-from stream_processors.bounded_fetch import BoundedApp
-from stream_processors.parts import LEDGERS_GROUP, METER_GROUP, Parts
-from stream_processors.pipeline import guarded
+from stream_processors.fetching.bounded import BoundedApp
+from stream_processors.metering.pipeline import guarded
+from stream_processors.wiring import LEDGERS_GROUP, METER_GROUP, Parts
 
 TAKE = 512
 REBALANCE_SECONDS = 30.0

@@ -17,16 +17,16 @@ from types import FrameType
 import faust
 
 from schemas.failures import EXIT_HELD, CannotGoOn
-from schemas.kafka_limits import confirm_topics
-from schemas.ledger_io import LedgerUnavailable
-from schemas.memory import settle_memory
+from schemas.kafka.limits import confirm_topics
+from schemas.kafka.topics import written_topics
+from schemas.ledgers.transport import LedgerUnavailable
+from schemas.processes import settle_memory
 from schemas.settings import SettingsError, load_settings
-from schemas.topics import written_topics
 from stream_processors.app import build_admit_app, build_app, build_ledgers_app
-from stream_processors.bounded_fetch import bound_fetches
-from stream_processors.logs import set_up
-from stream_processors.parts import Parts
-from stream_processors.watchdog import Watchdog
+from stream_processors.fetching.bounded import bound_fetches
+from stream_processors.upkeep.logs import set_up
+from stream_processors.upkeep.watchdog import Watchdog
+from stream_processors.wiring import Parts
 
 STOP_SECONDS = 8.0
 
@@ -48,7 +48,7 @@ class _Worker(faust.Worker):
 
 def main() -> int:
     """Run until SIGTERM or SIGINT. Exit code 2: the settings are wrong; 70: it ended hard and is to be started again;
-    65: too much of the log cannot be read, and somebody has to decide (``breaker``)."""
+    65: too much of the log cannot be read, and somebody has to decide (``metering.breaker``)."""
     set_up()
     try:
         settings = load_settings()

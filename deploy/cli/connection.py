@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from deploy.cli.failure import USAGE, Failure, problem_text
+from deploy.cli.errors import USAGE, Failure, problem_text
 
 if TYPE_CHECKING:
     import httpx

@@ -7,33 +7,16 @@ from typing import Final
 
 import typer
 
-from deploy.cli import (
-    audit,
-    backfill,
-    billing,
-    catalog,
-    copies,
-    credits,
-    explain,
-    generation,
-    keys,
-    late,
-    log,
-    price,
-    proof,
-    rejected,
-    replay,
-    send,
-    stack,
-    usage,
-    void,
-)
-from deploy.cli.failure import Failure
-from deploy.cli.failure import explain as explain_failure
-from deploy.cli.invoice import app as invoice_app
-from deploy.cli.invoices import app as invoices_app
-from deploy.cli.simulate import profile_app, simulate
-from deploy.cli.webhook import app as webhook_app
+from deploy.cli.billing import close, credits, explain, late, price
+from deploy.cli.billing.invoice import app as invoice_app
+from deploy.cli.billing.invoices import app as invoices_app
+from deploy.cli.billing.simulate import profile_app, simulate
+from deploy.cli.billing.webhook import app as webhook_app
+from deploy.cli.catalog import apply, audit, backfill, keys
+from deploy.cli.errors import Failure
+from deploy.cli.errors import explain as explain_failure
+from deploy.cli.events import rejected, send, usage, void
+from deploy.cli.operation import copies, generation, log, replay, stack, verify
 
 app: Final = typer.Typer(
     name="weir",
@@ -49,7 +32,7 @@ app: Final = typer.Typer(
 app.command()(stack.up)
 app.command()(stack.down)
 app.command()(stack.status)
-app.command()(catalog.apply)
+app.command()(apply.apply)
 app.command()(audit.audit)
 app.add_typer(keys.app, name="key")
 app.command()(send.send)
@@ -57,7 +40,7 @@ app.command()(void.void)
 app.command()(void.correct)
 app.command()(void.voids)
 app.command()(usage.usage)
-app.command()(billing.close)
+app.command()(close.close)
 app.add_typer(invoices_app, name="invoices")
 app.add_typer(invoice_app, name="invoice")
 app.add_typer(webhook_app, name="webhook")
@@ -73,9 +56,9 @@ app.add_typer(generation.app, name="generation")
 app.add_typer(log.app, name="log")
 app.command()(replay.replay)
 app.add_typer(copies.app, name="copies")
-app.command()(proof.verify)
-app.command()(proof.doctor)
-app.command()(proof.ledger)
+app.command()(verify.verify)
+app.command()(verify.doctor)
+app.command()(verify.ledger)
 
 
 def main() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from deploy.cli.failure import Failure, explain
+from deploy.cli.errors import Failure, explain
 from deploy.demo.run import run
 
 

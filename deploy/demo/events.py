@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from schemas.time_zones import parse_zone
+from schemas.values.time_zones import parse_zone
 
 ZONE: Final = parse_zone("America/New_York")
 NONE: Final = ("", "NA")

@@ -9,14 +9,14 @@ from typing import Any
 
 from rich.text import Text
 
-from deploy.cli.billing import invoice_parts, local_date
+from deploy.cli.billing.invoice_tables import invoice_parts, local_date
 from deploy.cli.connection import base_url
+from deploy.cli.operation.verify import books_table
 from deploy.cli.output import say, table
-from deploy.cli.proof import books_table
 from deploy.demo.steady import steadily
 from ingest.client import Summary
-from rating.invoices import read_invoice
-from schemas.clickhouse import connect
+from rating.invoices.read import read_invoice
+from schemas.clickhouse.client import connect
 from schemas.settings import Settings
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")

@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from deploy.cli.catalog import publish
+from deploy.cli.billing.invoices import read_invoices
+from deploy.cli.catalog.apply import publish
 from deploy.cli.connection import base_url, connection, data_dir, http
-from deploy.cli.invoices import read_invoices
 from deploy.cli.output import StepsBar, console, progress_bar, say
 from deploy.demo import data, report
 from deploy.demo.events import event
@@ -20,11 +20,11 @@ from deploy.local import daemon
 from deploy.local.stack import ALL
 from deploy.local.state import read_state
 from ingest.client import Client, Summary, batched
+from rating.books import read_books
 from rating.close import CloseResult, run_close
 from rating.close.checkpoint import end_offsets
-from rating.evidence.books import read_books
-from schemas.checkpoints import read_progress
-from schemas.clickhouse import connect
+from schemas.clickhouse.client import connect
+from schemas.ledgers.checkpoints import read_progress
 from schemas.settings import Settings
 
 CATALOG: Final = Path(__file__).with_name("catalog.yaml")

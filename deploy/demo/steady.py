@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from deploy.cli.failure import Failure, explain
+from deploy.cli.errors import Failure, explain
 
 Result = TypeVar("Result")
 

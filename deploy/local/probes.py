@@ -8,7 +8,7 @@ import socket
 from collections.abc import Callable
 
 from deploy.local.kafka import broker_ready
-from schemas.readiness import Reason, from_json
+from schemas.health.readiness import Reason, from_json
 
 Probe = Callable[[], bool]
 

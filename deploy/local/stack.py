@@ -192,7 +192,7 @@ class Stack:
                 path, port = str(self.data_dir / "clickhouse"), settings.clickhouse_port
                 from schemas.migrations import view_names
 
-                command = _python("deploy.local.clickhouse_front", "--path", path, "--port", str(port))
+                command = _python("deploy.local.clickhouse.front", "--path", path, "--port", str(port))
                 command += ("--database", settings.clickhouse_database, "--views", ",".join(view_names()))
                 # Half of what the gateway stops at: what it took before still gets through.
                 command += ("--keep-free-mb", str(settings.minimum_free_mb // 2))
@@ -255,8 +255,8 @@ class Stack:
         )
 
     def _init(self) -> None:
+        from schemas.kafka.topics import create_topics
         from schemas.migrations import migrate
-        from schemas.topics import create_topics
 
         create_topics(self.settings)
         migrate(self.settings)
@@ -266,7 +266,7 @@ class Stack:
 
 def _open_views(settings: Settings) -> None:
     """Let the local ClickHouse's analyst read the documented views, which read the tables in their owner's name."""
-    from schemas.clickhouse import connect
+    from schemas.clickhouse.client import connect
     from schemas.migrations import view_names
 
     client = connect(settings)

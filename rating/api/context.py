@@ -14,22 +14,22 @@ from typing import Annotated, Any, Final, TypeVar
 
 from fastapi import Depends, Header, Request
 
+from rating.api.invoice_ledger import StandingNow
+from rating.api.login_attempts import LoginTries
 from rating.api.problems import Problem, missing, of_denial, unknown_parameters
 from rating.api.questions import NOBODY, Asker, GoOn, Questions
-from rating.api.standing import StandingNow
-from rating.console.tries import LoginTries
 from rating.explain import Ledgers
-from schemas.access import Scopes, scopes_of
-from schemas.api_keys import Access, Denied, Keyring
 from schemas.catalog.follower import CatalogFollower
 from schemas.catalog.state import NamespaceView
-from schemas.checkpoints import Checkpoints
-from schemas.clickhouse_pool import ClickHousePool
-from schemas.instants import micros
-from schemas.ledger_io import Follower, LogRecord
-from schemas.parameters import KnownParameters
+from schemas.clickhouse.pool import ClickHousePool
+from schemas.http.access import Scopes, scopes_of
+from schemas.http.api_keys import Access, Denied, Keyring
+from schemas.http.parameters import KnownParameters
+from schemas.kafka.topics import CHECKPOINTS
+from schemas.ledgers.checkpoints import Checkpoints
+from schemas.ledgers.transport import Follower, LogRecord
 from schemas.settings import Settings
-from schemas.topics import CHECKPOINTS
+from schemas.values.instants import micros
 
 _FRESH_SECONDS: Final = 10.0
 
@@ -135,7 +135,7 @@ def rating_of(request: Request) -> Rating:
 
 
 async def guard(request: Request) -> None:
-    """Of every route there is or will be: a key with one of the scopes that ``schemas.access`` names, and no query parameter that the route
+    """Of every route there is or will be: a key with one of the scopes that ``schemas.http.access`` names, and no query parameter that the route
     does not take. Raises Problem."""
     path = str(getattr(request.scope.get("route"), "path", ""))
     sufficient = scopes_of("rating", request.method, path)

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Request
 from rating.api.context import Authorized
 from rating.api.problems import Problem
 from rating.pricing import PriceError, price_json
-from schemas.openapi import REFERENCE
+from schemas.http.openapi import REFERENCE
 
 router = APIRouter(tags=["prices"])
 

@@ -1,4 +1,4 @@
-"""What the rating service refuses, as problem documents (``schemas.problems``)."""
+"""What the rating service refuses, as problem documents (``schemas.http.problems``)."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from fastapi import FastAPI, Request
 from fastapi.responses import Response
 
-from schemas import problems
-from schemas.clickhouse_errors import explained, meaning
+from schemas.clickhouse.errors import explained, meaning
 from schemas.failures import CannotGoOn
-from schemas.kafka_errors import RecordRefused
-from schemas.problems import of_busy, of_denial, unknown_parameters
+from schemas.http import problems
+from schemas.http.problems import of_busy, of_denial, unknown_parameters
+from schemas.kafka.errors import RecordRefused
 
 __all__ = ["Problem", "install", "missing", "of_busy", "of_denial", "unknown_parameters", "wrong"]
 

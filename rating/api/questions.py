@@ -15,9 +15,9 @@ from typing import Any, Final, TypeVar
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from rating.api.problems import Problem, of_busy
-from schemas.clickhouse import connect
+from schemas.clickhouse.client import connect
+from schemas.http.shares import Busy, Plan, Shares
 from schemas.settings import Settings
-from schemas.shares import Busy, Plan, Shares
 
 T = TypeVar("T")
 GoOn = Callable[[], None]

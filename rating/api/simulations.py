@@ -18,8 +18,8 @@ from rating.whatif import Scenario, ScenarioError, simulate
 from rating.whatif.draft import TooManyEvents, try_meter
 from schemas.catalog.base import Model
 from schemas.catalog.models import Meter, Plan
-from schemas.instants import micros
 from schemas.prices.json_schema import PriceJson
+from schemas.values.instants import micros
 
 router = APIRouter(tags=["what if"])
 

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query
 
 from rating.api.context import Authorized, View
 from rating.api.problems import wrong
-from rating.invoices import BadCursor
+from rating.invoices.read import BadCursor
 from rating.voids import MAX_LIMIT, list_voided
 
 router = APIRouter(tags=["usage"])

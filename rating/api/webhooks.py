@@ -13,15 +13,16 @@ from pydantic import BaseModel, ConfigDict, model_validator
 
 from rating.api.context import Authorized, Rating, View
 from rating.api.problems import Problem, wrong
-from rating.webhooks import message, signing, store
+from rating.webhooks import message, store
 from rating.webhooks.hook import Hook, hook_of
 from rating.webhooks.queue import Delivery
+from rating.webhooks.receiver import signing
+from rating.webhooks.receiver.attempt import Sender
 from rating.webhooks.replay import Asked, send_again
-from rating.webhooks.sending import Sender
 from schemas.catalog.state import NamespaceView
-from schemas.fine_instants import Instant
-from schemas.instants import micros, rfc3339
-from schemas.ledger_io import LedgerUnavailable
+from schemas.ledgers.transport import LedgerUnavailable
+from schemas.values.fine_instants import Instant
+from schemas.values.instants import micros, rfc3339
 
 _SECOND: Final = 1_000_000
 _ALIVE_US: Final = 60 * _SECOND

@@ -7,12 +7,12 @@ from typing import Any, Final
 
 from confluent_kafka import KafkaException
 
-from rating.close.progress import CloseError, Progress, wait_until
+from rating.invoices.waiting import CloseError, Progress, wait_until
 from schemas.catalog.follower import catalog_end
-from schemas.checkpoints import CheckpointLedger, Cut, Offsets, next_cut, read_progress, rolled_up
-from schemas.generation_change import end_offsets as end_offsets
-from schemas.instants import micros
+from schemas.ledgers.checkpoints import CheckpointLedger, Cut, Offsets, next_cut, read_progress, rolled_up
 from schemas.settings import Settings
+from schemas.usage_log.generation_change import end_offsets as end_offsets
+from schemas.values.instants import micros
 
 STALLED_SECONDS: Final = 120.0
 _WORKER: Final = "is a worker running? `weir status` tells, `weir up` starts one"

@@ -11,23 +11,23 @@ from datetime import datetime
 from hashlib import blake2b
 from typing import Any
 
+from rating.close.checklist.make import make_checks
 from rating.close.checkpoint import covering_cut, end_offsets, wait_metered, wait_rolled_up
-from rating.close.drafts import build_drafts
-from rating.close.late import LateUsage
-from rating.close.measure import measure
-from rating.close.plan import make_plan
-from rating.close.prechecks import make_checks
-from rating.close.progress import Progress
-from rating.close.publish import publish, wait_written
-from rating.close.standing import Invoice, Standing
+from rating.invoices.ledger import Invoice, Standing
+from rating.invoices.publish import publish, wait_written
+from rating.invoices.waiting import Progress
+from rating.invoicing.drafts import build_drafts
+from rating.invoicing.late_usage import LateUsage
+from rating.invoicing.measure import measure
+from rating.invoicing.plan import make_plan
 from schemas.catalog.state import NamespaceView
-from schemas.checkpoints import CheckpointLedger, Cut, Offsets, Run
-from schemas.instants import micros, rfc3339
-from schemas.invoices import DRAFT
-from schemas.ledger_io import LedgerReader, LedgerWriter
+from schemas.kafka.topics import INVOICES
+from schemas.ledgers.checkpoints import CheckpointLedger, Cut, Offsets, Run
+from schemas.ledgers.invoice_claims import DRAFT
+from schemas.ledgers.transport import LedgerReader, LedgerWriter
 from schemas.settings import Settings
-from schemas.time_zones import VERSION
-from schemas.topics import INVOICES
+from schemas.values.instants import micros, rfc3339
+from schemas.values.time_zones import VERSION
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from rating.close.checklist import Check, warnings
-from rating.close.standing import Invoice
-from schemas.checkpoints import Run
-from schemas.instants import micros, rfc3339
+from rating.close.checklist.checks import Check, warnings
+from rating.invoices.ledger import Invoice
+from schemas.ledgers.checkpoints import Run
+from schemas.values.instants import micros, rfc3339
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,35 +11,35 @@ from hashlib import blake2b
 from itertools import count
 from typing import Any, Final
 
-from rating.close.amend import wait_shown
-from rating.close.balances import counterparts, draws
-from rating.close.checklist import Check, warnings
+from rating.close.checklist.checks import Check, warnings
+from rating.close.checklist.make import make_checks
 from rating.close.checkpoint import covering_cut, end_offsets, wait_metered, wait_rolled_up
-from rating.close.complete import require_complete
-from rating.close.drafts import awaiting
-from rating.close.late import LateUsage, find_late
-from rating.close.measure import measure
-from rating.close.numbering import number_invoices
-from rating.close.plan import Plan, build_invoices, make_plan
-from rating.close.prechecks import make_checks
-from rating.close.progress import CloseError, Progress
-from rating.close.publish import publish, wait_visible
+from rating.close.complete_rows import require_complete
 from rating.close.redraft import Redrafted, refresh_drafts, wait_drafts_visible
 from rating.close.result import CloseResult, stored_checks
-from rating.close.standing import Invoice, Standing, invoices_reader, read_standing
-from rating.close.unbilled import again
-from rating.close.unpriced import unpriced_lines
-from schemas.broker_clock import TOLERANCE_US, kafka_time_us, words
+from rating.invoices.amend import wait_shown
+from rating.invoices.amounts.account_balances import counterparts, draws
+from rating.invoices.amounts.unpriced_values import unpriced_lines
+from rating.invoices.draft_decisions import awaiting
+from rating.invoices.ledger import Invoice, Standing, invoices_reader, read_standing
+from rating.invoices.numbering import number_invoices
+from rating.invoices.publish import publish, wait_visible
+from rating.invoices.waiting import CloseError, Progress
+from rating.invoicing.late_report import again
+from rating.invoicing.late_usage import LateUsage, find_late
+from rating.invoicing.measure import measure
+from rating.invoicing.plan import Plan, build_invoices, make_plan
 from schemas.catalog.follower import read_catalog
 from schemas.catalog.profiles import profile_versions
 from schemas.catalog.state import Catalog
-from schemas.checkpoints import CheckpointLedger, Cut, Offsets, Run
-from schemas.clickhouse import connect
-from schemas.instants import micros, rfc3339
-from schemas.ledger_io import LedgerReader, LedgerWriter
+from schemas.clickhouse.client import connect
+from schemas.kafka.clock import TOLERANCE_US, kafka_time_us, words
+from schemas.kafka.topics import INVOICES
+from schemas.ledgers.checkpoints import CheckpointLedger, Cut, Offsets, Run
+from schemas.ledgers.transport import LedgerReader, LedgerWriter
 from schemas.settings import Settings
-from schemas.time_zones import VERSION
-from schemas.topics import INVOICES
+from schemas.values.instants import micros, rfc3339
+from schemas.values.time_zones import VERSION
 
 _ATTEMPTS: Final = 3
 _ROUNDS: Final = 100

@@ -11,29 +11,29 @@ from urllib.parse import parse_qs, quote
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from rating.api.asked import ask
 from rating.api.context import Rating, rating_of
-from rating.api.credits import account_credits
-from rating.api.running import running
-from rating.api.usage import answer_usage
+from rating.api.invoices.credits import account_credits
+from rating.api.usage.current import running
+from rating.api.usage.parameters import ask
+from rating.api.usage.totals import answer_usage
 from rating.api.webhooks import webhook_status
+from rating.books import read_books
+from rating.close.announced_runs import invoice_counts, run_of, runs_of
 from rating.console import runs as run_views
 from rating.console import session, views
 from rating.console.explained import explained
 from rating.console.html import Html
 from rating.console.webhook import webhook
-from rating.evidence.books import read_books
 from rating.explain import BadCursor as BadEventsCursor
 from rating.explain import NotExplained, explain, read_subject
 from rating.explain.events import read_events
-from rating.invoices import BadCursor, Page, list_invoices, read_invoice
+from rating.invoices.read import BadCursor, Page, list_invoices, read_invoice
 from rating.periods import parse_zone
-from rating.runs import invoice_counts, run_of, runs_of
 from schemas.catalog.profiles import profile_versions
 from schemas.catalog.state import NamespaceView
-from schemas.instants import instant, micros
-from schemas.invoices import DRAFT
-from schemas.problems import Problem
+from schemas.http.problems import Problem
+from schemas.ledgers.invoice_claims import DRAFT
+from schemas.values.instants import instant, micros
 
 router = APIRouter(include_in_schema=False)
 log = logging.getLogger(__name__)

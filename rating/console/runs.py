@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from rating.close.checklist import Check, warnings
+from rating.close.announced_runs import of_drafts
+from rating.close.checklist.checks import Check, warnings
 from rating.close.result import stored_checks
 from rating.console.html import Child, Html, join, link, page, table, tag
 from rating.console.views import grouped, header, heads
-from rating.invoices import Page
-from rating.runs import of_drafts
-from schemas.checkpoints import Run
-from schemas.instants import rfc3339
+from rating.invoices.read import Page
+from schemas.ledgers.checkpoints import Run
+from schemas.values.instants import rfc3339
 
 _DRAFTS: Final = tag("p", "It billed nothing; its invoices are drafts that were approved since.", class_="soft")
 

@@ -7,16 +7,16 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
 
-from rating.api import projection
-from rating.close.owed import CHARGED
+from rating.api.usage import projection
+from rating.books import Books
 from rating.console.chart import bars
 from rating.console.html import Child, Html, address, join, link, page, table, tag
-from rating.evidence.books import Books
-from rating.invoices import InvoiceHead, InvoiceLine, Page, WholeInvoice
+from rating.invoices.amounts.billed_of_period import CHARGED
+from rating.invoices.read import InvoiceHead, InvoiceLine, Page, WholeInvoice
 from rating.pricing import plain
-from schemas.instants import instant, micros
-from schemas.invoices import VOID
-from schemas.time_zones import parse_zone
+from schemas.ledgers.invoice_claims import VOID
+from schemas.values.instants import instant, micros
+from schemas.values.time_zones import parse_zone
 
 _ACCOUNTS_SHOWN: Final = 200
 

@@ -12,11 +12,11 @@ from rating.explain.events import count_events, read_events
 from rating.explain.quantity import plain_or_none, total
 from rating.explain.subject import Ledgers, Subject
 from rating.explain.voided import voided_since
-from rating.invoices import InvoiceLine, WholeInvoice, read_invoice, read_invoices
+from rating.invoices.read import InvoiceLine, WholeInvoice, read_invoice, read_invoices
 from rating.pricing import money_text
 from rating.pricing.exact import exact_sum
-from schemas.instants import rfc3339
-from schemas.invoices import VOID
+from schemas.ledgers.invoice_claims import VOID
+from schemas.values.instants import rfc3339
 
 _LATE_SHOWN: Final = 100
 

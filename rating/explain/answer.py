@@ -9,8 +9,8 @@ from rating.explain.events import RULES, count_events
 from rating.explain.quantity import by_day, by_dimensions, plain_or_none, total
 from rating.explain.subject import Ledgers, Subject
 from schemas.catalog.profiles import BEGINNING, FOREVER, ProfileVersion
-from schemas.currency import exponent
-from schemas.instants import SECOND, instant, rfc3339
+from schemas.values.currency import exponent
+from schemas.values.instants import SECOND, instant, rfc3339
 
 _ADDING: Final = ("sum", "count")
 

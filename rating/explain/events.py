@@ -18,9 +18,9 @@ from rating.pricing import plain
 from rating.usage import UsageQuery, looking_back
 from rating.usage.render import Binder, below, record_conditions
 from schemas.catalog.models import Aggregation
-from schemas.checkpoints import Cut
-from schemas.instants import instant, rfc3339
-from schemas.json_text import exact
+from schemas.ledgers.checkpoints import Cut
+from schemas.values.instants import instant, rfc3339
+from schemas.values.json_text import exact
 
 MAX_LIMIT: Final = 1000
 

@@ -11,7 +11,7 @@ from rating.periods import Interval, split
 from rating.pricing import plain
 from rating.pricing.exact import exact_sum
 from rating.usage import Usage, UsageQuery, no_usage, usage_totals
-from schemas.instants import instant, micros, rfc3339
+from schemas.values.instants import instant, micros, rfc3339
 
 
 def total(client: Any, query: UsageQuery) -> Usage:

@@ -6,16 +6,16 @@ from dataclasses import dataclass, replace
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from rating.close.charges import ChargeBook, Need
-from rating.close.measure import query_for
-from rating.close.timeline import PlanningError
-from rating.invoices import InvoiceHead, InvoiceLine, WholeInvoice, read_invoice
+from rating.invoices.read import InvoiceHead, InvoiceLine, WholeInvoice, read_invoice
+from rating.invoicing.charges import ChargeBook, Need
+from rating.invoicing.measure import query_for
 from rating.periods import parse_zone
 from rating.pricing import PriceError, parse_price
+from rating.subscriptions.timeline import PlanningError
 from rating.usage import UsageQuery
 from schemas.catalog.profiles import ProfileVersion, profile_versions
 from schemas.catalog.state import Catalog
-from schemas.checkpoints import Checkpoints, Cut
+from schemas.ledgers.checkpoints import Checkpoints, Cut
 
 
 class NotExplained(LookupError):

@@ -11,8 +11,8 @@ from rating.explain.events import COUNTING
 from rating.pricing import plain
 from rating.usage import UsageQuery, looking_back
 from rating.usage.render import Binder, below, considered
-from schemas.checkpoints import Cut
-from schemas.instants import instant, rfc3339
+from schemas.ledgers.checkpoints import Cut
+from schemas.values.instants import instant, rfc3339
 
 _POSITION: Final = "generation, partition, offset, `index`"
 _SETTINGS: Final = "SETTINGS do_not_merge_across_partitions_select_final = 1"

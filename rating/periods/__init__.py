@@ -14,7 +14,7 @@ from rating.periods.billing import (
 from rating.periods.interval import Interval
 from rating.periods.ranges import parse_range
 from rating.periods.split import Granularity, split
-from schemas.local_time import local_midnight, parse_zone
+from schemas.values.local_time import local_midnight, parse_zone
 
 __all__ = [
     "BillingInterval",

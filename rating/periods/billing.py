@@ -9,7 +9,7 @@ from typing import Final, Literal, TypeAlias
 from zoneinfo import ZoneInfo
 
 from rating.periods.interval import Interval
-from schemas.local_time import local_midnight
+from schemas.values.local_time import local_midnight
 
 BillingInterval: TypeAlias = Literal["day", "week", "month", "quarter", "year"]
 

@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 
 from rating.periods.billing import BillingInterval, boundary_date
 from rating.periods.interval import Interval
-from schemas.instants import parse_rfc3339
-from schemas.local_time import local_midnight
+from schemas.values.instants import parse_rfc3339
+from schemas.values.local_time import local_midnight
 
 _EXAMPLES: Final = "write 2013, 2013-Q1, 2013-01, 2013-01-15, 2013-01-01..2013-02-01 or two RFC 3339 instants"
 _TIME: Final = re.compile(r"\d[Tt]\d", re.ASCII)

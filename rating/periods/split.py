@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from rating.periods.billing import BillingInterval, period_containing
 from rating.periods.interval import Interval
-from schemas.local_time import first_shift
+from schemas.values.local_time import first_shift
 
 Granularity: TypeAlias = Literal["hour"] | BillingInterval
 

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from decimal import ROUND_HALF_UP, Context, Decimal, Inexact, InvalidOperation, Overflow, localcontext
 from typing import Final
 
-from schemas.currency import exponent
+from schemas.values.currency import exponent
 
 # A quantity of 76 digits times an amount of 38, over many tiers, needs 120; Inexact raises instead of rounding.
 _EXACT: Final = Context(prec=400, traps=[Inexact, InvalidOperation, Overflow])

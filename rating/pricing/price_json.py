@@ -11,8 +11,8 @@ from rating.pricing.line import ZERO, MatrixQuantity
 from rating.pricing.models import label
 from rating.pricing.price_terms import TERMS, apply_terms
 from rating.pricing.stages import rate
-from schemas import json_text
 from schemas.prices import MAX_QUANTITY_DIGITS, FlatPrice, MatrixPrice, PriceError, exact_decimal, parse_price, plain
+from schemas.values import json_text
 
 DEFAULT_CURRENCY: Final = "USD"
 
@@ -58,7 +58,7 @@ def _items(text: str) -> list[tuple[str, Any]]:
 
 
 def price_item(item: object) -> dict[str, Any]:
-    """Price one object, given as Python values with exact numbers (schemas.json_text). Raises PriceError."""
+    """Price one object, given as Python values with exact numbers (schemas.values.json_text). Raises PriceError."""
     if not isinstance(item, Mapping) or "price" not in item:
         raise PriceError(f"price: is missing; write e.g. {_EXAMPLE}")
     unknown = [f"{key}: unknown field; known here: {', '.join(_FIELDS)}" for key in item if key not in _FIELDS]

@@ -14,8 +14,8 @@ from rating.pricing.line import ZERO, Rated, Step
 from rating.pricing.reductions import Balance, commitment_lines, credit_lines, discount_lines, total_of
 from schemas.catalog.base import Model
 from schemas.catalog.terms import CreditGrant, Discount, in_force
-from schemas.instants import micros, parse_rfc3339
 from schemas.prices import PriceError, exact_decimal, plain
+from schemas.values.instants import micros, parse_rfc3339
 
 TERMS: Final = ("discounts", "commitment", "credits", "at")
 

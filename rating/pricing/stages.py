@@ -11,8 +11,8 @@ from rating.pricing.allowance import take_off
 from rating.pricing.exact import exactly, round_money, share
 from rating.pricing.line import ZERO, Line, MatrixQuantity, Rated, Step, StepKind
 from rating.pricing.models import cell_amounts, label, model_steps
-from schemas.currency import exponent
 from schemas.prices import FlatPrice, MatrixPrice, PackagePrice, PercentagePrice, Price, PriceError, Proration, plain
+from schemas.values.currency import exponent
 
 # Steps whose sentences an invoice line must show.
 _NOTED: Final[frozenset[StepKind]] = frozenset({"negative_quantity", "trial", "unpriced"})

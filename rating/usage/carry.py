@@ -13,7 +13,7 @@ from typing import Final
 from rating.usage.query import Usage, UsageQuery, UsageRow
 
 EARLIEST_US: Final = 0
-"""No event is earlier: ``schemas.acceptance`` refuses it."""
+"""No event is earlier: ``schemas.events.acceptance`` refuses it."""
 
 
 def looking_back(query: UsageQuery) -> UsageQuery:

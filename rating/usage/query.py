@@ -11,7 +11,7 @@ from typing import Literal
 from schemas.catalog.backfills import Reach
 from schemas.catalog.models import Aggregation
 from schemas.catalog.profiles import ProfileVersion
-from schemas.checkpoints import Cut
+from schemas.ledgers.checkpoints import Cut
 
 Plan = Literal["records", "windows"]
 Range = tuple[int, int]

@@ -9,14 +9,14 @@ from typing import Any
 from rating.usage.carry import EARLIEST_US, carried, looking_back
 from rating.usage.query import Usage, UsageQuery, UsageRow, no_usage
 from rating.usage.render import render
-from schemas.json_text import canonical, exact
+from schemas.values.json_text import canonical, exact
 
 
 def usage_totals(client: Any, query: UsageQuery) -> list[UsageRow]:
     """The groups of ``query`` that have usage, in order of account, bucket and dimensions; blocking.
 
     Without any grouping there is always exactly one row, also where there is no usage.
-    ``client`` is from ``schemas.clickhouse.connect``.
+    ``client`` is from ``schemas.clickhouse.client.connect``.
     """
     if query.profile.carry_over and query.start_us > EARLIEST_US:
         rows = carried(query, _rows(client, looking_back(query)))

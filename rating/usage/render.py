@@ -17,8 +17,8 @@ from typing import Any, Final, NamedTuple
 from rating.usage import voided
 from rating.usage.query import Range, UsageQuery, split
 from schemas.catalog.models import Aggregation
-from schemas.checkpoints import Cut
-from schemas.instants import SECOND
+from schemas.ledgers.checkpoints import Cut
+from schemas.values.instants import SECOND
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,9 @@ In reading order:
     hook.py                               where to, since when and by which secrets, as the catalog has it
     intake.py, store.py                   what is queued, and where
     queue.py                              which is next, when again, when given up
-    rendering.py, message.py, signing.py  what is sent
-    address.py, sending.py                one attempt
+    rendering.py, message.py              what is sent
+    receiver/                             its address, signatures, one attempt
     courier.py                            one namespace
-    service.py, gathering.py, metrics.py  the process
+    service.py, coalescing.py, metrics.py  the process
     replay.py                             again
 """

@@ -9,10 +9,10 @@ import signal
 import sys
 from collections.abc import Iterator
 
+from rating.webhooks.health_server import serve
 from rating.webhooks.service import Service
-from rating.webhooks.serving import serve
 from schemas.failures import EXIT_HELD, CannotGoOn
-from schemas.ledger_io import LedgerUnavailable
+from schemas.ledgers.transport import LedgerUnavailable
 from schemas.settings import Settings, SettingsError, load_settings
 
 

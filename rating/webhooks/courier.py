@@ -10,11 +10,11 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from rating.webhooks import signing
 from rating.webhooks.hook import Hook
 from rating.webhooks.metrics import Metrics
 from rating.webhooks.queue import Delivery, Patience, Queue
-from rating.webhooks.sending import Answer, Sender
+from rating.webhooks.receiver import signing
+from rating.webhooks.receiver.attempt import Answer, Sender
 from schemas.settings import Settings
 
 log = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
-from rating.webhooks import signing
+from rating.webhooks.receiver import signing
 from schemas.catalog.state import Entry, NamespaceView
 from schemas.catalog.webhooks import Webhook, WebhookEvent
 

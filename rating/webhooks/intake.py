@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from rating.webhooks.hook import Hook
 from rating.webhooks.notices import Notice, Notices
 from rating.webhooks.queue import Delivery
-from schemas.ledger_io import LogRecord
+from schemas.ledgers.transport import LogRecord
 
 
 class Intake:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
-from schemas.instants import rfc3339
+from schemas.values.instants import rfc3339
 
 PING: Final = "webhook.ping"
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from schemas.catalog.webhooks import WebhookEvent
-from schemas.codec import CodecError, codec
-from schemas.invoices import DRAFT, FINALIZED, PAID, VOID, WITHDRAWN, claim_of
-from schemas.ledger import FirstValid
-from schemas.topics import INVOICES
+from schemas.kafka.codec import CodecError, codec
+from schemas.kafka.topics import INVOICES
+from schemas.ledgers.first_valid import FirstValid
+from schemas.ledgers.invoice_claims import DRAFT, FINALIZED, PAID, VOID, WITHDRAWN, claim_of
 
 log = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 from typing import Any, Final
 
-from rating.invoices import WholeInvoice, read_versions
+from rating.invoices.read import WholeInvoice, read_versions
 from rating.webhooks import message
 from rating.webhooks.notices import DRAFTED
 from rating.webhooks.queue import Delivery

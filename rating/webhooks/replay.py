@@ -10,9 +10,9 @@ from rating.webhooks import store
 from rating.webhooks.hook import Hook
 from rating.webhooks.intake import queued
 from rating.webhooks.notices import Notice, Notices
-from schemas.ledger_io import LedgerReader
+from schemas.kafka.topics import INVOICES
+from schemas.ledgers.transport import LedgerReader
 from schemas.settings import Settings
-from schemas.topics import INVOICES
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,27 +21,27 @@ from typing import Any, Final, TypeVar
 from confluent_kafka import KafkaException
 
 from rating.webhooks import store
+from rating.webhooks.coalescing import Gathering
 from rating.webhooks.courier import Courier, Means
-from rating.webhooks.gathering import Gathering
 from rating.webhooks.hook import Hook, hook_of
 from rating.webhooks.intake import Intake, wanted
 from rating.webhooks.metrics import Metrics
 from rating.webhooks.notices import Notice
 from rating.webhooks.queue import Delivery
+from rating.webhooks.receiver.attempt import Sender
 from rating.webhooks.rendering import bodies
-from rating.webhooks.sending import Sender
-from schemas import kafka_errors
 from schemas.catalog.follower import CatalogFollower
 from schemas.catalog.state import Entry
-from schemas.clickhouse_errors import GIVE_UP_SECONDS, explained, meaning
-from schemas.clickhouse_pool import ClickHousePool
+from schemas.clickhouse.errors import GIVE_UP_SECONDS, explained, meaning
+from schemas.clickhouse.pool import ClickHousePool
 from schemas.failures import CannotGoOn
-from schemas.kafka_errors import kafka_error
-from schemas.ledger_io import LedgerReader, LedgerUnavailable
-from schemas.readiness import Reason
+from schemas.health.readiness import Reason
+from schemas.health.stages import Attempts, standing
+from schemas.kafka import errors
+from schemas.kafka.errors import kafka_error
+from schemas.kafka.topics import INVOICES
+from schemas.ledgers.transport import LedgerReader, LedgerUnavailable
 from schemas.settings import Settings
-from schemas.stages import Attempts, standing
-from schemas.topics import INVOICES
 
 log = logging.getLogger(__name__)
 
@@ -149,8 +149,8 @@ class Service:
                 log.error("%s cannot be read, trying again: %s", INVOICES, error)
                 found = kafka_error(error)
                 for_seconds = self._attempts.failed(_READING, str(error))
-                if found is not None and kafka_errors.meaning(found) != "may pass" and for_seconds > GIVE_UP_SECONDS:
-                    raise CannotGoOn(f"{INVOICES}: {kafka_errors.explained(found)}") from error
+                if found is not None and errors.meaning(found) != "may pass" and for_seconds > GIVE_UP_SECONDS:
+                    raise CannotGoOn(f"{INVOICES}: {errors.explained(found)}") from error
                 await asyncio.sleep(_AGAIN_SECONDS)
 
     async def _read(self, reader: LedgerReader) -> None:
@@ -214,7 +214,7 @@ class Service:
         return [None] * len(some)
 
     async def _insist(self, doing: str, question: Callable[[Any], T]) -> T:
-        """Until ClickHouse has answered. Raises CannotGoOn where that takes somebody's help (``schemas.clickhouse_errors``)."""
+        """Until ClickHouse has answered. Raises CannotGoOn where that takes somebody's help (``schemas.clickhouse.errors``)."""
         while True:
             try:
                 answer = await self._pool.ask(question)

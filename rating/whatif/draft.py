@@ -12,7 +12,6 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Final
 
-from rating.evidence.raw import Fold, Measured
 from rating.explain.quantity import plain_or_none
 from rating.periods import Interval
 from rating.pricing import plain
@@ -20,13 +19,14 @@ from rating.usage import UsageQuery, UsageRow, measured, usage_totals
 from rating.usage.query import ZERO_WITHOUT_USAGE
 from rating.usage.render import Binder
 from rating.usage.voided import standing
+from rating.verify.independent.totals import Fold, Measured
 from schemas.catalog.models import Aggregation, Meter
 from schemas.catalog.profiles import ProfileVersion, profile_versions
 from schemas.catalog.state import Catalog, NamespaceView, record_of
-from schemas.event_types import DefaultsByOffset
-from schemas.instants import micros, rfc3339
-from schemas.matching import Match
-from schemas.quantity import unscaled
+from schemas.events.event_types import DefaultsByOffset
+from schemas.matching.rules import Match
+from schemas.values.instants import micros, rfc3339
+from schemas.values.quantity import unscaled
 
 Progress = Callable[[str, int, int], None]
 _DIGITS: Final = 60

@@ -7,19 +7,19 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Final
 
-from rating.close.measure import measure
-from rating.close.plan import Plan as BillingPlan
-from rating.close.plan import build_invoices, make_plan
-from rating.close.progress import Progress
-from rating.close.standing import Invoice, Standing
+from rating.invoices.ledger import Invoice, Standing
+from rating.invoices.waiting import Progress
+from rating.invoicing.measure import measure
+from rating.invoicing.plan import Plan as BillingPlan
+from rating.invoicing.plan import build_invoices, make_plan
 from rating.periods import parse_range, parse_zone
 from rating.pricing import money_text
 from rating.pricing.exact import exact_sum
 from rating.whatif import catalog
 from rating.whatif.catalog import Scenario, ScenarioError
 from schemas.catalog.state import NamespaceView
-from schemas.checkpoints import Run
-from schemas.instants import DAY, micros
+from schemas.ledgers.checkpoints import Run
+from schemas.values.instants import DAY, micros
 
 # Grace is for billing alone: a period that has ended may be simulated at once.
 _GRACE: Final = 32 * DAY

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from schemas.catalog.state import Entry, NamespaceView
-from schemas.instants import rfc3339
-from schemas.json_text import path_text
+from schemas.values.instants import rfc3339
+from schemas.values.json_text import path_text
 
 Action = Literal["created", "changed", "retired"]
 HIDDEN: Final = frozenset({"hash"})  # of an API key: nobody needs it to know who changed what

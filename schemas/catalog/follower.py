@@ -6,10 +6,10 @@ import logging
 from collections.abc import Callable
 
 from schemas.catalog.state import Catalog, Entry
-from schemas.codec import CodecError, codec
-from schemas.ledger_io import Follower, LedgerReader, LogRecord
+from schemas.kafka.codec import CodecError, codec
+from schemas.kafka.topics import CATALOG
+from schemas.ledgers.transport import Follower, LedgerReader, LogRecord
 from schemas.settings import Settings
-from schemas.topics import CATALOG
 
 log = logging.getLogger(__name__)
 

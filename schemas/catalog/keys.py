@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from schemas.catalog.base import Code, Model
-from schemas.fine_instants import Instant
+from schemas.values.fine_instants import Instant
 
 KeyScope = Literal["ingest", "read", "catalog", "admin"]
 

@@ -22,17 +22,17 @@ from schemas.catalog.bounds import NamespaceBounds
 from schemas.catalog.keys import ApiKey
 from schemas.catalog.terms import CreditGrant, Discount, PriceOverride, check_discounts
 from schemas.catalog.webhooks import Webhook
-from schemas.currency import exponent, is_known
 from schemas.event_schema import parse_schema
 from schemas.event_schema.compatibility import Compatibility
 from schemas.event_schema.filled import Defaults
 from schemas.filters import compile_filter
-from schemas.fine_instants import InstantOrDate
-from schemas.instants import parse_rfc3339
 from schemas.prices import PriceError, parse_price, set_by_close
 from schemas.prices.decimals import NotNegative
 from schemas.prices.json_schema import PriceJson
-from schemas.time_zones import NAMES
+from schemas.values.currency import exponent, is_known
+from schemas.values.fine_instants import InstantOrDate
+from schemas.values.instants import parse_rfc3339
+from schemas.values.time_zones import NAMES
 
 ProfileAddress = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*(\.[A-Za-z0-9][A-Za-z0-9_-]*)?$")]
 PropertyPath = Annotated[

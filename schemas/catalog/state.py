@@ -11,13 +11,13 @@ from typing import Any, Final, TypeVar
 
 from schemas.catalog.base import STORED, Model
 from schemas.catalog.models import KINDS, Account, Meter, Namespace
-from schemas.generations import KIND as GENERATION
-from schemas.generations import Generations
-from schemas.given_up import KIND as GIVEN_UP
-from schemas.given_up import GivenUp
-from schemas.instants import micros
-from schemas.ledger import Claim, FirstValid
-from schemas.weighed import Weighed
+from schemas.ledgers.first_valid import Claim, FirstValid
+from schemas.ledgers.generations import KIND as GENERATION
+from schemas.ledgers.generations import Generations
+from schemas.ledgers.given_up import KIND as GIVEN_UP
+from schemas.ledgers.given_up import GivenUp
+from schemas.values.instants import micros
+from schemas.values.weighted_cache import Weighed
 
 T = TypeVar("T")
 

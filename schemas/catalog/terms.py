@@ -14,13 +14,13 @@ from pydantic import AfterValidator, Field, StringConstraints, ValidationInfo, f
 from pydantic_core import PydanticCustomError
 
 from schemas.catalog.base import Code, Identifier, Model, is_stored
-from schemas.currency import exponent, is_known
-from schemas.fine_instants import InstantOrDate
-from schemas.instants import micros
-from schemas.local_time import local_midnight, parse_zone
 from schemas.prices import PriceError, parse_price, set_by_close
 from schemas.prices.decimals import Positive
 from schemas.prices.json_schema import PriceJson
+from schemas.values.currency import exponent, is_known
+from schemas.values.fine_instants import InstantOrDate
+from schemas.values.instants import micros
+from schemas.values.local_time import local_midnight, parse_zone
 
 _EVER: Final = 2**63
 

@@ -11,7 +11,7 @@ from typing import Final, Literal
 
 from schemas.event_schema.explain import describe
 from schemas.event_schema.nodes import Array, Enum, Exact, Fixed, Map, Node, Record, Scalar, Schema, Union
-from schemas.json_text import path_text
+from schemas.values.json_text import path_text
 
 Compatibility = Literal["none", "backward", "forward", "full"]
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 from schemas.event_schema.check import compile_schema_node
 from schemas.event_schema.nodes import Array, Enum, Exact, Fixed, Map, Node, Record, Ref, Scalar, Schema, Union
 from schemas.event_schema.scalars import SCALARS
-from schemas.json_text import path_text
+from schemas.values.json_text import path_text
 
 _SHOWN: Final = 60
 

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
-from schemas.quantity import number
+from schemas.values.quantity import number
 
 Check = Callable[[Any], bool]
 

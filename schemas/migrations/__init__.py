@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from schemas.clickhouse import connect
+from schemas.clickhouse.client import connect
 from schemas.settings import Settings
 
 FOLDER: Final = Path(__file__).parent

@@ -22,8 +22,8 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from schemas.currency import exponent
 from schemas.prices.decimals import Amount, NotNegative, Positive, WorkedOut, WorkedOutUnits, plain
+from schemas.values.currency import exponent
 
 ZERO = Decimal(0)
 _BY_CLOSE: dict[str, Any] = {"readOnly": True}  # stands on invoice lines alone

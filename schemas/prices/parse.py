@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter, ValidationError
 
-from schemas.currency import exponent
 from schemas.prices.models import MODELS, Cell, PercentageTier, Price, Tier
+from schemas.values.currency import exponent
 
 _ADAPTER: Final[TypeAdapter[Price]] = TypeAdapter(Price)
 _PLURALS: Final[dict[str, str]] = {"tuple_type": "list", "model_type": "object", "string_type": "string"}

@@ -22,21 +22,21 @@ from typing import Any
 from measuring import cpu_seconds
 
 from deploy.local.stack import Stack
-from rating.close import publish as publishing
 from rating.close import run as closing_run
 from rating.close.checkpoint import covering_cut, end_offsets, wait_metered, wait_rolled_up
-from schemas.acceptance import AcceptedEvent
-from schemas.batch import encode_batch
+from rating.invoices import publish as publishing
 from schemas.catalog.follower import read_catalog
 from schemas.catalog.models import KINDS
 from schemas.catalog.state import record_of
-from schemas.checkpoints import CheckpointLedger
-from schemas.clickhouse import connect
-from schemas.codec import codec
-from schemas.identity import content_hash, identity, partition_of
-from schemas.instants import micros
-from schemas.ledger_io import LedgerWriter
-from schemas.topics import CATALOG, events_topic
+from schemas.clickhouse.client import connect
+from schemas.events.acceptance import AcceptedEvent
+from schemas.events.batch import encode_batch
+from schemas.events.identity import content_hash, identity, partition_of
+from schemas.kafka.codec import codec
+from schemas.kafka.topics import CATALOG, events_topic
+from schemas.ledgers.checkpoints import CheckpointLedger
+from schemas.ledgers.transport import LedgerWriter
+from schemas.values.instants import micros
 
 NAMESPACE = "bench"
 PROFILES = ("calls.number", "calls.seconds")

@@ -36,11 +36,11 @@ from deploy.local.ports import free_port
 from deploy.local.stack import Stack, settings_environment
 from rating.close.checkpoint import end_offsets
 from schemas.catalog.follower import read_catalog
-from schemas.checkpoints import read_progress
-from schemas.clickhouse import connect
+from schemas.clickhouse.client import connect
+from schemas.kafka.topics import events_topic
+from schemas.ledgers.checkpoints import read_progress
 from schemas.migrations import migrate
-from schemas.topics import events_topic
-from stream_processors.journal import arrow_bytes
+from stream_processors.metering.journal import arrow_bytes
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]

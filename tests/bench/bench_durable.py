@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from deploy.local.stack import Stack
-from schemas.clickhouse import connect
+from schemas.clickhouse.client import connect
 from schemas.migrations import migrate
 
 _TABLES = ("usage_events", "usage_identities", "usage_records", "usage_batches", "usage_progress")

@@ -28,12 +28,12 @@ from workload import CATALOG, NAMESPACE, STAMP_US
 
 from deploy.local.ports import free_port
 from deploy.local.stack import Stack, settings_environment
-from schemas.acceptance import accept, decode_batch
-from schemas.batch import encode_batch
 from schemas.catalog.models import Meter
 from schemas.catalog.state import Catalog, record_of
-from schemas.event_types import NO_TYPES
-from schemas.measurable import measurable
+from schemas.events.acceptance import accept, decode_batch
+from schemas.events.batch import encode_batch
+from schemas.events.event_types import NO_TYPES
+from schemas.events.measurable import measurable
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]

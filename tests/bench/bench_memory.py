@@ -32,9 +32,9 @@ def resident_mib() -> float:
 def measure(identities: int, partitions: int, days: int) -> dict[str, float]:
     """One number of identities, in this process."""
     import stream_processors.app  # noqa: F401  (what a worker loads)
-    from schemas.batch import decode_batch, encode_batch
-    from stream_processors.bloom import DailyFilters
-    from stream_processors.dedupe import RECENT_EVENTS, PartitionMemory, Record
+    from schemas.events.batch import decode_batch, encode_batch
+    from stream_processors.metering.bloom import DailyFilters
+    from stream_processors.metering.dedupe import RECENT_EVENTS, PartitionMemory, Record
 
     loaded = resident_mib()
     chance = np.random.default_rng(1)
@@ -74,7 +74,7 @@ def measure(identities: int, partitions: int, days: int) -> dict[str, float]:
 
 def events(names: bytes) -> list[object]:
     """500 events with these identities."""
-    from schemas.acceptance import AcceptedEvent
+    from schemas.events.acceptance import AcceptedEvent
 
     return [
         AcceptedEvent(names[start : start + 16], b"h" * 8, "e", "account", "key", "", 1, "{}")

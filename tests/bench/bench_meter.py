@@ -14,13 +14,13 @@ from typing import Any
 
 from workload import CATALOG, Shape, packed
 
-from schemas.batch import decode_batch
 from schemas.catalog.models import Meter, Namespace
 from schemas.catalog.state import Catalog, record_of
-from stream_processors.bloom import DailyFilters
-from stream_processors.dedupe import PartitionMemory, Record
-from stream_processors.metering import Flush, Matchers, meter_records
-from stream_processors.rows import duplicates_table
+from schemas.events.batch import decode_batch
+from stream_processors.metering.bloom import DailyFilters
+from stream_processors.metering.decide import Flush, Matchers, meter_records
+from stream_processors.metering.dedupe import PartitionMemory, Record
+from stream_processors.metering.rows import duplicates_table
 
 UNIT = 60  # records a flush: 30,000 events
 APPENDED_US = 1_790_000_000_000_000

@@ -24,8 +24,8 @@ from workload import CATALOG
 
 from deploy.local.stack import Stack
 from rating.close.checkpoint import end_offsets
-from schemas.checkpoints import read_progress
-from schemas.clickhouse import connect
+from schemas.clickhouse.client import connect
+from schemas.ledgers.checkpoints import read_progress
 
 HERE = Path(__file__).resolve().parent
 _CORES = 2

@@ -25,9 +25,9 @@ from workload import CATALOG
 from deploy.local.stack import Stack
 from schemas.catalog.follower import read_catalog
 from schemas.catalog.profiles import profile_versions
-from schemas.clickhouse import connect
-from stream_processors.journal import Journal
-from stream_processors.rollup import roll_up_sql, versions_table
+from schemas.clickhouse.client import connect
+from stream_processors.metering.journal import Journal
+from stream_processors.rollup.checkpoints import roll_up_sql, versions_table
 
 DAYS = 30
 PARTITIONS = 4

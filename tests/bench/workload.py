@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 import msgspec
 
-from schemas.acceptance import AcceptedEvent, RawEvent, accept
-from schemas.batch import encode_batch
 from schemas.catalog.models import Namespace
-from schemas.event_types import NO_TYPES
-from schemas.identity import partition_of
+from schemas.events.acceptance import AcceptedEvent, RawEvent, accept
+from schemas.events.batch import encode_batch
+from schemas.events.event_types import NO_TYPES
+from schemas.events.identity import partition_of
 
 NAMESPACE = Namespace(code="default", max_event_age_seconds=None)
 CATALOG = {

@@ -9,10 +9,10 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 from urllib3.exceptions import HTTPError
 
-from schemas.checkpoints import read_progress
-from schemas.clickhouse import connect
+from schemas.clickhouse.client import connect
+from schemas.kafka.topics import events_topic
+from schemas.ledgers.checkpoints import read_progress
 from schemas.settings import Settings
-from schemas.topics import events_topic
 
 _GROUP = "weir-worker"
 

@@ -11,14 +11,14 @@ from typing import Any
 
 import httpx
 
-from rating.evidence.books import read_books
-from rating.evidence.verify import verify
-from schemas.batch import decode_batch
-from schemas.clickhouse import connect
-from schemas.ledger_io import LedgerReader
+from rating.books import read_books
+from rating.verify.run import verify
+from schemas.clickhouse.client import connect
+from schemas.events.batch import decode_batch
+from schemas.events.voids import is_void
+from schemas.kafka.topics import events_topic
+from schemas.ledgers.transport import LedgerReader
 from schemas.settings import Settings
-from schemas.topics import events_topic
-from schemas.voids import is_void
 from tests.chaos.fold import METRICS, Totals, fold
 from tests.chaos.traffic import Identity, Sent
 

@@ -6,7 +6,7 @@ import signal
 from collections.abc import Callable
 
 from deploy.local.stack import Stack
-from tests.chaos.proxy import Mode, Proxy
+from tests.chaos.faulty.proxy import Mode, Proxy
 from tests.chaos.schedule import PATH, Fault
 
 _MODES: dict[str, Mode] = {"refuse": "refuse", "stall": "stall", "cut": "cut", "deafen": "deafen"}

@@ -22,11 +22,11 @@ from typing import Any, Final
 
 from deploy.local.stack import Stack
 from rating.close.checkpoint import end_offsets
-from schemas.checkpoints import read_progress
-from schemas.clickhouse import connect
+from schemas.clickhouse.client import connect
+from schemas.ledgers.checkpoints import read_progress
+from tests.chaos.faulty.proxy import Proxy
 from tests.chaos.ledger import Ledger
 from tests.chaos.memory import Sampler
-from tests.chaos.proxy import Proxy
 from tests.chaos.run import verdict_of
 from tests.chaos.site import Site
 

@@ -18,8 +18,8 @@ from typing import Final
 import httpx
 from confluent_kafka import KafkaException, Producer
 
+from schemas.kafka.topics import inbox_topic
 from schemas.settings import Settings
-from schemas.topics import inbox_topic
 from tests.chaos.ledger import Ledger
 from tests.chaos.traffic import Batch, Writer
 

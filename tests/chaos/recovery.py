@@ -11,8 +11,8 @@ from typing import Any, Final
 import httpx
 
 from rating.close.checkpoint import end_offsets
-from schemas.checkpoints import read_progress
-from schemas.clickhouse import connect
+from schemas.clickhouse.client import connect
+from schemas.ledgers.checkpoints import read_progress
 from schemas.settings import Settings
 
 PROBE: Final = "probe"

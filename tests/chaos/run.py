@@ -17,9 +17,9 @@ from deploy.local.supervisor import StartError
 from tests.chaos import faults
 from tests.chaos.acknowledged import Acknowledged
 from tests.chaos.audit import Verdict, audit, missing
+from tests.chaos.faulty.proxy import Proxy
 from tests.chaos.ledger import Ledger
 from tests.chaos.memory import Sampler
-from tests.chaos.proxy import Proxy
 from tests.chaos.recovery import Probes, Unrecovered
 from tests.chaos.report import Report, Struck
 from tests.chaos.schedule import Fault, schedule
@@ -60,7 +60,7 @@ def run(options: Options, say: Say) -> Report:
                 "WEIR_CLICKHOUSE_PORT": str(proxy.port),
                 "WEIR_WORKER_SESSION_TIMEOUT": str(options.session_timeout),
             },
-            worker_module="tests.chaos.stuck_worker",
+            worker_module="tests.chaos.faulty.stuck_worker",
             # No webhook is set there.
             processes=tuple(kind for kind in ALL if kind != "webhooks"),
             overrides={"checkpoint_seconds": 3},

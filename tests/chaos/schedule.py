@@ -13,7 +13,7 @@ from typing import Final, Literal
 
 Kind = Literal["kill", "restart", "freeze", "hang", "refuse", "stall", "cut", "deafen"]
 PATH: Final = "clickhouse path"
-"""The target of faults on the way between the workers and ClickHouse (``proxy.py``)."""
+"""The target of faults on the way between the workers and ClickHouse (``faulty/proxy.py``)."""
 
 # One of each, and what has hurt most elsewhere, first: the short run ends after these.
 _FIRST: Final[tuple[tuple[Kind, str], ...]] = (

@@ -9,7 +9,7 @@ from typing import Any, Final
 import httpx
 
 from deploy.local.stack import Stack
-from schemas.clickhouse import connect
+from schemas.clickhouse.client import connect
 from tests.chaos.ledger import Ledger
 from tests.chaos.producers import HttpSender, InboxSender, Sender
 from tests.chaos.recovery import PROBE, Probes

@@ -11,19 +11,19 @@ from pydantic import SecretStr
 
 from ingest.app import create_app
 from rating.app import build_app
-from rating.close.credit_notes import credit_note_id
-from rating.close.drafts import build_drafts
-from rating.close.lines import claim_id
-from rating.close.plan import make_plan
 from rating.close.redraft import _run_id as drafts_run_id
 from rating.close.run import run_id
-from rating.close.standing import Invoice, Standing
+from rating.invoices.credit_notes import credit_note_id
+from rating.invoices.ledger import Invoice, Standing
+from rating.invoicing.drafts import build_drafts
+from rating.invoicing.lines import claim_id
+from rating.invoicing.plan import make_plan
 from schemas.catalog.state import Catalog, NamespaceView
-from schemas.checkpoints import Cut, Run
-from schemas.identity import content_hash, identity, partition_of
-from schemas.instants import micros, parse_rfc3339
-from schemas.invoices import invoice_id, record_key
+from schemas.events.identity import content_hash, identity, partition_of
+from schemas.ledgers.checkpoints import Cut, Run
+from schemas.ledgers.invoice_claims import invoice_id, record_key
 from schemas.settings import Settings
+from schemas.values.instants import micros, parse_rfc3339
 
 FOLDER: Final = Path(__file__).parent
 IDS: Final = FOLDER / "ids.json"

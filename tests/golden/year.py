@@ -20,33 +20,33 @@ from deploy.demo.events import encode_batch as request_body
 from deploy.demo.events import event
 from deploy.demo.run import AS_OF, BATCH, CATALOG, NAMESPACE
 from deploy.demo.sending import BROKEN_AT, broken, requests
-from ingest.catalog_document import load_document
-from ingest.catalog_entries import read_document
-from ingest.catalog_plan import plan_document
-from ingest.packing import Packed, Packer
-from ingest.refusals import rejection
-from rating.close.numbering import unnumbered
-from rating.close.plan import build_invoices, make_plan
+from ingest.catalog.document import load_document
+from ingest.catalog.entries import read_document
+from ingest.catalog.plan import plan_document
+from ingest.delivery.packing import Packed, Packer
+from ingest.events.refusals import rejection
 from rating.close.run import run_id
-from rating.close.standing import Invoice, Standing
+from rating.invoices.ledger import Invoice, Standing
+from rating.invoices.numbering import unnumbered
+from rating.invoicing.plan import build_invoices, make_plan
 from rating.usage import Usage, UsageRow
-from schemas.acceptance import AcceptedEvent, Refused, accept, decode_batch
-from schemas.batch import encode_batch
 from schemas.catalog.profiles import profile_versions
 from schemas.catalog.state import Catalog, NamespaceView, record_of
-from schemas.checkpoints import Cut, Run, cut_record, numbers_record, run_record
-from schemas.codec import Codec, codec
-from schemas.event_types import event_types
-from schemas.identity import identity
-from schemas.instants import micros, rfc3339
-from schemas.invoice_numbers import InvoiceNumbers
-from schemas.matching import Matcher
-from schemas.pieces import cut
-from schemas.quantity import unscaled
-from schemas.sketch import sketch
-from schemas.topics import CATALOG as CATALOG_TOPIC
-from schemas.topics import CHECKPOINTS, INVOICES, REJECTED, events_topic
-from schemas.voids import EventVoid, encode_void
+from schemas.events.acceptance import AcceptedEvent, Refused, accept, decode_batch
+from schemas.events.batch import encode_batch
+from schemas.events.event_types import event_types
+from schemas.events.identity import identity
+from schemas.events.refused_body import sketch
+from schemas.events.voids import EventVoid, encode_void
+from schemas.kafka.codec import Codec, codec
+from schemas.kafka.topics import CATALOG as CATALOG_TOPIC
+from schemas.kafka.topics import CHECKPOINTS, INVOICES, REJECTED, events_topic
+from schemas.ledgers.checkpoints import Cut, Run, cut_record, numbers_record, run_record
+from schemas.ledgers.invoice_numbers import InvoiceNumbers
+from schemas.ledgers.pieces import cut
+from schemas.matching.rules import Matcher
+from schemas.values.instants import micros, rfc3339
+from schemas.values.quantity import unscaled
 from tests.golden.made import FOLDER, drafts
 
 YEAR: Final = FOLDER / "year.json"

@@ -16,11 +16,11 @@ from typing import Any
 import httpx
 import pytest
 from pydantic import SecretStr
-from roadkit import World, declare, gateway_client
 
 from deploy.cli.connection import base_url, headers
 from deploy.local.stack import ALL, Stack
 from schemas.settings import Settings
+from tests.integration.world import World, declare, gateway_client
 from tests.openapi_check import held_to_the_document
 
 KAFKA_IMAGE = os.environ.get("WEIR_TEST_KAFKA_IMAGE", "confluentinc/cp-kafka:8.1.0")
@@ -65,7 +65,7 @@ def infrastructure(config: pytest.Config) -> str:
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     # The two longest files stand side by side, and would take both cores from each other.
-    items.sort(key=lambda item: item.path.name != "test_road_chaos.py")
+    items.sort(key=lambda item: item.path.name != "test_chaos.py")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -16,15 +16,15 @@ import httpx
 import pytest
 from clickhouse_connect.driver.client import Client as ClickHouse
 from clickhouse_connect.driver.httpclient import HttpClient
-from isolationkit import Operation, Tenant, in_table, operations, settle
-from roadkit import World
 
 from rating.app import build_app
-from rating.evidence.doctor import diagnose
-from rating.evidence.verify import verify
+from rating.doctor.examine import diagnose
 from rating.periods import parse_range, parse_zone
-from schemas.access import Service
+from rating.verify.run import verify
+from schemas.http.access import Service
 from schemas.settings import Settings
+from tests.integration.tenants import Operation, Tenant, in_table, operations, settle
+from tests.integration.world import World
 
 pytestmark = pytest.mark.integration
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from rating.api.answers import explained, invoices, usage, webhooks, whatif
-from schemas.openapi import Answer, Answered, Content, of_status, ok
+from schemas.http.openapi import Answer, Answered, Content, of_status, ok
 
 
 class Alive(Answer):

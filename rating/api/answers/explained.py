@@ -10,7 +10,7 @@ from pydantic import Field
 from rating.api.answers.line_price import LinePrice
 from rating.api.answers.usage import PriceStep
 from schemas.catalog.models import Aggregation, Filter
-from schemas.openapi import Answer, DecimalText, EventPosition
+from schemas.http.openapi import Answer, DecimalText, EventPosition
 
 
 class LinePeriod(Answer):

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from rating.api.answers.line_price import LinePrice
 from rating.api.answers.usage import PriceStep, UnpricedUsage
-from schemas.openapi import Answer, DecimalText, absent
+from schemas.http.openapi import Answer, DecimalText, absent
 
 InvoiceState = Literal["draft", "finalized", "void", "paid", "withdrawn"]
 

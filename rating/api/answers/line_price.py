@@ -7,7 +7,7 @@ from typing import Annotated, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field
 
 from schemas.catalog.terms import Discount
-from schemas.openapi import Answer, DecimalText
+from schemas.http.openapi import Answer, DecimalText
 from schemas.prices.json_schema import PriceJson
 
 

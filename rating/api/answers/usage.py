@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from schemas.catalog.models import Aggregation
-from schemas.openapi import Answer, DecimalText, EventPosition, Position, absent
+from schemas.http.openapi import Answer, DecimalText, EventPosition, Position, absent
 from schemas.prices.decimals import Amount
 from schemas.prices.json_schema import PriceJson
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Literal
 
 from schemas.catalog.webhooks import WebhookEvent
-from schemas.openapi import Answer
+from schemas.http.openapi import Answer
 
 
 class WebhookSettings(Answer):

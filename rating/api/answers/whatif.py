@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from schemas.catalog.models import Aggregation
-from schemas.openapi import Answer, DecimalText
+from schemas.http.openapi import Answer, DecimalText
 
 
 class Compared(Answer):

@@ -13,13 +13,13 @@ from urllib.parse import quote
 
 import httpx
 import pytest
-from gatewaykit import GatewayProcess
-from roadkit import declare, gateway_client
 from typer.testing import CliRunner
 
 from deploy.cli.main import app
 from deploy.local.stack import settings_environment
 from schemas.settings import Settings
+from tests.integration.ingest.gateway_process import GatewayProcess
+from tests.integration.world import declare, gateway_client
 
 pytestmark = pytest.mark.integration
 

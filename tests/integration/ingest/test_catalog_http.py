@@ -8,15 +8,15 @@ from typing import Any
 import httpx
 import pytest
 import yaml
-from gatewaykit import GatewayProcess, packed
 
-from ingest.catalog_document import load_document
-from ingest.catalog_entries import read_document
-from ingest.catalog_plan import plan_document
-from ingest.catalog_publish import CatalogPublisher, LostClaims
+from ingest.catalog.document import load_document
+from ingest.catalog.entries import read_document
+from ingest.catalog.plan import plan_document
+from ingest.catalog.publish import CatalogPublisher, LostClaims
 from schemas.catalog.follower import CatalogFollower, read_catalog
+from schemas.kafka.topics import inbox_topic, partition_count
 from schemas.settings import Settings
-from schemas.topics import inbox_topic, partition_count
+from tests.integration.ingest.gateway_process import GatewayProcess, packed
 
 pytestmark = pytest.mark.integration
 

@@ -11,11 +11,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from roadkit import World, books_of
 
 from deploy.cli.connection import base_url
 from deploy.local.stack import Stack
 from ingest.client import AsyncProducer, Client, Producer, Refusal, send_history
+from tests.integration.world import World, books_of
 
 pytestmark = pytest.mark.integration
 

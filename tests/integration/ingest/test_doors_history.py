@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from gatewaykit import rejected
-from roadkit import World, books_of
+
+from tests.integration.ingest.gateway_process import rejected
+from tests.integration.world import World, books_of
 
 pytestmark = pytest.mark.integration
 

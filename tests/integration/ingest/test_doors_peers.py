@@ -18,9 +18,9 @@ from corehttp.exceptions import ClientAuthenticationError, HttpResponseError, Re
 from lago_python_client import Client as LagoClient
 from lago_python_client.exceptions import LagoApiError
 from lago_python_client.models import BatchEvent, Event
-from roadkit import World, books_of
 
 from deploy.cli.connection import base_url, headers
+from tests.integration.world import World, books_of
 
 pytestmark = pytest.mark.integration
 

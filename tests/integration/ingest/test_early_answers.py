@@ -8,12 +8,12 @@ from collections.abc import Iterator
 
 import pytest
 import uvicorn
-from serverkit import served
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from schemas.serving import EARLY, EARLY_BODY, BoundedProtocol, Headers, Server, bounded_protocol
+from schemas.http.serving import EARLY, EARLY_BODY, BoundedProtocol, Headers, Server, bounded_protocol
+from tests.integration.ingest.served import served
 
 pytestmark = pytest.mark.integration
 

@@ -15,19 +15,19 @@ from typing import Any
 import httpx
 import pytest
 import schemathesis
-from gatewaykit import keys_in
 from hypothesis import HealthCheck, Phase, given, seed
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 from pydantic import SecretStr
 from requests import Session
-from roadkit import declare, gateway_client
 from schemathesis import GenerationMode
 
 from deploy.cli.connection import base_url, headers
-from ingest.inflate import zstd
-from schemas.access import Service
+from ingest.http.decompression import zstd
+from schemas.http.access import Service
 from schemas.settings import Settings
+from tests.integration.ingest.gateway_process import keys_in
+from tests.integration.world import declare, gateway_client
 
 pytestmark = pytest.mark.integration
 

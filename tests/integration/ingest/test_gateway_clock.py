@@ -8,15 +8,15 @@ from typing import Any
 
 import httpx
 import pytest
-from roadkit import World
 
 from ingest.app import create_app
 from ingest.sources import Sources, system_sources
-from rating.evidence.dated import check_dated
-from rating.evidence.difference import Findings
-from rating.evidence.scope import open_scope
-from schemas.broker_clock import kafka_time_us
-from schemas.instants import DAY, SECOND, micros, parse_rfc3339
+from rating.verify.dated import check_dated
+from rating.verify.difference import Findings
+from rating.verify.scope import open_scope
+from schemas.kafka.clock import kafka_time_us
+from schemas.values.instants import DAY, SECOND, micros, parse_rfc3339
+from tests.integration.world import World
 
 pytestmark = pytest.mark.integration
 

@@ -15,13 +15,13 @@ from typing import Any
 
 import httpx
 import pytest
-from gatewaykit import GatewayProcess, keys_in, packed, rejected
 
 from deploy.local.stack import settings_environment
 from ingest.client import BatchResult, Client, Refusal
-from schemas.identity import identity, partition_of
+from schemas.events.identity import identity, partition_of
+from schemas.kafka.topics import events_topic, partition_count
 from schemas.settings import Settings
-from schemas.topics import events_topic, partition_count
+from tests.integration.ingest.gateway_process import GatewayProcess, keys_in, packed, rejected
 
 pytestmark = pytest.mark.integration
 

@@ -6,8 +6,9 @@ from typing import Any
 
 import httpx
 import pytest
-from gatewaykit import rejected
-from roadkit import World
+
+from tests.integration.ingest.gateway_process import rejected
+from tests.integration.world import World
 
 pytestmark = pytest.mark.integration
 

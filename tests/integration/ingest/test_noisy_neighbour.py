@@ -14,10 +14,10 @@ from typing import Any
 
 import httpx
 import pytest
-from gatewaykit import GatewayProcess
-from roadkit import World, declare
 
 from schemas.settings import Settings
+from tests.integration.ingest.gateway_process import GatewayProcess
+from tests.integration.world import World, declare
 
 pytestmark = pytest.mark.integration
 

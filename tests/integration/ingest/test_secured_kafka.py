@@ -18,15 +18,15 @@ import httpx
 import pytest
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, ScramCredentialInfo, ScramMechanism, UserScramCredentialUpsertion
-from gatewaykit import GatewayProcess, free_port, keys_in
 from pydantic import SecretStr
-from roadkit import World, declare
 
 from deploy.local import kafka
 from deploy.local.stack import Stack, settings_environment
+from schemas.kafka.topics import create_topics
 from schemas.migrations import migrate
 from schemas.settings import Settings
-from schemas.topics import create_topics
+from tests.integration.ingest.gateway_process import GatewayProcess, free_port, keys_in
+from tests.integration.world import World, declare
 
 pytestmark = pytest.mark.integration
 

@@ -9,14 +9,14 @@ from collections.abc import Iterator
 import httpx
 import pytest
 import uvicorn
-from serverkit import served
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from ingest import bodies
-from ingest.bodies import BadBody, read_body
-from schemas.serving import BoundedBodies, BoundedProtocol, Server
+from ingest.http import bodies
+from ingest.http.bodies import BadBody, read_body
+from schemas.http.serving import BoundedBodies, BoundedProtocol, Server
+from tests.integration.ingest.served import served
 
 pytestmark = pytest.mark.integration
 

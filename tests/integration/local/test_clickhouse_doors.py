@@ -12,10 +12,10 @@ import pytest
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 from pydantic import SecretStr
-from test_clickhouse_front import ANALYST_PASSWORD, PASSWORD, FrontProcess
 
-from schemas.clickhouse import connect
+from schemas.clickhouse.client import connect
 from schemas.settings import Settings
+from tests.integration.local.test_clickhouse_front import ANALYST_PASSWORD, PASSWORD, FrontProcess
 
 pytestmark = pytest.mark.integration
 

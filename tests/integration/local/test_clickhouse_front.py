@@ -40,7 +40,7 @@ class FrontProcess:
 
     def start(self) -> None:
         self.port = free_port()
-        command = [sys.executable, "-m", "deploy.local.clickhouse_front", "--path", str(self._path)]
+        command = [sys.executable, "-m", "deploy.local.clickhouse.front", "--path", str(self._path)]
         secrets = {"WEIR_CLICKHOUSE_PASSWORD": PASSWORD, "WEIR_CLICKHOUSE_ANALYST_PASSWORD": ANALYST_PASSWORD}
         more = ["--port", str(self.port), "--views", "totals,totals_of"]
         self.process = subprocess.Popen([*command, *more], env=os.environ | secrets)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from deploy.local.clickhouse_request import RequestError, read_form, read_statement, split_insert
+from deploy.local.clickhouse.request import RequestError, read_form, read_statement, split_insert
 
 pytestmark = pytest.mark.integration
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
-from test_clickhouse_front import FrontProcess
 
-from deploy.local.clickhouse_front import EXIT_WRITE_REFUSED
+from deploy.local.clickhouse.front import EXIT_WRITE_REFUSED
+from tests.integration.local.test_clickhouse_front import FrontProcess
 
 pytestmark = pytest.mark.integration
 

@@ -17,7 +17,7 @@ from deploy.local.daemon import detach, down
 from deploy.local.stack import Stack, admin_key, settings_environment
 from deploy.local.state import StackBusyError, lock_owner, read_state
 from deploy.local.supervisor import StartError
-from schemas.clickhouse import connect
+from schemas.clickhouse.client import connect
 from schemas.settings import Settings, load_settings
 
 pytestmark = pytest.mark.integration

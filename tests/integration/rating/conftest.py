@@ -11,10 +11,10 @@ import httpx
 import pytest
 import uvicorn
 from pydantic import SecretStr
-from rating_road import KEY, Road
 
 from rating.app import build_app
 from schemas.settings import Settings
+from tests.integration.rating.road import KEY, Road
 
 
 @pytest.fixture

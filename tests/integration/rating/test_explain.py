@@ -13,10 +13,10 @@ from typing import Any
 import httpx
 import pyarrow.parquet as pq
 import pytest
-from rating_road import Road
 
 from deploy.cli.connection import base_url
 from schemas.settings import Settings
+from tests.integration.rating.road import Road
 
 pytestmark = pytest.mark.integration
 

@@ -9,10 +9,10 @@ from typing import Any
 import httpx
 import pytest
 from pydantic import SecretStr
-from rating_road import KEY, Road
 
 from rating.app import build_app
 from schemas.settings import Settings, SettingsError
+from tests.integration.rating.road import KEY, Road
 
 pytestmark = pytest.mark.integration
 

@@ -12,12 +12,12 @@ from typing import Any
 
 import httpx
 import pytest
-from roadkit import World
 
 from deploy.local.ports import free_port
 from deploy.local.stack import settings_environment
 from schemas.settings import Settings
-from stream_processors.pipeline import EXIT_HARD
+from stream_processors.metering.pipeline import EXIT_HARD
+from tests.integration.world import World
 
 pytestmark = pytest.mark.integration
 
@@ -34,7 +34,7 @@ def second(settings: Settings, tmp_path: Path) -> Iterator[tuple[subprocess.Pope
     }  # fmt: skip
     with (tmp_path / "worker.log").open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "tests.chaos.stuck_worker"],
+            [sys.executable, "-m", "tests.chaos.faulty.stuck_worker"],
             cwd=ROOT, env=os.environ | settings_environment(settings) | own, stdout=log, stderr=subprocess.STDOUT,
         )  # fmt: skip
     try:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 
 import pytest
-from test_parameters import application, ask
 
-from schemas.access import Service
-from schemas.api_docs import ASSETS, content, digest
+from schemas.http.access import Service
+from schemas.http.api_docs import ASSETS, content, digest
+from tests.unit.deploy.test_parameters import application, ask
 
 
 def test_the_files_are_those_that_were_published() -> None:

@@ -8,14 +8,14 @@ from typing import Any
 
 import jsonschema_rs
 import pytest
-from test_parameters import application, ask, operations
 
 from ingest.answers import ANSWERS as GATEWAY
 from rating.api.answers import ANSWERS as RATING
-from schemas.access import TABLE, Service
+from schemas.http.access import TABLE, Service
 from schemas.prices.models import MODELS
 from tests.golden.made import DOCUMENTS
 from tests.openapi_check import closed, fault
+from tests.unit.deploy.test_parameters import application, ask, operations
 
 TABLES: dict[Service, Any] = {"gateway": GATEWAY, "rating": RATING}
 SERVICES: list[Service] = ["gateway", "rating"]

@@ -279,4 +279,4 @@ def test_a_pattern_that_goes_back_and_forth_is_seen(pattern: str) -> None:
 
 def test_the_patterns_are_found() -> None:
     places = {found.place.partition(":")[0] for found in ALL}
-    assert {"deploy/local/clickhouse_request.py", "schemas/acceptance.py", "ingest/doors/lago.py"} <= places
+    assert {"deploy/local/clickhouse/request.py", "schemas/events/acceptance.py", "ingest/protocols/lago.py"} <= places

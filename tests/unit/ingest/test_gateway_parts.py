@@ -11,16 +11,16 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from ingest.app import create_app
-from ingest.bodies import BadBody, inflated
 from ingest.client import batched
-from ingest.inflate import zstd
-from ingest.problems import of_refusal, unavailable
-from ingest.refusals import MAX_SAMPLE, Sampler, rejection
-from schemas.acceptance import Refused
+from ingest.events.refusals import MAX_SAMPLE, Sampler, rejection
+from ingest.http.bodies import BadBody, inflated
+from ingest.http.decompression import zstd
+from ingest.http.problems import of_refusal, unavailable
 from schemas.catalog.models import Namespace
-from schemas.codec import codec
+from schemas.events.acceptance import Refused
+from schemas.events.refused_body import Sketch, sketch
+from schemas.kafka.codec import codec
 from schemas.settings import Settings, SettingsError
-from schemas.sketch import Sketch, sketch
 
 NAMESPACE = Namespace(code="n")
 

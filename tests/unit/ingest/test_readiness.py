@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from deploy.cli.standing import lines
-from schemas.readiness import Readiness, Reason, from_json, to_json
+from deploy.cli.operation.not_ready import lines
+from schemas.health.readiness import Readiness, Reason, from_json, to_json
 
 SLOW = Reason("not_delivering", "Kafka does not acknowledge events", "look at its log")
 GONE = Reason("log_lost", "12 records are gone", "`weir log give-up`", refuses=True, lasting=True)

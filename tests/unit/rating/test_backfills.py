@@ -12,13 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rating.usage import Measured, measured
-from schemas.backfills import Job, job_of, jobs, waiting
+from schemas.catalog.backfill_jobs import Job, job_of, jobs, waiting
 from schemas.catalog.models import Filter, Meter, Profile
 from schemas.catalog.profiles import ProfileVersion, profile_versions
 from schemas.catalog.state import Catalog, record_of
-from schemas.checkpoints import Cut
-from schemas.matching import Matcher
-from stream_processors.backfill_rows import BackfillMatcher
+from schemas.ledgers.checkpoints import Cut
+from schemas.matching.rules import Matcher
+from stream_processors.backfill.rows import BackfillMatcher
 
 PUBLISHED_EVERY = 100  # microseconds between two records of the catalog
 

@@ -13,15 +13,15 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rating.close.charges import Need
-from rating.close.late import Late, adjustments, priors
-from rating.close.plan import build_invoices, make_plan
-from rating.close.standing import Standing
+from rating.invoices.ledger import Standing
+from rating.invoicing.charges import Need
+from rating.invoicing.late_usage import Late, adjustments, priors
+from rating.invoicing.plan import build_invoices, make_plan
 from rating.pricing import parse_price, rate
 from rating.usage import Measured, Usage, UsageRow
 from rating.usage.query import split
 from schemas.catalog.state import Catalog
-from schemas.checkpoints import Checkpoints, Cut, Run, cut_record, next_cut, run_record
+from schemas.ledgers.checkpoints import Checkpoints, Cut, Run, cut_record, next_cut, run_record
 
 # --- 7: checkpoints are pinned ------------------------------------------------------------------------------------------
 

@@ -6,7 +6,8 @@ import pytest
 from clickhouse_connect.driver.exceptions import DatabaseError
 from confluent_kafka import KafkaError, KafkaException
 
-from schemas import clickhouse_errors, kafka_errors
+from schemas.clickhouse import errors
+from schemas.kafka import errors as kafka_errors
 
 
 @pytest.mark.parametrize(
@@ -47,7 +48,7 @@ def test_errors_of_kafka(code: int, meaning: str) -> None:
 )
 def test_errors_of_clickhouse(text: str, meaning: str) -> None:
     error = DatabaseError(text)
-    assert clickhouse_errors.meaning(error) == meaning
-    told = clickhouse_errors.explained(error)
+    assert errors.meaning(error) == meaning
+    told = errors.explained(error)
     assert "\n" not in told
     assert ("; " in told) == (meaning != "may pass")

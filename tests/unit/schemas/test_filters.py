@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from schemas.catalog.models import Filter
 from schemas.filters import MISSING, OPERATORS, compile_filter, lookup
-from schemas.json_text import exact
+from schemas.values.json_text import exact
 
 # Property values by name; the table tells for which of them a filter holds.
 VALUES: dict[str, str | None] = {

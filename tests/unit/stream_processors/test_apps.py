@@ -9,8 +9,8 @@ import pytest
 
 from schemas.settings import Settings
 from stream_processors.app import build_admit_app, build_app, build_ledgers_app
-from stream_processors.parts import _leash, _owned
-from stream_processors.watchdog import BALANCING, BUSY
+from stream_processors.upkeep.watchdog import BALANCING, BUSY
+from stream_processors.wiring import _leash, _owned
 
 PARTS: Any = SimpleNamespace(bind_seek=lambda seek: None, inboxes=lambda: ["usage.inbox.default"])
 HOW: dict[str, Any] = {"index": 0, "session_timeout": 10.0}

@@ -12,19 +12,29 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from meteringkit import BODIES, METER, Store, catalog, clean_pass, event, log_at, log_of, meter
 
-from schemas.acceptance import RawEvent, Refused, accept
-from schemas.batch import decode_batch, encode_batch
 from schemas.catalog.models import Filter, Namespace
 from schemas.catalog.state import Catalog, record_of
-from schemas.event_types import NO_TYPES
-from schemas.identity import partition_of
-from schemas.instants import DAY, SECOND, instant
+from schemas.events.acceptance import RawEvent, Refused, accept
+from schemas.events.batch import decode_batch, encode_batch
+from schemas.events.event_types import NO_TYPES
+from schemas.events.identity import partition_of
 from schemas.settings import Settings
-from stream_processors.dedupe import PartitionMemory, Record, window_us
-from stream_processors.meter import Meter, RawRecord
-from stream_processors.metering import decided_before, following, position_of
+from schemas.values.instants import DAY, SECOND, instant
+from stream_processors.metering.decide import decided_before, following, position_of
+from stream_processors.metering.dedupe import PartitionMemory, Record, window_us
+from stream_processors.metering.flush import Meter, RawRecord
+from tests.unit.stream_processors.metering.builders import (
+    BODIES,
+    METER,
+    Store,
+    catalog,
+    clean_pass,
+    event,
+    log_at,
+    log_of,
+    meter,
+)
 
 batches_ = st.lists(
     st.lists(st.tuples(st.integers(0, 7), st.integers(0, 2)), min_size=1, max_size=5), min_size=1, max_size=10
@@ -320,7 +330,7 @@ def test_invariant_6_offsets_that_are_replayed_give_the_rows_of_one_clean_pass_w
             flush = meter(store, memory, unit, log, made)
             store.identities = held
             store.write(flush)
-            # As ``remeter`` does: what is at these offsets and was not written just now goes.
+            # As ``replay.offsets`` does: what is at these offsets and was not written just now goes.
             offsets = {record.offset for record in unit}
             counted = set()
             if flush.events.size:

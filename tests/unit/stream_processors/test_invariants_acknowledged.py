@@ -8,14 +8,14 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from meteringkit import event
 
-from ingest.delivery import Delivery, NotDelivered, Route
+from ingest.delivery.in_flight import Delivery, NotDelivered, Route
+from ingest.delivery.packing import Packer
 from ingest.metrics import Metrics
-from ingest.packing import Packer
-from schemas.batch import decode_batch
-from schemas.identity import hash_range, partition_of
-from stream_processors.admit import Admitted, InboxRecord, pack
+from schemas.events.batch import decode_batch
+from schemas.events.identity import hash_range, partition_of
+from stream_processors.inbox.decide import Admitted, InboxRecord, pack
+from tests.unit.stream_processors.metering.builders import event
 
 # --- 1: acknowledged = in Kafka -----------------------------------------------------------------------------------------
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from schemas.ledger_io import LedgerUnavailable
-from schemas.stages import Stage, standing
-from stream_processors import pipeline
-from stream_processors.pipeline import EXIT_HELD, Work, in_thread, units_of
+from schemas.health.stages import Stage, standing
+from schemas.ledgers.transport import LedgerUnavailable
+from stream_processors.metering import pipeline
+from stream_processors.metering.pipeline import EXIT_HELD, Work, in_thread, units_of
 
 
 def stage(*, busy: bool = True, moved_at: float = 0.0, trouble: str = "no answer") -> Stage:

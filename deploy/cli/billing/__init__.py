@@ -1,0 +1,1 @@
+"""Commands of billing: closing, invoices, credits, late usage, prices, webhooks."""

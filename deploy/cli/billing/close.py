@@ -1,0 +1,107 @@
+"""``weir close``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from deploy.cli.billing.invoice_tables import _head_of_record, heads_table
+from deploy.cli.connection import JsonOption, NamespaceOption, connection
+from deploy.cli.errors import FAILED, USAGE, Failure
+
+if TYPE_CHECKING:
+    from rating.close.checklist.checks import Check
+
+_SHOWN = 5
+
+
+def close(
+    as_of: Annotated[
+        str,
+        typer.Option(
+            "--as-of", help="RFC 3339 instant, or a date (midnight UTC): bill what is due by then. Default: now."
+        ),
+    ] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be billed; write nothing.")] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Bill nothing where the checklist before billing finds something.")
+    ] = False,
+    namespace: NamespaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Bill every period that is due, as of one checkpoint. Closing again publishes nothing twice."""
+    from deploy.cli.output import StepsBar, console, print_json, say
+    from rating.close import run_close
+
+    settings = connection(namespace)
+    until = parse_as_of(as_of) if as_of else None
+    with StepsBar() as bar:
+
+        def checked(checks: tuple[Check, ...]) -> None:
+            for line in checks_lines(checks):
+                bar.aside(line)
+
+        result = run_close(
+            settings,
+            settings.namespace,
+            until,
+            datetime.now(UTC),
+            bar,
+            dry_run=dry_run,
+            strict=strict,
+            on_checks=checked,
+        )
+    if as_json:
+        print_json(
+            {
+                "namespace": result.namespace, "as_of": result.as_of.isoformat(), "dry_run": result.dry_run,
+                "checkpoint": result.run.number if result.run else None, "already": result.already,
+                "run_id": (result.run.run_id or None) if result.run else None, "refused": result.refused,
+                "checklist": [check.to_json() for check in result.checks],
+                "invoices": [
+                    {name: invoice[name] for name in ("invoice_id", "account_id", "subscription", "currency", "total")}
+                    for invoice in result.invoices
+                ],
+                "drafts": [
+                    {name: one[name] for name in ("invoice_id", "version", "account_id", "subscription", "currency", "total")}
+                    for one in result.drafts
+                ],
+                "awaiting": list(result.awaiting),
+                "problems": list(result.problems),
+                "unpriced": result.unpriced,
+            }
+        )  # fmt: skip
+    else:
+        if dry_run and (result.invoices or result.drafts):
+            console().print(heads_table([_head_of_record(one) for one in (*result.invoices, *result.drafts)]))
+        say(result.summary())
+        for problem in result.problems:
+            say(f"not billed: {problem}")
+    if result.problems or result.refused:
+        raise typer.Exit(FAILED)
+
+
+def checks_lines(checks: Iterable[Check]) -> list[str]:
+    """The checklist for people: what it found, with the first examples; one line where all is fine."""
+    lines: list[str] = []
+    for check in checks:
+        if check.count:
+            lines.append(f"check {check.name}: {check.count} {check.text}")
+            lines += [f"    {example}" for example in check.examples[:_SHOWN]]
+    return lines or ["checklist: nothing found"]
+
+
+def parse_as_of(text: str) -> datetime:
+    """An instant. Raises Failure (code 2)."""
+    from schemas.values.instants import parse_rfc3339
+
+    try:
+        if "T" not in text.upper() and " " not in text:
+            day = date.fromisoformat(text)
+            return datetime(day.year, day.month, day.day, tzinfo=UTC)
+        return parse_rfc3339(text)
+    except ValueError as error:
+        raise Failure(f"--as-of: {error}", USAGE) from None

@@ -1,0 +1,235 @@
+"""``weir invoice``: one invoice in full, and what becomes of it: approval, hold, void, payments, credit notes."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from deploy.cli.billing.invoice_tables import invoice_parts
+from deploy.cli.connection import JsonOption, NamespaceOption, checked, connection, http
+from deploy.cli.errors import FAILED, USAGE, Failure
+
+
+def show(
+    invoice_id: Annotated[str, typer.Argument(metavar="ID", help="An id that `weir invoices` shows.")],
+    namespace: NamespaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """One invoice in full: each line with its quantity, price and the steps of its amount."""
+    from deploy.cli.output import console, print_json
+    from rating.invoices.read import read_invoice
+    from schemas.clickhouse.client import connect
+
+    settings = connection(namespace)
+    client = connect(settings)
+    try:
+        found = read_invoice(client, settings.namespace, invoice_id)
+    finally:
+        client.close()
+    if found is None:
+        raise Failure(f"there is no invoice {invoice_id} in {settings.namespace}; `weir invoices` lists them", USAGE)
+    if as_json:
+        print_json(found.to_json())
+        return
+    for part in invoice_parts(found.to_json()):
+        console().print(part)
+
+
+class _ShowFirst(TyperGroup):
+    """``weir invoice ID`` is ``weir invoice show ID``."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if args and args[0] not in self.commands and args[0] not in ("-h", "--help"):
+            args = ["show", *args]
+        return super().parse_args(ctx, args)
+
+
+app = typer.Typer(
+    help="One invoice in full (`weir invoice ID`); approve or hold its draft; void it, credit it, or record a payment.",
+    cls=_ShowFirst,
+    no_args_is_help=True,
+)
+app.command()(show)
+app.registered_commands[-1].name = "show"
+
+InvoiceId = Annotated[str, typer.Argument(metavar="ID", help="An id that `weir invoices` shows.")]
+
+
+@app.command()
+def approve(
+    invoice_ids: Annotated[
+        list[str] | None, typer.Argument(metavar="ID…", help="Drafts that `weir invoices` shows, in their order.")
+    ] = None,
+    version: Annotated[
+        int, typer.Option("--version", help="The draft's version that you looked at; default: the newest.")
+    ] = 0,
+    every: Annotated[bool, typer.Option("--all", help="All drafts that await approval now and are not held.")] = False,
+    namespace: NamespaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Approve drafts: each is finalised just as it is, with a number and a due date."""
+    names = invoice_ids or []
+    if every == bool(names) or (version and len(names) != 1):
+        raise Failure("give the drafts' IDs, or --all; --version goes with one ID alone", USAGE)
+    with http(connection(namespace), "rating") as client:
+        versions = _awaiting(client) if every else {name: version or _looked_at(client, name) for name in names}
+        done: list[dict[str, Any]] = []
+        failed: list[Failure] = []
+        for name, seen in versions.items():
+            try:
+                found: dict[str, Any] = checked(client.post(f"/v1/invoices/{name}/approve", json={"version": seen}))
+            except Failure as failure:
+                if len(versions) == 1:
+                    raise
+                failed.append(failure)
+                _aside(failure)
+                continue
+            done.append(found)
+            told = f"version {seen} of its draft is approved: {found['total']} {found['currency']}, number {found['number']}"
+            if not as_json:
+                _tell(found, f"{name}: {told}, due on {found['due_date']}", as_json)
+    if as_json:
+        _tell(done[0] if len(names) == 1 else {"invoices": done, "refused": [str(one) for one in failed]}, "", as_json)
+    elif every and not versions:
+        _tell({}, "no draft awaits approval", as_json)
+    if failed:
+        raise typer.Exit(FAILED)
+
+
+def _looked_at(client: Any, name: str) -> int:
+    seen: dict[str, Any] = checked(client.get(f"/v1/invoices/{name}"))
+    return int((seen["approved"] or {}).get("draft", seen["version"]))
+
+
+def _awaiting(client: Any) -> dict[str, int]:
+    """Id → version of drafts that somebody may approve, a subscription's earlier periods first."""
+    found: list[dict[str, Any]] = []
+    cursor: str | None = None
+    while True:
+        asked = {"state": "draft", "limit": "500"} | ({"cursor": cursor} if cursor else {})
+        page: dict[str, Any] = checked(client.get("/v1/invoices", params=asked))
+        found += page["invoices"]
+        if (cursor := page["next_cursor"]) is None:
+            break
+    free = [one for one in found if one["draft"]["approval"] == "required" and one["draft"]["held"] is None]
+    free.sort(key=lambda one: (one["period_start"], one["period_end"], one["sequence"]))
+    return {one["invoice_id"]: one["version"] for one in free}
+
+
+def _aside(failure: Failure) -> None:
+    from deploy.cli.output import say_aside
+
+    say_aside(str(failure))
+
+
+@app.command()
+def hold(
+    invoice_id: InvoiceId,
+    reason: Annotated[str, typer.Option("--reason", help="Why; it is kept with the draft.")],
+    namespace: NamespaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Hold a draft back: it is not finalised until it is released."""
+    found = _post(f"/v1/invoices/{invoice_id}/hold", {"reason": reason}, namespace)
+    _tell(found, f"{invoice_id}: {found['draft']['waits']}", as_json)
+
+
+@app.command()
+def release(invoice_id: InvoiceId, namespace: NamespaceOption = None, as_json: JsonOption = False) -> None:
+    """Release a draft that was held back."""
+    found = _post(f"/v1/invoices/{invoice_id}/release", {}, namespace)
+    _tell(found, f"{invoice_id}: {found['draft']['waits']}", as_json)
+
+
+@app.command()
+def void(
+    invoice_id: InvoiceId,
+    reason: Annotated[str, typer.Option("--reason", help="Why; it is kept with the invoice.")],
+    namespace: NamespaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Void an invoice: it counts nowhere any longer, and the next close bills its period again."""
+    found = _post(f"/v1/invoices/{invoice_id}/void", {"reason": reason}, namespace)
+    _tell(found, f"{invoice_id} is void; `weir close` bills its period again", as_json)
+
+
+@app.command()
+def pay(
+    invoice_id: InvoiceId,
+    amount: Annotated[
+        str,
+        typer.Argument(
+            help="In the invoice's currency; negative (after --): paid back, also of an invoice below zero."
+        ),
+    ],
+    reference: Annotated[
+        str, typer.Option("--reference", help="The payment's own name: the same one is recorded once.")
+    ],
+    paid_at: Annotated[str, typer.Option("--paid-at", help="RFC 3339 instant; default: now.")] = "",
+    namespace: NamespaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Record a payment; part of what is due is fine, more is not."""
+    body = {"amount": amount, "reference": reference} | ({"paid_at": paid_at} if paid_at else {})
+    found = _post(f"/v1/invoices/{invoice_id}/payments", body, namespace)
+    told = f"{found['amount_paid']} of {found['total']} {found['currency']} paid"
+    _tell(found, f"{invoice_id}: {told}, {found['amount_due']} due; {found['state']}", as_json)
+
+
+@app.command()
+def credit(
+    invoice_id: InvoiceId,
+    reason: Annotated[str, typer.Option("--reason", help="Why; it is kept with the credit note.")],
+    reference: Annotated[
+        str, typer.Option("--reference", help="The credit note's own name: the same one is recorded once.")
+    ],
+    amount: Annotated[str, typer.Argument(help="In the invoice's currency; none where lines are named.")] = "",
+    line: Annotated[
+        list[str] | None,
+        typer.Option("--line", metavar="N=AMOUNT", help="So much of line N; several times if need be."),
+    ] = None,
+    quantity: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--quantity", metavar="N=QUANTITY", help="So much of the quantity of line N, at its average price."
+        ),
+    ] = None,
+    namespace: NamespaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a credit note: so much of the invoice, or of its lines, need not be paid, or comes back to the prepaid credit
+    that paid it. All of them never come to more than what it billed."""
+    lines = [_of_line(text, "amount") for text in line or ()] + [_of_line(text, "quantity") for text in quantity or ()]
+    if bool(amount) == bool(lines):
+        raise Failure("give either AMOUNT, or what is credited of single lines (--line, --quantity)", USAGE)
+    what: dict[str, Any] = {"lines": lines} if lines else {"amount": amount}
+    body = what | {"reference": reference, "reason": reason}
+    found = _post(f"/v1/invoices/{invoice_id}/credit-notes", body, namespace)
+    note = next(one for one in found["credit_notes"] if one["reference"] == reference)
+    told = f"credit note {note['number']} over {note['subtotal']} {found['currency']}"
+    told += "".join(f", {part['amount']} of it back to prepaid credit {part['grant']}" for part in note["prepaid"])
+    _tell(found, f"{invoice_id}: {told}, {found['amount_due']} due; {found['state']}", as_json)
+
+
+def _of_line(text: str, what: str) -> dict[str, Any]:
+    number, _, value = text.partition("=")
+    if not number.isdigit() or not value:
+        raise Failure(f"{text!r}: write the line's number, = and the {what}, e.g. 2=1.50", USAGE)
+    return {"line": int(number), what: value}
+
+
+def _post(path: str, body: dict[str, Any], namespace: str | None) -> dict[str, Any]:
+    with http(connection(namespace), "rating") as client:
+        found: dict[str, Any] = checked(client.post(path, json=body))
+    return found
+
+
+def _tell(found: dict[str, Any], text: str, as_json: bool) -> None:
+    from deploy.cli.output import print_json, say
+
+    if as_json:
+        print_json(found)
+    else:
+        say(text)

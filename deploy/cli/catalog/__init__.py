@@ -1,0 +1,1 @@
+"""Commands of the catalog: applying documents, the audit trail, keys, backfills."""

@@ -1,0 +1,63 @@
+"""What a person sees instead of a traceback: the place and the remedy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+FAILED = 1
+USAGE = 2
+
+_OWN_WORDS = frozenset(
+    {"CloseError", "KafkaError", "LedgerUnavailable", "MigrationError", "SettingsError", "StackBusyError", "StartError"}
+    | {
+        "BadCursor",
+        "BrokenFileError",
+        "CannotGoOn",
+        "RecordRefused",
+        "DataError",
+        "GatewayUnavailable",
+        "PriceError",
+        "Refusal",
+    }
+)
+"""Errors of ours whose message already names the place and the remedy."""
+
+
+class Failure(Exception):
+    """Ends the command with a message and an exit code: 1 a failure, 2 wrong usage or input."""
+
+    def __init__(self, message: str, code: int = FAILED) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def explain(error: Exception) -> str | None:
+    """One line for an expected failure of something outside; None for anything else, which is a bug of ours."""
+    kind = type(error)
+    module = kind.__module__.partition(".")[0]
+    if module in ("deploy", "ingest", "rating", "schemas") and kind.__name__ in _OWN_WORDS:
+        return str(error)
+    if module == "confluent_kafka" or kind.__module__ == "cimpl":
+        return f"Kafka does not answer as it should: {error}; `weir status` tells what is up"
+    if module in ("clickhouse_connect", "urllib3"):
+        from schemas.clickhouse.errors import explained, meaning
+
+        told = explained(error)
+        return f"ClickHouse: {told}" + ("; `weir status` tells what is up" if meaning(error) == "may pass" else "")
+    if module in ("httpx", "httpcore"):
+        return f"no answer ({error or kind.__name__}); `weir status` tells what is up, `weir up` starts it"
+    if isinstance(error, FileNotFoundError | PermissionError | IsADirectoryError):
+        return f"{error.filename}: {error.strerror}"
+    return None
+
+
+def problem_text(body: Mapping[str, Any]) -> str:
+    """An application/problem+json body as lines: what is wrong, with its place, and each of several things."""
+    errors = [item for item in body.get("errors") or () if isinstance(item, Mapping)]
+    if len(errors) > 1:
+        return "\n".join(
+            [str(body.get("title") or "refused"), *(f"  {item.get('path')}: {item.get('detail')}" for item in errors)]
+        )
+    detail, place = str(body.get("detail") or body.get("title") or "refused"), str(body.get("path") or "")
+    return detail if place in detail else f"{place}: {detail}"

@@ -1,0 +1,1 @@
+"""Commands of events: sending, voiding, totals, what was rejected."""

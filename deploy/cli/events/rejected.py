@@ -1,0 +1,164 @@
+"""``weir rejected list`` and ``weir rejected replay``: what was refused, and its second chance."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from deploy.cli.connection import JsonOption, NamespaceOption, connection, declared
+from deploy.cli.errors import FAILED, USAGE, Failure
+
+if TYPE_CHECKING:
+    from clickhouse_connect.driver.client import Client
+
+    from schemas.settings import Settings
+    from stream_processors.replay.rejections import Wanted
+
+app: Final = typer.Typer(
+    help="What was refused, with its reason and bytes; and its replay.", no_args_is_help=True, rich_markup_mode=None
+)
+_SHOWN_SECONDS: Final = 30.0
+
+Reason = Annotated[str, typer.Option("--reason", help="Only this reason, e.g. too_old, malformed, undecodable.")]
+Stage = Annotated[str, typer.Option("--stage", help="Only what was refused by: gateway, admit (an inbox) or meter.")]
+Since = Annotated[str, typer.Option("--since", help="Arrived at or after this date or RFC 3339 instant (UTC).")]
+
+
+@app.command("list")
+def list_(
+    reason: Reason = "",
+    stage: Stage = "",
+    since: Since = "",
+    limit: Annotated[int, typer.Option("--limit", min=1, help="At most so many, the newest.")] = 50,
+    everything: Annotated[bool, typer.Option("--all", help="Also what was replayed already.")] = False,
+    namespace: NamespaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """What was refused and not replayed yet, newest first."""
+    from deploy.cli.output import console, print_json, say, table
+    from schemas.values.instants import rfc3339
+    from stream_processors.replay.rejections import find, to_json
+
+    with _connected(namespace) as (settings, client):
+        found = find(client, _wanted(settings, (), reason, stage, since, limit, everything))
+    if as_json:
+        print_json([to_json(one) for one in found])
+        return
+    rows = [
+        (one.rejection_id.hex(), rfc3339(one.received_us), one.stage, one.reason, one.events, one.account_id,
+         one.detail if not one.replayed else f"replayed: {one.replayed}")
+        for one in found
+    ]  # fmt: skip
+    console().print(
+        table("", ("id", "received", "by", "reason", "events", "account", "detail"), rows, right=("events",))
+    )
+    say(f"{len(found)} rejections{'' if len(found) < limit else f' (--limit {limit}: there may be more)'}")
+
+
+@app.command()
+def replay(
+    ids: Annotated[list[str] | None, typer.Argument(help="Ids from `weir rejected list`; or give a filter.")] = None,
+    reason: Reason = "",
+    stage: Stage = "",
+    since: Since = "",
+    limit: Annotated[int, typer.Option("--limit", min=1, help="At most so many, the newest.")] = 10_000,
+    without_keys: Annotated[
+        bool,
+        typer.Option("--without-keys", help="Also events without key: counted twice if their sender sent them again."),
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would enter.")] = False,
+    namespace: NamespaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Judge rejections again, by today's rules at the instant of their original arrival, and take in what passes.
+
+    Doing it twice changes nothing. Exit code 1 where some rejection stays out.
+    """
+    from deploy.cli.output import console, print_json, say, table
+    from stream_processors.replay.rejections import Replayer, find, replays_shown
+
+    if not (ids or reason or stage or since):
+        raise Failure("say which: ids, or --reason, --stage, --since", USAGE)
+    with _connected(namespace) as (settings, client):
+        found = find(client, _wanted(settings, tuple(map(_id, ids or ())), reason, stage, since, limit, False))
+        outcomes = Replayer(settings, client).replay(found, keyless=without_keys, dry_run=dry_run)
+        done = [one for one in outcomes if not one.why]
+        deadline = time.monotonic() + _SHOWN_SECONDS
+        shown = dry_run or not done or replays_shown(client, outcomes)
+        while not shown and time.monotonic() < deadline:
+            time.sleep(0.2)
+            shown = replays_shown(client, outcomes)
+    rows: list[dict[str, Any]] = [
+        {
+            "id": one.rejection.rejection_id.hex(),
+            "entered": one.entered,
+            "counted_before": one.counted,
+            "stays_out": one.why,
+        }
+        for one in outcomes
+    ]
+    entered = sum(one.entered for one in outcomes)
+    if as_json:
+        print_json({"dry_run": dry_run, "entered": entered, "rejections": rows})
+    else:
+        if rows:
+            console().print(
+                table(
+                    "", ("id", "events entered", "counted before", "stays out"), [tuple(row.values()) for row in rows]
+                )
+            )
+        say(
+            f"{entered} events {'would enter' if dry_run else 'entered'}, {len(outcomes) - len(done)} rejections stay out"
+        )
+    if not shown:
+        raise Failure(
+            "the replay is in the log, but lists do not show it yet: is a worker running? `weir status` tells"
+        )
+    if len(done) < len(outcomes):
+        raise typer.Exit(FAILED)
+
+
+@contextmanager
+def _connected(namespace: str | None) -> Iterator[tuple[Settings, Client]]:
+    from schemas.clickhouse.client import connect
+
+    settings = connection(namespace)
+    declared(settings)
+    client = connect(settings)
+    try:
+        yield settings, client
+    finally:
+        client.close()
+
+
+def _wanted(
+    settings: Settings, ids: tuple[bytes, ...], reason: str, stage: str, since: str, limit: int, everything: bool
+) -> Wanted:
+    from stream_processors.replay.rejections import Wanted
+
+    if stage not in ("", "gateway", "admit", "meter"):
+        raise Failure(f"--stage {stage} is not known; give gateway, admit or meter", USAGE)
+    return Wanted(settings.namespace, ids, reason, stage, _instant(since) if since else None, everything, limit)
+
+
+def _id(text: str) -> bytes:
+    try:
+        value = bytes.fromhex(text)
+    except ValueError:
+        value = b""
+    if len(value) != 16:
+        raise Failure(f"{text!r} is no id; `weir rejected list` shows them, 32 hexadecimal digits", USAGE)
+    return value
+
+
+def _instant(text: str) -> int:
+    from schemas.values.instants import micros, parse_rfc3339
+
+    try:
+        return micros(parse_rfc3339(text if "T" in text else f"{text}T00:00:00Z"))
+    except ValueError as error:
+        raise Failure(f"--since {text!r}: {error}; write 2026-01-31 or 2026-01-31T12:00:00Z", USAGE) from None

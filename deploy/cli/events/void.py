@@ -1,0 +1,252 @@
+"""``weir void``, ``weir correct``, ``weir voids``: events that were accepted by mistake, taken back or sent anew."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from deploy.cli.connection import JsonOption, NamespaceOption, base_url, checked, connection, declared, http
+from deploy.cli.errors import FAILED, USAGE, Failure
+from deploy.cli.unknown_names import hint_accounts
+
+if TYPE_CHECKING:
+    from ingest.client import Client, VoidTaken
+    from rating.voids import Outcome, StoredEvent
+    from schemas.settings import Settings
+
+_WAIT_SECONDS: Final = 60.0
+_MAX_KEY: Final = 256
+_CORRECTED: Final = re.compile(r"(.*)#corrected(?:-([1-9]\d{0,5}))?", re.DOTALL)
+
+ReasonOption = Annotated[str, typer.Option("--reason", help="Why; it is kept with the event.")]
+SourceOption = Annotated[str, typer.Option("--source", help="The event's source; none by default.")]
+
+
+def void(
+    keys: Annotated[list[str], typer.Argument(metavar="KEY…", help="Idempotency keys of the events.")],
+    reason: ReasonOption,
+    source: SourceOption = "",
+    namespace: NamespaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Take accepted events back: they count no longer, and invoices follow as for late usage. Waits until that is metered.
+
+    The keys stay used: a correction is sent under a key of its own (`weir correct`). Exit code 1 where a key means no event; an event that
+    was voided before is fine.
+    """
+    settings = connection(namespace)
+    declared(settings)
+    with _client(settings) as client:
+        taken = [client.void(key, reason, source) for key in keys]
+    found = _outcomes(settings, taken)
+    if as_json:
+        _print_json(taken, found)
+    else:
+        _tell(taken, found)
+    if any(one is None or one.what == "nothing_to_void" for one in found):
+        raise typer.Exit(FAILED)
+
+
+def correct(
+    key: Annotated[str, typer.Argument(help="The wrong event's idempotency key.")],
+    reason: ReasonOption,
+    properties: Annotated[
+        str, typer.Option("--properties", help="The right properties, a JSON object, in place of all of them.")
+    ] = "",
+    event: Annotated[
+        Path | None,
+        typer.Option("--event", help="A file with a JSON object: fields of the event that are to be others."),
+    ] = None,
+    new_key: Annotated[str, typer.Option("--key", help="The correction's key; KEY#corrected by default.")] = "",
+    source: SourceOption = "",
+    namespace: NamespaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Send an event anew with what is right, and void the wrong one. Doing it again changes nothing.
+
+    What is not given is taken from the event as it counted. The right event is sent first, so where the gateway refuses it (too old, against
+    its type's schema), nothing is changed.
+    """
+    from deploy.cli.output import print_json, say
+    from ingest.client import Refusal
+    from rating.voids import stored_event
+    from schemas.clickhouse.client import connect
+    from schemas.events.acceptance import same_content
+
+    changes = _changes(properties, event)
+    settings = connection(namespace)
+    declared(settings)
+    name = new_key or corrected_key(key)
+    if name == key or len(name) > _MAX_KEY:
+        raise Failure(f"--key: give a key of its own, of at most {_MAX_KEY} characters", USAGE)
+    database = connect(settings)
+    try:
+        wrong = stored_event(database, settings.namespace, source, key)
+        if wrong is None:
+            raise Failure(f"no event with key {key!r} and source {source!r} counted in {settings.namespace}", FAILED)
+        right = _right(wrong, changes, name, source)
+        before = stored_event(database, settings.namespace, source, name)
+    finally:
+        database.close()
+    content = (right["event_name"], right["account_id"], bytes(right["properties"]).decode())
+    if before is not None and not same_content(before.content, content):
+        raise Failure(f"{key!r} was corrected before, otherwise, as {name!r}: correct that one, or give another --key")
+    with _client(settings) as client:
+        try:
+            client.send([right])
+        except Refusal as refusal:
+            raise Failure(f"the correction was refused, and nothing is voided: {refusal}", USAGE) from None
+        taken = [] if wrong.voided else [client.void(key, reason, source)]
+    found = _outcomes(settings, taken)
+    done = not any(one is None or one.what == "nothing_to_void" for one in found)
+    if as_json:
+        told = [] if not taken else [_json(taken[0], found[0])]
+        print_json({"corrected": key, "by": name, "voids": told})
+    else:
+        _tell(taken, found)
+        say(
+            f"{name!r} counts in place of {key!r}"
+            if done
+            else f"{name!r} is sent, but {key!r} is not voided; try again"
+        )
+    if not done:
+        raise typer.Exit(FAILED)
+
+
+def voids(
+    account: Annotated[str | None, typer.Option("--account", "-a", help="Only this account.")] = None,
+    limit: Annotated[int, typer.Option("--limit", "-l", min=1, max=1000, help="At most so many.")] = 100,
+    namespace: NamespaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Voided events, newest void first: which, by whom, why."""
+    from deploy.cli.output import console, print_json, say, table
+
+    settings = connection(namespace)
+    chosen = {"account_id": account} if account is not None else {}
+    with http(settings, "rating") as client:
+        found = checked(client.get("/v1/voided-events", params={"limit": limit, **chosen}))["voided_events"]
+    if as_json:
+        print_json(found)
+    elif not found:
+        if account is not None:
+            hint_accounts(declared(settings), [account])
+        say(f"no voided events in {settings.namespace}")
+    else:
+        names = ("voided_at", "idempotency_key", "event_name", "account_id", "timestamp", "reason", "author")
+        console().print(table("", names, [[one[name] for name in names] for one in found]))
+
+
+def corrected_key(key: str) -> str:
+    """The key of a correction, always the same: KEY#corrected, of that KEY#corrected-2, -3, …"""
+    before = _CORRECTED.fullmatch(key)
+    return f"{key}#corrected" if before is None else f"{before[1]}#corrected-{int(before[2] or 1) + 1}"
+
+
+def _client(settings: Settings) -> Client:
+    from ingest.client import Client
+
+    return Client(base_url(settings, "gateway"), settings.admin_key.get_secret_value(), settings.namespace)
+
+
+def _changes(properties: str, event: Path | None) -> dict[str, Any]:
+    """Fields of the event that are to be others. Raises Failure."""
+    from schemas.values.json_text import exact
+
+    fields = ("event_name", "account_id", "timestamp", "properties")
+    changes: dict[str, Any] = {}
+    for option, text in (("--event", event.read_text() if event is not None else ""), ("--properties", properties)):
+        if text:
+            try:
+                value = exact(text)
+            except ValueError as error:
+                raise Failure(f"{option} is not JSON: {error}", USAGE) from None
+            given = {"properties": value} if option == "--properties" else value
+            if not isinstance(given, dict) or not isinstance(given.get("properties", {}), dict):
+                raise Failure(f'{option}: not an object; write e.g. {{"seconds": 90}}', USAGE)
+            changes |= given
+    if unknown := sorted(changes.keys() - set(fields)):
+        raise Failure(f"--event: {', '.join(unknown)} cannot be corrected; give {', '.join(fields)}", USAGE)
+    if not changes:
+        raise Failure(
+            "say what is right: --properties '{…}', or --event FILE; to take it back for good: `weir void`", USAGE
+        )
+    return changes
+
+
+def _right(wrong: StoredEvent, changes: dict[str, Any], key: str, source: str) -> dict[str, Any]:
+    """The event to send; properties stay JSON text, so that no number is rounded on its way."""
+    import msgspec
+
+    from schemas.values.instants import rfc3339
+    from schemas.values.json_text import canonical
+
+    properties = canonical(changes["properties"]) if "properties" in changes else wrong.properties
+    return {
+        "event_name": changes.get("event_name", wrong.event_name), "account_id": changes.get("account_id", wrong.account_id),
+        "timestamp": changes.get("timestamp", rfc3339(wrong.timestamp_us)), "source": source, "idempotency_key": key,
+        "properties": msgspec.Raw(properties.encode()),
+    }  # fmt: skip
+
+
+def _outcomes(settings: Settings, taken: Sequence[VoidTaken]) -> list[Outcome | None]:
+    """What each void did, once it is metered; None where that did not show in time."""
+    from rating.voids import outcome_of
+    from schemas.clickhouse.client import connect
+    from schemas.ledgers.checkpoints import read_progress
+
+    found: dict[int, Outcome] = {}
+    deadline = time.monotonic() + _WAIT_SECONDS
+    client = connect(settings)
+    try:
+        while len(found) < len(taken) and time.monotonic() < deadline:
+            progress = read_progress(client)
+            for number, one in enumerate(taken):
+                if number in found or progress.get((one.generation, one.partition), 0) <= one.offset:
+                    continue
+                place = (one.generation, one.partition, one.offset)
+                if (outcome := outcome_of(client, settings.namespace, place)) is not None:
+                    found[number] = outcome
+            if len(found) < len(taken):
+                time.sleep(0.1)
+    finally:
+        client.close()
+    return [found.get(number) for number in range(len(taken))]
+
+
+def _tell(taken: Sequence[VoidTaken], found: Sequence[Outcome | None]) -> None:
+    from deploy.cli.output import say
+
+    for one, outcome in zip(taken, found, strict=True):
+        if outcome is None:
+            say(
+                f"{one.idempotency_key!r}: not metered within {_WAIT_SECONDS:g} s; `weir status` tells whether a worker runs"
+            )
+        elif outcome.event is None:
+            say(f"{one.idempotency_key!r}: {outcome.what.replace('_', ' ')}: {outcome.detail}")
+        else:
+            event = outcome.event.to_json()
+            where = ", ".join(event["profiles"]) or "no profile"
+            say(
+                f"{one.idempotency_key!r}: voided {event['event_name']!r} of {event['account_id']} at {event['timestamp']} ({where})"
+            )
+
+
+def _json(taken: VoidTaken, outcome: Outcome | None) -> dict[str, Any]:
+    event = None if outcome is None or outcome.event is None else outcome.event.to_json()
+    return {
+        "idempotency_key": taken.idempotency_key, "source": taken.source, "author": taken.author,
+        "outcome": "pending" if outcome is None else outcome.what, "detail": "" if outcome is None else outcome.detail,
+        "event": event, "void": {"generation": taken.generation, "partition": taken.partition, "offset": taken.offset},
+    }  # fmt: skip
+
+
+def _print_json(taken: Sequence[VoidTaken], found: Sequence[Outcome | None]) -> None:
+    from deploy.cli.output import print_json
+
+    print_json([_json(one, outcome) for one, outcome in zip(taken, found, strict=True)])

@@ -1,0 +1,1 @@
+"""Commands of operation: the local stack, its log, generations, copies, replay, verification."""

@@ -1,0 +1,90 @@
+"""What ``weir status`` says beside processes and lag: which rules hold, and what needs somebody's eye."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from schemas.settings import Settings
+
+_DAYS: Final = 1
+_SHOWN: Final = 10
+_MACHINE: Final = Path("/usr/share/zoneinfo/tzdata.zi")
+
+
+def time_zones(settings: Settings) -> dict[str, str]:
+    """IANA releases: ``weir``, the one that periods are made by; ``clickhouse`` and ``machine``, which nothing of Weir's asks; "" where
+    one does not tell."""
+    from schemas.clickhouse.client import connect
+    from schemas.values.time_zones import VERSION
+
+    client = connect(settings)
+    try:
+        rows = client.query("SELECT value FROM system.build_options WHERE name = 'TZDATA_VERSION'").result_rows
+    finally:
+        client.close()
+    return {"weir": VERSION, "clickhouse": str(rows[0][0]) if rows else "", "machine": _machine()}
+
+
+def _machine() -> str:
+    try:
+        with _MACHINE.open(encoding="utf-8") as file:
+            return file.readline().removeprefix("# version").strip()
+    except OSError:
+        return ""
+
+
+def time_zone_line(found: dict[str, Any]) -> str:
+    """For people."""
+    others = [
+        f"{name} has {found[key]}"
+        for key, name in (("clickhouse", "ClickHouse"), ("machine", "this machine"))
+        if found[key]
+    ]
+    beside = f" ({', '.join(others)}; no period and no query depends on those)" if others else ""
+    return f"time zones: IANA {found['weir']}, of the tzdata package{beside}"
+
+
+def unmeterable(settings: Settings) -> list[dict[str, Any]]:
+    """Events of the last day that count for nothing with a profile: ``namespace``, ``profile``, ``reason``, ``events``, the most first.
+    Properties that an event type lets be left out are not among them."""
+    from rating.close.checklist.optional_properties import left_out
+    from schemas.catalog.follower import read_catalog
+    from schemas.clickhouse.client import connect
+    from schemas.values.quantity import MISSING
+
+    client = connect(settings)
+    try:
+        rows = client.query(_UNMETERABLE).result_rows
+    finally:
+        client.close()
+    found: list[dict[str, Any]] = [
+        {"namespace": str(namespace), "profile": str(profile), "reason": str(reason), "events": int(events)}
+        for namespace, profile, reason, events, _, _ in rows
+    ]
+    if any(one["reason"] == MISSING for one in found):
+        catalog = read_catalog(settings)
+        found = [
+            one
+            for one, (*_, first, last) in zip(found, rows, strict=True)
+            if not left_out(catalog.view(one["namespace"]), one["profile"], one["reason"], int(first), int(last) + 1)
+        ]
+    return found[:_SHOWN]
+
+
+_UNMETERABLE: Final = f"""
+SELECT namespace, profile, reason, uniqExact(generation, partition, offset, `index`) AS events,
+    toUnixTimestamp64Micro(min(timestamp)), toUnixTimestamp64Micro(max(timestamp))
+FROM usage_events ARRAY JOIN unmeterable_profile_ids AS profile, unmeterable_reasons AS reason
+WHERE append_time > now64(3, 'UTC') - INTERVAL {_DAYS} DAY AND notEmpty(unmeterable_profile_ids)
+GROUP BY namespace, profile, reason ORDER BY events DESC, namespace, profile LIMIT 100"""
+
+
+def unmeterable_lines(found: list[dict[str, Any]]) -> list[str]:
+    """For people."""
+    return [
+        f"{one['events']:,} events of the last day count for nothing with {one['profile']} of {one['namespace']}: {one['reason']};"
+        f" `weir doctor ACCOUNT {one['profile']} -n {one['namespace']}` shows them"
+        for one in found
+    ]

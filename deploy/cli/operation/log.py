@@ -1,0 +1,164 @@
+"""``weir log``: whether usage.events is the log that was metered, and what of it was given up."""
+
+from __future__ import annotations
+
+import getpass
+import time
+from typing import Annotated, Any, Final
+
+import typer
+
+from deploy.cli.connection import JsonOption, connection
+from deploy.cli.errors import FAILED, USAGE, Failure
+
+_WRITTEN_SECONDS: Final = 4.0
+app: Final = typer.Typer(
+    help="The log of usage.events: where it stands against the cursors, and what of it was given up.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+
+@app.command()
+def show(as_json: JsonOption = False) -> None:
+    """First and next offset of each partition, its cursor, and every range that was given up. Exit code 1 where something is wrong."""
+    from confluent_kafka.admin import AdminClient
+
+    from deploy.cli.output import console, print_json, say, table
+    from schemas.catalog.follower import read_catalog
+    from schemas.clickhouse.client import connect
+    from schemas.usage_log.continuity import read_standing
+    from schemas.values.instants import rfc3339
+
+    settings = connection()
+    catalog = read_catalog(settings)
+    generation = catalog.generations.state.newest(settings.generation).number
+    client = connect(settings)
+    try:
+        standing = read_standing(AdminClient(settings.librdkafka() | {"log_level": 2}), client, generation)
+    finally:
+        client.close()
+    reasons = list(standing.reasons())
+    rows = [
+        {
+            "generation": generation,
+            "partition": number,
+            "begins": low,
+            "ends": high,
+            "metered to": standing.cursors.get(number, 0),
+        }
+        for number, (low, high) in sorted(standing.bounds.items())
+    ]
+    given_up = [
+        {
+            "generation": one.generation, "partition": one.partition, "from": one.start, "to": one.end, "events": sum((one.events or {}).values()),
+            "at": rfc3339(one.given_up_us), "author": one.author, "reason": one.reason,
+        }
+        for one in catalog.given_up.ranges
+    ]  # fmt: skip
+    if as_json:
+        print_json({"partitions": rows, "given_up": given_up, "reasons": [str(reason) for reason in reasons]})
+    else:
+        names = ("generation", "partition", "begins", "ends", "metered to")
+        console().print(table("", names, [tuple(row.values()) for row in rows], right=names))
+        for item in given_up:
+            say(
+                f"given up: generation {item['generation']} partition {item['partition']} offsets {item['from']} to {int(str(item['to'])) - 1},"
+                f" {item['events']} events, by {item['author']} at {item['at']}: {item['reason']}"
+            )
+        for reason in reasons:
+            say(str(reason))
+    if reasons:
+        raise typer.Exit(FAILED)
+
+
+@app.command("give-up")
+def give_up(
+    partition: Annotated[int, typer.Option("--partition", min=0, help="Of usage.events.")],
+    start: Annotated[int, typer.Option("--from", min=0, help="First offset that is given up.")],
+    end: Annotated[int, typer.Option("--to", min=1, help="Offset before which that ends.")],
+    reason: Annotated[str, typer.Option("--reason", help="Why; it is kept for good.")],
+    generation: Annotated[int | None, typer.Option("--generation", min=1, help="Default: the newest.")] = None,
+    author: Annotated[str, typer.Option("--author", help="Who decides; default: the user.")] = "",
+) -> None:
+    """Give up exactly these offsets, which the log no longer has: metering goes on after them, and the books say so.
+
+    It cannot be taken back. The record stands on usage.catalog with author, time and reason; totals do not change.
+    """
+    from confluent_kafka.admin import AdminClient
+
+    from deploy.cli.output import say
+    from rating.verify.acknowledged import Gap, gap
+    from schemas.catalog.follower import read_catalog
+    from schemas.clickhouse.client import connect
+    from schemas.ledgers.given_up import Range, uncovered
+    from schemas.usage_log.continuity import read_standing
+    from schemas.usage_log.give_up import claim_range
+
+    settings = connection()
+    if not reason.strip():
+        raise Failure("--reason: say why", USAGE)
+    if end <= start:
+        raise Failure(f"--to {end} must lie above --from {start}", USAGE)
+    catalog = read_catalog(settings)
+    newest = catalog.generations.state.newest(settings.generation).number
+    number = generation or newest
+    client = connect(settings)
+    try:
+        standing = read_standing(AdminClient(settings.librdkafka() | {"log_level": 2}), client, number)
+
+        def known() -> Gap:
+            return gap(client, number, partition, start, end, catalog.given_up.ranges)
+
+        missing = known()
+        # Records that the log took at the offsets of lost ones are metered; the cursor moves over nothing.
+        replaced = missing.replaced and end <= standing.cursors.get(partition, 0)
+        if not replaced:
+            _check(standing, partition, start, end, sealed=number in catalog.generations.state.ends)
+        deadline = time.monotonic() + _WRITTEN_SECONDS
+        while missing.uncounted and time.monotonic() < deadline:  # writers count every two seconds
+            time.sleep(0.5)
+            missing = known()
+    finally:
+        client.close()
+    place = f"generation {number} partition {partition}: offsets {start} to {end - 1}"
+    before = [one for one in catalog.given_up.ranges if (one.generation, one.partition) == (number, partition)]
+    if not missing.events and not list(uncovered((start, end), before)):
+        say(f"{place} were given up before, and no more of them is known: nothing is written")
+        return
+    found = Range(number, partition, start, end, reason.strip(), author or getpass.getuser(), events=missing.events)
+    claim_range(settings, found)
+    say(f"{place} are given up, {_told(missing)}; metering goes on after them")
+
+
+def _told(missing: Any) -> str:
+    """How many events, by namespace, and whether that is all."""
+    names = ", ".join(f"{count} of {name}" for name, count in sorted(missing.events.items()))
+    count = f"{sum(missing.events.values())} acknowledged events among them" + (f" ({names})" if names else "")
+    if not missing.uncounted:
+        return count
+    return (
+        f"at least {count}: of {missing.uncounted} records no writer says how many events they had (it was killed within two seconds of"
+        " them, or was a command)"
+    )
+
+
+def _check(standing: Any, partition: int, start: int, end: int, *, sealed: bool) -> None:
+    """Only what the log does not have, from the cursor on or below it; nothing that is still to come."""
+    if partition not in standing.bounds:
+        raise Failure(f"there is no partition {partition}", USAGE)
+    low, high = standing.bounds[partition]
+    cursor = standing.cursors.get(partition, 0)
+    if sealed or (standing.metered_id and standing.topic_id != standing.metered_id):
+        return
+    if max(start, low) < min(end, high):
+        raise Failure(
+            f"the log has offsets {max(start, low)} to {min(end, high) - 1}: `weir replay` meters them, and nothing is lost of them",
+            USAGE,
+        )
+    if end > high:
+        raise Failure(f"offsets from {high} on are still to come", USAGE)
+    if start > cursor:
+        raise Failure(
+            f"the cursor is {cursor}: give up from there on, --from {cursor}, or metering cannot go on", USAGE
+        )

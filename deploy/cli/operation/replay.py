@@ -1,0 +1,134 @@
+"""``weir replay``: offsets of usage.events are metered again, and their rows written over."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from deploy.cli.connection import JsonOption, connection
+from deploy.cli.errors import FAILED, USAGE, Failure
+
+if TYPE_CHECKING:
+    from deploy.cli.output import StepsBar
+    from rating.verify.completeness import Damage
+    from schemas.settings import Settings
+
+
+def replay(
+    partition: Annotated[int | None, typer.Option("--partition", help="Of usage.events.", min=0)] = None,
+    start: Annotated[int | None, typer.Option("--from", help="First offset.", min=0)] = None,
+    end: Annotated[
+        int | None, typer.Option("--to", help="Offset to stop before; default: all that is metered.", min=0)
+    ] = None,
+    generation: Annotated[
+        int | None, typer.Option("--generation", help="Default: the one that is metered.", min=1)
+    ] = None,
+    damaged: Annotated[
+        bool, typer.Option("--damaged", help="Look for all that is missing, and replay just that.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Meter offsets of usage.events again: rows that are missing or wrong are written over from the log, totals and windows follow.
+
+    Safe to repeat, and while the stack runs. Exit code 1 where something is still missing afterwards (--damaged).
+    """
+    from deploy.cli.output import StepsBar, print_json, say
+
+    settings = connection()
+    if damaged == (partition is not None or start is not None):
+        raise Failure("give --partition and --from, or --damaged", USAGE)
+    if not damaged and (partition is None or start is None):
+        raise Failure("--partition and --from go together", USAGE)
+    told: list[dict[str, Any]] = []
+    with StepsBar() as bar:
+        if damaged:
+            left = _mend(settings, told, bar)
+        else:
+            assert partition is not None
+            assert start is not None
+            left = []
+            told.append(_replay(settings, _generation(settings, generation), partition, start, end, bar))
+    if as_json:
+        print_json({"replayed": told, "missing": [f"{one.place}: {one.what}" for one in left]})
+    else:
+        for item in told:
+            say(
+                f"generation {item['generation']} partition {item['partition']} offsets {item['from']} to {item['to'] - 1}:"
+                f" {item['records']} packed batches, {item['events']} events and {item['duplicates']} duplicates written again,"
+                f" {item['removed']} rows removed"
+            )
+        for one in left:
+            say(f"still missing: {one.place}: {one.what}")
+        if damaged and not told and not left:
+            say("nothing is missing")
+    if left:
+        raise typer.Exit(FAILED)
+
+
+def _replay(
+    settings: Settings, generation: int, partition: int, start: int, end: int | None, bar: StepsBar
+) -> dict[str, Any]:
+    from stream_processors.replay.offsets import Remeter, ReplayError
+
+    remeter = Remeter(settings, generation)
+    try:
+        done = remeter.replay(partition, start, end, bar)
+    except ReplayError as error:
+        raise Failure(str(error)) from None
+    finally:
+        remeter.close()
+    return {
+        "generation": generation, "partition": partition, "from": start, "to": start + done.records, "records": done.records,
+        "events": done.events, "duplicates": done.duplicates, "removed": done.removed, "checkpoints": list(done.checkpoints),
+    }  # fmt: skip
+
+
+def _mend(settings: Settings, told: list[dict[str, Any]], bar: StepsBar) -> list[Damage]:
+    """Replay all that is missing, in order of positions; what is missing still. Then parts that were set aside are dropped."""
+    from schemas.clickhouse.client import connect
+    from schemas.clickhouse.damaged_parts import METERED, drop, set_aside
+
+    client = connect(settings)
+    try:
+        for one in [*_damages(settings, client), *_voids(client)]:
+            told.append(_replay(settings, one.generation, one.partition, one.start, one.end, bar))
+        left = _damages(settings, client) if told else []
+        if not left:
+            for part in set_aside(client):
+                if part.table in METERED:
+                    drop(client, part)
+        return left
+    finally:
+        client.close()
+
+
+def _damages(settings: Settings, client: Any) -> list[Damage]:
+    from rating.verify.completeness import find_damage
+    from schemas.catalog.follower import read_catalog
+    from schemas.ledgers.checkpoints import read_progress
+
+    return find_damage(client, read_progress(client), given_up=read_catalog(settings).given_up.ranges)
+
+
+def _voids(client: Any) -> list[Damage]:
+    from rating.verify.completeness import voids_below
+    from schemas.clickhouse.damaged_parts import set_aside
+    from schemas.ledgers.checkpoints import read_progress
+
+    lost = any(part.table == "voided_events" for part in set_aside(client))
+    return voids_below(client, read_progress(client)) if lost else []
+
+
+def _generation(settings: Settings, asked: int | None) -> int:
+    from schemas.clickhouse.client import connect
+    from schemas.ledgers.checkpoints import read_progress
+    from schemas.usage_log.generation_change import read_generations
+
+    if asked is not None:
+        return asked
+    client = connect(settings)
+    try:
+        return read_generations(settings).to_meter(settings.generation, read_progress(client))
+    finally:
+        client.close()

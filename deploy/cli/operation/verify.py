@@ -1,0 +1,134 @@
+"""``weir verify``, ``weir doctor``, ``weir ledger``: evidence that the numbers are right."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from deploy.cli.connection import JsonOption, NamespaceOption, connection, declared
+from deploy.cli.errors import FAILED, USAGE, Failure
+
+if TYPE_CHECKING:
+    from rich.console import Group
+
+
+def verify(
+    namespace: Annotated[
+        str | None, typer.Option("--namespace", "-n", help="Only this one, or WEIR_NAMESPACE; all where none is given.")
+    ] = None,
+    invoices: Annotated[
+        bool | None,
+        typer.Option(
+            "--invoices/--no-invoices",
+            help="Only the invoices, each line also re-rated from the raw events by a path of its own; or all but them.",
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Recompute windows from records, records from events, invoices from records; print what differs, exit code 1.
+
+    With --invoices every stored invoice is re-rated from the events' own properties, and compared with the topic
+    usage.invoices and with the prices in the catalog. It writes nothing.
+    """
+    from deploy.cli.output import StepsBar, print_json, say
+    from rating.verify.run import checks
+    from rating.verify.run import verify as recompute
+
+    settings = connection(namespace)
+    scope = settings.namespace if namespace or os.environ.get("WEIR_NAMESPACE") else None
+    if scope is not None:
+        declared(settings)
+    with StepsBar() as bar:
+        differences = recompute(settings, namespace=scope, invoices=invoices, on_progress=bar)
+    if as_json:
+        print_json([difference.to_json() for difference in differences])
+    else:
+        for difference in differences:
+            say(str(difference))
+        where = scope or "all namespaces"
+        say(
+            f"{len(differences)} differences in {where}"
+            if differences
+            else f"{where}: {', '.join(checks(invoices))}: no difference"
+        )
+    if differences:
+        raise typer.Exit(FAILED)
+
+
+def doctor(
+    account: Annotated[str, typer.Argument(help="The account's id.")],
+    metric: Annotated[str, typer.Argument(metavar="METER.PROFILE", help="Or METER where it has one profile.")],
+    period: Annotated[
+        str, typer.Option("--period", "-p", help="2013, 2013-Q1, 2013-03, 2013-03-10 or A..B; default: this month.")
+    ] = "",
+    tz: Annotated[str, typer.Option("--tz", help="IANA time zone of the dates; default: the account's.")] = "",
+    namespace: NamespaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """What became of an account's events for a metric: matched, refused by which filter, duplicate, outside the period."""
+    from deploy.cli.output import print_json, say
+    from rating.doctor.examine import diagnose
+    from rating.periods import parse_range, parse_zone
+
+    settings = connection(namespace)
+    try:
+        zone = parse_zone(tz or declared(settings).time_zone(account))
+        interval = parse_range(period or datetime.now(UTC).astimezone(zone).strftime("%Y-%m"), zone)
+        found = diagnose(settings, settings.namespace, account, metric, interval=interval)
+    except (LookupError, ValueError) as error:
+        raise Failure(str(error.args[0] if error.args else error), USAGE) from None
+    if as_json:
+        print_json(found.to_json())
+    else:
+        say(found.to_text())
+
+
+def ledger(namespace: NamespaceOption = None, as_json: JsonOption = False) -> None:
+    """The books of events: what came, and what became of it. Exit code 1 where they do not balance."""
+    from deploy.cli.output import console, print_json
+    from rating.books import read_books
+    from schemas.clickhouse.client import connect
+
+    settings = connection(namespace)
+    declared(settings)
+    client = connect(settings)
+    try:
+        books = read_books(client, settings.namespace)
+    finally:
+        client.close()
+    if as_json:
+        print_json(books.to_json())
+    else:
+        console().print(books_table(books.to_json()))
+    if not books.balanced:
+        raise typer.Exit(FAILED)
+
+
+def books_table(books: Mapping[str, Any]) -> Group:
+    """The books as an account: what was received, and each part of it below."""
+    from deploy.cli.output import table
+
+    rows = [(name, f"{books[key]:,}", what) for name, key, what in _BOOKS]
+    verdict = "balanced" if books["balanced"] else "NOT balanced: events are under way, or `weir verify` says more"
+    rows.append(
+        ("", "", f"received = refused + accepted; accepted = metered + unmatched + duplicates + conflicts: {verdict}")
+    )
+    return table("", ("events", "count", ""), rows, right=("count",))
+
+
+_BOOKS = (
+    ("received", "received", "by every door"),
+    ("  refused", "refused", "answered with an error, or refused in the inbox"),
+    ("  accepted", "accepted", "durable in usage.events"),
+    ("    metered", "metered", "counted, with at least one record"),
+    ("      voided", "voided", "taken back since: `weir void`"),
+    ("    unmatched", "unmatched", "counted, but no profile measures it"),
+    ("    duplicates", "duplicates", "copies of an event that counted"),
+    ("    conflicts", "conflicts", "the same key with other content"),
+    ("lost", "lost", "acknowledged, but not in the log: `weir verify` says what to do"),
+    ("given up", "given_up", "lost, and named as lost: `weir log show`"),
+)

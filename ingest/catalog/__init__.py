@@ -1,0 +1,1 @@
+"""The catalog by HTTP: documents, entries, what applying one would change, publishing, API keys."""

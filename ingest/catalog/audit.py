@@ -1,0 +1,27 @@
+"""GET /v1/catalog/audit: the audit trail by HTTP, paged, the newest first."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import Any
+
+from ingest.http.problems import Problem
+from schemas.catalog.audit import audit
+from schemas.catalog.models import KINDS
+from schemas.catalog.state import NamespaceView
+
+
+def audit_page(
+    view: NamespaceView, *, kind: str | None, code: str | None, author: str | None, limit: int, cursor: str | None
+) -> dict[str, Any]:
+    """``{"items", "next_cursor"}``. Raises Problem 422 for an unknown kind or a foreign cursor."""
+    if kind is not None and kind not in KINDS:
+        raise Problem(422, "invalid", f"no kind {kind[:40]!r}; known: {', '.join(KINDS)}", path="kind")
+    if cursor and not (cursor.isascii() and cursor.isdigit() and len(cursor) <= 18):
+        raise Problem(
+            422, "invalid", "the cursor is not one of ours; take next_cursor of a page as it is", path="cursor"
+        )
+    before = int(cursor) if cursor else None
+    found = list(islice(audit(view, kind=kind, code=code, author=author, before_offset=before), limit + 1))
+    following = str(found[limit - 1].entry.offset) if len(found) > limit else None
+    return {"items": [one.to_json() for one in found[:limit]], "next_cursor": following}

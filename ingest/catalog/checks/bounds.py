@@ -1,0 +1,207 @@
+"""Whether a namespace would hold more than its bounds allow (pure). What grows beyond one is refused, what stood or shrinks is not."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from ingest.catalog.document import Fault
+from schemas.catalog.base import Model
+from schemas.catalog.bounds import Bounds
+from schemas.catalog.models import Meter, Plan, Subscription
+
+Measure = Callable[[Any], Mapping[str, int]]
+"""Of one entry: place below it → how much stands there."""
+_ESTIMATED: Final = 64  # characters that an entry has at least
+_CHANGE: Final = 1024  # by so many an entry may grow also in a catalog that is full: a name is changed, a charge added
+
+
+class Current:
+    """Models in force by kind and code, and their JSON's characters together."""
+
+    def __init__(self, models: Mapping[str, Mapping[str, Model]], size: int) -> None:
+        self.models = models
+        self.size = size
+
+
+def bound_faults(
+    bounds: Bounds,
+    before: Callable[[], Current],
+    after: Mapping[str, Mapping[str, Model]],
+    changed: Sequence[tuple[str, str, Model | None]],
+    place: Callable[[str, str], str],
+) -> Iterator[Fault]:
+    """``changed``: kind, code and the standing model (None: new) of all that is published. ``before`` is asked where something is beyond a
+    bound. ``place``: see ``catalog_references.After``."""
+    yield from _of_entries(bounds, after, changed, place)
+    yield from _of_all(bounds, before, after)
+    yield from _of_names(bounds, before, after, changed, place)
+    yield from _of_accounts(bounds, before, after, changed, place)
+    grown = [
+        (_size(after[kind].get(code)) - _size(standing), standing)
+        for kind, code, standing in changed
+        if kind != "namespace"
+    ]
+    size = before().size + sum(more for more, _ in grown) if any(more > 0 for more, _ in grown) else 0
+    if size > bounds.catalog_bytes and any(more > (_CHANGE if standing else 0) for more, standing in grown):
+        yield _beyond("$", "catalog_bytes", bounds.catalog_bytes, size, "bytes of entries in all")
+
+
+def _of_entries(
+    bounds: Bounds, after: Mapping[str, Mapping[str, Model]], changed: Sequence[tuple[str, str, Model | None]],
+    place: Callable[[str, str], str],
+) -> Iterator[Fault]:  # fmt: skip
+    measures: tuple[tuple[str, str, int, str, Measure], ...] = (
+        ("meter", "filters", bounds.filters, "filters with its meter's", _filters),
+        ("meter", "filter_values", bounds.filter_values, "values in one filter", _filter_values),
+        ("meter", "dimensions", bounds.dimensions, "dimensions", _dimensions),
+        ("plan", "price_cells", bounds.price_cells, "priced combinations", _plan_cells),
+        ("subscription", "price_cells", bounds.price_cells, "priced combinations", _override_cells),
+    )
+    for kind, code, standing in changed:
+        model = after[kind].get(code)
+        for of_kind, name, bound, what, measure in measures:
+            if model is None or kind != of_kind:
+                continue
+            for below, value in measure(model).items():
+                if value > bound and (standing is None or value > max(measure(standing).values(), default=0)):
+                    at = place(kind, code)
+                    yield _beyond(f"{at}.{below}" if at != "$" else at, name, bound, value, what)
+
+
+def _of_all(bounds: Bounds, before: Callable[[], Current], after: Mapping[str, Mapping[str, Model]]) -> Iterator[Fault]:
+    totals: tuple[tuple[str, str, int, str, Callable[[Mapping[str, Mapping[str, Model]]], int]], ...] = (
+        ("$", "entries", bounds.entries, "entries of all kinds", lambda models: sum(map(len, models.values()))),
+        ("$.event_types", "event_types", bounds.event_types, "event types", lambda models: len(models["event_type"])),
+        ("$.meters", "profiles", bounds.profiles, "profiles of all meters", _profiles),
+    )
+    for path, name, bound, what, total in totals:
+        value = total(after)
+        if value > bound and value > total(before().models):
+            yield _beyond(path, name, bound, value, what)
+
+
+def _of_names(
+    bounds: Bounds, before: Callable[[], Current], after: Mapping[str, Mapping[str, Model]],
+    changed: Sequence[tuple[str, str, Model | None]], place: Callable[[str, str], str],
+) -> Iterator[Fault]:  # fmt: skip
+    if not any(kind == "meter" for kind, _, _ in changed):
+        return
+    counts = _by_name(after)
+    for name, value in counts.items():
+        if value > bounds.profiles_per_event_name and value > _by_name(before().models)[name]:
+            codes = (
+                code for kind, code, _ in changed if kind == "meter" and _event_name(after[kind].get(code)) == name
+            )
+            code = next(codes, "")
+            what = f"profiles that look at events named {name!r}"
+            at = place("meter", code)
+            yield _beyond(at, "profiles_per_event_name", bounds.profiles_per_event_name, value, what)
+
+
+def _of_accounts(
+    bounds: Bounds, before: Callable[[], Current], after: Mapping[str, Mapping[str, Model]],
+    changed: Sequence[tuple[str, str, Model | None]], place: Callable[[str, str], str],
+) -> Iterator[Fault]:  # fmt: skip
+    codes = [code for kind, code, _ in changed if kind == "subscription" and code in after[kind]]
+    if not codes:
+        return
+    counts = Counter(model.account for model in after["subscription"].values() if isinstance(model, Subscription))
+    for account in dict.fromkeys(_account(after["subscription"][code]) for code in codes):
+        value = counts[account]
+        if value > bounds.subscriptions_per_account:
+            held = sum(_account(model) == account for model in before().models["subscription"].values())
+            if value > held:
+                at = next(
+                    place("subscription", code) for code in codes if _account(after["subscription"][code]) == account
+                )
+                what = f"subscriptions of account {account}"
+                yield _beyond(at, "subscriptions_per_account", bounds.subscriptions_per_account, value, what)
+
+
+def _beyond(path: str, name: str, bound: int, value: int, what: str) -> Fault:
+    return Fault(
+        path,
+        f"{value} {what}, and this namespace is bound to {bound} ({name}); make it fewer, or {REMEDY.format(name=name, value=value)}",
+    )
+
+
+REMEDY: Final = (
+    "ask the operator, who alone can raise it: namespace: {{code: …, bounds: {{{name}: {value}}}}}, with the admin key"
+)
+
+
+def _size(model: Model | None) -> int:
+    return 0 if model is None else max(_ESTIMATED, len(json.dumps(model.model_dump(mode="json"), ensure_ascii=False)))
+
+
+def _profiles(models: Mapping[str, Mapping[str, Model]]) -> int:
+    return sum(len(model.profiles) for model in models["meter"].values() if isinstance(model, Meter))
+
+
+def _by_name(models: Mapping[str, Mapping[str, Model]]) -> Counter[str]:
+    counts: Counter[str] = Counter()
+    for model in models["meter"].values():
+        if isinstance(model, Meter):
+            counts[_event_name(model)] += len(model.profiles)
+    return counts
+
+
+def _event_name(model: Model | None) -> str:
+    return model.event_name or model.code if isinstance(model, Meter) else ""
+
+
+def _account(model: Model) -> str:
+    return model.account if isinstance(model, Subscription) else ""
+
+
+def _filters(meter: Meter) -> Mapping[str, int]:
+    return {
+        f"profiles[{number}].filters": len(meter.filters) + len(profile.filters)
+        for number, profile in enumerate(meter.profiles)
+    }
+
+
+def _filter_values(meter: Meter) -> Mapping[str, int]:
+    found = {f"filters[{number}].value": _values(item.value) for number, item in enumerate(meter.filters)}
+    for index, profile in enumerate(meter.profiles):
+        found |= {
+            f"profiles[{index}].filters[{number}].value": _values(item.value)
+            for number, item in enumerate(profile.filters)
+        }
+    return found
+
+
+def _values(value: Any) -> int:
+    """Scalars in a filter's value, which may be a list of lists or objects."""
+    stack, count = [value], 0
+    while stack:
+        item = stack.pop()
+        if isinstance(item, list):
+            stack.extend(item)
+        elif isinstance(item, dict):
+            stack.extend(item.values())
+        else:
+            count += 1
+    return count
+
+
+def _dimensions(meter: Meter) -> Mapping[str, int]:
+    return {f"profiles[{number}].dimensions": len(profile.dimensions) for number, profile in enumerate(meter.profiles)}
+
+
+def _plan_cells(plan: Plan) -> Mapping[str, int]:
+    return {f"charges[{number}].price.cells": _cells(charge.price) for number, charge in enumerate(plan.charges)}
+
+
+def _override_cells(subscription: Subscription) -> Mapping[str, int]:
+    return {
+        f"overrides[{number}].price.cells": _cells(each.price) for number, each in enumerate(subscription.overrides)
+    }
+
+
+def _cells(price: Mapping[str, Any]) -> int:
+    cells = price.get("cells")
+    return len(cells) if isinstance(cells, list | tuple) else 0

@@ -1,0 +1,161 @@
+"""Filters that no event can pass: a profile with them would measure nothing for ever, without a word (pure)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cached_property
+from itertools import pairwise
+from typing import Any, Final
+
+from ingest.catalog.document import Fault
+from schemas.catalog.models import Filter, Meter
+from schemas.filters import MISSING, Predicate, compile_test, exact_value
+from schemas.values.quantity import number
+
+_LISTS: Final = ("in", "eq")
+_ABOVE: Final = ("gt", "gte")
+_BELOW: Final = ("lt", "lte")
+
+
+_SHOWN: Final = 120  # characters of a filter's value in a message
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A filter, which of them all it is, and its JSON path."""
+
+    order: int
+    path: str
+    filter: Filter
+
+    def __str__(self) -> str:
+        value = "" if self.filter.operator == "exists" and self.filter.value is True else f" {self.filter.value!r}"
+        if len(value) > _SHOWN:
+            value = f"{value[:_SHOWN]}…"
+        return f"{'.'.join(self.filter.property)} {self.filter.operator}{value}"
+
+    def passes(self, value: Any) -> bool:
+        """Whether a property of this value (MISSING: none) passes."""
+        return self._test(value)
+
+    @cached_property
+    def _test(self) -> Predicate:
+        # Compiled once: a list of n values costs n, and is asked about each of them.
+        return compile_test(self.filter.operator, self.filter.value)
+
+    @cached_property
+    def values(self) -> list[Any]:
+        """The values of a filter in _LISTS."""
+        value = exact_value(self.filter.value)
+        return value if self.filter.operator == "in" and isinstance(value, list) else [value]
+
+    @cached_property
+    def may_be_object(self) -> bool:
+        """Whether the filter lets an object with something in it pass; a value in a list may be an object."""
+        if self.filter.operator in _LISTS:
+            return any(isinstance(value, dict) for value in self.values)
+        return self.passes({"p": 1})
+
+    @cached_property
+    def needs(self) -> bool:
+        """Whether the property must be there."""
+        return not self.passes(MISSING)
+
+
+def never_faults(meter: Meter, path: str) -> Iterator[Fault]:
+    """Each profile's contradictions, its filters combined with its meter's."""
+    common = [Placed(number, f"{path}.filters[{number}]", item) for number, item in enumerate(meter.filters)]
+    seen: set[str] = set()
+    for index, profile in enumerate(meter.profiles):
+        own = [
+            Placed(len(common) + number, f"{path}.profiles[{index}].filters[{number}]", item)
+            for number, item in enumerate(profile.filters)
+        ]
+        for fault in _never([*common, *own]):
+            if fault.path not in seen:
+                seen.add(fault.path)
+                yield fault
+
+
+def _never(filters: Sequence[Placed]) -> Iterator[Fault]:
+    by_property: dict[tuple[str, ...], list[Placed]] = {}
+    for one in filters:
+        by_property.setdefault(one.filter.property, []).append(one)
+    for some in by_property.values():
+        if (fault := _contradiction(some)) is not None:
+            yield fault
+    for other in filters:
+        below = other.filter.property
+        for length in range(1, len(below)):
+            for one in by_property.get(below[:length], ()):
+                if other.needs and not one.may_be_object:
+                    why = f"{'.'.join(below[:length])} must be an object to hold {'.'.join(below)}"
+                    yield _both(one, other, why)
+
+
+def _contradiction(filters: Sequence[Placed]) -> Fault | None:
+    """Of all filters on one property."""
+    listed = [one for one in filters if one.filter.operator in _LISTS]
+    if listed:
+        return _of_list(min(listed, key=lambda one: len(one.values)), filters)
+    absent = next((one for one in filters if one.filter.operator == "exists" and one.filter.value is False), None)
+    present = next((one for one in filters if one.needs), None)
+    if absent is not None and present is not None:
+        return _both(absent, present, "the one needs the property missing, the other needs it there")
+    return _of_range(filters) or _of_starts(filters)
+
+
+def _of_list(one: Placed, filters: Sequence[Placed]) -> Fault | None:
+    """Every value that ``one`` allows, tried on all the filters."""
+    values = one.values
+    if not values:
+        return Fault(f"{one.path}.value", "an empty list: no event passes; list the values, or remove the filter")
+    passing = values
+    for other in filters:
+        passing = [value for value in passing if other.passes(value)]
+        if not passing:
+            return _both(one, other, f"no value of {one} passes all the filters on it")
+    return None
+
+
+def _of_range(filters: Sequence[Placed]) -> Fault | None:
+    lowest = max(
+        (one for one in filters if one.filter.operator in _ABOVE),
+        key=lambda one: (_bound(one), one.filter.operator == "gt"),
+        default=None,
+    )
+    highest = min(
+        (one for one in filters if one.filter.operator in _BELOW),
+        key=lambda one: (_bound(one), one.filter.operator == "lte"),
+        default=None,
+    )
+    if lowest is None or highest is None:
+        return None
+    low, high = _bound(lowest), _bound(highest)
+    if low < high or (low == high and (lowest.filter.operator, highest.filter.operator) == ("gte", "lte")):
+        return None
+    return _both(lowest, highest, "no number is in both")
+
+
+def _bound(one: Placed) -> Decimal:
+    return Decimal(number(exact_value(one.filter.value)) or 0)
+
+
+def _of_starts(filters: Sequence[Placed]) -> Fault | None:
+    starts = sorted(
+        (one for one in filters if one.filter.operator == "starts_with"), key=lambda one: len(one.filter.value)
+    )
+    for one, other in pairwise(starts):
+        if not other.filter.value.startswith(one.filter.value):
+            return _both(one, other, "no text starts with both")
+    return None
+
+
+def _both(one: Placed, other: Placed, why: str) -> Fault:
+    """At the later of the two, which names the earlier."""
+    if one is other:
+        return Fault(one.path, f"{one} lets no event pass; {why}")
+    one, other = sorted((one, other), key=lambda placed: placed.order)
+    return Fault(other.path, f"{other} can never match together with {one} ({one.path}): {why}; remove one of them")

@@ -1,0 +1,81 @@
+"""Filters that no event of their event type can pass, because its schema says otherwise (pure)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from ingest.catalog.document import Fault
+from schemas.catalog.base import Model
+from schemas.catalog.models import EventType, Filter, Meter
+from schemas.event_schema import Schema, parse_schema
+from schemas.event_schema.check import compile_schema_node
+from schemas.event_schema.explain import describe
+from schemas.event_schema.nodes import Map, Node, Record, Union
+from schemas.filters import compile_filter, exact_value
+
+
+def unfit_faults(
+    meters: Mapping[str, Model], types: Mapping[str, Model], place: Callable[[str, str], str]
+) -> Iterator[Fault]:
+    """Of every meter that the document speaks of, itself or by its event type. ``place``: see ``After``."""
+    for code, meter in meters.items():
+        assert isinstance(meter, Meter)
+        declared = types.get(meter.event_name or code)
+        if not isinstance(declared, EventType) or declared.avro is None:
+            continue
+        at = place("meter", code)
+        if at == "$" and place("event_type", declared.code) == "$":
+            continue  # stood before this document, and is none of its business
+        where = [(f"filters[{number}]", item) for number, item in enumerate(meter.filters)]
+        for index, profile in enumerate(meter.profiles):
+            where += [(f"profiles[{index}].filters[{number}]", item) for number, item in enumerate(profile.filters)]
+        schema = parse_schema(declared.avro)
+        for below, item in where:
+            if (why := _unfit(schema, item)) is not None:
+                detail = f"no event passes: {why} (schema of event type {declared.code})"
+                path = at if at == "$" else f"{at}.{below}"
+                yield Fault(path, f"meter {code} at {below}: {detail}" if at == "$" else detail)
+
+
+def _unfit(schema: Schema, item: Filter) -> str | None:
+    """Why the filter lets nothing pass that fits the schema; None where it may let something pass."""
+    path = ".".join(item.property)
+    if compile_filter(("p",), item.operator, item.value)({}):
+        return None  # a missing property passes
+    found = _types(schema, schema.root, item.property)
+    if found is None:
+        return None
+    if not found:
+        return f"the schema has no property {path}"
+    if item.operator not in ("eq", "in"):
+        return None
+    value = exact_value(item.value)
+    wanted: list[Any] = value if item.operator == "in" and isinstance(value, list) else [value]
+    checks = [compile_schema_node(node, schema.named) for node in found]
+    if any(check(one) for check in checks for one in wanted):
+        return None
+    return f"{path} is {' or '.join(dict.fromkeys(describe(schema, node) for node in found))}"
+
+
+def _types(schema: Schema, node: Node, path: tuple[str, ...]) -> list[Node] | None:
+    """The types that may stand at the path; none: nothing can; None: anything may."""
+    node = schema.resolve(node)
+    if isinstance(node, Union):
+        found: list[Node] = []
+        for branch in node.branches:
+            some = _types(schema, branch, path)
+            if some is None:
+                return None
+            found += some
+        return found
+    if not path:
+        return [node]
+    if isinstance(node, Map):
+        return _types(schema, node.values, path[1:])
+    if isinstance(node, Record):
+        for field in node.fields:
+            if field.name == path[0]:
+                return _types(schema, field.type, path[1:])
+        return None if node.additional else []
+    return []

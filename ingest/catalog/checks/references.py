@@ -1,0 +1,196 @@
+"""What catalog entries refer to: checked over the catalog as it would be after a plan (pure)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+
+from ingest.catalog.checks.filters_by_schema import unfit_faults
+from ingest.catalog.document import Fault, Tick, no_tick
+from schemas.catalog.base import Model
+from schemas.catalog.models import Feature, Meter, Plan, Product, Subscription
+from schemas.catalog.terms import CreditGrant
+from schemas.prices import PriceError, parse_price
+from schemas.values.suggestions import similar
+
+_COMPARED = 50_000  # names that near misses are looked for among, in all messages of one plan
+_EVER = datetime.max.replace(tzinfo=UTC)
+
+
+class After:
+    """The catalog of one namespace as it would be.
+
+    ``current[kind][code]`` are the models in force; ``plan_version(code, version)`` any version of a plan, None where there is
+    none; ``place(kind, code)`` says where an entry stands in the document, "$" where it is not in it; ``retired(kind, code)``
+    whether there was such an entry once.
+    """
+
+    def __init__(
+        self,
+        current: dict[str, dict[str, Model]],
+        plan_version: Callable[[str, int], Plan | None],
+        place: Callable[[str, str], str],
+        retired: Callable[[str, str], bool],
+        tick: Tick = no_tick,
+    ) -> None:
+        self._current = current
+        self._plan_version = plan_version
+        self._place = place
+        self._retired = retired
+        self._tick = tick
+        self._to_compare = _COMPARED
+        self._billed_by_plan: dict[tuple[str, int], frozenset[str]] = {}
+
+    def faults(self) -> Iterator[Fault]:
+        """Everything that refers to nothing, and subscriptions that would bill the same usage twice."""
+        for kind in ("feature", "product"):
+            for code, model in self._current[kind].items():
+                assert isinstance(model, Feature | Product)
+                if model.profile is not None and (wrong := self._resolve(model.profile)[1]):
+                    yield self._fault(kind, code, ".profile", wrong)
+        yield from unfit_faults(self._current["meter"], self._current["event_type"], self._place)
+        for code, plan in self._current["plan"].items():
+            assert isinstance(plan, Plan)
+            self._tick()
+            for number, charge in enumerate(plan.charges):
+                product = self._current["product"].get(charge.product)
+                if product is None:
+                    yield self._fault(
+                        "plan", code, f".charges[{number}].product", self._absent("product", charge.product)
+                    )
+                elif charge.in_advance and isinstance(product, Product) and product.kind != "flat":
+                    detail = f"product {product.code} is metered, and usage is billed in arrears; remove it"
+                    yield self._fault("plan", code, f".charges[{number}].in_advance", detail)
+            yield from self._discount_faults("plan", code, plan, plan)
+        for code, grant in self._current["credit_grant"].items():
+            assert isinstance(grant, CreditGrant)
+            for kind, owner in (("account", grant.account), ("subscription", grant.subscription)):
+                if owner is not None and owner not in self._current[kind]:
+                    yield self._fault("credit_grant", code, f".{kind}", self._absent(kind, owner))
+        by_account: dict[str, list[Subscription]] = {}
+        for code, subscription in self._current["subscription"].items():
+            assert isinstance(subscription, Subscription)
+            self._tick()
+            yield from self._subscription_faults(code, subscription)
+            by_account.setdefault(subscription.account, []).append(subscription)
+        for subscriptions in by_account.values():
+            yield from self._overlaps(subscriptions)
+
+    def _fault(self, kind: str, code: str, below: str, detail: str) -> Fault:
+        place = self._place(kind, code)
+        if place == "$" and below:
+            return Fault("$", f"{kind} {code} (not in this document) at {below.removeprefix('.')}: {detail}")
+        return Fault(place + below, detail)
+
+    def _resolve(self, address: str) -> tuple[str, str]:
+        """(profile id, "") or ("", what is wrong)."""
+        code, _, wanted = address.partition(".")
+        meter = self._current["meter"].get(code)
+        if meter is None:
+            return "", self._absent("meter", code)
+        assert isinstance(meter, Meter)
+        known = [profile.code for profile in meter.profiles]
+        if not wanted and len(known) == 1:
+            return f"{code}.{known[0]}", ""
+        if wanted in known:
+            return address, ""
+        listed = ", ".join(f"{code}.{profile}" for profile in known)
+        if not wanted:
+            return "", f"meter {code} has several profiles; say which: {listed}"
+        return "", f"no profile {address}; known: {listed}"
+
+    def _absent(self, kind: str, code: str) -> str:
+        """Why there is no such entry, and what to do."""
+        if self._retired(kind, code):
+            return f"{kind} {code} is retired; publish it again, or refer to another"
+        known = self._current[kind]
+        self._to_compare -= len(known)
+        near = similar(known, (code,)) if self._to_compare >= 0 else ()
+        return f"no {kind} {code}; did you mean {' or '.join(near)}?" if near else f"no {kind} {code}; declare it"
+
+    def _subscription_faults(self, code: str, subscription: Subscription) -> Iterator[Fault]:
+        if subscription.account not in self._current["account"]:
+            yield self._fault("subscription", code, ".account", self._absent("account", subscription.account))
+        if subscription.plan not in self._current["plan"]:
+            yield self._fault("subscription", code, ".plan", self._absent("plan", subscription.plan))
+            return
+        version = subscription.plan_version or 0
+        plan = self._plan_version(subscription.plan, version)
+        if plan is None:
+            detail = f"plan {subscription.plan} has no version {version}; leave it out for the current one"
+            yield self._fault("subscription", code, ".plan_version", detail)
+            return
+        for charge in plan.charges:
+            if charge.product not in self._current["product"]:
+                detail = f"version {version} of plan {plan.code} charges product {charge.product}, which is not there"
+                yield self._fault("subscription", code, ".plan_version", detail)
+        yield from self._discount_faults("subscription", code, plan, subscription)
+        charges = {charge.key for charge in plan.charges}
+        for number, override in enumerate(subscription.overrides):
+            if override.charge not in charges:
+                detail = (
+                    f"plan {plan.code} has no charge {override.charge}; it has {', '.join(sorted(charges)) or 'none'}"
+                )
+                yield self._fault("subscription", code, f".overrides[{number}].charge", detail)
+            try:
+                parse_price(override.price, plan.currency)
+            except PriceError as error:
+                yield self._fault("subscription", code, f".overrides[{number}].price", str(error))
+
+    def _discount_faults(self, kind: str, code: str, plan: Plan, owner: Plan | Subscription) -> Iterator[Fault]:
+        """A discount on a product that is not charged would silently do nothing."""
+        products = {charge.product for charge in plan.charges}
+        for number, discount in enumerate(owner.discounts):
+            if discount.product is not None and discount.product not in products:
+                detail = f"plan {plan.code} charges no product {discount.product}; name one that it charges, or none"
+                yield self._fault(kind, code, f".discounts[{number}].product", detail)
+
+    def _billed(self, subscription: Subscription) -> frozenset[str]:
+        key = subscription.plan, subscription.plan_version or 0
+        known = self._billed_by_plan.get(key)
+        if known is None:
+            plan = self._plan_version(*key)
+            products = [self._current["product"].get(charge.product) for charge in (plan.charges if plan else ())]
+            addresses = [item.profile for item in products if isinstance(item, Product) and item.profile is not None]
+            known = frozenset(found for found, _ in map(self._resolve, addresses) if found)
+            self._billed_by_plan[key] = known
+        return known
+
+    def _overlaps(self, subscriptions: Sequence[Subscription]) -> Iterator[Fault]:
+        """Those of one account, profile by profile in order of their starts: each is compared with the one before it that ends last,
+        so an account with thousands of them costs what it holds."""
+        if len(subscriptions) < 2:
+            return
+        order = {subscription.code: number for number, subscription in enumerate(subscriptions)}
+        latest: dict[str, Subscription] = {}
+        for subscription in sorted(subscriptions, key=lambda each: (_start(each), order[each.code])):
+            self._tick()
+            both: dict[str, set[str]] = {}
+            for profile in self._billed(subscription):
+                before = latest.get(profile)
+                if before is not None and _start(subscription) < _end(before) and _start(before) < _end(subscription):
+                    both.setdefault(before.code, set()).add(profile)
+                if before is None or _end(subscription) > _end(before):
+                    latest[profile] = subscription
+            for code in sorted(both, key=order.__getitem__):
+                first, second = sorted((order[code], order[subscription.code]))
+                yield self._overlap(subscriptions[first], subscriptions[second], both[code])
+
+    def _overlap(self, one: Subscription, other: Subscription, both: set[str]) -> Fault:
+        in_document = self._place("subscription", other.code) != "$"
+        late, early = (other, one) if in_document else (one, other)
+        detail = (
+            f"bills {', '.join(sorted(both))} of account {one.account}, as subscription {early.code} does at the same "
+            "time; end one before the other starts"
+        )
+        return self._fault("subscription", late.code, "", detail)
+
+
+def _start(subscription: Subscription) -> datetime:
+    assert isinstance(subscription.start, datetime)
+    return subscription.start
+
+
+def _end(subscription: Subscription) -> datetime:
+    assert subscription.end is None or isinstance(subscription.end, datetime)
+    return subscription.end or _EVER

@@ -1,0 +1,86 @@
+"""What a catalog document may say, and somebody should know of before it bills: events that two charges bill, withdrawn currencies,
+defaults that cannot be measured (pure)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from itertools import chain, islice
+from typing import Final
+
+from ingest.catalog.document import Fault, Tick, no_tick
+from schemas.catalog.base import Model
+from schemas.catalog.models import EventType, Meter, Plan, Product
+from schemas.event_schema import parse_schema
+from schemas.event_schema.filled import Defaults
+from schemas.filters import MISSING as ABSENT
+from schemas.matching.overlap import Budget, Measuring, double_billed
+from schemas.values.currency import withdrawn
+from schemas.values.quantity import number
+
+MAX_WARNINGS: Final = 100
+
+
+def catalog_warnings(
+    current: Mapping[str, Mapping[str, Model]], place: Callable[[str, str], str | None], tick: Tick = no_tick
+) -> tuple[Fault, ...]:
+    """Of the plans that a document declares, or whose products or meters it does, and of its meters and event types; at most MAX_WARNINGS.
+
+    ``current[kind][code]``: the models as they would be; ``place(kind, code)``: where the document has an entry, None where it has not. Raises
+    what ``tick`` raises.
+    """
+    return tuple(islice(chain(_warnings(current, place, tick), _defaults(current, place, tick)), MAX_WARNINGS))
+
+
+def _defaults(
+    current: Mapping[str, Mapping[str, Model]], place: Callable[[str, str], str | None], tick: Tick
+) -> Iterator[Fault]:
+    """Values that an event type's default cannot give, of meters that the document declares, itself or their event type."""
+    for code, meter in current["meter"].items():
+        assert isinstance(meter, Meter)
+        declared = current["event_type"].get(meter.event_name or code)
+        if not isinstance(declared, EventType) or declared.avro is None or not declared.fill_defaults:
+            continue
+        at = place("meter", code) or place("event_type", declared.code)
+        if at is None:
+            continue
+        tick()
+        defaults = Defaults(parse_schema(declared.avro))
+        for profile in meter.profiles:
+            if profile.property is None or profile.aggregation == "count_unique":
+                continue
+            default = defaults.getter(profile.property)({})
+            if default is not ABSENT and number(default) is None:
+                yield Fault(
+                    at,
+                    f"profile {code}.{profile.code}: an event that leaves out {'.'.join(profile.property)} counts for nothing, since the default of the "
+                    f"event type's schema, {str(default)[:60]!r}, is no number; give it one, or null",
+                )
+
+
+def _warnings(
+    current: Mapping[str, Mapping[str, Model]], place: Callable[[str, str], str | None], tick: Tick
+) -> Iterator[Fault]:
+    budget = Budget()
+    for code, plan in current["plan"].items():
+        assert isinstance(plan, Plan)
+        tick()
+        at = place("plan", code)
+        if at is not None and (gone := withdrawn(plan.currency)) is not None:
+            detail = f"{plan.currency} is not in use since {gone}; it bills what was used before, and each later period is told when it is billed"
+            yield Fault(f"{at}.currency", detail)
+        charges: list[Measuring] = []
+        declared = at is not None
+        for charge in plan.charges:
+            product = current["product"].get(charge.product)
+            if not isinstance(product, Product) or product.profile is None:
+                continue
+            meter_code, _, profile_code = product.profile.partition(".")
+            meter = current["meter"].get(meter_code)
+            if not isinstance(meter, Meter):
+                continue
+            declared = declared or place("product", product.code) is not None or place("meter", meter.code) is not None
+            profiles = [one for one in meter.profiles if not profile_code or one.code == profile_code]
+            charges += [Measuring.of(charge.key, meter, profile) for profile in profiles[:1]]
+        if declared and len(charges) > 1:
+            for sentence in double_billed(charges, budget):
+                yield Fault(at or "$", f"plan {code}: {sentence}; it is allowed, look whether it is meant")

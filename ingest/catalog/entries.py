@@ -1,0 +1,155 @@
+"""From a document's items to catalog models, with every fault and its JSON path (pure)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from ingest.catalog.checks.empty_filters import never_faults
+from ingest.catalog.checks.faults import placed_faults
+from ingest.catalog.document import DocumentError, Fault, Tick, no_tick
+from schemas.catalog.base import Model
+from schemas.catalog.models import KINDS, Meter, Namespace, Plan, Subscription
+from schemas.prices import parse_price
+from schemas.values.json_text import canonical, exact
+
+LISTS: Final[dict[str, str]] = {
+    "event_types": "event_type",
+    "meters": "meter",
+    "features": "feature",
+    "products": "product",
+    "plans": "plan",
+    "accounts": "account",
+    "subscriptions": "subscription",
+    "credit_grants": "credit_grant",
+}
+MAX_FAULTS: Final = 100
+_TOP: Final = ("namespace", "prune", *LISTS)
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One entry of a document: its kind, its model and where it stands."""
+
+    kind: str
+    path: str
+    model: Any
+
+    @property
+    def code(self) -> str:
+        """The entry's code."""
+        return str(self.model.code)
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A whole document. ``declared`` is None where it only names its namespace; ``listed``: kinds it has a list of."""
+
+    namespace: str
+    declared: Namespace | None
+    prune: bool
+    listed: frozenset[str]
+    items: tuple[Item, ...]
+
+
+def read_document(raw: Mapping[str, Any], default_namespace: str, tick: Tick = no_tick) -> Document:
+    """Check every item. Raises DocumentError with the faults, after MAX_FAULTS of which nothing more is looked at."""
+    faults: list[Fault] = [
+        Fault(f"$.{key}", f"unknown; a document has {', '.join(_TOP)}") for key in raw if key not in _TOP
+    ]
+    prune = raw.get("prune", False)
+    if not isinstance(prune, bool):
+        faults.append(Fault("$.prune", "write true or false"))
+    items: list[Item] = []
+    for name, kind in LISTS.items():
+        values = raw.get(name)
+        if values is None:
+            continue
+        if not isinstance(values, list):
+            faults.append(Fault(f"$.{name}", "not a list; write one entry a list item"))
+            continue
+        seen: dict[str, str] = {}
+        for number, value in enumerate(values):
+            tick()
+            if len(faults) >= MAX_FAULTS:
+                raise DocumentError(*faults[:MAX_FAULTS])
+            path = f"$.{name}[{number}]"
+            model = read_model(kind, value, path, faults)
+            if model is None:
+                continue
+            item = Item(kind, path, model)
+            if item.code in seen:
+                faults.append(Fault(f"{path}.code", f"{item.code} stands at {seen[item.code]} already"))
+            seen.setdefault(item.code, path)
+            items.append(item)
+    declared = read_namespace(raw.get("namespace", default_namespace), faults)
+    if faults or declared is None:
+        raise DocumentError(*faults)
+    named_only = isinstance(raw.get("namespace", ""), str)
+    listed = frozenset(kind for name, kind in LISTS.items() if raw.get(name) is not None)
+    return Document(declared.code, None if named_only else declared, bool(prune), listed, tuple(items))
+
+
+def read_namespace(value: Any, faults: list[Fault]) -> Namespace | None:
+    """A namespace's settings from its object, or the defaults from its bare code."""
+    found = read_model("namespace", {"code": value} if isinstance(value, str) else value, "$.namespace", faults)
+    return found if isinstance(found, Namespace) else None
+
+
+def read_model(kind: str, value: Any, path: str, faults: list[Fault]) -> Model | None:
+    """The model, or None and what is wrong with it appended to ``faults``."""
+    placed = list(placed_faults(kind, value, path))
+    try:
+        model = KINDS[kind].model_validate(value)
+        body_of(model)
+    except ValidationError as error:
+        problems = error.errors(include_url=False)
+        for problem in problems:
+            if not problem["loc"] and placed:
+                continue  # the model's own words for what ``placed`` says with its place
+            if problem["type"] == "too_short" and any(_below(other["loc"], problem["loc"]) for other in problems):
+                continue  # short only of the items that are wrong themselves
+            faults.append(_fault(path, problem["loc"], problem["msg"], problem["type"]))
+    except (ValueError, TypeError) as error:
+        faults.append(Fault(path, str(error)))
+    else:
+        never = list(never_faults(model, path)) if isinstance(model, Meter) else []
+        faults.extend(never)
+        return None if never else model
+    faults.extend(placed)
+    return None
+
+
+def _below(place: tuple[Any, ...], above: tuple[Any, ...]) -> bool:
+    return len(place) > len(above) and place[: len(above)] == above
+
+
+def _fault(path: str, loc: Iterable[Any], message: str, kind: str) -> Fault:
+    for part in loc:
+        if isinstance(part, int):
+            path += f"[{part}]"
+        elif str(part).isidentifier():
+            path += f".{part}"
+    detail = message.removeprefix("Value error, ")
+    if kind == "string_type":
+        detail += "; put a number or true/false in quotes"
+    return Fault(path, detail)
+
+
+def body_of(model: Model) -> dict[str, Any]:
+    """The body as it will stand in the log: JSON values only, decimals as text."""
+    body: dict[str, Any] = json.loads(json.dumps(model.model_dump(mode="json"), allow_nan=False))
+    return body
+
+
+def says(model: Model) -> str:
+    """One text for models that say the same, so that an unchanged entry is recognised however its prices are written."""
+    body = body_of(model)
+    priced = {Plan: "charges", Subscription: "overrides"}.get(type(model), "")
+    for written in body[priced] if priced else ():
+        written["price"] = parse_price(written["price"]).model_dump(mode="json")
+    return canonical(exact(json.dumps(body)))

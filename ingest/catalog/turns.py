@@ -1,0 +1,51 @@
+"""The catalog's work in threads: each kind of it has its own, shared by namespaces, so that none waits behind another's documents."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, TypeVar
+
+from ingest.catalog.rests import Rests
+from ingest.catalog.service import Caller
+from ingest.http.problems import of_busy
+from schemas.http.shares import Busy, Plan, Shares
+
+T = TypeVar("T")
+
+DOCUMENTS: Final = Plan(places=2, each=1, each_key=1, waiting=4, seconds=60.0)
+ENTRIES: Final = Plan(places=4, each=1, each_key=1, waiting=200, seconds=20.0)
+PAGES: Final = Plan(places=4, each=2, each_key=2, waiting=100, seconds=20.0)
+KEYS: Final = Plan(places=4, each=2, each_key=2, waiting=100, seconds=20.0)
+
+
+class Turns:
+    """Runs blocking work in threads of its own, as ``plan`` shares them out."""
+
+    def __init__(self, plan: Plan, what: str, rests: Rests) -> None:
+        self._shares = Shares(plan, what)
+        self._rests = rests
+        self._threads = ThreadPoolExecutor(plan.places, thread_name_prefix=what.replace(" ", "-"))
+
+    async def run(self, caller: Caller, work: Callable[[], T]) -> T:
+        """The result, and what ``work`` raises. Problem 429 where the namespace has enough in line, 503 where no place becomes free."""
+        try:
+            async with self._shares.turn(caller.namespace):
+                done = asyncio.get_running_loop().run_in_executor(self._threads, self._worked, work)
+                try:
+                    return await asyncio.shield(done)
+                except asyncio.CancelledError:
+                    # The client has gone. A thread cannot be taken back, and holds its place until it ends.
+                    await asyncio.wait({done})
+                    raise
+        except Busy as busy:
+            raise of_busy(busy) from None
+
+    def _worked(self, work: Callable[[], T]) -> T:
+        with self._rests.working():
+            return work()
+
+    def stop(self) -> None:
+        """What has not begun is not begun any more."""
+        self._threads.shutdown(wait=False, cancel_futures=True)

@@ -1,0 +1,1 @@
+"""From accepted events to broker delivery reports."""

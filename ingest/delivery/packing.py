@@ -1,0 +1,98 @@
+"""Packing accepted events of many requests into batches of one partition (pure: time is an argument)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final, Generic, TypeVar
+
+from schemas.events.acceptance import AcceptedEvent
+from schemas.events.batch import size_of
+from schemas.events.identity import partition_of
+from schemas.kafka.limits import PACKED_BYTES
+
+MAX_EVENTS: Final = 500
+MAX_BYTES: Final = PACKED_BYTES
+LINGER: Final = 0.005
+Ticket = TypeVar("Ticket")
+
+
+@dataclass(slots=True)
+class Packed(Generic[Ticket]):
+    """Events of one namespace, catalog offset and partition, in order of arrival, and whose requests they are of."""
+
+    namespace: str
+    catalog_offset: int
+    partition: int
+    due: float  # monotonic seconds at which the linger ends
+    size: int = 0
+    events: list[AcceptedEvent] = field(default_factory=list)
+    tickets: list[Ticket] = field(default_factory=list)  # each request once
+
+
+class Packer(Generic[Ticket]):
+    """Collects events until a batch is full (500 events, 256 KiB) or has lingered 5 ms.
+
+    At any moment at most one batch is open for a (namespace, partition), so events of one partition leave in the order in
+    which they came.
+    """
+
+    def __init__(
+        self, partitions: int, *, max_events: int = MAX_EVENTS, max_bytes: int = MAX_BYTES, linger: float = LINGER
+    ) -> None:
+        self._partitions = partitions
+        self._max_events = max_events
+        self._max_bytes = max_bytes
+        self._linger = linger
+        self._open: dict[tuple[str, int], Packed[Ticket]] = {}
+
+    def add(
+        self, namespace: str, catalog_offset: int, events: Sequence[AcceptedEvent], ticket: Ticket, now: float
+    ) -> tuple[int, list[Packed[Ticket]]]:
+        """(number of batches, open or closed, that hold one of the events; batches that this addition closed)."""
+        parts = 0
+        closed: list[Packed[Ticket]] = []
+        held: dict[int, Packed[Ticket]] = {}
+        for event in events:
+            partition = partition_of(event[0], self._partitions)
+            size = size_of(event)
+            batch = held.get(partition)
+            if batch is None or batch.size + size > self._max_bytes:
+                batch = self._room(namespace, catalog_offset, partition, size, now, closed)
+                batch.tickets.append(ticket)
+                held[partition] = batch
+                parts += 1
+            batch.events.append(event)
+            batch.size += size
+            if len(batch.events) >= self._max_events or batch.size >= self._max_bytes:
+                del held[partition]
+                closed.append(self._open.pop((namespace, partition)))
+        return parts, closed
+
+    def _room(
+        self, namespace: str, offset: int, partition: int, size: int, now: float, closed: list[Packed[Ticket]]
+    ) -> Packed[Ticket]:
+        place = (namespace, partition)
+        batch = self._open.get(place)
+        if batch is not None and (batch.catalog_offset != offset or batch.size + size > self._max_bytes):
+            closed.append(self._open.pop(place))
+            batch = None
+        if batch is None:
+            batch = self._open[place] = Packed(namespace, offset, partition, now + self._linger)
+        return batch
+
+    def next_due(self) -> float | None:
+        """Monotonic seconds at which the first linger ends; None where nothing is open."""
+        # Dicts keep the order of insertion, and every batch lingers equally long.
+        return next((batch.due for batch in self._open.values()), None)
+
+    def close_due(self, now: float) -> list[Packed[Ticket]]:
+        """Close the batches whose linger has ended."""
+        ended = [place for place, batch in self._open.items() if batch.due <= now]
+        return [self._open.pop(place) for place in ended]
+
+    def close_all(self) -> list[Packed[Ticket]]:
+        """Close whatever is open."""
+        batches = list(self._open.values())
+        self._open.clear()
+        return batches

@@ -1,0 +1,151 @@
+"""One idempotent Kafka producer on an asyncio loop (shell).
+
+librdkafka reports deliveries in a polling thread; they cross to the loop in batches, one wake-up for all that came since the
+last, so that a report costs the loop about a microsecond.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final
+
+from confluent_kafka import KafkaError, KafkaException, Producer
+
+from ingest.delivery.clock_agreement import GatewayClock
+from schemas.kafka.errors import explained, kafka_error, meaning
+from schemas.kafka.limits import producing
+from schemas.kafka.topics import CLOCK
+from schemas.settings import Settings
+
+log = logging.getLogger(__name__)
+
+_FAILING_FOR: Final = 5.0
+Done = Callable[[str | None], None]  # called on the loop with None, or with what went wrong
+
+
+class LoopProducer:
+    """acks=all, idempotent. ``produce`` and all callbacks belong to the loop; make it on the running loop.
+
+    lz4: measured no dearer than none (8.6 µs of CPU an event), and an eighth of the bytes in the log."""
+
+    def __init__(self, settings: Settings, *, compression: str = "lz4", clock: GatewayClock | None = None) -> None:
+        self._clock = clock
+        self._loop = asyncio.get_running_loop()
+        self._reports: deque[tuple[Done, str | None]] = deque()
+        self._woken = False
+        self._stop = threading.Event()
+        self._failed_at = float("-inf")
+        self.in_flight = 0
+        self.failed_for_good = asyncio.Event()
+        self.trouble = ""  # the last error of a delivery, with the remedy where it needs somebody
+        self.fatal: str | None = None  # once set, nothing can be produced any more: the process must be replaced
+        self._producer = Producer(
+            settings.librdkafka()
+            | producing(settings)
+            | {
+                "enable.idempotence": True,
+                "acks": "all",
+                "linger.ms": 0,  # packed already
+                "compression.type": compression,
+                "delivery.timeout.ms": settings.delivery_seconds * 1000,
+                "queue.buffering.max.messages": 1_000_000,
+                "queue.buffering.max.kbytes": 1024 * 1024,
+                "socket.nagle.disable": True,
+                "log_level": 2,
+                "error_cb": self._on_error,
+            }
+        )
+        self._thread = threading.Thread(target=self._poll, name="kafka-reports", daemon=True)
+        self._thread.start()
+
+    def produce(
+        self, topic: str, value: bytes, done: Done, *, partition: int = -1, key: bytes | None = None,
+        placed: Callable[[int], None] | None = None,
+    ) -> None:  # fmt: skip
+        """Hand one record over; ``done`` is always called later, on the loop. ``placed`` is told the record's offset before, in a
+        thread of its own, where it was delivered."""
+
+        clock = self._clock
+        sent_us = 0 if clock is None else clock.now_us()
+
+        def report(error: KafkaError | None, message: Any) -> None:
+            if clock is not None and error is None:
+                clock.measure(sent_us, message.timestamp())
+            if placed is not None and error is None:
+                placed(message.offset())
+            self._reports.append((done, None if error is None else self._told(topic, len(value), error)))
+            # A sealed topic is no outage, nor is it one that usage.clock may not be written.
+            if error is not None and error.code() != KafkaError.MSG_SIZE_TOO_LARGE and topic != CLOCK:
+                self._failed_at = time.monotonic()
+            self._wake()
+
+        self.in_flight += 1
+        try:
+            self._producer.produce(topic, value=value, key=key, partition=partition, on_delivery=report)
+        except (BufferError, KafkaException) as error:
+            self._failed_at = time.monotonic()
+            cause = kafka_error(error)
+            told = str(error) if cause is None else self._told(topic, len(value), cause)
+            self._reports.append((done, f"not handed to Kafka: {told}"))
+            self._wake()
+
+    def _told(self, topic: str, size: int, error: KafkaError) -> str:
+        if meaning(error) == "not this record":
+            return (
+                f"{topic} takes no record of {size} bytes: it is being sealed, or its max.message.bytes is below "
+                "WEIR_KAFKA_RECORD_BYTES, and the gateway says more when it is started again"
+            )
+        self.trouble = explained(error)
+        return self.trouble
+
+    @property
+    def failing(self) -> bool:
+        """Whether a delivery failed within the last seconds, or nothing can be delivered any more."""
+        return self.fatal is not None or time.monotonic() - self._failed_at < _FAILING_FOR
+
+    async def flush(self, seconds: float) -> int:
+        """Wait for all reports; the number still missing after ``seconds``."""
+        left: int = await asyncio.to_thread(self._producer.flush, seconds)
+        self._resolve()
+        return left
+
+    async def close(self, seconds: float) -> int:
+        """Flush and stop the thread; the number of records whose fate is unknown."""
+        left = await self.flush(seconds)
+        self._stop.set()
+        await asyncio.to_thread(self._thread.join, 2.0)
+        return left
+
+    def _poll(self) -> None:
+        while not self._stop.is_set():
+            self._producer.poll(0.1)
+
+    def _wake(self) -> None:
+        # A report appended after the loop cleared the flag wakes it again; one before is seen by the loop that clears it.
+        if not self._woken:
+            self._woken = True
+            try:
+                self._loop.call_soon_threadsafe(self._resolve)
+            except RuntimeError:  # the loop has ended; nobody waits any more
+                return
+
+    def _resolve(self) -> None:
+        self._woken = False
+        while self._reports:
+            done, error = self._reports.popleft()
+            self.in_flight -= 1
+            done(error)
+
+    def _on_error(self, error: KafkaError) -> None:
+        if error.fatal():
+            self.fatal = error.str()
+            log.critical("the producer has failed for good: %s", error.str())
+            self._loop.call_soon_threadsafe(self.failed_for_good.set)
+        elif error.code() == KafkaError._ALL_BROKERS_DOWN:
+            self._failed_at = time.monotonic()
+            log.warning("Kafka does not answer: %s", error.str())

@@ -1,0 +1,236 @@
+"""Events by HTTP, in the order in which they take it; every door (``Door``) leads to this one road.
+
+POST /v1/events and /v1/events/batch are the native doors; those of other systems are in ``doors/``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Protocol
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from ingest.delivery.in_flight import Delivery, NotDelivered
+from ingest.delivery.producer import LoopProducer
+from ingest.events.refusals import Sampler, rejection
+from ingest.http.auth import NAMESPACE_HEADER, Guard
+from ingest.http.bodies import BadBody
+from ingest.http.problems import Problem, of_refusal, unavailable, unknown_parameters
+from ingest.metrics import Metrics
+from ingest.sources import Sources
+from schemas.catalog.follower import CatalogFollower
+from schemas.catalog.models import Namespace
+from schemas.catalog.state import NamespaceView
+from schemas.events.acceptance import AcceptedEvent, RawEvent, Refused, accept, decode_batch, decode_event
+from schemas.events.event_types import event_types
+from schemas.events.measurable import Warned, measurable
+from schemas.events.refused_body import Sketch, sketch
+from schemas.health.readiness import Readiness, Reason
+from schemas.http.access import INGEST
+from schemas.http.api_keys import Access
+from schemas.http.parameters import WrongParameter, wrong_parameters
+from schemas.kafka.codec import CodecError, codec
+from schemas.kafka.topics import REJECTED
+
+log = logging.getLogger(__name__)
+
+_REFUSAL_WAIT: Final = 1.0
+_rejected = codec("rejected_event")
+
+
+Taken = tuple[Sequence[AcceptedEvent], Sequence[Warned]]
+
+
+class Door(Protocol):
+    """How the requests of one door are read and answered; what lies between is the same for all."""
+
+    single: bool  # shortens the JSON paths of errors
+
+    def wrong_query(self, request: Request) -> list[WrongParameter]:
+        """Query parameters that the request must not have."""
+
+    def decode(self, body: bytes, view: NamespaceView) -> list[RawEvent]:
+        """The events of a body. Raises Refused."""
+
+    def tell(self, body: bytes, index: int | None, settings: Namespace) -> Sketch:
+        """What can be told of a refused body; never raises."""
+
+    def answer(self, accepted: Sequence[AcceptedEvent], warned: Sequence[Warned]) -> Response:
+        """All events are in Kafka; ``warned``: those that count for nothing with some profile."""
+
+    def refuse(self, problem: Problem) -> Response:
+        """Nothing was accepted, or nobody knows."""
+
+
+class Native:
+    """One event, or ``{"events": [1 to 100]}``."""
+
+    def __init__(self, decode: Callable[[bytes], list[RawEvent]], *, single: bool) -> None:
+        self._decode = decode
+        self.single = single
+
+    def wrong_query(self, request: Request) -> list[WrongParameter]:
+        """See Door: there are none."""
+        return wrong_parameters(request, {})
+
+    def decode(self, body: bytes, _view: NamespaceView) -> list[RawEvent]:
+        """See Door."""
+        return self._decode(body)
+
+    def tell(self, body: bytes, index: int | None, settings: Namespace) -> Sketch:
+        """See Door."""
+        return sketch(body, index, settings, single=self.single)
+
+    def answer(self, accepted: Sequence[AcceptedEvent], warned: Sequence[Warned]) -> Response:
+        """202 with the keys, also those made here, and ``warnings`` where there are some."""
+        keys = [event.idempotency_key for event in accepted]
+        told: dict[str, Any] = {"accepted": len(keys)}
+        told |= {"idempotency_key": keys[0]} if self.single else {"idempotency_keys": keys}
+        if warned:
+            told["warnings"] = [one.to_json(single=self.single) for one in warned]
+        return Response(msgspec.json.encode(told), 202, media_type="application/json")
+
+    def refuse(self, problem: Problem) -> Response:
+        """See Door."""
+        return problem.response()
+
+
+EVENT: Final = Native(decode_event, single=True)
+BATCH: Final = Native(decode_batch, single=False)
+
+
+class EventsApi:
+    """The road from a request to its events in Kafka."""
+
+    def __init__(
+        self, guard: Guard, catalog: CatalogFollower, delivery: Delivery, producer: LoopProducer,
+        metrics: Metrics, sources: Sources, ready: Readiness,
+    ) -> None:  # fmt: skip
+        self._guard = guard
+        self._catalog = catalog
+        self._delivery = delivery
+        self._producer = producer
+        self._metrics = metrics
+        self._sources = sources
+        self._ready = ready
+        self._sampler = Sampler()
+
+    async def answer(self, request: Request, door: Door) -> Response:
+        """Answer a request that came in by ``door``; 2xx once all its events are in Kafka."""
+        started = asyncio.get_running_loop().time()
+        try:
+            accepted, warned = await self._take(request, door)
+            self.count_accepted(len(accepted))
+            response = door.answer(accepted, warned)
+        except Problem as problem:
+            response = door.refuse(problem)
+        except Exception:
+            log.exception("an event request failed")
+            response = door.refuse(Problem(500, "internal", "the gateway failed; its log says more"))
+        self._metrics.requests.labels(str(response.status_code)).inc()
+        self._metrics.request_seconds.observe(asyncio.get_running_loop().time() - started)
+        return response
+
+    async def _take(self, request: Request, door: Door) -> Taken:
+        access = self._guard.access(request, INGEST)
+        namespace, _ = self.target(request, access)
+        if request.scope.get("query_string") and (wrong := door.wrong_query(request)):
+            raise unknown_parameters(wrong)
+        try:
+            async with self._guard.body(request, access, namespace) as body:
+                return await self._judged(access, namespace, body, door)
+        except BadBody as bad:
+            await self.record(namespace, bad.reason, bad.detail, Sketch(), bad.sample)
+            raise
+
+    async def _judged(self, access: Access, namespace: str, body: bytes, door: Door) -> Taken:
+        # From here to ``send`` nothing awaits: the offset that travels with the events is that of the catalog
+        # whose settings accepted them, and offsets never go back within a partition of this gateway.
+        if (reason := self.refusal()) is not None:
+            raise unavailable(str(reason), cause=reason.name)
+        offset = self._catalog.catalog.next_offset
+        view = self._catalog.catalog.view(namespace, offset)
+        try:
+            accepted = accept(
+                namespace,
+                view.settings,
+                door.decode(body, view),
+                now_us=self._sources.now_us(),
+                mint_key=lambda _index: self._sources.new_key(),
+                types=event_types(view),
+                single=door.single,
+            )
+        except Refused as refused:
+            told = door.tell(body, refused.index, view.settings)
+            self._guard.spend(access, events=told.events)
+            await self.record(namespace, refused.reason, str(refused), told, body)
+            raise of_refusal(refused) from None
+        self._guard.spend(access, events=len(accepted))
+        try:
+            delivered = self._delivery.send(namespace, offset, accepted)
+            # While Kafka is waited for.
+            warned = measurable(view).warnings(accepted)
+            await delivered
+        except NotDelivered as error:
+            raise unavailable(str(error), [event.idempotency_key for event in accepted]) from None
+        return accepted, warned
+
+    async def hand_over(self, namespace: str, judge: Callable[[NamespaceView], Sequence[AcceptedEvent]]) -> None:
+        """Judge and send; returns when all that ``judge`` accepted is in Kafka.
+
+        Raises NotDelivered; then judge and send again: copies are dropped.
+        """
+        if (reason := self.refusal()) is not None:
+            raise NotDelivered(str(reason))
+        offset = self._catalog.catalog.next_offset
+        if accepted := judge(self._catalog.catalog.view(namespace, offset)):
+            await self._delivery.send(namespace, offset, accepted)
+
+    def refusal(self) -> Reason | None:
+        """Why nothing is taken now; None where events are."""
+        return self._ready.refusal()
+
+    def count_accepted(self, events: int) -> None:
+        """For the metrics."""
+        self._metrics.events_accepted.inc(events)
+
+    def target(self, request: Request, access: Access) -> tuple[str, Namespace]:
+        """The namespace that a request writes to, and its settings. Raises Problem."""
+        namespace = self._guard.namespace(request, access)
+        return namespace, self._settings(namespace)
+
+    def _settings(self, namespace: str) -> Namespace:
+        view = self._catalog.catalog.view(namespace)
+        if not view.known:
+            raise Problem(
+                404,
+                "unknown_namespace",
+                f"no namespace {namespace[:80]!r}; declare it with `weir apply`, or name another in {NAMESPACE_HEADER}",
+            )
+        return view.settings
+
+    async def record(self, namespace: str, reason: str, detail: str, told: Sketch, body: bytes) -> None:
+        """Put the refusal on usage.rejected; the answer waits at most a second for it."""
+        self._metrics.events_refused.labels(reason).inc(told.events)
+        now_us = self._sources.now_us()
+        sample = body if self._sampler.take(now_us) else b""
+        delivered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def done(error: str | None) -> None:
+            if error is not None:
+                self._metrics.refusals_unrecorded.inc()
+                log.warning("a refusal is not on usage.rejected: %s", error)
+            if not delivered.done():
+                delivered.set_result(None)
+
+        try:
+            value = _rejected.encode(rejection(namespace, reason, detail, told, sample, now_us, self._sources.new_id()))
+        except CodecError as error:
+            done(str(error))
+            return
+        self._producer.produce(REJECTED, value, done, key=told.account_id.encode() or None)
+        await asyncio.wait({delivered}, timeout=_REFUSAL_WAIT)

@@ -1,0 +1,353 @@
+"""POST /v1/events/stream: history as NDJSON, one native event a line, of any length, in bounded memory.
+
+Lines are judged one by one: a refused one is told with its number and reason, is a record of usage.rejected, and stops
+nothing. Each line needs its own key and timestamp, so that sending the whole file again is safe. The answer runs while the
+body is read: refusals, progress, and a summary as the last line.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from ingest.delivery.in_flight import NotDelivered
+from ingest.events.api import EventsApi
+from ingest.history.chunks import Ended, chunks_of, drain
+from ingest.history.lines import MAX_LINE, Line, Lines
+from ingest.http.auth import Guard
+from ingest.http.decompression import ENCODINGS, BrokenBody, Inflater
+from ingest.http.problems import Problem, unavailable
+from schemas.catalog.state import NamespaceView
+from schemas.events.acceptance import AcceptedEvent, Refused, accept, decode_event
+from schemas.events.event_types import event_types
+from schemas.events.measurable import measurable
+from schemas.events.refused_body import Sketch, sketch
+from schemas.http.api_keys import Access
+
+log = logging.getLogger(__name__)
+
+MEDIA_TYPE: Final = "application/x-ndjson"
+GROUP_LINES: Final = 500
+GROUP_BYTES: Final = 256 * 1024
+GROUPS_IN_FLIGHT: Final = 8  # then the body is not read on, and the sender has to wait
+WARNED: Final = 100  # warnings told one by one
+LISTED: Final = 1000  # refusals told one by one; a sender that reads only at the end must never fill the connection
+PROGRESS_SECONDS: Final = 1.0
+PATIENCE_SECONDS: Final = 30.0
+_PAUSE_SECONDS: Final = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedLine:
+    """Why a line is not taken."""
+
+    line: int
+    reason: str
+    path: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class WarnedLine:
+    """A profile that an accepted line counts for nothing with."""
+
+    line: int
+    profile: str
+    reason: str
+    detail: str
+
+
+@dataclass(slots=True)
+class Tally:
+    """What became of the lines so far; ``warned``: profiles that accepted ones count for nothing with, as far as looked at. Every line up to ``last_acknowledged_line`` is in Kafka, or refused and recorded."""
+
+    accepted: int = 0
+    refused: int = 0
+    refused_unlisted: int = 0
+    warned: int = 0
+    last_acknowledged_line: int = 0
+
+
+@dataclass(slots=True)
+class _Group:
+    lines: list[Line] = field(default_factory=list)
+    size: int = 0
+
+
+def judge(line: Line, view: NamespaceView, now_us: int) -> AcceptedEvent:
+    """The event of one line. Raises Refused."""
+    if line.too_long:
+        raise Refused("too_large", "$", f"the line is longer than {MAX_LINE} bytes")
+    [raw] = decode_event(line.text)
+    for name, value in (("idempotency_key", raw.idempotency_key), ("timestamp", raw.timestamp)):
+        if value is None:
+            raise Refused(
+                "missing", f"$.{name}", "missing; a line of history needs its own, so that it can be sent again"
+            )
+    [accepted] = accept(
+        view.namespace, view.settings, [raw], now_us=now_us, mint_key=lambda _: "", types=event_types(view), single=True
+    )  # fmt: skip
+    return accepted
+
+
+def judge_all(
+    lines: Iterable[Line], view: NamespaceView, now_us: int
+) -> tuple[list[AcceptedEvent], list[tuple[Line, Refused]]]:
+    """Every line by itself: the events of the good ones, and why the others are none."""
+    accepted: list[AcceptedEvent] = []
+    refused: list[tuple[Line, Refused]] = []
+    for line in lines:
+        try:
+            accepted.append(judge(line, view, now_us))
+        except Refused as why:
+            refused.append((line, why))
+    return accepted, refused
+
+
+class HistoryApi:
+    """Opens streams."""
+
+    def __init__(
+        self, guard: Guard, events: EventsApi, now_us: Callable[[], int], stopping: Callable[[], bool]
+    ) -> None:
+        self._guard = guard
+        self._events = events
+        self._now_us = now_us
+        self._stopping = stopping
+
+    def open(self, request: Request) -> Response:
+        """The answer that takes the body. The route's guard has asked for the scope. Raises Problem before anything is read."""
+        namespace, settings = self._events.target(request, request.state.access)
+        if settings.max_event_age_seconds is not None:
+            remedy = "apply it with max_event_age_seconds: null, or send recent events to /v1/events/batch"
+            detail = f"namespace {namespace} has an age limit of {settings.max_event_age_seconds} s; {remedy}"
+            raise Problem(409, "age_limited", detail)
+        encoding = request.headers.get("content-encoding", "").strip().lower().replace("identity", "")
+        if encoding and encoding not in ENCODINGS:
+            understood = ", ".join(ENCODINGS)
+            raise Problem(415, "encoding", f"Content-Encoding {encoding[:40]!r} is not understood; send {understood}")
+        toll = Toll(self._guard, request)
+        return HistoryStream(self._events, toll, namespace, encoding, self._now_us, self._stopping)
+
+
+class Toll:
+    """What a stream takes is counted against its key as any other request's; beyond the limits the sender is held back, not refused."""
+
+    def __init__(self, guard: Guard, request: Request) -> None:
+        self._guard = guard
+        self._request = request
+        self._access: Access = request.state.access
+        self._sent = 0
+        self._plain = 0
+
+    def bytes(self, sent: int, plain: int) -> None:
+        """As they came, and decompressed: whichever is more in all is counted."""
+        before = max(self._sent, self._plain)
+        self._sent, self._plain = self._sent + sent, self._plain + plain
+        self._guard.spend(self._access, size=max(self._sent, self._plain) - before)
+
+    async def events(self, count: int, stopping: Callable[[], bool]) -> None:
+        """Count lines, and wait until the key may send on. Raises Ended where it is revoked or has expired meanwhile."""
+        self._guard.spend(self._access, events=count)
+        while (seconds := self._guard.pause(self._access)) > 0 and not stopping():  # noqa: ASYNC110  time passes by itself
+            await asyncio.sleep(min(seconds, _PAUSE_SECONDS))
+        try:
+            self._guard.still(self._request)
+        except Problem as problem:
+            raise Ended(problem.detail) from None
+
+
+class HistoryStream(Response):
+    """Reads, judges, delivers and tells, all at once. The reader never waits for the one who reads the answer."""
+
+    media_type = MEDIA_TYPE
+
+    def __init__(
+        self, events: EventsApi, toll: Toll, namespace: str, encoding: str, now_us: Callable[[], int],
+        stopping: Callable[[], bool],
+    ) -> None:  # fmt: skip
+        super().__init__(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no", "Connection": "close"})
+        del self.headers["content-length"]
+        self._events = events
+        self._toll = toll
+        self._namespace = namespace
+        self._inflater = Inflater(encoding)
+        self._lines = Lines()
+        self._now_us = now_us
+        self._stopping = stopping
+        self._tally = Tally()
+        self._untold: deque[RefusedLine | WarnedLine] = deque()
+        self._in_flight: deque[asyncio.Task[None]] = deque()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        started = asyncio.get_running_loop().time()
+        # The first bytes come before the answer starts, so that a client which waits for "100 Continue" gets it.
+        chunks = chunks_of(receive, self._stopping)
+        try:
+            first = await anext(chunks, None)
+        except Ended as error:
+            await unavailable(str(error)).response()(scope, receive, send)
+            return
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        finished = asyncio.Event()
+        telling = asyncio.create_task(self._tell(send, finished))
+        try:
+            trouble = await self._take(first, chunks)
+        finally:
+            for task in self._in_flight:
+                task.cancel()
+            finished.set()
+            await asyncio.wait({telling})
+        summary = {"type": "summary", "complete": trouble is None, "lines": self._lines.number} | asdict(self._tally)
+        summary["seconds"] = round(asyncio.get_running_loop().time() - started, 3)
+        if trouble is not None:
+            summary["trouble"] = (
+                f"{trouble}; send on from line {self._tally.last_acknowledged_line + 1}, or the whole again: both are safe"
+            )
+        await self._send_lines(send, [*self._refusals(), summary], last=True)
+
+    async def _take(self, first: bytes | None, chunks: AsyncIterator[bytes | None]) -> str | None:
+        """Read to the end; why it is not the end, or None."""
+        group = _Group()
+        try:
+            chunk = first
+            while chunk is not None:
+                self._toll.bytes(len(chunk), 0)
+                for piece in self._inflater.feed(chunk):
+                    self._toll.bytes(0, len(piece))
+                    for line in self._lines.feed(piece):
+                        group = await self._add(group, line)
+                if not chunk and group.lines:  # nothing more comes for now
+                    group = await self._close(group)
+                await self._settle(GROUPS_IN_FLIGHT)
+                chunk = await anext(chunks, None)
+            self._inflater.finish()
+            for line in self._lines.finish():
+                group = await self._add(group, line)
+            await self._close(group)
+            await self._settle(1)
+            self._tally.last_acknowledged_line = self._lines.number
+        except (BrokenBody, NotDelivered, Ended) as error:
+            trouble = await self._wind_up(group, str(error))
+        except Exception:
+            log.exception("a stream of history failed")
+            trouble = await self._wind_up(_Group(), "the gateway failed; its log says more")
+        else:
+            return None
+        await drain(chunks)
+        return trouble
+
+    async def _wind_up(self, group: _Group, trouble: str) -> str:
+        """What was read whole is delivered, if it can be."""
+        try:
+            await self._close(group)
+            await self._settle(1)
+        except NotDelivered as error:
+            return str(error)
+        except Exception:
+            log.exception("a stream of history could not be wound up")
+        return trouble
+
+    async def _add(self, group: _Group, line: Line) -> _Group:
+        group.lines.append(line)
+        group.size += len(line.text)
+        if len(group.lines) < GROUP_LINES and group.size < GROUP_BYTES:
+            return group
+        return await self._close(group)
+
+    async def _close(self, group: _Group) -> _Group:
+        if group.lines:
+            await self._toll.events(len(group.lines), self._stopping)
+            await self._settle(GROUPS_IN_FLIGHT)
+            before = self._in_flight[-1] if self._in_flight else None
+            self._in_flight.append(asyncio.create_task(self._deliver(group.lines, before)))
+            await asyncio.sleep(0)  # other requests' turn
+        return _Group()
+
+    async def _settle(self, fewer_than: int) -> None:
+        """Wait until fewer groups are on their way. Raises NotDelivered."""
+        while self._in_flight and (self._in_flight[0].done() or len(self._in_flight) >= fewer_than):
+            await self._in_flight[0]
+            self._in_flight.popleft()
+
+    async def _deliver(self, lines: Sequence[Line], before: asyncio.Task[None] | None) -> None:
+        """Deliver one group, again and again for a while, and count it once the group before it is counted."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + PATIENCE_SECONDS
+        while True:
+            try:
+                refused, warned = await self._attempt(lines)
+                break
+            except NotDelivered:
+                if loop.time() > deadline or self._stopping():
+                    raise
+                await asyncio.sleep(_PAUSE_SECONDS)
+        await asyncio.gather(*(self._record(line, why, told) for line, why, told in refused))
+        if before is not None:
+            await asyncio.wait({before})
+            if before.cancelled() or before.exception() is not None:
+                raise NotDelivered("lines before were not delivered")
+        self._count(lines, [RefusedLine(line.number, why.reason, why.path, why.detail) for line, why, _ in refused])
+        self._untold.extend(warned[: max(0, WARNED - self._tally.warned)])
+        self._tally.warned += len(warned)
+
+    async def _attempt(self, lines: Sequence[Line]) -> tuple[list[tuple[Line, Refused, Sketch]], list[WarnedLine]]:
+        """Hand the good lines over; the others, and what good ones are warned of."""
+        found: list[tuple[Line, Refused, Sketch]] = []
+        warned: list[WarnedLine] = []
+
+        def judged(view: NamespaceView) -> list[AcceptedEvent]:
+            accepted, refused = judge_all(lines, view, self._now_us())
+            found.extend((line, why, sketch(line.text, None, view.settings, single=True)) for line, why in refused)
+            bad = {line.number for line, _ in refused}
+            numbers = [line.number for line in lines if line.number not in bad]
+            for one in measurable(view).warnings(accepted):
+                warned.append(WarnedLine(numbers[one.index], one.profile_id, one.reason, one.detail))
+            return accepted
+
+        await self._events.hand_over(self._namespace, judged)
+        return found, warned
+
+    async def _record(self, line: Line, why: Refused, told: Sketch) -> None:
+        await self._events.record(self._namespace, why.reason, f"line {line.number}: {why}", told, line.text)
+
+    def _count(self, lines: Sequence[Line], refused: Sequence[RefusedLine]) -> None:
+        tally = self._tally
+        self._events.count_accepted(len(lines) - len(refused))
+        tally.accepted += len(lines) - len(refused)
+        tally.refused += len(refused)
+        listed = refused[: max(0, LISTED - (tally.refused - len(refused)))]
+        tally.refused_unlisted += len(refused) - len(listed)
+        self._untold.extend(listed)
+        tally.last_acknowledged_line = lines[-1].number
+
+    async def _tell(self, send: Send, finished: asyncio.Event) -> None:
+        while not finished.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(finished.wait(), PROGRESS_SECONDS)
+            if not finished.is_set():  # also where nothing has changed: it keeps the connection alive
+                progress = {"type": "progress", "lines": self._lines.number} | asdict(self._tally)
+                await self._send_lines(send, [*self._refusals(), progress])
+
+    def _refusals(self) -> list[dict[str, Any]]:
+        told = [
+            {"type": "refused" if isinstance(item, RefusedLine) else "warning"} | asdict(item) for item in self._untold
+        ]
+        self._untold.clear()
+        return told
+
+    @staticmethod
+    async def _send_lines(send: Send, documents: Sequence[dict[str, Any]], *, last: bool = False) -> None:
+        body = b"".join(msgspec.json.encode(document) + b"\n" for document in documents)
+        await send({"type": "http.response.body", "body": body, "more_body": not last})

@@ -1,0 +1,1 @@
+"""HTTP at the gateway: who may, bodies, limits, overload, problem documents."""

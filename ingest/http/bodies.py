@@ -1,0 +1,93 @@
+"""Request bodies: read whole, bounded in size before and after decompression, and in time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from starlette.requests import ClientDisconnect, Request
+
+from ingest.http.decompression import ENCODINGS, PIECE, BrokenBody, Inflater
+from ingest.http.problems import Problem
+
+MAX_BODY: Final = 8 * 1024 * 1024
+PAUSE_SECONDS: Final = 10.0
+BODY_SECONDS: Final = 60.0
+MAX_MEMBERS: Final = 64
+
+
+class BadBody(Problem):
+    """A body that cannot be read; ``sample`` holds bytes of it."""
+
+    def __init__(self, status: int, reason: str, detail: str, sample: bytes, *, close: bool = False) -> None:
+        super().__init__(status, reason, detail, headers={"Connection": "close"} if close else None, path="$")
+        self.sample = sample
+
+
+Received = Callable[[int], None]
+"""Told of every byte as it comes, and then of those that decompression adds."""
+
+
+def announced(request: Request) -> int | None:
+    """Bytes of the body as its head says; None where it says nothing, or the body is compressed."""
+    length = request.headers.get("content-length")
+    if length is None:
+        return None if "transfer-encoding" in request.headers else 0
+    if not length.isdecimal() or "content-encoding" in request.headers:
+        return None
+    return int(length[:18])
+
+
+async def read_body(request: Request, limit: int = MAX_BODY, received: Received = lambda _size: None) -> bytes:
+    """The body, decompressed. Raises BadBody: 408 where it stops coming, 413 over ``limit`` bytes, 415 unknown encoding,
+    400 broken gzip or zstd."""
+    chunks: list[bytes] = []
+    size = 0
+    loop = asyncio.get_running_loop()
+    end = loop.time() + BODY_SECONDS
+    try:
+        async with asyncio.timeout(PAUSE_SECONDS) as bound:
+            async for chunk in request.stream():
+                size += len(chunk)
+                received(len(chunk))
+                if size > limit:
+                    raise _too_large(limit, chunks[0] if chunks else chunk)
+                chunks.append(chunk)
+                bound.reschedule(min(loop.time() + PAUSE_SECONDS, end))
+    except ClientDisconnect:
+        raise BadBody(400, "malformed", "the connection ended before the body did", b"".join(chunks)) from None
+    except TimeoutError:
+        detail = f"the body did not come within {BODY_SECONDS:g} s, or paused for {PAUSE_SECONDS:g} s; send it faster"
+        raise BadBody(408, "slow_request", detail, b"".join(chunks), close=True) from None
+    body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+    encoding = request.headers.get("content-encoding")
+    if encoding is None or encoding.lower() == "identity":
+        return body
+    if encoding.lower() not in ENCODINGS:
+        detail = f"Content-Encoding {encoding[:40]!r} is not understood; send gzip or zstd, or the body as it is"
+        raise BadBody(415, "encoding", detail, body)
+    return inflated(encoding.lower(), body, limit, received)
+
+
+def inflated(encoding: str, body: bytes, limit: int, received: Received = lambda _size: None) -> bytes:
+    """A body in one of ENCODINGS, decompressed to at most ``limit`` bytes; ``received`` is told by how much it is larger so, also where it
+    turns out to be broken. Raises BadBody."""
+    inflater = Inflater(encoding, MAX_MEMBERS)
+    plain = bytearray()
+    try:
+        for start in range(0, len(body), PIECE):
+            for piece in inflater.feed(body[start : start + PIECE]):
+                plain += piece
+                if len(plain) > limit:
+                    raise _too_large(limit, bytes(plain[: limit + 1]))
+        inflater.finish()
+    except BrokenBody as error:
+        raise BadBody(400, "malformed", f"{error}; compress and send it whole", body) from None
+    finally:
+        received(max(0, len(plain) - len(body)))
+    return bytes(plain)
+
+
+def _too_large(limit: int, sample: bytes) -> BadBody:
+    return BadBody(413, "body_too_large", f"the body is larger than {limit} bytes; send fewer events at once", sample)

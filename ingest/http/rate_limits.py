@@ -1,0 +1,192 @@
+"""What one key, and all keys of a namespace together, may send each second: token buckets for requests, events and bytes (pure: ``now`` is an
+argument, in seconds).
+
+A bucket holds one second's worth. It may go into debt, and who finds it in debt waits: so no batch is too large for its
+bucket, and over time the rate holds. Each gateway process has buckets of its own.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from schemas.catalog.bounds import NamespaceBounds
+from schemas.http.api_keys import Access
+from schemas.settings import Settings
+
+MAX_KEYS: Final = 10_000
+
+
+class Bucket:
+    """``rate`` tokens flow in a second, up to ``rate``."""
+
+    __slots__ = ("_at", "_rate", "_tokens")
+
+    def __init__(self, rate: int, now: float) -> None:
+        self._rate = rate
+        self._tokens = float(rate)
+        self._at = now
+
+    def wait(self, now: float) -> float:
+        """Seconds until something may be taken; 0: now."""
+        # A clock that steps back gives nothing and takes nothing.
+        self._tokens = min(float(self._rate), self._tokens + max(0.0, now - self._at) * self._rate)
+        self._at = max(self._at, now)
+        return 0.0 if self._tokens > 0 else (-self._tokens + 1) / self._rate
+
+    def take(self, cost: int) -> None:
+        """Take it, if need be on credit."""
+        self._tokens -= cost
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """What a key may send in a second."""
+
+    requests: int
+    events: int
+    bytes: int
+
+
+class TooMuch(Exception):
+    """Too much of something was sent by ``who``; ``retry_after`` whole seconds, at least 1."""
+
+    def __init__(self, what: str, rate: int, seconds: float, who: str = "this key") -> None:
+        self.retry_after = max(1, math.ceil(seconds))
+        self.what = what
+        super().__init__(f"{who} may send {rate} {what} a second to a gateway; wait {self.retry_after} s")
+
+
+class KeyBuckets:
+    """The three buckets of one key, and those of its namespace (``shared``), from which everything is taken as well."""
+
+    __slots__ = ("_bytes", "_events", "_requests", "_who", "rates", "shared")
+
+    def __init__(self, rates: Rates, now: float, shared: KeyBuckets | None = None, who: str = "this key") -> None:
+        self.rates = rates
+        self.shared = shared
+        self._who = who
+        self._requests = Bucket(rates.requests, now)
+        self._events = Bucket(rates.events, now)
+        self._bytes = Bucket(rates.bytes, now)
+
+    def request(self, now: float) -> None:
+        """Take one request. Raises TooMuch, then nothing is taken."""
+        if (lacking := self._lacking(now)) is not None:
+            raise lacking
+        self._requests.take(1)
+        if self.shared is not None:
+            self.shared._requests.take(1)
+
+    def _lacking(self, now: float) -> TooMuch | None:
+        buckets = (("requests", self._requests, self.rates.requests), ("events", self._events, self.rates.events),
+                   ("bytes", self._bytes, self.rates.bytes))  # fmt: skip
+        for what, bucket, rate in buckets:
+            if (seconds := bucket.wait(now)) > 0:
+                return TooMuch(what, rate, seconds, self._who)
+        return None if self.shared is None else self.shared._lacking(now)
+
+    def spend(self, size: int, events: int) -> None:
+        """Count bytes of a body, as sent or decompressed, whichever is more, and events that were taken."""
+        self._bytes.take(size)
+        self._events.take(events)
+        if self.shared is not None:
+            self.shared.spend(size, events)
+
+    def pause(self, now: float) -> float:
+        """Seconds until bytes and events may be taken again: for who sends one long body."""
+        own = max(self._events.wait(now), self._bytes.wait(now))
+        return own if self.shared is None else max(own, self.shared.pause(now))
+
+
+class Limits:
+    """Buckets by key. The least recently seen of more than MAX_KEYS are forgotten: their keys begin with full ones.
+
+    ``bounds``: what the operator has set for a namespace, as long as ``version`` is the same.
+    """
+
+    def __init__(
+        self, settings: Settings, bounds: Callable[[str], NamespaceBounds | None] = lambda _namespace: None,
+        version: Callable[[], int] = lambda: 0,
+    ) -> None:  # fmt: skip
+        self.default = Rates(
+            settings.key_requests_per_second, settings.key_events_per_second, settings.key_bytes_per_second
+        )
+        self._together = Rates(
+            settings.namespace_requests_per_second,
+            settings.namespace_events_per_second,
+            settings.namespace_bytes_per_second,
+        )
+        self._bounds = bounds
+        self._version = version
+        self._as_of = version()
+        # By identity: a key's Access is the same object until the catalog changes, and every request asks several times. Held, so that no
+        # other object gets its number.
+        self._known: dict[int, tuple[Access, KeyBuckets]] = {}
+        self._buckets: OrderedDict[tuple[str, str], KeyBuckets] = OrderedDict()
+
+    def of(self, access: Access, now: float) -> KeyBuckets | None:
+        """The key's buckets, new ones where its limits have changed; None: no limits (the admin key of the settings)."""
+        if access.namespace is None:
+            return None
+        known = self._known.get(id(access))
+        if known is not None and self._as_of == self._version():
+            return known[1]
+        found = self._found(access, access.namespace, now)
+        if self._as_of != self._version() or len(self._known) >= MAX_KEYS:
+            self._known.clear()
+            self._as_of = self._version()
+        self._known[id(access)] = access, found
+        return found
+
+    def _found(self, access: Access, namespace: str, now: float) -> KeyBuckets:
+        rates, together = self._rates(access), self._of_namespace(namespace)
+        shared = self._kept((namespace, ""), together, now, None, f"the keys of namespace {namespace} together")
+        # A key of more than that was made by the operator, beside the others.
+        beside = rates.requests > together.requests or rates.events > together.events or rates.bytes > together.bytes
+        return self._kept((namespace, access.key_id), rates, now, None if beside else shared, "this key")
+
+    def _kept(self, name: tuple[str, str], rates: Rates, now: float, shared: KeyBuckets | None, who: str) -> KeyBuckets:
+        found = self._buckets.get(name)
+        if found is None or found.rates != rates or found.shared is not shared:
+            found = self._buckets[name] = KeyBuckets(rates, now, shared, who)
+            while len(self._buckets) > MAX_KEYS:
+                self._buckets.popitem(last=False)
+        self._buckets.move_to_end(name)
+        return found
+
+    def _rates(self, access: Access) -> Rates:
+        own, default = access.limits, self.default
+        if own is None:
+            return default
+        return Rates(
+            own.requests_per_second or default.requests,
+            own.events_per_second or default.events,
+            own.bytes_per_second or default.bytes,
+        )
+
+    def _of_namespace(self, namespace: str) -> Rates:
+        """What the operator has set, else the default."""
+        own, default = self._bounds(namespace), self._together
+        if own is None:
+            return default
+        return Rates(
+            own.requests_per_second or default.requests,
+            own.events_per_second or default.events,
+            own.bytes_per_second or default.bytes,
+        )
+
+    def may_give(self, access: Access) -> Rates | None:
+        """The most that a key made with ``access`` may be allowed: what its maker is limited to, else what the operator has set for the
+        namespace, else the default of a key. None: anything (the admin key of the settings)."""
+        if access.namespace is None:
+            return None
+        limits, bounds, default = access.limits, self._bounds(access.namespace), self.default
+        return Rates(
+            (limits and limits.requests_per_second) or (bounds and bounds.requests_per_second) or default.requests,
+            (limits and limits.events_per_second) or (bounds and bounds.events_per_second) or default.events,
+            (limits and limits.bytes_per_second) or (bounds and bounds.bytes_per_second) or default.bytes,
+        )

@@ -1,0 +1,207 @@
+"""Lago's event API as native events, its answers and its errors (pure).
+
+``transaction_id`` is the key, unique within its subscription as in Lago, so ``external_subscription_id`` is the source; ``code`` the event name, ``timestamp`` Unix seconds, exact to the microsecond whether it comes
+as an integer, a decimal or a string. ``external_subscription_id`` names a subscription, whose account is billed, or else the
+account itself. ``precise_total_amount_cents`` becomes a property of that name, so that a meter can sum it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+from starlette.responses import Response
+
+from ingest.http.problems import Problem
+from schemas.catalog.state import NamespaceView
+from schemas.events.acceptance import AcceptedEvent, RawEvent, Refused, check_size, decode_json
+from schemas.events.refused_body import Fields
+from schemas.values.fine_instants import seconds_to_micros
+from schemas.values.instants import SECOND, instant, rfc3339
+
+FIELDS: Final = Fields("external_subscription_id", "code", "transaction_id")
+AMOUNT: Final = "precise_total_amount_cents"
+_NAMES: Final = {"event_name": "code", "account_id": "external_subscription_id", "idempotency_key": "transaction_id",
+                 "source": "external_subscription_id"}  # fmt: skip
+_NATIVE_PATH: Final = re.compile(r"^\$\.events\[(?P<index>\d+)\]\.(?P<field>\w+)(?P<rest>.*)$", re.DOTALL)
+_FIELD: Final = re.compile(r"^\$\.event(?:s\[\d+\])?\.(?P<field>\w+)")
+_SECONDS: Final = re.compile(r"^[+-]?\d{1,20}(?:\.\d{0,40})?(?:[eE][+-]?\d{1,2})?$", re.ASCII)
+_WORDS: Final = {"missing": "value_is_mandatory", "no_account": "value_is_mandatory", "conflict": "value_already_exist"}
+_NULL: Final = msgspec.Raw(b"null")
+
+
+class LagoEvent(msgspec.Struct, gc=False):
+    """One event as Lago's clients write it. ``external_customer_id``: what older clients send in place of a subscription."""
+
+    transaction_id: str | None = None
+    external_subscription_id: str | None = None
+    external_customer_id: str | None = None
+    code: str | None = None
+    timestamp: msgspec.Raw = _NULL
+    precise_total_amount_cents: msgspec.Raw = _NULL
+    properties: msgspec.Raw = _NULL
+
+
+class _One(msgspec.Struct, gc=False):
+    event: LagoEvent
+
+
+class _Many(msgspec.Struct, gc=False):
+    events: list[LagoEvent]
+
+
+_one = msgspec.json.Decoder(_One)
+_many = msgspec.json.Decoder(_Many)
+_object = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_list = msgspec.json.Decoder(list[msgspec.Raw])
+
+
+def decode(body: bytes, *, batch: bool) -> list[LagoEvent]:
+    """``{"event": …}``, or ``{"events": [1 to 100]}``. Raises Refused."""
+    if not batch:
+        return [decode_json(_one, body).event]
+    events: list[LagoEvent] = decode_json(_many, body).events
+    check_size(len(events))
+    return events
+
+
+def translate(events: Sequence[LagoEvent], view: NamespaceView, *, batch: bool) -> list[RawEvent]:
+    """Native events. Raises Refused with Lago's names in its path."""
+    return [
+        _event(event, view, f"$.events[{index}]" if batch else "$.event", index) for index, event in enumerate(events)
+    ]
+
+
+def _event(event: LagoEvent, view: NamespaceView, at: str, index: int) -> RawEvent:
+    for name, value in (("transaction_id", event.transaction_id), ("code", event.code)):
+        if not value:
+            raise Refused("missing", f"{at}.{name}", "missing; every event needs one", index)
+    stamp = _micros(bytes(event.timestamp), f"{at}.timestamp", index)
+    return RawEvent(
+        event_name=event.code or "", idempotency_key=event.transaction_id, account_id=_account(event, view),
+        source=event.external_subscription_id or event.external_customer_id or "",
+        timestamp=None if stamp is None else instant(stamp),
+        properties=msgspec.Raw(_properties(event, f"{at}.properties", index)),
+    )  # fmt: skip
+
+
+def _account(event: LagoEvent, view: NamespaceView) -> str | None:
+    code = event.external_subscription_id
+    if not code:
+        return event.external_customer_id or None
+    # Of a retired subscription too: what was used before it ended may arrive later.
+    versions = view.history("subscription", code)
+    return str(versions[-1].body["account"]) if versions else code
+
+
+def _properties(event: LagoEvent, path: str, index: int) -> bytes:
+    text = bytes(event.properties)
+    if text == b"null":
+        text = b"{}"
+    amount = bytes(event.precise_total_amount_cents)
+    if amount == b"null":
+        return text
+    if not text.startswith(b"{"):
+        raise Refused("invalid", path, "not a JSON object; send {} for none", index)
+    # Where the properties hold one of that name, it is the sender's own and stays.
+    known = _object.decode(text)
+    if AMOUNT in known:
+        return text
+    return text[:-1] + (b"," if known else b"") + f'"{AMOUNT}":'.encode() + amount + b"}"
+
+
+def _micros(raw: bytes, path: str, index: int) -> int | None:
+    """Microseconds since 1970 of Unix seconds as a JSON number or string; None for null. What is finer is cut."""
+    if raw == b"null":
+        return None
+    text = msgspec.json.decode(raw).strip() if raw.startswith(b'"') else raw.decode(errors="replace")
+    if _SECONDS.match(text) is None:
+        raise Refused(
+            "timestamp", path, f"{text[:40]!r} is not Unix seconds; send e.g. 1769860800 or 1769860800.25", index
+        )
+    us = seconds_to_micros(text)
+    if not 0 <= us < 10_000_000_000 * SECOND:
+        detail = f"{text[:40]} is no instant from 1970 to 2286; Unix seconds are meant, not milliseconds"
+        raise Refused("timestamp", path, detail, index)
+    return us
+
+
+def elements(body: bytes, *, batch: bool) -> list[bytes]:
+    """The JSON text of each event in a body. Raises msgspec.DecodeError, UnicodeDecodeError or KeyError."""
+    fields = _object.decode(body)
+    return [bytes(raw) for raw in _list.decode(fields["events"])] if batch else [bytes(fields["event"])]
+
+
+def answer_accepted(
+    events: Sequence[LagoEvent], accepted: Sequence[AcceptedEvent], now_us: int, *, batch: bool
+) -> Response:
+    """200 with what was stored, as Lago answers; ``lago_id`` is the event's identity, so a retry tells the same."""
+    told = [_stored(event, taken, now_us) for event, taken in zip(events, accepted, strict=True)]
+    return _json({"events": told} if batch else {"event": told[0]}, 200)
+
+
+def _stored(event: LagoEvent, taken: AcceptedEvent, now_us: int) -> dict[str, Any]:
+    amount = bytes(event.precise_total_amount_cents)
+    # A number is answered as text, as Lago does; so is whatever else was sent, which may hold quotes.
+    quoted = amount if amount.startswith(b'"') or amount == b"null" else msgspec.json.encode(amount.decode())
+    return {
+        "lago_id": str(UUID(bytes=taken.identity)),
+        "transaction_id": taken.idempotency_key,
+        "lago_customer_id": None,
+        "code": taken.event_name,
+        "timestamp": rfc3339(taken.timestamp_us),
+        AMOUNT: msgspec.Raw(quoted),
+        "properties": event.properties if bytes(event.properties) != b"null" else {},
+        "lago_subscription_id": None,
+        "external_subscription_id": event.external_subscription_id or taken.account_id,
+        "external_customer_id": taken.account_id,
+        "created_at": rfc3339(now_us),
+    }
+
+
+def peer_path(path: str | None, *, batch: bool) -> str | None:
+    """The place in a Lago request that acceptance names in a native one; other places stay as they are."""
+    found = _NATIVE_PATH.match(path or "")
+    if found is None:
+        return path
+    at = f"$.events[{found['index']}]" if batch else "$.event"
+    return f"{at}.{_NAMES.get(found['field'], found['field'])}{found['rest']}"
+
+
+def members(problem: Problem, *, batch: bool) -> dict[str, Any]:
+    """What Lago's clients read of an error: ``error``, ``code`` and, for events at fault, ``error_details``."""
+    if problem.status != 422:
+        return {"error": problem.document()["title"], "code": problem.reason}
+    found = _FIELD.match(peer_path(problem.members.get("path"), batch=batch) or "")
+    field = found["field"] if found else "events" if batch else "event"
+    word = _WORDS.get(problem.reason, problem.reason)
+    if field == "timestamp" and problem.reason in ("timestamp", "invalid"):
+        word = "invalid_format"
+    if problem.reason == "batch_size":
+        word = "no_events" if problem.detail.startswith("0 ") else "too_many_events"
+    details: dict[str, Any] = {field: [word]}
+    index = problem.members.get("index")
+    if batch and index is not None:
+        details = {str(index): details}
+    return {"error": "Unprocessable Entity", "code": "validation_errors", "error_details": details}
+
+
+def answer_refused(problem: Problem, *, batch: bool) -> Response:
+    """Lago's error document, with our detail, index and place beside its words."""
+    document = {"status": problem.status} | members(problem, batch=batch) | {"detail": problem.detail}
+    document |= {name: value for name, value in problem.members.items() if name != "path"}
+    if problem.members.get("path") is not None:
+        document["path"] = peer_path(problem.members["path"], batch=batch)
+    if problem.reason == "no_account":
+        document["detail"] = problem.detail.replace("account_id,", "external_subscription_id,", 1)
+    headers = dict(problem.headers)
+    if problem.status == 429 and "Retry-After" in headers:
+        headers["x-ratelimit-reset"] = headers["Retry-After"]  # how Lago's clients learn how long to wait
+    return _json(document, problem.status, headers)
+
+
+def _json(document: dict[str, Any], status: int, headers: dict[str, str] | None = None) -> Response:
+    return Response(msgspec.json.encode(document), status, headers=headers, media_type="application/json")

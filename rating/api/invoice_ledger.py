@@ -1,0 +1,40 @@
+"""The invoices that stand, for routes that need whole chains of them: the ledger itself, not ClickHouse's copy."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+from rating.invoices.ledger import Standing, invoices_reader, read_standing
+from schemas.ledgers.transport import LedgerReader
+from schemas.settings import Settings
+
+_READ_SECONDS: Final = 60.0
+
+T = TypeVar("T")
+
+
+class StandingNow:
+    """The fold of usage.invoices, read when it is first asked for and from there on by what is new. Thread-safe."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._reader: LedgerReader | None = None
+        self._standing = Standing()
+
+    def ask(self, question: Callable[[Standing], T]) -> T:
+        """``question`` of what stands at the log's present end; one at a time. Raises LedgerUnavailable."""
+        with self._lock:
+            if self._reader is None:
+                self._reader, self._standing = invoices_reader(self._settings), Standing()
+            read_standing(self._reader, self._standing, _READ_SECONDS)
+            return question(self._standing)
+
+    def close(self) -> None:
+        """Leave the brokers."""
+        with self._lock:
+            if self._reader is not None:
+                self._reader.close()
+                self._reader = None

@@ -1,0 +1,1 @@
+"""Invoices by HTTP: lists, changes, drafts, exports, explanations."""

@@ -1,0 +1,43 @@
+"""GET /v1/accounts/{id}/credits: prepaid credits of an account, and what is left of them."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from fastapi import APIRouter
+
+from rating.api.context import Authorized, Rating, View
+from rating.api.problems import missing
+from rating.invoices.amounts.prepaid_credits import grant_balances
+from rating.invoices.billed_so_far import credits_drawn
+from rating.pricing import money_text
+from rating.pricing.exact import exact_sum
+from schemas.catalog.state import NamespaceView
+from schemas.values.instants import micros, rfc3339
+
+router = APIRouter(tags=["invoices"])
+
+
+@router.get("/v1/accounts/{account_id:path}/credits", summary="Prepaid credits: granted, used, left, expired")
+async def credits(rating: Authorized, view: View, account_id: str) -> dict[str, Any]:
+    """In the order in which invoices draw on them; `balances` sums by currency what is left."""
+    return await account_credits(rating, view, account_id)
+
+
+async def account_credits(rating: Rating, view: NamespaceView, account_id: str) -> dict[str, Any]:
+    """The JSON answer. Raises Problem."""
+    if not view.history("account", account_id):
+        raise missing(f"there is no account {account_id[:64]!r} in namespace {view.namespace}")
+    now_us = micros(rating.now())
+    used = await rating.ask(lambda client: credits_drawn(client, view.namespace, account_id))
+    grants = grant_balances(view, account_id, used, now_us)
+    left: dict[str, list[Decimal]] = {}
+    for one in grants:
+        left.setdefault(one.owned.grant.currency, []).append(one.left)
+    return {
+        "account_id": account_id,
+        "at": rfc3339(now_us),
+        "balances": {currency: money_text(exact_sum(parts), currency) for currency, parts in sorted(left.items())},
+        "grants": [one.to_json() for one in grants],
+    }

@@ -1,0 +1,49 @@
+"""GET /v1/invoices/export: invoice lines for accounting, as one CSV or Parquet document."""
+
+from __future__ import annotations
+
+import tempfile
+from typing import IO, Annotated, Any, Literal
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import Response, StreamingResponse
+from starlette.background import BackgroundTask
+
+from rating.api.context import Authorized, View
+from rating.api.questions import GoOn, each
+from rating.invoices.export import COLUMNS, MEDIA_TYPES, Format, line_pages, write_lines
+
+router = APIRouter(tags=["invoices"])
+
+_IN_MEMORY = 16 * 1024 * 1024
+_CHUNK = 1024 * 1024
+
+
+@router.get(
+    "/v1/invoices/export", summary="Lines of all invoices for accounting, one row a line",
+    description="Decimals are exact: text in CSV, decimal columns in Parquet. Columns are only ever added, at the end:\n\n"
+    + "\n".join(f"- `{column.name}`: {column.about}" for column in COLUMNS),
+    response_class=Response,
+)  # fmt: skip
+async def export(
+    request: Request,
+    rating: Authorized,
+    view: View,
+    form: Annotated[Format, Query(alias="format")] = "csv",
+    account_id: Annotated[str | None, Query()] = None,
+    state: Annotated[Literal["draft", "finalized", "void", "paid"] | None, Query()] = None,
+) -> Response:
+    def question(client: Any, go_on: GoOn) -> IO[bytes]:
+        # Beyond some size it waits on disk, so that a large export takes no memory.
+        out = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 (closed once it is sent)
+        pages = line_pages(client, view.namespace, account_id=account_id, state=state)
+        write_lines(out, each(pages, go_on), form)
+        out.seek(0)
+        return out
+
+    document = await rating.ask_long(question, request)
+    return StreamingResponse(
+        iter(lambda: document.read(_CHUNK), b""), media_type=MEDIA_TYPES[form],
+        headers={"Content-Disposition": f'attachment; filename="{view.namespace}-invoice-lines.{form}"'},
+        background=BackgroundTask(document.close),
+    )  # fmt: skip

@@ -1,0 +1,38 @@
+"""GET /v1/reports/late-usage: what came after its period was billed and is on no invoice yet."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+
+from rating.api.context import Authorized, View
+from rating.api.problems import Problem
+from rating.invoicing.late_report import late_report
+from schemas.ledgers.transport import LedgerUnavailable
+
+router = APIRouter(tags=["invoices"])
+
+
+@router.get("/v1/reports/late-usage", summary="Late usage that is on no invoice yet, line by line")
+async def late_usage(
+    request: Request,
+    rating: Authorized,
+    view: View,
+    account_id: Annotated[str | None, Query(description="only this account")] = None,
+    limit: Annotated[int, Query(ge=1, le=10_000, description="lines in the answer; totals are of all")] = 1000,
+) -> dict[str, Any]:
+    """The next close adjusts just these lines: `difference` = `now` (live, by the price as pinned) − `billed` so far."""
+    try:
+        found = await rating.ask_long(
+            lambda client, _go_on: rating.standing.ask(
+                lambda standing: late_report(client, view, standing, rating.checkpoints, account_id)
+            ),
+            request,
+        )
+    except LedgerUnavailable as error:
+        raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error)) from None
+    except LookupError as error:  # an invoice of a run that was announced a moment ago
+        raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, f"{error}; try again", headers={"Retry-After": "1"}) from None
+    return {"namespace": view.namespace, **found.to_json(limit)}

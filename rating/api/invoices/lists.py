@@ -1,0 +1,72 @@
+"""GET /v1/invoices, GET /v1/invoices/{id}, GET /v1/credit-notes and GET /v1/ledger."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query
+
+from rating.api.context import Authorized, View
+from rating.api.problems import missing, wrong
+from rating.books import read_books
+from rating.invoices.read import MAX_LIMIT, BadCursor, list_invoices, read_invoice
+from rating.invoices.read_credit_notes import list_credit_notes
+
+router = APIRouter(tags=["invoices"])
+
+
+@router.get("/v1/invoices", summary="Invoices, latest period first, by pages")
+async def invoices(
+    rating: Authorized,
+    view: View,
+    account_id: Annotated[str | None, Query()] = None,
+    state: Annotated[Literal["draft", "finalized", "void", "paid"] | None, Query()] = None,
+    run_id: Annotated[str | None, Query(description="only what that billing run made")] = None,
+    cursor: Annotated[str | None, Query(description="next_cursor of the page before")] = None,
+    limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = 50,
+) -> dict[str, Any]:
+    """`next_cursor` is null on the last page. Drafts are listed by `state=draft` alone: they are not billed; each says what it waits for,
+    and since when."""
+    try:
+        page = await rating.ask(
+            lambda client: list_invoices(
+                client, view.namespace, account_id=account_id, state=state, run_id=run_id, cursor=cursor, limit=limit
+            )
+        )
+    except BadCursor as error:
+        raise wrong("cursor", str(error)) from None
+    return {"invoices": [head.to_json() for head in page.invoices], "next_cursor": page.next_cursor}
+
+
+@router.get("/v1/credit-notes", summary="Credit notes of all invoices, the newest first, by pages")
+async def credit_notes(
+    rating: Authorized,
+    view: View,
+    account_id: Annotated[str | None, Query()] = None,
+    cursor: Annotated[str | None, Query(description="next_cursor of the page before")] = None,
+    limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = 50,
+) -> dict[str, Any]:
+    """Each with its number, its invoice, and the lines that it credits, where it was made by lines."""
+    try:
+        page = await rating.ask(
+            lambda client: list_credit_notes(client, view.namespace, account_id=account_id, cursor=cursor, limit=limit)
+        )
+    except BadCursor as error:
+        raise wrong("cursor", str(error)) from None
+    return page.to_json()
+
+
+@router.get("/v1/invoices/{invoice_id}", summary="One invoice whole: lines with prices, quantities and steps")
+async def invoice(rating: Authorized, view: View, invoice_id: str) -> dict[str, Any]:
+    """The newest version."""
+    found = await rating.ask(lambda client: read_invoice(client, view.namespace, invoice_id))
+    if found is None:
+        raise missing(f"there is no invoice {invoice_id[:64]!r} in namespace {view.namespace}")
+    return found.to_json()
+
+
+@router.get("/v1/ledger", summary="The books of events: what came, and what became of it")
+async def ledger(rating: Authorized, view: View) -> dict[str, Any]:
+    """received = refused + accepted; accepted = metered + unmatched + duplicates + conflicts."""
+    books = await rating.ask(lambda client: read_books(client, view.namespace))
+    return books.to_json()

@@ -1,0 +1,1 @@
+"""Usage by HTTP: totals, and the running period."""

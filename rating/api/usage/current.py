@@ -1,0 +1,203 @@
+"""GET /v1/accounts/{id}/usage/current: the running period of an account, rated as an invoice would be."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from http import HTTPStatus
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+
+from rating.api.context import Authorized, Rating, View
+from rating.api.problems import Problem, missing
+from rating.api.usage import projection
+from rating.api.usage.parameters import require
+from rating.invoices.amounts.prepaid_credits import Wallet, owned_grants
+from rating.invoices.ledger import Standing
+from rating.invoices.read import read_chains
+from rating.invoicing.due import current_span
+from rating.invoicing.expected_invoice import Account, Expected, Running, expect
+from rating.invoicing.late_usage import find_late
+from rating.invoicing.lines import rate_items
+from rating.invoicing.measure import measure
+from rating.invoicing.unpriced_usage import on_item, told
+from rating.pricing import PriceError, money_text, plain
+from rating.subscriptions.timeline import PlanningError, Timeline, timeline_of
+from schemas.catalog.profiles import profile_versions
+from schemas.catalog.state import NamespaceView
+from schemas.ledgers.checkpoints import Checkpoints, Run, UnknownCheckpoint
+from schemas.ledgers.invoice_claims import body_of
+from schemas.values.fine_instants import Cut
+from schemas.values.instants import micros, rfc3339
+
+router = APIRouter(tags=["usage"])
+
+
+@router.get(
+    "/v1/accounts/{account_id:path}/usage/current", summary="The running period: usage so far and what it would cost"
+)
+async def current(
+    rating: Authorized,
+    view: View,
+    account_id: str,
+    at: Annotated[datetime | None, Cut, Query(description="RFC 3339 instant instead of now")] = None,
+) -> dict[str, Any]:
+    """Live, by the code that makes the invoice; an estimate until the period is closed. `estimated_total` is what the invoice's `total` would be
+    if nothing more was used: `estimated_subtotal` less what prepaid credits would pay. Before it is billed what has ended by now and is not
+    billed yet, of all the account's subscriptions: it draws on credits first, and takes what came late for billed periods; where no such
+    invoice comes before, late usage is among the `reductions` of this one (kind adjustment), as fees settled, discounts, the commitment and
+    credits are.
+    `projected_…` is what the period will come to if it goes on as it did (`projection` says how), `trend` the same charge on the invoice of
+    the period directly before, which `last_period` names; null where there is none."""
+    return await running(rating, view, account_id, micros(require(at, rating.now())))
+
+
+async def running(rating: Rating, view: NamespaceView, account_id: str, now_us: int) -> dict[str, Any]:
+    """The JSON answer. Raises Problem."""
+    if view.get("account", account_id) is None:
+        raise missing(f"there is no account {account_id[:64]!r} in namespace {view.namespace}")
+
+    found: dict[int, dict[str, Any]] = {}
+    try:
+        estimates = await rating.ask(lambda client: _estimates(client, view, rating.checkpoints, account_id, now_us))
+    except UnknownCheckpoint as error:  # an invoice of a run that was announced a moment ago
+        raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, f"{error}; try again", headers={"Retry-After": "1"}) from None
+    order = {line.subscription: number for number, line in enumerate(estimates.account.lines)}
+    problems = [f"subscription {name}: {why}" for name, why in estimates.problems.items()]
+    for one in estimates.periods:
+        name = one.running.line.subscription
+        try:
+            found[order[name]] = await rating.ask(partial(_estimate, view=view, one=one, estimates=estimates))
+        except (PlanningError, PriceError, ValueError) as error:  # it leaves out its own subscription alone
+            problems.append(f"subscription {name}: {error}")
+    zone = view.time_zone(account_id)
+    return {
+        "account_id": account_id, "time_zone": zone, "at": rfc3339(now_us), "projection": projection.METHOD,
+        "subscriptions": [found[number] for number in sorted(found)],
+        "problems": problems,
+    }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Estimates:
+    """The running periods of an account, in the order in which they are billed; ``now``, ``projected``: prepaid credits while they are
+    estimated one after another, for what is there and for what is projected; ``problems``: subscription → why it has no estimate."""
+
+    account: Account
+    periods: list[Expected]
+    problems: dict[str, str]
+    run: Run
+    now: Wallet
+    projected: Wallet
+
+
+def _estimates(client: Any, view: NamespaceView, checkpoints: Checkpoints, account_id: str, now_us: int) -> Estimates:
+    """Blocking. Raises UnknownCheckpoint for an invoice of a checkpoint that is not known yet."""
+    problems: dict[str, str] = {}
+    lines: list[Timeline] = []
+    for versions in view.histories("subscription"):
+        if versions[-1].model.account != account_id:
+            continue
+        try:
+            if (line := timeline_of(view, versions)) is not None:
+                lines.append(line)
+        except (PlanningError, ValueError) as error:
+            problems[versions[-1].code] = str(error)
+    names = [line.subscription for line in lines]
+    billed = [whole.record() for whole in read_chains(client, view.namespace, account_id, names)]
+    # Of an instant in the past: what was billed after it tells nothing.
+    standing = Standing.holding([one for one in billed if one["period_end"] <= now_us])
+    known = Standing.holding([one for one in billed if one["period_end"] > now_us])
+    carried = {version.profile_id for version in profile_versions(view) if version.carry_over}
+    late = find_late(client, view.namespace, standing, checkpoints, None, carried, account_id)
+    late = {name: some for name, some in late.items() if not known.chain(view.namespace, name)}
+    grants = tuple(one for one in owned_grants(view) if one.account_id == account_id)
+    last = checkpoints.last
+    run = Run("", last.number + 1 if last else 1, view.before, now_us, {})
+    running = list(_running(lines, standing, view.namespace, now_us))
+    account, periods, failed = expect(
+        Account(view, standing, lines, grants, late), running, run,
+        lambda needs: measure(client, view.namespace, needs, None, lambda *_: None),
+    )  # fmt: skip
+    active = {one.line.subscription for one in running}
+    problems |= {name: why for name, why in failed.items() if name in active}
+    return Estimates(account, periods, problems, run, account.wallet(), account.wallet())
+
+
+def _running(lines: Iterable[Timeline], standing: Standing, namespace: str, now_us: int) -> Iterator[Running]:
+    for line in lines:
+        chain = standing.chain(namespace, line.subscription)
+        here = current_span(line, max((one["period_end"] for one in chain), default=None), now_us)
+        if here is not None:
+            yield Running(line, here[0])
+
+
+def _estimate(client: Any, view: NamespaceView, one: Expected, estimates: Estimates) -> dict[str, Any]:
+    """The period's charges, fees in advance of the next one, late usage, discounts, commitment and prepaid credits, as the period's invoice
+    would have them."""
+    line, span, billing, now_us = one.running.line, one.running.span, one.billing, estimates.run.as_of_us
+    plan = span.plan
+    recent = projection.recent_invoices(client, line.namespace, line.account_id, line.subscription)
+    last = projection.invoice_before(recent, span.start_us)
+    rows = {need: one.totals[need].get(line.account_id, []) for item in billing.items if (need := item.need)}
+    then = {need: projection.at_end(need, found, now_us) or [] for need, found in rows.items()}
+    by_now = list(rate_items(billing.items, rows.get, plan.currency))
+    by_end = list(rate_items(billing.items, then.get, plan.currency))
+    charges: list[dict[str, Any]] = []
+    for rated, at_end in zip(by_now, by_end, strict=True):
+        item, priced, measured, expected = rated.item, rated.priced, rated.usage, at_end.priced
+        quantity_then = None if at_end.usage is None else at_end.usage.quantity
+        profiles = {item.need.profile.profile_id: item.need.profile} if item.need else {}
+        unpriced = told(client, view, list(on_item(line.account_id, line.subscription, rated)), profiles, None)
+        charges.append(
+            {
+                "charge": item.charge.key,
+                "product": item.product.code,
+                "kind": item.product.kind,
+                "period_start": rfc3339(item.start_us),
+                "period_end": rfc3339(item.end_us),
+                "metric": item.need.profile.profile_id if item.need else None,
+                "unit": item.product.unit or (item.need.profile.unit if item.need else ""),
+                "quantity": None if measured is None or measured.quantity is None else plain(measured.quantity),
+                "events": None if measured is None else measured.events,
+                "amount": money_text(priced.amount, plan.currency),
+                "steps": [step.as_json() for step in priced.steps],
+                "note": "; ".join(part for part in (item.note, rated.note) if part),
+                "unpriced": [one.to_json() for one in unpriced],
+                "projected_quantity": None if quantity_then is None else plain(quantity_then),
+                "projected_amount": money_text(expected.amount, plan.currency),
+                "trend": projection.trend(last, item.charge.key, expected.amount),
+            }
+        )
+    grown = dict(one.totals) | {need: {line.account_id: found} for need, found in then.items()}
+    invoice = one.invoice(one.totals, estimates.run, estimates.now)
+    projected = one.invoice(grown, estimates.run, estimates.projected)
+    return {
+        "subscription": line.subscription,
+        "time_zone": line.time_zone,
+        "plan": plan.code,
+        "plan_version": span.plan_version,
+        "period_start": rfc3339(span.start_us),
+        "period_end": rfc3339(span.end_us),
+        "currency": plan.currency,
+        "estimated_subtotal": body_of(invoice)["subtotal"],
+        "estimated_total": invoice["total"],
+        "projected_subtotal": body_of(projected)["subtotal"],
+        "projected_total": projected["total"],
+        "last_period": None if last is None else {
+            "invoice_id": last.head.invoice_id, "period_start": rfc3339(last.head.period_start_us),
+            "period_end": rfc3339(last.head.period_end_us),
+        },
+        "charges": charges,
+        "reductions": [
+            {
+                "kind": each["kind"], "code": each["charge"].partition(":")[2] or each["charge"], "amount": each["amount"],
+                "text": each["note"] or json.loads(each["steps"])[0]["text"],
+            }
+            for each in one.beside_charges(invoice)
+        ],
+    }  # fmt: skip

@@ -1,0 +1,102 @@
+"""What a running period will have come to at its end, and how that compares with the period before.
+
+Sums and counts are taken to go on as they did: quantity × seconds of the period / seconds elapsed, from the period's first instant
+(local midnight of the account) to now. Unique counts, maxima, minima and latest values are taken as they are, since they
+do not grow with time. What comes of it is priced as an invoice is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from decimal import ROUND_HALF_UP, Context, Decimal
+from typing import Any, Final
+
+from rating.invoices.read import InvoiceLine, WholeInvoice, list_invoices, with_lines
+from rating.invoicing.charges import Need
+from rating.pricing import plain
+from rating.usage import Usage, UsageRow
+from schemas.ledgers.invoice_claims import VOID
+
+METHOD: Final = "sums and counts × seconds of the period / seconds elapsed; unique counts, max, min and latest as they are; priced as an invoice"
+_PLACES: Final = {"sum": Decimal(1).scaleb(-12), "count": Decimal(1)}
+_EXACT: Final = Context(prec=400, rounding=ROUND_HALF_UP)
+_RECENT: Final = 24
+_CHARGES: Final = frozenset({"usage", "flat"})
+
+
+def at_end(need: Need | None, rows: Iterable[UsageRow] | None, now_us: int) -> list[UsageRow] | None:
+    """The rows as they will be at the end of ``need``'s period. None for a charge without usage."""
+    if need is None:
+        return None
+    found = list(rows or ())
+    if not linear(need) or not need.start_us < now_us < need.end_us:
+        return found
+    return [
+        replace(row, usage=_grown(row.usage, _PLACES[need.profile.aggregation], now_us - need.start_us, need.end_us - need.start_us))
+        for row in found
+    ]  # fmt: skip
+
+
+def linear(need: Need) -> bool:
+    """Whether the quantity grows with time."""
+    return need.profile.aggregation in _PLACES
+
+
+def _grown(usage: Usage, place: Decimal, elapsed: int, whole: int) -> Usage:
+    quantity = usage.quantity
+    if quantity is not None:
+        quantity = _EXACT.divide(_EXACT.multiply(quantity, Decimal(whole)), Decimal(elapsed)).quantize(
+            place, context=_EXACT
+        )
+    return Usage(quantity, (usage.events * whole + elapsed // 2) // elapsed)
+
+
+def recent_invoices(client: Any, namespace: str, account_id: str, subscription: str) -> list[WholeInvoice]:
+    """A subscription's latest invoices that stand, newest period first. Blocking."""
+    heads = list_invoices(client, namespace, account_id=account_id, subscription=subscription, limit=_RECENT).invoices
+    return with_lines(client, namespace, [head for head in heads if head.state != VOID])
+
+
+def invoice_before(recent: Iterable[WholeInvoice], start_us: int) -> WholeInvoice | None:
+    """The invoice with charges of the period directly before one from ``start_us`` on; ``recent``: of its subscription."""
+    for whole in recent:
+        directly = whole.head.period_start_us < whole.head.period_end_us == start_us
+        if directly and any(line.kind in _CHARGES for line in whole.lines):
+            return whole
+    return None
+
+
+def trend(previous: WholeInvoice | None, charge: str, projected: Decimal) -> dict[str, Any] | None:
+    """The same charge on the invoice of the period directly before, and by how many percent the projected amount differs; None where there
+    is none."""
+    lines = _of_charge(previous.lines, charge) if previous is not None else []
+    if previous is None or len(lines) != 1:
+        return None
+    amount = Decimal(lines[0].amount)
+    return {
+        "invoice_id": previous.head.invoice_id,
+        "quantity": None if lines[0].quantity is None else plain(lines[0].quantity),
+        "amount": lines[0].amount, "change_percent": percent(amount, projected),
+    }  # fmt: skip
+
+
+def percent(before: Decimal, after: Decimal) -> str | None:
+    """The change from ``before`` to ``after`` in percent, one digit; None where there was nothing before."""
+    if not before:
+        return None
+    change = _EXACT.divide(_EXACT.multiply(after - before, Decimal(100)), abs(before))
+    return format(change.quantize(Decimal("0.1"), context=_EXACT), "f")
+
+
+def _of_charge(lines: Iterable[InvoiceLine], charge: str) -> list[InvoiceLine]:
+    return [line for line in lines if line.charge == charge and line.kind in _CHARGES]
+
+
+def shown(charge: Mapping[str, Any]) -> str:
+    """A charge's trend in a few words, for the console."""
+    before = charge.get("trend")
+    if not before:
+        return ""
+    change = before["change_percent"]
+    return f"{before['amount']}" + (f" ({'+' if not change.startswith('-') else ''}{change} %)" if change else "")

@@ -1,0 +1,70 @@
+"""The books of a namespace: every event that was received is accounted for, once (DESIGN invariant 11)."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+from rating.verify.acknowledged import lost
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """Counts of events. received = refused + accepted; accepted = metered + unmatched + duplicates + conflicts.
+
+    ``metered``: counted, with at least one record; ``unmatched``: counted, without any (also where the value could not
+    be measured); ``voided``: of the metered, those taken back since (a void is no event);
+    ``lost``: acknowledged by the writers' own count, and not in the log; ``given_up``: lost, and somebody said so (`weir log give-up`). A rejection that is replayed stays refused, and its events are received again, accepted. While events are under way ``accepted`` runs ahead of its parts or behind them.
+    """
+
+    namespace: str
+    refused: int
+    accepted: int
+    metered: int
+    unmatched: int
+    duplicates: int
+    conflicts: int
+    voided: int = 0
+    given_up: int = 0
+    lost: int = 0
+
+    @property
+    def received(self) -> int:
+        """Everything that came, by whichever door."""
+        return self.refused + self.accepted
+
+    @property
+    def balanced(self) -> bool:
+        """Whether each accepted event is in exactly one place, and nothing that was acknowledged is missing."""
+        missing = self.accepted - self.metered - self.unmatched - self.duplicates - self.conflicts
+        return 0 <= missing <= self.given_up and not self.lost
+
+    def to_json(self) -> dict[str, Any]:
+        """Ready for json.dumps."""
+        return {"received": self.received} | asdict(self) | {"balanced": self.balanced}
+
+
+# Rows of one position have one append time, hence one partition of the table. (rejected_events: one arrival.)
+_SETTINGS: Final = "SETTINGS do_not_merge_across_partitions_select_final = 1"
+_SQL: Final = f"""
+SELECT
+    (SELECT sum(events) FROM rejected_events FINAL WHERE namespace = {{n:String}} AND stage IN ('gateway', 'admit')),
+    (SELECT sum(events) FROM usage_batches FINAL WHERE namespace = {{n:String}}),
+    metered, counted - metered,
+    (SELECT count() FROM duplicate_events FINAL WHERE namespace = {{n:String}}),
+    (SELECT sum(events) FROM rejected_events FINAL WHERE namespace = {{n:String}} AND stage = 'meter'),
+    (SELECT uniqExact((generation, partition, offset, `index`)) FROM voided_events
+        WHERE namespace = {{n:String}} AND notEmpty(match_profile_ids))
+FROM (
+    SELECT countIf(notEmpty(match_profile_ids)) AS metered, count() AS counted
+    FROM usage_events FINAL WHERE namespace = {{n:String}}
+)
+{_SETTINGS}"""
+
+
+def read_books(client: Any, namespace: str) -> Books:
+    """The namespace's books as ClickHouse has them now; ``client`` is from ``schemas.clickhouse.client.connect``. Blocking."""
+    row = client.query(_SQL, parameters={"n": namespace}).result_rows[0]
+    missing, given_up = lost(client, namespace).get(namespace, (0, 0))
+    refused, accepted, metered, unmatched, duplicates, conflicts, voided = (int(value) for value in row)
+    return Books(namespace, refused, accepted, metered, unmatched, duplicates, conflicts, voided, given_up, missing)

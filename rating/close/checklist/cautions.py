@@ -1,0 +1,101 @@
+"""What is allowed and told before it bills: one event that two charges can bill, and currencies that are no longer in use (pure)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from rating.invoices.ledger import Invoice
+from rating.periods import parse_zone
+from rating.subscriptions.timeline import Segment, timelines
+from schemas.catalog.models import Plan
+from schemas.catalog.profiles import resolve
+from schemas.catalog.state import NamespaceView
+from schemas.matching.overlap import Budget, Measuring, double_billed
+from schemas.values.currency import withdrawn
+from schemas.values.instants import instant
+
+
+def billed_twice(view: NamespaceView, start_us: int, end_us: int) -> list[str]:
+    """Pairs of charges that an account has at one time within [start_us, end_us), on one plan or on those of two subscriptions."""
+    held: dict[str, list[_Held]] = {}
+    for line in timelines(view, []):
+        for segment in line.segments:
+            if max(segment.start_us, start_us) < min(segment.end_us, end_us):
+                held.setdefault(line.account_id, []).append((line.subscription, segment))
+    charges: dict[tuple[str, int], list[Measuring]] = {}
+    told: dict[str, None] = {}
+    budget = Budget()
+    seen: set[tuple[tuple[str, int], ...]] = set()
+    for account, all_of_it in held.items():
+        for together in _at_one_time(all_of_it):
+            plans = tuple(sorted((segment.plan.code, segment.plan_version) for _, segment in together))
+            if plans in seen:
+                continue
+            seen.add(plans)
+            codes = sorted({code for code, _ in plans})
+            where = (
+                f"plan {codes[0]}"
+                if len(plans) == 1
+                else f"plan{'s' if len(codes) > 1 else ''} {', '.join(codes)} of {account}"
+            )
+            measuring: list[Measuring] = []
+            for subscription, segment in together:
+                plan = segment.plan.code, segment.plan_version
+                if plan not in charges:
+                    charges[plan] = list(_charges(view, segment.plan))
+                before = f"{plan[0]}." if len(plans) > 1 else ""
+                after = f" of {subscription}" if plans.count(plan) > 1 else ""
+                measuring += [replace(one, charge=f"{before}{one.charge}{after}") for one in charges[plan]]
+            told |= {f"{where}: {sentence}": None for sentence in double_billed(measuring, budget)}
+    return list(told)
+
+
+_Held = tuple[str, Segment]  # a subscription, and what it says for a time
+
+
+def _at_one_time(held: Iterable[_Held]) -> Iterator[list[_Held]]:
+    """What stands together at some instant, each as large as it grows; of one plan version at most two, which tell what more would."""
+    changes = sorted(
+        ((us, begins, one) for one in held for us, begins in ((one[1].start_us, True), (one[1].end_us, False))),
+        key=lambda change: change[:2],  # what ends, ends before what begins then
+    )
+    standing: list[_Held] = []
+    grown = False
+    for _, begins, one in changes:
+        if grown and not begins:
+            plans: dict[tuple[str, int], list[_Held]] = {}
+            for there in standing:
+                plans.setdefault((there[1].plan.code, there[1].plan_version), []).append(there)
+            yield [there for some in plans.values() for there in some[:2]]
+        grown = begins
+        if begins:
+            standing.append(one)
+        else:
+            standing.remove(one)
+
+
+def _charges(view: NamespaceView, plan: Plan) -> Iterator[Measuring]:
+    for charge in plan.charges:
+        product = view.get("product", charge.product)
+        if product is None or product.model.profile is None:
+            continue
+        try:
+            profile = resolve(view, product.model.profile)[-1]
+        except LookupError:  # told as a subscription that cannot be billed
+            continue
+        yield Measuring(
+            charge.key, profile.profile_id, profile.event_name, profile.aggregation, profile.property, profile.filters
+        )
+
+
+def withdrawn_currencies(invoices: Iterable[Invoice]) -> list[str]:
+    """Currencies of invoices whose periods begin after they were withdrawn."""
+    found: dict[str, int] = {}
+    for invoice in invoices:
+        gone = withdrawn(invoice["currency"])
+        if gone is not None:
+            began = instant(invoice["period_start"]).astimezone(parse_zone(invoice["time_zone"])).date()
+            if began >= gone:
+                found[invoice["currency"]] = found.get(invoice["currency"], 0) + 1
+    return [f"{code}: not in use since {withdrawn(code)}, {count} invoices" for code, count in sorted(found.items())]

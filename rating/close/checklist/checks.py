@@ -1,0 +1,217 @@
+"""What somebody should look at before a run bills: pure, from what was measured, the catalog and the invoices to come. It warns."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Final
+
+from rating.close.checklist.cautions import billed_twice, withdrawn_currencies
+from rating.close.checklist.optional_properties import left_out
+from rating.invoices.draft_decisions import awaiting
+from rating.invoices.ledger import Invoice, Standing
+from rating.pricing import plain
+from rating.subscriptions.timeline import PlanningError, Timeline, timeline
+from schemas.catalog.state import NamespaceView
+from schemas.ledgers.invoice_claims import VOID
+from schemas.values.instants import rfc3339
+
+MAX_EXAMPLES: Final = 20
+_TELLS: Final = frozenset(
+    {"awaiting", "billed_twice", "withdrawn_currencies"}
+)  # is told, and is nothing that a strict close would mend by not billing
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One point of the list: ``count`` things were found, 0 is fine; ``examples`` are the first MAX_EXAMPLES of them."""
+
+    name: str
+    count: int
+    text: str
+    examples: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        return {"check": self.name, "count": self.count, "text": self.text, "examples": list(self.examples)}
+
+    @staticmethod
+    def from_json(found: Mapping[str, Any]) -> Check:
+        return Check(found["check"], found["count"], found["text"], tuple(found["examples"]))
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What was measured of a namespace over [start_us, end_us), the time that a run bills.
+
+    ``waiting``: inbox records that are not admitted. ``rejected``: (stage, reason) → events refused since ``start_us`` and not replayed.
+    ``used``: (account, profile) with a record. ``unmatched``: names of events that no meter counts. ``unmeterable``: (profile, reason).
+    """
+
+    start_us: int = 0
+    end_us: int = 0
+    waiting: int = 0
+    rejected: Mapping[tuple[str, str], int] | None = None
+    used: Collection[tuple[str, str]] = ()
+    unmatched: Collection[str] = ()
+    unmeterable: Collection[tuple[str, str]] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """A line differs strongly that is at least ``factor`` times the one before it, or at most 1/``factor`` of it, and
+    ``amount`` away from it, in major units of its currency."""
+
+    factor: Decimal
+    amount: Decimal
+
+
+def checklist(
+    seen: Seen,
+    view: NamespaceView,
+    billed: Collection[tuple[str, str]],
+    invoices: Sequence[Invoice],
+    standing: Standing,
+    problems: Sequence[str],
+    limits: Limits,
+) -> tuple[Check, ...]:
+    """The list for a run that would publish ``invoices``; ``billed``: (account, profile) that they have a line for."""
+    silent, changed = _compared(invoices, standing, limits)
+    accounts, uncharged = _unbilled(seen, view, billed)
+    rejected = seen.rejected or {}
+    reasons = [f"{reason} ({stage}): {events} events" for (stage, reason), events in sorted(rejected.items())]
+    unmetered = [f"events {name}: no meter counts them" for name in sorted(seen.unmatched)]
+    unmetered += [
+        f"{profile}: {reason}"
+        for profile, reason in sorted(seen.unmeterable)
+        if not left_out(view, profile, reason, seen.start_us, seen.end_us)
+    ]
+    return (
+        Check("lag", seen.waiting, "records in the inbox that are not taken in yet"),
+        _check("silent_accounts", "accounts with usage in their last period and none in this one", silent),
+        Check(
+            "rejections", sum(rejected.values()), "events refused since the period began and not replayed; `weir rejected list`",
+            tuple(reasons[:MAX_EXAMPLES]),
+        ),
+        _check("unbilled_accounts", "accounts with usage and no subscription in the period", accounts),
+        _check("uncharged_profiles", "profiles with usage of subscribed accounts whose plans do not charge it", uncharged),
+        _check("unmetered_events", "kinds of events in the period that are not metered", unmetered),
+        _check("changed_lines", f"lines {plain(limits.factor)} times or 1/{plain(limits.factor)} of those of the last period,"
+               f" and {plain(limits.amount)} or more away", changed),
+        _check("unplanned", "subscriptions that cannot be billed", problems),
+        _check("billed_twice", "charges that can bill one event both; allowed, look whether it is meant",
+               billed_twice(view, seen.start_us, seen.end_us)),
+        _check("withdrawn_currencies", "currencies of periods that began when they were no longer in use", withdrawn_currencies(invoices)),
+        _check("awaiting", "drafts that wait for approval or are held", awaiting(standing.drafts(view.namespace))),
+    )  # fmt: skip
+
+
+def warnings(checks: Iterable[Check]) -> list[Check]:
+    """Those that found something to mend."""
+    return [check for check in checks if check.count and check.name not in _TELLS]
+
+
+def _check(name: str, text: str, found: Sequence[str]) -> Check:
+    return Check(name, len(found), text, tuple(found[:MAX_EXAMPLES]))
+
+
+def _compared(invoices: Sequence[Invoice], standing: Standing, limits: Limits) -> tuple[list[str], list[str]]:
+    """Silent accounts and strongly changed lines: each invoice against that of the period before."""
+    mine: dict[str, list[Invoice]] = {}
+    for invoice in invoices:
+        mine.setdefault(invoice["subscription"], []).append(invoice)
+    silent: dict[str, bool] = {}
+    changed: list[str] = []
+    for invoice in invoices:
+        name = invoice["subscription"]
+        before = _period_before(invoice, [*standing.chain(invoice["namespace"], name), *mine[name]])
+        if before is None:
+            continue
+        account = invoice["account_id"]
+        was = _events(before)
+        if was:
+            silent[account] = silent.get(account, True) and not _events(invoice)
+        if _alike(before, invoice):
+            old = _amounts(before)
+            changed += [
+                f"{account} {charge}: {plain(amount)} {invoice['currency']} in the period from"
+                f" {rfc3339(invoice['period_start'])}, {plain(old[charge, product])} before"
+                for (charge, product), amount in _amounts(invoice).items()
+                if (charge, product) in old and differs(old[charge, product], amount, limits)
+            ]
+    return sorted(account for account, quiet in silent.items() if quiet), changed
+
+
+def _period_before(invoice: Invoice, chain: Iterable[Invoice]) -> Invoice | None:
+    """The newest invoice with usage lines that bills the period that ends where ``invoice`` starts; None where this one has none."""
+    if not _amounts(invoice):
+        return None
+    start = invoice["period_start"]
+    ends = [one for one in chain if one["period_start"] < start == one["period_end"] and one["state"] != VOID]
+    return next((one for one in reversed(ends) if _amounts(one)), None)
+
+
+def differs(before: Decimal, now: Decimal, limits: Limits) -> bool:
+    """Whether an amount is far from the one before it; a change of sign always is, beyond the least amount."""
+    if abs(now - before) < limits.amount:
+        return False
+    low, high = sorted((abs(before), abs(now)))
+    return high >= low * limits.factor or (before < 0) != (now < 0)
+
+
+def _alike(one: Invoice, other: Invoice) -> bool:
+    low, high = sorted(invoice["period_end"] - invoice["period_start"] for invoice in (one, other))
+    return bool(low * 5 >= high * 4)
+
+
+def _events(invoice: Invoice) -> int:
+    return sum(int(line["events"] or 0) for line in invoice["lines"] if line["kind"] == "usage")
+
+
+def _amounts(invoice: Invoice) -> dict[tuple[str, str], Decimal]:
+    sums: dict[tuple[str, str], Decimal] = {}
+    for line in invoice["lines"]:
+        if line["kind"] == "usage":
+            key = line["charge"], line["product"]
+            sums[key] = sums.get(key, Decimal(0)) + Decimal(line["amount"])
+    return sums
+
+
+def _unbilled(seen: Seen, view: NamespaceView, billed: Collection[tuple[str, str]]) -> tuple[list[str], list[str]]:
+    """Accounts without subscription in the time, and profiles that the plans of those that have one do not charge."""
+    open_pairs = [pair for pair in seen.used if pair not in billed]
+    if not open_pairs:
+        return [], []
+    asked = {account for account, _ in open_pairs}
+    subscriptions: dict[str, list[str]] = {}
+    for versions in view.histories("subscription"):
+        if (account := versions[-1].body.get("account")) in asked:
+            subscriptions.setdefault(str(account), []).append(versions[-1].code)
+    charged: dict[str, set[str] | None] = {}
+    for account in asked:
+        lines = [line for code in subscriptions.get(account, ()) if (line := _planned(view, code)) is not None]
+        charged[account] = _charged(view, lines, seen.start_us, seen.end_us)
+    without = sorted(account for account, addresses in charged.items() if addresses is None)
+    uncharged: dict[str, int] = {}
+    for account, profile in open_pairs:
+        addresses = charged[account]
+        if addresses is not None and profile not in addresses and profile.partition(".")[0] not in addresses:
+            uncharged[profile] = uncharged.get(profile, 0) + 1
+    return without, [f"{profile}: {count} accounts" for profile, count in sorted(uncharged.items())]
+
+
+def _planned(view: NamespaceView, code: str) -> Timeline | None:
+    try:
+        return timeline(view, code)
+    except (PlanningError, ValueError):  # told as a problem of its own
+        return None
+
+
+def _charged(view: NamespaceView, lines: Iterable[Timeline], start_us: int, end_us: int) -> set[str] | None:
+    """Addresses (meter.profile, or a meter of one profile) that are charged in the time; None where no subscription is in force."""
+    segments = [one for line in lines for one in line.segments if one.start_us < end_us and start_us < one.end_us]
+    if not segments:
+        return None
+    products = {charge.product for one in segments for charge in one.plan.charges}
+    found = (view.get("product", code) for code in products)
+    return {entry.model.profile for entry in found if entry is not None and entry.model.profile is not None}

@@ -1,0 +1,72 @@
+"""What the pre-close checklist asks of Kafka and ClickHouse: a few queries for a whole namespace, none by account."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from confluent_kafka import Consumer, TopicPartition
+
+from rating.close.checklist.checks import Seen
+from rating.usage.render import Binder, below
+from rating.usage.voided import standing
+from schemas.kafka.topics import ADMIT_GROUP, inbox_topic
+from schemas.ledgers.checkpoints import Cut
+from schemas.settings import Settings
+
+_TIMEOUT = 10
+
+
+def look(settings: Settings, client: Any, namespace: str, start_us: int, end_us: int, as_of: Cut | None) -> Seen:
+    """Over [start_us, end_us), as of a cut (None: live). Blocking. Raises KafkaException."""
+    bind = Binder()
+    own = f"namespace = {bind('namespace', 'String', namespace)}"
+    span = f"{own} AND timestamp >= {bind.instant('start', start_us)} AND timestamp < {bind.instant('end', end_us)}" + (
+        "" if as_of is None else f" AND {below(as_of, bind)}"
+    )
+    cut = "" if as_of is None else below(as_of, bind, prefix="void_")
+    span += f" AND {standing([own], cut)}"
+    backfills = "" if as_of is None else f" AND checkpoint <= {bind('checkpoint', 'UInt32', as_of.number)}"
+    # Names alone, so that a row that was written twice needs no FINAL.
+    used = client.query(
+        f"SELECT DISTINCT account_id, profile_id FROM usage_records WHERE {span}{backfills}", bind.parameters
+    )
+    lost = client.query(
+        "SELECT DISTINCT event_name, match_profile_ids, unmeterable_profile_ids, unmeterable_reasons FROM usage_events"
+        f" WHERE {span} AND (empty(match_profile_ids) OR notEmpty(unmeterable_profile_ids)) LIMIT 1000",
+        bind.parameters,
+    ).result_rows
+    refused = client.query(
+        "SELECT toString(stage), toString(reason), sum(events) FROM rejected_events FINAL"
+        " WHERE namespace = {namespace:String} AND stage != 'replay'"
+        " AND received_at >= fromUnixTimestamp64Micro({start:Int64}, 'UTC') AND rejection_id NOT IN ("
+        "SELECT rejection_id FROM rejected_events WHERE namespace IN ({namespace:String}, '') AND stage = 'replay')"
+        " GROUP BY stage, reason HAVING sum(events) > 0",
+        {"namespace": namespace, "start": start_us},
+    ).result_rows
+    return Seen(
+        start_us,
+        end_us,
+        waiting(settings, namespace),
+        {(str(stage), str(reason)): int(events) for stage, reason, events in refused},
+        {(str(account), str(profile)) for account, profile in used.result_rows},
+        {str(name) for name, matched, unmeterable, _ in lost if not matched and not unmeterable},
+        {(str(one), str(why)) for _, _, profiles, reasons in lost for one, why in zip(profiles, reasons, strict=True)},
+    )
+
+
+def waiting(settings: Settings, namespace: str) -> int:
+    """Records of the namespace's inbox that no worker has taken in; 0 where there is no inbox. Raises KafkaException."""
+    own = {"group.id": ADMIT_GROUP, "enable.auto.commit": False, "log_level": 2}
+    consumer = Consumer(settings.librdkafka() | own)  # asks in the group's name, and never joins it
+    try:
+        topic = inbox_topic(namespace)
+        known = consumer.list_topics(timeout=_TIMEOUT).topics.get(topic)
+        if known is None or known.error is not None:
+            return 0
+        behind = 0
+        for one in consumer.committed([TopicPartition(topic, number) for number in known.partitions], timeout=_TIMEOUT):
+            low, high = consumer.get_watermark_offsets(TopicPartition(topic, one.partition), timeout=_TIMEOUT)
+            behind += max(0, int(high) - max(int(one.offset), int(low)))  # a negative offset: nothing was committed yet
+        return behind
+    finally:
+        consumer.close()

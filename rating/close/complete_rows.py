@@ -1,0 +1,41 @@
+"""Before anything is billed: ClickHouse has every row of what is metered. A damaged part would bill less without a word."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+from rating.invoices.waiting import CloseError
+from rating.verify.completeness import Damage, find_damage
+from schemas.catalog.state import Catalog
+from schemas.clickhouse.damaged_parts import reasons, set_aside
+from schemas.ledgers.checkpoints import Offsets
+
+_PATIENCE_SECONDS: Final = 5.0
+_SHOWN: Final = 5
+
+
+def require_complete(
+    client: Any, namespace: str, ends: Offsets, catalog: Catalog, wait: Callable[[float], None] = time.sleep
+) -> None:
+    """Raises CloseError, with the commands that mend it, where rows of the namespace below ``ends`` are missing or too many."""
+    if parts := set_aside(client):
+        raise CloseError(
+            f"ClickHouse has set damaged parts aside, and nothing is billed of less than all rows: {'; '.join(map(str, reasons(parts)))}"
+        )
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while found := find_damage(client, ends, namespace, given_up=catalog.given_up.ranges, identities=False):
+        if time.monotonic() > deadline:
+            raise CloseError(refusal(found))
+        wait(0.5)  # conflicts reach ClickHouse by way of usage.rejected, a moment after the cursor
+
+
+def refusal(found: list[Damage]) -> str:
+    """What is missing, and what to do."""
+    places = [f"{one.place}: {one.what}" for one in found[:_SHOWN]]
+    more = f" (and {len(found) - _SHOWN} more)" if len(found) > _SHOWN else ""
+    return (
+        "rows are missing in ClickHouse, and nothing is billed of less than all of it; write them again from the log with"
+        f" `{found[0].command}`, or all of them with `weir replay --damaged`, then close again. {'; '.join(places)}{more}"
+    )

@@ -1,0 +1,70 @@
+"""What an account used of a profile that no price of its plans has an amount for, for the doctor. Blocking."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from rating.invoices.amounts.unpriced_values import completed, later_prices
+from rating.invoicing.measure import query_for
+from rating.invoicing.need import Need
+from rating.invoicing.unpriced_usage import UnpricedUsage, told
+from rating.pricing import MatrixQuantity, PriceError, parse_price
+from rating.pricing.line import ZERO
+from rating.pricing.models import cell_amounts
+from rating.subscriptions.timeline import Segment, Timeline
+from rating.usage import measured, usage_totals
+from schemas.catalog.models import Charge
+from schemas.catalog.profiles import ProfileVersion
+from schemas.catalog.state import NamespaceView
+from schemas.prices import MatrixPrice
+
+
+def without_price(
+    client: Any,
+    view: NamespaceView,
+    line: Timeline,
+    segment: Segment,
+    charge: Charge,
+    versions: Sequence[ProfileVersion],
+    span: tuple[int, int],
+    billed_until_us: int | None,
+) -> list[UnpricedUsage]:
+    """Within ``span`` and the time in which ``segment`` of the subscription holds; ``charge`` is one of its plan's on the profile."""
+    try:
+        price = parse_price(charge.price, segment.plan.currency)
+    except PriceError:
+        return []  # is told where it is billed
+    if not isinstance(price, MatrixPrice) or price.default_unit_amount is not None:
+        return []
+    start, end = max(span[0], segment.start_us), min(span[1], segment.end_us)
+    edge = min(max(billed_until_us if billed_until_us is not None else start, start), end)
+    found: list[UnpricedUsage] = []
+    for first, last, billed in ((start, edge, True), (edge, end, False)):
+        if first >= last:
+            continue
+        profile = measured(versions, first, last)
+        need = Need(profile, first, last, price.dimensions)
+        lacking = list(_lacking(client, view.namespace, need, line.account_id, price))
+        if billed and lacking:  # the next invoice has it, or one has it already
+            later = later_prices(line, {"charge": charge.key, "product": charge.product, "period_start": first})
+            priced = completed(price, lacking, later)[0]
+            named = cell_amounts(priced) if isinstance(priced, MatrixPrice) else {}
+            lacking = [part for part in lacking if part.values not in named]
+        unpriced = [
+            UnpricedUsage(
+                line.account_id, line.subscription, charge.key, profile.profile_id, first, last, price.dimensions, part,
+                segment.plan.code, segment.plan_version, billed=billed,
+            )
+            for part in lacking
+        ]  # fmt: skip
+        found += told(client, view, unpriced, {profile.profile_id: profile}, None)
+    return found
+
+
+def _lacking(client: Any, namespace: str, need: Need, account_id: str, price: MatrixPrice) -> Iterator[MatrixQuantity]:
+    named = cell_amounts(price)
+    for row in usage_totals(client, query_for(namespace, need, [account_id], None)):
+        values = tuple(value or "" for value in row.dimensions)
+        if values not in named:
+            yield MatrixQuantity(values, row.usage.quantity or ZERO, row.usage.events)

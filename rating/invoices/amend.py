@@ -1,0 +1,74 @@
+"""The next version of an invoice, or of a draft, onto usage.invoices: written, read back, and made again on top of whoever was first."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable
+from typing import Any, Final
+
+from rating.invoices.ledger import Invoice, Standing, invoices_reader
+from schemas.kafka.codec import codec
+from schemas.kafka.topics import INVOICES
+from schemas.ledgers.invoice_claims import is_draft, record_key
+from schemas.ledgers.transport import LedgerReader, LedgerUnavailable, LedgerWriter
+from schemas.settings import Settings
+
+_ATTEMPTS: Final = 20
+_PAUSE_SECONDS: Final = 0.05
+
+Change = Callable[[list[Invoice], Invoice], Invoice | None]
+"""(the chain as it stands, the invoice's newest version) → its next version; None for no change."""
+
+
+def amend(settings: Settings, namespace: str, subscription: str, invoice_id: str, change: Change) -> Invoice:
+    """The invoice as it stands after ``change``; blocking. Raises LookupError where there is no such invoice, LedgerUnavailable, and
+    what ``change`` raises; after LedgerUnavailable, ask again: what was written already is then found."""
+    writer = LedgerWriter(settings, INVOICES)
+    with invoices_reader(settings) as reader:
+        standing = Standing()
+        _follow(reader, standing, namespace, subscription, reader.end_offsets())
+        for _ in range(_ATTEMPTS):
+            newest = _newest(standing, namespace, invoice_id)
+            if newest is None:
+                raise LookupError(f"there is no invoice {invoice_id} in {namespace}")
+            wanted = change(standing.chain(namespace, subscription), newest)
+            if wanted is None:
+                return newest
+            record = dict(wanted) | {"claim_id": uuid.uuid4().hex}
+            partition, offset = writer.append(record_key(namespace, subscription), codec("invoice").encode(record))
+            _follow(reader, standing, namespace, subscription, {partition: offset + 1})
+            stands = _newest(standing, namespace, invoice_id)
+            if stands is not None and stands["claim_id"] == record["claim_id"]:
+                return stands
+    raise LedgerUnavailable(
+        f"{INVOICES}: {_ATTEMPTS} versions of {invoice_id} in a row lost to other writers; try again"
+    )
+
+
+def _newest(standing: Standing, namespace: str, invoice_id: str) -> Invoice | None:
+    return standing.invoice(namespace, invoice_id) or standing.draft(namespace, invoice_id)
+
+
+def _follow(reader: LedgerReader, standing: Standing, namespace: str, subscription: str, ends: dict[int, int]) -> None:
+    """Only the one chain is kept. Its names stand in its records as they are, so most others need not be decoded."""
+    names = namespace.encode(), subscription.encode()
+    for record in reader.read_to(ends):
+        if all(name in record.value for name in names):
+            standing.apply_bytes(record.value)
+
+
+def wait_shown(client: Any, namespace: str, invoice: Invoice, seconds: float) -> bool:
+    """Whether ClickHouse has that version, of an invoice or of a draft, within ``seconds``; the worker's `bill` writes it. Blocking."""
+    deadline = time.monotonic() + seconds
+    table = "invoice_drafts" if is_draft(invoice) else "invoices"
+    while True:
+        rows = client.query(
+            f"SELECT max(version) FROM {table} WHERE namespace = {{namespace:String}} AND invoice_id = {{name:String}}",
+            parameters={"namespace": namespace, "name": invoice["invoice_id"]},
+        ).result_rows
+        if int(rows[0][0]) >= invoice["version"]:
+            return True
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_PAUSE_SECONDS)

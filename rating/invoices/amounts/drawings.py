@@ -1,0 +1,117 @@
+"""Of which invoice's charges prepaid credits have paid how much, by all invoices of a chain that stand. Pure.
+
+A charge is of the invoice that billed it first, whichever invoice adjusts it. What an invoice draws pays its own charges, then what it adds to
+earlier ones. Where it lowers an earlier one that prepaid credits paid, without giving them back, that part has paid its own charges.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from rating.invoices.amounts.line_balances import credited_by_line
+from rating.invoices.amounts.prepaid_credits import CREDIT, DrawnOn
+from rating.invoices.ledger import Invoice
+from rating.pricing.exact import exactly
+from rating.pricing.line import ZERO
+from schemas.ledgers.invoice_claims import VOID, body_of
+
+
+@dataclass(slots=True)
+class _Account:
+    """Of the charges of one invoice: what of them is billed and not credited, and what grants paid of it, by the charge of their lines."""
+
+    left: Decimal = ZERO
+    drawn: dict[str, Decimal] = field(default_factory=dict)
+
+    @property
+    def paid(self) -> Decimal:
+        return sum(self.drawn.values(), ZERO)
+
+    def add(self, charge: str, amount: Decimal) -> None:
+        self.drawn[charge] = self.drawn.get(charge, ZERO) + amount
+
+    def even(self, other: _Account) -> None:
+        """What is credited beyond these charges lowers others on the same invoice."""
+        beyond = min(max(-self.left, ZERO), max(other.left, ZERO))
+        self.left, other.left = self.left + beyond, other.left - beyond
+
+    def move(self, amount: Decimal, to: _Account) -> None:
+        """The last drawn first."""
+        for charge, drawn in reversed(list(self.drawn.items())):
+            part = min(amount, drawn)
+            if part > 0:
+                self.add(charge, -part)
+                to.add(charge, part)
+                amount -= part
+
+
+def drawn_on(chain: Iterable[Invoice], names: Collection[str]) -> tuple[DrawnOn, ...]:
+    """Of those of ``names``, invoices of the chain that stand, of whose charges grants have paid something."""
+    standing = [one for one in chain if one["state"] != VOID]
+    if all(line["kind"] != "credit" for one in standing for line in one["lines"]):
+        return ()
+    accounts = {one["invoice_id"]: _Account() for one in standing}
+    with exactly():
+        for one in standing:
+            _book(one, accounts)
+        return tuple(
+            DrawnOn(name, of.left, tuple(of.drawn.items()))
+            for name, of in accounts.items()
+            if name in names and of.paid
+        )
+
+
+def _book(invoice: Invoice, accounts: Mapping[str, _Account]) -> None:
+    own = accounts[invoice["invoice_id"]]
+    changes: dict[str, Decimal] = {}
+    draws: list[tuple[str, Decimal]] = []
+    for line in invoice["lines"]:
+        name, amount = line["adjusts"] or invoice["invoice_id"], Decimal(line["amount"])
+        if line["kind"] != "credit":
+            changes[name] = changes.get(name, ZERO) + amount
+        elif line["adjusts"]:
+            accounts.get(name, own).add(line["charge"], -amount)
+        else:
+            draws.append((line["charge"], -amount))
+    for name, amount in changes.items():
+        accounts.get(name, own).left += amount
+    earlier = [(accounts[name], amount) for name, amount in changes.items() if accounts.get(name, own) is not own]
+    _pay(own, earlier, sum(changes.values(), ZERO), draws)
+    if '"credit_notes"' in invoice["body"]:
+        _note(invoice, own, accounts)
+        for account, _ in earlier:
+            # A line was credited by more than its discounts had left: that lowers what else the invoice bills.
+            own.even(account)
+    for account, amount in earlier:
+        over = min(account.paid - max(account.left, ZERO), -amount, own.left - own.paid)
+        if over > 0:
+            account.move(over, own)
+        account.even(own)
+
+
+def _pay(
+    own: _Account, earlier: Iterable[tuple[_Account, Decimal]], subtotal: Decimal, draws: Iterable[tuple[str, Decimal]]
+) -> None:
+    added = [(account, amount) for account, amount in earlier if amount > 0]
+    room = [(own, subtotal - sum((amount for _, amount in added), ZERO)), *added]
+    for charge, amount in draws:
+        for number, (account, open_part) in enumerate(room):
+            part = min(amount, open_part) if number + 1 < len(room) else amount
+            if part > 0:
+                account.add(charge, part)
+                amount -= part
+                room[number] = account, open_part - part
+
+
+def _note(invoice: Invoice, own: _Account, accounts: Mapping[str, _Account]) -> None:
+    """What its credit notes credited of the charges, and gave back to grants."""
+    of_line = credited_by_line(invoice)
+    for line in invoice["lines"]:
+        accounts.get(line["adjusts"], own).left -= of_line.get(line["number"], ZERO)
+    notes: list[Mapping[str, Any]] = body_of(invoice)["credit_notes"]
+    for note in notes:
+        for part in note.get("prepaid", ()):
+            accounts.get(part.get("invoice", ""), own).add(CREDIT + part["grant"], -Decimal(part["amount"]))

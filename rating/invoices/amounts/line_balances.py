@@ -1,0 +1,278 @@
+"""One balance for each line: what credit notes have credited of it is not credited again by what adjusts it. Pure.
+
+A line's balance is what it billed, with its adjustments, less what credit notes credited of it. An adjustment says in full what became of the
+line; where it credits what notes have credited already, a line of its own (``credit_note:`` and the charge) takes that
+part back, and where the line rises again later, gives it again. So a line is credited once, in whatever order things happen.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any, Final
+
+from rating.invoices.amounts.billed_of_period import NOTED
+from rating.invoices.ledger import Invoice, Line
+from rating.pricing import money_text, plain
+from rating.pricing.exact import exact_sum, exactly, round_money, share
+from rating.pricing.line import ZERO, Step
+from schemas.ledgers.invoice_claims import VOID, body_of
+from schemas.values.instants import micros, parse_rfc3339
+
+_BEFORE: Final = -1
+_EVER: Final = 2**63
+
+Key = tuple[str, str, str, int, int]
+"""(invoice, charge, product, period start, period end) of a line that was billed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hand:
+    """Of one line that credit notes have credited ``noted`` of: what it came to (``value``), and what was taken back so far (``kept``), and
+    both when its last credit note was made (``value_then``, ``kept_then``)."""
+
+    noted: Decimal
+    value: Decimal
+    kept: Decimal
+    value_then: Decimal
+    kept_then: Decimal
+
+    def to_keep(self, value: Decimal) -> Decimal:
+        """What is taken back in all where the line comes to ``value``: what fell since, as far as credit notes had credited it."""
+        with exactly():
+            fell = self.value_then - value
+            if fell >= 0:
+                return self.kept_then + min(fell, max(self.noted - self.kept_then, ZERO))
+            return max(self.kept_then + fell, ZERO)
+
+
+@dataclass(frozen=True, slots=True)
+class InHand:
+    """Lines of which credit notes have credited something; ``notes``: how many each adjusted invoice has that this was worked out from;
+    ``order``: the last credit note of the chain then, 0 for none (``last_order``)."""
+
+    lines: Mapping[Key, Hand] = field(default_factory=dict)
+    notes: Mapping[str, int] = field(default_factory=dict)
+    order: int = 0
+
+
+NOTHING_NOTED: Final = InHand()
+
+
+def in_hand(chain: Iterable[Invoice], adjusted: Iterable[str]) -> InHand:
+    """Of the lines of the invoices ``adjusted``, by those of ``chain`` that are not void."""
+    wanted = set(adjusted)
+    standing = [one for one in chain if one["state"] != VOID]
+    noted: dict[Key, Decimal] = {}
+    last_us: dict[Key, int] = {}
+    parts: dict[Key, list[tuple[int, bool, Decimal]]] = {}
+    for invoice in standing:
+        of_notes = credited_by_line(invoice) if '"credit_notes"' in invoice["body"] else {}
+        for line in invoice["lines"]:
+            name = line["adjusts"] or invoice["invoice_id"]
+            if name not in wanted or line["kind"] == "credit":
+                continue
+            key = key_of_line(name, line)
+            at_us = invoice["as_of"] if line["adjusts"] else _BEFORE
+            parts.setdefault(key, []).append((at_us, line["charge"].startswith(NOTED), Decimal(line["amount"])))
+            if amount := of_notes.get(line["number"], ZERO):
+                noted[key] = exact_sum((noted.get(key, ZERO), amount))
+                last_us[key] = max(last_us.get(key, 0), last_note_us(invoice))
+    counts = {
+        one["invoice_id"]: len(body_of(one).get("credit_notes", ())) for one in standing if one["invoice_id"] in wanted
+    }
+    return InHand({key: _hand(amount, parts[key], last_us[key]) for key, amount in noted.items()}, counts)
+
+
+def _hand(noted: Decimal, parts: Sequence[tuple[int, bool, Decimal]], last_us: int) -> Hand:
+    """``parts``: (as of, whether it was taken back, amount) of the line and all that adjusts it."""
+    sums = [
+        exact_sum(amount for at_us, back, amount in parts if back == kept and at_us <= until)
+        for until in (_EVER, last_us)
+        for kept in (False, True)
+    ]
+    return Hand(noted, *sums)
+
+
+def noted_in_all(notes: Iterable[Mapping[str, Any]]) -> Decimal:
+    """What credit notes, as a body has them, credit of what was billed: of the total, and of what prepaid credits paid."""
+    return exact_sum(Decimal(note.get("subtotal", note["amount"])) for note in notes)
+
+
+def returned(invoice: Invoice) -> dict[str, Decimal]:
+    """Grant → what the invoice's credit notes gave back to it, of what it had paid."""
+    found: dict[str, Decimal] = {}
+    for note in body_of(invoice).get("credit_notes", ()) if '"prepaid"' in invoice.get("body", "") else ():
+        for part in note.get("prepaid", ()):
+            found[part["grant"]] = exact_sum((found.get(part["grant"], ZERO), Decimal(part["amount"])))
+    return found
+
+
+def last_order(chain: Iterable[Invoice]) -> int:
+    """Which of a chain's credit notes was the last to be made; 0 where there is none, and for those of before they were counted."""
+    return max(
+        (
+            note.get("order", 0)
+            for one in chain
+            if '"credit_notes"' in one["body"]
+            for note in body_of(one)["credit_notes"]
+        ),
+        default=0,
+    )
+
+
+def last_note_us(invoice: Invoice) -> int:
+    """When the last credit note of an invoice was made, microseconds UTC; 0 for none."""
+    notes = body_of(invoice).get("credit_notes", ())
+    return max((micros(parse_rfc3339(one["at"])) for one in notes), default=0)
+
+
+def key_of_line(invoice_id: str, line: Mapping[str, Any]) -> Key:
+    """Of a line of that invoice, or of one that adjusts it."""
+    return invoice_id, line["charge"].removeprefix(NOTED), line["product"], line["period_start"], line["period_end"]
+
+
+def credited_by_line(invoice: Invoice) -> dict[int, Decimal]:
+    """Line → what credit notes credited of it. One without lines is spread over them as it pins (``spread``), else by what is left of each."""
+    lines = {
+        line["number"]: Decimal(line["amount"])
+        for line in invoice["lines"]
+        if line["kind"] != "credit" and not line["charge"].startswith(NOTED) and Decimal(line["amount"]) > 0
+    }
+    found: dict[int, Decimal] = {}
+    with exactly():
+        for note in body_of(invoice).get("credit_notes", ()):
+            parts: Iterable[tuple[int, Decimal]] = [
+                (one["line"], Decimal(one["amount"])) for one in note.get("lines", note.get("spread", ()))
+            ]
+            if "lines" not in note and "spread" not in note:
+                rest = [(number, amount - found.get(number, ZERO)) for number, amount in lines.items()]
+                parts = list(_spread(Decimal(note["amount"]), rest, invoice["currency"]))
+            for number, amount in parts:
+                found[number] = found.get(number, ZERO) + amount
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class LinesLeft:
+    """(line, what of it can still be credited) of each; ``adjusted``: whether other invoices have adjusted some of them."""
+
+    each: tuple[tuple[int, Decimal], ...]
+    adjusted: bool
+
+
+def left_of_lines(chain: Sequence[Invoice], invoice: Invoice) -> LinesLeft:
+    """What credit notes of the invoice can still credit of its lines; ``chain``: as it stands, empty where only the invoice counts."""
+    noted = credited_by_line(invoice)
+    plain_rest: list[tuple[int, Decimal]] = []
+    rest: list[tuple[int, Decimal]] = []
+    for line in invoice["lines"]:
+        amount = Decimal(line["amount"])
+        if line["kind"] != "credit" and not line["charge"].startswith(NOTED) and amount > 0:
+            own = exact_sum((amount, -noted.get(line["number"], ZERO)))
+            plain_rest.append((line["number"], own))
+            balance = balance_of(chain, invoice, line) if chain else own
+            rest.append((line["number"], max(min(own, balance), ZERO)))
+    return LinesLeft(tuple(rest), rest != plain_rest)
+
+
+def spread(amount: Decimal, weights: Sequence[tuple[int, Decimal]], currency: str) -> list[dict[str, Any]]:
+    """A credit note's amount over lines, as its body pins it."""
+    parts = _spread(amount, weights, currency)
+    return [{"line": number, "amount": money_text(part, currency)} for number, part in parts if part]
+
+
+def _spread(amount: Decimal, weights: Sequence[tuple[int, Decimal]], currency: str) -> Iterator[tuple[int, Decimal]]:
+    """Parts of ``amount`` in proportion, each rounded, that come to it; none is above its weight where ``amount`` is not above their sum."""
+    whole = exact_sum(weight for _, weight in weights)
+    if not whole:
+        return
+    before = told = ZERO
+    for number, weight in weights:
+        before = exact_sum((before, weight))
+        until = round_money(share(amount, before, whole), currency)
+        yield number, exact_sum((until, -told))
+        told = until
+
+
+def taken_back(
+    hand: InHand, adjusting: Sequence[Line], currency: str, effects: Mapping[str, Decimal] | None = None
+) -> list[Line]:
+    """The lines that take back of ``adjusting`` what credit notes had credited already; where a discount falls with its fee, only the net of
+    both is. ``effects``: adjusted invoice → what the terms of the invoice's own period change because of such lines."""
+    found: list[Line] = []
+    if not hand.lines:
+        return found
+    with exactly():
+        room: dict[str, Decimal] = {name: -max(amount, ZERO) for name, amount in (effects or {}).items()}
+        for line in adjusting:
+            amount, term = Decimal(line["amount"]), line["charge"].startswith(("discount:", "commitment:"))
+            counts = -max(amount, ZERO) if term else max(-amount, ZERO)
+            room[line["adjusts"]] = room.get(line["adjusts"], ZERO) + counts
+        for line in adjusting:
+            name, change = line["adjusts"], Decimal(line["amount"])
+            of = hand.lines.get(key_of_line(name, line))
+            if of is None:
+                continue
+            amount = of.to_keep(of.value + change) - of.kept
+            amount = max(min(amount, room[name]), ZERO) if change < 0 else min(amount, ZERO)
+            room[name] -= max(amount, ZERO)
+            if amount:
+                found.append(_line(line, amount, currency))
+    return found
+
+
+def _line(line: Line, amount: Decimal, currency: str) -> Line:
+    was = (
+        "credited already by credit notes"
+        if amount > 0
+        else "no longer credited by the adjustment, but by credit notes"
+    )
+    text = f"{plain(abs(amount))} of {line['adjusts']} {was}"
+    return {
+        "kind": "adjustment", "charge": f"{NOTED}{line['charge']}", "product": line["product"],
+        "description": f"{line['description']}: {was}", "profile_id": "", "profile_versions": [],
+        "period_start": line["period_start"], "period_end": line["period_end"], "quantity": "", "events": "", "unit": "",
+        "price": json.dumps({"credit_notes": line["adjusts"]}), "amount": money_text(amount, currency), "unrounded": plain(amount),
+        "steps": json.dumps([Step("credit", amount, text).as_json()], ensure_ascii=False), "note": text, "adjusts": line["adjusts"],
+    }  # fmt: skip
+
+
+def nothing_further(lines: Sequence[Line]) -> bool:
+    """Whether they say no more than that all was credited by credit notes before."""
+    sums: dict[str, Decimal] = {}
+    for line in lines:
+        sums[line["adjusts"]] = exact_sum((sums.get(line["adjusts"], ZERO), Decimal(line["amount"])))
+    return any(line["charge"].startswith(NOTED) for line in lines) and not any(sums.values())
+
+
+def balance_of(chain: Iterable[Invoice], invoice: Invoice, line: Mapping[str, Any]) -> Decimal:
+    """What of a line, or of the one that it adjusts, is billed and credited neither by adjustments nor by credit notes."""
+    name = line["adjusts"] or invoice["invoice_id"]
+    key = key_of_line(name, line)
+    parts: list[Decimal] = []
+    for one in _with(chain, invoice):
+        notes = credited_by_line(one)
+        for other in one["lines"]:
+            if other["kind"] != "credit" and key_of_line(other["adjusts"] or one["invoice_id"], other) == key:
+                parts += [Decimal(other["amount"]), -notes.get(other["number"], ZERO)]
+    return exact_sum(parts)
+
+
+def adjusted_by(chain: Iterable[Invoice], invoice: Invoice) -> Decimal:
+    """What later invoices that stand have added to an invoice, below zero for what they credited of it."""
+    name = invoice["invoice_id"]
+    return exact_sum(
+        Decimal(line["amount"])
+        for one in chain
+        if one["state"] != VOID and one["invoice_id"] != name
+        for line in one["lines"]
+        if line["adjusts"] == name and line["kind"] != "credit"
+    )
+
+
+def _with(chain: Iterable[Invoice], invoice: Invoice) -> list[Invoice]:
+    """Those that stand, with ``invoice`` as it is at hand."""
+    return [one for one in chain if one["state"] != VOID and one["invoice_id"] != invoice["invoice_id"]] + [invoice]

@@ -1,0 +1,62 @@
+"""Dimension values that a line lists one by one: so many; those beyond it share one step, the rest bucket. Pure.
+
+Anybody with a key for events can make up values, and a matrix with a default prices each. The amount is the same whether a value
+has a step of its own or not: all of the rest are priced by the default. ``weir explain`` lists every value, whatever the line does.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from decimal import Decimal
+from typing import Any, Final
+
+from rating.invoices.ledger import Invoice
+from rating.pricing import plain
+from rating.pricing.exact import exact_sum
+
+REST: Final = "others"
+_CELL: Final = '"cell"'
+_encode: Final = json.JSONEncoder(ensure_ascii=False).encode
+
+
+def listed(invoice: Invoice, most: int) -> Invoice:
+    """The invoice with at most ``most`` steps a line for values without a cell: those of the greatest quantities, among equal ones the first
+    by their values. One further step has the sum of all others."""
+    if all(line["steps"].count(_CELL) <= most for line in invoice["lines"]):
+        return invoice
+    return dict(invoice) | {"lines": [_line(line, most) for line in invoice["lines"]]}
+
+
+def beyond(invoices: Iterable[Invoice]) -> Iterator[tuple[Invoice, str, int]]:
+    """(invoice, charge, how many values share a step) of every line that has such a step."""
+    for invoice in invoices:
+        for line in invoice["lines"]:
+            if f'"{REST}"' in line["steps"]:
+                for step in json.loads(line["steps"]):
+                    if step["kind"] == REST:
+                        yield invoice, line["charge"], step["count"]
+
+
+def _line(line: dict[str, Any], most: int) -> dict[str, Any]:
+    if line["steps"].count(_CELL) <= most:
+        return line
+    steps = json.loads(line["steps"])
+    named = {tuple(cell["values"]) for cell in json.loads(line["price"]).get("cells", ())}
+    free = [
+        number for number, step in enumerate(steps) if step["kind"] == "cell" and tuple(step["values"]) not in named
+    ]
+    if len(free) <= most:
+        return line
+    largest = sorted(free, key=lambda number: (-Decimal(steps[number]["quantity"]), steps[number]["values"]))
+    rest = set(largest[most:])
+    amount = exact_sum(Decimal(steps[number]["amount"]) for number in rest)
+    quantity = exact_sum(Decimal(steps[number]["quantity"]) for number in rest)
+    unit_amount = steps[largest[-1]]["unit_amount"]
+    text = f"{len(rest)} other combinations of values (default): {plain(quantity)} × {unit_amount} = {plain(amount)}"
+    bucket = {
+        "kind": REST, "amount": plain(amount), "text": text, "quantity": plain(quantity), "unit_amount": unit_amount, "count": len(rest),
+    }  # fmt: skip
+    after = free[-1]
+    kept = [step for number, step in enumerate(steps) if number <= after and number not in rest]
+    return line | {"steps": _encode([*kept, bucket, *steps[after + 1 :]])}

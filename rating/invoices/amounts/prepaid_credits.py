@@ -1,0 +1,209 @@
+"""Prepaid credits: grants of the catalog, and their balances from the invoices that stand. Pure.
+
+A grant's balance is its amount less the credit lines on invoices that stand and are not void, and more by what their credit notes gave back;
+there is no second ledger. So two processes of one run draw alike, and voiding an invoice gives back what it drew.
+"""
+
+from __future__ import annotations
+
+from collections import ChainMap
+from collections.abc import Iterable, Mapping, MutableMapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Final
+
+from rating.invoices.amounts.line_balances import returned
+from rating.invoices.ledger import Invoice
+from rating.pricing import money_text
+from rating.pricing.exact import exactly
+from rating.pricing.reductions import Balance
+from schemas.catalog.state import Entry, NamespaceView
+from schemas.catalog.terms import CreditGrant, boundary, in_force
+from schemas.ledgers.invoice_claims import VOID
+from schemas.values.instants import rfc3339
+
+CREDIT: Final = "credit:"  # what a credit line's charge begins with; the grant's code follows
+
+
+@dataclass(frozen=True, slots=True)
+class Owned:
+    """A grant with the account whose calendar its dates are read in. ``retired``: nothing draws on it any longer."""
+
+    grant: CreditGrant
+    account_id: str
+    zone: str
+    retired: bool = False
+
+    @property
+    def owner(self) -> tuple[str, str]:
+        """Whose invoices draw on it: ("account", code) or ("subscription", code)."""
+        if self.grant.account is not None:
+            return "account", self.grant.account
+        return "subscription", self.grant.subscription or ""
+
+    def pays(self, currency: str, moment_us: int) -> bool:
+        """Whether an invoice of its owner may draw on it whose period's last moment is ``moment_us``."""
+        return (
+            not self.retired
+            and self.grant.currency == currency
+            and in_force(self.grant.effective, self.grant.expires, moment_us, self.zone)
+        )
+
+
+def owned_grants(view: NamespaceView, *, retired: bool = False) -> tuple[Owned, ...]:
+    """All grants in the order in which they are drawn on; ``retired``: also those, as they last were."""
+    found = [
+        _owned(view, versions[-1]) for versions in view.histories("credit_grant") if retired or not versions[-1].retired
+    ]
+    return tuple(sorted(found, key=lambda one: one.grant.order(one.zone)))
+
+
+def _owned(view: NamespaceView, entry: Entry) -> Owned:
+    grant: CreditGrant = entry.model
+    account = grant.account
+    if account is None:
+        owners = view.history("subscription", grant.subscription or "")
+        account = owners[-1].model.account if owners else ""
+    return Owned(grant, account, view.time_zone(account), entry.retired)
+
+
+def drawn(invoices: Iterable[Invoice]) -> dict[str, Decimal]:
+    """Grant → what invoices that are not void have drawn on it, less what came back, by credit notes too."""
+    used: dict[str, Decimal] = {}
+    with exactly():
+        for invoice in invoices:
+            if invoice["state"] != VOID:
+                for line in invoice["lines"]:
+                    if line["kind"] == "credit":
+                        code = line["charge"].removeprefix(CREDIT)
+                        used[code] = used.get(code, Decimal(0)) - Decimal(line["amount"])
+                for code, amount in returned(invoice).items():
+                    used[code] = used.get(code, Decimal(0)) - amount
+    return used
+
+
+@dataclass(frozen=True, slots=True)
+class DrawnOn:
+    """What grants paid of an invoice's charges (``drawings.py``), less what came back since, by the charge of credit lines in the order in which
+    they were drawn; ``left``: what it bills before credits, with all its adjustments and credit notes so far."""
+
+    invoice_id: str
+    left: Decimal
+    drawn: tuple[tuple[str, Decimal], ...]
+
+
+def to_give_back(
+    subtotal: Decimal, drawn: Iterable[DrawnOn], adjusting: Iterable[Mapping[str, Any]]
+) -> list[tuple[str, str, Decimal]]:
+    """(adjusted invoice, charge of its credit line, amount) that an invoice below zero gives back to grants: what these would not have
+    paid had the adjusted invoice billed from the beginning what it comes to now. The last drawn first."""
+    found: list[tuple[str, str, Decimal]] = []
+    with exactly():
+        room = -subtotal
+        changes: dict[str, Decimal] = {}
+        for line in adjusting:
+            changes[line["adjusts"]] = changes.get(line["adjusts"], Decimal(0)) + Decimal(line["amount"])
+        for one in drawn:
+            whole = sum((amount for _, amount in one.drawn), Decimal(0))
+            change = changes.get(one.invoice_id, Decimal(0))
+            left = max(one.left + change, Decimal(0))
+            # No more than this invoice credits of it: what earlier ones credited has lowered what they drew.
+            back = max(min(whole - left, room, -change), Decimal(0))
+            for charge, amount in reversed(one.drawn):
+                part = min(back, amount)
+                if part > 0:
+                    found.append((one.invoice_id, charge, part))
+                    back, room = back - part, room - part
+    return found
+
+
+class Wallet:
+    """Balances while one run's invoices are built one after another. ``used``: grant → what is drawn already."""
+
+    def __init__(self, grants: Iterable[Owned] = (), used: Mapping[str, Decimal] | None = None) -> None:
+        self._used: MutableMapping[str, Decimal] = dict(used or {})
+        self._by_owner: dict[tuple[str, str], list[Owned]] = {}
+        for one in grants:
+            self._by_owner.setdefault(one.owner, []).append(one)
+
+    def apart(self) -> Wallet:
+        """One that draws without this one, and those beside it, knowing."""
+        other = Wallet()
+        other._by_owner, other._used = self._by_owner, ChainMap({}, self._used)
+        return other
+
+    def balances(self, account_id: str, subscription: str, currency: str, moment_us: int) -> list[Balance]:
+        """What an invoice may draw on, in order."""
+        mine = [
+            one
+            for owner in (("account", account_id), ("subscription", subscription))
+            for one in self._by_owner.get(owner, ())
+            if one.pays(currency, moment_us)
+        ]
+        mine.sort(key=lambda one: one.grant.order(one.zone))
+        with exactly():
+            return [
+                Balance(
+                    one.grant.code,
+                    one.grant.amount,
+                    max(one.grant.amount - self._used.get(one.grant.code, Decimal(0)), Decimal(0)),
+                )
+                for one in mine
+            ]
+
+    def draw(self, invoice: Invoice) -> None:
+        """Take off what the invoice draws."""
+        with exactly():
+            for code, amount in drawn([invoice]).items():
+                self._used[code] = self._used.get(code, Decimal(0)) + amount
+
+
+@dataclass(frozen=True, slots=True)
+class GrantBalance:
+    """A grant at an instant: ``granted`` = ``used`` + ``left`` + ``expired``, unless more was drawn than a later version grants.
+
+    ``state``: pending (not in force yet), active, used (nothing is left), expired, retired.
+    """
+
+    owned: Owned
+    state: str
+    used: Decimal
+    left: Decimal
+    expired: Decimal
+
+    def to_json(self) -> dict[str, Any]:
+        """Ready for json.dumps: amounts in the grant's currency, instants in RFC 3339."""
+        grant, zone = self.owned.grant, self.owned.zone
+        effective, expires = boundary(grant.effective, zone), boundary(grant.expires, zone)
+        return {
+            "code": grant.code, "name": grant.name, "account_id": self.owned.account_id, "subscription": grant.subscription,
+            "currency": grant.currency, "priority": grant.priority,
+            "effective": None if effective is None else rfc3339(effective), "expires": None if expires is None else rfc3339(expires),
+            "state": self.state, "granted": money_text(grant.amount, grant.currency),
+            "used": money_text(self.used, grant.currency), "left": money_text(self.left, grant.currency),
+            "expired": money_text(self.expired, grant.currency),
+        }  # fmt: skip
+
+
+def grant_balances(
+    view: NamespaceView, account_id: str, used: Mapping[str, Decimal], now_us: int
+) -> list[GrantBalance]:
+    """The account's grants, its subscriptions' among them, in the order in which they are drawn on."""
+    return [
+        _balance(one, used.get(one.grant.code, Decimal(0)), now_us)
+        for one in owned_grants(view, retired=True)
+        if one.account_id == account_id
+    ]
+
+
+def _balance(one: Owned, used: Decimal, now_us: int) -> GrantBalance:
+    zero = Decimal(0)
+    with exactly():
+        rest = max(one.grant.amount - used, zero)
+    expires = boundary(one.grant.expires, one.zone)
+    over = expires is not None and expires <= now_us
+    if one.retired or over:
+        return GrantBalance(one, "retired" if one.retired else "expired", used, zero, rest)
+    effective = boundary(one.grant.effective, one.zone)
+    state = "used" if not rest else "pending" if effective is not None and now_us < effective else "active"
+    return GrantBalance(one, state, used, rest, zero)

@@ -1,0 +1,288 @@
+"""Lines that come after an invoice's charges: discounts, the true-up to a commitment, prepaid credits; and what late usage of
+an earlier invoice, or the settlement of a fee in advance, changes in discounts and true-ups that are billed already. Pure.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Any, Final
+
+from rating.invoices.amounts.billed_of_period import (
+    CHARGED,
+    COMMITMENT,
+    MARK,
+    NOTED,
+    NOTHING,
+    REDUCING,
+    Billed,
+    add,
+    billed_of,
+    is_ahead,
+    is_lump,
+    key_of,
+    reductions,
+)
+from rating.invoices.amounts.line_plans import OF_PLAN, LinePlan
+from rating.invoices.chain import vacant
+from rating.invoices.ledger import Invoice, Line
+from rating.pricing import money_text
+from rating.pricing.exact import exact_sum, exactly
+from rating.pricing.line import ZERO, Step
+from rating.pricing.reductions import Balance, Reduction, ReductionKind, credit_lines
+from rating.subscriptions.terms import NO_TERMS, Terms, pinned_terms, pinned_terms_ahead
+from schemas.ledgers.invoice_claims import VOID, body_of
+from schemas.prices import plain
+from schemas.values.instants import rfc3339
+
+
+@dataclass(frozen=True, slots=True)
+class Agreed:
+    """By what terms an invoice bills its period, and by which discounts, ``ahead``, its fees in advance of the next one; ``before`` and
+    ``ahead_before``: what invoices that stand, or of the same run before it, have billed of either period."""
+
+    terms: Terms = NO_TERMS
+    ahead: Terms = NO_TERMS
+    before: Billed = NOTHING
+    ahead_before: Billed = NOTHING
+
+
+NO_AGREEMENT: Final = Agreed()
+
+
+def reduced(
+    charged: Iterable[tuple[str, Decimal]],
+    terms: Terms,
+    currency: str,
+    start_us: int,
+    end_us: int,
+    before: Billed = NOTHING,
+) -> list[Line]:
+    """The lines that ``terms`` add to an invoice for a period with these charges, beside what is billed of it ``before``: what the
+    whole of the period comes to, less what was taken off in advance."""
+    amounts = before.also(charged)
+    if not amounts:
+        return []
+    whole = reductions(amounts, terms, currency)
+    taken = dict(before.reduced)
+    lines: list[Line] = []
+    for one in whole:
+        already = taken.pop(key_of(one), ZERO)
+        lines += _rest(one, already, terms, currency, start_us, end_us, before.carrier)
+    for key, already in taken.items():
+        lines += _rest(_none(key), already, terms, currency, start_us, end_us, before.carrier)
+    return lines
+
+
+def _rest(
+    one: Reduction, already: Decimal, terms: Terms, currency: str, start_us: int, end_us: int, carrier: str
+) -> list[Line]:
+    """What is left to bill of a discount or a true-up of which ``already`` is; where that is too much, an adjustment of ``carrier``."""
+    if not already:
+        return [line_of(one, terms, currency, start_us, end_us)]
+    with exactly():
+        difference = one.amount - already
+    if not difference:
+        return []
+    if (difference > 0) == (one.kind == "discount"):
+        prior = PriorTerms(carrier, start_us, end_us, terms, (), ())
+        return list(_adjusted(prior, key_of(one), one, already, currency, "adjusted for what its period came to"))
+    text = f"{plain(already)} of it billed in advance on {carrier}"
+    with exactly():
+        exact = one.step.amount - already
+    line = line_of(replace(one, amount=difference), terms, currency, start_us, end_us)
+    steps = [one.step.as_json(), Step("in_advance", -already, text).as_json()]
+    return [line | {"unrounded": plain(exact), "steps": json.dumps(steps, ensure_ascii=False), "note": text}]
+
+
+def paid(due: Decimal, balances: Iterable[Balance], currency: str, start_us: int, end_us: int) -> list[Line]:
+    """The lines by which prepaid credits pay of ``due``."""
+    return [
+        _line(one, f"Prepaid credit {one.code}", {"credit_grant": one.code}, currency, start_us, end_us)
+        for one in credit_lines(due, balances)
+    ]
+
+
+def given_back(parts: Iterable[tuple[str, str, Decimal]], currency: str, start_us: int, end_us: int) -> list[Line]:
+    """The lines that give prepaid credit back: (adjusted invoice, charge of its credit line, amount) of each."""
+    lines: list[Line] = []
+    for name, charge, amount in parts:
+        code = charge.partition(":")[2]
+        text = f"{plain(amount)} that it paid of {name} are credited, and come back to it"
+        one = Reduction("credit", code, amount, Step("credit", amount, text))
+        line = _line(one, f"Prepaid credit {code}, given back", {"credit_grant": code}, currency, start_us, end_us)
+        lines.append(line | {"note": text, "adjusts": name})
+    return lines
+
+
+def line_of(one: Reduction, terms: Terms, currency: str, start_us: int, end_us: int) -> Line:
+    """A discount or a true-up as a line; ``price`` holds the term as pinned."""
+    if one.kind == "commitment":
+        minimum = plain(terms.minimum_commitment or ZERO)
+        return _line(
+            one, "True-up to the minimum commitment", {"minimum_commitment": minimum}, currency, start_us, end_us
+        )
+    discount = next((discount for discount in terms.discounts if discount.code == one.code), None)
+    if discount is None:  # it is not in force for the period, after all
+        return _line(one, f"Discount {one.code}", {"code": one.code}, currency, start_us, end_us)
+    line = _line(
+        one,
+        discount.name or f"Discount {one.code}",
+        discount.model_dump(mode="json", exclude_none=True),
+        currency,
+        start_us,
+        end_us,
+    )
+    return line | {"product": discount.product or ""}
+
+
+def _line(
+    one: Reduction, description: str, pinned: Mapping[str, Any], currency: str, start_us: int, end_us: int
+) -> Line:
+    return {
+        "kind": one.kind, "charge": key_of(one), "product": "", "description": description, "profile_id": "",
+        "profile_versions": [], "period_start": start_us, "period_end": end_us, "quantity": "", "events": "", "unit": "",
+        "price": json.dumps(pinned, ensure_ascii=False, sort_keys=True),
+        "amount": money_text(one.amount, currency), "unrounded": plain(one.step.amount),
+        "steps": json.dumps([one.step.as_json()], ensure_ascii=False), "note": "", "adjusts": "",
+    }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class PriorTerms:
+    """A period that is billed, with its terms: what its charges, and each of its discounts and its true-up, have come to with all
+    adjustments so far. ``charged`` by product, ``billed`` by key. ``invoice_id``: what bills it; ``ahead``: what billed its fees in
+    advance, of a period that never was to be."""
+
+    invoice_id: str
+    start_us: int
+    end_us: int
+    terms: Terms
+    charged: tuple[tuple[str, Decimal], ...]
+    billed: tuple[tuple[str, Decimal], ...]
+    plan: LinePlan | None = None
+    ahead: bool = False
+
+    def changed_by(self, line: Line) -> bool:
+        """Whether it is an adjustment of one of the period's charges."""
+        later = line["period_start"] >= (self.start_us if self.ahead else self.end_us)
+        return bool(line["adjusts"] == self.invoice_id and later == self.ahead)
+
+
+def prior_terms(chain: Sequence[Invoice], invoice_ids: Iterable[str]) -> tuple[PriorTerms, ...]:
+    """The periods of ``invoice_ids``, invoices of the chain that stand, that were billed by terms."""
+    by_id = {invoice["invoice_id"]: invoice for invoice in chain}
+    names = [name for name in dict.fromkeys(invoice_ids) if '"terms' in by_id[name]["body"]]
+    found = [_prior(chain, by_id[name]) for name in names]
+    return tuple(one for one in found if one.terms != NO_TERMS or one.billed)
+
+
+def prior_terms_ahead(chain: Sequence[Invoice], lines: Iterable[Line]) -> tuple[PriorTerms, ...]:
+    """Of the periods for which ``lines`` adjust fees that were billed in advance, where these were billed by terms."""
+    by_id = {invoice["invoice_id"]: invoice for invoice in chain}
+    spans: dict[str, int] = {}
+    for line in lines:
+        spans[line["adjusts"]] = max(spans.get(line["adjusts"], 0), line["period_end"])
+    found: list[PriorTerms] = []
+    for name, end_us in spans.items():
+        invoice = by_id[name]
+        before = billed_of(chain, invoice["period_end"])
+        terms = Terms(pinned_terms(invoice).discounts) if is_lump(invoice) else pinned_terms_ahead(invoice)
+        if terms != NO_TERMS or before.reduced:
+            found.append(
+                PriorTerms(name, invoice["period_end"], end_us, terms, before.charged, before.reduced, ahead=True)
+            )
+    return tuple(found)
+
+
+def _prior(chain: Sequence[Invoice], invoice: Invoice) -> PriorTerms:
+    terms = pinned_terms(invoice)
+    start_us, end_us = invoice["period_start"], invoice["period_end"]
+    before = (
+        _lump(chain, invoice) if is_lump(invoice) else _with_fees_to_come(billed_of(chain, start_us), chain, invoice)
+    )
+    plan = LinePlan(invoice["plan"], invoice["plan_version"])
+    return PriorTerms(invoice["invoice_id"], start_us, end_us, terms, before.charged, before.reduced, plan)
+
+
+def _with_fees_to_come(before: Billed, chain: Sequence[Invoice], invoice: Invoice) -> Billed:
+    """With the period's fees in advance whose invoice is void: they are billed again, by this run or a later one, as the period's invoice counts
+    on them, and so are its discounts. Without them the period would seem to be below its commitment, or to have been discounted too much."""
+    start_us = invoice["period_start"]
+    fees = [
+        (line["product"], Decimal(line["amount"]))
+        for void in (vacant(chain) if any(one["state"] == VOID for one in chain) else ())
+        if void["period_end"] == start_us
+        for line in void["lines"]
+        if line["kind"] == "flat" and is_ahead(line, void)
+    ]
+    if not fees:
+        return before
+    charged: dict[str, Decimal] = {}
+    for product, amount in before.also(fees):
+        charged[product] = exact_sum((charged.get(product, ZERO), amount))
+    discounts = Terms(pinned_terms(invoice).discounts)
+    taken = [(key_of(one), one.amount) for one in reductions(charged.items(), discounts, invoice["currency"])]
+    taken += [(key, amount) for key, amount in before.reduced if key == COMMITMENT]
+    return replace(before, charged=tuple(charged.items()), reduced=tuple(taken))
+
+
+def _lump(chain: Sequence[Invoice], invoice: Invoice) -> Billed:
+    """What was billed by the terms of an invoice of before terms were those of periods: all its charges, and what adjusts them."""
+    charged: dict[str, Decimal] = {}
+    billed: dict[str, Decimal] = {}
+    for other in chain:
+        if other["state"] == VOID:
+            continue
+        by_period = MARK.items() <= body_of(other).items()
+        for line in other["lines"]:
+            own = other is invoice and line["kind"] in CHARGED | REDUCING
+            adjusts = line["adjusts"] == invoice["invoice_id"] and not (by_period and is_ahead(line, invoice))
+            if (own or adjusts) and line["kind"] != "credit" and not line["charge"].startswith(NOTED):
+                add(billed if ":" in line["charge"] else charged, line)
+    return Billed(tuple(charged.items()), tuple(billed.items()))
+
+
+def adjusted_terms(prior: Iterable[PriorTerms], adjustments: Sequence[Line], currency: str) -> list[Line]:
+    """What ``adjustments`` of earlier charges change in the discounts and true-ups of their periods: a line for each difference."""
+    found: list[Line] = []
+    for one in prior:
+        changes = [(line["product"], Decimal(line["amount"])) for line in adjustments if one.changed_by(line)]
+        if not changes:
+            continue
+        now = {key_of(part): part for part in reductions([*one.charged, *changes], one.terms, currency)}
+        before = dict(one.billed)
+        for key in sorted(now.keys() | before.keys()):
+            found.extend(_adjusted(one, key, now.get(key), before.get(key, ZERO), currency))
+    return found
+
+
+def _none(key: str) -> Reduction:
+    """A discount or a true-up that comes to nothing."""
+    kind: ReductionKind = "commitment" if key == COMMITMENT else "discount"
+    text = "the commitment is met" if key == COMMITMENT else "there is nothing left to take it off"
+    return Reduction(kind, key.partition(":")[2], ZERO, Step(kind, ZERO, text))
+
+
+def _adjusted(
+    prior: PriorTerms,
+    key: str,
+    now: Reduction | None,
+    before: Decimal,
+    currency: str,
+    why: str = "adjusted for late or voided usage",
+) -> Iterable[Line]:
+    now = now or _none(key)
+    with exactly():
+        difference = now.amount - before
+    if not difference:
+        return
+    line = line_of(now, prior.terms, currency, prior.start_us, prior.end_us)
+    span = f"{rfc3339(prior.start_us)} to {rfc3339(prior.end_us)}"
+    yield line | {
+        "kind": "adjustment", "description": f"{line['description']}, {why}", "amount": money_text(difference, currency),
+        "unrounded": plain(difference), "note": f"{span}: {plain(now.amount)} instead of {plain(before)}", "adjusts": prior.invoice_id,
+        **({} if prior.plan is None else {OF_PLAN: prior.plan}),
+    }  # fmt: skip

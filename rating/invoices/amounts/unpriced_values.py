@@ -1,0 +1,122 @@
+"""Usage of dimension values for which a matrix has no amount: found on invoices, and priced once a later price has one. Pure.
+
+It stops nothing. Its line says so in a step of kind ``unpriced``; what it says last stands on the line's newest adjustment, which may
+come to 0.00. It is billed by an adjustment as soon as the subscription has a price for it: the first, in the order of time, of
+the prices that the subscription has for the same charge, product and dimensions from the line's period on, in whichever version
+of whichever plan, or override, that has a cell or a default for the values. All else is priced as the line pinned it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Final
+
+from rating.invoices.ledger import Invoice
+from rating.pricing import PriceError, parse_price
+from rating.pricing.line import MatrixQuantity
+from rating.pricing.models import cell_amounts, label
+from rating.subscriptions.timeline import Timeline
+from schemas.ledgers.invoice_claims import VOID
+from schemas.prices import Cell, MatrixPrice, Price, plain
+
+_MARK: Final = '"unpriced"'
+
+
+@dataclass(frozen=True, slots=True)
+class LaterPrice:
+    """A matrix that the subscription has for a charge, and where: ``plan basic version 2``."""
+
+    price: MatrixPrice
+    place: str
+
+
+def same_line(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether both are for one charge over one part of a period: a line and its adjustment."""
+    return all(one[name] == other[name] for name in ("charge", "product", "period_start", "period_end"))
+
+
+def newest(chain: Iterable[Invoice], invoice_id: str, line: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The last adjustment of a line of ``invoice_id`` on an invoice that stands; the line itself where it has none."""
+    found = line
+    for invoice in chain:
+        if invoice["state"] == VOID:
+            continue
+        for other in invoice["lines"]:
+            if other["adjusts"] == invoice_id and same_line(other, line):
+                found = other
+    return found
+
+
+def unpriced_of(line: Mapping[str, Any]) -> tuple[MatrixQuantity, ...]:
+    """What a line says it has no price for."""
+    if _MARK not in line.get("steps", ""):
+        return ()
+    return tuple(
+        MatrixQuantity(tuple(step["values"]), Decimal(step["quantity"]))
+        for step in json.loads(line["steps"])
+        if step["kind"] == "unpriced"
+    )
+
+
+def unpriced_lines(chain: Sequence[Invoice]) -> Iterator[tuple[Invoice, Mapping[str, Any], tuple[MatrixQuantity, ...]]]:
+    """(invoice, line, what has no price) of every billed line with such usage, by its newest adjustment."""
+    marked = [
+        (invoice, line)
+        for invoice in chain
+        if invoice["state"] != VOID
+        for line in invoice["lines"]
+        if _MARK in line["steps"]
+    ]
+    seen: set[tuple[str, str, int, int]] = set()
+    by_id = {invoice["invoice_id"]: invoice for invoice in chain} if marked else {}
+    for invoice, line in marked:
+        owner = by_id.get(line["adjusts"] or invoice["invoice_id"])
+        key = (line["adjusts"] or invoice["invoice_id"], line["charge"], line["period_start"], line["period_end"])
+        if owner is None or owner["state"] == VOID or key in seen:
+            continue
+        seen.add(key)
+        original = next((one for one in owner["lines"] if one["kind"] == "usage" and same_line(one, line)), None)
+        if original is not None and (lacking := unpriced_of(newest(chain, owner["invoice_id"], original))):
+            yield owner, original, lacking
+
+
+def later_prices(line: Timeline, billed: Mapping[str, Any]) -> tuple[LaterPrice, ...]:
+    """The matrices that a subscription has for a billed line's charge from its period on, in the order of time."""
+    found: list[LaterPrice] = []
+    for segment in line.segments:
+        if segment.end_us <= billed["period_start"]:
+            continue
+        for charge in segment.plan.charges:
+            if charge.key != billed["charge"] or charge.product != billed["product"]:
+                continue
+            try:
+                price = parse_price(charge.price, segment.plan.currency)
+            except PriceError:
+                continue  # is told where that plan is billed
+            if isinstance(price, MatrixPrice):
+                found.append(LaterPrice(price, f"plan {segment.plan.code} version {segment.plan_version}"))
+    return tuple(found)
+
+
+def completed(
+    price: Price, lacking: Iterable[MatrixQuantity], later: Iterable[LaterPrice]
+) -> tuple[Price, tuple[str, ...]]:
+    """The price with a cell for each combination that one of ``later`` has an amount for, and a sentence each; else as it is."""
+    if not isinstance(price, MatrixPrice):
+        return price, ()
+    options = [(one, cell_amounts(one.price)) for one in later if one.price.dimensions == price.dimensions]
+    cells: list[Cell] = []
+    told: list[str] = []
+    for part in lacking:
+        for one, amounts in options:
+            amount = amounts.get(part.values, one.price.default_unit_amount)
+            if amount is not None:
+                cells.append(Cell(values=part.values, unit_amount=amount))
+                told.append(f"{label(price, part.values)} at {plain(amount)}, of {one.place}")
+                break
+    if not cells:
+        return price, ()
+    return price.model_copy(update={"cells": (*price.cells, *cells)}), tuple(told)

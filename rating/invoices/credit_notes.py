@@ -1,0 +1,235 @@
+"""Credit notes: so much of an invoice, or of single lines of it, need not be paid, or comes back to the prepaid credits that paid it. Pure; the
+next version of the invoice holds them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from rating.invoices.amounts.drawings import drawn_on
+from rating.invoices.amounts.line_balances import (
+    adjusted_by,
+    balance_of,
+    last_order,
+    left_of_lines,
+    noted_in_all,
+    spread,
+)
+from rating.invoices.amounts.prepaid_credits import CREDIT, DrawnOn, to_give_back
+from rating.invoices.chain import voids_of
+from rating.invoices.ledger import Invoice
+from rating.invoices.transitions import Refused, amount_paid, check_digits, entries, settled
+from rating.pricing import money_text, plain
+from rating.pricing.exact import exact_sum, round_money, share
+from schemas.ledgers.invoice_claims import body_of
+from schemas.values.instants import rfc3339
+
+
+@dataclass(frozen=True, slots=True)
+class LineCredit:
+    """Of the line ``number``: an ``amount`` in the invoice's currency, or so much of its ``quantity`` at the line's average price."""
+
+    number: int
+    amount: Decimal | None = None
+    quantity: Decimal | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        what = {"amount": self.amount, "quantity": self.quantity}
+        return {"line": self.number} | {name: plain(value) for name, value in what.items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class CreditNote:
+    """``amount`` of what the invoice billed that is credited, in its currency; or ``lines``, which it then is the sum of. ``reference`` names it
+    once and for all."""
+
+    reference: str
+    amount: Decimal | None
+    reason: str
+    author: str
+    at_us: int
+    lines: tuple[LineCredit, ...] = ()
+
+    def same(self, recorded: Mapping[str, Any]) -> bool:
+        """Whether that one was asked for in the same words."""
+        if self.amount is not None:
+            return "lines" not in recorded and noted_in_all([recorded]) == self.amount
+        return bool([one.to_json() for one in self.lines] == [one["asked"] for one in recorded.get("lines", ())])
+
+
+def credit_note_id(invoice_id: str, number: int) -> str:
+    """The name of an invoice's credit note in the series of numbers."""
+    return f"{invoice_id}-C{number}"
+
+
+def with_credit_note(invoice: Invoice, note: CreditNote, chain: Sequence[Invoice] = ()) -> Invoice | None:
+    """``invoice`` with one credit note more; None where that one is recorded already. All of them never come to more than
+    what was billed, nor those of a line to more than the line, each less what later invoices of ``chain`` credited of it. What prepaid credits
+    paid of it comes back to them (``prepaid``) once nothing else of the invoice is owed; ``amount`` is the rest. What is paid beyond what is
+    then owed is to be paid back. Raises Refused."""
+    name, currency = invoice["invoice_id"], invoice["currency"]
+    notes = entries(invoice, "credit_notes", note.reference, note.same)
+    if notes is None:
+        return None
+    if Decimal(invoice["total"]) < 0:
+        raise Refused(
+            f"invoice {name} is a credit of {money_text(-Decimal(invoice['total']), currency)} {currency} itself; pay it back"
+            " (`weir invoice pay` with a negative amount), or let the account's next invoice draw on it"
+        )
+    lines = [_credited(invoice, notes, asked, chain) for asked in _once(name, note.lines)]
+    amount = exact_sum(Decimal(one["amount"]) for one in lines) if note.amount is None else note.amount
+    check_digits(amount, currency)
+    left = _left(invoice, chain, notes)
+    rest = left_of_lines(chain, invoice) if not lines else None
+    limit = left
+    if rest is not None and rest.adjusted:
+        # A line is credited once: what adjustments credited of it is no part of the note.
+        limit = min(left, exact_sum(part for _, part in rest.each))
+    if not 0 < amount <= limit:
+        raise Refused(
+            f"a credit note over {plain(amount)} {currency} does not fit invoice {name}, of which {money_text(limit, currency)} are"
+            " not credited; give more than 0 and at most that"
+        )
+    parts = lines or (spread(amount, rest.each, currency) if rest is not None else [])
+    back = _given_back(invoice, chain, notes, amount, parts)
+    owed = exact_sum((amount, *(-part for *_, part in back)))
+    made = {
+        "number": len(notes) + 1, "reference": note.reference, "amount": money_text(owed, currency), "tax_amount": None,
+        "reason": note.reason, "author": note.author, "at": rfc3339(note.at_us), "series": True,
+    }  # fmt: skip
+    over: dict[str, Any] = {"lines": lines} if lines else {}
+    if back:
+        over["subtotal"] = money_text(amount, currency)
+        over["prepaid"] = [
+            {"grant": grant, "amount": money_text(part, currency)} | ({} if paid == name else {"invoice": paid})
+            for paid, grant, part in back
+        ]
+    if rest is not None and (rest.adjusted or back):
+        over["spread"] = parts
+    if not chain:
+        return settled(invoice, {"credit_notes": [*notes, made | over]})
+    order = last_order(chain) + 1
+    after = {
+        "version": invoice["version"] + 1,
+        "head": chain[-1]["invoice_id"],
+        "voids": list(voids_of(chain)),
+        "order": order,
+    }
+    return settled(invoice, {"credit_notes": [*notes, made | over | {"order": order}], "credited": after})
+
+
+def _left(invoice: Invoice, chain: Sequence[Invoice], notes: Sequence[Mapping[str, Any]]) -> Decimal:
+    """What was billed, prepaid credits aside, and is credited neither by credit notes nor by later invoices."""
+    drew = (-Decimal(line["amount"]) for line in invoice["lines"] if line["kind"] == "credit")
+    adjusted = min(adjusted_by(chain, invoice), Decimal(0))
+    return max(exact_sum((Decimal(invoice["total"]), *drew, adjusted, -noted_in_all(notes))), Decimal(0))
+
+
+def _given_back(
+    invoice: Invoice,
+    chain: Sequence[Invoice],
+    notes: Sequence[Mapping[str, Any]],
+    amount: Decimal,
+    parts: Iterable[Mapping[str, Any]],
+) -> list[tuple[str, str, Decimal]]:
+    """(invoice whose charges it had paid, grant, amount) of what prepaid credits would not have paid had so much less been billed: first comes
+    what is owed in money, as far as this invoice asked for some. ``parts``: what is credited of each line."""
+    name, adjusts = invoice["invoice_id"], {line["number"]: line["adjusts"] for line in invoice["lines"]}
+    credits = [{"adjusts": adjusts.get(one["line"]) or name, "amount": -Decimal(one["amount"])} for one in parts]
+    drawn = drawn_on(chain or [invoice], {name, *(line["adjusts"] for line in invoice["lines"])})
+    found = to_give_back(-amount, drawn, credits)
+    in_money = max(exact_sum((Decimal(invoice["total"]), -amount_paid(notes))), Decimal(0))
+    short = exact_sum((amount, -in_money, *(-part for *_, part in found)))
+    found += _more(drawn, found, short)
+    sums: dict[tuple[str, str], Decimal] = {}
+    for paid, charge, part in found:
+        sums[paid, charge] = exact_sum((sums.get((paid, charge), Decimal(0)), part))
+    return [(paid, charge.removeprefix(CREDIT), part) for (paid, charge), part in sums.items()]
+
+
+def _more(
+    drawn: Iterable[DrawnOn], found: Sequence[tuple[str, str, Decimal]], short: Decimal
+) -> Iterator[tuple[str, str, Decimal]]:
+    """Of what was drawn and is not in ``found``, so much that it comes to ``short``."""
+    for one in drawn:
+        for charge, whole in reversed(one.drawn):
+            taken = (-part for name, of, part in found if (name, of) == (one.invoice_id, charge))
+            part = min(exact_sum((whole, *taken)), short)
+            if part > 0:
+                short = exact_sum((short, -part))
+                yield one.invoice_id, charge, part
+
+
+def credited(notes: Iterable[Mapping[str, Any]], number: int) -> tuple[Decimal, Decimal]:
+    """(amount, quantity) that credit notes, as a body has them, took of a line."""
+    mine = [line for note in notes for line in note.get("lines", ()) if line["line"] == number]
+    quantities = (Decimal(line["quantity"]) for line in mine if line["quantity"] is not None)
+    return exact_sum(Decimal(line["amount"]) for line in mine), exact_sum(quantities)
+
+
+def notes_in_series(invoices: Iterable[Invoice]) -> Iterator[tuple[str, str]]:
+    """(when it was made, id) of all credit notes that have a number of the series; older ones have that of their invoice and which one
+    of its notes they are."""
+    for invoice in invoices:
+        if '"series"' in invoice["body"]:  # spares all others being read
+            for note in body_of(invoice).get("credit_notes", ()):
+                if note.get("series"):
+                    yield note["at"], credit_note_id(invoice["invoice_id"], note["number"])
+
+
+def _once(name: str, lines: Sequence[LineCredit]) -> Sequence[LineCredit]:
+    if len({one.number for one in lines}) < len(lines):
+        raise Refused(f"a credit note of invoice {name} names a line twice; give each line once")
+    return lines
+
+
+def _credited(
+    invoice: Invoice, notes: Sequence[Mapping[str, Any]], asked: LineCredit, chain: Sequence[Invoice]
+) -> dict[str, Any]:
+    """A line of a credit note. Raises Refused."""
+    currency = invoice["currency"]
+    line = next((one for one in invoice["lines"] if one["number"] == asked.number), None)
+    if line is None:
+        raise Refused(f"invoice {invoice['invoice_id']} has lines 1 to {len(invoice['lines'])}, no line {asked.number}")
+    place = f"line {asked.number} of invoice {invoice['invoice_id']}"
+    whole = Decimal(line["amount"])
+    if whole <= 0:
+        raise Refused(
+            f"{place} bills {money_text(whole, currency)} {currency}, of which nothing can be credited; choose another line"
+        )
+    before, units = credited(notes, asked.number)
+    left = exact_sum((whole, -before))
+    if chain:
+        left = max(min(left, balance_of(chain, invoice, line)), Decimal(0))
+    amount = (
+        asked.amount if asked.amount is not None else _of_quantity(line, asked.quantity, units, left, currency, place)
+    )
+    check_digits(amount, currency)
+    if not 0 < amount <= left:
+        raise Refused(
+            f"{plain(amount)} {currency} of {place} cannot be credited: {money_text(left, currency)} of it are not credited;"
+            " give more than 0 and at most that"
+        )
+    return {
+        "line": asked.number, "charge": line["charge"], "product": line["product"], "description": line["description"],
+        "quantity": None if asked.quantity is None else plain(asked.quantity), "unit": line["unit"],
+        "amount": money_text(amount, currency), "tax_amount": None, "asked": asked.to_json(),
+    }  # fmt: skip
+
+
+def _of_quantity(
+    line: Mapping[str, Any], quantity: Decimal | None, units: Decimal, left: Decimal, currency: str, place: str
+) -> Decimal:
+    """What a part of a line's quantity was billed with on average; the last part is what is left. Raises Refused."""
+    whole = Decimal(line["quantity"] or 0)
+    rest = exact_sum((whole, -units))
+    if quantity is None or not 0 < quantity <= rest:
+        raise Refused(
+            f"{plain(quantity or Decimal(0))} of the quantity of {place} cannot be credited: {plain(rest)} of {plain(whole)} are not"
+            " credited; give more than 0 and at most that, or an amount"
+        )
+    if quantity == rest:
+        return left
+    return min(round_money(share(Decimal(line["amount"]), quantity, whole), currency), left)

@@ -1,0 +1,134 @@
+"""The fold of usage.invoices: which invoices stand, and each subscription's chain (first valid record wins)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from schemas.kafka.codec import CodecError, codec
+from schemas.kafka.topics import INVOICES
+from schemas.ledgers.first_valid import FirstValid
+from schemas.ledgers.invoice_claims import DRAFT, claim_of, is_draft
+from schemas.ledgers.transport import LedgerReader
+from schemas.settings import Settings
+
+log = logging.getLogger(__name__)
+
+Invoice = Mapping[str, Any]
+"""A decoded Invoice record (avro/invoice.avsc)."""
+
+Line = dict[str, Any]
+"""A line of an Invoice record that is being made, without its number."""
+
+
+class Standing:
+    """What stands after the records applied so far. All records of a chain must be applied in log order.
+
+    Drafts are kept apart: they are in no chain, and none of the invoices. ``applied`` counts the records that were valid.
+    ``only``: one namespace is asked about, all that others have may be left out; None: every namespace's are kept.
+    """
+
+    def __init__(self, only: str | None = None) -> None:
+        self.applied = 0
+        # A name stands in the records as it is, so most of other namespaces' need not be decoded.
+        self._only = (only or "").encode()
+        self._claims = FirstValid()
+        self._drafts: dict[tuple[str, str], Invoice] = {}
+        self._draft_versions: dict[str, int] = {}
+        self._invoices: dict[tuple[str, str], Invoice] = {}
+        self._chains: dict[tuple[str, str], list[str]] = {}
+
+    @classmethod
+    def holding(cls, invoices: Iterable[Invoice]) -> Standing:
+        """That of these invoices, as they are by now, each chain's in its order. Nothing can be claimed in it, but ``assume`` takes more."""
+        found = cls()
+        for one in invoices:
+            found.assume(one)
+        return found
+
+    def assume(self, invoice: Invoice) -> None:
+        """Take an invoice as the last of its chain, whatever it claims: for what would be."""
+        self._invoices[invoice["namespace"], invoice["invoice_id"]] = invoice
+        self._chains.setdefault((invoice["namespace"], invoice["subscription"]), []).append(invoice["invoice_id"])
+
+    def apply(self, record: Invoice) -> bool:
+        """Take the next record; False where it is void."""
+        if not self._claims.offer(claim_of(record)):
+            return False
+        self.applied += 1
+        key = record["namespace"], record["invoice_id"]
+        if is_draft(record):
+            self._drafts[key] = record
+            self._draft_versions[key[0]] = self._draft_versions.get(key[0], 0) + 1
+            return True
+        self._invoices[key] = record
+        if record["version"] == 1:
+            self._drafts.pop(key, None)
+            self._chains.setdefault((record["namespace"], record["subscription"]), []).append(record["invoice_id"])
+        return True
+
+    def apply_bytes(self, value: bytes) -> bool:
+        """``apply`` on a record's bytes; foreign bytes are void."""
+        if self._only not in value:
+            return False
+        try:
+            return self.apply(codec("invoice").decode(value))
+        except CodecError as error:
+            log.warning("a record of %s is void: %s", INVOICES, error)
+            return False
+
+    def invoice(self, namespace: str, invoice_id: str) -> Invoice | None:
+        """The newest version of an invoice."""
+        return self._invoices.get((namespace, invoice_id))
+
+    def draft(self, namespace: str, invoice_id: str) -> Invoice | None:
+        """The newest version of a draft, withdrawn or not, that has not become an invoice."""
+        return self._drafts.get((namespace, invoice_id))
+
+    def drafts(self, namespace: str) -> list[Invoice]:
+        """The newest versions of all that are drafts now."""
+        return [one for (owner, _), one in self._drafts.items() if owner == namespace and one["state"] == DRAFT]
+
+    def draft_versions(self, namespace: str) -> int:
+        """How many versions of drafts there have been."""
+        return self._draft_versions.get(namespace, 0)
+
+    def invoices(self, namespace: str) -> list[Invoice]:
+        """The newest versions of all invoices of a namespace."""
+        return [invoice for (owner, _), invoice in self._invoices.items() if owner == namespace]
+
+    def namespaces(self) -> list[str]:
+        """All that have an invoice or a draft."""
+        return sorted({owner for found in (self._invoices, self._drafts) for owner, _ in found})
+
+    def count(self, namespace: str) -> int:
+        """How many invoices stand in the namespace."""
+        return sum(1 for owner, _ in self._invoices if owner == namespace)
+
+    def chain(self, namespace: str, subscription: str) -> list[Invoice]:
+        """Newest versions of a subscription's invoices, oldest first."""
+        return [self._invoices[namespace, name] for name in self._chains.get((namespace, subscription), [])]
+
+    def chains(self, namespace: str) -> Iterator[list[Invoice]]:
+        """Every chain of a namespace."""
+        for owner, subscription in self._chains:
+            if owner == namespace:
+                yield self.chain(namespace, subscription)
+
+    def head(self, namespace: str, subscription: str) -> Invoice | None:
+        """The last invoice of the chain; the next one names it as its predecessor."""
+        names = self._chains.get((namespace, subscription))
+        return self._invoices[namespace, names[-1]] if names else None
+
+
+def read_standing(reader: LedgerReader, standing: Standing, timeout: float = 120.0) -> Standing:
+    """Read ``reader``, which follows usage.invoices, to the log's present end. Raises LedgerUnavailable."""
+    for record in reader.read_to(reader.end_offsets(), timeout):
+        standing.apply_bytes(record.value)
+    return standing
+
+
+def invoices_reader(settings: Settings) -> LedgerReader:
+    """A reader of usage.invoices from its beginning. Raises LedgerUnavailable. Close it."""
+    return LedgerReader(settings, INVOICES)

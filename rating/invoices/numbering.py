@@ -1,0 +1,81 @@
+"""Gapless numbers for invoices that were finalised, and for credit notes: given by usage.checkpoints (schemas/ledgers/invoice_numbers.py), shown in ClickHouse."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+import pyarrow as pa
+
+from rating.invoices.credit_notes import notes_in_series
+from rating.invoices.ledger import Invoice
+from schemas.catalog.models import Namespace
+from schemas.ledgers.checkpoints import CheckpointLedger
+from schemas.ledgers.invoice_claims import DRAFT
+from schemas.ledgers.invoice_numbers import InvoiceNumbers, Numbered
+
+
+def unnumbered(numbers: InvoiceNumbers, namespace: str, invoices: Iterable[Invoice]) -> list[str]:
+    """Ids of invoices, finalised at some time, that have no number, in the order in which they get one: by period, then name."""
+    found = [
+        one
+        for one in invoices
+        if one["state"] != DRAFT and numbers.of(namespace, one["invoice_id"]) is None
+    ]  # fmt: skip
+    found.sort(key=lambda one: (one["period_start"], one["account_id"], one["subscription"], one["sequence"]))
+    return [one["invoice_id"] for one in found]
+
+
+def unnumbered_notes(numbers: InvoiceNumbers, namespace: str, invoices: Iterable[Invoice]) -> list[str]:
+    """Ids of credit notes that have no number, in the order in which they get one: by when they were made."""
+    found = sorted(notes_in_series(invoices))
+    return [name for _, name in found if numbers.of(namespace, name) is None]
+
+
+def number_invoices(
+    ledger: CheckpointLedger,
+    client: Any,
+    namespace: str,
+    settings: Namespace,
+    invoices: Collection[Invoice],
+    now: datetime,
+) -> None:
+    """Give what stands, and its credit notes, their numbers, and show in ClickHouse all that are not shown yet, also those of a run
+    that died. Blocking.
+
+    ``invoices``: of the namespace, as they stand; ``settings``: the namespace's. Raises LedgerUnavailable.
+    """
+    ledger.refresh()
+    found = ledger.checkpoints
+    if missing := unnumbered(found.numbers, namespace, invoices):
+        ledger.number(namespace, _prefix(settings.invoice_prefix, now), missing)
+    if missing := unnumbered_notes(found.note_numbers, namespace, invoices):
+        ledger.number(namespace, _prefix(settings.credit_note_prefix, now), missing, "credit_notes")
+    _show(client, "invoice_numbers", "invoice_id", namespace, found.numbers)
+    if found.note_numbers.given(namespace):
+        _show(client, "credit_note_numbers", "credit_note_id", namespace, found.note_numbers)
+
+
+def _prefix(text: str, now: datetime) -> str:
+    return text.replace("{year}", str(now.year))
+
+
+def _show(client: Any, table: str, column: str, namespace: str, numbers: InvoiceNumbers) -> None:
+    rows = client.query(
+        f"SELECT max(rank) FROM {table} WHERE namespace = {{namespace:String}}", parameters={"namespace": namespace}
+    ).result_rows
+    # Rows are shown in one ascending run, so none below the greatest is missing.
+    if further := numbers.given(namespace)[int(rows[0][0]) :]:
+        client.insert_arrow(table, _table(column, namespace, further))
+
+
+def _table(column: str, namespace: str, numbers: Sequence[Numbered]) -> pa.Table:
+    return pa.table(
+        {
+            "namespace": pa.array([namespace] * len(numbers), pa.string()),
+            column: pa.array([one.invoice_id for one in numbers], pa.string()),
+            "rank": pa.array([one.rank for one in numbers], pa.uint64()),
+            "number": pa.array([one.text for one in numbers], pa.string()),
+        }
+    )

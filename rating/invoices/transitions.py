@@ -1,0 +1,198 @@
+"""What becomes of an invoice after it was finalised, as its next version on usage.invoices: void, payments; and what payments and
+credit notes (``credit_notes.py``) share. Pure.
+
+A version holds all of the one before it; lines and totals never change.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Any, Final, Literal
+
+from rating.invoices.chain import counted_on_by, voids_of
+from rating.invoices.ledger import Invoice
+from rating.periods import parse_zone
+from rating.pricing import money_text, plain
+from rating.pricing.exact import exact_sum
+from schemas.ledgers.invoice_claims import FINALIZED, PAID, VOID, body_of, is_draft
+from schemas.values.currency import exponent
+from schemas.values.instants import instant, rfc3339
+
+Kind = Literal["payments", "credit_notes"]
+_WORDS: Final[dict[Kind, str]] = {"payments": "payment", "credit_notes": "credit note"}
+
+
+class Refused(Exception):
+    """An invoice cannot be changed so as it is now; the message names the reason and the remedy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Payment:
+    """``amount`` in the invoice's currency, negative for one that was paid back. ``reference`` names it once and for all. ``invoice``: the
+    one that it is drawn from, or on whose behalf (``invoices/amounts/account_balances.py``), "" for money that moved."""
+
+    reference: str
+    amount: Decimal
+    paid_at_us: int
+    author: str
+    invoice: str = ""
+
+
+def amount_paid(payments: Sequence[Mapping[str, Any]]) -> Decimal:
+    """The sum of an invoice's payments, or of its credit notes, as its body has them."""
+    return exact_sum(Decimal(one["amount"]) for one in payments)
+
+
+def amount_due(state: str, total: Decimal, body: Mapping[str, Any]) -> Decimal:
+    """What is still to be paid; below zero, of an invoice whose total is, what is still to be paid back: nothing on a draft or a void
+    invoice."""
+    if state not in (FINALIZED, PAID):
+        return Decimal(0)
+    settled = (amount_paid(body.get("payments", ())), amount_paid(body.get("credit_notes", ())))
+    rest = exact_sum((total, *(-one for one in settled)))
+    return min(rest, Decimal(0)) if total < 0 else max(rest, Decimal(0))
+
+
+def voided(chain: Sequence[Invoice], invoice: Invoice, reason: str, author: str, at_us: int) -> Invoice | None:
+    """``invoice``, of ``chain`` as it stands, as void; None where it is so already. Raises Refused."""
+    name = _finalised(invoice)
+    if invoice["state"] == VOID:
+        return None
+    body = body_of(invoice)
+    if body.get("credit_notes"):
+        raise Refused(f"invoice {name} has credit notes, which stand; credit the rest of it instead")
+    payments = body.get("payments", ())
+    paid = amount_paid([one for one in payments if not one.get("invoice")])
+    drawn = [one for one in payments if one.get("invoice")]
+    if Decimal(invoice["total"]) < 0 and amount_paid(drawn):
+        raise Refused(
+            f"invoice {name} has paid {', '.join(sorted({one['invoice'] for one in drawn}))} from its balance; void {_that(drawn)} first"
+        )
+    if paid:
+        raise Refused(
+            f"invoice {name} has payments of {plain(paid)} {invoice['currency']}; record what is paid back as a payment"
+            " of a negative amount first"
+        )
+    if others := counted_on_by(chain, name):
+        raise Refused(
+            f"invoice {name} is adjusted by {', '.join(others)}; void {_that(others)} first, the last one before the others"
+        )
+    void = {
+        "reason": reason, "author": author, "at": rfc3339(at_us),
+        "head": chain[-1]["invoice_id"], "voids": list(voids_of(chain)),
+    }  # fmt: skip
+    return _next(invoice, VOID, {"void": void})
+
+
+def _that(others: Sequence[str]) -> str:
+    return "that one" if len(others) == 1 else "those"
+
+
+def with_payment(invoice: Invoice, payment: Payment) -> Invoice | None:
+    """``invoice`` with one payment more, paid once they come to its total; None where that payment is recorded already.
+
+    Raises Refused, also where ``payment.reference`` names another amount.
+    """
+    name, currency = invoice["invoice_id"], invoice["currency"]
+    payments = entries(invoice, "payments", payment.reference, lambda known: Decimal(known["amount"]) == payment.amount)
+    if payments is None:
+        return None
+    check_digits(payment.amount, currency)
+    total = Decimal(invoice["total"])
+    due = amount_due(invoice["state"], total, body_of(invoice))
+    if total < 0:
+        _check_back(name, currency, payment.amount, due, amount_paid(payments))
+    elif payment.amount > due:
+        raise Refused(
+            f"{plain(payment.amount)} {currency} is more than the {money_text(due, currency)} due on invoice {name};"
+            " record at most that, and the rest on another invoice or as a credit grant"
+        )
+    paid = exact_sum((amount_paid(payments), payment.amount))
+    if not payment.amount or (paid < 0 <= total):
+        raise Refused(
+            f"payments of invoice {name} would come to {plain(paid)} {currency}; pay back at most what was paid, and never 0"
+        )
+    made = {
+        "reference": payment.reference, "amount": money_text(payment.amount, currency),
+        "paid_at": rfc3339(payment.paid_at_us), "author": payment.author,
+    }  # fmt: skip
+    if payment.invoice:
+        made["invoice"] = payment.invoice
+    return settled(invoice, {"payments": [*payments, made]})
+
+
+def _check_back(name: str, currency: str, amount: Decimal, due: Decimal, paid: Decimal) -> None:
+    """A payment of an invoice below zero is one back, at most what is left of it; one above zero takes such a one back. Raises Refused."""
+    if amount < due:
+        raise Refused(
+            f"{plain(amount)} {currency} is more than the {money_text(due, currency)} that are to be paid back of invoice {name}; record at"
+            " most that (the rest was paid back, or paid other invoices)"
+        )
+    if amount > 0 and exact_sum((paid, amount)) > 0:
+        raise Refused(
+            f"invoice {name} is a credit, of which {plain(-paid)} {currency} are paid back; pay it back by a negative amount, e.g."
+            f" {money_text(due, currency)}"
+        )
+
+
+def entries(
+    invoice: Invoice, kind: Kind, reference: str, same: Callable[[Mapping[str, Any]], bool]
+) -> list[dict[str, Any]] | None:
+    """The invoice's payments or credit notes, one more of which may follow; None where that of ``reference`` is recorded already, and the
+    ``same``. Raises Refused where it is another, and for a draft or a void invoice."""
+    name, word = _finalised(invoice), _WORDS[kind]
+    found: list[dict[str, Any]] = list(body_of(invoice).get(kind, ()))
+    known = next((one for one in found if one["reference"] == reference), None)
+    if known is not None:
+        if same(known):
+            return None
+        raise Refused(
+            f"{word} {reference!r} of invoice {name} is recorded over {known.get('subtotal', known['amount'])} {invoice['currency']};"
+            f" another {word} needs another reference"
+        )
+    if invoice["state"] == VOID:
+        raise Refused(
+            f"invoice {name} is void, so nothing of it is owed; the {word} belongs on the invoice that bills its period again"
+        )
+    return found
+
+
+def _finalised(invoice: Invoice) -> str:
+    """The invoice's id. Raises Refused for a draft."""
+    name: str = invoice["invoice_id"]
+    if is_draft(invoice):
+        raise Refused(
+            f"invoice {name} is a draft, of which nothing is owed yet; hold it back, or wait until it is finalised"
+        )
+    return name
+
+
+def check_digits(amount: Decimal, currency: str) -> None:
+    """Raises Refused for an amount that nobody can pay."""
+    digits = exponent(currency)
+    if amount != round(amount, digits):
+        raise Refused(
+            f"{plain(amount)} has more than the {digits} decimal places of {currency}; give an amount that can be paid"
+        )
+
+
+def settled(invoice: Invoice, changes: Mapping[str, Any]) -> Invoice:
+    """The next version, with these changes of its body: paid where nothing is left to pay."""
+    due = amount_due(FINALIZED, Decimal(invoice["total"]), body_of(invoice) | dict(changes))
+    return _next(invoice, FINALIZED if due else PAID, changes)
+
+
+def _next(invoice: Invoice, state: str, changes: Mapping[str, Any]) -> Invoice:
+    body = json.dumps(body_of(invoice) | dict(changes), ensure_ascii=False)
+    record: dict[str, Any] = dict(invoice)
+    return record | {"version": invoice["version"] + 1, "state": state, "body": body, "claim_id": ""}
+
+
+def due_date(finalised_us: int, zone: str, terms_days: int) -> str:
+    """The local date, as ISO 8601, so many days after the local date of the instant at which an invoice was finalised."""
+    local = instant(finalised_us).astimezone(parse_zone(zone)).date()
+    return (local + timedelta(days=min(terms_days, (date.max - local).days))).isoformat()

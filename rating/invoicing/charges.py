@@ -1,0 +1,179 @@
+"""Charges of plans resolved against a catalog: what a due invoice has to measure, at which prices. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Any, Final
+
+from rating.invoices.amounts.line_plans import LinePlan
+from rating.invoicing.need import Need
+from rating.invoicing.split_lines import Groups, joins
+from rating.pricing import PriceError, parse_price
+from rating.pricing.allowance import allowance
+from rating.pricing.identity_cache import Kept
+from rating.subscriptions.billing_periods import Part
+from rating.subscriptions.timeline import PlanningError
+from rating.usage import UsageRow, measured, valid_versions
+from schemas.catalog.models import Charge, Plan, Product
+from schemas.catalog.profiles import ProfileVersion, profile_versions
+from schemas.catalog.state import NamespaceView
+from schemas.prices import FlatPrice, MatrixPrice, Price, Proration
+from schemas.values.instants import SECOND, rfc3339
+
+__all__ = ["ChargeBook", "Item", "Need", "Totals", "proration"]
+
+_MAX_ITEMS: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A charge over a part of a period, resolved: ``need`` and ``versions`` are None and () for a flat product.
+
+    ``price`` is what its line pins: the charge's, with the proration and the trial of the part. ``plan``: None for the invoice's own.
+    """
+
+    charge: Charge
+    product: Product
+    price: Price
+    need: Need | None = None
+    versions: tuple[int, ...] = ()
+    start_us: int = 0
+    end_us: int = 0
+    note: str = ""
+    plan: LinePlan | None = None
+
+
+Totals = Mapping[Need, Mapping[str, list[UsageRow]]]
+"""Need → account → its rows (one, or one a combination of dimensions); an account without usage is absent."""
+
+
+class ChargeBook:
+    """Charges of plans resolved against one catalog view, each thing looked up once."""
+
+    def __init__(self, view: NamespaceView) -> None:
+        self._view = view
+        self._profiles: dict[str, tuple[ProfileVersion, ...]] = {}
+        for version in profile_versions(view):
+            self._profiles[version.profile_id] = (*self._profiles.get(version.profile_id, ()), version)
+        # By the charge itself: an override shares plan, version and code.
+        self._prices: dict[str, Kept[Charge, Price]] = {}
+        # Most subscriptions share their plan and their period. By the plans themselves, which are kept so that their ids stay theirs.
+        self._items: dict[Any, tuple[tuple[Part, ...], tuple[Item, ...]]] = {}
+        self._waiting = {
+            name: min(starts)
+            for name, versions in self._profiles.items()
+            if (
+                starts := [one.backfill_from_us for one in versions if one.backfill_from_us is not None and one.waits()]
+            )
+        }
+
+    def items(self, parts: tuple[Part, ...], in_advance: bool = False) -> tuple[Item, ...]:
+        """The charges over a period's parts, part by part in the plan's order: those in arrears, or the fees in advance.
+
+        A flat fee is none in a trial; one that is not prorated is billed once, with the first part that has it. Raises
+        PlanningError that names the charge.
+        """
+        key = (
+            in_advance,
+            *[(id(one.plan), one.plan_version, one.start_us, one.end_us, one.whole_us, one.trial) for one in parts],
+        )
+        known = self._items.get(key)
+        if known is None:
+            if len(self._items) >= _MAX_ITEMS:
+                self._items.clear()
+            known = self._items[key] = parts, self._resolved(parts, in_advance)
+        return known[1]
+
+    def _resolved(self, parts: tuple[Part, ...], in_advance: bool) -> tuple[Item, ...]:
+        found: list[Item] = []
+        groups = Groups()
+        whole: set[str] = set()
+        several = len({(part.plan.code, part.plan_version) for part in parts}) > 1
+        for part in parts:
+            for charge in part.plan.charges:
+                if charge.in_advance != in_advance:
+                    continue
+                note = f"plan {part.plan.code} version {part.plan_version}" if several else ""
+                item = self._item(part, charge, note)
+                joined = next((one for one, before in enumerate(found) if joins(before, part, charge, item)), None)
+                if joined is not None:
+                    found[joined] = self._item(replace(part, start_us=found[joined].start_us), charge, note)
+                    continue
+                fee = item.need is None or isinstance(item.price, FlatPrice)
+                if fee and (charge.key in whole or (part.trial and item.need is None)):
+                    continue
+                if fee and not charge.prorated and not part.trial:
+                    whole.add(charge.key)
+                groups.add(part, charge, item.need, len(found))
+                found.append(item)
+        for number, price in groups.split([item.price for item in found]):
+            found[number] = replace(found[number], price=price)
+        return tuple(found)
+
+    def _item(self, part: Part, charge: Charge, note: str) -> Item:
+        place = f"plan {part.plan.code} version {part.plan_version}, charge {charge.key}"
+        price = _of_part(self._price(part.plan, charge, place), part, charge)
+        plan = LinePlan(part.plan.code, part.plan_version)
+        entry = self._view.get("product", charge.product)
+        if entry is None:
+            raise PlanningError(f"{place}: there is no product {charge.product}; publish it")
+        product: Product = entry.model
+        if product.profile is None:
+            return Item(charge, product, price, None, (), part.start_us, part.end_us, note, plan)
+        versions = self._versions(product.profile, place)
+        need = self.need(versions[0].profile_id, price, part.start_us, part.end_us)
+        valid = tuple(version.version for version in valid_versions(versions, part.start_us, part.end_us))
+        return Item(charge, product, price, need, valid, part.start_us, part.end_us, note, plan)
+
+    def need(self, profile_id: str, price: Price, start_us: int, end_us: int) -> Need:
+        """What re-rating a line of a stored invoice takes. Raises PlanningError."""
+        versions = self._versions(profile_id, f"profile {profile_id} of an earlier invoice")
+        dimensions = price.dimensions if isinstance(price, MatrixPrice) else ()
+        return Need(measured(versions, start_us, end_us), start_us, end_us, dimensions)
+
+    def wait_for_backfills(self, items: Iterable[Item]) -> None:
+        """Raises PlanningError where a profile of ``items`` is yet to count events that came before it was published."""
+        for item in items if self._waiting else ():
+            profile_id = item.need.profile.profile_id if item.need else ""
+            start_us = self._waiting.get(profile_id)
+            if start_us is not None and start_us < item.end_us:
+                raise PlanningError(
+                    f"profile {profile_id} is being backfilled from {rfc3339(start_us)} on; what it measures is billed"
+                    " once that is done (`weir backfill list`)"
+                )
+
+    def _price(self, plan: Plan, charge: Charge, place: str) -> Price:
+        currency = plan.currency
+        if currency not in self._prices:
+            self._prices[currency] = Kept(lambda one: parse_price(one.price, currency))
+        try:
+            return self._prices[currency](charge)
+        except PriceError as error:
+            raise PlanningError(f"{place}: {error}") from None
+
+    def _versions(self, address: str, place: str) -> tuple[ProfileVersion, ...]:
+        found = self._profiles.get(address)
+        if found is None and "." not in address:
+            of_meter = [versions for versions in self._profiles.values() if versions[0].meter == address]
+            found = of_meter[0] if len(of_meter) == 1 else None
+        if found is None:
+            raise PlanningError(f"{place}: there is no profile {address}; publish its meter, or mend the product")
+        return found
+
+
+def _of_part(price: Price, part: Part, charge: Charge) -> Price:
+    """The price as the line of a part pins it: with which part of a whole period it is, where that changes its amount."""
+    length = part.end_us - part.start_us
+    changes: dict[str, Any] = {"trial": True} if part.trial else {}
+    if charge.prorated and length < part.whole_us and (isinstance(price, FlatPrice) or price.minimum_amount):
+        changes["proration"] = proration(length, part.whole_us)
+    if charge.included == "prorated" and length < part.whole_us and allowance(price):
+        changes["included_proration"] = proration(length, part.whole_us)
+    return price.model_copy(update=changes) if changes else price
+
+
+def proration(part_us: int, whole_us: int) -> Proration:
+    """Of lengths in microseconds."""
+    return Proration(part_seconds=Decimal(part_us) / SECOND, whole_seconds=Decimal(whole_us) / SECOND)

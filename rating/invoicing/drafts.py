@@ -1,0 +1,91 @@
+"""Drafts: a period that has ended as it would be billed, until it is finalised: made, refreshed, withdrawn. Pure.
+
+``invoices/draft_decisions.py`` says what a draft is, and what somebody may decide on one.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from hashlib import blake2b
+from typing import Any, Final
+
+from rating.invoices.amounts.listed_values import listed
+from rating.invoices.amounts.prepaid_credits import Wallet
+from rating.invoices.draft_decisions import draft_of, following
+from rating.invoices.ledger import Invoice, Standing
+from rating.invoicing.charges import Totals
+from rating.invoicing.due import Due
+from rating.invoicing.plan import Plan, invoice_of
+from rating.subscriptions.timeline import PlanningError
+from schemas.ledgers.checkpoints import Run
+from schemas.ledgers.invoice_claims import DRAFT, WITHDRAWN, body_of
+from schemas.values.instants import rfc3339
+
+_OF_ITS_RUN: Final = frozenset({"version", "run_id", "checkpoint", "catalog_offset", "as_of", "claim_id", "body"})
+
+
+def build_drafts(
+    plan: Plan, totals: Totals, run: Run, standing: Standing
+) -> tuple[tuple[Invoice, ...], tuple[str, ...]]:
+    """(the versions to write, what cannot be rated) for a plan of drafts: a draft whose content stays as it is has none.
+
+    A subscription's drafts draw on prepaid credits one after another; those of others do not count.
+    """
+    made: list[Invoice] = []
+    failed: dict[str, str] = {}
+    kept: set[str] = set()
+    wallets: dict[str, Wallet] = {}
+    before: dict[str, str] = {}  # subscription → the run of its draft before
+    whole = Wallet(plan.grants, plan.drawn)
+    for billing in plan.billings:
+        due = billing.due
+        if due.subscription in failed:
+            continue
+        wallet = wallets.setdefault(due.subscription, whole.apart())
+        after = before.get(due.subscription, due.after)
+        try:
+            found = invoice_of(replace(billing, due=replace(due, after=after)), totals, run, wallet)
+        except PlanningError as error:
+            failed[due.subscription] = str(error)
+            continue
+        if found is None:
+            continue
+        kept.add(due.invoice_id)
+        known = standing.draft(due.namespace, due.invoice_id)
+        draft = _drafted(listed(found, plan.listed), due, known)
+        if known is not None and _content(known) == _content(draft):
+            before[due.subscription] = known["run_id"]
+        else:
+            before[due.subscription] = run.run_id
+            made.append(draft)
+    for draft in standing.drafts(plan.namespace):
+        known_of = draft["subscription"] in plan.planned and draft["period_end"] <= plan.as_of_us
+        if known_of and draft["invoice_id"] not in kept and draft["subscription"] not in failed:
+            made.append(following(draft, {"state": WITHDRAWN}, {"content": draft["version"] + 1}))
+    return tuple(made), tuple(failed.values())
+
+
+def _drafted(invoice: Invoice, due: Due, known: Invoice | None) -> Invoice:
+    """``invoice`` as the draft's version after ``known``, held where that is."""
+    version = known["version"] + 1 if known is not None else 1
+    body = body_of(invoice)
+    body.pop("due_date", None)
+    held = {name: value for name, value in draft_of(known).items() if name in ("holds", "held")}
+    body["draft"] = {
+        "ready_at": rfc3339(due.ready_us), "approval": due.plan.approval, "payment_terms_days": due.plan.payment_terms_days,
+        "content": version, **held,
+    }  # fmt: skip
+    text = f"{invoice['claim_id']}:draft:{version}"
+    return dict(invoice) | {
+        "version": version, "state": DRAFT, "body": json.dumps(body, ensure_ascii=False),
+        "claim_id": blake2b(text.encode(), digest_size=12).hexdigest(),
+    }  # fmt: skip
+
+
+def _content(draft: Invoice) -> tuple[Any, ...]:
+    """What somebody approves: all but the run that it is as of, and who holds it."""
+    body = body_of(draft)
+    body.pop("after_note", None)  # which credit notes it counted of what it adjusts, ``noted`` says
+    own = {name: value for name, value in body.pop("draft").items() if name not in ("content", "holds", "held")}
+    return {name: value for name, value in draft.items() if name not in _OF_ITS_RUN}, body, own

@@ -1,0 +1,223 @@
+"""Which periods of a subscription are to be billed: pure, from its timeline, the invoices that stand, and an instant."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Final
+
+from rating.invoices.chain import last_period, next_sequence, vacant, voids_of
+from rating.invoices.ledger import Invoice, Standing
+from rating.subscriptions.billing_periods import Part, Span, span_of, spans
+from rating.subscriptions.timeline import Timeline
+from schemas.catalog.models import Interval, Plan
+from schemas.ledgers.invoice_claims import VOID, invoice_id
+from schemas.values.instants import SECOND
+
+SETTLED_AT_ONCE: Final[frozenset[Interval]] = frozenset({"quarter", "year"})
+"""Intervals so long that a change of fees in advance is billed when it happens; of shorter ones with the period."""
+
+
+@dataclass(frozen=True)
+class Due:
+    """One invoice to write: the period [start_us, end_us) of a subscription, after ``predecessor`` ("" for none).
+
+    It bills ``parts``: the period's usage, and its flat fees in arrears; and fees in advance of ``advance``: the parts of the
+    period that follows. The first invoice of a subscription with such fees is at its start, over no time at all.
+    """
+
+    namespace: str
+    subscription: str
+    account_id: str
+    plan: Plan
+    plan_version: int
+    time_zone: str
+    start_us: int
+    end_us: int
+    predecessor: str
+    sequence: int = 0  # 1, 2, … for further invoices that start at the same instant
+    parts: tuple[Part, ...] = ()
+    advance: tuple[Part, ...] = ()
+    advanced: bool = False  # an invoice of the same run, before this one, bills this period's fees in advance
+    alone: bool = False  # a further invoice of a period that is billed: it holds adjustments alone
+    voids: tuple[str, ...] = ()  # void invoices of the chain, sorted
+    reissues: str = ""  # the void invoice whose period this one bills again
+    again: bool = (
+        False  # what follows the period is billed: its fees in advance are billed as the void invoice had them
+    )
+    after: str = ""  # the run that the predecessor is of, where that stands; else it is of the same run
+    holds: int = 0  # how often its draft was held and released
+    change_us: int | None = None  # an invoice that settles the running period's fees in advance at this change of them
+
+    @property
+    def ready_us(self) -> int:
+        """The instant from which it may be billed: the period's end and the plan's grace, at a start the start itself, at a change that."""
+        if self.change_us is not None:
+            return self.change_us
+        return self.end_us if self.start_us == self.end_us else self.end_us + self.plan.grace_seconds * SECOND
+
+    @property
+    def moment_us(self) -> int:
+        """The last instant that it is for; at a start the start itself. What is in force then holds for it."""
+        if self.change_us is not None:
+            return self.change_us
+        return max(self.end_us - 1, self.start_us)
+
+    @cached_property
+    def invoice_id(self) -> str:
+        """The same for every process that plans this period."""
+        return invoice_id(self.namespace, self.subscription, self.start_us, self.sequence)
+
+
+def due_of(line: Timeline, standing: Standing, as_of_us: int) -> Iterator[Due]:
+    """What has ended of one subscription and is not billed, in the order of its chain, within grace or not: ``Due.ready_us`` says which.
+
+    The first period starts at the subscription's start, each further one where its predecessor's stored invoice ended.
+    """
+    chain = standing.chain(line.namespace, line.subscription)
+    predecessor = chain[-1]["invoice_id"] if chain else ""
+    voids = voids_of(chain)
+    last = last_period(chain)
+    last_start = last["period_start"] if last else None
+    last_sequence = next_sequence(chain, last_start) - 1 if last_start is not None else 0
+    following = spans(line, last["period_end"] if last else None)
+    span = next(following, None)
+    advanced = False
+    for due in _again(line, chain, voids, span):
+        if due.end_us > as_of_us:
+            return
+        yield due
+        predecessor = due.invoice_id
+        last_sequence = due.sequence if due.start_us == last_start else last_sequence
+        advanced = span is not None and due.end_us == span.start_us
+    if last is None and span is not None and _fees_in_advance(span):
+        first = span.parts[0]
+        opening = replace(
+            _due(line, span, ""),
+            end_us=span.start_us, plan=first.plan, plan_version=first.plan_version, parts=(), advance=span.parts,
+        )  # fmt: skip
+        if opening.ready_us > as_of_us:
+            return
+        yield opening
+        predecessor, last_start, advanced = opening.invoice_id, span.start_us, True
+    while span is not None:
+        sequence = last_sequence + 1 if span.start_us == last_start else 0
+        due = _due(line, span, predecessor, sequence, advanced and span.in_advance, voids)
+        if due.end_us > as_of_us:
+            return
+        after = next(following, None)
+        yield replace(due, advance=after.parts) if after is not None and _fees_in_advance(after) else due
+        span, predecessor, last_start, advanced = after, due.invoice_id, due.start_us, True
+
+
+def _again(line: Timeline, chain: list[Invoice], voids: tuple[str, ...], following: Span | None) -> Iterator[Due]:
+    """The periods whose invoices are void, each as it was stored; ``following``: the first that no invoice was made for."""
+    found = list(vacant(chain))
+    predecessor = chain[-1]["invoice_id"] if chain else ""
+    before: Due | None = None
+    upcoming: Span | None
+    for number, void in enumerate(found):
+        start, end = void["period_start"], void["period_end"]
+        span = span_of(line, start, end)
+        after = next((one for one in chain if one["period_start"] == end and one["period_end"] > end), None)
+        follows = found[number + 1] if number + 1 < len(found) else None
+        if follows is not None and follows["period_start"] == end:
+            upcoming = span_of(line, end, follows["period_end"])
+        else:
+            upcoming = following if after is None else None
+        sequence = next_sequence(chain, start) + (before is not None and before.start_us == start)
+        due = replace(
+            _due(line, span, predecessor, sequence, before is not None and before.end_us == start and span.in_advance),
+            time_zone=void["time_zone"], voids=voids, reissues=void["invoice_id"], again=upcoming is None and after is not None,
+            advance=upcoming.parts if upcoming is not None and _fees_in_advance(upcoming) else (),
+        )  # fmt: skip
+        yield due
+        predecessor, before = due.invoice_id, due
+
+
+def _fees_in_advance(span: Span) -> bool:
+    return span.in_advance and any(charge.in_advance for part in span.parts for charge in part.plan.charges)
+
+
+def _due(
+    line: Timeline, span: Span, predecessor: str, sequence: int = 0, advanced: bool = False, voids: tuple[str, ...] = ()
+) -> Due:
+    return Due(
+        line.namespace, line.subscription, line.account_id, span.plan, span.plan_version, line.time_zone,
+        span.start_us, span.end_us, predecessor, sequence, span.parts, (), advanced, False, voids,
+    )  # fmt: skip
+
+
+def change_due(line: Timeline, standing: Standing, as_of_us: int) -> Due | None:
+    """An invoice of its own, over no time at all, for what a change of plan or prices in a long period makes of its fees in advance: they are
+    settled at the change, not when the period is billed. None where nothing changed by then, or its fees were not billed in advance.
+
+    ``advance``: the running period's parts. It may turn out that they owe just what was billed.
+    """
+    chain = standing.chain(line.namespace, line.subscription)
+    last = last_period(chain)
+    if last is None or len(line.segments) < 2:
+        return None
+    span = next(spans(line, last["period_end"]), None)
+    if span is None or span.plan.interval not in SETTLED_AT_ONCE or not _fees_ahead(chain, span):
+        return None
+    if not span.start_us <= as_of_us < span.end_us:
+        return None
+    billed = {line["period_start"] for one in chain if one["period_end"] == span.start_us for line in one["lines"]}
+    parts = tuple(_begun(span.parts, billed, as_of_us))
+    part, start_us = [one for one in parts if one.start_us <= as_of_us][-1], span.start_us
+    return Due(
+        line.namespace, line.subscription, line.account_id, part.plan, part.plan_version, line.time_zone, start_us, start_us,
+        chain[-1]["invoice_id"], next_sequence(chain, start_us), (), parts, voids=voids_of(chain), change_us=part.start_us,
+    )  # fmt: skip
+
+
+def _begun(parts: Iterable[Part], billed: Collection[int], as_of_us: int) -> Iterator[Part]:
+    """The parts as if no change was to come, but for those from whose start on fees are billed already."""
+    last: Part | None = None
+    for part in parts:
+        if last is None or part.start_us <= as_of_us or part.start_us in billed:
+            if last is not None:
+                yield last
+            last = part
+        else:
+            last = replace(last, end_us=part.end_us)
+    if last is not None:
+        yield last
+
+
+def _fees_ahead(chain: list[Invoice], span: Span) -> bool:
+    """Whether an invoice that stands was there to bill the period's fees in advance."""
+    ends = any(one["period_end"] == span.start_us and one["state"] != VOID for one in chain)
+    return span.in_advance and ends
+
+
+def last_word(line: Timeline, standing: Standing) -> Due | None:
+    """A further invoice for the last period of a subscription that has ended and is billed to its end, for late usage and
+    for credits that no next invoice can take; None where a next period will come, or nothing was billed yet."""
+    chain = standing.chain(line.namespace, line.subscription)
+    latest = last_period(chain)
+    if latest is None or latest["period_end"] < line.end_us:
+        return None
+    last = line.segments[-1]
+    return Due(
+        line.namespace, line.subscription, line.account_id, last.plan, last.plan_version, latest["time_zone"],
+        latest["period_start"], latest["period_end"], chain[-1]["invoice_id"], next_sequence(chain, latest["period_start"]),
+        alone=True, voids=voids_of(chain),
+    )  # fmt: skip
+
+
+def current_span(line: Timeline, billed_until_us: int | None, now_us: int) -> tuple[Span, Span | None] | None:
+    """The period of a subscription that ``now_us`` lies in, and the next one if there is one; None before its start and
+    after its end.
+
+    ``billed_until_us``: end of its last invoice's period, None for no invoice; an instant before it is looked for from
+    the subscription's start on.
+    """
+    after = billed_until_us if billed_until_us is not None and billed_until_us <= now_us else None
+    following = spans(line, after)
+    for span in following:
+        if now_us < span.end_us:
+            return (span, next(following, None)) if span.start_us <= now_us else None
+    return None

@@ -1,0 +1,149 @@
+"""What the invoices of an account's running periods will have, by the close's own code and in its order.
+
+First what a close would bill now, in grace or not, approved or not: periods that have ended, changes, last words. They use up a discount's
+periods, draw prepaid credits, and take what came late for billed periods. Then the running periods, by the instants at which they can be
+billed, each as if nothing more was used: where no invoice comes before, what came late is theirs. Pure but for ``measure``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from rating.invoices.amounts.prepaid_credits import Owned, Wallet, drawn
+from rating.invoices.ledger import Invoice, Line, Standing
+from rating.invoicing.charges import ChargeBook, Need, Totals
+from rating.invoicing.due import due_of
+from rating.invoicing.late_usage import LateUsage
+from rating.invoicing.plan import Billing, Plan, billing_of, ended_dues, invoice_of
+from rating.subscriptions.billing_periods import Span
+from rating.subscriptions.timeline import PlanningError, Timeline
+from schemas.catalog.state import NamespaceView
+from schemas.ledgers.checkpoints import Run
+
+_ROUNDS: Final = 5
+"""Closes that may follow each other at one instant: a change, or a last word, comes after the period before it."""
+
+Measure = Callable[[Mapping[Need, Set[str]]], Totals]
+"""Live totals by need and account."""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What an estimate is made of. ``standing``: the account's invoices alone; ``lines``: its subscriptions, in the catalog's order;
+    ``late``: what came for billed periods, by subscription."""
+
+    view: NamespaceView
+    standing: Standing
+    lines: Sequence[Timeline]
+    grants: tuple[Owned, ...] = ()
+    late: LateUsage = field(default_factory=dict)
+
+    def wallet(self) -> Wallet:
+        """What is left of prepaid credits."""
+        return Wallet(self.grants, drawn(self.standing.invoices(self.view.namespace)) if self.grants else {})
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A subscription's period that runs."""
+
+    line: Timeline
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """A running period's invoice as it would be planned, and the usage so far."""
+
+    running: Running
+    billing: Billing
+    totals: Totals
+
+    def invoice(self, totals: Totals, run: Run, wallet: Wallet) -> Invoice:
+        """Its record by these totals; credits are taken from ``wallet``. Raises PlanningError."""
+        found = invoice_of(self.billing, totals, run, wallet)
+        assert found is not None, "a period that runs is no invoice of adjustments alone"
+        return found
+
+    def beside_charges(self, invoice: Invoice) -> Sequence[Line]:
+        """The lines of adjustments, discounts, true-up and prepaid credits."""
+        lines: list[Line] = invoice["lines"]
+        return lines[len(self.billing.items) :]
+
+
+def bill_ended(account: Account, book: ChargeBook, run: Run, measure: Measure) -> tuple[Account, dict[str, str]]:
+    """The account as a close of now would leave it, and subscription → why something of it cannot be billed. ``standing`` takes the
+    invoices that would be."""
+    standing, late = account.standing, dict(account.late)
+    problems: dict[str, str] = {}
+    for _ in range(_ROUNDS):
+        billings: list[Billing] = []
+        for line in account.lines:
+            if line.subscription in problems:
+                continue
+            try:
+                billings += _ended(line, standing, run.as_of_us, late, book)
+            except (PlanningError, ValueError) as error:
+                problems[line.subscription] = str(error)
+        wallet = account.wallet()
+        totals = measure(Plan(tuple(billings)).needs())
+        made = 0
+        for billing in billings:
+            name = billing.due.subscription
+            if name in problems:
+                continue
+            try:
+                invoice = invoice_of(billing, totals, run, wallet)
+            except PlanningError as error:
+                problems[name] = str(error)
+                continue
+            late.pop(name, None)
+            if invoice is not None:
+                standing.assume(invoice)
+                made += 1
+        if not made:
+            break
+    return replace(account, late=late), problems
+
+
+def expected_billing(account: Account, book: ChargeBook, running: Running) -> Billing:
+    """The running period's, after what ``bill_ended`` has billed. Raises PlanningError."""
+    line, span, standing = running.line, running.span, account.standing
+    chain = standing.chain(line.namespace, line.subscription)
+    dues = due_of(line, standing, span.end_us)
+    due = next((one for one in dues if one.start_us == span.start_us < one.end_us), None)
+    if due is None:
+        raise PlanningError("the period is billed, or one before it cannot be; `weir close --dry-run` says why")
+    if chain:
+        due = replace(due, after=chain[-1]["run_id"])
+    return billing_of(due, book, chain, account.late.get(line.subscription, ()), (), line)
+
+
+def expect(
+    account: Account, running: Iterable[Running], run: Run, measure: Measure
+) -> tuple[Account, list[Expected], dict[str, str]]:
+    """(the account with what has ended billed, its running periods in the order in which they will be, subscription → why it has none)."""
+    book = ChargeBook(account.view)
+    account, problems = bill_ended(account, book, run, measure)
+    found: list[tuple[Running, Billing]] = []
+    for each in running:
+        name = each.line.subscription
+        if name in problems:
+            continue
+        try:
+            found.append((each, expected_billing(account, book, each)))
+        except (PlanningError, ValueError) as error:
+            problems[name] = str(error)
+    found.sort(key=lambda one: one[1].due.ready_us)  # of one instant in the order of the catalog, as a close has them
+    totals = measure(Plan(tuple(billing for _, billing in found)).needs())
+    return account, [Expected(each, billing, totals) for each, billing in found], problems
+
+
+def _ended(line: Timeline, standing: Standing, now_us: int, late: LateUsage, book: ChargeBook) -> list[Billing]:
+    chain = standing.chain(line.namespace, line.subscription)
+    found: list[Billing] = []
+    for due in ended_dues(line, standing, now_us):
+        found.append(billing_of(due, book, chain, late.get(line.subscription, ()), found, line))
+    return [one for one in found if not one.empty]

@@ -1,0 +1,165 @@
+"""Late usage that no invoice has yet: what the next close would adjust, line by line, by the close's own code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from rating.invoices.amounts.line_balances import in_hand, nothing_further, taken_back
+from rating.invoices.amounts.reductions import adjusted_terms, prior_terms
+from rating.invoices.amounts.unpriced_values import unpriced_lines
+from rating.invoices.chain import billed_up_to
+from rating.invoices.ledger import Invoice, Line, Standing
+from rating.invoicing.charges import ChargeBook, Need, Totals
+from rating.invoicing.late_usage import LateUsage, Prior, adjustments, find_late, priors, rate_again
+from rating.invoicing.measure import measure
+from rating.invoicing.unpriced_usage import UnpricedUsage, on_line, told
+from rating.pricing import money_text
+from rating.pricing.exact import exact_sum
+from rating.subscriptions.timeline import PlanningError, timeline
+from schemas.catalog.profiles import profile_versions
+from schemas.catalog.state import NamespaceView
+from schemas.ledgers.checkpoints import Checkpoints
+from schemas.values.instants import rfc3339
+
+
+@dataclass(frozen=True, slots=True)
+class LateLine:
+    """A billed line of ``invoice_id`` whose amount is another by now. ``billed``: with all its adjustments so far; ``now``: live;
+    both None for a discount or a commitment, which change with the lines beside them. ``checkpoint``: what is billed up to."""
+
+    account_id: str
+    subscription: str
+    currency: str
+    checkpoint: int
+    line: Line
+    billed: Decimal | None
+    now: Decimal | None
+    difference: Decimal
+
+    def to_json(self) -> dict[str, Any]:
+        amounts = {"billed": self.billed, "now": self.now, "difference": self.difference}
+        return {
+            "account_id": self.account_id, "subscription": self.subscription, "invoice_id": self.line["adjusts"],
+            "charge": self.line["charge"], "product": self.line["product"], "profile_id": self.line["profile_id"],
+            "period_start": rfc3339(self.line["period_start"]), "period_end": rfc3339(self.line["period_end"]),
+            "quantity_now": self.line["quantity"] or None, "events_now": int(self.line["events"]) if self.line["events"] else None,
+            "unit": self.line["unit"], "currency": self.currency,
+            **{name: None if amount is None else money_text(amount, self.currency) for name, amount in amounts.items()},
+            "billed_as_of_checkpoint": self.checkpoint,
+        }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class LateReport:
+    """``lines`` by account and subscription; ``problems``: sentences about late usage that cannot be rated as the catalog stands;
+    ``unpriced``: usage of billed periods for which there is no price, late or not."""
+
+    checkpoint: int
+    lines: tuple[LateLine, ...]
+    problems: tuple[str, ...]
+    unpriced: tuple[UnpricedUsage, ...] = ()
+
+    def to_json(self, limit: int) -> dict[str, Any]:
+        """The first ``limit`` lines; ``totals`` and ``count`` are of all of them."""
+        sums: dict[str, list[Decimal]] = {}
+        for one in self.lines:
+            sums.setdefault(one.currency, []).append(one.difference)
+        return {
+            "last_checkpoint": self.checkpoint,
+            "count": len(self.lines),
+            "totals": {currency: money_text(exact_sum(parts), currency) for currency, parts in sorted(sums.items())},
+            "lines": [one.to_json() for one in self.lines[:limit]],
+            "problems": list(self.problems),
+            "unpriced": [one.to_json() for one in self.unpriced[:limit]],
+        }
+
+
+def late_report(
+    client: Any, view: NamespaceView, standing: Standing, checkpoints: Checkpoints, account_id: str | None = None
+) -> LateReport:
+    """All that came late and is not invoiced, live; of one account where one is given. Blocking."""
+    carried = {version.profile_id for version in profile_versions(view) if version.carry_over}
+    late = find_late(client, view.namespace, standing, checkpoints, None, carried)
+    found, problems = again(view, standing, late, account_id)
+    needs: dict[Need, set[str]] = {}
+    for chain, some in found:
+        for prior in some:
+            needs.setdefault(prior.need, set()).add(chain[-1]["account_id"])
+    totals = measure(client, view.namespace, needs, None, lambda *_: None)
+    lines: list[LateLine] = []
+    unpriced: list[UnpricedUsage] = []
+    for chain, some in found:
+        try:
+            lines += (one for one in late_lines(chain, some, totals) if one.difference)
+            unpriced += unpriced_now(chain, some, totals)
+        except PlanningError as error:
+            problems.append(f"subscription {chain[-1]['subscription']}: {error}")
+    lines.sort(key=lambda one: (one.account_id, one.subscription, one.line["period_start"], one.line["charge"]))
+    unpriced.sort(key=lambda one: (one.account_id, one.subscription, one.start_us, one.charge, one.part.values))
+    profiles = {need.profile.profile_id: need.profile for need in needs}
+    last = checkpoints.last
+    shown = told(client, view, unpriced, profiles, None)
+    return LateReport(last.number if last else 0, tuple(lines), tuple(problems), tuple(shown))
+
+
+def again(
+    view: NamespaceView, standing: Standing, late: LateUsage, account_id: str | None = None, unpriced: bool = True
+) -> tuple[list[tuple[list[Invoice], tuple[Prior, ...]]], list[str]]:
+    """(chain, lines to rate again) of every subscription with late usage, or with usage that has no price, and what cannot be."""
+    book = ChargeBook(view)
+    found: list[tuple[list[Invoice], tuple[Prior, ...]]] = []
+    problems: list[str] = []
+    for chain in standing.chains(view.namespace):
+        subscription = chain[-1]["subscription"]
+        records = late.get(subscription, ())
+        if account_id is not None and chain[-1]["account_id"] != account_id:
+            continue
+        if not records and not (unpriced and any(True for _ in unpriced_lines(chain))):
+            continue
+        try:
+            line = timeline(view, subscription)
+            if some := priors(chain, records, book, line, unpriced):
+                found.append((chain, some))
+        except (PlanningError, ValueError) as error:
+            problems.append(f"subscription {subscription}: {error}")
+    return found, problems
+
+
+def unpriced_now(chain: list[Invoice], found: Iterable[Prior], totals: Totals) -> list[UnpricedUsage]:
+    """What the lines of ``found`` have no price for as of now. Raises PlanningError."""
+    by_id = {invoice["invoice_id"]: invoice for invoice in chain}
+    rated = rate_again(found, totals, chain[-1]["account_id"], chain[-1]["currency"])
+    return [
+        on_line(by_id[one.prior.invoice_id], one.prior.line, part, one.prior.invoice_id)
+        for one in rated
+        for part in one.priced.unpriced
+    ]
+
+
+def late_lines(chain: list[Invoice], found: Iterable[Prior], totals: Totals) -> list[LateLine]:
+    """What a next invoice of ``chain`` would adjust for late usage. Raises PlanningError."""
+    head = chain[-1]
+    account, currency = head["account_id"], head["currency"]
+    made: list[tuple[Line, Decimal | None]] = []
+    for prior in found:
+        made += [(line, prior.billed) for line in adjustments([prior], totals, account, currency)]
+    lines = [line for line, _ in made]
+    terms = prior_terms(chain, [line["adjusts"] for line in lines])
+    made += [(line, None) for line in adjusted_terms(terms, lines, currency)]
+    further = [line for line, _ in made]
+    noted = taken_back(in_hand(chain, {line["adjusts"] for line in lines}), further, currency)
+    if nothing_further([*further, *noted]):
+        return []
+    made += [(line, None) for line in noted]
+    return [_late_line(head, billed_up_to(chain), line, billed) for line, billed in made]
+
+
+def _late_line(head: Invoice, checkpoint: int, line: Mapping[str, Any], billed: Decimal | None) -> LateLine:
+    difference = Decimal(line["amount"])
+    now = None if billed is None else exact_sum((billed, difference))
+    return LateLine(
+        head["account_id"], head["subscription"], head["currency"], checkpoint, dict(line), billed, now, difference
+    )  # fmt: skip

@@ -1,0 +1,299 @@
+"""Late usage: what came, or was voided, for periods that are already billed, and the lines that bill it (DESIGN invariant 10)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from typing import Any
+
+from rating.invoices.amounts.line_plans import OF_PLAN, LinePlan, plan_in
+from rating.invoices.amounts.unpriced_values import (
+    LaterPrice,
+    completed,
+    later_prices,
+    newest,
+    same_line,
+    unpriced_lines,
+    unpriced_of,
+)
+from rating.invoices.chain import billed_up_to
+from rating.invoices.ledger import Invoice, Line, Standing
+from rating.invoicing.charges import ChargeBook, Need, Totals
+from rating.invoicing.lines import price_text, rate_rows, steps_text
+from rating.pricing import PriceError, Rated, money_text, parse_price, plain
+from rating.pricing.exact import exact_sum
+from rating.subscriptions.timeline import PlanningError, Timeline
+from rating.usage import Usage
+from rating.usage.render import Binder, below
+from rating.usage.voided import POSITION
+from schemas.catalog.profiles import FOREVER
+from schemas.ledgers.checkpoints import Checkpoints, Cut
+from schemas.ledgers.invoice_claims import VOID
+from schemas.prices import MatrixPrice, Price
+from schemas.values.instants import rfc3339
+
+
+@dataclass(frozen=True, slots=True)
+class Late:
+    """Records of one profile that came, or were voided, beyond the checkpoint of a subscription's last invoice: [first_us, last_us]
+    by event time."""
+
+    profile_id: str
+    first_us: int
+    last_us: int
+    events: int
+
+
+@dataclass(frozen=True, slots=True)
+class Prior:
+    """A line that was billed and may have changed: ``billed`` is its amount with all its adjustments so far.
+
+    ``price`` is that of ``newest``, its last adjustment, or of the line itself; ``later``: prices that the subscription has had since,
+    for values of a matrix that this one has no amount for.
+    """
+
+    invoice_id: str
+    line: Mapping[str, Any]
+    price: Price
+    need: Need
+    billed: Decimal
+    plan: LinePlan | None = None
+    newest: Mapping[str, Any] = field(default_factory=dict)
+    later: tuple[LaterPrice, ...] = ()
+
+    @property
+    def group(self) -> tuple[str, str, str, str] | None:
+        """The same for the parts of one period that are rated together; None where the line stands alone."""
+        split = self.price.split
+        return None if split is None else (self.invoice_id, self.line["charge"], self.line["profile_id"], split.of)
+
+
+LateUsage = Mapping[str, tuple[Late, ...]]
+"""Subscription → late records of periods that it was billed for."""
+
+
+def find_late(
+    client: Any,
+    namespace: str,
+    standing: Standing,
+    checkpoints: Checkpoints,
+    as_of: Cut | None,
+    carried: Collection[str] = (),
+    account_id: str | None = None,
+) -> LateUsage:
+    """Late records as of a cut (None: live). A superset: re-rating decides whether they change anything. ``account_id``: whose alone
+    ``standing`` holds. Blocking. Raises UnknownCheckpoint for an invoice of a checkpoint that ``checkpoints`` do not have.
+
+    ``carried``: profiles whose last value is carried over, so that a late record may change every later period.
+    What an invoice is as of, its predecessors were adjusted as of, so only what lies beyond the last one's checkpoint counts; where
+    one was voided since, beyond that of the last one before which nothing was.
+    """
+    by_checkpoint: dict[int, list[list[Invoice]]] = {}
+    for chain in standing.chains(namespace):
+        by_checkpoint.setdefault(billed_up_to(chain), []).append(chain)
+    found: dict[str, tuple[Late, ...]] = {}
+    for number, chains in sorted(by_checkpoint.items()):
+        ends = [max(invoice["period_end"] for invoice in chain) for chain in chains]
+        after = checkpoints.cut(number) if number else Cut(0, {}, 0, 0)
+        by_account = _late_records(client, namespace, after, as_of, max(ends), account_id)
+        for chain, end in zip(chains, ends, strict=True):
+            mine = tuple(
+                replace(one, last_us=FOREVER) if one.profile_id in carried else one
+                for one in by_account.get(chain[-1]["account_id"], ())
+                if one.first_us < end
+            )
+            if mine and prior_lines(chain, mine):
+                found[chain[-1]["subscription"]] = mine
+    return found
+
+
+def _late_records(
+    client: Any, namespace: str, after: Cut, as_of: Cut | None, until_us: int, account_id: str | None
+) -> dict[str, list[Late]]:
+    bind = Binder()
+    came, voided = (
+        f"NOT {below(after, bind, prefix=prefix)}"
+        + ("" if as_of is None else f" AND {below(as_of, bind, 'as_of', prefix)}")
+        for prefix in ("", "void_")
+    )
+    scope = f"namespace = {bind('namespace', 'String', namespace)} AND timestamp < {bind.instant('until', until_us)}"
+    if account_id is not None:
+        scope += f" AND account_id = {bind('account', 'String', account_id)}"
+    # A backfill makes no line late: what is billed stays as it was counted then.
+    late = f"(checkpoint = 0 AND {came})"
+    # Positions order no table. By append time all parts are left out that are older than the first batch beyond the checkpoint; NULL,
+    # where there is none, is true of no record.
+    batches = (
+        f"FROM usage_batches WHERE namespace = {bind('namespace', 'String', namespace)} AND NOT {below(after, bind)}"
+    )
+    since = f"append_time >= (SELECT minOrNull(append_time) {batches})"
+    voids = f"FROM voided_events WHERE {scope} AND {voided}"
+    sql = f"""
+SELECT account_id, profile_id, toUnixTimestamp64Micro(min(timestamp)), toUnixTimestamp64Micro(max(timestamp)), count()
+FROM (
+    SELECT account_id, profile_id, timestamp FROM usage_records FINAL WHERE {scope} AND {since} AND {late}
+    UNION ALL
+    SELECT account_id, profile_id, timestamp FROM usage_records FINAL WHERE {scope} AND NOT {late}
+        AND account_id IN (SELECT account_id {voids}) AND {POSITION} IN (SELECT {POSITION} {voids})
+)
+GROUP BY account_id, profile_id ORDER BY account_id, profile_id"""
+    result: dict[str, list[Late]] = {}
+    for account, profile, first, last, events in client.query(sql, parameters=bind.parameters).result_rows:
+        result.setdefault(account, []).append(Late(profile, int(first), int(last), int(events)))
+    return result
+
+
+def prior_lines(chain: Iterable[Invoice], late: Iterable[Late]) -> list[tuple[Invoice, Mapping[str, Any]]]:
+    """Usage lines of invoices that stand, to whose profile and period late records may belong, and those that are rated with them."""
+    records = tuple(late)
+
+    def touched(line: Mapping[str, Any]) -> bool:
+        return any(
+            one.profile_id == line["profile_id"]
+            and one.first_us < line["period_end"]
+            and one.last_us >= line["period_start"]
+            for one in records
+        )
+
+    return [(invoice, line) for invoice in chain if invoice["state"] != VOID for line in _with_parts(invoice, touched)]
+
+
+def _with_parts(invoice: Invoice, chosen: Callable[[Mapping[str, Any]], bool]) -> list[Mapping[str, Any]]:
+    """The chosen usage lines of an invoice, and the other parts of a period that a change of price has split."""
+    lines = [line for line in invoice["lines"] if line["kind"] == "usage"]
+    found = [line for line in lines if chosen(line)]
+    groups = {group for line in found if (group := _group(line)) is not None}
+    return [line for line in lines if _group(line) in groups or line in found] if groups else found
+
+
+def _group(line: Mapping[str, Any]) -> tuple[str, str, str] | None:
+    if '"split"' not in line["price"]:
+        return None
+    split = json.loads(line["price"]).get("split")
+    return None if split is None else (line["charge"], line["profile_id"], split["of"])
+
+
+def priors(
+    chain: list[Invoice],
+    late: Collection[Late],
+    book: ChargeBook,
+    timeline: Timeline | None = None,
+    unpriced: bool = False,
+) -> tuple[Prior, ...]:
+    """What has to be rated again for a subscription: what late records may belong to, and what had no price and has one by now, on its
+    ``timeline``; with ``unpriced`` also what still has none. Raises PlanningError."""
+    found = prior_lines(chain, late) if late else []
+    if timeline is not None or unpriced:
+        known = {id(line) for _, line in found}
+        chosen = {id(line) for _, line, _ in unpriced_lines(chain)} if unpriced else set[int]()
+        chosen |= {id(line) for _, line in priced_by_now(chain, timeline)} if timeline is not None else set()
+        for invoice in chain if chosen else ():
+            more = _with_parts(invoice, lambda line: id(line) in chosen)
+            found += [(invoice, line) for line in more if id(line) not in known]
+    result: list[Prior] = []
+    for invoice, line in found:
+        last = newest(chain, invoice["invoice_id"], line)
+        try:
+            price = parse_price(json.loads(last["price"]), invoice["currency"])
+        except (PriceError, ValueError) as error:
+            raise PlanningError(f"invoice {invoice['invoice_id']}, line {line['number']}: {error}") from None
+        need = book.need(line["profile_id"], price, line["period_start"], line["period_end"])
+        if need.profile.backfilled:
+            need = replace(need, profile=need.profile.as_pinned(invoice["catalog_offset"], invoice["checkpoint"]))
+        billed = _billed(chain, invoice["invoice_id"], line)
+        open_matrix = isinstance(price, MatrixPrice) and price.default_unit_amount is None
+        later = later_prices(timeline, line) if timeline is not None and open_matrix else ()
+        result.append(Prior(invoice["invoice_id"], line, price, need, billed, plan_in(invoice, line), last, later))
+    return tuple(result)
+
+
+def priced_by_now(chain: list[Invoice], timeline: Timeline) -> list[tuple[Invoice, Mapping[str, Any]]]:
+    """Billed lines with usage that had no price, of which the subscription has one for some by now. Raises PlanningError."""
+    found = []
+    for invoice, line, lacking in unpriced_lines(chain):
+        try:
+            price = parse_price(json.loads(line["price"]), invoice["currency"])
+        except (PriceError, ValueError) as error:
+            raise PlanningError(f"invoice {invoice['invoice_id']}, line {line['number']}: {error}") from None
+        if completed(price, lacking, later_prices(timeline, line))[1]:
+            found.append((invoice, line))
+    return found
+
+
+def _billed(chain: Iterable[Invoice], invoice_id: str, line: Mapping[str, Any]) -> Decimal:
+    return exact_sum(
+        Decimal(other["amount"])
+        for invoice in chain
+        if invoice["state"] != VOID
+        for other in invoice["lines"]
+        if same_line(other, line)
+        and (other["adjusts"] == invoice_id or (other is line and invoice["invoice_id"] == invoice_id))
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """A billed line rated again: ``price`` as it would be pinned now, and a note."""
+
+    prior: Prior
+    price: Price
+    priced: Rated
+    usage: Usage
+    note: str
+
+
+def rate_again(found: Iterable[Prior], totals: Totals, account_id: str, currency: str) -> list[Again]:
+    """Each prior line by what is measured now; parts of one period with one another. Raises PlanningError."""
+    groups: dict[Hashable, list[Prior]] = {}
+    for number, prior in enumerate(found):
+        groups.setdefault(prior.group or number, []).append(prior)
+    result: list[Again] = []
+    for group in groups.values():
+        if len(group) > 1:
+            group.sort(key=lambda one: one.line["period_start"])
+        parts = [(one.price, one.need, totals[one.need].get(account_id)) for one in group]
+        try:
+            rated = rate_rows(parts, currency)
+            more = [
+                completed(price, priced.unpriced, one.later)
+                for one, (price, priced, _, _) in zip(group, rated, strict=True)
+            ]
+            if any(told for _, told in more):
+                parts = [(price, need, rows) for (price, _), (_, need, rows) in zip(more, parts, strict=True)]
+                rated = rate_rows(parts, currency)
+        except PriceError as error:
+            first = group[0]
+            raise PlanningError(f"adjustment of {first.invoice_id}, line {first.line['number']}: {error}") from None
+        for prior, (price, priced, usage, note), (_, told) in zip(group, rated, more, strict=True):
+            result.append(Again(prior, price, priced, usage, "; ".join([*told, *([note] if note else [])])))
+    return result
+
+
+def adjustments(found: Iterable[Prior], totals: Totals, account_id: str, currency: str) -> list[Line]:
+    """A line for each prior one whose amount is now another, or of which other usage has no price now. Raises PlanningError."""
+    lines: list[Line] = []
+    for again in rate_again(found, totals, account_id, currency):
+        prior, priced, usage = again.prior, again.priced, again.usage
+        difference = exact_sum((priced.amount, -prior.billed))
+        lacking = [(one.values, one.quantity) for one in priced.unpriced]
+        lacked = [(one.values, one.quantity) for one in unpriced_of(prior.newest or prior.line)]
+        if not difference and lacking == lacked:
+            continue
+        was = f"{plain(priced.amount)} for {plain(usage.quantity or Decimal(0))} instead of {plain(prior.billed)}"
+        span = f"{rfc3339(prior.line['period_start'])} to {rfc3339(prior.line['period_end'])}"
+        pinned = {"price": prior.newest["price"]} if prior.newest else {}
+        pinned |= {"price": price_text(again.price)} if again.price != prior.price else {}
+        lines.append(
+            dict(prior.line)
+            | pinned
+            | {
+                "kind": "adjustment", "description": f"{prior.line['description']}, adjusted for late or voided usage",
+                "quantity": plain(usage.quantity or Decimal(0)), "events": str(usage.events),
+                "amount": money_text(difference, currency), "unrounded": plain(difference), "steps": steps_text(priced),
+                "note": "; ".join(part for part in (f"{span}: {was}", again.note) if part), "adjusts": prior.invoice_id,
+                **({} if prior.plan is None else {OF_PLAN: prior.plan}),
+            }
+        )  # fmt: skip
+    return lines

@@ -1,0 +1,319 @@
+"""What one run bills, or makes drafts of: periods with their charges, and late usage of periods that were billed. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from typing import Literal
+
+from rating.invoices.amounts.billed_of_period import NOTHING, Billed, billed_of, key_of, reductions
+from rating.invoices.amounts.drawings import drawn_on
+from rating.invoices.amounts.line_balances import (
+    NOTHING_NOTED,
+    InHand,
+    in_hand,
+    last_order,
+    nothing_further,
+    taken_back,
+)
+from rating.invoices.amounts.listed_values import listed
+from rating.invoices.amounts.prepaid_credits import DrawnOn, Owned, Wallet, drawn, owned_grants
+from rating.invoices.amounts.reductions import (
+    NO_AGREEMENT,
+    Agreed,
+    PriorTerms,
+    adjusted_terms,
+    prior_terms,
+    prior_terms_ahead,
+)
+from rating.invoices.ledger import Invoice, Line, Standing
+from rating.invoicing.advance import advance_again, paid_in_advance, settle
+from rating.invoicing.charges import ChargeBook, Item, Need, Totals
+from rating.invoicing.due import Due, change_due, due_of, last_word
+from rating.invoicing.late_usage import Late, LateUsage, Prior, adjustments, priors
+from rating.invoicing.lines import build_invoice
+from rating.pricing import PriceError, rate
+from rating.pricing.exact import exact_sum, share
+from rating.subscriptions.billing_periods import Part
+from rating.subscriptions.terms import NO_TERMS, Terms, TermsOf, pinned_terms, terms_billed, terms_of, uses
+from rating.subscriptions.timeline import PlanningError, Timeline, timelines
+from schemas.catalog.models import Plan as CatalogPlan
+from schemas.catalog.state import NamespaceView
+from schemas.ledgers.checkpoints import Run
+from schemas.ledgers.invoice_claims import VOID, body_of
+from schemas.settings import LISTED_VALUES
+
+
+@dataclass(frozen=True, slots=True)
+class Billing:
+    """One invoice to write: its charges, the earlier lines to rate again, and credits of fees billed in advance."""
+
+    due: Due
+    items: tuple[Item, ...]
+    prior: tuple[Prior, ...] = ()
+    credits: tuple[Line, ...] = ()
+    agreed: Agreed = NO_AGREEMENT
+    prior_terms: tuple[PriorTerms, ...] = ()
+    hand: InHand = NOTHING_NOTED
+    drawn: tuple[DrawnOn, ...] = ()
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing that an invoice of adjustments alone, or of a change, could hold."""
+        if self.due.change_us is not None:
+            return not self.items and not self.credits
+        return self.due.alone and not self.prior and not self.credits
+
+    @property
+    def in_force(self) -> TermsOf:
+        """The discounts of its period."""
+        codes = frozenset(discount.code for discount in self.agreed.terms.discounts)
+        return TermsOf(self.due.start_us, self.due.end_us, codes)
+
+    def billed_ahead(self) -> Billed:
+        """What it bills of the period that follows. Raises PlanningError."""
+        items = [item for item in self.items if item.start_us >= self.due.end_us]
+        currency = self.due.plan.currency
+        try:
+            charged = tuple(
+                (item.product.code, rate(item.price, Decimal(1), currency=currency).amount) for item in items
+            )
+        except PriceError as error:
+            raise PlanningError(f"subscription {self.due.subscription}: {error}") from None
+        reduced = tuple((key_of(one), one.amount) for one in reductions(charged, self.agreed.ahead, currency))
+        return Billed(charged, reduced, self.due.invoice_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """``billings`` in the order of their chains; ``problems``: sentences about subscriptions that wait. ``grants`` and ``drawn``: prepaid
+    credits, and what invoices that stand have drawn on them. ``waiting``: how many periods have ended and are drafts as yet;
+    ``planned``: subscriptions of which a plan of drafts knows all that has ended by ``as_of_us``. ``listed``: dimension values without a
+    cell that a line lists.
+    """
+
+    billings: tuple[Billing, ...]
+    problems: tuple[str, ...] = ()
+    grants: tuple[Owned, ...] = ()
+    drawn: Mapping[str, Decimal] = field(default_factory=dict)
+    namespace: str = ""
+    waiting: int = 0
+    planned: frozenset[str] = frozenset()
+    as_of_us: int = 0
+    listed: int = LISTED_VALUES
+
+    @property
+    def ready_us(self) -> int:
+        """The instant from which all of it could be billed."""
+        return max(billing.due.ready_us for billing in self.billings)
+
+    @property
+    def voids(self) -> tuple[str, ...]:
+        """Void invoices of the chains that it goes on with, sorted."""
+        return tuple(sorted({name for billing in self.billings for name in billing.due.voids}))
+
+    def needs(self) -> dict[Need, set[str]]:
+        """Every total that is needed → the accounts for which."""
+        needs: dict[Need, set[str]] = {}
+        for billing in self.billings:
+            for need in [item.need for item in billing.items] + [prior.need for prior in billing.prior]:
+                if need is not None:
+                    needs.setdefault(need, set()).add(billing.due.account_id)
+        return needs
+
+
+Bills = Literal["due", "drafts", "ended"]
+"""due: what is to be finalised; drafts: what has ended and is not, of subscriptions with nothing to finalise; ended: both, whatever
+approves or holds it."""
+
+
+def make_plan(view: NamespaceView, standing: Standing, as_of_us: int, late: LateUsage, bills: Bills = "due") -> Plan:
+    """All that is due at ``as_of_us``. Late usage comes on a subscription's next invoice, and on one of its own where the
+    subscription has ended. A subscription that cannot be planned is a problem, and waits as a whole."""
+    problems: list[str] = []
+    billings: list[Billing] = []
+    planned: set[str] = set()
+    waiting = 0
+    book = ChargeBook(view)
+    for line in timelines(view, problems):
+        try:
+            found = ended_dues(line, standing, as_of_us)
+            final = found if bills == "ended" else _final(found, standing, as_of_us)
+            rest = found[len(final) :]
+            some = _billings(final, book, standing, late, line)
+            # These are one only where there is something to adjust or to settle.
+            alone = any(due.alone or due.change_us is not None for due in rest)
+            drafted = _billings(rest, book, standing, late, line) if bills == "drafts" or alone else []
+            waiting += len(drafted) if alone else len(rest)
+            if bills == "drafts" and some:
+                continue  # these come first
+            billings.extend(drafted if bills == "drafts" else some)
+            planned.add(line.subscription)
+        except (PlanningError, ValueError) as error:  # ValueError: dates beyond the calendar
+            problems.append(f"subscription {line.subscription}: {error}")
+    grants = owned_grants(view)
+    used = drawn(standing.invoices(view.namespace)) if grants else {}
+    return Plan(tuple(billings), tuple(problems), grants, used, view.namespace, waiting, frozenset(planned), as_of_us)
+
+
+def ended_dues(line: Timeline, standing: Standing, as_of_us: int) -> list[Due]:
+    """What has ended of a subscription and is not billed, in grace or not; else a change, else a last word."""
+    found = list(due_of(line, standing, as_of_us))
+    if not found and (change := change_due(line, standing, as_of_us)) is not None:
+        found = [change]
+    if not found and (last := last_word(line, standing)) is not None:
+        found = [last]
+    chain = standing.chain(line.namespace, line.subscription)
+    if found and chain:
+        found[0] = replace(found[0], after=chain[-1]["run_id"])
+    return found
+
+
+def _final(found: Iterable[Due], standing: Standing, as_of_us: int) -> list[Due]:
+    """Those, from the first on, that may be finalised: grace is over, and nobody has to approve or release it."""
+    final: list[Due] = []
+    for due in found:
+        draft = standing.draft(due.namespace, due.invoice_id)
+        own = body_of(draft)["draft"] if draft is not None else {}
+        if due.ready_us > as_of_us or due.plan.approval == "required" or "held" in own:
+            break
+        final.append(replace(due, holds=own["holds"]) if "holds" in own else due)
+    return final
+
+
+def _billings(dues: list[Due], book: ChargeBook, standing: Standing, late: LateUsage, line: Timeline) -> list[Billing]:
+    """The first of them follows what stands: it takes what came late, and settles what was billed in advance."""
+    found: list[Billing] = []
+    for due in dues:
+        chain = standing.chain(due.namespace, due.subscription)
+        found.append(billing_of(due, book, chain, late.get(due.subscription, ()), found, line))
+        book.wait_for_backfills(found[-1].items)
+    return [one for one in found if not one.empty]
+
+
+def billing_of(
+    due: Due,
+    book: ChargeBook,
+    chain: list[Invoice],
+    late: tuple[Late, ...] = (),
+    before: Sequence[Billing] = (),
+    line: Timeline | None = None,
+) -> Billing:
+    """``before``: the subscription's invoices that the same run bills before this one; ``line``: where prices of now are looked for that
+    billed usage had none of. Raises PlanningError."""
+    prior = priors(chain, late, book, line) if chain and not before else ()
+    if due.change_us is not None:
+        paid = paid_in_advance(chain, due.start_us)
+        fees, credits_due = settle(book.items(due.advance, in_advance=True), paid, due.plan.currency)
+        adjusted = prior_terms(chain, [one.invoice_id for one in prior])
+        before_it = _credited_before(chain, prior, credits_due)
+        return Billing(due, fees, prior, credits_due, _agreed_at_change(due, chain), adjusted, *before_it)
+    in_advance = () if due.advanced else paid_in_advance(chain, due.end_us if due.alone else due.start_us)
+    owed = () if due.advanced else book.items(due.parts, in_advance=True)
+    fees, credits_due = settle(owed, in_advance, due.plan.currency)
+    adjusted = prior_terms(chain, [one.invoice_id for one in prior])
+    if due.alone:
+        adjusted += prior_terms_ahead(chain, credits_due)
+    ahead = book.items(due.advance, in_advance=True)
+    if due.again and (void := next((one for one in chain if one["invoice_id"] == due.reissues), None)) is not None:
+        ahead = advance_again(void)
+    items = (*book.items(due.parts), *fees, *ahead)
+    agreed = NO_AGREEMENT if due.alone else _agreed(due, chain, before, ahead)
+    return Billing(due, items, prior, credits_due, agreed, adjusted, *_credited_before(chain, prior, credits_due))
+
+
+def _credited_before(
+    chain: list[Invoice], prior: Iterable[Prior], settling: Iterable[Line]
+) -> tuple[InHand, tuple[DrawnOn, ...]]:
+    """Of the invoices that are to be adjusted: what credit notes have credited, and what prepaid credits paid."""
+    names = {*(one.invoice_id for one in prior), *(line["adjusts"] for line in settling)}
+    hand, order = in_hand(chain, names) if names else NOTHING_NOTED, last_order(chain)
+    return replace(hand, order=order) if order else hand, drawn_on(chain, names) if names else ()
+
+
+def _agreed(due: Due, chain: list[Invoice], before: Sequence[Billing], ahead: tuple[Item, ...]) -> Agreed:
+    """The terms of a period, and of the one whose fees in advance are billed with it, each by what holds at its own last moment."""
+    plans = [due.plan, *(part.plan for part in due.advance)]
+    counted = any(discount.periods is not None for plan in plans for discount in plan.discounts)
+    periods = [*terms_billed(chain), *(one.in_force for one in before)] if counted else []
+    terms = period_terms(due.plan, due.time_zone, due.moment_us, due.parts, uses(periods, due.start_us))
+    last = before[-1] if before and before[-1].due.end_us == due.start_us else None
+    billed = last.billed_ahead() if last is not None and due.advanced else NOTHING
+    if not due.advanced and (terms != NO_TERMS or _has_terms(chain, due.start_us)):
+        billed = billed_of(chain, due.start_us)
+    if due.start_us == due.end_us:
+        terms, billed = NO_TERMS, NOTHING  # it has no period of its own
+    if not ahead:
+        return Agreed(terms, before=billed)
+    following = next(
+        (one for one in chain if one["period_start"] == due.end_us < one["period_end"] and one["state"] != VOID), None
+    )
+    if due.again and following is not None:  # as the invoice of that period counts on it
+        carried = replace(billed_of(chain, due.end_us).discounted, carrier=following["invoice_id"])
+        return Agreed(terms, Terms(pinned_terms(following).discounts), billed, carried)
+    own = TermsOf(due.start_us, due.end_us, frozenset(discount.code for discount in terms.discounts))
+    plan, moment_us = due.advance[-1].plan, due.advance[-1].end_us - 1
+    later = terms_of(plan, due.time_zone, moment_us + 1, uses([*periods, own], due.end_us))
+    return Agreed(terms, Terms(later.discounts), billed)
+
+
+def _agreed_at_change(due: Due, chain: list[Invoice]) -> Agreed:
+    """The discounts of the running period as it has come to be, and what was billed of it so far."""
+    plan = due.advance[-1].plan
+    counted = any(discount.periods is not None for discount in plan.discounts)
+    used = uses(terms_billed(chain) if counted else (), due.start_us)
+    later = terms_of(plan, due.time_zone, due.advance[-1].end_us, used)
+    return Agreed(ahead=Terms(later.discounts), ahead_before=billed_of(chain, due.start_us).discounted)
+
+
+def _has_terms(chain: Iterable[Invoice], until_us: int) -> bool:
+    return any(one["period_end"] == until_us and '"terms' in one["body"] for one in chain)
+
+
+def period_terms(plan: CatalogPlan, zone: str, moment_us: int, parts: Iterable[Part], used: Mapping[str, int]) -> Terms:
+    """Those of the period's last moment; ``used``: discount → in how many periods before it that was in force. A commitment is prorated
+    as minimums are, and an invoice at a start has none."""
+    terms = terms_of(plan, zone, moment_us + 1, used)
+    shares = [
+        share(part.plan.minimum_commitment, Decimal(part.end_us - part.start_us), Decimal(part.whole_us))
+        for part in parts
+        if part.plan.minimum_commitment is not None and not part.trial
+    ]
+    return replace(terms, minimum_commitment=exact_sum(shares) if shares else None)
+
+
+def build_invoices(plan: Plan, totals: Totals, run: Run) -> tuple[tuple[Invoice, ...], tuple[str, ...]]:
+    """The Invoice records of ``plan``, and what cannot be rated. An invoice of adjustments alone needs one at least.
+
+    A chain has no gaps: after one invoice that cannot be rated, the subscription's later periods wait, too.
+    """
+    invoices: list[Invoice] = []
+    failed: dict[str, str] = {}
+    wallet = Wallet(plan.grants, plan.drawn)
+    for billing in plan.billings:
+        due = billing.due
+        if due.subscription in failed:
+            continue
+        try:
+            invoice = invoice_of(billing, totals, run, wallet)
+            if invoice is not None:
+                invoices.append(listed(invoice, plan.listed))
+        except PlanningError as error:
+            failed[due.subscription] = str(error)
+    return tuple(invoices), tuple(failed.values())
+
+
+def invoice_of(billing: Billing, totals: Totals, run: Run, wallet: Wallet) -> Invoice | None:
+    """The Invoice record; None where it would hold adjustments alone and there are none. Raises PlanningError."""
+    due = billing.due
+    late = adjustments(billing.prior, totals, due.account_id, due.plan.currency)
+    further = [*billing.credits, *late]
+    further += adjusted_terms(billing.prior_terms, further, due.plan.currency)
+    if due.alone:
+        taken = taken_back(billing.hand, further, due.plan.currency)
+        if not further or nothing_further([*further, *taken]):
+            return None
+    settled = () if due.alone else billing.credits
+    hand, drawn_before = billing.hand, billing.drawn
+    return build_invoice(due, billing.items, totals, run, further, billing.agreed, wallet, settled, hand, drawn_before)

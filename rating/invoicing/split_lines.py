@@ -1,0 +1,111 @@
+"""Which lines of a period belong together, because a change of price has split what was one: pure.
+
+Parts of a charge of one code on one profile, whose usage adds up, share its allowance and go on with its tiers as long as the plan is
+the same, or where the charge says so. Which they are stands in the price that each line pins (``Split.of``), so that late usage of
+one part rates the others again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Final, Protocol
+
+from rating.invoices.amounts.line_plans import LinePlan
+from rating.invoicing.need import Need
+from rating.pricing.parts import together
+from rating.subscriptions.billing_periods import Part
+from schemas.catalog.models import Aggregation, Charge
+from schemas.prices import FlatPrice, Price, Split
+
+ADDS_UP: Final[frozenset[Aggregation]] = frozenset({"sum", "count"})
+"""Aggregations of which a period's quantity is the sum of its parts'."""
+
+
+class Joinable(Protocol):
+    """What a part of a period has to bill of one charge, resolved."""
+
+    @property
+    def charge(self) -> Charge: ...
+    @property
+    def price(self) -> Price: ...
+    @property
+    def need(self) -> Need | None: ...
+    @property
+    def end_us(self) -> int: ...
+    @property
+    def plan(self) -> LinePlan | None: ...
+
+
+def joins(before: Joinable, part: Part, charge: Charge, item: Joinable) -> bool:
+    """Whether a charge goes on over ``part`` as it was ``before``: something else has changed there. A highest or last value, or distinct values, of
+    two parts do not add up to the whole's, so they would be charged twice if they were billed apart."""
+    if (
+        item.need is None
+        or before.need is None
+        or item.need.profile.aggregation in ADDS_UP
+        or isinstance(item.price, FlatPrice)
+    ):
+        return False
+    same_plan = before.plan is not None and before.plan.code == part.plan.code and charge == before.charge
+    same_profile = before.need.profile.profile_id == item.need.profile.profile_id
+    return before.end_us == part.start_us and same_plan and same_profile and before.price.trial == item.price.trial
+
+
+@dataclass(frozen=True, slots=True)
+class _Member:
+    """Item ``number`` of the period; whether what was used of the allowance before counts, and tiers go on."""
+
+    number: int
+    shared: bool
+    goes_on: bool
+
+
+@dataclass(slots=True)
+class _Group:
+    """``plans``: codes of the plans that its parts are on; the first names it."""
+
+    plans: list[str]
+    members: list[_Member] = field(default_factory=list)
+
+
+class Groups:
+    """Collects the items of a period, part by part."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[str, str], list[_Group]] = {}
+
+    def add(self, part: Part, charge: Charge, need: Need | None, number: int) -> None:
+        """Item ``number`` is ``charge`` over ``part``. What is in a trial, or adds up to no sum, stands alone."""
+        if need is None or part.trial or need.profile.aggregation not in ADDS_UP:
+            return
+        groups = self._found.setdefault((charge.key, need.profile.profile_id), [])
+        group = next((one for one in groups if part.plan.code in one.plans), None)
+        same_plan = group is not None
+        if group is None and groups and (charge.included == "shared" or charge.tiers == "continue"):
+            group = groups[-1]
+            group.plans.append(part.plan.code)
+        if group is None:
+            group = _Group([part.plan.code])
+            groups.append(group)
+        shared = charge.included == "shared" or (charge.included is None and same_plan)
+        goes_on = charge.tiers == "continue" or (charge.tiers is None and same_plan)
+        group.members.append(_Member(number, shared, goes_on))
+
+    def split(self, prices: Sequence[Price]) -> Iterator[tuple[int, Price]]:
+        """(number, its price as one of several parts) of items that stand together; ``prices``: of all items. What the parts used and
+        priced is not known yet."""
+        for groups in self._found.values():
+            for group in groups:
+                later = group.members[1:]
+                own = [prices[one.number] for one in group.members]
+                if not any(one.shared or one.goes_on for one in later) or not together(own):
+                    continue
+                for position, (one, price) in enumerate(zip(group.members, own, strict=True)):
+                    split = Split(
+                        of=group.plans[0],
+                        included_before=Decimal(0) if position and one.shared else None,
+                        priced_before=Decimal(0) if position and one.goes_on else None,
+                    )
+                    yield one.number, price.model_copy(update={"split": split})

@@ -1,0 +1,224 @@
+"""What is told of usage that no price has an amount for: whose it is, one of its events, and what puts it right."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from shlex import quote
+from typing import Any, Final
+
+from rating.invoices.amounts.line_plans import plan_in
+from rating.invoices.amounts.unpriced_values import unpriced_of
+from rating.invoices.ledger import Invoice
+from rating.invoicing.lines import RatedItem
+from rating.invoicing.measure import query_for
+from rating.invoicing.need import Need
+from rating.pricing import plain
+from rating.pricing.line import MatrixQuantity
+from rating.pricing.models import cell_amounts
+from rating.usage import Measured
+from rating.usage.render import Binder, record_conditions
+from schemas.catalog.models import Plan
+from schemas.catalog.state import NamespaceView
+from schemas.ledgers.checkpoints import Cut
+from schemas.prices import MatrixPrice, PriceError, parse_price
+from schemas.values.instants import rfc3339
+from schemas.values.json_text import canonical, exact
+
+MAX_LOOKED_UP: Final = 50
+"""So many are told with an event of theirs; a query each."""
+
+
+@dataclass(frozen=True, slots=True)
+class FirstEvent:
+    """The earliest event of some values, and how many there are. ``us``: its timestamp."""
+
+    idempotency_key: str
+    us: int
+    events: int
+    source: str = ""
+
+    @property
+    def void(self) -> str:
+        """The command that takes it back."""
+        source = f" --source {quote(self.source)}" if self.source else ""
+        return f"`weir void {quote(self.idempotency_key)}{source} --reason …`"
+
+
+@dataclass(frozen=True, slots=True)
+class UnpricedUsage:
+    """A quantity of one combination of dimension values that is not billed. ``invoice_id``: whose line it stands on, where
+    that is known; ``billed``: whether its period is. ``plan`` and ``plan_version``: where its price would be. ``remedy``: what puts it right."""
+
+    account_id: str
+    subscription: str
+    charge: str
+    profile_id: str
+    start_us: int
+    end_us: int
+    dimensions: tuple[str, ...]
+    part: MatrixQuantity
+    plan: str
+    plan_version: int
+    invoice_id: str = ""
+    billed: bool = False
+    first: FirstEvent | None = None
+    remedy: str = ""
+
+    @property
+    def label(self) -> str:
+        """The values as people read them: ``model=a``."""
+        return ", ".join(f"{name}={value}" for name, value in zip(self.dimensions, self.part.values, strict=True))
+
+    def sentence(self) -> str:
+        """All of it in a sentence for people."""
+        event = ""
+        if self.first is not None:
+            count = self.first.events
+            event = f", {count} event{'' if count == 1 else 's'}, the first {self.first.idempotency_key} of {rfc3339(self.first.us)}"
+        return (
+            f"account {self.account_id}, charge {self.charge}: {self.label} has no price in plan {self.plan} version"
+            f" {self.plan_version}, so {plain(self.part.quantity)} is not billed{event}; {self.remedy}"
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        first = self.first
+        return {
+            "account_id": self.account_id, "subscription": self.subscription, "invoice_id": self.invoice_id or None,
+            "charge": self.charge, "profile_id": self.profile_id,
+            "period_start": rfc3339(self.start_us), "period_end": rfc3339(self.end_us),
+            "dimensions": dict(zip(self.dimensions, self.part.values, strict=True)), "quantity": plain(self.part.quantity),
+            "events": first.events if first is not None else self.part.events,
+            "first_event": None
+            if first is None
+            else {"idempotency_key": first.idempotency_key, "source": first.source, "timestamp": rfc3339(first.us)},
+            "plan": self.plan, "plan_version": self.plan_version, "remedy": self.remedy, "text": self.sentence(),
+        }  # fmt: skip
+
+
+def on_invoices(invoices: Iterable[Invoice]) -> Iterator[UnpricedUsage]:
+    """What the lines of invoices, drafts or those to come, say they have no price for."""
+    for invoice in invoices:
+        for line in invoice["lines"]:
+            for part in unpriced_of(line):
+                yield on_line(invoice, line, part, line["adjusts"])
+
+
+def on_line(invoice: Invoice, line: Mapping[str, Any], part: MatrixQuantity, billed_by: str) -> UnpricedUsage:
+    """A part of a line's usage; ``billed_by``: the invoice that has the line, "" where it is yet to stand."""
+    plan = plan_in(invoice, line)
+    dimensions = tuple(json.loads(line["price"]).get("dimensions", ()))
+    return UnpricedUsage(
+        invoice["account_id"], invoice["subscription"], line["charge"], line["profile_id"], line["period_start"], line["period_end"],
+        dimensions, part, plan.code, plan.version, billed_by, bool(billed_by),
+    )  # fmt: skip
+
+
+def on_item(account_id: str, subscription: str, rated: RatedItem) -> Iterator[UnpricedUsage]:
+    """What has no price of a charge that is not billed yet."""
+    item = rated.item
+    if item.need is None or item.plan is None:
+        return
+    for part in rated.priced.unpriced:
+        yield UnpricedUsage(
+            account_id, subscription, item.charge.key, item.need.profile.profile_id, item.start_us, item.end_us,
+            item.need.dimensions, part, item.plan.code, item.plan.version,
+        )  # fmt: skip
+
+
+def told(
+    client: Any,
+    view: NamespaceView,
+    found: Sequence[UnpricedUsage],
+    profiles: Mapping[str, Measured],
+    as_of: Cut | None,
+) -> list[UnpricedUsage]:
+    """Each with an event (of the first MAX_LOOKED_UP) and what puts it right. ``profiles``: by id, those that are known. Blocking."""
+    result: list[UnpricedUsage] = []
+    known: dict[Any, dict[tuple[str, ...], FirstEvent]] = {}
+    for one in found:
+        key = (one.account_id, one.profile_id, one.start_us, one.end_us, one.dimensions)
+        profile = profiles.get(one.profile_id)
+        if key not in known and profile is not None and len(known) < MAX_LOOKED_UP:
+            need = Need(profile, one.start_us, one.end_us, one.dimensions)
+            known[key] = first_events(client, view.namespace, need, one.account_id, as_of)
+        first = known.get(key, {}).get(one.part.values)
+        result.append(replace(one, first=first, remedy=remedy(view, one, first)))
+    return result
+
+
+def first_events(
+    client: Any, namespace: str, need: Need, account_id: str, as_of: Cut | None
+) -> dict[tuple[str, ...], FirstEvent]:
+    """The first event of each combination of values of an account. Blocking."""
+    query = query_for(namespace, need, [account_id], as_of)
+    bind = Binder()
+    names = [bind(f"dimension_name_{number}", "String", name) for number, name in enumerate(need.dimensions)]
+    keys = [f"JSONExtractRaw(dimensions, {name})" for name in names]
+    columns = ", ".join(f"{key} AS dimension_{number}" for number, key in enumerate(keys))
+    group = ", ".join(f"dimension_{number}" for number in range(len(keys)))
+    position = "generation, partition, offset, `index`"
+    conditions = " AND ".join(record_conditions(query, bind))
+    rows = client.query(
+        f"SELECT {group}, idempotency_key, us, events, source FROM ("
+        f"SELECT {columns}, argMin(({position}), (timestamp, {position})) AS place, toUnixTimestamp64Micro(min(timestamp)) AS us,"
+        f" count() AS events FROM usage_records FINAL WHERE {conditions} GROUP BY {group}) AS firsts"
+        f" INNER JOIN (SELECT ({position}) AS place, idempotency_key, source FROM usage_events FINAL"
+        " WHERE namespace = {namespace:String} AND account_id IN {accounts:Array(String)}"
+        f" AND timestamp >= {bind.instant('start', need.start_us)} AND timestamp < {bind.instant('end', need.end_us)}) AS events USING (place)",
+        parameters=bind.parameters,
+    ).result_rows
+    return {
+        tuple(_text(value) for value in values): FirstEvent(str(key), int(us), int(events), str(source))
+        for *values, key, us, events, source in rows
+    }
+
+
+def remedy(view: NamespaceView, one: UnpricedUsage, first: FirstEvent | None) -> str:
+    """What gives the values a price, or takes them back: each of it works."""
+    overridden = any(
+        override.charge == one.charge
+        for entry in view.history("subscription", one.subscription)[-1:]
+        for override in entry.model.overrides
+    )
+    at = "" if one.billed else f" and `change_at` {rfc3339(one.start_us)} or earlier"
+    if overridden:
+        step = f"publish subscription {one.subscription} with a cell for it, or default_unit_amount, in its override of {one.charge}"
+        step += at.replace(" and", " with", 1)
+    else:
+        history = view.history("plan", one.plan)
+        newest = history[-1] if history else None
+        number = newest.version if newest is not None else one.plan_version
+        if newest is not None and number > one.plan_version and _prices(newest.model, one):
+            step = f"plan {one.plan} version {number} has one: publish subscription {one.subscription} with plan_version {number}{at}"
+        else:
+            step = (
+                f"publish plan {one.plan} with a cell for it or default_unit_amount, which makes it version {number + 1}, and then"
+                f" subscription {one.subscription} with plan_version {number + 1}{at}"
+            )
+    if one.billed:
+        step += ": the next close bills it by adjustment"
+    event = first.void if first is not None else "`weir void KEY --reason …`"
+    return f"{step}; or take back what was sent by mistake with {event}"
+
+
+def _prices(plan: Plan, one: UnpricedUsage) -> bool:
+    for charge in plan.charges:
+        if charge.key != one.charge:
+            continue
+        try:
+            price = parse_price(charge.price, plan.currency)
+        except PriceError:
+            return False
+        if isinstance(price, MatrixPrice) and price.dimensions == one.dimensions:
+            return price.default_unit_amount is not None or one.part.values in cell_amounts(price)
+    return False
+
+
+def _text(raw: str) -> str:
+    """A dimension's value as prices name it; empty where the event had none."""
+    if not raw:
+        return ""
+    value = exact(raw)
+    return value if isinstance(value, str) else canonical(value)

@@ -1,0 +1,127 @@
+"""Billing periods of a subscription, each with its parts: one plan version, in trial or not. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from functools import lru_cache
+from itertools import pairwise
+from typing import Final
+
+from rating.periods import BillingInterval, first_period, next_period, parse_zone, period_containing
+from rating.subscriptions.timeline import Segment, Timeline
+from schemas.catalog.models import Plan
+from schemas.values.instants import SECOND, instant, micros
+
+# A period that starts this near to a boundary of its calendar is a whole one: the account moved to another time zone.
+_MOVED_US: Final = 27 * 3600 * SECOND
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """[start_us, end_us) of a period. ``whole_us``: length of the whole period that a flat fee or a minimum is for."""
+
+    start_us: int
+    end_us: int
+    plan: Plan
+    plan_version: int
+    whole_us: int
+    trial: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A billing period. ``parts`` ascend and tile it, but for time without a subscription; ``plan`` holds at its end."""
+
+    start_us: int
+    end_us: int
+    plan: Plan
+    plan_version: int
+    parts: tuple[Part, ...]
+
+    @property
+    def in_advance(self) -> bool:
+        """Whether fees in advance are billed before it begins: not so in a trial, which may end without a bill."""
+        return bool(self.parts) and not self.parts[0].trial
+
+
+def spans(timeline: Timeline, after_us: int | None) -> Iterator[Span]:
+    """The periods that follow one which ended at ``after_us``, as stored; None: all of them, from the start.
+
+    A period ends at its calendar's next boundary, at the subscription's end, and where a plan of another interval begins.
+    """
+    start = timeline.start_us if after_us is None else after_us
+    while start < timeline.end_us:
+        span = _span(timeline, start)
+        yield span
+        start = span.end_us
+
+
+def span_of(timeline: Timeline, start: int, end: int) -> Span:
+    """[start, end) as it was billed before, with its parts by the timeline of now: none where the subscription no longer has it."""
+    if start < timeline.end_us and start < end:
+        natural = _span(timeline, start)
+        whole = natural.parts[0].whole_us if natural.parts else natural.end_us - start
+        parts = tuple(_parts(timeline, start, end, whole))
+        if parts:
+            return Span(start, end, parts[-1].plan, parts[-1].plan_version, parts)
+    last = next((one for one in reversed(timeline.segments) if one.start_us <= start), timeline.segments[0])
+    return Span(start, end, last.plan, last.plan_version, ())
+
+
+def _span(timeline: Timeline, start: int) -> Span:
+    rest = [segment for segment in timeline.segments if segment.end_us > start]
+    governing = rest[0]
+    interval = governing.plan.interval
+    fresh = governing.start_us == start and (governing.begins or _other_interval(timeline, governing))
+    boundary, grid = _boundary(start, interval, timeline.time_zone, governing.anchor, fresh)
+    cut = next((one.start_us for one in rest if one.plan.interval != interval), boundary)
+    end = min(boundary, timeline.end_us, cut)
+    begins = fresh or any(one.begins and start < one.start_us < end for one in rest)
+    moved = not begins and (interval == "day" or abs(start - grid) <= _MOVED_US)
+    whole = boundary - (start if moved else min(grid, start))
+    parts = tuple(_parts(timeline, start, end, whole))
+    last = next((one for one in reversed(rest) if one.start_us < end), governing)
+    return Span(start, end, last.plan, last.plan_version, parts)
+
+
+# Many subscriptions share their boundaries, and the calendar is most of the cost of a plan.
+@lru_cache(maxsize=4096)
+def _boundary(start: int, interval: BillingInterval, zone: str, anchor: date | None, fresh: bool) -> tuple[int, int]:
+    """(where the period from ``start`` ends by its calendar, where that calendar's period begins that ends there)."""
+    known = parse_zone(zone)
+    follow = first_period if fresh else next_period
+    end = follow(instant(start), interval, known, anchor).end
+    return micros(end), micros(period_containing(end - timedelta(microseconds=1), interval, known, anchor).start)
+
+
+def _other_interval(timeline: Timeline, segment: Segment) -> bool:
+    return any(
+        other is segment and one.plan.interval != other.plan.interval for one, other in pairwise(timeline.segments)
+    )
+
+
+def _parts(timeline: Timeline, start: int, end: int, whole: int) -> Iterator[Part]:
+    for segment in _charging(timeline, start, end):
+        edges = sorted(
+            {edge for trial in timeline.trials for edge in trial if segment.start_us < edge < segment.end_us}
+            | {segment.start_us, segment.end_us}
+        )
+        for begins, ends in pairwise(edges):
+            in_trial = any(one <= begins < other for one, other in timeline.trials)
+            yield Part(begins, ends, segment.plan, segment.plan_version, whole, in_trial)
+
+
+def _charging(timeline: Timeline, start: int, end: int) -> list[Segment]:
+    """What charges in [start, end): neighbours that charge alike as one, with the terms of the last, which hold for the whole of it."""
+    found: list[Segment] = []
+    for segment in timeline.segments:
+        first, last = max(segment.start_us, start), min(segment.end_us, end)
+        if first >= last:
+            continue
+        before = found[-1] if found else None
+        if before is not None and before.end_us == first and not segment.begins and segment.charges_like(before):
+            first, found = before.start_us, found[:-1]
+        found.append(replace(segment, start_us=first, end_us=last))
+    return found

@@ -1,0 +1,250 @@
+"""A subscription over time: which version of which plan holds when, from the versions of its entry. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from functools import lru_cache
+from itertools import pairwise
+
+from pydantic import ValidationError
+
+from rating.periods import local_midnight, parse_zone
+from rating.subscriptions.terms import with_overrides
+from schemas.catalog.models import Plan, Subscription
+from schemas.catalog.profiles import BEGINNING, FOREVER
+from schemas.catalog.state import Entry, NamespaceView
+from schemas.values.instants import instant, micros
+
+
+class PlanningError(Exception):
+    """A subscription cannot be billed as the catalog stands; the message names it and the remedy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """[start_us, end_us) on what one version of a subscription says, to FOREVER where no end is known: a version of a plan with the
+    subscription's own prices, discounts and commitment; ``anchor`` of the periods that begin in it; ``trial_end`` as that version
+    gives it. ``begins``: the subscription starts here, for the first time or anew after it was retired."""
+
+    start_us: int
+    end_us: int
+    plan: Plan
+    plan_version: int
+    begins: bool = False
+    anchor: date | None = None
+    trial_end: datetime | date | None = None
+
+    def charges_like(self, other: Segment) -> bool:
+        """The same plan version with the same prices; its discounts and its commitment may be others. Usage is not split there."""
+        same_plan = (self.plan.code, self.plan_version) == (other.plan.code, other.plan_version)
+        return same_plan and self.plan.charges == other.plan.charges
+
+    def says_like(self, other: Segment) -> bool:
+        """The same in all that a version says, but from when on."""
+        same_terms = (self.plan, self.anchor, self.trial_end) == (other.plan, other.anchor, other.trial_end)
+        return self.plan_version == other.plan_version and same_terms
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """``segments`` ascend and never overlap; between them lies time without a subscription. ``trials``: [start, end)."""
+
+    namespace: str
+    subscription: str
+    account_id: str
+    time_zone: str
+    segments: tuple[Segment, ...]
+    trials: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def start_us(self) -> int:
+        return self.segments[0].start_us
+
+    @property
+    def end_us(self) -> int:
+        """FOREVER where no end is known."""
+        return self.segments[-1].end_us
+
+
+def timelines(view: NamespaceView, problems: list[str]) -> tuple[Timeline, ...]:
+    """Of every subscription that there is or was, for any time at all; a sentence for each that cannot be planned."""
+    found, said = _all(view)
+    problems += said
+    return found
+
+
+@lru_cache(maxsize=1)  # a close plans several times by one view, which never changes
+def _all(view: NamespaceView) -> tuple[tuple[Timeline, ...], tuple[str, ...]]:
+    problems: list[str] = []
+    return tuple(_each(view, problems)), tuple(problems)
+
+
+def _each(view: NamespaceView, problems: list[str]) -> Iterator[Timeline]:
+    for versions in view.histories("subscription"):
+        try:
+            found = timeline_of(view, versions)
+        except PlanningError as error:
+            problems.append(str(error))
+        except (
+            ValueError
+        ) as error:  # a body or an instant that nobody would take today: it holds back its own subscription alone
+            problems.append(f"subscription {versions[-1].code}: {error}")
+        else:
+            if found is not None:
+                yield found
+
+
+def timeline(view: NamespaceView, code: str) -> Timeline | None:
+    """Of one subscription; None where it never was in force. Raises PlanningError."""
+    return timeline_of(view, view.history("subscription", code))
+
+
+def timeline_of(view: NamespaceView, versions: Sequence[Entry]) -> Timeline | None:
+    """From all versions of one entry, oldest first.
+
+    What a version says holds from its ``change_at``, else from its publication; from there on no version before it does: plan,
+    prices, discounts, commitment, billing anchor and trial. One that says the same as the version before it holds with
+    that one, and moves its instant where it names another, but does not put off what holds already. One that has only other terms than a
+    change of plan or prices that lies ahead goes with that change. The newest version alone tells the start, which is no agreement but a
+    fact, and the end, which is an instant itself. Raises PlanningError.
+    """
+    segments: list[Segment] = []
+    trials: list[tuple[int, int]] = []
+    for life, retired_us in _lives(versions):
+        zone = view.time_zone(life[-1].model.account)
+        found = _segments(view, life, retired_us, zone)
+        if not found:
+            continue
+        begins = found[0].start_us
+        segments = [*_until(segments, begins), *found]
+        trials = [(start, min(end, begins)) for start, end in trials if start < begins]
+        trials += _trials(found, zone)
+    if not segments:
+        return None
+    newest: Subscription = versions[-1].model
+    for one, other in pairwise(segments):
+        if one.plan.currency != other.plan.currency:
+            raise PlanningError(
+                f"subscription {newest.code}: plan {one.plan.code} is in {one.plan.currency}, plan {other.plan.code} in"
+                f" {other.plan.currency}; end it, and start another subscription on the new plan"
+            )
+    return Timeline(
+        view.namespace, newest.code, newest.account, view.time_zone(newest.account),
+        tuple(segments), tuple(trials),
+    )  # fmt: skip
+
+
+def _lives(versions: Sequence[Entry]) -> Iterator[tuple[list[Entry], int]]:
+    """Versions from one publication up to the retirement that follows (its instant), FOREVER for none."""
+    life: list[Entry] = []
+    for entry in versions:
+        if not entry.retired:
+            life.append(entry)
+        elif life:
+            yield life, entry.published_us
+            life = []
+    if life:
+        yield life, FOREVER
+
+
+def _segments(view: NamespaceView, life: Sequence[Entry], retired_us: int, zone: str) -> list[Segment]:
+    changes: list[Segment] = []
+    for entry in life:
+        model: Subscription = entry.model
+        plan = pinned_plan(view, entry)
+        at_us = entry.published_us if model.change_at is None else boundary_us(model.change_at, zone)
+        new = Segment(
+            at_us if changes else BEGINNING, FOREVER, plan.model, plan.version,
+            anchor=model.billing_anchor, trial_end=model.trial_end,
+        )  # fmt: skip
+        last = changes[-1] if changes else None
+        if last is None or not new.charges_like(last):
+            changes.append(new)
+        elif len(changes) > 1 and last.start_us > entry.published_us and not last.charges_like(changes[-2]):
+            changes[-1] = new if model.change_at is not None else replace(new, start_us=last.start_us)
+        elif not new.says_like(last):
+            changes.append(new)
+        elif len(changes) > 1 and model.change_at is not None and _moves(last.start_us, at_us, entry.published_us):
+            changes[-1] = new
+    found: list[Segment] = []
+    for change in changes:
+        found = [*_until(found, change.start_us), change]
+    newest: Subscription = life[-1].model
+    start = boundary_us(newest.start, zone)
+    end = min(retired_us, FOREVER if newest.end is None else boundary_us(newest.end, zone))
+    clipped: list[Segment] = []
+    for one in found:
+        begins, ends = max(one.start_us, start), min(one.end_us, end)
+        if begins < ends:
+            clipped.append(replace(one, start_us=begins, end_us=ends, begins=not clipped))
+    return clipped
+
+
+def _moves(standing_us: int, wanted_us: int, published_us: int) -> bool:
+    """Whether a change is moved: to an earlier instant, or while it lies ahead. One that holds already is never put off."""
+    return wanted_us < standing_us or standing_us > published_us
+
+
+def _until(segments: Sequence[Segment], at_us: int) -> list[Segment]:
+    return [replace(one, end_us=min(one.end_us, at_us)) for one in segments if one.start_us < at_us]
+
+
+def _trials(life: Sequence[Segment], zone: str) -> list[tuple[int, int]]:
+    """[start, end) of what lies in a trial, neighbours joined, of the segments from one start on."""
+    joined: list[tuple[int, int]] = []
+    for one in life:
+        end = min(_trial_end(one, life[0], zone), one.end_us)
+        if end <= one.start_us:
+            continue
+        if joined and joined[-1][1] == one.start_us:
+            joined[-1] = joined[-1][0], end
+        else:
+            joined.append((one.start_us, end))
+    return joined
+
+
+def _trial_end(segment: Segment, first: Segment, zone: str) -> int:
+    """Where the trial ends by what ``segment`` says; at or before the start for none. Days are local: the same time of day, so many dates later."""
+    if segment.trial_end is not None:
+        return boundary_us(segment.trial_end, zone)
+    if not first.plan.trial_days:
+        return first.start_us
+    local = instant(first.start_us).astimezone(parse_zone(zone))
+    day = local.date() + timedelta(days=first.plan.trial_days)
+    if local == local_midnight(local.date(), parse_zone(zone)):
+        return boundary_us(day, zone)
+    return micros(datetime.combine(day, local.timetz()))
+
+
+def pinned_plan(view: NamespaceView, entry: Entry) -> Entry:
+    """The plan version that a version of a subscription is on: the one it names, else the one current when it was
+    published; with what the subscription has in place of it. Raises PlanningError.
+    """
+    subscription: Subscription = entry.model
+    if subscription.plan_version is not None:
+        found = view.version("plan", subscription.plan, subscription.plan_version)
+    else:
+        history = [version for version in view.history("plan", subscription.plan) if version.offset < entry.offset]
+        found = history[-1] if history else None
+    if found is None:
+        which = subscription.plan_version or "(any)"
+        raise PlanningError(
+            f"subscription {subscription.code}: plan {subscription.plan} version {which} does not exist;"
+            " publish the plan, then the subscription"
+        )
+    mine = with_overrides(found, subscription)
+    try:
+        _ = mine.model
+    except ValidationError as error:
+        raise PlanningError(
+            f"subscription {subscription.code}: its overrides do not fit plan {found.code} version {found.version}: {error.errors()[0]['msg']}"
+        ) from None
+    return mine
+
+
+@lru_cache(maxsize=4096)
+def boundary_us(value: datetime | date, zone: str) -> int:
+    """A subscription's instant; a date is local midnight in ``zone``."""
+    return micros(value if isinstance(value, datetime) else local_midnight(value, parse_zone(zone)))

@@ -1,0 +1,148 @@
+"""Backfilled records: matched again event by event, and what they mean for lines of invoices, by a path of its own.
+
+What a backfill counts, and from which checkpoint on, is read from the catalog; which lines it holds for, from what their invoice pinned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from rating.verify.chains import Head, Line
+from rating.verify.difference import Findings, Progress
+from rating.verify.matches import spans
+from rating.verify.records import position_text
+from rating.verify.scope import Scope, below
+from schemas.catalog.backfill_jobs import Job, jobs
+from schemas.catalog.backfills import Reach
+from schemas.catalog.profiles import ProfileVersion
+from schemas.events.event_types import DefaultsByOffset
+from schemas.values.quantity import unscaled
+
+NAME: Final = "backfilled records"
+_REMEDY: Final = "publish the meter again with its start: the next backfill replaces this one"
+_STORED: Final = """
+SELECT generation, partition, offset, `index`, toString(profile_id), profile_version, account_id, toUnixTimestamp64Micro(timestamp),
+    quantity, unique_value, toString(dimensions)
+FROM usage_records FINAL WHERE namespace = {{ns:String}} AND checkpoint = {{k:UInt32}} AND {append}"""
+_EVENTS: Final = """
+SELECT generation, partition, offset, `index`, account_id, toUnixTimestamp64Micro(timestamp), idempotency_key, properties, batches.catalog_offset
+FROM (SELECT * FROM usage_events FINAL WHERE namespace = {{ns:String}} AND event_name = {{name:String}} AND {append} AND {range}) AS counted
+LEFT ANY JOIN (
+    SELECT generation, partition, offset, catalog_offset, 1 AS known FROM usage_batches
+    WHERE namespace = {{ns:String}} AND catalog_offset < {{known:UInt64}} AND {append}
+) AS batches USING (generation, partition, offset) WHERE batches.known"""
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """One backfilled version of a profile, as far as it counted for a line."""
+
+    version: ProfileVersion
+    start_us: int
+    known_from: int
+    reaches: tuple[Reach, ...]
+
+    def part(self, place: tuple[int, int], offset: int) -> int | None:
+        """The checkpoint to which the record of an event at a position belongs; None: it is not backfilled."""
+        return next((one.checkpoint for one in self.reaches if offset < one.offsets.get(place, 0)), None)
+
+    def replaces(self, place: tuple[int, int], offset: int, us: int, number: int, checkpoint: int) -> bool:
+        """Whether a record of version ``number`` (of a backfill's ``checkpoint``; 0: an ordinary one) no longer counts."""
+        if number >= self.version.version or us < self.start_us:
+            return False
+        last = self.reaches[-1]
+        return checkpoint <= last.checkpoint if checkpoint else offset < last.offsets.get(place, 0)
+
+
+class Pins:
+    """What was backfilled for each line's profile when it was billed; an adjustment's, when what it adjusts was."""
+
+    def __init__(self, scope: Scope, heads: Iterable[Head]) -> None:
+        self._scope = scope
+        self._heads = {(head.namespace, head.invoice_id): head for head in heads}
+        self._jobs: dict[tuple[str, int], tuple[Job, ...]] = {}
+
+    def of(self, head: Head, line: Line) -> tuple[Pin, ...]:
+        """Ascending by version."""
+        head = self._heads.get((head.namespace, line.adjusts), head) if line.adjusts else head
+        key = (head.namespace, self._scope.catalog.view(head.namespace, head.catalog_offset).before)
+        if key not in self._jobs:
+            self._jobs[key] = jobs(self._scope.catalog.view(*key))
+        return tuple(_pins(self._jobs[key], line.profile_id, head.checkpoint))
+
+
+def _pins(found: Iterable[Job], profile_id: str, checkpoint: int) -> Iterator[Pin]:
+    for job in found:
+        reaches = tuple(one for one in job.reaches if one.checkpoint <= checkpoint)
+        for version in job.versions:
+            if version.profile_id == profile_id and reaches:
+                yield Pin(version, job.start_us, job.known_from, reaches)
+
+
+def counted_sql(cut: str, pins: Iterable[Pin]) -> str:
+    """The condition on usage_records that one counts: ``cut`` says which positions do, and ``pins`` what was backfilled."""
+    conditions = []
+    known = [0]
+    for pin in pins:
+        known += [one.checkpoint for one in pin.reaches]
+        last = pin.reaches[-1]
+        inside = f"if(checkpoint = 0, {below(last.offsets)}, checkpoint <= {last.checkpoint})"
+        instant = f"fromUnixTimestamp64Micro({pin.start_us}, 'UTC')"
+        conditions.append(f"NOT (profile_version < {pin.version.version} AND timestamp >= {instant} AND {inside})")
+    return " AND ".join([f"if(checkpoint = 0, {cut}, has({known}, checkpoint))", *conditions])
+
+
+def check_backfilled(scope: Scope, findings: Findings, on_progress: Progress) -> None:
+    """usage_records of every backfill that is done: missing, extra and different ones; and those that belong to none."""
+    found = [
+        job
+        for namespace in ([scope.namespace] if scope.namespace else scope.catalog.namespaces())
+        for job in jobs(scope.catalog.view(namespace))
+    ]
+    blocks = list(spans(scope)) if any(job.reaches for job in found) else []
+    for done, (low, high, _) in enumerate(blocks):
+        on_progress(NAME, done, len(blocks))
+        append = f"append_time >= fromUnixTimestamp64Milli({low}, 'UTC') AND append_time < fromUnixTimestamp64Milli({high}, 'UTC')"
+        for job in found:
+            before = "0"
+            for reach in job.reaches:
+                _check_block(scope, job, reach, append, f"{below(reach.offsets)} AND NOT {before}", findings)
+                before = below(reach.offsets)
+    named = [cut.number for cut in scope.checkpoints.cuts if cut.backfill]
+    for namespace, profile, checkpoint, count in scope.rows(
+        f"SELECT namespace, profile_id, checkpoint, count() FROM usage_records FINAL WHERE {scope.of_namespace}"
+        f" AND checkpoint > 0 AND NOT has({named or [0]}, checkpoint) GROUP BY namespace, profile_id, checkpoint"
+    ):
+        place = f"usage_records of {namespace} {profile}, checkpoint {checkpoint}"
+        findings.add("backfill", place, "a checkpoint that names a backfill", f"{count} records", _REMEDY)
+    on_progress(NAME, 1, 1)
+
+
+def _check_block(scope: Scope, job: Job, reach: Reach, append: str, positions: str, findings: Findings) -> None:
+    matcher_at = DefaultsByOffset(scope.catalog.view(job.namespace), job.event_name).matchers(job.versions)
+    parameters = {"ns": job.namespace, "name": job.event_name, "known": job.known_from, "k": reach.checkpoint}
+    expected: dict[tuple[Any, ...], tuple[Any, ...]] = {}
+    for *position, account, us, key, properties, catalog_offset in scope.rows(
+        _EVENTS.format(append=append, range=positions), parameters
+    ):
+        try:
+            matches = matcher_at(int(catalog_offset)).match(job.event_name, us, key, properties).matches
+        except ValueError:
+            continue  # written past acceptance
+        for match in matches:
+            row = (account, us, unscaled(match.units), match.unique_value, match.dimensions)
+            expected[*map(int, position), match.profile_id, match.profile_version] = row
+    stored = {
+        (*map(int, row[:4]), row[4], int(row[5])): tuple(row[6:])
+        for row in scope.rows(_STORED.format(append=append), parameters)
+    }
+    for name in sorted({*expected, *stored}):
+        if expected.get(name) != stored.get(name):
+            place = f"usage_records of backfill {job.name}, {name[4]} version {name[5]} at {position_text(*name[:4])}"
+            findings.add("backfill", place, _text(expected.get(name)), _text(stored.get(name)), _REMEDY)
+
+
+def _text(row: Sequence[Any] | None) -> str:
+    return "no record" if row is None else " ".join(str(part) for part in row if part != "")

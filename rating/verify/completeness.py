@@ -1,0 +1,191 @@
+"""Whether ClickHouse holds everything that lies below the cursors: each offset of the log is in usage_batches, each event of a batch in
+one place, each match in usage_records. A part that was set aside or lost shows here, and `weir replay` writes its rows again from the log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from rating.verify.difference import Findings, Progress
+from rating.verify.scope import FINAL_SETTINGS, Scope, below
+from schemas.clickhouse.damaged_parts import set_aside
+from schemas.kafka.topics import EVENTS_RETENTION_DAYS
+from schemas.ledgers.checkpoints import Offsets
+from schemas.ledgers.given_up import Range, uncovered
+
+NAME: Final = "completeness"
+NEIGHBOURS: Final = 200
+"""Damaged offsets that are no further apart are one range: to replay what is whole changes nothing."""
+_PART: Final = "generation, partition, offset"
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """Offsets [start, end) of a partition where rows are missing, or too many; ``what`` says of which tables, with numbers."""
+
+    generation: int
+    partition: int
+    start: int
+    end: int
+    what: str
+
+    @property
+    def command(self) -> str:
+        """What mends it."""
+        return f"weir replay --generation {self.generation} --partition {self.partition} --from {self.start} --to {self.end}"
+
+    @property
+    def place(self) -> str:
+        """In words."""
+        return f"generation {self.generation} partition {self.partition} offsets {self.start} to {self.end - 1}"
+
+
+def check_complete(scope: Scope, findings: Findings, on_progress: Progress) -> None:
+    """Every offset below the cursors, and every row that stands for it; parts that the engine has set aside."""
+    on_progress(NAME, 0, 1)
+    damages = find_damage(scope.client, scope.progress, scope.namespace, given_up=scope.catalog.given_up.ranges)
+    for damage in damages:
+        findings.add(
+            "completeness",
+            damage.place,
+            "every row of the log",
+            damage.what,
+            f"`{damage.command}` writes them again from the log",
+        )
+    for part in set_aside(scope.client):
+        findings.add("part", f"{part.table}, part {part.name}", "in its table", f"set aside ({part.why})", part.remedy)
+    on_progress(NAME, 1, 1)
+
+
+def find_damage(
+    client: Any, ends: Offsets, namespace: str | None = None, *, given_up: Iterable[Range] = (), identities: bool = True
+) -> list[Damage]:
+    """What is not whole below ``ends``, in order of positions. ``namespace``: rows of this one alone; offsets without any row are told
+    all the same. ``identities`` False: what deduplication alone needs is left out."""
+    given: dict[tuple[int, int], list[Range]] = {}
+    for one in given_up:
+        given.setdefault((one.generation, one.partition), []).append(one)
+    found = {
+        place: row
+        for place, row in _differing(client, ends, namespace, identities).items()
+        if not any(one.start <= place[2] < one.end for one in given.get(place[:2], ()))
+    }
+    for (generation, partition), end in sorted(ends.items()):
+        for hole in _holes(client, generation, partition, end):
+            for start, upto in uncovered(hole, given.get((generation, partition), ())):
+                found.setdefault((generation, partition, start), (upto, "no row in usage_batches"))
+    return joined((place, upto, what) for place, (upto, what) in sorted(found.items()))
+
+
+def voids_below(client: Any, ends: Offsets) -> list[Damage]:
+    """The offsets of every void: where a part of what voids did is lost, nothing else tells which."""
+    rows = client.query(
+        f"SELECT DISTINCT {_PART} FROM usage_batches WHERE {below(ends)} AND events = 0 AND namespace != '' ORDER BY {_PART}"
+    ).result_rows
+    return joined(((int(row[0]), int(row[1]), int(row[2])), int(row[2]) + 1, "a void") for row in rows)
+
+
+def joined(rows: Iterable[tuple[tuple[int, int, int], int, str]]) -> list[Damage]:
+    """Neighbours as one range each, from ((generation, partition, offset), end, what) in order."""
+    damages: list[Damage] = []
+    for (generation, partition, offset), end, what in rows:
+        last = damages[-1] if damages else None
+        if last and (last.generation, last.partition) == (generation, partition) and offset - last.end <= NEIGHBOURS:
+            told = last.what if what in last.what or len(last.what) > 200 else f"{last.what}; {what}"
+            damages[-1] = Damage(generation, partition, last.start, max(end, last.end), told)
+        else:
+            damages.append(Damage(generation, partition, offset, end, what))
+    return damages
+
+
+def _holes(client: Any, generation: int, partition: int, end: int) -> Sequence[tuple[int, int]]:
+    """[from, to) of offsets below ``end`` that usage_batches does not have."""
+    parameters: dict[str, Any] = {"g": generation, "p": partition, "e": end}
+    where = "generation = {g:UInt32} AND partition = {p:UInt32} AND offset < {e:UInt64}"
+    if end <= int(
+        client.query(f"SELECT uniqExact(offset) FROM usage_batches WHERE {where}", parameters=parameters).result_rows[
+            0
+        ][0]
+    ):
+        return ()
+    rows = client.query(
+        f"""SELECT after, offset FROM (
+            SELECT lagInFrame(offset + 1, 1, toUInt64(0)) OVER (ORDER BY offset ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS after, offset
+            FROM (SELECT DISTINCT offset FROM usage_batches WHERE {where} UNION ALL SELECT {{e:UInt64}})
+        ) WHERE offset > after ORDER BY offset LIMIT 1000""",
+        parameters=parameters,
+    ).result_rows
+    return [(int(row[0]), int(row[1])) for row in rows]
+
+
+def _differing(
+    client: Any, ends: Offsets, namespace: str | None, identities: bool
+) -> Mapping[tuple[int, int, int], tuple[int, str]]:
+    """Offsets whose rows do not add up: raw counts first, which are right unless something was written twice; then exact ones."""
+    everywhere = f"{below(ends)} AND {'1' if namespace is None else 'namespace = {n:String}'}"
+    suspects = client.query(
+        _counts(everywhere, False, identities), parameters={"n": namespace or ""}, settings=FINAL_SETTINGS
+    ).result_rows
+    if not suspects:
+        return {}
+    found: dict[tuple[int, int, int], tuple[int, str]] = {}
+    for at in range(0, len(suspects), 1000):
+        places = [(int(row[0]), int(row[1]), int(row[2])) for row in suspects[at : at + 1000]]
+        mine = f"{everywhere} AND ({_PART}) IN (SELECT arrayJoin({{at:Array(Tuple(UInt32, UInt32, UInt64))}}))"
+        rows = client.query(
+            _counts(mine, True, identities), parameters={"n": namespace or "", "at": places}, settings=FINAL_SETTINGS
+        ).result_rows
+        found |= {(int(row[0]), int(row[1]), int(row[2])): (int(row[2]) + 1, _told(row)) for row in rows}
+    return found
+
+
+def _counts(where: str, final: bool, identities: bool) -> str:
+    """Offsets where accepted, counted, dropped, matched and recorded events do not agree."""
+    last = "FINAL" if final else ""
+    kept = f"append_time >= (SELECT max(append_time) FROM usage_batches) - toIntervalDay({EVENTS_RETENTION_DAYS})"
+    names = ("accepted", "counted", "dropped", "matched", "recorded", "voids", "voiding", "known", "knowable")
+    sides = {
+        "accepted": f"SELECT {_PART}, toUInt64(events) AS n FROM usage_batches {last} WHERE {where}",
+        "counted": f"SELECT {_PART}, count() AS n FROM usage_events {last} WHERE {where} GROUP BY {_PART}",
+        "matched": f"SELECT {_PART}, sum(length(match_profile_ids)) AS n FROM usage_events {last} WHERE {where} GROUP BY {_PART}",
+        "recorded": f"SELECT {_PART}, count() AS n FROM usage_records {last} WHERE {where} AND checkpoint = 0 GROUP BY {_PART}",
+        "voids": f"SELECT {_PART}, toUInt64(1) AS n FROM usage_batches {last} WHERE {where} AND events = 0 AND namespace != ''",
+        "voiding": f"SELECT {_PART}, count() AS n FROM usage_voids {last} WHERE {where} GROUP BY {_PART}",
+        "dropped": f"SELECT {_PART}, count() AS n FROM duplicate_events {last} WHERE {where} GROUP BY {_PART} UNION ALL"
+        f" SELECT {_PART}, sum(events) AS n FROM (SELECT namespace, events, origin_generation AS generation,"
+        " toUInt32(greatest(origin_partition, 0)) AS partition, toUInt64(greatest(origin_offset, 0)) AS offset"
+        f" FROM rejected_events FINAL WHERE stage = 'meter' AND events > 0) WHERE {where} GROUP BY {_PART}",
+    }
+    if identities:
+        # Identities are forgotten in time, and those from before the namespace stood beside them have none.
+        of_all = where.replace("namespace = {n:String}", "namespace IN ('', {n:String})")
+        sides["known"] = (
+            f"SELECT {_PART}, count() AS n FROM usage_identities {last} WHERE {of_all} AND {kept} GROUP BY {_PART}"
+        )
+        sides["knowable"] = (
+            f"SELECT {_PART}, count() AS n FROM usage_events {last} WHERE {where} AND {kept} GROUP BY {_PART}"
+        )
+    parts = [
+        f"SELECT {_PART}, {', '.join(f'n AS {name}' if name == side else f'toUInt64(0) AS {name}' for name in names)} FROM ({sql})"
+        for side, sql in sides.items()
+    ]
+    sums = ", ".join(f"sum({name}) AS {name}_" for name in names)
+    return f"""SELECT {_PART}, {sums} FROM ({" UNION ALL ".join(parts)}) GROUP BY {_PART}
+        HAVING accepted_ != counted_ + dropped_ OR matched_ != recorded_ OR voids_ != voiding_ OR known_ != knowable_
+        ORDER BY {_PART} LIMIT 100000"""
+
+
+def _told(row: Sequence[Any]) -> str:
+    accepted, counted, dropped, matched, recorded, voids, voiding, known, knowable = (int(value) for value in row[3:])
+    parts = []
+    if accepted != counted + dropped:
+        parts.append(f"{accepted} accepted, but {counted} in usage_events and {dropped} dropped")
+    if matched != recorded:
+        parts.append(f"{recorded} of {matched} rows in usage_records")
+    if voids != voiding:
+        parts.append(f"{voiding} of {voids} rows in usage_voids")
+    if known != knowable:
+        parts.append(f"{known} of {knowable} rows in usage_identities")
+    return ", ".join(parts)

@@ -1,0 +1,372 @@
+"""Check 4, last part: what each billing period owes by its terms, worked out again from the lines of all invoices that carry any of it.
+
+A period's discounts and its true-up are worked out over its own charges, whichever invoice bills them: fees in advance stand on the
+invoice before. By fractions and on its own: it shares no code with the close.
+
+Invoices of before terms were those of periods ("lumps") took discounts off all their charges at once. What that took off a fee
+in advance is what it comes to beyond the discount of their own charges; rounding it as a whole may be a minor unit away.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any, Final
+
+from rating.verify.chains import Head, Line, Lines
+from rating.verify.difference import Findings
+from schemas.ledgers.invoice_claims import VOID
+from schemas.prices import plain
+from schemas.values.currency import exponent
+from schemas.values.instants import SECOND, micros
+
+REMEDY: Final = "void the invoice and bill the period again; its lines and the terms pinned on it are the truth"
+CHARGES: Final = ("usage", "flat")
+REDUCES: Final = ("discount", "commitment")
+COMMITMENT: Final = "commitment:"
+
+Amounts = dict[str, Fraction]
+Terms = Mapping[str, Any]
+Chain = Mapping[str, Head]
+
+
+class Periods:
+    """The invoices of one subscription that are or were, by id, and their lines."""
+
+    def __init__(self, chain: Chain, lines: Lines, findings: Findings) -> None:
+        self._chain = chain
+        self._lines = lines
+        self._findings = findings
+        self._expected: dict[str, Amounts] = {}  # invoice → what it should have taken off its fees in advance
+
+    def check(self, head: Head) -> None:
+        """Its discounts and its true-up, those of fees in advance, and what it adjusts of earlier ones. Heads come in the chain's order."""
+        before = [one for one in before_it(head, self._chain) if one.invoice_id not in head.voids]
+        mine = self.of(head)
+        lump = self.is_lump(head) or self._ahead_of(before, head)
+        if lump or "terms" in body(head) or "terms_ahead" in body(head) or any(map(is_term, mine)):
+            own, ahead = self._own(head, before), self._ahead(head, before)
+            if is_by_period(head):
+                if head.start_us < head.end_us:
+                    found = self._taken([head], head.start_us, adjusting=not self.is_further(head, before))
+                    self._compare(head, "", own, found, 0)
+                found = self._taken([head], head.end_us, adjusting="change" in body(head))
+                self._compare(head, ", of fees in advance", ahead, found, 0)
+            else:
+                found = total((line.charge, line.amount) for line in mine if line.kind in REDUCES)
+                self._compare(head, "", total([*own.items(), *ahead.items()]), found, 1 if lump else 0)
+        for name in dict.fromkeys(line.adjusts for line in mine if line.adjusts):
+            if name in self._chain:
+                self._adjusted(head, self._chain[name], before)
+
+    def of(self, head: Head) -> Sequence[Line]:
+        return self._lines.get((head.namespace, head.invoice_id, head.version), ())
+
+    def is_lump(self, head: Head) -> bool:
+        if is_by_period(head) or "terms" not in body(head):
+            return False
+        return any(line.kind == "flat" and is_ahead(line, head) for line in self.of(head))
+
+    def _start(self, line: Line, carrier: Head) -> int | None:
+        """Start of the period that the line is of; None for a lump at a start, all of which was taken in advance."""
+        of = self._chain.get(line.adjusts, carrier)
+        if is_ahead(line, of):
+            return of.end_us
+        return of.start_us if of.start_us < of.end_us else None
+
+    def _charged(self, heads: Iterable[Head], start_us: int) -> Amounts:
+        """Product → what the period's charges come to on these invoices."""
+        return total(
+            (line.product, line.amount)
+            for head in heads
+            for line in self.of(head)
+            if ":" not in line.charge and self._start(line, head) == start_us
+        )
+
+    def _taken(self, heads: Iterable[Head], start_us: int, *, adjusting: bool = True) -> Amounts:
+        """Key → what these invoices took off the period, or added to it; ``adjusting``: adjustments too."""
+        return total(
+            (line.charge, line.amount)
+            for head in heads
+            for line in self.of(head)
+            if is_term(line) and self._start(line, head) == start_us and (adjusting or not line.adjusts)
+        )
+
+    def _own(self, head: Head, before: Sequence[Head]) -> Amounts:
+        """What it should take off its own period: what the period's charges owe, less what was taken off in advance."""
+        start, terms = head.start_us, body(head).get("terms", {})
+        if start == head.end_us or self.is_further(head, before):
+            return {}  # at a start, or a further invoice of the period: what it adjusts is looked at by itself
+        expected = reductions(self._charged([*before, head], start), terms, head.currency)
+        already = self._taken(before, start)
+        if not is_by_period(head):  # it settled discounts by the terms of the invoice that they stood on
+            mine = (
+                (line.product, line.amount)
+                for line in self.of(head)
+                if line.kind in CHARGES and not is_ahead(line, head)
+            )
+            unsettled = total([*mine, *self._charged(before, start).items()])
+            as_billed = reductions(unsettled, terms, head.currency)
+            as_billed.pop(COMMITMENT, None)
+            expected = as_billed | {key: amount for key, amount in expected.items() if key == COMMITMENT}
+        for one in before:
+            if one.end_us == start and self.is_lump(one):
+                # One fault is told once: the invoice after it is held against what should have been taken off, unless it settles that.
+                known = None if is_by_period(head) else self._expected.get(one.invoice_id)
+                already = total(
+                    [*already.items(), *(self._taken_ahead(one, before) if known is None else known).items()]
+                )
+        return minus(expected, already)
+
+    @staticmethod
+    def is_further(head: Head, before: Iterable[Head]) -> bool:
+        """Whether it holds adjustments alone, after an invoice of the same period."""
+        return not head.reissues and any((one.start_us, one.end_us) == (head.start_us, head.end_us) for one in before)
+
+    def effect(self, head: Head, name: str, before: Sequence[Head]) -> Fraction:
+        """What the terms of the invoice's own period come to more because it settles fees that ``name`` billed in advance."""
+        changes = "change" in body(head)  # it settles fees of a running period, by its discounts
+        start = head.end_us if changes else head.start_us
+        terms = {"discounts": body(head).get("terms_ahead", {}).get("discounts", [])} if changes else _terms(head)
+        settled = [
+            line
+            for line in self.of(head)
+            if line.adjusts and ":" not in line.charge and self._start(line, head) == start
+        ]
+        names = list(dict.fromkeys(line.adjusts for line in settled))
+        if name not in names:
+            return Fraction(0)
+        if not is_by_period(head) or (start == head.start_us == head.end_us and not changes) or not terms:
+            return Fraction(0)
+        charged = self._charged([*before, head], start)
+        both: list[
+            Fraction
+        ] = []  # with what adjusts the invoices up to ``name``, and those before it: one comes after another
+        for later in (names[names.index(name) + 1 :], names[names.index(name) :]):
+            without = minus(charged, total((line.product, line.amount) for line in settled if line.adjusts in later))
+            both.append(sum(reductions(without, terms, head.currency).values(), Fraction(0)))
+        return max(both[0] - both[1], Fraction(0))
+
+    def _ahead(self, head: Head, before: Sequence[Head]) -> Amounts:
+        """What it should take off the fees in advance that it bills."""
+        mine = [line for line in self.of(head) if line.kind == "flat" and is_ahead(line, head)]
+        if "change" in body(head):  # it settles fees of a running period: by all that is billed of it so far
+            whole = self._charged([*before, head], head.end_us)
+            discounts = {"discounts": body(head).get("terms_ahead", {}).get("discounts", [])}
+            return minus(reductions(whole, discounts, head.currency), self._taken(before, head.end_us))
+        if not mine:
+            return {}
+        start, until = head.end_us, max(line.end_us for line in mine)
+        charged, already = total((line.product, line.amount) for line in mine), Amounts()
+        stands = next((one for one in reversed(before) if one.start_us == start < one.end_us), None)
+        if stands is not None:  # billed again, as the invoice of the period after it counts on it
+            terms: Terms = body(stands).get("terms", {})
+            charged = total([*charged.items(), *self._charged(before, start).items()])
+            already = self._taken(before, start)
+            already.pop(COMMITMENT, None)
+        elif is_by_period(head):
+            terms = body(head).get("terms_ahead", {})
+        else:
+            terms = self._terms_after(head, before, until)
+        found = reductions(charged, {"discounts": terms.get("discounts", [])}, head.currency)
+        self._expected[head.invoice_id] = minus(found, already)
+        return self._expected[head.invoice_id]
+
+    def _terms_after(self, head: Head, before: Sequence[Head], until_us: int) -> Terms:
+        """The terms of the period after a lump: those pinned on its invoice, and while there is none those of the lump that still hold."""
+        for one in self._chain.values():
+            if one.start_us == head.end_us < one.end_us and one.state != VOID and head in before_it(one, self._chain):
+                return _terms(one)
+        pinned = {one.start_us: body(one).get("terms", {}) for one in [*before, head] if one.start_us < one.end_us}
+        codes = [discount["code"] for terms in pinned.values() for discount in terms.get("discounts", [])]
+        held = [
+            discount
+            for discount in _terms(head).get("discounts", [])
+            if codes.count(discount["code"]) < discount.get("periods", len(codes) + 1)
+            and ("end" not in discount or until_us <= _latest(discount["end"]))
+        ]
+        return {"discounts": held}
+
+    def _taken_ahead(self, lump: Head, before: Sequence[Head]) -> Amounts:
+        """What a lump's discounts came to beyond those of its own charges."""
+        charged, billed = self._lump(lump, before, ahead=False)
+        billed.pop(COMMITMENT, None)
+        return minus(
+            billed, reductions(charged, {"discounts": body(lump)["terms"].get("discounts", [])}, lump.currency)
+        )
+
+    def _ahead_of(self, before: Iterable[Head], head: Head) -> bool:
+        """Whether an invoice before it with terms billed fees of its period in advance."""
+        return any(
+            one.end_us == head.start_us and ("terms" in body(one) or "terms_ahead" in body(one))
+            and any(line.kind == "flat" and is_ahead(line, one) for line in self.of(one))
+            for one in before
+        )  # fmt: skip
+
+    def _adjusted(self, head: Head, original: Head, before: Sequence[Head]) -> None:
+        """What this invoice adjusts of an earlier one's terms, by what the invoices before it that were not void then had come to."""
+        mine = [line for line in self.of(head) if line.adjusts == original.invoice_id and line.kind != "credit"]
+        where, by_period = f", adjustment of {original.invoice_id}", is_by_period(head)
+        terms = body(original).get("terms", {})
+        ahead = [line for line in mine if by_period and is_ahead(line, original)]
+        late = [line for line in mine if line not in ahead]
+        if late and terms:
+            lump = not is_by_period(original)
+            charged, billed = self._lump(original, before) if lump else self._period(head, original, before)
+            self._changed(head, where, charged, billed, late, terms)
+        if ahead and original.end_us != head.start_us:  # of a period that never was; else it is the invoice's own
+            start = original.end_us
+            charged, billed = self._charged(before, start), self._taken(before, start)
+            terms = body(original).get("terms_ahead", {})
+            if self.is_lump(original):
+                billed = total([*billed.items(), *self._taken_ahead(original, before).items()])
+                terms = {"discounts": body(original)["terms"].get("discounts", [])}
+            self._changed(head, f"{where} in advance", charged, billed, ahead, terms)
+
+    def _period(self, head: Head, original: Head, before: Sequence[Head]) -> tuple[Amounts, Amounts]:
+        """(charges, what terms did) of the period of ``original`` before ``head``. Fees in advance whose invoice was void by then are among the
+        charges, with their discounts, though they are billed again only with ``head``, or after it."""
+        start = original.start_us
+        charged, billed = self._charged(before, start), self._taken(before, start)
+        stood = {(one.start_us, one.end_us) for one in before}
+        voids = [one for name in head.voids if (one := self._chain.get(name)) is not None and one.end_us == start]
+        voids = [one for one in voids if (one.start_us, start) not in stood and "change" not in body(one)]
+        carrier = max(voids, key=lambda one: (bool(one.reissues), one.sequence), default=None)
+        fees = [line for line in self.of(carrier) if line.kind == "flat" and is_ahead(line, carrier)] if carrier else []
+        if fees:
+            charged = total([*charged.items(), *((line.product, line.amount) for line in fees)])
+            discounts = {"discounts": body(original).get("terms", {}).get("discounts", [])}
+            kept = [(key, amount) for key, amount in billed.items() if key == COMMITMENT]
+            billed = total([*reductions(charged, discounts, head.currency).items(), *kept])
+        return charged, billed
+
+    def _lump(self, lump: Head, before: Iterable[Head], *, ahead: bool = True) -> tuple[Amounts, Amounts]:
+        """(what its charges came to, what its terms did) on it and on ``before``; ``ahead``: its fees in advance too."""
+        found: list[Line] = []
+        for one in {head.invoice_id: head for head in [lump, *before]}.values():
+            for line in self.of(one):
+                own = one is lump and line.kind in (*CHARGES, *REDUCES)
+                early = is_ahead(line, lump)
+                adjusts = line.adjusts == lump.invoice_id and not (is_by_period(one) and early)
+                if (own or adjusts) and (ahead or not early):
+                    found.append(line)
+        charged = total((line.product, line.amount) for line in found if ":" not in line.charge)
+        return charged, total((line.charge, line.amount) for line in found if is_term(line))
+
+    def _changed(
+        self, head: Head, where: str, charged: Amounts, billed: Amounts, lines: list[Line], terms: Terms
+    ) -> None:
+        further = [(line.product, line.amount) for line in lines if ":" not in line.charge]
+        now = reductions(total([*charged.items(), *further]), terms, head.currency)
+        found = total((line.charge, line.amount) for line in lines if is_term(line))
+        self._compare(head, where, minus(now, billed), found, 0)
+
+    def _compare(self, head: Head, where: str, expected: Amounts, found: Amounts, units: int) -> None:
+        """``units``: how many minor units of a difference are rounding."""
+        numbers = {line.charge: line.number for line in reversed(self.of(head))}
+        for key in sorted(expected.keys() | found.keys()):
+            wants, has = expected.get(key, Fraction(0)), found.get(key, Fraction(0))
+            if abs(wants - has) > Fraction(units, 10 ** exponent(head.currency)):
+                line = f", line {numbers[key]}" if key in numbers else ""
+                self._findings.add("invoice line", f"{head.place}{line}, {key}{where}", text(wants), text(has), REMEDY)
+
+
+def is_term(line: Line) -> bool:
+    """A discount, a true-up, or the adjustment of one."""
+    return ":" in line.charge and line.charge.partition(":")[0] in REDUCES
+
+
+def _latest(value: str) -> int:
+    """The instant, microseconds UTC; a date's midnight wherever it comes last, since the account's zone is not at hand."""
+    if "T" in value:
+        return micros(datetime.fromisoformat(value))
+    return micros(datetime.combine(date.fromisoformat(value), datetime.min.time(), UTC)) + 14 * 3600 * SECOND
+
+
+def _terms(head: Head) -> Terms:
+    found: Terms = body(head).get("terms", {})
+    return found
+
+
+def is_by_period(head: Head) -> bool:
+    return bool(body(head).get("terms_of") == "period")
+
+
+def is_ahead(line: Line, head: Head) -> bool:
+    """Whether a line of the invoice, or one that adjusts it, is of the period after its own."""
+    return line.start_us >= head.end_us and line.end_us > line.start_us
+
+
+def body(head: Head) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = json.loads(head.body or "{}")
+    return found
+
+
+def before_it(head: Head, chain: Chain) -> Iterator[Head]:
+    """The invoices that its predecessors are, the nearest first."""
+    seen = {head.invoice_id}
+    one = chain.get(head.predecessor)
+    while one is not None and one.invoice_id not in seen:
+        seen.add(one.invoice_id)
+        yield one
+        one = chain.get(one.predecessor)
+
+
+def in_order(chain: Chain) -> list[Head]:
+    """Each invoice after its predecessor; those whose predecessor is unknown, or is another's, come where they can."""
+    followers: dict[str, list[Head]] = {}
+    for head in chain.values():
+        followers.setdefault(head.predecessor if head.predecessor in chain else "", []).append(head)
+    found: dict[str, Head] = {}
+    waiting = followers.get("", [])[::-1]
+    while waiting:
+        head = waiting.pop()
+        if head.invoice_id not in found:
+            found[head.invoice_id] = head
+            waiting += followers.get(head.invoice_id, [])[::-1]
+    return [*found.values(), *(head for name, head in chain.items() if name not in found)]
+
+
+def reductions(charged: Amounts, terms: Terms, currency: str) -> Amounts:
+    """Discount and commitment keys → rounded amounts, from the definition."""
+    found: Amounts = {}
+    left = dict(charged)
+    discounts = terms.get("discounts", [])
+    for discount in [one for one in discounts if "product" in one] + [one for one in discounts if "product" not in one]:
+        whole = sum(left.values(), Fraction(0))
+        base = min(left.get(discount["product"], Fraction(0)), whole) if "product" in discount else whole
+        if base <= 0:
+            continue
+        wanted = base * Fraction(discount["percent"]) / 100 if "percent" in discount else Fraction(discount["amount"])
+        off = rounded(min(wanted, base), currency)
+        left[discount.get("product", "")] = left.get(discount.get("product", ""), Fraction(0)) - off
+        found[f"discount:{discount['code']}"] = -off
+    missing = Fraction(terms.get("minimum_commitment", 0)) - sum(left.values(), Fraction(0))
+    if "minimum_commitment" in terms and charged and missing > 0:
+        found[COMMITMENT] = rounded(missing, currency)
+    return found
+
+
+def rounded(amount: Fraction, currency: str) -> Fraction:
+    """Half away from zero."""
+    scale = 10 ** exponent(currency)
+    away = int(abs(amount) * scale + Fraction(1, 2))
+    return Fraction(away if amount >= 0 else -away, scale)
+
+
+def total(parts: Iterable[tuple[str, Any]]) -> Amounts:
+    found: Amounts = {}
+    for key, amount in parts:
+        found[key] = found.get(key, Fraction(0)) + Fraction(amount)
+    return found
+
+
+def minus(expected: Amounts, already: Amounts) -> Amounts:
+    return total([*expected.items(), *((key, -amount) for key, amount in already.items())])
+
+
+def text(amount: Fraction) -> str:
+    return plain(Decimal(amount.numerator) / amount.denominator)

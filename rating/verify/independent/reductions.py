@@ -1,0 +1,90 @@
+"""Check 4, last part: discounts and true-ups by their periods (``periods``), subtotals, and prepaid credits, worked out again from the
+lines and the terms pinned on each invoice. By fractions and on its own: it shares no arithmetic with the close.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+
+from rating.verify.chains import COPY_REMEDY, Head, Line, Lines
+from rating.verify.difference import Findings
+from rating.verify.independent.notes import check_notes
+from rating.verify.independent.paired import check_paired
+from rating.verify.independent.periods import REMEDY, Periods, in_order, text
+from schemas.catalog.state import Catalog
+from schemas.ledgers.invoice_claims import VOID
+
+
+def is_reduction(line: Line) -> bool:
+    """A discount, a true-up, a credit, or the adjustment of one: no usage stands behind it."""
+    return line.kind in ("discount", "commitment", "credit") or ":" in line.charge
+
+
+def check_reductions(heads: Iterable[Head], lines: Lines, catalog: Catalog, findings: Findings) -> None:
+    """Every standing invoice's discounts and true-up, their adjustments, its subtotal, and the credits drawn in all."""
+    chains: dict[tuple[str, str], dict[str, Head]] = {}
+    every = list(heads)
+    check_paired(every, findings)
+    for head in every:
+        chains.setdefault((head.namespace, head.subscription), {})[head.invoice_id] = head
+    used: dict[tuple[str, str], Fraction] = {}
+    for chain in chains.values():
+        periods = Periods(chain, lines, findings)
+        each: dict[str, Fraction] = {}  # grant → what the subscription drew, less what came back
+        for head in in_order(chain):
+            if head.state == VOID:
+                continue
+            mine = lines.get((head.namespace, head.invoice_id, head.version), ())
+            periods.check(head)
+            check_notes(head, chain, lines, periods, findings)
+            _check_credits(head, mine, findings)
+            for code, amount in _draws(head, mine):
+                key = head.namespace, code
+                used[key] = used.get(key, Fraction(0)) + amount
+                each[code] = each.get(code, Fraction(0)) + amount
+        for code, amount in sorted(each.items()):
+            if amount < 0:
+                place = f"credit grant {code}, by invoices of {next(iter(chain.values())).subscription}"
+                findings.add("credit", place, "at most what they drew comes back", f"{text(-amount)} more", REMEDY)
+    for (namespace, code), drawn in sorted(used.items()):
+        granted = _granted(catalog, namespace, code)
+        if granted is None or drawn > granted:
+            expected = "a grant in the catalog" if granted is None else f"at most {text(granted)}, what was granted"
+            findings.add("credit", f"credit grant {code} of {namespace}", expected, f"{text(drawn)} drawn", REMEDY)
+
+
+def _draws(head: Head, mine: Iterable[Line]) -> Iterator[tuple[str, Fraction]]:
+    """(grant, amount), below zero for what came back: by its lines, and by its credit notes."""
+    for line in mine:
+        if line.kind == "credit":
+            yield line.charge.partition(":")[2], -Fraction(line.amount)
+    for note in json.loads(head.body or "{}").get("credit_notes", []):
+        for part in note.get("prepaid", []):
+            yield part["grant"], -Fraction(part["amount"])
+
+
+def _check_credits(head: Head, mine: Iterable[Line], findings: Findings) -> None:
+    credits = sum((Fraction(line.amount) for line in mine if line.kind == "credit"), Fraction(0))
+    subtotal = sum((Fraction(line.amount) for line in mine if line.kind != "credit"), Fraction(0))
+    pinned = json.loads(head.body or "{}").get("subtotal")
+    if pinned is not None and Fraction(pinned) != subtotal:
+        findings.add(
+            "invoice",
+            f"{head.place}, subtotal",
+            f"{text(subtotal)}, the sum of its lines without credits",
+            pinned,
+            COPY_REMEDY,
+        )
+    if subtotal < 0 <= credits <= -subtotal:  # given back to the grants that had paid what is credited
+        return
+    if credits > 0 or -credits > max(subtotal, Fraction(0)):
+        findings.add(
+            "invoice", f"{head.place}, credits", f"at most its subtotal {text(subtotal)}", text(-credits), REMEDY
+        )
+
+
+def _granted(catalog: Catalog, namespace: str, code: str) -> Fraction | None:
+    versions = catalog.view(namespace).history("credit_grant", code)
+    return Fraction(max(version.model.amount for version in versions)) if versions else None

@@ -1,0 +1,1 @@
+"""Invoices against what they were made from: records, events, their topic, their numbers."""

@@ -1,0 +1,283 @@
+"""Check 5: invoices against raw events. Every line with usage is measured again from the events' own properties as of the
+invoice's checkpoint, and priced again by other arithmetic; records, windows, usage queries and pricing have no part in it.
+
+One pass over the events for all lines. An event counts for a line if its position lies below the line's checkpoint and its
+instant in the line's period, under the profile versions that the catalog of its own batch knew, or under one that was backfilled, unless
+it was voided below the checkpoint: which void meant which event is worked out again, too (``verify.voids``).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any, Final
+
+from rating.pricing import plain
+from rating.verify.backfilled import Pin, Pins
+from rating.verify.chains import COPY_REMEDY, Head, Line, read_invoices
+from rating.verify.difference import Findings, Progress
+from rating.verify.independent.parts import PlainPart, pinned, splits
+from rating.verify.independent.prices import cost, rounded
+from rating.verify.independent.reductions import is_reduction
+from rating.verify.independent.totals import Fold, Raw, measures, of_dimensions, parse
+from rating.verify.invoices.from_records import BilledBefore
+from rating.verify.matches import spans
+from rating.verify.scope import Scope
+from rating.verify.voids import Position, Void, voids_again
+from schemas.catalog.models import Aggregation
+from schemas.catalog.profiles import ProfileVersion, profile_versions
+from schemas.event_schema import Schema, parse_schema
+from schemas.ledgers.checkpoints import Offsets
+from schemas.ledgers.invoice_claims import VOID
+from schemas.values.currency import exponent
+
+NAME: Final = "invoices from events"
+_REMEDY: Final = "`weir explain` shows the line's events; void the invoice and bill the period again"
+_EVENTS: Final = """
+SELECT toString(namespace), account_id, toUnixTimestamp64Micro(timestamp), generation, partition, offset, toString(event_name),
+    idempotency_key, properties, batches.catalog_offset, `index`,
+    arrayFilter((profile, reason) -> reason = 'too_many_decimals', CAST(unmeterable_profile_ids AS Array(String)), unmeterable_reasons)
+FROM (SELECT * FROM usage_events FINAL WHERE {where}) AS counted
+LEFT ANY JOIN (
+    SELECT generation, partition, offset, catalog_offset FROM usage_batches FINAL WHERE {batches}
+) AS batches USING (generation, partition, offset)"""
+
+
+@dataclass(slots=True)
+class _Work:
+    """A line to rate again, and what was found for it so far."""
+
+    head: Head
+    line: Line
+    price: dict[str, Any]
+    aggregation: Aggregation | None = None
+    carry_over: bool = False  # an event before the period may give its value, and is not of its number
+    below: Offsets = field(default_factory=dict)
+    pins: tuple[Pin, ...] = ()
+    folds: dict[tuple[str, ...], Fold] = field(default_factory=dict)
+
+    @property
+    def place(self) -> str:
+        return f"{self.head.place}, line {self.line.number}"
+
+    def measured(self) -> tuple[dict[tuple[str, ...], Fraction], int]:
+        """(quantity by dimension values, events). Raises ValueError."""
+        if self.aggregation is None:
+            return {(): Fraction(1)}, 0
+        cells = {cell: fold.quantity(self.aggregation) for cell, fold in self.folds.items()}
+        return cells, sum(fold.events for fold in self.folds.values())
+
+    def take(self, event: Raw, version: ProfileVersion, checkpoint: int = 0) -> None:
+        """Count the event where it is this line's; ``checkpoint``: of the backfill that brought its record, 0: none did."""
+        start_us = 0 if self.carry_over else self.line.start_us
+        if not start_us <= event.us < self.line.end_us or event.offset >= self.below.get(event.place, 0):
+            return
+        if event.voided is not None and event.voided[1] < self.below.get(event.voided[0], 0):
+            return
+        number = version.version
+        if any(pin.replaces(event.place, event.offset, event.us, number, checkpoint) for pin in self.pins):
+            return
+        one = measures(version, event)
+        if one is not None:
+            cell = of_dimensions(one, self.price.get("dimensions") or ())
+            self.folds.setdefault(cell, Fold()).add(event.us, one, counts=event.us >= self.line.start_us)
+
+
+def check_rerated(scope: Scope, findings: Findings, on_progress: Progress) -> None:
+    """Quantities, counts of events, exact and rounded amounts of all lines of invoices that are not void."""
+    heads, lines = read_invoices(scope)
+    catalogs, pins = _Catalogs(scope), Pins(scope, heads)
+    works = [
+        work
+        for head in heads
+        if head.state != VOID and 1 <= head.checkpoint <= len(scope.checkpoints.cuts)
+        for line in lines.get((head.namespace, head.invoice_id, head.version), ())
+        if not is_reduction(line) and (work := _work(scope, catalogs, pins, head, line, findings)) is not None
+    ]
+    billed = BilledBefore(heads, lines)
+    parts = {
+        id(work): _parts(scope, catalogs, pins, work, billed, findings) for work in works if work.price.get("split")
+    }
+    wanted: dict[tuple[str, str], dict[str, list[_Work]]] = {}
+    beside = [part for work in works for part in parts.get(id(work), ()) if part is not work]
+    for work in [*works, *beside]:
+        if work.line.profile_id:
+            of_account = wanted.setdefault((work.head.namespace, work.head.account_id), {})
+            of_account.setdefault(work.line.profile_id, []).append(work)
+    if wanted:
+        _read(scope, catalogs, wanted, on_progress)
+    for work in works:
+        _compare(work, billed, findings)
+        if id(work) in parts:
+            _compare_parts(work, parts[id(work)], findings)
+
+
+def _work(scope: Scope, catalogs: _Catalogs, pins: Pins, head: Head, line: Line, findings: Findings) -> _Work | None:
+    try:
+        price = dict(json.loads(line.price))
+    except (ValueError, TypeError):
+        findings.add("re-rated line", f"{head.place}, line {line.number}, price", "a price", line.price, COPY_REMEDY)
+        return None
+    work = _Work(head, line, price)
+    if line.profile_id:
+        versions = [
+            one for one in catalogs.versions(head.namespace, head.catalog_offset) if one.profile_id == line.profile_id
+        ]
+        pinned = [one for one in versions if one.version in line.profile_versions] or versions
+        if not pinned:
+            known = f"a profile in the catalog at offset {head.catalog_offset}"
+            findings.add("re-rated line", f"{work.place}, profile", known, line.profile_id, COPY_REMEDY)
+            return None
+        work.aggregation, work.carry_over = pinned[-1].aggregation, pinned[-1].carry_over
+        work.below = scope.checkpoints.cut(head.checkpoint).offsets
+        work.pins = pins.of(head, line)
+    return work
+
+
+def _parts(
+    scope: Scope, catalogs: _Catalogs, pins: Pins, work: _Work, billed: BilledBefore, findings: Findings
+) -> list[_Work]:
+    """The lines that a change of price has split from this one, and itself, in the order of time, each as of this one's invoice."""
+    of = work.price["split"].get("of")
+    found: list[_Work] = []
+    for line in billed.beside(work.head, work.line):
+        if line.start_us == work.line.start_us:
+            found.append(work)
+            continue
+        price = billed.price_by(work.head, line)
+        part = _work(scope, catalogs, pins, work.head, replace(line, price=price, adjusts=work.line.adjusts), findings)
+        if part is not None and (part.price.get("split") or {}).get("of") == of:
+            found.append(part)
+    return sorted(found, key=lambda one: one.line.start_us)
+
+
+def _compare_parts(work: _Work, parts: Sequence[_Work], findings: Findings) -> None:
+    try:
+        every = splits([PlainPart(one.price, *one.measured()) for one in parts])
+        (expected,) = (one for one, part in zip(every, parts, strict=True) if part is work)
+    except (ValueError, KeyError, ZeroDivisionError) as error:
+        findings.add(
+            "re-rated line", f"{work.place}, price.split", "a price that can be applied", str(error), COPY_REMEDY
+        )
+        return
+    if expected != (found := pinned(work.price)):
+        findings.add("re-rated line", f"{work.place}, price.split", _numbers(expected), _numbers(found), _REMEDY)
+
+
+def _numbers(of: Mapping[str, Fraction]) -> str:
+    return ", ".join(f"{name} {_text(number)}" for name, number in of.items()) or "nothing before it"
+
+
+def _read(
+    scope: Scope,
+    catalogs: _Catalogs,
+    wanted: dict[tuple[str, str], dict[str, list[_Work]]],
+    on_progress: Progress,
+) -> None:
+    """Every counted event to the lines that want it; bounded blocks."""
+    blocks = list(spans(scope))
+    total, done = sum(events for _, _, events in blocks), 0
+    voided = voids_again(scope)
+    for low, high, events in blocks:
+        on_progress(NAME, done, total)
+        append = f"append_time >= fromUnixTimestamp64Milli({low}, 'UTC') AND append_time < fromUnixTimestamp64Milli({high}, 'UTC')"
+        for row in scope.rows(_EVENTS.format(where=f"{scope.metered} AND {append}", batches=append)):
+            of_account = wanted.get((row[0], row[1]))
+            if of_account is not None:
+                _take(catalogs, of_account, row, voided)
+        done += events
+    on_progress(NAME, total, total)
+
+
+def _take(
+    catalogs: _Catalogs, of_account: dict[str, list[_Work]], row: Sequence[Any], voided: Mapping[Position, Void]
+) -> None:
+    namespace, _, us, generation, partition, offset, name, key, properties, catalog_offset, index, unrounded = row
+    place = (int(generation), int(partition))
+
+    def raw() -> Raw:
+        void = voided.get((*place, int(offset), int(index)))
+        taken_back = None if void is None else ((void.generation, void.partition), void.offset)
+        schema = catalogs.schema(namespace, int(catalog_offset), name)
+        return Raw(int(us), place, int(offset), name, key, parse(properties), taken_back, frozenset(unrounded), schema)
+
+    event: Raw | None = None
+    for version in catalogs.versions(namespace, int(catalog_offset)):
+        works = of_account.get(version.profile_id)
+        if works is None or version.event_name != name or not version.valid_from_us <= us < version.valid_to_us:
+            continue
+        if event is None:
+            event = raw()
+        for work in works:
+            work.take(event, version)
+    for work in (work for works in of_account.values() for work in works if work.pins):
+        for pin in work.pins:
+            part = pin.part(place, int(offset)) if int(catalog_offset) < pin.known_from and us >= pin.start_us else None
+            if part is not None:
+                event = event or raw()
+                work.take(replace(event, unrounded=frozenset()), pin.version, part)  # a backfill metered it anew
+
+
+def _compare(work: _Work, billed: BilledBefore, findings: Findings) -> None:
+    head, line = work.head, work.line
+    try:
+        cells, events = work.measured()
+        if work.aggregation is not None:
+            quantity = sum(cells.values(), Fraction(0))
+            if (Fraction(line.quantity or 0), line.events) != (quantity, events):
+                findings.add(
+                    "re-rated line", f"{work.place}, {work.aggregation} of {line.profile_id}", f"{_text(quantity)} from {events} raw events",
+                    f"{'nothing' if line.quantity is None else plain(line.quantity)} from {line.events} events", _REMEDY,
+                )  # fmt: skip
+        unrounded = cost(work.price, cells, events)
+    except (ValueError, KeyError, ZeroDivisionError) as error:
+        findings.add("re-rated line", f"{work.place}, price", "a price that can be applied", str(error), COPY_REMEDY)
+        return
+    amount = rounded(unrounded, exponent(head.currency))
+    if line.adjusts:
+        amount = unrounded = amount - Fraction(billed.before(head, line))
+    if (Fraction(line.amount), Fraction(line.unrounded)) != (amount, unrounded):
+        findings.add(
+            "re-rated line", f"{work.place}, amount", f"{_text(amount)} ({_text(unrounded)})",
+            f"{plain(line.amount)} ({line.unrounded})", _REMEDY,
+        )  # fmt: skip
+
+
+def _text(number: Fraction) -> str:
+    """A finite decimal's digits; what has none as a fraction."""
+    scaled = number * 10**60
+    return plain(Decimal(scaled.numerator).scaleb(-60)) if scaled.denominator == 1 else str(number)
+
+
+class _Catalogs:
+    """Profile versions by namespace and catalog offset; batches name few catalogs, again and again."""
+
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+        self._by_offset: dict[tuple[str, int], tuple[ProfileVersion, ...]] = {}
+        self._by_view: dict[tuple[str, int], tuple[ProfileVersion, ...]] = {}
+        self._schemas: dict[tuple[str, str, int], Schema] = {}
+
+    def versions(self, namespace: str, offset: int) -> Iterable[ProfileVersion]:
+        """All profile versions that the catalog below ``offset`` knows."""
+        found = self._by_offset.get((namespace, offset))
+        if found is None:
+            view = self._scope.catalog.view(namespace, offset)
+            found = self._by_view.get((namespace, view.before))
+            if found is None:
+                found = self._by_view[namespace, view.before] = profile_versions(view)
+            self._by_offset[namespace, offset] = found
+        return found
+
+    def schema(self, namespace: str, offset: int, event_name: str) -> Schema | None:
+        """That of the event type, as the catalog below ``offset`` has it, where events are read with its defaults."""
+        entry = self._scope.catalog.view(namespace, offset).get("event_type", event_name)
+        if entry is None or not entry.model.fill_defaults or entry.model.avro is None:
+            return None
+        key = (namespace, event_name, entry.version)
+        if key not in self._schemas:
+            self._schemas[key] = parse_schema(entry.model.avro)
+        return self._schemas[key]

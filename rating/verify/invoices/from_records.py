@@ -1,0 +1,277 @@
+"""Check 4: invoices against records. Every usage line is totalled again straight from usage_records as of the invoice's
+checkpoint, by SQL of its own,
+voided events left out, and priced again from the price pinned on the line.
+"""
+
+from __future__ import annotations
+
+import json
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Final
+
+from rating.pricing import MatrixQuantity, PriceError, parse_price, plain, rate
+from rating.pricing.exact import exactly
+from rating.verify.backfilled import Pin, Pins, counted_sql
+from rating.verify.chains import COPY_REMEDY, Head, Line, Lines, check_chains, read_invoices
+from rating.verify.difference import Findings, Progress
+from rating.verify.independent.reductions import check_reductions, is_reduction
+from rating.verify.scope import Scope, below
+from schemas.catalog.models import Aggregation
+from schemas.catalog.profiles import ProfileVersion, profile_versions
+from schemas.ledgers.invoice_claims import VOID
+from schemas.prices import MatrixPrice
+from schemas.values.json_text import canonical, exact
+
+_REMEDY: Final = "void the invoice and bill the period again; the records are the truth"
+
+# A record counts for every period that contains it: accounts of other time zones have other periods.
+_TOTALS: Final = """
+SELECT tupleElement(period, 1), tupleElement(period, 2), account_id, {dims} AS dims, count(), toString(sum(toDecimal256(quantity, 12))),
+    toString(max(quantity)), toString(min(quantity)), toString(argMax(quantity, (timestamp, unique_value, quantity))),
+    uniqExactIf(unique_value, unique_value != '')
+FROM (
+    SELECT * FROM (
+        SELECT *, toUnixTimestamp64Micro(timestamp) AS us FROM usage_records FINAL
+        WHERE namespace = {{ns:String}} AND profile_id = {{profile:String}} AND {cut}
+            AND timestamp >= fromUnixTimestamp64Micro({{first:Int64}}, 'UTC') AND timestamp < fromUnixTimestamp64Micro({{last:Int64}}, 'UTC')
+    ) AS records
+    LEFT ANTI JOIN (
+        SELECT generation, partition, offset, `index` FROM voided_events WHERE namespace = {{ns:String}} AND {voided}
+    ) AS voids USING (generation, partition, offset, `index`)
+)
+ARRAY JOIN arrayFilter(p -> us >= tupleElement(p, 1) AND us < tupleElement(p, 2), {{periods:Array(Tuple(Int64, Int64))}}) AS period
+GROUP BY period, account_id, dims"""
+_ROWS_A_QUERY: Final = 20_000
+_QUERIES_KEPT: Final = 8
+# Parameters travel in the request's URL, whose length servers limit.
+_PERIODS_A_QUERY: Final = 100
+_EVER: Final = 0  # no event is earlier; what is carried over may be as old
+
+Period = tuple[int, int]
+_PLACES: Final[dict[Aggregation, int]] = {"count": 0, "sum": 1, "max": 2, "min": 3, "latest": 4, "count_unique": 5}
+
+
+@dataclass(frozen=True, slots=True)
+class _Need:
+    """A profile as of a checkpoint, by dimensions, for all accounts; ``pins``: what was backfilled for it."""
+
+    namespace: str
+    profile_id: str
+    checkpoint: int
+    dimensions: tuple[str, ...]
+    pins: tuple[Pin, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Total:
+    """All aggregates of one account, period and combination of dimension values, as ClickHouse wrote them."""
+
+    values: tuple[str, ...]
+    numbers: tuple[Any, ...]
+
+    @property
+    def events(self) -> int:
+        return int(self.numbers[0])
+
+    def quantity(self, aggregation: Aggregation) -> Decimal:
+        return Decimal(self.numbers[_PLACES[aggregation]])
+
+
+def check_invoices(scope: Scope, findings: Findings, on_progress: Progress) -> None:
+    """The newest version of every invoice that is not void: lines, sum, and its place in the chain."""
+    heads, lines = read_invoices(scope)
+    check_chains(heads, findings)
+    book, billed = _Book(scope, heads, lines), BilledBefore(heads, lines)
+    standing = [head for head in heads if head.state != VOID]
+    work: list[tuple[Head, Line]] = []
+    for head in standing:
+        of_head = lines.get((head.namespace, head.invoice_id, head.version), [])
+        if 1 <= head.checkpoint <= len(scope.checkpoints.cuts):
+            work.extend((head, line) for line in of_head if not is_reduction(line))
+        else:
+            known = f"one of the {len(scope.checkpoints.cuts)} in usage.checkpoints"
+            findings.add("invoice", f"{head.place}, checkpoint", known, head.checkpoint, COPY_REMEDY)
+        with exactly():
+            total = sum((line.amount for line in of_head), Decimal(0))
+        if total != head.total:
+            expected = f"{plain(total)}, the sum of its lines"
+            findings.add("invoice", f"{head.place}, total", expected, plain(head.total), COPY_REMEDY)
+    # Lines of one profile and period stand together, so that each query is asked once and its answer then forgotten.
+    work.sort(key=lambda pair: (pair[0].namespace, pair[1].profile_id, pair[0].checkpoint, pair[1].start_us))
+    for done, (head, line) in enumerate(work):
+        if done % 1000 == 0:
+            on_progress("invoices from records", done, len(work))
+        _check_line(head, line, book, billed, findings)
+    on_progress("invoices from records", len(work), len(work))
+    check_reductions(heads, lines, scope.catalog, findings)
+
+
+def _check_line(head: Head, line: Line, book: _Book, billed: BilledBefore, findings: Findings) -> None:
+    place = f"{head.place}, line {line.number}"
+    try:
+        price = parse_price(json.loads(line.price), head.currency)
+        if not line.profile_id:  # a flat fee, or the adjustment of one that was billed in advance
+            priced = rate(price, Decimal(1), currency=head.currency)
+        else:
+            dimensions = price.dimensions if isinstance(price, MatrixPrice) else ()
+            need = _Need(head.namespace, line.profile_id, head.checkpoint, dimensions, book.pins.of(head, line))
+            version = book.version(head, line)
+            if version is None:
+                known = f"a profile in the catalog at offset {head.catalog_offset}"
+                findings.add("invoice line", f"{place}, profile", known, line.profile_id, COPY_REMEDY)
+                return
+            totals = within = book.totals(need, (line.start_us, line.end_us), head.account_id)
+            if version.carry_over:
+                totals = book.totals(need, (_EVER, line.end_us), head.account_id)
+            quantities = [MatrixQuantity(total.values, total.quantity(version.aggregation)) for total in totals]
+            with exactly():
+                quantity = sum((part.quantity for part in quantities), Decimal(0))
+            events = sum(total.events for total in within)
+            if (line.quantity, line.events) != (quantity, events):
+                findings.add(
+                    "invoice line", f"{place}, {version.aggregation} of {line.profile_id}", f"{plain(quantity)} from {events} records",
+                    f"{'nothing' if line.quantity is None else plain(line.quantity)} from {line.events} records", _REMEDY,
+                )  # fmt: skip
+            split = quantities if dimensions else None
+            priced = rate(price, quantity, currency=head.currency, events=Decimal(events), quantities=split)
+    except (PriceError, ValueError) as error:
+        findings.add(
+            "invoice line", f"{place}, price", "a price that can be applied", f"{line.price}: {error}", COPY_REMEDY
+        )
+        return
+    amount, unrounded = priced.amount, priced.unrounded
+    if line.kind == "adjustment":
+        with exactly():
+            amount = unrounded = priced.amount - billed.before(head, line)
+    if (line.amount, line.unrounded) != (amount, plain(unrounded)):
+        findings.add(
+            "invoice line", f"{place}, amount", f"{plain(amount)} ({plain(unrounded)})",
+            f"{plain(line.amount)} ({line.unrounded})", _REMEDY,
+        )  # fmt: skip
+
+
+class BilledBefore:
+    """What a subscription's invoices before one had billed for a line, adjustments included."""
+
+    def __init__(self, heads: Iterable[Head], lines: Lines) -> None:
+        self._lines = lines
+        self._heads = {(head.namespace, head.invoice_id): head for head in heads}
+
+    def before(self, head: Head, line: Line) -> Decimal:
+        """Those that were void when ``head`` was planned are left out; one that became void later had counted."""
+        total = Decimal(0)
+        voids = head.voids
+        seen = {head.invoice_id}
+        one = self._heads.get((head.namespace, head.predecessor))
+        while one is not None and one.invoice_id not in seen:
+            seen.add(one.invoice_id)
+            counted = (
+                () if one.invoice_id in voids else self._lines.get((one.namespace, one.invoice_id, one.version), ())
+            )
+            for other in counted:
+                original = one.invoice_id == line.adjusts and other.kind != "adjustment"
+                same = (other.charge, other.start_us, other.end_us) == (line.charge, line.start_us, line.end_us)
+                if same and (original or other.adjusts == line.adjusts):
+                    with exactly():
+                        total += other.amount
+            one = self._heads.get((one.namespace, one.predecessor))
+        return total
+
+    def beside(self, head: Head, line: Line) -> list[Line]:
+        """The usage lines of the line's charge on the invoice that billed it first, itself included."""
+        owner = self._heads.get((head.namespace, line.adjusts), head) if line.adjusts else head
+        return [
+            other
+            for other in self._lines.get((owner.namespace, owner.invoice_id, owner.version), ())
+            if other.kind == "usage" and (other.charge, other.profile_id) == (line.charge, line.profile_id)
+        ]
+
+    def price_by(self, head: Head, line: Line) -> str:
+        """The price of a line of ``beside`` as of ``head``: that of its last adjustment, which may know more of it."""
+        own, same = {head.invoice_id}, (line.charge, line.start_us, line.end_us)
+        one: Head | None = head
+        while one is not None:
+            if one.invoice_id not in head.voids:
+                for other in self._lines.get((one.namespace, one.invoice_id, one.version), ()):
+                    if other.profile_id and (other.charge, other.start_us, other.end_us) == same:
+                        return other.price
+            one = self._heads.get((one.namespace, one.predecessor))
+            if one is None or one.invoice_id in own:
+                break
+            own.add(one.invoice_id)
+        return line.price
+
+
+class _Book:
+    """Totals and aggregations. Lines are asked for in order of profile, checkpoint and period, so few answers are kept."""
+
+    def __init__(self, scope: Scope, heads: Sequence[Head], lines: Lines) -> None:
+        self._scope = scope
+        self.pins = Pins(scope, heads)
+        self._versions: dict[tuple[str, int], dict[str, tuple[ProfileVersion, ...]]] = {}
+        self._totals: dict[tuple[_Need, int], dict[tuple[Period, str], list[_Total]]] = {}
+        found: dict[tuple[str, str, int], set[Period]] = {}
+        accounts: set[str] = set()
+        for head in heads:
+            accounts.add(head.account_id)
+            for line in lines.get((head.namespace, head.invoice_id, head.version), ()):
+                key = (head.namespace, line.profile_id, head.checkpoint)
+                found.setdefault(key, set()).add((line.start_us, line.end_us))
+                if (version := self.version(head, line)) is not None and version.carry_over:
+                    found[key].add((_EVER, line.end_us))
+        self._periods = {key: sorted(periods) for key, periods in found.items()}
+        self._size = max(1, min(_PERIODS_A_QUERY, _ROWS_A_QUERY // max(1, len(accounts))))
+
+    def version(self, head: Head, line: Line) -> ProfileVersion | None:
+        """The last version pinned on the line; where none was valid in the period, the profile's last."""
+        key = (head.namespace, head.catalog_offset)
+        if key not in self._versions:
+            by_profile: dict[str, tuple[ProfileVersion, ...]] = {}
+            for version in profile_versions(self._scope.catalog.view(*key)):
+                by_profile[version.profile_id] = (*by_profile.get(version.profile_id, ()), version)
+            self._versions[key] = by_profile
+        versions = self._versions[key].get(line.profile_id, ())
+        pinned = [version for version in versions if version.version in line.profile_versions] or versions
+        return pinned[-1] if pinned else None
+
+    def totals(self, need: _Need, period: Period, account_id: str) -> list[_Total]:
+        """The account's totals, one a combination of dimension values, from records below the checkpoint's offsets."""
+        periods = self._periods[need.namespace, need.profile_id, need.checkpoint]
+        number = bisect_left(periods, period) // self._size
+        found = self._totals.get((need, number))
+        if found is None:
+            while len(self._totals) >= _QUERIES_KEPT:
+                self._totals.pop(next(iter(self._totals)))
+            found = self._totals[need, number] = self._read(need, periods[number * self._size :][: self._size])
+        return found.get((period, account_id), [])
+
+    def _read(self, need: _Need, periods: list[Period]) -> dict[tuple[Period, str], list[_Total]]:
+        names = {f"d{number}": name for number, name in enumerate(need.dimensions)}
+        raw = ", ".join(f"JSONExtractRaw(dimensions, {{{name}:String}})" for name in names)
+        rows = self._scope.rows(
+            _TOTALS.format(
+                dims=f"[{raw}]" if raw else "emptyArrayString()",
+                cut=counted_sql(below(self._scope.checkpoints.cut(need.checkpoint).offsets), need.pins),
+                voided=below(self._scope.checkpoints.cut(need.checkpoint).offsets, "void_"),
+            ),
+            {
+                "ns": need.namespace, "profile": need.profile_id, "periods": periods,
+                "first": periods[0][0], "last": max(end for _, end in periods), **names,
+            },
+        )  # fmt: skip
+        found: dict[tuple[Period, str], list[_Total]] = {}
+        for start, end, account, values, *numbers in rows:
+            total = _Total(tuple(map(_value, values)), tuple(numbers))
+            found.setdefault(((int(start), int(end)), str(account)), []).append(total)
+        return found
+
+
+def _value(raw: str) -> str:
+    """A dimension's value as prices name it; empty where the event had none."""
+    if not raw:
+        return ""
+    value = exact(raw)
+    return value if isinstance(value, str) else canonical(value)

@@ -1,0 +1,49 @@
+"""Numbers of invoices as ClickHouse shows them against usage.checkpoints, which alone gives them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from rating.verify.difference import Findings, Progress
+from rating.verify.scope import Scope
+from schemas.ledgers.invoice_numbers import Numbered
+
+NAME: Final = "numbers of invoices"
+_REMEDY: Final = "`weir copies rebuild numbers` shows them again as usage.checkpoints gave them"
+
+
+def check_numbers(scope: Scope, findings: Findings, on_progress: Progress) -> None:
+    """Each number that is shown was given, to that invoice or credit note, and none below the greatest shown one is left out."""
+    on_progress(NAME, 0, 1)
+    ledger = scope.checkpoints
+    for kind, numbers in (("invoice", ledger.numbers), ("credit_note", ledger.note_numbers)):
+        shown: dict[str, dict[str, tuple[int, str]]] = {}
+        sql = (
+            f"SELECT toString(namespace), {kind}_id, rank, number FROM {kind}_numbers FINAL WHERE {scope.of_namespace}"
+        )
+        for namespace, name, rank, number in scope.rows(sql):
+            shown.setdefault(str(namespace), {})[str(name)] = int(rank), str(number)
+        for namespace, rows in sorted(shown.items()):
+            compare_numbers(namespace, rows, numbers.given(namespace), findings, kind.replace("_", " "))
+    on_progress(NAME, 1, 1)
+
+
+def compare_numbers(
+    namespace: str,
+    shown: Mapping[str, tuple[int, str]],
+    given: Iterable[Numbered],
+    findings: Findings,
+    kind: str = "invoice",
+) -> None:
+    """``shown``: invoice → (rank, number). What was given after ``given`` was read, or is not shown yet, is no difference."""
+    known = {one.invoice_id: one for one in given}
+    greatest = max((rank for rank, _ in shown.values()), default=0)
+    for one in known.values():
+        found = shown.get(one.invoice_id)
+        if found != (one.rank, one.text) and (found is not None or one.rank < greatest):
+            place = f"number of {kind} {one.invoice_id} of {namespace}"
+            findings.add("invoice number", place, one.text, "none" if found is None else found[1], _REMEDY)
+    for name, (rank, number) in sorted(shown.items()):
+        if name not in known and rank <= len(known):
+            findings.add("invoice number", f"number of {kind} {name} of {namespace}", "none", number, _REMEDY)

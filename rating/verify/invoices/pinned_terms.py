@@ -1,0 +1,67 @@
+"""Check 6, of terms: the discounts and the commitment pinned on an invoice against those that the catalog gives its period.
+
+By the close's own rule of now, as of the catalog that the invoice was billed from. Those of before ``change_at`` held for terms may
+have been billed by terms of another time; their amounts stand until somebody voids them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from rating.invoices.ledger import Invoice
+from rating.invoicing.plan import period_terms
+from rating.subscriptions.billing_periods import span_of
+from rating.subscriptions.terms import Terms, pinned_terms
+from rating.subscriptions.timeline import PlanningError, timeline
+from rating.verify.difference import Findings
+from schemas.catalog.state import NamespaceView
+from schemas.ledgers.invoice_claims import VOID, body_of
+from schemas.prices import plain
+
+REMEDY: Final = (
+    "it was billed by an older rule, which took terms of another time (`change_at` did not count for them): `weir invoice void` it and `weir"
+    " close` bills the period by the terms above, or leave it as it is; nothing changes by itself"
+)
+
+
+def check_terms(
+    view: NamespaceView, chain: Iterable[Invoice], invoice: Invoice, place: str, findings: Findings
+) -> None:
+    """``view``: the catalog as of the invoice. Discounts of a number of periods are left aside: other invoices, some void by now, decided on them."""
+    start_us, end_us = invoice["period_start"], invoice["period_end"]
+    if invoice["state"] == VOID or start_us == end_us or _is_further(chain, invoice):
+        return
+    try:
+        line = timeline(view, invoice["subscription"])
+    except (PlanningError, ValueError):
+        return  # told by the close
+    span = span_of(line, start_us, end_us) if line is not None else None
+    if span is None or not span.parts:
+        return  # the subscription's dates are others by now
+    expected = period_terms(span.plan, invoice["time_zone"], end_us - 1, span.parts, {})
+    for name, wants, has in zip(
+        ("discounts", "commitment"), _texts(expected), _texts(pinned_terms(invoice)), strict=True
+    ):
+        if wants != has:
+            findings.add("pinned terms", f"{place}, {name}", wants, has, REMEDY)
+
+
+def _is_further(chain: Iterable[Invoice], invoice: Invoice) -> bool:
+    """Whether it holds adjustments alone, after an invoice of the same period: such a one has no terms of its own."""
+    if "reissues" in body_of(invoice):
+        return False
+    span = invoice["period_start"], invoice["period_end"]
+    return any(
+        (one["period_start"], one["period_end"]) == span and one["sequence"] < invoice["sequence"] for one in chain
+    )
+
+
+def _texts(terms: Terms) -> tuple[str, str]:
+    lasting = sorted(one.code + _worth(one.percent, one.amount) for one in terms.discounts if one.periods is None)
+    least = terms.minimum_commitment
+    return ", ".join(lasting) or "none", "none" if least is None else plain(least)
+
+
+def _worth(percent: object, amount: object) -> str:
+    return f" {percent} %" if percent is not None else f" {amount}"

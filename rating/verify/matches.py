@@ -1,0 +1,207 @@
+"""Check 2, from the events: every event is matched again, against the catalog at its batch's offset, and compared.
+
+Blocks of columns are compared as Arrow arrays; only a block that differs is looked at event by event. Identities and
+content hashes are computed again on the way.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
+from typing import Any, Final
+
+import pyarrow as pa
+
+from rating.verify.difference import Findings, Progress
+from rating.verify.records import position_text, replay_of
+from rating.verify.scope import FINAL_SETTINGS, Scope
+from schemas.catalog.profiles import profile_versions
+from schemas.events.event_types import event_types
+from schemas.events.identity import CONTENT_HASH_BYTES, IDENTITY_BYTES, content_hash, identity
+from schemas.matching.rules import UNMATCHED, Matched, Matcher
+from schemas.values.quantity import TOO_MANY_DECIMALS, unscaled
+
+BLOCK_EVENTS: Final = 100_000
+_MATCHERS: Final = 64
+_FINE: Final = re.compile(r"\.\d{13}|[eE]-")
+_STRINGS: Final = pa.string()
+_QUANTITY: Final = pa.decimal128(38, 12)
+_EXPECTED: Final[tuple[tuple[str, Any], ...]] = (
+    ("match_profile_ids", _STRINGS), ("match_profile_versions", pa.uint32()), ("match_quantities", _QUANTITY),
+    ("match_unique_values", _STRINGS), ("match_dimensions", _STRINGS),
+    ("unmeterable_profile_ids", _STRINGS), ("unmeterable_reasons", _STRINGS),
+)  # fmt: skip
+_SQL: Final = """
+SELECT toString(namespace) AS namespace, toString(event_name) AS event_name, account_id, toString(source) AS source,
+    idempotency_key, toUnixTimestamp64Micro(timestamp) AS us, properties, identity, content_hash,
+    CAST(match_profile_ids AS Array(String)) AS match_profile_ids, match_profile_versions, match_quantities,
+    match_unique_values, match_dimensions, CAST(unmeterable_profile_ids AS Array(String)) AS unmeterable_profile_ids,
+    CAST(unmeterable_reasons AS Array(String)) AS unmeterable_reasons,
+    generation, partition, offset, `index`, batches.catalog_offset AS catalog_offset, batches.events AS batch_events
+FROM (SELECT * FROM usage_events FINAL WHERE {where}) AS counted
+LEFT ANY JOIN (
+    SELECT generation, partition, offset, catalog_offset, events FROM usage_batches FINAL WHERE {batches}
+) AS batches USING (generation, partition, offset)"""
+
+
+def check_matches(scope: Scope, findings: Findings, on_progress: Progress) -> None:
+    """Every counted event's matches, as the catalog of its batch says."""
+    matchers = _Matchers(scope)
+    blocks = list(spans(scope))
+    total, done = sum(events for _, _, events in blocks), 0
+    for low, high, events in blocks:
+        on_progress("matches from events", done, total)
+        append = f"append_time >= fromUnixTimestamp64Milli({low}, 'UTC') AND append_time < fromUnixTimestamp64Milli({high}, 'UTC')"
+        table = scope.client.query_arrow(
+            _SQL.format(where=f"{scope.metered} AND {append}", batches=f"{scope.of_namespace} AND {append}"),
+            parameters={"n": scope.namespace or ""},
+            settings=FINAL_SETTINGS,
+            use_strings=True,
+        )
+        for block in table.to_batches():
+            if block.num_rows:
+                _check_block(block, matchers, findings)
+        done += events
+    on_progress("matches from events", total, total)
+
+
+def spans(scope: Scope) -> Iterator[tuple[int, int, int]] | list[tuple[int, int, int]]:
+    """[low, high) in milliseconds of append time, of about BLOCK_EVENTS events each: what one query reads is bounded."""
+    counts = scope.rows(
+        "SELECT toUnixTimestamp64Milli(append_time) AS ms, count() FROM usage_events FINAL"
+        f" WHERE {scope.metered} GROUP BY ms ORDER BY ms"
+    )
+    spans: list[tuple[int, int, int]] = []
+    for ms, events in counts:
+        if spans and spans[-1][2] + events <= BLOCK_EVENTS:
+            spans[-1] = (spans[-1][0], int(ms) + 1, spans[-1][2] + int(events))
+        else:
+            spans.append((int(ms), int(ms) + 1, int(events)))
+    return spans
+
+
+class _Matchers:
+    """Compiled catalogs by namespace and catalog view."""
+
+    def __init__(self, scope: Scope) -> None:
+        self._catalog = scope.catalog
+        self._by_offset: dict[tuple[str, int], Matcher] = {}
+        self._by_view: dict[tuple[str, int], Matcher] = {}
+
+    def at(self, namespace: str, catalog_offset: int) -> Matcher:
+        found = self._by_offset.get((namespace, catalog_offset))
+        if found is None:
+            view = self._catalog.view(namespace, catalog_offset)
+            found = self._by_view.get((namespace, view.before))
+            if found is None:
+                if len(self._by_view) >= _MATCHERS:
+                    self._by_view.clear()
+                    self._by_offset.clear()
+                found = self._by_view[namespace, view.before] = Matcher(
+                    profile_versions(view), event_types(view).defaults
+                )
+            self._by_offset[namespace, catalog_offset] = found
+        return found
+
+
+def _check_block(block: Any, matchers: _Matchers, findings: Findings) -> None:
+    columns = {name: block.column(name) for name in block.schema.names}
+    names, accounts, sources, keys, properties, namespaces = (
+        columns[name].to_pylist()
+        for name in ("event_name", "account_id", "source", "idempotency_key", "properties", "namespace")
+    )
+    offsets, batch_events = columns["catalog_offset"].to_pylist(), columns["batch_events"].to_pylist()
+    matched: list[Matched] = []
+    failures = columns["unmeterable_reasons"].to_pylist(), columns["unmeterable_profile_ids"].to_pylist()
+    for namespace, offset, name, stamp, key, text, reasons, failed in zip(
+        namespaces, offsets, names, columns["us"].to_pylist(), keys, properties, *failures, strict=True
+    ):
+        try:
+            given = matchers.at(namespace, offset).match(name, stamp, key, text)
+            if TOO_MANY_DECIMALS in reasons and _FINE.search(text):
+                given = before_rounding(
+                    given, [one for one, why in zip(failed, reasons, strict=True) if why == TOO_MANY_DECIMALS]
+                )
+            matched.append(given)
+        except ValueError:
+            # Written past acceptance: it counts, and gives no usage.
+            matched.append(UNMATCHED)
+    # One string of bytes a column, since the block's own layout is one buffer, too.
+    identities = b"".join(map(identity, namespaces, sources, keys))
+    hashes = b"".join(
+        [content_hash(*parts) for parts in zip(names, accounts, (text.encode() for text in properties), strict=True)]
+    )
+    clean = (
+        0 not in batch_events
+        and identities == b"".join(columns["identity"].cast(pa.binary()).to_pylist())
+        and hashes == b"".join(columns["content_hash"].cast(pa.binary()).to_pylist())
+        and all(_list_equal(columns[name], expected) for name, expected in _expected(matched).items())
+    )
+    if not clean:
+        _explain(columns, matched, identities, hashes, findings)
+
+
+def before_rounding(given: Matched, failed: Sequence[str]) -> Matched:
+    """What an event gave when numbers with more than 12 decimals were unmeterable; ``failed``: the profiles concerned."""
+    lost = [(match.profile_id, TOO_MANY_DECIMALS) for match in given.matches if match.profile_id in failed]
+    return Matched(
+        tuple(match for match in given.matches if match.profile_id not in failed), (*given.unmeterable, *lost)
+    )
+
+
+def _expected(matched: Sequence[Matched]) -> dict[str, Any]:
+    """The match columns as list arrays."""
+    matches = [match for one in matched for match in one.matches]
+    failures = [failure for one in matched for failure in one.unmeterable]
+    parts: list[Sequence[Any]] = [*(zip(*matches, strict=True) if matches else ((),) * 5)]
+    parts += [*(zip(*failures, strict=True) if failures else ((),) * 2)]
+    units = b"".join([value.to_bytes(16, "little", signed=True) for value in parts[2]])
+    of_matches = pa.array(accumulate((len(one.matches) for one in matched), initial=0), pa.int32())
+    of_failures = pa.array(accumulate((len(one.unmeterable) for one in matched), initial=0), pa.int32())
+    result: dict[str, Any] = {}
+    for number, (name, kind) in enumerate(_EXPECTED):
+        if kind is _QUANTITY:
+            values = pa.Array.from_buffers(kind, len(units) // 16, [None, pa.py_buffer(units)])
+        else:
+            values = pa.array(parts[number], kind)
+        result[name] = pa.ListArray.from_arrays(of_matches if number < 5 else of_failures, values)
+    return result
+
+
+def _list_equal(found: Any, expected: Any) -> bool:
+    return bool(found.cast(expected.type).equals(expected))
+
+
+def _explain(
+    columns: dict[str, Any], matched: Sequence[Matched], identities: bytes, hashes: bytes, findings: Findings
+) -> None:
+    """Event by event; the order of an event's matches is no difference."""
+    lists = [columns[name].to_pylist() for name, _ in _EXPECTED]
+    places = [columns[name].to_pylist() for name in ("generation", "partition", "offset", "index")]
+    found_identities, found_hashes = columns["identity"].to_pylist(), columns["content_hash"].to_pylist()
+    batch_events = columns["batch_events"].to_pylist()
+    for row, one in enumerate(matched):
+        place = f"usage_events at {position_text(*(column[row] for column in places))}"
+        remedy = replay_of(*(column[row] for column in places[:3]))
+        if not batch_events[row]:
+            findings.add("event", place, "its batch in usage_batches", "no batch, so its catalog is not known", remedy)
+            continue
+        for what, expected, found, width in (
+            ("identity", identities, found_identities, IDENTITY_BYTES), ("content_hash", hashes, found_hashes, CONTENT_HASH_BYTES),
+        ):  # fmt: skip
+            wanted, stored = expected[row * width : (row + 1) * width].hex(), bytes(found[row]).hex()
+            if wanted != stored:
+                findings.add("event", f"{place}, {what}", wanted, stored, remedy)
+        expected_matches = sorted((*match[:2], unscaled(match.units), *match[3:]) for match in one.matches)
+        found_matches = sorted(zip(*(column[row] for column in lists[:5]), strict=True))
+        if expected_matches != found_matches:
+            findings.add("match", place, _texts(expected_matches), _texts(found_matches), remedy)
+        found_failures = sorted(zip(*(column[row] for column in lists[5:]), strict=True))
+        if sorted(one.unmeterable) != found_failures:
+            findings.add("unmeterable", place, _texts(sorted(one.unmeterable)), _texts(found_failures), remedy)
+
+
+def _texts(rows: Sequence[Sequence[Any]]) -> str:
+    """For people: each tuple's parts with spaces, "nothing" for none."""
+    return "; ".join(" ".join(str(part) for part in row if part != "") for row in rows) or "nothing"

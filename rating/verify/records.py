@@ -1,0 +1,115 @@
+"""Check 2, in ClickHouse: usage_records and usage_identities hold what usage_events says, row by row.
+
+Both are filled by views of usage_events; sums of row hashes compare whole groups in one pass, and only a group that
+differs is looked at row by row.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from rating.verify.difference import Findings, Progress
+from rating.verify.scope import Scope
+from schemas.kafka.topics import EVENTS_RETENTION_DAYS
+
+_POSITION: Final = "generation, partition, offset, `index`"
+_RECORD: Final = (
+    "profile_version, account_id, toUnixTimestamp64Micro(timestamp), quantity, unique_value, toString(dimensions), "
+    f"{_POSITION}, toUnixTimestamp64Milli(append_time)"
+)
+_IDENTITY: Final = f"hex(identity), hex(content_hash), {_POSITION}, toUnixTimestamp64Milli(append_time)"
+
+
+def _expanded(condition: str) -> str:
+    """usage_events as the records that its match columns stand for."""
+    return f"""
+    SELECT toString(namespace) AS ns, toString(profile) AS name, profile_version, account_id, timestamp, quantity, unique_value, dimensions,
+        {_POSITION}, append_time
+    FROM usage_events FINAL
+    ARRAY JOIN match_profile_ids AS profile, match_profile_versions AS profile_version, match_quantities AS quantity,
+        match_unique_values AS unique_value, match_dimensions AS dimensions
+    WHERE {condition}"""
+
+
+def check_records(scope: Scope, findings: Findings, on_progress: Progress) -> None:
+    """Records against the match columns: missing, extra and different ones."""
+    on_progress("records from matches", 0, 1)
+    stored = f"SELECT toString(namespace) AS ns, toString(profile_id) AS name, * FROM usage_records FINAL WHERE {scope.metered} AND checkpoint = 0"
+    groups = scope.rows(
+        f"""SELECT ns, name FROM (
+            SELECT ns, name, 0 AS side, count() AS rows, sum(sipHash64({_RECORD})) AS hash FROM ({_expanded(scope.metered)}) GROUP BY ns, name
+            UNION ALL
+            SELECT ns, name, 1, count(), sum(sipHash64({_RECORD})) FROM ({stored}) GROUP BY ns, name
+        ) GROUP BY ns, name HAVING NOT (count() = 2 AND uniqExact((rows, hash)) = 1) ORDER BY ns, name"""
+    )
+    for namespace, profile in groups:
+        mine = "name = {profile:String} AND ns = {ns:String}"
+        rows = scope.rows(
+            f"""SELECT {_POSITION}, maxIf(shown, side = 0), maxIf(shown, side = 1), count() OVER () FROM (
+                SELECT {_POSITION}, profile_version, toString(({_RECORD})) AS shown, 0 AS side
+                FROM ({_expanded(scope.metered)}) WHERE {mine}
+                UNION ALL
+                SELECT {_POSITION}, profile_version, toString(({_RECORD})), 1 FROM ({stored}) WHERE {mine}
+            ) GROUP BY {_POSITION}, profile_version HAVING NOT (count() = 2 AND uniqExact(shown) = 1)
+            ORDER BY {_POSITION}, profile_version LIMIT {{room:UInt32}}""",
+            {"profile": profile, "ns": namespace, "room": max(findings.room, 1)},
+        )
+        for generation, partition, offset, index, expected, found, _ in rows:
+            where = f"usage_records {namespace} {profile} at {position_text(generation, partition, offset, index)}"
+            findings.add(
+                "record", where, expected or "no record", found or "no record", replay_of(generation, partition, offset)
+            )
+        if rows:
+            findings.add_more(int(rows[0][-1]) - len(rows))
+    on_progress("records from matches", 1, 1)
+
+
+def check_identities(scope: Scope, findings: Findings, on_progress: Progress) -> None:
+    """usage_identities against usage_events, of all namespaces, as far back as the log goes: older ones may be forgotten."""
+    on_progress("identities from events", 0, 1)
+    kept = f"append_time >= (SELECT max(append_time) FROM usage_batches) - toIntervalDay({EVENTS_RETENTION_DAYS})"
+    durable = f"{scope.durable} AND {kept}"
+    sides = [
+        f"SELECT {_POSITION}, toString(({_IDENTITY})) AS shown, {side} AS side FROM {table} FINAL WHERE {durable}"
+        for side, table in enumerate(("usage_events", "usage_identities"))
+    ]
+    groups = scope.rows(
+        " UNION ALL ".join(
+            f"SELECT generation, partition, count(), sum(sipHash64({_IDENTITY})) FROM {table} FINAL WHERE {durable}"
+            " GROUP BY generation, partition"
+            for table in ("usage_events", "usage_identities")
+        )
+    )
+    seen: dict[tuple[int, int], set[tuple[int, int]]] = {}
+    sums: dict[tuple[int, int], int] = {}
+    for generation, partition, rows_here, hash_here in groups:
+        key = (int(generation), int(partition))
+        seen.setdefault(key, set()).add((int(rows_here), int(hash_here)))
+        sums[key] = sums.get(key, 0) + 1
+    for generation, partition in sorted(key for key, found in seen.items() if len(found) != 1 or sums[key] != 2):
+        rows = scope.rows(
+            f"""SELECT {_POSITION}, maxIf(shown, side = 0), maxIf(shown, side = 1), count() OVER ()
+            FROM ({" UNION ALL ".join(sides)}) WHERE generation = {generation} AND partition = {partition}
+            GROUP BY {_POSITION} HAVING NOT (count() = 2 AND uniqExact(shown) = 1)
+            ORDER BY {_POSITION} LIMIT {{room:UInt32}}""",
+            {"room": max(findings.room, 1)},
+        )
+        for _, _, offset, index, expected, found, _ in rows:
+            where = f"usage_identities at {position_text(generation, partition, offset, index)}"
+            findings.add(
+                "identity", where, expected or "no row", found or "no row", replay_of(generation, partition, offset)
+            )
+        if rows:
+            findings.add_more(int(rows[0][-1]) - len(rows))
+    on_progress("identities from events", 1, 1)
+
+
+def position_text(generation: int, partition: int, offset: int, index: int) -> str:
+    """A position in words."""
+    return f"generation {generation} partition {partition} offset {offset} index {index}"
+
+
+def replay_of(generation: int, partition: int, offset: int) -> str:
+    """The remedy for a row that is not as the log says."""
+    command = f"weir replay --generation {generation} --partition {partition} --from {offset} --to {int(offset) + 1}"
+    return f"`{command}` writes it again from the log (`--damaged`: all that is missing)"

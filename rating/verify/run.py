@@ -1,0 +1,96 @@
+"""``verify`` recomputes what is derived from what it is derived from, and lists every difference. It writes nothing.
+
+    usage.events (offsets below the cursors) ──▶ usage_batches, usage_events
+    usage_events ──▶ usage_records, usage_identities ──▶ usage_windows
+    usage_events, usage_voids ──▶ voided_events
+    usage_records ──▶ invoices ◀── usage.invoices         all of them ──▶ the books
+    usage_events ──▶ invoices, by a path of its own (``INVOICE_CHECKS``)
+
+One file a check, in the order of ``CHECKS`` and ``INVOICE_CHECKS``. Read as of one instant of the log: what is under way is no difference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from rating.verify.acknowledged import check_acknowledged
+from rating.verify.backfilled import check_backfilled
+from rating.verify.balance import check_books
+from rating.verify.completeness import check_complete
+from rating.verify.dated import NAME, check_dated
+from rating.verify.difference import Difference, Findings, Progress
+from rating.verify.duplicates import check_duplicates
+from rating.verify.invoices.from_events import check_rerated
+from rating.verify.invoices.from_records import check_invoices
+from rating.verify.invoices.from_topic import check_copies
+from rating.verify.invoices.numbers import check_numbers
+from rating.verify.matches import check_matches
+from rating.verify.records import check_identities, check_records
+from rating.verify.scope import Scope, open_scope
+from rating.verify.voids import check_voids
+from rating.verify.windows import check_windows
+from schemas.settings import Settings
+
+Check = Callable[[Scope, Findings, Progress], None]
+
+CHECKS: Final[dict[str, Check]] = {
+    "completeness": check_complete,
+    "acknowledged events": check_acknowledged,
+    "windows from records": check_windows,
+    "matches from events": check_matches,
+    "records from matches": check_records,
+    "backfilled records": check_backfilled,
+    "identities from events": check_identities,
+    NAME: check_dated,
+    "duplicates": check_duplicates,
+    "voided events": check_voids,
+    "invoices from records": check_invoices,
+    "invoices from the topic": check_copies,
+    "numbers of invoices": check_numbers,
+    "books": check_books,
+}
+"""By the name under which each tells its progress."""
+INVOICE_CHECKS: Final[dict[str, Check]] = {
+    "completeness": check_complete,
+    "acknowledged events": check_acknowledged,
+    "duplicates": check_duplicates,
+    "voided events": check_voids,
+    "invoices from records": check_invoices,
+    "invoices from the topic": check_copies,
+    "numbers of invoices": check_numbers,
+    "invoices from events": check_rerated,
+}
+"""What is looked at where invoices alone are asked for: also each line from the raw events, by a path of its own."""
+_OF_INVOICES: Final = (check_invoices, check_copies, check_numbers)
+
+
+def _silent(what: str, done: int, total: int) -> None:
+    """Nobody watches."""
+
+
+def checks(invoices: bool | None) -> dict[str, Check]:
+    """None: all; True: those of INVOICE_CHECKS; False: all but the invoices."""
+    if invoices:
+        return INVOICE_CHECKS
+    return {name: check for name, check in CHECKS.items() if invoices is None or check not in _OF_INVOICES}
+
+
+def verify(
+    settings: Settings, *, namespace: str | None, invoices: bool | None = None, on_progress: Progress = _silent
+) -> list[Difference]:
+    """Every difference in ``namespace`` (None: in all), none where all is well; bounded a check. Blocking.
+
+    ``invoices``: as ``checks`` takes it. ``on_progress(check, done, total)``. Raises LedgerUnavailable where Kafka,
+    and clickhouse_connect's errors where ClickHouse does not answer.
+    """
+    scope = open_scope(settings, namespace)
+    differences: list[Difference] = []
+    try:
+        for check in checks(invoices).values():
+            findings = Findings()
+            check(scope, findings, on_progress)
+            differences.extend(findings.differences())
+    finally:
+        scope.client.close()
+    return differences

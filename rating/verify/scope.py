@@ -1,0 +1,79 @@
+"""What a verification reads: one instant of the log, so that events under way are no differences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from schemas.catalog.follower import read_catalog
+from schemas.catalog.state import Catalog
+from schemas.clickhouse.client import connect
+from schemas.kafka.topics import CHECKPOINTS
+from schemas.ledgers.checkpoints import Checkpoints, Offsets, read_progress
+from schemas.ledgers.transport import LedgerReader
+from schemas.settings import Settings
+
+# A replayed row has the same append time, hence the same partition of its table.
+FINAL_SETTINGS: Final[dict[str, Any]] = {"do_not_merge_across_partitions_select_final": 1}
+
+
+@dataclass(frozen=True)
+class Scope:
+    """``namespace`` None: all. ``progress``: below it every row is durable; nothing above it is read."""
+
+    settings: Settings
+    client: Any
+    catalog: Catalog
+    checkpoints: Checkpoints
+    progress: Offsets
+    namespace: str | None
+
+    def rows(self, sql: str, parameters: Mapping[str, Any] | None = None) -> Sequence[Sequence[Any]]:
+        """Rows of a query. ``{n:String}`` is the namespace."""
+        everything = {"n": self.namespace or ""} | dict(parameters or {})
+        found: Sequence[Sequence[Any]] = self.client.query(
+            sql, parameters=everything, settings=FINAL_SETTINGS
+        ).result_rows
+        return found
+
+    @property
+    def of_namespace(self) -> str:
+        """The condition on the column ``namespace``."""
+        return "1" if self.namespace is None else "namespace = {n:String}"
+
+    @property
+    def durable(self) -> str:
+        """The condition on the position: below progress."""
+        return below(self.progress)
+
+    @property
+    def metered(self) -> str:
+        """Below progress, in our namespace."""
+        return f"{self.of_namespace} AND {self.durable}"
+
+
+def below(offsets: Offsets, prefix: str = "") -> str:
+    """SQL: the position (columns generation, partition, offset) lies below ``offsets``; unknown partitions do not."""
+    if not offsets:
+        return "0"
+    generations = sorted({generation for generation, _ in offsets})
+    parts = []
+    for one in generations:
+        ends = {partition: end for (generation, partition), end in sorted(offsets.items()) if generation == one}
+        keys, values = list(ends), list(ends.values())
+        limit = f"transform(toUInt64({prefix}partition), {keys}::Array(UInt64), {values}::Array(UInt64), toUInt64(0))"
+        parts.append(f"({prefix}generation = {one} AND {prefix}offset < {limit})")
+    return "(" + " OR ".join(parts) + ")"
+
+
+def open_scope(settings: Settings, namespace: str | None) -> Scope:
+    """The present state of progress, catalog and checkpoints. Raises LedgerUnavailable. Close its client."""
+    client = connect(settings)
+    # Progress first: every checkpoint read later lies within what is durable, or is not rolled up yet.
+    progress = read_progress(client)
+    checkpoints = Checkpoints()
+    with LedgerReader(settings, CHECKPOINTS) as reader:
+        for record in reader.read_to(reader.end_offsets()):
+            checkpoints.apply_bytes(record.value)
+    return Scope(settings, client, read_catalog(settings), checkpoints, progress, namespace)

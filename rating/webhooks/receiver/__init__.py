@@ -1,0 +1,1 @@
+"""A webhook's receiver: whether its address is allowed, signatures, one attempt to reach it."""

@@ -1,0 +1,92 @@
+"""Which addresses a webhook may go to. Namespaces choose their URLs, and must not reach into the operator's own network by them. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Literal
+
+from rating.webhooks.receiver.special_addresses import Address, innermost, is_nobodys, is_public
+from schemas.settings import Settings
+
+Reach = Literal["public", "loopback", "any"]
+Receiver = tuple[Address, int]
+
+
+class Refused(Exception):
+    """Nothing may be sent there; the message says why and names the remedy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What the operator allows. ``named`` are receivers that he names, by http or https; ``own`` are ports of this machine, and
+    ``own_receivers`` addresses elsewhere, at which Weir's own parts listen: never receivers, whatever else is said."""
+
+    reach: Reach = "public"
+    named: frozenset[Receiver] = frozenset()
+    own: frozenset[int] = frozenset()
+    own_receivers: frozenset[Receiver] = frozenset()
+
+    def refusal(self, text: str, port: int, scheme: str) -> str:
+        """Why no message goes to the IP address ``text`` at ``port`` by ``scheme``, http or https; empty where one may."""
+        address = innermost(ip_address(text))
+        if is_nobodys(address):
+            return "is an address that no receiver has"
+        if (address.is_loopback and port in self.own) or (address, port) in self.own_receivers:
+            return "is a port of Weir's own parts"
+        if (address, port) in self.named:
+            return ""
+        if address.is_loopback:
+            if self.reach != "public":
+                return ""
+            return (
+                f"is an address of this machine; the operator names receivers here, WEIR_WEBHOOK_ALLOW={address}:{port}"
+            )
+        if not is_public(address):
+            if self.reach == "any":
+                return ""
+            return (
+                f"is an address of a private network; the operator names receivers there (WEIR_WEBHOOK_ALLOW={address}:{port}) or "
+                f"allows all (WEIR_WEBHOOK_REACH=any, {self.reach} now)"
+            )
+        return "" if scheme == "https" or self.reach == "any" else "is reached by https alone; use https"
+
+    def choose(self, host: str, port: int, addresses: Iterable[str], scheme: str) -> list[str]:
+        """Those of a host's addresses that may be sent to, in their order. Raises Refused where none is left."""
+        found = {address: self.refusal(address, port, scheme) for address in addresses}
+        kept = [address for address, refusal in found.items() if not refusal]
+        if not kept:
+            raise Refused(f"{host} {next(iter(found.values()), 'has no address')}")
+        return kept
+
+
+def rules_of(settings: Settings) -> Rules:
+    """The operator's, as his settings say them."""
+    hosts = {
+        (settings.clickhouse_host, settings.clickhouse_port), (settings.gateway_host, settings.gateway_port),
+        (settings.rating_host, settings.rating_port), (settings.webhook_host, settings.webhook_port),
+    }  # fmt: skip
+    for broker in settings.kafka_bootstrap.split(","):
+        name, _, port = broker.rpartition(":")
+        hosts.add((name.strip("[]"), int(port)))
+    literal = {(address, port) for host, port in hosts if (address := _literal(host)) is not None}
+    # A part that listens on all addresses, or by a name, listens on this machine's loopback, too, as far as anybody knows.
+    here = {
+        port
+        for host, port in hosts
+        if (address := _literal(host)) is None or address.is_loopback or address.is_unspecified
+    }
+    return Rules(
+        settings.webhook_reach,
+        frozenset((innermost(address), port) for address, port in settings.webhook_receivers()),
+        frozenset(here | {int(port) for port in settings.webhook_own_ports.split(",") if port}),
+        frozenset(literal),
+    )
+
+
+def _literal(host: str) -> Address | None:
+    try:
+        return innermost(ip_address(host))
+    except ValueError:
+        return None

@@ -1,0 +1,134 @@
+"""One attempt at a receiver: its address is looked up and checked, the message posted to that very address, the status read.
+
+No redirect is followed, no proxy asked, and nothing of what a receiver answers is kept but its status and Retry-After: it may well send back
+what it was sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from ipaddress import ip_address
+from typing import Any, Final
+
+import httpx
+
+from rating.webhooks.receiver.address import Refused, rules_of
+from schemas.settings import Settings
+
+_PORTS: Final = {"http": 80, "https": 443}
+_AGENT: Final = {"user-agent": "Weir-Webhooks/1", "content-type": "application/json", "accept": "*/*"}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """``status`` 0: there was none, and ``error`` says why. ``retry_after``: seconds that the receiver asks for."""
+
+    status: int
+    error: str = ""
+    retry_after: float | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether the receiver has it."""
+        return 200 <= self.status < 300
+
+
+class Sender:
+    """Attempts at any receivers, at once. Close it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._rules = rules_of(settings)
+        self._seconds = settings.webhook_timeout_seconds
+        # A kept connection would be one for an address, while its certificate was checked for one of its names.
+        self._client = httpx.AsyncClient(
+            verify=ssl.create_default_context(cafile=settings.webhook_ca) if settings.webhook_ca else True,
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),
+            timeout=None,  # noqa: S113  send() has a deadline for all of it
+            trust_env=False,
+            follow_redirects=False,
+        )
+
+    async def send(self, url: str, headers: Mapping[str, str], body: bytes, now_seconds: float) -> Answer:
+        """What came of it within the timeout. Never raises but when it is cancelled."""
+        try:
+            async with asyncio.timeout(self._seconds):
+                return await self._send(httpx.URL(url), headers, body, now_seconds)
+        except Refused as refused:
+            return Answer(0, str(refused))
+        except TimeoutError:
+            return Answer(0, f"no answer within {self._seconds:g} s")
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, ssl.SSLError, UnicodeError, ValueError) as error:
+            return Answer(0, _told(error))
+
+    async def close(self) -> None:
+        """End what is under way."""
+        await self._client.aclose()
+
+    async def _send(self, url: httpx.URL, headers: Mapping[str, str], body: bytes, now_seconds: float) -> Answer:
+        host = url.raw_host.decode("ascii")
+        port = url.port or _PORTS[url.scheme]
+        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=1)  # SOCK_STREAM
+        allowed = self._rules.choose(host, port, [str(one[4][0]).partition("%")[0] for one in found], url.scheme)
+        # To the address that was checked: asked again, a name could lead elsewhere. The certificate is still checked for the name.
+        more: dict[str, Any] = {} if _literal(host) else {"extensions": {"sni_hostname": host}}
+        sent = {**_AGENT, "host": url.netloc.decode("ascii"), **headers}
+        for last, address in ((one == allowed[-1], one) for one in allowed):
+            try:
+                request = self._client.stream(
+                    "POST", url.copy_with(host=address), headers=sent, content=body, **more
+                )  # fmt: skip
+                async with request as answer:
+                    return _answer(answer, now_seconds)
+            except httpx.ConnectError:
+                if last:
+                    raise
+        raise AssertionError("choose() gives at least one address")
+
+
+def _answer(answer: httpx.Response, now_seconds: float) -> Answer:
+    status = answer.status_code
+    error = "" if answer.is_success else "redirects are not followed" if answer.is_redirect else f"it answered {status}"
+    return Answer(
+        status, error, None if answer.is_success else retry_after(answer.headers.get("retry-after"), now_seconds)
+    )
+
+
+def retry_after(text: str | None, now_seconds: float) -> float | None:
+    """Seconds that the header asks to wait: a number, or the time until an HTTP date; None where it says nothing."""
+    if text is None:
+        return None
+    if text.strip().isascii() and text.strip().isdigit():
+        return float(text.strip()[:12])
+    try:
+        return max(0.0, parsedate_to_datetime(text).timestamp() - now_seconds)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _literal(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _told(error: Exception) -> str:
+    """In words of ours: texts of errors may hold what the other side sent."""
+    if isinstance(error, OSError) and not isinstance(error, ssl.SSLError) and type(error).__name__ == "gaierror":
+        return "its host name cannot be resolved"
+    cause = error.__cause__ or error.__context__
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return f"its certificate is not valid: {cause.verify_message}"
+        cause = cause.__cause__ or cause.__context__
+    names = {
+        "ConnectError": "it cannot be connected to",
+        "ReadError": "it closed the connection before it answered",
+        "RemoteProtocolError": "it closed the connection or spoke no HTTP",
+    }
+    return names.get(type(error).__name__, f"the connection failed ({type(error).__name__})")

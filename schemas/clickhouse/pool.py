@@ -1,0 +1,37 @@
+"""ClickHouse from asyncio: blocking questions in threads, each of which has a client of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from schemas.clickhouse.client import connect
+from schemas.settings import Settings
+
+T = TypeVar("T")
+
+
+class ClickHousePool:
+    """At most ``clients`` questions at once. Clients are made when they are first needed."""
+
+    def __init__(self, settings: Settings, clients: int) -> None:
+        self._settings = settings
+        self._threads = ThreadPoolExecutor(clients, thread_name_prefix="clickhouse")
+        self._local = threading.local()
+
+    async def ask(self, question: Callable[[Any], T]) -> T:
+        """``question(client)``, which blocks, and what it raises."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._with_client, question)
+
+    def stop(self) -> None:
+        """Without waiting: what has not begun is cancelled, what is under way ends by itself."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _with_client(self, question: Callable[[Any], T]) -> T:
+        client = getattr(self._local, "client", None)
+        if client is None:
+            client = self._local.client = connect(self._settings)
+        return question(client)

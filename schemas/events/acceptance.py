@@ -1,0 +1,340 @@
+"""Acceptance of events: one function for every door (HTTP, inbox), all or nothing for a batch.
+
+The fast path decodes with msgspec and leaves properties raw; a refusal is explained on the slow path and names the
+index of the event, the JSON path of what is wrong, and the remedy.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any, Final, NamedTuple
+
+import msgspec
+
+from schemas.catalog.models import Namespace
+from schemas.events.event_types import EventTypes
+from schemas.events.identity import content_hash, identity
+from schemas.filters import lookup
+from schemas.values.fine_instants import may_be_fine, never_later
+from schemas.values.instants import SECOND, micros, rfc3339
+from schemas.values.json_text import MAX_DEPTH, canonical, depth, doubled_key, exact, keys_differ, path_text
+
+MAX_BATCH: Final = 100
+MAX_TEXT: Final = 256
+MAX_PROPERTIES_BYTES: Final = 64 * 1024
+_EARLIEST: Final = 0
+_LATEST: Final = micros(datetime.fromisoformat("2200-01-01T00:00:00+00:00"))
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+
+
+class RawEvent(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    """An event as its sender wrote it; properties stay the sender's bytes."""
+
+    event_name: str
+    properties: msgspec.Raw = msgspec.Raw(b"{}")
+    account_id: str | None = None
+    idempotency_key: str | None = None
+    timestamp: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
+    source: str = ""
+
+
+class RawBatch(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    """The body of a batch request."""
+
+    events: list[RawEvent]
+
+
+class _Written(msgspec.Struct, gc=False):
+    """An event's timestamp as text, where it may be finer than a microsecond."""
+
+    timestamp: str | None = None
+
+
+class _WrittenBatch(msgspec.Struct, gc=False):
+    events: list[_Written]
+
+
+class AcceptedEvent(NamedTuple):
+    """An event that will be metered; ``properties`` is JSON text as sent."""
+
+    identity: bytes
+    content_hash: bytes
+    event_name: str
+    account_id: str
+    idempotency_key: str
+    source: str
+    timestamp_us: int
+    properties: str
+    dated: bool = False  # it came without a timestamp, so its timestamp is what the gateway's clock said
+
+
+@dataclass(eq=False)
+class Refused(Exception):  # not frozen: context managers set an exception's traceback
+    """Why a batch is refused as a whole. ``index`` is that of the event at fault, None where it is the batch itself."""
+
+    reason: str
+    path: str
+    detail: str
+    index: int | None = None
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.detail}"
+
+
+_single = msgspec.json.Decoder(RawEvent)
+_batch = msgspec.json.Decoder(RawBatch)
+_list = msgspec.json.Decoder(list[RawEvent])
+_written_single = msgspec.json.Decoder(_Written)
+_written_batch = msgspec.json.Decoder(_WrittenBatch)
+_written_list = msgspec.json.Decoder(list[_Written])
+_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
+# Numbers as they are written: reading them here could only fail where ``exact`` does not.
+_object = msgspec.json.Decoder(dict[str, Any], float_hook=str).decode
+_NO_NUMBER = re.compile(rb"[:\[,]\s*-?(?:NaN|Infinity)\b")
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+_MSGSPEC_PLACE = re.compile(r"^(?P<what>.*?)(?: - at `(?P<path>[^`]*)`)?$", re.DOTALL)
+_MSGSPEC_INDEX = re.compile(r"^\$(?:\.events)?\[(\d+)\]")
+
+
+def decode_json(decoder: msgspec.json.Decoder[Any], body: bytes) -> Any:
+    """``body`` as the decoder's type. Raises Refused with path and, where the path holds one, the index."""
+    try:
+        return decoder.decode(body)
+    except msgspec.ValidationError as error:
+        found = _MSGSPEC_PLACE.match(str(error))
+        what, path = (found["what"], found["path"] or "$") if found else (str(error), "$")
+        if "timezone" in what or "RFC3339" in what:
+            what = f"{what}; write an RFC 3339 instant such as 2026-01-31T12:00:00Z"
+        index = _MSGSPEC_INDEX.match(path)
+        raise Refused("invalid", path, what, int(index[1]) if index else None) from None
+    except msgspec.DecodeError as error:
+        raise Refused("malformed", "$", f"the body is not JSON: {error}{_remedy(body)}") from None
+    except (UnicodeDecodeError, RecursionError) as error:
+        raise Refused("malformed", "$", f"the body is not JSON in UTF-8: {type(error).__name__}") from None
+
+
+def _remedy(body: bytes) -> str:
+    """What to do about the ways in which JSON libraries write what is no JSON."""
+    if body.startswith(b"\xef\xbb\xbf"):
+        return "; it begins with a byte order mark: send UTF-8 without one"
+    if _NO_NUMBER.search(body):
+        return "; JSON has no NaN and no Infinity: send null, or leave the property out"
+    if _SURROGATE.search(body):
+        return "; an escape of \\ud800 to \\udfff needs its other half: send whole characters"
+    return ""
+
+
+def decode_event(body: bytes) -> list[RawEvent]:
+    """A body that is one event, as a list of one. Raises Refused."""
+    events = [decode_json(_single, body)]
+    if may_be_fine(body):
+        _cut(events, [_written_single.decode(body)])
+    return events
+
+
+def decode_batch(body: bytes) -> list[RawEvent]:
+    """A body ``{"events": [1 to 100]}``. Raises Refused."""
+    events: list[RawEvent] = decode_json(_batch, body).events
+    if may_be_fine(body):
+        _cut(events, _written_batch.decode(body).events)
+    return _sized(events)
+
+
+def decode_any(body: bytes) -> list[RawEvent]:
+    """One event, ``{"events": […]}`` or a bare list (what an inbox record may hold). Raises Refused."""
+    if body.lstrip()[:1] == b"[":
+        events: list[RawEvent] = decode_json(_list, body)
+        if may_be_fine(body):
+            _cut(events, _written_list.decode(body))
+        return _sized(events)
+    fields = decode_json(_fields, body)
+    return decode_batch(body) if "events" in fields and "event_name" not in fields else decode_event(body)
+
+
+def _cut(events: Sequence[RawEvent], written: Sequence[_Written]) -> None:
+    moments = never_later([event.timestamp for event in events], [one.timestamp for one in written])
+    for event, moment in zip(events, moments, strict=True):
+        event.timestamp = moment
+
+
+def _sized(events: list[RawEvent]) -> list[RawEvent]:
+    check_size(len(events))
+    return events
+
+
+def check_size(events: int, path: str = "$.events") -> None:
+    """Raises Refused unless so many events are a batch."""
+    if not 1 <= events <= MAX_BATCH:
+        detail = f"{events} events; a batch holds 1 to {MAX_BATCH}: split it and send each part"
+        raise Refused("batch_size", path, detail)
+
+
+def accept(
+    namespace: str,
+    settings: Namespace,
+    raws: Sequence[RawEvent],
+    *,
+    now_us: int,
+    mint_key: Callable[[int], str],
+    types: EventTypes,
+    single: bool = False,
+) -> list[AcceptedEvent]:
+    """Judge all events against the namespace's settings and event types; all of them or Refused.
+
+    ``now_us`` is the instant of arrival (a missing timestamp becomes it, the age is judged by it); ``mint_key(index)``
+    makes a missing idempotency key. ``single`` only shortens the JSON paths of errors.
+    """
+    accepted: list[AcceptedEvent] = []
+    latest = now_us + settings.max_event_skew_seconds * SECOND
+    age = settings.max_event_age_seconds
+    earliest = _EARLIEST if age is None else max(_EARLIEST, now_us - age * SECOND)
+    latest = min(latest, _LATEST)
+    check_of = types.check
+    reject_unknown = types.reject_unknown
+    for index, raw in enumerate(raws):
+        key = raw.idempotency_key
+        if key is None:
+            key = mint_key(index)
+        stamp = now_us if raw.timestamp is None else micros(raw.timestamp)
+        account = raw.account_id
+        properties = bytes(raw.properties)
+        try:
+            text = properties.decode()
+        except UnicodeDecodeError as error:
+            raise _refused("invalid", index, "properties", f"not UTF-8 at byte {error.start}", single) from None
+        if account is None:
+            account = _nested_account(settings, text, index, single)
+        name = raw.event_name
+        check = check_of(name)
+        try:
+            parsed = _object(text) if check is None else exact(text)
+        except (ValueError, RecursionError):
+            parsed = None  # no object, or one that only the slow path can read
+        if not (
+            earliest <= stamp <= latest
+            and 0 < len(key) <= MAX_TEXT
+            and 0 < len(account) <= MAX_TEXT
+            and 0 < len(name) <= MAX_TEXT
+            and len(raw.source) <= MAX_TEXT
+            and key.isprintable()
+            and account.isprintable()
+            and name.isprintable()
+            and raw.source.isprintable()
+            and type(parsed) is dict
+            and len(properties) <= MAX_PROPERTIES_BYTES
+            and text.count("{") + text.count("[") <= MAX_DEPTH
+            and (len(parsed) == text.count(":") or keys_differ(text, parsed))
+            and (not reject_unknown or types.knows(name))
+            and (check is None or check.fits(parsed))
+        ):
+            _explain(raw, key, account, stamp, text, earliest, latest, settings, types, index, single)
+        accepted.append(
+            AcceptedEvent(
+                identity(namespace, raw.source, key),
+                content_hash(name, account, properties),
+                name,
+                account,
+                key,
+                raw.source,
+                stamp,
+                text,
+                raw.timestamp is None,
+            )
+        )
+    if len(accepted) > 1:
+        _refuse_contradictions(accepted, single)
+    return accepted
+
+
+def same_content(one: tuple[str, str, str], other: tuple[str, str, str]) -> bool:
+    """Whether two (event_name, account_id, properties text) say the same, by canonical forms."""
+    if one[:2] != other[:2]:
+        return False
+    return one[2] == other[2] or canonical(exact(one[2])) == canonical(exact(other[2]))
+
+
+def _refuse_contradictions(accepted: list[AcceptedEvent], single: bool) -> None:
+    seen: dict[bytes, int] = {}
+    for index, event in enumerate(accepted):
+        first = seen.setdefault(event.identity, index)
+        if first != index and event.content_hash != accepted[first].content_hash:
+            before = accepted[first]
+            if not same_content(
+                (before.event_name, before.account_id, before.properties),
+                (event.event_name, event.account_id, event.properties),
+            ):
+                raise _refused(
+                    "conflict", index, "idempotency_key",
+                    f"the same key as events[{first}] with different content; one key stands for one event", single,
+                )  # fmt: skip
+
+
+def _refused(reason: str, index: int, field: str, detail: str, single: bool) -> Refused:
+    path = f"$.{field}" if single else f"$.events[{index}].{field}"
+    return Refused(reason, path, detail, index)
+
+
+def _nested_account(settings: Namespace, text: str, index: int, single: bool) -> str:
+    try:
+        properties = exact(text)
+    except ValueError as error:
+        raise _refused("invalid", index, "properties", f"not JSON: {error}", single) from None
+    for path in settings.account_paths:
+        found = lookup(properties, path)
+        if isinstance(found, str):
+            return found
+    paths = ", ".join("properties." + ".".join(path) for path in settings.account_paths)
+    raise _refused("no_account", index, "account_id", f"missing; set account_id, or one of {paths}", single)
+
+
+def _explain(
+    raw: RawEvent, key: str, account: str, stamp: int, text: str, earliest: int, latest: int,
+    settings: Namespace, types: EventTypes, index: int, single: bool,
+) -> None:  # fmt: skip
+    """Raise Refused for the first thing wrong; return where nothing is (the fast path's checks are stricter)."""
+    fields = (
+        ("event_name", raw.event_name, 1), ("account_id", account, 1), ("idempotency_key", key, 1), ("source", raw.source, 0),
+    )  # fmt: skip
+    for field, value, least in fields:
+        if not least <= len(value) <= MAX_TEXT:
+            raise _refused(
+                "invalid", index, field, f"{len(value)} characters; {least} to {MAX_TEXT} are allowed", single
+            )
+        if _CONTROL.search(value):
+            raise _refused("invalid", index, field, "holds a control character; remove it", single)
+    if len(text.encode()) > MAX_PROPERTIES_BYTES:
+        raise _refused("too_large", index, "properties", f"larger than {MAX_PROPERTIES_BYTES} bytes", single)
+    try:
+        parsed = exact(text)
+    except ValueError as error:
+        raise _refused("invalid", index, "properties", f"not JSON: {error}", single) from None
+    if not isinstance(parsed, dict):
+        raise _refused("invalid", index, "properties", "not a JSON object; send {} for none", single)
+    if depth(parsed) > MAX_DEPTH:
+        raise _refused("too_deep", index, "properties", f"nested deeper than {MAX_DEPTH} levels", single)
+    if not keys_differ(text, parsed):
+        detail = "the key stands twice in its object; which of the two counts is not for us to guess: send one"
+        raise _refused("doubled_key", index, f"properties{path_text(doubled_key(text) or ())}", detail, single)
+    if types.reject_unknown and not types.knows(raw.event_name):
+        raise _refused("unknown_event", index, "event_name", types.unknown(raw.event_name), single)
+    check = types.check(raw.event_name)
+    if check is not None and (wrong := check.explain(parsed)) is not None:
+        raise _refused("schema", index, f"properties{wrong[0]}", wrong[1], single)
+    # As written: near year 1 and 9999 an offset can carry the instant out of what a datetime holds in UTC.
+    written = rfc3339(stamp) if raw.timestamp is None else raw.timestamp.isoformat().replace("+00:00", "Z")
+    if stamp > latest:
+        detail = f"{written} is more than {settings.max_event_skew_seconds} s ahead of now; check the sender's clock"
+        raise _refused("in_future", index, "timestamp", detail, single)
+    if stamp < earliest:
+        age = settings.max_event_age_seconds
+        limit = "before 1970" if age is None else f"older than the namespace's max_event_age of {age} s"
+        raise _refused(
+            "too_old",
+            index,
+            "timestamp",
+            f"{written} is {limit}; such events cannot be accepted",
+            single,
+        )

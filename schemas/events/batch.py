@@ -1,0 +1,141 @@
+"""Packed batches: the value of a usage.events record, as columns (DESIGN section 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schemas.events.acceptance import AcceptedEvent
+from schemas.events.identity import CONTENT_HASH_BYTES, IDENTITY_BYTES
+from schemas.kafka.codec import CodecError, codec
+from schemas.values.text_columns import Texts, packed
+
+_codec = codec("usage_batch")
+_NAME_INDEX: Final = np.dtype("<u2")
+_STAMP: Final = np.dtype("<i8")
+# Identity, content hash, timestamp, name index, and the lengths of the text columns with the name's prefix.
+_FIXED_BYTES: Final = 16 + 8 + 8 + 2 + 4 * 4 + 2
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class UsageBatch:
+    """1..n events as columns of equal length ``size``. ``identities`` and ``content_hashes`` are end to end."""
+
+    namespace: str
+    catalog_offset: int
+    size: int
+    identities: bytes
+    content_hashes: bytes
+    names: tuple[str, ...]  # dictionary of event names
+    name_indexes: NDArray[np.uint16]  # into names, one an event
+    timestamps_us: NDArray[np.int64]
+    account_ids: Texts
+    idempotency_keys: Texts
+    sources: Texts
+    properties: Texts
+    dated: NDArray[np.uint16] = field(default_factory=lambda: np.zeros(0, np.uint16))
+    """Which events came without a timestamp, ascending: their timestamps are what a gateway's clock said."""
+
+    def identity(self, index: int) -> bytes:
+        """The 16 bytes of one event's identity."""
+        return self.identities[index * IDENTITY_BYTES : (index + 1) * IDENTITY_BYTES]
+
+    def content_hash(self, index: int) -> bytes:
+        """The 8 bytes of one event's content hash."""
+        return self.content_hashes[index * CONTENT_HASH_BYTES : (index + 1) * CONTENT_HASH_BYTES]
+
+    def event_name(self, index: int) -> str:
+        """The name of one event."""
+        return self.names[int(self.name_indexes[index])]
+
+
+_NONE: Final = Texts.of(())
+EMPTY: Final = UsageBatch(
+    "", 0, 0, b"", b"", (), np.zeros(0, np.uint16), np.zeros(0, np.int64), _NONE, _NONE, _NONE, _NONE
+)
+"""What stands in for a record that is no batch: no events."""
+
+
+def size_of(event: AcceptedEvent) -> int:
+    """Bytes that the event takes in a packed batch, at most (its name counts as if it were not shared)."""
+    _, _, name, account, key, source, _, properties, *_ = event
+    size = _FIXED_BYTES
+    for text in (name, account, key, source, properties):
+        size += len(text) if text.isascii() else len(text.encode())
+    return size
+
+
+def encode_batch(namespace: str, catalog_offset: int, events: Sequence[AcceptedEvent]) -> bytes:
+    """Pack events of one namespace and one partition, which were accepted under one catalog offset."""
+    identities, hashes, names, accounts, keys, sources, stamps, properties, dated = zip(*events, strict=True)
+    dictionary = {name: number for number, name in enumerate(dict.fromkeys(names))}
+    size = len(events)
+    record: dict[str, Any] = {
+        "namespace": namespace,
+        "catalog_offset": catalog_offset,
+        "identities": b"".join(identities),
+        "content_hashes": b"".join(hashes),
+        "event_names": list(dictionary),
+        "event_name_indexes": np.fromiter(map(dictionary.__getitem__, names), _NAME_INDEX, size).tobytes(),
+        "timestamps": np.array(stamps, _STAMP).tobytes(),
+        "account_ids": (), "idempotency_keys": (), "sources": (), "properties": (),
+        "dated": np.flatnonzero(dated).astype(_NAME_INDEX).tobytes() if any(dated) else b"",
+    }  # fmt: skip
+    record["account_id_text"], record["account_id_lengths"] = packed(accounts)
+    record["idempotency_key_text"], record["idempotency_key_lengths"] = packed(keys)
+    record["source_text"], record["source_lengths"] = packed(sources) if any(sources) else (b"", b"")
+    record["properties_text"], record["properties_lengths"] = packed(properties)
+    return _codec.encode(record)
+
+
+def decode_batch(data: bytes) -> UsageBatch:
+    """Unpack. Raises CodecError for bytes that are no batch or whose columns differ in length."""
+    record = _codec.decode(data)
+    properties = _texts(record, "properties", "properties", 0)
+    size = len(properties)
+    batch = UsageBatch(
+        record["namespace"], record["catalog_offset"], size, record["identities"], record["content_hashes"],
+        tuple(record["event_names"]), _numbers(record, "event_name_indexes", _NAME_INDEX),
+        _numbers(record, "timestamps", _STAMP), _texts(record, "account_ids", "account_id", 0),
+        _texts(record, "idempotency_keys", "idempotency_key", 0), _texts(record, "sources", "source", size), properties,
+        _numbers(record, "dated", _NAME_INDEX),
+    )  # fmt: skip
+    lengths = {
+        "identities": len(batch.identities) / IDENTITY_BYTES,
+        "content_hashes": len(batch.content_hashes) / CONTENT_HASH_BYTES,
+        "event_name_indexes": len(batch.name_indexes),
+        "timestamps": len(batch.timestamps_us),
+        "account_ids": len(batch.account_ids),
+        "idempotency_keys": len(batch.idempotency_keys),
+        "sources": len(batch.sources),
+    }
+    for column, length in lengths.items():
+        if length != size or size == 0:
+            raise CodecError(f"usage_batch: column {column} has {length:g} items, properties {size}")
+    if int(batch.name_indexes.max()) >= len(batch.names):
+        raise CodecError(f"usage_batch: event_name_indexes point beyond {len(batch.names)} event names")
+    if len(batch.dated) and (int(batch.dated.max()) >= size or (np.diff(batch.dated.astype(np.int64)) <= 0).any()):
+        raise CodecError(f"usage_batch: dated holds indexes that are not ascending below {size}")
+    return batch
+
+
+def _texts(record: dict[str, Any], first: str, name: str, blank: int) -> Texts:
+    """A text column; ``first``: its field in version 1. A column without any text stands for ``blank`` empty strings."""
+    if record[first]:
+        return Texts.of(record[first])
+    lengths = record[f"{name}_lengths"] or bytes(4 * blank)
+    try:
+        return Texts.unpacked(record[f"{name}_text"] or b"", lengths)
+    except ValueError as error:
+        raise CodecError(f"usage_batch: column {first}: {error}") from None
+
+
+def _numbers(record: dict[str, Any], column: str, kind: np.dtype[Any]) -> NDArray[Any]:
+    data = record[column] or b""  # fastavro gives the default of a field that an older version lacks as text
+    if len(data) % kind.itemsize:
+        raise CodecError(f"usage_batch: {column}: {len(data)} bytes are no whole number of {kind.itemsize}-byte items")
+    return np.frombuffer(data, kind)

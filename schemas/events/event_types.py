@@ -1,0 +1,141 @@
+"""What a namespace says of its events' names and properties: compiled from the catalog, asked for every event."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache, partial
+from itertools import chain, islice
+from typing import Any, Final
+
+from schemas.catalog.models import EventType
+from schemas.catalog.profiles import ProfileVersion, event_names
+from schemas.catalog.state import NamespaceView
+from schemas.event_schema import Check, Schema, compile_schema, mismatch, parse_schema
+from schemas.event_schema.filled import NO_DEFAULTS, Defaults
+from schemas.matching.rules import Matcher
+from schemas.values.suggestions import similar
+
+
+@dataclass(frozen=True)
+class TypeCheck:
+    """One version of an event type's schema. ``fits`` is the fast judgement, ``explain`` the words for a refusal."""
+
+    code: str
+    version: int
+    schema: Schema
+    fits: Check
+    defaults: Defaults = NO_DEFAULTS
+    """What filters, values and dimensions take where an event leaves a field out."""
+
+    def explain(self, properties: Any) -> tuple[str, str] | None:
+        """(path below the properties, sentence) of the first thing that does not fit; None where all does."""
+        wrong = mismatch(self.schema, properties)
+        if wrong is None:
+            return None
+        return wrong.path, f"{wrong} (schema of event type {self.code}, version {self.version})"
+
+
+class EventTypes:
+    """What a namespace says of its events, looked up name by name: nothing is compiled before an event of that name comes."""
+
+    def __init__(self, view: NamespaceView | None = None) -> None:
+        self.reject_unknown = view is not None and view.settings.unknown_events == "reject"
+        self._view = view
+        self._checks: dict[str, TypeCheck | None] = {}
+
+    def check(self, event_name: str) -> TypeCheck | None:
+        """That of the event type of this name, where it has a schema."""
+        try:
+            return self._checks[event_name]
+        except KeyError:
+            pass
+        made = self._made(event_name)
+        if len(self._checks) >= _REMEMBERED:  # names are what senders write
+            self._checks.clear()
+        self._checks[event_name] = made
+        return made
+
+    def _made(self, event_name: str) -> TypeCheck | None:
+        view = self._view
+        entry = None if view is None else view.get("event_type", event_name)
+        if view is None or entry is None:
+            return None
+        declared: EventType = entry.model
+        if declared.avro is None:
+            return None
+
+        def make() -> tuple[TypeCheck, int]:
+            schema = parse_schema(declared.avro)
+            defaults = Defaults(schema) if declared.fill_defaults else NO_DEFAULTS
+            check = TypeCheck(declared.code, entry.version, schema, compile_schema(schema), defaults)
+            return check, 1 + entry.size // _CHARACTERS
+
+        return view.of_version("check", entry, make)
+
+    def defaults(self, event_name: str) -> Defaults:
+        """Those that events of this name are read with."""
+        check = self.check(event_name)
+        return NO_DEFAULTS if check is None else check.defaults
+
+    def knows(self, event_name: str) -> bool:
+        """Whether it is an event type, or a name that a meter's profile version measures, also a retired meter's for the events of its time."""
+        view = self._view
+        return view is not None and (view.get("event_type", event_name) is not None or event_name in event_names(view))
+
+    def unknown(self, event_name: str) -> str:
+        """The sentence for a name that is not known: what was probably meant, and the remedy."""
+        view = self._view
+        known: set[str] = set()
+        if view is not None:
+            names = chain(
+                event_names(view),
+                (versions[-1].code for versions in view.histories("event_type") if not versions[-1].retired),
+            )
+            known = set(
+                islice(names, _COMPARED)
+            )  # each refused event is compared with them, on the road that all events take
+        near = similar(sorted(known), (event_name,))
+        listed = near or tuple(sorted(known)[:10])
+        hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"known: {', '.join(listed) or 'none yet'}"
+        return (
+            f"{event_name!r} is no event type and no meter's event name, and the namespace rejects unknown events; {hint} "
+            "Declare an event type or a meter for it, or set unknown_events: accept"
+        )
+
+
+NO_TYPES: Final = EventTypes()
+_KINDS: Final = ("namespace", "event_type", "meter", "backfill")
+_REMEMBERED: Final = 256
+_CHARACTERS: Final = 100  # of a schema's text, which weigh as much as a profile version when it is compiled
+_COMPARED: Final = 500
+
+
+def event_types(view: NamespaceView) -> EventTypes:
+    """The namespace's event types as of the view."""
+    return view.derived("event types", _KINDS, lambda: (EventTypes(view), 50))
+
+
+class DefaultsByOffset:
+    """The defaults that stored events of one name are read with: those of the event type as the catalog of their batch knew it.
+
+    ``any``: whether there ever were some; where not, no batch need be asked for its catalog.
+    """
+
+    def __init__(self, view: NamespaceView, event_name: str) -> None:
+        self._offsets: list[int] = []
+        self._defaults: list[Defaults] = [NO_DEFAULTS]
+        for entry in view.history("event_type", event_name):
+            self._offsets.append(entry.offset)
+            self._defaults.append(event_types(view.at(entry.offset + 1)).defaults(event_name))
+        self.any = any(one.any for one in self._defaults)
+
+    def at(self, catalog_offset: int) -> Defaults:
+        """Of a batch with this catalog offset."""
+        return self._defaults[bisect_left(self._offsets, catalog_offset)]
+
+    def matchers(self, versions: Sequence[ProfileVersion]) -> Callable[[int], Matcher]:
+        """Catalog offset of a batch → what matches its events against the versions."""
+        of_defaults = cache(partial(Matcher.of, versions))
+        return lambda catalog_offset: of_defaults(self.at(catalog_offset))

@@ -1,0 +1,194 @@
+"""Which of an event's profiles can take no value from it, told at the door: cheap for events with which all is well.
+
+Of an ordinary event only the values that profiles take are decoded, and looked at by their types. Whatever is out of the ordinary is
+matched as the worker will match it, so that a warning says what will be.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+
+from schemas.catalog.profiles import KINDS, ProfileVersion, meter_versions
+from schemas.catalog.state import NamespaceView
+from schemas.event_schema.absent import stands_for
+from schemas.events.acceptance import AcceptedEvent
+from schemas.events.event_types import EventTypes, event_types
+from schemas.filters import MISSING as ABSENT
+from schemas.filters import lookup
+from schemas.matching.rules import Rule, compile_rule, match_rules
+from schemas.values.json_text import path_text
+from schemas.values.quantity import MISSING, NOT_A_NUMBER, OUT_OF_RANGE
+
+MAX_JUDGED: Final = 20
+"""Events of one request that are looked at closely: whose all are wrong learns it of the first, and costs no more than others."""
+_PLAIN: Final = re.compile(r"-?[0-9]{1,25}(?:\.[0-9]{1,40})?").fullmatch
+_LARGE: Final = 10**25
+_ESCAPED: Final = re.compile(r'[\x00-\x1f"\\]')
+_WORDS: Final = {
+    MISSING: "is missing or null",
+    NOT_A_NUMBER: "is no number",
+    OUT_OF_RANGE: "has more than 26 digits before the point",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Warned:
+    """A profile that the event counts for nothing with. ``index``: of the event in its request; ``path``: below the properties."""
+
+    index: int
+    profile_id: str
+    reason: str
+    path: str
+
+    @property
+    def detail(self) -> str:
+        """A sentence for the sender."""
+        return f"{self.path.removeprefix('.')} {_WORDS.get(self.reason, self.reason)}, so the event counts for nothing with {self.profile_id}"
+
+    def to_json(self, *, single: bool) -> dict[str, Any]:
+        """As it stands in an answer."""
+        at = "$.properties" if single else f"$.events[{self.index}].properties"
+        return {
+            "index": self.index, "path": at + self.path, "profile": self.profile_id, "reason": self.reason, "detail": self.detail,
+        }  # fmt: skip
+
+
+class _Watch:
+    """The profile versions that take a value from events of one name."""
+
+    def __init__(self, versions: Sequence[ProfileVersion], types: EventTypes) -> None:
+        self._paths = {version.profile_id: version.property or () for version in versions}
+        self._rules: tuple[Rule, ...] = tuple(
+            compile_rule(version, types.defaults(version.event_name)) for version in versions
+        )
+        check = types.check(versions[0].event_name)
+        optional = {path for path in self._paths.values() if check is not None and stands_for(check.schema, path)}
+        self._optional = {profile for profile, path in self._paths.items() if path in optional}
+        wanted = {
+            (version.property or (), version.aggregation != "count_unique", (version.property or ()) in optional)
+            for version in versions
+        }
+        names: dict[str, str] = {}
+        for path, _, _ in wanted:
+            names.setdefault(path[0], f"p{len(names)}")
+        self._decode: Callable[[str], Any] | None = None
+        if not any(map(_ESCAPED.search, names)):
+            shape = msgspec.defstruct(
+                "Taken", [(attribute, Any, ABSENT) for attribute in names.values()],
+                rename={attribute: name for name, attribute in names.items()}, gc=False,
+            )  # fmt: skip
+            self._decode = msgspec.json.Decoder(shape).decode
+        self._values = tuple((names[path[0]], path[1:], numeric, may_lack) for path, numeric, may_lack in wanted)
+        self.only: Callable[[str], Any] | None = (
+            self._decode if len(self._values) == 1 and self._values[0][:3] == ("p0", (), True) else None
+        )
+        """Decodes ``p0``, where that is all that is taken, as a number."""
+
+    def is_ordinary(self, properties: str) -> bool:
+        """Whether every value that some profile takes is surely one that it can."""
+        if self._decode is None:
+            return False
+        try:
+            taken = self._decode(properties)
+        except (ValueError, RecursionError):  # a number that no float holds, among others
+            return False
+        for attribute, rest, numeric, may_lack in self._values:
+            value = getattr(taken, attribute)
+            if rest:
+                value = lookup(value, rest)
+            kind = type(value)
+            if value is ABSENT or value is None:
+                if not may_lack:
+                    return False
+            elif numeric and not _is_plain(value, kind):
+                return False
+        return True
+
+    def judge(self, index: int, event: AcceptedEvent) -> Iterator[Warned]:
+        """What the worker will find."""
+        try:
+            lost = match_rules(self._rules, event.timestamp_us, event.idempotency_key, event.properties).unmeterable
+        except ValueError:
+            return
+        for profile_id, reason in lost:
+            if reason != MISSING or profile_id not in self._optional:
+                yield Warned(index, profile_id, reason, path_text(self._paths[profile_id]))
+
+
+def _is_plain(value: Any, kind: type) -> bool:
+    if kind is str:
+        return _PLAIN(value) is not None
+    return (kind is int or kind is float) and -_LARGE < value < _LARGE
+
+
+class Measurable:
+    """A namespace's profiles as of a view of its catalog, by the name of the events that they look at; compiled as names come."""
+
+    def __init__(self, view: NamespaceView) -> None:
+        self._view = view
+        self._meters: dict[str, dict[str, None]] = {}
+        for entries in view.histories("meter"):
+            for entry in entries:
+                name = entry.body.get("event_name") or entry.code
+                self._meters.setdefault(str(name), {})[entry.code] = None
+        self.size = 1 + sum(map(len, self._meters.values()))
+        """Roughly what it holds, in entries."""
+        self._watches: dict[str, _Watch | None] = {}
+
+    def warnings(self, events: Iterable[AcceptedEvent]) -> list[Warned]:
+        """Of events of one request; of MAX_JUDGED of them at most."""
+        found: list[Warned] = []
+        judged = 0
+        for index, event in enumerate(events):
+            name = event.event_name
+            if name not in self._meters:
+                continue
+            watch = self._watches[name] if name in self._watches else self._compiled(name)
+            if watch is None:
+                continue
+            if watch.only is not None:
+                # What most events come to, without a call.
+                try:
+                    value = watch.only(event.properties).p0
+                except (ValueError, RecursionError):
+                    value = None
+                kind = type(value)
+                if kind is str:
+                    if _PLAIN(value) is not None:
+                        continue
+                elif (kind is int or kind is float) and -_LARGE < value < _LARGE:
+                    continue
+            if not watch.is_ordinary(event.properties):
+                found += watch.judge(index, event)
+                judged += 1
+                if judged >= MAX_JUDGED:
+                    break
+        return found
+
+    def _compiled(self, name: str) -> _Watch | None:
+        versions = [
+            version
+            for code in self._meters[name]
+            for version in meter_versions(self._view.history("meter", code))
+            if version.event_name == name and version.property is not None and version.valid_from_us < version.valid_to_us
+        ]  # fmt: skip
+        watch = self._watches[name] = _Watch(versions, event_types(self._view)) if versions else None
+        return watch
+
+
+_KINDS: Final = (*KINDS, "event_type", "namespace")
+
+
+def measurable(view: NamespaceView) -> Measurable:
+    """Made once for each change of the entries that it is made of."""
+
+    def make() -> tuple[Measurable, int]:
+        made = Measurable(view)
+        return made, made.size
+
+    return view.derived("measurable", _KINDS, make)

@@ -1,0 +1,85 @@
+"""What can be told of a body that was refused: how many events it was meant to hold, and whose is at fault.
+
+The same for every door, so that the books count a refusal alike wherever it came in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from schemas.catalog.models import Namespace
+from schemas.events.acceptance import MAX_TEXT
+from schemas.filters import lookup
+from schemas.values.json_text import exact
+
+_list = msgspec.json.Decoder(list[msgspec.Raw])
+_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+@dataclass(frozen=True, slots=True)
+class Sketch:
+    """What can be told of a refused body: how many events, and whose event is at fault ("" where unknown)."""
+
+    events: int = 1
+    account_id: str = ""
+    event_name: str = ""
+    idempotency_key: str = ""
+
+
+class Fields(NamedTuple):
+    """What a door calls the fields that a sketch tells."""
+
+    account_id: str = "account_id"
+    event_name: str = "event_name"
+    idempotency_key: str = "idempotency_key"
+    properties: str = "properties"
+
+
+NATIVE: Final = Fields()
+
+
+def sketch(body: bytes, index: int | None, settings: Namespace, *, single: bool) -> Sketch:
+    """Read as much as can be read; never raises. Of a body that is no batch, one event is assumed."""
+    try:
+        events = [body] if single else _events(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return Sketch()
+    if index is None and events == [body]:
+        index = 0
+    return sketch_of(events, index, settings)
+
+
+def sketch_of(events: Sequence[bytes], index: int | None, settings: Namespace, fields: Fields = NATIVE) -> Sketch:
+    """What the event at ``index`` tells of itself, in the words of its door; never raises."""
+    if index is None or index >= len(events):
+        return Sketch(len(events))
+    try:
+        event = exact(events[index])
+    except ValueError:
+        event = None
+    if not isinstance(event, dict):
+        return Sketch(len(events))
+    account = event.get(fields.account_id)
+    if account is None:
+        found = (lookup(event.get(fields.properties), path) for path in settings.account_paths)
+        account = next((value for value in found if isinstance(value, str)), "")
+    name, key = event.get(fields.event_name), event.get(fields.idempotency_key)
+    return Sketch(len(events), _text(account), _text(name), _text(key))
+
+
+def _events(body: bytes) -> list[bytes]:
+    if body.lstrip()[:1] == b"[":
+        return [bytes(event) for event in _list.decode(body)]
+    fields = _fields.decode(body)
+    if "events" in fields and "event_name" not in fields:
+        return [bytes(event) for event in _list.decode(fields["events"])]
+    return [body]
+
+
+def _text(value: Any) -> str:
+    # Lone surrogates, which JSON can spell, do not go into Avro.
+    return value[:MAX_TEXT].encode(errors="replace").decode() if isinstance(value, str) else ""

@@ -1,0 +1,1 @@
+"""Why a process is not ready: named reasons, stages that stand still, room on disks."""

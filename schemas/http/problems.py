@@ -1,0 +1,86 @@
+"""Errors as people and programs read them, alike from both services: application/problem+json (RFC 9457).
+
+    {"type": "urn:weir:problem:not_found", "title": "Not Found", "status": 404, "detail": "there is no invoice …", "reason": "not_found"}
+
+``reason`` is the word for programs, ``detail`` the sentence for people, with the place and the remedy; where several things are wrong, ``errors`` names each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any, Final
+
+import msgspec
+from starlette.responses import Response
+
+from schemas.http.api_keys import Denied
+from schemas.http.parameters import WrongParameter
+from schemas.http.shares import Busy
+
+MEDIA_TYPE: Final = "application/problem+json"
+RETRY_AFTER: Final = "1"
+
+
+REASONS: Final = {
+    400: "malformed", 401: "unauthorised", 403: "forbidden", 404: "not_found", 405: "method_not_allowed", 409: "conflict",
+    413: "body_too_large", 422: "invalid", 429: "rate_limit", 500: "internal", 503: "unavailable",
+}  # fmt: skip
+
+
+def reason_of(status: int) -> str:
+    """The word for programs where nothing says more than the status."""
+    return REASONS.get(status, "http")
+
+
+def document(status: int, reason: str, detail: str, **members: Any) -> dict[str, Any]:
+    """The problem as a JSON object; members that are None are left out."""
+    return {
+        "type": f"urn:weir:problem:{reason}",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        "reason": reason,
+        **{name: value for name, value in members.items() if value is not None},
+    }
+
+
+class Problem(Exception):
+    """An answer that is no success. ``reason`` is a word for programs, ``detail`` a sentence with place and remedy."""
+
+    def __init__(
+        self, status: int, reason: str, detail: str, *, headers: Mapping[str, str] | None = None, **members: Any
+    ) -> None:
+        super().__init__(detail)
+        self.status = int(status)
+        self.reason = reason
+        self.detail = detail
+        self.headers = dict(headers or {})
+        self.members = {name: value for name, value in members.items() if value is not None}
+
+    def document(self) -> dict[str, Any]:
+        """The problem as a JSON object."""
+        return document(self.status, self.reason, self.detail, **self.members)
+
+    def response(self) -> Response:
+        """The problem as an HTTP response."""
+        return Response(msgspec.json.encode(self.document()), self.status, headers=self.headers, media_type=MEDIA_TYPE)
+
+
+def unknown_parameters(wrong: Sequence[WrongParameter]) -> Problem:
+    """422 for a query that the path does not take."""
+    errors = [{"path": f"query.{parameter.name}", "detail": parameter.detail} for parameter in wrong]
+    detail = "; ".join(f"{error['path']}: {error['detail']}" for error in errors)
+    return Problem(422, "unknown_parameter", detail, errors=errors)
+
+
+def of_busy(busy: Busy) -> Problem:
+    """429 where this key or namespace has too much under way itself, 503 where no place became free."""
+    status, reason = (429, "rate_limit") if busy.own else (503, "unavailable")
+    return Problem(status, reason, str(busy), headers={"Retry-After": str(busy.retry_after)})
+
+
+def of_denial(denied: Denied) -> Problem:
+    """401 and 403 for a key, 503 where keys cannot be checked."""
+    headers = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": RETRY_AFTER}}.get(denied.status)
+    return Problem(denied.status, denied.reason, denied.detail, headers=headers)

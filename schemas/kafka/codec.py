@@ -1,0 +1,88 @@
+"""Avro single-object encoding: two marker bytes, the writer schema's 8-byte fingerprint, the body.
+
+Source: Apache Avro specification, "Single-object encoding" and "Parsing Canonical Form" (CRC-64-AVRO). A record
+therefore names its own schema; files in ``avro/`` are the current schemas, files in ``avro/old/`` every
+older version, and both stay readable for ever under Avro's resolution rules.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any, Final, cast
+
+from fastavro import parse_schema, schemaless_reader, schemaless_writer
+from fastavro.schema import fingerprint, to_parsing_canonical_form
+
+MARKER: Final = b"\xc3\x01"
+HEADER_BYTES: Final = 10
+_FOLDER: Final = Path(__file__).parents[1] / "avro"
+
+
+class CodecError(ValueError):
+    """Bytes that are not a record of a known schema; the message says what was found and expected."""
+
+
+class Codec:
+    """Encodes records of one type, and decodes records written under any known version of it."""
+
+    def __init__(self, name: str, current: Mapping[str, Any], older: tuple[Mapping[str, Any], ...] = ()) -> None:
+        self.name = name
+        self._schema = parse_schema(dict(current))
+        self._header = MARKER + _fingerprint(current)
+        self._writers: dict[bytes, Any] = {MARKER + _fingerprint(old): parse_schema(dict(old)) for old in older}
+
+    def knows(self, data: bytes) -> bool:
+        """Whether the header is that of a version of this record type."""
+        header = data[:HEADER_BYTES]
+        return header == self._header or header in self._writers
+
+    def encode(self, record: Mapping[str, Any]) -> bytes:
+        """One record as single-object bytes. Raises CodecError where a field does not fit the schema."""
+        out = io.BytesIO()
+        out.write(self._header)
+        try:
+            schemaless_writer(out, self._schema, record)
+        except (TypeError, ValueError, KeyError, AttributeError) as error:
+            raise CodecError(f"{self.name}: cannot encode: {error}") from error
+        return out.getvalue()
+
+    def decode(self, data: bytes) -> dict[str, Any]:
+        """The record in ``data``. Raises CodecError for foreign, unknown or cut bytes, and for bytes left over."""
+        header = data[:HEADER_BYTES]
+        writer = self._schema if header == self._header else self._writers.get(header)
+        if writer is None:
+            raise CodecError(
+                f"{self.name}: unknown header {header.hex() or '(empty)'}; "
+                f"expected Avro single-object encoding beginning {self._header.hex()}"
+            )
+        body = io.BytesIO(data)
+        body.seek(HEADER_BYTES)
+        try:
+            record = schemaless_reader(body, writer, None)
+            if writer is not self._schema:
+                # Read as written first: fields that the current schema dropped are skipped without noticing a cut.
+                body.seek(HEADER_BYTES)
+                record = schemaless_reader(body, writer, self._schema)
+        except (EOFError, ValueError, IndexError, KeyError, TypeError, StopIteration, OverflowError) as error:
+            raise CodecError(f"{self.name}: broken body: {type(error).__name__} {error}") from error
+        if body.tell() != len(data):
+            raise CodecError(f"{self.name}: {len(data) - body.tell()} bytes left over after the record")
+        return cast(dict[str, Any], record)
+
+
+def _fingerprint(schema: Mapping[str, Any]) -> bytes:
+    canonical = to_parsing_canonical_form(dict(schema))
+    return bytes.fromhex(fingerprint(canonical, "CRC-64-AVRO"))
+
+
+@cache
+def codec(name: str) -> Codec:
+    """The codec of ``usage_event``, ``usage_events``, ``usage_batch``, ``event_void``, ``catalog_entry``, ``checkpoint``,
+    ``rejected_event``, ``invoice``, ``record_piece``."""
+    current = json.loads((_FOLDER / f"{name}.avsc").read_text())
+    older = tuple(json.loads(path.read_text()) for path in sorted((_FOLDER / "old").glob(f"{name}.*.avsc")))
+    return Codec(name, current, older)

@@ -1,0 +1,236 @@
+"""Checkpoints: numbered cuts of usage.events, and billing runs that are as of one (DESIGN invariants 7 and 9)."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from schemas.kafka.codec import CodecError, codec
+from schemas.kafka.topics import CHECKPOINTS
+from schemas.ledgers.invoice_numbers import InvoiceNumbers
+from schemas.ledgers.transport import LedgerReader, LedgerUnavailable, LedgerWriter, LogRecord
+from schemas.settings import Settings
+
+Offsets = Mapping[tuple[int, int], int]
+"""(generation, partition) → next offset."""
+
+_codec = codec("checkpoint")
+_ATTEMPTS: Final = 20
+_NUMBERED_AT_ONCE: Final = 10_000  # a record stays far below a megabyte
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """Checkpoint ``number``; its slice is [offsets of number − 1, offsets). ``as_of_us``: microseconds UTC."""
+
+    number: int
+    offsets: Offsets
+    catalog_offset: int
+    as_of_us: int
+    backfill: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A billing run's announcement: rates as of checkpoint ``number``; ``body`` is what it pins besides."""
+
+    run_id: str
+    number: int
+    catalog_offset: int
+    as_of_us: int
+    body: Mapping[str, Any]
+
+
+class UnknownCheckpoint(LookupError):
+    """A checkpoint that is not there, or that this process has not read yet."""
+
+
+class Checkpoints:
+    """The fold of usage.checkpoints under first-valid-record-wins."""
+
+    def __init__(self) -> None:
+        self.cuts: list[Cut] = []
+        self.runs: dict[str, Run] = {}
+        self.numbers = InvoiceNumbers()
+        self.note_numbers = InvoiceNumbers()
+
+    @property
+    def last(self) -> Cut | None:
+        """The newest cut."""
+        return self.cuts[-1] if self.cuts else None
+
+    def cut(self, number: int) -> Cut:
+        """That cut. Raises UnknownCheckpoint."""
+        if not 1 <= number <= len(self.cuts):
+            raise UnknownCheckpoint(f"no checkpoint {number}; there are {len(self.cuts)}")
+        return self.cuts[number - 1]
+
+    def backfilled(self, name: str, number: int | None = None) -> list[Cut]:
+        """The cuts up to ``number`` (None: all) that record the backfill ``name``, ascending."""
+        return [cut for cut in self.cuts if cut.backfill == name and (number is None or cut.number <= number)]
+
+    def slice(self, number: int) -> dict[tuple[int, int], tuple[int, int]]:
+        """(generation, partition) → [from, next) of a checkpoint's slice, empty ranges left out."""
+        before = self.cuts[number - 2].offsets if number > 1 else {}
+        ranges = {key: (before.get(key, 0), end) for key, end in self.cut(number).offsets.items()}
+        return {key: (start, end) for key, (start, end) in ranges.items() if start < end}
+
+    def apply(self, record: Mapping[str, Any]) -> Cut | Run | None:
+        """Take the next decoded record in log order; what it established, or None if it is void.
+
+        A cut is valid where its number is last + 1 and no partition goes back or is left out. That it lies within progress is its
+        writer's duty, and the roll-up waits for it. A run is valid where it is the first of its id and names a valid cut.
+        """
+        if record["kind"] == "cut":
+            offsets = {(item["generation"], item["partition"]): item["next_offset"] for item in record["offsets"]}
+            before = self.cuts[-1].offsets if self.cuts else {}
+            if record["number"] != len(self.cuts) + 1 or any(offsets.get(key, -1) < end for key, end in before.items()):
+                return None
+            cut = Cut(record["number"], offsets, record["catalog_offset"], record["as_of"], record["backfill"])
+            self.cuts.append(cut)
+            return cut
+        if record["kind"] == "run":
+            if record["run_id"] in self.runs or not 1 <= record["number"] <= len(self.cuts):
+                return None
+            run = Run(
+                record["run_id"],
+                record["number"],
+                record["catalog_offset"],
+                record["as_of"],
+                json.loads(record["body"]),
+            )
+            self.runs[run.run_id] = run
+            return run
+        if record["kind"] == "numbers":
+            body = json.loads(record["body"])
+            namespace, prefix = str(body["namespace"]), str(body["prefix"])
+            self.numbers.give(namespace, prefix, [str(name) for name in body["invoices"]])
+            self.note_numbers.give(namespace, prefix, [str(name) for name in body.get("credit_notes", ())])
+        return None
+
+    def apply_bytes(self, value: bytes) -> Cut | Run | None:
+        """``apply`` on a record's bytes; foreign bytes are void."""
+        try:
+            return self.apply(_codec.decode(value))
+        except (CodecError, ValueError, KeyError, TypeError):
+            return None
+
+
+def cut_record(cut: Cut, claim_id: str) -> dict[str, Any]:
+    """The Checkpoint record of a cut."""
+    return {
+        "kind": "cut", "number": cut.number, "catalog_offset": cut.catalog_offset, "as_of": cut.as_of_us,
+        "offsets": [
+            {"generation": generation, "partition": partition, "next_offset": end}
+            for (generation, partition), end in sorted(cut.offsets.items())
+        ],
+        "backfill": cut.backfill, "run_id": "", "body": "{}", "claim_id": claim_id,
+    }  # fmt: skip
+
+
+def run_record(run: Run, claim_id: str) -> dict[str, Any]:
+    """The Checkpoint record of a run's announcement."""
+    return {
+        "kind": "run", "number": run.number, "catalog_offset": run.catalog_offset, "as_of": run.as_of_us, "offsets": [],
+        "backfill": "", "run_id": run.run_id, "body": json.dumps(run.body, sort_keys=True), "claim_id": claim_id,
+    }  # fmt: skip
+
+
+Series = Literal["invoices", "credit_notes"]
+
+
+def numbers_record(
+    namespace: str, prefix: str, names: Sequence[str], claim_id: str, series: Series = "invoices"
+) -> dict[str, Any]:
+    """The Checkpoint record that gives numbers to invoices, or to credit notes, which have none yet."""
+    body = {"namespace": namespace, "prefix": prefix, "invoices": [], series: list(names)}
+    return {
+        "kind": "numbers", "number": 0, "catalog_offset": 0, "as_of": 0, "offsets": [], "backfill": "", "run_id": "",
+        "body": json.dumps(body), "claim_id": claim_id,
+    }  # fmt: skip
+
+
+class CheckpointLedger:
+    """Writes cuts and runs, and knows who won. Not thread-safe. Close it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.checkpoints = Checkpoints()
+        self._reader = LedgerReader(settings, CHECKPOINTS)
+        self._writer = LedgerWriter(settings, CHECKPOINTS)
+
+    def close(self) -> None:
+        """Leave the brokers."""
+        self._reader.close()
+
+    def refresh(self) -> Checkpoints:
+        """Read to the log's present end. Raises LedgerUnavailable."""
+        for record in self._reader.read_to(self._reader.end_offsets()):
+            self._take(record)
+        return self.checkpoints
+
+    def _take(self, record: LogRecord) -> Cut | Run | None:
+        return self.checkpoints.apply_bytes(record.value)
+
+    def _publish(self, record: Mapping[str, Any]) -> Cut | Run | None:
+        _, offset = self._writer.append(b"checkpoints", _codec.encode(record))
+        established: Cut | Run | None = None
+        for found in self._reader.read_to({0: offset + 1}):
+            result = self._take(found)
+            if found.offset == offset:
+                established = result
+        return established
+
+    def cut(self, propose: Callable[[Cut | None], Cut | None]) -> Cut | None:
+        """Publish the cut that ``propose(last cut)`` wants and return it, as valid; None where it wants none.
+
+        When another writer was first, ``propose`` is asked again on top of what won. Raises LedgerUnavailable.
+        """
+        for _ in range(_ATTEMPTS):
+            wanted = propose(self.refresh().last)
+            if wanted is None:
+                return None
+            established = self._publish(cut_record(wanted, uuid.uuid4().hex))
+            if isinstance(established, Cut):
+                return established
+        raise LedgerUnavailable(f"{CHECKPOINTS}: {_ATTEMPTS} cuts in a row lost to other writers; try again")
+
+    def number(self, namespace: str, prefix: str, names: Sequence[str], series: Series = "invoices") -> None:
+        """Numbers for those of ``names`` that have none, in this order. Raises LedgerUnavailable; running again is safe."""
+        for start in range(0, len(names), _NUMBERED_AT_ONCE):
+            some = names[start : start + _NUMBERED_AT_ONCE]
+            self._publish(numbers_record(namespace, prefix, some, uuid.uuid4().hex, series))
+
+    def announce(self, run: Run) -> Run:
+        """The run that stands under ``run.run_id``: this one, or the one that was first."""
+        self.refresh()
+        if run.run_id not in self.checkpoints.runs:
+            self._publish(run_record(run, uuid.uuid4().hex))
+        return self.checkpoints.runs[run.run_id]
+
+
+def next_cut(last: Cut | None, progress: Offsets, catalog_offset: int, as_of_us: int) -> Cut | None:
+    """The cut that covers ``progress``, None where it would hold nothing new. The as-of instant never goes back."""
+    before: Offsets = last.offsets if last else {}
+    offsets = {key: max(before.get(key, 0), progress.get(key, 0)) for key in {*before, *progress}}
+    if last is not None and offsets == dict(before):
+        return None
+    as_of = max(as_of_us, last.as_of_us) if last else as_of_us
+    return Cut((last.number if last else 0) + 1, offsets, catalog_offset, as_of)
+
+
+def read_progress(client: Any) -> dict[tuple[int, int], int]:
+    """(generation, partition) → next offset, from usage_progress; every row below is durable."""
+    rows = client.query(
+        "SELECT generation, partition, max(next_offset) FROM usage_progress GROUP BY generation, partition"
+    )
+    return {(int(row[0]), int(row[1])): int(row[2]) for row in rows.result_rows}
+
+
+def rolled_up(client: Any) -> int:
+    """The greatest checkpoint up to which every slice is rolled up; 0 for none."""
+    rows = client.query("SELECT DISTINCT number FROM usage_checkpoints").result_rows
+    numbers = {int(row[0]) for row in rows}
+    return next(number for number in range(len(numbers) + 1) if number + 1 not in numbers)

@@ -1,0 +1,128 @@
+"""Generations of usage.events: which one is written, which one is metered (pure fold of the change records on usage.catalog).
+
+A generation is a topic with a fixed number of partitions. It is replaced in two records, under first-valid-record-wins:
+
+- ``sealing``: generation g takes no more events; g + 1 will have so many partitions. Gateways answer 503 from here on.
+- ``open``: g + 1 takes events; g ended at these offsets, one a partition, and the broker refuses any further record of it.
+
+Whoever meters finishes g up to its ends, durably, before it begins with g + 1: so every identity that counted in g is in the
+journal before a copy in g + 1 is decided (DESIGN invariants 2 and 3 across generations).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from schemas.ledgers.first_valid import Claim, FirstValid
+
+KIND: Final = "generation"
+_CODE: Final = "usage.events"
+
+Offsets = Mapping[tuple[int, int], int]
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """``partitions`` None: as many as its topic has (the first generation)."""
+
+    number: int
+    partitions: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What stands. ``current`` None: no change was ever begun. ``following``: being opened; ``current`` is then sealed or
+    about to be. ``ends``: generation → next offsets of its partitions, for every one that is sealed for good. ``carried``: generation → next
+    offsets of what its partitions begin with that was carried over from the one before."""
+
+    version: int = 0
+    current: Generation | None = None
+    following: Generation | None = None
+    ends: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
+    carried: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
+
+    def newest(self, first: int) -> Generation:
+        """The generation that takes events, or took them last; ``first``: the one that a stack begins with."""
+        return self.current or Generation(first)
+
+    def writable(self, first: int) -> Generation | None:
+        """The generation that takes events; None while one is replaced."""
+        return None if self.following else self.newest(first)
+
+    def known(self, first: int) -> range:
+        """Numbers of all generations, oldest first."""
+        return range(min([*self.ends, self.newest(first).number]), self.newest(first).number + 1)
+
+    def to_meter(self, first: int, progress: Offsets) -> int:
+        """The oldest generation that is not metered to its end."""
+        return next(
+            (number for number in self.known(first) if not self.metered_to_its_end(number, progress)),
+            self.newest(first).number,
+        )
+
+    def metered_to_its_end(self, number: int, progress: Offsets) -> bool:
+        """Whether the generation is sealed for good and progress covers its ends."""
+        ends = self.ends.get(number)
+        return ends is not None and all(progress.get((number, place), 0) >= end for place, end in enumerate(ends))
+
+
+class Generations:
+    """The fold. ``state`` is replaced as a whole, so other threads may read it."""
+
+    def __init__(self) -> None:
+        self._claims = FirstValid()
+        self.state = State()
+
+    def apply(self, record: Mapping[str, Any]) -> bool:
+        """Take the next change record in log order; False where it is void."""
+        after = _after(self.state, record)
+        if after is None or not self._claims.offer(Claim(_CODE, record["version"])):
+            return False
+        self.state = replace(after, version=record["version"])
+        return True
+
+
+def _after(state: State, record: Mapping[str, Any]) -> State | None:
+    try:
+        body = json.loads(record["body"])
+        number, partitions = int(body["generation"]), int(body["partitions"])
+        ends = tuple(int(end) for end in body.get("ends", ()))
+        carried = tuple(int(end) for end in body.get("carried", ()))
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None
+    if body.get("state") == "sealing":
+        if state.following is not None or partitions < 1 or (state.current and state.current.number != number):
+            return None
+        return replace(state, current=state.current or Generation(number), following=Generation(number + 1, partitions))
+    if body.get("state") == "open" and state.current is not None and state.following == Generation(number, partitions):
+        if not ends:
+            return None
+        return State(
+            0, state.following, None, {**state.ends, state.current.number: ends},
+            {**state.carried, number: carried} if carried else state.carried,
+        )  # fmt: skip
+    return None
+
+
+def sealing_record(state: State, first: int, partitions: int, claim_id: str) -> dict[str, Any]:
+    """The claim that the generation which takes events now is replaced by one of ``partitions``."""
+    body = {"state": "sealing", "generation": state.newest(first).number, "partitions": partitions}
+    return _record(state.version + 1, body, claim_id)
+
+
+def open_record(state: State, ends: tuple[int, ...], claim_id: str, carried: tuple[int, ...] = ()) -> dict[str, Any]:
+    """The claim that the following generation takes events, the current one having ended at ``ends``, what it begins with was carried over."""
+    assert state.following is not None, "a change was begun"
+    following = {"generation": state.following.number, "partitions": state.following.partitions}
+    begins = {"carried": carried} if any(carried) else {}
+    return _record(state.version + 1, {"state": "open", "ends": ends} | following | begins, claim_id)
+
+
+def _record(version: int, body: Mapping[str, Any], claim_id: str) -> dict[str, Any]:
+    return {
+        "namespace": "", "kind": KIND, "code": _CODE, "version": version, "retired": False, "valid_from": None,
+        "body": json.dumps(body, sort_keys=True), "author": "weir generation change", "claim_id": claim_id,
+    }  # fmt: skip

@@ -1,0 +1,101 @@
+"""Offsets of usage.events that were given up by hand, as a fold of records on usage.catalog: who, when, why, and exactly which (pure).
+
+A log that begins above its cursor has lost acknowledged records. Somebody has to say so: `weir log give-up` claims a range under first-valid-
+record-wins, workers then move the cursor over it, and the books count it for what it is.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from schemas.ledgers.first_valid import Claim, FirstValid
+
+KIND: Final = "given_up"
+_CODE: Final = "usage.events"
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Offsets [start, end) of a partition. ``events``: namespace → acknowledged events that are known to be lost there."""
+
+    generation: int
+    partition: int
+    start: int
+    end: int
+    reason: str
+    author: str
+    given_up_us: int = 0
+    events: Mapping[str, int] | None = None
+
+
+class GivenUp:
+    """The fold. ``ranges`` is replaced as a whole, so other threads may read it."""
+
+    def __init__(self) -> None:
+        self._claims = FirstValid()
+        self.ranges: tuple[Range, ...] = ()
+
+    @property
+    def version(self) -> int:
+        """Of the last record that won; 0: none."""
+        return len(self.ranges)
+
+    def apply(self, record: Mapping[str, Any], append_us: int) -> bool:
+        """Take the next record in log order; False where it is void."""
+        found = _range(record, append_us)
+        if found is None or not self._claims.offer(Claim(_CODE, record["version"])):
+            return False
+        self.ranges = (*self.ranges, found)
+        return True
+
+    def beyond(self, generation: int, partition: int, cursor: int) -> int:
+        """Where a partition goes on whose cursor is ``cursor``: the same, unless the offsets from it on were given up."""
+        while (
+            end := max(
+                (one.end for one in self.ranges
+                 if (one.generation, one.partition) == (generation, partition) and one.start <= cursor < one.end),
+                default=cursor,
+            )
+        ) > cursor:  # fmt: skip
+            cursor = end
+        return cursor
+
+
+def record_of(found: Range, version: int, claim_id: str) -> dict[str, Any]:
+    """The record for usage.catalog."""
+    body = {
+        "generation": found.generation, "partition": found.partition, "from": found.start, "to": found.end, "reason": found.reason,
+        "events": dict(found.events or {}),
+    }  # fmt: skip
+    return {
+        "namespace": "", "kind": KIND, "code": _CODE, "version": version, "retired": False, "valid_from": None,
+        "body": json.dumps(body, sort_keys=True), "author": found.author, "claim_id": claim_id,
+    }  # fmt: skip
+
+
+def _range(record: Mapping[str, Any], append_us: int) -> Range | None:
+    try:
+        body = json.loads(record["body"])
+        found = Range(
+            int(body["generation"]), int(body["partition"]), int(body["from"]), int(body["to"]), str(body["reason"]),
+            str(record["author"]), append_us, {str(name): int(count) for name, count in body.get("events", {}).items()},
+        )  # fmt: skip
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None
+    return found if 0 <= found.start < found.end else None
+
+
+def uncovered(span: tuple[int, int], ranges: Iterable[Range]) -> Iterator[tuple[int, int]]:
+    """The parts of [from, to) that no range covers, ascending."""
+    at, end = span
+    for one in sorted(ranges, key=lambda one: one.start):
+        if one.end <= at or one.start >= end:
+            continue
+        if one.start > at:
+            yield at, one.start
+        at = max(at, one.end)
+    if at < end:
+        yield at, end

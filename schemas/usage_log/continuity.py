@@ -1,0 +1,201 @@
+"""Whether usage.events is the log that was metered: its topic, and where it begins and ends against the cursors.
+
+A log that has lost its end, or that is another one under the same name, would take events that no worker ever meters, since all of them
+lie below the cursor: nothing is accepted into it. One that begins above its cursor has lost records that were acknowledged.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from confluent_kafka import IsolationLevel, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._listoffsets import OffsetSpec
+
+from schemas.clickhouse.client import connect
+from schemas.health.readiness import Reason
+from schemas.kafka.topics import events_topic
+from schemas.settings import Settings
+from schemas.usage_log.acknowledged import Acknowledged
+
+log = logging.getLogger(__name__)
+
+LOOK_SECONDS: Final = 2.0
+_TIMEOUT: Final = 5
+_RECOVER: Final = "restore that log, or `weir generation recover` begins a new generation, carries over what this topic holds, and says what is lost"
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """One generation. ``topic_id``: present, ``metered_id``: of the log that the cursors are of ("": not known); by partition ``bounds``
+    (first and next offset) and ``cursors``, which were read before them."""
+
+    generation: int
+    topic_id: str
+    metered_id: str
+    bounds: Mapping[int, tuple[int, int]]
+    cursors: Mapping[int, int]
+
+    def reasons(self) -> Iterator[Reason]:
+        """What is wrong with it."""
+        topic = events_topic(self.generation)
+        if self.metered_id and self.topic_id != self.metered_id:
+            metered = sum(self.cursors.values())
+            yield Reason(
+                "log_replaced",
+                f"{topic} is another topic (id {self.topic_id}) than the one that was metered (id {self.metered_id}, {metered} records)",
+                _RECOVER, refuses=True, lasting=True,
+            )  # fmt: skip
+            return
+        for partition, cursor in sorted(self.cursors.items()):
+            low, high = self.bounds.get(partition, (0, 0))
+            if high < cursor:
+                yield Reason(
+                    "log_ends_below_cursor",
+                    f"{topic} partition {partition} ends at offset {high}, but all below {cursor} is metered: {cursor - high} records are lost",
+                    _RECOVER, refuses=True, lasting=True,
+                )  # fmt: skip
+            elif low > cursor:
+                yield Reason(
+                    "log_begins_above_cursor",
+                    f"{topic} partition {partition} begins at offset {low}, but only what lies below {cursor} is metered:"
+                    f" {low - cursor} records are lost, and metering of the partition waits",
+                    f"restore them, or `weir log give-up --generation {self.generation} --partition {partition} --from {cursor} --to {low}"
+                    " --reason …` and it goes on",
+                    lasting=True,
+                )  # fmt: skip
+
+
+def topic_id(admin: AdminClient, topic: str) -> str:
+    """Kafka's own name of a topic, which another one of the same name does not have. Raises KafkaException."""
+    [future] = admin.describe_topics(TopicCollection([topic]), request_timeout=_TIMEOUT).values()
+    return str(future.result(timeout=_TIMEOUT + 1).topic_id)
+
+
+def bounds(admin: AdminClient, topic: str) -> dict[int, tuple[int, int]]:
+    """First and next offset of each partition. Raises KafkaException."""
+    found = admin.list_topics(topic, timeout=_TIMEOUT).topics[topic]
+    if found.error is not None:
+        raise KafkaException(found.error)
+    parts = [TopicPartition(topic, number) for number in sorted(found.partitions)]
+    ends: list[dict[int, int]] = []
+    for spec in (OffsetSpec.earliest(), OffsetSpec.latest()):  # type: ignore[no-untyped-call]
+        futures = admin.list_offsets(
+            dict.fromkeys(parts, spec), isolation_level=IsolationLevel.READ_UNCOMMITTED, request_timeout=_TIMEOUT
+        )
+        ends.append(
+            {part.partition: int(future.result(timeout=_TIMEOUT + 1).offset) for part, future in futures.items()}
+        )
+    return {number: (low, ends[1][number]) for number, low in ends[0].items()}
+
+
+def metered(client: Any, generation: int) -> tuple[str, dict[int, int]]:
+    """The id of the topic that was metered, "" where none is recorded, and the cursors."""
+    ids = client.query(
+        "SELECT topic_id FROM usage_topics WHERE generation = {g:UInt32} ORDER BY recorded_at LIMIT 1",
+        parameters={"g": generation},
+    ).result_rows
+    cursors = client.query(
+        "SELECT partition, max(next_offset) FROM usage_progress WHERE generation = {g:UInt32} GROUP BY partition",
+        parameters={"g": generation},
+    ).result_rows
+    return str(ids[0][0]) if ids else "", {int(partition): int(cursor) for partition, cursor in cursors}
+
+
+def read_standing(admin: AdminClient, client: Any, generation: int) -> Standing:
+    """As of now. Raises KafkaException, and clickhouse_connect's errors."""
+    # The cursors first: the log is never behind cursors that were read before it.
+    known, cursors = metered(client, generation)
+    topic = events_topic(generation)
+    return Standing(generation, topic_id(admin, topic), known, bounds(admin, topic), cursors)
+
+
+class LogWatch:
+    """A thread that looks every few seconds, and writes what its process has acknowledged meanwhile. ClickHouse or Kafka away changes
+    nothing: what was seen last stands. ``recording``: the topic's id is recorded where none is (who meters does)."""
+
+    def __init__(
+        self, settings: Settings, generation: Callable[[], int | None], *, recording: bool = False,
+        acknowledged: Acknowledged | None = None,
+    ) -> None:  # fmt: skip
+        self._settings = settings
+        self._generation = generation
+        self._recording = recording
+        self._acknowledged = acknowledged
+        self._stop = threading.Event()
+        self._admin: AdminClient | None = None
+        self._client: Any = None
+        self._seen: tuple[Reason, ...] = ()
+        self._reasons: tuple[Reason, ...] = ()
+        self._thread = threading.Thread(target=self._run, name="log watch", daemon=True)
+
+    def start(self) -> None:
+        """Look once, so that nothing is accepted before, and go on in the thread."""
+        self._look(first=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread; what was counted is written."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join(3)
+        if (trouble := self._write()) is not None:
+            log.warning("what was acknowledged last is not counted: %s", _first_line(trouble))
+
+    def reasons(self) -> tuple[Reason, ...]:
+        """What is wrong with the log, as it was seen last."""
+        return self._reasons
+
+    def _run(self) -> None:
+        while not self._stop.wait(LOOK_SECONDS):
+            self._look()
+
+    def _look(self, *, first: bool = False) -> None:
+        generation = self._generation()
+        self._write()
+        if generation is None:
+            return
+        try:
+            if self._admin is None:
+                self._admin = AdminClient(self._settings.librdkafka() | {"log_level": 2})
+            standing = read_standing(self._admin, self._connected(), generation)
+            found = tuple(standing.reasons())
+            if self._recording and not standing.metered_id and not found:
+                self._connected().command(
+                    "INSERT INTO usage_topics SELECT {g:UInt32}, {t:String}, now64(6, 'UTC')",
+                    parameters={"g": generation, "t": standing.topic_id},
+                )
+        except Exception as error:  # whatever stands in the way, it says nothing about the log
+            self._client = None
+            log.debug("the log was not looked at: %s", _first_line(error))
+            return
+        # A new leader may not know its log's end for a moment; what is wrong stays wrong.
+        if found != self._reasons and (first or found == self._seen or not found):
+            for reason in found:
+                log.error("%s", reason)
+            self._reasons = found
+        self._seen = found
+
+    def _write(self) -> Exception | None:
+        if self._acknowledged is None:
+            return None
+        try:
+            self._acknowledged.write(self._connected)
+        except Exception as error:  # it is written the next time; the log is looked at all the same
+            self._client = None
+            log.debug("what was acknowledged is not counted yet: %s", _first_line(error))
+            return error
+        return None
+
+    def _connected(self) -> Any:
+        if self._client is None:
+            self._client = connect(self._settings, timeout_seconds=_TIMEOUT)
+        return self._client
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).split("\n", 1)[0][:300]

@@ -1,0 +1,162 @@
+"""The change to another number of partitions: a new generation of usage.events, under load, nothing lost and nothing double.
+
+Numbered steps; each is safe to repeat, and a change that was interrupted anywhere is finished by asking for it again:
+
+1. create the topic of the following generation
+2. announce on usage.catalog that the current one is being sealed (``generations.sealing_record``): gateways answer 503, `admit` waits
+3. seal: the broker is told to refuse every further record of the old topic (max.message.bytes = 0). A gateway that has not
+   heard, one that was frozen, a delivery that is being tried again: all of them are refused, so none is acknowledged
+4. prove it: a record for each partition must be refused by that partition's leader; then read the ends, and prove it once more
+5. announce that the following generation is open, and where the old one ended: gateways write to it at once, `admit` too
+6. workers meter the old one to its ends, then end themselves, and start again on the following one (``State.to_meter``)
+
+Between 2 and 5, a second or so, producers get 503 and send again under the same keys. What they had in the old generation
+without having been told is found there as a first copy: identities are looked up across generations.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from confluent_kafka import KafkaError, KafkaException, Producer
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, ConfigResource
+
+from schemas.catalog.follower import read_catalog
+from schemas.kafka.codec import CodecError, codec
+from schemas.kafka.topics import CATALOG, create_events_topic, events_topic, partition_count
+from schemas.ledgers.generations import KIND, Generations, State, open_record, sealing_record
+from schemas.ledgers.transport import LedgerReader, LedgerUnavailable, LedgerWriter
+from schemas.settings import Settings
+
+_SEAL_SECONDS: Final = 60.0
+_FENCE: Final = "max.message.bytes"
+_KIND: Final = KIND.encode()
+
+Say = Callable[[str], None]
+
+
+class GenerationError(Exception):
+    """The change cannot be made; the message says why and what to do."""
+
+
+def read_generations(settings: Settings) -> State:
+    """What stands now. Raises LedgerUnavailable."""
+    generations = Generations()
+    with LedgerReader(settings, CATALOG) as reader:
+        for record in reader.read_to(reader.end_offsets()):
+            if _KIND not in record.value:  # nearly all of a large catalog: not worth decoding
+                continue
+            try:
+                decoded = codec("catalog_entry").decode(record.value)
+            except CodecError:
+                continue  # foreign bytes are void, as in the catalog
+            if decoded["kind"] == KIND:
+                generations.apply(decoded)
+    return generations.state
+
+
+def end_offsets(settings: Settings) -> dict[tuple[int, int], int]:
+    """(generation, partition) → end of usage.events of this moment, of every generation. Raises LedgerUnavailable."""
+    state = read_generations(settings)
+    found: dict[tuple[int, int], int] = {}
+    for number in state.known(settings.generation):
+        if number in state.ends:
+            found |= {(number, partition): end for partition, end in enumerate(state.ends[number])}
+        else:
+            found |= {(number, partition): end for partition, end in _ends(settings, number).items()}
+    return found
+
+
+def change_generation(
+    settings: Settings, partitions: int, progress: Mapping[tuple[int, int], int], say: Say = lambda _: None
+) -> State:
+    """Steps 1 to 5; ``progress`` as ``checkpoints.read_progress`` gives it. Returns what stands then.
+
+    Raises GenerationError, LedgerUnavailable, KafkaException; asking again is safe.
+    """
+    state = read_generations(settings)
+    if state.following is None:
+        state = _announce_sealing(settings, state, partitions, progress, say)
+    if state.following is None or state.following.partitions != partitions:
+        wanted = state.following.partitions if state.following else state.newest(settings.generation).partitions
+        raise GenerationError(
+            f"a change to {wanted} partitions is under way or was made; ask for --partitions {wanted} to finish it"
+        )
+    old = state.newest(settings.generation).number
+    create_events_topic(settings, state.following.number, partitions)
+    say(f"sealing {events_topic(old)}")
+    ends = seal(settings, old)
+    say(f"{events_topic(old)} is sealed at {sum(ends)} records")
+    state = claim(settings, open_record(state, ends, uuid.uuid4().hex))
+    if old not in state.ends:
+        raise GenerationError("another process changed the generation at the same time; look at `weir generation show`")
+    say(f"{events_topic(old + 1)} with {partitions} partitions takes events")
+    return state
+
+
+def _announce_sealing(
+    settings: Settings, state: State, partitions: int, progress: Mapping[tuple[int, int], int], say: Say
+) -> State:
+    newest = state.newest(settings.generation)
+    count = partition_count(settings, events_topic(newest.number))
+    if count == partitions:
+        raise GenerationError(f"{events_topic(newest.number)} has {partitions} partitions already")
+    metering = state.to_meter(settings.generation, progress)
+    if metering != newest.number:
+        raise GenerationError(
+            f"generation {metering} is still being metered; `weir status` shows its lag, try again when that is gone"
+        )
+    create_events_topic(settings, newest.number + 1, partitions)
+    say(f"{events_topic(newest.number)} ({count} partitions) takes no more events; producers get 503 and try again")
+    return claim(settings, sealing_record(state, settings.generation, partitions, uuid.uuid4().hex))
+
+
+def claim(settings: Settings, record: Mapping[str, Any]) -> State:
+    """Write a claim; what stands once it is read back, whoever won."""
+    _, offset = LedgerWriter(settings, CATALOG).append(b"generation", codec("catalog_entry").encode(record))
+    return read_catalog(settings, offset + 1).generations.state
+
+
+def seal(settings: Settings, generation: int) -> tuple[int, ...]:
+    """Steps 3 and 4; the ends of its partitions. Raises GenerationError, KafkaException."""
+    topic = events_topic(generation)
+    admin = AdminClient(settings.librdkafka() | {"log_level": 2})
+    fence = ConfigEntry(_FENCE, "0", incremental_operation=AlterConfigOpType.SET)
+    resource = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[fence])
+    for future in admin.incremental_alter_configs([resource], request_timeout=30).values():
+        future.result(timeout=35)
+    deadline = time.monotonic() + _SEAL_SECONDS
+    before: dict[int, int] | None = None
+    while True:
+        refused = all(_refuses(settings, topic, partition) for partition in range(partition_count(settings, topic)))
+        ends = _ends(settings, generation)
+        if refused and ends == before:
+            return tuple(end for _, end in sorted(ends.items()))
+        before = ends if refused else None
+        if time.monotonic() > deadline:
+            raise GenerationError(
+                f"{topic} still takes records {_SEAL_SECONDS:.0f} s after {_FENCE} was set to 0; look at its brokers, then ask again"
+            )
+
+
+def _refuses(settings: Settings, topic: str, partition: int) -> bool:
+    """Whether the partition's leader refuses records. A probe that gets in is empty, which the meter passes over."""
+    producer = Producer(settings.librdkafka() | {"acks": "all", "delivery.timeout.ms": 10_000, "log_level": 2})
+    errors: list[KafkaError | None] = []
+    producer.produce(topic, value=b"", partition=partition, on_delivery=lambda error, _: errors.append(error))
+    producer.flush(15)
+    if not errors:
+        raise LedgerUnavailable(f"{topic} partition {partition}: no answer from the broker")
+    [error] = errors
+    if error is not None and error.code() != KafkaError.MSG_SIZE_TOO_LARGE:
+        raise KafkaException(error)
+    return error is not None
+
+
+def _ends(settings: Settings, generation: int) -> dict[int, int]:
+    with LedgerReader(settings, events_topic(generation)) as reader:
+        return reader.end_offsets()

@@ -1,0 +1,32 @@
+"""Giving offsets of usage.events up: the claim is written to usage.catalog and read back (``given_up`` says what it means)."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Final
+
+from schemas.catalog.follower import read_catalog
+from schemas.kafka.codec import codec
+from schemas.kafka.topics import CATALOG
+from schemas.ledgers.given_up import Range, record_of
+from schemas.ledgers.transport import LedgerUnavailable, LedgerWriter
+from schemas.settings import Settings
+
+_ATTEMPTS: Final = 5
+
+
+def claim_range(settings: Settings, found: Range) -> None:
+    """Write a range to usage.catalog, and return once it stands. Raises LedgerUnavailable."""
+    for _ in range(_ATTEMPTS):
+        catalog = read_catalog(settings)
+        record = record_of(found, catalog.given_up.version + 1, uuid.uuid4().hex)
+        _, offset = LedgerWriter(settings, CATALOG).append(b"given_up", codec("catalog_entry").encode(record))
+        if _stands(read_catalog(settings, offset + 1).given_up.ranges, found):
+            return
+    raise LedgerUnavailable(f"{CATALOG}: {_ATTEMPTS} claims in a row lost to other writers; try again")
+
+
+def _stands(ranges: Iterable[Range], found: Range) -> bool:
+    return any(replace(one, given_up_us=0) == found for one in ranges)

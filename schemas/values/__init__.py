@@ -1,0 +1,1 @@
+"""Values and their exact forms: instants, local time, currencies, quantities, JSON text."""

@@ -1,0 +1,52 @@
+"""``python -m stream_processors.backfill``: does what waits to be backfilled, then ends. A worker starts it (``child.py``), as a
+process of its own, so that metering shares neither its interpreter nor its fate.
+
+With a name (namespace/meter/version) as its argument it does that one alone. Its standard input is a pipe that its parent holds:
+when the parent is gone, so is this.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import threading
+
+from schemas.catalog.follower import CatalogFollower
+from schemas.failures import CannotGoOn
+from schemas.ledgers.transport import LedgerUnavailable
+from schemas.settings import SettingsError, load_settings
+from stream_processors.backfill.steps import Backfiller
+from stream_processors.upkeep.logs import set_up
+
+log = logging.getLogger(__name__)
+
+
+def _end_with_parent() -> None:
+    while sys.stdin.buffer.read(1):
+        pass
+    os._exit(0)  # nothing is lost: what it does is done again from where it stood
+
+
+def main() -> int:
+    """Exit code 0: nothing waits any more; 2: the settings are wrong; 70: Kafka does not answer, start it again."""
+    set_up()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    try:
+        settings = load_settings()
+        catalog = CatalogFollower(settings).start()
+        done = Backfiller(settings, catalog, threading.Event()).run(sys.argv[1] if len(sys.argv) > 1 else None)
+    except SettingsError as error:
+        print(error, file=sys.stderr)  # noqa: T201  # the process's last words
+        return 2
+    except (LedgerUnavailable, CannotGoOn) as error:
+        print(error, file=sys.stderr)  # noqa: T201
+        return 70
+    log.info("%d backfills done", done)
+    return 0
+
+
+if __name__ == "__main__":
+    code = main()
+    logging.shutdown()
+    os._exit(code)

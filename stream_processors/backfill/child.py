@@ -1,0 +1,83 @@
+"""Keeps the process that backfills running while something waits: one for all workers, started by whoever has usage.checkpoints.
+
+Two at once, while a group is balanced, do the same twice and write the same rows.
+"""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from schemas.catalog.backfill_jobs import waiting, watched
+from schemas.catalog.state import Catalog
+
+log = logging.getLogger(__name__)
+
+COMMAND: Final = (sys.executable, "-m", "stream_processors.backfill")
+_AGAIN_SECONDS: Final = 5.0
+_WATCH_SECONDS: Final = 60.0
+
+
+class BackfillChild:
+    """``look`` once a second. ``stragglers``: whether events came that a backfill which is done has still to count."""
+
+    def __init__(
+        self, catalog: Catalog, stragglers: Callable[[], bool], command: Sequence[str] = COMMAND,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:  # fmt: skip
+        self._catalog = catalog
+        self._stragglers = stragglers
+        self._command = command
+        self._clock = clock
+        self._process: subprocess.Popen[bytes] | None = None
+        self._looked_at = -1
+        self._not_before = 0.0
+        self._watch_at = clock() + _WATCH_SECONDS
+        self.trouble = ""
+        self.moved_at = clock()
+        self.position = "`weir backfill list` tells"
+
+    @property
+    def busy(self) -> bool:
+        """Whether it fails again and again; one that runs tells its own progress."""
+        return bool(self.trouble)
+
+    @property
+    def pid(self) -> int | None:
+        """Of the process that runs, None while none does."""
+        return None if self._process is None else self._process.pid
+
+    def look(self, owner: bool) -> None:
+        """Start the process where something waits and ``owner``; see whether it has ended."""
+        if self._process is not None:
+            code = self._process.poll()
+            if code is None:
+                return
+            if code:
+                log.warning("the backfill ended with %d; starting it again where something waits", code)
+                self._not_before = self._clock() + _AGAIN_SECONDS
+                if not self.trouble:
+                    self.moved_at = self._clock()
+                self.trouble = f"its process ends with code {code} again and again"
+            else:
+                self.trouble = ""
+            self._process = None
+            self._looked_at = -1
+        if owner and self._clock() >= self._not_before and self._waits():
+            self._process = subprocess.Popen(self._command, stdin=subprocess.PIPE)  # noqa: S603 (a module of our own)
+            log.info("backfilling in process %d", self._process.pid)
+
+    def _waits(self) -> bool:
+        offset = self._catalog.next_offset
+        if offset != self._looked_at:
+            if next(waiting(self._catalog), None) is not None:
+                return True
+            self._looked_at = offset
+        if self._clock() < self._watch_at:
+            return False
+        self._watch_at = self._clock() + _WATCH_SECONDS
+        return next(watched(self._catalog, time.time_ns() // 1000), None) is not None and self._stragglers()

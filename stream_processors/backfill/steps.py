@@ -1,0 +1,282 @@
+"""Doing a backfill, step by step (schemas/catalog/backfill_jobs.py says what holds in between). Safe to kill anywhere, and to run twice at once.
+
+1. A checkpoint, the *target*, covers all that is metered: events below it are the backfill's.
+2. Pages of counted events are read, matched and written to backfill_records, each page in the order of the journal's key; after
+   a page its end is written to backfill_progress. A page that is read again writes the same rows.
+3. A checkpoint of the backfill's own, over the target's offsets, is recorded. Where another cut came in between, it is the new target, and
+   what lies between the two is read first.
+4. The worker rolls it up, as any checkpoint (``rollup/checkpoints.py``).
+5. The catalog is told. From here on the version counts.
+6. What was staged is dropped.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from schemas.catalog.backfill_jobs import Job, job_of, staged_name, waiting, watched
+from schemas.catalog.follower import CatalogFollower, catalog_end
+from schemas.catalog.state import record_of
+from schemas.events.event_types import DefaultsByOffset
+from schemas.kafka.codec import codec
+from schemas.kafka.topics import CATALOG
+from schemas.ledgers.checkpoints import CheckpointLedger, Checkpoints, Cut, next_cut, read_progress, rolled_up
+from schemas.ledgers.transport import LedgerWriter
+from schemas.settings import Settings
+from schemas.usage_log.generation_change import end_offsets
+from stream_processors.backfill.pages import DONE, NOWHERE, Pages, Progress, key_of
+from stream_processors.backfill.rows import BackfillMatcher
+from stream_processors.metering.journal import Journal, Stopping
+from stream_processors.rollup.backfilled import roll_up_backfill, taken_in
+from stream_processors.rollup.slices import between
+
+log = logging.getLogger(__name__)
+
+SETTLE_SECONDS: Final = 2.0
+"""So old is a version before its backfill begins: gateways that did not know it at once do by now, and need no second round."""
+_WARN_SECONDS: Final = 30.0
+_AUTHOR: Final = "weir backfill"
+Report = Callable[[Progress], None]
+
+
+@dataclass(slots=True)
+class Stages:
+    """What a test may kill between; None of it is needed otherwise."""
+
+    after: Callable[[str], None] = field(default=lambda _: None)
+
+
+class Backfiller:
+    """Does every backfill that waits. One thread at a time; any number of processes."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        catalog: CatalogFollower,
+        stop: threading.Event,
+        *,
+        report: Report = lambda _: None,
+        settle_seconds: float = SETTLE_SECONDS,
+        stages: Stages | None = None,
+    ) -> None:
+        self._settings = settings
+        self._catalog = catalog
+        self._journal = Journal(settings, stop)
+        self._stop = stop
+        self._report = report
+        self._pages = Pages(self._journal, settings.backfill_page_events)
+        self._settle_seconds = settle_seconds
+        self._stages = stages or Stages()
+        self._ledger: CheckpointLedger | None = None
+
+    def run(self, only: str | None = None) -> int:
+        """Do what waits (``only``: the backfill of that name), look after those that are done, and tidy up; how many were done.
+
+        Raises Stopping, LedgerUnavailable.
+        """
+        done = 0
+        while job := next((one for one in waiting(self._catalog.catalog) if only in (None, one.name)), None):
+            self.backfill(job)
+            done += 1
+        for job in self.with_stragglers():
+            if only in (None, job.name):
+                self.backfill(job)
+        self.tidy()
+        return done
+
+    def with_stragglers(self) -> list[Job]:
+        """Backfills that are done, and have events since, of batches that did not know the version."""
+        found = []
+        for job in watched(self._catalog.catalog, time.time_ns() // 1000):
+            condition, parameters = _beyond(job.reaches[-1].offsets)
+            rows = self._journal.query(
+                f"look for stragglers of {job.name}",
+                "SELECT count() FROM usage_batches WHERE namespace = {ns:String} AND catalog_offset < {known:UInt64} AND events > 0"
+                f" AND append_time >= fromUnixTimestamp64Micro({{published:Int64}}, 'UTC') - toIntervalHour(1) AND {condition}",
+                parameters | {"ns": job.namespace, "known": job.known_from, "published": job.published_us},
+            )
+            if rows[0][0]:
+                found.append(job)
+        return found
+
+    def backfill(self, job: Job) -> None:
+        """All steps of one backfill, going on wherever it stands. Raises Stopping, LedgerUnavailable."""
+        ledger = self._open()
+        part = len(job.reaches) + 1
+        cut = _own(ledger.refresh(), job, part)  # whoever recorded it may have died before it could tell
+        if cut is None:
+            self._settle(job)
+            cut = self._staged(job, part, ledger)
+        self._await_roll_up(cut)
+        if not taken_in(self._journal, job, cut):
+            roll_up_backfill(self._journal, self._catalog.catalog, ledger.checkpoints, cut)
+        self._stages.after("rolled up")
+        self._tell(job, cut, part)
+        self._stages.after("told")
+        log.info("backfill %s is done as of checkpoint %d", job.name, cut.number)
+
+    def tidy(self) -> None:
+        """Drop what was staged of backfills that are done."""
+        rows = self._journal.query(
+            "list staged backfills", "SELECT DISTINCT toString(backfill), _partition_id FROM backfill_records"
+        )
+        for label, partition in rows:
+            name, _, part = str(label).rpartition("#")
+            job = job_of(self._catalog.catalog, name)
+            if job is not None and len(job.reaches) >= int(part):
+                self._journal.command(
+                    f"drop what was staged of {label}",
+                    f"ALTER TABLE backfill_records DROP PARTITION ID '{partition}'",
+                    {},
+                )
+
+    def _open(self) -> CheckpointLedger:
+        if self._ledger is None:
+            self._ledger = CheckpointLedger(self._settings)
+        return self._ledger
+
+    def _settle(self, job: Job) -> None:
+        rest = self._settle_seconds - (time.time_ns() // 1000 - job.published_us) / 1_000_000
+        if rest > 0 and self._stop.wait(min(rest, self._settle_seconds)):
+            raise Stopping("backfill")
+
+    # --- staging ------------------------------------------------------------------------------------------------------------
+
+    def _staged(self, job: Job, part: int, ledger: CheckpointLedger) -> Cut:
+        """Steps 1 to 3: the backfill's own checkpoint, with everything below it staged."""
+        target = self._target(ledger)
+        before = _own(ledger.checkpoints, job, part - 1)
+        while True:
+            progress = self._pages.stand(staged_name(job.name, part), before.number if before else 0)
+            if progress.day == DONE and progress.to_checkpoint >= target.number:
+                cut = self._record(job, part, ledger, ledger.refresh().cut(progress.to_checkpoint))
+                if cut is not None:
+                    self._stages.after("recorded")
+                    return cut
+                target = ledger.checkpoints.cuts[-1]
+                continue
+            if progress.day == DONE:
+                progress = Progress(progress.name, progress.to_checkpoint, target.number)
+            self._pass(job, part, ledger.refresh(), progress)
+            self._stages.after("staged")
+
+    def _target(self, ledger: CheckpointLedger) -> Cut:
+        """A checkpoint over all that is in the log by now, and metered."""
+        ends = end_offsets(self._settings)
+        while True:
+            progress = self._journal.run("read progress", read_progress)
+            if all(progress.get(key, 0) >= end for key, end in ends.items()):
+                break
+            if self._stop.wait(0.2):
+                raise Stopping("metering")
+        catalog_offset = catalog_end(self._settings)
+
+        def propose(last: Cut | None) -> Cut | None:
+            if last is not None and all(last.offsets.get(key, 0) >= end for key, end in ends.items()):
+                return None
+            return next_cut(last, dict.fromkeys(ends, 0) | progress, catalog_offset, _now_us())
+
+        cut = ledger.cut(propose) or ledger.checkpoints.last
+        assert cut is not None, "the log has partitions, so there is a cut"
+        return cut
+
+    def _record(self, job: Job, part: int, ledger: CheckpointLedger, target: Cut) -> Cut | None:
+        """Step 3; None where another cut came after the target. One that another process recorded for this backfill is taken."""
+        catalog_offset = catalog_end(self._settings)
+
+        def propose(last: Cut | None) -> Cut | None:
+            if last is None or last.number != target.number or _own(ledger.checkpoints, job, part) is not None:
+                return None
+            as_of = max(_now_us(), last.as_of_us)
+            return Cut(last.number + 1, last.offsets, catalog_offset, as_of, job.name)
+
+        return ledger.cut(propose) or _own(ledger.checkpoints, job, part)
+
+    def _pass(self, job: Job, part: int, checkpoints: Checkpoints, progress: Progress) -> None:
+        """Step 2 for the events between two checkpoints."""
+        # Events name the event types that they were accepted under: all of those below the target are in the catalog by now.
+        self._await_catalog(catalog_end(self._settings))
+        defaults = DefaultsByOffset(self._catalog.catalog.view(job.namespace), job.event_name)
+        matcher = BackfillMatcher(job, part, defaults)
+        before = checkpoints.cut(progress.from_checkpoint).offsets if progress.from_checkpoint else {}
+        ranges = between(before, checkpoints.cut(progress.to_checkpoint).offsets)
+        days = self._pages.days(job, ranges) if ranges else []
+        progress = replace(progress, events_total=max(progress.events_total, sum(count for _, count, _ in days)))
+        self._report(progress)
+        for day, _, mixed in days:
+            if day < progress.day:
+                continue
+            if day > progress.day:
+                progress = replace(progress, day=day, key=NOWHERE)
+            while True:
+                events, last = self._pages.page(job, ranges, day, mixed, progress.key, offsets=defaults.any)
+                if events.num_rows:
+                    records = matcher.records(events)
+                    self._journal.insert("backfill_records", records)
+                    progress = replace(
+                        progress, key=key_of(events), events_read=progress.events_read + events.num_rows,
+                        records=progress.records + records.num_rows,
+                    )  # fmt: skip
+                    self._pages.keep(progress, _now_us())
+                    self._report(progress)
+                    self._stages.after("page")
+                if self._stop.is_set():
+                    raise Stopping("backfill")
+                if last:
+                    break
+        progress = replace(progress, day=DONE, events_total=progress.events_read)
+        self._pages.keep(progress, _now_us())
+        self._report(progress)
+
+    # --- telling -------------------------------------------------------------------------------------------------------------
+
+    def _await_roll_up(self, cut: Cut) -> None:
+        warned_at = time.monotonic()
+        while int(self._journal.run("read roll-ups", rolled_up)) < cut.number:
+            if time.monotonic() - warned_at > _WARN_SECONDS:
+                warned_at = time.monotonic()
+                log.warning("checkpoint %d is not rolled up yet; is a worker running? `weir status` tells", cut.number)
+            if self._stop.wait(0.1):
+                raise Stopping("roll-up")
+
+    def _tell(self, job: Job, cut: Cut, version: int) -> None:
+        """Step 5. The first entry of a version wins, and says the same as any other."""
+        model = job.entry(cut)
+        record = record_of(
+            job.namespace, model, kind="backfill", version=version, author=_AUTHOR, claim_id=uuid.uuid4().hex
+        )
+        key = f"{job.namespace}/backfill/{model.code}".encode()
+        ((_, offset),) = LedgerWriter(self._settings, CATALOG).append_all(
+            [(key, codec("catalog_entry").encode(record))], 0
+        )
+        self._await_catalog(offset + 1)
+
+    def _await_catalog(self, offset: int) -> None:
+        while not self._catalog.wait_for(offset, 1.0):
+            if self._stop.is_set():
+                raise Stopping("catalog")
+
+
+def _now_us() -> int:
+    return time.time_ns() // 1000
+
+
+def _own(checkpoints: Checkpoints, job: Job, part: int) -> Cut | None:
+    """The checkpoint of a part of the backfill (1, 2, …), None where it has none yet."""
+    cuts = checkpoints.backfilled(job.name)
+    return cuts[part - 1] if 0 < part <= len(cuts) else None
+
+
+def _beyond(offsets: Any) -> tuple[str, dict[str, Any]]:
+    """The condition that a position lies at ``offsets`` or beyond; a partition that they do not know does."""
+    keys = [(generation << 32) + partition for generation, partition in offsets]
+    return (
+        "(offset >= transform(bitShiftLeft(toUInt64(generation), 32) + partition, {keys:Array(UInt64)}, {ends:Array(UInt64)}, toUInt64(0)))",
+        {"keys": keys, "ends": list(offsets.values())},
+    )

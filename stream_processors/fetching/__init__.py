@@ -1,0 +1,1 @@
+"""What a worker takes of its topics, bounded in bytes."""

@@ -1,0 +1,1 @@
+"""Events from producers that write to an inbox themselves."""

@@ -1,0 +1,125 @@
+"""Inbox records on their way into usage.events, or into usage.rejected. ``step`` is repeated until it returns.
+
+What Kafka has acknowledged is not written again by a repetition: those events would be duplicates in the books. A record that
+Kafka takes neither now nor later is packed smaller, down to one event, which is then rejected with its reason; nothing else waits for it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+
+from confluent_kafka import KafkaError
+
+from schemas.catalog.state import Catalog
+from schemas.events.rejections import rejection_record
+from schemas.failures import CannotGoOn
+from schemas.kafka.errors import explained, meaning
+from schemas.kafka.limits import packed_limit, topic_limits
+from schemas.kafka.topics import generation_of
+from schemas.ledgers.transport import LedgerUnavailable, LedgerWriter
+from schemas.settings import Settings
+from schemas.usage_log.acknowledged import Acknowledged
+from stream_processors.inbox.decide import (
+    BATCH_EVENTS,
+    Entry,
+    InboxRecord,
+    PackedEvents,
+    admit,
+    entries_of,
+    not_taken,
+    pack_entries,
+)
+
+log = logging.getLogger(__name__)
+
+OpenEvents = Callable[[], tuple[LedgerWriter, int]]
+"""Writer and partitions of the generation that takes events. Raises LedgerUnavailable while it is replaced."""
+
+
+class Admission:
+    """Judges ``records`` by the catalog as it is now, once; ``step`` writes what came of it."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        catalog: Catalog,
+        records: Sequence[InboxRecord],
+        open_events: OpenEvents,
+        rejected: LedgerWriter,
+        acknowledged: Acknowledged | None = None,
+    ) -> None:
+        self._acknowledged = acknowledged
+        self._settings = settings
+        self._offset = catalog.next_offset
+        admitted = [admit(record, catalog.view(record.namespace, self._offset)) for record in records]
+        self._entries: list[Entry] = entries_of(admitted)
+        self._rejections = [one.rejection for one in admitted if one.rejection is not None]
+        self._open_events = open_events
+        self._rejected = rejected
+        self._size = packed_limit(settings)
+
+    def step(self) -> None:
+        """Write what is not in Kafka yet. Raises LedgerUnavailable, CannotGoOn."""
+        while self._entries:
+            writer, partitions = self._open_events()
+            packed = pack_entries(self._entries, partitions, self._offset, size=self._size, events=BATCH_EVENTS)
+            left: list[Entry] = []
+            trouble: KafkaError | None = None
+            for batch, error in self._delivered(writer, packed):
+                if error is None:
+                    continue
+                if meaning(error) == "not this record":
+                    left += self._smaller(writer, batch, error)
+                else:
+                    trouble = trouble or error
+                    left += batch.entries
+            self._entries = left
+            if trouble is not None:
+                raise _of(writer.topic, trouble)
+        while self._rejections:
+            values = [(b"", rejection_record(one, self._rejected.limit)) for one in self._rejections]
+            results = self._rejected.deliver(values)
+            self._rejections = [
+                one for one, result in zip(self._rejections, results, strict=True) if isinstance(result, KafkaError)
+            ]
+            for result in results:
+                if isinstance(result, KafkaError):
+                    raise _of(self._rejected.topic, result)
+
+    def _delivered(
+        self, writer: LedgerWriter, packed: Sequence[PackedEvents]
+    ) -> list[tuple[PackedEvents, KafkaError | None]]:
+        found: list[tuple[PackedEvents, KafkaError | None]] = []
+        for partition in dict.fromkeys(batch.partition for batch in packed):
+            here = [batch for batch in packed if batch.partition == partition]
+            results = writer.deliver([(b"", batch.value) for batch in here], partition)
+            for batch, result in zip(here, results, strict=True):
+                if self._acknowledged is not None and not isinstance(result, KafkaError):
+                    namespace = batch.entries[0][0].namespace
+                    self._acknowledged.add(
+                        namespace, generation_of(writer.topic), partition, result[1], len(batch.entries)
+                    )
+            found += [
+                (batch, result if isinstance(result, KafkaError) else None)
+                for batch, result in zip(here, results, strict=True)
+            ]
+        return found
+
+    def _smaller(self, writer: LedgerWriter, batch: PackedEvents, error: KafkaError) -> Sequence[Entry]:
+        """The entries that are to be packed anew. Raises LedgerUnavailable where the topic has just been sealed, which looks the same."""
+        limit = topic_limits(self._settings, [writer.topic])[writer.topic]
+        if limit == 0:
+            raise LedgerUnavailable(f"{writer.topic} is being sealed")
+        log.warning("%s: a packed batch of %d bytes is refused (%s)", writer.topic, len(batch.value), error.str())
+        if len(batch.entries) == 1:
+            self._rejections.append(not_taken(batch.entries[0], limit))
+            return ()
+        self._size = min(self._size, len(batch.value)) // 2
+        return batch.entries
+
+
+def _of(topic: str, error: KafkaError) -> Exception:
+    if meaning(error) == "may pass":
+        return LedgerUnavailable(f"{topic}: not written: {error.str()}")
+    return CannotGoOn(f"{topic}: {explained(error)}")

@@ -1,0 +1,208 @@
+"""Events from producers that write to usage.inbox.<namespace> themselves: judged like the gateway's, or rejected.
+
+What admit derives (a missing key, a missing timestamp, the age) comes from the record's position and append time
+alone, so reading a record twice makes the same events, which deduplication then drops. Pure but for ``Admitter``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+
+from schemas.catalog.state import NamespaceView
+from schemas.events.acceptance import AcceptedEvent, RawEvent, Refused, accept, check_size, decode_any
+from schemas.events.batch import encode_batch, size_of
+from schemas.events.event_types import event_types
+from schemas.events.identity import partition_of
+from schemas.events.refused_body import Sketch, sketch, sketch_of
+from schemas.kafka.codec import MARKER, CodecError, codec
+from schemas.kafka.limits import PACKED_BYTES
+from schemas.values.instants import instant
+from schemas.values.json_text import exact
+from stream_processors.fetching.bounded import RefusedBatch
+from stream_processors.metering.decide import rejection_id
+
+BATCH_EVENTS = 500
+NOT_READ: Final = "not_read"
+"""The reason of a compressed batch that would be too large in memory, or is broken."""
+
+
+@dataclass(frozen=True, slots=True)
+class InboxRecord:
+    """A record of an inbox; ``append_us``: LogAppendTime, microseconds UTC."""
+
+    topic: str
+    namespace: str
+    partition: int
+    offset: int
+    append_us: int
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """What one inbox record gives: accepted events, or why it was refused as a whole."""
+
+    record: InboxRecord
+    events: Sequence[AcceptedEvent]
+    rejection: dict[str, Any] | None
+
+
+def admit(record: InboxRecord, view: NamespaceView) -> Admitted:
+    """Judge one inbox record: Avro single-object ``UsageEvent`` or ``UsageEvents``, or JSON: one event, a list or
+    ``{"events": […]}``."""
+    if isinstance(record.value, RefusedBatch):
+        return Admitted(record, (), _not_read(record, record.value))
+    avro: list[dict[str, Any]] = []
+    try:
+        if record.value.startswith(MARKER):
+            avro = _avro_records(record.value)
+            raws = [_raw_event(one, index) for index, one in enumerate(avro)]
+        else:
+            raws = decode_any(record.value)
+        if not view.known:
+            raise Refused(
+                "unknown_namespace", "$", f"namespace {record.namespace} is not declared; apply it to the catalog"
+            )
+        events = accept(
+            record.namespace,
+            view.settings,
+            raws,
+            now_us=record.append_us,
+            mint_key=lambda index: f"{record.topic}/{record.partition}/{record.offset}/{index}",
+            types=event_types(view),
+        )
+        # A missing timestamp became the append time of a broker, and no gateway's clock had a part in it.
+        return Admitted(record, [event._replace(dated=False) if event.dated else event for event in events], None)
+    except Refused as refused:
+        if avro:
+            told = sketch_of([_json(one) for one in avro], refused.index, view.settings)
+        else:
+            told = sketch(record.value, refused.index, view.settings, single=record.value.startswith(MARKER))
+        return Admitted(record, (), _rejection(record, refused, told))
+
+
+Entry = tuple[InboxRecord, int, AcceptedEvent]
+"""An accepted event, with its record and its index in that."""
+
+
+@dataclass(frozen=True, slots=True)
+class PackedEvents:
+    """One packed batch, for ``partition`` of usage.events, and what it holds."""
+
+    partition: int
+    value: bytes
+    entries: Sequence[Entry]
+
+
+def entries_of(admitted: Sequence[Admitted]) -> list[Entry]:
+    """All accepted events, in order."""
+    return [(one.record, index, event) for one in admitted for index, event in enumerate(one.events)]
+
+
+def pack_entries(
+    entries: Sequence[Entry],
+    partitions: int,
+    catalog_offset: int,
+    *,
+    events: int = BATCH_EVENTS,
+    size: int = PACKED_BYTES,
+) -> list[PackedEvents]:
+    """Packed batches of at most so many events and bytes each, but of one event at least; in order within a partition."""
+    groups: dict[tuple[int, str], list[Entry]] = {}
+    for entry in entries:
+        groups.setdefault((partition_of(entry[2].identity, partitions), entry[0].namespace), []).append(entry)
+    return [
+        PackedEvents(partition, encode_batch(namespace, catalog_offset, [entry[2] for entry in some]), some)
+        for (partition, namespace), group in groups.items()
+        for some in _cut(group, events, size)
+    ]
+
+
+def pack(admitted: Sequence[Admitted], partitions: int, catalog_offset: int) -> dict[int, list[bytes]]:
+    """Packed batches of all accepted events, by partition of usage.events, in order."""
+    packed: dict[int, list[bytes]] = {}
+    for batch in pack_entries(entries_of(admitted), partitions, catalog_offset):
+        packed.setdefault(batch.partition, []).append(batch.value)
+    return packed
+
+
+def _cut(group: Sequence[Entry], events: int, size: int) -> Iterator[list[Entry]]:
+    taken: list[Entry] = []
+    bytes_taken = 0
+    for entry in group:
+        length = size_of(entry[2])
+        if taken and (len(taken) >= events or bytes_taken + length > size):
+            yield taken
+            taken, bytes_taken = [], 0
+        taken.append(entry)
+        bytes_taken += length
+    if taken:
+        yield taken
+
+
+def not_taken(entry: Entry, limit: int) -> dict[str, Any]:
+    """The RejectedEvent record of an accepted event that usage.events does not take, alone as it is."""
+    record, index, event = entry
+    detail = f"the event takes {size_of(event)} bytes, and usage.events takes records of {limit}: raise max.message.bytes, and replay it"
+    return _rejection(
+        record, Refused("too_large", f"$.events[{index}]", detail, index),
+        Sketch(1, event.account_id, event.event_name, event.idempotency_key),
+    ) | {"rejection_id": rejection_id(record.topic, record.partition, record.offset, index)}  # fmt: skip
+
+
+def _avro_records(value: bytes) -> list[dict[str, Any]]:
+    """The records of a batch, or the one record. Raises Refused."""
+    many = codec("usage_events")
+    try:
+        if not many.knows(value):
+            return [codec("usage_event").decode(value)]
+        records: list[dict[str, Any]] = many.decode(value)["events"]
+    except CodecError as error:
+        raise Refused("malformed", "$", str(error)) from None
+    check_size(len(records))
+    return records
+
+
+def _raw_event(record: dict[str, Any], index: int) -> RawEvent:
+    stamp = record["timestamp"]
+    try:
+        timestamp = None if stamp is None else instant(stamp)
+    except OverflowError:
+        raise Refused("invalid", f"$.events[{index}].timestamp", f"{stamp} µs is no instant", index) from None
+    properties = record["properties"].strip()
+    try:
+        exact(properties)
+    except (ValueError, RecursionError) as error:
+        raise Refused("invalid", f"$.events[{index}].properties", f"not JSON: {error}", index) from None
+    return RawEvent(
+        event_name=record["event_name"], properties=msgspec.Raw(properties.encode()), account_id=record["account_id"],
+        idempotency_key=record["idempotency_key"], timestamp=timestamp, source=record["source"],
+    )  # fmt: skip
+
+
+def _json(record: dict[str, Any]) -> bytes:
+    """An Avro record as JSON text, as far as it is needed to tell whose it is."""
+    return msgspec.json.encode({name: record[name] for name in ("account_id", "event_name", "idempotency_key")})
+
+
+def _not_read(record: InboxRecord, batch: RefusedBatch) -> dict[str, Any]:
+    which = f"offsets {batch.first} to {record.offset}" if batch.first < record.offset else f"offset {record.offset}"
+    refused = Refused(
+        NOT_READ,
+        "$",
+        f"the records at {which} were not read: {batch.why}; write smaller batches, or raise WEIR_KAFKA_RECORD_BYTES and replay",
+    )
+    return _rejection(record, refused, Sketch(batch.records))
+
+
+def _rejection(record: InboxRecord, refused: Refused, told: Sketch) -> dict[str, Any]:
+    return {
+        "namespace": record.namespace, "stage": "admit", "reason": refused.reason, "detail": str(refused), "events": told.events, "account_id": told.account_id, "event_name": told.event_name, "idempotency_key": told.idempotency_key,
+        "original": record.value, "origin_topic": record.topic, "origin_generation": 0, "origin_partition": record.partition,
+        "origin_offset": record.offset, "origin_index": refused.index or 0, "received_at": record.append_us,
+        "rejection_id": rejection_id(record.topic, record.partition, record.offset, 0),
+    }  # fmt: skip

@@ -1,0 +1,1 @@
+"""From usage.events to what is stored of them, exactly once."""

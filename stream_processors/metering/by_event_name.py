@@ -1,0 +1,62 @@
+"""Counted events of many batches gathered by event name, so that each profile goes over long columns. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schemas.events.batch import UsageBatch
+from schemas.matching.columns import ColumnMatcher, Events, Matches
+
+_Counted = NDArray[np.intp]
+
+
+@dataclass(slots=True)
+class _Run:
+    rows: list[NDArray[np.int64]] = field(default_factory=list)
+    stamps: list[NDArray[np.int64]] = field(default_factory=list)
+    properties: list[bytes] = field(default_factory=list)
+    parts: list[tuple[UsageBatch, _Counted]] = field(default_factory=list)
+
+    def keys(self) -> list[str]:
+        return [
+            text for batch, counted in self.parts for text in map(batch.idempotency_keys.__getitem__, counted.tolist())
+        ]
+
+
+class Runs:
+    """The counted events of one namespace and catalog."""
+
+    def __init__(self, matcher: ColumnMatcher) -> None:
+        self._matcher = matcher
+        self._by_name: dict[str, _Run] = {}
+
+    def add(self, batch: UsageBatch, counted: Sequence[int], row: int) -> None:
+        """Counted events of a batch, of which the first is row ``row`` of the flush."""
+        indexes = np.asarray(counted, np.intp)
+        if len(batch.names) == 1:
+            self._add(batch.names[0], batch, indexes, np.arange(row, row + len(indexes)))
+            return
+        numbers = batch.name_indexes[indexes]
+        for number, name in enumerate(batch.names):
+            here = (numbers == number).nonzero()[0]
+            self._add(name, batch, indexes[here], here + row)
+
+    def _add(self, name: str, batch: UsageBatch, indexes: _Counted, rows: NDArray[np.int64]) -> None:
+        if not len(indexes) or not self._matcher.knows(name):
+            return
+        run = self._by_name.setdefault(name, _Run())
+        run.rows.append(rows)
+        run.stamps.append(batch.timestamps_us[indexes])
+        texts = batch.properties.pieces()
+        run.properties += texts if len(indexes) == batch.size else [texts[index] for index in indexes.tolist()]
+        run.parts.append((batch, indexes))
+
+    def match(self, into: Matches) -> None:
+        """Match them all."""
+        for name, run in self._by_name.items():
+            events = Events(np.concatenate(run.rows), np.concatenate(run.stamps), run.properties, run.keys)
+            self._matcher.match(name, events, into)

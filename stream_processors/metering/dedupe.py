@@ -1,0 +1,196 @@
+"""First position wins (DESIGN invariant 3): which events of a partition count. Pure; look-ups are arguments.
+
+A ``PartitionMemory`` is valid at exactly one cursor: it has seen every counted event below it and none above. It knows the
+recent ones exactly, at least all that may not be durable yet; of all others its filters say "certainly new" or
+"maybe", and only a maybe is looked up in the journal.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import repeat
+from typing import Final
+
+import msgspec
+import numpy as np
+
+from schemas.events.batch import UsageBatch
+from schemas.events.identity import CONTENT_HASH_BYTES, IDENTITY_BYTES
+from schemas.events.voids import EventVoid
+from schemas.values.instants import DAY, SECOND
+from stream_processors.metering.bloom import FOREVER, DailyFilters, keys_of
+
+RECENT_EVENTS: Final = 200_000
+WINDOW_MARGIN_US: Final = DAY
+_IDENTITY: Final = np.dtype(f"V{IDENTITY_BYTES}")
+
+
+class Counted(msgspec.Struct, frozen=True, gc=False):
+    """A counted copy of an identity and its position; ``append_us`` in microseconds UTC."""
+
+    generation: int
+    partition: int
+    offset: int
+    index: int
+    append_us: int
+    content_hash: bytes
+
+
+class Dropped(msgspec.Struct, frozen=True, gc=False):
+    """An event that does not count, and the copy that did."""
+
+    index: int
+    first: Counted
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A decoded record of usage.events; a void's batch holds no events."""
+
+    generation: int
+    partition: int
+    offset: int
+    append_us: int
+    batch: UsageBatch
+    void: EventVoid | None = None
+
+
+class Decision(msgspec.Struct, frozen=True, gc=False):
+    """Which events of a record count (indexes, ascending), and which were dropped. Whether a dropped one
+    with another content hash is a conflict is for the caller to find out."""
+
+    counted: Sequence[int]
+    dropped: Sequence[Dropped]
+
+
+def window_us(max_age_seconds: int | None, max_skew_seconds: int) -> int | None:
+    """W in microseconds of append time: age + skew + a day; None: for ever (DESIGN invariant 4)."""
+    if max_age_seconds is None:
+        return None
+    return (max_age_seconds + max_skew_seconds) * SECOND + WINDOW_MARGIN_US
+
+
+class PartitionMemory:
+    """What a worker remembers of one partition at ``cursor`` (the next offset to decide)."""
+
+    def __init__(self, generation: int, partition: int, cursor: int, filters: DailyFilters) -> None:
+        self.generation = generation
+        self.partition = partition
+        self.cursor = cursor
+        self.filters = filters
+        # identity → offset << 16 | index; the record's append time and hashes stand in _records, once a record.
+        self._recent: dict[bytes, int] = {}
+        self._records: dict[int, tuple[int, bytes]] = {}
+        self._order: deque[tuple[int, list[bytes]]] = deque()
+        self._recounted = False  # whether an identity ever counted twice, so that its older entry is gone already
+        self.recent_limit = RECENT_EVENTS
+
+    def suspects(self, records: Sequence[Record]) -> list[bytes]:
+        """Identities that must be looked up in the journal before ``decide``: maybe seen, and not among the recent."""
+        found: list[bytes] = []
+        if not records:
+            return found
+        identities = b"".join([record.batch.identities for record in records])
+        for number in self.filters.maybe(keys_of(identities)).nonzero()[0].tolist():
+            identity = identities[number * IDENTITY_BYTES : (number + 1) * IDENTITY_BYTES]
+            if identity not in self._recent:
+                found.append(identity)
+        return found
+
+    def decide(self, record: Record, window: int | None, journal: Mapping[bytes, Sequence[Counted]]) -> Decision:
+        """Decide the record at the cursor and move past it. ``journal``: what the look-up found for suspects.
+
+        Raises ValueError for a record that is not at the cursor: the caller drops what is below and seeks back for what
+        is above.
+        """
+        if record.offset != self.cursor:
+            raise ValueError(f"partition {self.partition}: record {record.offset} is not at the cursor {self.cursor}")
+        batch, offset = record.batch, record.offset
+        names: list[bytes] = np.frombuffer(batch.identities, _IDENTITY).tolist()
+        self._records[offset] = (record.append_us, batch.content_hashes)
+        if journal and not journal.keys().isdisjoint(names):
+            counted, dropped = self._decide_each(record, names, window, journal)
+        else:
+            counted, dropped = self._decide_all(record, names, window)
+        day = FOREVER if window is None else record.append_us // DAY
+        if not dropped:
+            self._order.append((offset, names))
+            self.filters.add(day, keys_of(batch.identities))
+        else:
+            kept = [names[index] for index in counted]
+            self._order.append((offset, kept))
+            if kept:
+                self.filters.add(day, keys_of(b"".join(kept)))
+        self.cursor = offset + 1
+        return Decision(counted, dropped)
+
+    def _decide_all(
+        self, record: Record, names: list[bytes], window: int | None
+    ) -> tuple[Sequence[int], Sequence[Dropped]]:
+        """Where the journal has none of them: all at once, and then only those that are among the recent already."""
+        base, size = record.offset << 16, len(names)
+        recent = self._recent
+        codes = list(map(recent.setdefault, names, range(base, base + size)))
+        old = (np.fromiter(codes, np.int64, size) != np.arange(base, base + size)).nonzero()[0].tolist()
+        dropped: list[Dropped] = []
+        for index in old:
+            # Asked anew: a copy outside the window counts, and takes the place of the one before it.
+            first = self._counted(recent[names[index]])
+            if window is None or first.append_us > record.append_us - window:
+                dropped.append(Dropped(index, first))
+            else:
+                recent[names[index]] = base | index
+                self._recounted = True
+        if not dropped:
+            return range(size), ()
+        kept = np.ones(size, np.bool_)
+        kept[[one.index for one in dropped]] = False
+        return kept.nonzero()[0].tolist(), dropped
+
+    def _decide_each(
+        self, record: Record, names: list[bytes], window: int | None, journal: Mapping[bytes, Sequence[Counted]]
+    ) -> tuple[Sequence[int], Sequence[Dropped]]:
+        recent, base = self._recent, record.offset << 16
+        counted: list[int] = []
+        dropped: list[Dropped] = []
+        for index, identity in enumerate(names):
+            code = recent.get(identity)
+            first: Counted | None = None
+            if code is not None:
+                first = self._counted(code)
+            elif identity in journal:
+                first = latest_before(journal[identity], (record.generation, record.offset, index))
+            if first is not None and (window is None or first.append_us > record.append_us - window):
+                dropped.append(Dropped(index, first))
+                continue
+            self._recounted |= code is not None
+            recent[identity] = base | index
+            counted.append(index)
+        return (counted, dropped) if dropped else (range(len(names)), ())
+
+    def forget_durable(self, below: int) -> None:
+        """Drop the oldest recent identities beyond the limit, only from records below ``below``, which are durable."""
+        while len(self._recent) > self.recent_limit and self._order and self._order[0][0] < below:
+            offset, names = self._order.popleft()
+            if not self._recounted:
+                deque(map(self._recent.pop, names, repeat(None)), maxlen=0)
+            else:
+                for identity in names:
+                    code = self._recent.get(identity)
+                    if code is not None and code >> 16 == offset:
+                        del self._recent[identity]
+            self._records.pop(offset, None)
+
+    def _counted(self, code: int) -> Counted:
+        offset, index = code >> 16, code & 0xFFFF
+        append_us, hashes = self._records[offset]
+        content_hash = hashes[index * CONTENT_HASH_BYTES : (index + 1) * CONTENT_HASH_BYTES]
+        return Counted(self.generation, self.partition, offset, index, append_us, content_hash)
+
+
+def latest_before(found: Sequence[Counted], position: tuple[int, int, int]) -> Counted | None:
+    """The counted copy that comes last before the position. The same position again is a replay, not a copy."""
+    before = [one for one in found if (one.generation, one.offset, one.index) < position]
+    return max(before, key=lambda one: (one.generation, one.offset, one.index), default=None)

@@ -1,0 +1,367 @@
+"""The flush protocol of the meter agent (DESIGN section 4, invariants 3, 5 and 6).
+
+One unit of records after another: *prepare* (a thread: decode, deduplicate, match, columns) while the unit before it is
+being written (*commit*, another thread). Commit's steps, each durable before the next begins:
+
+1. usage_events, with its views usage_identities and usage_records
+2. duplicate_events
+3. voids, now that every event before them is durable: usage_voids, voided_events; then conflicts, voids without effect and
+   undecodable records to usage.rejected, delivery reported
+4. usage_batches
+5. usage_progress: the cursor; every row below it is durable now
+6. acknowledge to Faust (for lag display only)
+
+A crash between any two leaves the cursor where it was: the successor prepares the same rows again, and they replace
+themselves. Any number of owners of a partition may do so at once.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from schemas.catalog.follower import CatalogFollower
+from schemas.events.batch import EMPTY, UsageBatch, decode_batch
+from schemas.events.rejections import rejection_record
+from schemas.events.voids import decode_void, is_void
+from schemas.failures import CannotGoOn
+from schemas.kafka.codec import CodecError
+from schemas.kafka.errors import RecordRefused
+from schemas.kafka.topics import REJECTED
+from schemas.ledgers.checkpoints import read_progress
+from schemas.ledgers.transport import LedgerUnavailable, LedgerWriter
+from schemas.settings import Settings
+from stream_processors.metering.breaker import WINDOW, Breaker, Limits
+from stream_processors.metering.decide import (
+    Content,
+    Flush,
+    Matchers,
+    Position,
+    conflict_rejection,
+    content_of,
+    decided_before,
+    following,
+    meter_records,
+    position_of,
+    settle,
+    undecodable_rejection,
+)
+from stream_processors.metering.dedupe import PartitionMemory, Record
+from stream_processors.metering.journal import Journal, Stopping
+from stream_processors.metering.retention import horizon
+from stream_processors.metering.rows import DuplicateRow, batches_table, duplicates_table, progress_table
+from stream_processors.metering.void_rows import write_voids
+from stream_processors.metering.voids import blank
+
+log = logging.getLogger(__name__)
+
+SEEK_AGAIN_SECONDS: Final = 5.0
+FLUSH_ROWS: Final = 500_000
+"""Rows of one flush, shared out among its partitions, so that its memory and its time are bounded whatever a namespace measures of an event; a
+partition whose share is used up goes on in the next one. At least one batch of each is taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class RawRecord:
+    """A record of usage.events as Kafka gave it; ``append_us``: LogAppendTime, microseconds UTC."""
+
+    partition: int
+    offset: int
+    append_us: int
+    value: bytes
+
+
+class Meter:
+    """Prepares and commits units; ``prepare`` from one thread, ``commit`` from another."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        topic: str,
+        partitions: int,
+        catalog: CatalogFollower,
+        rejected: LedgerWriter,
+        stop: threading.Event,
+        seek: Callable[[int, int], None],
+        log_start: Callable[[int], int],
+    ) -> None:
+        self._generation = settings.generation
+        self._topic = topic
+        self._partitions = partitions
+        self._catalog = catalog
+        self._matchers = Matchers(catalog.catalog)
+        self._rejected = rejected
+        self._stop = stop
+        self._seek = seek
+        self._log_start = log_start
+        self._reading = Journal(settings, stop)
+        self._writing = Journal(settings, stop)
+        self._memories: dict[int, PartitionMemory] = {}
+        self._assignment = 0
+        self._built_for = 0
+        self._sought: dict[int, tuple[int, float]] = {}
+        self._horizon = horizon(catalog.catalog)
+        self._horizon_at = -1
+        self._limits = Limits(settings.poison_percent, settings.poison_minimum)
+        self._breakers: dict[int, Breaker] = {}
+        self._begins: dict[int, int] = {}
+        self._undurable: dict[tuple[int, int, int], Record] = {}
+        self._durable: dict[int, int] = {}
+        self.held = False
+        """Nothing is decided while the store of deduplication is known to be incomplete (``schemas.clickhouse.damaged_parts``)."""
+        self._rejecting_trouble = ""
+        self._catalog_trouble = ""
+        self.events_counted = 0
+        self.events_dropped = 0
+
+    @property
+    def trouble(self) -> str:
+        """What is being tried again, or waited for; "" for nothing."""
+        return self._writing.trouble or self._reading.trouble or self._rejecting_trouble or self._catalog_trouble
+
+    @property
+    def failing_since(self) -> float | None:
+        """Monotonic instant since when ClickHouse has refused, None while it answers."""
+        stuck = [since for since in (self._reading.failing_since, self._writing.failing_since) if since is not None]
+        return min(stuck, default=None)
+
+    def reassigned(self) -> None:
+        """Partitions came or went: all memory is built anew, at the cursors as they are then. Any thread."""
+        self._assignment += 1
+
+    def begin_at(self, partition: int, offset: int) -> None:
+        """The next record of the partition is this one, which lies below the cursor: what was metered is metered again (``replay.offsets``)."""
+        self._begins[partition] = offset
+        memory = self._memories.get(partition)
+        if memory is not None and memory.cursor != offset:
+            del self._memories[partition]
+
+    def prepare(self, raws: Sequence[RawRecord], in_flight: Future[None] | None) -> Flush:
+        """Decide and match one unit. ``in_flight``: the commit under way, awaited where a cursor must be read.
+
+        Raises Stopping, Poisoned.
+        """
+        while self.held:
+            if self._stop.wait(0.5):
+                raise Stopping("held")
+        flush = Flush()
+        assignment = self._assignment
+        if assignment != self._built_for:
+            _finish(in_flight)
+            self._memories.clear()
+            self._sought.clear()
+            self._built_for = assignment
+        if self._lifted():
+            self._memories.clear()
+        work: list[tuple[PartitionMemory, list[Record]]] = []
+        groups = _by_partition(raws)
+        room = FLUSH_ROWS // max(1, len(groups))
+        for partition, group in groups.items():
+            memory = self._memories.get(partition)
+            if memory is None:
+                _finish(in_flight)
+                memory = self._memories[partition] = self._remember(partition)
+            if records := self._at_cursor(flush, memory, group, room):
+                work.append((memory, records))
+        self._await_catalog(max((one.batch.catalog_offset for _, records in work for one in records), default=0))
+        if self._lifted():
+            self._memories.clear()
+            return self.prepare(raws, in_flight)
+        journal = self._reading.counted([name for memory, records in work for name in memory.suspects(records)])
+        for begin in self._begins.values():  # one partition, which is replayed
+            journal = decided_before(journal, self._generation, begin)
+        doubtful = []
+        for memory, records in work:
+            for record in records:
+                self._undurable[(record.generation, record.partition, record.offset)] = record
+            doubtful += meter_records(flush, memory, records, self._matchers, journal)
+            memory.forget_durable(self._durable.get(memory.partition, 0))
+            memory.filters.drop_before(self._horizon.first_day(records[-1].append_us))
+        if doubtful:
+            self._settle(flush, doubtful)
+        flush.rejections += [conflict_rejection(row, self._topic) for row in flush.conflicts]
+        self.events_counted += flush.events.size
+        self.events_dropped += len(flush.duplicates) + len(flush.conflicts)
+        return flush
+
+    def commit(self, flush: Flush) -> None:
+        """Steps 1 to 5 of the protocol. Nothing is written where a cursor has gone back meanwhile. Raises Stopping."""
+        journal = self._writing
+        if flush.progress:
+            self._following(flush)
+            if flush.gone_back:
+                # Rows beyond a hole would count as the first copies of what is read again: whatever is here comes again.
+                for record in flush.records:
+                    flush.gaps[record.partition] = min(record.offset, flush.gaps.get(record.partition, record.offset))
+                    self._undurable.pop((record.generation, record.partition, record.offset), None)
+                return
+        if flush.events.size:
+            journal.insert("usage_events", flush.events.table())
+        if flush.duplicates:
+            journal.insert("duplicate_events", duplicates_table(flush.duplicates))
+        rejections = flush.rejections + (write_voids(journal, flush.voids, self._topic) if flush.voids else [])
+        if rejections:
+            self._reject(rejections)
+        if flush.records:
+            journal.insert("usage_batches", batches_table(flush.records))
+        progress = self._following(flush) if flush.progress else {}
+        if progress:
+            journal.insert("usage_progress", progress_table(progress))
+        for (_, partition), offset in progress.items():
+            self._durable[partition] = offset
+        for record in flush.records:
+            self._undurable.pop((record.generation, record.partition, record.offset), None)
+
+    def _following(self, flush: Flush) -> dict[tuple[int, int], int]:
+        progress, back = following(flush, self._writing.run("read the cursors", read_progress))
+        for partition, cursor in back.items():
+            log.warning("partition %d: the cursor has gone back to %d; reading again from there", partition, cursor)
+        if back:
+            flush.gone_back = True
+            self.reassigned()
+        return progress
+
+    def _lifted(self) -> bool:
+        """Whether a namespace has lifted its age since the memories were built: they may have dropped days of it."""
+        if self._catalog.catalog.next_offset == self._horizon_at:
+            return False
+        before, self._horizon_at = self._horizon, self._catalog.catalog.next_offset
+        self._horizon = horizon(self._catalog.catalog)
+        return self._horizon.lifted != before.lifted
+
+    def _remember(self, partition: int) -> PartitionMemory:
+        begin = self._begins.get(partition)
+        cursor = self._reading.cursor(self._generation, partition) if begin is None else begin
+        appended = self._reading.appended_before(self._generation, partition, cursor)
+        first_day = None if appended is None else self._horizon.first_day(appended)
+        filters = self._reading.filters(partition, self._partitions, self._horizon.lifted, first_day)
+        history = self._reading.poison(self._generation, partition, cursor, WINDOW)
+        self._breakers[partition] = Breaker(self._limits, history)
+        log.info("partition %d: cursor %d, %d identities in the filters", partition, cursor, filters.size)
+        return PartitionMemory(self._generation, partition, cursor, filters)
+
+    def _at_cursor(self, flush: Flush, memory: PartitionMemory, group: Sequence[RawRecord], room: int) -> list[Record]:
+        rows = 0
+        records: list[Record] = []
+        expected = memory.cursor
+        breaker = self._breakers.setdefault(memory.partition, Breaker(self._limits))
+        for raw in group:
+            if raw.offset < expected:
+                continue
+            if raw.offset > expected:
+                flush.gaps[memory.partition] = expected
+                self._gap(memory.partition, expected, raw.offset)
+                break
+            void = None
+            try:
+                if is_void(raw.value):
+                    void = decode_void(raw.value)
+                    batch = blank(void.namespace)
+                else:
+                    # Nothing at all: whether a sealed generation takes records was tried out, and it did.
+                    batch = decode_batch(raw.value) if raw.value else EMPTY
+                rows += self._rows(batch)
+                if rows > room and records:
+                    flush.left[memory.partition] = expected
+                    break
+                breaker.see(False)
+            except CodecError as error:
+                if breaker.see(True):
+                    place = f"{self._topic} partition {raw.partition} offset {raw.offset}"
+                    raise breaker.verdict(place, str(error)) from None
+                log.warning("partition %d offset %d: %s; rejected", raw.partition, raw.offset, error)
+                batch = EMPTY
+                flush.rejections.append(
+                    undecodable_rejection(
+                        self._topic, self._generation, raw.partition, raw.offset, raw.append_us, raw.value, str(error)
+                    )
+                )
+            records.append(Record(self._generation, raw.partition, raw.offset, raw.append_us, batch, void))
+            expected += 1
+        if records:
+            self._sought.pop(memory.partition, None)
+        return records
+
+    def _rows(self, batch: UsageBatch) -> int:
+        """Rows that a batch may give at most: its events, and a record of each for each profile version that looks at its name."""
+        if not batch.size or not batch.names:
+            return 0
+        self._await_catalog(batch.catalog_offset)
+        matcher, _ = self._matchers.at(batch.namespace, batch.catalog_offset)
+        counts: list[int] = np.bincount(batch.name_indexes, minlength=len(batch.names)).tolist()
+        return batch.size + sum(count * matcher.rules(name) for count, name in zip(counts, batch.names, strict=False))
+
+    def _gap(self, partition: int, cursor: int, found: int) -> None:
+        sought, at = self._sought.get(partition, (-1, float("-inf")))
+        if sought != cursor or time.monotonic() - at > SEEK_AGAIN_SECONDS:
+            start = self._log_start(partition)
+            if start > cursor:
+                # Held, and not ended: other partitions go on, and so does this one once somebody gives the lost records up.
+                log.error("%s partition %d begins at offset %d, but only what lies below %d is metered; `weir status` says what to do",
+                          self._topic, partition, start, cursor)  # fmt: skip
+            else:
+                log.warning("partition %d: record %d is above the cursor %d; seeking back", partition, found, cursor)
+            self._sought[partition] = (cursor, time.monotonic())
+            self._seek(partition, cursor)
+
+    def _await_catalog(self, offset: int) -> None:
+        while not self._catalog.wait_for(offset, 1.0):
+            self._catalog_trouble = f"waiting for usage.catalog to reach offset {offset}, which the log's batches name"
+            log.warning(self._catalog_trouble)
+            if self._stop.is_set():
+                raise Stopping("catalog")
+        self._catalog_trouble = ""
+
+    def _settle(self, flush: Flush, doubtful: Sequence[DuplicateRow]) -> None:
+        contents: dict[Position, Content] = {}
+        asked: list[Position] = []
+        for position in {position_of(row.dropped.first) for row in doubtful}:
+            record = self._undurable.get(position[:3])
+            if record is not None:
+                contents[position] = content_of(record, position[3])
+            else:
+                asked.append(position)
+        contents |= self._reading.contents(asked)
+        settle(flush, doubtful, contents)
+
+    def _reject(self, rejections: Sequence[dict[str, Any]]) -> None:
+        limit = self._rejected.limit
+        records = [(row.get("account_id", "").encode(), rejection_record(row, limit)) for row in rejections]
+        while True:
+            try:
+                self._rejected.append_all(records)
+                self._rejecting_trouble = ""
+                return
+            except LedgerUnavailable as error:
+                log.warning("%s; trying again", error)
+                self._rejecting_trouble = str(error)
+                if self._stop.wait(1.0):
+                    raise Stopping("reject") from error
+            except RecordRefused as error:
+                raise CannotGoOn(
+                    f"{error}; raise max.message.bytes of {REJECTED}, or lower WEIR_KAFKA_RECORD_BYTES"
+                ) from error
+
+
+def _finish(in_flight: Future[None] | None) -> None:
+    if in_flight is not None:
+        in_flight.result()
+
+
+def _by_partition(raws: Sequence[RawRecord]) -> dict[int, list[RawRecord]]:
+    groups: dict[int, list[RawRecord]] = {}
+    for raw in raws:
+        groups.setdefault(raw.partition, []).append(raw)
+    return groups
+
+
+def executor(name: str) -> ThreadPoolExecutor:
+    """One thread, so that what is submitted runs in order."""
+    return ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)

@@ -1,0 +1,216 @@
+"""The journal: everything the worker asks of and writes to ClickHouse. One instance a thread."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Collection, Sequence
+from typing import Any, Final, TypeVar
+
+import pyarrow as pa
+from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import ClickHouseError
+from urllib3.exceptions import HTTPError
+
+from schemas.clickhouse.client import connect
+from schemas.clickhouse.errors import GIVE_UP_SECONDS, explained, meaning
+from schemas.events.identity import IDENTITY_BYTES, hash_range
+from schemas.failures import CannotGoOn
+from schemas.settings import Settings
+from schemas.values.instants import micros
+from stream_processors.metering.bloom import FOREVER, DailyFilters, keys_of
+from stream_processors.metering.dedupe import Counted
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+_FIRST_PAUSE: Final = 0.1
+_LONGEST_PAUSE: Final = 5.0
+_LOOK_UP: Final = 2_000
+_FILTER_BLOCK: Final = IDENTITY_BYTES << 20
+
+
+def arrow_bytes(rows: pa.Table) -> bytes:
+    """The table as an Arrow stream, which an ``INSERT … FORMAT ArrowStream`` takes."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, rows.schema) as writer:
+        writer.write_table(rows)
+    block: bytes = sink.getvalue().to_pybytes()
+    return block
+
+
+class Stopping(Exception):
+    """The worker is stopping; what was being retried is left for its successor."""
+
+
+class Journal:
+    """Every call is retried until ClickHouse answers: a look-up that cannot be answered blocks, it never guesses.
+
+    Raises Stopping once ``stop`` is set, and CannotGoOn where no repetition helps until somebody has changed something
+    (``schemas.clickhouse.errors``). ``trouble``: the last error while it is being retried, "" while ClickHouse answers.
+    """
+
+    def __init__(self, settings: Settings, stop: threading.Event) -> None:
+        self._settings = settings
+        self._stop = stop
+        self._client: Client | None = None
+        self.failing_since: float | None = None
+        self.trouble = ""
+
+    def _retry(self, what: str, call: Callable[[Client], T]) -> T:
+        pause = _FIRST_PAUSE
+        hopeless_since: float | None = None
+        while True:
+            try:
+                if self._client is None:
+                    self._client = connect(self._settings, timeout_seconds=120)
+                result = call(self._client)
+                if self.failing_since is not None:
+                    log.warning(
+                        "%s: ClickHouse answers again after %.1f s", what, time.monotonic() - self.failing_since
+                    )
+                    self.failing_since = None
+                    self.trouble = ""
+                return result
+            except (ClickHouseError, HTTPError, OSError) as error:
+                if self.failing_since is None:
+                    self.failing_since = time.monotonic()
+                self.trouble = f"{what}: {explained(error)}"
+                log.warning("%s; trying again in %.1f s", self.trouble, pause)
+                if meaning(error) == "may pass":
+                    hopeless_since = None
+                elif hopeless_since is None:
+                    hopeless_since = time.monotonic()
+                elif time.monotonic() - hopeless_since > GIVE_UP_SECONDS:
+                    raise CannotGoOn(self.trouble) from error
+                # A client that failed may hold half a response; a new one costs a round trip.
+                self._client = None
+            if self._stop.wait(pause):
+                raise Stopping(what)
+            pause = min(pause * 2, _LONGEST_PAUSE)
+
+    def insert(self, table: str, rows: pa.Table) -> None:
+        """Insert an Arrow table; returns once it is durable, with all of its views. Repeating it is harmless."""
+        if rows.num_rows == 0:
+            return
+        block = arrow_bytes(rows)
+        names = [f"`{name}`" for name in rows.column_names]
+        self._retry(
+            f"insert {rows.num_rows} rows into {table}",
+            lambda client: client.raw_insert(table, names, block, fmt="ArrowStream"),
+        )
+
+    def command(self, what: str, sql: str, parameters: dict[str, Any]) -> None:
+        """Run a statement that is safe to repeat."""
+        self._retry(what, lambda client: client.command(sql, parameters=parameters))
+
+    def query(self, what: str, sql: str, parameters: dict[str, Any] | None = None) -> Sequence[Sequence[Any]]:
+        """Rows of a query."""
+        return self._retry(what, lambda client: client.query(sql, parameters=parameters).result_rows)
+
+    def run(self, what: str, call: Callable[[Client], T]) -> T:
+        """Any read, with the client; retried whole."""
+        return self._retry(what, call)
+
+    def cursor(self, generation: int, partition: int) -> int:
+        """Next offset of a partition: every row below it is durable."""
+        rows = self.query(
+            "read the cursor",
+            "SELECT max(next_offset) FROM usage_progress WHERE generation = {g:UInt32} AND partition = {p:UInt32}",
+            {"g": generation, "p": partition},
+        )
+        return int(rows[0][0])
+
+    def poison(self, generation: int, partition: int, cursor: int, records: int) -> list[bool]:
+        """Of the last ``records`` records below the cursor, oldest first: whether each could not be read."""
+        rows = self.query(
+            "read the last records",
+            "SELECT events = 0 AND namespace = '' FROM usage_batches FINAL WHERE generation = {g:UInt32} AND partition = {p:UInt32} "
+            "AND offset >= {a:UInt64} AND offset < {b:UInt64} ORDER BY offset",
+            {"g": generation, "p": partition, "a": max(0, cursor - records), "b": cursor},
+        )
+        return [bool(row[0]) for row in rows]
+
+    def filters(
+        self, partition: int, partitions: int, lifted: Collection[str] = (), first_day: int | None = None
+    ) -> DailyFilters:
+        """Bloom filters over the identities of the partition's range of the hash space, of all generations, by append day: all of
+        the namespaces in ``lifted``, of the others those appended on ``first_day`` (since 1970) or later."""
+        low, high = hash_range(partition, partitions)
+        condition = f"identity >= unhex('{(low + bytes(12)).hex()}')"
+        if high is not None:
+            condition += f" AND identity < unhex('{(high + bytes(12)).hex()}')"
+        # Identities from before the namespace stood beside them have none.
+        ours = {"lifted": ["", *lifted]}
+
+        def build(client: Client) -> DailyFilters:
+            result = DailyFilters()
+            days = client.query(
+                "SELECT toUInt32(toDate(append_time, 'UTC')) AS day, has({lifted:Array(String)}, toString(namespace)) AS kept,"
+                f" count() FROM usage_identities WHERE {condition} GROUP BY day, kept ORDER BY day",
+                parameters=ours,
+            ).result_rows
+            for day, kept, _ in days:
+                if not kept and first_day is not None and day < first_day:
+                    continue
+                sql = (
+                    f"SELECT identity FROM usage_identities WHERE {condition} AND toDate(append_time, 'UTC') = toDate({day})"
+                    f" AND has({{lifted:Array(String)}}, toString(namespace)) = {int(kept)}"
+                )
+                with client.raw_stream(sql, parameters=ours, fmt="RowBinary") as stream:
+                    rest = b""
+                    while block := stream.read(_FILTER_BLOCK):
+                        block = rest + block
+                        whole = len(block) - len(block) % IDENTITY_BYTES
+                        rest = block[whole:]
+                        result.add(FOREVER if kept else int(day), keys_of(block[:whole]))
+            return result
+
+        return self._retry(f"build the filters of partition {partition}", build)
+
+    def appended_before(self, generation: int, partition: int, cursor: int) -> int | None:
+        """Append time of the record below the cursor, microseconds UTC; None where there is none."""
+        rows = self.query(
+            "read the append time at the cursor",
+            "SELECT append_time FROM usage_batches WHERE generation = {g:UInt32} AND partition = {p:UInt32} "
+            "AND offset = {o:UInt64} LIMIT 1",
+            {"g": generation, "p": partition, "o": max(0, cursor - 1)},
+        )
+        return micros(rows[0][0]) if cursor and rows else None
+
+    def counted(self, identities: Sequence[bytes]) -> dict[bytes, list[Counted]]:
+        """All counted copies of the identities, in queries of bounded size (servers limit a parameter to 128 KiB)."""
+        found: dict[bytes, list[Counted]] = {}
+        for start in range(0, len(identities), _LOOK_UP):
+            some = identities[start : start + _LOOK_UP]
+            rows = self.query(
+                f"look up {len(some)} identities",
+                "SELECT identity, generation, partition, offset, `index`, append_time, content_hash FROM usage_identities "
+                "WHERE identity IN (SELECT CAST(unhex(arrayJoin({ids:Array(String)})) AS FixedString(16)))",
+                {"ids": [identity.hex() for identity in some]},
+            )
+            for identity, generation, partition, offset, index, append_time, content_hash in rows:
+                one = Counted(generation, partition, offset, index, micros(append_time), content_hash)
+                found.setdefault(identity, []).append(one)
+        return found
+
+    def contents(
+        self, positions: Sequence[tuple[int, int, int, int]]
+    ) -> dict[tuple[int, int, int, int], tuple[str, str, str]]:
+        """(event_name, account_id, properties) of counted events by position, for the check of conflicts."""
+        found: dict[tuple[int, int, int, int], tuple[str, str, str]] = {}
+        for start in range(0, len(positions), _LOOK_UP):
+            some = positions[start : start + _LOOK_UP]
+            rows = self.query(
+                f"read {len(some)} events to compare",
+                "SELECT generation, partition, offset, `index`, event_name, account_id, properties FROM usage_events "
+                "WHERE (generation, partition, offset, `index`) IN "
+                "(SELECT arrayJoin({at:Array(Tuple(UInt32, UInt32, UInt64, UInt32))})) "
+                # Positions order no table; by the append times of their batches all other days are left out.
+                "AND append_time IN (SELECT append_time FROM usage_batches WHERE (generation, partition, offset) IN "
+                "(SELECT arrayJoin({batches:Array(Tuple(UInt32, UInt32, UInt64))})))",
+                {"at": list(some), "batches": sorted({position[:3] for position in some})},
+            )
+            found |= {(row[0], row[1], row[2], row[3]): (row[4], row[5], row[6]) for row in rows}
+        return found

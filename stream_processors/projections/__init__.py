@@ -1,0 +1,1 @@
+"""Copies of ledger topics in ClickHouse, and making them again."""

@@ -1,0 +1,55 @@
+"""Numbers of invoices and credit notes, as usage.checkpoints gave them, in ClickHouse. A close shows those that it gives; this those that
+a ClickHouse restored from an older copy lacks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import pyarrow as pa
+
+from schemas.ledgers.checkpoints import Checkpoints
+from schemas.ledgers.invoice_numbers import Numbered
+from stream_processors.metering.journal import Journal
+
+TABLES: Final = {"invoice_numbers": "invoice_id", "credit_note_numbers": "credit_note_id"}
+
+
+def copy_numbers(journal: Journal, checkpoints: Checkpoints, *, again: bool = False) -> int:
+    """Show what is not shown; how many numbers. ``again``: all of them, and those that nobody gave are deleted. Raises Stopping."""
+    written = 0
+    for (table, column), numbers in zip(TABLES.items(), (checkpoints.numbers, checkpoints.note_numbers), strict=True):
+        rows = journal.query(
+            f"read {table}",
+            f"SELECT toString(namespace), groupArray(({column}, rank, number)) FROM {table} FINAL GROUP BY namespace",
+        )
+        shown = {
+            str(namespace): {(str(name), int(rank), str(text)) for name, rank, text in found}
+            for namespace, found in rows
+        }
+        for namespace in numbers.namespaces():
+            given = {(one.invoice_id, one.rank, one.text): one for one in numbers.given(namespace)}
+            have = shown.get(namespace, set())
+            missing = [one for key, one in given.items() if again or key not in have]
+            if missing:
+                journal.insert(table, numbers_table(column, namespace, missing))
+                written += len(missing)
+            if again and (wrong := sorted({name for name, *_ in have} - {name for name, *_ in given})):
+                journal.command(
+                    f"delete numbers from {table}",
+                    f"DELETE FROM {table} WHERE namespace = {{n:String}} AND has({{names:Array(String)}}, {column})",
+                    {"n": namespace, "names": wrong},
+                )
+    return written
+
+
+def numbers_table(column: str, namespace: str, numbers: Sequence[Numbered]) -> pa.Table:
+    """The Arrow table of either."""
+    return pa.table(
+        {
+            "namespace": pa.array([namespace] * len(numbers), pa.string()),
+            column: pa.array([one.invoice_id for one in numbers], pa.string()),
+            "rank": pa.array([one.rank for one in numbers], pa.uint64()),
+            "number": pa.array([one.text for one in numbers], pa.string()),
+        }
+    )

@@ -1,0 +1,225 @@
+"""Copies of ledger topics in ClickHouse: invoices with their lines, rejections, the catalog. All idempotent by key."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+from typing import Any, Final
+
+import pyarrow as pa
+
+from schemas.catalog.state import Entry
+from schemas.kafka.codec import CodecError, codec
+from schemas.kafka.topics import INVOICES, REJECTED
+from schemas.ledgers.first_valid import FirstValid
+from schemas.ledgers.invoice_claims import claim_of, is_draft
+from schemas.ledgers.transport import LedgerReader
+from schemas.settings import Settings
+from stream_processors.metering.journal import Journal
+
+log = logging.getLogger(__name__)
+
+_INSTANT: Final = pa.timestamp("us", tz="UTC")
+_WIDE: Final = pa.decimal256(76, 12)
+_MONEY: Final = pa.decimal128(38, 12)
+_INVOICE_COLUMNS: Final = (
+    ("namespace", pa.string()), ("invoice_id", pa.string()), ("version", pa.uint32()), ("predecessor", pa.string()),
+    ("subscription", pa.string()), ("sequence", pa.uint32()), ("account_id", pa.string()), ("plan", pa.string()),
+    ("plan_version", pa.uint32()), ("period_start", _INSTANT), ("period_end", _INSTANT), ("time_zone", pa.string()),
+    ("run_id", pa.string()), ("checkpoint", pa.uint32()), ("catalog_offset", pa.uint64()), ("as_of", _INSTANT),
+    ("state", pa.string()), ("currency", pa.string()), ("total", _MONEY), ("body", pa.string()),
+)  # fmt: skip
+_LINE_COLUMNS: Final = (
+    ("number", pa.uint32()), ("kind", pa.string()), ("charge", pa.string()), ("product", pa.string()),
+    ("description", pa.string()), ("profile_id", pa.string()), ("profile_versions", pa.list_(pa.uint32())),
+    ("period_start", _INSTANT), ("period_end", _INSTANT), ("quantity", _WIDE), ("events", pa.uint64()), ("unit", pa.string()),
+    ("price", pa.string()), ("amount", _MONEY), ("unrounded", pa.string()), ("steps", pa.string()), ("note", pa.string()),
+    ("adjusts", pa.string()),
+)  # fmt: skip
+_WRITTEN_BYTES: Final = 16 * 1024 * 1024
+_OWNER_COLUMNS: Final = (("namespace", pa.string()), ("invoice_id", pa.string()), ("version", pa.uint32()))
+_INVOICE_TABLES: Final = {False: ("invoices", "invoice_lines"), True: ("invoice_drafts", "invoice_draft_lines")}
+_REJECTED_COLUMNS: Final = (
+    ("namespace", pa.string()), ("rejection_id", pa.binary(16)), ("stage", pa.string()), ("reason", pa.string()),
+    ("detail", pa.string()), ("events", pa.uint32()), ("account_id", pa.string()), ("event_name", pa.string()),
+    ("idempotency_key", pa.string()), ("original", pa.binary()), ("origin_topic", pa.string()),
+    ("origin_generation", pa.uint32()), ("origin_partition", pa.int32()), ("origin_offset", pa.int64()),
+    ("origin_index", pa.uint32()), ("received_at", _INSTANT), ("original_size", pa.int64()), ("original_hash", pa.string()),
+)  # fmt: skip
+
+
+def invoice_tables(records: Sequence[Mapping[str, Any]]) -> tuple[pa.Table, pa.Table]:
+    """Arrow tables of invoices and invoice_lines, or of drafts and their lines, from decoded Invoice records."""
+    invoices = [dict(record) | {"total": Decimal(record["total"])} for record in records]
+    lines = [
+        line
+        | {name: record[name] for name, _ in _OWNER_COLUMNS}
+        | {
+            "quantity": Decimal(line["quantity"]) if line["quantity"] else None,
+            "events": int(line["events"]) if line["events"] else None,
+            "amount": Decimal(line["amount"]),
+        }
+        for record in records
+        for line in record["lines"]
+    ]
+    return _table(_INVOICE_COLUMNS, invoices), _table((*_OWNER_COLUMNS, *_LINE_COLUMNS), lines)
+
+
+def rejected_table(records: Sequence[Mapping[str, Any]]) -> pa.Table:
+    """The Arrow table of rejected_events from decoded RejectedEvent records."""
+    return _table(_REJECTED_COLUMNS, records)
+
+
+def catalog_table(entries: Sequence[Entry], bodies: Sequence[str]) -> pa.Table:
+    """The Arrow table of catalog_entries."""
+    return pa.table(
+        {
+            "namespace": pa.array([entry.namespace for entry in entries], pa.string()),
+            "kind": pa.array([entry.kind for entry in entries], pa.string()),
+            "code": pa.array([entry.code for entry in entries], pa.string()),
+            "version": pa.array([entry.version for entry in entries], pa.uint32()),
+            "retired": pa.array([entry.retired for entry in entries], pa.bool_()),
+            "valid_from": pa.array([entry.valid_from_us for entry in entries], _INSTANT),
+            "published_at": pa.array([entry.published_us for entry in entries], _INSTANT),
+            "catalog_offset": pa.array([entry.offset for entry in entries], pa.uint64()),
+            "body": pa.array(bodies, pa.string()),
+            "author": pa.array([entry.author for entry in entries], pa.string()),
+        }
+    )
+
+
+def _table(columns: Sequence[tuple[str, Any]], rows: Sequence[Mapping[str, Any]]) -> pa.Table:
+    return pa.table({name: pa.array([row[name] for row in rows], kind) for name, kind in columns})
+
+
+_Version = tuple[bool, str, str, int]
+"""(a draft, namespace, invoice, version)."""
+
+
+class InvoiceCopy:
+    """Follows usage.invoices from its beginning and writes every valid version that ClickHouse does not hold whole. ``again``: also
+    those that it holds, over what is there."""
+
+    def __init__(self, settings: Settings, journal: Journal, *, again: bool = False) -> None:
+        self._settings = settings
+        self._journal = journal
+        self._again = again
+        self._reader: LedgerReader | None = None
+        self._claims = FirstValid()
+        self._held: dict[_Version, int] | None = None
+        self._pending: list[dict[str, Any]] = []
+
+    def run(self) -> int:
+        """Copy up to the log's present end; how many versions were written. Raises Stopping, LedgerUnavailable; then run it again."""
+        if self._reader is None:
+            self._reader = LedgerReader(self._settings, INVOICES)
+        if self._held is None:
+            self._held = {} if self._again else held_versions(self._journal)
+        written = size = 0
+        for record in self._reader.read_to(self._reader.end_offsets()):
+            try:
+                decoded = codec("invoice").decode(record.value)
+            except CodecError as error:
+                log.warning("usage.invoices partition %d offset %d is void: %s", record.partition, record.offset, error)
+                continue
+            key = (is_draft(decoded), decoded["namespace"], decoded["invoice_id"], decoded["version"])
+            if self._claims.offer(claim_of(decoded)) and self._held.get(key, -1) < len(decoded["lines"]):
+                self._pending.append(decoded)
+                size += len(record.value)
+            if len(self._pending) >= 2000 or size >= _WRITTEN_BYTES:
+                written += self._write()
+                size = 0
+        written += self._write()
+        self._held = {}  # what comes from now on was not there when it was read; to write a version again changes nothing
+        return written
+
+    def _write(self) -> int:
+        records = self._pending
+        for drafts, (table, of_lines) in _INVOICE_TABLES.items():
+            if some := [record for record in records if is_draft(record) == drafts]:
+                invoices, lines = invoice_tables(some)
+                # Lines first: an invoice that is seen is whole.
+                self._journal.insert(of_lines, lines)
+                self._journal.insert(table, invoices)
+        self._pending = []
+        return len(records)
+
+
+def held_versions(journal: Journal) -> dict[_Version, int]:
+    """Versions of invoices and drafts as ClickHouse has them now, and how many lines of each."""
+    held: dict[_Version, int] = {}
+    for drafts, (table, of_lines) in _INVOICE_TABLES.items():
+        rows = journal.query(
+            f"read {table}",
+            f"SELECT namespace, invoice_id, version, lines.count FROM (SELECT DISTINCT namespace, invoice_id, version FROM {table}) AS heads"
+            f" LEFT JOIN (SELECT namespace, invoice_id, version, uniqExact(number) AS count FROM {of_lines}"
+            " GROUP BY namespace, invoice_id, version) AS lines USING (namespace, invoice_id, version)",
+        )
+        held |= {(drafts, row[0], row[1], int(row[2])): int(row[3]) for row in rows}
+    return held
+
+
+PIECES: Final = 64
+
+
+class RejectionCopy:
+    """Copies partitions of usage.rejected from where ClickHouse has them. ``again``: from their beginning."""
+
+    def __init__(self, settings: Settings, journal: Journal, *, again: bool = False) -> None:
+        self._settings = settings
+        self._journal = journal
+        self._again = again
+        self._readers: dict[int, LedgerReader] = {}
+        self._pending: dict[int, list[dict[str, Any]]] = {}
+
+    def run(self, partitions: Iterable[int]) -> int:
+        """Copy up to the log's present end; how many records. Raises Stopping, LedgerUnavailable; then run it again."""
+        return sum(self._copy(partition) for partition in sorted(set(partitions)))
+
+    def _copy(self, partition: int) -> int:
+        reader = self._readers.get(partition)
+        if reader is None:
+            copied = 0 if self._again else self._copied(partition)
+            # A record in pieces may have begun below what was copied; to copy a few again changes nothing.
+            reader = LedgerReader(self._settings, REJECTED, begin={partition: max(0, copied - PIECES)})
+            if (end := reader.end_offsets()[partition]) < copied:
+                # A log that ends before what is copied is another one, or an older copy of it: all of it is looked at.
+                log.warning(
+                    "usage.rejected partition %d ends at %d, below what was copied of it: %d", partition, end, copied
+                )
+                reader.close()
+                reader = LedgerReader(self._settings, REJECTED, begin={partition: 0})
+            self._readers[partition] = reader
+        pending = self._pending.setdefault(partition, [])
+        written = size = 0
+        for record in reader.read_to(reader.end_offsets()):
+            try:
+                pending.append(codec("rejected_event").decode(record.value))
+            except CodecError as error:
+                log.warning("usage.rejected offset %d is void: %s", record.offset, error)
+            size += len(record.value)
+            if len(pending) >= 2000 or size >= _WRITTEN_BYTES:
+                written += self._write(partition)
+                size = 0
+        return written + self._write(partition)
+
+    def _copied(self, partition: int) -> int:
+        rows = self._journal.query(
+            "read how far usage.rejected is copied",
+            "SELECT max(next_offset) FROM copy_progress WHERE topic = {t:String} AND partition = {p:UInt32}",
+            {"t": REJECTED, "p": partition},
+        )
+        return int(rows[0][0])
+
+    def _write(self, partition: int) -> int:
+        records = self._pending[partition]
+        self._journal.insert("rejected_events", rejected_table(records))
+        self._pending[partition].clear()
+        at = {
+            "topic": [REJECTED],
+            "partition": [partition],
+            "next_offset": [self._readers[partition].positions[partition]],
+        }
+        self._journal.insert("copy_progress", pa.table(at))
+        return len(records)

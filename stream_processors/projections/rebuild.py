@@ -1,0 +1,174 @@
+"""Copies in ClickHouse are made again from their topics, or windows from records (`weir copies rebuild`): nobody has to delete anything.
+
+What the topic has is written over what is there; rows that it does not have are deleted. A version of an invoice that ClickHouse has and the
+topic has not is the one thing that is not deleted: it may be a payment that the topic has lost.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from schemas.catalog.follower import CatalogFollower
+from schemas.catalog.state import Entry
+from schemas.kafka.codec import CodecError, codec
+from schemas.kafka.topics import INVOICES, REJECTED_PARTITIONS
+from schemas.ledgers.checkpoints import CheckpointLedger
+from schemas.ledgers.first_valid import FirstValid
+from schemas.ledgers.invoice_claims import claim_of, is_draft
+from schemas.ledgers.transport import LedgerReader
+from schemas.settings import Settings
+from stream_processors.metering.journal import Journal
+from stream_processors.projections.invoice_numbers import copy_numbers
+from stream_processors.projections.ledgers import InvoiceCopy, RejectionCopy, catalog_table, held_versions
+from stream_processors.rollup.checkpoints import RollUp
+
+Say = Callable[[str], None]
+_CHUNK: Final = 500
+_TABLES: Final = {False: ("invoices", "invoice_lines"), True: ("invoice_drafts", "invoice_draft_lines")}
+_Key = tuple[str, str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """A version of an invoice that ClickHouse has and usage.invoices has not. ``topic``: the newest that the topic has, 0 for none."""
+
+    namespace: str
+    invoice_id: str
+    version: int
+    topic: int
+    state: str
+
+
+class Rebuild:
+    """On a running stack. One thread. Close it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._stop = threading.Event()
+        self._journal = Journal(settings, self._stop)
+
+    def close(self) -> None:
+        """Let nothing go on."""
+        self._stop.set()
+
+    def invoices(self, say: Say) -> list[Ahead]:
+        """Invoices, drafts and their lines; what was kept although the topic does not have it. Raises LedgerUnavailable."""
+        say(
+            f"{InvoiceCopy(self._settings, self._journal, again=True).run()} versions of invoices and drafts copied again"
+        )
+        ahead: list[Ahead] = []
+        topic = self._versions()
+        newest: dict[tuple[bool, str, str], int] = {}
+        for drafts, namespace, name, version in topic:
+            newest[drafts, namespace, name] = max(version, newest.get((drafts, namespace, name), 0))
+        for drafts, (table, of_lines) in _TABLES.items():
+            extra = [key[1:] for key in held_versions(self._journal) if key[0] == drafts and key not in topic]
+            kept = [key for key in extra if not drafts and key[2] > newest.get((False, key[0], key[1]), 0)]
+            ahead += self._states(kept, newest)
+            removed = sorted(set(extra) - set(kept))
+            self._delete(table, removed)
+            self._delete(of_lines, removed)
+            self._delete_lines(of_lines, {key[1:]: lines for key, lines in topic.items() if key[0] == drafts})
+            if removed:
+                say(f"{len(removed)} versions deleted from {table}, which usage.invoices does not have")
+        return ahead
+
+    def rejections(self, say: Say) -> None:
+        """rejected_events. Raises LedgerUnavailable."""
+        say(
+            f"{RejectionCopy(self._settings, self._journal, again=True).run(range(REJECTED_PARTITIONS))} rejections copied again"
+        )
+
+    def catalog(self, say: Say) -> None:
+        """catalog_entries. Raises LedgerUnavailable."""
+        entries: list[Entry] = []
+        follower = CatalogFollower(self._settings, entries.append).start()
+        follower.stop()
+        bodies = [json.dumps(entry.body, ensure_ascii=False, sort_keys=True) for entry in entries]
+        if entries:
+            self._journal.insert("catalog_entries", catalog_table(entries, bodies))
+        say(f"{len(entries)} versions of catalog entries copied again")
+
+    def numbers(self, say: Say) -> None:
+        """invoice_numbers, credit_note_numbers. Raises LedgerUnavailable."""
+        ledger = CheckpointLedger(self._settings)
+        try:
+            say(
+                f"{copy_numbers(self._journal, ledger.refresh(), again=True)} numbers of invoices and credit notes shown again"
+            )
+        finally:
+            ledger.close()
+
+    def windows(self, say: Say) -> None:
+        """usage_windows, checkpoint by checkpoint, from usage_records. Raises LedgerUnavailable."""
+        catalog = CatalogFollower(self._settings).start()
+        try:
+            rollup = RollUp(self._settings, catalog, self._stop)
+            numbers = [cut.number for cut in rollup.checkpoints().cuts]
+            rollup.again(numbers, afresh=True)
+            self._journal.command(
+                "delete windows of no checkpoint",
+                "DELETE FROM usage_windows WHERE checkpoint > {k:UInt32}",
+                {"k": len(numbers)},
+            )
+        finally:
+            catalog.stop()
+        say(f"the windows of {len(numbers)} checkpoints rolled up again")
+
+    def _versions(self) -> dict[tuple[bool, str, str, int], list[int]]:
+        """What stands on usage.invoices, with the numbers of its lines."""
+        claims = FirstValid()
+        found: dict[tuple[bool, str, str, int], list[int]] = {}
+        with LedgerReader(self._settings, INVOICES) as reader:
+            for record in reader.read_to(reader.end_offsets()):
+                try:
+                    decoded = codec("invoice").decode(record.value)
+                except CodecError:
+                    continue
+                if claims.offer(claim_of(decoded)):
+                    key = (is_draft(decoded), decoded["namespace"], decoded["invoice_id"], decoded["version"])
+                    found[key] = [line["number"] for line in decoded["lines"]]
+        return found
+
+    def _states(self, keys: Iterable[_Key], newest: dict[tuple[bool, str, str], int]) -> list[Ahead]:
+        found = []
+        for namespace, name, version in sorted(keys):
+            rows = self._journal.query(
+                "read an invoice's state",
+                "SELECT toString(state) FROM invoices WHERE namespace = {n:String} AND invoice_id = {i:String} AND version = {v:UInt32}",
+                {"n": namespace, "i": name, "v": version},
+            )
+            found.append(Ahead(namespace, name, version, newest.get((False, namespace, name), 0), str(rows[0][0])))
+        return found
+
+    def _delete(self, table: str, keys: list[_Key]) -> None:
+        for at in range(0, len(keys), _CHUNK):
+            self._journal.command(
+                f"delete from {table}",
+                f"DELETE FROM {table} WHERE (namespace, invoice_id, version) IN"
+                " (SELECT arrayJoin({keys:Array(Tuple(String, String, UInt32))}))",
+                {"keys": keys[at : at + _CHUNK]},
+            )
+
+    def _delete_lines(self, table: str, lines: dict[_Key, list[int]]) -> None:
+        """Lines that a version of the topic does not have."""
+        rows: list[Any] = list(
+            self._journal.query(
+                f"read {table}",
+                f"SELECT namespace, invoice_id, version, groupUniqArray(number) FROM {table} GROUP BY namespace, invoice_id, version",
+            )
+        )
+        for namespace, name, version, numbers in rows:
+            expected = lines.get((namespace, name, int(version)))
+            wrong = sorted(set(map(int, numbers)) - set(expected)) if expected is not None else []
+            if wrong:
+                self._journal.command(
+                    f"delete lines from {table}",
+                    f"DELETE FROM {table} WHERE namespace = {{n:String}} AND invoice_id = {{i:String}} AND version = {{v:UInt32}}"
+                    " AND number IN {numbers:Array(UInt32)}",
+                    {"n": namespace, "i": name, "v": int(version), "numbers": wrong},
+                )

@@ -1,0 +1,1 @@
+"""Again: rejections that enter once more, and offsets that are metered once more."""

@@ -1,0 +1,218 @@
+"""Offsets that were metered once are metered again (`weir replay`): rows are a function of the log, so what is there is written over by
+the same, what is missing is there again, and what must not be there is deleted.
+
+May be repeated, interrupted anywhere, and done while workers run: nothing reaches beyond the cursor, which is theirs. Decisions look at
+identities below the range as a worker's do; so of several damaged ranges of one partition the first one is done first.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+
+from schemas.catalog.follower import CatalogFollower
+from schemas.kafka.topics import REJECTED, events_topic, partition_count
+from schemas.ledgers.checkpoints import Checkpoints, read_progress
+from schemas.ledgers.transport import LedgerReader, LedgerWriter
+from schemas.settings import Settings
+from stream_processors.metering.decide import Flush
+from stream_processors.metering.flush import Meter, RawRecord
+from stream_processors.metering.journal import Journal
+from stream_processors.rollup.checkpoints import RollUp
+
+log = logging.getLogger(__name__)
+
+UNIT_RECORDS: Final = 256
+UNIT_BYTES: Final = 6 * 1024 * 1024
+_TABLES: Final = ("usage_events", "usage_identities", "usage_records")
+_AT: Final = "(offset, `index`)"
+_RECORD_AT: Final = "(offset, `index`, toString(profile_id), profile_version)"
+Place = tuple[Any, ...]
+OnProgress = Callable[[str, int, int], None]
+
+
+class ReplayError(Exception):
+    """The offsets cannot be replayed; the message says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """What was written again. ``removed``: rows of events that do not count; ``checkpoints``: whose windows were rolled up again."""
+
+    records: int
+    events: int
+    duplicates: int
+    removed: int
+    checkpoints: Sequence[int]
+
+
+class Remeter:
+    """Replays ranges of one generation on a running stack. One thread. Close it."""
+
+    def __init__(self, settings: Settings, generation: int) -> None:
+        # What was let pass once is let pass again.
+        self._settings = settings = settings.model_copy(update={"generation": generation, "poison_percent": 100})
+        self._topic = events_topic(generation)
+        self._stop = threading.Event()
+        self._journal = Journal(settings, self._stop)
+        self._catalog = CatalogFollower(settings).start()
+        self._rollup = RollUp(settings, self._catalog, self._stop)
+        self._partitions = partition_count(settings, self._topic)
+        self._meter = Meter(
+            settings, self._topic, self._partitions, self._catalog, LedgerWriter(settings, REJECTED), self._stop,
+            lambda partition, cursor: None, lambda partition: 0,
+        )  # fmt: skip
+
+    def close(self) -> None:
+        """Leave Kafka."""
+        self._stop.set()
+        self._catalog.stop()
+
+    def replay(
+        self, partition: int, start: int, end: int | None, on_progress: OnProgress = lambda *_: None
+    ) -> Replayed:
+        """Meter [start, end) of a partition again; None: up to the cursor. Raises ReplayError, LedgerUnavailable, KafkaException."""
+        generation = self._settings.generation
+        cursor = self._journal.run("read the cursors", read_progress).get((generation, partition), 0)
+        stop = cursor if end is None else end
+        if not 0 <= partition < self._partitions:
+            raise ReplayError(
+                f"{self._topic} has partitions 0 to {self._partitions - 1}; there is no partition {partition}"
+            )
+        if not 0 <= start < stop:
+            raise ReplayError(
+                f"from {start} to {stop} is no range of offsets; the cursor of partition {partition} is {cursor}"
+            )
+        if stop > cursor:
+            raise ReplayError(
+                f"only what lies below the cursor, {cursor}, was metered; what lies above it a worker meters"
+            )
+        low, high = self._bounds(partition)
+        if start < low or stop > high:
+            raise ReplayError(
+                f"{self._topic} partition {partition} has the offsets {low} to {high - 1} only; replay those with --from and --to, and"
+                f" give up by name what is gone: `weir log give-up --generation {generation} --partition {partition} --from … --to …`"
+            )
+        done = events = duplicates = removed = 0
+        for unit in self._units(partition, start, stop):
+            left = unit
+            while left:
+                self._meter.begin_at(partition, left[0].offset)
+                flush = self._meter.prepare(left, None)
+                taken, left = parted(left, flush)
+                # First, so that the records' voids are decided by copies that count.
+                removed += self._remove_others(partition, taken, flush)
+                self._meter.commit(flush)
+                events, duplicates = events + flush.events.size, duplicates + len(flush.duplicates)
+                done += len(taken)
+                on_progress("replaying", done, stop - start)
+        return Replayed(done, events, duplicates, removed, self._roll_up(partition, start, stop, removed > 0))
+
+    def _units(self, partition: int, start: int, end: int) -> Iterator[list[RawRecord]]:
+        unit: list[RawRecord] = []
+        size = 0
+        with LedgerReader(self._settings, self._topic, begin={partition: start}) as reader:
+            for record in reader.read_to({partition: end}):
+                if not start <= record.offset < end:
+                    continue
+                if unit and (len(unit) >= UNIT_RECORDS or size + len(record.value) > UNIT_BYTES):
+                    yield unit
+                    unit, size = [], 0
+                unit.append(RawRecord(partition, record.offset, record.append_us, record.value))
+                size += len(record.value)
+        if unit:
+            yield unit
+
+    def _remove_others(self, partition: int, unit: Sequence[RawRecord], flush: Flush) -> int:
+        """Delete rows at the unit's positions that a single pass over the log would not have written; how many."""
+        counted, recorded = rows_of(flush)
+        dropped: set[Place] = {(row.record.offset, row.dropped.index) for row in flush.duplicates}
+        at = "Tuple(UInt64, UInt32)"
+        removed = 0
+        for name, place, kind, right in (
+            *((name, _AT, at, counted) for name in _TABLES),
+            ("usage_records", _RECORD_AT, "Tuple(UInt64, UInt32, String, UInt32)", recorded),
+            ("duplicate_events", _AT, at, dropped),
+        ):
+            where = (
+                "generation = {g:UInt32} AND partition = {p:UInt32} AND offset >= {a:UInt64} AND offset <= {b:UInt64}"
+            )
+            if place is _RECORD_AT:  # what a backfill recorded of an event that counts is not the meter's
+                where += " AND checkpoint = 0"
+            # Positions order no table; by the append times all other days are left out.
+            where += " AND append_time >= fromUnixTimestamp64Milli({from:Int64}, 'UTC') AND append_time <= fromUnixTimestamp64Milli({to:Int64}, 'UTC')"
+            times = [raw.append_us // 1000 for raw in unit]
+            bounds: dict[str, Any] = {
+                "g": self._settings.generation, "p": partition, "a": unit[0].offset, "b": unit[-1].offset,
+                "from": min(times), "to": max(times),
+            }  # fmt: skip
+            rows = self._journal.query(f"look at {name}", f"SELECT DISTINCT {place} FROM {name} WHERE {where}", bounds)
+            wrong = sorted({tuple(row[0]) for row in rows} - right)
+            for first in range(0, len(wrong), 1000):
+                self._journal.command(
+                    f"delete rows of {name} that no single pass writes",
+                    f"DELETE FROM {name} WHERE {where} AND {place} IN (SELECT arrayJoin({{at:Array({kind})}}))",
+                    bounds | {"at": wrong[first : first + 1000]},
+                )
+            removed += len(wrong)
+        return removed
+
+    def _roll_up(self, partition: int, start: int, end: int, afresh: bool) -> list[int]:
+        """Windows of the checkpoints that hold the range, from the records as they are now; ``afresh``: the old ones are deleted first."""
+        checkpoints = self._rollup.checkpoints()
+        numbers = holding(checkpoints, self._settings.generation, partition, start, end)
+        self._rollup.again(numbers, afresh=afresh)
+        return numbers
+
+    def _bounds(self, partition: int) -> tuple[int, int]:
+        consumer = Consumer(
+            self._settings.librdkafka() | {"group.id": "weir-watermarks", "enable.auto.commit": False, "log_level": 2}
+        )
+        try:
+            low, high = consumer.get_watermark_offsets(TopicPartition(self._topic, partition), timeout=10)
+        except KafkaException as error:
+            raise ReplayError(f"{self._topic} partition {partition}: {error}") from error
+        finally:
+            consumer.close()
+        return int(low), int(high)
+
+
+def parted(unit: list[RawRecord], flush: Flush) -> tuple[list[RawRecord], list[RawRecord]]:
+    """The records of a unit of one partition that a flush holds, and those that are for the next one: it holds a bounded number of rows
+    (``meter.FLUSH_ROWS``), and nothing beyond offsets that the log does not have."""
+    ends = [*flush.left.values(), *flush.gaps.values()]
+    if not ends:
+        return unit, []
+    left_from = min(ends)
+    return [raw for raw in unit if raw.offset < left_from], [raw for raw in unit if raw.offset >= left_from]
+
+
+def rows_of(flush: Flush) -> tuple[set[Place], set[Place]]:
+    """(offset, index) of the flush's events, and (offset, index, profile, version) of their records."""
+    if not flush.events.size:
+        return set(), set()
+    table = flush.events.table()
+    places = list(zip(table["offset"].to_pylist(), table["index"].to_pylist(), strict=True))
+    matches = zip(
+        places, table["match_profile_ids"].to_pylist(), table["match_profile_versions"].to_pylist(), strict=True
+    )
+    return set(places), {
+        (*place, profile, version)
+        for place, profiles, versions in matches
+        for profile, version in zip(profiles, versions, strict=True)
+    }
+
+
+def holding(checkpoints: Checkpoints, generation: int, partition: int, start: int, end: int) -> list[int]:
+    """Numbers of the checkpoints whose slice has offsets of [start, end)."""
+    numbers = []
+    for cut in checkpoints.cuts:
+        low, high = checkpoints.slice(cut.number).get((generation, partition), (0, 0))
+        if max(low, start) < min(high, end):
+            numbers.append(cut.number)
+    return numbers

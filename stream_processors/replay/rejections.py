@@ -1,0 +1,310 @@
+"""Rejections that enter again (`weir rejected replay`), each event counted at most once however often that is done.
+
+A replay judges the kept bytes by the present rules, at the instant of their *original* arrival: what the age allowed then it allows
+now, and what was wrong for good is refused again. The steps, each safe to be the last:
+
+1. read the rejections, and which of them are replayed already, from ``rejected_events``
+2. judge: an inbox record exactly as ``admit`` would, so that the keys it derives are those of its original position; a body of the
+   gateway as its native door would, a missing key derived from the rejection's id; a record that could not be read, as a batch
+3. leave out every event whose identity counted before, however long ago: the worker looks back no further than W, and a
+   copy may have counted when this one was refused
+4. append the rest to the open generation of usage.events as any gateway would, acknowledged by the broker; deduplication by identity
+   drops what was under way by another door, and what an earlier attempt at this replay had appended
+5. append a record of stage ``replay`` under the rejection's own id to usage.rejected: from then on lists and replays pass it over.
+   Nothing is taken back: the rejection stays, and the books count it as refused once, and as received again (accepted) here
+
+A crash before 5 makes the next replay do 1 to 5 again: its events are found counted, or are duplicates. Two replays at once likewise.
+Conflicts are not replayed: their key stands for another event, which counted. A void that found nothing is appended again, and means what has
+counted by then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from clickhouse_connect.driver.client import Client
+
+from schemas.catalog.follower import read_catalog
+from schemas.catalog.state import NamespaceView
+from schemas.events.acceptance import AcceptedEvent, RawEvent, Refused, accept, decode_any
+from schemas.events.batch import decode_batch
+from schemas.events.event_types import event_types
+from schemas.events.identity import partition_of
+from schemas.events.voids import ALREADY_VOIDED, decode_void, encode_void, is_void
+from schemas.kafka.codec import CodecError, codec
+from schemas.kafka.topics import REJECTED, events_topic, partition_count
+from schemas.ledgers.transport import LedgerUnavailable, LedgerWriter
+from schemas.settings import Settings
+from schemas.usage_log.generation_change import read_generations
+from schemas.values.instants import micros, rfc3339
+from stream_processors.inbox.decide import NOT_READ, Admitted, InboxRecord, admit, pack
+from stream_processors.replay.judged import Judged, Rejection
+from stream_processors.replay.origin import Gone, kept_in_part, made_whole, of_batch
+
+GATEWAY_SAMPLE: Final = 16 * 1024
+"""Bytes that a gateway keeps of a refused body at most; one as long as that may have been cut."""
+REPLAY: Final = "replay"
+_CHUNK: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which rejections. Empty or None: any. ``since_us``: arrived at or after; newest first, at most ``limit``."""
+
+    namespace: str
+    ids: tuple[bytes, ...] = ()
+    reason: str = ""
+    stage: str = ""
+    since_us: int | None = None
+    replayed_too: bool = False
+    limit: int = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """``entered`` events are in usage.events (or would be), ``counted`` had counted before; ``why`` where it stays out."""
+
+    rejection: Rejection
+    entered: int = 0
+    counted: int = 0
+    why: str = ""
+    places: Sequence[str] = field(default=())
+
+
+def judge(rejection: Rejection, view: NamespaceView, *, keyless: bool = False) -> Judged:
+    """By the rules of ``view`` at the instant of original arrival. ``keyless``: also events that a gateway refused and that
+    have no idempotency key; whoever sent them may have sent them again, and nothing could tell."""
+    try:
+        if rejection.stage == "admit":
+            return _of_inbox(rejection, view)
+        if rejection.stage == "gateway":
+            return _of_gateway(rejection, view, keyless)
+        if is_void(rejection.original):
+            return _of_void(rejection)
+        if rejection.reason == "undecodable":
+            return _of_log(rejection)
+    except (Refused, CodecError) as error:
+        return Judged(rejection, why=f"still refused: {error}")
+    return Judged(
+        rejection,
+        why="its key stands for another event, which counted; send it again under a key of its own",
+    )
+
+
+def _of_inbox(rejection: Rejection, view: NamespaceView) -> Judged:
+    record = InboxRecord(
+        rejection.origin_topic, rejection.namespace, rejection.origin_partition, rejection.origin_offset,
+        rejection.received_us, rejection.original,
+    )  # fmt: skip
+    again = admit(record, view)
+    if again.rejection is not None:
+        return Judged(rejection, why=f"still refused: {again.rejection['detail']}")
+    return Judged(rejection, again.events, namespace=rejection.namespace)
+
+
+def _of_gateway(rejection: Rejection, view: NamespaceView, keyless: bool) -> Judged:
+    if not rejection.original:
+        return Judged(rejection, why="its bytes were not kept: a gateway keeps those of 100 refusals a second")
+    if len(rejection.original) >= GATEWAY_SAMPLE:
+        return Judged(rejection, why=f"its bytes were cut at {GATEWAY_SAMPLE}; send it again")
+    raws: list[RawEvent] = decode_any(rejection.original)
+    if not keyless and any(raw.idempotency_key is None for raw in raws):
+        why = "without idempotency keys nobody can tell whether its sender sent it again; --without-keys takes it all the same"
+        return Judged(rejection, why=why)
+    events = accept(
+        rejection.namespace,
+        view.settings,
+        raws,
+        now_us=rejection.received_us,
+        mint_key=lambda index: f"{REPLAY}/{rejection.rejection_id.hex()}/{index}",
+        types=event_types(view),
+    )
+    # It is appended long after it was received, which says nothing about the clock that dated it.
+    kept = [event._replace(dated=False) for event in events]
+    return Judged(rejection, kept, namespace=rejection.namespace)
+
+
+def _of_void(rejection: Rejection) -> Judged:
+    if rejection.reason == ALREADY_VOIDED:
+        return Judged(rejection, why="the event that it means is voided already")
+    void = decode_void(rejection.original)
+    return Judged(rejection, namespace=void.namespace, void=void)
+
+
+def _of_log(rejection: Rejection) -> Judged:
+    batch = decode_batch(rejection.original)
+    dated = set(batch.dated.tolist())
+    events = [
+        AcceptedEvent(
+            batch.identity(index), batch.content_hash(index), batch.event_name(index), batch.account_ids[index],
+            batch.idempotency_keys[index], batch.sources[index], batch.timestamps_us[index], batch.properties[index],
+            index in dated,
+        )
+        for index in range(batch.size)
+    ]  # fmt: skip
+    return Judged(rejection, events, namespace=batch.namespace, catalog_offset=batch.catalog_offset)
+
+
+def replay_record(outcome: Outcome) -> dict[str, Any]:
+    """The RejectedEvent record that says that a rejection was replayed."""
+    rejection = outcome.rejection
+    told = f"{outcome.entered} entered, {outcome.counted} had counted before"
+    return {
+        "namespace": rejection.namespace, "stage": REPLAY, "reason": "replayed",
+        "detail": "; ".join([told, *outcome.places])[:2000], "events": outcome.entered, "account_id": rejection.account_id,
+        "event_name": rejection.event_name, "idempotency_key": rejection.idempotency_key, "original": b"",
+        "received_at": rejection.received_us, "rejection_id": rejection.rejection_id,
+    }  # fmt: skip
+
+
+def find(client: Client, wanted: Wanted) -> list[Rejection]:
+    """Rejections as ClickHouse has them, newest first. Records that could not be read belong to no namespace and are in every list."""
+    conditions = ["namespace IN ({n:String}, '')", f"stage != '{REPLAY}'"]
+    parameters: dict[str, Any] = {"n": wanted.namespace, "limit": wanted.limit}
+    if wanted.ids:
+        conditions.append("hex(rejection_id) IN {ids:Array(String)}")
+        parameters["ids"] = [one.hex().upper() for one in wanted.ids]
+    if wanted.reason:
+        conditions.append("reason = {reason:String}")
+        parameters["reason"] = wanted.reason
+    if wanted.stage:
+        conditions.append("stage = {stage:String}")
+        parameters["stage"] = wanted.stage
+    if wanted.since_us is not None:
+        conditions.append("received_at >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')")
+        parameters["since"] = wanted.since_us
+    if not wanted.replayed_too:
+        conditions.append("replayed = ''")
+    rows = client.query(
+        "SELECT hex(rejection_id), namespace, toString(stage), toString(reason), detail, events, account_id, event_name,"
+        " idempotency_key, hex(original), origin_topic, origin_partition, origin_offset, received_at, replays.told AS replayed,"
+        " original_size, original_hash"
+        " FROM rejected_events AS rejections FINAL LEFT ANY JOIN ("
+        f"SELECT rejection_id, detail AS told FROM rejected_events FINAL WHERE stage = '{REPLAY}'"
+        f") AS replays USING (rejection_id) WHERE {' AND '.join(conditions)}"
+        " ORDER BY received_at DESC, rejection_id LIMIT {limit:UInt64}",
+        parameters=parameters,
+    ).result_rows
+    return [
+        Rejection(
+            bytes.fromhex(row[0]), row[1], row[2], row[3], row[4], int(row[5]), row[6], row[7], row[8],
+            bytes.fromhex(row[9]), row[10], int(row[11]), int(row[12]), micros(row[13]), row[14],
+            int(row[15]), row[16],
+        )
+        for row in rows
+    ]  # fmt: skip
+
+
+def counted_before(client: Client, judged: Iterable[Judged]) -> set[bytes]:
+    """Identities that count already. Those that usage_identities has forgotten (W and the log's retention later) are looked
+    for in usage_events, under the account."""
+    by_account: dict[tuple[str, str], list[str]] = {}
+    for one in judged:
+        for event in one.events:
+            by_account.setdefault((one.namespace, event.account_id), []).append(event.identity.hex())
+    found: set[bytes] = set()
+    for (namespace, account), names in by_account.items():
+        for start in range(0, len(names), _CHUNK):
+            rows = client.query(
+                "WITH (SELECT groupArray(CAST(unhex(arrayJoin({ids:Array(String)})) AS FixedString(16)))) AS wanted"
+                " SELECT hex(identity) FROM usage_identities WHERE has(wanted, identity)"
+                " AND identity IN (SELECT CAST(unhex(arrayJoin({ids:Array(String)})) AS FixedString(16)))"
+                " UNION DISTINCT SELECT hex(identity) FROM usage_events WHERE namespace = {n:String}"
+                " AND account_id = {a:String} AND has(wanted, identity)",
+                parameters={"ids": names[start : start + _CHUNK], "n": namespace, "a": account},
+            ).result_rows
+            found |= {bytes.fromhex(row[0]) for row in rows}
+    return found
+
+
+class Replayer:
+    """Replays rejections on a running stack; ``settings`` say where."""
+
+    def __init__(self, settings: Settings, client: Client) -> None:
+        self._settings = settings
+        self._client = client
+
+    def replay(self, rejections: Sequence[Rejection], *, keyless: bool = False, dry_run: bool = False) -> list[Outcome]:
+        """Steps 2 to 5. Raises LedgerUnavailable; doing it again is safe."""
+        catalog = read_catalog(self._settings)
+        outcomes: list[Outcome] = []
+        for start in range(0, len(rejections), _CHUNK):
+            judged = [
+                self._judged(one, catalog.view(one.namespace or self._settings.namespace), keyless)
+                for one in rejections[start : start + _CHUNK]
+            ]
+            outcomes += self._enter(judged, catalog.next_offset, dry_run)
+        return outcomes
+
+    def _judged(self, rejection: Rejection, view: NamespaceView, keyless: bool) -> Judged:
+        try:
+            if rejection.reason == NOT_READ:
+                return of_batch(self._settings, rejection, view)
+            whole = made_whole(self._settings, rejection) if kept_in_part(rejection) else rejection
+        except Gone as error:
+            return Judged(rejection, why=str(error))
+        return judge(whole, view, keyless=keyless)
+
+    def _enter(self, judged: Sequence[Judged], catalog_offset: int, dry_run: bool) -> list[Outcome]:
+        known = counted_before(self._client, judged)
+        outcomes = []
+        for one in judged:
+            events = [event for event in one.events if event.identity not in known]
+            entered = len(events) + (one.void is not None)
+            places = [] if dry_run or not entered else self._append(one, events, catalog_offset)
+            counted = len(one.events) - len(events)
+            outcomes.append(Outcome(one.rejection, entered, counted, one.why, places))
+        done = [outcome for outcome in outcomes if not outcome.why]
+        if done and not dry_run:
+            encode = codec("rejected_event").encode
+            LedgerWriter(self._settings, REJECTED).append_all(
+                [(one.rejection.account_id.encode(), encode(replay_record(one))) for one in done]
+            )
+        return outcomes
+
+    def _append(self, one: Judged, events: Sequence[AcceptedEvent], catalog_offset: int) -> list[str]:
+        generation = read_generations(self._settings).writable(self._settings.generation)
+        if generation is None:
+            raise LedgerUnavailable(
+                "usage.events is being moved to another number of partitions; try again in a moment"
+            )
+        topic = events_topic(generation.number)
+        record = InboxRecord("", one.namespace, 0, 0, one.rejection.received_us, b"")
+        pinned = catalog_offset if one.catalog_offset is None else one.catalog_offset
+        partitions = partition_count(self._settings, topic)
+        batches = pack([Admitted(record, events, None)], partitions, pinned)
+        if one.void is not None:
+            batches[partition_of(one.void.identity, partitions)] = [encode_void(one.void)]
+        writer = LedgerWriter(self._settings, topic)
+        return [
+            f"{topic} partition {partition} offset {offset}"
+            for where, values in batches.items()
+            for partition, offset in writer.append_all([(b"", value) for value in values], where)
+        ]
+
+
+def replays_shown(client: Client, outcomes: Iterable[Outcome]) -> bool:
+    """Whether every replay shows in ``rejected_events``, so that a second one passes it over."""
+    names = [one.rejection.rejection_id.hex().upper() for one in outcomes if not one.why]
+    rows = client.query(
+        f"SELECT uniqExact(rejection_id) FROM rejected_events WHERE stage = '{REPLAY}' AND hex(rejection_id) IN {{ids:Array(String)}}",
+        parameters={"ids": names},
+    ).result_rows
+    return int(rows[0][0]) == len(set(names))
+
+
+def to_json(rejection: Rejection) -> Mapping[str, Any]:
+    """For programs: the bytes as text where they are UTF-8, else in hexadecimal."""
+    try:
+        original = {"original": rejection.original.decode()}
+    except UnicodeDecodeError:
+        original = {"original_hex": rejection.original.hex()}
+    return {
+        "id": rejection.rejection_id.hex(), "namespace": rejection.namespace, "stage": rejection.stage,
+        "reason": rejection.reason, "detail": rejection.detail, "events": rejection.events,
+        "account_id": rejection.account_id, "event_name": rejection.event_name,
+        "idempotency_key": rejection.idempotency_key, "received_at": rfc3339(rejection.received_us),
+        "replayed": rejection.replayed, **({"original_size": rejection.original_size} if rejection.original_size >= 0 else {}),
+    } | original  # fmt: skip

@@ -1,0 +1,1 @@
+"""From a checkpoint's slice of records to windows."""

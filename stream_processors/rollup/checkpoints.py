@@ -1,0 +1,192 @@
+"""Roll-up of a checkpoint's slice of usage_records into usage_windows (DESIGN invariants 7 and 8).
+
+The rows carry the checkpoint, so doing it again writes the same rows; the row in usage_checkpoints, which says that the slice is
+rolled up, is written last.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from schemas.catalog.follower import CatalogFollower, catalog_end
+from schemas.catalog.profiles import ProfileVersion, profile_versions
+from schemas.ledgers.checkpoints import CheckpointLedger, Checkpoints, Cut, next_cut, read_progress, rolled_up
+from schemas.settings import Settings
+from stream_processors.metering.journal import Journal, Stopping
+from stream_processors.rollup.backfilled import roll_up_backfill
+from stream_processors.rollup.slices import Slice, slice_sql
+from stream_processors.rollup.windows import windows_sql
+
+log = logging.getLogger(__name__)
+
+
+def roll_up_sql(ranges: Slice) -> tuple[str, dict[str, Any]]:
+    """The INSERT … SELECT of a slice, and its parameters, without ``{k:UInt32}``, the checkpoint's number. What was backfilled belongs
+    to another checkpoint, wherever its positions lie.
+
+    Positions order no table, but every part knows its rows' append times: those of the slice's batches leave out all parts
+    that are older, so that the cost is that of the slice and not of the history.
+
+    profile_versions says each window's size, and for which profiles unique values are kept; a record of a version that is
+    not there makes the statement fail, for a window must never be left out.
+    """
+    condition, parameters = slice_sql(ranges)
+    records = f"""checkpoint = 0 AND {condition}
+        AND append_time >= (SELECT min(append_time) FROM usage_batches WHERE {condition})
+        AND append_time <= (SELECT max(append_time) FROM usage_batches WHERE {condition})"""
+    return windows_sql(records, backfilled=False), parameters
+
+
+def versions_table(versions: Sequence[tuple[str, ProfileVersion]]) -> pa.Table:
+    """The Arrow table of profile_versions from (namespace, version)."""
+    ones = [version for _, version in versions]
+    return pa.table(
+        {
+            "namespace": pa.array([namespace for namespace, _ in versions], pa.string()),
+            "profile_id": pa.array([one.profile_id for one in ones], pa.string()),
+            "profile_version": pa.array([one.version for one in ones], pa.uint32()),
+            "event_name": pa.array([one.event_name for one in ones], pa.string()),
+            "aggregation": pa.array([one.aggregation for one in ones], pa.string()),
+            "property": pa.array([one.property or () for one in ones], pa.list_(pa.string())),
+            "filters": pa.array(
+                [json.dumps([item.model_dump(mode="json") for item in one.filters]) for one in ones], pa.string()
+            ),
+            "dimensions": pa.array([one.dimensions for one in ones], pa.list_(pa.list_(pa.string()))),
+            "window_seconds": pa.array([one.window_seconds for one in ones], pa.uint32()),
+        }
+    )
+
+
+class RollUp:
+    """Rolls up every slice that is not yet rolled up, in order. One thread at a time."""
+
+    def __init__(self, settings: Settings, catalog: CatalogFollower, stop: threading.Event) -> None:
+        self._settings = settings
+        self._catalog = catalog
+        self._journal = Journal(settings, stop)
+        self._stop = stop
+        self._waiting = ""
+        self._ledger: CheckpointLedger | None = None
+        self._written: set[tuple[str, str, int]] = set()
+
+    @property
+    def trouble(self) -> str:
+        """What is being tried again, or waited for; "" for nothing."""
+        return self._journal.trouble or self._waiting
+
+    def checkpoints(self) -> Checkpoints:
+        """As they stand now. Raises LedgerUnavailable."""
+        return self._open().refresh()
+
+    def again(self, numbers: Iterable[int], *, afresh: bool = False) -> None:
+        """Roll up checkpoints once more, from the records as they are now. ``afresh``: without the windows that are there, which may
+        hold what no longer is a record. Raises Stopping, LedgerUnavailable."""
+        checkpoints = self.checkpoints()
+        for number in numbers:
+            if afresh:
+                for table, column in (("usage_checkpoints", "number"), ("usage_windows", "checkpoint")):
+                    self._journal.command(
+                        f"delete checkpoint {number} from {table}",
+                        f"DELETE FROM {table} WHERE {column} = {{k:UInt32}}",
+                        {"k": number},
+                    )
+            self._roll_up(checkpoints, number)
+
+    def _open(self) -> CheckpointLedger:
+        if self._ledger is None:
+            self._ledger = CheckpointLedger(self._settings)
+        return self._ledger
+
+    def run(self) -> int:
+        """Roll up what is outstanding; the newest checkpoint that is rolled up. Raises Stopping, LedgerUnavailable."""
+        checkpoints = self.checkpoints()
+        done = self._journal.run("read roll-ups", rolled_up)
+        for number in range(done + 1, len(checkpoints.cuts) + 1):
+            self._roll_up(checkpoints, number)
+        return max(done, len(checkpoints.cuts))
+
+    def cut(self, now_us: int) -> Cut | None:
+        """Cut a checkpoint over what is metered, unless the last one is younger than the setting or nothing is new."""
+        progress = self._journal.run("read progress", read_progress)
+        # Another worker may have metered under a newer catalog than this one has read; the cut must name one that holds for all.
+        end = catalog_end(self._settings)
+        self._await_catalog(end)
+        youngest = now_us - self._settings.checkpoint_seconds * 1_000_000
+
+        def propose(last: Cut | None) -> Cut | None:
+            if last is not None and last.as_of_us > youngest:
+                return None
+            return next_cut(last, progress, end, now_us)
+
+        return self._open().cut(propose) if progress else None
+
+    def _roll_up(self, checkpoints: Checkpoints, number: int) -> None:
+        cut = checkpoints.cut(number)
+        self._await_progress(cut)
+        self._await_catalog(cut.catalog_offset)
+        began = time.monotonic()
+        self._write_versions(cut.catalog_offset)
+        ranges = checkpoints.slice(number)
+        if ranges:
+            sql, parameters = roll_up_sql(ranges)
+            self._journal.command(f"roll up checkpoint {number}", sql, parameters | {"k": number})
+        if cut.backfill:
+            roll_up_backfill(self._journal, self._catalog.catalog, checkpoints, cut)
+        self._journal.insert("usage_checkpoints", _checkpoint_table(cut, checkpoints))
+        log.info("checkpoint %d rolled up in %.2f s", number, time.monotonic() - began)
+
+    def _write_versions(self, catalog_offset: int) -> None:
+        """profile_versions holds every version that a record below the cut may name. Versions are immutable."""
+        catalog = self._catalog.catalog
+        new = [
+            (namespace, version)
+            for namespace in catalog.namespaces()
+            for version in profile_versions(catalog.view(namespace, catalog_offset))
+            if (namespace, version.profile_id, version.version) not in self._written
+        ]
+        if new:
+            self._journal.insert("profile_versions", versions_table(new))
+            self._written |= {(namespace, version.profile_id, version.version) for namespace, version in new}
+
+    def _await_catalog(self, offset: int) -> None:
+        while not self._catalog.wait_for(offset, 1.0):
+            self._waiting = f"waiting for usage.catalog to reach offset {offset}"
+            if self._stop.is_set():
+                raise Stopping("catalog")
+        self._waiting = ""
+
+    def _await_progress(self, cut: Cut) -> None:
+        while True:
+            progress = self._journal.run("read progress", read_progress)
+            if all(progress.get(key, 0) >= end for key, end in cut.offsets.items()):
+                self._waiting = ""
+                return
+            self._waiting = f"checkpoint {cut.number} lies beyond what is metered"
+            log.warning("%s; waiting", self._waiting)
+            if self._stop.wait(0.5):
+                raise Stopping("progress")
+
+
+def _checkpoint_table(cut: Cut, checkpoints: Checkpoints) -> pa.Table:
+    before = checkpoints.cut(cut.number - 1).offsets if cut.number > 1 else {}
+    items = sorted(cut.offsets.items())
+    count = len(items)
+    return pa.table(
+        {
+            "number": pa.array([cut.number] * count, pa.uint32()),
+            "generation": pa.array([key[0] for key, _ in items], pa.uint32()),
+            "partition": pa.array([key[1] for key, _ in items], pa.uint32()),
+            "from_offset": pa.array([before.get(key, 0) for key, _ in items], pa.uint64()),
+            "next_offset": pa.array([end for _, end in items], pa.uint64()),
+            "catalog_offset": pa.array([cut.catalog_offset] * count, pa.uint64()),
+            "as_of": pa.array([cut.as_of_us] * count, pa.timestamp("us", tz="UTC")),
+            "backfill": pa.array([cut.backfill] * count, pa.string()),
+        }
+    )

@@ -1,0 +1,1 @@
+"""What watches over a worker: its consumers, its lag, its logs."""

@@ -1,0 +1,146 @@
+"""Discounts, a commitment, an override and prepaid credits on the real stack, through late usage, down to the API and verification."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+import httpx
+import pytest
+
+from rating.close.checkpoint import end_offsets, wait_metered
+from rating.invoices.read import list_invoices, with_lines
+from rating.verify.run import verify
+from schemas.settings import Settings
+from schemas.values.time_zones import VERSION
+from tests.integration.rating.road import Road
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(scope="module")
+def agreed(settings: Settings) -> Iterator[Road]:
+    """Calls at 1 each, for acme 0.5, less 10 %, at least 20; 25 prepaid. January billed, then two late calls, then February."""
+    road = Road(settings, f"t{uuid.uuid4().hex[:12]}")
+    road.publish("meter", code="calls", event_name="call", profiles=[{"code": "n", "aggregation": "count"}])
+    road.publish("product", code="call", profile="calls.n")
+    charges = [{"product": "call", "price": {"model": "per_unit", "unit_amount": "1"}}]
+    road.publish(
+        "plan", code="basic", currency="USD", grace_seconds=0, charges=charges, minimum_commitment="20",
+        discounts=[{"code": "ten", "name": "Ten off", "percent": "10", "product": "call"}],
+    )  # fmt: skip
+    for account in ("acme", "beta"):
+        road.publish("account", code=account)
+        own = (
+            {"overrides": [{"charge": "call", "price": {"model": "per_unit", "unit_amount": "0.5"}}]}
+            if account == "acme"
+            else {}
+        )
+        road.publish(
+            "subscription", code=account, account=account, plan="basic", start="2013-01-01T00:00:00Z",
+            end="2013-03-01T00:00:00Z", **own,
+        )  # fmt: skip
+    road.publish("credit_grant", code="paid", account="acme", amount="25", currency="USD")
+    road.send(
+        [("call", name, f"{name}{n}", "2013-01-10T00:00:00Z", {}) for name in ("acme", "beta") for n in range(30)]
+    )
+    road.close("2013-02-01T00:00:00+00:00")
+    road.send(
+        [("call", name, f"late{name}{n}", "2013-01-20T00:00:00Z", {}) for name in ("acme", "beta") for n in range(20)]
+    )
+    road.close("2013-03-01T00:00:00+00:00")
+    yield road
+    road.client.close()
+
+
+def lines(road: Road, account: str) -> list[list[tuple[str, str, str]]]:
+    page = list_invoices(road.client, road.namespace, account_id=account)
+    found = with_lines(road.client, road.namespace, page.invoices)
+    return [[(line.kind, line.charge, line.amount) for line in one.lines] for one in reversed(found)]
+
+
+def test_bills_follow_what_was_agreed_and_late_usage_changes_discount_and_true_up(agreed: Road) -> None:
+    assert lines(agreed, "acme") == [
+        [("usage", "call", "15.00"), ("discount", "discount:ten", "-1.50"), ("commitment", "commitment:", "6.50"), ("credit", "credit:paid", "-20.00")],
+        [
+            ("usage", "call", "0.00"), ("commitment", "commitment:", "20.00"),
+            ("adjustment", "call", "10.00"), ("adjustment", "commitment:", "-6.50"), ("adjustment", "discount:ten", "-1.00"),
+            ("credit", "credit:paid", "-5.00"),
+        ],
+    ]  # fmt: skip
+    # 30 − 3 = 27, then 50 − 5 = 45: late usage of 18 in all, and nothing to true up in January.
+    assert lines(agreed, "beta") == [
+        [("usage", "call", "30.00"), ("discount", "discount:ten", "-3.00")],
+        [
+            ("usage", "call", "0.00"), ("commitment", "commitment:", "20.00"),
+            ("adjustment", "call", "20.00"), ("adjustment", "discount:ten", "-2.00"),
+        ],
+    ]  # fmt: skip
+
+
+def test_verification_agrees(agreed: Road) -> None:
+    assert verify(agreed.settings, namespace=agreed.namespace) == []
+    assert verify(agreed.settings, namespace=agreed.namespace, invoices=True) == []
+
+
+def test_the_api_tells_balances_subtotals_and_prices(agreed: Road, service: httpx.Client) -> None:
+    named = {"Weir-Namespace": agreed.namespace}
+    found = service.get("/v1/accounts/acme/credits", headers=named).json()
+    assert found["balances"] == {"USD": "0.00"}
+    (grant,) = found["grants"]
+    assert (grant["state"], grant["granted"], grant["used"], grant["left"]) == ("used", "25.00", "25.00", "0.00")
+    assert service.get("/v1/accounts/nobody/credits", headers=named).status_code == 404
+    january = service.get("/v1/invoices", params={"account_id": "acme"}, headers=named).json()["invoices"][-1]
+    assert (january["subtotal"], january["tax_amount"], january["total"]) == ("20.00", None, "0.00")
+    # As of then: the grant of 25 was whole in January, and January's invoice drew 20 of it.
+    for at, total, kinds in (
+        ("2013-01-15", "0.00", ["discount", "credit"]), ("2013-02-15", "15.00", ["commitment", "credit"]),
+    ):  # fmt: skip
+        asked = service.get("/v1/accounts/acme/usage/current", params={"at": f"{at}T00:00:00Z"}, headers=named)
+        (running,) = asked.json()["subscriptions"]
+        assert (running["estimated_total"], [one["kind"] for one in running["reductions"]]) == (total, kinds)
+    item: dict[str, Any] = {
+        "price": {"model": "per_unit", "unit_amount": "0.5"},
+        "quantity": "30",
+        "discounts": [{"percent": "10"}],
+    }
+    assert Decimal(service.post("/v1/price", json=item).json()["amount"]) == Decimal("13.5")
+    assert [one["amount"] for one in service.post("/v1/price", json=[item, item]).json()] == ["13.50", "13.50"]
+    refused = service.post("/v1/price", json={**item, "price": {"model": "flat"}})
+    assert refused.status_code == 422
+    assert refused.json()["errors"][0]["path"] == "price.amount"
+    assert service.post("/v1/price", content=b"{").status_code == 400
+
+
+def test_runs_tell_their_checklists(agreed: Road, service: httpx.Client) -> None:
+    named = {"Weir-Namespace": agreed.namespace}
+    newest, first = service.get("/v1/runs", headers=named).json()["runs"]
+    assert (first["due_until"], first["findings"]) == ("2013-02-01T00:00:00Z", 0)
+    assert first["time_zone_data"] == VERSION
+    whole = service.get(f"/v1/runs/{newest['run_id']}", headers=named).json()
+    found = {one["check"]: one["examples"] for one in whole["checklist"] if one["count"]}
+    assert found["silent_accounts"] == ["acme", "beta"]
+    assert len(found["changed_lines"]) == 2
+    assert service.get(f"/v1/runs/{newest['run_id']}").status_code == 404  # of another namespace
+
+
+def test_late_usage_is_reported_until_it_is_billed(agreed: Road, service: httpx.Client) -> None:
+    def report(**asked: str) -> Any:
+        return service.get("/v1/reports/late-usage", params=asked, headers={"Weir-Namespace": agreed.namespace}).json()
+
+    assert (report()["count"], report()["totals"]) == (0, {})
+    agreed.send([("call", "beta", f"february{n}", "2013-02-10T00:00:00Z", {}) for n in range(30)])
+    wait_metered(agreed.client, end_offsets(agreed.settings), lambda *_: None)
+    found = report()
+    # 30 less 10 % are 27 and no commitment of 20 is left to true up.
+    assert found["totals"] == {"USD": "7.00"}
+    assert [(one["charge"], one["billed"], one["now"], one["difference"]) for one in found["lines"]] == [
+        ("call", "0.00", "30.00", "30.00"), ("commitment:", None, None, "-20.00"), ("discount:ten", None, None, "-3.00"),
+    ]  # fmt: skip
+    assert found["lines"][0]["billed_as_of_checkpoint"] == found["last_checkpoint"]
+    assert report(account_id="acme")["lines"] == []
+    (billed,) = agreed.close("2013-03-01T00:00:00+00:00").invoices
+    assert (billed["account_id"], billed["total"]) == ("beta", "7.00")
+    assert report()["lines"] == []

@@ -1,0 +1,259 @@
+"""Records alone and windows with ragged edges give the same totals, and both those of an obvious fold in Python, voided events left out."""
+
+from __future__ import annotations
+
+import json
+import random
+import uuid
+from dataclasses import dataclass, replace
+from decimal import Context, Decimal, localcontext
+from typing import Any, get_args
+
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as bounded
+from hypothesis import strategies as st
+
+from rating.usage import Measured, UsageQuery, of_own, usage_totals
+from schemas.catalog.models import Aggregation
+from schemas.clickhouse.client import connect
+from schemas.ledgers.checkpoints import Cut
+from schemas.settings import Settings
+from schemas.values.instants import DAY, SECOND, instant
+
+pytestmark = pytest.mark.integration
+
+BEGIN = 1_356_998_400 * SECOND  # 2013-01-01T00:00:00Z
+GENERATION = 4_000  # one that no log of the stack has
+SIZES = {1: 3600, 2: 86_400, 3: 60}
+CUTS = (
+    Cut(1, {(GENERATION, 0): 60, (GENERATION, 1): 50}, 0, 0),
+    Cut(2, {(GENERATION, 0): 125, (GENERATION, 1): 105, (GENERATION, 2): 115}, 0, 0),
+    Cut(3, {(GENERATION, 0): 150, (GENERATION, 1): 155, (GENERATION, 2): 145}, 0, 0),
+)
+ACCOUNTS = ("acme", "o'neil\\", "日本\t")
+
+
+@dataclass(frozen=True)
+class Row:
+    account: str
+    at: int
+    quantity: Decimal
+    unique: str
+    dimensions: str
+    partition: int
+    offset: int
+    version: int
+    void_offset: int | None  # in the same partition
+
+    def below(self, cut: Cut) -> bool:
+        return self.offset < cut.offsets.get((GENERATION, self.partition), 0)
+
+    def voided(self, as_of: Cut | None) -> bool:
+        return self.void_offset is not None and (
+            as_of is None or self.void_offset < as_of.offsets.get((GENERATION, self.partition), 0)
+        )
+
+
+def random_rows(seed: int) -> list[Row]:
+    chance = random.Random(seed)
+    # One account has no voids, so that its windows are taken beside records of the others.
+    voids = [None, None, None, 1, 40, 100]
+    return [
+        Row(
+            account := chance.choice(ACCOUNTS),
+            BEGIN + chance.randrange(6 * 24) * 3600 * SECOND + chance.choice([0, 0, 1, 59_999_999, 1_799_999_999]),
+            Decimal(chance.randrange(-(10**9), 10**9)).scaleb(-chance.randrange(4))
+            + chance.choice([0, Decimal("9e24")]),
+            chance.choice(['"x"', "1", f'"{number}"', '"a\\"b"']),
+            chance.choice(["", '{"r":"eu"}', '{"r":"it\'s","s.t":3}', '{"s.t":1.5}']),
+            chance.randrange(3),
+            number // 2,
+            chance.choice(list(SIZES)),
+            None if account == "acme" or (later := chance.choice(voids)) is None else number // 2 + later,
+        )
+        for number in range(400)
+    ]
+
+
+class Engine:
+    """Rows of a namespace of their own, with windows as the roll-up of each slice writes them."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.client = connect(settings)
+        self.namespace = f"t{uuid.uuid4().hex[:12]}"
+        self.rows = random_rows(20)
+        columns = ["namespace", "profile_id", "profile_version", "account_id", "timestamp", "quantity", "unique_value",
+                   "dimensions", "generation", "partition", "offset", "index", "append_time"]  # fmt: skip
+        written = [
+            [self.namespace, "m.p", row.version, row.account, instant(row.at), row.quantity, row.unique, row.dimensions,
+             GENERATION, row.partition, row.offset, number, instant(BEGIN + row.offset // 40 * DAY)]
+            for number, row in enumerate(self.rows)
+        ]  # fmt: skip
+        self.client.insert("usage_records", written, column_names=columns)
+        self.client.insert("usage_records", written[::3], column_names=columns)  # a replay
+        columns = ["namespace", "account_id", "timestamp", "generation", "partition", "offset", "index",
+                   "void_generation", "void_partition", "void_offset"]  # fmt: skip
+        voided = [
+            [self.namespace, row.account, instant(row.at), GENERATION, row.partition, row.offset, number,
+             GENERATION, row.partition, row.void_offset]
+            for number, row in enumerate(self.rows) if row.void_offset is not None
+        ]  # fmt: skip
+        self.client.insert("voided_events", voided, column_names=columns)
+        self.client.insert("voided_events", voided[::2], column_names=columns)
+        before: dict[tuple[int, int], int] = {}
+        for cut in CUTS:
+            for version, size in SIZES.items():
+                self._roll_up(cut, before, version, size)
+            before = dict(cut.offsets)
+
+    def _roll_up(self, cut: Cut, before: dict[tuple[int, int], int], version: int, size: int) -> None:
+        ranges = " OR ".join(
+            f"(partition = {partition} AND offset >= {before.get((generation, partition), 0)} AND offset < {end})"
+            for (generation, partition), end in cut.offsets.items()
+        )
+        for _ in range(2):  # twice: a roll-up that was interrupted
+            self.client.command(
+                f"""INSERT INTO usage_windows SELECT namespace, profile_id, profile_version, account_id, dimensions,
+                fromUnixTimestamp64Micro(intDiv(toUnixTimestamp64Micro(timestamp), {size * SECOND}) * {size * SECOND}, 'UTC') AS w,
+                {size}, {cut.number}, count(), sum(toDecimal256(quantity, 12)), max(quantity), min(quantity), max(timestamp),
+                argMax(unique_value, (timestamp, unique_value, quantity)), argMax(quantity, (timestamp, unique_value, quantity)),
+                uniqExactState(unique_value), 0
+                FROM usage_records FINAL WHERE namespace = {{namespace:String}} AND profile_version = {version} AND ({ranges})
+                GROUP BY namespace, profile_id, profile_version, account_id, dimensions, w""",
+                parameters={"namespace": self.namespace},
+            )
+
+
+@pytest.fixture(scope="module")
+def engine(settings: Settings) -> Engine:
+    return Engine(settings)
+
+
+Group = tuple[str | None, int | None, tuple[str | None, ...]]
+
+
+def folded(rows: list[Row], query: UsageQuery) -> dict[Group, tuple[Decimal, int]]:
+    groups: dict[Group, list[Row]] = {}
+    for row in rows:
+        counted = query.start_us <= row.at < query.end_us and (query.as_of is None or row.below(query.as_of))
+        if not counted or row.voided(query.as_of) or (query.accounts is not None and row.account not in query.accounts):
+            continue
+        found = json.loads(row.dimensions or "{}")
+        bucket = max(start for start in query.buckets_us if start <= row.at) if query.buckets_us else None
+        names = tuple(str(found[name]) if name in found else None for name in query.dimensions)
+        groups.setdefault((row.account if query.by_account else None, bucket, names), []).append(row)
+    return {group: (aggregate(query.profile.aggregation, some), len(some)) for group, some in groups.items()}
+
+
+def aggregate(aggregation: Aggregation, rows: list[Row]) -> Decimal:
+    quantities = [row.quantity for row in rows]
+    match aggregation:
+        case "sum":
+            with localcontext(Context(prec=100)):
+                return sum(quantities, Decimal(0))
+        case "count":
+            return Decimal(len(rows))
+        case "count_unique":
+            return Decimal(len({row.unique for row in rows}))
+        case "max":
+            return max(quantities)
+        case "min":
+            return min(quantities)
+        case "latest":
+            return max((row.at, row.unique.encode(), row.quantity) for row in rows)[2]
+
+
+def totals(engine: Engine, query: UsageQuery) -> dict[Group, tuple[Any, int]]:
+    return {
+        (row.account_id, row.bucket_us, row.dimensions): (row.usage.quantity, row.usage.events)
+        for row in usage_totals(engine.client, query)
+        if row.usage.events
+    }
+
+
+edges = st.integers(-30, 7 * 24).map(lambda hours: BEGIN + hours * 3600 * SECOND)
+instants = edges | st.tuples(edges, st.sampled_from([1, 60 * SECOND, 1800 * SECOND])).map(sum)
+
+
+@bounded(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    aggregation=st.sampled_from(get_args(Aggregation)),
+    ends=st.lists(instants, min_size=2, max_size=6, unique=True).map(sorted),
+    bucketed=st.booleans(),
+    accounts=st.none() | st.lists(st.sampled_from(ACCOUNTS), unique=True).map(tuple),
+    by_account=st.booleans(),
+    dimensions=st.sampled_from([(), ("r",), ("s.t", "r")]),
+    as_of=st.none() | st.sampled_from(CUTS),
+    rolled_up=st.sampled_from(CUTS),
+)
+def test_both_plans_and_a_plain_fold_agree(
+    engine: Engine, aggregation: Aggregation, ends: list[int], bucketed: bool, accounts: tuple[str, ...] | None,
+    by_account: bool, dimensions: tuple[str, ...], as_of: Cut | None, rolled_up: Cut,
+) -> None:  # fmt: skip
+    profile = Measured("m.p", aggregation, tuple(SIZES.items()))
+    query = UsageQuery(
+        engine.namespace, profile, ends[0], ends[-1], accounts=accounts, by_account=by_account,
+        buckets_us=tuple(ends[:-1]) if bucketed else (), dimensions=dimensions, as_of=as_of,
+    )  # fmt: skip
+    expected = folded(engine.rows, query)
+    assert totals(engine, query) == expected
+    usable = max(as_of or rolled_up, rolled_up, key=lambda cut: cut.number)
+    assert totals(engine, replace(query, plan="windows", rolled_up=usable)) == expected
+
+
+@bounded(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    aggregation=st.sampled_from(get_args(Aggregation)),
+    ends=st.lists(instants, min_size=3, max_size=6, unique=True).map(sorted),
+    wanted=st.lists(st.tuples(st.sampled_from(ACCOUNTS), st.integers(0, 4), st.integers(1, 5)), min_size=1, max_size=9),
+    dimensions=st.sampled_from([(), ("r",)]),
+    as_of=st.none() | st.sampled_from(CUTS),
+)
+def test_accounts_with_intervals_of_their_own_have_what_each_has_alone(
+    engine: Engine, aggregation: Aggregation, ends: list[int], wanted: list[tuple[str, int, int]],
+    dimensions: tuple[str, ...], as_of: Cut | None,
+) -> None:  # fmt: skip
+    profile = Measured("m.p", aggregation, tuple(SIZES.items()))
+    own = {}
+    for account, first, length in wanted:
+        first %= len(ends) - 1
+        own[account, ends[first]] = ends[min(first + length, len(ends) - 1)]
+    expected = {}
+    for (account, start), end in own.items():
+        alone = UsageQuery(
+            engine.namespace, profile, start, end, accounts=(account,), by_account=True, dimensions=dimensions, as_of=as_of
+        )  # fmt: skip
+        expected |= {(name, start, values): found for (name, _, values), found in folded(engine.rows, alone).items()}
+    each = [(account, start, end) for (account, start), end in own.items()]
+    assert totals(engine, of_own(engine.namespace, profile, each, dimensions, as_of)) == expected
+
+
+def test_sums_do_not_wrap_around_beyond_38_digits(engine: Engine) -> None:
+    query = UsageQuery(engine.namespace, Measured("big.sum", "sum", ((1, 86_400),)), BEGIN, BEGIN + DAY)
+    largest = Decimal("99999999999999999999999999.999999999999")
+    columns = [
+        "namespace",
+        "profile_id",
+        "profile_version",
+        "account_id",
+        "timestamp",
+        "quantity",
+        "generation",
+        "offset",
+    ]
+    rows = [
+        [engine.namespace, "big.sum", 1, "acme", instant(BEGIN), largest, GENERATION, number] for number in range(3)
+    ]
+    engine.client.insert("usage_records", rows, column_names=columns)
+    assert usage_totals(engine.client, query)[0].usage.quantity == Decimal("299999999999999999999999999.999999999997")
+
+
+@pytest.mark.parametrize("aggregation", get_args(Aggregation))
+def test_without_usage_there_is_one_row_without_groups_and_none_with_them(
+    engine: Engine, aggregation: Aggregation
+) -> None:
+    query = UsageQuery(engine.namespace, Measured("no.such", aggregation, ((1, 60),)), BEGIN, BEGIN + DAY)
+    nothing = None if aggregation in ("max", "min", "latest") else Decimal(0)
+    assert [(row.usage.quantity, row.usage.events) for row in usage_totals(engine.client, query)] == [(nothing, 0)]
+    assert usage_totals(engine.client, replace(query, by_account=True)) == []

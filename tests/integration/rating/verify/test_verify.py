@@ -1,0 +1,258 @@
+"""Verification on the real stack: silent where all is well, and each kind of damage is found and named."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from rating.books import read_books
+from rating.verify.difference import PER_CHECK, Difference
+from rating.verify.run import verify
+from schemas.settings import Settings
+from tests.integration.rating.road import Road
+
+pytestmark = pytest.mark.integration
+
+METER: dict[str, Any] = {
+    "code": "ride", "window": "hour",
+    "profiles": [
+        {"code": "number", "aggregation": "count"},
+        {"code": "km", "aggregation": "sum", "property": "km", "dimensions": ["class"]},
+        {"code": "top", "aggregation": "max", "property": "km", "filters": [{"property": "class", "operator": "eq", "value": "a"}]},
+        {"code": "low", "aggregation": "min", "property": "km"},
+        {"code": "last", "aggregation": "latest", "property": "km"},
+        {"code": "cars", "aggregation": "count_unique", "property": "car"},
+    ],
+}  # fmt: skip
+PRICES: dict[str, dict[str, Any]] = {
+    "number": {"model": "tiered", "tiers": [{"up_to": "3", "unit_amount": "0"}, {"up_to": None, "unit_amount": "1.005"}]},
+    "km": {"model": "matrix", "dimensions": ["class"], "cells": [{"values": ["a"], "unit_amount": "0.1"}], "default_unit_amount": "0.3"},
+    "top": {"model": "per_unit", "unit_amount": "0.333"},
+    "low": {"model": "per_unit", "unit_amount": "2", "minimum_amount": "1"},
+    "last": {"model": "volume", "tiers": [{"up_to": None, "unit_amount": "1", "flat_amount": "5"}]},
+    "cars": {"model": "package", "package_size": "2", "package_amount": "7"},
+}  # fmt: skip
+
+
+def ride(number: int, **change: Any) -> Any:
+    properties = {"km": number + 0.5, "class": "ab"[number % 2], "car": f"c{number % 3}"} | change
+    day = 1 + number * 3 % 80
+    at = f"2013-{1 + day // 31:02d}-{1 + day % 28:02d}T{number % 24:02d}:30:00Z"
+    return ("ride", ("acme", "beta")[number % 2], f"k{number}", at, properties)
+
+
+@pytest.fixture(scope="module")
+def proven(settings: Settings) -> Iterator[Road]:
+    """A namespace with two accounts, three months of rides, duplicates, conflicts, unmatched and unmeterable events, billed."""
+    road = Road(settings, f"t{uuid.uuid4().hex[:12]}")
+    road.publish("meter", **METER)
+    for profile in PRICES:
+        road.publish("product", code=profile, profile=f"ride.{profile}")
+    road.publish("product", code="fee", kind="flat")
+    charges = [{"product": "fee", "price": {"model": "flat", "amount": "10"}}]
+    charges += [{"product": profile, "price": price} for profile, price in PRICES.items()]
+    road.publish("plan", code="basic", currency="USD", interval="month", grace_seconds=0, charges=charges)
+    for account in ("acme", "beta"):
+        road.publish("account", code=account)
+        road.publish(
+            "subscription", code=f"{account}-1", account=account, plan="basic", plan_version=1,
+            start="2013-01-01T00:00:00Z", end="2013-04-01T00:00:00Z",
+        )  # fmt: skip
+    road.send([ride(number) for number in range(60)])
+    road.close("2013-02-01T00:00:00+00:00")
+    # A later version of the meter, valid from now: the rides of 2013 stay under the first one.
+    road.publish("meter", **METER | {"filters": [{"property": "test", "operator": "exists", "value": False}]})
+    road.send(
+        [
+            ride(3), ride(3, car="changed"), ride(100, km="not a number"), ride(101, test=True),
+            ("walk", "acme", "w1", "2013-02-02T00:00:00Z", {"km": 1}), ride(102), ride(102),
+        ]
+    )  # fmt: skip
+    road.close("2013-04-01T00:00:00+00:00")
+    # Late: billed as adjustments, on an invoice of their own.
+    road.send([ride(200), ride(203)])
+    assert [line["kind"] for invoice in road.close().invoices for line in invoice["lines"]].count("adjustment") > 2
+    yield road
+    road.client.close()
+
+
+def found(road: Road, **options: Any) -> list[Difference]:
+    return verify(road.settings, namespace=road.namespace, **options)
+
+
+def test_an_untouched_namespace_verifies_and_its_books_balance(proven: Road) -> None:
+    seen: list[tuple[str, int, int]] = []
+    assert found(proven, on_progress=lambda *step: seen.append(step)) == []
+    checks = list(dict.fromkeys(step[0] for step in seen))
+    assert checks[0] == "completeness"
+    assert checks[-1] == "books"
+    assert all(0 <= done <= total for _, done, total in seen)
+    books = read_books(proven.client, proven.namespace)
+    assert books.balanced
+    assert (books.accepted, books.refused, books.duplicates, books.conflicts, books.unmatched) == (69, 0, 2, 1, 1)
+    assert json.loads(json.dumps(books.to_json()))["received"] == 69
+
+
+def test_a_namespace_without_anything_verifies(settings: Settings) -> None:
+    assert verify(settings, namespace=f"nothing{uuid.uuid4().hex[:8]}") == []
+
+
+@contextlib.contextmanager
+def damaged(road: Road, table: str, *statements: str) -> Iterator[None]:
+    """The table while ``statements`` (``{t}``: the table, ``{b}``: what it was, ``{w}``: our rows) hold; then as it was."""
+    saved = f"saved_{uuid.uuid4().hex[:8]}"
+    where = f"namespace = '{road.namespace}'"
+    if table == "usage_identities":
+        where = f"identity IN (SELECT identity FROM usage_events WHERE {where})"
+    run = road.client.command
+    run(f"CREATE TABLE {saved} ENGINE = MergeTree ORDER BY tuple() AS SELECT * FROM {table} FINAL WHERE {where}")
+    try:
+        for statement in statements:
+            run(statement.format(t=table, b=saved, w=where, n=f"namespace = '{road.namespace}'"))
+        yield
+    finally:
+        run(f"DELETE FROM {table} WHERE {where}")
+        run(f"INSERT INTO {table} SELECT * FROM {saved}")
+        run(f"DROP TABLE {saved}")
+
+
+ONE_EVENT = "idempotency_key = 'k102'"
+AGAIN = "INSERT INTO {t} SELECT * REPLACE "
+# Table → damages that do not touch the same rows: (statement, what is found, a text in the difference).
+DAMAGES: dict[str, list[tuple[str, str, str]]] = {
+    "usage_windows": [
+        (AGAIN + "(count + 1 AS count) FROM (SELECT * FROM {b} WHERE profile_id = 'ride.number' LIMIT 1)", "window", "ride.number"),
+        (AGAIN + "(max + 1 AS max) FROM (SELECT * FROM {b} WHERE profile_id = 'ride.top' LIMIT 1)", "window", "ride.top"),
+        (AGAIN + "('x' AS latest_key) FROM (SELECT * FROM {b} WHERE profile_id = 'ride.last' LIMIT 1)", "window", "'x'"),
+        (AGAIN + "(arrayReduce('uniqExactState', ['other']) AS unique_state) FROM (SELECT * FROM {b} WHERE profile_id = 'ride.cars' LIMIT 1)", "window", "ride.cars"),
+        (AGAIN + "('ghost' AS account_id) FROM {b} LIMIT 1", "window", "expected no window"),
+        ("DELETE FROM {t} WHERE {w} AND profile_id = 'ride.low' AND account_id = 'beta'", "window", "found no window"),
+    ],
+    "usage_records": [
+        ("DELETE FROM {t} WHERE {w} AND profile_id = 'ride.low' AND account_id = 'acme' AND quantity > 50", "record", "found no record"),
+        (AGAIN + "(`index` + 100 AS `index`) FROM (SELECT * FROM {b} WHERE profile_id = 'ride.last' LIMIT 1)", "record", "expected no record"),
+        (AGAIN + "(quantity * 2 AS quantity) FROM (SELECT * FROM {b} WHERE profile_id = 'ride.km' LIMIT 1)", "record", "ride.km"),
+    ],
+    "usage_identities": [
+        (f"DELETE FROM {{t}} WHERE identity IN (SELECT identity FROM usage_events WHERE {ONE_EVENT} AND {{n}})", "identity", "found no row"),
+    ],
+    "usage_batches": [("DELETE FROM {t} WHERE {w}", "event", "no batch")],
+    "duplicate_events": [
+        (AGAIN + "('k1' AS idempotency_key) FROM (SELECT * FROM {b} WHERE idempotency_key = 'k3')", "duplicate", "another event at"),
+        (AGAIN + "(first_index + 900 AS first_index) FROM (SELECT * FROM {b} WHERE idempotency_key = 'k102')", "duplicate", "no counted event at"),
+        (AGAIN + "(`index` + 900 AS `index`) FROM (SELECT * FROM {b} LIMIT 1)", "books", "69 accepted"),
+    ],
+    "invoice_lines": [
+        (AGAIN + "(quantity + 1 AS quantity) FROM (SELECT * FROM {b} WHERE charge = 'cars' LIMIT 1)", "invoice line", "count_unique of ride.cars"),
+        (AGAIN + "(amount + 1 AS amount) FROM (SELECT * FROM {b} WHERE charge = 'low' LIMIT 1)", "invoice line", "amount"),
+        (AGAIN + "(replaceAll(price, '0.333', '0.334') AS price) FROM (SELECT * FROM {b} WHERE charge = 'top' AND quantity > 9 LIMIT 1)", "invoice line", "amount"),
+        (AGAIN + "(amount + 2 AS amount) FROM (SELECT * FROM {b} WHERE kind = 'adjustment' LIMIT 1)", "invoice line", "amount"),
+        ("DELETE FROM {t} WHERE {w} AND kind = 'flat'", "invoice", "the sum of its lines"),
+    ],
+    "invoices": [
+        (AGAIN + "(total + 1 AS total) FROM (SELECT * FROM {b} WHERE predecessor = '' LIMIT 1)", "invoice", "the sum of its lines"),
+        (AGAIN + "(period_start + 1 AS period_start) FROM (SELECT * FROM {b} WHERE sequence = 0 AND predecessor != '' AND account_id = 'acme' LIMIT 1)", "invoice chain", "where"),
+        (AGAIN + "('inv_none' AS predecessor, 9999999 AS checkpoint) FROM (SELECT * FROM {b} WHERE sequence = 0 AND predecessor != '' AND account_id = 'beta' LIMIT 1)", "invoice chain", "inv_none"),
+        ("SELECT 1", "invoice", "in usage.checkpoints"),
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("table", DAMAGES)
+def test_damage_is_found_and_named(proven: Road, table: str) -> None:
+    with damaged(proven, table, *(statement for statement, _, _ in DAMAGES[table])):
+        differences = found(proven)
+    shown = [str(one) for one in differences]
+    for statement, what, text in DAMAGES[table]:
+        assert [one for one in differences if one.what == what and text in str(one)], (statement, shown)
+    assert all(one.where and one.expected and one.found and one.remedy for one in differences)
+
+
+def test_damaged_events_are_found(proven: Road) -> None:
+    changes = {
+        "k11": "arrayMap(q -> q + 1, match_quantities) AS match_quantities",
+        "k12": "[] AS match_profile_ids, [] AS match_profile_versions, [] AS match_quantities, [] AS match_unique_values, [] AS match_dimensions",
+        "k13": "['ride.km'] AS unmeterable_profile_ids, ['missing'] AS unmeterable_reasons",
+        "k14": "unhex('00112233445566778899aabbccddeeff') AS identity",
+        "k15": "reverse(content_hash) AS content_hash",
+    }
+    with damaged(
+        proven, "usage_events",
+        *(f"{AGAIN}({change}) FROM (SELECT * FROM {{b}} WHERE idempotency_key = '{key}')" for key, change in changes.items()),
+    ):  # fmt: skip
+        differences = found(proven)
+    # The views have written the damage on. The journal is as it was; its copies are made again.
+    where = f"namespace = '{proven.namespace}'"
+    proven.client.command(f"DELETE FROM usage_records WHERE {where}")
+    proven.client.command("DELETE FROM usage_identities WHERE hex(identity) = '00112233445566778899AABBCCDDEEFF'")
+    proven.client.command(f"INSERT INTO usage_events SELECT * FROM usage_events FINAL WHERE {where}")
+    events = [one for one in differences if one.where.startswith("usage_events at")]
+    assert sorted(one.what for one in events) == ["event", "event", "match", "match", "unmeterable"], differences
+    assert found(proven) == []
+
+
+def test_invoices_are_rated_again_from_raw_events_and_compared_with_the_topic(proven: Road) -> None:
+    assert found(proven, invoices=True) == []
+    longer = "replaceRegexpOne(properties, '\"km\": *([0-9.]+)', '\"km\": 7\\\\1') AS properties"
+    only_properties = f"{AGAIN}({longer}, [] AS match_profile_ids, [] AS match_profile_versions, [] AS match_quantities, [] AS match_unique_values, [] AS match_dimensions) FROM (SELECT * FROM {{b}} WHERE idempotency_key = 'k7')"
+    with damaged(proven, "usage_events", only_properties):
+        told = [str(one) for one in found(proven, invoices=True)]
+    assert any("re-rated line" in one and "sum of ride.km" in one for one in told), told
+    with damaged(
+        proven, "invoice_lines",
+        AGAIN + "(quantity + 1 AS quantity, note || '!' AS note) FROM (SELECT * FROM {b} WHERE charge = 'number' AND kind = 'usage' LIMIT 1)",
+        AGAIN + "(amount + 1 AS amount) FROM (SELECT * FROM {b} WHERE kind = 'adjustment' LIMIT 1)",
+        "DELETE FROM {t} WHERE {w} AND kind = 'flat' AND invoice_id = (SELECT min(invoice_id) FROM {b} WHERE kind = 'flat')",
+    ):  # fmt: skip
+        differences = found(proven, invoices=True)
+    told = [str(one) for one in differences]
+    assert {one.what for one in differences} == {"invoice", "invoice line", "re-rated line", "invoice copy"}, told
+    for part in (
+        "count of ride.number",
+        ", quantity: expected",
+        ", note: expected",
+        ", amount: expected",
+        "found no row",
+    ):
+        assert any(part in one for one in told), (part, told)
+    with damaged(
+        proven, "invoices",
+        "DELETE FROM {t} WHERE {w} AND invoice_id = (SELECT min(invoice_id) FROM {b})",
+        AGAIN + "('inv_made_up' AS invoice_id) FROM (SELECT * FROM {b} LIMIT 1)",
+        AGAIN + "('somebody' AS account_id) FROM (SELECT * FROM {b} WHERE invoice_id = (SELECT max(invoice_id) FROM {b}))",
+    ):  # fmt: skip
+        copies = [str(one) for one in found(proven, invoices=True) if one.what == "invoice copy"]
+    assert [one for one in copies if "found no row" in one], copies
+    assert [one for one in copies if "inv_made_up" in one and "no such invoice" in one], copies
+    assert [one for one in copies if ", account_id: expected" in one and "found somebody" in one], copies
+    assert found(proven, invoices=True) == []
+
+
+def test_an_identity_that_counted_twice_is_found(proven: Road) -> None:
+    """Not possible through the road: a second counted copy, as a broken worker would have written it."""
+    again = (
+        "INSERT INTO {t} SELECT * REPLACE (`index` + 500 AS `index`, [] AS match_profile_ids, [] AS match_profile_versions,"
+        " [] AS match_quantities, [] AS match_unique_values, [] AS match_dimensions) FROM (SELECT * FROM {b} WHERE idempotency_key = 'k7')"
+    )
+    with damaged(proven, "usage_events", again):
+        differences = found(proven)
+    proven.client.command("DELETE FROM usage_identities WHERE `index` >= 500")
+    (twice,) = [one for one in differences if one.what == "counted twice"]
+    assert "idempotency key k7" in twice.where
+    assert twice.expected == "one counted copy for ever"
+
+
+def test_a_broken_table_makes_a_short_report(proven: Road) -> None:
+    with damaged(proven, "usage_windows", "INSERT INTO {t} SELECT * REPLACE (count + 1 AS count) FROM {b}"):
+        differences = [one for one in found(proven, invoices=False) if one.what in ("window", "truncated")]
+    assert len(differences) == PER_CHECK + 1
+    assert differences[-1].what == "truncated"
+    more = int(differences[-1].found.split()[2])
+    count = f"SELECT count() FROM usage_windows FINAL WHERE namespace = '{proven.namespace}'"
+    assert more + PER_CHECK == int(str(proven.client.command(count)))
+    assert found(proven) == []

@@ -1,0 +1,93 @@
+"""TLS and SASL settings reach every client of Kafka and ClickHouse that any package of ours makes."""
+
+from __future__ import annotations
+
+import ast
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import clickhouse_connect
+import pytest
+from faust.types.auth import AuthProtocol
+from pydantic import SecretStr
+
+from schemas.clickhouse.client import connect
+from schemas.settings import Settings
+from stream_processors.app import _credentials
+
+ROOT = Path(__file__).resolve().parents[4]
+PACKAGES = ("schemas", "ingest", "stream_processors", "rating", "deploy")
+KAFKA = {"Consumer", "Producer", "AdminClient"}
+# The local stack's probe asks the broker that the stack itself starts, which speaks plain text on loopback.
+LOCAL = {"deploy/local/kafka.py"}
+
+
+def calls() -> Iterator[tuple[str, str, str]]:
+    """(file, name of what is called, source of its arguments)."""
+    for package in PACKAGES:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.Call):
+                    name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+                    arguments = [
+                        ast.unparse(one) for one in (*node.args, *(keyword.value for keyword in node.keywords))
+                    ]
+                    yield str(path.relative_to(ROOT)), name, " ".join(arguments)
+
+
+def test_every_kafka_client_takes_the_settings_connection() -> None:
+    made = [(file, name, text) for file, name, text in calls() if name in KAFKA]
+    assert {name for _, name, _ in made} == KAFKA
+    bare = [(file, name) for file, name, text in made if "settings.librdkafka()" not in text and file not in LOCAL]
+    assert bare == []
+
+
+def test_there_is_one_place_that_connects_to_clickhouse_and_one_that_makes_faust_apps() -> None:
+    assert {file for file, name, _ in calls() if name in ("get_client", "get_async_client")} == {
+        "schemas/clickhouse/client.py"
+    }
+    (app,) = [(file, text) for file, name, text in calls() if name == "BoundedApp"]
+    assert app[0] == "stream_processors/app.py"
+    assert "_credentials(settings)" in app[1]
+    assert [file for file, name, _ in calls() if name in ("AIOKafkaConsumer", "AIOKafkaProducer")] == []
+
+
+def test_the_settings_say_it_to_librdkafka() -> None:
+    settings = Settings(
+        kafka_security_protocol="SASL_SSL",
+        kafka_sasl_username="u",
+        kafka_sasl_password=SecretStr("p"),
+        kafka_ssl_ca="ca.pem",
+    )
+    assert settings.librdkafka() == {
+        "bootstrap.servers": "127.0.0.1:9092", "security.protocol": "SASL_SSL", "ssl.ca.location": "ca.pem",
+        "sasl.mechanism": "SCRAM-SHA-512", "sasl.username": "u", "sasl.password": "p",
+    }  # fmt: skip
+
+
+def test_the_settings_say_it_to_faust() -> None:
+    assert _credentials(Settings()) is None
+    given: dict[str, Any] = {"kafka_sasl_username": "u", "kafka_sasl_password": SecretStr("p")}
+    secure = _credentials(Settings(kafka_security_protocol="SASL_SSL", **given))
+    assert (secure.protocol, secure.username, secure.password) == (AuthProtocol.SASL_SSL, "u", "p")
+    assert str(getattr(secure.mechanism, "value", secure.mechanism)) == "SCRAM-SHA-512"
+    assert secure.ssl_context.verify_mode is ssl.CERT_REQUIRED
+    assert secure.ssl_context.check_hostname
+    plain = _credentials(Settings(kafka_security_protocol="SASL_PLAINTEXT", **given))
+    assert (plain.protocol, plain.ssl_context) == (AuthProtocol.SASL_PLAINTEXT, None)
+    assert _credentials(Settings(kafka_security_protocol="SSL")).context.verify_mode is ssl.CERT_REQUIRED
+
+
+def test_the_settings_say_it_to_clickhouse(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: dict[str, Any] = {}
+    monkeypatch.setattr(clickhouse_connect, "get_client", lambda **given: seen.update(given))
+    connect(
+        Settings(
+            clickhouse_secure=True, clickhouse_ca="ca.pem", clickhouse_user="u", clickhouse_password=SecretStr("p")
+        )
+    )
+    assert (seen["secure"], seen["ca_cert"], seen["username"], seen["password"]) == (True, "ca.pem", "u", "p")
+    connect(Settings())
+    assert (seen["secure"], seen["ca_cert"]) == (False, None)

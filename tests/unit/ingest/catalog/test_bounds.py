@@ -1,0 +1,147 @@
+"""Bounds of a namespace: growth beyond one is refused with its name, its value and who can raise it; what stands always may shrink."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from itertools import combinations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ingest.catalog.checks.empty_filters import Placed
+from ingest.catalog.document import DocumentError
+from ingest.catalog.publish import batched
+from schemas.catalog.bounds import BOUNDS, Bounds, NamespaceBounds, bounds_of
+from schemas.catalog.models import Filter
+from schemas.catalog.state import Catalog
+from tests.unit.ingest.catalog.test_plan import BASE, applied, faults, plan, publish
+
+
+def bounded(own: str) -> str:
+    return f"namespace: {{code: shop, bounds: {{{own}}}}}\n"
+
+
+def meters(count: int, name: str = "call") -> str:
+    return "meters:\n" + "".join(
+        f"  - {{code: m{number}, event_name: {name}, profiles: [{{code: n, aggregation: count}}]}}\n"
+        for number in range(count)
+    )
+
+
+def listed(values: int) -> str:
+    items = ", ".join(f"v{number}" for number in range(values))
+    return (
+        "meters: [{code: m, profiles: [{code: n, aggregation: count, filters: "
+        f"[{{property: x, operator: in, value: [{items}]}}, {{property: x, operator: exists}}]}}]}}]\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("own", "within", "beyond", "path", "named"),
+    [
+        ("profiles_per_event_name: 3", meters(3), meters(4), "$.meters[3]", "4 profiles that look at events named 'call'"),
+        ("profiles: 3", meters(3), meters(4), "$.meters", "4 profiles of all meters"),
+        ("filter_values: 5", listed(5), listed(6), "$.meters[0].profiles[0].filters[0].value", "6 values in one filter"),
+        ("filters: 2", listed(1), listed(1).replace("{property: x, operator: exists}", "{property: x, operator: exists}, {property: y, operator: exists}"),
+         "$.meters[0].profiles[0].filters", "3 filters"),
+        ("event_types: 1", "event_types: [{code: a}]", "event_types: [{code: a}, {code: b}]", "$.event_types", "2 event types"),
+        ("entries: 3", "accounts: [{code: a}, {code: b}]", "accounts: [{code: a}, {code: b}, {code: c}]", "$", "4 entries"),
+        ("catalog_bytes: 2000", "accounts: [{code: a}]", "accounts: [{code: a, name: " + "x" * 3000 + "}]", "$", "bytes of entries"),
+    ],
+)  # fmt: skip
+def test_growth_beyond_a_bound_is_refused_and_the_operator_can_raise_it(
+    own: str, within: str, beyond: str, path: str, named: str
+) -> None:
+    catalog = Catalog()
+    publish(catalog, plan(catalog, bounded(own)))
+    publish(catalog, plan(catalog, within))
+    found = faults(catalog, beyond)
+    name = own.partition(":")[0]
+    assert named in found[path]
+    assert f"({name})" in found[path]
+    assert "the operator, who alone can raise it" in found[path]
+    publish(catalog, plan(catalog, bounded(f"{name}: 1000000") + beyond))
+
+
+def test_what_stands_beyond_a_bound_is_changed_and_made_less_but_does_not_grow() -> None:
+    catalog = Catalog()
+    publish(catalog, plan(catalog, meters(6)))
+    publish(catalog, plan(catalog, bounded("profiles_per_event_name: 2, profiles: 2, entries: 2, catalog_bytes: 10")))
+    longer = meters(4).replace("{code: m0,", f"{{code: m0, name: {'x' * 2000},")
+    assert [change.code for change in plan(catalog, meters(6).replace("m0", "m0, unit: s")).to_publish()] == ["m0"]
+    with pytest.raises(DocumentError):
+        plan(catalog, meters(7))
+    made = plan(catalog, "prune: true\n" + meters(4))
+    assert [change.action for change in made.to_publish()] == ["retired", "retired"]
+    publish(catalog, made)
+    with pytest.raises(DocumentError, match="catalog_bytes"):
+        plan(catalog, longer)
+
+
+def test_a_document_that_says_nothing_of_bounds_leaves_them() -> None:
+    catalog = Catalog()
+    publish(catalog, plan(catalog, bounded("profiles: 7")))
+    assert plan(catalog, "namespace: {code: shop}").to_publish() == []
+    [change] = plan(catalog, "namespace: {code: shop, bounds: {}}").to_publish()
+    assert bounds_of(getattr(change.model, "bounds", None)) == BOUNDS
+
+
+def test_the_table_and_what_may_be_set_name_the_same_bounds() -> None:
+    names = {item.name for item in fields(Bounds)}
+    assert names | {"requests_per_second", "events_per_second", "bytes_per_second"} == set(NamespaceBounds.model_fields)
+
+
+def test_the_size_of_a_catalog_follows_every_version() -> None:
+    catalog = applied()
+    sizes = [sum(entry.size for kind in ("namespace", "meter", "feature", "product", "plan", "account", "subscription")
+                 for entry in catalog.view("shop").all(kind))]  # fmt: skip
+    assert catalog.size("shop") == sizes[0] > 0
+    publish(catalog, plan(catalog, BASE.replace("code: NO,", "code: NO, name: Norma,")))
+    assert catalog.size("shop") > sizes[0]
+    publish(catalog, plan(catalog, "features: []", retire=[("feature", "api")]))
+    assert catalog.view("shop").get("feature", "api") is None
+    assert catalog.size("shop") < sizes[0] + 40
+
+
+def test_a_filter_is_compiled_once_however_many_values_are_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled: list[str] = []
+    import ingest.catalog.checks.empty_filters as module
+
+    real = module.compile_test
+    monkeypatch.setattr(module, "compile_test", lambda *rest: compiled.append(rest[0]) or real(*rest))
+    catalog = Catalog()
+    plan(catalog, listed(500))
+    assert sorted(compiled) == ["exists", "in"]
+    assert len(str(Placed(0, "$", Filter(property=("x",), operator="in", value=["v"] * 500)))) < 200
+
+
+SPANS = st.lists(st.tuples(st.integers(0, 20), st.integers(1, 8), st.sampled_from(["p", "q"])), min_size=1, max_size=12)
+
+
+@given(SPANS)
+def test_subscriptions_of_one_account_are_refused_where_any_two_overlap(spans: list[tuple[int, int, str]]) -> None:
+    text = """
+meters: [{code: m, profiles: [{code: n, aggregation: count}]}, {code: o, profiles: [{code: n, aggregation: count}]}]
+products: [{code: m, profile: m}, {code: o, profile: o}]
+plans:
+  - {code: p, currency: USD, charges: [{product: m, price: {model: flat, amount: "1"}}]}
+  - {code: q, currency: USD, charges: [{product: m, price: {model: flat, amount: "1"}}, {product: o, price: {model: flat, amount: "1"}}]}
+accounts: [{code: a}]
+subscriptions:
+""" + "".join(
+        f"  - {{code: s{number}, account: a, plan: {code}, start: '2026-01-{start + 1:02}T00:00:00Z', end: '2026-01-{start + length + 1:02}T00:00:00Z'}}\n"
+        for number, (start, length, code) in enumerate(spans)
+    )  # fmt: skip
+    overlapping = any(
+        one[0] < other[0] + other[1] and other[0] < one[0] + one[1] for one, other in combinations(spans, 2)
+    )
+    if overlapping:
+        assert all("of account a, as subscription" in detail for detail in faults(Catalog(), text).values())
+    else:
+        plan(Catalog(), text)
+
+
+def test_changes_are_published_in_parts_that_are_read_back() -> None:
+    assert list(batched([], 3)) == []
+    assert [len(part) for part in batched(plan(Catalog(), meters(6)).to_publish(), 3)] == [3, 3, 1]

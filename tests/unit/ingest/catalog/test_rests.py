@@ -1,0 +1,85 @@
+"""Long work in threads leaves the loop its half of the interpreter."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
+import pytest
+
+from ingest.catalog.rests import LATELY_SECONDS, MOST_SECONDS, WORK_SECONDS, Rests
+
+
+class Clocks:
+    """Of one thread that works, and of a loop that serves now and then."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.cpu = 0.0
+        self.served = self.now
+        self.slept: list[float] = []
+
+    def rests(self) -> Rests:
+        return Rests(lambda: self.served, lambda: self.now, lambda: self.cpu, self.slept.append)
+
+    def work(self, rests: Rests, seconds: float) -> None:
+        self.cpu += seconds
+        self.now += seconds
+        rests.tick()
+
+
+@pytest.fixture
+def clocks() -> Clocks:
+    return Clocks()
+
+
+def test_a_thread_sleeps_twice_as_long_as_it_has_worked_while_others_are_served(clocks: Clocks) -> None:
+    rests = clocks.rests()
+    with rests.working():
+        clocks.work(rests, WORK_SECONDS / 2)
+        assert clocks.slept == []
+        clocks.work(rests, WORK_SECONDS)
+        assert clocks.slept == [pytest.approx(3 * WORK_SECONDS)]
+        clocks.work(rests, WORK_SECONDS / 2)
+        clocks.work(rests, 100 * MOST_SECONDS)
+        clocks.served = clocks.now
+        assert len(clocks.slept) == 1, "nobody had been served while it worked so long"
+        clocks.work(rests, LATELY_SECONDS * 0.9)
+    assert clocks.slept[1:] == [MOST_SECONDS]
+
+
+def test_nobody_served_and_work_of_others_cost_no_rest(clocks: Clocks) -> None:
+    rests = clocks.rests()
+    clocks.work(rests, 1.0)
+    clocks.served = clocks.now
+    rests.tick()
+    clocks.served -= LATELY_SECONDS
+    with rests.working():
+        clocks.work(rests, 1.0)
+    assert clocks.slept == []
+
+
+def test_the_more_threads_work_the_longer_each_rests() -> None:
+    slept: list[float] = []
+    barrier = Barrier(3)
+    cpu = iter((0.0, 0.0, 0.0, 0.01, 0.01, 0.01, 0.01, 0.01, 0.01))
+    rests = Rests(lambda: 0.0, lambda: 0.0, lambda: next(cpu), slept.append)
+
+    def work(_: int) -> None:
+        with rests.working():
+            barrier.wait(10)
+            rests.tick()
+            barrier.wait(10)
+
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(work, range(3)))
+    assert slept == [pytest.approx(0.06)] * 3
+
+
+def test_what_ends_with_an_error_works_no_longer(clocks: Clocks) -> None:
+    rests = clocks.rests()
+    with pytest.raises(ValueError, match="broken"), rests.working():
+        raise ValueError("broken")
+    with rests.working():
+        clocks.work(rests, WORK_SECONDS)
+    assert clocks.slept == [pytest.approx(2 * WORK_SECONDS)]

@@ -1,0 +1,135 @@
+"""Questions to ClickHouse: shares, time, memory, and an asker who goes."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Coroutine
+from typing import Any
+
+import pytest
+from clickhouse_connect.driver.exceptions import DatabaseError
+
+from rating.api import questions
+from rating.api.questions import NOBODY, Asker, Questions, each
+from schemas.http.problems import Problem
+from schemas.settings import Settings
+
+
+class Client:
+    """Notes what is killed; a query under way then ends as ClickHouse ends it."""
+
+    def __init__(self, name: str, killed: threading.Event) -> None:
+        self.name, self.killed = name, killed
+
+    def query(self, _sql: str, parameters: dict[str, str]) -> None:
+        assert parameters["name"].startswith("weir-rating-")
+        self.killed.set()
+
+    def work(self) -> None:
+        assert self.killed.wait(20)
+        raise DatabaseError("Code: 394. DB::Exception: Query was cancelled.")
+
+
+@pytest.fixture
+def killed(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    event = threading.Event()
+    monkeypatch.setattr(
+        questions, "connect", lambda _settings, more=None: Client((more or {}).get("log_comment", ""), event)
+    )
+    monkeypatch.setattr(questions, "_LOOK_SECONDS", 0.01)
+    return event
+
+
+def run(check: Coroutine[Any, Any, None]) -> None:
+    asyncio.run(check)
+
+
+def asked(**limits: int) -> Questions:
+    return Questions(Settings(**limits))
+
+
+def test_a_question_whose_time_is_over_is_cancelled_and_its_asker_told_what_to_do(killed: threading.Event) -> None:
+    async def check() -> None:
+        some = asked()
+        some._light.seconds = 0
+        with pytest.raises(Problem, match="ask for a shorter time") as caught:
+            await some.ask(lambda client: client.work(), NOBODY)
+        assert (caught.value.status, caught.value.headers) == (503, {"Retry-After": "10"})
+        some.stop()
+
+    run(check())
+    assert killed.is_set()
+
+
+def test_a_question_ends_when_its_asker_has_gone_and_its_place_is_free_then(killed: threading.Event) -> None:
+    async def gone() -> bool:
+        return True
+
+    async def check() -> None:
+        some = asked()
+        with pytest.raises(Problem):
+            await some.ask_long(lambda client, _go_on: client.work(), Asker("t", "k", gone))
+        assert await some.ask_long(lambda _client, _go_on: 7, Asker("t", "k")) == 7
+        some.stop()
+
+    run(check())
+    assert killed.is_set()
+
+
+def test_long_work_in_python_ends_between_two_steps(killed: threading.Event) -> None:
+    async def check() -> None:
+        some = asked()
+        some._heavy.seconds = 0
+        with pytest.raises(Problem, match="was ended"):
+            await some.ask_long(lambda _client, go_on: [list(each(range(1000), go_on)) for _ in iter(int, 1)], NOBODY)
+        some.stop()
+
+    run(check())
+
+
+def test_one_tenant_has_one_long_question_at_a_time_and_a_bounded_line(killed: threading.Event) -> None:
+    async def check() -> None:
+        some = asked()
+        begun, go = threading.Semaphore(0), threading.Event()
+
+        def long(_client: Any, _go_on: Any) -> int:
+            begun.release()
+            assert go.wait(20)
+            return 1
+
+        waiting = [asyncio.create_task(some.ask_long(long, Asker("noisy", "k"))) for _ in range(16)]
+        while not begun.acquire(blocking=False):  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        while sum(task.done() for task in waiting) < 7:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        refused = [task.exception() for task in waiting if task.done()]
+        assert all(isinstance(error, Problem) and error.status == 429 for error in refused)
+        assert not begun.acquire(blocking=False), "one of them runs"
+        other = asyncio.create_task(some.ask_long(long, Asker("quiet", "k")))
+        while not begun.acquire(blocking=False):  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        go.set()
+        assert await other == 1
+        answers = await asyncio.gather(*waiting, return_exceptions=True)
+        assert answers.count(1) == 9
+        some.stop()
+
+    run(check())
+
+
+@pytest.mark.parametrize(("text", "status"), [("Code: 241. Memory", 422), ("Code: 159. Timeout", 503)])
+def test_what_clickhouse_refuses_for_its_size_is_told_as_that(killed: threading.Event, text: str, status: int) -> None:
+    def question(_client: Any) -> None:
+        raise DatabaseError(text)
+
+    async def check() -> None:
+        some = asked()
+        with pytest.raises(Problem) as caught:
+            await some.ask(question, NOBODY)
+        assert caught.value.status == status
+        with pytest.raises(DatabaseError):
+            await some.ask(lambda _client: (_ for _ in ()).throw(DatabaseError("Code: 999")), NOBODY)
+        some.stop()
+
+    run(check())

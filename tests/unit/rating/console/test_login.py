@@ -1,0 +1,73 @@
+"""Keys are not guessed at the login: wrong ones are counted, told in the log without the key, and after some nothing is looked at."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import httpx
+import pytest
+from pydantic import SecretStr
+
+from rating.api.login_attempts import ALL_BURST, BURST, EACH, REMEMBERED, LoginTries
+from rating.app import build_app
+from schemas.settings import Settings
+
+KEY = "the-right-key"
+
+
+def tried(keys: list[str]) -> list[httpx.Response]:
+    app = build_app(Settings(admin_key=SecretStr(KEY)))
+
+    async def requests() -> list[httpx.Response]:
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False, client=("192.0.2.7", 1))
+        async with httpx.AsyncClient(transport=transport, base_url="http://weir") as client:
+            return [await client.post("/login", data={"key": key, "after": "/runs"}) for key in keys]
+
+    return asyncio.run(requests())
+
+
+def test_wrong_keys_are_limited_and_logged_without_the_key(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    answers = tried([*[f"wrong-secret-{number}" for number in range(BURST)], KEY, "wrong-secret-last"])
+    assert [one.status_code for one in answers] == [401] * BURST + [429] * 2
+    assert 0 < int(answers[-1].headers["retry-after"]) <= EACH
+    # The right key is told from no wrong one meanwhile.
+    assert [one.headers.get("set-cookie") for one in answers] == [None] * len(answers)
+    lines = [record.getMessage() for record in caplog.records if record.name == "rating.console.pages"]
+    assert lines[0] == "console login from 192.0.2.7 is refused: a wrong key"
+    assert len(lines) == BURST + 2
+    assert "secret" not in caplog.text
+    assert KEY not in caplog.text
+
+
+def test_the_right_key_opens_and_forgets_the_wrong_ones(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    answers = tried([*["wrong"] * (BURST - 1), KEY, *["wrong"] * (BURST - 1), KEY])
+    assert [one.status_code for one in answers].count(303) == 2
+    assert "console login from 192.0.2.7" in caplog.messages
+    assert tried(["\udc80".encode("utf-8", "replace").decode(), "ü" * 3000])[-1].status_code == 401
+
+
+def test_tries_come_back_with_time_and_by_address() -> None:
+    tries = LoginTries()
+    for _ in range(BURST):
+        assert tries.wait("2001:db8::1", 0) == 0
+        tries.failed("2001:db8::1", 0)
+    assert tries.wait("2001:db8::ffff", 0) == EACH  # the same /64
+    assert tries.wait("2001:db8:0:1::1", 0) == 0
+    assert tries.wait("::ffff:192.0.2.1", 0) == 0
+    assert tries.wait("2001:db8::1", EACH - 1) == 1
+    assert tries.wait("2001:db8::1", EACH) == 0
+
+
+def test_all_addresses_together_have_a_bound_and_few_are_remembered() -> None:
+    tries = LoginTries()
+    for number in range(ALL_BURST):
+        tries.failed(f"198.51.{number // 250}.{number % 250}", 0)
+    assert tries.wait("203.0.113.1", 0) == 1
+    assert tries.wait("203.0.113.1", 2) == 0
+    for number in range(REMEMBERED + 10):
+        tries.failed(f"{number}", 0)
+    assert len(tries._spent) == REMEMBERED
+    assert tries.wait("203.0.113.1", 0) > 0

@@ -1,0 +1,158 @@
+"""Credit notes by line: never more of a line than it billed, nor of the invoice than its total; numbers in a series of their own."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rating.invoices.credit_notes import CreditNote, LineCredit, credited, notes_in_series, with_credit_note
+from rating.invoices.ledger import Invoice
+from rating.invoices.numbering import unnumbered_notes
+from rating.invoices.transitions import Refused, amount_paid
+from schemas.kafka.codec import codec
+from schemas.ledgers.checkpoints import Checkpoints, numbers_record
+from schemas.ledgers.invoice_claims import body_of
+
+
+def line(number: int, amount: str, quantity: str = "") -> dict[str, Any]:
+    return {
+        "number": number,
+        "amount": amount,
+        "quantity": quantity,
+        "kind": "usage",
+        "adjusts": "",
+        "period_start": 0,
+        "period_end": 9,
+        "charge": "c",
+        "product": "p",
+        "description": "d",
+        "unit": "u",
+    }
+
+
+LINES = [line(1, "10.00", "3"), line(2, "5.00"), line(3, "-1.00")]
+INVOICE: Invoice = {
+    "namespace": "air", "invoice_id": "i", "version": 1, "predecessor": "", "subscription": "s", "state": "finalized",
+    "currency": "USD", "total": "14.00", "lines": LINES, "body": json.dumps({"subtotal": "14.00"}),
+}  # fmt: skip
+
+
+def note(reference: str, *lines: LineCredit, amount: Decimal | None = None) -> CreditNote:
+    return CreditNote(reference, amount, "too much", "me", 0, lines)
+
+
+def made(invoice: Invoice, *notes: CreditNote) -> Invoice:
+    for one in notes:
+        following = with_credit_note(invoice, one)
+        assert following is not None
+        invoice = following
+    return invoice
+
+
+def test_a_quantity_is_credited_at_the_average_price_and_the_last_of_it_with_what_is_left() -> None:
+    one = LineCredit(1, quantity=Decimal(1))
+    invoice = made(INVOICE, note("a", one), note("b", one), note("c", one))
+    notes = body_of(invoice)["credit_notes"]
+    assert [one["amount"] for one in notes] == ["3.33", "3.33", "3.34"]
+    assert credited(notes, 1) == (Decimal("10.00"), Decimal(3))
+    assert [one["tax_amount"] for one in notes] == [None] * 3
+    with pytest.raises(Refused, match=r"0 of 3 are not credited"):
+        with_credit_note(invoice, note("d", one))
+    assert with_credit_note(invoice, note("b", one)) is None
+
+
+@pytest.mark.parametrize(
+    ("asked", "text"),
+    [
+        (note("n", LineCredit(4, Decimal(1))), "has lines 1 to 3, no line 4"),
+        (note("n", LineCredit(3, Decimal(1))), "bills -1.00 USD, of which nothing can be credited"),
+        (note("n", LineCredit(2, Decimal("5.01"))), "5.00 of it are not credited"),
+        (
+            note("n", LineCredit(2, quantity=Decimal(1))),
+            "0 of 0 are not credited; give more than 0 and at most that, or an amount",
+        ),
+        (note("n", LineCredit(1, quantity=Decimal("3.1"))), "3 of 3 are not credited"),
+        (note("n", LineCredit(1, Decimal("0.005"))), "more than the 2 decimal places"),
+        (note("n", LineCredit(1, Decimal(1)), LineCredit(1, Decimal(2))), "names a line twice"),
+        (note("n", LineCredit(1, Decimal(10)), LineCredit(2, Decimal(5))), "of which 14.00 are not credited"),
+        (note("old", amount=Decimal(2)), "needs another reference"),
+    ],
+)
+def test_what_does_not_fit_says_why(asked: CreditNote, text: str) -> None:
+    invoice = INVOICE
+    if asked.reference == "old":
+        invoice = made(INVOICE, note("old", LineCredit(1, Decimal(2))))
+    with pytest.raises(Refused, match=text):
+        with_credit_note(invoice, asked)
+
+
+AMOUNTS = st.decimals("0.01", 12, places=2)
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.builds(lambda amount: (None, amount, None), AMOUNTS),
+            st.builds(lambda number, amount: (number, amount, None), st.integers(1, 3), AMOUNTS),
+            st.builds(lambda number, units: (number, None, units), st.integers(1, 3), st.decimals("0.1", 3, places=1)),
+        ),
+        max_size=12,
+    )
+)
+def test_never_more_than_a_line_billed_nor_than_the_total(
+    asked: list[tuple[int | None, Decimal | None, Decimal | None]],
+) -> None:
+    invoice = INVOICE
+    for reference, (number, amount, units) in enumerate(asked):
+        lines = () if number is None else (LineCredit(number, amount, units),)
+        try:
+            one = note(str(reference), *lines, amount=amount if number is None else None)
+            invoice = with_credit_note(invoice, one) or invoice
+        except Refused:
+            continue
+    notes = body_of(invoice).get("credit_notes", [])
+    assert amount_paid(notes) <= 14
+    for one in LINES:
+        of_line, quantity = credited(notes, one["number"])
+        assert 0 <= of_line <= max(Decimal(one["amount"]), Decimal(0))
+        assert quantity <= Decimal(one["quantity"] or 0)
+    for one in notes:
+        if "lines" in one:
+            assert sum(Decimal(part["amount"]) for part in one["lines"]) == Decimal(one["amount"])
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.sampled_from(["air", "sea"])), max_size=8))
+def test_numbers_are_gapless_in_a_series_apart_from_invoices(writers: list[tuple[int, str]]) -> None:
+    invoice = made(INVOICE, *(note(str(number), amount=Decimal(1)) for number in range(4)))
+    names = [name for _, name in notes_in_series([invoice])]
+    assert names == ["i-C1", "i-C2", "i-C3", "i-C4"]
+    found = Checkpoints()
+    for seen, namespace in writers:
+        given_to = unnumbered_notes(
+            found.note_numbers,
+            namespace,
+            [made(INVOICE, *(note(str(number), amount=Decimal(1)) for number in range(seen)))],
+        )
+        for _ in range(2):  # a copy of the record gives nothing twice
+            found.apply_bytes(
+                codec("checkpoint").encode(numbers_record(namespace, "CN-", given_to, "", "credit_notes"))
+            )
+    for namespace in ("air", "sea"):
+        most = max((seen for seen, where in writers if where == namespace), default=0)
+        assert [one.text for one in found.note_numbers.given(namespace)] == [
+            f"CN-{rank:06d}" for rank in range(1, most + 1)
+        ]
+        assert found.numbers.given(namespace) == []
+
+
+def test_notes_of_before_there_was_a_series_get_no_number_of_it() -> None:
+    old = {"number": 1, "reference": "r", "amount": "1.00", "reason": "", "author": "me", "at": "2026-01-01T00:00:00Z"}
+    invoice = dict(INVOICE) | {"body": json.dumps({"credit_notes": [old]})}
+    assert list(notes_in_series([invoice])) == []
+    newer = made(invoice, note("n", amount=Decimal(1)))
+    assert [name for _, name in notes_in_series([newer])] == ["i-C2"]

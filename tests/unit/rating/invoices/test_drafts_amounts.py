@@ -1,0 +1,94 @@
+"""Whenever drafts are made and approved, a subscription is billed what it would be without approval: fees in advance, discounts, an end."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rating.invoices.draft_decisions import Decision, approved
+from rating.invoices.ledger import Invoice, Standing
+from rating.invoices.transitions import Refused
+from rating.invoicing.drafts import build_drafts
+from rating.invoicing.plan import build_invoices, make_plan
+from schemas.ledgers.checkpoints import Run
+from tests.unit.rating.builders import Shelf, us
+
+DAY = 86_400 * 10**6
+START = us("2024-01-01T00:00:00Z")
+SUBSCRIPTION = {"code": "s", "account": "acme", "plan": "basic", "start": "2024-01-01T00:00:00Z"}
+
+
+def catalog(approval: str, end: int, grace_days: int) -> Shelf:
+    found = Shelf()
+    for product in ("seat", "support"):
+        found.add("product", {"code": product, "kind": "flat"})
+    charges = [
+        {"product": "seat", "price": {"model": "flat", "amount": "30"}, "in_advance": True},
+        {"product": "support", "price": {"model": "flat", "amount": "10"}},
+    ]
+    discount = {"code": "welcome", "percent": "50", "periods": 2}
+    plan: dict[str, Any] = {
+        "code": "basic",
+        "currency": "USD",
+        "grace_seconds": grace_days * 86_400,
+        "charges": charges,
+    }
+    found.add("plan", plan | {"approval": approval, "discounts": [discount], "minimum_commitment": "25"})
+    found.add("account", {"code": "acme"})
+    found.add("subscription", SUBSCRIPTION | ({"end": f"2024-{1 + end // 28:02}-{1 + end % 28:02}"} if end else {}))
+    return found
+
+
+def billed(standing: Standing) -> list[tuple[Any, ...]]:
+    return [
+        (one["invoice_id"], one["predecessor"], one["total"], [(line["charge"], line["kind"], line["amount"]) for line in one["lines"]])
+        for one in standing.chain("air", "s")
+    ]  # fmt: skip
+
+
+def close(found: Shelf, standing: Standing, at_us: int, run: int) -> None:
+    plan = make_plan(found.view(), standing, at_us, {})
+    invoices, problems = build_invoices(plan, {}, Run(f"r{run}", run, 0, at_us, {}))
+    assert (plan.problems, problems) == ((), ())
+    assert all(standing.apply(one) for one in invoices)
+    plan = make_plan(found.view(), standing, at_us, {}, "drafts")
+    drafts, problems = build_drafts(plan, {}, Run(f"d{run}", run, 0, at_us, {}), standing)
+    assert (plan.problems, problems) == ((), ())
+    assert all(standing.apply(one) for one in drafts)
+
+
+def approve(standing: Standing, draft: Invoice) -> None:
+    try:
+        made = approved(standing.chain("air", "s"), draft, draft["version"], Decision("me", 0), [])
+    except Refused:
+        return  # it follows another draft, or needs no approval
+    assert made is not None
+    assert standing.apply(made)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.lists(st.tuples(st.integers(1, 160), st.integers(0, 3)), min_size=1, max_size=8),
+    st.sampled_from([0, 40, 56, 75]),
+    st.integers(0, 5),
+)
+def test_approved_drafts_come_to_what_a_close_without_approval_bills(
+    days: list[tuple[int, int]], end: int, grace: int
+) -> None:
+    found, standing = catalog("required", end, grace), Standing()
+    for run, (day, count) in enumerate(sorted(days), 1):
+        close(found, standing, START + day * DAY, run)
+        for draft in standing.drafts("air")[:count]:
+            approve(standing, draft)
+    last = START + 170 * DAY
+    for run in range(100, 112):
+        close(found, standing, last, run)
+        for draft in sorted(standing.drafts("air"), key=lambda one: (one["period_start"], one["period_end"])):
+            approve(standing, draft)
+    plain, plainly = catalog("none", end, grace), Standing()
+    for run in range(1, 4):
+        close(plain, plainly, last, run)
+    assert billed(standing) == billed(plainly)
+    assert standing.drafts("air") == plainly.drafts("air") == []

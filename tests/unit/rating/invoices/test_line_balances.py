@@ -1,0 +1,251 @@
+"""One balance for each line: credit notes, settlements of fees in advance, and late usage credit it once. The case of fees, closed step by step."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rating.invoices.amounts.line_balances import credited_by_line, in_hand, nothing_further, taken_back
+from rating.invoices.credit_notes import CreditNote, LineCredit, with_credit_note
+from rating.invoices.ledger import Invoice, Standing
+from rating.invoices.transitions import Refused
+from rating.invoicing.plan import build_invoices, make_plan
+from schemas.ledgers.checkpoints import Run
+from schemas.ledgers.invoice_claims import body_of
+from schemas.values.instants import rfc3339
+from tests.unit.rating.builders import Shelf, us
+from tests.unit.rating.verify.builders import verified
+
+BASE = {
+    "code": "s",
+    "account": "acme",
+    "plan": "basic",
+    "start": "2024-08-10T00:00:00Z",
+    "billing_anchor": "2024-08-10",
+}
+
+
+def catalog(**subscription: Any) -> Shelf:
+    """A seat of 10 in advance on basic, of 31 on pro."""
+    found = Shelf()
+    found.add("product", {"code": "seat", "kind": "flat"})
+    for code, amount in (("basic", "10"), ("pro", "31")):
+        charges = [{"product": "seat", "price": {"model": "flat", "amount": amount}, "in_advance": True}]
+        found.add("plan", {"code": code, "currency": "USD", "grace_seconds": 0, "charges": charges})
+    found.add("account", {"code": "acme"})
+    found.add("subscription", BASE | subscription)
+    return found
+
+
+def close(found: Shelf, standing: Standing, as_of: str) -> list[Invoice]:
+    plan = make_plan(found.view(), standing, us(as_of), {})
+    assert plan.problems == ()
+    invoices, problems = build_invoices(plan, {}, Run("run", 1, 0, us(as_of), {}))
+    assert problems == ()
+    assert all(standing.apply(invoice) for invoice in invoices)
+    return list(invoices)
+
+
+def credit(standing: Standing, invoice: Invoice, amount: str, line: int | None = None) -> None:
+    lines = () if line is None else (LineCredit(line, Decimal(amount)),)
+    whole = Decimal(amount) if line is None else None
+    newest = standing.invoice("air", invoice["invoice_id"])
+    assert newest is not None
+    count = newest["version"]
+    at_us = max(one["as_of"] for one in standing.chain("air", "s")) + 1
+    note = CreditNote(f"c{count}", whole, "sorry", "me", at_us, lines)
+    following = with_credit_note(newest, note, standing.chain("air", "s"))
+    assert following is not None
+    assert standing.apply(dict(following) | {"claim_id": f"v{count}"})
+
+
+@pytest.mark.parametrize("line", [None, 1])
+def test_a_fee_credited_in_full_and_then_not_owed_is_credited_no_further(line: int | None) -> None:
+    """The fee of 10 Sep to 10 Oct, billed on the invoice that ends on 10 Sep."""
+    found, standing = catalog(), Standing()
+    _, august = close(found, standing, "2024-09-10T00:00:00Z")
+    assert [(one["amount"], rfc3339(one["period_start"])[:10]) for one in august["lines"]] == [("10.00", "2024-09-10")]
+    credit(standing, august, "10", line)
+    found.add("subscription", BASE | {"end": "2024-09-10T00:00:00Z"})
+    assert close(found, standing, "2024-09-12T00:00:00Z") == []
+    assert close(found, standing, "2025-09-12T00:00:00Z") == []
+
+
+def test_a_part_that_was_credited_is_taken_back_from_what_the_settlement_credits() -> None:
+    found, standing = catalog(), Standing()
+    _, august = close(found, standing, "2024-09-10T00:00:00Z")
+    credit(standing, august, "4", 1)
+    found.add("subscription", BASE | {"end": "2024-09-10T00:00:00Z"})
+    (last,) = close(found, standing, "2024-09-12T00:00:00Z")
+    assert [(one["kind"], one["charge"], one["amount"]) for one in last["lines"]] == [
+        ("adjustment", "seat", "-10.00"), ("adjustment", "credit_note:seat", "4.00"),
+    ]  # fmt: skip
+    assert last["total"] == "-6.00"
+    assert verified(standing.chain("air", "s")) == []
+    with pytest.raises(Refused, match=r"0\.00 of it are not credited"):
+        credit(standing, august, "1", 1)
+    with pytest.raises(Refused, match=r"0\.00 are not credited"):
+        credit(standing, august, "1")
+
+
+def test_a_settlement_that_came_first_leaves_so_much_less_to_credit() -> None:
+    found, standing = catalog(), Standing()
+    _, august = close(found, standing, "2024-09-10T00:00:00Z")
+    found.add("subscription", BASE | {"end": "2024-09-25T00:00:00Z"})
+    (last,) = close(found, standing, "2024-09-25T00:00:00Z")
+    assert last["total"] == "-5.00"
+    with pytest.raises(Refused, match=r"5\.00 of it are not credited"):
+        credit(standing, august, "6", 1)
+    credit(standing, august, "5", 1)
+    assert verified(standing.chain("air", "s")) == []
+
+
+def test_an_upgrade_after_the_credit_credits_the_old_fee_once() -> None:
+    """Half of September's fee was credited in full; the new plan's half is owed."""
+    found, standing = catalog(), Standing()
+    _, august = close(found, standing, "2024-09-10T00:00:00Z")
+    credit(standing, august, "10")
+    found.add("subscription", BASE | {"plan": "pro", "change_at": "2024-09-25T00:00:00Z"})
+    (september,) = close(found, standing, "2024-10-10T00:00:00Z")
+    assert [(one["charge"], one["amount"]) for one in september["lines"]] == [
+        ("seat", "15.50"), ("seat", "31.00"), ("seat", "-5.00"), ("credit_note:seat", "5.00"),
+    ]  # fmt: skip
+    assert verified(standing.chain("air", "s")) == []
+
+
+def test_a_discount_that_falls_with_its_fee_is_no_reason_to_take_back_more() -> None:
+    terms = {"discounts": [{"code": "half", "percent": "50"}]}
+    found, standing = catalog(**terms), Standing()
+    _, august = close(found, standing, "2024-09-10T00:00:00Z")
+    assert august["total"] == "5.00"
+    credit(standing, august, "5")
+    found.add("subscription", BASE | terms | {"end": "2024-09-25T00:00:00Z"})
+    (last,) = close(found, standing, "2024-09-25T00:00:00Z")
+    assert last["total"] == "0.00"
+    assert verified(standing.chain("air", "s")) == []
+
+
+def test_verification_finds_what_was_credited_again() -> None:
+    """As it was billed before: the settlement credits a fee that a credit note had credited in full."""
+    found, standing = catalog(), Standing()
+    _, august = close(found, standing, "2024-09-10T00:00:00Z")
+    found.add("subscription", BASE | {"end": "2024-09-10T00:00:00Z"})
+    other = Standing()
+    for one in standing.chain("air", "s"):
+        assert other.apply(one)
+    (alone,) = close(found, other, "2024-09-12T00:00:00Z")
+    credit(standing, august, "10")
+    assert not standing.apply(alone)  # it names the credit notes that it counted
+    body = {name: value for name, value in body_of(alone).items() if name != "after_note"}
+    assert standing.apply(dict(alone) | {"body": json.dumps(body)})  # as those of before
+    (fault,) = verified(standing.chain("air", "s"))
+    assert (
+        f"{alone['invoice_id']} of air acme 2024-08-10T00:00:00Z, line 1, seat beside credit notes of {august['invoice_id']}"
+        in fault
+    )
+    assert "expected 0 in all, found -10" in fault
+
+
+def line(amount: str, number: int = 1, **more: Any) -> dict[str, Any]:
+    base = {
+        "number": number,
+        "kind": "usage",
+        "charge": "c",
+        "product": "p",
+        "description": "d",
+        "period_start": 0,
+        "period_end": 9,
+    }
+    return base | {"amount": amount, "adjusts": ""} | more
+
+
+def invoice(name: str, *lines: dict[str, Any], notes: str = "[]") -> dict[str, Any]:
+    total = sum(Decimal(one["amount"]) for one in lines)
+    return {
+        "invoice_id": name, "state": "finalized", "currency": "USD", "total": str(total), "lines": list(lines),
+        "body": f'{{"credit_notes": {notes}}}', "as_of": int(name[1:] or 0),
+    }  # fmt: skip
+
+
+@given(
+    st.decimals(0, 30, places=2),
+    st.decimals(0, 1, places=2),
+    st.lists(st.decimals(0, 60, places=2), min_size=1, max_size=5),
+)
+def test_whatever_late_usage_makes_of_a_line_it_is_credited_once(
+    billed: Decimal, share: Decimal, amounts: list[Decimal]
+) -> None:
+    """What is left of a line is what it comes to, or what the credit note left where that is less; however often it changes."""
+    note = (billed * share).quantize(Decimal("0.01"))
+    chain = [invoice("i0", line(str(billed)), notes=f'[{{"amount": "{note}", "at": "1970-01-01T00:00:00Z"}}]')]
+    standing = billed
+    for number, amount in enumerate(amounts, 1):
+        if amount == standing:
+            continue
+        change = line(str(amount - standing), kind="adjustment", adjusts="i0")
+        taken = taken_back(in_hand(chain, ["i0"]), [change], "USD")
+        if nothing_further([change, *taken]):
+            continue
+        chain.append(invoice(f"i{number}", change, *[one | {"number": 2} for one in taken]))
+        standing = amount
+    paid = sum(Decimal(one["amount"]) for each in chain for one in each["lines"]) - note
+    last = amounts[-1]
+    assert paid == (last - note if last >= billed else min(last, billed - note))
+
+
+@given(
+    st.lists(st.decimals("0.01", 50, places=2), min_size=1, max_size=6),
+    st.lists(st.decimals(0, 1, places=2), max_size=3),
+)
+def test_a_note_without_lines_is_spread_over_them_and_never_beyond_one(
+    amounts: list[Decimal], shares: list[Decimal]
+) -> None:
+    lines = [line(str(amount), number) for number, amount in enumerate(amounts, 1)]
+    left, notes = sum(amounts), []
+    for share in shares:
+        part = (left * share).quantize(Decimal("0.01"))
+        left -= part
+        notes.append(f'{{"amount": "{part}"}}')
+    found = credited_by_line(invoice("i", *lines, notes=f"[{', '.join(notes)}]"))
+    assert sum(found.values()) == sum(amounts) - left
+    assert all(0 <= found.get(number, 0) <= amount for number, amount in enumerate(amounts, 1))
+
+
+def test_a_note_without_lines_credits_of_each_line_what_adjustments_have_left() -> None:
+    """Of a fee of 31 an end has left 10: a note over the rest is spread over 15.50 and 10.00, not over the 46.50 that were billed."""
+    found, standing = catalog(), Standing()
+    _, august = close(found, standing, "2024-09-10T00:00:00Z")
+    found.add("subscription", BASE | {"plan": "pro", "change_at": "2024-09-25T00:00:00Z"})
+    (september,) = close(found, standing, "2024-10-10T00:00:00Z")
+    assert [one["amount"] for one in september["lines"]] == ["15.50", "31.00", "-5.00"]
+    found.add(
+        "subscription", BASE | {"plan": "pro", "end": "2024-10-20T00:00:00Z", "change_at": "2024-09-25T00:00:00Z"}
+    )
+    (october,) = close(found, standing, "2024-10-20T00:00:00Z")
+    assert [one["amount"] for one in october["lines"]] == ["-21.00"]
+    credit(standing, september, "20.50")  # 41.50 less 21.00
+    noted = standing.invoice("air", september["invoice_id"])
+    assert noted is not None
+    assert credited_by_line(noted) == {1: Decimal("12.46"), 2: Decimal("8.04")}  # in proportion to 15.50 and 10.00
+    assert verified(standing.chain("air", "s")) == []
+    with pytest.raises(Refused, match=r"a credit note over 6 USD does not fit"):
+        credit(standing, august, "6")
+    credit(standing, august, "5")
+
+
+def test_a_plan_that_changes_for_the_whole_of_a_credited_month_is_owed_and_the_old_fee_credited_once() -> None:
+    """As the documentation says: 10 credited, then 31 for the same month, is 31 to pay; from the 25th on, half of either."""
+    for at, expected in (("2024-09-10", ["31.00", "-10.00", "10.00"]), ("2024-09-25", ["15.50", "-5.00", "5.00"])):
+        found, standing = catalog(), Standing()
+        _, august = close(found, standing, "2024-09-10T00:00:00Z")
+        credit(standing, august, "10")
+        moved = {"plan": "pro", "change_at": f"{at}T00:00:00Z", "end": "2024-10-10T00:00:00Z"}
+        found.add("subscription", BASE | moved)
+        (september,) = close(found, standing, "2024-10-10T00:00:00Z")
+        assert [one["amount"] for one in september["lines"]] == expected
+        assert verified(standing.chain("air", "s")) == []

@@ -1,0 +1,82 @@
+"""Invoice numbers: whoever writes at the same time as whom, gapless and each given once."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rating.invoices.numbering import unnumbered
+from rating.verify.difference import Findings
+from rating.verify.invoices.numbers import compare_numbers
+from schemas.kafka.codec import codec
+from schemas.ledgers.checkpoints import Checkpoints, numbers_record
+from schemas.ledgers.invoice_numbers import InvoiceNumbers
+
+INVOICES = [
+    {"invoice_id": f"inv_{number}", "state": "finalized", "period_start": number % 3, "account_id": "a", "subscription": str(number), "sequence": 0}
+    for number in range(12)
+]  # fmt: skip
+
+
+def fold(log: list[bytes]) -> InvoiceNumbers:
+    found = Checkpoints()
+    for value in log:
+        assert found.apply_bytes(value) is None
+    return found.numbers
+
+
+@given(st.lists(st.tuples(st.integers(0, 12), st.integers(0, 12), st.sampled_from(["air", "sea"])), max_size=12))
+def test_any_interleaving_of_writers_gives_gapless_numbers_once(writers: list[tuple[int, int, str]]) -> None:
+    """Each writer knows some beginning of the log, sees some of the invoices, and names those without a number."""
+    log: list[bytes] = []
+    for behind, seen, namespace in writers:
+        known = fold(log[: max(len(log) - behind, 0)])
+        names = unnumbered(known, namespace, INVOICES[:seen])
+        before = fold(log).given(namespace)
+        log.append(codec("checkpoint").encode(numbers_record(namespace, "INV-", names, "")))
+        assert fold(log).given(namespace)[: len(before)] == before  # what was given stays
+    for namespace in ("air", "sea"):
+        given_numbers = fold(log).given(namespace)
+        assert [one.rank for one in given_numbers] == list(range(1, len(given_numbers) + 1))
+        seen_at_all = max((seen for _, seen, where in writers if where == namespace), default=0)
+        assert {one.invoice_id for one in given_numbers} == {str(one["invoice_id"]) for one in INVOICES[:seen_at_all]}
+        assert len({one.text for one in given_numbers}) == len(given_numbers)
+
+
+def test_a_draft_has_no_number_and_a_prefix_holds_for_what_is_given_after_it() -> None:
+    numbers = InvoiceNumbers()
+    assert unnumbered(numbers, "air", [INVOICES[0] | {"state": "draft"}, INVOICES[1] | {"state": "void"}]) == ["inv_1"]
+    numbers.give("air", "A-", ["inv_1"])
+    numbers.give("air", "B-", ["inv_1", "inv_2"])
+    assert [one.text for one in numbers.given("air")] == ["A-000001", "B-000002"]
+
+
+def test_a_record_that_is_none_of_ours_changes_nothing() -> None:
+    found = Checkpoints()
+    record = numbers_record("air", "INV-", ["inv_1"], "")
+    for body in ("{}", "[]", "x", '{"namespace": "air", "prefix": "", "invoices": 3}'):
+        assert found.apply_bytes(codec("checkpoint").encode(record | {"body": body})) is None
+    assert found.numbers.given("air") == []
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        ({}, []),
+        ({"inv_3": None}, []),  # not shown yet
+        ({"inv_9": (4, "A-000004")}, []),  # given after the log was read
+        ({"inv_2": None}, ["number of invoice inv_2 of air: expected A-000002, found none"]),
+        ({"inv_1": (1, "A-000007")}, ["number of invoice inv_1 of air: expected A-000001, found A-000007"]),
+        ({"inv_9": (2, "A-000002")}, ["number of invoice inv_9 of air: expected none, found A-000002"]),
+    ],
+)
+def test_verification_tells_what_differs(change: dict[str, tuple[int, str] | None], found: list[str]) -> None:
+    numbers = InvoiceNumbers()
+    numbers.give("air", "A-", ["inv_1", "inv_2", "inv_3"])
+    rows = {one.invoice_id: (one.rank, one.text) for one in numbers.given("air")} | change
+    findings = Findings()
+    compare_numbers("air", {name: row for name, row in rows.items() if row is not None}, numbers.given("air"), findings)
+    told = [str(one) for one in findings.differences()]
+    assert len(told) == len(found)
+    assert all(part in whole for part, whole in zip(found, told, strict=True))

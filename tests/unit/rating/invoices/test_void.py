@@ -1,0 +1,297 @@
+"""Void invoices: their periods are billed again, whoever counted on one loses to the void record, and payments add up. No usage."""
+
+from __future__ import annotations
+
+import json
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rating.invoices.chain import billed_up_to, vacant
+from rating.invoices.credit_notes import CreditNote, with_credit_note
+from rating.invoices.ledger import Invoice, Standing
+from rating.invoices.transitions import Payment, Refused, amount_due, amount_paid, voided, with_payment
+from rating.invoicing.plan import build_invoices, make_plan
+from rating.verify.chains import Head, check_chains
+from rating.verify.difference import Findings
+from schemas.kafka.codec import codec
+from schemas.ledgers.checkpoints import Run
+from schemas.ledgers.invoice_claims import body_of
+from tests.unit.rating.builders import Shelf, us
+
+DAY = 86_400 * 10**6
+START = us("2024-01-01T00:00:00Z")
+SUBSCRIPTION = {"code": "s", "account": "acme", "plan": "basic", "start": "2024-01-01T00:00:00Z"}
+
+
+def catalog(**subscription: Any) -> Shelf:
+    found = Shelf()
+    for product in ("seat", "support"):
+        found.add("product", {"code": product, "kind": "flat"})
+    charges = [
+        {"product": "seat", "price": {"model": "flat", "amount": "30"}, "in_advance": True},
+        {"product": "support", "price": {"model": "flat", "amount": "10"}},
+    ]
+    found.add("plan", {"code": "basic", "currency": "USD", "grace_seconds": 0, "charges": charges})
+    found.add("account", {"code": "acme"})
+    found.add("subscription", SUBSCRIPTION | subscription)
+    return found
+
+
+def planned(found: Shelf, standing: Standing, at_us: int) -> list[Invoice]:
+    plan = make_plan(found.view(), standing, at_us, {})
+    invoices, problems = build_invoices(plan, {}, Run("run", 1, 0, 0, {}))
+    assert (plan.problems, problems) == ((), ())
+    return list(invoices)
+
+
+def close(found: Shelf, standing: Standing, at_us: int) -> list[Invoice]:
+    invoices = planned(found, standing, at_us)
+    assert all(standing.apply(one) for one in invoices)
+    return invoices
+
+
+def make_void(standing: Standing, name: str) -> Invoice:
+    chain = standing.chain("air", "s")
+    void = voided(chain, next(one for one in chain if one["invoice_id"] == name), "wrong", "me", 0)
+    assert void is not None
+    assert standing.apply(void)
+    return void
+
+
+def billed(standing: Standing) -> Decimal:
+    chain = standing.chain("air", "s")
+    return sum((Decimal(one["total"]) for one in chain if one["state"] != "void"), Decimal(0))
+
+
+def differences(standing: Standing) -> list[str]:
+    findings = Findings()
+    heads = [
+        Head(
+            "air", one["invoice_id"], one["version"], one["predecessor"], one["subscription"], one["sequence"], one["account_id"],
+            one["period_start"], one["period_end"], 1, 0, one["state"], one["currency"], one["body"], Decimal(one["total"]),
+        )
+        for one in standing.chain("air", "s")
+    ]  # fmt: skip
+    check_chains(heads, findings)
+    return [str(one) for one in findings.differences()]
+
+
+def test_a_void_period_is_billed_again_by_the_next_close_and_the_chain_goes_on() -> None:
+    found, standing = catalog(), Standing()
+    opening, january, february = close(found, standing, us("2024-03-01T00:00:00Z"))
+    make_void(standing, january["invoice_id"])
+    again, march = close(found, standing, us("2024-04-01T00:00:00Z"))
+    assert (again["period_start"], again["period_end"]) == (january["period_start"], january["period_end"])
+    assert (again["predecessor"], again["sequence"]) == (february["invoice_id"], january["sequence"] + 1)
+    assert (
+        [line["amount"] for line in again["lines"]]
+        == [line["amount"] for line in january["lines"]]
+        == ["10.00", "30.00"]
+    )
+    assert body_of(again)["reissues"] == january["invoice_id"]
+    assert (march["predecessor"], march["sequence"]) == (again["invoice_id"], 0)
+    assert march["period_start"] == february["period_end"]
+    assert close(found, standing, us("2024-04-01T00:00:00Z")) == []
+    assert differences(standing) == []
+    assert opening["state"] == "finalized"
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.lists(st.tuples(st.integers(1, 150), st.integers(0, 9)), max_size=6),
+    st.lists(st.integers(1, 150), max_size=6),
+    st.integers(1, 130),
+)
+def test_whatever_is_voided_when_the_chain_comes_to_what_is_owed(
+    voids: list[tuple[int, int]], closes: list[int], end: int
+) -> None:
+    found, standing = catalog(), Standing()
+    for today in sorted({*closes, *(day for day, _ in voids)}):
+        if today >= end - 20:
+            found.add("subscription", SUBSCRIPTION | {"end": f"{_date(end)}T00:00:00Z"})
+        if today in closes:
+            close(found, standing, START + today * DAY)
+        for day, place in voids:
+            chain = standing.chain("air", "s")
+            if day == today and chain:
+                try:
+                    make_void(standing, chain[place % len(chain)]["invoice_id"])
+                except (Refused, AssertionError):
+                    continue  # it is adjusted by another, or void already
+    found.add("subscription", SUBSCRIPTION | {"end": f"{_date(end)}T00:00:00Z"})
+    while close(found, standing, START + 200 * DAY):
+        pass
+    anew = Standing()
+    close(found, anew, START + 200 * DAY)
+    assert billed(standing) == billed(anew)
+    assert list(vacant(standing.chain("air", "s"))) == []
+    assert differences(standing) == []
+
+
+def _date(day: int) -> str:
+    return (date(2024, 1, 1) + timedelta(days=day)).isoformat()
+
+
+def test_an_invoice_that_counts_on_one_that_was_voided_meanwhile_is_void_and_the_other_way_round() -> None:
+    found, standing = catalog(), Standing()
+    january = close(found, standing, us("2024-02-01T00:00:00Z"))[-1]
+    (february,) = planned(found, standing, us("2024-03-01T00:00:00Z"))
+    chain = standing.chain("air", "s")
+    void = voided(chain, january, "wrong", "me", 0)
+    assert void is not None
+    assert standing.apply(void)
+    assert not standing.apply(february)
+    other = Standing()
+    assert all(other.apply(one) for one in [*chain, february])
+    assert not other.apply(void)
+    assert not other.apply(void | {"body": "{}"})
+    # Whoever was first in between decides which of both records stands; the other one asks again.
+    assert [one["period_start"] for one in close(found, standing, us("2024-03-01T00:00:00Z"))] == [
+        january["period_start"], february["period_start"],
+    ]  # fmt: skip
+
+
+def test_an_invoice_that_another_adjusts_waits_for_that_one() -> None:
+    found, standing = catalog(), Standing()
+    january = close(found, standing, us("2024-02-01T00:00:00Z"))[-1]
+    found.add("subscription", SUBSCRIPTION | {"end": "2024-02-10T00:00:00Z"})
+    (last,) = close(found, standing, us("2024-02-10T00:00:00Z"))
+    before = billed(standing)
+    with pytest.raises(Refused, match=rf"is adjusted by {last['invoice_id']}; void that one first"):
+        make_void(standing, january["invoice_id"])
+    make_void(standing, last["invoice_id"])
+    make_void(standing, january["invoice_id"])
+    again = close(found, standing, us("2024-02-11T00:00:00Z"))
+    assert [one["lines"][0]["amount"] for one in again] == ["10.00", "3.10"]
+    assert billed(standing) == before
+
+
+def test_late_usage_counts_from_the_last_invoice_before_which_none_was_voided_since() -> None:
+    def one(name: str, number: int, state: str = "finalized", **body: Any) -> Invoice:
+        return {"invoice_id": name, "checkpoint": number, "state": state, "body": json.dumps(body)}
+
+    chain = [one("a", 3), one("b", 5), one("c", 8)]
+    assert billed_up_to(chain) == 8
+    assert billed_up_to([chain[0], one("b", 5, "void"), chain[2]]) == 3
+    assert billed_up_to([chain[0], one("b", 5, "void"), chain[2], one("d", 9, voids=["b"])]) == 9
+    assert billed_up_to([one("a", 3, "void")]) == 0
+
+
+INVOICE = {
+    "namespace": "air", "invoice_id": "i", "version": 1, "predecessor": "", "subscription": "s", "state": "finalized",
+    "currency": "USD", "total": "30.00", "lines": [], "body": json.dumps({"subtotal": "30.00"}),
+}  # fmt: skip
+
+
+@given(st.lists(st.tuples(st.sampled_from("abcd"), st.decimals(-40, 40, places=2)), max_size=12))
+def test_payments_are_recorded_once_never_over_the_total_nor_below_zero(asked: list[tuple[str, Decimal]]) -> None:
+    invoice: Invoice = INVOICE
+    standing = Standing()
+    assert standing.apply(invoice)
+    recorded: dict[str, Decimal] = {}
+    for reference, amount in asked:
+        try:
+            following = with_payment(invoice, Payment(reference, amount, 0, "me"))
+        except Refused:
+            continue
+        if following is None:
+            assert recorded[reference] == amount
+            continue
+        assert reference not in recorded
+        assert standing.apply(following)
+        recorded[reference] = amount
+        invoice = following
+    payments = body_of(invoice).get("payments", [])
+    paid = sum(recorded.values(), Decimal(0))
+    assert 0 <= paid <= 30
+    assert amount_paid(payments) == paid
+    assert amount_due(invoice["state"], Decimal(invoice["total"]), body_of(invoice)) == 30 - paid
+    assert (invoice["state"] == "paid") == (paid == 30)
+    assert body_of(invoice)["subtotal"] == "30.00"
+    if paid:
+        with pytest.raises(Refused, match="record what is paid back"):
+            voided([invoice], invoice, "wrong", "me", 0)
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 99), st.decimals(-5, 40, places=2)), max_size=12))
+def test_credit_notes_never_exceed_the_total_and_an_invoice_is_paid_once_nothing_is_left(
+    asked: list[tuple[bool, int, Decimal]],
+) -> None:
+    invoice: Invoice = INVOICE
+    for is_note, reference, amount in asked:
+        try:
+            if is_note:
+                following = with_credit_note(invoice, CreditNote(str(reference), amount, "too much", "me", 0))
+            else:
+                following = with_payment(invoice, Payment(str(reference), amount, 0, "me"))
+        except Refused:
+            continue
+        invoice = following or invoice
+    body = body_of(invoice)
+    credited, paid = amount_paid(body.get("credit_notes", [])), amount_paid(body.get("payments", []))
+    assert 0 <= credited <= 30
+    assert 0 <= paid <= 30
+    assert amount_due(invoice["state"], Decimal(30), body) == max(30 - credited - paid, Decimal(0))
+    assert (invoice["state"] == "paid") == (credited + paid >= 30)
+    assert [one["number"] for one in body.get("credit_notes", [])] == list(
+        range(1, len(body.get("credit_notes", [])) + 1)
+    )
+    if credited:
+        with pytest.raises(Refused, match="credit the rest"):
+            voided([invoice], invoice, "wrong", "me", 0)
+
+
+def test_a_credit_note_is_made_once_and_says_what_fits() -> None:
+    note = CreditNote("c1", Decimal("10.50"), "too much", "me", 0)
+    credited = with_credit_note(INVOICE, note)
+    assert credited is not None
+    assert with_credit_note(credited, note) is None
+    for wrong, text in (
+        (CreditNote("c1", Decimal(1), "", "me", 0), "needs another reference"),
+        (CreditNote("c2", Decimal("19.51"), "", "me", 0), "of which 19.50 are not credited"),
+        (CreditNote("c2", Decimal(0), "", "me", 0), "more than 0"),
+    ):
+        with pytest.raises(Refused, match=text):
+            with_credit_note(credited, wrong)
+
+
+@pytest.mark.parametrize(
+    ("amount", "text"),
+    [
+        ("30.01", "more than the 30.00 due"),
+        ("1.005", "more than the 2 decimal places"),
+        ("0", "never 0"),
+        ("-1", "at most what was paid"),
+    ],
+)
+def test_a_payment_that_cannot_be_says_why(amount: str, text: str) -> None:
+    with pytest.raises(Refused, match=text):
+        with_payment(INVOICE, Payment("r", Decimal(amount), 0, "me"))
+
+
+def test_a_fold_of_one_namespace_has_what_the_whole_log_says_of_it() -> None:
+    """Also where names of namespaces are parts of each other, or stand in others' records."""
+    month = 31 * DAY
+    log = [
+        dict(one) | {"namespace": owner}
+        for one in close(catalog(), Standing(), START + month)
+        for owner in ("air", "ai", "r")
+    ]
+    log[-1]["plan"] = "air"
+    encoded = [codec("invoice").encode(one) for one in log]
+    whole = Standing()
+    taken = [whole.apply_bytes(one) for one in encoded]
+    assert all(taken)
+    assert whole.namespaces() == ["ai", "air", "r"]
+    for owner in whole.namespaces():
+        alone = Standing(owner)
+        taken = [alone.apply_bytes(one) for one in encoded]
+        assert any(taken)
+        assert alone.invoices(owner) == whole.invoices(owner) != []
+        assert alone.chain(owner, "s") == whole.chain(owner, "s")
+    assert not any(Standing("other").apply_bytes(one) for one in encoded)

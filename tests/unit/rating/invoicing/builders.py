@@ -1,0 +1,106 @@
+"""A monthly subscription whose usage is a list of events, closed step by step, without ClickHouse: what is measured is folded here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from rating.invoices.ledger import Invoice, Standing
+from rating.invoicing.charges import Totals
+from rating.invoicing.late_usage import Late
+from rating.invoicing.plan import Plan, build_invoices, make_plan
+from rating.usage import Usage, UsageRow
+from schemas.ledgers.checkpoints import Run
+from schemas.values.instants import DAY
+from tests.unit.rating.builders import Shelf, us
+
+JANUARY, FEBRUARY, MARCH, APRIL = (us(f"2026-0{month}-01T00:00:00Z") for month in (1, 2, 3, 4))
+SUBSCRIPTION = {"code": "s", "account": "acme", "plan": "basic", "start": "2026-01-01T00:00:00Z"}
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """An event: quantity, dimension values, instant in microseconds, and the number of the close before which it came."""
+
+    quantity: Decimal
+    at_us: int
+    values: tuple[str, ...] = ()
+    close: int = 0
+
+
+def used(day: float, quantity: Any, *values: str, close: int = 0) -> Used:
+    """On a day of 2026, counted from 0 (1 January)."""
+    return Used(Decimal(quantity), JANUARY + int(day * DAY), values, close)
+
+
+def catalog(price: dict[str, Any], more: Sequence[dict[str, Any]] = (), **charge: Any) -> Shelf:
+    """One metered charge ``c`` on plan basic, in UTC, without grace; profile m.p, a sum by dimension ``model``."""
+    found = Shelf()
+    profile = {"code": "p", "aggregation": "sum", "property": "n", "dimensions": ["model"]}
+    found.add("meter", {"code": "m", "profiles": [profile, {"code": "top", "aggregation": "max", "property": "n"}]})
+    found.add("product", {"code": "c", "profile": "m.p"})
+    found.add("product", {"code": "top", "profile": "m.top"})
+    found.add("product", {"code": "fee", "kind": "flat"})
+    found.add("plan", plan(price, more=more, **charge))
+    found.add("account", {"code": "acme"})
+    found.add("subscription", SUBSCRIPTION)
+    return found
+
+
+def plan(
+    price: dict[str, Any], code: str = "basic", more: Sequence[dict[str, Any]] = (), **charge: Any
+) -> dict[str, Any]:
+    charges = [{"product": "c", "price": price} | charge, *more]
+    return {"code": code, "currency": "USD", "grace_seconds": 0, "charges": charges}
+
+
+class Books:
+    """A subscription's invoices, and the events that came so far."""
+
+    def __init__(self, shelf: Shelf, events: Sequence[Used]) -> None:
+        self.shelf, self.events, self.standing, self.closes = shelf, list(events), Standing(), 0
+
+    def close(self, as_of_us: int) -> list[Invoice]:
+        """What the next run publishes: with everything that came before it, also late."""
+        self.closes += 1
+        late = [one for one in self.events if one.close == self.closes and one.close]
+        records = {"s": tuple(Late("m.p", one.at_us, one.at_us, 1) for one in late)} if late else {}
+        found = make_plan(self.shelf.view(), self.standing, as_of_us, records)
+        assert found.problems == (), found.problems
+        run = Run(f"run_{self.closes}", self.closes, 0, as_of_us, {})
+        invoices, problems = build_invoices(found, self.totals(found), run)
+        assert problems == ()
+        assert all(self.standing.apply(one) for one in invoices)
+        return list(invoices)
+
+    def totals(self, found: Plan) -> Totals:
+        totals: dict[Any, dict[str, list[UsageRow]]] = {}
+        for need in found.needs():
+            cells: dict[tuple[str, ...], list[Decimal]] = {}
+            for one in self.events:
+                if need.start_us <= one.at_us < need.end_us and one.close <= self.closes:
+                    cells.setdefault(one.values if need.dimensions else (), []).append(one.quantity)
+            fold = max if need.profile.aggregation == "max" else sum
+            totals[need] = {
+                "acme": [
+                    UsageRow(Usage(Decimal(fold(some)), len(some)), "acme", None, values) for values, some in sorted(cells.items())
+                ]
+            }  # fmt: skip
+        return totals
+
+
+def amounts(invoices: Sequence[Invoice]) -> list[str]:
+    """Kind, charge and amount of each line."""
+    return [f"{line['kind']} {line['charge']} {line['amount']}" for one in invoices for line in one["lines"]]
+
+
+def by_part(standing: Standing) -> dict[tuple[str, int], Decimal]:
+    """(charge, start of the part) → all that was billed for it, adjustments included."""
+    found: dict[tuple[str, int], Decimal] = {}
+    for invoice in standing.invoices("air"):
+        for line in invoice["lines"]:
+            key = line["charge"], line["period_start"]
+            found[key] = found.get(key, Decimal(0)) + Decimal(line["amount"])
+    return found

@@ -1,0 +1,322 @@
+"""Histories of an account's subscriptions, drawn at random, and closed day by day as the close does it; and what they owe, in plain fractions."""
+
+from __future__ import annotations
+
+import calendar
+import json
+import random
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from decimal import Decimal
+from fractions import Fraction
+from itertools import pairwise
+from math import floor
+from typing import Any
+
+from rating.invoices.amounts.account_balances import counterparts, draws
+from rating.invoices.credit_notes import CreditNote, LineCredit, with_credit_note
+from rating.invoices.ledger import Invoice, Standing
+from rating.invoices.transitions import Payment, Refused, voided, with_payment
+from rating.invoicing.late_usage import Late
+from rating.invoicing.plan import build_invoices, make_plan
+from rating.usage import Usage, UsageRow
+from schemas.ledgers.checkpoints import Run
+from schemas.ledgers.invoice_claims import VOID
+from schemas.values.instants import DAY, rfc3339
+from tests.unit.rating.builders import Shelf, us
+
+START = us("2025-01-01T00:00:00Z")
+PLANS = {"basic": ("30", "10", "1"), "pro": ("60", "0", "2"), "plus": ("60.5", "7", "1.5")}
+"""Plan → fee of a seat in advance, fee of support, price of a unit."""
+FREE = 10
+
+
+def rounded(amount: Fraction) -> Fraction:
+    return Fraction(floor(abs(amount) * 100 + Fraction(1, 2)), 100) * (1 if amount >= 0 else -1)
+
+
+def price(model: str, unit: str) -> dict[str, Any]:
+    tiers = [{"up_to": str(FREE), "unit_amount": "0"}, {"up_to": None, "unit_amount": unit}]
+    if model == "per_unit":
+        return {"model": model, "unit_amount": unit, "included_units": str(FREE)}
+    if model == "package":
+        return {"model": model, "package_size": "3", "package_amount": unit, "free_units": "4"}
+    return {"model": model, "tiers": tiers}
+
+
+def costs(model: str, parts: list[tuple[Fraction, str]]) -> Fraction:
+    """What (quantity, unit amount) of the parts of a period come to that a change of price has split."""
+    found = before = Fraction(0)
+    whole = sum((quantity for quantity, _ in parts), Fraction(0))
+    for quantity, unit in parts:
+        until = before + quantity
+        if model == "volume":
+            count = quantity if whole > FREE else Fraction(0)
+        elif model == "package":
+            count = Fraction(-(-max(until - 4, Fraction(0)) // 3) + (-max(before - 4, Fraction(0)) // 3))
+        else:
+            count = max(until - FREE, Fraction(0)) - max(before - FREE, Fraction(0))
+        found += rounded(count * Fraction(unit))
+        before = until
+    return found
+
+
+@dataclass
+class Event:
+    """``quantity`` on ``day``, known from ``came`` on, voided on ``gone``."""
+
+    day: int
+    quantity: int
+    came: int
+    gone: int | None
+
+    def counts(self, today: int) -> bool:
+        return self.came <= today and (self.gone is None or self.gone > today)
+
+
+@dataclass
+class Agreement:
+    """A subscription as it will have been told; ``news``: day → what is published of it then."""
+
+    code: str
+    model: str
+    interval: str
+    terms: dict[str, Any]
+    trial: int
+    end: int
+    changes: list[tuple[int, str, str]] = field(default_factory=list)
+    news: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
+    events: list[Event] = field(default_factory=list)
+
+    def owes(self) -> Fraction:
+        """In all, by its periods."""
+        months = [calendar.monthrange(2025, month)[1] for month in range(1, 13)]
+        step = 1 if self.interval == "month" else 3
+        lengths = [sum(months[first : first + step]) for first in range(0, 12, step)]
+        used = {one["code"]: 0 for one in self.terms["discounts"]}
+        owed, first = Fraction(0), 0
+        for length in lengths:
+            if first < self.end:
+                owed += self._period(first, min(first + length, self.end), length, used)
+            first += length
+        return owed
+
+    def _period(self, first: int, last: int, length: int, used: dict[str, int]) -> Fraction:
+        edges = {first, last, *(day for day, _, _ in self.changes), self.trial}
+        charges: dict[str, Fraction] = {}
+        groups: dict[str, list[tuple[Fraction, str]]] = {}
+        paying = Fraction(0)
+        for begin, end in pairwise(sorted(edge for edge in edges if first <= edge <= last)):
+            if begin < self.trial:
+                continue
+            part = Fraction(end - begin, length)
+            paying += part
+            plan, unit = ([("basic", "1")] + [(plan, unit) for day, plan, unit in self.changes if day <= begin])[-1]
+            for product, amount in zip(("seat", "support"), PLANS[plan], strict=False):
+                if amount != "0":
+                    charges[product] = charges.get(product, Fraction(0)) + rounded(Fraction(amount) * part)
+            used_units = sum(one.quantity for one in self.events if begin <= one.day < end and one.counts(10**6))
+            groups.setdefault(plan, []).append((Fraction(used_units), unit))
+        for parts in groups.values():
+            charges["c"] = charges.get("c", Fraction(0)) + costs(self.model, parts)
+        total = sum(charges.values(), Fraction(0))
+        moment = rfc3339(START + last * DAY - 1)[:10]
+        discounts = [one for one in self.terms["discounts"] if used[one["code"]] < one.get("periods", 99)]
+        discounts = [one for one in discounts if one.get("start", "") <= moment < one.get("end", "9")]
+        for one in sorted(discounts, key=lambda one: "product" not in one):
+            used[one["code"]] += 1
+            base = min(charges.get(one["product"], Fraction(0)), total) if "product" in one else total
+            wants = base * Fraction(one["percent"]) / 100 if "percent" in one else Fraction(one["amount"])
+            off = rounded(min(wants, base))
+            total -= off
+            if "product" in one and base:
+                charges[one["product"]] -= off
+        least = rounded(Fraction(self.terms.get("minimum_commitment", 0)) * paying)
+        return max(total, least) if charges else total
+
+
+def agreement(code: str, draw: random.Random, *, terms: bool) -> Agreement:
+    discounts: list[dict[str, Any]] = []
+    for number in range(draw.choice([0, 1, 1, 2]) if terms else 0):
+        one: dict[str, Any] = {"code": f"d{number}"} | draw.choice(
+            [{"percent": "50"}, {"percent": "33"}, {"amount": "25"}]
+        )
+        one |= draw.choice([{}, {"product": "seat"}, {"product": "support"}, {"product": "c"}])
+        one |= draw.choice([{}, {"periods": draw.randint(1, 3)}])
+        one |= draw.choice([{}, {"start": f"2025-0{draw.randint(1, 4)}-01"}, {"end": f"2025-0{draw.randint(3, 6)}-01"}])
+        discounts.append(one)
+    agreed: dict[str, Any] = {"discounts": discounts}
+    if terms and draw.random() < 0.5:
+        agreed["minimum_commitment"] = draw.choice(["20", "100", "300"])
+    end = draw.randint(20, 130)
+    interval = draw.choice(["month", "month", "quarter"])
+    found = Agreement(
+        code,
+        draw.choice(["per_unit", "tiered", "volume", "package"]),
+        interval,
+        agreed,
+        draw.choice([0, 0, 10, 31]),
+        end,
+    )
+    body = {"code": code, "account": "acme", "plan": f"basic-{code}", "start": rfc3339(START)} | agreed
+    if found.trial:
+        body["trial_end"] = rfc3339(START + found.trial * DAY)
+    found.news[0] = [body]
+    current, told = ("basic", "1"), 0
+    for day in sorted({draw.randint(1, end) for _ in range(draw.randint(0, 3))} - {end}):
+        plan = draw.choice(list(PLANS)) if draw.random() < 0.5 else current[0]
+        unit = draw.choice(["2", "1.5", "0.33", PLANS[plan][2]])
+        if (plan, unit) != current:
+            current, told = (plan, unit), max(told, day - draw.choice([0, 0, 5, 30]), 0)
+            found.changes.append((day, plan, unit))
+            body = body | {"plan": f"{plan}-{code}", "change_at": rfc3339(START + day * DAY)}
+            other = [{"charge": "c", "price": price(found.model, unit)}] if unit != PLANS[plan][2] else []
+            body = body | {"overrides": other}
+            found.news.setdefault(told, []).append(body)
+    told = max(told, end - draw.randint(0, 40), 0)
+    found.news.setdefault(told, []).append(body | {"end": rfc3339(START + end * DAY)})
+    for _ in range(draw.randint(0, 10)):
+        day = draw.randint(0, end + 5)
+        came = day + draw.choice([0, 0, 15, 40])
+        found.events.append(
+            Event(day, draw.randint(0, 12), came, draw.choice([None, None, came + draw.randint(1, 60)]))
+        )
+    return found
+
+
+class History:
+    """An account with its ``agreements``. ``standing`` is what became of it; every record is asked to be valid when it is written."""
+
+    LAST = 230
+
+    def __init__(
+        self, seed: int, *, subscriptions: int = 1, terms: bool = True, notes: bool = False, grants: bool = False
+    ) -> None:
+        self.draw = random.Random(seed)
+        self.shelf, self.standing, self.runs, self.notes = Shelf(), Standing(), 0, notes
+        codes = "st"[:subscriptions]
+        self.offsets: dict[str, int] = {}  # run → what of the catalog it knew
+        self.agreements = [agreement(code, self.draw, terms=terms) for code in codes]
+        for one in self.agreements:
+            one.events = self.agreements[0].events
+        self._catalog()
+        self.grants: dict[str, Fraction] = {}
+        for number in range(self.draw.randint(1, 3) if grants else 0):
+            body: dict[str, Any] = {
+                "code": f"g{number}",
+                "currency": "USD",
+                "amount": str(self.draw.choice([20, 55, 400])),
+            }
+            body |= self.draw.choice([{"account": "acme"}, {"subscription": self.draw.choice(codes)}])
+            body |= self.draw.choice([{}, {}, {"expires": f"2025-0{self.draw.randint(2, 5)}-10"}])
+            self.shelf.add("credit_grant", body)
+            self.grants[body["code"]] = Fraction(body["amount"])
+
+    def _catalog(self) -> None:
+        self.shelf.add("meter", {"code": "m", "profiles": [{"code": "p", "aggregation": "sum", "property": "n"}]})
+        self.shelf.add("product", {"code": "c", "profile": "m.p"})
+        for product in ("seat", "support"):
+            self.shelf.add("product", {"code": product, "kind": "flat"})
+        self.shelf.add("account", {"code": "acme"})
+        for one in self.agreements:
+            for code, (seat, support, unit) in PLANS.items():
+                charges: list[dict[str, Any]] = [
+                    {"product": "seat", "price": {"model": "flat", "amount": seat}, "in_advance": True}
+                ]
+                if support != "0":
+                    charges.append({"product": "support", "price": {"model": "flat", "amount": support}})
+                charges.append({"product": "c", "price": price(one.model, unit)})
+                body = {"code": f"{code}-{one.code}", "currency": "USD", "interval": one.interval, "grace_seconds": 0}
+                self.shelf.add("plan", body | {"charges": charges})
+
+    @property
+    def standing_invoices(self) -> list[Invoice]:
+        return [one for one in self.standing.invoices("air") if one["state"] != VOID]
+
+    def run(self) -> None:
+        step = self.draw.choice([1, 9, 9, 40])
+        acts = {
+            day: self.draw.choice(["void", "note", "note", "pay"]) for day in self.draw.sample(range(self.LAST), 12)
+        }
+        for today in range(self.LAST):
+            told = [body for one in self.agreements for body in one.news.get(today, ())]
+            for body in told:
+                self.shelf.add("subscription", body, published=rfc3339(START + today * DAY))
+            if today in acts:
+                self._act(acts[today], today)
+            if told or today % step == 0:
+                self.close(today)
+        for today in (self.LAST, self.LAST + 1):
+            self.close(today)
+
+    def _act(self, act: str, today: int) -> None:
+        agreed = self.draw.choice(self.agreements)
+        chain = self.standing.chain("air", agreed.code)
+        if not chain:
+            return
+        one = self.draw.choice(chain)
+        with suppress(Refused):
+            if act == "void":
+                self._write(voided(chain, one, "wrong", "me", 0), f"v{today}")
+            elif act == "pay" and self.notes:
+                part = (Decimal(one["total"]) / self.draw.choice([1, 2])).quantize(Decimal("0.01"))
+                self._write(with_payment(one, Payment(f"p{today}", part, 0, "me")), f"p{today}")
+            elif act == "note" and self.notes:
+                self._write(with_credit_note(one, self._note(one, today), chain), f"n{today}")
+
+    def _note(self, invoice: Invoice, today: int) -> CreditNote:
+        lines = [line for line in invoice["lines"] if Decimal(line["amount"]) > 0]
+        share, at_us = self.draw.choice([1, 2]), START + today * DAY + 1
+        if lines and self.draw.random() < 0.6:
+            line = self.draw.choice(lines)
+            part = (Decimal(line["amount"]) / share).quantize(Decimal("0.01"))
+            return CreditNote(f"n{today}", None, "sorry", "me", at_us, (LineCredit(line["number"], part),))
+        whole = Decimal(json.loads(invoice["body"])["subtotal"])
+        return CreditNote(f"n{today}", (whole / share).quantize(Decimal("0.01")), "sorry", "me", at_us)
+
+    def _write(self, record: Invoice | None, claim: str) -> None:
+        if record is not None:
+            assert self.standing.apply(dict(record) | {"claim_id": claim})
+
+    def _late(self, agreed: Agreement, today: int) -> tuple[Late, ...]:
+        until = max((one["period_end"] for one in self.standing.chain("air", agreed.code)), default=0)
+        days = (START + one.day * DAY for one in agreed.events if one.came <= today and START + one.day * DAY < until)
+        return tuple(Late("m.p", at_us, at_us, 1) for at_us in days)
+
+    def close(self, today: int) -> None:
+        self.runs += 1
+        self.offsets[f"run_{self.runs}"] = self.shelf.catalog.next_offset
+        as_of = START + today * DAY
+        late = {one.code: found for one in self.agreements if (found := self._late(one, today))}
+        plan = make_plan(self.shelf.view(), self.standing, as_of, late)
+        assert plan.problems == ()
+        totals: dict[Any, dict[str, list[UsageRow]]] = {}
+        events = self.agreements[0].events  # usage is the account's, whichever of its subscriptions bills it
+        for need in plan.needs():
+            used = [
+                one.quantity
+                for one in events
+                if one.counts(today) and need.start_us <= START + one.day * DAY < need.end_us
+            ]
+            usage = Usage(Decimal(sum(used)), len(used))
+            totals[need] = {"acme": [UsageRow(usage, "acme", None, ())]} if used else {}
+        invoices, problems = build_invoices(plan, totals, Run(f"run_{self.runs}", self.runs, 0, as_of, {}))
+        assert problems == ()
+        for invoice in invoices:
+            self._write(invoice, invoice["claim_id"])
+        while self.notes and (
+            made := list(counterparts(self.standing.invoices("air"), as_of))
+            or draws(self.standing.invoices("air"), as_of)
+        ):
+            for one in made:
+                self._write(one, one["claim_id"])
+
+
+def amounts(
+    invoices: list[Invoice], kind: str, name: str = "amount"
+) -> Iterator[tuple[Invoice, dict[str, Any], Fraction]]:
+    """(invoice, payment or credit note, its amount) of each that they have."""
+    for invoice in invoices:
+        for one in json.loads(invoice["body"]).get(kind, ()):
+            yield invoice, one, Fraction(one.get(name, one["amount"]))

@@ -1,0 +1,212 @@
+"""Which periods are due: chains without gaps, in the account's calendar, and never twice."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from rating.close.run import run_id
+from rating.invoices.ledger import Standing
+from rating.invoicing.due import Due, current_span, last_word
+from rating.invoicing.plan import make_plan
+from rating.subscriptions.timeline import Timeline, timeline
+from schemas.values.instants import rfc3339
+from tests.unit.rating.builders import ACCOUNT, FEE, PLAN, SUBSCRIPTION, ZONE, Shelf, shelf, us
+
+
+def line_of(found: Shelf) -> Timeline:
+    line = timeline(found.view(), "acme-basic")
+    assert line is not None
+    return line
+
+
+def invoice_of(due: Due, **changes: Any) -> dict[str, Any]:
+    record = {
+        "namespace": due.namespace, "invoice_id": due.invoice_id, "version": 1, "predecessor": due.predecessor,
+        "subscription": due.subscription, "sequence": 0, "period_start": due.start_us, "period_end": due.end_us,
+        "state": "finalized", "run_id": "run_1", "lines": [], "body": "{}", "account_id": due.account_id, "total": "0",
+    }  # fmt: skip
+    return record | changes
+
+
+def due_of(found: Shelf, standing: Standing, as_of: str) -> list[Due]:
+    plan = make_plan(found.view(), standing, us(as_of), {})
+    assert plan.problems == ()
+    return [billing.due for billing in plan.billings]
+
+
+def spans(due: list[Due]) -> list[tuple[str, str]]:
+    return [(rfc3339(one.start_us), rfc3339(one.end_us)) for one in due]
+
+
+def test_a_period_is_due_from_its_end_and_grace_on() -> None:
+    assert due_of(shelf(), Standing(), "2013-02-01T05:59:59Z") == []
+    assert spans(due_of(shelf(), Standing(), "2013-02-01T06:00:00Z")) == [
+        ("2013-01-01T05:00:00Z", "2013-02-01T05:00:00Z")
+    ]
+
+
+def test_a_year_is_caught_up_as_one_chain_across_daylight_saving() -> None:
+    due = due_of(shelf(), Standing(), "2014-01-02T00:00:00Z")
+    assert len(due) == 12
+    assert spans(due)[2:4] == [
+        ("2013-03-01T05:00:00Z", "2013-04-01T04:00:00Z"),
+        ("2013-04-01T04:00:00Z", "2013-05-01T04:00:00Z"),
+    ]
+    assert [one.predecessor for one in due] == ["", *(one.invoice_id for one in due[:-1])]
+    assert [one.start_us for one in due[1:]] == [one.end_us for one in due[:-1]]
+
+
+def test_what_stands_is_not_due_again_and_the_next_period_starts_where_it_ended_as_stored() -> None:
+    standing = Standing()
+    january = due_of(shelf(), standing, "2013-02-02T00:00:00Z")[0]
+    moved = us("2013-02-01T03:00:00Z")  # as if the account had lived in another zone then
+    assert standing.apply(invoice_of(january, period_end=moved))
+    assert due_of(shelf(), standing, "2013-02-02T00:00:00Z") == []
+    february = due_of(shelf(), standing, "2013-03-02T00:00:00Z")
+    assert spans(february) == [("2013-02-01T03:00:00Z", "2013-03-01T05:00:00Z")]
+    assert february[0].predecessor == january.invoice_id
+
+
+def test_a_start_within_a_month_makes_a_short_first_period_and_an_end_a_short_last_one() -> None:
+    found = shelf(start="2013-01-15", end="2013-02-10")
+    assert spans(due_of(found, Standing(), "2014-01-01T00:00:00Z")) == [
+        ("2013-01-15T05:00:00Z", "2013-02-01T05:00:00Z"),
+        ("2013-02-01T05:00:00Z", "2013-02-10T05:00:00Z"),
+    ]
+
+
+def test_an_anchor_moves_the_periods() -> None:
+    found = shelf(start="2013-01-31", billing_anchor="2013-01-31")
+    assert spans(due_of(found, Standing(), "2013-04-01T00:00:00Z")) == [
+        ("2013-01-31T05:00:00Z", "2013-02-28T05:00:00Z"),
+        ("2013-02-28T05:00:00Z", "2013-03-31T04:00:00Z"),
+    ]
+
+
+def test_a_subscription_stays_on_the_plan_version_it_was_published_with() -> None:
+    found = shelf()
+    found.add("plan", PLAN | {"name": "dearer"})
+    assert due_of(found, Standing(), "2013-02-02T00:00:00Z")[0].plan_version == 1
+    found.add("subscription", SUBSCRIPTION | {"plan_version": 2})
+    assert due_of(found, Standing(), "2013-02-02T00:00:00Z")[0].plan_version == 2
+
+
+def test_a_subscription_without_its_plan_is_a_problem_that_does_not_stop_the_others() -> None:
+    found = shelf()
+    found.add("subscription", SUBSCRIPTION | {"code": "lost", "plan": "none"})
+    planned = make_plan(found.view(), Standing(), us("2013-02-02T00:00:00Z"), {})
+    assert [one.due.subscription for one in planned.billings] == ["acme-basic"]
+    assert len(planned.problems) == 1
+    assert "subscription lost: plan none" in planned.problems[0]
+
+
+@pytest.mark.parametrize("start", ["9998-12-01T00:00:00Z", "9998-12-01"])
+def test_a_start_beyond_the_calendar_does_not_stop_the_others(start: str) -> None:
+    found = shelf()
+    found.add("subscription", SUBSCRIPTION | {"code": "far", "start": start})
+    planned = make_plan(found.view(), Standing(), us("2013-02-02T00:00:00Z"), {})
+    assert [one.due.subscription for one in planned.billings] == ["acme-basic"]
+    assert len(planned.problems) == 1
+    assert "subscription far: " in planned.problems[0]
+
+
+def test_a_charge_that_cannot_be_resolved_holds_its_subscription_back_as_a_whole() -> None:
+    found = shelf()
+    found.add("product", FEE, retired=True)
+    planned = make_plan(found.view(), Standing(), us("2013-04-02T00:00:00Z"), {})
+    assert planned.billings == ()
+    assert planned.problems == (
+        "subscription acme-basic: plan basic version 1, charge fee: there is no product fee; publish it",
+    )
+
+
+def test_two_catalog_offsets_with_the_same_meaning_give_equal_plans() -> None:
+    found = shelf()
+    before = found.catalog.next_offset
+    found.add("account", {"code": "other", "time_zone": "UTC"})
+    as_of = us("2013-04-02T00:00:00Z")
+    before_it = make_plan(found.view(before), Standing(), as_of, {}).billings
+    assert before_it == make_plan(found.view(), Standing(), as_of, {}).billings
+    found.add("subscription", SUBSCRIPTION | {"code": "second"})
+    assert before_it != make_plan(found.view(), Standing(), as_of, {}).billings
+
+
+@pytest.mark.parametrize(
+    ("now", "expected"),
+    [
+        ("2013-01-01T04:59:59Z", None),
+        ("2013-01-01T05:00:00Z", ("2013-01-01T05:00:00Z", "2013-02-01T05:00:00Z")),
+        ("2013-03-20T00:00:00Z", ("2013-03-01T05:00:00Z", "2013-04-01T04:00:00Z")),
+        ("2013-06-01T00:00:00Z", None),
+    ],
+)
+def test_the_current_period_is_the_one_around_now(now: str, expected: tuple[str, str] | None) -> None:
+    here = current_span(line_of(shelf(end="2013-05-15")), None, us(now))
+    assert (here and (rfc3339(here[0].start_us), rfc3339(here[0].end_us))) == expected
+
+
+def test_the_current_period_follows_what_was_billed() -> None:
+    moved = us("2013-02-01T03:00:00Z")
+    for now, span in {
+        "2013-02-15T00:00:00Z": (moved, us("2013-03-01T05:00:00Z")),
+        "2013-01-15T00:00:00Z": (us("2013-01-01T05:00:00Z"), us("2013-02-01T05:00:00Z")),
+    }.items():
+        here = current_span(line_of(shelf()), moved, us(now))
+        assert here is not None
+        assert (here[0].start_us, here[0].end_us) == span
+        assert here[1] is not None
+        assert here[1].start_us == here[0].end_us
+
+
+def test_only_a_subscription_that_ended_and_is_billed_gets_an_invoice_of_adjustments_alone() -> None:
+    found, standing = shelf(end="2013-03-01"), Standing()
+    january, february = due_of(found, standing, "2013-04-01T00:00:00Z")
+    for due in (january, february):
+        assert last_word(line_of(found), standing) is None
+        assert standing.apply(invoice_of(due, time_zone=ZONE))
+    last = last_word(line_of(found), standing)
+    assert last is not None
+    assert (last.sequence, last.predecessor, last.start_us) == (1, february.invoice_id, february.start_us)
+    assert last.invoice_id not in (january.invoice_id, february.invoice_id)
+
+
+def test_a_chain_takes_the_first_successor_only() -> None:
+    standing = Standing()
+    january, february = due_of(shelf(), standing, "2013-03-02T00:00:00Z")
+    assert standing.apply(invoice_of(january))
+    assert not standing.apply(invoice_of(january, period_end=0))
+    assert standing.apply(invoice_of(february))
+    assert not standing.apply(invoice_of(february, invoice_id="inv_other", predecessor=january.invoice_id))
+    assert [one["invoice_id"] for one in standing.chain("air", "acme-basic")] == [
+        january.invoice_id,
+        february.invoice_id,
+    ]
+
+
+def test_runs_of_different_namespaces_instants_and_attempts_differ() -> None:
+    names = {run_id("a", 12, 3), run_id("a1", 2, 3), run_id("a", 1, 23), run_id("a", 12, 4)}
+    assert len(names) == 4
+    assert run_id("a", 12, 3) in names
+
+
+def test_a_retired_subscription_is_billed_until_it_was_retired() -> None:
+    found = shelf()
+    found.add("account", ACCOUNT, retired=True)
+    found.add("subscription", SUBSCRIPTION, retired=True, published="2013-02-10T12:00:00Z")
+    assert spans(due_of(found, Standing(), "2014-01-01T00:00:00Z")) == [
+        ("2013-01-01T05:00:00Z", "2013-02-01T05:00:00Z"),
+        ("2013-02-01T05:00:00Z", "2013-02-10T12:00:00Z"),
+    ]
+
+
+def test_retiring_changes_no_end_that_has_come_and_bills_nothing_before_the_start() -> None:
+    found = shelf(end="2013-01-20T00:00:00Z")
+    found.add("subscription", SUBSCRIPTION | {"end": "2013-01-20T00:00:00Z"}, True, "2013-06-01T00:00:00Z")
+    assert spans(due_of(found, Standing(), "2014-01-01T00:00:00Z")) == [
+        ("2013-01-01T05:00:00Z", "2013-01-20T00:00:00Z")
+    ]
+    early = shelf()
+    early.add("subscription", SUBSCRIPTION, True, "2012-12-01T00:00:00Z")
+    assert due_of(early, Standing(), "2014-01-01T00:00:00Z") == []

@@ -1,0 +1,353 @@
+"""The running period as its invoice will be: fees in advance settled, prepaid credits drawn, the time and the plan of what it bills."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rating.invoices.amounts.line_plans import LinePlan, plan_in
+from rating.invoices.amounts.prepaid_credits import owned_grants
+from rating.invoices.ledger import Invoice, Standing
+from rating.invoices.read import InvoiceHead, InvoiceLine, WholeInvoice, service_span
+from rating.invoicing.due import current_span
+from rating.invoicing.expected_invoice import Account, Measure, Running, expect
+from rating.invoicing.late_usage import Late, LateUsage
+from rating.invoicing.plan import build_invoices, make_plan
+from rating.subscriptions.timeline import timelines
+from schemas.kafka.codec import codec
+from schemas.ledgers.checkpoints import Run
+from schemas.values.instants import DAY
+from tests.unit.rating.builders import Shelf, us
+from tests.unit.rating.invoicing.builders import JANUARY, SUBSCRIPTION, Books, Used, used
+from tests.unit.rating.invoicing.builders import catalog as usage_catalog
+from tests.unit.rating.invoicing.builders import plan as usage_plan
+
+BASE = {"code": "s", "account": "acme", "plan": "basic", "start": "2024-01-01T00:00:00Z"}
+
+
+def catalog(*grants: dict[str, Any], **subscription: Any) -> Shelf:
+    """payg has a fee in arrears alone, basic 30 and team 60 in advance; months in UTC, without grace."""
+    found = Shelf()
+    for product in ("seat", "support"):
+        found.add("product", {"code": product, "kind": "flat"})
+    for code, fees in {
+        "payg": [("support", "10", False)],
+        "basic": [("seat", "30", True), ("support", "10", False)],
+        "team": [("seat", "60", True)],
+    }.items():
+        charges = [
+            {"product": name, "price": {"model": "flat", "amount": amount}, "in_advance": ahead}
+            for name, amount, ahead in fees
+        ]
+        found.add("plan", {"code": code, "currency": "USD", "grace_seconds": 0, "charges": charges})
+    found.add("account", {"code": "acme"})
+    found.add("subscription", BASE | subscription)
+    for grant in grants:
+        found.add("credit_grant", {"account": "acme", "currency": "USD"} | grant)
+    return found
+
+
+def close(found: Shelf, standing: Standing, as_of: str) -> list[Invoice]:
+    plan = make_plan(found.view(), standing, us(as_of), {})
+    assert plan.problems == ()
+    invoices, problems = build_invoices(plan, {}, Run("run", 1, 0, 0, {}))
+    assert problems == ()
+    assert all(standing.apply(invoice) for invoice in invoices)
+    return list(invoices)
+
+
+def estimated(found: Shelf, standing: Standing, at: str) -> tuple[str, str]:
+    """(subtotal, total) of the subscription's period that ``at`` lies in."""
+    (one,) = estimates(found, standing, us(at)).values()
+    return amounts_of(one)
+
+
+def estimates(
+    found: Shelf, standing: Standing, at_us: int, measure: Measure = lambda needs: {}, late: LateUsage | None = None
+) -> dict[str, Invoice]:
+    """Subscription → the invoice that its running period will have; nothing of ``standing`` is changed."""
+    view = found.view()
+    known = Standing.holding(one for chain in standing.chains("air") for one in chain)
+    lines = timelines(view, [])
+    running = []
+    for line in lines:
+        until = max((one["period_end"] for one in known.chain("air", line.subscription)), default=None)
+        if (here := current_span(line, until, at_us)) is not None:
+            running.append(Running(line, here[0]))
+    run = Run("", 1 + max((one["checkpoint"] for one in known.invoices("air")), default=0), 0, at_us, {})
+    account = Account(view, known, lines, owned_grants(view), late or {})
+    account, periods, problems = expect(account, running, run, measure)
+    assert problems == {}
+    wallet = account.wallet()
+    return {one.running.line.subscription: one.invoice(one.totals, run, wallet) for one in periods}
+
+
+def amounts_of(invoice: Invoice) -> tuple[str, str]:
+    return json.loads(invoice["body"])["subtotal"], invoice["total"]
+
+
+def test_the_estimate_settles_what_was_billed_in_advance_as_the_invoice_will() -> None:
+    found, standing = catalog(), Standing()
+    close(found, standing, "2024-02-01T00:00:00Z")
+    found.add("subscription", BASE | {"plan": "team", "change_at": "2024-02-15T00:00:00Z"})
+    expected = estimated(found, standing, "2024-02-20T00:00:00Z")
+    (february,) = close(found, standing, "2024-03-01T00:00:00Z")
+    assert expected == amounts_of(february)
+    assert any(line["kind"] == "adjustment" for line in february["lines"])
+
+
+def test_the_estimate_has_what_the_terms_of_its_period_leave_beside_the_fee_in_advance() -> None:
+    terms: dict[str, Any] = {"discounts": [{"code": "off", "amount": "35"}], "minimum_commitment": "100"}
+    found, standing = catalog(**terms), Standing()
+    close(found, standing, "2024-01-01T00:00:00Z")
+    expected = estimated(found, standing, "2024-01-20T00:00:00Z")
+    (january,) = close(found, standing, "2024-02-01T00:00:00Z")
+    assert (
+        expected == amounts_of(january) == ("100.00", "100.00")
+    )  # 10 − 5, 95 to the commitment, and a seat of 30 − 30
+
+
+def test_fees_that_an_invoice_to_come_bills_first_are_not_the_running_periods() -> None:
+    found = catalog()
+    (january,) = estimates(found, Standing(), us("2024-01-20T00:00:00Z")).values()
+    starts = [(line["charge"], line["period_start"]) for line in january["lines"]]
+    assert starts == [("support", us("2024-01-01T00:00:00Z")), ("seat", us("2024-02-01T00:00:00Z"))]
+
+
+def test_prepaid_credits_pay_the_estimate_as_they_pay_the_invoice() -> None:
+    found, standing = catalog({"code": "a", "amount": "12"}, {"code": "b", "amount": "100"}, plan="payg"), Standing()
+    assert estimated(found, standing, "2024-01-20T00:00:00Z") == ("10.00", "0.00")
+    (january,) = close(found, standing, "2024-02-01T00:00:00Z")
+    assert amounts_of(january) == ("10.00", "0.00")
+
+
+def test_periods_that_ended_and_are_not_billed_yet_use_up_a_discounts_periods() -> None:
+    """Each month begins so, while the one before it is within grace."""
+    off = [{"code": "off", "percent": "50", "periods": 1}]
+    for plan, fees in (("payg", "10.00"), ("basic", "40.00")):
+        found, standing = catalog(plan=plan, discounts=off), Standing()
+        expected = estimated(found, standing, "2024-03-02T00:00:00Z")
+        march = close(found, standing, "2024-04-01T00:00:00Z")[-1]
+        assert expected == amounts_of(march) == (fees, fees)
+
+
+def test_running_periods_draw_on_the_same_credits_once_in_the_order_in_which_they_are_billed() -> None:
+    found = catalog({"code": "a", "amount": "15"}, plan="payg")
+    later = BASE | {"code": "later", "plan": "payg", "billing_anchor": "2024-01-15T00:00:00Z"}
+    for one in (later, BASE | {"code": "r", "plan": "payg"}, BASE | {"code": "t", "plan": "payg"}):
+        found.add("subscription", one)
+    bills = estimates(found, Standing(), us("2024-01-10T00:00:00Z"))
+    assert {name: one["total"] for name, one in bills.items()} == {
+        "later": "0.00",
+        "s": "0.00",
+        "r": "9.52",
+        "t": "10.00",
+    }
+
+
+def test_a_line_names_the_plan_that_it_was_priced_by() -> None:
+    found, standing = catalog(plan="payg"), Standing()
+    close(found, standing, "2024-01-01T00:00:00Z")
+    found.add("subscription", BASE | {"plan": "team", "change_at": "2024-01-16T00:00:00Z"})
+    opening, january = close(found, standing, "2024-02-01T00:00:00Z")
+    (fee,) = opening["lines"]  # of the second half of January, by an invoice of its own at the start
+    assert (opening["plan"], plan_in(opening, fee)) == ("payg", LinePlan("team", 1))
+    assert (january["plan"], january["plan_version"]) == ("team", 1)
+    assert [(line["charge"], plan_in(january, line)) for line in january["lines"]] == [
+        ("support", LinePlan("payg", 1)),
+        ("seat", LinePlan("team", 1)),
+    ]
+    # What is as its invoice says is written nowhere else, and the record is the contract's.
+    assert json.loads(january["body"])["line_plans"] == {"1": {"plan": "payg", "plan_version": 1}}
+    assert codec("invoice").decode(codec("invoice").encode(january)) == january
+    # What adjusts a line is of that line's plan.
+    found.add("subscription", BASE | {"plan": "payg", "change_at": "2024-02-10T00:00:00Z"})
+    (february,) = close(found, standing, "2024-03-01T00:00:00Z")
+    adjusting = [line for line in february["lines"] if line["kind"] == "adjustment"]
+    assert [plan_in(february, line) for line in adjusting] == [LinePlan("team", 1)]
+    assert february["plan"] == "payg"
+
+
+def test_an_invoice_of_before_tells_the_plan_in_its_note() -> None:
+    invoice: Any = {"plan": "team", "plan_version": 2, "body": "{}"}
+
+    def line(note: str, kind: str = "usage") -> dict[str, Any]:
+        return {"number": 1, "kind": kind, "note": note}
+
+    assert plan_in(invoice, line("plan payg version 12; no usage in the period")) == LinePlan("payg", 12)
+    assert plan_in(invoice, line("plan payg version 12")) == LinePlan("payg", 12)
+    for other in (line(""), line("plan payg version 12 or so"), line("plan payg version 12", "adjustment")):
+        assert plan_in(invoice, other) == LinePlan("team", 2)
+
+
+def test_an_invoice_over_no_time_is_shown_with_the_dates_of_its_fees() -> None:
+    found, standing = catalog(plan="payg"), Standing()
+    found.add("subscription", BASE | {"plan": "team", "change_at": "2024-01-16T00:00:00Z"})
+    invoices = close(found, standing, "2024-02-01T00:00:00Z")
+    empty = [one for one in invoices if one["period_start"] == one["period_end"]]
+    assert len(empty) == 1
+    for one in empty:
+        span = service_span(one["period_start"], one["period_end"], one["lines"])
+        assert span == (
+            min(line["period_start"] for line in one["lines"]),
+            max(line["period_end"] for line in one["lines"]),
+        )
+        assert span[0] < span[1]
+    whole = next(one for one in invoices if one not in empty)
+    bounds = whole["period_start"], whole["period_end"]
+    assert service_span(*bounds, whole["lines"]) == bounds
+    fee = {"kind": "flat", "period_start": 5, "period_end": 9}
+    discount = {"kind": "discount", "period_start": 1, "period_end": 1}
+    assert service_span(1, 1, [fee, discount]) == (5, 9)
+    assert service_span(1, 1, [discount]) == (1, 1)
+
+
+def test_an_invoice_as_it_was_read_is_a_record_again() -> None:
+    found, standing = catalog(), Standing()
+    (opening,) = close(found, standing, "2024-01-01T00:00:00Z")
+    head = InvoiceHead(
+        opening["namespace"], opening["invoice_id"], 1, opening["predecessor"], "s", opening["sequence"], "acme", "basic", 1,
+        opening["period_start"], opening["period_end"], opening["time_zone"], "run", 1, 0, 0, "finalized", "USD", opening["total"],
+        "30.00", None, json.loads(opening["body"]),
+    )  # fmt: skip
+    (line,) = opening["lines"]
+    read = InvoiceLine(
+        1, "flat", "seat", "seat", line["description"], "", (), line["period_start"], line["period_end"], None, None, "",
+        json.loads(line["price"]), line["amount"], line["unrounded"], json.loads(line["steps"]), "", "",
+    )  # fmt: skip
+    record = WholeInvoice(head, (read,)).record()
+    assert {name: value for name, value in opening.items() if name not in ("claim_id", "lines", "body")} == {
+        name: value for name, value in record.items() if name not in ("lines", "body")
+    }
+    assert json.loads(record["body"]) == json.loads(opening["body"])
+    assert {name: value for name, value in record["lines"][0].items() if name != "steps"} == {
+        name: value for name, value in line.items() if name != "steps"
+    }
+
+
+UNIT = {
+    "model": "tiered",
+    "included_units": "3",
+    "tiers": [{"up_to": "5", "unit_amount": "1"}, {"up_to": None, "unit_amount": "0.5"}],
+}
+SEATS = {"basic": "30", "team": "75"}
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> tuple[Shelf, list[Used], list[int], list[tuple[int, dict[str, Any]]], int]:
+    """(catalog, events, days of closes, (day, version of the subscription) in their order, the day of the estimate), of January to May."""
+    ahead = draw(st.booleans())
+    terms: dict[str, Any] = {}
+    if draw(st.booleans()):
+        off = draw(
+            st.sampled_from(
+                [{"percent": "50", "periods": 1}, {"amount": "8", "periods": 2}, {"percent": "10", "product": "c"}]
+            )
+        )
+        terms["discounts"] = [{"code": "off"} | off]
+    if draw(st.booleans()):
+        terms["minimum_commitment"] = draw(st.sampled_from(["20", "90"]))
+    found = usage_catalog(UNIT)
+    interval = draw(st.sampled_from(["month", "month", "quarter"]))
+    for code, amount in SEATS.items():
+        seat = {"product": "fee", "price": {"model": "flat", "amount": amount}, "in_advance": ahead}
+        found.add("plan", usage_plan(UNIT, code, [seat]) | {"interval": interval})
+    found.add(
+        "plan",
+        {
+            "code": "side",
+            "currency": "USD",
+            "interval": interval,
+            "grace_seconds": 0,
+            "charges": [
+                {"product": "fee", "price": {"model": "flat", "amount": "7"}, "in_advance": draw(st.booleans())}
+            ],
+        },
+    )
+    found.add("subscription", SUBSCRIPTION | terms)
+    if draw(st.booleans()):
+        found.add("subscription", SUBSCRIPTION | {"code": "a-side", "plan": "side", "start": "2026-01-20T00:00:00Z"})
+    for code in draw(st.sampled_from([(), ("gift",), ("gift", "own")])):
+        owner = {"account": "acme"} if code == "gift" else {"subscription": "s"}
+        expires = draw(st.sampled_from([None, "2026-02-15", "2026-04-01"]))
+        found.add(
+            "credit_grant",
+            owner
+            | {
+                "code": code,
+                "amount": draw(st.sampled_from(["5", "60", "500"])),
+                "currency": "USD",
+                "expires": expires,
+            },
+        )
+    closes = sorted(draw(st.sets(st.integers(0, 120), max_size=5)))
+    asked = draw(st.integers(max([1, *closes]), 125))
+    changes: list[tuple[int, dict[str, Any]]] = []
+    for day in sorted(draw(st.sets(st.integers(1, asked), max_size=2))):
+        at = (datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=day)).isoformat()
+        version = draw(
+            st.sampled_from(
+                [
+                    {"plan": "team"},
+                    {"plan": "basic"},
+                    {"overrides": [{"charge": "c", "price": UNIT | {"included_units": "1"}}]},
+                ]
+            )
+        )
+        changes.append((day, SUBSCRIPTION | terms | version | {"change_at": at}))
+    events = []
+    for day, quantity, delay in draw(
+        st.lists(st.tuples(st.integers(0, 119), st.integers(1, 6), st.integers(0, 40)), max_size=8)
+    ):
+        if (came := day + delay) < asked:
+            events.append(used(day + 0.5, quantity, close=1 + sum(one <= came for one in closes)))
+    return found, events, closes, changes, asked
+
+
+@settings(max_examples=150)
+@given(histories())
+def test_an_estimate_is_what_the_closes_that_follow_put_on_the_invoices(history: Any) -> None:
+    """Where nothing more is used: late usage, credits that what comes before draws or that come back, fees settled, splits, terms."""
+    found, events, closes, changes, asked = history
+    books = Books(found, events)
+    days = [(day, 1, None) for day in closes] + [(day, 0, version) for day, version in changes]
+    for day, _, version in sorted(days, key=lambda one: one[:2]):
+        if version is None:
+            books.close(JANUARY + day * DAY)
+        else:
+            found.add(
+                "subscription", version, published=(datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=day)).isoformat()
+            )
+    now_us = JANUARY + asked * DAY + DAY // 3
+    coming = books.closes + 1
+
+    def measure(needs: Any) -> Any:
+        books.closes += 1
+        try:
+            return books.totals(SimpleNamespace(needs=lambda: needs))  # type: ignore[arg-type]
+        finally:
+            books.closes -= 1
+
+    late = tuple(Late("m.p", one.at_us, one.at_us, 1) for one in events if one.close == coming)
+    bills = estimates(found, books.standing, now_us, measure, {"s": late} if late else {})
+    if not any(one["subscription"] == "s" for one in books.close(now_us)):
+        books.events = [replace(one, close=one.close + (one.close == coming)) for one in events]
+    for bill in sorted(bills.values(), key=lambda one: one["period_end"]):
+        books.close(bill["period_end"])
+    for bill in bills.values():
+        ends = [
+            one for one in books.standing.chain("air", bill["subscription"]) if one["period_end"] == bill["period_end"]
+        ]
+        made = next(one for one in ends if one["period_start"] == bill["period_start"] < one["period_end"])
+        assert [shown(line) for line in bill["lines"]] == [shown(line) for line in made["lines"]]
+        assert amounts_of(bill) == amounts_of(made)
+
+
+def shown(line: Any) -> tuple[str, ...]:
+    return line["kind"], line["charge"], line["amount"], line["quantity"]

@@ -1,0 +1,110 @@
+"""Whatever happens to an account's subscriptions, in whatever order: it is billed what its periods owe, credited once, and no grant is overdrawn.
+
+Changes of plans and prices, told ahead or late; trials, ends, discounts, commitments; late and voided events; voids; credit notes and payments;
+prepaid credits of the account and of a subscription, which expire. ``WEIR_TEST_HISTORIES=200`` tries more of them than every run does.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from fractions import Fraction
+
+import pytest
+
+from rating.invoices.amounts.line_balances import credited_by_line, key_of_line
+from rating.verify.difference import Findings
+from rating.verify.invoices.pinned_terms import check_terms
+from tests.unit.rating.invoicing.history_builders import History, amounts
+from tests.unit.rating.verify.builders import verified
+
+SEEDS = sorted({*range(int(os.environ.get("WEIR_TEST_HISTORIES", "8"))), 79, 95, 125, 195})
+"""Some few, and those that found something once."""
+
+
+def subtotals(history: History) -> Fraction:
+    return sum((Fraction(json.loads(one["body"])["subtotal"]) for one in history.standing_invoices), Fraction(0))
+
+
+def drawn(history: History) -> dict[str, Fraction]:
+    """Grant → what it paid, less what came back."""
+    found = dict.fromkeys(history.grants, Fraction(0))
+    for invoice in history.standing_invoices:
+        for line in invoice["lines"]:
+            if line["kind"] == "credit":
+                found[line["charge"].removeprefix("credit:")] -= Fraction(line["amount"])
+    for _, note, _ in amounts(history.standing_invoices, "credit_notes"):
+        for part in note.get("prepaid", ()):
+            found[part["grant"]] -= Fraction(part["amount"])
+    return found
+
+
+def check_lines(history: History) -> None:
+    """No line is credited beyond what it came to."""
+    value: dict[object, Fraction] = {}
+    net: dict[object, Fraction] = {}
+    for invoice in history.standing_invoices:
+        noted = credited_by_line(invoice)
+        for line in invoice["lines"]:
+            if line["kind"] != "credit":
+                key, amount = key_of_line(line["adjusts"] or invoice["invoice_id"], line), Fraction(line["amount"])
+                if not line["charge"].startswith("credit_note:"):
+                    value[key] = value.get(key, Fraction(0)) + amount
+                net[key] = net.get(key, Fraction(0)) + amount - Fraction(noted.get(line["number"], 0))
+    for key, amount in value.items():
+        assert min(amount, Fraction(0)) <= net[key] <= max(amount, Fraction(0)), key
+
+
+def check_grants(history: History) -> None:
+    for code, amount in drawn(history).items():
+        assert 0 <= amount <= history.grants[code], code
+
+
+def check_money(history: History) -> None:
+    """All that was billed and not credited is asked for in money or paid by grants, and never less than nothing in money."""
+    found = history.standing_invoices
+    totals = sum((Fraction(one["total"]) for one in found), Fraction(0))
+    money = totals - sum((amount for *_, amount in amounts(found, "credit_notes")), Fraction(0))
+    credited = sum((amount for *_, amount in amounts(found, "credit_notes", "subtotal")), Fraction(0))
+    assert money + sum(drawn(history).values()) == subtotals(history) - credited
+    if all("terms" not in one["body"] for one in found) or not any(amounts(found, "credit_notes")):
+        assert (
+            money >= 0
+        )  # a credit note may credit a line that a discount had paid, and the discount's base may fall later
+    both = sum((amount for _, one, amount in amounts(found, "payments") if one.get("invoice")), Fraction(0))
+    assert both == 0  # what invoices below zero pay moves nothing
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_an_account_is_billed_what_its_periods_owe(seed: int) -> None:
+    history = History(seed)
+    history.run()
+    (agreed,) = history.agreements
+    # A fee that something else has split stays as billed, and its parts may round away from it.
+    assert abs(subtotals(history) - agreed.owes()) <= Fraction(len(agreed.changes), 100)
+    chain, findings = history.standing.chain("air", "s"), Findings()
+    assert verified(chain, history.shelf.catalog) == []
+    for one in chain:
+        check_terms(history.shelf.view(history.offsets[one["run_id"]]), chain, one, one["invoice_id"], findings)
+    assert list(findings.differences()) == []
+
+
+@pytest.mark.parametrize("terms", [False, True])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_credit_notes_and_prepaid_credits_are_given_once(seed: int, terms: bool) -> None:
+    history = History(seed, terms=terms, notes=True, grants=bool(seed % 2))
+    history.run()
+    if not terms:
+        check_lines(history)
+    check_grants(history)
+    check_money(history)
+    assert verified(history.standing.chain("air", "s"), history.shelf.catalog) == []
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_two_subscriptions_share_an_accounts_grants_and_balances(seed: int) -> None:
+    history = History(seed, subscriptions=2, notes=True, grants=True)
+    history.run()
+    check_grants(history)
+    check_money(history)
+    assert verified(history.standing.invoices("air"), history.shelf.catalog) == []

@@ -1,0 +1,82 @@
+"""Late usage of billed periods: what is rated again, and that sums of bills equal one bill over everything."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rating.invoicing.charges import Need
+from rating.invoicing.late_report import late_lines
+from rating.invoicing.late_usage import Late, Prior, adjustments, prior_lines
+from rating.pricing import parse_price, rate
+from rating.pricing.exact import exact_sum
+from rating.usage import Measured, Usage, UsageRow
+
+TIERS = [{"up_to": "10", "unit_amount": "1.005"}, {"up_to": None, "unit_amount": "0.333", "flat_amount": "2"}]
+PRICE = parse_price({"model": "tiered", "tiers": TIERS}, "USD")
+NEED = Need(Measured("m.p", "sum", ((1, 86_400),)), 0, 100)
+
+
+def line(charge: str = "c", start: int = 0, **changes: Any) -> dict[str, Any]:
+    return {
+        "number": 1, "kind": "usage", "charge": charge, "product": "p", "description": "P", "profile_id": "m.p",
+        "profile_versions": [1], "period_start": start, "period_end": start + 100, "quantity": "0", "events": "0", "unit": "",
+        "price": json.dumps(PRICE.model_dump(mode="json")), "amount": "0", "unrounded": "0", "steps": "[]", "note": "", "adjusts": "",
+    } | changes  # fmt: skip
+
+
+def invoice(name: str, *lines: dict[str, Any], state: str = "finalized") -> dict[str, Any]:
+    return {"invoice_id": name, "state": state, "currency": "USD", "lines": list(lines)}
+
+
+def test_only_lines_that_late_records_may_touch_are_rated_again() -> None:
+    chain = [
+        invoice("one", line(start=0), line("flat", kind="flat", profile_id="")),
+        invoice("two", line(start=100), line("other", start=100, profile_id="m.q")),
+        invoice("three", line(start=200), state="void"),
+        invoice("four", line(start=300), line("c", start=0, kind="adjustment", adjusts="one")),
+    ]
+
+    def found(*late: Late) -> list[tuple[str, str]]:
+        return [(owner["invoice_id"], item["charge"]) for owner, item in prior_lines(chain, late)]
+
+    assert found(Late("m.p", 0, 99, 1)) == [("one", "c")]
+    assert found(Late("m.p", 99, 100, 2)) == [("one", "c"), ("two", "c")]
+    assert found(Late("m.q", 0, 500, 2)) == [("two", "other")]
+    assert found(Late("m.p", 200, 300, 2)) == [("four", "c")]
+    assert found(Late("m.none", 0, 500, 2)) == []
+
+
+@given(st.lists(st.decimals(-20, 40, places=2), min_size=1, max_size=6))
+def test_a_bill_and_its_adjustments_sum_to_one_bill_over_everything(parts: list[Decimal]) -> None:
+    billed: list[Decimal] = []
+    quantity = Decimal(0)
+    for number, part in enumerate(parts, 1):
+        quantity += part
+        prior = Prior("one", line(), PRICE, NEED, exact_sum(billed))
+        rows = {NEED: {"acme": [UsageRow(Usage(quantity, number), "acme")]}}
+        lines = adjustments([prior], rows, "acme", "USD")
+        billed.extend(Decimal(found["amount"]) for found in lines)
+        assert all(found["kind"] == "adjustment" and found["adjusts"] == "one" for found in lines)
+        assert all(found["events"] == str(number) and Decimal(found["quantity"]) == quantity for found in lines)
+        assert adjustments([Prior("one", line(), PRICE, NEED, exact_sum(billed))], rows, "acme", "USD") == []
+    assert sum(billed) == rate(PRICE, quantity, currency="USD").amount
+
+
+def test_the_report_of_late_usage_is_what_the_next_close_adjusts() -> None:
+    chain = [invoice("one", line()) | {"account_id": "acme", "subscription": "s", "checkpoint": 4, "body": "{}"}]
+    rows = {NEED: {"acme": [UsageRow(Usage(Decimal(3), 2), "acme")]}}
+    (found,) = late_lines(chain, [Prior("one", line(), PRICE, NEED, Decimal("1.01"))], rows)
+    told = found.to_json()
+    assert (told["billed"], told["now"], told["difference"], told["billed_as_of_checkpoint"]) == (
+        "1.01",
+        "3.02",
+        "2.01",
+        4,
+    )
+    assert (told["invoice_id"], told["quantity_now"], told["events_now"]) == ("one", "3", 2)
+    assert late_lines(chain, [Prior("one", line(), PRICE, NEED, Decimal("3.02"))], rows) == []

@@ -1,0 +1,59 @@
+"""Which queries a close asks: every need of every account in one of them, and many at once where few share an interval."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import get_args
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rating.invoicing.charges import Need
+from rating.invoicing.measure import FEW, MAX_NAMED_BYTES, asked
+from rating.usage import Measured
+from schemas.catalog.models import Aggregation
+from schemas.ledgers.checkpoints import Cut
+
+CUT = Cut(3, {(1, 0): 10}, 5, 0)
+
+needs_ = st.builds(
+    Need,
+    st.builds(
+        Measured, st.sampled_from(["m.a", "m.b"]), st.sampled_from(get_args(Aggregation)), st.just(((1, 3600),)),
+        carry_over=st.booleans(),
+    ),
+    st.integers(0, 5), st.integers(6, 9), st.sampled_from([(), ("region",)]),
+)  # fmt: skip
+accounts_ = st.sets(st.sampled_from([f"account {number} of a customer" for number in range(40)]), min_size=1)
+
+
+@given(st.dictionaries(needs_, accounts_, max_size=12), st.sampled_from([None, CUT]))
+def test_every_account_of_every_need_is_asked_for_once(needs: dict[Need, set[str]], as_of: Cut | None) -> None:
+    found: Counter[tuple[Need, str]] = Counter()
+    for one in asked("n", needs, as_of):
+        query = one.query
+        assert query.as_of == as_of
+        if one.need is not None:
+            assert (query.profile, query.dimensions) == (one.need.profile, one.need.dimensions)
+            assert (query.start_us, query.end_us, query.own) == (one.need.start_us, one.need.end_us, ())
+            assert query.accounts is not None
+            found.update((one.need, account) for account in query.accounts)
+            continue
+        for account, start, end in query.own:
+            need = one.each[account, start]
+            assert (need.start_us, need.end_us) == (start, end)
+            assert (query.profile, query.dimensions) == (need.profile, need.dimensions)
+            assert not need.profile.carry_over
+            found[need, account] += 1
+    assert found == Counter({(need, account): 1 for need, accounts in needs.items() for account in accounts})
+
+
+def test_thousands_who_began_at_instants_of_their_own_take_few_queries() -> None:
+    profile = Measured("m.a", "sum", ((1, 3600),))
+    needs = {Need(profile, number, 10_000): {f"account-{number:06}"} for number in range(5_000)}
+    needs[Need(profile, 0, 20_000)] = {f"account-{number:06}" for number in range(FEW + 1)}
+    queries = list(asked("n", needs, CUT))
+    assert len(queries) < 100
+    assert [one.query.plan for one in queries].count("windows") == 1
+    for one in queries:
+        assert sum(len(account) for account, _, _ in one.query.own) * 2 < MAX_NAMED_BYTES

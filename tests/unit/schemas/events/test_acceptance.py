@@ -1,0 +1,310 @@
+"""Acceptance: what every door lets in, and how a refusal reads."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.catalog.models import Namespace
+from schemas.events.acceptance import (
+    MAX_BATCH,
+    MAX_PROPERTIES_BYTES,
+    AcceptedEvent,
+    RawEvent,
+    Refused,
+    accept,
+    decode_any,
+    decode_batch,
+    decode_event,
+    same_content,
+)
+from schemas.events.event_types import NO_TYPES
+from schemas.events.identity import content_hash, identity
+from schemas.values.instants import SECOND, micros, parse_rfc3339, rfc3339
+from schemas.values.json_text import exact
+
+NOW = 1_700_000_000 * SECOND
+SETTINGS = Namespace(code="ns", max_event_age_seconds=1000, max_event_skew_seconds=100)
+FOR_EVER = Namespace(code="ns", max_event_age_seconds=None)
+EVENT: dict[str, Any] = {
+    "event_name": "a",
+    "account_id": "x",
+    "idempotency_key": "k",
+    "timestamp": rfc3339(NOW),
+    "properties": {},
+}
+
+
+def take(
+    *events: dict[str, Any], settings: Namespace = SETTINGS, mint: Callable[[int], str] = "made-{}".format
+) -> list[AcceptedEvent]:
+    return accept(
+        "ns", settings, decode_batch(json.dumps({"events": events}).encode()), now_us=NOW, mint_key=mint, types=NO_TYPES
+    )
+
+
+def refusal(*events: dict[str, Any], settings: Namespace = SETTINGS) -> Refused:
+    with pytest.raises(Refused) as caught:
+        take(*events, settings=settings)
+    return caught.value
+
+
+def test_an_event_is_taken_as_it_is() -> None:
+    text = '{"n": 1.10, "s": "é", "deep": {"a": [1, 2]}}'
+    body = f'{{"event_name":"a","account_id":"x","idempotency_key":"k","timestamp":"2023-11-14T23:13:20+01:00","source":"s","properties":{text}}}'
+    assert accept("ns", SETTINGS, decode_event(body.encode()), now_us=NOW, mint_key=str, types=NO_TYPES) == [
+        AcceptedEvent(identity("ns", "s", "k"), content_hash("a", "x", text.encode()), "a", "x", "k", "s", NOW, text)
+    ]
+
+
+def test_the_nested_account_of_the_design_is_taken() -> None:
+    body = b"""{"event_name": "Song played", "properties": {"song": "x", "billingrails_account_id": "acct_67890"},
+        "idempotency_key": "i", "timestamp": "2023-10-01T12:00:00Z"}"""
+    (event,) = accept("ns", FOR_EVER, decode_event(body), now_us=NOW, mint_key=str, types=NO_TYPES)
+    assert (event.account_id, event.timestamp_us) == ("acct_67890", 1_696_161_600 * SECOND)
+
+
+def test_account_paths_are_tried_in_order_and_account_id_comes_first() -> None:
+    settings = Namespace(code="ns", account_paths=(("org", "id"), ("user",)))
+    bare = {"event_name": "a", "idempotency_key": "k"}
+    both = {"org": {"id": "o"}, "user": "u"}
+    assert take(bare | {"properties": both}, settings=settings)[0].account_id == "o"
+    assert take(bare | {"properties": {"user": "u", "org": {"id": 5}}}, settings=settings)[0].account_id == "u"
+    assert take(EVENT | {"properties": both}, settings=settings)[0].account_id == "x"
+    found = refusal(EVENT, bare | {"properties": {"user": 5, "org": "o"}}, settings=settings)
+    assert (found.reason, found.index, found.path) == ("no_account", 1, "$.events[1].account_id")
+    assert "properties.org.id, properties.user" in found.detail
+
+
+def test_server_made_key_and_timestamp() -> None:
+    first, second = take({"event_name": "a", "account_id": "x"}, {"event_name": "a", "account_id": "x"})
+    assert (first.idempotency_key, second.idempotency_key) == ("made-0", "made-1")
+    assert first.timestamp_us == second.timestamp_us == NOW
+    assert first.properties == "{}"
+    assert first.identity == identity("ns", "", "made-0")
+
+
+@pytest.mark.parametrize(
+    ("settings", "stamp", "reason"),
+    [
+        (SETTINGS, NOW - 1000 * SECOND, None), (SETTINGS, NOW - 1000 * SECOND - 1, "too_old"),
+        (SETTINGS, NOW + 100 * SECOND, None), (SETTINGS, NOW + 100 * SECOND + 1, "in_future"),
+        (FOR_EVER, 0, None), (FOR_EVER, -1, "too_old"), (FOR_EVER, NOW + 3600 * SECOND, None),
+    ],
+)  # fmt: skip
+def test_age_and_skew_at_their_boundaries(settings: Namespace, stamp: int, reason: str | None) -> None:
+    event = EVENT | {"timestamp": rfc3339(stamp)}
+    if reason is None:
+        assert take(event, settings=settings)[0].timestamp_us == stamp
+    else:
+        found = refusal(event, settings=settings)
+        assert (found.reason, found.path, found.index) == (reason, "$.events[0].timestamp", 0)
+
+
+@pytest.mark.parametrize("stamp", ["9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00+14:00", "0001-01-01T00:00:00Z"])
+def test_instants_at_the_ends_of_the_calendar_are_refused_in_words(stamp: str) -> None:
+    found = refusal(EVENT | {"timestamp": stamp}, settings=FOR_EVER)
+    assert found.reason in ("too_old", "in_future")
+    assert stamp in found.detail
+
+
+@pytest.mark.parametrize(
+    ("change", "reason", "field"),
+    [
+        ({"event_name": ""}, "invalid", "event_name"), ({"event_name": "a" * 257}, "invalid", "event_name"),
+        ({"event_name": "a\x00"}, "invalid", "event_name"), ({"event_name": "a\x85"}, "invalid", "event_name"),
+        ({"account_id": ""}, "invalid", "account_id"), ({"account_id": "x\n"}, "invalid", "account_id"),
+        ({"account_id": "x" * 257}, "invalid", "account_id"), ({"idempotency_key": ""}, "invalid", "idempotency_key"),
+        ({"idempotency_key": "k\t"}, "invalid", "idempotency_key"), ({"idempotency_key": "k" * 257}, "invalid", "idempotency_key"),
+        ({"source": "s" * 257}, "invalid", "source"), ({"source": "\x7f"}, "invalid", "source"),
+        ({"properties": []}, "invalid", "properties"), ({"properties": None}, "invalid", "properties"),
+        ({"properties": "{}"}, "invalid", "properties"), ({"properties": 5}, "invalid", "properties"),
+        ({"properties": {"a": "x" * MAX_PROPERTIES_BYTES}}, "too_large", "properties"),
+        ({"properties": {"a": json.loads("[" * 32 + "]" * 32)}}, "too_deep", "properties"),
+        ({"timestamp": "2023-11-14T22:13:20"}, "invalid", "timestamp"), ({"timestamp": "yesterday"}, "invalid", "timestamp"),
+        ({"timestamp": 5}, "invalid", "timestamp"), ({"event_name": 5}, "invalid", "event_name"),
+        ({"event_name": None}, "invalid", "event_name"), ({"account_id": 5}, "invalid", "account_id"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("index", [0, 2])
+def test_each_refusal_names_index_and_path(change: dict[str, Any], reason: str, field: str, index: int) -> None:
+    events = [EVENT | {"idempotency_key": str(number)} for number in range(3)]
+    events[index] |= change
+    found = refusal(*events)
+    assert (found.reason, found.index, found.path) == (reason, index, f"$.events[{index}].{field}")
+    single = json.dumps(EVENT | change).encode()
+    with pytest.raises(Refused) as caught:
+        accept("ns", SETTINGS, decode_event(single), now_us=NOW, mint_key=str, types=NO_TYPES, single=True)
+    assert (caught.value.reason, caught.value.path) == (reason, f"$.{field}")
+
+
+def test_unknown_and_missing_fields_are_named() -> None:
+    found = refusal(EVENT, EVENT | {"acount_id": "typo"})
+    assert (found.index, found.path) == (1, "$.events[1]")
+    assert "acount_id" in found.detail
+    assert "event_name" in refusal({"account_id": "x"}).detail
+
+
+@pytest.mark.parametrize("text", ["naïve café", "日本", "\u2028", "\xa0", "👩‍💻", "\u202e", '"', "a" * 256])
+def test_any_text_without_control_characters_is_taken(text: str) -> None:
+    (event,) = take(EVENT | {"event_name": text, "account_id": text, "idempotency_key": text, "source": text})
+    assert (event.event_name, event.account_id, event.idempotency_key, event.source) == (text, text, text, text)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"{", b"\xff", b'{"events":[{"properties":' + b"[" * 100_000, b'{"events":[{"event_name":"a","properties":{"a":tru}}]}', b'{"events":[{"event_name":"\\ud800"}]}'],
+)  # fmt: skip
+def test_a_body_that_is_no_json_is_malformed(body: bytes) -> None:
+    with pytest.raises(Refused) as caught:
+        decode_batch(body)
+    assert (caught.value.reason, caught.value.path, caught.value.index) == ("malformed", "$", None)
+
+
+@pytest.mark.parametrize("size", [0, MAX_BATCH + 1])
+def test_the_size_of_a_batch(size: int) -> None:
+    for body in (json.dumps({"events": [EVENT] * size}), json.dumps([EVENT] * size)):
+        with pytest.raises(Refused, match=f"{size} events") as caught:
+            decode_any(body.encode())
+        assert (caught.value.reason, caught.value.index) == ("batch_size", None)
+    assert len(take(*[EVENT | {"idempotency_key": str(number)} for number in range(MAX_BATCH)])) == MAX_BATCH
+
+
+def test_an_inbox_record_holds_one_event_a_batch_or_a_list() -> None:
+    one = json.dumps(EVENT).encode()
+    for body in (one, b'{"events":[' + one + b"]}", b" [" + one + b"]"):
+        assert [raw.event_name for raw in decode_any(body)] == ["a"]
+    with pytest.raises(Refused) as caught:
+        decode_any(b"[" + one + b',{"event_name":5}]')
+    assert caught.value.index == 1
+
+
+class TestOneKeyTwiceInABatch:
+    def test_same_content_is_a_duplicate_and_passes(self) -> None:
+        for one, other in (("1", "1.0"), ('{"a":1,"b":2}', '{ "b": 2, "a": 1e0 }'), ('"é"', '"\\u00e9"')):
+            bodies = [
+                f'{{"event_name":"a","account_id":"x","idempotency_key":"k","properties":{{"p":{value}}}}}'
+                for value in (one, other)
+            ]
+            raws = decode_batch(f'{{"events":[{",".join(bodies)}]}}'.encode())
+            events = accept("ns", SETTINGS, raws, now_us=NOW, mint_key=str, types=NO_TYPES)
+            assert len(events) == 2
+            assert events[0].identity == events[1].identity
+
+    @pytest.mark.parametrize("change", [{"event_name": "b"}, {"account_id": "y"}, {"properties": {"a": "1"}}])
+    def test_different_content_is_refused(self, change: dict[str, Any]) -> None:
+        first = EVENT | {"properties": {"a": 1}}
+        found = refusal(EVENT | {"idempotency_key": "other"}, first, first | change)
+        assert (found.reason, found.index, found.path) == ("conflict", 2, "$.events[2].idempotency_key")
+        assert "events[1]" in found.detail
+
+    def test_another_source_is_another_event(self) -> None:
+        assert len({event.identity for event in take(EVENT, EVENT | {"source": "s", "event_name": "b"})}) == 2
+
+    def test_what_the_server_or_the_clock_says_is_no_content(self) -> None:
+        assert len(take(EVENT, EVENT | {"timestamp": rfc3339(NOW - SECOND)})) == 2
+
+
+def test_same_content_compares_json_values() -> None:
+    assert same_content(("a", "x", '{"n":1}'), ("a", "x", '{"n":1.0}'))
+    assert not same_content(("a", "x", '{"n":1}'), ("a", "x", '{"n":"1"}'))
+    assert not same_content(("a", "x", "{}"), ("a", "y", "{}"))
+
+
+def test_a_refusal_passes_through_a_context_manager() -> None:
+    @contextlib.contextmanager
+    def around() -> Iterator[None]:
+        yield
+
+    with pytest.raises(Refused, match="why"), around():
+        raise Refused("invalid", "$", "why")
+
+
+TEXTS = st.one_of(st.sampled_from(["", "a", "k", "x" * 256, "x" * 257, "\x1f", "\xa0", "\u2028"]), st.text(max_size=5))
+JSON = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.text(max_size=4), st.floats(allow_nan=False, allow_infinity=False)),
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=3), inner, max_size=3)),
+    max_leaves=6,
+)  # fmt: skip
+RAWS = st.fixed_dictionaries(
+    {"event_name": TEXTS},
+    optional={
+        "account_id": st.one_of(st.none(), TEXTS),
+        "idempotency_key": st.one_of(st.none(), TEXTS),
+        "source": TEXTS,
+        "timestamp": st.one_of(
+            st.none(), st.integers(NOW - 1001 * SECOND, NOW + 101 * SECOND).map(rfc3339), st.sampled_from(["x", "2023-11-14T00:00:00"])
+        ),
+        "properties": st.one_of(JSON, st.fixed_dictionaries({"account_id": TEXTS}), st.just({"{": "[" * 40})),
+    },
+)  # fmt: skip
+
+
+def obviously_accepted(event: dict[str, Any]) -> bool:
+    """The rules of DESIGN sections 2 and 4 for one event, without a thought for speed."""
+    properties = event.get("properties", {})
+    account = event.get("account_id")
+    if not isinstance(properties, dict):
+        return False
+    if account is None:
+        account = next(
+            (found for name in ("account_id", "billingrails_account_id") if isinstance(found := properties.get(name), str)), None
+        )  # fmt: skip
+    key = event.get("idempotency_key")
+    texts = [(event["event_name"], 1), (account, 1), ("made" if key is None else key, 1), (event.get("source", ""), 0)]
+    for text, least in texts:
+        if text is None or not least <= len(text) <= 256:
+            return False
+        if any(ord(letter) < 32 or 127 <= ord(letter) < 160 for letter in text):
+            return False
+    stamp = event.get("timestamp")
+    if stamp in ("x", "2023-11-14T00:00:00"):
+        return False
+    return stamp is None or NOW - 1000 * SECOND <= micros(parse_rfc3339(stamp)) <= NOW + 100 * SECOND
+
+
+def judged(body: bytes, decode: Callable[[bytes], list[RawEvent]] = decode_batch) -> list[AcceptedEvent] | Refused:
+    try:
+        return accept("ns", SETTINGS, decode(body), now_us=NOW, mint_key="made-{}".format, types=NO_TYPES)
+    except Refused as refused:
+        return refused
+
+
+@given(RAWS)
+def test_fast_path_and_explanation_agree_with_the_rules(event: dict[str, Any]) -> None:
+    found = judged(json.dumps({"events": [event]}).encode())
+    if isinstance(found, Refused):
+        assert not obviously_accepted(event)
+        assert found.index == 0
+        assert found.path.startswith("$.events[0]")
+        assert found.detail
+    else:
+        assert obviously_accepted(event)
+        assert isinstance(exact(found[0].properties), dict)
+
+
+@given(st.lists(RAWS, min_size=1, max_size=4))
+def test_all_or_nothing(events: list[dict[str, Any]]) -> None:
+    for index, event in enumerate(events):
+        if event.get("idempotency_key"):
+            event["idempotency_key"] = f"{index}{event['idempotency_key']}"
+    good = [isinstance(judged(json.dumps({"events": [event]}).encode()), list) for event in events]
+    found = judged(json.dumps({"events": events}).encode())
+    if isinstance(found, Refused):
+        assert found.index is not None
+        assert not good[found.index]
+    else:
+        assert all(good)
+        assert len(found) == len(events)
+
+
+@given(st.binary(max_size=60))
+def test_any_bytes_are_events_or_refused(body: bytes) -> None:
+    found = judged(body, decode_any)
+    assert isinstance(found, list) or found.path.startswith("$")

@@ -1,0 +1,82 @@
+"""One number for how large a record may be."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import pytest
+from fastavro import schemaless_writer
+
+from schemas.events.acceptance import MAX_PROPERTIES_BYTES, MAX_TEXT
+from schemas.events.rejections import hash_of, rejection_record
+from schemas.kafka import limits as kafka_limits
+from schemas.kafka.codec import codec
+from schemas.kafka.limits import check_topics, packed_limit, producing, too_small, value_limit
+from schemas.kafka.topics import _specifications
+from schemas.settings import Settings, SettingsError
+
+SMALL = Settings(kafka_record_bytes=128 * 1024)
+
+
+def test_topics_producers_and_packing_agree() -> None:
+    for settings in (Settings(), SMALL):
+        assert {one.config["max.message.bytes"] for one in _specifications(settings)} == {
+            str(settings.kafka_record_bytes)
+        }
+        assert producing(settings) == {"message.max.bytes": settings.kafka_record_bytes}
+        assert packed_limit(settings) < value_limit(settings) < settings.kafka_record_bytes
+        # Whatever the setting, an event alone gets in.
+        assert value_limit(settings) > MAX_PROPERTIES_BYTES + 5 * 4 * MAX_TEXT
+
+
+def test_a_topic_that_takes_less_is_told_with_both_remedies_and_a_sealed_one_is_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    limits = {
+        "usage.rejected": 1_048_588,
+        "usage.catalog": 8 * 1024 * 1024,
+        "usage.events.1": 0,
+        "usage.events.2": 9_000_000,
+    }
+    assert too_small(Settings(), limits) == ["usage.rejected"]
+
+    def known(settings: Settings, topics: Any) -> dict[str, int]:
+        return {topic: limits[topic] for topic in topics}
+
+    monkeypatch.setattr(kafka_limits, "topic_limits", known)
+    with pytest.raises(
+        SettingsError,
+        match=r"usage\.rejected \(1048588\).*max\.message\.bytes=8388608.*WEIR_KAFKA_RECORD_BYTES=1048588",
+    ):
+        check_topics(Settings(), limits)
+    check_topics(Settings(kafka_record_bytes=1_048_588), limits)
+
+
+FIELDS = {
+    "namespace": "shop", "stage": "admit", "reason": "malformed", "detail": "$: no JSON", "events": 1,
+    "received_at": 1, "rejection_id": b"r" * 16,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("size", [0, 1000, 110_000, 130_000, 5_000_000])
+def test_a_rejection_gets_in_whatever_its_size_whole_where_it_fits(size: int) -> None:
+    original = b"\x00junk" * (size // 5)
+    record = rejection_record(FIELDS | {"original": original, "detail": "é" * 9_999}, value_limit(SMALL))
+    assert len(record) <= value_limit(SMALL)
+    found = codec("rejected_event").decode(record)
+    if size <= 110_000:
+        assert (found["original"], found["original_size"], found["original_hash"]) == (original, -1, "")
+    else:
+        assert original.startswith(found["original"])
+        assert len(found["original"]) == 64 * 1024
+        assert (found["original_size"], found["original_hash"]) == (len(original), hash_of(original))
+
+
+def test_a_rejection_of_an_earlier_version_is_whole() -> None:
+    old = codec("rejected_event")
+    header, schema = next(iter(old._writers.items()))
+    out = io.BytesIO()
+    out.write(header)
+    schemaless_writer(out, schema, FIELDS | {"original": b"junk"})
+    assert old.decode(out.getvalue())["original_size"] == -1

@@ -1,0 +1,140 @@
+"""Where a log stands against its cursors, what of it was given up, and what is carried over from one that is another."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.ledgers.generations import Generations, open_record, sealing_record
+from schemas.ledgers.given_up import GivenUp, Range, record_of, uncovered
+from schemas.ledgers.transport import LogRecord
+from schemas.usage_log.acknowledged import KEPT, Acknowledged
+from schemas.usage_log.continuity import Standing
+from schemas.usage_log.generation_recovery import never_metered
+
+
+@pytest.mark.parametrize(
+    ("bounds", "cursor", "same", "expected"),
+    [
+        ((0, 30), 30, True, []),
+        ((0, 40), 30, True, []),
+        ((30, 30), 30, True, []),
+        ((0, 5), 30, True, [("log_ends_below_cursor", True)]),
+        ((35, 40), 30, True, [("log_begins_above_cursor", False)]),
+        ((35, 35), 30, True, [("log_begins_above_cursor", False)]),
+        ((0, 40), 30, False, [("log_replaced", True)]),
+    ],
+)
+def test_a_log_that_cannot_have_been_metered_refuses_and_one_that_has_lost_its_beginning_waits(
+    bounds: tuple[int, int], cursor: int, same: bool, expected: list[tuple[str, bool]]
+) -> None:
+    standing = Standing(1, "a", "a" if same else "b", {0: bounds, 1: (0, 9)}, {0: cursor, 1: 9})
+    assert [(reason.name, reason.refuses) for reason in standing.reasons()] == expected
+    assert all(reason.lasting for reason in standing.reasons())
+
+
+def test_a_log_of_which_nothing_was_metered_or_recorded_is_fine() -> None:
+    assert list(Standing(1, "a", "", {0: (0, 7)}, {}).reasons()) == []
+    assert list(Standing(1, "a", "", {0: (0, 7)}, {0: 3}).reasons()) == []
+
+
+def test_the_remedy_names_exactly_the_lost_offsets() -> None:
+    [reason] = Standing(2, "a", "a", {3: (35, 40)}, {3: 30}).reasons()
+    assert "5 records are lost" in reason.detail
+    assert "--generation 2 --partition 3 --from 30 --to 35" in reason.remedy
+
+
+ranges_ = st.lists(st.tuples(st.integers(0, 30), st.integers(1, 8)), max_size=6)
+
+
+@given(ranges_, st.integers(0, 40))
+def test_a_cursor_moves_over_what_was_given_up_and_over_nothing_else(spans: list[tuple[int, int]], cursor: int) -> None:
+    fold = GivenUp()
+    for number, (start, length) in enumerate(spans, 1):
+        assert fold.apply(record_of(Range(1, 0, start, start + length, "why", "who"), number, "c"), 5)
+        assert not fold.apply(record_of(Range(1, 0, 0, 99, "too late", "who"), number, "c"), 5)
+    lost = {offset for start, length in spans for offset in range(start, start + length)}
+    end = fold.beyond(1, 0, cursor)
+    assert set(range(cursor, end)) <= lost
+    assert end not in lost
+    assert fold.beyond(1, 1, cursor) == cursor
+    left = {offset for start, upto in uncovered((0, 45), fold.ranges) for offset in range(start, upto)}
+    assert left == set(range(45)) - lost
+
+
+def test_foreign_bodies_give_nothing_up() -> None:
+    fold = GivenUp()
+    for body in ("", "[]", '{"generation": 1}', '{"generation":1,"partition":0,"from":5,"to":5,"reason":"x"}'):
+        assert not fold.apply({"version": 1, "body": body, "author": "a"}, 1)
+    assert fold.ranges == ()
+
+
+def test_what_was_metered_is_not_carried_over() -> None:
+    records = [
+        LogRecord(0, 0, 1000, b"old"),
+        LogRecord(0, 1, 9000, b"new"),
+        LogRecord(0, 2, 9000, b""),
+        LogRecord(0, 3, 9000, b"newer"),
+    ]
+    assert never_metered(records, {0: 1000, 1: 2000}) == [b"new", b"newer"]
+
+
+class Client:
+    """What was inserted."""
+
+    def __init__(self) -> None:
+        self.rows: list[Any] = []
+
+    def insert(self, table: str, data: list[Any], **_: Any) -> None:
+        self.rows.extend(data)
+
+
+def away() -> Any:
+    raise OSError("away")
+
+
+def test_what_is_acknowledged_is_counted_once_also_where_it_cannot_be_written_at_first() -> None:
+    client = Client()
+    counted = Acknowledged("gateway")
+    counted.add("n", 1, 0, 7, 3)
+    counted.add("n", 1, 0, 6, 0)  # a void
+    counted.add("n", 1, 0, -1001, 9)  # confirmed as a duplicate by the broker, which does not say where
+    with pytest.raises(OSError, match="away"):
+        counted.write(away)
+    counted.add("n", 1, 0, 5, 2)
+    counted.add("m", 2, 3, 1, 4)
+    counted.write(lambda: client)
+    counted.write(lambda: client)
+    assert [row[:3] + row[4:] for row in client.rows] == [
+        [1, 0, 6, 1, "n", [6, 7], [0, 3]],
+        [1, 0, 5, 2, "n", [5], [2]],
+        [2, 3, 1, 3, "m", [1], [4]],
+    ]
+
+
+def test_what_waits_for_clickhouse_is_bounded() -> None:
+    client = Client()
+    counted = Acknowledged("gateway")
+    half = KEPT // 2
+    for page in range(3):
+        for offset in range(page * half, (page + 1) * half):
+            counted.add("n", 1, 0, offset, 1)
+        with pytest.raises(OSError, match="away"):
+            counted.write(away)
+    counted.write(lambda: client)
+    assert [(row[2], len(row[-1])) for row in client.rows] == [(half, half), (2 * half, half)]
+
+
+def test_what_was_carried_over_stands_in_the_record_that_opens_a_generation() -> None:
+    fold = Generations()
+    assert fold.apply(sealing_record(fold.state, 1, 2, "a"))
+    assert fold.apply(open_record(fold.state, (5, 6), "b", carried=(0, 3)))
+    assert (fold.state.ends, fold.state.carried) == ({1: (5, 6)}, {2: (0, 3)})
+    assert fold.apply(sealing_record(fold.state, 1, 4, "c"))
+    plain = open_record(fold.state, (9, 9), "d")
+    assert "carried" not in plain["body"]
+    assert fold.apply(plain)
+    assert fold.state.carried == {2: (0, 3)}

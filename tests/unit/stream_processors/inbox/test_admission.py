@@ -1,0 +1,148 @@
+"""Admission: packed by bytes, what Kafka has is not written again, and one record that it never takes stops nobody else's."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from confluent_kafka import KafkaError
+
+from schemas.catalog.models import Namespace
+from schemas.catalog.state import Catalog, record_of
+from schemas.events.batch import decode_batch
+from schemas.failures import CannotGoOn
+from schemas.kafka.codec import codec
+from schemas.kafka.limits import PACKED_BYTES
+from schemas.ledgers.transport import LedgerUnavailable
+from schemas.settings import Settings
+from stream_processors.fetching.bounded import RefusedBatch
+from stream_processors.inbox import admission
+from stream_processors.inbox.admission import Admission
+from stream_processors.inbox.decide import InboxRecord
+
+NOW_US = 1_790_000_000_000_000
+Decide = Callable[[bytes], KafkaError | None]
+
+
+class Topic:
+    """Takes what ``decide`` lets in, in memory."""
+
+    def __init__(self, topic: str, decide: Decide = lambda value: None) -> None:
+        self.topic, self.decide, self.limit = topic, decide, 8_000_000
+        self.values: list[bytes] = []
+
+    def deliver(self, records: Any, partition: int | None = None) -> list[Any]:
+        results: list[Any] = []
+        for _, value in records:
+            error = self.decide(value)
+            if error is None:
+                self.values.append(value)
+            results.append(error or (partition or 0, len(self.values)))
+        return results
+
+    def events(self) -> list[str]:
+        return sorted(key for value in self.values for key in decode_batch(value).idempotency_keys)
+
+
+def catalog() -> Catalog:
+    made = Catalog()
+    for offset, name in enumerate(("shop", "small")):
+        made.apply(
+            record_of(name, Namespace(code=name), kind="namespace", version=1, author="", claim_id="a"), offset, 0
+        )
+    return made
+
+
+def record(offset: int, *events: tuple[str, int], namespace: str = "shop") -> InboxRecord:
+    body = [
+        {"event_name": "call", "account_id": "acme", "idempotency_key": key, "properties": {"t": "x" * size}}
+        for key, size in events
+    ]
+    return InboxRecord(f"usage.inbox.{namespace}", namespace, 0, offset, NOW_US, json.dumps(body).encode())
+
+
+def admission_of(records: list[InboxRecord], events: Any, rejected: Any, partitions: int = 2) -> Admission:
+    return Admission(Settings(), catalog(), records, lambda: (events, partitions), rejected)
+
+
+def rejections(topic: Topic) -> list[dict[str, Any]]:
+    return [codec("rejected_event").decode(value) for value in topic.values]
+
+
+def test_batches_are_packed_by_bytes_too() -> None:
+    """6 MB in one record, and 60 records of 100 events of 3 KB: each was one produce of up to 12 MB."""
+    for records in (
+        [record(0, *((f"k{number}", 60_000) for number in range(100)))],
+        [record(row, *((f"k{row}-{number}", 3_000) for number in range(100))) for row in range(60)],
+    ):
+        events, rejected = Topic("usage.events.1"), Topic("usage.rejected")
+        admission_of(records, events, rejected).step()
+        assert max(map(len, events.values)) < PACKED_BYTES + 1000
+        assert len(events.events()) == sum(len(json.loads(one.value)) for one in records)
+        assert rejected.values == []
+
+
+def test_a_repetition_writes_only_what_is_not_in_kafka_yet() -> None:
+    down = {"now": True}
+    lost = KafkaError(KafkaError._TIMED_OUT)
+    events = Topic("usage.events.1", lambda value: lost if down["now"] and b"bad" in value else None)
+    rejected = Topic("usage.rejected", lambda value: lost if down["now"] else None)
+    junk = InboxRecord("usage.inbox.shop", "shop", 0, 9, NOW_US, b"junk")
+    step = admission_of(
+        [record(0, *((key, 10) for key in ("good", "bad", "worse", "other"))), junk], events, rejected, 4
+    )
+    for _ in range(3):
+        with pytest.raises(LedgerUnavailable):
+            step.step()
+    written = events.events()
+    assert "bad" not in written
+    assert written
+    down["now"] = False
+    step.step()
+    assert events.events() == ["bad", "good", "other", "worse"]
+    assert [one["reason"] for one in rejections(rejected)] == ["malformed"]
+
+
+def test_an_event_that_the_topic_never_takes_is_rejected_alone_and_nothing_waits_for_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(admission, "topic_limits", lambda settings, topics: dict.fromkeys(topics, 20_000))
+    large = KafkaError(KafkaError.MSG_SIZE_TOO_LARGE)
+    events = Topic("usage.events.1", lambda value: large if len(value) > 20_000 else None)
+    rejected = Topic("usage.rejected")
+    records = [record(0, ("a", 9_000), ("b", 30_000), ("c", 9_000)), record(3, ("d", 10), namespace="small")]
+    admission_of(records, events, rejected, 1).step()
+    assert events.events() == ["a", "c", "d"]
+    [one] = rejections(rejected)
+    assert (one["reason"], one["events"], one["idempotency_key"], one["origin_index"]) == ("too_large", 1, "b", 1)
+    assert one["original"] == records[0].value
+    assert "20000" in one["detail"]
+
+
+def test_a_topic_that_is_being_sealed_refuses_in_the_same_words_and_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(admission, "topic_limits", lambda settings, topics: dict.fromkeys(topics, 0))
+    events = Topic("usage.events.1", lambda value: KafkaError(KafkaError.MSG_SIZE_TOO_LARGE))
+    step = admission_of([record(0, ("a", 10))], events, Topic("usage.rejected"))
+    with pytest.raises(LedgerUnavailable, match="sealed"):
+        step.step()
+
+
+def test_without_rights_admission_says_what_to_do() -> None:
+    denied = Topic("usage.events.1", lambda value: KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED))
+    with pytest.raises(CannotGoOn, match="give WEIR_KAFKA_SASL_USERNAME the rights"):
+        admission_of([record(0, ("a", 10))], denied, Topic("usage.rejected")).step()
+
+
+def test_a_batch_that_was_not_read_is_rejected_with_its_place_and_its_records_counted() -> None:
+    rejected = Topic("usage.rejected")
+    value = RefusedBatch.of("it expands to more than 9 bytes", 5, 3, b"{")
+    admission_of(
+        [InboxRecord("usage.inbox.shop", "shop", 0, 7, NOW_US, value)], Topic("usage.events.1"), rejected
+    ).step()
+    [one] = rejections(rejected)
+    assert (one["reason"], one["events"], one["origin_offset"], one["original"]) == ("not_read", 3, 7, b"{")
+    assert "offsets 5 to 7" in one["detail"]

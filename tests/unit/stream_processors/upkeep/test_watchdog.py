@@ -1,0 +1,68 @@
+"""When a consumer counts as silent, and when it is excused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from stream_processors.app import REBALANCE_SECONDS
+from stream_processors.upkeep.watchdog import BALANCING, BUSY, CHECK_SECONDS, STALL_SECONDS, Stillness
+
+
+def seconds_until_noticed(**changed: Any) -> float | None:
+    """The first check at which a consumer that last moved at 0 is noticed within an hour; None: never."""
+    stillness = Stillness(0.0, STALL_SECONDS)
+    seen: dict[str, Any] = {
+        "looked_for": 0.01,
+        "behind": True,
+        "excused": False,
+        "leash": 1.0,
+        "moved_at": 0.0,
+    } | changed
+    for check in range(1, 1800):
+        now = check * CHECK_SECONDS
+        if stillness.seen(now, **seen):
+            return now
+    return None
+
+
+def test_a_silent_consumer_is_noticed_in_time_to_be_back_within_half_a_minute() -> None:
+    noticed = seconds_until_noticed()
+    assert noticed is not None
+    assert STALL_SECONDS < noticed <= 24
+
+
+@pytest.mark.parametrize(
+    "excuse", [{"behind": False}, {"excused": True}, {"looked_for": CHECK_SECONDS + 0.1}], ids=lambda excuse: next(iter(excuse))
+)  # fmt: skip
+def test_nothing_to_read_and_failing_neighbours_excuse(excuse: dict[str, Any]) -> None:
+    assert seconds_until_noticed(**excuse) is None
+
+
+def test_work_gets_longer_than_a_request_to_clickhouse_may_take_and_a_rebalance_longer_than_kafka_waits() -> None:
+    working, balancing = seconds_until_noticed(leash=BUSY), seconds_until_noticed(leash=BALANCING)
+    assert working is not None
+    assert balancing is not None
+    assert working > STALL_SECONDS * BUSY > 2 * 120
+    assert balancing > STALL_SECONDS * BALANCING > 2 * REBALANCE_SECONDS
+
+
+def test_time_counts_from_the_end_of_the_excuse_and_from_the_last_step() -> None:
+    stillness = Stillness(0.0, 20.0)
+    calm: dict[str, Any] = {"looked_for": 0.0, "leash": 1.0, "behind": True}
+    assert stillness.seen(100.0, excused=True, moved_at=0.0, **calm) == 0.0
+    assert stillness.seen(119.0, excused=False, moved_at=0.0, **calm) == 0.0
+    assert stillness.seen(121.0, excused=False, moved_at=0.0, **calm) == 21.0
+    assert stillness.seen(122.0, excused=False, moved_at=110.0, **calm) == 0.0
+    assert stillness.seen(131.0, excused=False, moved_at=110.0, **calm) == 21.0
+
+
+def test_a_long_rebalance_does_not_count_against_who_then_gets_partitions() -> None:
+    stillness = Stillness(0.0, 20.0)
+    behind: dict[str, Any] = {"looked_for": 0.0, "behind": True, "excused": False, "moved_at": 0.0}
+    for now in range(2, 60, 2):
+        assert stillness.seen(float(now), leash=BALANCING, **behind) == 0.0
+    assert stillness.seen(60.0, leash=1.0, **behind) == 0.0
+    assert stillness.seen(80.0, leash=1.0, **behind) == 0.0
+    assert stillness.seen(82.0, leash=1.0, **behind) == 22.0
