@@ -269,7 +269,8 @@ def _operations(app: FastAPI, state: dict[str, Gateway], stopping: Callable[[], 
 
     @app.get("/readyz", tags=["operations"])
     async def readyz() -> JSONResponse:
-        """200 where events are taken: the catalog is fresh, and Kafka acknowledges. Else `reasons` says why, and what to do."""
+        """200 where events are taken: the catalog is fresh, and Kafka acknowledges. Else `reasons` says why, and what
+        to do."""
         found = state["gateway"].readiness(stopping=stopping())
         return JSONResponse(found, 200 if found["ready"] else 503)
 
@@ -283,7 +284,8 @@ def _operations(app: FastAPI, state: dict[str, Gateway], stopping: Callable[[], 
 
 
 async def _asked(settings: Settings, clock: GatewayClock, producer: LoopProducer) -> GatewayClock | None:
-    """``clock``, asked once before anything is judged by it; None where there is no usage.clock, and deliveries alone tell."""
+    """``clock``, asked once before anything is judged by it; None where there is no usage.clock, and deliveries alone
+    tell."""
     try:
         clock.partitions = await asyncio.to_thread(partition_count, settings, CLOCK)
     except LookupError as error:

@@ -1,4 +1,5 @@
-"""The gateway's process: ``python -m ingest.gateway``. Settings come from the environment; SIGTERM stops it gracefully."""
+"""The gateway's process: ``python -m ingest.gateway``. Settings come from the environment; SIGTERM stops it
+gracefully."""
 
 from __future__ import annotations
 

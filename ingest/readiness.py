@@ -1,4 +1,5 @@
-"""The gateway's own reasons for not being ready. Other parts add theirs to the same ``Readiness`` (``Gateway.start``)."""
+"""The gateway's own reasons for not being ready. Other parts add theirs to the same ``Readiness``
+(``Gateway.start``)."""
 
 from __future__ import annotations
 

@@ -14,7 +14,8 @@ State = Literal["waiting", "running", "done"]
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """Counted events that the journal has of one name from an instant on. ``oldest_us``: of the first of them; None: there is none."""
+    """Counted events that the journal has of one name from an instant on. ``oldest_us``: of the first of them; None:
+    there is none."""
 
     events: int
     oldest_us: int | None
@@ -22,8 +23,9 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class BackfillStatus:
-    """``events_read`` of ``events_total`` (an estimate until all are read) gave ``records``. ``checkpoint``: from which on they count; None:
-    not yet. ``oldest_us``: the oldest stored event that is or was to be read; what is older is out of reach."""
+    """``events_read`` of ``events_total`` (an estimate until all are read) gave ``records``. ``checkpoint``: from which
+    on they count; None: not yet. ``oldest_us``: the oldest stored event that is or was to be read; what is older is out
+    of reach."""
 
     job: Job
     state: State
@@ -91,7 +93,8 @@ def _status(client: Any, view: NamespaceView, job: Job, progress: list[int] | No
 
 
 def stored_events(client: Any, namespace: str, event_name: str, start_us: int) -> Stored:
-    """What a backfill from ``start_us`` would read, or a little more: what came since its version was published is metered. Blocking."""
+    """What a backfill from ``start_us`` would read, or a little more: what came since its version was published is
+    metered. Blocking."""
     ((count, oldest),) = client.query(
         "SELECT count(), min(timestamp) FROM usage_events WHERE namespace = {ns:String} AND event_name = {name:String}"
         " AND timestamp >= fromUnixTimestamp64Micro({start:Int64}, 'UTC')",

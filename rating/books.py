@@ -14,7 +14,9 @@ class Books:
 
     ``metered``: counted, with at least one record; ``unmatched``: counted, without any (also where the value could not
     be measured); ``voided``: of the metered, those taken back since (a void is no event);
-    ``lost``: acknowledged by the writers' own count, and not in the log; ``given_up``: lost, and somebody said so (`weir log give-up`). A rejection that is replayed stays refused, and its events are received again, accepted. While events are under way ``accepted`` runs ahead of its parts or behind them.
+    ``lost``: acknowledged by the writers' own count, and not in the log; ``given_up``: lost, and somebody said so
+    (`weir log give-up`). A rejection that is replayed stays refused, and its events are received again, accepted. While
+    events are under way ``accepted`` runs ahead of its parts or behind them.
     """
 
     namespace: str
@@ -63,7 +65,8 @@ FROM (
 
 
 def read_books(client: Any, namespace: str) -> Books:
-    """The namespace's books as ClickHouse has them now; ``client`` is from ``schemas.clickhouse.client.connect``. Blocking."""
+    """The namespace's books as ClickHouse has them now; ``client`` is from ``schemas.clickhouse.client.connect``.
+    Blocking."""
     row = client.query(_SQL, parameters={"n": namespace}).result_rows[0]
     missing, given_up = lost(client, namespace).get(namespace, (0, 0))
     refused, accepted, metered, unmatched, duplicates, conflicts, voided = (int(value) for value in row)

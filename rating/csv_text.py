@@ -1,8 +1,9 @@
 """CSV that a spreadsheet opens as the text and numbers that it is.
 
-Spreadsheets take a cell that begins with = + - @ (also in full width), a tab or a line break for a formula, and evaluate it, whoever wrote
-it: an account or a dimension's value comes from outside. Such a text gets an apostrophe in front, as OWASP says ("CSV injection"); they
-show it without. Columns of numbers and instants are left as they are. JSON and Parquet have every text raw.
+Spreadsheets take a cell that begins with = + - @ (also in full width), a tab or a line break for a formula, and
+evaluate it, whoever wrote it: an account or a dimension's value comes from outside. Such a text gets an apostrophe in
+front, as OWASP says ("CSV injection"); they show it without. Columns of numbers and instants are left as they are. JSON
+and Parquet have every text raw.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ def write_rows(
     raw: Collection[int] = (),
     ending: str = "\n",
 ) -> int:
-    """Write a header and all rows to a text stream; None is empty. ``raw``: indexes of columns that hold no text of somebody's: numbers,
-    instants. How many rows that were."""
+    """Write a header and all rows to a text stream; None is empty. ``raw``: indexes of columns that hold no text of
+    somebody's: numbers, instants. How many rows that were."""
     writer = csv.writer(_Lines(out, ending))
     writer.writerow([text_cell(name) for name in columns])
     kept, count = frozenset(raw), 0

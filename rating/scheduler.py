@@ -1,7 +1,9 @@
-"""``python -m rating.scheduler``: closes every namespace, or those it is told, again and again, so that periods are billed as they become due.
+"""``python -m rating.scheduler``: closes every namespace, or those it is told, again and again, so that periods are
+billed as they become due.
 
-It bills what `weir close` would at that moment, never ahead of a plan's grace. It keeps nothing: killed at any point and started again, or
-run twice, it publishes the same invoices once. What fails is logged and tried again in the next round; other namespaces go on.
+It bills what `weir close` would at that moment, never ahead of a plan's grace. It keeps nothing: killed at any point
+and started again, or run twice, it publishes the same invoices once. What fails is logged and tried again in the next
+round; other namespaces go on.
 """
 
 from __future__ import annotations
@@ -52,7 +54,8 @@ def scheduled(names: Iterable[str], only: str) -> list[str]:
 
 
 def run(settings: Settings, stop: threading.Event) -> None:
-    """Rounds at settings.close_schedule_seconds, counted from the end of one to the start of the next, until ``stop``."""
+    """Rounds at settings.close_schedule_seconds, counted from the end of one to the start of the next, until
+    ``stop``."""
 
     def close(name: str) -> CloseResult:
         return run_close(settings, name, None, datetime.now(UTC), lambda *_: None)

@@ -1,4 +1,5 @@
-"""Voided events as ClickHouse has them: the list, newest void first, what one void did, and an event that might be voided."""
+"""Voided events as ClickHouse has them: the list, newest void first, what one void did, and an event that might be
+voided."""
 
 from __future__ import annotations
 
@@ -57,7 +58,8 @@ class VoidedEvent:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a void did: ``what`` is ``voided``, or why it did nothing (``schemas.events.voids.WITHOUT_EFFECT``) with a sentence."""
+    """What a void did: ``what`` is ``voided``, or why it did nothing (``schemas.events.voids.WITHOUT_EFFECT``) with a
+    sentence."""
 
     what: str
     event: VoidedEvent | None = None

@@ -31,7 +31,8 @@ REBALANCE_SECONDS = 30.0
 
 def build_app(settings: Settings, parts: Parts, *, index: int, web_port: int, session_timeout: float) -> faust.App:
     """The metering app of one worker. ``index`` tells workers of one machine apart; each needs its own ``web_port``."""
-    # A group for each generation: while some workers are on the old one still, nobody is assigned what it does not read.
+    # A group for each generation: while some workers are on the old one still, nobody is assigned what it does not
+    # read.
     name = METER_GROUP if settings.generation == 1 else f"{METER_GROUP}-{settings.generation}"
     app = _app(name, settings, index, session_timeout, web_port=web_port, web_host="127.0.0.1")
 
@@ -73,8 +74,8 @@ def build_app(settings: Settings, parts: Parts, *, index: int, web_port: int, se
 
 
 def _to_cursors(app: faust.App, parts: Parts) -> None:
-    """Faust goes to Kafka's commit when partitions are assigned, before anything flows; metering goes on to the journal's cursors. A
-    ClickHouse that was restored from a backup lies behind the commit."""
+    """Faust goes to Kafka's commit when partitions are assigned, before anything flows; metering goes on to the
+    journal's cursors. A ClickHouse that was restored from a backup lies behind the commit."""
     transport: Any = app.transport
 
     class ToCursors(transport.Consumer):  # type: ignore[misc]  # the driver's class, known at run time
@@ -87,7 +88,8 @@ def _to_cursors(app: faust.App, parts: Parts) -> None:
 
 
 def build_admit_app(settings: Settings, parts: Parts, *, index: int, session_timeout: float) -> faust.App:
-    """The inboxes' app, a consumer group of its own: a namespace that is declared balances this one anew, not metering."""
+    """The inboxes' app, a consumer group of its own: a namespace that is declared balances this one anew, not
+    metering."""
     app = _app(ADMIT_GROUP, settings, index, session_timeout, web_enabled=False)
 
     # Faust does not support patterns, so the inboxes are named, and new ones are added by ``follow_inboxes``.
@@ -95,7 +97,8 @@ def build_admit_app(settings: Settings, parts: Parts, *, index: int, session_tim
     async def admit(stream: Any) -> None:
         async for events in stream.noack_take(TAKE, within=0.05):
             await guarded("admit", parts.admit(events, stream.ack))
-            # Faust forgets on a rebalance what it had not committed; admitted again, events are duplicates in the books.
+            # Faust forgets on a rebalance what it had not committed; admitted again, events are duplicates in the
+            # books.
             await app.consumer.commit({event.message.topic for event in events})
 
     async def follow() -> None:
@@ -108,8 +111,8 @@ def build_admit_app(settings: Settings, parts: Parts, *, index: int, session_tim
 def build_ledgers_app(settings: Settings, parts: Parts, *, index: int, session_timeout: float) -> faust.App:
     """The ledger topics' and rejections' app, a consumer group of its own.
 
-    A rebalance waits until every member has finished what it is at (``stream_wait_empty``). A roll-up may take minutes, and metering
-    must not stand still for it.
+    A rebalance waits until every member has finished what it is at (``stream_wait_empty``). A roll-up may take minutes,
+    and metering must not stand still for it.
     """
     app = _app(LEDGERS_GROUP, settings, index, session_timeout, web_enabled=False)
 

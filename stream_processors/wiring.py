@@ -261,7 +261,8 @@ class Parts:
             await in_thread(pool, what, call, self._house_work)
 
     async def _catch_up(self) -> None:
-        """Once, without waiting for a record: the copies go on from what ClickHouse has, which may be less than Kafka believes done."""
+        """Once, without waiting for a record: the copies go on from what ClickHouse has, which may be less than Kafka
+        believes done."""
         await in_thread(self._billing, "copy invoices", self._invoices.run)
         await in_thread(self._rejecting, "copy rejections", lambda: self._rejections.run(range(REJECTED_PARTITIONS)))
         await in_thread(self._rolling, "rollup", self._rollup.run)
@@ -286,7 +287,8 @@ class Parts:
         self._given_up = self_version
 
     def _end_where_metered(self) -> None:
-        # Progress, not this worker's own partitions: another one may have metered the rest, and every row below it is durable.
+        # Progress, not this worker's own partitions: another one may have metered the rest, and every row below it is
+        # durable.
         progress = self._keeping.run("read progress", read_progress)
         if self._catalog.catalog.generations.state.metered_to_its_end(self.settings.generation, progress):
             end_hard(f"{self._topic} is sealed and metered to its end; starting again on the next generation")
@@ -325,8 +327,8 @@ class Parts:
             log.warning("seek %s: %r; the gap is found again and sought again", dict(target), error)
 
     async def cursors(self, assigned: Iterable[TP]) -> dict[TP, int]:
-        """Where to seek so that each assigned partition of usage.events goes on at its cursor. Empty where ClickHouse does not say in a
-        few seconds: then the watchdog sees to it later."""
+        """Where to seek so that each assigned partition of usage.events goes on at its cursor. Empty where ClickHouse
+        does not say in a few seconds: then the watchdog sees to it later."""
         mine = [tp for tp in assigned if tp.topic == self._topic]
         asked = asyncio.get_running_loop().run_in_executor(self._asking, self._read_cursors)
         try:
@@ -340,7 +342,8 @@ class Parts:
         return found
 
     def _nudge(self, app: Any) -> None:
-        """The consumer of usage.events stands still with records to read: it may be beyond the cursor, where none come."""
+        """The consumer of usage.events stands still with records to read: it may be beyond the cursor, where none
+        come."""
         for topic, partition in _owned(app, {self._topic: self._partitions}):
             cursor = self._watching.cursor(self.settings.generation, partition)
             low, high = self._log.bounds(topic, partition)
@@ -379,7 +382,8 @@ class Parts:
         ]
 
     def _metering_behind(self, app: Any) -> bool:
-        # Of a log that begins above its cursor nothing can be taken (``LogWatch`` tells); to start again would not help.
+        # Of a log that begins above its cursor nothing can be taken (``LogWatch`` tells); to start again would not
+        # help.
         return any(
             low <= self._watching.cursor(self.settings.generation, partition) < high
             for topic, partition in _owned(app, {self._topic: self._partitions})
@@ -449,7 +453,8 @@ class Parts:
 
 
 def seek_target(cursor: int) -> int:
-    """What Faust is told in order to go on at ``cursor``: it drops, or once dropped, the record at the very offset that it is told."""
+    """What Faust is told in order to go on at ``cursor``: it drops, or once dropped, the record at the very offset that
+    it is told."""
     return max(cursor - 1, 0)
 
 
@@ -486,7 +491,8 @@ def _inbox_record(message: Any) -> InboxRecord:
 
 
 def _owned(app: Any, topics: Mapping[str, int]) -> list[tuple[str, int]]:
-    """Partitions of the topics (with their counts) that the app's consumer owns; all while it balances, since it may never end."""
+    """Partitions of the topics (with their counts) that the app's consumer owns; all while it balances, since it may
+    never end."""
     if not app.started:
         return []
     if app.rebalancing:

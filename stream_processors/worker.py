@@ -1,7 +1,8 @@
 """``python -m stream_processors.worker``: one worker process.
 
 ``WEIR_WORKER_INDEX`` tells workers of one machine apart, ``WEIR_WORKER_WEB_PORT`` is the port of /readyz and /metrics,
-``WEIR_WORKER_SESSION_TIMEOUT`` (seconds) how long Kafka waits for a silent worker; all other settings: ``schemas.settings``.
+``WEIR_WORKER_SESSION_TIMEOUT`` (seconds) how long Kafka waits for a silent worker; all other settings:
+``schemas.settings``.
 """
 
 from __future__ import annotations

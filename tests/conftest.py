@@ -1,4 +1,5 @@
-"""For all tests: infrastructure is denied to whatever is not marked ``integration``, and hypothesis is repeatable in CI."""
+"""For all tests: infrastructure is denied to whatever is not marked ``integration``, and hypothesis is repeatable in
+CI."""
 
 from __future__ import annotations
 

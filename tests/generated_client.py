@@ -32,7 +32,8 @@ def needs_generator() -> None:
 
 
 def generate(service: Service, folder: Path) -> Path:
-    """The package ``folder/weir_SERVICE``; raises AssertionError where the generator has anything to say about the document."""
+    """The package ``folder/weir_SERVICE``; raises AssertionError where the generator has anything to say about the
+    document."""
     place, config = folder / f"weir_{service}", folder / f"{service}.json"
     config.write_text(json.dumps(_CONFIG))
     command = [

@@ -1,6 +1,8 @@
-"""Holds what services answer against their OpenAPI documents: an answer with an undeclared status, media type or field is a fault.
+"""Holds what services answer against their OpenAPI documents: an answer with an undeclared status, media type or field
+is a fault.
 
-Documents are open (clients must take members that they do not know); here they are closed, so that a member nobody has described fails a test.
+Documents are open (clients must take members that they do not know); here they are closed, so that a member nobody has
+described fails a test.
 """
 
 from __future__ import annotations
@@ -118,7 +120,8 @@ def fault_of(response: httpx.Response) -> str | None:
 
 @contextmanager
 def held_to_the_document() -> Iterator[None]:
-    """Meanwhile every answer that an ``httpx`` client of this process reads whole is checked; raises AssertionError at the call, and once more at the end."""
+    """Meanwhile every answer that an ``httpx`` client of this process reads whole is checked; raises AssertionError at
+    the call, and once more at the end."""
     faults: list[str] = []
     whole, whole_async = httpx.Client.send, httpx.AsyncClient.send
 

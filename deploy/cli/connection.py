@@ -37,7 +37,8 @@ def data_dir() -> Path:
 def connection(
     namespace: str | None = None, *, folder: Path | None = None, environ: Mapping[str, str] | None = None
 ) -> Settings:
-    """Settings to connect with. Raises Failure where nothing says where to connect, SettingsError for wrong variables."""
+    """Settings to connect with. Raises Failure where nothing says where to connect, SettingsError for wrong
+    variables."""
     from deploy.local.keys import admin_key, clickhouse_password
     from deploy.local.state import read_state
     from schemas.settings import load_settings

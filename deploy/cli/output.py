@@ -35,8 +35,8 @@ def print_json(value: Any) -> None:
 
 
 def print_csv(columns: Sequence[str], rows: Iterable[Sequence[object]], raw: Iterable[int]) -> None:
-    """A header and rows; None becomes empty. ``raw``: indexes of columns of numbers and instants; all others are text, in which nothing is
-    a formula."""
+    """A header and rows; None becomes empty. ``raw``: indexes of columns of numbers and instants; all others are text,
+    in which nothing is a formula."""
     from rating.csv_text import write_rows
 
     write_rows(sys.stdout, columns, [rows], frozenset(raw))

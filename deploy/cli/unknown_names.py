@@ -25,7 +25,8 @@ def check_dimensions(asked: Sequence[str], known: Sequence[str], metric: str) ->
 
 
 def hint_accounts(view: NamespaceView, accounts: Iterable[str]) -> None:
-    """Say on standard error which of these accounts are not declared: they may have usage nevertheless, which nobody pays for."""
+    """Say on standard error which of these accounts are not declared: they may have usage nevertheless, which nobody
+    pays for."""
     from deploy.cli.output import say_aside
     from schemas.http.parameters import nearest
 

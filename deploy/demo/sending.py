@@ -1,4 +1,5 @@
-"""What the demo sends, in order: every event once, some batches twice as a producer's retries would, a few broken. Pure."""
+"""What the demo sends, in order: every event once, some batches twice as a producer's retries would, a few broken.
+Pure."""
 
 from __future__ import annotations
 
@@ -30,7 +31,8 @@ def requests(batches: Iterable[list[Event]]) -> Iterator[list[Event]]:
 
 
 def events_sent(rows: int) -> int:
-    """How many events the requests hold for ``rows`` events in batches of ``BATCH``, copies and broken ones included."""
+    """How many events the requests hold for ``rows`` events in batches of ``BATCH``, copies and broken ones
+    included."""
     full, rest = divmod(rows, BATCH)
     sizes = [BATCH] * full + ([rest] if rest else [])
     return (

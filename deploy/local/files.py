@@ -15,8 +15,8 @@ class BrokenFileError(Exception):
 
 
 def private_folder(path: Path) -> None:
-    """Make the folder for its owner alone, and close one that is there to others. A folder that is not this user's, or for all
-    to write to (such as /tmp), stays as it is."""
+    """Make the folder for its owner alone, and close one that is there to others. A folder that is not this user's, or
+    for all to write to (such as /tmp), stays as it is."""
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     found = path.stat()
     shared = found.st_mode & stat.S_ISVTX or found.st_uid != os.geteuid() or path in (Path.home(), Path.cwd())
@@ -36,8 +36,8 @@ def write_whole(path: Path, text: str) -> None:
 
 
 def made_once(path: Path, make: Callable[[], str], *, prefix: str, broken: str) -> str:
-    """The file's one word; made where there is none. Safe from several processes at once. ``prefix`` begins what ``make``
-    makes, and a line end ends it; a word that somebody put there needs neither.
+    """The file's one word; made where there is none. Safe from several processes at once. ``prefix`` begins what
+    ``make`` makes, and a line end ends it; a word that somebody put there needs neither.
 
     Raises BrokenFileError where the file is empty or half-written; ``broken`` is the remedy.
     """

@@ -27,7 +27,8 @@ def clickhouse_password(data_dir: Path) -> str:
 
 
 def analyst_password(data_dir: Path) -> str:
-    """The password of its user ``analyst``, who reads the documented views, kept in ``data_dir``/clickhouse-analyst-password."""
+    """The password of its user ``analyst``, who reads the documented views, kept in
+    ``data_dir``/clickhouse-analyst-password."""
     return _secret(data_dir / "clickhouse-analyst-password", "weir_analyst_", _MADE_ANEW)
 
 

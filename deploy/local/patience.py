@@ -23,7 +23,8 @@ class Activity:
 
 
 class Patience:
-    """Over when nothing moved for ``idle_s`` seconds, or after ``limit_s`` in any case. Times are ``time.monotonic()``."""
+    """Over when nothing moved for ``idle_s`` seconds, or after ``limit_s`` in any case. Times are
+    ``time.monotonic()``."""
 
     def __init__(self, idle_s: float, limit_s: float, now: float) -> None:
         self._idle_s, self._limit_s = idle_s, max(idle_s, limit_s)

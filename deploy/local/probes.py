@@ -35,8 +35,8 @@ def http_ok(host: str, port: int, path: str) -> Probe:
 
 
 def answers(host: str, port: int, path: str = "/readyz") -> Probe:
-    """Ready when ``GET path`` answers 200, or says that it is not ready for a reason that does not pass by itself: whoever is to
-    mend that needs the rest of the stack, and `weir status` shows it."""
+    """Ready when ``GET path`` answers 200, or says that it is not ready for a reason that does not pass by itself:
+    whoever is to mend that needs the rest of the stack, and `weir status` shows it."""
 
     def probe() -> bool:
         reasons = reasons_of(host, port, path)
@@ -46,7 +46,8 @@ def answers(host: str, port: int, path: str = "/readyz") -> Probe:
 
 
 def reasons_of(host: str, port: int, path: str = "/readyz") -> tuple[Reason, ...] | None:
-    """Why the service is not ready, by its own answer; empty: it is ready. None: it does not answer, or does not say why."""
+    """Why the service is not ready, by its own answer; empty: it is ready. None: it does not answer, or does not say
+    why."""
     connection = http.client.HTTPConnection(host, port, timeout=1)
     try:
         connection.request("GET", path)

@@ -30,8 +30,8 @@ from schemas.failures import EXIT_HELD
 from schemas.settings import Settings, load_settings
 
 ALL: tuple[str, ...] = ("clickhouse", "kafka", "init", "gateway", "worker", "rating", "webhooks", "scheduler")
-"""The kinds of process in the order of their start; ``init`` creates the topics and migrates the tables, ``scheduler`` runs where
-settings.close_schedule_seconds is not 0."""
+"""The kinds of process in the order of their start; ``init`` creates the topics and migrates the tables, ``scheduler``
+runs where settings.close_schedule_seconds is not 0."""
 
 Ports = Literal["preferred", "free"]
 _ROOT = Path(__file__).resolve().parents[2]

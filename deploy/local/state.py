@@ -93,7 +93,8 @@ def write_state(data_dir: Path, state: StackState) -> None:
 
 
 def read_state(data_dir: Path) -> StackState | None:
-    """The running stack's state; None where no supervisor lives, whatever stack.json says, or where it has not written yet.
+    """The running stack's state; None where no supervisor lives, whatever stack.json says, or where it has not written
+    yet.
 
     Raises BrokenFileError where stack.json cannot be read.
     """

@@ -63,8 +63,8 @@ class ProcessSpec:
 
 @dataclass(frozen=True, slots=True)
 class Hook:
-    """Work between two starts, done once, in the supervisor's process; what it raises ends the start. One that ``waits`` does so until
-    all that was started before it is ready: it ends a stage."""
+    """Work between two starts, done once, in the supervisor's process; what it raises ends the start. One that
+    ``waits`` does so until all that was started before it is ready: it ends a stage."""
 
     name: str
     run: Callable[[], None]

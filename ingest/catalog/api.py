@@ -30,7 +30,8 @@ Cursor = Annotated[str | None, Query(description="next_cursor of the page before
 
 
 class CatalogApi:
-    """Turns requests into calls of CatalogService, each in a thread, since they wait for Kafka or look at a whole catalog."""
+    """Turns requests into calls of CatalogService, each in a thread, since they wait for Kafka or look at a whole
+    catalog."""
 
     def __init__(self, guard: Guard, catalog: CatalogFollower, publisher: CatalogPublisher, rests: Rests) -> None:
         self._guard = guard
@@ -144,7 +145,8 @@ class CatalogApi:
             code: Only = None,
             author: Only = None,
         ) -> Response:
-            """Who changed what, when: every version of the namespace, the newest first, with what it changed field by field."""
+            """Who changed what, when: every version of the namespace, the newest first, with what it changed field by
+            field."""
             return await api().audit(request, limit=limit, cursor=cursor, kind=kind, code=code, author=author)
 
         for name, kind in RESOURCES.items():

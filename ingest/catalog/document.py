@@ -1,6 +1,7 @@
 """Catalog documents as text: YAML or JSON whose scalars are what was written (pure).
 
-YAML 1.1 makes a float of 0.10, False of NO, 8 of 010 and a date of 2013-01-01. Here numbers are exact (int or Decimal), only
+YAML 1.1 makes a float of 0.10, False of NO, 8 of 010 and a date of 2013-01-01. Here numbers are exact (int or Decimal),
+only
 ``true`` and ``false`` are booleans, and everything else stays text.
 """
 
@@ -95,8 +96,9 @@ _ExactLoader.add_constructor("tag:yaml.org,2002:map", _mapping)
 def load_document(
     text: bytes, *, json_only: bool = False, most_nodes: int = MAX_NODES, tick: Tick = no_tick
 ) -> dict[str, Any]:
-    """The document's top object. Raises DocumentError: ``malformed`` with the line where it is no YAML or JSON; and where it has
-    more than ``most_nodes`` nodes, counted before anything is built of it, with what its aliases and merge keys stand for."""
+    """The document's top object. Raises DocumentError: ``malformed`` with the line where it is no YAML or JSON; and
+    where it has more than ``most_nodes`` nodes, counted before anything is built of it, with what its aliases and merge
+    keys stand for."""
     try:
         found = exact(text) if json_only or text.lstrip()[:1] == b"{" else _yaml(text, most_nodes, tick)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
@@ -112,8 +114,8 @@ def load_document(
 
 
 def _yaml(text: bytes, most_nodes: int, tick: Tick) -> Any:
-    """The document as YAML. Looked at first, event by event: libyaml's composer recurses in C, where too deep is no exception but the
-    end of the process, and a merge key copies all that its alias stands for."""
+    """The document as YAML. Looked at first, event by event: libyaml's composer recurses in C, where too deep is no
+    exception but the end of the process, and a merge key copies all that its alias stands for."""
     _measure(text, most_nodes, tick)
     loader = _ExactLoader(text)
     loader.tick = tick
@@ -125,7 +127,8 @@ def _yaml(text: bytes, most_nodes: int, tick: Tick) -> Any:
 
 @dataclass(slots=True)
 class _Open:
-    """A list or mapping whose end has not come: its anchor, nodes and levels so far, aliases counted as what they stand for."""
+    """A list or mapping whose end has not come: its anchor, nodes and levels so far, aliases counted as what they stand
+    for."""
 
     anchor: str | None
     nodes: int = 1
@@ -133,8 +136,8 @@ class _Open:
 
 
 def _measure(text: bytes, most_nodes: int, tick: Tick) -> None:
-    """Raises DocumentError for more nodes than that, ValueError for more than MAX_DEPTH levels, both after the expansion of aliases.
-    One pass, whatever they expand to."""
+    """Raises DocumentError for more nodes than that, ValueError for more than MAX_DEPTH levels, both after the
+    expansion of aliases. One pass, whatever they expand to."""
     known: dict[str, tuple[int, int]] = {}  # anchor → nodes, levels
     stack: list[_Open] = []
     for number, event in enumerate(yaml.parse(text, Loader=yaml.CSafeLoader)):

@@ -147,7 +147,8 @@ def body_of(model: Model) -> dict[str, Any]:
 
 
 def says(model: Model) -> str:
-    """One text for models that say the same, so that an unchanged entry is recognised however its prices are written."""
+    """One text for models that say the same, so that an unchanged entry is recognised however its prices are
+    written."""
     body = body_of(model)
     priced = {Plan: "charges", Subscription: "overrides"}.get(type(model), "")
     for written in body[priced] if priced else ():

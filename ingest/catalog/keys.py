@@ -119,8 +119,8 @@ def wanted(body: bytes, key_id: str, hash_text: str, now_us: int) -> ApiKey:
 
 
 def within(key: ApiKey, most: Rates | None, default: Rates) -> ApiKey:
-    """The key, limited to what its maker may give: where it names no limit, that is written into it if ``default``, which it would have,
-    is more. Raises DocumentError for more than that."""
+    """The key, limited to what its maker may give: where it names no limit, that is written into it if ``default``,
+    which it would have, is more. Raises DocumentError for more than that."""
     if most is None:
         return key
     faults: list[Fault] = []

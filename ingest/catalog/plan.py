@@ -51,8 +51,9 @@ class CatalogPlan:
         return [change for change in self.changes if change.action != "unchanged"]
 
     def summary(self) -> dict[str, Any]:
-        """``{"namespace", "created": [{"kind", "code", "version"}], "changed", "retired", "unchanged"}``; a meter with a start also
-        tells ``start`` and ``event_name``. ``warnings``, where there are some: ``[{"path", "detail"}]``."""
+        """``{"namespace", "created": [{"kind", "code", "version"}], "changed", "retired", "unchanged"}``; a meter with
+        a start also tells ``start`` and ``event_name``. ``warnings``, where there are some: ``[{"path",
+        "detail"}]``."""
         lists: dict[str, list[dict[str, Any]]] = {"created": [], "changed": [], "retired": [], "unchanged": []}
         for change in self.changes:
             told = {"kind": change.kind, "code": change.code, "version": change.version}
@@ -186,7 +187,8 @@ class _Planner:
         return Change("retired", kind, code, len(history) + 1, history[-1].model)
 
     def _pinned(self, item: Item) -> Subscription:
-        """With its plan version and its instants; those of the standing entry where the document says the same again."""
+        """With its plan version and its instants; those of the standing entry where the document says the same
+        again."""
         wanted: Subscription = item.model
         entry = self._view.get("subscription", wanted.code)
         before: Subscription | None = entry.model if entry else None

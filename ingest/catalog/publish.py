@@ -1,4 +1,5 @@
-"""Publishing catalog changes to usage.catalog, and knowing which claims won (shell; blocking, so run it in a thread)."""
+"""Publishing catalog changes to usage.catalog, and knowing which claims won (shell; blocking, so run it in a
+thread)."""
 
 from __future__ import annotations
 
@@ -18,8 +19,9 @@ from schemas.settings import Settings
 
 _READ_BACK_SECONDS: Final = 15.0
 AT_ONCE: Final = 1_000
-"""Records written before they are read back. Between two such parts every follower is at the log's end once, so that none of them takes
-the catalog for stale, and another namespace's change, or a key's revocation, waits for one part only."""
+"""Records written before they are read back. Between two such parts every follower is at the log's end once, so that
+none of them takes the catalog for stale, and another namespace's change, or a key's revocation, waits for one part
+only."""
 _codec = codec("catalog_entry")
 
 
@@ -52,7 +54,8 @@ class EntriesTooLarge(Exception):
 
 
 class CatalogPublisher:
-    """Writes plans. ``exclusive(what)`` serialises the plans of one gateway for one namespace; between gateways the ledger's rule decides."""
+    """Writes plans. ``exclusive(what)`` serialises the plans of one gateway for one namespace; between gateways the
+    ledger's rule decides."""
 
     def __init__(self, settings: Settings, catalog: CatalogFollower, new_claim: Callable[[], str]) -> None:
         self._settings = settings
@@ -68,8 +71,9 @@ class CatalogPublisher:
     def publish(self, plan: CatalogPlan, author: str, rest: Tick = no_tick) -> None:
         """Write all changes in their order, as ``author``'s, and wait until this gateway's own catalog has them.
 
-        So an event that this gateway takes afterwards is metered by them. ``rest`` is called between parts. Raises LostClaims; LedgerUnavailable and
-        KafkaException where Kafka does not answer (some changes may be published; applying again is safe).
+        So an event that this gateway takes afterwards is metered by them. ``rest`` is called between parts. Raises
+        LostClaims; LedgerUnavailable and KafkaException where Kafka does not answer (some changes may be published;
+        applying again is safe).
         """
         changes = plan.to_publish()
         if not changes:

@@ -1,8 +1,10 @@
-"""Rests of long work in threads, while the loop serves others: both need the interpreter, and the threads would take most of it.
+"""Rests of long work in threads, while the loop serves others: both need the interpreter, and the threads would take
+most of it.
 
-A thread that works through a document asks often (``tick``). Once it has used WORK_SECONDS of CPU since its last rest, and the loop has served
-a request lately, it sleeps for as long as it has worked, twice for each thread at such work. So however many documents are worked at, the
-loop has half of the interpreter; a gateway that serves nobody meanwhile loses no time.
+A thread that works through a document asks often (``tick``). Once it has used WORK_SECONDS of CPU since its last rest,
+and the loop has served a request lately, it sleeps for as long as it has worked, twice for each thread at such work. So
+however many documents are worked at, the loop has half of the interpreter; a gateway that serves nobody meanwhile loses
+no time.
 """
 
 from __future__ import annotations

@@ -42,7 +42,8 @@ T = TypeVar("T")
 def shown(entry: Entry) -> dict[str, Any]:
     """An entry as the API shows it: its body, and its version, publication instant and whether it is retired.
 
-    Where it is valid from before its publication, ``backfill`` says from when on older events are counted, and who tells how far.
+    Where it is valid from before its publication, ``backfill`` says from when on older events are counted, and who
+    tells how far.
     """
     answer = {
         **entry.body,
@@ -66,7 +67,8 @@ class Caller:
     access: Access
 
     def home(self, kind: str, code: str) -> str:
-        """The namespace of an entry; a namespace's settings stand in itself. Raises Problem 403 beyond the key's own."""
+        """The namespace of an entry; a namespace's settings stand in itself. Raises Problem 403 beyond the key's
+        own."""
         try:
             return self.access.reach(code) if kind == "namespace" else self.namespace
         except Denied as denied:
@@ -83,7 +85,8 @@ class CatalogService:
         self._publisher = publisher
 
     def apply(self, text: bytes, caller: Caller, *, json_only: bool, dry_run: bool) -> CatalogPlan:
-        """Apply a whole document; the caller's namespace counts where it names none. Problem 503 where that takes too long."""
+        """Apply a whole document; the caller's namespace counts where it names none. Problem 503 where that takes too
+        long."""
         deadline = Deadline(DOCUMENT_SECONDS, self._rest)
         bounds = bounds_of(self.view(caller.namespace, declared=False).settings.bounds)
 
@@ -112,7 +115,8 @@ class CatalogService:
     def replace(
         self, kind: str, code: str, value: Any, caller: Caller, if_match: str | None
     ) -> tuple[Entry, CatalogPlan]:
-        """A new version in place of the one that ``if_match`` names, and the plan that made it. Problem 412 where another one stands, 428 without it."""
+        """A new version in place of the one that ``if_match`` names, and the plan that made it. Problem 412 where
+        another one stands, 428 without it."""
         item = or_problem(lambda: _item(kind, value))
         if item.code != code:
             raise Problem(422, "invalid", f"the body's code {item.code} is not the path's {code}", path="$.code")
@@ -174,7 +178,8 @@ class CatalogService:
     def page(
         self, kind: str, caller: Caller, limit: int, cursor: str | None, *, retired: bool = False
     ) -> tuple[list[Entry], str | None]:
-        """At most ``limit`` entries in order of their codes, and the cursor of the next page (None: this is the last)."""
+        """At most ``limit`` entries in order of their codes, and the cursor of the next page (None: this is the
+        last)."""
         after = _after(cursor)
         if kind == "namespace":
             own = caller.access.namespace
@@ -210,8 +215,8 @@ class CatalogService:
         return self._publish(plan, caller, lock, dry_run=dry_run)
 
     def _publish(self, make: Callable[[], CatalogPlan], caller: Caller, lock: str, *, dry_run: bool) -> CatalogPlan:
-        """Plan and publish, one at a time in a namespace, so that a plan is never made from what another is about to change. Keys have a
-        lock of their own, since no document touches them."""
+        """Plan and publish, one at a time in a namespace, so that a plan is never made from what another is about to
+        change. Keys have a lock of their own, since no document touches them."""
         with self._publisher.exclusive(lock):
             if not self._catalog.fresh(FRESH_SECONDS):
                 raise _unavailable("this gateway has lost sight of the catalog")
@@ -244,7 +249,8 @@ class CatalogService:
         return plan
 
     def _may_send(self, plan: CatalogPlan, caller: Caller) -> None:
-        """A webhook is told of every invoice, which a key for the catalog may not read; bounds are the operator's. Raises Problem 403."""
+        """A webhook is told of every invoice, which a key for the catalog may not read; bounds are the operator's.
+        Raises Problem 403."""
         if caller.access.namespace is None:
             return
         for change in plan.to_publish():

@@ -1,4 +1,5 @@
-"""The catalog's work in threads: each kind of it has its own, shared by namespaces, so that none waits behind another's documents."""
+"""The catalog's work in threads: each kind of it has its own, shared by namespaces, so that none waits behind another's
+documents."""
 
 from __future__ import annotations
 
@@ -29,7 +30,8 @@ class Turns:
         self._threads = ThreadPoolExecutor(plan.places, thread_name_prefix=what.replace(" ", "-"))
 
     async def run(self, caller: Caller, work: Callable[[], T]) -> T:
-        """The result, and what ``work`` raises. Problem 429 where the namespace has enough in line, 503 where no place becomes free."""
+        """The result, and what ``work`` raises. Problem 429 where the namespace has enough in line, 503 where no place
+        becomes free."""
         try:
             async with self._shares.turn(caller.namespace):
                 done = asyncio.get_running_loop().run_in_executor(self._threads, self._worked, work)

@@ -64,7 +64,8 @@ class AsyncClient:
     async def send_batches(
         self, batches: Batches, *, concurrency: int = 4, on_result: Callable[[BatchResult], None] | None = None
     ) -> Summary:
-        """Send many batches, ``concurrency`` at a time; ``batches`` may be an async iterable. As ``Client.send_batches``."""
+        """Send many batches, ``concurrency`` at a time; ``batches`` may be an async iterable. As
+        ``Client.send_batches``."""
         summary = Summary()
         started = time.monotonic()
         pending: deque[asyncio.Task[BatchResult]] = deque()

@@ -98,7 +98,8 @@ class AsyncProducer:
                 self._flushing -= 1
 
     async def close(self, timeout: float = CLOSE_SECONDS) -> None:  # noqa: ASYNC109 - the same word as Producer.close
-        """Take nothing more, flush, stop. What is not decided by then fails with GatewayUnavailable, and the log says so."""
+        """Take nothing more, flush, stop. What is not decided by then fails with GatewayUnavailable, and the log says
+        so."""
         if self._closed:
             return
         self._closed = True

@@ -24,8 +24,8 @@ _KEPT: Final = 1000
 
 @dataclass(slots=True)
 class HistorySummary:
-    """Totals of a run. ``refusals``: the first 1,000, each with ``line`` (from 1, of the whole), reason, path and detail; ``warnings`` likewise,
-    of accepted lines that count for nothing with a profile."""
+    """Totals of a run. ``refusals``: the first 1,000, each with ``line`` (from 1, of the whole), reason, path and
+    detail; ``warnings`` likewise, of accepted lines that count for nothing with a profile."""
 
     lines: int = 0
     accepted: int = 0
@@ -44,11 +44,12 @@ def send_history(
     deadline: float = 300.0,
     on_part: Callable[[HistorySummary], None] = lambda _summary: None,
 ) -> HistorySummary:
-    """Send NDJSON lines (each an event with idempotency_key and timestamp), a part at a time, until all are acknowledged.
+    """Send NDJSON lines (each an event with idempotency_key and timestamp), a part at a time, until all are
+    acknowledged.
 
-    ``lines`` is read lazily. ``on_part`` is called after each part. Raises Refusal where the gateway does not take history of
-    this sender (wrong key, unknown namespace, an age limit), GatewayUnavailable where a part found no end within ``deadline``
-    seconds; sending all again is safe.
+    ``lines`` is read lazily. ``on_part`` is called after each part. Raises Refusal where the gateway does not take
+    history of this sender (wrong key, unknown namespace, an age limit), GatewayUnavailable where a part found no end
+    within ``deadline`` seconds; sending all again is safe.
     """
     summary = HistorySummary()
     started = time.monotonic()

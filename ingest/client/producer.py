@@ -34,12 +34,14 @@ class Closed(SendError):
 class Producer:
     """Thread-safe. Close it, or use it as a context manager; what waits is sent before the interpreter ends.
 
-    An event is accepted once its future is done: a gateway that restarts, or is killed, in between costs time, not events,
-    since every attempt carries the key that the event got when it was handed over.
+    An event is accepted once its future is done: a gateway that restarts, or is killed, in between costs time, not
+    events, since every attempt carries the key that the event got when it was handed over.
 
-    ``max_queue``: events that may wait or be on their way; ``when_full``: "block" until there is room, or "raise" QueueFull.
-    ``interval``: seconds that an event waits at most for its batch to fill. ``deadline``: seconds for one batch with all its
-    retries, None without end. ``on_delivery`` is called once an event, in a sending thread, with its key and None or the error.
+    ``max_queue``: events that may wait or be on their way; ``when_full``: "block" until there is room, or "raise"
+    QueueFull.
+    ``interval``: seconds that an event waits at most for its batch to fill. ``deadline``: seconds for one batch with
+    all its retries, None without end. ``on_delivery`` is called once an event, in a sending thread, with its key and
+    None or the error.
     """
 
     def __init__(
@@ -90,9 +92,9 @@ class Producer:
     def produce(self, event: Mapping[str, Any], *, timeout: float | None = None) -> Future[str]:
         """Hand one event over; it is written down here, so later changes to it do nothing.
 
-        The future gives the event's key once it is accepted, or raises Refusal (with ``index`` and the path in ``problem``) or
-        GatewayUnavailable. Raises QueueFull (at once, or after ``timeout`` seconds of blocking), Closed, or TypeError for a
-        value that JSON has not.
+        The future gives the event's key once it is accepted, or raises Refusal (with ``index`` and the path in
+        ``problem``) or GatewayUnavailable. Raises QueueFull (at once, or after ``timeout`` seconds of blocking),
+        Closed, or TypeError for a value that JSON has not.
         """
         item = item_of(event, self._new_key)
         future: Future[str] = Future()
@@ -107,7 +109,8 @@ class Producer:
         return future
 
     def flush(self, timeout: float | None = None) -> int:
-        """Send what waits now and wait until it is decided; the number of events that are not after ``timeout`` seconds."""
+        """Send what waits now and wait until it is decided; the number of events that are not after ``timeout``
+        seconds."""
         with self._changed:
             now = frozenset(self._open)
             self._flushing += 1
@@ -119,7 +122,8 @@ class Producer:
                 self._flushing -= 1
 
     def close(self, timeout: float = CLOSE_SECONDS) -> None:
-        """Take nothing more, flush, stop. What is not decided by then fails with GatewayUnavailable, and the log says so."""
+        """Take nothing more, flush, stop. What is not decided by then fails with GatewayUnavailable, and the log says
+        so."""
         with self._changed:
             if self._closed:
                 return

@@ -16,8 +16,9 @@ LONGEST_PAUSE: Final = 2.0
 
 @dataclass(frozen=True, slots=True)
 class BatchResult:
-    """What became of one batch: ``accepted`` events, or a ``refusal``. ``number``: its place in the input, from 0. ``warnings``: of accepted
-    events that count for nothing with a profile: ``index``, ``path``, ``profile``, ``reason``, ``detail``."""
+    """What became of one batch: ``accepted`` events, or a ``refusal``. ``number``: its place in the input, from 0.
+    ``warnings``: of accepted events that count for nothing with a profile: ``index``, ``path``, ``profile``,
+    ``reason``, ``detail``."""
 
     number: int
     size: int

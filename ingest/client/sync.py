@@ -27,7 +27,8 @@ def headers_of(key: str, namespace: str | None) -> dict[str, str]:
 class Client:
     """Thread-safe sender; close it, or use it as a context manager.
 
-    ``deadline``: seconds for one batch with all its retries (429, 5xx, broken or refused connections); None: without end.
+    ``deadline``: seconds for one batch with all its retries (429, 5xx, broken or refused connections); None: without
+    end.
     ``transport``: httpx's own, for proxies and the like.
     """
 
@@ -65,8 +66,8 @@ class Client:
     def send(self, events: Sequence[Mapping[str, Any]]) -> BatchResult:
         """Send 1 to 100 events, all or none.
 
-        An event is ``{"event_name", "account_id", "properties", "idempotency_key", "timestamp", "source"}``; Decimal and
-        datetime values are written exactly. Raises Refusal (nothing was accepted) or GatewayUnavailable.
+        An event is ``{"event_name", "account_id", "properties", "idempotency_key", "timestamp", "source"}``; Decimal
+        and datetime values are written exactly. Raises Refusal (nothing was accepted) or GatewayUnavailable.
         """
         result = self.deliver([item_of(event, self._new_key) for event in events])
         if result.refusal is not None:
@@ -82,10 +83,11 @@ class Client:
     ) -> Summary:
         """Send many batches, ``concurrency`` at a time, and count what became of them.
 
-        ``batches`` is read lazily, at most ``2 × concurrency`` ahead. ``on_result`` runs in the calling thread, in the order
-        of the input, once a batch. A refused batch is counted (``Summary.refusals``) and the run goes on, unless
-        the refusal speaks of the sender (wrong key, unknown namespace): then that Refusal is raised. Raises GatewayUnavailable
-        when one batch found no answer before its deadline; sending all again with the same keys is safe.
+        ``batches`` is read lazily, at most ``2 × concurrency`` ahead. ``on_result`` runs in the calling thread, in the
+        order of the input, once a batch. A refused batch is counted (``Summary.refusals``) and the run goes on, unless
+        the refusal speaks of the sender (wrong key, unknown namespace): then that Refusal is raised. Raises
+        GatewayUnavailable when one batch found no answer before its deadline; sending all again with the same keys is
+        safe.
         """
         summary = Summary()
         started = time.monotonic()
@@ -132,8 +134,9 @@ class Client:
                 raise sending.given_up()
 
     def void(self, idempotency_key: str, reason: str, source: str = "") -> VoidTaken:
-        """Take an accepted event back; returns once the void is in Kafka. Needs a key of scope admin. What it did shows in usage once it is
-        metered; a void that finds no event is among the rejections. Raises Refusal or GatewayUnavailable; a repetition is safe.
+        """Take an accepted event back; returns once the void is in Kafka. Needs a key of scope admin. What it did shows
+        in usage once it is metered; a void that finds no event is among the rejections. Raises Refusal or
+        GatewayUnavailable; a repetition is safe.
         """
         voiding = Voiding(idempotency_key, reason, source, str(self._http.base_url), self._deadline, time.monotonic())
         while True:

@@ -26,8 +26,8 @@ class VoidTaken:
 
 
 class Voiding:
-    """Attempts at one void, until an answer is final or ``deadline`` seconds have passed (None: without end). Sending it
-    twice is safe: the second one does nothing."""
+    """Attempts at one void, until an answer is final or ``deadline`` seconds have passed (None: without end). Sending
+    it twice is safe: the second one does nothing."""
 
     def __init__(self, key: str, reason: str, source: str, url: str, deadline: float | None, now: float) -> None:
         self.body = encode({"idempotency_key": key, "reason": reason, "source": source})
@@ -37,7 +37,8 @@ class Voiding:
         self._attempts = 0
 
     def take(self, answer: Answer, now: float, jitter: float) -> VoidTaken | float:
-        """The result, or the seconds to wait before the next attempt. Raises Refusal, or GatewayUnavailable at the deadline."""
+        """The result, or the seconds to wait before the next attempt. Raises Refusal, or GatewayUnavailable at the
+        deadline."""
         self._attempts += 1
         if answer.status == 202:
             told = msgspec.json.decode(answer.body)

@@ -1,7 +1,8 @@
 """Whether this gateway's clock agrees with Kafka's, from the append time that comes back with each delivery report.
 
-The gateway dates events without a timestamp and judges the age of the others by its clock: where that is far off, it takes none. It is
-asked at the start, by every delivery, and by a record on usage.clock where nothing was delivered for a while.
+The gateway dates events without a timestamp and judges the age of the others by its clock: where that is far off, it
+takes none. It is asked at the start, by every delivery, and by a record on usage.clock where nothing was delivered for
+a while.
 """
 
 from __future__ import annotations
@@ -28,12 +29,12 @@ IDLE_SECONDS: Final = 10.0
 WRONG_SECONDS: Final = 1.0
 """How soon it is asked again where it was wrong: the sooner, the sooner a clock that was set right takes events."""
 BELIEVED_SECONDS: Final = 30.0
-"""How long a wrong clock is believed to be wrong without another measurement. A gateway that refuses delivers nothing, so where usage.clock
-is missing or may not be written nothing would ever tell it that the clock was set right: then events are let in, and their first delivery
-tells."""
+"""How long a wrong clock is believed to be wrong without another measurement. A gateway that refuses delivers nothing,
+so where usage.clock is missing or may not be written nothing would ever tell it that the clock was set right: then
+events are let in, and their first delivery tells."""
 VOUCHED_SECONDS: Final = 600.0
-"""How long one broker's word that the clock is right stands against another's that it is wrong, while it was not set: a clock that nobody
-sets drifts by less than a second in that time."""
+"""How long one broker's word that the clock is right stands against another's that it is wrong, while it was not set: a
+clock that nobody sets drifts by less than a second in that time."""
 SET_SECONDS: Final = 1.0
 """A clock that moved so much more or less than the machine's steady one was set."""
 
@@ -98,8 +99,8 @@ class GatewayClock:
 
 
 async def ask(clock: GatewayClock, producer: LoopProducer) -> None:
-    """Put a record on each partition of usage.clock, so that several brokers are asked where there are some; ``producer`` hands the reports
-    to its clock. Returns when all are reported."""
+    """Put a record on each partition of usage.clock, so that several brokers are asked where there are some;
+    ``producer`` hands the reports to its clock. Returns when all are reported."""
     loop = asyncio.get_running_loop()
 
     def asked(partition: int) -> asyncio.Future[None]:

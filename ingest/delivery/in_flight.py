@@ -118,7 +118,8 @@ class Delivery:
         return request.future
 
     def _full(self, namespace: str, more: int) -> bool:
-        """Where too much waits already, a namespace that has little of it waiting is taken beyond that: it did not fill it."""
+        """Where too much waits already, a namespace that has little of it waiting is taken beyond that: it did not fill
+        it."""
         events = self._events + more
         if events <= self._max_events and self._bytes <= MAX_BYTES_IN_FLIGHT:
             return False

@@ -33,8 +33,8 @@ class Packed(Generic[Ticket]):
 class Packer(Generic[Ticket]):
     """Collects events until a batch is full (500 events, 256 KiB) or has lingered 5 ms.
 
-    At any moment at most one batch is open for a (namespace, partition), so events of one partition leave in the order in
-    which they came.
+    At any moment at most one batch is open for a (namespace, partition), so events of one partition leave in the order
+    in which they came.
     """
 
     def __init__(

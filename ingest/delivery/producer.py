@@ -1,7 +1,7 @@
 """One idempotent Kafka producer on an asyncio loop (shell).
 
-librdkafka reports deliveries in a polling thread; they cross to the loop in batches, one wake-up for all that came since the
-last, so that a report costs the loop about a microsecond.
+librdkafka reports deliveries in a polling thread; they cross to the loop in batches, one wake-up for all that came
+since the last, so that a report costs the loop about a microsecond.
 """
 
 from __future__ import annotations
@@ -67,8 +67,8 @@ class LoopProducer:
         self, topic: str, value: bytes, done: Done, *, partition: int = -1, key: bytes | None = None,
         placed: Callable[[int], None] | None = None,
     ) -> None:  # fmt: skip
-        """Hand one record over; ``done`` is always called later, on the loop. ``placed`` is told the record's offset before, in a
-        thread of its own, where it was delivered."""
+        """Hand one record over; ``done`` is always called later, on the loop. ``placed`` is told the record's offset
+        before, in a thread of its own, where it was delivered."""
 
         clock = self._clock
         sent_us = 0 if clock is None else clock.now_us()
@@ -126,7 +126,8 @@ class LoopProducer:
             self._producer.poll(0.1)
 
     def _wake(self) -> None:
-        # A report appended after the loop cleared the flag wakes it again; one before is seen by the loop that clears it.
+        # A report appended after the loop cleared the flag wakes it again; one before is seen by the loop that clears
+        # it.
         if not self._woken:
             self._woken = True
             try:

@@ -1,4 +1,5 @@
-"""Voids by HTTP: ``POST /v1/events/{idempotency_key}/void``, or the key in the body. What a void does, ``meter`` decides."""
+"""Voids by HTTP: ``POST /v1/events/{idempotency_key}/void``, or the key in the body. What a void does, ``meter``
+decides."""
 
 from __future__ import annotations
 
@@ -102,10 +103,12 @@ class VoidsApi:
             openapi_extra=VOID_BODY,
         )
         async def void(request: Request, idempotency_key: str) -> Response:
-            """Take an accepted event back: the last copy of its key and source that counted before. 202 once the void is in Kafka.
+            """Take an accepted event back: the last copy of its key and source that counted before. 202 once the void
+            is in Kafka.
 
-            Totals are without the event as soon as the void is metered; invoices follow as late usage does. A void that finds nothing, or a
-            second one, is on usage.rejected with the reason. The key stays used: send a correction under a key of its own.
+            Totals are without the event as soon as the void is metered; invoices follow as late usage does. A void that
+            finds nothing, or a second one, is on usage.rejected with the reason. The key stays used: send a correction
+            under a key of its own.
             """
             return await api().take(request, idempotency_key)
 

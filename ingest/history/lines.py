@@ -11,8 +11,8 @@ MAX_LINE: Final = 256 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line that is not blank. ``number``: from 1, blank lines counted. Of a line that is too long only its beginning
-    is kept."""
+    """One line that is not blank. ``number``: from 1, blank lines counted. Of a line that is too long only its
+    beginning is kept."""
 
     number: int
     text: bytes

@@ -1,8 +1,8 @@
 """POST /v1/events/stream: history as NDJSON, one native event a line, of any length, in bounded memory.
 
 Lines are judged one by one: a refused one is told with its number and reason, is a record of usage.rejected, and stops
-nothing. Each line needs its own key and timestamp, so that sending the whole file again is safe. The answer runs while the
-body is read: refusals, progress, and a summary as the last line.
+nothing. Each line needs its own key and timestamp, so that sending the whole file again is safe. The answer runs while
+the body is read: refusals, progress, and a summary as the last line.
 """
 
 from __future__ import annotations
@@ -69,7 +69,8 @@ class WarnedLine:
 
 @dataclass(slots=True)
 class Tally:
-    """What became of the lines so far; ``warned``: profiles that accepted ones count for nothing with, as far as looked at. Every line up to ``last_acknowledged_line`` is in Kafka, or refused and recorded."""
+    """What became of the lines so far; ``warned``: profiles that accepted ones count for nothing with, as far as looked
+    at. Every line up to ``last_acknowledged_line`` is in Kafka, or refused and recorded."""
 
     accepted: int = 0
     refused: int = 0
@@ -126,7 +127,8 @@ class HistoryApi:
         self._stopping = stopping
 
     def open(self, request: Request) -> Response:
-        """The answer that takes the body. The route's guard has asked for the scope. Raises Problem before anything is read."""
+        """The answer that takes the body. The route's guard has asked for the scope. Raises Problem before anything is
+        read."""
         namespace, settings = self._events.target(request, request.state.access)
         if settings.max_event_age_seconds is not None:
             remedy = "apply it with max_event_age_seconds: null, or send recent events to /v1/events/batch"
@@ -141,7 +143,8 @@ class HistoryApi:
 
 
 class Toll:
-    """What a stream takes is counted against its key as any other request's; beyond the limits the sender is held back, not refused."""
+    """What a stream takes is counted against its key as any other request's; beyond the limits the sender is held back,
+    not refused."""
 
     def __init__(self, guard: Guard, request: Request) -> None:
         self._guard = guard
@@ -157,7 +160,8 @@ class Toll:
         self._guard.spend(self._access, size=max(self._sent, self._plain) - before)
 
     async def events(self, count: int, stopping: Callable[[], bool]) -> None:
-        """Count lines, and wait until the key may send on. Raises Ended where it is revoked or has expired meanwhile."""
+        """Count lines, and wait until the key may send on. Raises Ended where it is revoked or has expired
+        meanwhile."""
         self._guard.spend(self._access, events=count)
         while (seconds := self._guard.pause(self._access)) > 0 and not stopping():  # noqa: ASYNC110  time passes by itself
             await asyncio.sleep(min(seconds, _PAUSE_SECONDS))

@@ -1,4 +1,5 @@
-"""Who may do what at the gateway: the keys of ``schemas.http.api_keys`` and the table of ``schemas.http.access``, as HTTP problems."""
+"""Who may do what at the gateway: the keys of ``schemas.http.api_keys`` and the table of ``schemas.http.access``, as
+HTTP problems."""
 
 from __future__ import annotations
 
@@ -80,8 +81,8 @@ class Guard:
             buckets.spend(size, events)
 
     def early(self, headers: Headers) -> Access | None:
-        """The bearer's rights by the head alone, for ``access`` to go on with, once the request is counted as asked for. None: it is not, and
-        the application says why. Raises Problem (503) where it is shed."""
+        """The bearer's rights by the head alone, for ``access`` to go on with, once the request is counted as asked
+        for. None: it is not, and the application says why. Raises Problem (503) where it is shed."""
         fields = dict(reversed(headers))  # of a field that stands twice the first, which the application reads too
         try:
             found = self._keys.access(_text(fields.get(b"authorization")), self._now_us())
@@ -124,10 +125,11 @@ class Guard:
     async def body(
         self, request: Request, access: Access, namespace: str, limit: int = MAX_BODY
     ) -> AsyncIterator[bytes]:
-        """The request's body, read (see ``read_body``) and counted against the key's bytes as it comes, whatever becomes of it.
+        """The request's body, read (see ``read_body``) and counted against the key's bytes as it comes, whatever
+        becomes of it.
 
-        A large one has room kept for it until it is let go of: a key or a namespace that has many under way waits for its own. Raises
-        Problem 429 and 503 without room.
+        A large one has room kept for it until it is let go of: a key or a namespace that has many under way waits for
+        its own. Raises Problem 429 and 503 without room.
         """
         size = announced(request)
         if size is not None and size <= _SMALL:

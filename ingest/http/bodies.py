@@ -40,8 +40,8 @@ def announced(request: Request) -> int | None:
 
 
 async def read_body(request: Request, limit: int = MAX_BODY, received: Received = lambda _size: None) -> bytes:
-    """The body, decompressed. Raises BadBody: 408 where it stops coming, 413 over ``limit`` bytes, 415 unknown encoding,
-    400 broken gzip or zstd."""
+    """The body, decompressed. Raises BadBody: 408 where it stops coming, 413 over ``limit`` bytes, 415 unknown
+    encoding, 400 broken gzip or zstd."""
     chunks: list[bytes] = []
     size = 0
     loop = asyncio.get_running_loop()
@@ -71,8 +71,8 @@ async def read_body(request: Request, limit: int = MAX_BODY, received: Received 
 
 
 def inflated(encoding: str, body: bytes, limit: int, received: Received = lambda _size: None) -> bytes:
-    """A body in one of ENCODINGS, decompressed to at most ``limit`` bytes; ``received`` is told by how much it is larger so, also where it
-    turns out to be broken. Raises BadBody."""
+    """A body in one of ENCODINGS, decompressed to at most ``limit`` bytes; ``received`` is told by how much it is
+    larger so, also where it turns out to be broken. Raises BadBody."""
     inflater = Inflater(encoding, MAX_MEMBERS)
     plain = bytearray()
     try:

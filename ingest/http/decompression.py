@@ -58,7 +58,8 @@ ENCODINGS: Final = tuple(_DECOMPRESSORS)
 class Inflater:
     """Pieces of at most 64 KiB of plain bytes, from a body in one of ``ENCODINGS``, or as it is ("").
 
-    ``members``: how many compressed ones may follow one another, None: any number. Each costs a copy of what was fed with it.
+    ``members``: how many compressed ones may follow one another, None: any number. Each costs a copy of what was fed
+    with it.
     """
 
     def __init__(self, encoding: str = "", members: int | None = None) -> None:

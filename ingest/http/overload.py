@@ -1,10 +1,11 @@
 """Shedding: a gateway that is asked for more than it can do says no early, and to those first who ask for most.
 
-The loop answers in turns: all requests that have come are read, then worked at one after another. A request waits for some five turns (it is
-read, judged, sent, acknowledged, answered), so that what a turn lasts decides what everybody waits. A turn has TURN_SECONDS. Where requests
-have come for longer turns during PATIENCE_SECONDS, each turn serves what fits, by the time that a request has been measured to take, and the
-rest is told 503 at once. A tenant with less than its share of the turn is served beyond that, so who asks little is never refused. A burst is
-not overload: it is worked off.
+The loop answers in turns: all requests that have come are read, then worked at one after another. A request waits for
+some five turns (it is read, judged, sent, acknowledged, answered), so that what a turn lasts decides what everybody
+waits. A turn has TURN_SECONDS. Where requests have come for longer turns during PATIENCE_SECONDS, each turn serves what
+fits, by the time that a request has been measured to take, and the rest is told 503 at once. A tenant with less than
+its share of the turn is served beyond that, so who asks little is never refused. A burst is not overload: it is worked
+off.
 """
 
 from __future__ import annotations
@@ -66,8 +67,9 @@ class Overload:
         self._shedding = self._began - self._good > PATIENCE_SECONDS
 
     def _end(self) -> None:
-        """All that was read has been counted; what was admitted is worked at next. Goes on as long as requests come in every turn: until
-        then the loop waits for nothing, and the time from one call to the next is that of the work."""
+        """All that was read has been counted; what was admitted is worked at next. Goes on as long as requests come in
+        every turn: until then the loop waits for nothing, and the time from one call to the next is that of the
+        work."""
         now = self._clock()
         asked = self._admitted + self._shed
         if not asked:

@@ -21,7 +21,8 @@ def of_refusal(refused: Refused) -> Problem:
 
 
 def unavailable(detail: str, keys: Sequence[str] | None = None, cause: str | None = None) -> Problem:
-    """503; ``keys`` make the retry safe, ``cause`` is the name of the reason (``schemas.health.readiness``) where there is one."""
+    """503; ``keys`` make the retry safe, ``cause`` is the name of the reason (``schemas.health.readiness``) where there
+    is one."""
     return Problem(
         503,
         "unavailable",

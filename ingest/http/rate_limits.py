@@ -1,5 +1,5 @@
-"""What one key, and all keys of a namespace together, may send each second: token buckets for requests, events and bytes (pure: ``now`` is an
-argument, in seconds).
+"""What one key, and all keys of a namespace together, may send each second: token buckets for requests, events and
+bytes (pure: ``now`` is an argument, in seconds).
 
 A bucket holds one second's worth. It may go into debt, and who finds it in debt waits: so no batch is too large for its
 bucket, and over time the rate holds. Each gateway process has buckets of its own.
@@ -123,13 +123,14 @@ class Limits:
         self._bounds = bounds
         self._version = version
         self._as_of = version()
-        # By identity: a key's Access is the same object until the catalog changes, and every request asks several times. Held, so that no
-        # other object gets its number.
+        # By identity: a key's Access is the same object until the catalog changes, and every request asks several
+        # times. Held, so that no other object gets its number.
         self._known: dict[int, tuple[Access, KeyBuckets]] = {}
         self._buckets: OrderedDict[tuple[str, str], KeyBuckets] = OrderedDict()
 
     def of(self, access: Access, now: float) -> KeyBuckets | None:
-        """The key's buckets, new ones where its limits have changed; None: no limits (the admin key of the settings)."""
+        """The key's buckets, new ones where its limits have changed; None: no limits (the admin key of the
+        settings)."""
         if access.namespace is None:
             return None
         known = self._known.get(id(access))
@@ -180,8 +181,8 @@ class Limits:
         )
 
     def may_give(self, access: Access) -> Rates | None:
-        """The most that a key made with ``access`` may be allowed: what its maker is limited to, else what the operator has set for the
-        namespace, else the default of a key. None: anything (the admin key of the settings)."""
+        """The most that a key made with ``access`` may be allowed: what its maker is limited to, else what the operator
+        has set for the namespace, else the default of a key. None: anything (the admin key of the settings)."""
         if access.namespace is None:
             return None
         limits, bounds, default = access.limits, self._bounds(access.namespace), self.default

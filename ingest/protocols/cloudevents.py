@@ -1,8 +1,9 @@
 """CloudEvents 1.0 by HTTP, in structured, batched and binary mode, as native events (pure).
 
-``source`` + ``id`` are the identity, ``subject`` is the account, ``type`` the event name, ``time`` the timestamp and ``data``
-the properties. Extension attributes and ``dataschema`` are not metered. Sources: CloudEvents 1.0.2, its JSON event format
-and its HTTP protocol binding. OpenMeter's clients speak the same, so a success is its 204 and an error its problem document.
+``source`` + ``id`` are the identity, ``subject`` is the account, ``type`` the event name, ``time`` the timestamp and
+``data`` the properties. Extension attributes and ``dataschema`` are not metered. Sources: CloudEvents 1.0.2, its JSON
+event format and its HTTP protocol binding. OpenMeter's clients speak the same, so a success is its 204 and an error its
+problem document.
 """
 
 from __future__ import annotations

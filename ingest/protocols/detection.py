@@ -1,6 +1,7 @@
 """POST /api/v1/events and /api/v1/events/batch: which system's format a request speaks, and that format's door.
 
-Content type and headers decide first, then the shape of the body: an array or ``specversion`` is CloudEvents, ``event`` or
+Content type and headers decide first, then the shape of the body: an array or ``specversion`` is CloudEvents, ``event``
+or
 ``events`` is Lago; the path that ends in /batch is always Lago's.
 """
 
@@ -94,8 +95,9 @@ class Foreign:
             self._unread = str(error)
 
     def wrong_query(self, request: Request) -> list[WrongParameter]:
-        """See ``ingest.events.api.Door``. Neither peer has parameters here, but a CloudEvents sink is any URL, with what a sender's own routing
-        put into it: that is let be. What reads as a choice of the namespace is not, since the events would go to another."""
+        """See ``ingest.events.api.Door``. Neither peer has parameters here, but a CloudEvents sink is any URL, with
+        what a sender's own routing put into it: that is let be. What reads as a choice of the namespace is not, since
+        the events would go to another."""
         return [one for one in wrong_parameters(request, {}) if means_namespace(one.name)]
 
     def decode(self, body: bytes, view: NamespaceView) -> list[RawEvent]:
@@ -128,7 +130,8 @@ class Foreign:
         return Sketch()
 
     def answer(self, accepted: Sequence[AcceptedEvent], warned: Sequence[Warned]) -> Response:
-        """See ``ingest.events.api.Door``. What is warned of stands in a header, since peers' answers have no place for it."""
+        """See ``ingest.events.api.Door``. What is warned of stands in a header, since peers' answers have no place for
+        it."""
         if self._lago:
             answer = lago.answer_accepted(self._lago, accepted, self._now_us(), batch=self._format == "lago_batch")
         else:

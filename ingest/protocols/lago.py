@@ -1,8 +1,9 @@
 """Lago's event API as native events, its answers and its errors (pure).
 
-``transaction_id`` is the key, unique within its subscription as in Lago, so ``external_subscription_id`` is the source; ``code`` the event name, ``timestamp`` Unix seconds, exact to the microsecond whether it comes
-as an integer, a decimal or a string. ``external_subscription_id`` names a subscription, whose account is billed, or else the
-account itself. ``precise_total_amount_cents`` becomes a property of that name, so that a meter can sum it.
+``transaction_id`` is the key, unique within its subscription as in Lago, so ``external_subscription_id`` is the source;
+``code`` the event name, ``timestamp`` Unix seconds, exact to the microsecond whether it comes as an integer, a decimal
+or a string. ``external_subscription_id`` names a subscription, whose account is billed, or else the account itself.
+``precise_total_amount_cents`` becomes a property of that name, so that a meter can sum it.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ _NULL: Final = msgspec.Raw(b"null")
 
 
 class LagoEvent(msgspec.Struct, gc=False):
-    """One event as Lago's clients write it. ``external_customer_id``: what older clients send in place of a subscription."""
+    """One event as Lago's clients write it. ``external_customer_id``: what older clients send in place of a
+    subscription."""
 
     transaction_id: str | None = None
     external_subscription_id: str | None = None

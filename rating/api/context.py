@@ -1,4 +1,5 @@
-"""What the routes share: settings, the catalog and the checkpoints as they are now, and a small pool of ClickHouse clients."""
+"""What the routes share: settings, the catalog and the checkpoints as they are now, and a small pool of ClickHouse
+clients."""
 
 from __future__ import annotations
 
@@ -71,13 +72,15 @@ class Rating:
         self._questions.stop()
 
     def asked_by(self, request: Request, tenant: str, key: str) -> Rating:
-        """The same for one request, whose questions take its tenant's and its key's share. A reader's are ended when the client has gone."""
+        """The same for one request, whose questions take its tenant's and its key's share. A reader's are ended when
+        the client has gone."""
         bound = copy(self)
         bound._asker = Asker(tenant, key, request.is_disconnected if request.method in ("GET", "HEAD") else None)
         return bound
 
     async def ask(self, question: Callable[[Any], T]) -> T:
-        """Run ``question(client)``, which blocks, in a thread that owns a client. Raises Problem as ``Questions.ask`` does."""
+        """Run ``question(client)``, which blocks, in a thread that owns a client. Raises Problem as ``Questions.ask``
+        does."""
         return await self._questions.ask(question, self._asker)
 
     async def ask_long(self, question: Callable[[Any, GoOn], T], request: Request) -> T:
@@ -135,8 +138,8 @@ def rating_of(request: Request) -> Rating:
 
 
 async def guard(request: Request) -> None:
-    """Of every route there is or will be: a key with one of the scopes that ``schemas.http.access`` names, and no query parameter that the route
-    does not take. Raises Problem."""
+    """Of every route there is or will be: a key with one of the scopes that ``schemas.http.access`` names, and no query
+    parameter that the route does not take. Raises Problem."""
     path = str(getattr(request.scope.get("route"), "path", ""))
     sufficient = scopes_of("rating", request.method, path)
     if sufficient is None:

@@ -1,5 +1,5 @@
-"""How often somebody may try to log in: so many wrong keys an address and in all, then nothing is looked at for a while. Pure but for what it
-remembers; ``now`` is in seconds and never goes back.
+"""How often somebody may try to log in: so many wrong keys an address and in all, then nothing is looked at for a
+while. Pure but for what it remembers; ``now`` is in seconds and never goes back.
 """
 
 from __future__ import annotations

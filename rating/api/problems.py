@@ -22,7 +22,8 @@ log = logging.getLogger(__name__)
 
 
 class Problem(problems.Problem):
-    """With the reason that goes with its status. ``errors``: (path, detail) of everything that is wrong, e.g. ("query.from", "…")."""
+    """With the reason that goes with its status. ``errors``: (path, detail) of everything that is wrong, e.g.
+    ("query.from", "…")."""
 
     def __init__(
         self,

@@ -1,4 +1,5 @@
-"""ClickHouse asked by many tenants: each has its share of the places, and every question a time, a memory, and an asker who still waits."""
+"""ClickHouse asked by many tenants: each has its share of the places, and every question a time, a memory, and an asker
+who still waits."""
 
 from __future__ import annotations
 
@@ -87,7 +88,8 @@ class _Lane:
             return await work
 
     async def _end(self, work: asyncio.Future[Any], names: list[str], kill: Callable[[str], None]) -> None:
-        """Until the thread has let go of its place: what ClickHouse works at is cancelled, and what begins again meanwhile."""
+        """Until the thread has let go of its place: what ClickHouse works at is cancelled, and what begins again
+        meanwhile."""
         while not work.done():
             if names:
                 with suppress(ClickHouseError):
@@ -129,12 +131,14 @@ class Questions:
         self._local = threading.local()
 
     async def ask(self, question: Callable[[Any], T], asker: Asker) -> T:
-        """``question(client)``, which blocks, in a thread. Raises what it raises; Problem: 429 where this key has enough in line, 503 where
-        no place became free or the time is over, 422 where it needs more memory than one may."""
+        """``question(client)``, which blocks, in a thread. Raises what it raises; Problem: 429 where this key has
+        enough in line, 503 where no place became free or the time is over, 422 where it needs more memory than one
+        may."""
         return await self._asked(self._light, lambda client, _go_on: question(client), asker)
 
     async def ask_long(self, question: Callable[[Any, GoOn], T], asker: Asker) -> T:
-        """The same for work of many seconds, of which a tenant has one at a time. ``question`` calls its second argument now and then."""
+        """The same for work of many seconds, of which a tenant has one at a time. ``question`` calls its second
+        argument now and then."""
         return await self._asked(self._heavy, question, asker)
 
     async def _asked(self, lane: _Lane, question: Callable[[Any, GoOn], T], asker: Asker) -> T:

@@ -24,7 +24,8 @@ async def runs(rating: Authorized, view: View, limit: Annotated[int, Query(ge=1,
 
 @router.get("/v1/runs/{run_id}", summary="One billing run: what it is as of, and the checklist before it billed")
 async def run(rating: Authorized, view: View, run_id: str) -> dict[str, Any]:
-    """`checklist` is empty for a run of before there was one; a `count` of 0 is fine. Its invoices: `GET /v1/invoices?run_id=…`."""
+    """`checklist` is empty for a run of before there was one; a `count` of 0 is fine. Its invoices: `GET
+    /v1/invoices?run_id=…`."""
     found = run_of(rating.checkpoints, view.namespace, run_id)
     if found is None:
         raise missing(f"there is no billing run {run_id[:64]!r} in namespace {view.namespace}")

@@ -1,4 +1,5 @@
-"""POST /v1/simulations: another price or plan over a past period's real usage. POST /v1/profiles/try: a draft meter on past events.
+"""POST /v1/simulations: another price or plan over a past period's real usage. POST /v1/profiles/try: a draft meter on
+past events.
 
 Both only read.
 """
@@ -62,8 +63,8 @@ class TryRequest(Model):
     "/v1/simulations", summary="Another price or plan over a past period: before, after, who pays less and more"
 )
 async def simulations(request: Request, rating: Authorized, view: View, asked: SimulationRequest) -> dict[str, Any]:
-    """By the close's own code, from present usage; nothing is written. Sorted by difference: who would pay less comes first.
-    Prepaid credits are left out, since they pay and are no price."""
+    """By the close's own code, from present usage; nothing is written. Sorted by difference: who would pay less comes
+    first. Prepaid credits are left out, since they pay and are no price."""
     try:
         found = await rating.ask_long(
             lambda client, go_on: simulate(
@@ -78,7 +79,8 @@ async def simulations(request: Request, rating: Authorized, view: View, asked: S
 
 @router.post("/v1/profiles/try", summary="A draft meter on past events: how many match, what total, by account")
 async def tried(request: Request, rating: Authorized, view: View, asked: TryRequest) -> dict[str, Any]:
-    """Matches with the code that meters. Nothing is published or written; `current` is what the profile measures now."""
+    """Matches with the code that meters. Nothing is published or written; `current` is what the profile measures
+    now."""
     own = "UTC" if asked.account_id is None else view.time_zone(asked.account_id)
     try:
         zone = parse_zone(asked.time_zone or own)

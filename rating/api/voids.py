@@ -22,8 +22,8 @@ async def voided(
     cursor: Annotated[str | None, Query(description="next_cursor of the page before")] = None,
     limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = 100,
 ) -> dict[str, Any]:
-    """Each with its reason, its author, and both positions in the log: the event's and the void's. Voids that found nothing are
-    rejections (`weir rejected list`)."""
+    """Each with its reason, its author, and both positions in the log: the event's and the void's. Voids that found
+    nothing are rejections (`weir rejected list`)."""
     try:
         found, following = await rating.ask(
             lambda client: list_voided(client, view.namespace, account_id=account_id, cursor=cursor, limit=limit)

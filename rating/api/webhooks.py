@@ -1,4 +1,5 @@
-"""GET /v1/webhooks, …/deliveries and …/secret, POST …/test and …/replay: the namespace's webhook and what became of its messages."""
+"""GET /v1/webhooks, …/deliveries and …/secret, POST …/test and …/replay: the namespace's webhook and what became of its
+messages."""
 
 from __future__ import annotations
 
@@ -48,8 +49,8 @@ class Replayed(BaseModel):
 
 @router.get("/v1/webhooks", summary="The namespace's webhook, and how its deliveries stand")
 async def status(rating: Authorized, view: View) -> dict[str, Any]:
-    """`webhook` is null where the namespace has none. `delivering`: whether a process that delivers was there within the last minute.
-    `last_failure` is the last attempt that failed, also where a later one went well."""
+    """`webhook` is null where the namespace has none. `delivering`: whether a process that delivers was there within
+    the last minute. `last_failure` is the last attempt that failed, also where a later one went well."""
     return await webhook_status(rating, view)
 
 
@@ -79,7 +80,8 @@ async def deliveries(
     cursor: Annotated[str | None, Query(description="next_cursor of the page before")] = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
 ) -> dict[str, Any]:
-    """`message_id` is the header webhook-id; `replay` names the replay that asked for it, null for the first delivery."""
+    """`message_id` is the header webhook-id; `replay` names the replay that asked for it, null for the first
+    delivery."""
     before = None if cursor is None else _place(cursor)
     found = await rating.ask(
         lambda client: store.list_deliveries(client, view.namespace, state=state, before=before, limit=limit + 1)
@@ -92,7 +94,8 @@ async def deliveries(
 
 @router.get("/v1/webhooks/secret", summary="What receivers verify signatures with")
 async def secret(rating: Authorized, view: View, response: Response) -> dict[str, Any]:
-    """`replaced` are those before it, with the instant until which they sign too. A higher `rotation` in the namespace's settings makes a new one."""
+    """`replaced` are those before it, with the instant until which they sign too. A higher `rotation` in the
+    namespace's settings makes a new one."""
     hook = _required(view)
     response.headers["Cache-Control"] = "no-store"
     root, overlap_us = signing.root_key(rating.settings), rating.settings.webhook_overlap_seconds * _SECOND

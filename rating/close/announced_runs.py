@@ -32,8 +32,9 @@ def invoice_counts(client: Any, namespace: str, runs: Iterable[Run]) -> dict[str
 
 
 def run_head(run: Run, invoices: int) -> dict[str, Any]:
-    """A run without its checklist, ready for json.dumps. ``drafts``: it made or refreshed drafts alone; the invoices are those
-    that were approved since; ``time_zone_data``: the IANA release by which its periods were found, None for a run of before it was said."""
+    """A run without its checklist, ready for json.dumps. ``drafts``: it made or refreshed drafts alone; the invoices
+    are those that were approved since; ``time_zone_data``: the IANA release by which its periods were found, None for a
+    run of before it was said."""
     return {
         "run_id": run.run_id,
         "due_until": run.body.get("as_of"),

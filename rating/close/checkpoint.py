@@ -29,7 +29,8 @@ def wait_metered(client: Any, ends: Offsets, on_progress: Progress) -> None:
 
 
 def covering_cut(settings: Settings, client: Any, ledger: CheckpointLedger, ends: Offsets, now: datetime) -> Cut:
-    """The last checkpoint where it covers ``ends``, else a new one; ``ends`` must be metered. Raises LedgerUnavailable."""
+    """The last checkpoint where it covers ``ends``, else a new one; ``ends`` must be metered. Raises
+    LedgerUnavailable."""
 
     def propose(last: Cut | None) -> Cut | None:
         if last is not None and all(last.offsets.get(key, 0) >= end for key, end in ends.items()):

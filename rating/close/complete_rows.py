@@ -1,4 +1,5 @@
-"""Before anything is billed: ClickHouse has every row of what is metered. A damaged part would bill less without a word."""
+"""Before anything is billed: ClickHouse has every row of what is metered. A damaged part would bill less without a
+word."""
 
 from __future__ import annotations
 
@@ -19,7 +20,8 @@ _SHOWN: Final = 5
 def require_complete(
     client: Any, namespace: str, ends: Offsets, catalog: Catalog, wait: Callable[[float], None] = time.sleep
 ) -> None:
-    """Raises CloseError, with the commands that mend it, where rows of the namespace below ``ends`` are missing or too many."""
+    """Raises CloseError, with the commands that mend it, where rows of the namespace below ``ends`` are missing or too
+    many."""
     if parts := set_aside(client):
         raise CloseError(
             f"ClickHouse has set damaged parts aside, and nothing is billed of less than all rows: {'; '.join(map(str, reasons(parts)))}"

@@ -32,8 +32,8 @@ from schemas.values.time_zones import VERSION
 
 @dataclass(frozen=True, slots=True)
 class Redrafted:
-    """``drafts``: versions that were written, or would be; of those withdrawn there are none among them. ``run``: what they are as of,
-    with its checklist; None where nothing was written."""
+    """``drafts``: versions that were written, or would be; of those withdrawn there are none among them. ``run``: what
+    they are as of, with its checklist; None where nothing was written."""
 
     drafts: tuple[Invoice, ...] = ()
     problems: tuple[str, ...] = ()
@@ -54,11 +54,11 @@ def refresh_drafts(
     dry_run: bool,
     require: Callable[[Offsets], None] = lambda _: None,
 ) -> Redrafted:
-    """``standing``, which ``reader`` follows, holds what was finalised before; ``late`` gives late usage up to a cut; ``require`` raises
-    where ClickHouse has not every row below some offsets. Blocking.
+    """``standing``, which ``reader`` follows, holds what was finalised before; ``late`` gives late usage up to a cut;
+    ``require`` raises where ClickHouse has not every row below some offsets. Blocking.
 
-    Two processes at once write the same versions, of which one stands; whoever held a draft meanwhile keeps it as it was, to be
-    refreshed by the next close. Raises CloseError and LedgerUnavailable.
+    Two processes at once write the same versions, of which one stands; whoever held a draft meanwhile keeps it as it
+    was, to be refreshed by the next close. Raises CloseError and LedgerUnavailable.
     """
     name, cut = view.namespace, None
     wait_metered(client, ends := end_offsets(settings), on_progress)
@@ -90,7 +90,8 @@ def refresh_drafts(
 
 
 def wait_drafts_visible(client: Any, namespace: str, standing: Standing, on_progress: Progress) -> None:
-    """Wait until ClickHouse has every version of every draft (the `bill` agent writes them there). Raises CloseError."""
+    """Wait until ClickHouse has every version of every draft (the `bill` agent writes them there). Raises
+    CloseError."""
     total = standing.draft_versions(namespace)
     wait_written(client, namespace, "invoice_drafts", "invoice_id, version", total, on_progress)
 

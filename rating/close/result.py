@@ -13,10 +13,11 @@ from schemas.values.instants import micros, rfc3339
 
 @dataclass(frozen=True, slots=True)
 class CloseResult:
-    """``invoices``: records that this run made stand (or, of a dry run, would). ``already``: due ones that another process
-    made stand first. ``problems``: sentences about what cannot be billed. ``run`` is None where nothing was due. ``checks``: the list
-    that was made before billing, by whoever announced the run; ``refused``: it found something, and the close was strict. ``unpriced``:
-    quantities on standing invoices that no price has an amount for. ``joined``: the run was announced by an earlier close."""
+    """``invoices``: records that this run made stand (or, of a dry run, would). ``already``: due ones that another
+    process made stand first. ``problems``: sentences about what cannot be billed. ``run`` is None where nothing was
+    due. ``checks``: the list that was made before billing, by whoever announced the run; ``refused``: it found
+    something, and the close was strict. ``unpriced``: quantities on standing invoices that no price has an amount for.
+    ``joined``: the run was announced by an earlier close."""
 
     namespace: str
     as_of: datetime

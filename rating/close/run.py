@@ -1,4 +1,5 @@
-"""One billing run, from the log's end to invoices that can be read (DESIGN invariant 9). Safe to repeat and to double."""
+"""One billing run, from the log's end to invoices that can be read (DESIGN invariant 9). Safe to repeat and to
+double."""
 
 from __future__ import annotations
 
@@ -59,9 +60,9 @@ def run_close(
 ) -> CloseResult:
     """Bill every period of ``namespace`` (None: the settings') that is due at ``as_of`` (None: ``now``); blocking.
 
-    ``on_checks`` is told the checklist before anything is billed; ``strict``: nothing is billed where it found something. A dry run
-    waits for metering, rates what is live, and writes nothing at all. Raises CloseError where it cannot go on
-    and LedgerUnavailable where Kafka does not answer; after either, simply run it again.
+    ``on_checks`` is told the checklist before anything is billed; ``strict``: nothing is billed where it found
+    something. A dry run waits for metering, rates what is live, and writes nothing at all. Raises CloseError where it
+    cannot go on and LedgerUnavailable where Kafka does not answer; after either, simply run it again.
     """
     name = namespace or settings.namespace
     until = as_of or now
@@ -73,7 +74,8 @@ def run_close(
             f"as of {rfc3339(micros(until))} lies in the future by Kafka's clock, {rfc3339(kafka_us)}; {detail}"
         )
     client = connect(settings)
-    # What a close makes it keeps to its end, and looking for garbage in millions of lines over and over is a quarter of its time.
+    # What a close makes it keeps to its end, and looking for garbage in millions of lines over and over is a quarter of
+    # its time.
     collecting = gc.isenabled()
     gc.disable()
     try:
@@ -230,7 +232,8 @@ class Close:
         )
 
     def require(self, ends: Offsets) -> None:
-        """Raises CloseError where ClickHouse has not every row below ``ends``; what was found whole in this close is not looked at again."""
+        """Raises CloseError where ClickHouse has not every row below ``ends``; what was found whole in this close is
+        not looked at again."""
         if any(end > self._whole.get(key, 0) for key, end in ends.items()):
             require_complete(self._client, self._namespace, ends, self._read or self.catalog())
             self._whole = dict(ends)
@@ -286,8 +289,9 @@ class Close:
     ) -> tuple[Run, Cut, Plan]:
         """The run to rate as of, and the plan as of it. ``ledger`` is refreshed.
 
-        A run that was announced for just this plan, by a process that died in it or is in it now, gives the same bytes; else
-        it is a new one. Late usage is what lies below its cut, neither less nor more: a next run looks beyond it only.
+        A run that was announced for just this plan, by a process that died in it or is in it now, gives the same bytes;
+        else it is a new one. Late usage is what lies below its cut, neither less nor more: a next run looks beyond it
+        only.
         """
         for attempt in count():
             name = run_id(self._namespace, plan.ready_us, attempt, plan.voids)
@@ -306,7 +310,8 @@ class Close:
     def _new_run(
         self, ledger: CheckpointLedger, name: str, attempt: int, plan: Plan, catalog: Catalog, standing: Standing
     ) -> Run:
-        """Announced with its checklist, which takes rating everything: a strict close leaves no trace but a checkpoint."""
+        """Announced with its checklist, which takes rating everything: a strict close leaves no trace but a
+        checkpoint."""
         ends = end_offsets(self._settings)
         wait_metered(self._client, ends, self._on_progress)
         self.require(ends)
@@ -348,9 +353,9 @@ class Close:
 def run_id(namespace: str, as_of_us: int, attempt: int, voids: Iterable[str] = ()) -> str:
     """The same in every process that closes the same periods: ``run_`` + 24 hex digits.
 
-    ``as_of_us``: the instant at which the last of them became due. ``attempt`` counts plans of it: the next one is for what
-    an earlier one did not know, such as a subscription that was published after it. ``voids``: void invoices of what it bills, so
-    that a period which is billed again is so as of its own run.
+    ``as_of_us``: the instant at which the last of them became due. ``attempt`` counts plans of it: the next one is for
+    what an earlier one did not know, such as a subscription that was published after it. ``voids``: void invoices of
+    what it bills, so that a period which is billed again is so as of its own run.
     """
     text = f"{len(namespace)}:{namespace}{as_of_us}:{attempt}" + "".join(f":{name}" for name in voids)
     return "run_" + blake2b(text.encode(), digest_size=12).hexdigest()

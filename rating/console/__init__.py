@@ -1,1 +1,2 @@
-"""The console: server-rendered pages at `/` over the same queries as the API. No JavaScript, nothing loaded from elsewhere."""
+"""The console: server-rendered pages at `/` over the same queries as the API. No JavaScript, nothing loaded from
+elsewhere."""

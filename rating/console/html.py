@@ -22,7 +22,8 @@ Child: TypeAlias = "Html | str | int | None"
 
 
 def tag(name: str, /, *children: Child | Iterable[Child], **attributes: str | int | bool | None) -> Html:
-    """One element. Attribute names lose a trailing underscore, and inner ones become dashes; None and False leave it out."""
+    """One element. Attribute names lose a trailing underscore, and inner ones become dashes; None and False leave it
+    out."""
     written = "".join(
         f" {key.rstrip('_').replace('_', '-')}" + ("" if value is True else f'="{escape(str(value))}"')
         for key, value in attributes.items()

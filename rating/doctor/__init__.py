@@ -1,1 +1,2 @@
-"""Why an account's usage of a metric is what it is: ``examine.py`` asks, ``diagnosis.py`` is what it makes of the answers."""
+"""Why an account's usage of a metric is what it is: ``examine.py`` asks, ``diagnosis.py`` is what it makes of the
+answers."""

@@ -55,20 +55,23 @@ class Outside:
 
 @dataclass(frozen=True, slots=True)
 class Billing:
-    """Whether anybody pays: ``subscriptions`` are those that overlap the interval; ``charges`` of theirs bill the profile."""
+    """Whether anybody pays: ``subscriptions`` are those that overlap the interval; ``charges`` of theirs bill the
+    profile."""
 
     account_known: bool
     subscriptions: tuple[str, ...]
     charges: tuple[str, ...]
     unpriced: tuple[str, ...] = ()
-    """A sentence for each combination of dimension values that a charge has no amount for: it is metered, and not billed."""
+    """A sentence for each combination of dimension values that a charge has no amount for: it is metered, and not
+    billed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """All that is known. ``received`` events of the metric's names in the interval counted once; of these ``matched`` have
-    records and are not voided, the others stand in ``voided`` (taken back, by reason and author), ``filtered``, ``unmeterable``, ``not_valid``, ``too_early`` (they arrived before the metric was
-    published) or were not looked at (``unexamined``). ``waiting``: packed batches that are in the log, not yet metered."""
+    """All that is known. ``received`` events of the metric's names in the interval counted once; of these ``matched``
+    have records and are not voided, the others stand in ``voided`` (taken back, by reason and author), ``filtered``,
+    ``unmeterable``, ``not_valid``, ``too_early`` (they arrived before the metric was published) or were not looked at
+    (``unexamined``). ``waiting``: packed batches that are in the log, not yet metered."""
 
     namespace: str
     account_id: str
@@ -94,7 +97,8 @@ class Diagnosis:
     waiting: int
     voided: tuple[Group, ...] = ()
     rounded: tuple[Group, ...] = ()
-    """Of the matched events those whose value had more than 12 decimals; the newest of the interval that were looked at."""
+    """Of the matched events those whose value had more than 12 decimals; the newest of the interval that were looked
+    at."""
     backfilling: str = ""
     """A sentence, where a version of the metric is still to count events that came before it."""
 

@@ -1,4 +1,5 @@
-"""``doctor``: why an account's usage of a metric is what it is. Reads what is stored, explains event by event, writes nothing."""
+"""``doctor``: why an account's usage of a metric is what it is. Reads what is stored, explains event by event, writes
+nothing."""
 
 from __future__ import annotations
 
@@ -210,7 +211,8 @@ class _Examination:
         return "not_valid", f"valid {'; '.join(map(_span, versions))}", ""
 
     def _backfilling(self) -> str:
-        """A sentence about a version of the profile that is still to count older events of the interval; "" for none."""
+        """A sentence about a version of the profile that is still to count older events of the interval; "" for
+        none."""
         if not any(version.waits() and (version.backfill_from_us or 0) < self._end for version in self._versions):
             return ""
         found = [

@@ -30,7 +30,8 @@ def without_price(
     span: tuple[int, int],
     billed_until_us: int | None,
 ) -> list[UnpricedUsage]:
-    """Within ``span`` and the time in which ``segment`` of the subscription holds; ``charge`` is one of its plan's on the profile."""
+    """Within ``span`` and the time in which ``segment`` of the subscription holds; ``charge`` is one of its plan's on
+    the profile."""
     try:
         price = parse_price(charge.price, segment.plan.currency)
     except PriceError:

@@ -160,7 +160,8 @@ def _cursor(cursor: str) -> list[str]:
 
 
 def _with_content(client: Any, query: UsageQuery, rows: Sequence[Sequence[Any]]) -> list[CountedEvent]:
-    """The records with the names, keys and properties of their events. Positions are numbers of our own: no text is bound."""
+    """The records with the names, keys and properties of their events. Positions are numbers of our own: no text is
+    bound."""
     if not rows:
         return []
     places = ", ".join(f"({row[1]}, {row[2]}, {row[3]}, {row[4]})" for row in rows)

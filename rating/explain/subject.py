@@ -1,4 +1,5 @@
-"""A line of a stored invoice, understood again: the query that gave its quantity, as of its own checkpoint and catalog."""
+"""A line of a stored invoice, understood again: the query that gave its quantity, as of its own checkpoint and
+catalog."""
 
 from __future__ import annotations
 

@@ -19,8 +19,8 @@ _SETTINGS: Final = "SETTINGS do_not_merge_across_partitions_select_final = 1"
 
 
 def voided_since(client: Any, query: UsageQuery, after: Cut, zone: ZoneInfo, *, limit: int = 100) -> dict[str, Any]:
-    """How many there are (``count``), and the first ``limit`` of them by time (``events``), as JSON. ``query``: one account's, as of the
-    later cut. Blocking."""
+    """How many there are (``count``), and the first ``limit`` of them by time (``events``), as JSON. ``query``: one
+    account's, as of the later cut. Blocking."""
     bind = Binder()
     asked = looking_back(query) if query.profile.carry_over else query
     records = " AND ".join(considered(replace(asked, as_of=after), bind))

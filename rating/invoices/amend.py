@@ -1,4 +1,5 @@
-"""The next version of an invoice, or of a draft, onto usage.invoices: written, read back, and made again on top of whoever was first."""
+"""The next version of an invoice, or of a draft, onto usage.invoices: written, read back, and made again on top of
+whoever was first."""
 
 from __future__ import annotations
 
@@ -22,8 +23,9 @@ Change = Callable[[list[Invoice], Invoice], Invoice | None]
 
 
 def amend(settings: Settings, namespace: str, subscription: str, invoice_id: str, change: Change) -> Invoice:
-    """The invoice as it stands after ``change``; blocking. Raises LookupError where there is no such invoice, LedgerUnavailable, and
-    what ``change`` raises; after LedgerUnavailable, ask again: what was written already is then found."""
+    """The invoice as it stands after ``change``; blocking. Raises LookupError where there is no such invoice,
+    LedgerUnavailable, and what ``change`` raises; after LedgerUnavailable, ask again: what was written already is then
+    found."""
     writer = LedgerWriter(settings, INVOICES)
     with invoices_reader(settings) as reader:
         standing = Standing()
@@ -59,7 +61,8 @@ def _follow(reader: LedgerReader, standing: Standing, namespace: str, subscripti
 
 
 def wait_shown(client: Any, namespace: str, invoice: Invoice, seconds: float) -> bool:
-    """Whether ClickHouse has that version, of an invoice or of a draft, within ``seconds``; the worker's `bill` writes it. Blocking."""
+    """Whether ClickHouse has that version, of an invoice or of a draft, within ``seconds``; the worker's `bill` writes
+    it. Blocking."""
     deadline = time.monotonic() + seconds
     table = "invoice_drafts" if is_draft(invoice) else "invoices"
     while True:

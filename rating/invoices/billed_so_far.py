@@ -1,4 +1,5 @@
-"""What an account has been billed, read from ClickHouse: periods, and prepaid credits that were drawn. Drafts are none of it."""
+"""What an account has been billed, read from ClickHouse: periods, and prepaid credits that were drawn. Drafts are none
+of it."""
 
 from __future__ import annotations
 
@@ -17,7 +18,8 @@ def billed_until(client: Any, namespace: str, account_id: str) -> dict[str, int]
 
 
 def credits_drawn(client: Any, namespace: str, account_id: str) -> dict[str, Decimal]:
-    """Credit grant → what the account's invoices that are not void have drawn on it, less what their credit notes gave back. Blocking."""
+    """Credit grant → what the account's invoices that are not void have drawn on it, less what their credit notes gave
+    back. Blocking."""
     rows = client.query(
         "WITH newest AS (SELECT invoice_id, max(version) AS latest, argMax(body, version) AS latest_body FROM invoices"
         "   WHERE namespace = {namespace:String} AND account_id = {account_id:String}"

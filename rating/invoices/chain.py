@@ -1,4 +1,5 @@
-"""A subscription's chain of invoices where some are void: what is billed, what has to be billed again, what may be voided. Pure."""
+"""A subscription's chain of invoices where some are void: what is billed, what has to be billed again, what may be
+voided. Pure."""
 
 from __future__ import annotations
 
@@ -24,9 +25,11 @@ def next_sequence(chain: Sequence[Invoice], start_us: int) -> int:
 
 
 def vacant(chain: Sequence[Invoice]) -> Iterator[Invoice]:
-    """Of each period all of whose invoices are void the newest one, in the order of the periods: it has to be billed again.
+    """Of each period all of whose invoices are void the newest one, in the order of the periods: it has to be billed
+    again.
 
-    Further invoices that hold adjustments alone are none of them, nor those that settle a change: what they adjusted is worked out anew.
+    Further invoices that hold adjustments alone are none of them, nor those that settle a change: what they adjusted is
+    worked out anew.
     """
     newest: dict[tuple[int, int], Invoice] = {}
     for one in chain:
@@ -56,8 +59,8 @@ def billed_up_to(chain: Sequence[Invoice]) -> int:
 
 
 def counted_on_by(chain: Sequence[Invoice], invoice_id: str) -> list[str]:
-    """Invoices that stand and adjust that one, or settle a change of the fees that it billed in advance; of one that settles a change, the
-    invoice of its period. As long as they do, it cannot be voided."""
+    """Invoices that stand and adjust that one, or settle a change of the fees that it billed in advance; of one that
+    settles a change, the invoice of its period. As long as they do, it cannot be voided."""
     mine = next((one for one in chain if one["invoice_id"] == invoice_id), None)
     settles = mine is not None and "change" in body_of(mine)
     return [

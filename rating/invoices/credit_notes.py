@@ -1,5 +1,5 @@
-"""Credit notes: so much of an invoice, or of single lines of it, need not be paid, or comes back to the prepaid credits that paid it. Pure; the
-next version of the invoice holds them."""
+"""Credit notes: so much of an invoice, or of single lines of it, need not be paid, or comes back to the prepaid credits
+that paid it. Pure; the next version of the invoice holds them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ from schemas.values.instants import rfc3339
 
 @dataclass(frozen=True, slots=True)
 class LineCredit:
-    """Of the line ``number``: an ``amount`` in the invoice's currency, or so much of its ``quantity`` at the line's average price."""
+    """Of the line ``number``: an ``amount`` in the invoice's currency, or so much of its ``quantity`` at the line's
+    average price."""
 
     number: int
     amount: Decimal | None = None
@@ -42,8 +43,8 @@ class LineCredit:
 
 @dataclass(frozen=True, slots=True)
 class CreditNote:
-    """``amount`` of what the invoice billed that is credited, in its currency; or ``lines``, which it then is the sum of. ``reference`` names it
-    once and for all."""
+    """``amount`` of what the invoice billed that is credited, in its currency; or ``lines``, which it then is the sum
+    of. ``reference`` names it once and for all."""
 
     reference: str
     amount: Decimal | None
@@ -65,10 +66,10 @@ def credit_note_id(invoice_id: str, number: int) -> str:
 
 
 def with_credit_note(invoice: Invoice, note: CreditNote, chain: Sequence[Invoice] = ()) -> Invoice | None:
-    """``invoice`` with one credit note more; None where that one is recorded already. All of them never come to more than
-    what was billed, nor those of a line to more than the line, each less what later invoices of ``chain`` credited of it. What prepaid credits
-    paid of it comes back to them (``prepaid``) once nothing else of the invoice is owed; ``amount`` is the rest. What is paid beyond what is
-    then owed is to be paid back. Raises Refused."""
+    """``invoice`` with one credit note more; None where that one is recorded already. All of them never come to more
+    than what was billed, nor those of a line to more than the line, each less what later invoices of ``chain`` credited
+    of it. What prepaid credits paid of it comes back to them (``prepaid``) once nothing else of the invoice is owed;
+    ``amount`` is the rest. What is paid beyond what is then owed is to be paid back. Raises Refused."""
     name, currency = invoice["invoice_id"], invoice["currency"]
     notes = entries(invoice, "credit_notes", note.reference, note.same)
     if notes is None:
@@ -134,8 +135,9 @@ def _given_back(
     amount: Decimal,
     parts: Iterable[Mapping[str, Any]],
 ) -> list[tuple[str, str, Decimal]]:
-    """(invoice whose charges it had paid, grant, amount) of what prepaid credits would not have paid had so much less been billed: first comes
-    what is owed in money, as far as this invoice asked for some. ``parts``: what is credited of each line."""
+    """(invoice whose charges it had paid, grant, amount) of what prepaid credits would not have paid had so much less
+    been billed: first comes what is owed in money, as far as this invoice asked for some. ``parts``: what is credited
+    of each line."""
     name, adjusts = invoice["invoice_id"], {line["number"]: line["adjusts"] for line in invoice["lines"]}
     credits = [{"adjusts": adjusts.get(one["line"]) or name, "amount": -Decimal(one["amount"])} for one in parts]
     drawn = drawn_on(chain or [invoice], {name, *(line["adjusts"] for line in invoice["lines"])})
@@ -170,8 +172,8 @@ def credited(notes: Iterable[Mapping[str, Any]], number: int) -> tuple[Decimal, 
 
 
 def notes_in_series(invoices: Iterable[Invoice]) -> Iterator[tuple[str, str]]:
-    """(when it was made, id) of all credit notes that have a number of the series; older ones have that of their invoice and which one
-    of its notes they are."""
+    """(when it was made, id) of all credit notes that have a number of the series; older ones have that of their
+    invoice and which one of its notes they are."""
     for invoice in invoices:
         if '"series"' in invoice["body"]:  # spares all others being read
             for note in body_of(invoice).get("credit_notes", ()):

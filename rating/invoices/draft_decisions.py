@@ -1,8 +1,9 @@
 """What becomes of a draft until it is an invoice: held, released, approved, its next versions. Pure.
 
-A draft is a record on usage.invoices under the id of the invoice to come, with versions of its own (schemas/ledgers/invoice_claims.claim_of). It has no
-place in its chain, no number and no due date, and nothing counts it as billed. A close finalises what is due; where the plan requires
-approval, somebody does, and then just what they looked at.
+A draft is a record on usage.invoices under the id of the invoice to come, with versions of its own
+(schemas/ledgers/invoice_claims.claim_of). It has no place in its chain, no number and no due date, and nothing counts
+it as billed. A close finalises what is due; where the plan requires approval, somebody does, and then just what they
+looked at.
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ def draft_of(draft: Invoice | None) -> dict[str, Any]:
 
 
 def waits(draft: Mapping[str, Any], end_us: int) -> str:
-    """What a draft waits for, and since when, in words; ``draft``: as its body has it, of a period that ended at ``end_us``."""
+    """What a draft waits for, and since when, in words; ``draft``: as its body has it, of a period that ended at
+    ``end_us``."""
     if (held := draft.get("held")) is not None:
         return f"held since {held['at']} by {held['author']}: {held['reason']}"
     if draft["approval"] == "required":
@@ -81,8 +83,9 @@ def approved(
 ) -> Invoice | None:
     """The invoice that draft ``found`` becomes, just as it is; None where that version of it was approved already.
 
-    ``chain`` as it stands; ``balances``: of prepaid credits that the invoice may draw on now, in order. Where these are no longer what
-    the draft was made with, its next version with those that are: a draft, to be looked at anew. Raises Refused.
+    ``chain`` as it stands; ``balances``: of prepaid credits that the invoice may draw on now, in order. Where these are
+    no longer what the draft was made with, its next version with those that are: a draft, to be looked at anew. Raises
+    Refused.
     """
     name = found["invoice_id"]
     if not is_draft(found):

@@ -1,8 +1,8 @@
 """Invoice lines for accounting: one row a line, the same columns in CSV and in Parquet, decimals exact in both.
 
-Columns are only ever added, at the end. CSV writes decimals and instants (RFC 3339, UTC) as text; Parquet has decimal128 and
-decimal256 of scale 12 and timestamps of microseconds UTC. ``unrounded`` is text in both: it may have more digits than a column. In CSV no
-text is a formula (``csv_text.py``); Parquet has it raw.
+Columns are only ever added, at the end. CSV writes decimals and instants (RFC 3339, UTC) as text; Parquet has
+decimal128 and decimal256 of scale 12 and timestamps of microseconds UTC. ``unrounded`` is text in both: it may have
+more digits than a column. In CSV no text is a formula (``csv_text.py``); Parquet has it raw.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ MEDIA_TYPES: Final[dict[Format, str]] = {"csv": "text/csv; charset=utf-8", "parq
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """``of`` gives text, an int, a Decimal, (instants) microseconds or (exact) a decimal's text; None where the line has none."""
+    """``of`` gives text, an int, a Decimal, (instants) microseconds or (exact) a decimal's text; None where the line
+    has none."""
 
     name: str
     kind: Kind

@@ -25,7 +25,8 @@ Line = dict[str, Any]
 class Standing:
     """What stands after the records applied so far. All records of a chain must be applied in log order.
 
-    Drafts are kept apart: they are in no chain, and none of the invoices. ``applied`` counts the records that were valid.
+    Drafts are kept apart: they are in no chain, and none of the invoices. ``applied`` counts the records that were
+    valid.
     ``only``: one namespace is asked about, all that others have may be left out; None: every namespace's are kept.
     """
 
@@ -41,7 +42,8 @@ class Standing:
 
     @classmethod
     def holding(cls, invoices: Iterable[Invoice]) -> Standing:
-        """That of these invoices, as they are by now, each chain's in its order. Nothing can be claimed in it, but ``assume`` takes more."""
+        """That of these invoices, as they are by now, each chain's in its order. Nothing can be claimed in it, but
+        ``assume`` takes more."""
         found = cls()
         for one in invoices:
             found.assume(one)

@@ -1,4 +1,5 @@
-"""Gapless numbers for invoices that were finalised, and for credit notes: given by usage.checkpoints (schemas/ledgers/invoice_numbers.py), shown in ClickHouse."""
+"""Gapless numbers for invoices that were finalised, and for credit notes: given by usage.checkpoints
+(schemas/ledgers/invoice_numbers.py), shown in ClickHouse."""
 
 from __future__ import annotations
 
@@ -17,7 +18,8 @@ from schemas.ledgers.invoice_numbers import InvoiceNumbers, Numbered
 
 
 def unnumbered(numbers: InvoiceNumbers, namespace: str, invoices: Iterable[Invoice]) -> list[str]:
-    """Ids of invoices, finalised at some time, that have no number, in the order in which they get one: by period, then name."""
+    """Ids of invoices, finalised at some time, that have no number, in the order in which they get one: by period, then
+    name."""
     found = [
         one
         for one in invoices
@@ -41,8 +43,8 @@ def number_invoices(
     invoices: Collection[Invoice],
     now: datetime,
 ) -> None:
-    """Give what stands, and its credit notes, their numbers, and show in ClickHouse all that are not shown yet, also those of a run
-    that died. Blocking.
+    """Give what stands, and its credit notes, their numbers, and show in ClickHouse all that are not shown yet, also
+    those of a run that died. Blocking.
 
     ``invoices``: of the namespace, as they stand; ``settings``: the namespace's. Raises LedgerUnavailable.
     """

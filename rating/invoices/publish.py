@@ -22,8 +22,8 @@ def publish(
 ) -> list[Invoice]:
     """Write invoices, each chain in its order; those of them that stand as written here.
 
-    ``reader`` and ``standing`` are at the same place of the log, and follow it. An invoice that another process wrote first
-    stands as that one wrote it and is not in the answer. Raises LedgerUnavailable; running again is safe.
+    ``reader`` and ``standing`` are at the same place of the log, and follow it. An invoice that another process wrote
+    first stands as that one wrote it and is not in the answer. Raises LedgerUnavailable; running again is safe.
     """
     won: list[Invoice] = []
     done = 0

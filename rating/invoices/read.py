@@ -32,7 +32,8 @@ class BadCursor(ValueError):
 class InvoiceHead:
     """An invoice without its lines. Instants are microseconds UTC; amounts are in ``currency``, with its digits.
 
-    ``subtotal``: all lines but prepaid credits, before tax. ``tax_amount`` is None: tax is left to others, who add it to the subtotal.
+    ``subtotal``: all lines but prepaid credits, before tax. ``tax_amount`` is None: tax is left to others, who add it
+    to the subtotal.
     """
 
     namespace: str
@@ -63,7 +64,8 @@ class InvoiceHead:
 
     @property
     def service_start_us(self) -> int:
-        """From when on is what it bills: its period's start; of an invoice over no time, which bills fees in advance alone, theirs."""
+        """From when on is what it bills: its period's start; of an invoice over no time, which bills fees in advance
+        alone, theirs."""
         return self.service_span[0] if self.service_span is not None else self.period_start_us
 
     @property
@@ -88,8 +90,8 @@ class InvoiceHead:
 
     @property
     def credit_notes(self) -> list[dict[str, Any]]:
-        """Each with a number of the namespace's series; those made before there was one with the invoice's and which one of its credit notes
-        it is. None before it is given."""
+        """Each with a number of the namespace's series; those made before there was one with the invoice's and which
+        one of its credit notes it is. None before it is given."""
         return [_shown(one) | {"number": self._note_number(one)} for one in self.body.get("credit_notes", ())]
 
     def _note_number(self, note: Mapping[str, Any]) -> str | None:
@@ -115,7 +117,8 @@ class InvoiceHead:
 
     @property
     def draft(self) -> dict[str, Any] | None:
-        """What a draft waits for: approval (required or none), ready_at (end and grace), held (reason, author, at), and in words."""
+        """What a draft waits for: approval (required or none), ready_at (end and grace), held (reason, author, at), and
+        in words."""
         found = self.body.get("draft") if self.state in (DRAFT, WITHDRAWN) else None
         if found is None:
             return None
@@ -154,8 +157,8 @@ class InvoiceHead:
 
 @dataclass(frozen=True, slots=True)
 class InvoiceLine:
-    """A line as it was written. ``quantity`` and ``events`` are None on a flat line; ``steps`` say how it came about. ``plan``: which it was
-    priced by, another than the invoice's where the subscription moved."""
+    """A line as it was written. ``quantity`` and ``events`` are None on a flat line; ``steps`` say how it came about.
+    ``plan``: which it was priced by, another than the invoice's where the subscription moved."""
 
     number: int
     kind: str
@@ -204,7 +207,8 @@ class InvoiceLine:
 
 
 def service_span(start_us: int, end_us: int, lines: Iterable[Mapping[str, Any]]) -> tuple[int, int]:
-    """What an invoice over [start_us, end_us) bills: that; where it is over no time, the span of its charges. ``lines``: of its record."""
+    """What an invoice over [start_us, end_us) bills: that; where it is over no time, the span of its charges.
+    ``lines``: of its record."""
     charges = [line for line in lines if line["kind"] in CHARGED] if start_us == end_us else []
     if not charges:
         return start_us, end_us
@@ -264,7 +268,8 @@ def list_invoices(
     cursor: str | None = None,
     limit: int = 50,
 ) -> Page:
-    """A page of invoices, latest period first, then by id; drafts where ``state`` says so, and never else. Raises BadCursor. Blocking."""
+    """A page of invoices, latest period first, then by id; drafts where ``state`` says so, and never else. Raises
+    BadCursor. Blocking."""
     only, conditions = "", ["1"]
     parameters: dict[str, Any] = {"namespace": namespace, "limit": min(max(limit, 1), MAX_LIMIT) + 1}
     for name, value in (("account_id", account_id), ("subscription", subscription), ("run_id", run_id)):
@@ -306,7 +311,8 @@ def _parse_cursor(cursor: str) -> tuple[int, str]:
 
 
 def read_invoice(client: Any, namespace: str, invoice_id: str) -> WholeInvoice | None:
-    """The newest version of an invoice with its lines, of its draft where it is one; None where there is none. Blocking."""
+    """The newest version of an invoice with its lines, of its draft where it is one; None where there is none.
+    Blocking."""
     parameters: dict[str, Any] = {"namespace": namespace, "invoice_id": invoice_id}
     for newest in (_NEWEST, _NEWEST_DRAFT):
         heads = client.query(newest % "AND invoice_id = {invoice_id:String}", parameters=parameters).result_rows
@@ -318,8 +324,8 @@ def read_invoice(client: Any, namespace: str, invoice_id: str) -> WholeInvoice |
 def read_versions(
     client: Any, namespace: str, wanted: Iterable[tuple[str, int]], *, draft: bool = False
 ) -> dict[tuple[str, int], WholeInvoice]:
-    """(invoice id, version) → that version of the invoice, or of its draft, with the number that it has by now; what is not there yet is
-    left out. Blocking."""
+    """(invoice id, version) → that version of the invoice, or of its draft, with the number that it has by now; what is
+    not there yet is left out. Blocking."""
     versions = set(wanted)
     sql = (
         f"SELECT {_HEAD_COLUMNS} FROM {'invoice_drafts' if draft else 'invoices'} FINAL WHERE namespace = {{namespace:String}}"
@@ -353,8 +359,8 @@ def _some(things: Sequence[T]) -> Iterator[Sequence[T]]:
 
 
 def read_chains(client: Any, namespace: str, account_id: str, subscriptions: Iterable[str]) -> list[WholeInvoice]:
-    """The newest versions of all invoices of subscriptions that have billed an account, and of these; each one's in the order of its chain.
-    Blocking."""
+    """The newest versions of all invoices of subscriptions that have billed an account, and of these; each one's in the
+    order of its chain. Blocking."""
     parameters: dict[str, Any] = {"namespace": namespace, "account_id": account_id}
     rows = client.query(_NEWEST % _OF_ACCOUNT, parameters=parameters).result_rows
     heads = [head for some in _some(rows) for head in _heads(client, namespace, some)]
@@ -375,7 +381,8 @@ def read_chains(client: Any, namespace: str, account_id: str, subscriptions: Ite
 
 
 def with_lines(client: Any, namespace: str, heads: Sequence[InvoiceHead]) -> list[WholeInvoice]:
-    """Invoices of one namespace with their lines, in the order of ``heads``, all of them drafts or none; by one query. Blocking."""
+    """Invoices of one namespace with their lines, in the order of ``heads``, all of them drafts or none; by one query.
+    Blocking."""
     table = _lines_table(heads[0]) if heads else "invoice_lines"
     rows = client.query(
         "SELECT invoice_id, version, number, kind, charge, product, description, profile_id, profile_versions,"
@@ -446,8 +453,8 @@ def _lines_table(head: InvoiceHead) -> str:
 
 
 def _shown(note: Mapping[str, Any]) -> dict[str, Any]:
-    """A credit note without what only its next version needs. ``subtotal``: what it credits in all; ``amount``: the part that is no longer
-    to be paid; ``prepaid``: the part that came back to grants."""
+    """A credit note without what only its next version needs. ``subtotal``: what it credits in all; ``amount``: the
+    part that is no longer to be paid; ``prepaid``: the part that came back to grants."""
     found = {name: value for name, value in note.items() if name not in ("series", "spread", "order")}
     found |= {"subtotal": note.get("subtotal", note["amount"]), "prepaid": note.get("prepaid", [])}
     if "lines" in found:

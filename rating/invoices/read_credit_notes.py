@@ -20,7 +20,8 @@ WHERE %s ORDER BY at_us DESC, invoice_id DESC, number DESC LIMIT {limit:UInt32}"
 
 @dataclass(frozen=True, slots=True)
 class NotePage:
-    """Some credit notes with their invoices, newest first; ``next_cursor`` leads to those after them, None at the end."""
+    """Some credit notes with their invoices, newest first; ``next_cursor`` leads to those after them, None at the
+    end."""
 
     notes: tuple[tuple[InvoiceHead, Mapping[str, Any]], ...]
     next_cursor: str | None

@@ -1,5 +1,5 @@
-"""What becomes of an invoice after it was finalised, as its next version on usage.invoices: void, payments; and what payments and
-credit notes (``credit_notes.py``) share. Pure.
+"""What becomes of an invoice after it was finalised, as its next version on usage.invoices: void, payments; and what
+payments and credit notes (``credit_notes.py``) share. Pure.
 
 A version holds all of the one before it; lines and totals never change.
 """
@@ -32,8 +32,9 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Payment:
-    """``amount`` in the invoice's currency, negative for one that was paid back. ``reference`` names it once and for all. ``invoice``: the
-    one that it is drawn from, or on whose behalf (``invoices/amounts/account_balances.py``), "" for money that moved."""
+    """``amount`` in the invoice's currency, negative for one that was paid back. ``reference`` names it once and for
+    all. ``invoice``: the one that it is drawn from, or on whose behalf (``invoices/amounts/account_balances.py``), ""
+    for money that moved."""
 
     reference: str
     amount: Decimal
@@ -48,8 +49,8 @@ def amount_paid(payments: Sequence[Mapping[str, Any]]) -> Decimal:
 
 
 def amount_due(state: str, total: Decimal, body: Mapping[str, Any]) -> Decimal:
-    """What is still to be paid; below zero, of an invoice whose total is, what is still to be paid back: nothing on a draft or a void
-    invoice."""
+    """What is still to be paid; below zero, of an invoice whose total is, what is still to be paid back: nothing on a
+    draft or a void invoice."""
     if state not in (FINALIZED, PAID):
         return Decimal(0)
     settled = (amount_paid(body.get("payments", ())), amount_paid(body.get("credit_notes", ())))
@@ -126,7 +127,8 @@ def with_payment(invoice: Invoice, payment: Payment) -> Invoice | None:
 
 
 def _check_back(name: str, currency: str, amount: Decimal, due: Decimal, paid: Decimal) -> None:
-    """A payment of an invoice below zero is one back, at most what is left of it; one above zero takes such a one back. Raises Refused."""
+    """A payment of an invoice below zero is one back, at most what is left of it; one above zero takes such a one back.
+    Raises Refused."""
     if amount < due:
         raise Refused(
             f"{plain(amount)} {currency} is more than the {money_text(due, currency)} that are to be paid back of invoice {name}; record at"
@@ -142,7 +144,8 @@ def _check_back(name: str, currency: str, amount: Decimal, due: Decimal, paid: D
 def entries(
     invoice: Invoice, kind: Kind, reference: str, same: Callable[[Mapping[str, Any]], bool]
 ) -> list[dict[str, Any]] | None:
-    """The invoice's payments or credit notes, one more of which may follow; None where that of ``reference`` is recorded already, and the
+    """The invoice's payments or credit notes, one more of which may follow; None where that of ``reference`` is
+    recorded already, and the
     ``same``. Raises Refused where it is another, and for a draft or a void invoice."""
     name, word = _finalised(invoice), _WORDS[kind]
     found: list[dict[str, Any]] = list(body_of(invoice).get(kind, ()))
@@ -193,6 +196,7 @@ def _next(invoice: Invoice, state: str, changes: Mapping[str, Any]) -> Invoice:
 
 
 def due_date(finalised_us: int, zone: str, terms_days: int) -> str:
-    """The local date, as ISO 8601, so many days after the local date of the instant at which an invoice was finalised."""
+    """The local date, as ISO 8601, so many days after the local date of the instant at which an invoice was
+    finalised."""
     local = instant(finalised_us).astimezone(parse_zone(zone)).date()
     return (local + timedelta(days=min(terms_days, (date.max - local).days))).isoformat()

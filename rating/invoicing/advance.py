@@ -1,7 +1,7 @@
 """Fees billed in advance, against what they turned out to be: credits and what is still owed. Pure.
 
-A line in advance is a flat one whose period begins where its own invoice's ends, or later. It is settled once: on the invoice of
-the period it is for, or where the subscription ended before, on one of its own.
+A line in advance is a flat one whose period begins where its own invoice's ends, or later. It is settled once: on the
+invoice of the period it is for, or where the subscription ended before, on one of its own.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ class Paid:
 
 
 def paid_in_advance(chain: Sequence[Invoice], until_us: int) -> tuple[Paid, ...]:
-    """Lines in advance of what begins at ``until_us``, on invoices that end there, and that are not wholly credited. Raises
-    PlanningError."""
+    """Lines in advance of what begins at ``until_us``, on invoices that end there, and that are not wholly credited.
+    Raises PlanningError."""
     standing = [invoice for invoice in chain if invoice["state"] != VOID]
     found: list[Paid] = []
     for invoice in standing:
@@ -57,8 +57,8 @@ def paid_in_advance(chain: Sequence[Invoice], until_us: int) -> tuple[Paid, ...]
 
 
 def advance_again(void: Invoice) -> tuple[Item, ...]:
-    """The fees in advance of a void invoice, to be billed again as they were: the period they are for is billed already, and was
-    settled against them. Raises PlanningError."""
+    """The fees in advance of a void invoice, to be billed again as they were: the period they are for is billed
+    already, and was settled against them. Raises PlanningError."""
     found: list[Item] = []
     for line in void["lines"]:
         if line["kind"] == "flat" and line["period_start"] >= void["period_end"]:
@@ -111,8 +111,9 @@ def settle(owed: Iterable[Item], paid: Iterable[Paid], currency: str) -> tuple[t
 
 
 def _rest_of_fee(first: Item, paid: Paid, owed: Iterable[Item], every: Iterable[Paid]) -> list[Item]:
-    """The parts after ``first`` into which something else has split a fee that is the same to its end: it was billed as a whole, and stays so.
-    Were it credited and billed again, a credit note for it would be lost. None where another line was billed for a part of it."""
+    """The parts after ``first`` into which something else has split a fee that is the same to its end: it was billed as
+    a whole, and stays so. Were it credited and billed again, a credit note for it would be lost. None where another
+    line was billed for a part of it."""
     start_us, end_us = paid.line["period_start"], paid.line["period_end"]
     for other in every:
         if other.line["charge"] == paid.line["charge"] and start_us < other.line["period_start"] < end_us:

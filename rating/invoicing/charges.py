@@ -31,7 +31,8 @@ _MAX_ITEMS: Final = 1000
 class Item:
     """A charge over a part of a period, resolved: ``need`` and ``versions`` are None and () for a flat product.
 
-    ``price`` is what its line pins: the charge's, with the proration and the trial of the part. ``plan``: None for the invoice's own.
+    ``price`` is what its line pins: the charge's, with the proration and the trial of the part. ``plan``: None for the
+    invoice's own.
     """
 
     charge: Charge
@@ -59,7 +60,8 @@ class ChargeBook:
             self._profiles[version.profile_id] = (*self._profiles.get(version.profile_id, ()), version)
         # By the charge itself: an override shares plan, version and code.
         self._prices: dict[str, Kept[Charge, Price]] = {}
-        # Most subscriptions share their plan and their period. By the plans themselves, which are kept so that their ids stay theirs.
+        # Most subscriptions share their plan and their period. By the plans themselves, which are kept so that their
+        # ids stay theirs.
         self._items: dict[Any, tuple[tuple[Part, ...], tuple[Item, ...]]] = {}
         self._waiting = {
             name: min(starts)
@@ -70,7 +72,8 @@ class ChargeBook:
         }
 
     def items(self, parts: tuple[Part, ...], in_advance: bool = False) -> tuple[Item, ...]:
-        """The charges over a period's parts, part by part in the plan's order: those in arrears, or the fees in advance.
+        """The charges over a period's parts, part by part in the plan's order: those in arrears, or the fees in
+        advance.
 
         A flat fee is none in a trial; one that is not prorated is billed once, with the first part that has it. Raises
         PlanningError that names the charge.
@@ -134,7 +137,8 @@ class ChargeBook:
         return Need(measured(versions, start_us, end_us), start_us, end_us, dimensions)
 
     def wait_for_backfills(self, items: Iterable[Item]) -> None:
-        """Raises PlanningError where a profile of ``items`` is yet to count events that came before it was published."""
+        """Raises PlanningError where a profile of ``items`` is yet to count events that came before it was
+        published."""
         for item in items if self._waiting else ():
             profile_id = item.need.profile.profile_id if item.need else ""
             start_us = self._waiting.get(profile_id)
@@ -164,7 +168,8 @@ class ChargeBook:
 
 
 def _of_part(price: Price, part: Part, charge: Charge) -> Price:
-    """The price as the line of a part pins it: with which part of a whole period it is, where that changes its amount."""
+    """The price as the line of a part pins it: with which part of a whole period it is, where that changes its
+    amount."""
     length = part.end_us - part.start_us
     changes: dict[str, Any] = {"trial": True} if part.trial else {}
     if charge.prorated and length < part.whole_us and (isinstance(price, FlatPrice) or price.minimum_amount):

@@ -28,7 +28,8 @@ _OF_ITS_RUN: Final = frozenset({"version", "run_id", "checkpoint", "catalog_offs
 def build_drafts(
     plan: Plan, totals: Totals, run: Run, standing: Standing
 ) -> tuple[tuple[Invoice, ...], tuple[str, ...]]:
-    """(the versions to write, what cannot be rated) for a plan of drafts: a draft whose content stays as it is has none.
+    """(the versions to write, what cannot be rated) for a plan of drafts: a draft whose content stays as it is has
+    none.
 
     A subscription's drafts draw on prepaid credits one after another; those of others do not count.
     """

@@ -1,4 +1,5 @@
-"""Which periods of a subscription are to be billed: pure, from its timeline, the invoices that stand, and an instant."""
+"""Which periods of a subscription are to be billed: pure, from its timeline, the invoices that stand, and an
+instant."""
 
 from __future__ import annotations
 
@@ -23,8 +24,8 @@ SETTLED_AT_ONCE: Final[frozenset[Interval]] = frozenset({"quarter", "year"})
 class Due:
     """One invoice to write: the period [start_us, end_us) of a subscription, after ``predecessor`` ("" for none).
 
-    It bills ``parts``: the period's usage, and its flat fees in arrears; and fees in advance of ``advance``: the parts of the
-    period that follows. The first invoice of a subscription with such fees is at its start, over no time at all.
+    It bills ``parts``: the period's usage, and its flat fees in arrears; and fees in advance of ``advance``: the parts
+    of the period that follows. The first invoice of a subscription with such fees is at its start, over no time at all.
     """
 
     namespace: str
@@ -52,7 +53,8 @@ class Due:
 
     @property
     def ready_us(self) -> int:
-        """The instant from which it may be billed: the period's end and the plan's grace, at a start the start itself, at a change that."""
+        """The instant from which it may be billed: the period's end and the plan's grace, at a start the start itself,
+        at a change that."""
         if self.change_us is not None:
             return self.change_us
         return self.end_us if self.start_us == self.end_us else self.end_us + self.plan.grace_seconds * SECOND
@@ -71,7 +73,8 @@ class Due:
 
 
 def due_of(line: Timeline, standing: Standing, as_of_us: int) -> Iterator[Due]:
-    """What has ended of one subscription and is not billed, in the order of its chain, within grace or not: ``Due.ready_us`` says which.
+    """What has ended of one subscription and is not billed, in the order of its chain, within grace or not:
+    ``Due.ready_us`` says which.
 
     The first period starts at the subscription's start, each further one where its predecessor's stored invoice ended.
     """
@@ -112,7 +115,8 @@ def due_of(line: Timeline, standing: Standing, as_of_us: int) -> Iterator[Due]:
 
 
 def _again(line: Timeline, chain: list[Invoice], voids: tuple[str, ...], following: Span | None) -> Iterator[Due]:
-    """The periods whose invoices are void, each as it was stored; ``following``: the first that no invoice was made for."""
+    """The periods whose invoices are void, each as it was stored; ``following``: the first that no invoice was made
+    for."""
     found = list(vacant(chain))
     predecessor = chain[-1]["invoice_id"] if chain else ""
     before: Due | None = None
@@ -150,8 +154,9 @@ def _due(
 
 
 def change_due(line: Timeline, standing: Standing, as_of_us: int) -> Due | None:
-    """An invoice of its own, over no time at all, for what a change of plan or prices in a long period makes of its fees in advance: they are
-    settled at the change, not when the period is billed. None where nothing changed by then, or its fees were not billed in advance.
+    """An invoice of its own, over no time at all, for what a change of plan or prices in a long period makes of its
+    fees in advance: they are settled at the change, not when the period is billed. None where nothing changed by then,
+    or its fees were not billed in advance.
 
     ``advance``: the running period's parts. It may turn out that they owe just what was billed.
     """
@@ -194,8 +199,8 @@ def _fees_ahead(chain: list[Invoice], span: Span) -> bool:
 
 
 def last_word(line: Timeline, standing: Standing) -> Due | None:
-    """A further invoice for the last period of a subscription that has ended and is billed to its end, for late usage and
-    for credits that no next invoice can take; None where a next period will come, or nothing was billed yet."""
+    """A further invoice for the last period of a subscription that has ended and is billed to its end, for late usage
+    and for credits that no next invoice can take; None where a next period will come, or nothing was billed yet."""
     chain = standing.chain(line.namespace, line.subscription)
     latest = last_period(chain)
     if latest is None or latest["period_end"] < line.end_us:

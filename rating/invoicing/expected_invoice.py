@@ -1,8 +1,9 @@
 """What the invoices of an account's running periods will have, by the close's own code and in its order.
 
-First what a close would bill now, in grace or not, approved or not: periods that have ended, changes, last words. They use up a discount's
-periods, draw prepaid credits, and take what came late for billed periods. Then the running periods, by the instants at which they can be
-billed, each as if nothing more was used: where no invoice comes before, what came late is theirs. Pure but for ``measure``.
+First what a close would bill now, in grace or not, approved or not: periods that have ended, changes, last words. They
+use up a discount's periods, draw prepaid credits, and take what came late for billed periods. Then the running periods,
+by the instants at which they can be billed, each as if nothing more was used: where no invoice comes before, what came
+late is theirs. Pure but for ``measure``.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ Measure = Callable[[Mapping[Need, Set[str]]], Totals]
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """What an estimate is made of. ``standing``: the account's invoices alone; ``lines``: its subscriptions, in the catalog's order;
+    """What an estimate is made of. ``standing``: the account's invoices alone; ``lines``: its subscriptions, in the
+    catalog's order;
     ``late``: what came for billed periods, by subscription."""
 
     view: NamespaceView
@@ -74,8 +76,8 @@ class Expected:
 
 
 def bill_ended(account: Account, book: ChargeBook, run: Run, measure: Measure) -> tuple[Account, dict[str, str]]:
-    """The account as a close of now would leave it, and subscription → why something of it cannot be billed. ``standing`` takes the
-    invoices that would be."""
+    """The account as a close of now would leave it, and subscription → why something of it cannot be billed.
+    ``standing`` takes the invoices that would be."""
     standing, late = account.standing, dict(account.late)
     problems: dict[str, str] = {}
     for _ in range(_ROUNDS):
@@ -124,7 +126,8 @@ def expected_billing(account: Account, book: ChargeBook, running: Running) -> Bi
 def expect(
     account: Account, running: Iterable[Running], run: Run, measure: Measure
 ) -> tuple[Account, list[Expected], dict[str, str]]:
-    """(the account with what has ended billed, its running periods in the order in which they will be, subscription → why it has none)."""
+    """(the account with what has ended billed, its running periods in the order in which they will be, subscription →
+    why it has none)."""
     book = ChargeBook(account.view)
     account, problems = bill_ended(account, book, run, measure)
     found: list[tuple[Running, Billing]] = []

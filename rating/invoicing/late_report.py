@@ -27,8 +27,9 @@ from schemas.values.instants import rfc3339
 
 @dataclass(frozen=True, slots=True)
 class LateLine:
-    """A billed line of ``invoice_id`` whose amount is another by now. ``billed``: with all its adjustments so far; ``now``: live;
-    both None for a discount or a commitment, which change with the lines beside them. ``checkpoint``: what is billed up to."""
+    """A billed line of ``invoice_id`` whose amount is another by now. ``billed``: with all its adjustments so far;
+    ``now``: live; both None for a discount or a commitment, which change with the lines beside them. ``checkpoint``:
+    what is billed up to."""
 
     account_id: str
     subscription: str
@@ -54,7 +55,8 @@ class LateLine:
 
 @dataclass(frozen=True, slots=True)
 class LateReport:
-    """``lines`` by account and subscription; ``problems``: sentences about late usage that cannot be rated as the catalog stands;
+    """``lines`` by account and subscription; ``problems``: sentences about late usage that cannot be rated as the
+    catalog stands;
     ``unpriced``: usage of billed periods for which there is no price, late or not."""
 
     checkpoint: int
@@ -108,7 +110,8 @@ def late_report(
 def again(
     view: NamespaceView, standing: Standing, late: LateUsage, account_id: str | None = None, unpriced: bool = True
 ) -> tuple[list[tuple[list[Invoice], tuple[Prior, ...]]], list[str]]:
-    """(chain, lines to rate again) of every subscription with late usage, or with usage that has no price, and what cannot be."""
+    """(chain, lines to rate again) of every subscription with late usage, or with usage that has no price, and what
+    cannot be."""
     book = ChargeBook(view)
     found: list[tuple[list[Invoice], tuple[Prior, ...]]] = []
     problems: list[str] = []

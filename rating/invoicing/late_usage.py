@@ -1,4 +1,5 @@
-"""Late usage: what came, or was voided, for periods that are already billed, and the lines that bill it (DESIGN invariant 10)."""
+"""Late usage: what came, or was voided, for periods that are already billed, and the lines that bill it (DESIGN
+invariant 10)."""
 
 from __future__ import annotations
 
@@ -37,8 +38,8 @@ from schemas.values.instants import rfc3339
 
 @dataclass(frozen=True, slots=True)
 class Late:
-    """Records of one profile that came, or were voided, beyond the checkpoint of a subscription's last invoice: [first_us, last_us]
-    by event time."""
+    """Records of one profile that came, or were voided, beyond the checkpoint of a subscription's last invoice:
+    [first_us, last_us] by event time."""
 
     profile_id: str
     first_us: int
@@ -50,8 +51,8 @@ class Late:
 class Prior:
     """A line that was billed and may have changed: ``billed`` is its amount with all its adjustments so far.
 
-    ``price`` is that of ``newest``, its last adjustment, or of the line itself; ``later``: prices that the subscription has had since,
-    for values of a matrix that this one has no amount for.
+    ``price`` is that of ``newest``, its last adjustment, or of the line itself; ``later``: prices that the subscription
+    has had since, for values of a matrix that this one has no amount for.
     """
 
     invoice_id: str
@@ -83,12 +84,14 @@ def find_late(
     carried: Collection[str] = (),
     account_id: str | None = None,
 ) -> LateUsage:
-    """Late records as of a cut (None: live). A superset: re-rating decides whether they change anything. ``account_id``: whose alone
-    ``standing`` holds. Blocking. Raises UnknownCheckpoint for an invoice of a checkpoint that ``checkpoints`` do not have.
+    """Late records as of a cut (None: live). A superset: re-rating decides whether they change anything.
+    ``account_id``: whose alone
+    ``standing`` holds. Blocking. Raises UnknownCheckpoint for an invoice of a checkpoint that ``checkpoints`` do not
+    have.
 
-    ``carried``: profiles whose last value is carried over, so that a late record may change every later period.
-    What an invoice is as of, its predecessors were adjusted as of, so only what lies beyond the last one's checkpoint counts; where
-    one was voided since, beyond that of the last one before which nothing was.
+    ``carried``: profiles whose last value is carried over, so that a late record may change every later period. What an
+    invoice is as of, its predecessors were adjusted as of, so only what lies beyond the last one's checkpoint counts;
+    where one was voided since, beyond that of the last one before which nothing was.
     """
     by_checkpoint: dict[int, list[list[Invoice]]] = {}
     for chain in standing.chains(namespace):
@@ -123,8 +126,8 @@ def _late_records(
         scope += f" AND account_id = {bind('account', 'String', account_id)}"
     # A backfill makes no line late: what is billed stays as it was counted then.
     late = f"(checkpoint = 0 AND {came})"
-    # Positions order no table. By append time all parts are left out that are older than the first batch beyond the checkpoint; NULL,
-    # where there is none, is true of no record.
+    # Positions order no table. By append time all parts are left out that are older than the first batch beyond the
+    # checkpoint; NULL, where there is none, is true of no record.
     batches = (
         f"FROM usage_batches WHERE namespace = {bind('namespace', 'String', namespace)} AND NOT {below(after, bind)}"
     )
@@ -146,7 +149,8 @@ GROUP BY account_id, profile_id ORDER BY account_id, profile_id"""
 
 
 def prior_lines(chain: Iterable[Invoice], late: Iterable[Late]) -> list[tuple[Invoice, Mapping[str, Any]]]:
-    """Usage lines of invoices that stand, to whose profile and period late records may belong, and those that are rated with them."""
+    """Usage lines of invoices that stand, to whose profile and period late records may belong, and those that are rated
+    with them."""
     records = tuple(late)
 
     def touched(line: Mapping[str, Any]) -> bool:
@@ -182,7 +186,8 @@ def priors(
     timeline: Timeline | None = None,
     unpriced: bool = False,
 ) -> tuple[Prior, ...]:
-    """What has to be rated again for a subscription: what late records may belong to, and what had no price and has one by now, on its
+    """What has to be rated again for a subscription: what late records may belong to, and what had no price and has one
+    by now, on its
     ``timeline``; with ``unpriced`` also what still has none. Raises PlanningError."""
     found = prior_lines(chain, late) if late else []
     if timeline is not None or unpriced:
@@ -210,7 +215,8 @@ def priors(
 
 
 def priced_by_now(chain: list[Invoice], timeline: Timeline) -> list[tuple[Invoice, Mapping[str, Any]]]:
-    """Billed lines with usage that had no price, of which the subscription has one for some by now. Raises PlanningError."""
+    """Billed lines with usage that had no price, of which the subscription has one for some by now. Raises
+    PlanningError."""
     found = []
     for invoice, line, lacking in unpriced_lines(chain):
         try:
@@ -272,7 +278,8 @@ def rate_again(found: Iterable[Prior], totals: Totals, account_id: str, currency
 
 
 def adjustments(found: Iterable[Prior], totals: Totals, account_id: str, currency: str) -> list[Line]:
-    """A line for each prior one whose amount is now another, or of which other usage has no price now. Raises PlanningError."""
+    """A line for each prior one whose amount is now another, or of which other usage has no price now. Raises
+    PlanningError."""
     lines: list[Line] = []
     for again in rate_again(found, totals, account_id, currency):
         prior, priced, usage = again.prior, again.priced, again.usage

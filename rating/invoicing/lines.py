@@ -40,7 +40,8 @@ CARRIED = "no event in the period; the last value before it is carried over"
 
 @dataclass(frozen=True, slots=True)
 class RatedItem:
-    """An item with the price as its line pins it, what that comes to, and the usage behind it (None for a flat product)."""
+    """An item with the price as its line pins it, what that comes to, and the usage behind it (None for a flat
+    product)."""
 
     item: Item
     priced: Rated
@@ -51,8 +52,8 @@ class RatedItem:
 def rate_items(
     items: Iterable[Item], rows_of: Callable[[Need], Iterable[UsageRow] | None], currency: str
 ) -> Iterator[RatedItem]:
-    """Every item, in order; those that a change of price has split with what the others used. ``rows_of``: the account's, None for no
-    usage. Raises PlanningError, which names the charge."""
+    """Every item, in order; those that a change of price has split with what the others used. ``rows_of``: the
+    account's, None for no usage. Raises PlanningError, which names the charge."""
     each = list(items)
     together: dict[tuple[str, str, str], list[int]] = {}
     for number, item in enumerate(each):
@@ -96,8 +97,8 @@ def _note(priced: Rated, usage: Usage, rows: Sequence[UsageRow]) -> str:
 def rate_rows(
     parts: Iterable[tuple[Price, Need, Iterable[UsageRow] | None]], currency: str
 ) -> list[tuple[Price, Rated, Usage, str]]:
-    """Of each of the parts of a period that stand together, or of one that stands alone: (its price as pinned, priced, the usage behind
-    it, note). Raises PriceError."""
+    """Of each of the parts of a period that stand together, or of one that stands alone: (its price as pinned, priced,
+    the usage behind it, note). Raises PriceError."""
     each = [(price, need, list(rows or ())) for price, need, rows in parts]
     usages = [_usage(need, rows) for _, need, rows in each]
     asked = [(price, _quantity(price, rows, usage)) for (price, _, rows), usage in zip(each, usages, strict=True)]
@@ -139,10 +140,11 @@ def build_invoice(
     hand: InHand = NOTHING_NOTED,
     drawn: Sequence[DrawnOn] = (),
 ) -> Invoice:
-    """The Invoice record: charges, what the terms of their periods add, ``further`` lines, and credits of ``wallet``, which is drawn on.
-    ``settled``: those of ``further`` that adjust this period's fees, which were billed in advance; ``hand``: what credit notes
-    have credited of what ``further`` adjusts; ``drawn``: what adjusted invoices drew on grants. The same bytes in every process that
-    builds it for ``run``. Raises PlanningError."""
+    """The Invoice record: charges, what the terms of their periods add, ``further`` lines, and credits of ``wallet``,
+    which is drawn on.
+    ``settled``: those of ``further`` that adjust this period's fees, which were billed in advance; ``hand``: what
+    credit notes have credited of what ``further`` adjusts; ``drawn``: what adjusted invoices drew on grants. The same
+    bytes in every process that builds it for ``run``. Raises PlanningError."""
     lines: list[Line] = []
     currency = due.plan.currency
     flat = _flat_lines(currency)
@@ -208,7 +210,8 @@ def build_invoice(
 
 
 def by_terms(lines: Sequence[Line], due: Due, agreed: Agreed, settled: Sequence[Line]) -> list[Line]:
-    """What the terms of the invoice's own period add, and what discounts of the next one take off its fees in advance."""
+    """What the terms of the invoice's own period add, and what discounts of the next one take off its fees in
+    advance."""
     if agreed == NO_AGREEMENT:
         return []
     currency = due.plan.currency
@@ -234,8 +237,8 @@ def by_terms(lines: Sequence[Line], due: Due, agreed: Agreed, settled: Sequence[
 def _effects(
     lines: Sequence[Line], due: Due, agreed: Agreed, settled: Sequence[Line], own: Sequence[Line]
 ) -> dict[str, Decimal]:
-    """Adjusted invoice → what the terms of the invoice's own period come to more because ``settled`` adjusts it: one after another, in the order of
-    their lines, so that all of them together are what the whole of ``settled`` does."""
+    """Adjusted invoice → what the terms of the invoice's own period come to more because ``settled`` adjusts it: one
+    after another, in the order of their lines, so that all of them together are what the whole of ``settled`` does."""
     names = list(dict.fromkeys(line["adjusts"] for line in settled))
     if not names or not own:
         return {}

@@ -1,4 +1,5 @@
-"""Totals for many invoices at once: one query a (profile, interval) that many accounts share, and one for many intervals of few."""
+"""Totals for many invoices at once: one query a (profile, interval) that many accounts share, and one for many
+intervals of few."""
 
 from __future__ import annotations
 
@@ -49,8 +50,8 @@ class Asked:
 
 
 def asked(namespace: str, needs: Mapping[Need, Iterable[str]], as_of: Cut | None) -> Iterator[Asked]:
-    """The queries that answer all of ``needs``: one a need that many accounts share; the others, such as first periods, which start
-    when somebody signs up, many at once. Pure."""
+    """The queries that answer all of ``needs``: one a need that many accounts share; the others, such as first periods,
+    which start when somebody signs up, many at once. Pure."""
     alike: dict[tuple[Measured, tuple[str, ...]], list[Need]] = {}
     for need, accounts in needs.items():
         if need.profile.carry_over or len(set(accounts)) > FEW:
@@ -89,7 +90,8 @@ def measure(
     as_of: Cut | None,
     on_progress: Progress,
 ) -> Totals:
-    """Every need's totals by account; ``needs`` says for which. ``as_of``: a cut that is rolled up, None: live. Blocking."""
+    """Every need's totals by account; ``needs`` says for which. ``as_of``: a cut that is rolled up, None: live.
+    Blocking."""
     totals: dict[Need, dict[str, list[UsageRow]]] = {need: {} for need in needs}
     queries = list(asked(namespace, needs, as_of))
     for number, one in enumerate(queries, 1):

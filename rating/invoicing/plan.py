@@ -1,4 +1,5 @@
-"""What one run bills, or makes drafts of: periods with their charges, and late usage of periods that were billed. Pure."""
+"""What one run bills, or makes drafts of: periods with their charges, and late usage of periods that were billed.
+Pure."""
 
 from __future__ import annotations
 
@@ -87,10 +88,11 @@ class Billing:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """``billings`` in the order of their chains; ``problems``: sentences about subscriptions that wait. ``grants`` and ``drawn``: prepaid
-    credits, and what invoices that stand have drawn on them. ``waiting``: how many periods have ended and are drafts as yet;
-    ``planned``: subscriptions of which a plan of drafts knows all that has ended by ``as_of_us``. ``listed``: dimension values without a
-    cell that a line lists.
+    """``billings`` in the order of their chains; ``problems``: sentences about subscriptions that wait. ``grants`` and
+    ``drawn``: prepaid credits, and what invoices that stand have drawn on them. ``waiting``: how many periods have
+    ended and are drafts as yet;
+    ``planned``: subscriptions of which a plan of drafts knows all that has ended by ``as_of_us``. ``listed``: dimension
+    values without a cell that a line lists.
     """
 
     billings: tuple[Billing, ...]
@@ -124,13 +126,13 @@ class Plan:
 
 
 Bills = Literal["due", "drafts", "ended"]
-"""due: what is to be finalised; drafts: what has ended and is not, of subscriptions with nothing to finalise; ended: both, whatever
-approves or holds it."""
+"""due: what is to be finalised; drafts: what has ended and is not, of subscriptions with nothing to finalise; ended:
+both, whatever approves or holds it."""
 
 
 def make_plan(view: NamespaceView, standing: Standing, as_of_us: int, late: LateUsage, bills: Bills = "due") -> Plan:
-    """All that is due at ``as_of_us``. Late usage comes on a subscription's next invoice, and on one of its own where the
-    subscription has ended. A subscription that cannot be planned is a problem, and waits as a whole."""
+    """All that is due at ``as_of_us``. Late usage comes on a subscription's next invoice, and on one of its own where
+    the subscription has ended. A subscription that cannot be planned is a problem, and waits as a whole."""
     problems: list[str] = []
     billings: list[Billing] = []
     planned: set[str] = set()
@@ -200,8 +202,8 @@ def billing_of(
     before: Sequence[Billing] = (),
     line: Timeline | None = None,
 ) -> Billing:
-    """``before``: the subscription's invoices that the same run bills before this one; ``line``: where prices of now are looked for that
-    billed usage had none of. Raises PlanningError."""
+    """``before``: the subscription's invoices that the same run bills before this one; ``line``: where prices of now
+    are looked for that billed usage had none of. Raises PlanningError."""
     prior = priors(chain, late, book, line) if chain and not before else ()
     if due.change_us is not None:
         paid = paid_in_advance(chain, due.start_us)
@@ -233,7 +235,8 @@ def _credited_before(
 
 
 def _agreed(due: Due, chain: list[Invoice], before: Sequence[Billing], ahead: tuple[Item, ...]) -> Agreed:
-    """The terms of a period, and of the one whose fees in advance are billed with it, each by what holds at its own last moment."""
+    """The terms of a period, and of the one whose fees in advance are billed with it, each by what holds at its own
+    last moment."""
     plans = [due.plan, *(part.plan for part in due.advance)]
     counted = any(discount.periods is not None for plan in plans for discount in plan.discounts)
     periods = [*terms_billed(chain), *(one.in_force for one in before)] if counted else []
@@ -272,8 +275,8 @@ def _has_terms(chain: Iterable[Invoice], until_us: int) -> bool:
 
 
 def period_terms(plan: CatalogPlan, zone: str, moment_us: int, parts: Iterable[Part], used: Mapping[str, int]) -> Terms:
-    """Those of the period's last moment; ``used``: discount → in how many periods before it that was in force. A commitment is prorated
-    as minimums are, and an invoice at a start has none."""
+    """Those of the period's last moment; ``used``: discount → in how many periods before it that was in force. A
+    commitment is prorated as minimums are, and an invoice at a start has none."""
     terms = terms_of(plan, zone, moment_us + 1, used)
     shares = [
         share(part.plan.minimum_commitment, Decimal(part.end_us - part.start_us), Decimal(part.whole_us))

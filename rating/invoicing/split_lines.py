@@ -1,8 +1,8 @@
 """Which lines of a period belong together, because a change of price has split what was one: pure.
 
-Parts of a charge of one code on one profile, whose usage adds up, share its allowance and go on with its tiers as long as the plan is
-the same, or where the charge says so. Which they are stands in the price that each line pins (``Split.of``), so that late usage of
-one part rates the others again.
+Parts of a charge of one code on one profile, whose usage adds up, share its allowance and go on with its tiers as long
+as the plan is the same, or where the charge says so. Which they are stands in the price that each line pins
+(``Split.of``), so that late usage of one part rates the others again.
 """
 
 from __future__ import annotations
@@ -39,8 +39,9 @@ class Joinable(Protocol):
 
 
 def joins(before: Joinable, part: Part, charge: Charge, item: Joinable) -> bool:
-    """Whether a charge goes on over ``part`` as it was ``before``: something else has changed there. A highest or last value, or distinct values, of
-    two parts do not add up to the whole's, so they would be charged twice if they were billed apart."""
+    """Whether a charge goes on over ``part`` as it was ``before``: something else has changed there. A highest or last
+    value, or distinct values, of two parts do not add up to the whole's, so they would be charged twice if they were
+    billed apart."""
     if (
         item.need is None
         or before.need is None
@@ -94,8 +95,8 @@ class Groups:
         group.members.append(_Member(number, shared, goes_on))
 
     def split(self, prices: Sequence[Price]) -> Iterator[tuple[int, Price]]:
-        """(number, its price as one of several parts) of items that stand together; ``prices``: of all items. What the parts used and
-        priced is not known yet."""
+        """(number, its price as one of several parts) of items that stand together; ``prices``: of all items. What the
+        parts used and priced is not known yet."""
         for groups in self._found.values():
             for group in groups:
                 later = group.members[1:]

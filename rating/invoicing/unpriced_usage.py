@@ -48,8 +48,9 @@ class FirstEvent:
 
 @dataclass(frozen=True, slots=True)
 class UnpricedUsage:
-    """A quantity of one combination of dimension values that is not billed. ``invoice_id``: whose line it stands on, where
-    that is known; ``billed``: whether its period is. ``plan`` and ``plan_version``: where its price would be. ``remedy``: what puts it right."""
+    """A quantity of one combination of dimension values that is not billed. ``invoice_id``: whose line it stands on,
+    where that is known; ``billed``: whether its period is. ``plan`` and ``plan_version``: where its price would be.
+    ``remedy``: what puts it right."""
 
     account_id: str
     subscription: str
@@ -134,7 +135,8 @@ def told(
     profiles: Mapping[str, Measured],
     as_of: Cut | None,
 ) -> list[UnpricedUsage]:
-    """Each with an event (of the first MAX_LOOKED_UP) and what puts it right. ``profiles``: by id, those that are known. Blocking."""
+    """Each with an event (of the first MAX_LOOKED_UP) and what puts it right. ``profiles``: by id, those that are
+    known. Blocking."""
     result: list[UnpricedUsage] = []
     known: dict[Any, dict[tuple[str, ...], FirstEvent]] = {}
     for one in found:

@@ -1,4 +1,5 @@
-"""Included and free units: how many a line may take, and of which combinations of a matrix it takes them. Pure, exact inside ``exactly()``."""
+"""Included and free units: how many a line may take, and of which combinations of a matrix it takes them. Pure, exact
+inside ``exactly()``."""
 
 from __future__ import annotations
 
@@ -29,8 +30,8 @@ def allowance(price: Price) -> Decimal:
 
 
 def take_off(price: Price, line: Line, units: Decimal, kind: StepKind, word: str) -> Line:
-    """Up to ``units`` off the quantity, as far as the parts of the period before this one left them; of a matrix off its combinations
-    in the price's ``included_order``. A step tells it."""
+    """Up to ``units`` off the quantity, as far as the parts of the period before this one left them; of a matrix off
+    its combinations in the price's ``included_order``. A step tells it."""
     if not units:
         return line
     whole, told = units, ""
@@ -54,7 +55,8 @@ def take_off(price: Price, line: Line, units: Decimal, kind: StepKind, word: str
 
 
 def allocated(price: MatrixPrice, line: Line, taken: Decimal) -> dict[tuple[str, ...], Decimal]:
-    """How many of the ``taken`` units each combination has, those with none left out. ``taken`` is at most the line's quantity."""
+    """How many of the ``taken`` units each combination has, those with none left out. ``taken`` is at most the line's
+    quantity."""
     cells = ordered_cells(price, line)
     if price.included_order == "pro_rata":
         return _pro_rata(cells, taken)
@@ -73,7 +75,8 @@ def allocated(price: MatrixPrice, line: Line, taken: Decimal) -> dict[tuple[str,
 
 
 def _pro_rata(cells: Cells, taken: Decimal) -> dict[tuple[str, ...], Decimal]:
-    """Shares to 12 decimals. What is rounded is the running sum, so that they come to ``taken`` and none is above its quantity."""
+    """Shares to 12 decimals. What is rounded is the running sum, so that they come to ``taken`` and none is above its
+    quantity."""
     whole = sum(cells.values(), ZERO)
     off: dict[tuple[str, ...], Decimal] = {}
     seen = given = ZERO

@@ -75,7 +75,8 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class MatrixQuantity:
-    """The quantity of one combination of values, in the order of the price's dimensions; ``events`` behind it, where they are known."""
+    """The quantity of one combination of values, in the order of the price's dimensions; ``events`` behind it, where
+    they are known."""
 
     values: tuple[str, ...]
     quantity: Decimal
@@ -84,8 +85,8 @@ class MatrixQuantity:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """``quantity`` is what is left to price. ``cells``: the same by dimension values, for a matrix, else empty. ``unpriced``: what the
-    price has no amount for, and is not in ``quantity`` any more."""
+    """``quantity`` is what is left to price. ``cells``: the same by dimension values, for a matrix, else empty.
+    ``unpriced``: what the price has no amount for, and is not in ``quantity`` any more."""
 
     quantity: Decimal
     events: Decimal | None = None
@@ -106,8 +107,9 @@ class Line:
 class Rated:
     """A priced quantity. ``amount`` is ``unrounded``, rounded once, half away from zero, to the currency's exponent.
 
-    ``billable`` is the quantity after included and free units. ``notes`` are sentences an invoice line must show. ``unpriced``: what
-    the price has no amount for; it is in ``quantity``, and neither in ``billable`` nor in the amount.
+    ``billable`` is the quantity after included and free units. ``notes`` are sentences an invoice line must show.
+    ``unpriced``: what the price has no amount for; it is in ``quantity``, and neither in ``billable`` nor in the
+    amount.
     """
 
     quantity: Decimal

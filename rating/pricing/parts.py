@@ -1,7 +1,8 @@
 """The lines of one charge in one period that a change of price has split, priced one after another. Pure.
 
-What a part used and cost goes into the price of those after it (``Split``), so that each line's price says all that its amount comes
-from. Parts of one price that share their allowance and go on with their tiers come to what the period would unsplit.
+What a part used and cost goes into the price of those after it (``Split``), so that each line's price says all that its
+amount comes from. Parts of one price that share their allowance and go on with their tiers come to what the period
+would unsplit.
 """
 
 from __future__ import annotations
@@ -41,7 +42,8 @@ class Used:
 def rate_parts(parts: Sequence[tuple[Price, Quantity]], currency: str) -> list[tuple[Price, Rated]]:
     """Each part's price with what the others used, and what it comes to, in the order of time. Raises PriceError.
 
-    The prices' ``split`` says how each stands to those before it; its numbers are worked out here. A part without one stands alone.
+    The prices' ``split`` says how each stands to those before it; its numbers are worked out here. A part without one
+    stands alone.
     """
     if len(parts) == 1 and parts[0][0].split is None:
         price, asked = parts[0]
@@ -63,7 +65,8 @@ def rate_alone(price: Price, asked: Quantity, currency: str) -> Rated:
 
 
 def _priced_after(parts: Sequence[tuple[Price, Quantity]], currency: str) -> list[Decimal]:
-    """The quantity that the parts after each one price, up to the next where tiers begin anew; 0 where no tier asks for it."""
+    """The quantity that the parts after each one price, up to the next where tiers begin anew; 0 where no tier asks for
+    it."""
     after = [ZERO] * len(parts)
     if not any(isinstance(price, VolumePrice) for price, _ in parts):
         return after

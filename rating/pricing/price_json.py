@@ -21,15 +21,16 @@ _EXAMPLE: Final = '{"price": {"model": "per_unit", "unit_amount": "0.01"}, "quan
 
 
 def price_json(text: str) -> list[dict[str, Any]]:
-    """Price one object ``{"price": {…}, "quantity": "22"}``, a list of them, or one a line (NDJSON); one result each, in order.
+    """Price one object ``{"price": {…}, "quantity": "22"}``, a list of them, or one a line (NDJSON); one result each,
+    in order.
 
-    Besides: ``events`` (where a model charges per event), ``quantities`` (``[{"values": […], "quantity": "…"}]``
-    for a matrix; then ``quantity`` may be left out), ``currency`` (as on a plan; without one here or in the price
-    it is USD) and ``name`` (ignored). ``quantity`` may also be left out for a flat price. What a bill of this one line would
-    take off or add stands in ``discounts``, ``commitment``, ``credits`` and ``at`` (price_terms.py).
-    Returns ``{"amount", "unrounded", "steps"}`` ready for json.dumps, the amount with its currency's digits.
-    Raises PriceError, one line a problem, each with its place: ``[1].price.tiers.0.up_to: …`` in a list, ``line 2: price…`` in
-    NDJSON, ``price.tiers.0.up_to: …`` for a single object. All items are checked before it is raised.
+    Besides: ``events`` (where a model charges per event), ``quantities`` (``[{"values": […], "quantity": "…"}]`` for a
+    matrix; then ``quantity`` may be left out), ``currency`` (as on a plan; without one here or in the price it is USD)
+    and ``name`` (ignored). ``quantity`` may also be left out for a flat price. What a bill of this one line would take
+    off or add stands in ``discounts``, ``commitment``, ``credits`` and ``at`` (price_terms.py). Returns ``{"amount",
+    "unrounded", "steps"}`` ready for json.dumps, the amount with its currency's digits. Raises PriceError, one line a
+    problem, each with its place: ``[1].price.tiers.0.up_to: …`` in a list, ``line 2: price…`` in NDJSON,
+    ``price.tiers.0.up_to: …`` for a single object. All items are checked before it is raised.
     """
     results, problems = [], []
     for place, item in _items(text):

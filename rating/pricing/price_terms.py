@@ -25,10 +25,10 @@ M = TypeVar("M", bound=Model)
 def apply_terms(rated: Rated, item: Mapping[str, Any]) -> dict[str, Any]:
     """``rated`` as JSON, after the item's terms where it has any.
 
-    ``discounts``: ``[{"percent": "10"}, {"amount": "5"}]``; ``commitment``: an amount; ``credits``: amounts, or credit grants as
-    in the catalog; ``at``: an instant or a date (UTC), at which discounts and credits must be in force. Then a step ``rounding``
-    stands between the line's steps and theirs, so that all of them sum to the amount, and ``unrounded`` equals it; ``credits``
-    tells what is left of each. Raises PriceError.
+    ``discounts``: ``[{"percent": "10"}, {"amount": "5"}]``; ``commitment``: an amount; ``credits``: amounts, or credit
+    grants as in the catalog; ``at``: an instant or a date (UTC), at which discounts and credits must be in force. Then
+    a step ``rounding`` stands between the line's steps and theirs, so that all of them sum to the amount, and
+    ``unrounded`` equals it; ``credits`` tells what is left of each. Raises PriceError.
     """
     if all(item.get(name) is None for name in TERMS):
         return rated.as_json()

@@ -21,7 +21,8 @@ ReductionKind = Literal["discount", "commitment", "credit"]
 
 @dataclass(frozen=True, slots=True)
 class Reduction:
-    """``amount`` (rounded) is what it adds to the invoice: below zero for a discount and a credit, above for a commitment.
+    """``amount`` (rounded) is what it adds to the invoice: below zero for a discount and a credit, above for a
+    commitment.
 
     ``code`` is the discount's or grant's; "" for a commitment. The step's amount is exact.
     """
@@ -46,8 +47,8 @@ def discount_lines(
 ) -> list[Reduction]:
     """What each discount takes off ``charged``: (product, rounded amount) of every charge.
 
-    Those on a product come first, then those on the whole, each group in its order; each works on what those before it left,
-    and takes neither its product nor the whole below zero. One that takes nothing gives no line.
+    Those on a product come first, then those on the whole, each group in its order; each works on what those before it
+    left, and takes neither its product nor the whole below zero. One that takes nothing gives no line.
     """
     with exactly():
         by_product: dict[str, Decimal] = {}

@@ -32,9 +32,9 @@ def rate(
     """What ``quantity`` costs in ``currency`` (ISO 4217), with every step; exact until the one rounding.
 
     ``events`` is the number of events behind the quantity; only a percentage price with a fixed amount reads it.
-    ``quantities`` split the quantity by dimension values; only a matrix reads them, and they must sum to it. Values that
-    the matrix has no amount for cost nothing, and stand in ``unpriced`` of what is returned.
-    Raises PriceError where the price's currency differs, or where the model needs an input that is missing.
+    ``quantities`` split the quantity by dimension values; only a matrix reads them, and they must sum to it. Values
+    that the matrix has no amount for cost nothing, and stand in ``unpriced`` of what is returned. Raises PriceError
+    where the price's currency differs, or where the model needs an input that is missing.
     """
     try:
         exponent(currency)
@@ -87,7 +87,8 @@ def _cells(
 
 
 def without_price(price: MatrixPrice, line: Line, parts: Iterable[MatrixQuantity]) -> Line:
-    """What the matrix has neither a cell nor a default for is left out of the line, and a step each says so; nothing else waits for it."""
+    """What the matrix has neither a cell nor a default for is left out of the line, and a step each says so; nothing
+    else waits for it."""
     cells = line.cells or {}
     if price.default_unit_amount is not None:
         return line

@@ -32,7 +32,8 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A billing period. ``parts`` ascend and tile it, but for time without a subscription; ``plan`` holds at its end."""
+    """A billing period. ``parts`` ascend and tile it, but for time without a subscription; ``plan`` holds at its
+    end."""
 
     start_us: int
     end_us: int
@@ -49,7 +50,8 @@ class Span:
 def spans(timeline: Timeline, after_us: int | None) -> Iterator[Span]:
     """The periods that follow one which ended at ``after_us``, as stored; None: all of them, from the start.
 
-    A period ends at its calendar's next boundary, at the subscription's end, and where a plan of another interval begins.
+    A period ends at its calendar's next boundary, at the subscription's end, and where a plan of another interval
+    begins.
     """
     start = timeline.start_us if after_us is None else after_us
     while start < timeline.end_us:
@@ -59,7 +61,8 @@ def spans(timeline: Timeline, after_us: int | None) -> Iterator[Span]:
 
 
 def span_of(timeline: Timeline, start: int, end: int) -> Span:
-    """[start, end) as it was billed before, with its parts by the timeline of now: none where the subscription no longer has it."""
+    """[start, end) as it was billed before, with its parts by the timeline of now: none where the subscription no
+    longer has it."""
     if start < timeline.end_us and start < end:
         natural = _span(timeline, start)
         whole = natural.parts[0].whole_us if natural.parts else natural.end_us - start
@@ -114,7 +117,8 @@ def _parts(timeline: Timeline, start: int, end: int, whole: int) -> Iterator[Par
 
 
 def _charging(timeline: Timeline, start: int, end: int) -> list[Segment]:
-    """What charges in [start, end): neighbours that charge alike as one, with the terms of the last, which hold for the whole of it."""
+    """What charges in [start, end): neighbours that charge alike as one, with the terms of the last, which hold for the
+    whole of it."""
     found: list[Segment] = []
     for segment in timeline.segments:
         first, last = max(segment.start_us, start), min(segment.end_us, end)

@@ -56,7 +56,8 @@ def _pinned(invoice: Mapping[str, Any], name: str) -> Terms:
 
 
 def with_overrides(plan: Entry, subscription: Subscription) -> Entry:
-    """The plan's entry as this subscription has it: its own prices, the plan's discounts and then its own, its commitment.
+    """The plan's entry as this subscription has it: its own prices, the plan's discounts and then its own, its
+    commitment.
 
     The same object where nothing differs. An override whose charge the plan no longer has changes nothing.
     """
@@ -79,7 +80,8 @@ def with_overrides(plan: Entry, subscription: Subscription) -> Entry:
 def terms_of(plan: Plan, zone: str, end_us: int, used: Mapping[str, int]) -> Terms:
     """What holds for a period that ends at ``end_us``: what is in force at its last moment.
 
-    ``used``: discount → in how many of the subscription's periods before it that was in force, which uses up one of a number of periods.
+    ``used``: discount → in how many of the subscription's periods before it that was in force, which uses up one of a
+    number of periods.
     """
 
     def holds(discount: Discount) -> bool:
@@ -92,7 +94,8 @@ def terms_of(plan: Plan, zone: str, end_us: int, used: Mapping[str, int]) -> Ter
 
 @dataclass(frozen=True, slots=True)
 class TermsOf:
-    """The discounts, by their codes, that were in force in the period [start_us, end_us) of a subscription, which is billed or about to be."""
+    """The discounts, by their codes, that were in force in the period [start_us, end_us) of a subscription, which is
+    billed or about to be."""
 
     start_us: int
     end_us: int

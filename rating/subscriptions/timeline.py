@@ -24,9 +24,10 @@ class PlanningError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """[start_us, end_us) on what one version of a subscription says, to FOREVER where no end is known: a version of a plan with the
-    subscription's own prices, discounts and commitment; ``anchor`` of the periods that begin in it; ``trial_end`` as that version
-    gives it. ``begins``: the subscription starts here, for the first time or anew after it was retired."""
+    """[start_us, end_us) on what one version of a subscription says, to FOREVER where no end is known: a version of a
+    plan with the subscription's own prices, discounts and commitment; ``anchor`` of the periods that begin in it;
+    ``trial_end`` as that version gives it. ``begins``: the subscription starts here, for the first time or anew after
+    it was retired."""
 
     start_us: int
     end_us: int
@@ -37,7 +38,8 @@ class Segment:
     trial_end: datetime | date | None = None
 
     def charges_like(self, other: Segment) -> bool:
-        """The same plan version with the same prices; its discounts and its commitment may be others. Usage is not split there."""
+        """The same plan version with the same prices; its discounts and its commitment may be others. Usage is not
+        split there."""
         same_plan = (self.plan.code, self.plan_version) == (other.plan.code, other.plan_version)
         return same_plan and self.plan.charges == other.plan.charges
 
@@ -49,7 +51,8 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """``segments`` ascend and never overlap; between them lies time without a subscription. ``trials``: [start, end)."""
+    """``segments`` ascend and never overlap; between them lies time without a subscription. ``trials``: [start,
+    end)."""
 
     namespace: str
     subscription: str
@@ -104,11 +107,11 @@ def timeline(view: NamespaceView, code: str) -> Timeline | None:
 def timeline_of(view: NamespaceView, versions: Sequence[Entry]) -> Timeline | None:
     """From all versions of one entry, oldest first.
 
-    What a version says holds from its ``change_at``, else from its publication; from there on no version before it does: plan,
-    prices, discounts, commitment, billing anchor and trial. One that says the same as the version before it holds with
-    that one, and moves its instant where it names another, but does not put off what holds already. One that has only other terms than a
-    change of plan or prices that lies ahead goes with that change. The newest version alone tells the start, which is no agreement but a
-    fact, and the end, which is an instant itself. Raises PlanningError.
+    What a version says holds from its ``change_at``, else from its publication; from there on no version before it
+    does: plan, prices, discounts, commitment, billing anchor and trial. One that says the same as the version before it
+    holds with that one, and moves its instant where it names another, but does not put off what holds already. One that
+    has only other terms than a change of plan or prices that lies ahead goes with that change. The newest version alone
+    tells the start, which is no agreement but a fact, and the end, which is an instant itself. Raises PlanningError.
     """
     segments: list[Segment] = []
     trials: list[tuple[int, int]] = []
@@ -183,7 +186,8 @@ def _segments(view: NamespaceView, life: Sequence[Entry], retired_us: int, zone:
 
 
 def _moves(standing_us: int, wanted_us: int, published_us: int) -> bool:
-    """Whether a change is moved: to an earlier instant, or while it lies ahead. One that holds already is never put off."""
+    """Whether a change is moved: to an earlier instant, or while it lies ahead. One that holds already is never put
+    off."""
     return wanted_us < standing_us or standing_us > published_us
 
 
@@ -206,7 +210,8 @@ def _trials(life: Sequence[Segment], zone: str) -> list[tuple[int, int]]:
 
 
 def _trial_end(segment: Segment, first: Segment, zone: str) -> int:
-    """Where the trial ends by what ``segment`` says; at or before the start for none. Days are local: the same time of day, so many dates later."""
+    """Where the trial ends by what ``segment`` says; at or before the start for none. Days are local: the same time of
+    day, so many dates later."""
     if segment.trial_end is not None:
         return boundary_us(segment.trial_end, zone)
     if not first.plan.trial_days:

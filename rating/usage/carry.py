@@ -1,7 +1,7 @@
 """``carry_over`` of a latest profile: an interval without events has the last value before it. Pure.
 
-Nothing is totalled here: the same query is asked with one more bucket, from the first instant an event may have up to the start,
-and its answers are passed on from bucket to bucket.
+Nothing is totalled here: the same query is asked with one more bucket, from the first instant an event may have up to
+the start, and its answers are passed on from bucket to bucket.
 """
 
 from __future__ import annotations

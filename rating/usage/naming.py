@@ -1,6 +1,7 @@
 """Names of dimensions where other names stand beside them: in what a query is grouped by, and as columns. Pure.
 
-A dimension may have the name of a time step, of a column, or a comma in it. ``dimension:NAME`` means it alone, whatever its name.
+A dimension may have the name of a time step, of a column, or a comma in it. ``dimension:NAME`` means it alone, whatever
+its name.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ PREFIX: Final = "dimension:"
 
 
 def groups(asked: Iterable[str], known: Collection[str], reserved: Collection[str]) -> tuple[str, ...]:
-    """What each item of ``group_by`` names: comma-separated names, or one dimension that is written whole. ``reserved``: time steps and
-    the like, which win over a dimension of their name; ``known``: dimensions."""
+    """What each item of ``group_by`` names: comma-separated names, or one dimension that is written whole.
+    ``reserved``: time steps and the like, which win over a dimension of their name; ``known``: dimensions."""
     found: list[str] = []
     for item in asked:
         if item in known and item not in reserved:

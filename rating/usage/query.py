@@ -24,7 +24,8 @@ ZERO_WITHOUT_USAGE: frozenset[Aggregation] = frozenset({"sum", "count", "count_u
 
 @dataclass(frozen=True, slots=True)
 class Backfilled:
-    """A version that, as of a checkpoint of its reaches, counts all events from ``start_us`` on, and those before it no longer do.
+    """A version that, as of a checkpoint of its reaches, counts all events from ``start_us`` on, and those before it no
+    longer do.
 
     ``replaces``: whether there are any before it.
     """
@@ -44,8 +45,8 @@ class Backfilled:
 class Measured:
     """What a query needs to know of a profile: how it aggregates, and each version's window size in seconds.
 
-    ``carry_over`` (latest only): where an interval has no events, the last value before it stands. ``backfilled``: those of its
-    versions that the catalog at hand knows to be backfilled, ascending.
+    ``carry_over`` (latest only): where an interval has no events, the last value before it stands. ``backfilled``:
+    those of its versions that the catalog at hand knows to be backfilled, ascending.
     """
 
     profile_id: str
@@ -56,7 +57,8 @@ class Measured:
     backfilled: tuple[Backfilled, ...] = ()
 
     def as_pinned(self, catalog_offset: int, checkpoint: int) -> Measured:
-        """As it was counted by an invoice of that catalog and checkpoint: what was backfilled since neither counts nor replaces."""
+        """As it was counted by an invoice of that catalog and checkpoint: what was backfilled since neither counts nor
+        replaces."""
         kept = [
             replace(one, reaches=reaches)
             for one in self.backfilled
@@ -130,8 +132,8 @@ class UsageQuery:
     cut; None: live. ``rolled_up``: the newest cut whose slices are all in windows; plan "windows" needs it, and at
     least ``as_of``. Both plans give the same number: records are the truth, windows a roll-up of them.
 
-    ``own``: intervals of single accounts, in place of one for all, within which they lie; answered by account and by start of the
-    interval, as a bucket is. Made by ``of_own``.
+    ``own``: intervals of single accounts, in place of one for all, within which they lie; answered by account and by
+    start of the interval, as a bucket is. Made by ``of_own``.
     """
 
     namespace: str
@@ -171,7 +173,8 @@ class UsageQuery:
         return tuple(zip(starts, (*starts[1:], self.end_us), strict=True))
 
     def window_edges(self) -> tuple[Range, ...]:
-        """``intervals``, split where a version begins to replace those before it: windows across that instant are not whole."""
+        """``intervals``, split where a version begins to replace those before it: windows across that instant are not
+        whole."""
         edges = {one.start_us for one, _ in self.profile.replaced(self.as_of)}
         found: list[Range] = []
         for start, end in self.intervals():
@@ -200,7 +203,8 @@ def of_own(
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """``quantity`` without usage: 0 for sums and counts, None for max, min and latest. ``events``: records behind it."""
+    """``quantity`` without usage: 0 for sums and counts, None for max, min and latest. ``events``: records behind
+    it."""
 
     quantity: Decimal | None
     events: int

@@ -2,7 +2,8 @@
 
     records ─▶ partial states by group ─┐
                                         ├─▶ merged by group ─▶ quantity, events
-    windows ─▶ partial states by group ─┘   (plan "windows" only, without accounts that have voided events in the interval:
+    windows ─▶ partial states by group ─┘   (plan "windows" only, without accounts that have voided events in the
+    interval:
                                              these have a branch of records, whole)
 
 Every value is bound; the text depends on the query's shape alone. Instants are bound as integer microseconds.
@@ -37,9 +38,9 @@ class _Parts(NamedTuple):
     merged: str
 
 
-# Sums go through Decimal256, since a sum of Decimal128 wraps around. latest: the greatest (timestamp, key); the quantity
-# itself breaks a tie between sources that used one key at one instant, so that the answer never depends on order.
-# count_unique: a version that aggregated otherwise left no unique value, in records as in windows.
+# Sums go through Decimal256, since a sum of Decimal128 wraps around. latest: the greatest (timestamp, key); the
+# quantity itself breaks a tie between sources that used one key at one instant, so that the answer never depends on
+# order. count_unique: a version that aggregated otherwise left no unique value, in records as in windows.
 _PARTS: Final[dict[Aggregation, _Parts]] = {
     "count": _Parts("count()", "sum(`count`)", "sum(part)"),
     "sum": _Parts("sum(toDecimal256(quantity, 12))", "sum(`sum`)", "sum(part)"),
@@ -263,7 +264,8 @@ def _within(column: str, name: str, ranges: Sequence[Range], bind: Binder) -> st
 
 
 def below_with_backfills(cut: Cut, bind: Binder, name: str = "cut") -> str:
-    """A condition on usage_records: the record belongs to a checkpoint up to the cut, by its position or by its backfill."""
+    """A condition on usage_records: the record belongs to a checkpoint up to the cut, by its position or by its
+    backfill."""
     number = bind(f"{name}_number", "UInt32", cut.number)
     return f"if(checkpoint > 0, checkpoint <= {number}, {below(cut, bind, name)})"
 

@@ -1,7 +1,8 @@
 """Voided events in usage queries: which records do not count, and whose windows cannot be taken. Pure.
 
-A void leaves records and windows as they are, since a maximum, a latest value or a distinct one cannot be taken out of a roll-up. So records
-of voided events are passed over, by position, and accounts that have one in the interval are totalled from records alone.
+A void leaves records and windows as they are, since a maximum, a latest value or a distinct one cannot be taken out of
+a roll-up. So records of voided events are passed over, by position, and accounts that have one in the interval are
+totalled from records alone.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ POSITION: Final = "(generation, partition, offset, `index`)"
 
 
 def standing(scope: Sequence[str], cut: str) -> str:
-    """A condition on records: their event is not voided. ``scope``: conditions on ``namespace`` and ``timestamp`` that voided events
-    share with the records; ``cut``: that on the voids' positions, "" for live."""
+    """A condition on records: their event is not voided. ``scope``: conditions on ``namespace`` and ``timestamp`` that
+    voided events share with the records; ``cut``: that on the voids' positions, "" for live."""
     return f"{POSITION} NOT IN (SELECT {POSITION} {_voided(scope, cut)})"
 
 

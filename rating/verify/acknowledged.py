@@ -1,7 +1,9 @@
-"""What the writers of usage.events say that they acknowledged, record by record, against what was metered: records that the log has lost.
+"""What the writers of usage.events say that they acknowledged, record by record, against what was metered: records that
+the log has lost.
 
-A record below the cursor that usage_batches does not have was never metered, so the count of them is exact at every cursor, whatever was
-acknowledged or merged since. It can only be too small: by what a writer acknowledged in its last seconds before it was killed.
+A record below the cursor that usage_batches does not have was never metered, so the count of them is exact at every
+cursor, whatever was acknowledged or merged since. It can only be too small: by what a writer acknowledged in its last
+seconds before it was killed.
 """
 
 from __future__ import annotations
@@ -64,7 +66,8 @@ def _missing(told: str, given: str) -> str:
 
 
 def _twice(told: str, given: str) -> str:
-    """Where a log that lost its end, or another one of its name, took a further record at an offset: one is metered there, the others are not."""
+    """Where a log that lost its end, or another one of its name, took a further record at an offset: one is metered
+    there, the others are not."""
     return f"""SELECT namespace, generation, partition, {given} AS given, min(offset), max(offset) + 1, sum(extra_records), sum(extra) FROM (
             SELECT namespace, generation, partition, offset, count() - 1 AS extra_records, sum(events) - any(accepted) AS extra FROM (
                 SELECT namespace, generation, partition, offset, events FROM ({told}) WHERE (generation, partition) IN (
@@ -79,8 +82,8 @@ def _twice(told: str, given: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class LostRecords:
-    """Acknowledged records of a namespace that were never metered, all of them in offsets [start, end) of a partition; ``given_up``: somebody
-    said so (`weir log give-up`)."""
+    """Acknowledged records of a namespace that were never metered, all of them in offsets [start, end) of a partition;
+    ``given_up``: somebody said so (`weir log give-up`)."""
 
     namespace: str
     generation: int
@@ -117,7 +120,8 @@ def lost_records(client: Any, namespace: str | None) -> list[LostRecords]:
 
 
 def without(carried: Mapping[tuple[str, int, int], int], found: Iterable[LostRecords]) -> list[LostRecords]:
-    """Less what a recovery carried over into the next generation: (namespace, generation, partition) → events. What was not given up first."""
+    """Less what a recovery carried over into the next generation: (namespace, generation, partition) → events. What was
+    not given up first."""
     left = dict(carried)
     kept: list[LostRecords] = []
     for one in sorted(found, key=lambda one: one.given_up):
@@ -134,9 +138,9 @@ def without(carried: Mapping[tuple[str, int, int], int], found: Iterable[LostRec
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Offsets of a partition that are about to be given up. ``events``: namespace → acknowledged events that are lost there and were not
-    given up before. ``uncounted``: records there of which no writer says how many events they had. ``replaced``: records that were lost, at
-    whose offsets the log has taken others since, which are metered."""
+    """Offsets of a partition that are about to be given up. ``events``: namespace → acknowledged events that are lost
+    there and were not given up before. ``uncounted``: records there of which no writer says how many events they had.
+    ``replaced``: records that were lost, at whose offsets the log has taken others since, which are metered."""
 
     events: Mapping[str, int]
     uncounted: int

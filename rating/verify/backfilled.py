@@ -1,6 +1,7 @@
 """Backfilled records: matched again event by event, and what they mean for lines of invoices, by a path of its own.
 
-What a backfill counts, and from which checkpoint on, is read from the catalog; which lines it holds for, from what their invoice pinned.
+What a backfill counts, and from which checkpoint on, is read from the catalog; which lines it holds for, from what
+their invoice pinned.
 """
 
 from __future__ import annotations
@@ -49,7 +50,8 @@ class Pin:
         return next((one.checkpoint for one in self.reaches if offset < one.offsets.get(place, 0)), None)
 
     def replaces(self, place: tuple[int, int], offset: int, us: int, number: int, checkpoint: int) -> bool:
-        """Whether a record of version ``number`` (of a backfill's ``checkpoint``; 0: an ordinary one) no longer counts."""
+        """Whether a record of version ``number`` (of a backfill's ``checkpoint``; 0: an ordinary one) no longer
+        counts."""
         if number >= self.version.version or us < self.start_us:
             return False
         last = self.reaches[-1]
@@ -82,7 +84,8 @@ def _pins(found: Iterable[Job], profile_id: str, checkpoint: int) -> Iterator[Pi
 
 
 def counted_sql(cut: str, pins: Iterable[Pin]) -> str:
-    """The condition on usage_records that one counts: ``cut`` says which positions do, and ``pins`` what was backfilled."""
+    """The condition on usage_records that one counts: ``cut`` says which positions do, and ``pins`` what was
+    backfilled."""
     conditions = []
     known = [0]
     for pin in pins:
@@ -95,7 +98,8 @@ def counted_sql(cut: str, pins: Iterable[Pin]) -> str:
 
 
 def check_backfilled(scope: Scope, findings: Findings, on_progress: Progress) -> None:
-    """usage_records of every backfill that is done: missing, extra and different ones; and those that belong to none."""
+    """usage_records of every backfill that is done: missing, extra and different ones; and those that belong to
+    none."""
     found = [
         job
         for namespace in ([scope.namespace] if scope.namespace else scope.catalog.namespaces())

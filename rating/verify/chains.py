@@ -110,7 +110,8 @@ def check_chains(heads: Iterable[Head], findings: Findings) -> None:
                     COPY_REMEDY,
                 )
             elif before is not None:
-                # A further invoice of the same period holds adjustments alone; else each begins where the last one ended.
+                # A further invoice of the same period holds adjustments alone; else each begins where the last one
+                # ended.
                 other = _begins_with(head, before, by_id)
                 edge, begins = ("ended", other.end_us) if head.sequence == 0 else ("began", other.start_us)
                 if head.start_us != begins:
@@ -125,7 +126,8 @@ def check_chains(heads: Iterable[Head], findings: Findings) -> None:
 
 
 def _begins_with(head: Head, before: Head, by_id: Mapping[str, Head]) -> Head:
-    """The invoice by which the period start of ``head`` is known: the void one that it bills again, else the last period before it."""
+    """The invoice by which the period start of ``head`` is known: the void one that it bills again, else the last
+    period before it."""
     if head.reissues in by_id:
         return by_id[head.reissues]
     if not head.voids:

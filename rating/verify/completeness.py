@@ -1,5 +1,6 @@
-"""Whether ClickHouse holds everything that lies below the cursors: each offset of the log is in usage_batches, each event of a batch in
-one place, each match in usage_records. A part that was set aside or lost shows here, and `weir replay` writes its rows again from the log.
+"""Whether ClickHouse holds everything that lies below the cursors: each offset of the log is in usage_batches, each
+event of a batch in one place, each match in usage_records. A part that was set aside or lost shows here, and `weir
+replay` writes its rows again from the log.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ _PART: Final = "generation, partition, offset"
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """Offsets [start, end) of a partition where rows are missing, or too many; ``what`` says of which tables, with numbers."""
+    """Offsets [start, end) of a partition where rows are missing, or too many; ``what`` says of which tables, with
+    numbers."""
 
     generation: int
     partition: int
@@ -62,8 +64,8 @@ def check_complete(scope: Scope, findings: Findings, on_progress: Progress) -> N
 def find_damage(
     client: Any, ends: Offsets, namespace: str | None = None, *, given_up: Iterable[Range] = (), identities: bool = True
 ) -> list[Damage]:
-    """What is not whole below ``ends``, in order of positions. ``namespace``: rows of this one alone; offsets without any row are told
-    all the same. ``identities`` False: what deduplication alone needs is left out."""
+    """What is not whole below ``ends``, in order of positions. ``namespace``: rows of this one alone; offsets without
+    any row are told all the same. ``identities`` False: what deduplication alone needs is left out."""
     given: dict[tuple[int, int], list[Range]] = {}
     for one in given_up:
         given.setdefault((one.generation, one.partition), []).append(one)
@@ -123,7 +125,8 @@ def _holes(client: Any, generation: int, partition: int, end: int) -> Sequence[t
 def _differing(
     client: Any, ends: Offsets, namespace: str | None, identities: bool
 ) -> Mapping[tuple[int, int, int], tuple[int, str]]:
-    """Offsets whose rows do not add up: raw counts first, which are right unless something was written twice; then exact ones."""
+    """Offsets whose rows do not add up: raw counts first, which are right unless something was written twice; then
+    exact ones."""
     everywhere = f"{below(ends)} AND {'1' if namespace is None else 'namespace = {n:String}'}"
     suspects = client.query(
         _counts(everywhere, False, identities), parameters={"n": namespace or ""}, settings=FINAL_SETTINGS

@@ -1,4 +1,5 @@
-"""Events that a gateway with a wrong clock dated: those without a timestamp whose date is far from their append time."""
+"""Events that a gateway with a wrong clock dated: those without a timestamp whose date is far from their append
+time."""
 
 from __future__ import annotations
 

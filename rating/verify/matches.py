@@ -67,7 +67,8 @@ def check_matches(scope: Scope, findings: Findings, on_progress: Progress) -> No
 
 
 def spans(scope: Scope) -> Iterator[tuple[int, int, int]] | list[tuple[int, int, int]]:
-    """[low, high) in milliseconds of append time, of about BLOCK_EVENTS events each: what one query reads is bounded."""
+    """[low, high) in milliseconds of append time, of about BLOCK_EVENTS events each: what one query reads is
+    bounded."""
     counts = scope.rows(
         "SELECT toUnixTimestamp64Milli(append_time) AS ms, count() FROM usage_events FINAL"
         f" WHERE {scope.metered} GROUP BY ms ORDER BY ms"
@@ -143,7 +144,8 @@ def _check_block(block: Any, matchers: _Matchers, findings: Findings) -> None:
 
 
 def before_rounding(given: Matched, failed: Sequence[str]) -> Matched:
-    """What an event gave when numbers with more than 12 decimals were unmeterable; ``failed``: the profiles concerned."""
+    """What an event gave when numbers with more than 12 decimals were unmeterable; ``failed``: the profiles
+    concerned."""
     lost = [(match.profile_id, TOO_MANY_DECIMALS) for match in given.matches if match.profile_id in failed]
     return Matched(
         tuple(match for match in given.matches if match.profile_id not in failed), (*given.unmeterable, *lost)

@@ -65,7 +65,8 @@ def check_records(scope: Scope, findings: Findings, on_progress: Progress) -> No
 
 
 def check_identities(scope: Scope, findings: Findings, on_progress: Progress) -> None:
-    """usage_identities against usage_events, of all namespaces, as far back as the log goes: older ones may be forgotten."""
+    """usage_identities against usage_events, of all namespaces, as far back as the log goes: older ones may be
+    forgotten."""
     on_progress("identities from events", 0, 1)
     kept = f"append_time >= (SELECT max(append_time) FROM usage_batches) - toIntervalDay({EVENTS_RETENTION_DAYS})"
     durable = f"{scope.durable} AND {kept}"

@@ -6,7 +6,8 @@
     usage_records ──▶ invoices ◀── usage.invoices         all of them ──▶ the books
     usage_events ──▶ invoices, by a path of its own (``INVOICE_CHECKS``)
 
-One file a check, in the order of ``CHECKS`` and ``INVOICE_CHECKS``. Read as of one instant of the log: what is under way is no difference.
+One file a check, in the order of ``CHECKS`` and ``INVOICE_CHECKS``. Read as of one instant of the log: what is under
+way is no difference.
 """
 
 from __future__ import annotations

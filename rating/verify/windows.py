@@ -17,7 +17,8 @@ from schemas.values.instants import rfc3339
 _REMEDY: Final = "`weir copies rebuild windows` rolls every checkpoint up again from the records"
 _DAY: Final = 86_400
 
-# One row a window: side 0 is recomputed, side 1 stored. Unique states are equal iff neither gains by a union with the other.
+# One row a window: side 0 is recomputed, side 1 stored. Unique states are equal iff neither gains by a union with the
+# other.
 _SQL: Final = """
 SELECT version, account, dims, start, seconds, checkpoint,
     maxIf(shown, side = 0) AS expected, maxIf(shown, side = 1) AS found,

@@ -1,4 +1,5 @@
-"""``python -m rating.webhooks``: delivers versions of invoices to the namespaces' webhooks; metrics at WEIR_WEBHOOK_HOST:WEIR_WEBHOOK_PORT."""
+"""``python -m rating.webhooks``: delivers versions of invoices to the namespaces' webhooks; metrics at
+WEIR_WEBHOOK_HOST:WEIR_WEBHOOK_PORT."""
 
 from __future__ import annotations
 
@@ -42,7 +43,8 @@ def _hopeless(group: BaseExceptionGroup[BaseException]) -> Iterator[CannotGoOn]:
 
 
 def main() -> int:
-    """Exit code 1: it could not go on; 2: the settings are wrong; 65: it cannot until somebody has changed something."""
+    """Exit code 1: it could not go on; 2: the settings are wrong; 65: it cannot until somebody has changed
+    something."""
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)  # it would log whole URLs, which may hold receivers' secrets
     try:

@@ -1,4 +1,5 @@
-"""Questions that come while one is under way are asked together next: few and large queries where there is much to do, no wait where not."""
+"""Questions that come while one is under way are asked together next: few and large queries where there is much to do,
+no wait where not."""
 
 from __future__ import annotations
 

@@ -25,7 +25,8 @@ _REMOVED: Final = "the webhook was removed before this was delivered"
 
 @dataclass(frozen=True, slots=True)
 class Means:
-    """What couriers share. ``render``: a delivery's body, None where it cannot be told yet; ``record``: makes outcomes durable."""
+    """What couriers share. ``render``: a delivery's body, None where it cannot be told yet; ``record``: makes outcomes
+    durable."""
 
     settings: Settings
     sender: Sender
@@ -58,7 +59,8 @@ class Courier:
         return len(self._queue)
 
     def set_hook(self, hook: Hook | None) -> None:
-        """Where to send from now on. What waits for an address that is changed is due at once; where there is none any more, it is given up."""
+        """Where to send from now on. What waits for an address that is changed is due at once; where there is none any
+        more, it is given up."""
         before, self._hook = self._hook, hook
         if before is not None and hook is not None and before != hook:
             self._queue.renew(_now_us())

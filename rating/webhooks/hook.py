@@ -18,7 +18,8 @@ _SECOND: Final = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Hook:
-    """``since_us``: what was appended before is not sent. ``replaced``: (rotation, instant from which the next one signs), oldest first."""
+    """``since_us``: what was appended before is not sent. ``replaced``: (rotation, instant from which the next one
+    signs), oldest first."""
 
     namespace: str
     url: str
@@ -33,7 +34,8 @@ class Hook:
         return event in self.events and appended_us >= self.since_us
 
     def rotations(self, now_us: int, overlap_seconds: int) -> list[int]:
-        """Whose secrets sign at ``now_us``: the present one, and those that were replaced less than ``overlap_seconds`` ago, newest first."""
+        """Whose secrets sign at ``now_us``: the present one, and those that were replaced less than ``overlap_seconds``
+        ago, newest first."""
         since = now_us - overlap_seconds * _SECOND
         return [self.rotation, *(number for number, until in reversed(self.replaced) if until > since)]
 

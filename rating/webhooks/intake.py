@@ -1,7 +1,8 @@
 """From records of usage.invoices to what has to be queued: validity, the position, and what each webhook wants. Pure.
 
-The rule of the position: it moves past a version only after its deliveries are durable, and only what lies at or above it is queued. So a process that
-dies between the two queues again what is queued already, which changes nothing (``Delivery.step``), and leaves nothing out.
+The rule of the position: it moves past a version only after its deliveries are durable, and only what lies at or above
+it is queued. So a process that dies between the two queues again what is queued already, which changes nothing
+(``Delivery.step``), and leaves nothing out.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ class Intake:
         self.positions = dict(positions)
 
     def take(self, records: Iterable[LogRecord]) -> list[Notice]:
-        """Valid versions that are not known to be queued. Records of the whole log, from its beginning, in order within a partition."""
+        """Valid versions that are not known to be queued. Records of the whole log, from its beginning, in order within
+        a partition."""
         found: list[Notice] = []
         for record in records:
             notice = self._notices.apply_bytes(record.value, record.append_us)

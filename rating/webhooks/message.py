@@ -11,6 +11,7 @@ PING: Final = "webhook.ping"
 
 
 def body(event: str, at_us: int, data: Any) -> bytes:
-    """``at_us``: when it happened, however late it is sent. ``data``: of an invoice what GET /v1/invoices/{id} shows of that version."""
+    """``at_us``: when it happened, however late it is sent. ``data``: of an invoice what GET /v1/invoices/{id} shows of
+    that version."""
     message = {"type": event, "timestamp": rfc3339(at_us), "data": data}
     return json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")

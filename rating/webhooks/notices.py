@@ -34,13 +34,14 @@ class Notice:
 
     @property
     def message_id(self) -> str:
-        """The header webhook-id: of the version, so the same one however often and by whichever process it is sent. A draft's versions
-        are its own."""
+        """The header webhook-id: of the version, so the same one however often and by whichever process it is sent. A
+        draft's versions are its own."""
         return f"{self.invoice_id}_{'draft_' if self.type == DRAFTED else ''}v{self.version}"
 
 
 def event_of(before: str | None, state: str) -> WebhookEvent:
-    """What became of an invoice from state ``before`` (None: it is new) to ``state``. States that this does not know are updates."""
+    """What became of an invoice from state ``before`` (None: it is new) to ``state``. States that this does not know
+    are updates."""
     if state in _DRAFTS:
         return DRAFTED
     if state == before:
@@ -53,7 +54,8 @@ def event_of(before: str | None, state: str) -> WebhookEvent:
 
 
 class Notices:
-    """First valid record wins, as for every reader of the ledger. All records of a chain must be applied in log order."""
+    """First valid record wins, as for every reader of the ledger. All records of a chain must be applied in log
+    order."""
 
     def __init__(self) -> None:
         self._claims = FirstValid()

@@ -1,8 +1,9 @@
-"""Which delivery is next, when again, and when it is given up: one namespace's queue. Pure; ``now`` and randomness are arguments.
+"""Which delivery is next, when again, and when it is given up: one namespace's queue. Pure; ``now`` and randomness are
+arguments.
 
-Versions of one invoice go in their order: while one is refused, those after it wait. Other invoices go on, so that a receiver
-which stumbles over one of them gets the rest. Where several invoices in a row are refused, the receiver is taken to be down and asked by one delivery
-at a time; once it takes one, all are due.
+Versions of one invoice go in their order: while one is refused, those after it wait. Other invoices go on, so that a
+receiver which stumbles over one of them gets the rest. Where several invoices in a row are refused, the receiver is
+taken to be down and asked by one delivery at a time; once it takes one, all are due.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ _SECOND: Final = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One version to one webhook, with what came of it so far. ``replay``: "" for the first delivery. Instants: microseconds UTC, 0 for none.
+    """One version to one webhook, with what came of it so far. ``replay``: "" for the first delivery. Instants:
+    microseconds UTC, 0 for none.
     ``status`` is of the last answer, ``refused_…`` and ``error`` of the last attempt that failed."""
 
     namespace: str
@@ -73,8 +75,8 @@ class Patience:
     give_up: float
 
     def delay_us(self, failures: int, jitter: float, retry_after: float | None = None) -> int:
-        """Microseconds to wait after so many failures (1, 2, …). ``jitter`` in [0, 1) spreads the tries of many by a quarter to either side.
-        A receiver's ``retry_after`` (seconds) may prolong it, up to a day."""
+        """Microseconds to wait after so many failures (1, 2, …). ``jitter`` in [0, 1) spreads the tries of many by a
+        quarter to either side. A receiver's ``retry_after`` (seconds) may prolong it, up to a day."""
         seconds = min(self.first * 2.0 ** min(failures - 1, 40), self.last) * (0.75 + 0.5 * jitter)
         return int(max(seconds, min(retry_after or 0.0, _RETRY_AFTER_SECONDS)) * _SECOND)
 
@@ -166,7 +168,8 @@ class Queue:
     def failed(
         self, one: Delivery, now_us: int, status: int, error: str, jitter: float, retry_after: float | None = None
     ) -> list[Delivery]:
-        """The receiver did not take it. What is to be recorded: it, with its next try, or given up; and what is given up with it."""
+        """The receiver did not take it. What is to be recorded: it, with its next try, or given up; and what is given
+        up with it."""
         self._under_way -= 1
         self._refused.add(one.lane)
         attempts, first_us = one.attempts + 1, one.first_us or now_us

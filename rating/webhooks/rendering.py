@@ -19,8 +19,8 @@ _NUMBER_US: Final = 900_000_000
 def bodies(client: Any, wanted: Sequence[Delivery], now_us: int) -> list[bytes | None]:
     """None for what cannot be told yet: who is told of an invoice can read it, and knows its number.
 
-    The worker writes a version a moment after it was published, and the close gives the number a moment later; one that died there is made
-    up for by the next. After a quarter of an hour an invoice is told without its number.
+    The worker writes a version a moment after it was published, and the close gives the number a moment later; one that
+    died there is made up for by the next. After a quarter of an hour an invoice is told without its number.
     """
     groups: dict[tuple[str, bool], list[Delivery]] = {}
     for one in wanted:

@@ -17,7 +17,8 @@ from schemas.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """All that is said must hold of a version. ``since_us``: appended to usage.invoices then or later. ``given_up``: and not delivered since."""
+    """All that is said must hold of a version. ``since_us``: appended to usage.invoices then or later. ``given_up``:
+    and not delivered since."""
 
     since_us: int | None = None
     invoice_id: str | None = None
@@ -25,7 +26,8 @@ class Asked:
 
 
 def send_again(settings: Settings, client: Any, hook: Hook, asked: Asked, author: str, replay: str, now_us: int) -> int:
-    """How many messages are queued. ``replay`` names it. Raises LedgerUnavailable; asking again is safe, receivers know copies by their id."""
+    """How many messages are queued. ``replay`` names it. Raises LedgerUnavailable; asking again is safe, receivers know
+    copies by their id."""
     found = _given_up(client, hook, asked) if asked.given_up else _on_ledger(settings, hook, asked)
     deliveries = [queued(one, now_us, replay) for one in found]
     store.write(client, deliveries)

@@ -160,7 +160,8 @@ class Service:
             read_at = time.monotonic()
             found = await asyncio.to_thread(self._intake.take, records)
             if found:
-                # A webhook that was set before a version was appended has to be known before the version is passed over.
+                # A webhook that was set before a version was appended has to be known before the version is passed
+                # over.
                 while not self._catalog.fresh(time.monotonic() - read_at):  # noqa: ASYNC110  another thread's state
                     await asyncio.sleep(0.05)
             self._follow_hooks()
@@ -214,7 +215,8 @@ class Service:
         return [None] * len(some)
 
     async def _insist(self, doing: str, question: Callable[[Any], T]) -> T:
-        """Until ClickHouse has answered. Raises CannotGoOn where that takes somebody's help (``schemas.clickhouse.errors``)."""
+        """Until ClickHouse has answered. Raises CannotGoOn where that takes somebody's help
+        (``schemas.clickhouse.errors``)."""
         while True:
             try:
                 answer = await self._pool.ask(question)

@@ -1,7 +1,8 @@
-"""What is queued and what came of it, in ClickHouse: the tables of migration 015. Blocking; a client belongs to one thread.
+"""What is queued and what came of it, in ClickHouse: the tables of migration 015. Blocking; a client belongs to one
+thread.
 
-A delivery is queued here before the position moves past its version, and its outcome is written after the receiver answered. So a process that
-dies leaves nothing out, and sends again at most what it had not written.
+A delivery is queued here before the position moves past its version, and its outcome is written after the receiver
+answered. So a process that dies leaves nothing out, and sends again at most what it had not written.
 """
 
 from __future__ import annotations
@@ -59,7 +60,8 @@ def done(client: Any, wanted: Iterable[Delivery]) -> set[tuple[str, str]]:
 
 
 def lost(client: Any, namespace: str) -> list[Delivery]:
-    """Of each message that was given up, and neither waits nor was delivered by a replay, one delivery; in the order in which they go."""
+    """Of each message that was given up, and neither waits nor was delivered by a replay, one delivery; in the order in
+    which they go."""
     rest = f"SELECT message_id FROM {DELIVERIES} FINAL WHERE namespace = {{namespace:String}} AND state != 'given_up'"
     condition = (
         f"namespace = {{namespace:String}} AND state = 'given_up' AND message_id NOT IN ({rest})"
@@ -90,8 +92,8 @@ def list_deliveries(
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """Of one namespace's messages, each counted once however often it was replayed: given up is what was and has not been delivered since.
-    Instants: microseconds UTC, 0 for none. ``next_us``: of the earliest next try."""
+    """Of one namespace's messages, each counted once however often it was replayed: given up is what was and has not
+    been delivered since. Instants: microseconds UTC, 0 for none. ``next_us``: of the earliest next try."""
 
     waiting: int
     delivered: int
@@ -122,7 +124,8 @@ def summary(client: Any, namespace: str) -> Summary:
 
 
 def undelivered(client: Any) -> list[dict[str, Any]]:
-    """Of every namespace that has such: how many messages wait, and how many are given up and were not delivered by a replay."""
+    """Of every namespace that has such: how many messages wait, and how many are given up and were not delivered by a
+    replay."""
     rows = client.query(
         "SELECT namespace, countIf(open), countIf(lost) FROM (SELECT namespace, message_id, max(state = 'waiting') AS open,"
         f" NOT open AND max(state = 'delivered') = 0 AS lost FROM {DELIVERIES} FINAL GROUP BY namespace, message_id)"

@@ -25,7 +25,8 @@ class ScenarioError(ValueError):
 class Scenario:
     """What would be different: ``prices`` of charges by their codes, or another plan for the subscriptions.
 
-    ``to_plan``: code of a plan in the catalog, ``to_version`` None for its newest; or a whole Plan that nobody has published.
+    ``to_plan``: code of a plan in the catalog, ``to_version`` None for its newest; or a whole Plan that nobody has
+    published.
     ``account_id``, ``plan``: only this account's subscriptions, only those on this plan; None: all.
     """
 

@@ -111,7 +111,8 @@ def try_meter(
     at_most: int | None = None,
     on_progress: Progress = lambda *_: None,
 ) -> Trial:
-    """What the draft makes of the events in ``interval``, by event time. Raises TooManyEvents beyond ``at_most``. Blocking."""
+    """What the draft makes of the events in ``interval``, by event time. Raises TooManyEvents beyond ``at_most``.
+    Blocking."""
     versions = drafted(view.namespace, meter)
     name = versions[0].event_name
     bind = Binder()

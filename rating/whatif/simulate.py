@@ -64,7 +64,8 @@ class Compared:
 
 @dataclass(frozen=True, slots=True)
 class Simulation:
-    """``compared``: who would pay less first, each by how much. ``problems``: sentences about what could not be compared."""
+    """``compared``: who would pay less first, each by how much. ``problems``: sentences about what could not be
+    compared."""
 
     period: str
     compared: tuple[Compared, ...]
@@ -106,8 +107,9 @@ def pays(difference: Decimal) -> str:
 def simulate(
     client: Any, view: NamespaceView, scenario: Scenario, period: str, now_us: int, on_progress: Progress
 ) -> Simulation:
-    """Every billing period that begins in ``period`` (dates as ``parse_range`` takes them, local to each account) and has
-    ended, billed from the present usage before and after. One query a total for all accounts. Raises ScenarioError. Blocking.
+    """Every billing period that begins in ``period`` (dates as ``parse_range`` takes them, local to each account) and
+    has ended, billed from the present usage before and after. One query a total for all accounts. Raises ScenarioError.
+    Blocking.
     """
     as_is, as_would = catalog.before(view, scenario), catalog.after(view, scenario)
     try:

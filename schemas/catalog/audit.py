@@ -20,7 +20,8 @@ _MISSING: Final = object()
 
 @dataclass(frozen=True, slots=True)
 class Audited:
-    """One version that was published. ``changes``: ``{"path", "before", "after"}``, without the side that is not there."""
+    """One version that was published. ``changes``: ``{"path", "before", "after"}``, without the side that is not
+    there."""
 
     entry: Entry
     action: Action

@@ -1,14 +1,16 @@
-"""Backfills: a profile version that was published with a start in the past counts the events that came before it (DESIGN invariants 5 and 7).
+"""Backfills: a profile version that was published with a start in the past counts the events that came before it
+(DESIGN invariants 5 and 7).
 
-    published at catalog offset c   events of batches that know it (catalog offset ≥ c) are metered by it, as by any version
-    staged                          counted events of batches that do not, from its start on: matched by it, into backfill_records
-    recorded                        a checkpoint b of its own on usage.checkpoints, which names it, once all below b's offsets is staged
-    rolled up                       usage_records and usage_windows get what is staged, with b in a column
-    done                            an entry of kind ``backfill`` on usage.catalog: who reads totals as of b or later counts it from here on,
+    published at catalog offset c   events of batches that know it (catalog offset ≥ c) are metered by it, as by any
+    version staged                          counted events of batches that do not, from its start on: matched by it,
+    into backfill_records recorded                        a checkpoint b of its own on usage.checkpoints, which names
+    it, once all below b's offsets is staged rolled up                       usage_records and usage_windows get what is
+    staged, with b in a column done                            an entry of kind ``backfill`` on usage.catalog: who reads
+    totals as of b or later counts it from here on,
                                     and no longer what earlier versions gave for these events
 
-Each step is a function of what the steps before it left, so any process may do it, any number of times. Until the last, every
-event counts once, under the version that metered it; as of checkpoints below b for ever.
+Each step is a function of what the steps before it left, so any process may do it, any number of times. Until the last,
+every event counts once, under the version that metered it; as of checkpoints below b for ever.
 """
 
 from __future__ import annotations
@@ -25,8 +27,8 @@ from schemas.values.instants import DAY
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One backfill. ``known_from``: the catalog offset from which on batches know the version (c above); ``versions``: the profile
-    versions that it counts, all of one meter entry."""
+    """One backfill. ``known_from``: the catalog offset from which on batches know the version (c above); ``versions``:
+    the profile versions that it counts, all of one meter entry."""
 
     namespace: str
     meter: str
@@ -63,7 +65,8 @@ def staged_name(name: str, part: int) -> str:
 
 
 def jobs(view: NamespaceView) -> tuple[Job, ...]:
-    """Every backfill of the namespace, done or not, in order of meters and versions: the order in which they are to be done."""
+    """Every backfill of the namespace, done or not, in order of meters and versions: the order in which they are to be
+    done."""
     stated = [
         (entry, entry.valid_from_us)
         for entries in view.histories("meter")
@@ -95,7 +98,8 @@ def jobs(view: NamespaceView) -> tuple[Job, ...]:
 
 
 def waiting(catalog: Catalog) -> Iterator[Job]:
-    """Of all namespaces the backfills that are to be done; of a meter only the first, since the next one counts on top of it."""
+    """Of all namespaces the backfills that are to be done; of a meter only the first, since the next one counts on top
+    of it."""
     for namespace in catalog.namespaces():
         meters: set[str] = set()
         for job in jobs(catalog.view(namespace)):
@@ -105,7 +109,8 @@ def waiting(catalog: Catalog) -> Iterator[Job]:
 
 
 STRAGGLERS_US = DAY
-"""So long after its publication events are looked for whose gateway did not know the version: far beyond any delivery timeout."""
+"""So long after its publication events are looked for whose gateway did not know the version: far beyond any delivery
+timeout."""
 
 
 def watched(catalog: Catalog, now_us: int) -> Iterator[Job]:

@@ -1,4 +1,5 @@
-"""What the catalog says of a backfill that is done: from which checkpoint on a profile version counts older events, too."""
+"""What the catalog says of a backfill that is done: from which checkpoint on a profile version counts older events,
+too."""
 
 from __future__ import annotations
 
@@ -14,7 +15,8 @@ PartitionEnd = tuple[tuple[int, int], int]
 
 
 class Backfill(Model):
-    """Version ``version`` of ``meter`` is backfilled over the events below ``offsets``, under checkpoint ``checkpoint``, which is rolled up.
+    """Version ``version`` of ``meter`` is backfilled over the events below ``offsets``, under checkpoint
+    ``checkpoint``, which is rolled up.
 
     Written by the backfill itself, never by users. Entry version 1 is the backfill; a later one covers events that were
     appended after it although their gateway did not know the meter's version yet.
@@ -34,7 +36,8 @@ def backfill_code(meter: str, version: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """From ``checkpoint`` on, the version counts all events below ``ends``; ``catalog_offset``: of the entry that says so."""
+    """From ``checkpoint`` on, the version counts all events below ``ends``; ``catalog_offset``: of the entry that says
+    so."""
 
     checkpoint: int
     catalog_offset: int

@@ -11,15 +11,18 @@ Identifier = Annotated[str, StringConstraints(min_length=1, max_length=256, patt
 
 
 STORED: Final = {"stored": True}
-"""Validation context of an entry that the catalog accepted once: it always loads, whatever a library has forgotten since."""
+"""Validation context of an entry that the catalog accepted once: it always loads, whatever a library has forgotten
+since."""
 
 
 def is_stored(info: ValidationInfo) -> bool:
-    """Whether an entry is read back rather than published. What depends on a library's data is then not judged again."""
+    """Whether an entry is read back rather than published. What depends on a library's data is then not judged
+    again."""
     return isinstance(info.context, dict) and bool(info.context.get("stored"))
 
 
 class Model(BaseModel):
-    """Base of all catalog models: immutable, strict about field names. A string under a field says what it means, in documents and in REFERENCE.md."""
+    """Base of all catalog models: immutable, strict about field names. A string under a field says what it means, in
+    documents and in REFERENCE.md."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)

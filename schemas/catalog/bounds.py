@@ -1,8 +1,9 @@
-"""How much one namespace may hold and send: the one table of bounds, and what the operator sets in place of its defaults.
+"""How much one namespace may hold and send: the one table of bounds, and what the operator sets in place of its
+defaults.
 
-A bound is generous: nobody who means well meets it. What a catalog holds already is always loaded and may be changed and made less;
-only growth beyond a bound is refused. Bounds are set with the admin key of the settings alone (``namespace: {code: …, bounds: {…}}``),
-never with a key of the namespace.
+A bound is generous: nobody who means well meets it. What a catalog holds already is always loaded and may be changed
+and made less; only growth beyond a bound is refused. Bounds are set with the admin key of the settings alone
+(``namespace: {code: …, bounds: {…}}``), never with a key of the namespace.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ Count = Annotated[int, Field(ge=1, le=10**12)]
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What holds for a namespace. Of the catalog: entries that are in force, retired ones and older versions not counted."""
+    """What holds for a namespace. Of the catalog: entries that are in force, retired ones and older versions not
+    counted."""
 
     entries: int = 500_000
     """entries of all kinds (each process keeps about 3 KiB of each)"""
@@ -30,7 +32,8 @@ class Bounds:
     profiles: int = 10_000
     """profiles of all meters"""
     profiles_per_event_name: int = 256
-    """profiles that look at events of one name: each costs a worker some 0.3 µs an event, and a record where it matches"""
+    """profiles that look at events of one name: each costs a worker some 0.3 µs an event, and a record where it
+    matches"""
     filters: int = 100
     """filters of one profile, with its meter's"""
     filter_values: int = 10_000
@@ -51,8 +54,9 @@ BOUNDS: Final = Bounds()
 
 
 class NamespaceBounds(Model):
-    """What the operator has set for one namespace; null: the default. The last three are what one gateway takes in a second of all the
-    namespace's keys together (default: ``WEIR_NAMESPACE_…_PER_SECOND``), and the most that a key of the namespace may give another key."""
+    """What the operator has set for one namespace; null: the default. The last three are what one gateway takes in a
+    second of all the namespace's keys together (default: ``WEIR_NAMESPACE_…_PER_SECOND``), and the most that a key of
+    the namespace may give another key."""
 
     entries: Count | None = None
     """entries of all kinds that are in force"""

@@ -99,7 +99,8 @@ class Profile(Model):
     carry_over: bool = False
     """latest only: a period without events has the last value before it"""
     compare: Literal["value", "text"] = "value"
-    """count_unique only: as JSON values, so that 42 and "42" are two, or by their text, so that 42, 42.0 and "42" are one"""
+    """count_unique only: as JSON values, so that 42 and "42" are two, or by their text, so that 42, 42.0 and "42" are
+    one"""
 
     @model_validator(mode="after")
     def _has_value(self) -> Self:
@@ -140,7 +141,9 @@ class Meter(Model):
     window: Window = "day"
     """the span that usage is rolled up by"""
     start: Annotated[AwareDatetime, BeforeValidator(_event_instant)] | None = None
-    """what this version says holds for events of that instant and later, and ends what versions before it said there; in the past: older events are backfilled; null: a first version counts what comes from now on, a later one holds from its publication"""
+    """what this version says holds for events of that instant and later, and ends what versions before it said there;
+    in the past: older events are backfilled; null: a first version counts what comes from now on, a later one holds
+    from its publication"""
     profiles: Annotated[tuple[Profile, ...], Field(min_length=1, max_length=64)]
     """at least one"""
 
@@ -200,8 +203,9 @@ class EventType(Model):
     avro: Annotated[dict[str, Any] | None, BeforeValidator(_plain_numbers), Field(alias="schema")] = None
     """Avro record schema of the properties, for plain JSON; null: any properties"""
     fill_defaults: Annotated[bool | None, Field(exclude_if=lambda value: value is None)] = None
-    """whether filters, values and dimensions take the schema's default where an event leaves a field out: true unless it is said, but false for
-    what was published before there was this choice, until it is published again; null where the schema has no default but null"""
+    """whether filters, values and dimensions take the schema's default where an event leaves a field out: true unless
+    it is said, but false for what was published before there was this choice, until it is published again; null where
+    the schema has no default but null"""
 
     @model_validator(mode="after")
     def _schema_stands(self, info: ValidationInfo) -> Self:
@@ -267,11 +271,15 @@ class Charge(Model):
     prorated: bool = True
     """false: a flat amount and a minimum are billed whole also for a part of a period"""
     in_advance: bool = False
-    """flat products at flat prices: billed at the beginning of its period, and credited in part where that is cut short"""
+    """flat products at flat prices: billed at the beginning of its period, and credited in part where that is cut
+    short"""
     included: Literal["shared", "whole", "prorated"] | None = None
-    """what a change of price in mid-period does to included and free units: shared: what was used before counts; whole: they begin anew; prorated: so many as the part of the period has of it, also where a period is short; null: shared on the same plan, anew on another"""
+    """what a change of price in mid-period does to included and free units: shared: what was used before counts; whole:
+    they begin anew; prorated: so many as the part of the period has of it, also where a period is short; null: shared
+    on the same plan, anew on another"""
     tiers: Literal["continue", "reset"] | None = None
-    """the same of tiers, started packages and the maximum: continue: they go on; reset: they begin anew; null: they go on on the same plan"""
+    """the same of tiers, started packages and the maximum: continue: they go on; reset: they begin anew; null: they go
+    on on the same plan"""
 
     @property
     def key(self) -> str:
@@ -355,8 +363,8 @@ class Account(Model):
 class Subscription(Model):
     """An account on a plan version from an instant.
 
-    ``account``, ``start`` and ``end`` are the newest version's alone: an ``end`` is an instant itself. Discounts and commitment of a period are those of
-    its last moment.
+    ``account``, ``start`` and ``end`` are the newest version's alone: an ``end`` is an instant itself. Discounts and
+    commitment of a period are those of its last moment.
     """
 
     code: Code
@@ -374,7 +382,8 @@ class Subscription(Model):
     billing_anchor: date | None = None
     """null: periods follow the calendar; a date: its day, clamped to the month's end, starts each period"""
     change_at: InstantOrDate | None = None
-    """the instant from which all that a new version says holds, and all versions before it no longer; null: its publication; usage and fees are split there, what is billed already stays as billed"""
+    """the instant from which all that a new version says holds, and all versions before it no longer; null: its
+    publication; usage and fees are split there, what is billed already stays as billed"""
     trial_end: InstantOrDate | None = None
     """nothing is billed before it; null: the trial_days of the plan at the start count"""
     overrides: Annotated[tuple[PriceOverride, ...], Field(max_length=256)] = ()

@@ -18,8 +18,9 @@ BEGINNING: int = -(1 << 62)
 class ProfileVersion:
     """An immutable rule of measuring, valid for events with timestamp in [valid_from_us, valid_to_us).
 
-    Events that came before it was published are not under it, unless ``backfill_from_us`` states a start in the past: then it
-    counts all of them from that instant on, as of the checkpoint of its (last) reach, in place of the versions before it.
+    Events that came before it was published are not under it, unless ``backfill_from_us`` states a start in the past:
+    then it counts all of them from that instant on, as of the checkpoint of its (last) reach, in place of the versions
+    before it.
     """
 
     profile_id: str  # meter.profile

@@ -24,7 +24,8 @@ T = TypeVar("T")
 DEFAULT_NAMESPACE: Final = "default"
 MOST_VIEWS: Final = 16_384
 MOST_DERIVED: Final = 1_000_000
-"""Of what is made of catalogs (``NamespaceView.derived``) and kept: profile versions, values of filters, hundreds of characters of schemas."""
+"""Of what is made of catalogs (``NamespaceView.derived``) and kept: profile versions, values of filters, hundreds of
+characters of schemas."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,8 @@ class Catalog:
             self.generations.apply(record)
         if record["kind"] == GIVEN_UP:
             self.given_up.apply(record, append_us)
-        # Read before it may claim: a version that won without being readable would leave a hole that no writer can fill.
+        # Read before it may claim: a version that won without being readable would leave a hole that no writer can
+        # fill.
         read = entry_of(record, offset, append_us) if record["kind"] in KINDS else None
         if read is not None and isinstance(read.body, dict) and self._claims.offer(claim_of(record)):
             entry = read
@@ -143,15 +145,16 @@ class Catalog:
         key = (namespace, changes[last - 1] + 1 if last else 0)
         found = self._views.get(key)
         if found is None:
-            # Re-created on demand, so forgetting the oldest costs only time. A view is some 200 bytes: what it shows is the catalog's.
+            # Re-created on demand, so forgetting the oldest costs only time. A view is some 200 bytes: what it shows is
+            # the catalog's.
             while len(self._views) >= MOST_VIEWS:
                 self._views.pop(next(iter(self._views)), None)
             found = self._views[key] = NamespaceView(self, namespace, key[1])
         return found
 
     def changed(self, namespace: str, kinds: Iterable[str], before: int) -> int:
-        """One more than the offset below ``before`` at which something of these kinds changed last, 0: never. What is made of these
-        kinds alone is the same in every view that this is the same of."""
+        """One more than the offset below ``before`` at which something of these kinds changed last, 0: never. What is
+        made of these kinds alone is the same in every view that this is the same of."""
         last = 0
         for kind in kinds:
             changes = self._changes_of.get((namespace, kind), ())
@@ -202,8 +205,8 @@ class NamespaceView:
         return self._catalog.changed(self.namespace, kinds, self.before)
 
     def derived(self, what: str, kinds: tuple[str, ...], make: Callable[[], tuple[T, int]]) -> T:
-        """Something that is made of entries of these kinds alone: once for each change of them, whatever else changes. ``make()`` gives it
-        with its weight, about how many small objects it is."""
+        """Something that is made of entries of these kinds alone: once for each change of them, whatever else changes.
+        ``make()`` gives it with its weight, about how many small objects it is."""
         return self._catalog.derived((what, self.namespace, self.changed(*kinds)), make)
 
     def of_version(self, what: str, entry: Entry, make: Callable[[], tuple[T, int]]) -> T:

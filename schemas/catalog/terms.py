@@ -1,7 +1,7 @@
 """What may be agreed beside a plan's prices: discounts, another price for one subscription, prepaid credits.
 
-Of discounts and credits an invoice gets what is in force at the last moment of its period, start inclusive, end exclusive. A date
-means local midnight in the account's time zone.
+Of discounts and credits an invoice gets what is in force at the last moment of its period, start inclusive, end
+exclusive. A date means local midnight in the account's time zone.
 """
 
 from __future__ import annotations
@@ -51,7 +51,8 @@ def _in_order(start: datetime | date | None, end: datetime | date | None, names:
 
 
 class Discount(Model):
-    """Percent or a fixed amount a period off a product's lines, or off the whole invoice. Never below zero, and not prorated where a period is cut short."""
+    """Percent or a fixed amount a period off a product's lines, or off the whole invoice. Never below zero, and not
+    prorated where a period is cut short."""
 
     code: Code
     """its name among the discounts beside it"""

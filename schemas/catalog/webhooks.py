@@ -1,4 +1,5 @@
-"""A namespace's webhook: the one address to which what becomes of its invoices is sent (`rating/webhooks/` sends it)."""
+"""A namespace's webhook: the one address to which what becomes of its invoices is sent (`rating/webhooks/` sends
+it)."""
 
 from __future__ import annotations
 
@@ -44,4 +45,5 @@ class Webhook(Model):
     events: Annotated[tuple[WebhookEvent, ...], Field(min_length=1, max_length=16)] = SENT_UNASKED
     """what is sent; drafts only where they are named"""
     rotation: Annotated[int, Field(ge=1, le=1_000_000)] = 1
-    """raising it makes a new secret, beside which the old one signs for a while; it never goes back: the greatest number that the namespace has declared counts"""
+    """raising it makes a new secret, beside which the old one signs for a while; it never goes back: the greatest
+    number that the namespace has declared counts"""

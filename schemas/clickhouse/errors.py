@@ -4,8 +4,8 @@
     not this record    the block as it is cannot be written: no repetition helps
     cannot go on       nothing helps until a person has changed something: rights, tables, a version
 
-Rows are a function of the log, so none is left out: after ``GIVE_UP_SECONDS`` of the latter two a worker stops and says why. Until then it
-waits: tables are away for a moment while somebody restores them.
+Rows are a function of the log, so none is left out: after ``GIVE_UP_SECONDS`` of the latter two a worker stops and says
+why. Until then it waits: tables are away for a moment while somebody restores them.
 """
 
 from __future__ import annotations

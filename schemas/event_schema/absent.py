@@ -10,8 +10,9 @@ from schemas.filters import MISSING, lookup
 
 
 def stands_for(schema: Schema, path: Sequence[str]) -> tuple[Any, ...]:
-    """The values, one for each way in which the property at ``path`` may be missing or null: a field on the way there may be left out where it
-    has a default, and be null where its type allows it. Empty where the schema does not name the property, or it must be sent."""
+    """The values, one for each way in which the property at ``path`` may be missing or null: a field on the way there
+    may be left out where it has a default, and be null where its type allows it. Empty where the schema does not name
+    the property, or it must be sent."""
     found: list[Any] = []
     node: Node = schema.root
     for level, name in enumerate(path, 1):

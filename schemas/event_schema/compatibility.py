@@ -1,7 +1,8 @@
 """Whether one schema reads what another accepted, in terms of plain JSON.
 
-A field that the writer's schema does not name counts as not sent. Beyond that, what this file lets pass is true of every
-value: each JSON text that the old schema accepts, the new one accepts (an enum's default stands for symbols it lost).
+A field that the writer's schema does not name counts as not sent. Beyond that, what this file lets pass is true of
+every value: each JSON text that the old schema accepts, the new one accepts (an enum's default stands for symbols it
+lost).
 """
 
 from __future__ import annotations

@@ -1,8 +1,10 @@
-"""The defaults that a schema puts in place of what an event leaves out, along the paths that filters, values and dimensions ask for. Pure.
+"""The defaults that a schema puts in place of what an event leaves out, along the paths that filters, values and
+dimensions ask for. Pure.
 
-An event is stored, hashed and compared as it was sent; it is *read* as if each field that it leaves out had its default, wherever the path to it
-leads through records (also through those of maps, and through a union that holds one of either). A default of null fills nothing in: it is
-how Avro says that a field is optional. What a path ends at is taken whole, an object as it was sent or as its default is written.
+An event is stored, hashed and compared as it was sent; it is *read* as if each field that it leaves out had its
+default, wherever the path to it leads through records (also through those of maps, and through a union that holds one
+of either). A default of null fills nothing in: it is how Avro says that a field is optional. What a path ends at is
+taken whole, an object as it was sent or as its default is written.
 """
 
 from __future__ import annotations

@@ -165,7 +165,8 @@ class _Parser:
 
     def _exact(self, value: Mapping[str, Any], path: str, size: int | None) -> Node:
         precision, scale = value.get("precision"), value.get("scale", 0)
-        # Digits that a number of so many bytes always holds. Not counted in its text: Python refuses more than 4,300 of them.
+        # Digits that a number of so many bytes always holds. Not counted in its text: Python refuses more than 4,300 of
+        # them.
         most = 1000 if size is None else math.floor((8 * size - 1) * math.log10(2))
         if not _natural(precision) or not 1 <= precision <= most:
             return self._wrong(f"{path}.precision", f"a decimal needs a precision of 1 to {most} digits")

@@ -1,6 +1,7 @@
 """Types without parameters: what each accepts of plain JSON, and how a person calls it.
 
-Values are as ``json_text.exact`` reads them: None, bool, int, Decimal, str, list, dict. Nothing here rounds or rewrites a number.
+Values are as ``json_text.exact`` reads them: None, bool, int, Decimal, str, list, dict. Nothing here rounds or rewrites
+a number.
 """
 
 from __future__ import annotations

@@ -124,7 +124,8 @@ def decode_batch(data: bytes) -> UsageBatch:
 
 
 def _texts(record: dict[str, Any], first: str, name: str, blank: int) -> Texts:
-    """A text column; ``first``: its field in version 1. A column without any text stands for ``blank`` empty strings."""
+    """A text column; ``first``: its field in version 1. A column without any text stands for ``blank`` empty
+    strings."""
     if record[first]:
         return Texts.of(record[first])
     lengths = record[f"{name}_lengths"] or bytes(4 * blank)

@@ -38,7 +38,8 @@ class TypeCheck:
 
 
 class EventTypes:
-    """What a namespace says of its events, looked up name by name: nothing is compiled before an event of that name comes."""
+    """What a namespace says of its events, looked up name by name: nothing is compiled before an event of that name
+    comes."""
 
     def __init__(self, view: NamespaceView | None = None) -> None:
         self.reject_unknown = view is not None and view.settings.unknown_events == "reject"
@@ -80,7 +81,8 @@ class EventTypes:
         return NO_DEFAULTS if check is None else check.defaults
 
     def knows(self, event_name: str) -> bool:
-        """Whether it is an event type, or a name that a meter's profile version measures, also a retired meter's for the events of its time."""
+        """Whether it is an event type, or a name that a meter's profile version measures, also a retired meter's for
+        the events of its time."""
         view = self._view
         return view is not None and (view.get("event_type", event_name) is not None or event_name in event_names(view))
 
@@ -118,7 +120,8 @@ def event_types(view: NamespaceView) -> EventTypes:
 
 
 class DefaultsByOffset:
-    """The defaults that stored events of one name are read with: those of the event type as the catalog of their batch knew it.
+    """The defaults that stored events of one name are read with: those of the event type as the catalog of their batch
+    knew it.
 
     ``any``: whether there ever were some; where not, no batch need be asked for its catalog.
     """

@@ -1,7 +1,7 @@
 """Which of an event's profiles can take no value from it, told at the door: cheap for events with which all is well.
 
-Of an ordinary event only the values that profiles take are decoded, and looked at by their types. Whatever is out of the ordinary is
-matched as the worker will match it, so that a warning says what will be.
+Of an ordinary event only the values that profiles take are decoded, and looked at by their types. Whatever is out of
+the ordinary is matched as the worker will match it, so that a warning says what will be.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ from schemas.values.json_text import path_text
 from schemas.values.quantity import MISSING, NOT_A_NUMBER, OUT_OF_RANGE
 
 MAX_JUDGED: Final = 20
-"""Events of one request that are looked at closely: whose all are wrong learns it of the first, and costs no more than others."""
+"""Events of one request that are looked at closely: whose all are wrong learns it of the first, and costs no more than
+others."""
 _PLAIN: Final = re.compile(r"-?[0-9]{1,25}(?:\.[0-9]{1,40})?").fullmatch
 _LARGE: Final = 10**25
 _ESCAPED: Final = re.compile(r'[\x00-\x1f"\\]')
@@ -38,7 +39,8 @@ _WORDS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Warned:
-    """A profile that the event counts for nothing with. ``index``: of the event in its request; ``path``: below the properties."""
+    """A profile that the event counts for nothing with. ``index``: of the event in its request; ``path``: below the
+    properties."""
 
     index: int
     profile_id: str
@@ -127,7 +129,8 @@ def _is_plain(value: Any, kind: type) -> bool:
 
 
 class Measurable:
-    """A namespace's profiles as of a view of its catalog, by the name of the events that they look at; compiled as names come."""
+    """A namespace's profiles as of a view of its catalog, by the name of the events that they look at; compiled as
+    names come."""
 
     def __init__(self, view: NamespaceView) -> None:
         self._view = view

@@ -1,4 +1,5 @@
-"""Records of usage.rejected, each small enough to get in: what is too large is kept by its beginning, size, hash and origin. Pure."""
+"""Records of usage.rejected, each small enough to get in: what is too large is kept by its beginning, size, hash and
+origin. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +18,8 @@ _codec = codec("rejected_event")
 
 
 def rejection_record(fields: Mapping[str, Any], limit: int) -> bytes:
-    """The record of ``fields`` (avro/rejected_event.avsc) in at most ``limit`` bytes. Its original is whole where that fits."""
+    """The record of ``fields`` (avro/rejected_event.avsc) in at most ``limit`` bytes. Its original is whole where that
+    fits."""
     record = dict(fields) | {"detail": fields["detail"][:DETAIL_CHARACTERS]}
     original = record["original"]
     if len(original) > limit - _ENVELOPE_BYTES:

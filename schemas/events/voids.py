@@ -1,7 +1,8 @@
 """Voids: the record on usage.events that takes an accepted event back.
 
-It stands in the partition of the event's identity, so the log orders both; what it does is for ``meter`` to decide (the last counted
-copy before it is voided, once). Events stay where they are: whoever totals leaves out what was voided below the cut it reads.
+It stands in the partition of the event's identity, so the log orders both; what it does is for ``meter`` to decide (the
+last counted copy before it is voided, once). Events stay where they are: whoever totals leaves out what was voided
+below the cut it reads.
 """
 
 from __future__ import annotations

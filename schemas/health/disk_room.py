@@ -40,8 +40,8 @@ def short_of_room(
 
 
 class Room:
-    """Reasons to take nothing more, looked for at most a few times a second. A full disk is not waited for: what is on its way
-    through Kafka and ClickHouse still needs room, and either of them ends where a write fails."""
+    """Reasons to take nothing more, looked for at most a few times a second. A full disk is not waited for: what is on
+    its way through Kafka and ClickHouse still needs room, and either of them ends where a write fails."""
 
     def __init__(
         self, folders: Sequence[str], minimum_bytes: int, *,

@@ -9,9 +9,9 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """One reason. ``name`` is a word for programs (snake_case), ``detail`` a sentence with the numbers, ``remedy`` what to do; both
-    without a full stop. ``refuses``: no event is taken meanwhile (503 with this reason). ``lasting``: it does not pass by
-    itself, so a stack that starts does not wait for it, but shows it."""
+    """One reason. ``name`` is a word for programs (snake_case), ``detail`` a sentence with the numbers, ``remedy`` what
+    to do; both without a full stop. ``refuses``: no event is taken meanwhile (503 with this reason). ``lasting``: it
+    does not pass by itself, so a stack that starts does not wait for it, but shows it."""
 
     name: str
     detail: str
@@ -24,7 +24,8 @@ class Reason:
 
 
 Check = Callable[[], Iterable[Reason]]
-"""Looks at what is in memory, and never waits: it is asked for every request. Whoever has to ask Kafka does so in a task of his own."""
+"""Looks at what is in memory, and never waits: it is asked for every request. Whoever has to ask Kafka does so in a
+task of his own."""
 
 
 class Readiness:

@@ -1,4 +1,5 @@
-"""Which stage of the road stands still with work before it: for /readyz and `weir status`. Pure but for what it is given to look at."""
+"""Which stage of the road stands still with work before it: for /readyz and `weir status`. Pure but for what it is
+given to look at."""
 
 from __future__ import annotations
 
@@ -17,8 +18,8 @@ SILENT_SECONDS: Final = 180.0
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """One stage. ``busy``: whether it has begun something and not ended it; ``moved_at``: monotonic seconds of its last step; ``trouble``: the
-    last error while it tries again, "" for none; ``position``: where it is at work."""
+    """One stage. ``busy``: whether it has begun something and not ended it; ``moved_at``: monotonic seconds of its last
+    step; ``trouble``: the last error while it tries again, "" for none; ``position``: where it is at work."""
 
     name: str
     busy: Callable[[], bool]
@@ -28,7 +29,8 @@ class Stage:
 
 
 def standing(stages: Iterable[Stage], now: float, now_us: int) -> Iterator[Reason]:
-    """A reason for each stage that has stood still for a minute. ``now``: monotonic seconds, ``now_us`` the same moment in UTC."""
+    """A reason for each stage that has stood still for a minute. ``now``: monotonic seconds, ``now_us`` the same moment
+    in UTC."""
     for stage in stages:
         if not stage.busy():
             continue

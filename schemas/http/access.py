@@ -1,4 +1,5 @@
-"""Which scope each path of both services asks for: the one table. A path that is not in it answers nobody (tests say so first).
+"""Which scope each path of both services asks for: the one table. A path that is not in it answers nobody (tests say so
+first).
 
 Any one of a path's scopes suffices, ``admin`` always does. A new path gets its line here.
 """

@@ -1,10 +1,12 @@
-"""API keys: their text, their hash, and what a bearer of one may do (pure; ``Keyring`` only remembers what it verified).
+"""API keys: their text, their hash, and what a bearer of one may do (pure; ``Keyring`` only remembers what it
+verified).
 
     weir_<namespace>.<id>.<secret>
 
-The text names its catalog entry (kind ``api_key``, whose code is the id), so that a look-up is one step. The secret is 256
-random bits; of the whole text a BLAKE2b-256 digest is kept. A slow password hash would add nothing: there is no dictionary
-of 256-bit secrets to try. A revoked key is a retired entry, which every follower of the catalog has within a second.
+The text names its catalog entry (kind ``api_key``, whose code is the id), so that a look-up is one step. The secret is
+256 random bits; of the whole text a BLAKE2b-256 digest is kept. A slow password hash would add nothing: there is no
+dictionary of 256-bit secrets to try. A revoked key is a retired entry, which every follower of the catalog has within a
+second.
 """
 
 from __future__ import annotations
@@ -33,7 +35,8 @@ _NO_HASH: Final = "0" * 64
 
 
 class Denied(Exception):
-    """A request that may not go on: 401 without a valid key, 403 beyond what the key may do, 503 where that is unknown."""
+    """A request that may not go on: 401 without a valid key, 403 beyond what the key may do, 503 where that is
+    unknown."""
 
     def __init__(self, status: int, reason: str, detail: str) -> None:
         super().__init__(detail)
@@ -67,7 +70,8 @@ def key_name(text: str) -> KeyName | None:
 
 
 def key_hash(text: str) -> str:
-    """The digest that is stored, 64 hexadecimal digits; it covers namespace and id too, so no entry fits another key."""
+    """The digest that is stored, 64 hexadecimal digits; it covers namespace and id too, so no entry fits another
+    key."""
     return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=32, person=b"weir-api-key").hexdigest()
 
 

@@ -1,7 +1,9 @@
-"""The OpenAPI documents of both services: what FastAPI knows of their routes, and what each answers, by one table a service. Pure.
+"""The OpenAPI documents of both services: what FastAPI knows of their routes, and what each answers, by one table a
+service. Pure.
 
-Answers are built as plain values and written as they are, so the models here only describe them; that no description lies is proved by the integration tests,
-whose HTTP clients hold every answer against the document (tests/openapi_check.py).
+Answers are built as plain values and written as they are, so the models here only describe them; that no description
+lies is proved by the integration tests, whose HTTP clients hold every answer against the document
+(tests/openapi_check.py).
 """
 
 from __future__ import annotations
@@ -126,7 +128,8 @@ NAMESPACE_HEADER: Final[dict[str, Any]] = {
 def document(
     app: FastAPI, service: Service, answers: Mapping[str, Answered], models: Iterable[tuple[str, Any]] = ()
 ) -> dict[str, Any]:
-    """The whole document; ``answers``: "GET /path" → what it answers; ``models``: components that bodies refer to by name. Cached on the application."""
+    """The whole document; ``answers``: "GET /path" → what it answers; ``models``: components that bodies refer to by
+    name. Cached on the application."""
     if app.openapi_schema is None:
         built = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
         _Document(built, service).complete(answers, models)

@@ -1,7 +1,7 @@
 """Query parameters that a route does not have: refused by both services, with the name that was probably meant.
 
-One that is ignored would answer another question than was asked: everybody's total for one account's. What a route takes is read from its own
-signature, so that no list has to be kept.
+One that is ignored would answer another question than was asked: everybody's total for one account's. What a route
+takes is read from its own signature, so that no list has to be kept.
 """
 
 from __future__ import annotations
@@ -43,7 +43,8 @@ def _is_list(annotation: Any) -> bool:
 
 
 def wrong_parameters(request: Request, taken: Mapping[str, bool]) -> list[WrongParameter]:
-    """What is wrong with the query of ``request``, which goes to a route that takes ``taken``; empty where all is fine."""
+    """What is wrong with the query of ``request``, which goes to a route that takes ``taken``; empty where all is
+    fine."""
     if not request.scope.get("query_string"):
         return []
     sent: dict[str, int] = {}

@@ -1,8 +1,10 @@
 """Errors as people and programs read them, alike from both services: application/problem+json (RFC 9457).
 
-    {"type": "urn:weir:problem:not_found", "title": "Not Found", "status": 404, "detail": "there is no invoice …", "reason": "not_found"}
+    {"type": "urn:weir:problem:not_found", "title": "Not Found", "status": 404, "detail": "there is no invoice …",
+    "reason": "not_found"}
 
-``reason`` is the word for programs, ``detail`` the sentence for people, with the place and the remedy; where several things are wrong, ``errors`` names each.
+``reason`` is the word for programs, ``detail`` the sentence for people, with the place and the remedy; where several
+things are wrong, ``errors`` names each.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""How both services are made: one application with its guard, its document, its page /docs and its errors, and one uvicorn server."""
+"""How both services are made: one application with its guard, its document, its page /docs and its errors, and one
+uvicorn server."""
 
 from __future__ import annotations
 
@@ -29,7 +30,8 @@ def application(
     service: Service, lifespan: Lifespan[FastAPI], guard: Callable[[Request], Awaitable[None]], answers: Mapping[str, Answered],
     models: Iterable[tuple[str, Any]] = (),
 ) -> FastAPI:  # fmt: skip
-    """The application, without routes. ``guard`` is asked before every route that there will be; ``answers`` and ``models``: see ``openapi.document``."""
+    """The application, without routes. ``guard`` is asked before every route that there will be; ``answers`` and
+    ``models``: see ``openapi.document``."""
     app = FastAPI(
         title=f"Weir {service}", version="1", lifespan=lifespan, docs_url=None, redoc_url=None, dependencies=[Depends(guard)],
     )  # fmt: skip
@@ -68,7 +70,8 @@ def _problems(app: FastAPI) -> None:
 def server(
     app: ASGIApp, host: str, port: int, connections: int, grace_seconds: int, early: Early | None = None
 ) -> Server:
-    """What serves it until a signal; answers on their way then have ``grace_seconds``. ``early``: see ``serving.Early``."""
+    """What serves it until a signal; answers on their way then have ``grace_seconds``. ``early``: see
+    ``serving.Early``."""
     return Server(
         uvicorn.Config(
             app, host=host, port=port, loop="uvloop", http=bounded_protocol(connections, early), ws="none", lifespan="on", access_log=False,

@@ -39,13 +39,13 @@ _ACCEPTED_AT_ONCE: Final = 64
 
 Headers = Sequence[tuple[bytes, bytes]]
 Early = Callable[[bytes, Headers], object]
-"""Asked of each POST with a small body as soon as its head is read, for (target, headers): a Response is the answer, instead of the application's;
-anything else is kept for the application, in the request's state."""
+"""Asked of each POST with a small body as soon as its head is read, for (target, headers): a Response is the answer,
+instead of the application's; anything else is kept for the application, in the request's state."""
 
 
 def bounded_protocol(most_connections: int = MOST_CONNECTIONS, early: Early | None = None) -> type[BoundedProtocol]:
-    """BoundedProtocol for so many connections, or as many as this process may have files open: its limit is raised as far as it goes, since
-    a connection that cannot be accepted is one that gets no answer. ``early``: see ``Early``."""
+    """BoundedProtocol for so many connections, or as many as this process may have files open: its limit is raised as
+    far as it goes, since a connection that cannot be accepted is one that gets no answer. ``early``: see ``Early``."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wished = most_connections + _OTHER_FILES
     if soft != resource.RLIM_INFINITY and soft < wished:
@@ -73,8 +73,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._answered = False  # the request whose body is being read was answered when its head was
 
     def connection_made(self, transport: Any) -> None:
-        """A connection on which nothing comes is ended like one on which too little comes. Beyond ``most_connections`` idle ones make room;
-        where all are at work, the new one is told so."""
+        """A connection on which nothing comes is ended like one on which too little comes. Beyond ``most_connections``
+        idle ones make room; where all are at work, the new one is told so."""
         super().connection_made(transport)
         self._idle_since = self.loop.time()
         if len(self.connections) > self.most_connections and not self._make_room():
@@ -259,11 +259,12 @@ class BoundedBodies:
 
 
 class Server(uvicorn.Server):
-    """Stops in two steps: for DRAIN_SECONDS it still takes requests, and each answer ends its connection, so that clients
-    leave by themselves; then it listens no more, and answers what it has.
+    """Stops in two steps: for DRAIN_SECONDS it still takes requests, and each answer ends its connection, so that
+    clients leave by themselves; then it listens no more, and answers what it has.
 
-    Accepts all connections that wait, up to _ACCEPTED_AT_ONCE in a turn of the loop. uvloop's libuv accepts one in a turn (since 1.45):
-    where turns take 25 ms, and somebody else has opened 600, a client would wait 15 s for its connection.
+    Accepts all connections that wait, up to _ACCEPTED_AT_ONCE in a turn of the loop. uvloop's libuv accepts one in a
+    turn (since 1.45): where turns take 25 ms, and somebody else has opened 600, a client would wait 15 s for its
+    connection.
     """
 
     drain_seconds = DRAIN_SECONDS

@@ -1,8 +1,9 @@
-"""Who may work when: places (of threads, or bytes of room), shared by tenants and by their keys, so that none of them can hold all
-(asyncio, one loop).
+"""Who may work when: places (of threads, or bytes of room), shared by tenants and by their keys, so that none of them
+can hold all (asyncio, one loop).
 
-A tenant has at most ``each`` of the places at once, one of its keys at most ``each_key``. Who finds none free waits in its key's line; a
-place that becomes free goes to the lines in turn, so a line of a thousand delays another tenant by one piece of work.
+A tenant has at most ``each`` of the places at once, one of its keys at most ``each_key``. Who finds none free waits in
+its key's line; a place that becomes free goes to the lines in turn, so a line of a thousand delays another tenant by
+one piece of work.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Kafka's clock: what a broker stamped on a record when it was appended, beside this machine's.
 
-Append times order and date everything that Weir derives, so a process whose clock is far from them judges and dates events wrongly.
-usage.clock takes records without a value, of which only the stamp matters.
+Append times order and date everything that Weir derives, so a process whose clock is far from them judges and dates
+events wrongly. usage.clock takes records without a value, of which only the stamp matters.
 """
 
 from __future__ import annotations
@@ -41,7 +41,8 @@ class ClockError:
 
 
 def error_of(sent_us: int, stamp: tuple[int, int], reported_us: int) -> ClockError | None:
-    """From a delivery report: the record was handed over at ``sent_us`` and reported at ``reported_us``, by this clock; ``stamp`` as
+    """From a delivery report: the record was handed over at ``sent_us`` and reported at ``reported_us``, by this clock;
+    ``stamp`` as
     ``Message.timestamp()`` has it. None where the topic keeps no append times."""
     kind, ms = stamp
     if kind != TIMESTAMP_LOG_APPEND_TIME or ms < 0:
@@ -58,8 +59,9 @@ def words(error_us: int) -> str:
 
 
 def kafka_time_us(settings: Settings) -> int | None:
-    """Kafka's present time, to the millisecond; None where it does not tell within 5 s (no usage.clock, no right to write it).
-    Each partition's leader is asked, and what lies in the middle counts: one broker whose clock is wrong decides nothing. Blocking."""
+    """Kafka's present time, to the millisecond; None where it does not tell within 5 s (no usage.clock, no right to
+    write it). Each partition's leader is asked, and what lies in the middle counts: one broker whose clock is wrong
+    decides nothing. Blocking."""
     found: list[tuple[int, int]] = []
     producer = Producer(settings.librdkafka() | {"delivery.timeout.ms": int(_WAIT * 1000), "log_level": 2})
     try:

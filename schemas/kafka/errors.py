@@ -1,8 +1,8 @@
 """What an error of Kafka means for whoever tries again: every loop of ours that writes to Kafka asks here.
 
-may pass           a broker that is away, a queue that is full: the same record again, later
-not this record    it is too large or malformed: no repetition helps; it is rejected with its reason, or refused with 422
-cannot go on       nobody's repetition helps until a person has changed something: the process stops, or says so, with the remedy
+may pass           a broker that is away, a queue that is full: the same record again, later not this record    it is
+too large or malformed: no repetition helps; it is rejected with its reason, or refused with 422 cannot go on
+nobody's repetition helps until a person has changed something: the process stops, or says so, with the remedy
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ _REMEDIES: Final[dict[int, str]] = {
 
 
 class RecordRefused(Exception):
-    """Kafka does not take this record, now or later. ``size``: bytes of its value, ``limit``: bytes that the topic takes."""
+    """Kafka does not take this record, now or later. ``size``: bytes of its value, ``limit``: bytes that the topic
+    takes."""
 
     def __init__(self, topic: str, size: int, limit: int, detail: str = "too large") -> None:
         super().__init__(

@@ -1,9 +1,10 @@
 """How large a record may be: the one place that topics, producers, consumers and packing agree by.
 
-``WEIR_KAFKA_RECORD_BYTES`` is the topics' ``max.message.bytes``, which the broker holds against the bytes on the wire: the records of one
-produce call, compressed where they are, with their frame. Producers are given the same number, which they hold against the bytes
-before compression. So a value of up to ``value_limit`` always gets in, whatever its key, and whoever writes keeps to it.
-Consumers need no limit of their own: a broker sends a record that is larger than what was asked for all the same (KIP-74).
+``WEIR_KAFKA_RECORD_BYTES`` is the topics' ``max.message.bytes``, which the broker holds against the bytes on the wire:
+the records of one produce call, compressed where they are, with their frame. Producers are given the same number, which
+they hold against the bytes before compression. So a value of up to ``value_limit`` always gets in, whatever its key,
+and whoever writes keeps to it. Consumers need no limit of their own: a broker sends a record that is larger than what
+was asked for all the same (KIP-74).
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from schemas.settings import Settings, SettingsError
 log = logging.getLogger(__name__)
 
 FRAME_BYTES: Final = 4 * 1024
-"""At most so much do a record's key and headers and its batch's frame take beside its value. Our keys are made of codes of up to 256 characters."""
+"""At most so much do a record's key and headers and its batch's frame take beside its value. Our keys are made of codes
+of up to 256 characters."""
 PACKED_BYTES: Final = 256 * 1024
 """A packed batch is closed before it would grow beyond this; an event alone may be larger."""
 EXPANSION: Final = 4
@@ -56,13 +58,14 @@ def topic_limits(settings: Settings, topics: Iterable[str]) -> dict[str, int]:
 
 
 def too_small(settings: Settings, limits: dict[str, int]) -> list[str]:
-    """Names of topics that take less than the setting says. One of 0 is sealed: it takes nothing any more, and is not asked to."""
+    """Names of topics that take less than the setting says. One of 0 is sealed: it takes nothing any more, and is not
+    asked to."""
     return sorted(topic for topic, limit in limits.items() if 0 < limit < settings.kafka_record_bytes)
 
 
 def check_topics(settings: Settings, topics: Iterable[str]) -> None:
-    """Raises SettingsError where a topic takes less than the setting says, with both remedies; KafkaException where the brokers do not
-    tell."""
+    """Raises SettingsError where a topic takes less than the setting says, with both remedies; KafkaException where the
+    brokers do not tell."""
     limits = topic_limits(settings, topics)
     if small := too_small(settings, limits):
         least = min(limits[topic] for topic in small)
@@ -90,8 +93,8 @@ def raise_topics(settings: Settings, topics: Iterable[str]) -> list[str]:
 
 
 def confirm_topics(settings: Settings, topics: Callable[[Settings], Iterable[str]]) -> None:
-    """``check_topics`` at a process's start. Where the brokers do not tell, for want of rights or because they are away, the setting is
-    believed, with a warning. Raises SettingsError."""
+    """``check_topics`` at a process's start. Where the brokers do not tell, for want of rights or because they are
+    away, the setting is believed, with a warning. Raises SettingsError."""
     try:
         check_topics(settings, topics(settings))
     except KafkaException as error:

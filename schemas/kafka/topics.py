@@ -90,7 +90,8 @@ def _new_topic(settings: Settings, name: str, count: int, config: dict[str, str]
 
 
 def create_events_topic(settings: Settings, generation: int, partitions: int) -> None:
-    """Create the topic of a further generation where it is missing. Raises LookupError where it has other partitions."""
+    """Create the topic of a further generation where it is missing. Raises LookupError where it has other
+    partitions."""
     _create(settings, [_new_topic(settings, *_events(settings, generation, partitions))])
     found = partition_count(settings, events_topic(generation))
     if found != partitions:
@@ -98,8 +99,8 @@ def create_events_topic(settings: Settings, generation: int, partitions: int) ->
 
 
 def create_topics(settings: Settings) -> list[str]:
-    """Create whatever topic is missing, and let those that are there take records as large as the setting says; safe to repeat. Returns
-    the names created.
+    """Create whatever topic is missing, and let those that are there take records as large as the setting says; safe to
+    repeat. Returns the names created.
 
     Raises KafkaException where the broker refuses, or does not answer within 30 s.
     """

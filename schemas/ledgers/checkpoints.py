@@ -81,8 +81,9 @@ class Checkpoints:
     def apply(self, record: Mapping[str, Any]) -> Cut | Run | None:
         """Take the next decoded record in log order; what it established, or None if it is void.
 
-        A cut is valid where its number is last + 1 and no partition goes back or is left out. That it lies within progress is its
-        writer's duty, and the roll-up waits for it. A run is valid where it is the first of its id and names a valid cut.
+        A cut is valid where its number is last + 1 and no partition goes back or is left out. That it lies within
+        progress is its writer's duty, and the roll-up waits for it. A run is valid where it is the first of its id and
+        names a valid cut.
         """
         if record["kind"] == "cut":
             offsets = {(item["generation"], item["partition"]): item["next_offset"] for item in record["offsets"]}
@@ -198,7 +199,8 @@ class CheckpointLedger:
         raise LedgerUnavailable(f"{CHECKPOINTS}: {_ATTEMPTS} cuts in a row lost to other writers; try again")
 
     def number(self, namespace: str, prefix: str, names: Sequence[str], series: Series = "invoices") -> None:
-        """Numbers for those of ``names`` that have none, in this order. Raises LedgerUnavailable; running again is safe."""
+        """Numbers for those of ``names`` that have none, in this order. Raises LedgerUnavailable; running again is
+        safe."""
         for start in range(0, len(names), _NUMBERED_AT_ONCE):
             some = names[start : start + _NUMBERED_AT_ONCE]
             self._publish(numbers_record(namespace, prefix, some, uuid.uuid4().hex, series))

@@ -1,7 +1,7 @@
 """The one rule of every ledger topic: the first valid record wins.
 
-A record claims a key and a version. In log order, the claim whose version follows what stands (1 where nothing does) is the
-truth; every other claim is void, for ever and for every follower. So a writer knows whether it won by reading its
+A record claims a key and a version. In log order, the claim whose version follows what stands (1 where nothing does) is
+the truth; every other claim is void, for ever and for every follower. So a writer knows whether it won by reading its
 record back, and a record that was written twice counts once.
 """
 
@@ -17,8 +17,8 @@ class Claim:
     it comes in ``chain``; it is valid only where that predecessor is the chain's head, which its key then is, or
     ``successor``. A later version that names a ``successor`` is held to the chain in the same way (a void invoice).
 
-    ``before``: a key that must not stand yet (an invoice, for its drafts). ``needs``: facts of the log that must be just so at that
-    moment, None for one that no claim has set; ``sets``: those that it changes.
+    ``before``: a key that must not stand yet (an invoice, for its drafts). ``needs``: facts of the log that must be
+    just so at that moment, None for one that no claim has set; ``sets``: those that it changes.
     """
 
     key: Hashable

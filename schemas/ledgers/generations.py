@@ -1,12 +1,14 @@
-"""Generations of usage.events: which one is written, which one is metered (pure fold of the change records on usage.catalog).
+"""Generations of usage.events: which one is written, which one is metered (pure fold of the change records on
+usage.catalog).
 
 A generation is a topic with a fixed number of partitions. It is replaced in two records, under first-valid-record-wins:
 
 - ``sealing``: generation g takes no more events; g + 1 will have so many partitions. Gateways answer 503 from here on.
-- ``open``: g + 1 takes events; g ended at these offsets, one a partition, and the broker refuses any further record of it.
+- ``open``: g + 1 takes events; g ended at these offsets, one a partition, and the broker refuses any further record of
+  it.
 
-Whoever meters finishes g up to its ends, durably, before it begins with g + 1: so every identity that counted in g is in the
-journal before a copy in g + 1 is decided (DESIGN invariants 2 and 3 across generations).
+Whoever meters finishes g up to its ends, durably, before it begins with g + 1: so every identity that counted in g is
+in the journal before a copy in g + 1 is decided (DESIGN invariants 2 and 3 across generations).
 """
 
 from __future__ import annotations
@@ -34,9 +36,10 @@ class Generation:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What stands. ``current`` None: no change was ever begun. ``following``: being opened; ``current`` is then sealed or
-    about to be. ``ends``: generation → next offsets of its partitions, for every one that is sealed for good. ``carried``: generation → next
-    offsets of what its partitions begin with that was carried over from the one before."""
+    """What stands. ``current`` None: no change was ever begun. ``following``: being opened; ``current`` is then sealed
+    or about to be. ``ends``: generation → next offsets of its partitions, for every one that is sealed for good.
+    ``carried``: generation → next offsets of what its partitions begin with that was carried over from the one
+    before."""
 
     version: int = 0
     current: Generation | None = None
@@ -114,7 +117,8 @@ def sealing_record(state: State, first: int, partitions: int, claim_id: str) -> 
 
 
 def open_record(state: State, ends: tuple[int, ...], claim_id: str, carried: tuple[int, ...] = ()) -> dict[str, Any]:
-    """The claim that the following generation takes events, the current one having ended at ``ends``, what it begins with was carried over."""
+    """The claim that the following generation takes events, the current one having ended at ``ends``, what it begins
+    with was carried over."""
     assert state.following is not None, "a change was begun"
     following = {"generation": state.following.number, "partitions": state.following.partitions}
     begins = {"carried": carried} if any(carried) else {}

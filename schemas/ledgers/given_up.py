@@ -1,7 +1,8 @@
-"""Offsets of usage.events that were given up by hand, as a fold of records on usage.catalog: who, when, why, and exactly which (pure).
+"""Offsets of usage.events that were given up by hand, as a fold of records on usage.catalog: who, when, why, and
+exactly which (pure).
 
-A log that begins above its cursor has lost acknowledged records. Somebody has to say so: `weir log give-up` claims a range under first-valid-
-record-wins, workers then move the cursor over it, and the books count it for what it is.
+A log that begins above its cursor has lost acknowledged records. Somebody has to say so: `weir log give-up` claims a
+range under first-valid- record-wins, workers then move the cursor over it, and the books count it for what it is.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ _CODE: Final = "usage.events"
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """Offsets [start, end) of a partition. ``events``: namespace → acknowledged events that are known to be lost there."""
+    """Offsets [start, end) of a partition. ``events``: namespace → acknowledged events that are known to be lost
+    there."""
 
     generation: int
     partition: int
@@ -52,7 +54,8 @@ class GivenUp:
         return True
 
     def beyond(self, generation: int, partition: int, cursor: int) -> int:
-        """Where a partition goes on whose cursor is ``cursor``: the same, unless the offsets from it on were given up."""
+        """Where a partition goes on whose cursor is ``cursor``: the same, unless the offsets from it on were given
+        up."""
         while (
             end := max(
                 (one.end for one in self.ranges

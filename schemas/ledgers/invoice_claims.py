@@ -18,7 +18,8 @@ WITHDRAWN: Final = "withdrawn"
 
 
 def invoice_id(namespace: str, subscription: str, period_start_us: int, sequence: int) -> str:
-    """A name derived from what the invoice is for, so that a second process makes the same one: ``inv_`` + 24 hex digits."""
+    """A name derived from what the invoice is for, so that a second process makes the same one: ``inv_`` + 24 hex
+    digits."""
     parts = (namespace, subscription, str(period_start_us), str(sequence))
     digest = blake2b(digest_size=12)
     for part in parts:
@@ -28,18 +29,20 @@ def invoice_id(namespace: str, subscription: str, period_start_us: int, sequence
 
 
 def claim_of(record: Mapping[str, Any]) -> Claim:
-    """What an Invoice record claims: its version; version 1 also its place after its predecessor, and a void version what the
-    chain is at that moment. An invoice names the void ones of its chain that it was planned after, and is valid
-    after those alone: so neither can an invoice stand that counts on one which is void, nor one be voided that another
-    has just counted on. It also names the run that its predecessor is of (``after``): what came late is on it from there on.
+    """What an Invoice record claims: its version; version 1 also its place after its predecessor, and a void version
+    what the chain is at that moment. An invoice names the void ones of its chain that it was planned after, and is
+    valid after those alone: so neither can an invoice stand that counts on one which is void, nor one be voided that
+    another has just counted on. It also names the run that its predecessor is of (``after``): what came late is on it
+    from there on.
 
-    Drafts have versions of their own, from 1 on, and none is valid once the invoice stands. Each counts how often it was held
-    and released (``holds``), and the invoice names that number: so none stands that was held meanwhile. One that was approved names the
-    draft's version, and is that draft.
+    Drafts have versions of their own, from 1 on, and none is valid once the invoice stands. Each counts how often it
+    was held and released (``holds``), and the invoice names that number: so none stands that was held meanwhile. One
+    that was approved names the draft's version, and is that draft.
 
-    A version that adds a credit note (``credited``) is held to the chain as it was worked out from, and to the credit notes that the chain had
-    then, counted by ``order``. An invoice that adjusts others names the last one that it counted (``after_note``), and is valid after that alone:
-    so neither is anything credited twice, nor does a credit note miss what an invoice has just credited. Those of before have neither.
+    A version that adds a credit note (``credited``) is held to the chain as it was worked out from, and to the credit
+    notes that the chain had then, counted by ``order``. An invoice that adjusts others names the last one that it
+    counted (``after_note``), and is valid after that alone: so neither is anything credited twice, nor does a credit
+    note miss what an invoice has just credited. Those of before have neither.
     """
     namespace, name, version = record["namespace"], record["invoice_id"], record["version"]
     key, chain = (namespace, name), (namespace, record["subscription"])
@@ -70,7 +73,8 @@ def claim_of(record: Mapping[str, Any]) -> Claim:
 
 
 def _credited(claim: Claim, chain: Hashable, namespace: str, credited: Mapping[str, Any] | None) -> Claim:
-    """The claim of a version that adds a credit note; ``credited``: what its body says of the version that added the last one."""
+    """The claim of a version that adds a credit note; ``credited``: what its body says of the version that added the
+    last one."""
     if credited is None or credited["version"] != claim.version:
         return claim
     place, notes, order = _place(namespace, credited["head"], credited["voids"]), (chain, "notes"), credited["order"]

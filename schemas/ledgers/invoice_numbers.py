@@ -1,8 +1,9 @@
-"""Numbers of invoices that law wants, and of credit notes: gapless in a namespace, each given once, by the order of usage.checkpoints.
+"""Numbers of invoices that law wants, and of credit notes: gapless in a namespace, each given once, by the order of
+usage.checkpoints.
 
-That topic has one partition, so all followers agree. A record names invoices; those that have a number already keep it, the others
-get the next ones in the order in which they are named. So whoever writes, how often and at the same time as whom, no number is
-given twice and none is left out.
+That topic has one partition, so all followers agree. A record names invoices; those that have a number already keep it,
+the others get the next ones in the order in which they are named. So whoever writes, how often and at the same time as
+whom, no number is given twice and none is left out.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Numbered:
-    """``invoice_id``: or that of a credit note. ``rank``: 1, 2, … in the namespace; ``text``: the number as it is printed, which never changes."""
+    """``invoice_id``: or that of a credit note. ``rank``: 1, 2, … in the namespace; ``text``: the number as it is
+    printed, which never changes."""
 
     invoice_id: str
     rank: int

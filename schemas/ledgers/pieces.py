@@ -1,8 +1,10 @@
-"""Records of a ledger that are larger than a record may be: cut into pieces by their writer, put together by every reader. Pure.
+"""Records of a ledger that are larger than a record may be: cut into pieces by their writer, put together by every
+reader. Pure.
 
-The pieces of one writing stand in one partition, in order, under a name of that writing alone; other records may stand between them. The whole
-takes the place of its last piece: nobody sees it before, and the first valid record wins by that place. A writer that dies between two
-pieces leaves none: pieces that are not followed by their last one within ``ABANDONED_US`` of the log's own time are void, for everybody.
+The pieces of one writing stand in one partition, in order, under a name of that writing alone; other records may stand
+between them. The whole takes the place of its last piece: nobody sees it before, and the first valid record wins by
+that place. A writer that dies between two pieces leaves none: pieces that are not followed by their last one within
+``ABANDONED_US`` of the log's own time are void, for everybody.
 """
 
 from __future__ import annotations
@@ -22,7 +24,8 @@ _codec = codec("record_piece")
 
 
 def cut(value: bytes, limit: int, whole: bytes) -> Iterator[bytes]:
-    """The records, of at most ``limit`` bytes each, that ``value`` is written as: itself where it fits. ``whole``: 16 bytes for this writing."""
+    """The records, of at most ``limit`` bytes each, that ``value`` is written as: itself where it fits. ``whole``: 16
+    bytes for this writing."""
     if len(value) <= limit:
         yield value
         return
@@ -48,7 +51,8 @@ class Joiner:
         self._begun: dict[bytes, _Whole] = {}
 
     def take(self, value: bytes, append_us: int) -> bytes | None:
-        """The record that stands at this place: ``value`` itself, the whole that it ends, or None for a piece that ends none."""
+        """The record that stands at this place: ``value`` itself, the whole that it ends, or None for a piece that ends
+        none."""
         if self._begun:
             late = [name for name, whole in self._begun.items() if append_us - whole.began_us > ABANDONED_US]
             for name in late:

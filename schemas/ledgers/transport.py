@@ -32,8 +32,8 @@ class LedgerUnavailable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class LogRecord:
-    """One record of a ledger topic; ``append_us`` is its broker append time, microseconds UTC. One that was written in pieces stands
-    whole at the offset of the last."""
+    """One record of a ledger topic; ``append_us`` is its broker append time, microseconds UTC. One that was written in
+    pieces stands whole at the offset of the last."""
 
     partition: int
     offset: int
@@ -44,8 +44,10 @@ class LogRecord:
 class LedgerReader:
     """Reads every partition of one topic from its beginning. Not thread-safe. Close it.
 
-    ``wait_ms``: how long the broker holds a request for what is not written yet; a question for the log's end waits behind it,
-    on the same connection. ``begin``: partition → offset to begin at, instead of every partition's beginning. Short for who reads to an end, and then asks for no more until it reads again; long for who polls for hours.
+    ``wait_ms``: how long the broker holds a request for what is not written yet; a question for the log's end waits
+    behind it, on the same connection. ``begin``: partition → offset to begin at, instead of every partition's
+    beginning. Short for who reads to an end, and then asks for no more until it reads again; long for who polls for
+    hours.
     """
 
     def __init__(
@@ -80,7 +82,8 @@ class LedgerReader:
         self.close()
 
     def poll(self, timeout: float, limit: int = 1000) -> list[LogRecord]:
-        """What came, in order within a partition; ``positions`` then stand after it. Raises KafkaException when fatal."""
+        """What came, in order within a partition; ``positions`` then stand after it. Raises KafkaException when
+        fatal."""
         records: list[LogRecord] = []
         # consume() alone would wait for ``limit`` of them, or all of ``timeout``.
         first = self._consumer.poll(timeout)
@@ -134,11 +137,11 @@ Place = tuple[int, int]
 
 
 class LedgerWriter:
-    """Writes a few records at a time, acks=all, idempotent. Thread-safe. On a ledger a record that is larger than a record may be is written in
-    pieces; on other topics it is refused.
+    """Writes a few records at a time, acks=all, idempotent. Thread-safe. On a ledger a record that is larger than a
+    record may be is written in pieces; on other topics it is refused.
 
-    The broker is asked for a producer id from the first moment on, and once more after half a second: make it before the reading
-    that precedes a write.
+    The broker is asked for a producer id from the first moment on, and once more after half a second: make it before
+    the reading that precedes a write.
     """
 
     def __init__(self, settings: Settings, topic: str) -> None:
@@ -167,8 +170,9 @@ class LedgerWriter:
     def append_all(self, records: Sequence[tuple[bytes, bytes]], partition: int | None = None) -> list[Place]:
         """Several records at once, in order within a partition; where each is.
 
-        Raises RecordRefused where Kafka takes one of them neither now nor later, CannotGoOn where somebody has to change something first, and
-        LedgerUnavailable where it may pass; after each of them records may have got in, or may still.
+        Raises RecordRefused where Kafka takes one of them neither now nor later, CannotGoOn where somebody has to
+        change something first, and LedgerUnavailable where it may pass; after each of them records may have got in, or
+        may still.
         """
         placed: list[Place] = []
         for (_, value), result in zip(records, self.deliver(records, partition), strict=True):

@@ -1,8 +1,9 @@
 """Matching a run of events at once, profile by profile: the same answers as ``match_rules``, at a third of its cost.
 
-Properties are decoded only as far as some profile looks at them, and filters and values go through whole columns. Whatever
-is out of the ordinary (a number that is no integer's text, a value that cannot be metered, text that is not JSON) takes
-the functions of ``rules`` and ``values.quantity`` for the events concerned, so that there is one meaning of an event.
+Properties are decoded only as far as some profile looks at them, and filters and values go through whole columns.
+Whatever is out of the ordinary (a number that is no integer's text, a value that cannot be metered, text that is not
+JSON) takes the functions of ``rules`` and ``values.quantity`` for the events concerned, so that there is one meaning of
+an event.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""Whether one event can pass two sets of filters: then two profiles count it both, and two charges on them bill it both (pure).
+"""Whether one event can pass two sets of filters: then two profiles count it both, and two charges on them bill it both
+(pure).
 
 The answer is True unless it is proven that no event can; a True may be too much, a False never is.
 """
@@ -29,7 +30,8 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class Measuring:
-    """What a charge bills: events of a name that pass the filters (the meter's and the profile's), and what it takes of each."""
+    """What a charge bills: events of a name that pass the filters (the meter's and the profile's), and what it takes of
+    each."""
 
     charge: str
     profile_id: str
@@ -124,8 +126,8 @@ def _is_no_object(item: Filter) -> bool:
 
 
 def double_billed(charges: Sequence[Measuring], budget: Budget) -> list[str]:
-    """A sentence for each pair of charges that can bill one event both by the same value of it, and one for those that bill events of
-    a name by different values."""
+    """A sentence for each pair of charges that can bill one event both by the same value of it, and one for those that
+    bill events of a name by different values."""
     told: list[str] = []
     by_event: dict[str, list[Measuring]] = {}
     for charge in charges:

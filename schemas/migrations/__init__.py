@@ -41,7 +41,8 @@ def view_names() -> list[str]:
 
 
 def migrate(settings: Settings) -> list[int]:
-    """Apply what is missing, in order; safe to repeat and to run from several processes at once. Returns the numbers applied.
+    """Apply what is missing, in order; safe to repeat and to run from several processes at once. Returns the numbers
+    applied.
 
     Every statement says IF NOT EXISTS, so a run that died half-way is simply run again. Raises MigrationError
     where the database knows a migration that this code does not.

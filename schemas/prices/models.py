@@ -64,7 +64,8 @@ class _Part(BaseModel):
 
 
 class Proration(_Part):
-    """How much of a whole period a line is for. Lengths of local periods, so a month with a shift has an hour more or less."""
+    """How much of a whole period a line is for. Lengths of local periods, so a month with a shift has an hour more or
+    less."""
 
     part_seconds: NotNegative
     whole_seconds: Positive
@@ -78,13 +79,16 @@ class Proration(_Part):
 
 
 class Split(_Part):
-    """Where a line stands among the lines of one charge in one period, which a change of price has split. A line without it stands alone.
+    """Where a line stands among the lines of one charge in one period, which a change of price has split. A line
+    without it stands alone.
 
-    ``of`` is the same on all that belong together, and differs from other such groups of the charge. ``included_before`` and
+    ``of`` is the same on all that belong together, and differs from other such groups of the charge.
+    ``included_before`` and
     ``free_before``: units of the allowance that the parts before this one took; null: this one begins with a whole one.
-    ``priced_before``: the quantity that they priced, from which tiers go on; null: tiers begin anew. With it, ``package_left``: units
-    that they paid for with a started package and did not use, ``amount_before``: what they came to, which counts towards the
-    maximum and a minimum that is not prorated. ``priced_after``: the quantity that the parts after this one price (volume tiers only).
+    ``priced_before``: the quantity that they priced, from which tiers go on; null: tiers begin anew. With it,
+    ``package_left``: units that they paid for with a started package and did not use, ``amount_before``: what they came
+    to, which counts towards the maximum and a minimum that is not prorated. ``priced_after``: the quantity that the
+    parts after this one price (volume tiers only).
     """
 
     optional: ClassVar[frozenset[str]] = frozenset(
@@ -332,7 +336,8 @@ class MatrixPrice(_Price):
     default_unit_amount: Amount | None = None
     """of all other combinations; null: they have no price"""
     included_order: Annotated[IncludedOrder, BeforeValidator(_order_name)] = "in_order"
-    """which combinations the included units are taken off first: in the order of the cells and then by values, those of the least or of the greatest unit amount, or of all in proportion to their quantities"""
+    """which combinations the included units are taken off first: in the order of the cells and then by values, those of
+    the least or of the greatest unit amount, or of all in proportion to their quantities"""
 
     @model_validator(mode="after")
     def _shape(self) -> Self:

@@ -1,6 +1,6 @@
-"""What a process has acknowledged into usage.events, record by record and by its own count: the books compare it with what was metered, so
-that records which the log has lost show, each at its offset. Written every few seconds; a process that is killed has counted some seconds
-less, never more.
+"""What a process has acknowledged into usage.events, record by record and by its own count: the books compare it with
+what was metered, so that records which the log has lost show, each at its offset. Written every few seconds; a process
+that is killed has counted some seconds less, never more.
 """
 
 from __future__ import annotations
@@ -32,14 +32,16 @@ class Acknowledged:
         self._page = 0
 
     def add(self, namespace: str, generation: int, partition: int, offset: int, events: int) -> None:
-        """A packed batch, or a void (``events`` 0), is in Kafka at ``offset``; below 0: Kafka did not say where, and it is not counted."""
+        """A packed batch, or a void (``events`` 0), is in Kafka at ``offset``; below 0: Kafka did not say where, and it
+        is not counted."""
         if offset < 0:  # a retry of what was appended before is confirmed without its place
             return
         with self._lock:
             self._records.setdefault((namespace, generation, partition), {})[offset] = events
 
     def write(self, client: Callable[[], Any]) -> None:
-        """Insert what was added since the last time; where that fails the same rows are inserted first the next time."""
+        """Insert what was added since the last time; where that fails the same rows are inserted first the next
+        time."""
         with self._writing:
             self._write(client)
 

@@ -1,7 +1,8 @@
 """Whether usage.events is the log that was metered: its topic, and where it begins and ends against the cursors.
 
-A log that has lost its end, or that is another one under the same name, would take events that no worker ever meters, since all of them
-lie below the cursor: nothing is accepted into it. One that begins above its cursor has lost records that were acknowledged.
+A log that has lost its end, or that is another one under the same name, would take events that no worker ever meters,
+since all of them lie below the cursor: nothing is accepted into it. One that begins above its cursor has lost records
+that were acknowledged.
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ _RECOVER: Final = "restore that log, or `weir generation recover` begins a new g
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """One generation. ``topic_id``: present, ``metered_id``: of the log that the cursors are of ("": not known); by partition ``bounds``
-    (first and next offset) and ``cursors``, which were read before them."""
+    """One generation. ``topic_id``: present, ``metered_id``: of the log that the cursors are of ("": not known); by
+    partition ``bounds`` (first and next offset) and ``cursors``, which were read before them."""
 
     generation: int
     topic_id: str
@@ -115,8 +116,9 @@ def read_standing(admin: AdminClient, client: Any, generation: int) -> Standing:
 
 
 class LogWatch:
-    """A thread that looks every few seconds, and writes what its process has acknowledged meanwhile. ClickHouse or Kafka away changes
-    nothing: what was seen last stands. ``recording``: the topic's id is recorded where none is (who meters does)."""
+    """A thread that looks every few seconds, and writes what its process has acknowledged meanwhile. ClickHouse or
+    Kafka away changes nothing: what was seen last stands. ``recording``: the topic's id is recorded where none is (who
+    meters does)."""
 
     def __init__(
         self, settings: Settings, generation: Callable[[], int | None], *, recording: bool = False,

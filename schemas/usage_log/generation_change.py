@@ -1,17 +1,22 @@
-"""The change to another number of partitions: a new generation of usage.events, under load, nothing lost and nothing double.
+"""The change to another number of partitions: a new generation of usage.events, under load, nothing lost and nothing
+double.
 
 Numbered steps; each is safe to repeat, and a change that was interrupted anywhere is finished by asking for it again:
 
 1. create the topic of the following generation
-2. announce on usage.catalog that the current one is being sealed (``generations.sealing_record``): gateways answer 503, `admit` waits
-3. seal: the broker is told to refuse every further record of the old topic (max.message.bytes = 0). A gateway that has not
-   heard, one that was frozen, a delivery that is being tried again: all of them are refused, so none is acknowledged
-4. prove it: a record for each partition must be refused by that partition's leader; then read the ends, and prove it once more
-5. announce that the following generation is open, and where the old one ended: gateways write to it at once, `admit` too
+2. announce on usage.catalog that the current one is being sealed (``generations.sealing_record``): gateways answer 503,
+   `admit` waits
+3. seal: the broker is told to refuse every further record of the old topic (max.message.bytes = 0). A gateway that has
+   not heard, one that was frozen, a delivery that is being tried again: all of them are refused, so none is
+   acknowledged
+4. prove it: a record for each partition must be refused by that partition's leader; then read the ends, and prove it
+   once more
+5. announce that the following generation is open, and where the old one ended: gateways write to it at once, `admit`
+   too
 6. workers meter the old one to its ends, then end themselves, and start again on the following one (``State.to_meter``)
 
-Between 2 and 5, a second or so, producers get 503 and send again under the same keys. What they had in the old generation
-without having been told is found there as a first copy: identities are looked up across generations.
+Between 2 and 5, a second or so, producers get 503 and send again under the same keys. What they had in the old
+generation without having been told is found there as a first copy: identities are looked up across generations.
 """
 
 from __future__ import annotations

@@ -1,13 +1,16 @@
-"""A generation whose log is not the one that was metered is replaced by the next one, and what its topic holds is carried over.
+"""A generation whose log is not the one that was metered is replaced by the next one, and what its topic holds is
+carried over.
 
 Numbered steps; asking again finishes what was interrupted:
 
 1. prove it: the topic's id is another than the one that was metered, or it ends below a cursor (``continuity``)
-2. create the topic of the following generation, as many partitions as the present topic has; announce that this one is being sealed
+2. create the topic of the following generation, as many partitions as the present topic has; announce that this one is
+   being sealed
 3. seal the present topic at the broker, as any change of generation does
-4. append to the following generation every record that was never metered: one that usage_batches does not have at its offset and
-   with its append time. Carried over twice, its events are duplicates
-5. announce that the following generation is open, and that the old one ended at its cursors: workers go on to it at once
+4. append to the following generation every record that was never metered: one that usage_batches does not have at its
+   offset and with its append time. Carried over twice, its events are duplicates
+5. announce that the following generation is open, and that the old one ended at its cursors: workers go on to it at
+   once
 
 What the old log has lost for good shows in the books, by the gateways' own count.
 """
@@ -109,7 +112,8 @@ def _carry_over(settings: Settings, client: Any, generation: int, partition: int
 
 
 def never_metered(records: Sequence[LogRecord], appended: Mapping[int, int]) -> list[bytes]:
-    """Values of those that are not the records that were metered: ``appended`` has these, offset → append time. Empty ones prove a seal."""
+    """Values of those that are not the records that were metered: ``appended`` has these, offset → append time. Empty
+    ones prove a seal."""
     return [record.value for record in records if record.value and appended.get(record.offset) != record.append_us]
 
 

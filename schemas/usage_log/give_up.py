@@ -1,4 +1,5 @@
-"""Giving offsets of usage.events up: the claim is written to usage.catalog and read back (``given_up`` says what it means)."""
+"""Giving offsets of usage.events up: the claim is written to usage.catalog and read back (``given_up`` says what it
+means)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Currencies of ISO 4217: those in force by the table of the ``iso4217`` library, and with them all that ever were in it."""
+"""Currencies of ISO 4217: those in force by the table of the ``iso4217`` library, and with them all that ever were in
+it."""
 
 from __future__ import annotations
 
@@ -20,7 +21,8 @@ _MINOR_UNITS: Final[dict[str, int]] = (
 
 
 def exponent(code: str) -> int:
-    """Decimal places of the currency's minor unit: JPY 0, USD 2, KWD 3; a withdrawn currency keeps its own (``withdrawn``).
+    """Decimal places of the currency's minor unit: JPY 0, USD 2, KWD 3; a withdrawn currency keeps its own
+    (``withdrawn``).
 
     Raises ValueError, with the remedy in its text, for a code that is not in the table and for one without a
     minor unit (gold XAU, the test code XTS, …), in which no amount can be rounded.

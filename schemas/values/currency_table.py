@@ -1,16 +1,18 @@
-"""Every ISO 4217 currency that a catalog may ever have named: its minor unit's decimals and, where it was withdrawn, when.
+"""Every ISO 4217 currency that a catalog may ever have named: its minor unit's decimals and, where it was withdrawn,
+when.
 
-Kept here beside the ``iso4217`` library, whose table forgets a currency on the day it is withdrawn: an invoice of before still has
-to be read, corrected and rounded, and a stored plan to load. A test holds the two together, so that an upgrade of the library which
-adds or drops a code fails until this table says so too.
+Kept here beside the ``iso4217`` library, whose table forgets a currency on the day it is withdrawn: an invoice of
+before still has to be read, corrected and rounded, and a stored plan to load. A test holds the two together, so that an
+upgrade of the library which adds or drops a code fails until this table says so too.
 
-Sources: current codes and decimals are ISO 4217 list one, as of 2026-01-01; withdrawal months are its list three (historic
-denominations; the last month in which the code was still in use somewhere); decimals of withdrawn codes, which list three does not
-tell, are those of the JDK's ``java.util.Currency``, and of codes that it does not know, CLDR's supplemental data (which say 2 of every currency that they do
-not list; list three gives the earliest withdrawals by years alone, whose last month is taken). List three and CLDR were read through the packages
-``iso_4217`` 0.8.260101 and ``babel`` 2.19.0. The two differ on some decimals of codes that inflation had left without coins: what Weir
-has rounded to so far stays (ROL 0 as the JDK has it, where CLDR says 2; MRO, SLL, STD, TMM, ZMK, ZWD 2, where CLDR says 0). Units of account
-without a minor unit (XFO, XFU, XRE) are no currencies to bill in.
+Sources: current codes and decimals are ISO 4217 list one, as of 2026-01-01; withdrawal months are its list three
+(historic denominations; the last month in which the code was still in use somewhere); decimals of withdrawn codes,
+which list three does not tell, are those of the JDK's ``java.util.Currency``, and of codes that it does not know,
+CLDR's supplemental data (which say 2 of every currency that they do not list; list three gives the earliest withdrawals
+by years alone, whose last month is taken). List three and CLDR were read through the packages
+``iso_4217`` 0.8.260101 and ``babel`` 2.19.0. The two differ on some decimals of codes that inflation had left without
+coins: what Weir has rounded to so far stays (ROL 0 as the JDK has it, where CLDR says 2; MRO, SLL, STD, TMM, ZMK, ZWD
+2, where CLDR says 0). Units of account without a minor unit (XFO, XFU, XRE) are no currencies to bill in.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Instants written finer than a microsecond are cut, never rounded: an instant must not move later, out of its period.
 
-msgspec rounds 23:59:59.9999999 up to the next midnight, and pydantic does the same with a number of seconds; .NET writes 7
-fractional digits and Go 9. So what a decoder may have rounded is read once more, as text.
+msgspec rounds 23:59:59.9999999 up to the next midnight, and pydantic does the same with a number of seconds; .NET
+writes 7 fractional digits and Go 9. So what a decoder may have rounded is read once more, as text.
 """
 
 from __future__ import annotations

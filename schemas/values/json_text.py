@@ -19,8 +19,8 @@ _CLAMPED_EXPONENT: Final = 999_999_999_999_000_000
 
 
 def decimal(text: str) -> Decimal:
-    """A JSON number's text as the number, exactly. An exponent of more than 18 digits, which Decimal cannot hold, is clamped: no quantity and
-    no filter can tell, and an accepted event must never fail to parse later."""
+    """A JSON number's text as the number, exactly. An exponent of more than 18 digits, which Decimal cannot hold, is
+    clamped: no quantity and no filter can tell, and an accepted event must never fail to parse later."""
     try:
         return Decimal(text)
     except InvalidOperation:
@@ -33,7 +33,8 @@ _decoder: Final = msgspec.json.Decoder(float_hook=decimal)
 
 
 def exact(text: str | bytes) -> Any:
-    """Parse JSON; numbers with a fraction or an exponent, and integers of thousands of digits, become Decimal, others int.
+    """Parse JSON; numbers with a fraction or an exponent, and integers of thousands of digits, become Decimal, others
+    int.
 
     Raises ValueError (msgspec.DecodeError is one) for anything that is not JSON.
     """
@@ -49,7 +50,8 @@ def exact(text: str | bytes) -> Any:
 
 
 def keys_differ(text: str, parsed: Any) -> bool:
-    """Whether no object in the JSON text has a key twice; ``parsed`` is what a decoder made of it, with the last of each.
+    """Whether no object in the JSON text has a key twice; ``parsed`` is what a decoder made of it, with the last of
+    each.
 
     Decided by counts where they can decide: there are as many colons as keys, or more where strings hold some.
     """

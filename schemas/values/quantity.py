@@ -1,7 +1,7 @@
 """Quantities: Decimal(38, 12) as ClickHouse keeps them, in Python as the integer count of 10^-12 units.
 
-A number with more than 12 decimals is rounded to 12, half to even: the ordinary text of a float (114.97809459641576) has 14, and a
-rule without a drift keeps the sum of many such near the sum of what was written.
+A number with more than 12 decimals is rounded to 12, half to even: the ordinary text of a float (114.97809459641576)
+has 14, and a rule without a drift keeps the sum of many such near the sum of what was written.
 """
 
 from __future__ import annotations

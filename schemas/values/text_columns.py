@@ -1,4 +1,5 @@
-"""A column of strings as its bytes end to end, so that it goes from the log to the insert without an object a string."""
+"""A column of strings as its bytes end to end, so that it goes from the log to the insert without an object a
+string."""
 
 from __future__ import annotations
 
@@ -15,7 +16,8 @@ LENGTH: Final = np.dtype("<u4")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Texts:
-    """String ``i`` is ``data[offsets[i]:offsets[i + 1]]`` in UTF-8; ``offsets``: int32, one more than there are strings."""
+    """String ``i`` is ``data[offsets[i]:offsets[i + 1]]`` in UTF-8; ``offsets``: int32, one more than there are
+    strings."""
 
     data: bytes
     offsets: NDArray[np.int32]

@@ -1,8 +1,9 @@
 """IANA time zones from one version of the rules for every process: that of the pinned ``tzdata`` package.
 
-``zoneinfo`` asks the machine's own data first, which lag behind for months and differ from machine to machine, so that the same
-month would end at different instants. Here the package alone is asked, whatever the machine has or PYTHONTZPATH says. Only a name
-that the package does not know (stored by an older Weir that took the machine's) is looked for there.
+``zoneinfo`` asks the machine's own data first, which lag behind for months and differ from machine to machine, so that
+the same month would end at different instants. Here the package alone is asked, whatever the machine has or
+PYTHONTZPATH says. Only a name that the package does not know (stored by an older Weir that took the machine's) is
+looked for there.
 """
 
 from __future__ import annotations

@@ -20,7 +20,8 @@ class Weighed(Generic[T]):
         self._kept: OrderedDict[Hashable, tuple[T, int]] = OrderedDict()
 
     def get(self, key: Hashable, make: Callable[[], tuple[T, int]]) -> T:
-        """What stands under ``key``; ``make()`` gives it and its weight, at least 1. Two threads may make it at once; one of both is kept."""
+        """What stands under ``key``; ``make()`` gives it and its weight, at least 1. Two threads may make it at once;
+        one of both is kept."""
         with self._lock:
             kept = self._kept.get(key)
             if kept is not None:

@@ -1,8 +1,8 @@
-"""``python -m stream_processors.backfill``: does what waits to be backfilled, then ends. A worker starts it (``child.py``), as a
-process of its own, so that metering shares neither its interpreter nor its fate.
+"""``python -m stream_processors.backfill``: does what waits to be backfilled, then ends. A worker starts it
+(``child.py``), as a process of its own, so that metering shares neither its interpreter nor its fate.
 
-With a name (namespace/meter/version) as its argument it does that one alone. Its standard input is a pipe that its parent holds:
-when the parent is gone, so is this.
+With a name (namespace/meter/version) as its argument it does that one alone. Its standard input is a pipe that its
+parent holds: when the parent is gone, so is this.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""Keeps the process that backfills running while something waits: one for all workers, started by whoever has usage.checkpoints.
+"""Keeps the process that backfills running while something waits: one for all workers, started by whoever has
+usage.checkpoints.
 
 Two at once, while a group is balanced, do the same twice and write the same rows.
 """

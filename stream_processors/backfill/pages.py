@@ -1,4 +1,5 @@
-"""What a backfill reads: counted events page by page in the order of the journal's key, and how far it has got. One instance a thread."""
+"""What a backfill reads: counted events page by page in the order of the journal's key, and how far it has got. One
+instance a thread."""
 
 from __future__ import annotations
 
@@ -23,7 +24,8 @@ NOWHERE: Final[Key] = ("", 0, 0, 0, 0, 0)
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far one pass over the events between two checkpoints has got: day by day of their append, page by page up to ``key``.
+    """How far one pass over the events between two checkpoints has got: day by day of their append, page by page up to
+    ``key``.
     ``name``: of the backfill and its part."""
 
     name: str
@@ -41,7 +43,8 @@ _PAGE_BYTES: Final = 64 * 1024 * 1024
 
 
 def next_size(size: int, events: int, taken: int, most: int) -> int:
-    """Events of the page after one of ``size``, which had ``events`` in ``taken`` bytes: so many that they are about 64 MiB, never more than
+    """Events of the page after one of ``size``, which had ``events`` in ``taken`` bytes: so many that they are about 64
+    MiB, never more than
     ``most``; at most ten times as many at once, since those that follow may be larger."""
     if not events:
         return size
@@ -87,8 +90,8 @@ class Pages:
     def page(
         self, job: Job, ranges: Slice, day: int, mixed: bool, after: Key, *, offsets: bool = False
     ) -> tuple[pa.Table, bool]:
-        """The next events after the key ``after`` of an append day, in order of their keys; whether they are the last. ``offsets``: with
-        the catalog offset of each one's batch."""
+        """The next events after the key ``after`` of an append day, in order of their keys; whether they are the last.
+        ``offsets``: with the catalog offset of each one's batch."""
         condition, parameters = slice_sql(ranges)
         account, us, *position = after
         conditions = [_EVENTS, condition, "toYYYYMMDD(append_time) = {day:UInt32}"]

@@ -1,4 +1,5 @@
-"""A page of stored events → the records that a backfilled profile version gives them: the meter's own matching. Pure."""
+"""A page of stored events → the records that a backfilled profile version gives them: the meter's own matching.
+Pure."""
 
 from __future__ import annotations
 
@@ -18,7 +19,8 @@ _KEPT: Final = ("account_id", "timestamp", *_POSITION, "append_time")
 
 
 class BackfillMatcher:
-    """The compiled versions of one backfill; ``part``: which of its checkpoints the records will belong to (1, 2, …)."""
+    """The compiled versions of one backfill; ``part``: which of its checkpoints the records will belong to (1, 2,
+    …)."""
 
     def __init__(self, job: Job, part: int = 1, defaults: DefaultsByOffset | None = None) -> None:
         self._job = job
@@ -27,8 +29,8 @@ class BackfillMatcher:
         self._matchers: dict[Defaults, ColumnMatcher] = {}
 
     def records(self, events: pa.Table) -> pa.Table:
-        """Rows of backfill_records for ``events``: columns account_id, timestamp (µs), idempotency_key and properties (binary), the
-        position, append_time (ms); catalog_offset of their batches, where defaults are filled in."""
+        """Rows of backfill_records for ``events``: columns account_id, timestamp (µs), idempotency_key and properties
+        (binary), the position, append_time (ms); catalog_offset of their batches, where defaults are filled in."""
         if self._defaults is None or not self._defaults.any:
             return self._records(NO_DEFAULTS, events)
         offsets = events["catalog_offset"].to_numpy()

@@ -1,10 +1,11 @@
-"""Doing a backfill, step by step (schemas/catalog/backfill_jobs.py says what holds in between). Safe to kill anywhere, and to run twice at once.
+"""Doing a backfill, step by step (schemas/catalog/backfill_jobs.py says what holds in between). Safe to kill anywhere,
+and to run twice at once.
 
 1. A checkpoint, the *target*, covers all that is metered: events below it are the backfill's.
-2. Pages of counted events are read, matched and written to backfill_records, each page in the order of the journal's key; after
-   a page its end is written to backfill_progress. A page that is read again writes the same rows.
-3. A checkpoint of the backfill's own, over the target's offsets, is recorded. Where another cut came in between, it is the new target, and
-   what lies between the two is read first.
+2. Pages of counted events are read, matched and written to backfill_records, each page in the order of the journal's
+   key; after a page its end is written to backfill_progress. A page that is read again writes the same rows.
+3. A checkpoint of the backfill's own, over the target's offsets, is recorded. Where another cut came in between, it is
+   the new target, and what lies between the two is read first.
 4. The worker rolls it up, as any checkpoint (``rollup/checkpoints.py``).
 5. The catalog is told. From here on the version counts.
 6. What was staged is dropped.
@@ -39,7 +40,8 @@ from stream_processors.rollup.slices import between
 log = logging.getLogger(__name__)
 
 SETTLE_SECONDS: Final = 2.0
-"""So old is a version before its backfill begins: gateways that did not know it at once do by now, and need no second round."""
+"""So old is a version before its backfill begins: gateways that did not know it at once do by now, and need no second
+round."""
 _WARN_SECONDS: Final = 30.0
 _AUTHOR: Final = "weir backfill"
 Report = Callable[[Progress], None]
@@ -76,7 +78,8 @@ class Backfiller:
         self._ledger: CheckpointLedger | None = None
 
     def run(self, only: str | None = None) -> int:
-        """Do what waits (``only``: the backfill of that name), look after those that are done, and tidy up; how many were done.
+        """Do what waits (``only``: the backfill of that name), look after those that are done, and tidy up; how many
+        were done.
 
         Raises Stopping, LedgerUnavailable.
         """
@@ -187,7 +190,8 @@ class Backfiller:
         return cut
 
     def _record(self, job: Job, part: int, ledger: CheckpointLedger, target: Cut) -> Cut | None:
-        """Step 3; None where another cut came after the target. One that another process recorded for this backfill is taken."""
+        """Step 3; None where another cut came after the target. One that another process recorded for this backfill is
+        taken."""
         catalog_offset = catalog_end(self._settings)
 
         def propose(last: Cut | None) -> Cut | None:
@@ -200,7 +204,8 @@ class Backfiller:
 
     def _pass(self, job: Job, part: int, checkpoints: Checkpoints, progress: Progress) -> None:
         """Step 2 for the events between two checkpoints."""
-        # Events name the event types that they were accepted under: all of those below the target are in the catalog by now.
+        # Events name the event types that they were accepted under: all of those below the target are in the catalog by
+        # now.
         self._await_catalog(catalog_end(self._settings))
         defaults = DefaultsByOffset(self._catalog.catalog.view(job.namespace), job.event_name)
         matcher = BackfillMatcher(job, part, defaults)

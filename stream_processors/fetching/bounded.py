@@ -1,9 +1,11 @@
 """What a worker holds of its topics in memory is bounded in bytes, whatever their producers send.
 
-Three hooks into aiokafka's fetcher and one into Faust's buffer (``contract``: tests/unit/stream_processors/fetching/test_bounded.py):
+Three hooks into aiokafka's fetcher and one into Faust's buffer (``contract``:
+tests/unit/stream_processors/fetching/test_bounded.py):
 
-- a compressed batch is expanded to at most so many bytes. One that would be larger, or is broken, is never read: one ``RefusedBatch`` stands
-  in an inbox for all of its records, at its last offset, and the agent rejects it with its reason. On other topics one stands for each record
+- a compressed batch is expanded to at most so many bytes. One that would be larger, or is broken, is never read: one
+  ``RefusedBatch`` stands in an inbox for all of its records, at its last offset, and the agent rejects it with its
+  reason. On other topics one stands for each record
 - a poll takes at most ``POLL_BYTES`` of a partition, so that a fetch of many small batches is not expanded at once
 - the buffer between the consumer and an agent is full at ``BUFFER_BYTES``, however few its records are
 """

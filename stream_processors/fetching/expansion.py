@@ -1,4 +1,5 @@
-"""Bytes of a compressed record batch, expanded to at most so many: whoever writes to an inbox decides how much that would be. Pure."""
+"""Bytes of a compressed record batch, expanded to at most so many: whoever writes to an inbox decides how much that
+would be. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +16,8 @@ _ROOM: Final = 16  # ordinary batches shrink less than that, and are expanded at
 
 
 class Unexpanded(ValueError):
-    """What cannot be expanded: beyond ``limit`` bytes, or broken. ``begin``: what came out first, as far as that is known."""
+    """What cannot be expanded: beyond ``limit`` bytes, or broken. ``begin``: what came out first, as far as that is
+    known."""
 
     def __init__(self, why: str, begin: bytes = b"") -> None:
         super().__init__(why)
@@ -23,7 +25,8 @@ class Unexpanded(ValueError):
 
 
 def expand(kind: int, data: bytes, limit: int) -> bytes:
-    """``data``, compressed by one of Kafka's codecs, as it was before. Raises Unexpanded; never takes more than about twice ``limit``."""
+    """``data``, compressed by one of Kafka's codecs, as it was before. Raises Unexpanded; never takes more than about
+    twice ``limit``."""
     try:
         if kind == GZIP:
             return _gzip(data, limit)

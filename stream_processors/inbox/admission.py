@@ -1,7 +1,8 @@
 """Inbox records on their way into usage.events, or into usage.rejected. ``step`` is repeated until it returns.
 
-What Kafka has acknowledged is not written again by a repetition: those events would be duplicates in the books. A record that
-Kafka takes neither now nor later is packed smaller, down to one event, which is then rejected with its reason; nothing else waits for it.
+What Kafka has acknowledged is not written again by a repetition: those events would be duplicates in the books. A
+record that Kafka takes neither now nor later is packed smaller, down to one event, which is then rejected with its
+reason; nothing else waits for it.
 """
 
 from __future__ import annotations
@@ -107,7 +108,8 @@ class Admission:
         return found
 
     def _smaller(self, writer: LedgerWriter, batch: PackedEvents, error: KafkaError) -> Sequence[Entry]:
-        """The entries that are to be packed anew. Raises LedgerUnavailable where the topic has just been sealed, which looks the same."""
+        """The entries that are to be packed anew. Raises LedgerUnavailable where the topic has just been sealed, which
+        looks the same."""
         limit = topic_limits(self._settings, [writer.topic])[writer.topic]
         if limit == 0:
             raise LedgerUnavailable(f"{writer.topic} is being sealed")

@@ -111,7 +111,8 @@ def pack_entries(
     events: int = BATCH_EVENTS,
     size: int = PACKED_BYTES,
 ) -> list[PackedEvents]:
-    """Packed batches of at most so many events and bytes each, but of one event at least; in order within a partition."""
+    """Packed batches of at most so many events and bytes each, but of one event at least; in order within a
+    partition."""
     groups: dict[tuple[int, str], list[Entry]] = {}
     for entry in entries:
         groups.setdefault((partition_of(entry[2].identity, partitions), entry[0].namespace), []).append(entry)

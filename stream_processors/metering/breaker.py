@@ -1,13 +1,15 @@
-"""The rejection circuit breaker: a worker that cannot read its log stops, and does not empty the log into usage.rejected.
+"""The rejection circuit breaker: a worker that cannot read its log stops, and does not empty the log into
+usage.rejected.
 
-*Poison* is a record of usage.events that cannot be read as a packed batch: only gateways and `admit` write there, so it means a wrong
-version of Weir, or somebody else's hand. What is not poison: duplicates and conflicts (well read, and decided); values that a
-profile cannot measure (the event counts, with the reason beside it); and whatever `admit` refuses: an inbox is open to its
-producers, and one of them must not be able to stop everybody's metering. Those keep their bytes, and `weir rejected replay`
-brings them back.
+*Poison* is a record of usage.events that cannot be read as a packed batch: only gateways and `admit` write there, so it
+means a wrong version of Weir, or somebody else's hand. What is not poison: duplicates and conflicts (well read, and
+decided); values that a profile cannot measure (the event counts, with the reason beside it); and whatever `admit`
+refuses: an inbox is open to its producers, and one of them must not be able to stop everybody's metering. Those keep
+their bytes, and `weir rejected replay` brings them back.
 
-The breaker looks at a sliding count of records of one partition, those below the cursor included (`usage_batches` has them; a void has a namespace there, poison none), so
-its verdict is a function of the log: a worker that is started again, or another one, stops at the same record.
+The breaker looks at a sliding count of records of one partition, those below the cursor included (`usage_batches` has
+them; a void has a namespace there, poison none), so its verdict is a function of the log: a worker that is started
+again, or another one, stops at the same record.
 """
 
 from __future__ import annotations
@@ -27,7 +29,8 @@ class Poisoned(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Stop above ``percent`` of the last ``window`` records, once ``minimum`` of them are poison. Percent 100: never."""
+    """Stop above ``percent`` of the last ``window`` records, once ``minimum`` of them are poison. Percent 100:
+    never."""
 
     percent: int
     minimum: int
@@ -35,7 +38,8 @@ class Limits:
 
 
 class Breaker:
-    """The last records of one partition, in order; ``history`` are those below the cursor, oldest first, True for poison."""
+    """The last records of one partition, in order; ``history`` are those below the cursor, oldest first, True for
+    poison."""
 
     def __init__(self, limits: Limits, history: Iterable[bool] = ()) -> None:
         self._limits = limits

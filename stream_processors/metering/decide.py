@@ -27,8 +27,8 @@ Content = tuple[str, str, str]
 
 @dataclass(slots=True)
 class Flush:
-    """What one flush writes; ``progress``: (generation, partition) → next offset; ``gaps``: partition → cursor below which alone
-    its records are taken, since those above it do not follow it and have to be read again."""
+    """What one flush writes; ``progress``: (generation, partition) → next offset; ``gaps``: partition → cursor below
+    which alone its records are taken, since those above it do not follow it and have to be read again."""
 
     events: EventColumns = field(default_factory=EventColumns)
     duplicates: list[DuplicateRow] = field(default_factory=list)
@@ -52,8 +52,8 @@ class Matchers:
         self._catalog = catalog
 
     def at(self, namespace: str, catalog_offset: int) -> tuple[ColumnMatcher, int | None]:
-        """The matcher and the window W (microseconds; None: for ever) of a batch. The same matcher as long as no meter and no event
-        type changes, whoever signs up meanwhile."""
+        """The matcher and the window W (microseconds; None: for ever) of a batch. The same matcher as long as no meter
+        and no event type changes, whoever signs up meanwhile."""
         view = self._catalog.view(namespace, catalog_offset)
         settings = view.settings
         window = window_us(settings.max_event_age_seconds, settings.max_event_skew_seconds)
@@ -105,7 +105,8 @@ def meter_records(
 def decided_before(
     journal: Mapping[bytes, Sequence[Counted]], generation: int, offset: int
 ) -> dict[bytes, list[Counted]]:
-    """Without copies at ``offset`` and above: where those are replayed they are decided now, and what stands there may be wrong."""
+    """Without copies at ``offset`` and above: where those are replayed they are decided now, and what stands there may
+    be wrong."""
     return {
         name: [one for one in copies if (one.generation, one.offset) < (generation, offset)]
         for name, copies in journal.items()
@@ -117,8 +118,9 @@ def following(
 ) -> tuple[dict[tuple[int, int], int], dict[int, int]]:
     """The progress that follows the cursors as they stand, and by partition the cursors that have gone back.
 
-    A ClickHouse that was restored beneath a worker, or a replica that has lost what it had acknowledged, lies behind the flush. To
-    move its cursor would leave a hole for ever: nothing of the partition is acknowledged (``gaps``), and it is read again from there.
+    A ClickHouse that was restored beneath a worker, or a replica that has lost what it had acknowledged, lies behind
+    the flush. To move its cursor would leave a hole for ever: nothing of the partition is acknowledged (``gaps``), and
+    it is read again from there.
     """
     begins: dict[tuple[int, int], int] = {}
     for record in flush.records:
@@ -163,7 +165,8 @@ def _same(first: Content, second: Content) -> bool:
 
 
 def conflict_rejection(row: DuplicateRow, topic: str) -> dict[str, Any]:
-    """The RejectedEvent record of a conflict; its id is derived from its position, so that writing it again is recognised."""
+    """The RejectedEvent record of a conflict; its id is derived from its position, so that writing it again is
+    recognised."""
     record, index, first = row.record, row.dropped.index, row.dropped.first
     batch = record.batch
     return {

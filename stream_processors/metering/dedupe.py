@@ -1,7 +1,7 @@
 """First position wins (DESIGN invariant 3): which events of a partition count. Pure; look-ups are arguments.
 
-A ``PartitionMemory`` is valid at exactly one cursor: it has seen every counted event below it and none above. It knows the
-recent ones exactly, at least all that may not be durable yet; of all others its filters say "certainly new" or
+A ``PartitionMemory`` is valid at exactly one cursor: it has seen every counted event below it and none above. It knows
+the recent ones exactly, at least all that may not be durable yet; of all others its filters say "certainly new" or
 "maybe", and only a maybe is looked up in the journal.
 """
 

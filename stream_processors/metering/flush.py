@@ -5,8 +5,8 @@ being written (*commit*, another thread). Commit's steps, each durable before th
 
 1. usage_events, with its views usage_identities and usage_records
 2. duplicate_events
-3. voids, now that every event before them is durable: usage_voids, voided_events; then conflicts, voids without effect and
-   undecodable records to usage.rejected, delivery reported
+3. voids, now that every event before them is durable: usage_voids, voided_events; then conflicts, voids without effect
+   and undecodable records to usage.rejected, delivery reported
 4. usage_batches
 5. usage_progress: the cursor; every row below it is durable now
 6. acknowledge to Faust (for lag display only)
@@ -64,8 +64,9 @@ log = logging.getLogger(__name__)
 
 SEEK_AGAIN_SECONDS: Final = 5.0
 FLUSH_ROWS: Final = 500_000
-"""Rows of one flush, shared out among its partitions, so that its memory and its time are bounded whatever a namespace measures of an event; a
-partition whose share is used up goes on in the next one. At least one batch of each is taken."""
+"""Rows of one flush, shared out among its partitions, so that its memory and its time are bounded whatever a namespace
+measures of an event; a partition whose share is used up goes on in the next one. At least one batch of each is
+taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +116,8 @@ class Meter:
         self._undurable: dict[tuple[int, int, int], Record] = {}
         self._durable: dict[int, int] = {}
         self.held = False
-        """Nothing is decided while the store of deduplication is known to be incomplete (``schemas.clickhouse.damaged_parts``)."""
+        """Nothing is decided while the store of deduplication is known to be incomplete
+        (``schemas.clickhouse.damaged_parts``)."""
         self._rejecting_trouble = ""
         self._catalog_trouble = ""
         self.events_counted = 0
@@ -137,7 +139,8 @@ class Meter:
         self._assignment += 1
 
     def begin_at(self, partition: int, offset: int) -> None:
-        """The next record of the partition is this one, which lies below the cursor: what was metered is metered again (``replay.offsets``)."""
+        """The next record of the partition is this one, which lies below the cursor: what was metered is metered again
+        (``replay.offsets``)."""
         self._begins[partition] = offset
         memory = self._memories.get(partition)
         if memory is not None and memory.cursor != offset:
@@ -197,7 +200,8 @@ class Meter:
         if flush.progress:
             self._following(flush)
             if flush.gone_back:
-                # Rows beyond a hole would count as the first copies of what is read again: whatever is here comes again.
+                # Rows beyond a hole would count as the first copies of what is read again: whatever is here comes
+                # again.
                 for record in flush.records:
                     flush.gaps[record.partition] = min(record.offset, flush.gaps.get(record.partition, record.offset))
                     self._undurable.pop((record.generation, record.partition, record.offset), None)
@@ -290,7 +294,8 @@ class Meter:
         return records
 
     def _rows(self, batch: UsageBatch) -> int:
-        """Rows that a batch may give at most: its events, and a record of each for each profile version that looks at its name."""
+        """Rows that a batch may give at most: its events, and a record of each for each profile version that looks at
+        its name."""
         if not batch.size or not batch.names:
             return 0
         self._await_catalog(batch.catalog_offset)
@@ -303,7 +308,8 @@ class Meter:
         if sought != cursor or time.monotonic() - at > SEEK_AGAIN_SECONDS:
             start = self._log_start(partition)
             if start > cursor:
-                # Held, and not ended: other partitions go on, and so does this one once somebody gives the lost records up.
+                # Held, and not ended: other partitions go on, and so does this one once somebody gives the lost records
+                # up.
                 log.error("%s partition %d begins at offset %d, but only what lies below %d is metered; `weir status` says what to do",
                           self._topic, partition, start, cursor)  # fmt: skip
             else:

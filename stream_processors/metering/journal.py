@@ -135,8 +135,9 @@ class Journal:
     def filters(
         self, partition: int, partitions: int, lifted: Collection[str] = (), first_day: int | None = None
     ) -> DailyFilters:
-        """Bloom filters over the identities of the partition's range of the hash space, of all generations, by append day: all of
-        the namespaces in ``lifted``, of the others those appended on ``first_day`` (since 1970) or later."""
+        """Bloom filters over the identities of the partition's range of the hash space, of all generations, by append
+        day: all of the namespaces in ``lifted``, of the others those appended on ``first_day`` (since 1970) or
+        later."""
         low, high = hash_range(partition, partitions)
         condition = f"identity >= unhex('{(low + bytes(12)).hex()}')"
         if high is not None:

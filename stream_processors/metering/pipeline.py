@@ -44,7 +44,8 @@ def end_hard(why: str, code: int = EXIT_HARD) -> NoReturn:
 
 
 async def guarded(what: str, work: Awaitable[None]) -> None:
-    """Whatever leaves an agent leaves the process: Faust would go on without the agent, and its topics would stand still."""
+    """Whatever leaves an agent leaves the process: Faust would go on without the agent, and its topics would stand
+    still."""
     try:
         await work
     except Exception as error:
@@ -144,7 +145,8 @@ class MeterPipeline:
             while left:
                 left = await self._submit_unit(left, ack)
         if sum(len(event.message.value or b"") for event in units[-1]) < UNIT_BYTES // 2:
-            # An insert costs the engine about as much for ten rows as for a thousand, so small units do not chase each other.
+            # An insert costs the engine about as much for ten rows as for a thousand, so small units do not chase each
+            # other.
             await asyncio.sleep(max(0.0, began + UNIT_SECONDS - time.monotonic()))
 
     async def _submit_unit(self, unit: list[Any], ack: Ack) -> list[Any]:
@@ -187,8 +189,8 @@ class MeterPipeline:
             if message.offset < gaps.get(message.partition, message.offset + 1):
                 await ack(event)
             else:
-                # It was passed over and will be read again. Acknowledged, it would be a record that Kafka believes done and ClickHouse
-                # lacks; marked, a rebalance does not wait for it.
+                # It was passed over and will be read again. Acknowledged, it would be a record that Kafka believes done
+                # and ClickHouse lacks; marked, a rebalance does not wait for it.
                 message.acked = True
         self.moved_at = time.monotonic()
 
@@ -206,8 +208,8 @@ def _parted(unit: list[Any], left: Mapping[int, int]) -> tuple[list[Any], list[A
 async def in_thread(pool: ThreadPoolExecutor, what: str, call: Callable[[], Any], work: Work | None = None) -> Any:
     """Run ``call`` in the pool until it succeeds; for work that is safe to repeat and has no poison in it.
 
-    Kafka or ClickHouse away is a reason to wait, which ``work`` is told. What no repetition mends ends the process so that it is not started
-    again as it is (``EXIT_HELD``), after ``GIVE_UP_SECONDS``; anything else ends it, too.
+    Kafka or ClickHouse away is a reason to wait, which ``work`` is told. What no repetition mends ends the process so
+    that it is not started again as it is (``EXIT_HELD``), after ``GIVE_UP_SECONDS``; anything else ends it, too.
     """
     loop = asyncio.get_running_loop()
     hopeless_since: float | None = None

@@ -1,9 +1,9 @@
 """What may be forgotten of identities, and when (DESIGN invariant 4). The rules are pure; ``Forgetter`` applies them.
 
-A worker's filters must know every identity that may count within W of a record still to be decided; the journal, every one
-within W of a record that is still in the log, since that may be read again: W + the log's retention. Both go by append
-times, never by a clock. W is that of the namespace: the longest that any version of its settings ever said, and for ever once
-one of them lifted the age. Identities from before the namespace stood beside them are kept for ever, too.
+A worker's filters must know every identity that may count within W of a record still to be decided; the journal, every
+one within W of a record that is still in the log, since that may be read again: W + the log's retention. Both go by
+append times, never by a clock. W is that of the namespace: the longest that any version of its settings ever said, and
+for ever once one of them lifted the age. Identities from before the namespace stood beside them are kept for ever, too.
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ def keep_us(view: NamespaceView) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class Horizon:
-    """``lifted``: namespaces whose identities matter for ever; ``longest_us``: how long those of all others do at most."""
+    """``lifted``: namespaces whose identities matter for ever; ``longest_us``: how long those of all others do at
+    most."""
 
     lifted: frozenset[str]
     longest_us: int
@@ -60,8 +61,8 @@ def horizon(catalog: Catalog) -> Horizon:
 def forgettable(
     days: Mapping[int, Iterable[str]], catalog: Catalog, newest_us: int
 ) -> list[tuple[int, tuple[str, ...] | None]]:
-    """Of append days (since 1970) and the namespaces that have identities of them: what the journal may lose. None: the whole
-    day; else only these namespaces of it. ``newest_us``: append time of the newest metered record."""
+    """Of append days (since 1970) and the namespaces that have identities of them: what the journal may lose. None: the
+    whole day; else only these namespaces of it. ``newest_us``: append time of the newest metered record."""
     names = {name for found in days.values() for name in found}
     keeps = {name: keep_us(catalog.view(name)) for name in names if name}
     result: list[tuple[int, tuple[str, ...] | None]] = []

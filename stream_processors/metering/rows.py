@@ -255,7 +255,8 @@ def carried_table(carried: Mapping[int, Sequence[int]]) -> pa.Table:
 
 
 def given_up_table(ranges: Sequence[Range]) -> pa.Table:
-    """The Arrow table of usage_given_up: a row a namespace of which events are known to be lost, or one without a namespace."""
+    """The Arrow table of usage_given_up: a row a namespace of which events are known to be lost, or one without a
+    namespace."""
     rows = [
         # The same offsets may be given up again, for what was known to be lost only later.
         (one, name, sum((same.events or {}).get(name, 0) for same in ranges if _offsets(same) == _offsets(one)))

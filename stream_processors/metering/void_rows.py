@@ -1,4 +1,5 @@
-"""Step 3 of a flush (``flush``): what the journal is asked about voids, and what is written of them. Few rows: voids are rare."""
+"""Step 3 of a flush (``flush``): what the journal is asked about voids, and what is written of them. Few rows: voids
+are rare."""
 
 from __future__ import annotations
 
@@ -24,7 +25,8 @@ _CHUNK: Final = 500
 
 
 def write_voids(journal: Journal, voids: Sequence[Record], topic: str) -> list[dict[str, Any]]:
-    """Write what the voids did; the rejections of those without effect. Every event before them must be durable. Raises Stopping."""
+    """Write what the voids did; the rejections of those without effect. Every event before them must be durable. Raises
+    Stopping."""
     journal.insert("usage_voids", voids_table(voids))
     copies = copies_of(journal, voids)
     targets = [target for record in voids if (target := meant(record, copies)) is not None]
@@ -37,8 +39,8 @@ def write_voids(journal: Journal, voids: Sequence[Record], topic: str) -> list[d
 def copies_of(journal: Journal, records: Sequence[Record]) -> dict[bytes, list[Counted]]:
     """All counted copies of the voids' identities.
 
-    An identity that usage_identities has forgotten (W and the log's retention later) stands in usage_events for ever, so a void finds
-    the same copy whenever its record is read.
+    An identity that usage_identities has forgotten (W and the log's retention later) stands in usage_events for ever,
+    so a void finds the same copy whenever its record is read.
     """
     found = journal.counted(list({void_of(record).identity for record in records}))
     forgotten: dict[str, set[bytes]] = {}

@@ -1,7 +1,8 @@
 """What a void does: the counted copy that it means, once (``schemas.events.voids``). Pure; look-ups are arguments.
 
-Everything here is a function of the log below the void's position, so a replay writes the same rows, and two owners of a partition do
-too: which copies had counted before the void, and which void of one copy came first, is told by positions alone.
+Everything here is a function of the log below the void's position, so a replay writes the same rows, and two owners of
+a partition do too: which copies had counted before the void, and which void of one copy came first, is told by
+positions alone.
 """
 
 from __future__ import annotations
@@ -78,8 +79,8 @@ def settle_voids(
 ) -> Settled:
     """Decide a flush's voids, in log order by partition.
 
-    ``copies``: all counted copies of their identities below them; ``standing``: by position of a copy, the first void of it that the
-    journal has, which may be one of these, or one after them, where the log is read again.
+    ``copies``: all counted copies of their identities below them; ``standing``: by position of a copy, the first void
+    of it that the journal has, which may be one of these, or one after them, where the log is read again.
     """
     first = dict(standing)
     settled = Settled([], [])
@@ -136,7 +137,8 @@ def voids_table(records: Sequence[Record]) -> pa.Table:
 
 
 def voided_table(voided: Sequence[Voided], targets: Mapping[Position, Target]) -> pa.Table:
-    """The Arrow table of voided_events. Raises LookupError where the journal lacks a counted event: it is not to be guessed."""
+    """The Arrow table of voided_events. Raises LookupError where the journal lacks a counted event: it is not to be
+    guessed."""
     voids = [void_of(one.record) for one in voided]
     places = [position_of(one.target) for one in voided]
     if missing := [place for place in places if place not in targets]:

@@ -1,5 +1,5 @@
-"""Numbers of invoices and credit notes, as usage.checkpoints gave them, in ClickHouse. A close shows those that it gives; this those that
-a ClickHouse restored from an older copy lacks."""
+"""Numbers of invoices and credit notes, as usage.checkpoints gave them, in ClickHouse. A close shows those that it
+gives; this those that a ClickHouse restored from an older copy lacks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ TABLES: Final = {"invoice_numbers": "invoice_id", "credit_note_numbers": "credit
 
 
 def copy_numbers(journal: Journal, checkpoints: Checkpoints, *, again: bool = False) -> int:
-    """Show what is not shown; how many numbers. ``again``: all of them, and those that nobody gave are deleted. Raises Stopping."""
+    """Show what is not shown; how many numbers. ``again``: all of them, and those that nobody gave are deleted. Raises
+    Stopping."""
     written = 0
     for (table, column), numbers in zip(TABLES.items(), (checkpoints.numbers, checkpoints.note_numbers), strict=True):
         rows = journal.query(

@@ -98,8 +98,8 @@ _Version = tuple[bool, str, str, int]
 
 
 class InvoiceCopy:
-    """Follows usage.invoices from its beginning and writes every valid version that ClickHouse does not hold whole. ``again``: also
-    those that it holds, over what is there."""
+    """Follows usage.invoices from its beginning and writes every valid version that ClickHouse does not hold whole.
+    ``again``: also those that it holds, over what is there."""
 
     def __init__(self, settings: Settings, journal: Journal, *, again: bool = False) -> None:
         self._settings = settings
@@ -111,7 +111,8 @@ class InvoiceCopy:
         self._pending: list[dict[str, Any]] = []
 
     def run(self) -> int:
-        """Copy up to the log's present end; how many versions were written. Raises Stopping, LedgerUnavailable; then run it again."""
+        """Copy up to the log's present end; how many versions were written. Raises Stopping, LedgerUnavailable; then
+        run it again."""
         if self._reader is None:
             self._reader = LedgerReader(self._settings, INVOICES)
         if self._held is None:

@@ -1,7 +1,8 @@
-"""Copies in ClickHouse are made again from their topics, or windows from records (`weir copies rebuild`): nobody has to delete anything.
+"""Copies in ClickHouse are made again from their topics, or windows from records (`weir copies rebuild`): nobody has to
+delete anything.
 
-What the topic has is written over what is there; rows that it does not have are deleted. A version of an invoice that ClickHouse has and the
-topic has not is the one thing that is not deleted: it may be a payment that the topic has lost.
+What the topic has is written over what is there; rows that it does not have are deleted. A version of an invoice that
+ClickHouse has and the topic has not is the one thing that is not deleted: it may be a payment that the topic has lost.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ _Key = tuple[str, str, int]
 
 @dataclass(frozen=True, slots=True)
 class Ahead:
-    """A version of an invoice that ClickHouse has and usage.invoices has not. ``topic``: the newest that the topic has, 0 for none."""
+    """A version of an invoice that ClickHouse has and usage.invoices has not. ``topic``: the newest that the topic has,
+    0 for none."""
 
     namespace: str
     invoice_id: str
@@ -56,7 +58,8 @@ class Rebuild:
         self._stop.set()
 
     def invoices(self, say: Say) -> list[Ahead]:
-        """Invoices, drafts and their lines; what was kept although the topic does not have it. Raises LedgerUnavailable."""
+        """Invoices, drafts and their lines; what was kept although the topic does not have it. Raises
+        LedgerUnavailable."""
         say(
             f"{InvoiceCopy(self._settings, self._journal, again=True).run()} versions of invoices and drafts copied again"
         )

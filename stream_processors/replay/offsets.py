@@ -1,8 +1,9 @@
-"""Offsets that were metered once are metered again (`weir replay`): rows are a function of the log, so what is there is written over by
-the same, what is missing is there again, and what must not be there is deleted.
+"""Offsets that were metered once are metered again (`weir replay`): rows are a function of the log, so what is there is
+written over by the same, what is missing is there again, and what must not be there is deleted.
 
-May be repeated, interrupted anywhere, and done while workers run: nothing reaches beyond the cursor, which is theirs. Decisions look at
-identities below the range as a worker's do; so of several damaged ranges of one partition the first one is done first.
+May be repeated, interrupted anywhere, and done while workers run: nothing reaches beyond the cursor, which is theirs.
+Decisions look at identities below the range as a worker's do; so of several damaged ranges of one partition the first
+one is done first.
 """
 
 from __future__ import annotations
@@ -42,7 +43,8 @@ class ReplayError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """What was written again. ``removed``: rows of events that do not count; ``checkpoints``: whose windows were rolled up again."""
+    """What was written again. ``removed``: rows of events that do not count; ``checkpoints``: whose windows were rolled
+    up again."""
 
     records: int
     events: int
@@ -76,7 +78,8 @@ class Remeter:
     def replay(
         self, partition: int, start: int, end: int | None, on_progress: OnProgress = lambda *_: None
     ) -> Replayed:
-        """Meter [start, end) of a partition again; None: up to the cursor. Raises ReplayError, LedgerUnavailable, KafkaException."""
+        """Meter [start, end) of a partition again; None: up to the cursor. Raises ReplayError, LedgerUnavailable,
+        KafkaException."""
         generation = self._settings.generation
         cursor = self._journal.run("read the cursors", read_progress).get((generation, partition), 0)
         stop = cursor if end is None else end
@@ -163,7 +166,8 @@ class Remeter:
         return removed
 
     def _roll_up(self, partition: int, start: int, end: int, afresh: bool) -> list[int]:
-        """Windows of the checkpoints that hold the range, from the records as they are now; ``afresh``: the old ones are deleted first."""
+        """Windows of the checkpoints that hold the range, from the records as they are now; ``afresh``: the old ones
+        are deleted first."""
         checkpoints = self._rollup.checkpoints()
         numbers = holding(checkpoints, self._settings.generation, partition, start, end)
         self._rollup.again(numbers, afresh=afresh)
@@ -183,8 +187,8 @@ class Remeter:
 
 
 def parted(unit: list[RawRecord], flush: Flush) -> tuple[list[RawRecord], list[RawRecord]]:
-    """The records of a unit of one partition that a flush holds, and those that are for the next one: it holds a bounded number of rows
-    (``meter.FLUSH_ROWS``), and nothing beyond offsets that the log does not have."""
+    """The records of a unit of one partition that a flush holds, and those that are for the next one: it holds a
+    bounded number of rows (``meter.FLUSH_ROWS``), and nothing beyond offsets that the log does not have."""
     ends = [*flush.left.values(), *flush.gaps.values()]
     if not ends:
         return unit, []

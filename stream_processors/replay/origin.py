@@ -1,4 +1,5 @@
-"""The bytes of rejections that were too large to be kept whole, read again where they came from, as long as that log has them."""
+"""The bytes of rejections that were too large to be kept whole, read again where they came from, as long as that log
+has them."""
 
 from __future__ import annotations
 

@@ -1,21 +1,24 @@
 """Rejections that enter again (`weir rejected replay`), each event counted at most once however often that is done.
 
-A replay judges the kept bytes by the present rules, at the instant of their *original* arrival: what the age allowed then it allows
-now, and what was wrong for good is refused again. The steps, each safe to be the last:
+A replay judges the kept bytes by the present rules, at the instant of their *original* arrival: what the age allowed
+then it allows now, and what was wrong for good is refused again. The steps, each safe to be the last:
 
 1. read the rejections, and which of them are replayed already, from ``rejected_events``
-2. judge: an inbox record exactly as ``admit`` would, so that the keys it derives are those of its original position; a body of the
-   gateway as its native door would, a missing key derived from the rejection's id; a record that could not be read, as a batch
+2. judge: an inbox record exactly as ``admit`` would, so that the keys it derives are those of its original position; a
+   body of the gateway as its native door would, a missing key derived from the rejection's id; a record that could not
+   be read, as a batch
 3. leave out every event whose identity counted before, however long ago: the worker looks back no further than W, and a
    copy may have counted when this one was refused
-4. append the rest to the open generation of usage.events as any gateway would, acknowledged by the broker; deduplication by identity
-   drops what was under way by another door, and what an earlier attempt at this replay had appended
-5. append a record of stage ``replay`` under the rejection's own id to usage.rejected: from then on lists and replays pass it over.
-   Nothing is taken back: the rejection stays, and the books count it as refused once, and as received again (accepted) here
+4. append the rest to the open generation of usage.events as any gateway would, acknowledged by the broker;
+   deduplication by identity drops what was under way by another door, and what an earlier attempt at this replay had
+   appended
+5. append a record of stage ``replay`` under the rejection's own id to usage.rejected: from then on lists and replays
+   pass it over. Nothing is taken back: the rejection stays, and the books count it as refused once, and as received
+   again (accepted) here
 
-A crash before 5 makes the next replay do 1 to 5 again: its events are found counted, or are duplicates. Two replays at once likewise.
-Conflicts are not replayed: their key stands for another event, which counted. A void that found nothing is appended again, and means what has
-counted by then.
+A crash before 5 makes the next replay do 1 to 5 again: its events are found counted, or are duplicates. Two replays at
+once likewise. Conflicts are not replayed: their key stands for another event, which counted. A void that found nothing
+is appended again, and means what has counted by then.
 """
 
 from __future__ import annotations
@@ -64,7 +67,8 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """``entered`` events are in usage.events (or would be), ``counted`` had counted before; ``why`` where it stays out."""
+    """``entered`` events are in usage.events (or would be), ``counted`` had counted before; ``why`` where it stays
+    out."""
 
     rejection: Rejection
     entered: int = 0
@@ -74,8 +78,8 @@ class Outcome:
 
 
 def judge(rejection: Rejection, view: NamespaceView, *, keyless: bool = False) -> Judged:
-    """By the rules of ``view`` at the instant of original arrival. ``keyless``: also events that a gateway refused and that
-    have no idempotency key; whoever sent them may have sent them again, and nothing could tell."""
+    """By the rules of ``view`` at the instant of original arrival. ``keyless``: also events that a gateway refused and
+    that have no idempotency key; whoever sent them may have sent them again, and nothing could tell."""
     try:
         if rejection.stage == "admit":
             return _of_inbox(rejection, view)
@@ -160,7 +164,8 @@ def replay_record(outcome: Outcome) -> dict[str, Any]:
 
 
 def find(client: Client, wanted: Wanted) -> list[Rejection]:
-    """Rejections as ClickHouse has them, newest first. Records that could not be read belong to no namespace and are in every list."""
+    """Rejections as ClickHouse has them, newest first. Records that could not be read belong to no namespace and are in
+    every list."""
     conditions = ["namespace IN ({n:String}, '')", f"stage != '{REPLAY}'"]
     parameters: dict[str, Any] = {"n": wanted.namespace, "limit": wanted.limit}
     if wanted.ids:
@@ -198,8 +203,8 @@ def find(client: Client, wanted: Wanted) -> list[Rejection]:
 
 
 def counted_before(client: Client, judged: Iterable[Judged]) -> set[bytes]:
-    """Identities that count already. Those that usage_identities has forgotten (W and the log's retention later) are looked
-    for in usage_events, under the account."""
+    """Identities that count already. Those that usage_identities has forgotten (W and the log's retention later) are
+    looked for in usage_events, under the account."""
     by_account: dict[tuple[str, str], list[str]] = {}
     for one in judged:
         for event in one.events:

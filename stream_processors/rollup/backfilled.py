@@ -1,4 +1,5 @@
-"""Roll-up of a backfill's checkpoint: what is staged becomes records and windows of it. Doing it again writes the same rows."""
+"""Roll-up of a backfill's checkpoint: what is staged becomes records and windows of it. Doing it again writes the same
+rows."""
 
 from __future__ import annotations
 
@@ -23,7 +24,8 @@ _RECORD: Final = (
 
 
 def roll_up_backfill_sql() -> str:
-    """The INSERT … SELECT of what a backfill's checkpoint ``{k:UInt32}`` holds, in ``{namespace:String}`` and ``{profiles:Array(String)}``."""
+    """The INSERT … SELECT of what a backfill's checkpoint ``{k:UInt32}`` holds, in ``{namespace:String}`` and
+    ``{profiles:Array(String)}``."""
     records = "checkpoint = {k:UInt32} AND namespace = {namespace:String} AND profile_id IN {profiles:Array(String)}"
     return windows_sql(records, backfilled=True)
 

@@ -1,7 +1,7 @@
 """Roll-up of a checkpoint's slice of usage_records into usage_windows (DESIGN invariants 7 and 8).
 
-The rows carry the checkpoint, so doing it again writes the same rows; the row in usage_checkpoints, which says that the slice is
-rolled up, is written last.
+The rows carry the checkpoint, so doing it again writes the same rows; the row in usage_checkpoints, which says that the
+slice is rolled up, is written last.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ log = logging.getLogger(__name__)
 
 
 def roll_up_sql(ranges: Slice) -> tuple[str, dict[str, Any]]:
-    """The INSERT … SELECT of a slice, and its parameters, without ``{k:UInt32}``, the checkpoint's number. What was backfilled belongs
-    to another checkpoint, wherever its positions lie.
+    """The INSERT … SELECT of a slice, and its parameters, without ``{k:UInt32}``, the checkpoint's number. What was
+    backfilled belongs to another checkpoint, wherever its positions lie.
 
-    Positions order no table, but every part knows its rows' append times: those of the slice's batches leave out all parts
-    that are older, so that the cost is that of the slice and not of the history.
+    Positions order no table, but every part knows its rows' append times: those of the slice's batches leave out all
+    parts that are older, so that the cost is that of the slice and not of the history.
 
-    profile_versions says each window's size, and for which profiles unique values are kept; a record of a version that is
-    not there makes the statement fail, for a window must never be left out.
+    profile_versions says each window's size, and for which profiles unique values are kept; a record of a version that
+    is not there makes the statement fail, for a window must never be left out.
     """
     condition, parameters = slice_sql(ranges)
     records = f"""checkpoint = 0 AND {condition}
@@ -86,8 +86,8 @@ class RollUp:
         return self._open().refresh()
 
     def again(self, numbers: Iterable[int], *, afresh: bool = False) -> None:
-        """Roll up checkpoints once more, from the records as they are now. ``afresh``: without the windows that are there, which may
-        hold what no longer is a record. Raises Stopping, LedgerUnavailable."""
+        """Roll up checkpoints once more, from the records as they are now. ``afresh``: without the windows that are
+        there, which may hold what no longer is a record. Raises Stopping, LedgerUnavailable."""
         checkpoints = self.checkpoints()
         for number in numbers:
             if afresh:
@@ -115,7 +115,8 @@ class RollUp:
     def cut(self, now_us: int) -> Cut | None:
         """Cut a checkpoint over what is metered, unless the last one is younger than the setting or nothing is new."""
         progress = self._journal.run("read progress", read_progress)
-        # Another worker may have metered under a newer catalog than this one has read; the cut must name one that holds for all.
+        # Another worker may have metered under a newer catalog than this one has read; the cut must name one that holds
+        # for all.
         end = catalog_end(self._settings)
         self._await_catalog(end)
         youngest = now_us - self._settings.checkpoint_seconds * 1_000_000

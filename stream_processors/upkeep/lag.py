@@ -1,4 +1,5 @@
-"""Where a log begins and ends, and how far a consumer group has committed: asked of Kafka beside the consumers. Thread-safe."""
+"""Where a log begins and ends, and how far a consumer group has committed: asked of Kafka beside the consumers.
+Thread-safe."""
 
 from __future__ import annotations
 

@@ -11,7 +11,8 @@ SECONDS: Final = 5.0
 
 
 class Sparing(logging.Filter):
-    """Lets one record a level and logger pass in ``seconds``, of loggers below ``prefix``, and says how many it held back.
+    """Lets one record a level and logger pass in ``seconds``, of loggers below ``prefix``, and says how many it held
+    back.
 
     A client that reconnects all the time says the same thing a hundred times a second.
     """
@@ -42,9 +43,10 @@ class Sparing(logging.Filter):
 class Quiet(logging.Filter):
     """Lowers to DEBUG what Faust says as an ERROR of every partition after every rebalance.
 
-    It counts from the worker's start, not from the assignment: once the worker is older than a minute or so, each partition that was assigned a
-    moment ago "has not sent fetch request since start", by the hundred with each new inbox. A consumer that really stands still is
-    known by what is in Kafka and was not taken (``watchdog.py``), which says so and ends the worker. All else that Faust says stays as it is.
+    It counts from the worker's start, not from the assignment: once the worker is older than a minute or so, each
+    partition that was assigned a moment ago "has not sent fetch request since start", by the hundred with each new
+    inbox. A consumer that really stands still is known by what is in Kafka and was not taken (``watchdog.py``), which
+    says so and ends the worker. All else that Faust says stays as it is.
     """
 
     LOGGER: Final = "faust.transport.drivers.aiokafka"

@@ -1,4 +1,5 @@
-"""Consumers have been seen to stop silently: what was taken is compared with the log's end, and a worker that stands still ends hard.
+"""Consumers have been seen to stop silently: what was taken is compared with the log's end, and a worker that stands
+still ends hard.
 
 The supervisor then starts it again. Whoever is at work on a record, or waits for ClickHouse or Kafka, is not silent.
 """
@@ -26,14 +27,15 @@ NUDGE: Final = 0.2
 BALANCING: Final = 4.0
 """So many times longer may a rebalance take: the group waits for members that are at work, frozen or lost."""
 BUSY: Final = 15.0
-"""So many times longer may one piece of work take: ClickHouse's client gives a request 120 s before it counts as failed."""
+"""So many times longer may one piece of work take: ClickHouse's client gives a request 120 s before it counts as
+failed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Watched:
     """One consumer. ``behind``: whether its partitions have records that were not taken (raises KafkaException,
-    RuntimeError, Stopping); ``moved_at``: monotonic instant of its last step; ``excused``: whether it waits for something
-    that fails; ``leash``: how many times longer than an idle consumer it may stand still."""
+    RuntimeError, Stopping); ``moved_at``: monotonic instant of its last step; ``excused``: whether it waits for
+    something that fails; ``leash``: how many times longer than an idle consumer it may stand still."""
 
     name: str
     behind: Callable[[], bool]
@@ -58,8 +60,9 @@ class Stillness:
     ) -> float:
         """Seconds it has stood still where that is too long, else 0. ``looked_for``: how long finding out took.
 
-        A look that took long met a Kafka or a ClickHouse that was away meanwhile, which excuses the consumer, too. Another leash
-        is another state, whose time begins anew: who has just got its partitions has not stood still while it waited for them.
+        A look that took long met a Kafka or a ClickHouse that was away meanwhile, which excuses the consumer, too.
+        Another leash is another state, whose time begins anew: who has just got its partitions has not stood still
+        while it waited for them.
         """
         if excused or not behind or looked_for > CHECK_SECONDS or leash != self._leash:
             self._since = now

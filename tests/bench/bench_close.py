@@ -1,9 +1,11 @@
-"""What a close costs, by stage: `python tests/bench/bench_close.py [--subscriptions 100000] [--records 10000000]`, or `make bench-close`.
+"""What a close costs, by stage: `python tests/bench/bench_close.py [--subscriptions 100000] [--records 10000000]`, or
+`make bench-close`.
 
-Fills a namespace of one month: accounts and subscriptions through the catalog's topic, events by INSERT … SELECT (positions of their own in
-batches that a worker has metered before), all rolled up by a checkpoint beforehand, as a worker does every minute. Then one close, as
-`weir close` runs it, with its checklist; `--months 2` closes the month after it as well, which has fees and no usage, but looks for what
-came late. Prints seconds and µs a subscription by stage, checks the sum of the invoices, saves JSON.
+Fills a namespace of one month: accounts and subscriptions through the catalog's topic, events by INSERT … SELECT
+(positions of their own in batches that a worker has metered before), all rolled up by a checkpoint beforehand, as a
+worker does every minute. Then one close, as `weir close` runs it, with its checklist; `--months 2` closes the month
+after it as well, which has fees and no usage, but looks for what came late. Prints seconds and µs a subscription by
+stage, checks the sum of the invoices, saves JSON.
 """
 
 from __future__ import annotations
@@ -121,8 +123,8 @@ def fill(stack: Stack, subscriptions: int, records: int, new: int) -> float:
 
 
 class Stages:
-    """Wraps the close's own functions, where it looks them up, and sums what each takes, inner ones taken off: seconds by the clock,
-    and of the process's CPU, which tells more than the clock where others use the machine."""
+    """Wraps the close's own functions, where it looks them up, and sums what each takes, inner ones taken off: seconds
+    by the clock, and of the process's CPU, which tells more than the clock where others use the machine."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}

@@ -1,9 +1,10 @@
 """Weir's worker beside stock Faust and Quix Streams on the same events: `make bench`.
 
-One stack (Kafka, ClickHouse) for all; each system meets a topic that is full already, from its start, in rounds by turns, so that
-what the machine does besides hits all alike. Weir: packed batches, its worker as `weir up` runs it, all of its tables.
-Peers: one record an event, deduplication, both profiles' filters, and one table. Limits: reading the same bytes, and inserting the
-same rows from ready-made blocks into the same tables. A median of the rounds, with the lowest and the highest.
+One stack (Kafka, ClickHouse) for all; each system meets a topic that is full already, from its start, in rounds by
+turns, so that what the machine does besides hits all alike. Weir: packed batches, its worker as `weir up` runs it, all
+of its tables. Peers: one record an event, deduplication, both profiles' filters, and one table. Limits: reading the
+same bytes, and inserting the same rows from ready-made blocks into the same tables. A median of the rounds, with the
+lowest and the highest.
 
 Events: 1,000 accounts, 10 % copies of one of the 1,000 before, two profiles. Saves JSON to --save.
 """
@@ -121,7 +122,8 @@ class Bench:
             return found
 
     def settled(self) -> None:
-        """Wait until the cursor has passed the last rows: a worker killed before would write them again, and they would be counted as the next run's."""
+        """Wait until the cursor has passed the last rows: a worker killed before would write them again, and they would
+        be counted as the next run's."""
         ends, deadline = end_offsets(self.settings), time.monotonic() + 60
         while any(read_progress(self.client).get(key, 0) < end for key, end in ends.items()):
             if time.monotonic() > deadline:

@@ -1,4 +1,5 @@
-"""What durable inserts cost: flushes into usage_events with its views, with and without ``fsync_after_insert``, alternating.
+"""What durable inserts cost: flushes into usage_events with its views, with and without ``fsync_after_insert``,
+alternating.
 
 python tests/bench/bench_durable.py [--events 2000] [--flushes 60]
 """

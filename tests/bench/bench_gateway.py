@@ -1,8 +1,9 @@
 """How fast one gateway takes events: `make bench-gateway`.
 
-Beside it, in turns on the same broker (acks=all): a plain FastAPI + pydantic gateway with one produce an event, and our gateway
-under granian in place of uvicorn. For each: batches of 100 as fast as they go (events/s, µs of CPU an event), then at half of that
-(p50, p99), then single events at 1,000 requests/s (p50, p99). Then the stages of acceptance in µs an event. Saves JSON.
+Beside it, in turns on the same broker (acks=all): a plain FastAPI + pydantic gateway with one produce an event, and our
+gateway under granian in place of uvicorn. For each: batches of 100 as fast as they go (events/s, µs of CPU an event),
+then at half of that (p50, p99), then single events at 1,000 requests/s (p50, p99). Then the stages of acceptance in µs
+an event. Saves JSON.
 """
 
 from __future__ import annotations
@@ -115,8 +116,8 @@ def measured(port: int, pid: int, key: str, seconds: float, connections: int, na
 
 
 def stages(rounds: int) -> dict[str, float]:
-    """µs of CPU an event of decoding a batch's JSON, judging it, looking for what counts for nothing, and packing it for Kafka;
-    medians."""
+    """µs of CPU an event of decoding a batch's JSON, judging it, looking for what counts for nothing, and packing it
+    for Kafka; medians."""
     from load import body
 
     bodies = [body(b"stage", number, 100) for number in range(200)]

@@ -1,9 +1,10 @@
-"""Memory of what a worker remembers: `python tests/bench/bench_memory.py [--identities 1000000 10000000] [--partitions 4] [--days 37]`.
+"""Memory of what a worker remembers: `python tests/bench/bench_memory.py [--identities 1000000 10000000] [--partitions
+4] [--days 37]`.
 
-For each number of identities, in a process of its own: the filters of all partitions of one worker, filled as the journal fills them
-(appended evenly over the days of W), the recent identities at their limit, and the modules that a worker loads. Prints MiB of the
-process (resident, at its peak too), bytes an identity in filters, microseconds a key to ask them all, and the share of new
-identities that are a false "maybe" (each costs a look-up, never an error).
+For each number of identities, in a process of its own: the filters of all partitions of one worker, filled as the
+journal fills them (appended evenly over the days of W), the recent identities at their limit, and the modules that a
+worker loads. Prints MiB of the process (resident, at its peak too), bytes an identity in filters, microseconds a key to
+ask them all, and the share of new identities that are a false "maybe" (each costs a look-up, never an error).
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """What metering costs the worker's own process: `python tests/bench/bench_meter.py [--events 200000] [--rounds 5]`.
 
-The pure stages of a flush over packed batches of 500 events (10 % recent duplicates, two profiles an event, 1,000 accounts), one
-thread, without Kafka and ClickHouse. Prints microseconds of CPU an event by stage, the median of the rounds and their spread.
+The pure stages of a flush over packed batches of 500 events (10 % recent duplicates, two profiles an event, 1,000
+accounts), one thread, without Kafka and ClickHouse. Prints microseconds of CPU an event by stage, the median of the
+rounds and their spread.
 """
 
 from __future__ import annotations

@@ -1,9 +1,11 @@
-"""A quiet tenant beside a noisy one, at one gateway: `python tests/bench/bench_neighbour.py --save build/bench-neighbour.json [--before FOLDER]`.
+"""A quiet tenant beside a noisy one, at one gateway: `python tests/bench/bench_neighbour.py --save
+build/bench-neighbour.json [--before FOLDER]`.
 
-First what the gateway can do (single events, 64 connections as fast as answers come). Then a noisy tenant sends twice that, in an open loop
-that does not care for answers; then from 1,200 connections as fast as they are answered, whatever the answer. Meanwhile a quiet tenant sends
-20 requests a second. Told: how soon a 503 comes, and the quiet tenant's p50 and p99. ``--before``: the same with the gateway of another
-checkout, on the same Kafka. Loopback only, bounded in time (some 15 s a gateway).
+First what the gateway can do (single events, 64 connections as fast as answers come). Then a noisy tenant sends twice
+that, in an open loop that does not care for answers; then from 1,200 connections as fast as they are answered, whatever
+the answer. Meanwhile a quiet tenant sends 20 requests a second. Told: how soon a 503 comes, and the quiet tenant's p50
+and p99. ``--before``: the same with the gateway of another checkout, on the same Kafka. Loopback only, bounded in time
+(some 15 s a gateway).
 """
 
 from __future__ import annotations

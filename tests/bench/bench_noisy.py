@@ -1,9 +1,11 @@
-"""A quiet tenant beside one that does what must stop nobody: `python tests/bench/bench_noisy.py --save build/bench-noisy.json [--before FOLDER]`.
+"""A quiet tenant beside one that does what must stop nobody: `python tests/bench/bench_noisy.py --save
+build/bench-noisy.json [--before FOLDER]`.
 
-For each scenario of noise_of.py a quiet tenant sends single events, asks for its usage and waits until an event shows in it: first alone, then
-beside the noise, on one stack with gateway, worker and rating service. Told: p50 and p99 in milliseconds of each, answers that were no success,
-memory of the three processes, and what the noisy one was answered. What a scenario declares beforehand is not measured. ``--before``: the same with the
-stack of another checkout, first; ``--only`` names scenarios. Loopback only; some 12 s a scenario, and no scenario is waited for longer than a minute.
+For each scenario of noise_of.py a quiet tenant sends single events, asks for its usage and waits until an event shows
+in it: first alone, then beside the noise, on one stack with gateway, worker and rating service. Told: p50 and p99 in
+milliseconds of each, answers that were no success, memory of the three processes, and what the noisy one was answered.
+What a scenario declares beforehand is not measured. ``--before``: the same with the stack of another checkout, first;
+``--only`` names scenarios. Loopback only; some 12 s a scenario, and no scenario is waited for longer than a minute.
 """
 
 from __future__ import annotations
@@ -36,7 +38,8 @@ METER = {"code": "call", "profiles": [{"code": "n", "aggregation": "count"}]}
 
 
 class Quiet:
-    """One who sends 40 events and asks 8 questions a second, each at its due time, and looks for an event of his own again and again."""
+    """One who sends 40 events and asks 8 questions a second, each at its due time, and looks for an event of his own
+    again and again."""
 
     def __init__(self, gateway: str, rating: str, key: str, name: str) -> None:
         headers = {"Authorization": f"Bearer {key}"}
@@ -128,7 +131,8 @@ def watched(stack: Stack, key: str, name: str, seconds: float) -> dict[str, Any]
 
 
 def settled(stack: Stack, key: str, name: str) -> float:
-    """Wait until an event shows within a second again, 45 s at most; a process that does not come back is started again. Gives seconds."""
+    """Wait until an event shows within a second again, 45 s at most; a process that does not come back is started
+    again. Gives seconds."""
     began = time.monotonic()
     while time.monotonic() - began < 45:
         report = watched(stack, key, f"{name}-{time.monotonic_ns()}", 0.3)

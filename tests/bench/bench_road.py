@@ -1,8 +1,9 @@
-"""The whole road on this machine: load generator, gateway, Kafka, worker, ClickHouse, all on the same cores: `make bench`.
+"""The whole road on this machine: load generator, gateway, Kafka, worker, ClickHouse, all on the same cores: `make
+bench`.
 
-For each rate (events/s, batches of 100, 10 % copies): what was acknowledged, whether the lag grew over the time, µs of CPU an
-event by process, and how long a client's single event takes until the usage API shows it (p50, p99), probed meanwhile.
-First the highest sustained rate is sought, unless --rates names them; then 10 %, 50 % and 90 % of it.
+For each rate (events/s, batches of 100, 10 % copies): what was acknowledged, whether the lag grew over the time, µs of
+CPU an event by process, and how long a client's single event takes until the usage API shows it (p50, p99), probed
+meanwhile. First the highest sustained rate is sought, unless --rates names them; then 10 %, 50 % and 90 % of it.
 """
 
 from __future__ import annotations

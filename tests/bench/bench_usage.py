@@ -1,9 +1,9 @@
 """Reading usage out of a large table, and rolling it up: part of `make bench-large`.
 
-Fills usage_records with a month of --records records of --accounts accounts and two profiles (by INSERT … SELECT, a day of append
-time after another, as metering would), rolls the days up one slice after another by the statement that the worker runs, and asks
-the usage API for one account and the month. Prints the roll-up's µs a record, p50 and p99 of the question, its plan, and
-the CPU that ClickHouse's merges took; saves JSON.
+Fills usage_records with a month of --records records of --accounts accounts and two profiles (by INSERT … SELECT, a day
+of append time after another, as metering would), rolls the days up one slice after another by the statement that the
+worker runs, and asks the usage API for one account and the month. Prints the roll-up's µs a record, p50 and p99 of the
+question, its plan, and the CPU that ClickHouse's merges took; saves JSON.
 """
 
 from __future__ import annotations

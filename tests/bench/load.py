@@ -1,7 +1,9 @@
-"""A producer that costs little: `python tests/bench/load.py PORT KEY RATE SECONDS CONNECTIONS PREFIX SIZE`, a process of its own.
+"""A producer that costs little: `python tests/bench/load.py PORT KEY RATE SECONDS CONNECTIONS PREFIX SIZE`, a process
+of its own.
 
-Open loop: batches of SIZE (1: the door for single events) leave at their due time, RATE events/s in all, whether earlier ones were answered or not, as far as
-the connections reach; RATE 0: as fast as the answers come. Prints JSON: acknowledged events, seconds, latencies of requests.
+Open loop: batches of SIZE (1: the door for single events) leave at their due time, RATE events/s in all, whether
+earlier ones were answered or not, as far as the connections reach; RATE 0: as fast as the answers come. Prints JSON:
+acknowledged events, seconds, latencies of requests.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""What a noisy tenant does, one scenario a function, in a process of its own: `noise_of.py SCENARIO CONFIG prepare|SECONDS` (bench_noisy.py runs it).
+"""What a noisy tenant does, one scenario a function, in a process of its own: `noise_of.py SCENARIO CONFIG
+prepare|SECONDS` (bench_noisy.py runs it).
 
 Valid input or plainly broken one, of the sizes of issue 11 where the machine of a developer bears them; loopback only.
 """
@@ -51,7 +52,8 @@ Ask = Callable[[httpx.Client, int], httpx.Response]
 def repeated(
     noisy: Noisy, seconds: float, threads: int, ask: Ask, service: str = "gateway", key: str = ""
 ) -> Counter[str]:
-    """``ask`` by so many at once, each again when it is answered; answers by status. What is not answered at the end is left."""
+    """``ask`` by so many at once, each again when it is answered; answers by status. What is not answered at the end is
+    left."""
     answers: Counter[str] = Counter()
     end = time.monotonic() + seconds
     numbers = count()

@@ -1,4 +1,5 @@
-"""The events of the comparison: one kind, two profiles an event, some of them copies. The same for Weir and for its peers."""
+"""The events of the comparison: one kind, two profiles an event, some of them copies. The same for Weir and for its
+peers."""
 
 from __future__ import annotations
 

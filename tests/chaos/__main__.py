@@ -1,7 +1,7 @@
 """``python -m tests.chaos``: kill, freeze and cut a whole stack for a while, and prove that every event counted once.
 
-Exit code 0: nothing lost, nothing double, all totals and books right; 1: something is wrong (the table says what); 2: it could
-not be started.
+Exit code 0: nothing lost, nothing double, all totals and books right; 1: something is wrong (the table says what); 2:
+it could not be started.
 """
 
 from __future__ import annotations

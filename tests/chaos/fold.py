@@ -1,4 +1,5 @@
-"""The totals that must come out: an independent fold of what was acknowledged. Imports nothing of ours but the traffic."""
+"""The totals that must come out: an independent fold of what was acknowledged. Imports nothing of ours but the
+traffic."""
 
 from __future__ import annotations
 

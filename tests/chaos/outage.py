@@ -1,8 +1,9 @@
-"""``python -m tests.chaos.outage``: ClickHouse is away for minutes while producers go on; what pauses, what grows, what drains.
+"""``python -m tests.chaos.outage``: ClickHouse is away for minutes while producers go on; what pauses, what grows, what
+drains.
 
-The first half of the outage refuses every connection, the second lets every request hang. Prints memory and lag as it goes.
-Exit code 0: nothing was metered meanwhile, no process was restarted or grew by more than ``GROWTH_MIB``, and all of it
-was metered once afterwards.
+The first half of the outage refuses every connection, the second lets every request hang. Prints memory and lag as it
+goes. Exit code 0: nothing was metered meanwhile, no process was restarted or grew by more than ``GROWTH_MIB``, and all
+of it was metered once afterwards.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """Producers that never give an event up: each batch is sent until it is acknowledged, with the same keys.
 
-Over HTTP every further attempt goes to the other gateway, now and then a batch is sent again although its answer came, and an
-event that was acknowledged is voided;
-one producer writes to the inboxes in Kafka instead.
+Over HTTP every further attempt goes to the other gateway, now and then a batch is sent again although its answer came,
+and an event that was acknowledged is voided; one producer writes to the inboxes in Kafka instead.
 """
 
 from __future__ import annotations
@@ -31,8 +30,8 @@ _VOIDED: Final = 0.2
 
 
 class Sender(threading.Thread, ABC):
-    """``pace`` seconds lie between two batches. Ends after the batch under way once ``stop`` is set; a batch that is not
-    acknowledged within ``patience`` seconds is a problem in the ledger."""
+    """``pace`` seconds lie between two batches. Ends after the batch under way once ``stop`` is set; a batch that is
+    not acknowledged within ``patience`` seconds is a problem in the ledger."""
 
     def __init__(
         self,

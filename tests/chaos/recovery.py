@@ -1,4 +1,5 @@
-"""How long the stack takes to be whole again after a fault: until events sent after its end are metered, in every partition."""
+"""How long the stack takes to be whole again after a fault: until events sent after its end are metered, in every
+partition."""
 
 from __future__ import annotations
 
@@ -41,7 +42,8 @@ class Probes:
         self.sent = 0
 
     def recovered(self, urls: Sequence[str], rating: str) -> float:
-        """Seconds from now until a probe taken by each of the gateways is metered and ``rating`` answers. Raises Unrecovered."""
+        """Seconds from now until a probe taken by each of the gateways is metered and ``rating`` answers. Raises
+        Unrecovered."""
         began = time.monotonic()
         deadline = began + self._patience
         for url in urls:

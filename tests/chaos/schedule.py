@@ -32,7 +32,8 @@ SHORT: Final = len(_FIRST)
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """``target`` is a process or ``PATH``; it begins ``after`` seconds into its round and lasts ``seconds`` (0: an instant)."""
+    """``target`` is a process or ``PATH``; it begins ``after`` seconds into its round and lasts ``seconds`` (0: an
+    instant)."""
 
     kind: Kind
     target: str
@@ -56,7 +57,8 @@ Round = tuple[Fault, ...]
 
 
 def schedule(seed: int, faults: int, *, workers: int, gateways: int, session_timeout: float) -> list[Round]:
-    """So many faults, in rounds of one to three with different targets. Freezes of a worker outlast ``session_timeout``."""
+    """So many faults, in rounds of one to three with different targets. Freezes of a worker outlast
+    ``session_timeout``."""
     dice = random.Random(seed)
     rounds: list[Round] = []
     left, cards = faults, _FIRST

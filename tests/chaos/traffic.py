@@ -88,8 +88,8 @@ class Batch:
 
 
 class Writer:
-    """Makes one producer's batches; tell it with ``acknowledged`` what it may contradict. ``bases``: namespace → its first event
-    time; ``conflicts``: share of the events that contradict an earlier one."""
+    """Makes one producer's batches; tell it with ``acknowledged`` what it may contradict. ``bases``: namespace → its
+    first event time; ``conflicts``: share of the events that contradict an earlier one."""
 
     def __init__(self, seed: int, producer: str, bases: Mapping[str, datetime], conflicts: float) -> None:
         self._dice = random.Random(f"{seed}/{producer}")

@@ -1,6 +1,8 @@
-"""``python -m tests.golden``: write the documents anew, and add ids and records of new cases. Those that are there are never changed.
+"""``python -m tests.golden``: write the documents anew, and add ids and records of new cases. Those that are there are
+never changed.
 
-``--records`` writes the demo's records anew, too: where it is meant that they are others, such as entries with a new field.
+``--records`` writes the demo's records anew, too: where it is meant that they are others, such as entries with a new
+field.
 """
 
 from __future__ import annotations

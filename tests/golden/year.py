@@ -1,7 +1,10 @@
-"""The demo's year as records: what every topic gets of it, made by the code that production runs, without clocks, randomness or brokers.
+"""The demo's year as records: what every topic gets of it, made by the code that production runs, without clocks,
+randomness or brokers.
 
-Instants, ids and the order of requests are fixed, so that each record is the same bytes in every run, and in every later version of Weir.
-``python -m tests.golden.year NAME…`` prints records by their names in ``year.json`` as JSON: run it in two checkouts to see what differs.
+Instants, ids and the order of requests are fixed, so that each record is the same bytes in every run, and in every
+later version of Weir.
+``python -m tests.golden.year NAME…`` prints records by their names in ``year.json`` as JSON: run it in two checkouts to
+see what differs.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """One stack a run, on free ports in a folder of its own, so that runs can go side by side.
 
-Where a Docker engine answers and the images are there, Kafka and ClickHouse come from containers; the end of the run's output says so.
+Where a Docker engine answers and the images are there, Kafka and ClickHouse come from containers; the end of the run's
+output says so.
 """
 
 from __future__ import annotations
@@ -74,8 +75,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 @pytest.fixture(autouse=True)
 def _answers_are_as_documented() -> Iterator[None]:
-    """Every answer that a test's client reads is held against the services' OpenAPI documents. For each test alone: unit tests that the same
-    process runs later have doors of their own, which answer what no service does."""
+    """Every answer that a test's client reads is held against the services' OpenAPI documents. For each test alone:
+    unit tests that the same process runs later have doors of their own, which answer what no service does."""
     with held_to_the_document():
         yield
 

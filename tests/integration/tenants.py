@@ -1,4 +1,5 @@
-"""Two namespaces that use the same words for everything, so that whatever leaks is seen; and requests made from an OpenAPI document."""
+"""Two namespaces that use the same words for everything, so that whatever leaks is seen; and requests made from an
+OpenAPI document."""
 
 from __future__ import annotations
 

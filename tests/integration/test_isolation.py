@@ -1,6 +1,8 @@
-"""No namespace sees, counts or changes what is another's: every endpoint of both OpenAPI documents, every query of rating.
+"""No namespace sees, counts or changes what is another's: every endpoint of both OpenAPI documents, every query of
+rating.
 
-A new endpoint is tested as soon as it is in its service's document; a parameter of a new name has to be told to isolationkit.
+A new endpoint is tested as soon as it is in its service's document; a parameter of a new name has to be told to
+isolationkit.
 """
 
 from __future__ import annotations
@@ -58,7 +60,8 @@ def answers(tenant: Tenant, asked: list[Operation]) -> dict[Operation, Any]:
             for operation in asked:
                 if operation.service == service and operation.method == "GET" and not operation.is_open:
                     answer = client.get(operation.url(tenant))
-                    # Some say the moment of the question, or how many checkpoints all have cut, which is nobody's secret.
+                    # Some say the moment of the question, or how many checkpoints all have cut, which is nobody's
+                    # secret.
                     text = re.sub(r'"at": ?"[^"]*"', '"at": …', answer.text)
                     found[operation] = (answer.status_code, re.sub(r'"last_checkpoint": ?\d+', "…", text))
     return found
@@ -156,7 +159,8 @@ def test_changes_go_to_the_keys_own_namespace_alone(two: Two) -> None:
 
 
 def test_every_query_of_the_rating_service_binds_the_namespace(two: Two, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every read of a tenants' table stands beside ``namespace = {…}`` whose value is the namespace that was asked for."""
+    """Every read of a tenants' table stands beside ``namespace = {…}`` whose value is the namespace that was asked
+    for."""
     seen: list[tuple[str, dict[str, Any]]] = []
     for name in [name for name in vars(ClickHouse) if name.startswith("query") and callable(getattr(ClickHouse, name))]:
         real = getattr(HttpClient, name)

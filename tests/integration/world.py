@@ -1,4 +1,5 @@
-"""What the road tests do to a namespace, as a producer and a clerk would: by HTTP, Kafka and the functions of the CLI."""
+"""What the road tests do to a namespace, as a producer and a clerk would: by HTTP, Kafka and the functions of the
+CLI."""
 
 from __future__ import annotations
 

@@ -199,8 +199,8 @@ def credit(
     namespace: NamespaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Make a credit note: so much of the invoice, or of its lines, need not be paid, or comes back to the prepaid credit
-    that paid it. All of them never come to more than what it billed."""
+    """Make a credit note: so much of the invoice, or of its lines, need not be paid, or comes back to the prepaid
+    credit that paid it. All of them never come to more than what it billed."""
     lines = [_of_line(text, "amount") for text in line or ()] + [_of_line(text, "quantity") for text in quantity or ()]
     if bool(amount) == bool(lines):
         raise Failure("give either AMOUNT, or what is credited of single lines (--line, --quantity)", USAGE)

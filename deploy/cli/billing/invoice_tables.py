@@ -57,7 +57,8 @@ def _head_of_record(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _plans(item: Mapping[str, Any]) -> str:
-    """The plans that the invoice's charges were priced by, in the order of its lines; its own where it has no charges."""
+    """The plans that the invoice's charges were priced by, in the order of its lines; its own where it has no
+    charges."""
     charges = [line for line in item["lines"] if line["kind"] in ("usage", "flat")] or [item]
     return ", ".join(dict.fromkeys(f"plan {one['plan']} version {one['plan_version']}" for one in charges))
 

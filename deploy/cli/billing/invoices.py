@@ -28,8 +28,8 @@ def invoices(
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV, a row an invoice.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """List invoices, and drafts below them; --json prints them whole, with lines and steps, and drafts with --state draft alone.
-    `weir invoices export` writes their lines for accounting."""
+    """List invoices, and drafts below them; --json prints them whole, with lines and steps, and drafts with --state
+    draft alone. `weir invoices export` writes their lines for accounting."""
     if context.invoked_subcommand is not None:
         return
     from deploy.cli.billing.invoice_tables import drafts_table, heads_table

@@ -16,9 +16,11 @@ def late(
     namespace: NamespaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Billed lines whose usage has changed since, because events came late or were voided: billed, now, difference. The next close bills them.
+    """Billed lines whose usage has changed since, because events came late or were voided: billed, now, difference. The
+    next close bills them.
 
-    Exit code 1 where something is named that no close can bill as the catalog stands: what cannot be rated, and usage without a price.
+    Exit code 1 where something is named that no close can bill as the catalog stands: what cannot be rated, and usage
+    without a price.
     """
     from deploy.cli.output import console, print_json, say, table
 

@@ -164,7 +164,8 @@ def try_profile(
     namespace: NamespaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Try a draft meter on past events before it is published: how many match, what total, by account. It writes nothing."""
+    """Try a draft meter on past events before it is published: how many match, what total, by account. It writes
+    nothing."""
     from deploy.cli.output import StepsBar, console, print_json, say, table
     from rating.periods import parse_range, parse_zone
     from rating.whatif.draft import try_meter

@@ -68,10 +68,11 @@ def run(
     namespace: NamespaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Do what waits, here and now: the same that a worker does, beside it if need be. Interrupt it and run it again as you like.
+    """Do what waits, here and now: the same that a worker does, beside it if need be. Interrupt it and run it again as
+    you like.
 
-    A worker must be running, to roll up the checkpoint under which it is recorded. Versions of one meter are done in their order.
-    Exit code 1 where something still waits.
+    A worker must be running, to roll up the checkpoint under which it is recorded. Versions of one meter are done in
+    their order. Exit code 1 where something still waits.
     """
     from deploy.cli.output import StepsBar, print_json, say
     from schemas.catalog.follower import CatalogFollower

@@ -34,10 +34,11 @@ def void(
     namespace: NamespaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Take accepted events back: they count no longer, and invoices follow as for late usage. Waits until that is metered.
+    """Take accepted events back: they count no longer, and invoices follow as for late usage. Waits until that is
+    metered.
 
-    The keys stay used: a correction is sent under a key of its own (`weir correct`). Exit code 1 where a key means no event; an event that
-    was voided before is fine.
+    The keys stay used: a correction is sent under a key of its own (`weir correct`). Exit code 1 where a key means no
+    event; an event that was voided before is fine.
     """
     settings = connection(namespace)
     declared(settings)
@@ -69,8 +70,8 @@ def correct(
 ) -> None:
     """Send an event anew with what is right, and void the wrong one. Doing it again changes nothing.
 
-    What is not given is taken from the event as it counted. The right event is sent first, so where the gateway refuses it (too old, against
-    its type's schema), nothing is changed.
+    What is not given is taken from the event as it counted. The right event is sent first, so where the gateway refuses
+    it (too old, against its type's schema), nothing is changed.
     """
     from deploy.cli.output import print_json, say
     from ingest.client import Refusal

@@ -29,7 +29,8 @@ def rebuild(
 ) -> None:
     """Write copies again from their topics, and windows from records. Safe to repeat, and while the stack runs.
 
-    A version of an invoice that ClickHouse has and the topic has not is kept and told, exit code 1: it may be a payment.
+    A version of an invoice that ClickHouse has and the topic has not is kept and told, exit code 1: it may be a
+    payment.
     """
     from deploy.cli.output import say
     from stream_processors.projections.rebuild import Rebuild

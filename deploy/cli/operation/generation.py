@@ -86,7 +86,8 @@ def change(
 
 @app.command()
 def recover() -> None:
-    """Where usage.events is not the log that was metered (replaced, or cut short): begin a new generation and carry over what it holds.
+    """Where usage.events is not the log that was metered (replaced, or cut short): begin a new generation and carry
+    over what it holds.
 
     Safe to repeat. `weir status` says when it is needed; what is lost for good shows in `weir ledger`.
     """

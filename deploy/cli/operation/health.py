@@ -14,8 +14,8 @@ _MACHINE: Final = Path("/usr/share/zoneinfo/tzdata.zi")
 
 
 def time_zones(settings: Settings) -> dict[str, str]:
-    """IANA releases: ``weir``, the one that periods are made by; ``clickhouse`` and ``machine``, which nothing of Weir's asks; "" where
-    one does not tell."""
+    """IANA releases: ``weir``, the one that periods are made by; ``clickhouse`` and ``machine``, which nothing of
+    Weir's asks; "" where one does not tell."""
     from schemas.clickhouse.client import connect
     from schemas.values.time_zones import VERSION
 
@@ -47,8 +47,8 @@ def time_zone_line(found: dict[str, Any]) -> str:
 
 
 def unmeterable(settings: Settings) -> list[dict[str, Any]]:
-    """Events of the last day that count for nothing with a profile: ``namespace``, ``profile``, ``reason``, ``events``, the most first.
-    Properties that an event type lets be left out are not among them."""
+    """Events of the last day that count for nothing with a profile: ``namespace``, ``profile``, ``reason``, ``events``,
+    the most first. Properties that an event type lets be left out are not among them."""
     from rating.close.checklist.optional_properties import left_out
     from schemas.catalog.follower import read_catalog
     from schemas.clickhouse.client import connect

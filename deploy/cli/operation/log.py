@@ -21,7 +21,8 @@ app: Final = typer.Typer(
 
 @app.command()
 def show(as_json: JsonOption = False) -> None:
-    """First and next offset of each partition, its cursor, and every range that was given up. Exit code 1 where something is wrong."""
+    """First and next offset of each partition, its cursor, and every range that was given up. Exit code 1 where
+    something is wrong."""
     from confluent_kafka.admin import AdminClient
 
     from deploy.cli.output import console, print_json, say, table

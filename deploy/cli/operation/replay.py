@@ -29,7 +29,8 @@ def replay(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Meter offsets of usage.events again: rows that are missing or wrong are written over from the log, totals and windows follow.
+    """Meter offsets of usage.events again: rows that are missing or wrong are written over from the log, totals and
+    windows follow.
 
     Safe to repeat, and while the stack runs. Exit code 1 where something is still missing afterwards (--damaged).
     """
@@ -85,7 +86,8 @@ def _replay(
 
 
 def _mend(settings: Settings, told: list[dict[str, Any]], bar: StepsBar) -> list[Damage]:
-    """Replay all that is missing, in order of positions; what is missing still. Then parts that were set aside are dropped."""
+    """Replay all that is missing, in order of positions; what is missing still. Then parts that were set aside are
+    dropped."""
     from schemas.clickhouse.client import connect
     from schemas.clickhouse.damaged_parts import METERED, drop, set_aside
 

@@ -116,7 +116,8 @@ def webhooks(settings: Settings) -> list[dict[str, Any]]:
 
 
 def status(as_json: JsonOption = False) -> None:
-    """What is up, its ports and restarts, the lag, and why anything is not ready. Exit code 1 where not all is up and ready."""
+    """What is up, its ports and restarts, the lag, and why anything is not ready. Exit code 1 where not all is up and
+    ready."""
     from deploy.cli.output import console, print_json, say, table
     from deploy.local.state import lock_owner, read_state
     from schemas.health.disk_room import short_of_room

@@ -69,7 +69,8 @@ def doctor(
     namespace: NamespaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """What became of an account's events for a metric: matched, refused by which filter, duplicate, outside the period."""
+    """What became of an account's events for a metric: matched, refused by which filter, duplicate, outside the
+    period."""
     from deploy.cli.output import print_json, say
     from rating.doctor.examine import diagnose
     from rating.periods import parse_range, parse_zone

@@ -1,9 +1,10 @@
 """Who may do what with the local ClickHouse: its users, the engine's own grants for them, and what those cannot say.
 
-The engine has one user, ``default``, with one role for each kind of client; a session takes the role of the client that it
-works for. Grants, and constraints on settings, are the engine's. Judged here is what the engine has no grant for: a few
-functions that read files, disks that a statement defines, and files that chDB reads and writes as a client would. That is
-judged on the engine's own parse of the statement (its class and its canonical text), never on the text as it came.
+The engine has one user, ``default``, with one role for each kind of client; a session takes the role of the client that
+it works for. Grants, and constraints on settings, are the engine's. Judged here is what the engine has no grant for: a
+few functions that read files, disks that a statement defines, and files that chDB reads and writes as a client would.
+That is judged on the engine's own parse of the statement (its class and its canonical text), never on the text as it
+came.
 """
 
 from __future__ import annotations
@@ -104,8 +105,9 @@ def _name(host: str) -> str:
 
 
 def judge(kind: str, statements: int, canonical: str | None, role: Role, *, changes: bool) -> None:
-    """Refuse what this role may not ask. ``kind`` and ``statements`` are the engine's class and count; ``canonical`` is the
-    engine's formatting of the statement, None where nothing of ``TRIGGERS`` stands in it; ``changes`` is False for GET.
+    """Refuse what this role may not ask. ``kind`` and ``statements`` are the engine's class and count; ``canonical`` is
+    the engine's formatting of the statement, None where nothing of ``TRIGGERS`` stands in it; ``changes`` is False for
+    GET.
 
     Raises AccessError.
     """
@@ -124,8 +126,9 @@ def judge(kind: str, statements: int, canonical: str | None, role: Role, *, chan
 
 
 def _session_statement(canonical: str) -> bool:
-    """Whether a statement that the engine classes as one of control only concerns its session, ends a query, or changes a table
-    (ALTER TABLE with SETTINGS of its own, which the engine's grants and limits of settings judge as they do without)."""
+    """Whether a statement that the engine classes as one of control only concerns its session, ends a query, or changes
+    a table (ALTER TABLE with SETTINGS of its own, which the engine's grants and limits of settings judge as they do
+    without)."""
     words = [word.upper() for word in _words(canonical[:200])][:3]
     if words[:1] == ["SET"]:
         return words[1:2] not in (["ROLE"], ["DEFAULT"])
@@ -152,8 +155,9 @@ def _judge_words(words: Sequence[str], role: Role, *, reads: bool) -> None:
 
 
 def _words(canonical: str) -> Iterator[str]:
-    """What is not blank in the engine's own formatting, which has no comments; strings and quoted names are one word. A bracket
-    after a blank is " (": it opens a list of columns, where a function's arguments stand directly behind its name."""
+    """What is not blank in the engine's own formatting, which has no comments; strings and quoted names are one word. A
+    bracket after a blank is " (": it opens a list of columns, where a function's arguments stand directly behind its
+    name."""
     blank = True
     for match in _ELEMENT.finditer(canonical):
         word = match.group()
@@ -165,7 +169,8 @@ def _words(canonical: str) -> Iterator[str]:
 
 
 def write_config(folder: Path, *, views: Sequence[str], database: str, keep_free_bytes: int) -> Path:
-    """Write the engine's configuration; the path of its main file. ``views`` of ``database`` are an analyst's to read."""
+    """Write the engine's configuration; the path of its main file. ``views`` of ``database`` are an analyst's to
+    read."""
     folder.mkdir(parents=True, exist_ok=True)
     config, users = folder / "config.xml", folder / "users.xml"
     config.write_text(_CONFIG.format(users=_xml(str(users)), folder=_xml(str(folder)), keep_free=keep_free_bytes))

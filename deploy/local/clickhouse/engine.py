@@ -28,13 +28,13 @@ _Key = tuple[Role, bool, str, tuple[tuple[str, str], ...]]
 _CODE = re.compile(r"Code: (\d+)\. DB::Exception: .*", re.DOTALL)
 _CONNECT: Callable[[str], Any] = chdb.connect
 _IDLE_SESSIONS = 48
-# What names no database is at home here: chDB's own ``default`` takes every file's path for a table, and therefore asks for
-# the right to read files for each table in it.
+# What names no database is at home here: chDB's own ``default`` takes every file's path for a table, and therefore asks
+# for the right to read files for each table in it.
 _DEFAULT, _NO_DATABASE = "scratch", ("", "__default__", "default")
 # Services ask the same parameterised statements again and again.
 _REMEMBERED, _REMEMBERED_BYTES = 512, 8192
-# The engine counts a write that its file system refused, and then goes on as if the bytes were there: the part that they
-# belong to is short, and its rows are gone at the next start. This count is all that tells of it.
+# The engine counts a write that its file system refused, and then goes on as if the bytes were there: the part that
+# they belong to is short, and its rows are gone at the next start. This count is all that tells of it.
 _FAILED_WRITES = "SELECT sum(value) FROM system.events WHERE event = 'WriteBufferFromFileDescriptorWriteFailed'"
 _REFUSED_WRITE = (
     "Code: 75. DB::Exception: The file system refused a write of the engine (a full disk?): what was written since may be "
@@ -67,7 +67,8 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class _Parsed:
-    """What the engine reads in a statement: its class, how many there are (0: none that it understands), its formatting."""
+    """What the engine reads in a statement: its class, how many there are (0: none that it understands), its
+    formatting."""
 
     kind: str
     statements: int

@@ -2,11 +2,11 @@
 
 ``python -m deploy.local.clickhouse.front --path DIR --host 127.0.0.1 --port N``
 
-An unmodified ``clickhouse-connect`` cannot tell it from a server for what Weir does: queries in any format,
-server-side parameters, settings a request, inserts as binary blocks, external tables, ClickHouse's error codes.
-It has two users, the stack's own and ``analyst`` (``access``), answers loopback names alone, and ignores session
-ids: a temporary table lives for one request. Passwords come in WEIR_CLICKHOUSE_PASSWORD and WEIR_CLICKHOUSE_ANALYST_PASSWORD.
-Answers are never compressed, since they cross loopback only; a body may come in gzip, zstd, lz4 or deflate.
+An unmodified ``clickhouse-connect`` cannot tell it from a server for what Weir does: queries in any format, server-side
+parameters, settings a request, inserts as binary blocks, external tables, ClickHouse's error codes. It has two users,
+the stack's own and ``analyst`` (``access``), answers loopback names alone, and ignores session ids: a temporary table
+lives for one request. Passwords come in WEIR_CLICKHOUSE_PASSWORD and WEIR_CLICKHOUSE_ANALYST_PASSWORD. Answers are
+never compressed, since they cross loopback only; a body may come in gzip, zstd, lz4 or deflate.
 """
 
 from __future__ import annotations

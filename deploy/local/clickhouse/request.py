@@ -19,8 +19,9 @@ _INTERFACE = frozenset(
     http_headers_progress_interval_ms cancel_http_readonly_queries_on_client_close""".split()  # noqa: SIM905
 )
 _SETTING_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*\Z")
-# All patterns here are over text from outside. None gives back what it has matched (possessive, atomic), so that each is
-# linear in its text, and an element that is never closed reaches to the end instead of being tried at each character.
+# All patterns here are over text from outside. None gives back what it has matched (possessive, atomic), so that each
+# is linear in its text, and an element that is never closed reaches to the end instead of being tried at each
+# character.
 _SKIP = rb"(?:\s++|--[^\n]*+|/\*(?>.*?\*/))*+"
 _INSERT_HEAD = re.compile(_SKIP + rb"INSERT\s++INTO\b", re.IGNORECASE | re.DOTALL)
 # One lexical element of a statement; strings, identifiers and comments are stepped over whole.
@@ -84,7 +85,8 @@ class Statement:
 
 
 def split_insert(query: bytes) -> tuple[bytes, str, int, bytes] | None:
-    """Where the rows of an ``INSERT … FORMAT name`` begin: (SQL before SETTINGS and FORMAT, format, offset of the data, SETTINGS).
+    """Where the rows of an ``INSERT … FORMAT name`` begin: (SQL before SETTINGS and FORMAT, format, offset of the data,
+    SETTINGS).
 
     None for everything else, also for ``INSERT … SELECT`` and ``INSERT … VALUES``, whose rows are SQL.
     As in ClickHouse, blanks and at most one newline after the format's name do not belong to the data.

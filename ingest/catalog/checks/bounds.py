@@ -1,4 +1,5 @@
-"""Whether a namespace would hold more than its bounds allow (pure). What grows beyond one is refused, what stood or shrinks is not."""
+"""Whether a namespace would hold more than its bounds allow (pure). What grows beyond one is refused, what stood or
+shrinks is not."""
 
 from __future__ import annotations
 
@@ -33,8 +34,8 @@ def bound_faults(
     changed: Sequence[tuple[str, str, Model | None]],
     place: Callable[[str, str], str],
 ) -> Iterator[Fault]:
-    """``changed``: kind, code and the standing model (None: new) of all that is published. ``before`` is asked where something is beyond a
-    bound. ``place``: see ``catalog_references.After``."""
+    """``changed``: kind, code and the standing model (None: new) of all that is published. ``before`` is asked where
+    something is beyond a bound. ``place``: see ``catalog_references.After``."""
     yield from _of_entries(bounds, after, changed, place)
     yield from _of_all(bounds, before, after)
     yield from _of_names(bounds, before, after, changed, place)

@@ -1,4 +1,5 @@
-"""Dimensions of one name: two properties whose usage nobody could tell apart. Checked where a meter is published anew; stored ones load."""
+"""Dimensions of one name: two properties whose usage nobody could tell apart. Checked where a meter is published anew;
+stored ones load."""
 
 from __future__ import annotations
 

@@ -20,9 +20,9 @@ _EVER = datetime.max.replace(tzinfo=UTC)
 class After:
     """The catalog of one namespace as it would be.
 
-    ``current[kind][code]`` are the models in force; ``plan_version(code, version)`` any version of a plan, None where there is
-    none; ``place(kind, code)`` says where an entry stands in the document, "$" where it is not in it; ``retired(kind, code)``
-    whether there was such an entry once.
+    ``current[kind][code]`` are the models in force; ``plan_version(code, version)`` any version of a plan, None where
+    there is none; ``place(kind, code)`` says where an entry stands in the document, "$" where it is not in it;
+    ``retired(kind, code)`` whether there was such an entry once.
     """
 
     def __init__(
@@ -157,8 +157,8 @@ class After:
         return known
 
     def _overlaps(self, subscriptions: Sequence[Subscription]) -> Iterator[Fault]:
-        """Those of one account, profile by profile in order of their starts: each is compared with the one before it that ends last,
-        so an account with thousands of them costs what it holds."""
+        """Those of one account, profile by profile in order of their starts: each is compared with the one before it
+        that ends last, so an account with thousands of them costs what it holds."""
         if len(subscriptions) < 2:
             return
         order = {subscription.code: number for number, subscription in enumerate(subscriptions)}

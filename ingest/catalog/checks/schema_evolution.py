@@ -10,8 +10,8 @@ from schemas.event_schema import incompatibilities, parse_schema
 
 
 def evolution_faults(standing: EventType, wanted: EventType, place: str) -> Iterator[Fault]:
-    """Why ``wanted`` may not be the next version under its own ``compatibility``. A first schema may always come; taking the
-    schema away reads everything, but nothing that is sent then is sure to fit the old one."""
+    """Why ``wanted`` may not be the next version under its own ``compatibility``. A first schema may always come;
+    taking the schema away reads everything, but nothing that is sent then is sure to fit the old one."""
     if standing.avro is None or wanted.compatibility == "none":
         return
     if wanted.avro is None:

@@ -1,5 +1,5 @@
-"""What a catalog document may say, and somebody should know of before it bills: events that two charges bill, withdrawn currencies,
-defaults that cannot be measured (pure)."""
+"""What a catalog document may say, and somebody should know of before it bills: events that two charges bill, withdrawn
+currencies, defaults that cannot be measured (pure)."""
 
 from __future__ import annotations
 
@@ -23,10 +23,11 @@ MAX_WARNINGS: Final = 100
 def catalog_warnings(
     current: Mapping[str, Mapping[str, Model]], place: Callable[[str, str], str | None], tick: Tick = no_tick
 ) -> tuple[Fault, ...]:
-    """Of the plans that a document declares, or whose products or meters it does, and of its meters and event types; at most MAX_WARNINGS.
+    """Of the plans that a document declares, or whose products or meters it does, and of its meters and event types; at
+    most MAX_WARNINGS.
 
-    ``current[kind][code]``: the models as they would be; ``place(kind, code)``: where the document has an entry, None where it has not. Raises
-    what ``tick`` raises.
+    ``current[kind][code]``: the models as they would be; ``place(kind, code)``: where the document has an entry, None
+    where it has not. Raises what ``tick`` raises.
     """
     return tuple(islice(chain(_warnings(current, place, tick), _defaults(current, place, tick)), MAX_WARNINGS))
 
@@ -34,7 +35,8 @@ def catalog_warnings(
 def _defaults(
     current: Mapping[str, Mapping[str, Model]], place: Callable[[str, str], str | None], tick: Tick
 ) -> Iterator[Fault]:
-    """Values that an event type's default cannot give, of meters that the document declares, itself or their event type."""
+    """Values that an event type's default cannot give, of meters that the document declares, itself or their event
+    type."""
     for code, meter in current["meter"].items():
         assert isinstance(meter, Meter)
         declared = current["event_type"].get(meter.event_name or code)

@@ -1,4 +1,5 @@
-"""What each route of the rating service answers: the one table. A route that is not in it has no document (a test says so first)."""
+"""What each route of the rating service answers: the one table. A route that is not in it has no document (a test says
+so first)."""
 
 from __future__ import annotations
 

@@ -210,7 +210,8 @@ class InvoicePage(Answer):
 
 
 class LateLine(Answer):
-    """A billed line whose amount is another by now; the amounts are null for a discount or a commitment, which change with others."""
+    """A billed line whose amount is another by now; the amounts are null for a discount or a commitment, which change
+    with others."""
 
     account_id: str
     subscription: str

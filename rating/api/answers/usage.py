@@ -182,7 +182,8 @@ class RunningCharge(Answer):
 
 
 class Reduction(Answer):
-    """What the invoice has beside its charges: fees settled and late usage, a discount, a commitment's true-up, what prepaid credits pay."""
+    """What the invoice has beside its charges: fees settled and late usage, a discount, a commitment's true-up, what
+    prepaid credits pay."""
 
     kind: Literal["adjustment", "discount", "commitment", "credit"]
     code: str

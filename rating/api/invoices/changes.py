@@ -40,7 +40,8 @@ class Void(BaseModel):
 
 
 class Paid(BaseModel):
-    """``amount``: in the invoice's currency, as text or number; negative: paid back. ``reference``: the same one is recorded once."""
+    """``amount``: in the invoice's currency, as text or number; negative: paid back. ``reference``: the same one is
+    recorded once."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -66,8 +67,8 @@ class CreditedLine(BaseModel):
 
 
 class Credited(BaseModel):
-    """``amount``: in the invoice's currency, more than 0; or ``lines``, whose sum it then is. ``reference``: the same one is
-    recorded once."""
+    """``amount``: in the invoice's currency, more than 0; or ``lines``, whose sum it then is. ``reference``: the same
+    one is recorded once."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -97,8 +98,8 @@ async def void(request: Request, rating: Authorized, view: View, invoice_id: str
 
 @router.post("/v1/invoices/{invoice_id}/payments", summary="Record a payment; the same reference again changes nothing")
 async def payments(request: Request, rating: Authorized, view: View, invoice_id: str, asked: Paid) -> dict[str, Any]:
-    """The invoice as it then stands: `paid` once `amount_paid` reaches `total`. 409: more than is due, or another amount under
-    a reference that is recorded already."""
+    """The invoice as it then stands: `paid` once `amount_paid` reaches `total`. 409: more than is due, or another
+    amount under a reference that is recorded already."""
     paid_at = _aware(asked.paid_at) or rating.now()
     payment = Payment(asked.reference, asked.amount, micros(paid_at), request.state.access.author)
     return await changed(rating, view.namespace, invoice_id, lambda _, one: with_payment(one, payment))
@@ -111,8 +112,9 @@ async def payments(request: Request, rating: Authorized, view: View, invoice_id:
 async def credit_notes(
     request: Request, rating: Authorized, view: View, invoice_id: str, asked: Credited
 ) -> dict[str, Any]:
-    """The invoice as it then stands: `amount_due` is less by the credit note's `amount`; what prepaid credits had paid of it is in `prepaid`, and
-    can be drawn on again. It has a number of a series of its own. 409: more than was billed in all, more of a line than it billed, or another amount under a reference that is recorded already."""
+    """The invoice as it then stands: `amount_due` is less by the credit note's `amount`; what prepaid credits had paid
+    of it is in `prepaid`, and can be drawn on again. It has a number of a series of its own. 409: more than was billed
+    in all, more of a line than it billed, or another amount under a reference that is recorded already."""
     author, now_us = request.state.access.author, micros(rating.now())
     lines = tuple(LineCredit(one.line, one.amount, one.quantity) for one in asked.lines or ())
     note = CreditNote(asked.reference, asked.amount, asked.reason, author, now_us, lines)
@@ -162,7 +164,8 @@ async def amended(rating: Rating, namespace: str, invoice_id: str, change: Chang
 
 
 async def numbered(rating: Rating, view: NamespaceView, invoice: Invoice) -> None:
-    """Its number, and those of its credit notes, are given and shown. Raises Problem: it stands, and the next close gives them."""
+    """Its number, and those of its credit notes, are given and shown. Raises Problem: it stands, and the next close
+    gives them."""
 
     def give(client: Any) -> None:
         with closing(CheckpointLedger(rating.settings)) as ledger:

@@ -42,15 +42,16 @@ class Hold(BaseModel):
 
 @router.post("/v1/invoices/{invoice_id}/approve", summary="Approve a draft: it is finalised just as it was looked at")
 async def approve(request: Request, rating: Authorized, view: View, invoice_id: str, asked: Approval) -> dict[str, Any]:
-    """The invoice, with its number and due date; the same approval again changes nothing. What came since the draft's checkpoint is
-    adjusted on the next invoice. 409: it was refreshed with other content since that version, is held, follows a draft, or is
-    none any longer; the answer says what to do."""
+    """The invoice, with its number and due date; the same approval again changes nothing. What came since the draft's
+    checkpoint is adjusted on the next invoice. 409: it was refreshed with other content since that version, is held,
+    follows a draft, or is none any longer; the answer says what to do."""
     decision = Decision(request.state.access.author, micros(rating.now()))
 
     def change(chain: list[Invoice], one: Invoice) -> Invoice | None:
         return approved(chain, one, asked.version, decision, _balances(rating, view, one))
 
-    # Two drafts of one account that are approved at once share its credits: the second is to see what the first has drawn.
+    # Two drafts of one account that are approved at once share its credits: the second is to see what the first has
+    # drawn.
     shared = any(one.grant.account is not None for one in owned_grants(view))
     async with rating.approving if shared else nullcontext():
         stands = await amended(rating, view.namespace, invoice_id, change)
@@ -67,8 +68,8 @@ async def approve(request: Request, rating: Authorized, view: View, invoice_id: 
 
 @router.post("/v1/invoices/{invoice_id}/hold", summary="Hold a draft back: it is not finalised until it is released")
 async def hold(request: Request, rating: Authorized, view: View, invoice_id: str, asked: Hold) -> dict[str, Any]:
-    """The draft as it then stands; one that is held already stays as it is. Later periods of its subscription wait for it. 409: it is
-    finalised."""
+    """The draft as it then stands; one that is held already stays as it is. Later periods of its subscription wait for
+    it. 409: it is finalised."""
     decision = Decision(request.state.access.author, micros(rating.now()))
     return await changed(rating, view.namespace, invoice_id, lambda _, one: held(one, asked.reason, decision))
 

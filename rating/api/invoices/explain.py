@@ -19,7 +19,8 @@ router = APIRouter(tags=["invoices"])
 @router.get("/v1/invoices/{invoice_id}/lines/{number}/explain", summary="How a line came about")
 async def explained(rating: Authorized, view: View, invoice_id: str, number: int) -> Response:
     """Profile versions, filters, period, checkpoint, quantity by day, steps, rounding; for an adjustment both totals,
-    both checkpoints and the late events between them. `quantity.agrees` says that the records still give what was billed."""
+    both checkpoints and the late events between them. `quantity.agrees` says that the records still give what was
+    billed."""
 
     def question(client: Any) -> dict[str, Any]:
         subject = read_subject(client, rating.ledgers, view.namespace, invoice_id, number)

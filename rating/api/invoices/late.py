@@ -23,7 +23,8 @@ async def late_usage(
     account_id: Annotated[str | None, Query(description="only this account")] = None,
     limit: Annotated[int, Query(ge=1, le=10_000, description="lines in the answer; totals are of all")] = 1000,
 ) -> dict[str, Any]:
-    """The next close adjusts just these lines: `difference` = `now` (live, by the price as pinned) − `billed` so far."""
+    """The next close adjusts just these lines: `difference` = `now` (live, by the price as pinned) − `billed` so
+    far."""
     try:
         found = await rating.ask_long(
             lambda client, _go_on: rating.standing.ask(

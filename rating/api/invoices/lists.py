@@ -25,8 +25,8 @@ async def invoices(
     cursor: Annotated[str | None, Query(description="next_cursor of the page before")] = None,
     limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = 50,
 ) -> dict[str, Any]:
-    """`next_cursor` is null on the last page. Drafts are listed by `state=draft` alone: they are not billed; each says what it waits for,
-    and since when."""
+    """`next_cursor` is null on the last page. Drafts are listed by `state=draft` alone: they are not billed; each says
+    what it waits for, and since when."""
     try:
         page = await rating.ask(
             lambda client: list_invoices(

@@ -46,13 +46,13 @@ async def current(
     account_id: str,
     at: Annotated[datetime | None, Cut, Query(description="RFC 3339 instant instead of now")] = None,
 ) -> dict[str, Any]:
-    """Live, by the code that makes the invoice; an estimate until the period is closed. `estimated_total` is what the invoice's `total` would be
-    if nothing more was used: `estimated_subtotal` less what prepaid credits would pay. Before it is billed what has ended by now and is not
-    billed yet, of all the account's subscriptions: it draws on credits first, and takes what came late for billed periods; where no such
-    invoice comes before, late usage is among the `reductions` of this one (kind adjustment), as fees settled, discounts, the commitment and
-    credits are.
-    `projected_…` is what the period will come to if it goes on as it did (`projection` says how), `trend` the same charge on the invoice of
-    the period directly before, which `last_period` names; null where there is none."""
+    """Live, by the code that makes the invoice; an estimate until the period is closed. `estimated_total` is what the
+    invoice's `total` would be if nothing more was used: `estimated_subtotal` less what prepaid credits would pay.
+    Before it is billed what has ended by now and is not billed yet, of all the account's subscriptions: it draws on
+    credits first, and takes what came late for billed periods; where no such invoice comes before, late usage is among
+    the `reductions` of this one (kind adjustment), as fees settled, discounts, the commitment and credits are.
+    `projected_…` is what the period will come to if it goes on as it did (`projection` says how), `trend` the same
+    charge on the invoice of the period directly before, which `last_period` names; null where there is none."""
     return await running(rating, view, account_id, micros(require(at, rating.now())))
 
 
@@ -84,8 +84,9 @@ async def running(rating: Rating, view: NamespaceView, account_id: str, now_us: 
 
 @dataclass(frozen=True, slots=True)
 class Estimates:
-    """The running periods of an account, in the order in which they are billed; ``now``, ``projected``: prepaid credits while they are
-    estimated one after another, for what is there and for what is projected; ``problems``: subscription → why it has no estimate."""
+    """The running periods of an account, in the order in which they are billed; ``now``, ``projected``: prepaid credits
+    while they are estimated one after another, for what is there and for what is projected; ``problems``: subscription
+    → why it has no estimate."""
 
     account: Account
     periods: list[Expected]
@@ -137,8 +138,8 @@ def _running(lines: Iterable[Timeline], standing: Standing, namespace: str, now_
 
 
 def _estimate(client: Any, view: NamespaceView, one: Expected, estimates: Estimates) -> dict[str, Any]:
-    """The period's charges, fees in advance of the next one, late usage, discounts, commitment and prepaid credits, as the period's invoice
-    would have them."""
+    """The period's charges, fees in advance of the next one, late usage, discounts, commitment and prepaid credits, as
+    the period's invoice would have them."""
     line, span, billing, now_us = one.running.line, one.running.span, one.billing, estimates.run.as_of_us
     plan = span.plan
     recent = projection.recent_invoices(client, line.namespace, line.account_id, line.subscription)

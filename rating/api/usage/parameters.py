@@ -48,8 +48,8 @@ def ask(
 ) -> Asked:
     """The live query over records that the parameters mean. Raises Problem, which names the parameter.
 
-    ``start`` alone names a whole year, quarter, month or day; with ``end``, which is not included, both are such dates or
-    RFC 3339 instants. Dates are local ones in ``time_zone``, by default the account's, for all accounts UTC.
+    ``start`` alone names a whole year, quarter, month or day; with ``end``, which is not included, both are such dates
+    or RFC 3339 instants. Dates are local ones in ``time_zone``, by default the account's, for all accounts UTC.
     """
     try:
         versions = resolve(view, metric)

@@ -1,8 +1,8 @@
 """What a running period will have come to at its end, and how that compares with the period before.
 
-Sums and counts are taken to go on as they did: quantity × seconds of the period / seconds elapsed, from the period's first instant
-(local midnight of the account) to now. Unique counts, maxima, minima and latest values are taken as they are, since they
-do not grow with time. What comes of it is priced as an invoice is.
+Sums and counts are taken to go on as they did: quantity × seconds of the period / seconds elapsed, from the period's
+first instant (local midnight of the account) to now. Unique counts, maxima, minima and latest values are taken as they
+are, since they do not grow with time. What comes of it is priced as an invoice is.
 """
 
 from __future__ import annotations
@@ -59,7 +59,8 @@ def recent_invoices(client: Any, namespace: str, account_id: str, subscription: 
 
 
 def invoice_before(recent: Iterable[WholeInvoice], start_us: int) -> WholeInvoice | None:
-    """The invoice with charges of the period directly before one from ``start_us`` on; ``recent``: of its subscription."""
+    """The invoice with charges of the period directly before one from ``start_us`` on; ``recent``: of its
+    subscription."""
     for whole in recent:
         directly = whole.head.period_start_us < whole.head.period_end_us == start_us
         if directly and any(line.kind in _CHARGES for line in whole.lines):
@@ -68,8 +69,8 @@ def invoice_before(recent: Iterable[WholeInvoice], start_us: int) -> WholeInvoic
 
 
 def trend(previous: WholeInvoice | None, charge: str, projected: Decimal) -> dict[str, Any] | None:
-    """The same charge on the invoice of the period directly before, and by how many percent the projected amount differs; None where there
-    is none."""
+    """The same charge on the invoice of the period directly before, and by how many percent the projected amount
+    differs; None where there is none."""
     lines = _of_charge(previous.lines, charge) if previous is not None else []
     if previous is None or len(lines) != 1:
         return None

@@ -42,7 +42,8 @@ async def usage(
     format: Annotated[Literal["json", "csv"] | None, Query()] = None,
     accept: Annotated[str, Header(include_in_schema=False)] = "",
 ) -> Response:
-    """Quantities are decimal strings; `null` where there is no maximum, minimum or latest. Intervals exclude their end."""
+    """Quantities are decimal strings; `null` where there is no maximum, minimum or latest. Intervals exclude their
+    end."""
     asked = ask(view, metric, account_id, start, end, time_zone, group_by or ())
     answer = await answer_usage(rating, asked, checkpoint)
     if format == "csv" or (format is None and "text/csv" in accept):

@@ -1,4 +1,5 @@
-"""What is allowed and told before it bills: one event that two charges can bill, and currencies that are no longer in use (pure)."""
+"""What is allowed and told before it bills: one event that two charges can bill, and currencies that are no longer in
+use (pure)."""
 
 from __future__ import annotations
 
@@ -17,7 +18,8 @@ from schemas.values.instants import instant
 
 
 def billed_twice(view: NamespaceView, start_us: int, end_us: int) -> list[str]:
-    """Pairs of charges that an account has at one time within [start_us, end_us), on one plan or on those of two subscriptions."""
+    """Pairs of charges that an account has at one time within [start_us, end_us), on one plan or on those of two
+    subscriptions."""
     held: dict[str, list[_Held]] = {}
     for line in timelines(view, []):
         for segment in line.segments:
@@ -55,7 +57,8 @@ _Held = tuple[str, Segment]  # a subscription, and what it says for a time
 
 
 def _at_one_time(held: Iterable[_Held]) -> Iterator[list[_Held]]:
-    """What stands together at some instant, each as large as it grows; of one plan version at most two, which tell what more would."""
+    """What stands together at some instant, each as large as it grows; of one plan version at most two, which tell what
+    more would."""
     changes = sorted(
         ((us, begins, one) for one in held for us, begins in ((one[1].start_us, True), (one[1].end_us, False))),
         key=lambda change: change[:2],  # what ends, ends before what begins then

@@ -1,4 +1,5 @@
-"""What somebody should look at before a run bills: pure, from what was measured, the catalog and the invoices to come. It warns."""
+"""What somebody should look at before a run bills: pure, from what was measured, the catalog and the invoices to come.
+It warns."""
 
 from __future__ import annotations
 
@@ -25,7 +26,8 @@ _TELLS: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One point of the list: ``count`` things were found, 0 is fine; ``examples`` are the first MAX_EXAMPLES of them."""
+    """One point of the list: ``count`` things were found, 0 is fine; ``examples`` are the first MAX_EXAMPLES of
+    them."""
 
     name: str
     count: int
@@ -44,8 +46,10 @@ class Check:
 class Seen:
     """What was measured of a namespace over [start_us, end_us), the time that a run bills.
 
-    ``waiting``: inbox records that are not admitted. ``rejected``: (stage, reason) → events refused since ``start_us`` and not replayed.
-    ``used``: (account, profile) with a record. ``unmatched``: names of events that no meter counts. ``unmeterable``: (profile, reason).
+    ``waiting``: inbox records that are not admitted. ``rejected``: (stage, reason) → events refused since ``start_us``
+    and not replayed.
+    ``used``: (account, profile) with a record. ``unmatched``: names of events that no meter counts. ``unmeterable``:
+    (profile, reason).
     """
 
     start_us: int = 0
@@ -143,7 +147,8 @@ def _compared(invoices: Sequence[Invoice], standing: Standing, limits: Limits) -
 
 
 def _period_before(invoice: Invoice, chain: Iterable[Invoice]) -> Invoice | None:
-    """The newest invoice with usage lines that bills the period that ends where ``invoice`` starts; None where this one has none."""
+    """The newest invoice with usage lines that bills the period that ends where ``invoice`` starts; None where this one
+    has none."""
     if not _amounts(invoice):
         return None
     start = invoice["period_start"]
@@ -208,7 +213,8 @@ def _planned(view: NamespaceView, code: str) -> Timeline | None:
 
 
 def _charged(view: NamespaceView, lines: Iterable[Timeline], start_us: int, end_us: int) -> set[str] | None:
-    """Addresses (meter.profile, or a meter of one profile) that are charged in the time; None where no subscription is in force."""
+    """Addresses (meter.profile, or a meter of one profile) that are charged in the time; None where no subscription is
+    in force."""
     segments = [one for line in lines for one in line.segments if one.start_us < end_us and start_us < one.end_us]
     if not segments:
         return None

@@ -44,7 +44,8 @@ def make_checks(
 
 
 def _unlisted(invoices: Sequence[Invoice]) -> Iterator[Check]:
-    """Values that somebody may have made up by mistake, or on purpose. The check is on the list where there are some."""
+    """Values that somebody may have made up by mistake, or on purpose. The check is on the list where there are
+    some."""
     found = [
         f"{invoice['account_id']}, charge {charge}: {count} more combinations of values than WEIR_PRICED_VALUES, billed together by the default"
         for invoice, charge, count in beyond(invoices)
@@ -61,7 +62,8 @@ def _unlisted(invoices: Sequence[Invoice]) -> Iterator[Check]:
 def _unpriced(
     client: Any, view: NamespaceView, found: Sequence[UnpricedUsage], profiles: Mapping[str, Measured], cut: Cut | None
 ) -> Iterator[Check]:
-    """Usage that is on the lines without a price: nothing else waits for it. The check is on the list where there is some."""
+    """Usage that is on the lines without a price: nothing else waits for it. The check is on the list where there is
+    some."""
     if found:
         examples = (one.sentence() for one in told(client, view, found[:MAX_EXAMPLES], profiles, cut))
         yield Check(

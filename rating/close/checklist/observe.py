@@ -55,7 +55,8 @@ def look(settings: Settings, client: Any, namespace: str, start_us: int, end_us:
 
 
 def waiting(settings: Settings, namespace: str) -> int:
-    """Records of the namespace's inbox that no worker has taken in; 0 where there is no inbox. Raises KafkaException."""
+    """Records of the namespace's inbox that no worker has taken in; 0 where there is no inbox. Raises
+    KafkaException."""
     own = {"group.id": ADMIT_GROUP, "enable.auto.commit": False, "log_level": 2}
     consumer = Consumer(settings.librdkafka() | own)  # asks in the group's name, and never joins it
     try:

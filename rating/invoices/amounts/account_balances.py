@@ -1,9 +1,10 @@
 """Invoices below zero pay the account's next ones: what is to be paid back is drawn on by what is to be paid. Pure.
 
-Nothing moves but two payments that come to nothing: a negative one on the invoice below zero, and then one on the invoice that it pays; each
-names the other. The first decides: whoever pays back what is left loses to it, or it to them, by the invoice's version. A
-process that dies between the two is made up for by the next close, and where the paid invoice is void by now, the balance comes back.
-Invoices below zero of before this was so have been settled by other means, and are left to whoever pays them back.
+Nothing moves but two payments that come to nothing: a negative one on the invoice below zero, and then one on the
+invoice that it pays; each names the other. The first decides: whoever pays back what is left loses to it, or it to
+them, by the invoice's version. A process that dies between the two is made up for by the next close, and where the paid
+invoice is void by now, the balance comes back. Invoices below zero of before this was so have been settled by other
+means, and are left to whoever pays them back.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ _BACK: Final = "back from "
 
 
 def draws(invoices: Iterable[Invoice], now_us: int) -> list[Invoice]:
-    """The next versions of invoices below zero that pay others, at most one of each; empty where nothing is left to draw."""
+    """The next versions of invoices below zero that pay others, at most one of each; empty where nothing is left to
+    draw."""
     owed: dict[tuple[str, str], list[Invoice]] = {}
     credits: list[Invoice] = []
     for one in invoices:
@@ -56,8 +58,8 @@ def draws(invoices: Iterable[Invoice], now_us: int) -> list[Invoice]:
 
 
 def counterparts(invoices: Iterable[Invoice], now_us: int) -> Iterator[Invoice]:
-    """The next versions of invoices of which a draw says that they are paid, and that do not say so yet. Where one is void by now, or was
-    paid otherwise meanwhile, the balance comes back. At most one of each invoice."""
+    """The next versions of invoices of which a draw says that they are paid, and that do not say so yet. Where one is
+    void by now, or was paid otherwise meanwhile, the balance comes back. At most one of each invoice."""
     by_id = {one["invoice_id"]: one for one in invoices}
     changed: set[str] = set()
     for credit in [one for one in by_id.values() if one["total"].startswith("-") and '"payments"' in one["body"]]:

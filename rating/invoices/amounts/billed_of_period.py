@@ -1,8 +1,8 @@
 """What invoices that stand have billed of one period of a subscription, whichever of them carries it. Pure.
 
-A line is of the period that it is for: a fee in advance, and the discount on it, of the one that begins where their invoice's period
-ends. On invoices of before this was so, discounts were worked out over all the charges of an invoice; what such a lump took off
-fees in advance is what it comes to beyond the discounts of the invoice's own period.
+A line is of the period that it is for: a fee in advance, and the discount on it, of the one that begins where their
+invoice's period ends. On invoices of before this was so, discounts were worked out over all the charges of an invoice;
+what such a lump took off fees in advance is what it comes to beyond the discounts of the invoice's own period.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ CHARGED: Final = frozenset({"usage", "flat"})
 REDUCING: Final = frozenset({"discount", "commitment"})
 COMMITMENT: Final = "commitment:"
 NOTED: Final = "credit_note:"
-"""What the charge of a line begins with that says what credit notes had credited already; the line's own charge follows."""
+"""What the charge of a line begins with that says what credit notes had credited already; the line's own charge
+follows."""
 
 MARK: Final = {"terms_of": "period"}
 """In the body of an invoice whose terms are those of periods; one without it may be a lump."""
@@ -32,7 +33,8 @@ MARK: Final = {"terms_of": "period"}
 
 @dataclass(frozen=True, slots=True)
 class Billed:
-    """Of one period: ``charged`` by product, ``reduced`` by the key of a discount or of the true-up, all adjustments included.
+    """Of one period: ``charged`` by product, ``reduced`` by the key of a discount or of the true-up, all adjustments
+    included.
     ``carrier``: the invoice that billed its fees in advance, "" for none."""
 
     charged: tuple[tuple[str, Decimal], ...] = ()

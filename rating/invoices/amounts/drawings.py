@@ -1,7 +1,8 @@
 """Of which invoice's charges prepaid credits have paid how much, by all invoices of a chain that stand. Pure.
 
-A charge is of the invoice that billed it first, whichever invoice adjusts it. What an invoice draws pays its own charges, then what it adds to
-earlier ones. Where it lowers an earlier one that prepaid credits paid, without giving them back, that part has paid its own charges.
+A charge is of the invoice that billed it first, whichever invoice adjusts it. What an invoice draws pays its own
+charges, then what it adds to earlier ones. Where it lowers an earlier one that prepaid credits paid, without giving
+them back, that part has paid its own charges.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from schemas.ledgers.invoice_claims import VOID, body_of
 
 @dataclass(slots=True)
 class _Account:
-    """Of the charges of one invoice: what of them is billed and not credited, and what grants paid of it, by the charge of their lines."""
+    """Of the charges of one invoice: what of them is billed and not credited, and what grants paid of it, by the charge
+    of their lines."""
 
     left: Decimal = ZERO
     drawn: dict[str, Decimal] = field(default_factory=dict)

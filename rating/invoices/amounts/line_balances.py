@@ -1,8 +1,9 @@
 """One balance for each line: what credit notes have credited of it is not credited again by what adjusts it. Pure.
 
-A line's balance is what it billed, with its adjustments, less what credit notes credited of it. An adjustment says in full what became of the
-line; where it credits what notes have credited already, a line of its own (``credit_note:`` and the charge) takes that
-part back, and where the line rises again later, gives it again. So a line is credited once, in whatever order things happen.
+A line's balance is what it billed, with its adjustments, less what credit notes credited of it. An adjustment says in
+full what became of the line; where it credits what notes have credited already, a line of its own (``credit_note:`` and
+the charge) takes that part back, and where the line rises again later, gives it again. So a line is credited once, in
+whatever order things happen.
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ Key = tuple[str, str, str, int, int]
 
 @dataclass(frozen=True, slots=True)
 class Hand:
-    """Of one line that credit notes have credited ``noted`` of: what it came to (``value``), and what was taken back so far (``kept``), and
-    both when its last credit note was made (``value_then``, ``kept_then``)."""
+    """Of one line that credit notes have credited ``noted`` of: what it came to (``value``), and what was taken back so
+    far (``kept``), and both when its last credit note was made (``value_then``, ``kept_then``)."""
 
     noted: Decimal
     value: Decimal
@@ -40,7 +41,8 @@ class Hand:
     kept_then: Decimal
 
     def to_keep(self, value: Decimal) -> Decimal:
-        """What is taken back in all where the line comes to ``value``: what fell since, as far as credit notes had credited it."""
+        """What is taken back in all where the line comes to ``value``: what fell since, as far as credit notes had
+        credited it."""
         with exactly():
             fell = self.value_then - value
             if fell >= 0:
@@ -50,7 +52,8 @@ class Hand:
 
 @dataclass(frozen=True, slots=True)
 class InHand:
-    """Lines of which credit notes have credited something; ``notes``: how many each adjusted invoice has that this was worked out from;
+    """Lines of which credit notes have credited something; ``notes``: how many each adjusted invoice has that this was
+    worked out from;
     ``order``: the last credit note of the chain then, 0 for none (``last_order``)."""
 
     lines: Mapping[Key, Hand] = field(default_factory=dict)
@@ -97,7 +100,8 @@ def _hand(noted: Decimal, parts: Sequence[tuple[int, bool, Decimal]], last_us: i
 
 
 def noted_in_all(notes: Iterable[Mapping[str, Any]]) -> Decimal:
-    """What credit notes, as a body has them, credit of what was billed: of the total, and of what prepaid credits paid."""
+    """What credit notes, as a body has them, credit of what was billed: of the total, and of what prepaid credits
+    paid."""
     return exact_sum(Decimal(note.get("subtotal", note["amount"])) for note in notes)
 
 
@@ -111,7 +115,8 @@ def returned(invoice: Invoice) -> dict[str, Decimal]:
 
 
 def last_order(chain: Iterable[Invoice]) -> int:
-    """Which of a chain's credit notes was the last to be made; 0 where there is none, and for those of before they were counted."""
+    """Which of a chain's credit notes was the last to be made; 0 where there is none, and for those of before they were
+    counted."""
     return max(
         (
             note.get("order", 0)
@@ -135,7 +140,8 @@ def key_of_line(invoice_id: str, line: Mapping[str, Any]) -> Key:
 
 
 def credited_by_line(invoice: Invoice) -> dict[int, Decimal]:
-    """Line → what credit notes credited of it. One without lines is spread over them as it pins (``spread``), else by what is left of each."""
+    """Line → what credit notes credited of it. One without lines is spread over them as it pins (``spread``), else by
+    what is left of each."""
     lines = {
         line["number"]: Decimal(line["amount"])
         for line in invoice["lines"]
@@ -157,14 +163,16 @@ def credited_by_line(invoice: Invoice) -> dict[int, Decimal]:
 
 @dataclass(frozen=True, slots=True)
 class LinesLeft:
-    """(line, what of it can still be credited) of each; ``adjusted``: whether other invoices have adjusted some of them."""
+    """(line, what of it can still be credited) of each; ``adjusted``: whether other invoices have adjusted some of
+    them."""
 
     each: tuple[tuple[int, Decimal], ...]
     adjusted: bool
 
 
 def left_of_lines(chain: Sequence[Invoice], invoice: Invoice) -> LinesLeft:
-    """What credit notes of the invoice can still credit of its lines; ``chain``: as it stands, empty where only the invoice counts."""
+    """What credit notes of the invoice can still credit of its lines; ``chain``: as it stands, empty where only the
+    invoice counts."""
     noted = credited_by_line(invoice)
     plain_rest: list[tuple[int, Decimal]] = []
     rest: list[tuple[int, Decimal]] = []
@@ -185,7 +193,8 @@ def spread(amount: Decimal, weights: Sequence[tuple[int, Decimal]], currency: st
 
 
 def _spread(amount: Decimal, weights: Sequence[tuple[int, Decimal]], currency: str) -> Iterator[tuple[int, Decimal]]:
-    """Parts of ``amount`` in proportion, each rounded, that come to it; none is above its weight where ``amount`` is not above their sum."""
+    """Parts of ``amount`` in proportion, each rounded, that come to it; none is above its weight where ``amount`` is
+    not above their sum."""
     whole = exact_sum(weight for _, weight in weights)
     if not whole:
         return
@@ -200,8 +209,9 @@ def _spread(amount: Decimal, weights: Sequence[tuple[int, Decimal]], currency: s
 def taken_back(
     hand: InHand, adjusting: Sequence[Line], currency: str, effects: Mapping[str, Decimal] | None = None
 ) -> list[Line]:
-    """The lines that take back of ``adjusting`` what credit notes had credited already; where a discount falls with its fee, only the net of
-    both is. ``effects``: adjusted invoice → what the terms of the invoice's own period change because of such lines."""
+    """The lines that take back of ``adjusting`` what credit notes had credited already; where a discount falls with its
+    fee, only the net of both is. ``effects``: adjusted invoice → what the terms of the invoice's own period change
+    because of such lines."""
     found: list[Line] = []
     if not hand.lines:
         return found
@@ -249,7 +259,8 @@ def nothing_further(lines: Sequence[Line]) -> bool:
 
 
 def balance_of(chain: Iterable[Invoice], invoice: Invoice, line: Mapping[str, Any]) -> Decimal:
-    """What of a line, or of the one that it adjusts, is billed and credited neither by adjustments nor by credit notes."""
+    """What of a line, or of the one that it adjusts, is billed and credited neither by adjustments nor by credit
+    notes."""
     name = line["adjusts"] or invoice["invoice_id"]
     key = key_of_line(name, line)
     parts: list[Decimal] = []

@@ -1,8 +1,8 @@
-"""The plan that a line was priced by: a period has lines of several where its subscription moved, and a fee in advance is of the
-plan to come. Pure.
+"""The plan that a line was priced by: a period has lines of several where its subscription moved, and a fee in advance
+is of the plan to come. Pure.
 
-It is the invoice's own plan unless its body names another (``line_plans``: number of the line → plan, plan_version). Invoices of before
-that was written say it in the notes of their charges: "plan basic version 2; …".
+It is the invoice's own plan unless its body names another (``line_plans``: number of the line → plan, plan_version).
+Invoices of before that was written say it in the notes of their charges: "plan basic version 2; …".
 """
 
 from __future__ import annotations

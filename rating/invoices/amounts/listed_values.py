@@ -1,7 +1,8 @@
 """Dimension values that a line lists one by one: so many; those beyond it share one step, the rest bucket. Pure.
 
-Anybody with a key for events can make up values, and a matrix with a default prices each. The amount is the same whether a value
-has a step of its own or not: all of the rest are priced by the default. ``weir explain`` lists every value, whatever the line does.
+Anybody with a key for events can make up values, and a matrix with a default prices each. The amount is the same
+whether a value has a step of its own or not: all of the rest are priced by the default. ``weir explain`` lists every
+value, whatever the line does.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ _encode: Final = json.JSONEncoder(ensure_ascii=False).encode
 
 
 def listed(invoice: Invoice, most: int) -> Invoice:
-    """The invoice with at most ``most`` steps a line for values without a cell: those of the greatest quantities, among equal ones the first
-    by their values. One further step has the sum of all others."""
+    """The invoice with at most ``most`` steps a line for values without a cell: those of the greatest quantities, among
+    equal ones the first by their values. One further step has the sum of all others."""
     if all(line["steps"].count(_CELL) <= most for line in invoice["lines"]):
         return invoice
     return dict(invoice) | {"lines": [_line(line, most) for line in invoice["lines"]]}

@@ -1,7 +1,8 @@
 """Prepaid credits: grants of the catalog, and their balances from the invoices that stand. Pure.
 
-A grant's balance is its amount less the credit lines on invoices that stand and are not void, and more by what their credit notes gave back;
-there is no second ledger. So two processes of one run draw alike, and voiding an invoice gives back what it drew.
+A grant's balance is its amount less the credit lines on invoices that stand and are not void, and more by what their
+credit notes gave back; there is no second ledger. So two processes of one run draw alike, and voiding an invoice gives
+back what it drew.
 """
 
 from __future__ import annotations
@@ -84,8 +85,9 @@ def drawn(invoices: Iterable[Invoice]) -> dict[str, Decimal]:
 
 @dataclass(frozen=True, slots=True)
 class DrawnOn:
-    """What grants paid of an invoice's charges (``drawings.py``), less what came back since, by the charge of credit lines in the order in which
-    they were drawn; ``left``: what it bills before credits, with all its adjustments and credit notes so far."""
+    """What grants paid of an invoice's charges (``drawings.py``), less what came back since, by the charge of credit
+    lines in the order in which they were drawn; ``left``: what it bills before credits, with all its adjustments and
+    credit notes so far."""
 
     invoice_id: str
     left: Decimal
@@ -95,8 +97,9 @@ class DrawnOn:
 def to_give_back(
     subtotal: Decimal, drawn: Iterable[DrawnOn], adjusting: Iterable[Mapping[str, Any]]
 ) -> list[tuple[str, str, Decimal]]:
-    """(adjusted invoice, charge of its credit line, amount) that an invoice below zero gives back to grants: what these would not have
-    paid had the adjusted invoice billed from the beginning what it comes to now. The last drawn first."""
+    """(adjusted invoice, charge of its credit line, amount) that an invoice below zero gives back to grants: what these
+    would not have paid had the adjusted invoice billed from the beginning what it comes to now. The last drawn
+    first."""
     found: list[tuple[str, str, Decimal]] = []
     with exactly():
         room = -subtotal
@@ -160,7 +163,8 @@ class Wallet:
 
 @dataclass(frozen=True, slots=True)
 class GrantBalance:
-    """A grant at an instant: ``granted`` = ``used`` + ``left`` + ``expired``, unless more was drawn than a later version grants.
+    """A grant at an instant: ``granted`` = ``used`` + ``left`` + ``expired``, unless more was drawn than a later
+    version grants.
 
     ``state``: pending (not in force yet), active, used (nothing is left), expired, retired.
     """

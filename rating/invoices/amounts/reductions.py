@@ -1,5 +1,6 @@
-"""Lines that come after an invoice's charges: discounts, the true-up to a commitment, prepaid credits; and what late usage of
-an earlier invoice, or the settlement of a fee in advance, changes in discounts and true-ups that are billed already. Pure.
+"""Lines that come after an invoice's charges: discounts, the true-up to a commitment, prepaid credits; and what late
+usage of an earlier invoice, or the settlement of a fee in advance, changes in discounts and true-ups that are billed
+already. Pure.
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ from schemas.values.instants import rfc3339
 
 @dataclass(frozen=True, slots=True)
 class Agreed:
-    """By what terms an invoice bills its period, and by which discounts, ``ahead``, its fees in advance of the next one; ``before`` and
+    """By what terms an invoice bills its period, and by which discounts, ``ahead``, its fees in advance of the next
+    one; ``before`` and
     ``ahead_before``: what invoices that stand, or of the same run before it, have billed of either period."""
 
     terms: Terms = NO_TERMS
@@ -60,8 +62,8 @@ def reduced(
     end_us: int,
     before: Billed = NOTHING,
 ) -> list[Line]:
-    """The lines that ``terms`` add to an invoice for a period with these charges, beside what is billed of it ``before``: what the
-    whole of the period comes to, less what was taken off in advance."""
+    """The lines that ``terms`` add to an invoice for a period with these charges, beside what is billed of it
+    ``before``: what the whole of the period comes to, less what was taken off in advance."""
     amounts = before.also(charged)
     if not amounts:
         return []
@@ -79,7 +81,8 @@ def reduced(
 def _rest(
     one: Reduction, already: Decimal, terms: Terms, currency: str, start_us: int, end_us: int, carrier: str
 ) -> list[Line]:
-    """What is left to bill of a discount or a true-up of which ``already`` is; where that is too much, an adjustment of ``carrier``."""
+    """What is left to bill of a discount or a true-up of which ``already`` is; where that is too much, an adjustment of
+    ``carrier``."""
     if not already:
         return [line_of(one, terms, currency, start_us, end_us)]
     with exactly():
@@ -152,9 +155,9 @@ def _line(
 
 @dataclass(frozen=True, slots=True)
 class PriorTerms:
-    """A period that is billed, with its terms: what its charges, and each of its discounts and its true-up, have come to with all
-    adjustments so far. ``charged`` by product, ``billed`` by key. ``invoice_id``: what bills it; ``ahead``: what billed its fees in
-    advance, of a period that never was to be."""
+    """A period that is billed, with its terms: what its charges, and each of its discounts and its true-up, have come
+    to with all adjustments so far. ``charged`` by product, ``billed`` by key. ``invoice_id``: what bills it; ``ahead``:
+    what billed its fees in advance, of a period that never was to be."""
 
     invoice_id: str
     start_us: int
@@ -208,8 +211,9 @@ def _prior(chain: Sequence[Invoice], invoice: Invoice) -> PriorTerms:
 
 
 def _with_fees_to_come(before: Billed, chain: Sequence[Invoice], invoice: Invoice) -> Billed:
-    """With the period's fees in advance whose invoice is void: they are billed again, by this run or a later one, as the period's invoice counts
-    on them, and so are its discounts. Without them the period would seem to be below its commitment, or to have been discounted too much."""
+    """With the period's fees in advance whose invoice is void: they are billed again, by this run or a later one, as
+    the period's invoice counts on them, and so are its discounts. Without them the period would seem to be below its
+    commitment, or to have been discounted too much."""
     start_us = invoice["period_start"]
     fees = [
         (line["product"], Decimal(line["amount"]))
@@ -230,7 +234,8 @@ def _with_fees_to_come(before: Billed, chain: Sequence[Invoice], invoice: Invoic
 
 
 def _lump(chain: Sequence[Invoice], invoice: Invoice) -> Billed:
-    """What was billed by the terms of an invoice of before terms were those of periods: all its charges, and what adjusts them."""
+    """What was billed by the terms of an invoice of before terms were those of periods: all its charges, and what
+    adjusts them."""
     charged: dict[str, Decimal] = {}
     billed: dict[str, Decimal] = {}
     for other in chain:
@@ -246,7 +251,8 @@ def _lump(chain: Sequence[Invoice], invoice: Invoice) -> Billed:
 
 
 def adjusted_terms(prior: Iterable[PriorTerms], adjustments: Sequence[Line], currency: str) -> list[Line]:
-    """What ``adjustments`` of earlier charges change in the discounts and true-ups of their periods: a line for each difference."""
+    """What ``adjustments`` of earlier charges change in the discounts and true-ups of their periods: a line for each
+    difference."""
     found: list[Line] = []
     for one in prior:
         changes = [(line["product"], Decimal(line["amount"])) for line in adjustments if one.changed_by(line)]

@@ -1,9 +1,11 @@
-"""Usage of dimension values for which a matrix has no amount: found on invoices, and priced once a later price has one. Pure.
+"""Usage of dimension values for which a matrix has no amount: found on invoices, and priced once a later price has one.
+Pure.
 
-It stops nothing. Its line says so in a step of kind ``unpriced``; what it says last stands on the line's newest adjustment, which may
-come to 0.00. It is billed by an adjustment as soon as the subscription has a price for it: the first, in the order of time, of
-the prices that the subscription has for the same charge, product and dimensions from the line's period on, in whichever version
-of whichever plan, or override, that has a cell or a default for the values. All else is priced as the line pinned it.
+It stops nothing. Its line says so in a step of kind ``unpriced``; what it says last stands on the line's newest
+adjustment, which may come to 0.00. It is billed by an adjustment as soon as the subscription has a price for it: the
+first, in the order of time, of the prices that the subscription has for the same charge, product and dimensions from
+the line's period on, in whichever version of whichever plan, or override, that has a cell or a default for the values.
+All else is priced as the line pinned it.
 """
 
 from __future__ import annotations
@@ -104,7 +106,8 @@ def later_prices(line: Timeline, billed: Mapping[str, Any]) -> tuple[LaterPrice,
 def completed(
     price: Price, lacking: Iterable[MatrixQuantity], later: Iterable[LaterPrice]
 ) -> tuple[Price, tuple[str, ...]]:
-    """The price with a cell for each combination that one of ``later`` has an amount for, and a sentence each; else as it is."""
+    """The price with a cell for each combination that one of ``later`` has an amount for, and a sentence each; else as
+    it is."""
     if not isinstance(price, MatrixPrice):
         return price, ()
     options = [(one, cell_amounts(one.price)) for one in later if one.price.dimensions == price.dimensions]

@@ -1,4 +1,5 @@
-"""What an event's schema says of a field that the event leaves out, worked out apart from ``schemas.event_schema.filled``, which it checks."""
+"""What an event's schema says of a field that the event leaves out, worked out apart from
+``schemas.event_schema.filled``, which it checks."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""Check 4, of adjustments beside credit notes: what credit notes had credited of a line is not credited again by what adjusts it.
+"""Check 4, of adjustments beside credit notes: what credit notes had credited of a line is not credited again by what
+adjusts it.
 
-By fractions and on its own: it shares no code with the close. Which credit notes an invoice counted stands in its body (``noted``); on
-invoices of before that, they are those made before it.
+By fractions and on its own: it shares no code with the close. Which credit notes an invoice counted stands in its body
+(``noted``); on invoices of before that, they are those made before it.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ Key = tuple[str, str, int, int]
 
 
 def check_notes(head: Head, chain: Mapping[str, Head], lines: Lines, periods: Periods, findings: Findings) -> None:
-    """Of every line that the invoice adjusts: what it credits with what it takes back, against what credit notes had credited."""
+    """Of every line that the invoice adjusts: what it credits with what it takes back, against what credit notes had
+    credited."""
     mine = _of(head, lines)
     before = [one for one in before_it(head, chain) if one.invoice_id not in head.voids][::-1]
     for name in dict.fromkeys(line.adjusts for line in mine if line.adjusts):
@@ -116,7 +118,8 @@ def _credited(one: Head, notes: Iterable[Mapping[str, Any]], lines: Lines) -> di
 
 
 def _kept(name: str, key: Key, before: Sequence[Head], lines: Lines, head: Head, change: Fraction) -> Fraction | None:
-    """How much more of the line is to be taken back where it changes by ``change``; None where credit notes credited nothing of it."""
+    """How much more of the line is to be taken back where it changes by ``change``; None where credit notes credited
+    nothing of it."""
     noted, last = Fraction(0), 0
     for one in before:
         notes = _notes(one, head)

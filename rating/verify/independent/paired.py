@@ -22,7 +22,8 @@ _BY_HAND: Final = (
 
 
 def check_paired(heads: Iterable[Head], findings: Findings) -> None:
-    """Of every payment by which an invoice below zero pays another: the other's, or that it came back; and none without it."""
+    """Of every payment by which an invoice below zero pays another: the other's, or that it came back; and none without
+    it."""
     by_id = {(head.namespace, head.invoice_id): head for head in heads}
     for head in by_id.values():
         for name in {one["invoice"] for one in _payments(head) if one.get("invoice")}:

@@ -1,4 +1,5 @@
-"""What the parts of a period that a change of price has split used, once more: from their prices' JSON and quantities, in fractions.
+"""What the parts of a period that a change of price has split used, once more: from their prices' JSON and quantities,
+in fractions.
 
 Shares nothing with ``rating.pricing.parts``, which it is there to check.
 """
@@ -50,7 +51,8 @@ def splits(parts: Sequence[PlainPart]) -> list[dict[str, Fraction]]:
         if price.get("model") == "package":
             size, over = Fraction(str(price["package_size"])), quantity - left
             left = ceil(over / size) * size - over if over > 0 else -over
-        # The tier of a volume price is the only thing that what comes after decides, and is in ``priced_after`` as pinned.
+        # The tier of a volume price is the only thing that what comes after decides, and is in ``priced_after`` as
+        # pinned.
         amount += cost(price, part.cells, part.events)
         included, free, before = included + more, free + more_free, before + quantity
         found.append(expected)

@@ -1,10 +1,12 @@
-"""Check 4, last part: what each billing period owes by its terms, worked out again from the lines of all invoices that carry any of it.
+"""Check 4, last part: what each billing period owes by its terms, worked out again from the lines of all invoices that
+carry any of it.
 
-A period's discounts and its true-up are worked out over its own charges, whichever invoice bills them: fees in advance stand on the
-invoice before. By fractions and on its own: it shares no code with the close.
+A period's discounts and its true-up are worked out over its own charges, whichever invoice bills them: fees in advance
+stand on the invoice before. By fractions and on its own: it shares no code with the close.
 
-Invoices of before terms were those of periods ("lumps") took discounts off all their charges at once. What that took off a fee
-in advance is what it comes to beyond the discount of their own charges; rounding it as a whole may be a minor unit away.
+Invoices of before terms were those of periods ("lumps") took discounts off all their charges at once. What that took
+off a fee in advance is what it comes to beyond the discount of their own charges; rounding it as a whole may be a minor
+unit away.
 """
 
 from __future__ import annotations
@@ -43,7 +45,8 @@ class Periods:
         self._expected: dict[str, Amounts] = {}  # invoice → what it should have taken off its fees in advance
 
     def check(self, head: Head) -> None:
-        """Its discounts and its true-up, those of fees in advance, and what it adjusts of earlier ones. Heads come in the chain's order."""
+        """Its discounts and its true-up, those of fees in advance, and what it adjusts of earlier ones. Heads come in
+        the chain's order."""
         before = [one for one in before_it(head, self._chain) if one.invoice_id not in head.voids]
         mine = self.of(head)
         lump = self.is_lump(head) or self._ahead_of(before, head)
@@ -114,7 +117,8 @@ class Periods:
             expected = as_billed | {key: amount for key, amount in expected.items() if key == COMMITMENT}
         for one in before:
             if one.end_us == start and self.is_lump(one):
-                # One fault is told once: the invoice after it is held against what should have been taken off, unless it settles that.
+                # One fault is told once: the invoice after it is held against what should have been taken off, unless
+                # it settles that.
                 known = None if is_by_period(head) else self._expected.get(one.invoice_id)
                 already = total(
                     [*already.items(), *(self._taken_ahead(one, before) if known is None else known).items()]
@@ -127,7 +131,8 @@ class Periods:
         return not head.reissues and any((one.start_us, one.end_us) == (head.start_us, head.end_us) for one in before)
 
     def effect(self, head: Head, name: str, before: Sequence[Head]) -> Fraction:
-        """What the terms of the invoice's own period come to more because it settles fees that ``name`` billed in advance."""
+        """What the terms of the invoice's own period come to more because it settles fees that ``name`` billed in
+        advance."""
         changes = "change" in body(head)  # it settles fees of a running period, by its discounts
         start = head.end_us if changes else head.start_us
         terms = {"discounts": body(head).get("terms_ahead", {}).get("discounts", [])} if changes else _terms(head)
@@ -176,7 +181,8 @@ class Periods:
         return self._expected[head.invoice_id]
 
     def _terms_after(self, head: Head, before: Sequence[Head], until_us: int) -> Terms:
-        """The terms of the period after a lump: those pinned on its invoice, and while there is none those of the lump that still hold."""
+        """The terms of the period after a lump: those pinned on its invoice, and while there is none those of the lump
+        that still hold."""
         for one in self._chain.values():
             if one.start_us == head.end_us < one.end_us and one.state != VOID and head in before_it(one, self._chain):
                 return _terms(one)
@@ -207,7 +213,8 @@ class Periods:
         )  # fmt: skip
 
     def _adjusted(self, head: Head, original: Head, before: Sequence[Head]) -> None:
-        """What this invoice adjusts of an earlier one's terms, by what the invoices before it that were not void then had come to."""
+        """What this invoice adjusts of an earlier one's terms, by what the invoices before it that were not void then
+        had come to."""
         mine = [line for line in self.of(head) if line.adjusts == original.invoice_id and line.kind != "credit"]
         where, by_period = f", adjustment of {original.invoice_id}", is_by_period(head)
         terms = body(original).get("terms", {})
@@ -227,8 +234,9 @@ class Periods:
             self._changed(head, f"{where} in advance", charged, billed, ahead, terms)
 
     def _period(self, head: Head, original: Head, before: Sequence[Head]) -> tuple[Amounts, Amounts]:
-        """(charges, what terms did) of the period of ``original`` before ``head``. Fees in advance whose invoice was void by then are among the
-        charges, with their discounts, though they are billed again only with ``head``, or after it."""
+        """(charges, what terms did) of the period of ``original`` before ``head``. Fees in advance whose invoice was
+        void by then are among the charges, with their discounts, though they are billed again only with ``head``, or
+        after it."""
         start = original.start_us
         charged, billed = self._charged(before, start), self._taken(before, start)
         stood = {(one.start_us, one.end_us) for one in before}
@@ -244,7 +252,8 @@ class Periods:
         return charged, billed
 
     def _lump(self, lump: Head, before: Iterable[Head], *, ahead: bool = True) -> tuple[Amounts, Amounts]:
-        """(what its charges came to, what its terms did) on it and on ``before``; ``ahead``: its fees in advance too."""
+        """(what its charges came to, what its terms did) on it and on ``before``; ``ahead``: its fees in advance
+        too."""
         found: list[Line] = []
         for one in {head.invoice_id: head for head in [lump, *before]}.values():
             for line in self.of(one):
@@ -280,7 +289,8 @@ def is_term(line: Line) -> bool:
 
 
 def _latest(value: str) -> int:
-    """The instant, microseconds UTC; a date's midnight wherever it comes last, since the account's zone is not at hand."""
+    """The instant, microseconds UTC; a date's midnight wherever it comes last, since the account's zone is not at
+    hand."""
     if "T" in value:
         return micros(datetime.fromisoformat(value))
     return micros(datetime.combine(date.fromisoformat(value), datetime.min.time(), UTC)) + 14 * 3600 * SECOND

@@ -146,7 +146,8 @@ def _model(model: str, price: Mapping[str, Any], quantity: Fraction, events: int
 
 
 def _matrix(price: Mapping[str, Any], cells: Cells) -> Fraction:
-    """Included units come off the price's cells in their order, then off other combinations by their values; or as the price says."""
+    """Included units come off the price's cells in their order, then off other combinations by their values; or as the
+    price says."""
     named = {tuple(map(str, cell["values"])): _number(cell, "unit_amount") for cell in price.get("cells") or ()}
     places = {values: index for index, values in enumerate(named)}
     unit = {values: named.get(values, _number(price, "default_unit_amount")) for values in cells}

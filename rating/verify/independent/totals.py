@@ -1,7 +1,7 @@
 """Totals straight from the properties of raw events, once more: each event matched and measured in the plainest way.
 
-Shares nothing with ``schemas.matching.rules``, ``schemas.filters`` or the usage queries, which it is there to check; only what a
-profile version says, and over which events' times it holds, is read from the catalog as everybody does.
+Shares nothing with ``schemas.matching.rules``, ``schemas.filters`` or the usage queries, which it is there to check;
+only what a profile version says, and over which events' times it holds, is read from the catalog as everybody does.
 """
 
 from __future__ import annotations

@@ -1,9 +1,11 @@
-"""Check 5: invoices against raw events. Every line with usage is measured again from the events' own properties as of the
-invoice's checkpoint, and priced again by other arithmetic; records, windows, usage queries and pricing have no part in it.
+"""Check 5: invoices against raw events. Every line with usage is measured again from the events' own properties as of
+the invoice's checkpoint, and priced again by other arithmetic; records, windows, usage queries and pricing have no part
+in it.
 
-One pass over the events for all lines. An event counts for a line if its position lies below the line's checkpoint and its
-instant in the line's period, under the profile versions that the catalog of its own batch knew, or under one that was backfilled, unless
-it was voided below the checkpoint: which void meant which event is worked out again, too (``verify.voids``).
+One pass over the events for all lines. An event counts for a line if its position lies below the line's checkpoint and
+its instant in the line's period, under the profile versions that the catalog of its own batch knew, or under one that
+was backfilled, unless it was voided below the checkpoint: which void meant which event is worked out again, too
+(``verify.voids``).
 """
 
 from __future__ import annotations
@@ -71,7 +73,8 @@ class _Work:
         return cells, sum(fold.events for fold in self.folds.values())
 
     def take(self, event: Raw, version: ProfileVersion, checkpoint: int = 0) -> None:
-        """Count the event where it is this line's; ``checkpoint``: of the backfill that brought its record, 0: none did."""
+        """Count the event where it is this line's; ``checkpoint``: of the backfill that brought its record, 0: none
+        did."""
         start_us = 0 if self.carry_over else self.line.start_us
         if not start_us <= event.us < self.line.end_us or event.offset >= self.below.get(event.place, 0):
             return
@@ -140,7 +143,8 @@ def _work(scope: Scope, catalogs: _Catalogs, pins: Pins, head: Head, line: Line,
 def _parts(
     scope: Scope, catalogs: _Catalogs, pins: Pins, work: _Work, billed: BilledBefore, findings: Findings
 ) -> list[_Work]:
-    """The lines that a change of price has split from this one, and itself, in the order of time, each as of this one's invoice."""
+    """The lines that a change of price has split from this one, and itself, in the order of time, each as of this one's
+    invoice."""
     of = work.price["split"].get("of")
     found: list[_Work] = []
     for line in billed.beside(work.head, work.line):

@@ -206,7 +206,8 @@ class BilledBefore:
 
 
 class _Book:
-    """Totals and aggregations. Lines are asked for in order of profile, checkpoint and period, so few answers are kept."""
+    """Totals and aggregations. Lines are asked for in order of profile, checkpoint and period, so few answers are
+    kept."""
 
     def __init__(self, scope: Scope, heads: Sequence[Head], lines: Lines) -> None:
         self._scope = scope

@@ -1,5 +1,5 @@
-"""Check 6: ClickHouse's invoices against the topic usage.invoices, which alone decides what stands, and the prices pinned on
-their lines against the catalog that they were billed from.
+"""Check 6: ClickHouse's invoices against the topic usage.invoices, which alone decides what stands, and the prices
+pinned on their lines against the catalog that they were billed from.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ _PRICE_REMEDY: Final = "the line was not billed by its plan; compare `weir expla
 
 
 def check_copies(scope: Scope, findings: Findings, on_progress: Progress) -> None:
-    """Each invoice that stands on the topic is in ClickHouse as it was written, newest version, line by line; and no other. So are
-    drafts, in tables of their own."""
+    """Each invoice that stands on the topic is in ClickHouse as it was written, newest version, line by line; and no
+    other. So are drafts, in tables of their own."""
     on_progress(NAME, 0, 1)
     with invoices_reader(scope.settings) as reader:
         standing = read_standing(reader, Standing(scope.namespace))

@@ -14,7 +14,8 @@ _REMEDY: Final = "`weir copies rebuild numbers` shows them again as usage.checkp
 
 
 def check_numbers(scope: Scope, findings: Findings, on_progress: Progress) -> None:
-    """Each number that is shown was given, to that invoice or credit note, and none below the greatest shown one is left out."""
+    """Each number that is shown was given, to that invoice or credit note, and none below the greatest shown one is
+    left out."""
     on_progress(NAME, 0, 1)
     ledger = scope.checkpoints
     for kind, numbers in (("invoice", ledger.numbers), ("credit_note", ledger.note_numbers)):
@@ -36,7 +37,8 @@ def compare_numbers(
     findings: Findings,
     kind: str = "invoice",
 ) -> None:
-    """``shown``: invoice → (rank, number). What was given after ``given`` was read, or is not shown yet, is no difference."""
+    """``shown``: invoice → (rank, number). What was given after ``given`` was read, or is not shown yet, is no
+    difference."""
     known = {one.invoice_id: one for one in given}
     greatest = max((rank for rank, _ in shown.values()), default=0)
     for one in known.values():

@@ -1,7 +1,8 @@
-"""Check 6, of terms: the discounts and the commitment pinned on an invoice against those that the catalog gives its period.
+"""Check 6, of terms: the discounts and the commitment pinned on an invoice against those that the catalog gives its
+period.
 
-By the close's own rule of now, as of the catalog that the invoice was billed from. Those of before ``change_at`` held for terms may
-have been billed by terms of another time; their amounts stand until somebody voids them.
+By the close's own rule of now, as of the catalog that the invoice was billed from. Those of before ``change_at`` held
+for terms may have been billed by terms of another time; their amounts stand until somebody voids them.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ REMEDY: Final = (
 def check_terms(
     view: NamespaceView, chain: Iterable[Invoice], invoice: Invoice, place: str, findings: Findings
 ) -> None:
-    """``view``: the catalog as of the invoice. Discounts of a number of periods are left aside: other invoices, some void by now, decided on them."""
+    """``view``: the catalog as of the invoice. Discounts of a number of periods are left aside: other invoices, some
+    void by now, decided on them."""
     start_us, end_us = invoice["period_start"], invoice["period_end"]
     if invoice["state"] == VOID or start_us == end_us or _is_further(chain, invoice):
         return

@@ -1,4 +1,5 @@
-"""Which addresses a webhook may go to. Namespaces choose their URLs, and must not reach into the operator's own network by them. Pure."""
+"""Which addresses a webhook may go to. Namespaces choose their URLs, and must not reach into the operator's own network
+by them. Pure."""
 
 from __future__ import annotations
 
@@ -20,7 +21,8 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What the operator allows. ``named`` are receivers that he names, by http or https; ``own`` are ports of this machine, and
+    """What the operator allows. ``named`` are receivers that he names, by http or https; ``own`` are ports of this
+    machine, and
     ``own_receivers`` addresses elsewhere, at which Weir's own parts listen: never receivers, whatever else is said."""
 
     reach: Reach = "public"
@@ -29,7 +31,8 @@ class Rules:
     own_receivers: frozenset[Receiver] = frozenset()
 
     def refusal(self, text: str, port: int, scheme: str) -> str:
-        """Why no message goes to the IP address ``text`` at ``port`` by ``scheme``, http or https; empty where one may."""
+        """Why no message goes to the IP address ``text`` at ``port`` by ``scheme``, http or https; empty where one
+        may."""
         address = innermost(ip_address(text))
         if is_nobodys(address):
             return "is an address that no receiver has"
@@ -71,7 +74,8 @@ def rules_of(settings: Settings) -> Rules:
         name, _, port = broker.rpartition(":")
         hosts.add((name.strip("[]"), int(port)))
     literal = {(address, port) for host, port in hosts if (address := _literal(host)) is not None}
-    # A part that listens on all addresses, or by a name, listens on this machine's loopback, too, as far as anybody knows.
+    # A part that listens on all addresses, or by a name, listens on this machine's loopback, too, as far as anybody
+    # knows.
     here = {
         port
         for host, port in hosts

@@ -1,7 +1,8 @@
-"""One attempt at a receiver: its address is looked up and checked, the message posted to that very address, the status read.
+"""One attempt at a receiver: its address is looked up and checked, the message posted to that very address, the status
+read.
 
-No redirect is followed, no proxy asked, and nothing of what a receiver answers is kept but its status and Retry-After: it may well send back
-what it was sent.
+No redirect is followed, no proxy asked, and nothing of what a receiver answers is kept but its status and Retry-After:
+it may well send back what it was sent.
 """
 
 from __future__ import annotations
@@ -73,7 +74,8 @@ class Sender:
         port = url.port or _PORTS[url.scheme]
         found = await asyncio.get_running_loop().getaddrinfo(host, port, type=1)  # SOCK_STREAM
         allowed = self._rules.choose(host, port, [str(one[4][0]).partition("%")[0] for one in found], url.scheme)
-        # To the address that was checked: asked again, a name could lead elsewhere. The certificate is still checked for the name.
+        # To the address that was checked: asked again, a name could lead elsewhere. The certificate is still checked
+        # for the name.
         more: dict[str, Any] = {} if _literal(host) else {"extensions": {"sni_hostname": host}}
         sent = {**_AGENT, "host": url.netloc.decode("ascii"), **headers}
         for last, address in ((one == allowed[-1], one) for one in allowed):

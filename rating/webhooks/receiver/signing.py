@@ -34,7 +34,8 @@ def secret_text(raw: bytes) -> str:
 
 
 def headers(secrets: Sequence[bytes], message_id: str, at_seconds: int, body: bytes) -> dict[str, str]:
-    """The three headers of one attempt at ``at_seconds`` (Unix time), with a signature by each of ``secrets``, the newest first."""
+    """The three headers of one attempt at ``at_seconds`` (Unix time), with a signature by each of ``secrets``, the
+    newest first."""
     signed = f"{message_id}.{at_seconds}.".encode() + body
     signatures = [f"v1,{b64encode(_mac(one, signed)).decode()}" for one in secrets]
     return {

@@ -1,6 +1,6 @@
-"""Which IP addresses are public, by IANA's registries of special-purpose addresses: the IPv4 one as of 2025-10-09, the IPv6 one as of
-2025-10-09 (iana-ipv4-special-registry, iana-ipv6-special-registry; column "Globally Reachable"). In code, so that every process and
-every version of Python answers alike. Pure."""
+"""Which IP addresses are public, by IANA's registries of special-purpose addresses: the IPv4 one as of 2025-10-09, the
+IPv6 one as of 2025-10-09 (iana-ipv4-special-registry, iana-ipv6-special-registry; column "Globally Reachable"). In
+code, so that every process and every version of Python answers alike. Pure."""
 
 from __future__ import annotations
 
@@ -42,7 +42,8 @@ _COMPATIBLE: Final = IPv6Network("::/96")
 
 
 def innermost(address: Address) -> Address:
-    """The IPv4 address that an IPv6 one stands for, where it does: mapped, behind a NAT64, by 6to4, or of the old compatible form."""
+    """The IPv4 address that an IPv6 one stands for, where it does: mapped, behind a NAT64, by 6to4, or of the old
+    compatible form."""
     if isinstance(address, IPv4Address):
         return address
     if address in _NAT64 or (address in _COMPATIBLE and int(address) > 1):
@@ -59,8 +60,8 @@ def is_public(address: Address) -> bool:
 
 
 def is_nobodys(address: Address) -> bool:
-    """Whether nothing can be a receiver there, also in an inner network: link-local (where clouds keep their credentials), multicast,
-    unspecified, reserved, and tunnels that could lead anywhere."""
+    """Whether nothing can be a receiver there, also in an inner network: link-local (where clouds keep their
+    credentials), multicast, unspecified, reserved, and tunnels that could lead anywhere."""
     return any(address.version == network.version and address in network for network in _NEVER) or (
         isinstance(address, IPv6Address) and address.is_reserved and not address.is_loopback
     )

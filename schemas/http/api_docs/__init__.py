@@ -1,9 +1,10 @@
-"""The page /docs of both services: Swagger UI, which comes with Weir, so that it needs no internet and nobody else's script runs on the
-console's origin.
+"""The page /docs of both services: Swagger UI, which comes with Weir, so that it needs no internet and nobody else's
+script runs on the console's origin.
 
-``swagger-ui-bundle.js`` and ``swagger-ui.css`` are those of swagger-ui-dist 5.32.6 from the npm registry (Apache-2.0; LICENSE.* and NOTICE.* beside them),
-unchanged: their digests are below, the page names them, and a browser refuses other bytes. To renew them: ``npm pack swagger-ui-dist@VERSION``, copy the two
-files and its licence files, and put in the digests that the test tells.
+``swagger-ui-bundle.js`` and ``swagger-ui.css`` are those of swagger-ui-dist 5.32.6 from the npm registry (Apache-2.0;
+LICENSE.* and NOTICE.* beside them), unchanged: their digests are below, the page names them, and a browser refuses
+other bytes. To renew them: ``npm pack swagger-ui-dist@VERSION``, copy the two files and its licence files, and put in
+the digests that the test tells.
 """
 
 from __future__ import annotations

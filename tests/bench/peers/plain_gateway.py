@@ -1,4 +1,5 @@
-"""The plain way to build such a gateway: FastAPI, a pydantic model, one produce an event, an answer after the delivery report.
+"""The plain way to build such a gateway: FastAPI, a pydantic model, one produce an event, an answer after the delivery
+report.
 
 Run by ``bench_gateway.py``; environment: BENCH_KAFKA, BENCH_TOPIC, BENCH_PORT.
 """

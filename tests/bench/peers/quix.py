@@ -1,7 +1,7 @@
 """Quix Streams on the comparison's events: deduplication in its RocksDB state, filter, batched insert.
 
-Set up as its documentation shows it: a stateful filter for deduplication (state is per key, as the topic is keyed by the
-idempotency key) and a BatchingSink. Environment: BENCH_*.
+Set up as its documentation shows it: a stateful filter for deduplication (state is per key, as the topic is keyed by
+the idempotency key) and a BatchingSink. Environment: BENCH_*.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Stock Faust on the comparison's events: one event at a time, a table for deduplication, batched inserts.
 
-Set up as Faust's documentation shows it: a Record model, a Table (memory store, the faster of its two) that is keyed as the
-topic is, an agent over ``stream.take`` of events that are not in the table, and one insert a batch. Environment: BENCH_*.
+Set up as Faust's documentation shows it: a Record model, a Table (memory store, the faster of its two) that is keyed as
+the topic is, an agent over ``stream.take`` of events that are not in the table, and one insert a batch. Environment:
+BENCH_*.
 """
 
 from __future__ import annotations

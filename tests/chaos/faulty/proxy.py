@@ -19,9 +19,9 @@ _CHUNK: Final = 65_536
 class Proxy:
     """Listens on a free port of loopback (``port``) from ``start`` to ``stop``; ``target`` is ClickHouse's port.
 
-    ``refuse`` resets every connection; ``stall`` lets nothing through until the mode changes; ``cut`` breaks every other
-    insert off in the middle of its rows; ``deafen`` lets inserts through and breaks off before their answer. ``hits``
-    counts what was struck.
+    ``refuse`` resets every connection; ``stall`` lets nothing through until the mode changes; ``cut`` breaks every
+    other insert off in the middle of its rows; ``deafen`` lets inserts through and breaks off before their answer.
+    ``hits`` counts what was struck.
     """
 
     def __init__(self, seed: int) -> None:

@@ -1,7 +1,7 @@
 """The worker as it is shipped, but for one thing: SIGUSR1 makes its consumer stop silently.
 
-From then on its fetch never returns. Everything else lives on: the process, its threads, its readiness, its heartbeats; so Kafka
-leaves it its partitions, and only somebody who compares progress with the end of the log can notice.
+From then on its fetch never returns. Everything else lives on: the process, its threads, its readiness, its heartbeats;
+so Kafka leaves it its partitions, and only somebody who compares progress with the end of the log can notice.
 """
 
 from __future__ import annotations

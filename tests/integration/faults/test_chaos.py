@@ -1,4 +1,5 @@
-"""A short chaos run on a stack of its own: one fault of each kind, with everything counted once at the end (``make chaos`` is longer)."""
+"""A short chaos run on a stack of its own: one fault of each kind, with everything counted once at the end (``make
+chaos`` is longer)."""
 
 from __future__ import annotations
 

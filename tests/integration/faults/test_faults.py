@@ -1,5 +1,6 @@
-"""ClickHouse restored from an older copy, a part that is damaged, a log that is not the one that was metered: each on a stack of its own,
-whose ClickHouse starts and stops by itself. What was acknowledged counts, bills are right, and every remedy that is named is tried.
+"""ClickHouse restored from an older copy, a part that is damaged, a log that is not the one that was metered: each on a
+stack of its own, whose ClickHouse starts and stops by itself. What was acknowledged counts, bills are right, and every
+remedy that is named is tried.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""A disk that takes no more under ClickHouse, while events flow: what is acknowledged is metered once there is room, by itself."""
+"""A disk that takes no more under ClickHouse, while events flow: what is acknowledged is metered once there is room, by
+itself."""
 
 from __future__ import annotations
 

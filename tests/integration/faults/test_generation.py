@@ -1,4 +1,5 @@
-"""A change of generation under load, on a stack of its own: nothing lost, nothing double, and no process started by hand."""
+"""A change of generation under load, on a stack of its own: nothing lost, nothing double, and no process started by
+hand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""``kill -9`` of the worker, the gateway and ClickHouse while events flow changes no total; a restart keeps the data."""
+"""``kill -9`` of the worker, the gateway and ClickHouse while events flow changes no total; a restart keeps the
+data."""
 
 from __future__ import annotations
 

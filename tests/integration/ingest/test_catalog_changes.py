@@ -1,4 +1,5 @@
-"""The catalog by HTTP, kind by kind: versions, history, who changed what; event types at the door; two writers at once."""
+"""The catalog by HTTP, kind by kind: versions, history, who changed what; event types at the door; two writers at
+once."""
 
 from __future__ import annotations
 

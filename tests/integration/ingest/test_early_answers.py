@@ -1,4 +1,5 @@
-"""Answers that a connection gives by itself, before the application: in order, on a connection that goes on, for small bodies alone."""
+"""Answers that a connection gives by itself, before the application: in order, on a connection that goes on, for small
+bodies alone."""
 
 from __future__ import annotations
 

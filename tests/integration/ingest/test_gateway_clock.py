@@ -1,4 +1,5 @@
-"""A gateway whose clock is wrong, beside a real Kafka: it takes nothing and says so; what it dated before it knew is named."""
+"""A gateway whose clock is wrong, beside a real Kafka: it takes nothing and says so; what it dated before it knew is
+named."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""A broker of its own on SASL_SSL: every client of ours gets in, and the gateway outlives what happens to the broker."""
+"""A broker of its own on SASL_SSL: every client of ours gets in, and the gateway outlives what happens to the
+broker."""
 
 from __future__ import annotations
 

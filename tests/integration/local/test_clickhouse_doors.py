@@ -1,4 +1,5 @@
-"""Who gets in to the local ClickHouse, and what it does for nobody: files, addresses, what a page of a browser sends."""
+"""Who gets in to the local ClickHouse, and what it does for nobody: files, addresses, what a page of a browser
+sends."""
 
 from __future__ import annotations
 
@@ -207,7 +208,8 @@ def test_an_analyst_may_not_lift_readonly(front: FrontProcess) -> None:
 
 _DELETED_FROM = "swept"
 _DELETIONS: list[tuple[str, dict[str, Any]]] = [
-    # Roll-ups again, numbers of invoices, versions and lines of invoices, positions: every DELETE FROM of the processors.
+    # Roll-ups again, numbers of invoices, versions and lines of invoices, positions: every DELETE FROM of the
+    # processors.
     ("DELETE FROM {t} WHERE a = {{k:UInt32}}", {"k": 1}),
     ("DELETE FROM {t} WHERE a > {{k:UInt32}}", {"k": 0}),
     ("DELETE FROM {t} WHERE n = {{n:String}} AND has({{names:Array(String)}}, n)", {"n": "x;'", "names": ["x;'", "`y`"]}),

@@ -1,4 +1,5 @@
-"""What the front answers of an insert is what the engine did: each way in which one fails is told, and leaves nothing behind."""
+"""What the front answers of an insert is what the engine did: each way in which one fails is told, and leaves nothing
+behind."""
 
 from __future__ import annotations
 

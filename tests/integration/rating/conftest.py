@@ -27,7 +27,8 @@ def road(settings: Settings) -> Iterator[Road]:
 
 @pytest.fixture(scope="module")
 def service(settings: Settings) -> Iterator[httpx.Client]:
-    """A client, with the root key, of a rating service that runs in a thread: its code is the one under test, not the stack's."""
+    """A client, with the root key, of a rating service that runs in a thread: its code is the one under test, not the
+    stack's."""
     app = build_app(settings.model_copy(update={"admin_key": SecretStr(KEY)}))
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning"))
     thread = threading.Thread(target=server.run)

@@ -15,7 +15,8 @@ from schemas.settings import Settings
 
 
 class Process:
-    """``python -m module`` with the stack's settings and ``changes`` to them; it writes to ``log``, and never outlives its block."""
+    """``python -m module`` with the stack's settings and ``changes`` to them; it writes to ``log``, and never outlives
+    its block."""
 
     def __init__(self, module: str, settings: Settings, log: Path, **changes: Any) -> None:
         own = settings.model_copy(update=changes)

@@ -51,8 +51,8 @@ class Road:
         return self._versions[key]
 
     def send(self, events: list[tuple[str, str, str, str, dict[str, Any]]], knows: int | None = None) -> None:
-        """(event name, account, idempotency key, RFC 3339 timestamp, properties) each, acknowledged by Kafka. ``knows``: as a gateway does
-        whose catalog is older; below that offset."""
+        """(event name, account, idempotency key, RFC 3339 timestamp, properties) each, acknowledged by Kafka.
+        ``knows``: as a gateway does whose catalog is older; below that offset."""
         offset = read_catalog(self.settings).next_offset if knows is None else knows
         by_partition: dict[int, list[AcceptedEvent]] = {}
         for name, account, key, timestamp, properties in events:

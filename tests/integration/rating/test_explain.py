@@ -1,4 +1,5 @@
-"""Explain on the real stack: its events give every line's quantity, as of the line's checkpoint, whatever came later."""
+"""Explain on the real stack: its events give every line's quantity, as of the line's checkpoint, whatever came
+later."""
 
 from __future__ import annotations
 

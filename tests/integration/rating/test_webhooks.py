@@ -1,4 +1,5 @@
-"""Webhooks on the real road: refused and tried again, killed between delivery and record, beside a receiver that is dead."""
+"""Webhooks on the real road: refused and tried again, killed between delivery and record, beside a receiver that is
+dead."""
 
 from __future__ import annotations
 

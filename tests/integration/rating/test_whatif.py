@@ -1,4 +1,5 @@
-"""What if, on the real stack: other prices and plans over real usage, and draft meters on past events; nothing is written."""
+"""What if, on the real stack: other prices and plans over real usage, and draft meters on past events; nothing is
+written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Clients that a public generator makes of the documents do what a company does: publish, send, ask, and read errors."""
+"""Clients that a public generator makes of the documents do what a company does: publish, send, ask, and read
+errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""The demo whole: a year of flights with processes killed in the middle, and every bill recomputed by another program."""
+"""The demo whole: a year of flights with processes killed in the middle, and every bill recomputed by another
+program."""
 
 from __future__ import annotations
 

@@ -122,7 +122,8 @@ def test_every_compression_codec_of_a_plain_producer_is_read(world: World) -> No
 
 
 def test_records_beyond_a_megabyte_are_taken_in_or_rejected_and_stop_nobody(world: World) -> None:
-    """6 MB of events in one record; 2 MB that are no JSON; one that would take 40 MB in memory; 2 MB of junk on usage.events."""
+    """6 MB of events in one record; 2 MB that are no JSON; one that would take 40 MB in memory; 2 MB of junk on
+    usage.events."""
     world.apply(meters=[METER])
     large = [event(f"l-{number}", "1") | {"properties": {"s": "1", "t": "x" * 60_000}} for number in range(100)]
     produce(world, [json.dumps({"events": large}).encode(), b"junk" * 500_000], large=True)

@@ -1,4 +1,5 @@
-"""Catalog entries and invoices above a megabyte, and many more dimension values than anybody meant: billed, read and paid like any other."""
+"""Catalog entries and invoices above a megabyte, and many more dimension values than anybody meant: billed, read and
+paid like any other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""All six aggregations with nested filters over decimals, against a plain fold; namespaces that never see each other."""
+"""All six aggregations with nested filters over decimals, against a plain fold; namespaces that never see each
+other."""
 
 from __future__ import annotations
 
@@ -98,7 +99,8 @@ def test_six_aggregations_with_nested_filters_are_exact_and_do_not_mind_the_orde
     world.send(events)
     world.metered()
     assert measured(world) == folded(events)
-    # The same and more, shuffled, with copies: live totals again, across what has been rolled up by now and what has not.
+    # The same and more, shuffled, with copies: live totals again, across what has been rolled up by now and what has
+    # not.
     more = made(300, seed=4)
     again = events[::3] + more
     random.Random(5).shuffle(again)

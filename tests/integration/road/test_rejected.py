@@ -109,7 +109,8 @@ def test_the_command_line_lists_and_replays(world: World, stack: Any, monkeypatc
 
 
 def test_what_was_too_large_to_be_kept_whole_is_read_again_at_its_origin(world: World) -> None:
-    """A record of 9 MB, and a batch of two that would expand to 40 MB: one is kept by its beginning, the other was never read."""
+    """A record of 9 MB, and a batch of two that would expand to 40 MB: one is kept by its beginning, the other was
+    never read."""
     strict = {"code": world.namespace, "max_event_age_seconds": 3600}
     world.apply(namespace=strict, meters=[METER])
     own = {"bootstrap.servers": world.settings.kafka_bootstrap, "acks": "all", "message.max.bytes": 100_000_000}

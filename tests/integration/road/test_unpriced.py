@@ -1,5 +1,5 @@
-"""One mistyped model: nothing else of the customer waits for it, everybody says so with what helps, and each of that helps. By the
-command line, the API and the console, as people meet it."""
+"""One mistyped model: nothing else of the customer waits for it, everybody says so with what helps, and each of that
+helps. By the command line, the API and the console, as people meet it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Identities leave the journal by whole days, or by namespace where somebody's are kept for ever; new ones know whose they are."""
+"""Identities leave the journal by whole days, or by namespace where somebody's are kept for ever; new ones know whose
+they are."""
 
 from __future__ import annotations
 

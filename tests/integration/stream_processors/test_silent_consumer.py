@@ -1,4 +1,5 @@
-"""A worker whose consumer stops silently, its heartbeats going on, ends itself, and what it left is metered by another."""
+"""A worker whose consumer stops silently, its heartbeats going on, ends itself, and what it left is metered by
+another."""
 
 from __future__ import annotations
 

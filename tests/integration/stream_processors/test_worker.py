@@ -1,4 +1,5 @@
-"""The worker on real Kafka and the real engine: what it writes is a function of the log and of the catalog each batch names."""
+"""The worker on real Kafka and the real engine: what it writes is a function of the log and of the catalog each batch
+names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""A public generator makes a client of each document without a word of complaint, and what it makes is sound Python by its types."""
+"""A public generator makes a client of each document without a word of complaint, and what it makes is sound Python by
+its types."""
 
 from __future__ import annotations
 
@@ -21,7 +22,8 @@ def clients(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_clients_types_hold(clients: Path) -> None:
-    # Generator 0.29 asks isinstance(body, list[…]) of an operation one of whose media types is a list (findings/openapi_client_list_body_never_sends.sh).
+    # Generator 0.29 asks isinstance(body, list[…]) of an operation one of whose media types is a list
+    # (findings/openapi_client_list_body_never_sends.sh).
     (clients / "mypy.ini").write_text(
         "[mypy]\nstrict = True\n[mypy-weir_gateway.api.events.send_foreign_events]\nignore_errors = True\n"
     )

@@ -1,4 +1,5 @@
-"""Both OpenAPI documents say of each route what it answers, whom it asks for a key, and what an error looks like; their examples hold."""
+"""Both OpenAPI documents say of each route what it answers, whom it asks for a key, and what an error looks like; their
+examples hold."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""No route of either service answers a query that it does not understand: it names the parameter, and the one that was meant."""
+"""No route of either service answers a query that it does not understand: it names the parameter, and the one that was
+meant."""
 
 from __future__ import annotations
 

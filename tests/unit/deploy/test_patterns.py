@@ -1,4 +1,5 @@
-"""Every pattern of ours takes steps that grow with its text and no faster: counted, by a matcher that backtracks as Python's does."""
+"""Every pattern of ours takes steps that grow with its text and no faster: counted, by a matcher that backtracks as
+Python's does."""
 
 from __future__ import annotations
 
@@ -22,7 +23,8 @@ _FROM_ANYWHERE = ("search", "sub", "subn", "finditer", "findall", "split")
 
 @dataclass(frozen=True)
 class Found:
-    """A pattern in the source; ``anywhere``: it is looked for at every place of the text; ``whole``: it must match all of it."""
+    """A pattern in the source; ``anywhere``: it is looked for at every place of the text; ``whole``: it must match all
+    of it."""
 
     place: str
     pattern: str

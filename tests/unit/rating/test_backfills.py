@@ -1,5 +1,5 @@
-"""Backfills over any history of publications and arrivals: each event counts once, under the version that is to count it, and what stood
-as of earlier checkpoints stays."""
+"""Backfills over any history of publications and arrivals: each event counts once, under the version that is to count
+it, and what stood as of earlier checkpoints stays."""
 
 from __future__ import annotations
 
@@ -140,7 +140,8 @@ def passes(version: ProfileVersion, event: Event) -> bool:
 
 
 def expected(world: World, done: list[Job]) -> list[tuple[int, int]]:
-    """In the plainest way: an event is under the version that its batch knew for its instant, or under the last one of those in
+    """In the plainest way: an event is under the version that its batch knew for its instant, or under the last one of
+    those in
     ``done`` that it did not know and that reach back to it."""
     found = []
     for event in world.events:

@@ -1,5 +1,5 @@
-"""DESIGN section 4, invariants 7 to 10, one property each: what was said as of a checkpoint stays said, and nothing is billed
-twice or never. Invariants 1 to 6 and 11 stand in tests/unit/stream_processors."""
+"""DESIGN section 4, invariants 7 to 10, one property each: what was said as of a checkpoint stays said, and nothing is
+billed twice or never. Invariants 1 to 6 and 11 stand in tests/unit/stream_processors."""
 
 from __future__ import annotations
 
@@ -142,7 +142,8 @@ def merged(parts: Iterable[Fold]) -> Fold:
 def test_invariant_8_windows_with_ragged_edges_and_the_tail_give_what_the_records_give(
     events: list[Event], bounds: list[int], size: int, rolled_up: int
 ) -> None:
-    """All six aggregations; windows of every slice up to ``rolled_up``, records for the edges and for what came later."""
+    """All six aggregations; windows of every slice up to ``rolled_up``, records for the edges and for what came
+    later."""
     bounds = sorted(bounds)
     numbered = list(enumerate(events))
     windows: dict[tuple[int, int], list[tuple[int, Event]]] = {}
@@ -172,7 +173,8 @@ def test_invariant_8_windows_with_ragged_edges_and_the_tail_give_what_the_record
 def test_invariant_9_closers_at_once_rate_as_of_one_checkpoint_that_covers_what_came_before(
     moves: list[tuple[int, bool]],
 ) -> None:
-    """Two processes run the same close; metering goes on between any of their steps, and either may be killed and run again."""
+    """Two processes run the same close; metering goes on between any of their steps, and either may be killed and run
+    again."""
     ledger: list[dict[str, Any]] = []
     end = 3
     states: list[dict[str, Any]] = [{}, {}]
@@ -278,7 +280,8 @@ LENGTH = 100
 def test_invariant_10_whenever_usage_arrives_the_bills_of_a_period_sum_to_one_bill_over_everything(
     arrivals: list[tuple[int, int, int, Decimal]],
 ) -> None:
-    """(period, instant in it, how many closes late, quantity): four periods, then closes that hold adjustments alone."""
+    """(period, instant in it, how many closes late, quantity): four periods, then closes that hold adjustments
+    alone."""
     chain: list[dict[str, Any]] = []
     book: Any = SimpleNamespace(
         need=lambda profile, price, start, end: Need(Measured(profile, "sum", ((1, 86_400),)), start, end)

@@ -1,5 +1,6 @@
-"""DESIGN section 4, invariants 3 to 6 and 11, one property each: whatever happens, rows and totals are those of one clean
-pass. Invariants 1 and 2 stand in test_invariants_acknowledged.py, 7 to 10 in tests/unit/rating/test_invariants_billing.py."""
+"""DESIGN section 4, invariants 3 to 6 and 11, one property each: whatever happens, rows and totals are those of one
+clean pass. Invariants 1 and 2 stand in test_invariants_acknowledged.py, 7 to 10 in
+tests/unit/rating/test_invariants_billing.py."""
 
 from __future__ import annotations
 
@@ -52,8 +53,8 @@ near_w_ = st.sampled_from([0, 1 * MS, W // 2, W // 2 + MS, W - MS, W, W + MS])
 @settings(max_examples=30)
 @given(batches_, st.data())
 def test_invariant_3_first_position_wins_also_at_the_very_edge_of_the_window(batches, data):
-    """Stated from scratch: an event counts iff no counted copy was appended within W before it. Filters are rebuilt from nothing,
-    nothing is remembered as recent, units are cut anew, and one record in three is metered twice."""
+    """Stated from scratch: an event counts iff no counted copy was appended within W before it. Filters are rebuilt
+    from nothing, nothing is remembered as recent, units are cut anew, and one record in three is metered twice."""
     gaps = data.draw(st.lists(near_w_, min_size=len(batches), max_size=len(batches)))
     log, made = log_at(batches, [sum(gaps[: number + 1]) for number in range(len(batches))]), catalog(AGE)
     store = Store()
@@ -76,7 +77,8 @@ def test_invariant_3_first_position_wins_also_at_the_very_edge_of_the_window(bat
 @settings(max_examples=30)
 @given(batches_, batches_, st.integers(1, 4), st.integers(1, 4), st.data())
 def test_invariant_2_and_3_hold_across_generations_whatever_their_partitions(before, after, one, other, data):
-    """A change of generation: the old one is metered to its ends, by whoever and however often, before the new one is begun."""
+    """A change of generation: the old one is metered to its ends, by whoever and however often, before the new one is
+    begun."""
     made, store, log = catalog(None), Store(), []
     counted = set()
     for generation, batches, partitions in ((1, before, one), (2, after, other)):
@@ -113,7 +115,8 @@ def test_invariant_2_and_3_hold_across_generations_whatever_their_partitions(bef
 def test_invariant_4_whenever_both_copies_are_acceptable_the_second_is_within_the_window(
     age: int, skew: int, data: st.DataObject
 ) -> None:
-    """As early and as late as acceptance allows, and with a broker whose clock is half a day off the gateway's, either way."""
+    """As early and as late as acceptance allows, and with a broker whose clock is half a day off the gateway's, either
+    way."""
     stamp = 1_790_000_000
     rules = Namespace(code="n", max_event_age_seconds=age, max_event_skew_seconds=skew)
     raw = RawEvent(event_name="e", account_id="a", idempotency_key="k", timestamp=instant(stamp * SECOND))
@@ -149,7 +152,8 @@ changes_ = st.lists(
 
 
 def changing_catalog(changes: list[tuple[str, bool, int | None]], before: int) -> Catalog:
-    """A meter that is changed or retired, at once or from a stated instant; only the records below offset ``before``."""
+    """A meter that is changed or retired, at once or from a stated instant; only the records below offset
+    ``before``."""
     made = catalog(None)
     for number, (country, retired, valid_from) in enumerate(changes):
         offset = 2 + number
@@ -169,8 +173,9 @@ def changing_catalog(changes: list[tuple[str, bool, int | None]], before: int) -
 @settings(max_examples=50)
 @given(changes_, st.data())
 def test_invariant_5_rows_depend_on_the_log_and_on_the_catalog_that_each_batch_names(changes, data):
-    """Batches pinned to older and newer catalogs in any order, event times on both sides of every span; a worker whose catalog
-    is far ahead, which reads in other cuts and crashes, writes what one wrote who knew nothing newer than each batch."""
+    """Batches pinned to older and newer catalogs in any order, event times on both sides of every span; a worker whose
+    catalog is far ahead, which reads in other cuts and crashes, writes what one wrote who knew nothing newer than each
+    batch."""
     newest = 2 + len(changes)
     log, clean = [], Store()
     memory = clean.memory()
@@ -196,7 +201,8 @@ def test_invariant_5_rows_depend_on_the_log_and_on_the_catalog_that_each_batch_n
 
 
 class Consumer:
-    """One worker and the consumer that feeds it: the broker's log by partition, a position that may jump, seeks obeyed."""
+    """One worker and the consumer that feeds it: the broker's log by partition, a position that may jump, seeks
+    obeyed."""
 
     def __init__(self, store: Store, log: dict[int, list[Record]], made: Catalog) -> None:
         self.store, self.log = store, log
@@ -259,8 +265,8 @@ class Consumer:
 @settings(max_examples=40)
 @given(batches_, batches_, st.data())
 def test_invariant_6_the_cursor_decides_whatever_the_consumer_delivers(one, other, data):
-    """Records come again, are left out, come after a rebalance from anywhere; the worker is killed between any two steps; an older copy
-    of what was durable is restored beneath it."""
+    """Records come again, are left out, come after a rebalance from anywhere; the worker is killed between any two
+    steps; an older copy of what was durable is restored beneath it."""
     logs = {}
     for partition, batches in enumerate((one, other)):
         made = [[(key * 2 + partition, body) for key, body in batch] for batch in batches]
@@ -308,8 +314,8 @@ def test_invariant_6_the_cursor_decides_whatever_the_consumer_delivers(one, othe
 @settings(max_examples=15)
 @given(batches_, st.randoms(use_true_random=False))
 def test_invariant_6_offsets_that_are_replayed_give_the_rows_of_one_clean_pass_whatever_is_damaged(batches, random):
-    """Rows from some offset on are lost, and copies counted meanwhile since their first was not known; then that range is replayed, in
-    units of any size, by the identities that are there, and twice."""
+    """Rows from some offset on are lost, and copies counted meanwhile since their first was not known; then that range
+    is replayed, in units of any size, by the identities that are there, and twice."""
     log, made, store = log_of(batches, [1] * len(batches)), catalog(None), Store()
     memory = store.memory()
     for record in log:
@@ -362,7 +368,8 @@ def decided_before_all(identities: Any, offset: int) -> Any:
 @settings(max_examples=40)
 @given(batches_, st.lists(st.tuples(st.integers(0, 1), st.integers(1, 3), st.integers(1, 5)), max_size=12))
 def test_invariant_11_every_accepted_event_is_in_exactly_one_place_at_every_moment(batches, moves):
-    """Two owners, replays and crashes between steps: below the cursor, always, accepted = counted + duplicates + conflicts."""
+    """Two owners, replays and crashes between steps: below the cursor, always, accepted = counted + duplicates +
+    conflicts."""
     log, made, store = log_of(batches, [1] * len(batches)), catalog(None), Store()
     memories = [store.memory(), store.memory()]
     for who, size, step in [*moves, (0, len(log), 5), (0, len(log), 5)]:

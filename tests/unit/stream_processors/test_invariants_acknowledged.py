@@ -1,4 +1,5 @@
-"""DESIGN section 4, invariants 1 and 2, on the way into the log: acknowledged is in Kafka, one identity is in one partition."""
+"""DESIGN section 4, invariants 1 and 2, on the way into the log: acknowledged is in Kafka, one identity is in one
+partition."""
 
 from __future__ import annotations
 
@@ -74,7 +75,8 @@ def test_invariant_1_a_request_is_acknowledged_once_every_event_of_it_is_in_kafk
 @settings(max_examples=40)
 @given(st.lists(st.tuples(st.integers(0, 9), st.sampled_from(["old", "sealing", "new"])), min_size=1, max_size=12))
 def test_invariant_1_holds_while_the_generation_changes(sends: list[tuple[int, str]]) -> None:
-    """The sealed topic refuses what comes late; nobody is told that such an event was taken, and a retry finds the new one."""
+    """The sealed topic refuses what comes late; nobody is told that such an event was taken, and a retry finds the new
+    one."""
     order = ["old", "sealing", "new"]
     sends = sorted(sends, key=lambda one: order.index(one[1]))
 

@@ -1,5 +1,6 @@
-"""One namespace over four closes: an upgrade, a cancellation and a trial inside a month, fees in advance, and a level that is
-carried over; each line against amounts worked out by hand, late usage of a part, and `weir verify` over all of it.
+"""One namespace over four closes: an upgrade, a cancellation and a trial inside a month, fees in advance, and a level
+that is carried over; each line against amounts worked out by hand, late usage of a part, and `weir verify` over all of
+it.
 """
 
 from __future__ import annotations

@@ -198,7 +198,8 @@ def test_late_usage_is_billed_on_the_next_invoice_with_the_price_as_pinned(shop:
         for line in whole.lines
         if line.kind == "adjustment"
     ]
-    # 4 calls: 2 × 1.005 + 3 + 2 × 0.5 = 6.01; 120 s in: 1.2 + 30 × 0.02 = 1.8; two callers still make one package of two.
+    # 4 calls: 2 × 1.005 + 3 + 2 × 0.5 = 6.01; 120 s in: 1.2 + 30 × 0.02 = 1.8; two callers still make one package of
+    # two.
     assert lines == [("calls", "0.50", 4, True), ("time", "0.59", 150, True)]
     assert Decimal(whole.head.total) == Decimal("10.00") + Decimal("0.50") + Decimal("0.59") + sum(
         (Decimal(line.amount) for line in whole.lines if line.kind == "usage"), Decimal(0)
@@ -230,7 +231,8 @@ def test_late_usage_that_comes_while_a_run_starts_is_in_its_plan(shop: Road) -> 
 def test_late_usage_after_the_last_period_comes_on_an_invoice_of_its_own(
     shop: Road, stack: Stack, dry_run: bool
 ) -> None:
-    """Also where nothing else is due and the worker has not counted it yet: what was acknowledged before a close is in it."""
+    """Also where nothing else is due and the worker has not counted it yet: what was acknowledged before a close is in
+    it."""
     shop.close()
     before = bills(shop)
     stack.send_signal("worker-0", signal.SIGSTOP)
@@ -298,8 +300,9 @@ def test_a_strict_close_bills_nothing_and_leaves_no_run_where_the_checklist_find
     assert len(result.invoices) == 3
     assert result.checks == strict.checks
     counts = {check.name: check.count for check in result.checks if check.count}
-    # beta was silent in March as well; of acme's lines, time and long are less than half of March's, calls are 1.01 after 5.51.
-    # The plan charges calls by number, seconds, longest and callers: told, and nothing that a strict close waits for.
+    # beta was silent in March as well; of acme's lines, time and long are less than half of March's, calls are 1.01
+    # after 5.51. The plan charges calls by number, seconds, longest and callers: told, and nothing that a strict close
+    # waits for.
     assert counts == {"unmetered_events": 1, "billed_twice": 1}
     assert {check.name: check.examples for check in result.checks}["unmetered_events"] == (
         "events visit: no meter counts them",

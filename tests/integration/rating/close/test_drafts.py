@@ -1,4 +1,5 @@
-"""Drafts at the API: refreshed while grace lasts, approved as looked at, held and released; nothing counts them before."""
+"""Drafts at the API: refreshed while grace lasts, approved as looked at, held and released; nothing counts them
+before."""
 
 from __future__ import annotations
 

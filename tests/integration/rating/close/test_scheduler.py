@@ -1,4 +1,5 @@
-"""The scheduled close as a process: it bills by itself what is due, is killed in the middle, and goes on where it was."""
+"""The scheduled close as a process: it bills by itself what is due, is killed in the middle, and goes on where it
+was."""
 
 from __future__ import annotations
 

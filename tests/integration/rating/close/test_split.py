@@ -1,4 +1,5 @@
-"""Prices overridden in mid-month, of every model that goes on or shares, with late usage: on the real stack, and recomputed by `weir verify`."""
+"""Prices overridden in mid-month, of every model that goes on or shares, with late usage: on the real stack, and
+recomputed by `weir verify`."""
 
 from __future__ import annotations
 

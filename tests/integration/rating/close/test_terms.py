@@ -1,4 +1,5 @@
-"""Discounts, a commitment, an override and prepaid credits on the real stack, through late usage, down to the API and verification."""
+"""Discounts, a commitment, an override and prepaid credits on the real stack, through late usage, down to the API and
+verification."""
 
 from __future__ import annotations
 
@@ -22,7 +23,8 @@ pytestmark = pytest.mark.integration
 
 @pytest.fixture(scope="module")
 def agreed(settings: Settings) -> Iterator[Road]:
-    """Calls at 1 each, for acme 0.5, less 10 %, at least 20; 25 prepaid. January billed, then two late calls, then February."""
+    """Calls at 1 each, for acme 0.5, less 10 %, at least 20; 25 prepaid. January billed, then two late calls, then
+    February."""
     road = Road(settings, f"t{uuid.uuid4().hex[:12]}")
     road.publish("meter", code="calls", event_name="call", profiles=[{"code": "n", "aggregation": "count"}])
     road.publish("product", code="call", profile="calls.n")

@@ -1,4 +1,5 @@
-"""An invoice with late usage adjusted on the next one: both voided, billed again, more late usage, paid; at the API, down to verification."""
+"""An invoice with late usage adjusted on the next one: both voided, billed again, more late usage, paid; at the API,
+down to verification."""
 
 from __future__ import annotations
 
@@ -113,7 +114,8 @@ def test_void_bill_again_late_usage_and_pay(settings: Settings, service: httpx.C
 def test_an_invoice_below_zero_pays_what_its_account_owes_and_prepaid_credit_comes_back(
     settings: Settings, service: httpx.Client
 ) -> None:
-    """Fees of 10 in advance, ended a month before what they were billed for; one account pays by bank, the other from a grant."""
+    """Fees of 10 in advance, ended a month before what they were billed for; one account pays by bank, the other from a
+    grant."""
     road = Road(settings, f"t{uuid.uuid4().hex[:12]}")
     road.publish("product", code="seat", kind="flat")
     charges = [{"product": "seat", "price": {"model": "flat", "amount": "10"}, "in_advance": True}]

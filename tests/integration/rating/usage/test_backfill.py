@@ -1,4 +1,5 @@
-"""Profile versions published with a start in the past, on the real stack: what came before them counts, exactly once."""
+"""Profile versions published with a start in the past, on the real stack: what came before them counts, exactly
+once."""
 
 from __future__ import annotations
 
@@ -188,7 +189,8 @@ def backed(settings: Settings) -> Iterator[Backed]:
 
 
 def killed_in_the_middle(backed: Backed, wait_until: Callable[..., Any]) -> None:
-    """The very process that a worker starts, page by page of one event: ended by SIGKILL, and another one by its parent's end."""
+    """The very process that a worker starts, page by page of one event: ended by SIGKILL, and another one by its
+    parent's end."""
     name = backed.job().name
     slowly = backed.settings.model_copy(update={"backfill_page_events": 1})
     clean = {key: value for key, value in os.environ.items() if not key.startswith("WEIR_")}
@@ -238,7 +240,8 @@ def test_a_new_meter_counts_what_came_before_it(backed: Backed, wait_until: Call
 
 
 def test_a_later_version_replaces_the_one_before_it_from_its_start(backed: Backed) -> None:
-    """What is billed stays as it was billed, also where late usage adjusts it; nothing new is billed until the backfill is done."""
+    """What is billed stays as it was billed, also where late usage adjusts it; nothing new is billed until the backfill
+    is done."""
     road = backed.road
     road.publish("product", code="km", profile="ride.km")
     charge = {"product": "km", "price": {"model": "per_unit", "unit_amount": "1"}}

@@ -1,4 +1,5 @@
-"""Records alone and windows with ragged edges give the same totals, and both those of an obvious fold in Python, voided events left out."""
+"""Records alone and windows with ragged edges give the same totals, and both those of an obvious fold in Python, voided
+events left out."""
 
 from __future__ import annotations
 

@@ -70,8 +70,8 @@ def documented() -> list[str]:
 
 @pytest.fixture
 def billed(road: Road, service: httpx.Client) -> Road:
-    """January of three accounts: acme moved to another plan and has prepaid credits, bolt paid a part and was credited of the rest, void's
-    invoice is void; two events are voided. Seats of the plan team are billed in advance."""
+    """January of three accounts: acme moved to another plan and has prepaid credits, bolt paid a part and was credited
+    of the rest, void's invoice is void; two events are voided. Seats of the plan team are billed in advance."""
     road.publish(
         "meter", code="calls", event_name="call", profiles=[{"code": "n", "aggregation": "sum", "property": "n"}]
     )
@@ -149,7 +149,8 @@ def test_views_of_invoices_add_up_to_what_the_api_says(billed: Road, service: ht
     assert [one["account_id"] for one in view.values() if one["amount_credited"]] == ["bolt"]
     of_acme = {one["period_start"] == one["period_end"]: one for one in view.values() if one["account_id"] == "acme"}
     assert [(one["subtotal"], one["credits_applied"]) for one in of_acme.values()] != []
-    # Of January acme's first half is payg's; its seat for the second half, billed by an invoice over no time, is team's.
+    # Of January acme's first half is payg's; its seat for the second half, billed by an invoice over no time, is
+    # team's.
     lines = asked(
         "SELECT * FROM standing_invoice_lines WHERE namespace = {namespace:String} ORDER BY invoice_id, number"
     )

@@ -1,4 +1,5 @@
-"""Events voided before and after their period is billed, and one corrected: totals by both plans, invoices, adjustments, books, proofs."""
+"""Events voided before and after their period is billed, and one corrected: totals by both plans, invoices,
+adjustments, books, proofs."""
 
 from __future__ import annotations
 

@@ -124,7 +124,8 @@ def test_of_a_generation_that_is_over_all_counts_but_what_was_carried_over(clien
         gateway.add("n", 1, 0, offset, 10)
     gateway.write(lambda: client)
     metered(client, 1, 0, dict.fromkeys(range(3), 10), 3)
-    # Another log under the same name, which took two at offsets that were metered and two above; one of those is lost as well.
+    # Another log under the same name, which took two at offsets that were metered and two above; one of those is lost
+    # as well.
     for offset, events in ((1, 4), (2, 6), (3, 7), (4, 8)):
         gateway.add("n", 1, 0, offset, events)
     gateway.add("n", 1, 1, 0, 1)  # a partition of which nothing was metered

@@ -48,7 +48,8 @@ def ride(number: int, **change: Any) -> Any:
 
 @pytest.fixture(scope="module")
 def proven(settings: Settings) -> Iterator[Road]:
-    """A namespace with two accounts, three months of rides, duplicates, conflicts, unmatched and unmeterable events, billed."""
+    """A namespace with two accounts, three months of rides, duplicates, conflicts, unmatched and unmeterable events,
+    billed."""
     road = Road(settings, f"t{uuid.uuid4().hex[:12]}")
     road.publish("meter", **METER)
     for profile in PRICES:
@@ -104,7 +105,8 @@ def test_a_namespace_without_anything_verifies(settings: Settings) -> None:
 
 @contextlib.contextmanager
 def damaged(road: Road, table: str, *statements: str) -> Iterator[None]:
-    """The table while ``statements`` (``{t}``: the table, ``{b}``: what it was, ``{w}``: our rows) hold; then as it was."""
+    """The table while ``statements`` (``{t}``: the table, ``{b}``: what it was, ``{w}``: our rows) hold; then as it
+    was."""
     saved = f"saved_{uuid.uuid4().hex[:8]}"
     where = f"namespace = '{road.namespace}'"
     if table == "usage_identities":

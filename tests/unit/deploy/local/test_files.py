@@ -1,4 +1,5 @@
-"""Files of a stack's folder: whole or not at all, for their owner alone, and clear words for what an older version left."""
+"""Files of a stack's folder: whole or not at all, for their owner alone, and clear words for what an older version
+left."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Bounds of a namespace: growth beyond one is refused with its name, its value and who can raise it; what stands always may shrink."""
+"""Bounds of a namespace: growth beyond one is refused with its name, its value and who can raise it; what stands always
+may shrink."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Two dimensions of one name are refused where a meter is published anew; what is stored loads and may be applied again."""
+"""Two dimensions of one name are refused where a meter is published anew; what is stored loads and may be applied
+again."""
 
 from __future__ import annotations
 

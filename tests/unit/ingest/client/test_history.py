@@ -1,4 +1,5 @@
-"""A part of history is so many lines, or fewer where they are long: it is held in memory, and sent again where it breaks."""
+"""A part of history is so many lines, or fewer where they are long: it is held in memory, and sent again where it
+breaks."""
 
 from __future__ import annotations
 

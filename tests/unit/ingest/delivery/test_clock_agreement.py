@@ -75,7 +75,8 @@ def test_a_right_clock_is_believed_though_kafka_takes_its_time() -> None:
 
 
 def test_what_nobody_can_measure_again_is_not_believed_for_ever() -> None:
-    """Without usage.clock only a delivery tells, and a gateway that refuses delivers nothing: a step of a second's length would stop it."""
+    """Without usage.clock only a delivery tells, and a gateway that refuses delivers nothing: a step of a second's
+    length would stop it."""
     errors, steady = [-9 * SECOND], [100.0]
     clock = GatewayClock(lambda: NOW + errors[0], lambda: steady[0])
     delivered(clock)

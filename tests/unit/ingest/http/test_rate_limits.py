@@ -1,4 +1,5 @@
-"""Token buckets: the rate holds over time, nothing is too large for its bucket, and a refusal says when to come again."""
+"""Token buckets: the rate holds over time, nothing is too large for its bucket, and a refusal says when to come
+again."""
 
 from __future__ import annotations
 

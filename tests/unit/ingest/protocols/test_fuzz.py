@@ -1,4 +1,5 @@
-"""Whatever a stranger sends to the doors is accepted, or refused in the format's own words: nothing else can come out."""
+"""Whatever a stranger sends to the doors is accepted, or refused in the format's own words: nothing else can come
+out."""
 
 from __future__ import annotations
 

@@ -189,7 +189,8 @@ def test_a_property_that_may_be_left_out_is_nothing_to_warn_of_where_its_default
 
 
 def gigabytes(*, second_plan: bool = False, accounts: tuple[str, ...] = ("a", "b")) -> Shelf:
-    """Two charges on profiles that share the events of France: on one plan, or on those of two subscriptions of one account."""
+    """Two charges on profiles that share the events of France: on one plan, or on those of two subscriptions of one
+    account."""
     book = shelf()
     profiles = [
         {"code": code, "aggregation": "sum", "property": "gb", "filters": [{"property": "region", "operator": "in", "value": regions}]}

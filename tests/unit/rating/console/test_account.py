@@ -1,4 +1,5 @@
-"""The account page where a charge has no price for some usage, or a subscription cannot be estimated: everything else stays on it."""
+"""The account page where a charge has no price for some usage, or a subscription cannot be estimated: everything else
+stays on it."""
 
 from __future__ import annotations
 

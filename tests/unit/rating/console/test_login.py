@@ -1,4 +1,5 @@
-"""Keys are not guessed at the login: wrong ones are counted, told in the log without the key, and after some nothing is looked at."""
+"""Keys are not guessed at the login: wrong ones are counted, told in the log without the key, and after some nothing is
+looked at."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""The pages of billing runs and the webhook's lines: what was found stands first, and nothing that a customer wrote is markup."""
+"""The pages of billing runs and the webhook's lines: what was found stands first, and nothing that a customer wrote is
+markup."""
 
 from __future__ import annotations
 

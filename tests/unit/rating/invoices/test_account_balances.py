@@ -199,7 +199,8 @@ def test_what_was_paid_in_money_comes_back_in_money_first() -> None:
 
 
 def test_an_invoice_below_zero_gives_back_only_of_what_it_credits_itself() -> None:
-    """What an earlier invoice credited lowered what that one drew; the money paid for another invoice is paid back as money."""
+    """What an earlier invoice credited lowered what that one drew; the money paid for another invoice is paid back as
+    money."""
     credited = [{"adjusts": "paid_in_money", "amount": "-56.60"}]
     drawn = [DrawnOn("by_a_grant", Decimal("296.13"), (("credit:gift", Decimal(300)),))]
     assert to_give_back(Decimal("-41.15"), drawn, credited) == []

@@ -1,4 +1,5 @@
-"""Credit notes by line: never more of a line than it billed, nor of the invoice than its total; numbers in a series of their own."""
+"""Credit notes by line: never more of a line than it billed, nor of the invoice than its total; numbers in a series of
+their own."""
 
 from __future__ import annotations
 

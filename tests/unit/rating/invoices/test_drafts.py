@@ -1,4 +1,5 @@
-"""Drafts: refreshed when their content changes, held, approved; whatever two processes do, each period has one invoice, as approved."""
+"""Drafts: refreshed when their content changes, held, approved; whatever two processes do, each period has one invoice,
+as approved."""
 
 from __future__ import annotations
 
@@ -248,7 +249,8 @@ def test_a_draft_takes_no_payment_and_is_not_voided() -> None:
 
 
 def test_an_invoice_counts_only_after_the_run_that_its_predecessor_is_of() -> None:
-    """What came late for January between two runs would be on neither invoice, where February counted on the later one."""
+    """What came late for January between two runs would be on neither invoice, where February counted on the later
+    one."""
     found = catalog("none")
     one, other = Standing(), Standing()
     both = of(finals(found, one, "2024-03-02T00:00:00Z", "later"), "s")
@@ -262,7 +264,8 @@ def test_an_invoice_counts_only_after_the_run_that_its_predecessor_is_of() -> No
 
 @dataclass
 class Process:
-    """A close, an approver or whoever holds: it decides on what it has read, writes step by step, and may die in between."""
+    """A close, an approver or whoever holds: it decides on what it has read, writes step by step, and may die in
+    between."""
 
     read_to: int = 0
     standing: Standing = field(default_factory=Standing)
@@ -312,8 +315,8 @@ def _acts(found: Shelf, process: Process, act: str, choice: int, step: int) -> l
 def test_any_interleaving_gives_each_period_one_invoice_as_approved(
     approval: str, steps: list[tuple[int, str, int]]
 ) -> None:
-    """Two processes plan on what they have read, write some records at a time, die and begin anew, while what is to be billed changes;
-    numbers are given at any time."""
+    """Two processes plan on what they have read, write some records at a time, die and begin anew, while what is to be
+    billed changes; numbers are given at any time."""
     found = catalog(approval, grant="25")
     log: list[Invoice] = []
     truth, numbers = Standing(), InvoiceNumbers()

@@ -1,4 +1,5 @@
-"""Whenever drafts are made and approved, a subscription is billed what it would be without approval: fees in advance, discounts, an end."""
+"""Whenever drafts are made and approved, a subscription is billed what it would be without approval: fees in advance,
+discounts, an end."""
 
 from __future__ import annotations
 

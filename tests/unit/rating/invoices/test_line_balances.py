@@ -1,4 +1,5 @@
-"""One balance for each line: credit notes, settlements of fees in advance, and late usage credit it once. The case of fees, closed step by step."""
+"""One balance for each line: credit notes, settlements of fees in advance, and late usage credit it once. The case of
+fees, closed step by step."""
 
 from __future__ import annotations
 
@@ -180,7 +181,8 @@ def invoice(name: str, *lines: dict[str, Any], notes: str = "[]") -> dict[str, A
 def test_whatever_late_usage_makes_of_a_line_it_is_credited_once(
     billed: Decimal, share: Decimal, amounts: list[Decimal]
 ) -> None:
-    """What is left of a line is what it comes to, or what the credit note left where that is less; however often it changes."""
+    """What is left of a line is what it comes to, or what the credit note left where that is less; however often it
+    changes."""
     note = (billed * share).quantize(Decimal("0.01"))
     chain = [invoice("i0", line(str(billed)), notes=f'[{{"amount": "{note}", "at": "1970-01-01T00:00:00Z"}}]')]
     standing = billed
@@ -217,7 +219,8 @@ def test_a_note_without_lines_is_spread_over_them_and_never_beyond_one(
 
 
 def test_a_note_without_lines_credits_of_each_line_what_adjustments_have_left() -> None:
-    """Of a fee of 31 an end has left 10: a note over the rest is spread over 15.50 and 10.00, not over the 46.50 that were billed."""
+    """Of a fee of 31 an end has left 10: a note over the rest is spread over 15.50 and 10.00, not over the 46.50 that
+    were billed."""
     found, standing = catalog(), Standing()
     _, august = close(found, standing, "2024-09-10T00:00:00Z")
     found.add("subscription", BASE | {"plan": "pro", "change_at": "2024-09-25T00:00:00Z"})
@@ -239,7 +242,8 @@ def test_a_note_without_lines_credits_of_each_line_what_adjustments_have_left() 
 
 
 def test_a_plan_that_changes_for_the_whole_of_a_credited_month_is_owed_and_the_old_fee_credited_once() -> None:
-    """As the documentation says: 10 credited, then 31 for the same month, is 31 to pay; from the 25th on, half of either."""
+    """As the documentation says: 10 credited, then 31 for the same month, is 31 to pay; from the 25th on, half of
+    either."""
     for at, expected in (("2024-09-10", ["31.00", "-10.00", "10.00"]), ("2024-09-25", ["15.50", "-5.00", "5.00"])):
         found, standing = catalog(), Standing()
         _, august = close(found, standing, "2024-09-10T00:00:00Z")

@@ -1,4 +1,5 @@
-"""Discounts and commitments beside fees in advance: they are of billing periods, whichever invoice carries a charge. No usage."""
+"""Discounts and commitments beside fees in advance: they are of billing periods, whichever invoice carries a charge. No
+usage."""
 
 from __future__ import annotations
 
@@ -168,7 +169,8 @@ def old(invoice: Invoice, *reductions: tuple[str, str]) -> dict[str, Any]:
 
 
 def test_a_lump_of_before_is_settled_with_the_period_that_it_was_ahead_of() -> None:
-    """The opening and January as they were billed before, January with the fault; February comes to what its period owes."""
+    """The opening and January as they were billed before, January with the fault; February comes to what its period
+    owes."""
     found, standing, new = catalog(SEAT, **HALF_ONCE), Standing(), Standing()
     opening, january = close(found, new, "2025-02-01T00:00:00Z")
     assert standing.apply(old(opening, ("discount:half", "-15.00")))
@@ -269,8 +271,8 @@ def test_the_invoices_of_a_subscription_come_to_what_its_periods_owe(
     least: str | None,
     voids: set[int],
 ) -> None:
-    """Plan changes and the end are published some days before they hold; closes run then and every nine days; some days void an invoice,
-    which is billed again."""
+    """Plan changes and the end are published some days before they hold; closes run then and every nine days; some days
+    void an invoice, which is billed again."""
     end, notice = ends
     terms: dict[str, Any] = {"discounts": discounts} | ({"minimum_commitment": least} if least else {})
     extra = terms | ({"trial_end": rfc3339(START + trial * DAY)} if trial else {})

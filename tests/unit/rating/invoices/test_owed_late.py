@@ -1,4 +1,5 @@
-"""Late usage beside discounts, commitments and fees in advance: of a period whose fees are billed again, and of a subscription that has ended."""
+"""Late usage beside discounts, commitments and fees in advance: of a period whose fees are billed again, and of a
+subscription that has ended."""
 
 from __future__ import annotations
 
@@ -92,7 +93,8 @@ def noted(made: Books, amount: str, line: int) -> None:
 
 
 def test_verification_knows_what_discounts_do_where_a_change_settles_a_fee_that_was_credited() -> None:
-    """A quarter at 90 days of 1 a day, half off; 45 credited; on the day in the middle to 2 a day: 90 more, 45 less, each by half."""
+    """A quarter at 90 days of 1 a day, half off; 45 credited; on the day in the middle to 2 a day: 90 more, 45 less,
+    each by half."""
     made = books()
     for code, amount in (("basic", "90"), ("pro", "180")):
         seat = SEAT | {"price": {"model": "flat", "amount": amount}}

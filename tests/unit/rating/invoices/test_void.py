@@ -1,4 +1,5 @@
-"""Void invoices: their periods are billed again, whoever counted on one loses to the void record, and payments add up. No usage."""
+"""Void invoices: their periods are billed again, whoever counted on one loses to the void record, and payments add up.
+No usage."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""A monthly subscription whose usage is a list of events, closed step by step, without ClickHouse: what is measured is folded here."""
+"""A monthly subscription whose usage is a list of events, closed step by step, without ClickHouse: what is measured is
+folded here."""
 
 from __future__ import annotations
 
@@ -22,7 +23,8 @@ SUBSCRIPTION = {"code": "s", "account": "acme", "plan": "basic", "start": "2026-
 
 @dataclass(frozen=True, slots=True)
 class Used:
-    """An event: quantity, dimension values, instant in microseconds, and the number of the close before which it came."""
+    """An event: quantity, dimension values, instant in microseconds, and the number of the close before which it
+    came."""
 
     quantity: Decimal
     at_us: int

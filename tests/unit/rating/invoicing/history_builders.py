@@ -1,4 +1,5 @@
-"""Histories of an account's subscriptions, drawn at random, and closed day by day as the close does it; and what they owe, in plain fractions."""
+"""Histories of an account's subscriptions, drawn at random, and closed day by day as the close does it; and what they
+owe, in plain fractions."""
 
 from __future__ import annotations
 
@@ -186,7 +187,8 @@ def agreement(code: str, draw: random.Random, *, terms: bool) -> Agreement:
 
 
 class History:
-    """An account with its ``agreements``. ``standing`` is what became of it; every record is asked to be valid when it is written."""
+    """An account with its ``agreements``. ``standing`` is what became of it; every record is asked to be valid when it
+    is written."""
 
     LAST = 230
 

@@ -1,4 +1,5 @@
-"""Fees in advance, trials and cancellations over a subscription's whole chain of invoices, closed step by step. No usage."""
+"""Fees in advance, trials and cancellations over a subscription's whole chain of invoices, closed step by step. No
+usage."""
 
 from __future__ import annotations
 

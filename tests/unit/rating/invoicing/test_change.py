@@ -1,4 +1,5 @@
-"""A change of fees that were billed in advance for a long period: settled on an invoice of its own at the change, once, whatever comes after."""
+"""A change of fees that were billed in advance for a long period: settled on an invoice of its own at the change, once,
+whatever comes after."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""All that a version of a subscription says follows its ``change_at``: commitment, discounts, trial, anchor, beside plan and prices."""
+"""All that a version of a subscription says follows its ``change_at``: commitment, discounts, trial, anchor, beside
+plan and prices."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""The running period as its invoice will be: fees in advance settled, prepaid credits drawn, the time and the plan of what it bills."""
+"""The running period as its invoice will be: fees in advance settled, prepaid credits drawn, the time and the plan of
+what it bills."""
 
 from __future__ import annotations
 
@@ -241,7 +242,8 @@ SEATS = {"basic": "30", "team": "75"}
 
 @st.composite
 def histories(draw: st.DrawFn) -> tuple[Shelf, list[Used], list[int], list[tuple[int, dict[str, Any]]], int]:
-    """(catalog, events, days of closes, (day, version of the subscription) in their order, the day of the estimate), of January to May."""
+    """(catalog, events, days of closes, (day, version of the subscription) in their order, the day of the estimate), of
+    January to May."""
     ahead = draw(st.booleans())
     terms: dict[str, Any] = {}
     if draw(st.booleans()):
@@ -313,7 +315,8 @@ def histories(draw: st.DrawFn) -> tuple[Shelf, list[Used], list[int], list[tuple
 @settings(max_examples=150)
 @given(histories())
 def test_an_estimate_is_what_the_closes_that_follow_put_on_the_invoices(history: Any) -> None:
-    """Where nothing more is used: late usage, credits that what comes before draws or that come back, fees settled, splits, terms."""
+    """Where nothing more is used: late usage, credits that what comes before draws or that come back, fees settled,
+    splits, terms."""
     found, events, closes, changes, asked = history
     books = Books(found, events)
     days = [(day, 1, None) for day in closes] + [(day, 0, version) for day, version in changes]

@@ -1,7 +1,9 @@
-"""Whatever happens to an account's subscriptions, in whatever order: it is billed what its periods owe, credited once, and no grant is overdrawn.
+"""Whatever happens to an account's subscriptions, in whatever order: it is billed what its periods owe, credited once,
+and no grant is overdrawn.
 
-Changes of plans and prices, told ahead or late; trials, ends, discounts, commitments; late and voided events; voids; credit notes and payments;
-prepaid credits of the account and of a subscription, which expire. ``WEIR_TEST_HISTORIES=200`` tries more of them than every run does.
+Changes of plans and prices, told ahead or late; trials, ends, discounts, commitments; late and voided events; voids;
+credit notes and payments; prepaid credits of the account and of a subscription, which expire.
+``WEIR_TEST_HISTORIES=200`` tries more of them than every run does.
 """
 
 from __future__ import annotations
@@ -61,7 +63,8 @@ def check_grants(history: History) -> None:
 
 
 def check_money(history: History) -> None:
-    """All that was billed and not credited is asked for in money or paid by grants, and never less than nothing in money."""
+    """All that was billed and not credited is asked for in money or paid by grants, and never less than nothing in
+    money."""
     found = history.standing_invoices
     totals = sum((Fraction(one["total"]) for one in found), Fraction(0))
     money = totals - sum((amount for *_, amount in amounts(found, "credit_notes")), Fraction(0))

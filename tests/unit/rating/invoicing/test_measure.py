@@ -1,4 +1,5 @@
-"""Which queries a close asks: every need of every account in one of them, and many at once where few share an interval."""
+"""Which queries a close asks: every need of every account in one of them, and many at once where few share an
+interval."""
 
 from __future__ import annotations
 

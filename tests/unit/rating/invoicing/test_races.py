@@ -1,4 +1,5 @@
-"""Two processes that change one line's balance at once: closes, credit notes, voids and payments in any interleaving credit it once."""
+"""Two processes that change one line's balance at once: closes, credit notes, voids and payments in any interleaving
+credit it once."""
 
 from __future__ import annotations
 
@@ -61,7 +62,8 @@ def noted(standing: Standing, name: str, amount: str, line: int = 1, reference: 
 
 
 def ahead() -> tuple[Shelf, Standing, Invoice, list[Invoice]]:
-    """February's seat is billed in advance; the subscription ended with January, and a close has planned to credit it."""
+    """February's seat is billed in advance; the subscription ended with January, and a close has planned to credit
+    it."""
     found, standing = catalog(), Standing()
     for one in planned(found, standing, "2024-02-01"):
         assert standing.apply(one)
@@ -191,7 +193,8 @@ def test_whatever_two_processes_do_at_once_a_line_is_credited_once(
 
 
 def check(standing: Standing, grants: list[str]) -> None:
-    """No line is credited beyond what it came to, no invoice paid beyond its total, no grant overdrawn or given more than it paid."""
+    """No line is credited beyond what it came to, no invoice paid beyond its total, no grant overdrawn or given more
+    than it paid."""
     invoices = [one for one in standing.invoices("air") if one["state"] != VOID]
     value: dict[object, Fraction] = {}
     net: dict[object, Fraction] = {}

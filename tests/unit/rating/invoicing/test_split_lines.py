@@ -1,4 +1,5 @@
-"""A change of price in mid-period: what its parts share by the charge's choice, on another plan, in a trial, and with late usage."""
+"""A change of price in mid-period: what its parts share by the charge's choice, on another plan, in a trial, and with
+late usage."""
 
 from __future__ import annotations
 
@@ -202,7 +203,8 @@ def test_a_highest_value_is_billed_once_where_another_price_of_the_plan_changes(
 
 @pytest.mark.parametrize(("top", "expected"), [(10, ["0.00", "0.00"]), (12, ["10.00", "12.00"])])
 def test_each_part_has_its_own_highest_value_where_its_price_changes(top: int, expected: list[str]) -> None:
-    """What is included is for each part: 10 of 10 are nothing, with and without a change. Of what is beyond, each part bills its own."""
+    """What is included is for each part: 10 of 10 are nothing, with and without a change. Of what is beyond, each part
+    bills its own."""
     found = catalog(INCLUDED, [TOP])
     dearer = {"charge": "top", "price": TOP["price"] | {"unit_amount": "6"}}
     found.add("subscription", SUBSCRIPTION | {"overrides": [dearer], "change_at": "2026-01-15"})

@@ -1,4 +1,5 @@
-"""Usage of a dimension value that a matrix has no amount for: it stops nothing, is told, and is billed once there is a price for it."""
+"""Usage of a dimension value that a matrix has no amount for: it stops nothing, is told, and is billed once there is a
+price for it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Tables as other billing systems' own tests and guides have them, in our terms; the sums beside them are worked by hand.
+"""Tables as other billing systems' own tests and guides have them, in our terms; the sums beside them are worked by
+hand.
 
 Where a rule of theirs differs from DESIGN section 7, the row follows ours and a comment says so.
 """

@@ -1,4 +1,5 @@
-"""A period that a change of price has split: what parts share and where they go on, by hand and against the whole period."""
+"""A period that a change of price has split: what parts share and where they go on, by hand and against the whole
+period."""
 
 from __future__ import annotations
 

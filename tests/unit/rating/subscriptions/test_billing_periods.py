@@ -1,4 +1,5 @@
-"""Periods and their parts: they tile time, sum to the period, and a fee's parts to the fee; half-hour zones, shifts, leap days."""
+"""Periods and their parts: they tile time, sum to the period, and a fee's parts to the fee; half-hour zones, shifts,
+leap days."""
 
 from __future__ import annotations
 

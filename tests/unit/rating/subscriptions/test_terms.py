@@ -1,5 +1,5 @@
-"""Discounts, commitments, overrides and credits from the catalog to invoices: what two processes write, what late usage changes,
-and that verification, which works them out by itself, agrees.
+"""Discounts, commitments, overrides and credits from the catalog to invoices: what two processes write, what late usage
+changes, and that verification, which works them out by itself, agrees.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""A message goes to the very address that was checked, under the name that its certificate is checked for, and errors tell nothing of the answer."""
+"""A message goes to the very address that was checked, under the name that its certificate is checked for, and errors
+tell nothing of the answer."""
 
 from __future__ import annotations
 

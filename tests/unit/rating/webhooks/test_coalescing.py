@@ -1,4 +1,5 @@
-"""Questions are asked together while another is under way, each has its own answer, and an error is told to those it concerns."""
+"""Questions are asked together while another is under way, each has its own answer, and an error is told to those it
+concerns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""The position: whenever a process dies, each version that a webhook wants is queued, nothing else is, and what was delivered stays so."""
+"""The position: whenever a process dies, each version that a webhook wants is queued, nothing else is, and what was
+delivered stays so."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Whatever receivers do: in order by invoice, at least once or visibly given up, never in a hurry, and nobody waits for another's fault."""
+"""Whatever receivers do: in order by invoice, at least once or visibly given up, never in a hurry, and nobody waits for
+another's fault."""
 
 from __future__ import annotations
 
@@ -141,7 +142,8 @@ def test_the_record_that_stands_is_the_one_that_got_further() -> None:
 def test_nothing_is_left_out_whatever_comes_and_whenever_the_process_dies(
     told: list[str], fates: list[tuple[str, float]]
 ) -> None:
-    """A model of the store: queueing writes a row, an outcome replaces it, and a new process begins with what the rows say."""
+    """A model of the store: queueing writes a row, an outcome replaces it, and a new process begins with what the rows
+    say."""
     counts: dict[str, int] = {}
     rows: dict[str, Delivery] = {}
     for invoice in told:

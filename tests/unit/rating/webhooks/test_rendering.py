@@ -1,4 +1,5 @@
-"""A message waits for its invoice's row and number, for a while, and one that cannot be shown keeps no other waiting."""
+"""A message waits for its invoice's row and number, for a while, and one that cannot be shown keeps no other
+waiting."""
 
 from __future__ import annotations
 

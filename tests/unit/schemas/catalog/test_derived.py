@@ -1,4 +1,5 @@
-"""What is made of a catalog is made once for each change of what it is made of, name by name, for any number of namespaces."""
+"""What is made of a catalog is made once for each change of what it is made of, name by name, for any number of
+namespaces."""
 
 from __future__ import annotations
 

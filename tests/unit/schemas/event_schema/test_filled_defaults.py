@@ -1,4 +1,5 @@
-"""What an event leaves out has its schema's default for filters, values and dimensions, by every matching, from the type's own version on."""
+"""What an event leaves out has its schema's default for filters, values and dimensions, by every matching, from the
+type's own version on."""
 
 from __future__ import annotations
 
@@ -170,7 +171,8 @@ def test_a_batch_is_read_with_the_event_type_that_its_catalog_knew() -> None:
         stored = Matcher.of(_versions(made, offset), defaults.at(offset)).match("call", 0, "", "{}")
         assert stored.matches == tuple(counted[-1])
     filled = ("call.n", 1, 10**12, "", '{"to.country":"DE"}')
-    # Nothing known; the meter alone; a type of before; one that fills in (the batch's catalog ends before its offset); retired.
+    # Nothing known; the meter alone; a type of before; one that fills in (the batch's catalog ends before its offset);
+    # retired.
     assert counted == [[], [], [], [filled], []]
     assert defaults.any
     assert not DefaultsByOffset(catalog(typed(fill_defaults=False)).view("ns"), "call").any

@@ -1,4 +1,5 @@
-"""Warnings at the door: what the matcher finds unmeterable is told, and nothing else; ordinary events are not looked at closely."""
+"""Warnings at the door: what the matcher finds unmeterable is told, and nothing else; ordinary events are not looked at
+closely."""
 
 from __future__ import annotations
 

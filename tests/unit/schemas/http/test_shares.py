@@ -1,4 +1,5 @@
-"""Shares: no tenant and no key of one holds all places, lines are served in turn, and nothing is lost with a waiter that goes."""
+"""Shares: no tenant and no key of one holds all places, lines are served in turn, and nothing is lost with a waiter
+that goes."""
 
 from __future__ import annotations
 

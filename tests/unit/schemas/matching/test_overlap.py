@@ -1,4 +1,5 @@
-"""Whether one event can pass two profiles' filters: a "no" is always right, and the ordinary ways of telling events apart give it."""
+"""Whether one event can pass two profiles' filters: a "no" is always right, and the ordinary ways of telling events
+apart give it."""
 
 from __future__ import annotations
 

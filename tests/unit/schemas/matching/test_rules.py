@@ -175,7 +175,8 @@ def test_units_are_exact() -> None:
 
 
 def test_unique_values_are_told_apart_by_value_or_by_text() -> None:
-    """A user id that one producer sends as 42 and another as "42" is two users, or one where the profile compares by text."""
+    """A user id that one producer sends as 42 and another as "42" is two users, or one where the profile compares by
+    text."""
     ids = ["42", '"42"', "42.0", '"42.0"', "true", '"true"', '{"a":1.0}', '{"a": 1}']
 
     def uniques(by_text: bool) -> list[str]:

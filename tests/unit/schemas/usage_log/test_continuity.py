@@ -1,4 +1,5 @@
-"""Where a log stands against its cursors, what of it was given up, and what is carried over from one that is another."""
+"""Where a log stands against its cursors, what of it was given up, and what is carried over from one that is
+another."""
 
 from __future__ import annotations
 

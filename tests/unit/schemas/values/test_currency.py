@@ -14,7 +14,8 @@ from schemas.values.currency_table import CURRENT, WITHDRAWN
 
 
 def test_the_librarys_table_and_ours_agree() -> None:
-    """Fails where an upgrade of the library adds or drops a code: move it in ``schemas/values/currency_table.py``, and never remove one."""
+    """Fails where an upgrade of the library adds or drops a code: move it in ``schemas/values/currency_table.py``, and
+    never remove one."""
     theirs = {
         code: int(entry["CcyMnrUnts"])
         for code, entry in iso4217.raw_table.items()

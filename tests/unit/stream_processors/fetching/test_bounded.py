@@ -1,4 +1,5 @@
-"""The hooks into aiokafka's fetcher and Faust's buffer: bounded, and otherwise as they are. Fails where either changes underneath."""
+"""The hooks into aiokafka's fetcher and Faust's buffer: bounded, and otherwise as they are. Fails where either changes
+underneath."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Admission: packed by bytes, what Kafka has is not written again, and one record that it never takes stops nobody else's."""
+"""Admission: packed by bytes, what Kafka has is not written again, and one record that it never takes stops nobody
+else's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""An agent never acknowledges what is not durable: the order of write and acknowledgement, with a writer that is held back."""
+"""An agent never acknowledges what is not durable: the order of write and acknowledgement, with a writer that is held
+back."""
 
 from __future__ import annotations
 

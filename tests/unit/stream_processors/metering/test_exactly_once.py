@@ -1,4 +1,5 @@
-"""DESIGN section 4 over the pure core: rows are a function of the log, however often and in whatever cuts it is read."""
+"""DESIGN section 4 over the pure core: rows are a function of the log, however often and in whatever cuts it is
+read."""
 
 from __future__ import annotations
 

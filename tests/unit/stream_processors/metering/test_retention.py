@@ -1,4 +1,5 @@
-"""What is forgotten never mattered: decisions with forgetting are those without; and what matters for ever is never forgotten."""
+"""What is forgotten never mattered: decisions with forgetting are those without; and what matters for ever is never
+forgotten."""
 
 from __future__ import annotations
 
@@ -78,7 +79,8 @@ gaps_ = st.sampled_from([0, DAY // 3, DAY, W_DAYS * DAY - 1000, W_DAYS * DAY, W_
     st.data(),
 )
 def test_dropping_days_changes_no_row(batches, lifted, data) -> None:
-    """Nothing is remembered as recent, and every record is decided with filters that hold no day more than they must."""
+    """Nothing is remembered as recent, and every record is decided with filters that hold no day more than they
+    must."""
     gaps = data.draw(st.lists(gaps_, min_size=len(batches), max_size=len(batches)))
     log = log_at(batches, [100 * DAY + sum(gaps[: number + 1]) for number in range(len(batches))])
     made = catalog(None if lifted else AGE_DAYS * 86_400)
@@ -130,7 +132,8 @@ class Journal:
 
 
 def test_lifting_the_age_brings_back_what_filters_had_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A copy that comes after the age was lifted is judged by everything that ever counted, also by what W had let go."""
+    """A copy that comes after the age was lifted is judged by everything that ever counted, also by what W had let
+    go."""
     monkeypatch.setattr("stream_processors.metering.dedupe.RECENT_EVENTS", 0)
     made = catalog(AGE_DAYS * 86_400)
     # Its own defaults would keep more, as long as it has some; a settings version alone decides here.

@@ -1,4 +1,5 @@
-"""Voids in the log: what they mean is a function of the log below them, however often and in whatever cuts it is read."""
+"""Voids in the log: what they mean is a function of the log below them, however often and in whatever cuts it is
+read."""
 
 from __future__ import annotations
 

@@ -43,7 +43,8 @@ def body(days_old: int, **more: Any) -> bytes:
 
 @pytest.mark.parametrize("stage", ["gateway", "admit"])
 def test_the_age_is_that_at_original_arrival_whenever_it_is_replayed(stage: str) -> None:
-    """No clock is asked: an event of 30 days enters under 35 days of age, though it arrived long ago, and one of 40 never."""
+    """No clock is asked: an event of 30 days enters under 35 days of age, though it arrived long ago, and one of 40
+    never."""
     rules = view(max_event_age_seconds=35 * 86_400)
     assert len(judge(rejection(body(30), stage), rules).events) == 1
     late = judge(rejection(body(40), stage), rules)
