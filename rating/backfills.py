@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from schemas.catalog.backfill_jobs import Job, jobs
 from schemas.catalog.state import NamespaceView
 from schemas.values.instants import micros, rfc3339
+
+if TYPE_CHECKING:
+    from clickhouse_connect.driver.client import Client
+
+    from schemas.values.json_text import JsonObject
 
 State = Literal["waiting", "running", "done"]
 
@@ -46,7 +51,7 @@ class BackfillStatus:
             return 100
         return min(99, self.events_read * 100 // self.events_total) if self.events_total else 0
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Ready for json.dumps."""
         job = self.job
         return {
@@ -60,17 +65,22 @@ class BackfillStatus:
 
     def sentence(self) -> str:
         """For people."""
-        what = f"{', '.join(sorted(version.profile_id for version in self.job.versions))} version {self.job.version}"
-        since = f"from {rfc3339(self.job.start_us)} on"
-        if self.state == "done":
-            return f"{what} counts all events {since}, as of checkpoint {self.checkpoint}"
-        return f"{what} is backfilling {since}: {self.percent} % of {self.events_total} events are read"
+        return sentence(self.to_json())
 
 
-def read_backfills(client: Any, view: NamespaceView) -> list[BackfillStatus]:
+def sentence(backfill: JsonObject) -> str:
+    """How far a backfill is, for people; ``backfill`` as GET /v1/backfills shows it."""
+    what = f"{', '.join(backfill['profiles'])} version {backfill['version']}"
+    since = f"from {backfill['start']} on"
+    if backfill["state"] == "done":
+        return f"{what} counts all events {since}, as of checkpoint {backfill['checkpoint']}"
+    return f"{what} is backfilling {since}: {backfill['percent']} % of {backfill['events_total']} events are read"
+
+
+def read_backfills(client: Client, view: NamespaceView) -> list[BackfillStatus]:
     """Those of the namespace, in order of meters and versions. Blocking."""
-    found = jobs(view)
-    if not found:
+    declared = jobs(view)
+    if not declared:
         return []
     progress: dict[str, list[int]] = {}
     rows = client.query(
@@ -80,19 +90,19 @@ def read_backfills(client: Any, view: NamespaceView) -> list[BackfillStatus]:
     ).result_rows
     for label, *numbers in rows:
         name = str(label).rpartition("#")[0]
-        before = progress.get(name, [0, 0, 0])
-        progress[name] = [one + int(number) for one, number in zip(before, numbers, strict=True)]
-    return [_status(client, view, job, progress.get(job.name)) for job in found]
+        sums = progress.get(name, [0, 0, 0])
+        progress[name] = [total + int(number) for total, number in zip(sums, numbers, strict=True)]
+    return [_status(client, view, job, progress.get(job.name)) for job in declared]
 
 
-def _status(client: Any, view: NamespaceView, job: Job, progress: list[int] | None) -> BackfillStatus:
+def _status(client: Client, view: NamespaceView, job: Job, progress: list[int] | None) -> BackfillStatus:
     stored = stored_events(client, view.namespace, job.event_name, job.start_us)
     state: State = "done" if job.done else "waiting" if progress is None else "running"
     read, total, records = progress or [0, stored.events, 0]
     return BackfillStatus(job, state, read, total, records, stored.oldest_us)
 
 
-def stored_events(client: Any, namespace: str, event_name: str, start_us: int) -> Stored:
+def stored_events(client: Client, namespace: str, event_name: str, start_us: int) -> Stored:
     """What a backfill from ``start_us`` would read, or a little more: what came since its version was published is
     metered. Blocking."""
     ((count, oldest),) = client.query(

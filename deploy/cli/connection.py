@@ -1,15 +1,20 @@
-"""Which stack a command talks to: WEIR_* variables first, then the local stack that is running, then the defaults."""
+"""Which stack a command talks to: WEIR_* variables first, then the local stack that is running, then the defaults.
+
+Most commands go by HTTP: two URLs and a key are all they need (``Services``). The few that work on Kafka and ClickHouse
+themselves take ``connection``.
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
 
-from deploy.cli.errors import USAGE, Failure, problem_text
+from deploy.cli.errors import FAILED, USAGE, Failure, problem_text, refused_parameters
 
 if TYPE_CHECKING:
     import httpx
@@ -19,14 +24,24 @@ if TYPE_CHECKING:
 
 NamespaceOption = Annotated[
     str | None,
-    typer.Option("--namespace", "-n", help="Namespace; WEIR_NAMESPACE, or default, where none is given."),
+    typer.Option("--namespace", "-n", help="Namespace; WEIR_NAMESPACE, the key's own or default where none is given."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Service = Literal["gateway", "rating"]
-_ADDRESSES = (
-    "WEIR_KAFKA_BOOTSTRAP", "WEIR_CLICKHOUSE_HOST", "WEIR_CLICKHOUSE_PORT", "WEIR_GATEWAY_HOST", "WEIR_GATEWAY_PORT",
-    "WEIR_RATING_HOST", "WEIR_RATING_PORT",
+
+STORES: Final = "Works on Kafka and ClickHouse themselves (WEIR_KAFKA_*, WEIR_CLICKHOUSE_*, or the local stack): a key is not enough."
+"""What the help of a command says that needs the stores."""
+READ_KEY: Final = "By HTTP: a key with the scope read is enough (WEIR_KEY)."
+CATALOG_KEY: Final = "By HTTP: a key with the scope catalog is enough (WEIR_KEY)."
+INGEST_KEY: Final = "By HTTP: a key with the scope ingest is enough (WEIR_KEY); for history, admin."
+ADMIN_KEY: Final = "By HTTP: a key with the scope admin is enough (WEIR_KEY)."
+
+_STORE_VARIABLES: Final = ("WEIR_KAFKA_BOOTSTRAP", "WEIR_CLICKHOUSE_HOST", "WEIR_CLICKHOUSE_PORT")
+_ADDRESSES: Final = (
+    *_STORE_VARIABLES, "WEIR_GATEWAY_HOST", "WEIR_GATEWAY_PORT", "WEIR_RATING_HOST", "WEIR_RATING_PORT",
 )  # fmt: skip
+_URLS: Final[dict[Service, str]] = {"gateway": "WEIR_GATEWAY_URL", "rating": "WEIR_RATING_URL"}
+_KEY: Final = "WEIR_KEY"
 
 
 def data_dir() -> Path:
@@ -35,17 +50,31 @@ def data_dir() -> Path:
 
 
 def connection(
-    namespace: str | None = None, *, folder: Path | None = None, environ: Mapping[str, str] | None = None
+    namespace: str | None = None,
+    *,
+    folder: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+    local_stack: bool = False,
 ) -> Settings:
-    """Settings to connect with. Raises Failure where nothing says where to connect, SettingsError for wrong
-    variables."""
+    """Settings to connect to the stores with. Raises Failure where nothing says where they are, SettingsError for wrong
+    variables.
+
+    Where URLs name services and no variable names a store, the local stack is not taken in its place: a command would
+    work on another installation than the one next to it. ``local_stack``: it alone is meant.
+    """
     from deploy.local.keys import admin_key, clickhouse_password
     from deploy.local.state import read_state
     from schemas.settings import load_settings
 
     env = os.environ if environ is None else environ
     folder = folder or data_dir()
-    overrides: dict[str, Any] = {}
+    urls = [name for name in _URLS.values() if env.get(name)]
+    if urls and not local_stack and not any(name in env for name in _STORE_VARIABLES):
+        raise Failure(
+            f"this command works on Kafka and ClickHouse themselves, and {urls[0]} names a service alone: set"
+            " WEIR_KAFKA_BOOTSTRAP and WEIR_CLICKHOUSE_HOST too, or unset it to work on the local stack"
+        )
+    overrides: dict[str, str] = {}
     state = read_state(folder)
     if state is not None:
         # load_settings lets overrides win, so what the environment says is left to it.
@@ -58,10 +87,64 @@ def connection(
             overrides["clickhouse_password"] = clickhouse_password(folder)
         overrides.pop("namespace", None)
     elif not any(name in env for name in _ADDRESSES):
-        raise Failure(f"no stack is running on {folder}: start one with `weir up`, or set WEIR_* to reach another")
+        raise Failure(
+            f"no stack is running on {folder}: start one with `weir up`, or set WEIR_* to reach another (WEIR_RATING_URL,"
+            " WEIR_GATEWAY_URL and WEIR_KEY for most commands)"
+        )
     if namespace is not None:
         overrides["namespace"] = namespace
     return load_settings(**overrides)
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Where the two services answer, and as whom they are asked. A URL that nothing names is ""."""
+
+    gateway_url: str
+    rating_url: str
+    key: str
+    namespace: str
+
+    def url(self, service: Service) -> str:
+        """Where a service answers. Raises Failure where nothing says so."""
+        url = self.gateway_url if service == "gateway" else self.rating_url
+        if not url:
+            raise Failure(f"{_URLS[service]} is not set: this command asks the {service} service; set it to its URL")
+        return url
+
+    def headers(self) -> dict[str, str]:
+        """What every request carries."""
+        return {"authorization": f"Bearer {self.key}", "weir-namespace": self.namespace}
+
+    def http(self, service: Service, *, timeout: float = 120.0) -> httpx.Client:
+        """A client of a service, with key and namespace. Close it."""
+        import httpx
+
+        return httpx.Client(base_url=self.url(service), headers=self.headers(), timeout=timeout)
+
+
+def services(
+    namespace: str | None = None, *, folder: Path | None = None, environ: Mapping[str, str] | None = None
+) -> Services:
+    """WEIR_GATEWAY_URL, WEIR_RATING_URL and WEIR_KEY; without a URL what ``connection`` says. Raises Failure.
+
+    The local stack's key is never sent to a URL that a variable names.
+    """
+    from schemas.http.api_keys import key_name
+
+    env = os.environ if environ is None else environ
+    gateway, rating = (env.get(name, "").rstrip("/") for name in _URLS.values())
+    if not gateway and not rating:
+        settings = connection(namespace, folder=folder, environ=environ)
+        key = env.get(_KEY) or settings.admin_key.get_secret_value()
+        gateway, rating = base_url(settings, "gateway"), base_url(settings, "rating")
+    else:
+        key = env.get(_KEY) or env.get("WEIR_ADMIN_KEY", "")
+        if not key:
+            raise Failure(f"{_KEY} is not set: set it to the key that the service is to be asked with")
+    named = key_name(key)
+    chosen = namespace or env.get("WEIR_NAMESPACE") or (named.namespace if named is not None else "default")
+    return Services(gateway, rating, key, chosen)
 
 
 def declared(settings: Settings) -> NamespaceView:
@@ -79,21 +162,21 @@ def declared(settings: Settings) -> NamespaceView:
 
 
 def base_url(settings: Settings, service: Service) -> str:
-    """Where a service listens."""
+    """Where a service of these settings listens."""
     if service == "gateway":
         return f"http://{settings.gateway_host}:{settings.gateway_port}"
     return f"http://{settings.rating_host}:{settings.rating_port}"
 
 
 def http(settings: Settings, service: Service, *, timeout: float = 120.0) -> httpx.Client:
-    """A client with the admin key and the namespace. Close it."""
+    """A client with the admin key and the namespace of these settings. Close it."""
     import httpx
 
     return httpx.Client(base_url=base_url(settings, service), headers=headers(settings), timeout=timeout)
 
 
 def headers(settings: Settings) -> dict[str, str]:
-    """What every request carries."""
+    """What every request with the admin key carries."""
     return {
         "authorization": f"Bearer {settings.admin_key.get_secret_value()}",
         "weir-namespace": settings.namespace,
@@ -104,10 +187,44 @@ def checked(response: httpx.Response) -> Any:
     """The answer's JSON. Raises Failure with the problem's places: code 2 where the request is at fault."""
     if response.is_success:
         return response.json()
+    raise Failure(f"{_answered(response)}: {_problem(response)}", _code(response))
+
+
+def answered(response: httpx.Response, options: Mapping[str, str] | None = None) -> Any:
+    """The same for a command whose options are the request's parameters: what is wrong with one is said of the option,
+    without the request. ``options``: parameter → option."""
+    refuse(response, options)
+    return response.json()
+
+
+def refuse(response: httpx.Response, options: Mapping[str, str] | None = None) -> None:
+    """Raises Failure where the service refused; see ``answered``."""
+    if response.is_success:
+        return
+    text = refused_parameters(_body(response), options or {}) or _problem(response)
+    if response.status_code not in (400, 404, 409, 422):
+        text = f"{_answered(response)}: {text}"
+    if text.startswith("there is no namespace"):
+        text += ". Declare it with `weir apply`"
+    raise Failure(text, _code(response))
+
+
+def _body(response: httpx.Response) -> Mapping[str, Any]:
     try:
         body = response.json()
     except ValueError:
-        body = {}
-    text = problem_text(body) if isinstance(body, dict) and body else response.text.strip()[:300]
-    where = f"{response.request.method} {response.request.url.path}"
-    raise Failure(f"{where} answered {response.status_code}: {text}", USAGE if 400 <= response.status_code < 500 else 1)
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
+def _problem(response: httpx.Response) -> str:
+    body = _body(response)
+    return problem_text(body) if body else response.text.strip()[:300]
+
+
+def _answered(response: httpx.Response) -> str:
+    return f"{response.request.method} {response.request.url.path} answered {response.status_code}"
+
+
+def _code(response: httpx.Response) -> int:
+    return USAGE if 400 <= response.status_code < 500 else FAILED

@@ -43,8 +43,8 @@ def explain(error: Exception) -> str | None:
     if module in ("clickhouse_connect", "urllib3"):
         from schemas.clickhouse.errors import explained, meaning
 
-        told = explained(error)
-        return f"ClickHouse: {told}" + ("; `weir status` tells what is up" if meaning(error) == "may pass" else "")
+        remedy = "; `weir status` tells what is up" if meaning(error) == "may pass" else ""
+        return f"ClickHouse: {explained(error)}{remedy}"
     if module in ("httpx", "httpcore"):
         return f"no answer ({error or kind.__name__}); `weir status` tells what is up, `weir up` starts it"
     if isinstance(error, FileNotFoundError | PermissionError | IsADirectoryError):
@@ -54,10 +54,25 @@ def explain(error: Exception) -> str | None:
 
 def problem_text(body: Mapping[str, Any]) -> str:
     """An application/problem+json body as lines: what is wrong, with its place, and each of several things."""
-    errors = [item for item in body.get("errors") or () if isinstance(item, Mapping)]
+    errors = [fault for fault in body.get("errors") or () if isinstance(fault, Mapping)]
     if len(errors) > 1:
         return "\n".join(
-            [str(body.get("title") or "refused"), *(f"  {item.get('path')}: {item.get('detail')}" for item in errors)]
+            [
+                str(body.get("title") or "refused"),
+                *(f"  {fault.get('path')}: {fault.get('detail')}" for fault in errors),
+            ]
         )
     detail, place = str(body.get("detail") or body.get("title") or "refused"), str(body.get("path") or "")
     return detail if place in detail else f"{place}: {detail}"
+
+
+def refused_parameters(body: Mapping[str, Any], options: Mapping[str, str]) -> str:
+    """What a problem says of single parameters, a line each: of the option that such a parameter is written as, else of
+    the parameter. "" where it names none."""
+    lines = []
+    for fault in body.get("errors") or ():
+        place, _, parameter = str(fault.get("path", "")).partition(".")
+        if place not in ("query", "body"):
+            return ""
+        lines.append(f"{options.get(parameter, parameter)}: {fault.get('detail')}")
+    return "\n".join(lines)

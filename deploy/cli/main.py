@@ -13,6 +13,7 @@ from deploy.cli.billing.invoices import app as invoices_app
 from deploy.cli.billing.simulate import profile_app, simulate
 from deploy.cli.billing.webhook import app as webhook_app
 from deploy.cli.catalog import apply, audit, backfill, keys
+from deploy.cli.connection import CATALOG_KEY, INGEST_KEY, READ_KEY, STORES
 from deploy.cli.errors import Failure
 from deploy.cli.errors import explain as explain_failure
 from deploy.cli.events import rejected, send, usage, void
@@ -27,38 +28,41 @@ app: Final = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit codes: 0 fine, 1 findings or failure, 2 wrong usage or input. Connections: WEIR_* variables first, "
-    "then the running local stack (of WEIR_DATA_DIR, .weir by default).",
+    "then the running local stack (of WEIR_DATA_DIR, .weir by default). Most commands go by HTTP and need WEIR_RATING_URL,"
+    " WEIR_GATEWAY_URL and WEIR_KEY alone; those that need Kafka and ClickHouse say so in their help.",
 )
-app.command()(stack.up)
-app.command()(stack.down)
-app.command()(stack.status)
-app.command()(apply.apply)
-app.command()(audit.audit)
+_LOCAL: Final = "Of the local stack on this machine (WEIR_DATA_DIR, .weir by default)."
+_NOTHING: Final = "Needs no stack and no key."
+app.command(epilog=_LOCAL)(stack.up)
+app.command(epilog=_LOCAL)(stack.down)
+app.command(epilog=_LOCAL)(stack.status)
+app.command(epilog=CATALOG_KEY)(apply.apply)
+app.command(epilog=CATALOG_KEY)(audit.audit)
 app.add_typer(keys.app, name="key")
-app.command()(send.send)
-app.command()(void.void)
-app.command()(void.correct)
-app.command()(void.voids)
-app.command()(usage.usage)
-app.command()(close.close)
+app.command(epilog=INGEST_KEY)(send.send)
+app.command(epilog=f"{STORES} It asks the gateway too.")(void.void)
+app.command(epilog=f"{STORES} It asks the gateway too.")(void.correct)
+app.command(epilog=READ_KEY)(void.voids)
+app.command(epilog=READ_KEY)(usage.usage)
+app.command(epilog=STORES)(close.close)
 app.add_typer(invoices_app, name="invoices")
 app.add_typer(invoice_app, name="invoice")
 app.add_typer(webhook_app, name="webhook")
-app.command()(late.late)
-app.command()(credits.credits)
-app.command()(explain.explain)
-app.command()(simulate)
+app.command(epilog=READ_KEY)(late.late)
+app.command(epilog=READ_KEY)(credits.credits)
+app.command(epilog=READ_KEY)(explain.explain)
+app.command(epilog=READ_KEY)(simulate)
 app.add_typer(profile_app, name="profile")
 app.add_typer(backfill.app, name="backfill")
-app.command()(price.price)
+app.command(epilog=_NOTHING)(price.price)
 app.add_typer(rejected.app, name="rejected")
 app.add_typer(generation.app, name="generation")
 app.add_typer(log.app, name="log")
-app.command()(replay.replay)
+app.command(epilog=STORES)(replay.replay)
 app.add_typer(copies.app, name="copies")
-app.command()(verify.verify)
-app.command()(verify.doctor)
-app.command()(verify.ledger)
+app.command(epilog=STORES)(verify.verify)
+app.command(epilog=STORES)(verify.doctor)
+app.command(epilog=READ_KEY)(verify.ledger)
 
 
 def main() -> None:

@@ -1,37 +1,58 @@
-"""Names that a command was given and nothing has: refused, or hinted at where they may be right all the same."""
+"""Names that a command was given and nothing has: hinted at where they may be right all the same."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Literal
-
-from deploy.cli.errors import USAGE, Failure
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Final, Literal
+from urllib.parse import quote
 
 if TYPE_CHECKING:
-    from schemas.catalog.state import NamespaceView
+    import httpx
+
+    from deploy.cli.connection import Services
 
 InvoiceState = Literal["draft", "finalized", "void", "paid"]
+_PAGE: Final = 1000
+_PAGES: Final = 20
+"""Of accounts among which the nearest name is looked for."""
 
 
-def check_dimensions(asked: Sequence[str], known: Sequence[str], metric: str) -> None:
-    """Raises Failure (code 2) for a dimension that the metric does not have, or one that is named twice."""
-    from schemas.http.parameters import unknown
-
-    for name in asked:
-        if name not in known:
-            raise Failure(f"{metric}: {unknown(name, known, 'dimension')}", USAGE)
-        if asked.count(name) > 1:
-            raise Failure(f"--dimension {name} stands twice; give it once", USAGE)
-
-
-def hint_accounts(view: NamespaceView, accounts: Iterable[str]) -> None:
+def hint_accounts(services: Services, accounts: Iterable[str]) -> None:
     """Say on standard error which of these accounts are not declared: they may have usage nevertheless, which nobody
-    pays for."""
+    pays for. Silent where the gateway cannot be asked: a hint is no reason to fail."""
+    import httpx
+
     from deploy.cli.output import say_aside
     from schemas.http.parameters import nearest
 
-    for account in dict.fromkeys(accounts):
-        if not view.history("account", account):
-            near = nearest(account, (entry.code for entry in view.all("account")))
-            hint = f"; did you mean {near}?" if near is not None else ""
-            say_aside(f"account {account[:64]} is not known in {view.namespace}{hint}")
+    codes = tuple(dict.fromkeys(accounts))
+    if not codes or not services.gateway_url:
+        return
+    try:
+        with services.http("gateway", timeout=10) as client:
+            unknown = [code for code in codes if not _declared(client, code)]
+            known = list(_account_codes(client)) if unknown else []
+    except httpx.HTTPError:
+        return
+    for code in unknown:
+        near = nearest(code, known)
+        hint = f"; did you mean {near}?" if near is not None else ""
+        say_aside(f"account {code[:64]} is not known in {services.namespace}{hint}")
+
+
+def _declared(client: httpx.Client, code: str) -> bool:
+    """Whether there is such an account, or was one. True where the key may not ask."""
+    answer = client.get(f"/v1/accounts/{quote(code, safe='')}", params={"history": "true"})
+    return answer.status_code != 404
+
+
+def _account_codes(client: httpx.Client) -> Iterator[str]:
+    cursor: str | None = ""
+    for _ in range(_PAGES):
+        answer = client.get("/v1/accounts", params={"limit": _PAGE} | ({"cursor": cursor} if cursor else {}))
+        if not answer.is_success:
+            return
+        page = answer.json()
+        yield from (entry["code"] for entry in page["items"])
+        if (cursor := page["next_cursor"]) is None:
+            return

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from deploy.cli.billing.invoices import read_invoices
 from deploy.cli.catalog.apply import publish
@@ -26,6 +26,7 @@ from rating.close.checkpoint import end_offsets
 from schemas.clickhouse.client import connect
 from schemas.ledgers.checkpoints import read_progress
 from schemas.settings import Settings
+from schemas.values.json_text import JsonObject
 
 CATALOG: Final = Path(__file__).with_name("catalog.yaml")
 NAMESPACE: Final = "nyc-airports"
@@ -57,7 +58,7 @@ def run() -> None:
     else:
         say(f"the local stack is running on {folder}")
     try:
-        settings = connection(NAMESPACE)
+        settings = connection(NAMESPACE, local_stack=True)
         outcome = bill_the_year(settings)
         show(settings, outcome)
         report.next_steps(settings, stopped=started)
@@ -118,23 +119,24 @@ def wait_metered(settings: Settings) -> None:
         wait("metering", measure, lambda done, total: bar.update(task, completed=done, total=total), _STALLED_S)
 
 
-def books(settings: Settings) -> dict[str, Any]:
+def books(settings: Settings) -> JsonObject:
     """The ledger's lines by name."""
     client = connect(settings)
     try:
-        return dict(read_books(client, NAMESPACE).to_json())
+        return read_books(client, NAMESPACE).to_json()
     finally:
         client.close()
 
 
 def show(settings: Settings, outcome: Outcome) -> None:
     """Print what stands and what this run did."""
-    found = steadily("reading the invoices", lambda: read_invoices(settings))
+    with http(settings, "rating") as client:
+        invoices = steadily("reading the invoices", lambda: read_invoices(client))
     out = console()
-    for part in report.invoices_tables(found, data.airlines()):
+    for part in report.invoices_tables(invoices, data.airlines()):
         out.print(part)
         out.print()
-    for part in report.one_in_full(settings, found):
+    for part in report.one_in_full(settings, invoices):
         out.print(part)
     out.print()
     for part in report.ledger(steadily("reading the ledger", lambda: books(settings))):
@@ -147,5 +149,6 @@ def show(settings: Settings, outcome: Outcome) -> None:
         say(f"not billed: {problem}")
     if outcome.sent is None and not outcome.closed.invoices:
         say(
-            f"nothing was changed: all {data.ROWS:,} events were metered and all {len(found)} invoices stood before this run"
+            f"nothing was changed: all {data.ROWS:,} events were metered and all {len(invoices)} invoices stood before"
+            " this run"
         )

@@ -40,7 +40,9 @@ class SimulationRequest(Model):
     )
     account_id: Annotated[str | None, Field(description="only this account")] = None
     plan: Annotated[str | None, Field(description="only subscriptions on this plan")] = None
-    limit: Annotated[int, Field(ge=1, le=10_000, description="subscriptions in the answer; totals are of all")] = 1000
+    limit: Annotated[int, Field(ge=1, le=1_000_000, description="subscriptions in the answer; totals are of all")] = (
+        1000
+    )
 
     def scenario(self) -> Scenario:
         """The same for the simulation."""

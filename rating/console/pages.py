@@ -14,8 +14,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from rating.api.context import Rating, rating_of
 from rating.api.invoices.credits import account_credits
 from rating.api.usage.current import running
-from rating.api.usage.parameters import ask
-from rating.api.usage.totals import answer_usage
+from rating.api.usage.totals import answer_usage, read_question
 from rating.api.webhooks import webhook_status
 from rating.books import read_books
 from rating.close.announced_runs import invoice_counts, run_of, runs_of
@@ -29,6 +28,7 @@ from rating.explain import NotExplained, explain, read_subject
 from rating.explain.events import read_events
 from rating.invoices.read import BadCursor, Page, list_invoices, read_invoice
 from rating.periods import parse_zone
+from rating.usage.parameters import UsageParameters
 from schemas.catalog.profiles import profile_versions
 from schemas.catalog.state import NamespaceView
 from schemas.http.problems import Problem
@@ -243,8 +243,10 @@ async def account(
     usage, problem_text = None, None
     if asked["metric"]:
         try:
-            wanted = ask(view, asked["metric"], account_id, asked["from"], asked["to"] or None, None, ["day"])
-            usage = await answer_usage(rating, wanted, None)
+            parameters = UsageParameters(
+                asked["metric"], (account_id,), asked["from"], asked["to"] or None, group_by=("day",)
+            )
+            usage = await answer_usage(rating, read_question(rating, view, parameters), None)
         except Problem as problem:
             problem_text = problem.detail
     return _html(

@@ -94,6 +94,7 @@ RATING: Final[dict[str, Scopes]] = {
     "POST /v1/webhooks/replay": ADMIN,
     "GET /v1/voided-events": READ,
     "GET /v1/backfills": READ,
+    "GET /v1/stored-events": READ_CATALOG,
     "GET /v1/runs": READ,
     "GET /v1/runs/{run_id}": READ,
     "POST /v1/simulations": READ,

@@ -7,11 +7,14 @@ import re
 from collections.abc import Iterable
 from decimal import Decimal, InvalidOperation
 from json.encoder import encode_basestring
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
 MAX_DEPTH: Final = 32
+
+JsonObject: TypeAlias = dict[str, Any]
+"""A JSON object by its members, as json.dumps takes it and json.loads gives it."""
 
 _PLAIN: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _MAX_EXPONENT: Final = 400

@@ -10,12 +10,12 @@ from typing import Any
 
 import httpx
 
-from deploy.cli.billing.invoices import read_invoices
 from deploy.cli.connection import base_url, headers
 from ingest.client import Client
 from rating.books import read_books
 from rating.close import CloseResult, run_close
 from rating.close.checkpoint import end_offsets
+from rating.invoices.read import MAX_LIMIT, list_invoices, with_lines
 from rating.verify.run import verify
 from schemas.clickhouse.client import connect
 from schemas.ledgers.checkpoints import read_progress
@@ -107,8 +107,19 @@ class World:
         )
 
     def invoices(self) -> list[dict[str, Any]]:
-        """All invoices, whole."""
-        return read_invoices(self.settings, whole=True)
+        """All invoices, whole, latest period first: as ClickHouse has them, whether a service runs or not."""
+        invoices: list[dict[str, Any]] = []
+        cursor: str | None = None
+        client = connect(self.settings)
+        try:
+            while True:
+                page = list_invoices(client, self.namespace, cursor=cursor, limit=MAX_LIMIT)
+                whole = with_lines(client, self.namespace, page.invoices)
+                invoices += [invoice.to_json() for invoice in whole]
+                if (cursor := page.next_cursor) is None:
+                    return invoices
+        finally:
+            client.close()
 
     def differences(self) -> list[str]:
         """What ``weir verify`` finds."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from deploy.cli.connection import JsonOption, NamespaceOption, checked, connection, http
+from deploy.cli.connection import JsonOption, NamespaceOption, answered, services
+
+if TYPE_CHECKING:
+    from schemas.values.json_text import JsonObject
 
 
 def credits(
@@ -19,16 +22,16 @@ def credits(
 
     from deploy.cli.output import console, print_json, say, table
 
-    settings = connection(namespace)
-    with http(settings, "rating") as client:
-        found: dict[str, Any] = checked(client.get(f"/v1/accounts/{quote(account, safe='')}/credits"))
+    asked_of = services(namespace)
+    with asked_of.http("rating") as client:
+        credits: JsonObject = answered(client.get(f"/v1/accounts/{quote(account, safe='')}/credits"))
     if as_json:
-        print_json(found)
+        print_json(credits)
         return
-    if not found["grants"]:
-        say(f"{account} has no credit grants in {settings.namespace}; declare them as credit_grants with `weir apply`")
+    if not credits["grants"]:
+        say(f"{account} has no credit grants in {asked_of.namespace}; declare them as credit_grants with `weir apply`")
         return
     columns = ("code", "state", "priority", "effective", "expires", "currency", "granted", "used", "left", "expired")
-    rows = [[one[name] for name in columns] for one in found["grants"]]
+    rows = [[grant[name] for name in columns] for grant in credits["grants"]]
     console().print(table("", columns, rows, right=("priority", "granted", "used", "left", "expired")))
-    say("left: " + ", ".join(f"{amount} {currency}" for currency, amount in found["balances"].items()))
+    say("left: " + ", ".join(f"{amount} {currency}" for currency, amount in credits["balances"].items()))

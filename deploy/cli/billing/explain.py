@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Final
+from urllib.parse import quote
 
 import typer
 
-from deploy.cli.connection import JsonOption, NamespaceOption, connection
-from deploy.cli.errors import FAILED, USAGE, Failure
+from deploy.cli.connection import JsonOption, NamespaceOption, answered, refuse, services
+from deploy.cli.errors import FAILED
 
 if TYPE_CHECKING:
-    from rating.explain import Subject
-    from rating.explain.events import CountedEvent
+    import httpx
+    import msgspec
+    from rich.console import RenderableType
+
+    from schemas.values.json_text import JsonObject
+
+_PAGE: Final = 1000
 
 
 def explain(
@@ -30,25 +36,18 @@ def explain(
     Exit code 1 where the records no longer give the quantity that was billed.
     """
     from deploy.cli.output import console
-    from rating.explain import Ledgers, NotExplained, read_subject
-    from rating.explain import explain as explained
-    from rating.verify.scope import open_scope
 
-    settings = connection(namespace)
-    scope = open_scope(settings, settings.namespace)
-    try:
-        ledgers = Ledgers(scope.catalog, scope.checkpoints)
-        subject = read_subject(scope.client, ledgers, settings.namespace, invoice_id, line)
+    path = f"/v1/invoices/{quote(invoice_id, safe='')}/lines/{line}/explain"
+    with services(namespace).http("rating") as client:
         if events:
-            _print_events(subject, _events(scope.client, subject, everything), as_json)
+            shown = list(_events(client, f"{path}/events", everything=everything))
+            zone = "" if as_json or not shown else _time_zone(client, path)
+            _print_events(shown, zone, as_json=as_json)
             return
-        answer = explained(scope.client, ledgers, subject)
-    except NotExplained as error:
-        raise Failure(str(error), USAGE) from None
-    finally:
-        scope.client.close()
+        response = client.get(path)
+    answer: JsonObject = answered(response)
     if as_json:
-        _print_exactly(answer)
+        _print_exactly(response.content)
     else:
         for part in parts(answer):
             console().print(part)
@@ -56,73 +55,85 @@ def explain(
         raise typer.Exit(FAILED)
 
 
-def _events(client: Any, subject: Subject, everything: bool) -> Iterator[CountedEvent]:
-    from rating.explain.events import MAX_LIMIT, read_events
-
-    cursor: str | None = None
-    while subject.need is not None:
-        page = read_events(client, subject.query, cursor=cursor, limit=MAX_LIMIT, everything=everything)
-        yield from page.events
-        cursor = page.next_cursor
-        if cursor is None:
-            return
+def _time_zone(client: httpx.Client, path: str) -> str:
+    zone: str = answered(client.get(path))["period"]["time_zone"]
+    return zone
 
 
-def _print_events(subject: Subject, found: Iterator[CountedEvent], as_json: bool) -> None:
+def _events(client: httpx.Client, path: str, *, everything: bool) -> Iterator[msgspec.Raw]:
+    """The text of each event on all pages, in which its properties stand as they were sent."""
+    import msgspec
+
+    cursor: str | None = ""
+    while cursor is not None:
+        position = {"cursor": cursor} if cursor else {}
+        answer = client.get(path, params={**position, "limit": _PAGE, "all": everything})
+        refuse(answer)
+        page = msgspec.json.decode(answer.content, type=dict[str, msgspec.Raw])
+        yield from msgspec.json.decode(page["events"], type=list[msgspec.Raw])
+        cursor = msgspec.json.decode(page["next_cursor"], type=str | None)
+
+
+def _print_events(events: list[msgspec.Raw], zone: str, *, as_json: bool) -> None:
+    import msgspec
+
     from deploy.cli.output import console, say, table
-    from rating.pricing import plain
-    from schemas.values.instants import instant
 
     if as_json:
-        _print_exactly([event.to_json(subject.zone) for event in found])
+        _print_exactly(msgspec.json.encode(events))
         return
-    rows = [
-        (
-            event.idempotency_key, instant(event.us).astimezone(subject.zone).isoformat(), plain(event.quantity), event.value,
-            event.dimensions, event.properties,
-        )
-        for event in found
-    ]  # fmt: skip
-    if not rows:
+    if not events:
         say("no events stand behind this line")
         return
-    columns = ("key", f"time ({subject.zone.key})", "quantity", "value", "dimensions", "properties")
+    rows = [_event_row(msgspec.json.decode(event, type=dict[str, msgspec.Raw])) for event in events]
+    columns = ("key", f"time ({zone})", "quantity", "value", "dimensions", "properties")
     console().print(table("", columns, rows, right=("quantity",)))
 
 
-def _print_exactly(value: Any) -> None:
+def _event_row(event: dict[str, msgspec.Raw]) -> tuple[str, ...]:
+    """An event's cells: texts as texts, JSON as it was sent."""
+    import msgspec
+
+    texts = (msgspec.json.decode(event[name], type=str) for name in ("idempotency_key", "local_time", "quantity"))
+    value, dimensions, properties = (bytes(event[name]).decode() for name in ("value", "dimensions", "properties"))
+    return (*texts, "" if value == "null" else value, "" if dimensions == "{}" else dimensions, properties)
+
+
+def _print_exactly(text: bytes) -> None:
     """JSON in which an event's properties stand as they were sent."""
     import msgspec
 
     from deploy.cli.output import say
 
-    say(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+    say(msgspec.json.format(text, indent=2).decode())
 
 
-def parts(answer: dict[str, Any]) -> list[Any]:
+def parts(answer: JsonObject) -> list[RenderableType]:
     """The explanation for people: sentences, then quantity by day, then the steps of the amount."""
     from rich.text import Text
 
     from deploy.cli.output import table
 
     period, checkpoint, rounding = answer["period"], answer["checkpoint"], answer["rounding"]
-    told = [
-        f"invoice {answer['invoice_id']} version {answer['invoice_version']}, line {answer['line']} ({answer['kind']}): {answer['description']}",
+    line = f"line {answer['line']} ({answer['kind']}): {answer['description']}"
+    run = f"run {checkpoint['run_id']}, catalog offset {checkpoint['catalog_offset']}"
+    sentences = [
+        f"invoice {answer['invoice_id']} version {answer['invoice_version']}, {line}",
         answer["sentence"],
         f"period  {period['local_start']} to {period['local_end']} (exclusive), {period['time_zone']}",
         f"        {period['start']} to {period['end']} UTC, {period['seconds']} s",
-        f"as of   checkpoint {checkpoint['number']} ({checkpoint['as_of']}), run {checkpoint['run_id']}, catalog offset {checkpoint['catalog_offset']}",
+        f"as of   checkpoint {checkpoint['number']} ({checkpoint['as_of']}), {run}",
     ]
     for version in (answer["profile"] or {}).get("versions", ()):
-        told.append(f"profile {answer['profile']['id']} version {version['version']}: {_rule(version)}")
+        sentences.append(f"profile {answer['profile']['id']} version {version['version']}: {_rule(version)}")
     quantity = answer["quantity"]
-    shown: list[Any] = []
+    shown: list[RenderableType] = []
     if quantity is not None:
-        told.append(f"events  {quantity['events_shown']} shown by --events: {quantity['rule']}")
+        sentences.append(f"events  {quantity['events_shown']} shown by --events: {quantity['rule']}")
         if answer["note"]:
-            told.append(f"note    {answer['note']}")
+            sentences.append(f"note    {answer['note']}")
         if not quantity["agrees"]:
-            told.append(
+            sentences.append(
                 f"NOT AS BILLED: the records give {quantity['recomputed']} from {quantity['recomputed_events']} events; "
                 "`weir verify --invoices` says more"
             )
@@ -133,9 +144,8 @@ def parts(answer: dict[str, Any]) -> list[Any]:
                 table(f"quantity by local day{note}", ("day", "quantity", "events"), days, right=("quantity", "events"))
             )
         cells = [
-            (", ".join(f"{name}={value or '(none)'}" for name, value in row["values"].items()), row["quantity"], row["events"])
-            for row in quantity["by_dimensions"] or ()
-        ]  # fmt: skip
+            (_combination(row["values"]), row["quantity"], row["events"]) for row in quantity["by_dimensions"] or ()
+        ]
         if cells:
             shown.append(
                 table("quantity by dimensions", ("values", "quantity", "events"), cells, right=("quantity", "events"))
@@ -148,37 +158,46 @@ def parts(answer: dict[str, Any]) -> list[Any]:
     change = answer["adjustment"]
     if change is not None and change["before"] is not None:
         shown.append(_change(change))
-    return [Text("\n".join(told)), *shown]
+    return [Text("\n".join(sentences)), *shown]
 
 
-def _change(change: dict[str, Any]) -> Any:
+def _combination(values: dict[str, str | None]) -> str:
+    return ", ".join(f"{name}={value or '(none)'}" for name, value in values.items())
+
+
+def _change(change: JsonObject) -> RenderableType:
     from deploy.cli.output import table
 
     rows = [
-        (name, one["checkpoint"], one["as_of"], one["quantity"], one["events"], one["amount"])
-        for name, one in (("billed before", change["before"]), ("now", change["now"]))
+        (name, total["checkpoint"], total["as_of"], total["quantity"], total["events"], total["amount"])
+        for name, total in (("billed before", change["before"]), ("now", change["now"]))
     ]
     rows += [
         ("late event", "", event["timestamp"], event["quantity"], "", event["idempotency_key"])
         for event in change["late_events"]["events"]
     ]
     rows += [
-        ("voided event", "", event["timestamp"], event["quantity"], "", f"{event['idempotency_key']}: {event['reason']} ({event['author']})")
+        (
+            "voided event", "", event["timestamp"], event["quantity"], "",
+            f"{event['idempotency_key']}: {event['reason']} ({event['author']})",
+        )
         for event in change["voided_events"]["events"]
     ]  # fmt: skip
     title = f"adjusts {change['adjusts']}"
     for what in ("late", "voided"):
-        if more := change[f"{what}_events"]["count"] - len(change[f"{what}_events"]["events"]):
-            title += f"; and {more} more {what} events"
+        events = change[f"{what}_events"]
+        if hidden := events["count"] - len(events["events"]):
+            title += f"; and {hidden} more {what} events"
     columns = ("", "checkpoint", "as of, time", "quantity", "events", "amount, key")
     return table(title, columns, rows, right=("quantity", "events"))
 
 
-def _rule(version: dict[str, Any]) -> str:
+def _rule(version: JsonObject) -> str:
     """What a profile version measures, in words."""
     of = f" of {'.'.join(version['property'])}" if version["property"] else ""
-    where = " and ".join(f"{'.'.join(one['property'])} {one['operator']} {one['value']}" for one in version["filters"])
+    conditions = [f"{'.'.join(part['property'])} {part['operator']} {part['value']}" for part in version["filters"]]
+    where = f" where {' and '.join(conditions)}" if conditions else ""
     span = ""
     if version["valid_from"] or version["valid_to"]:
         span = f", valid from {version['valid_from'] or 'the beginning'} to {version['valid_to'] or 'now on'}"
-    return f"{version['aggregation']}{of} of events {version['event_name']!r}{' where ' + where if where else ''}{span}"
+    return f"{version['aggregation']}{of} of events {version['event_name']!r}{where}{span}"

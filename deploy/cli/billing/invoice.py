@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import quote
 
 import typer
 from typer.core import TyperGroup
 
 from deploy.cli.billing.invoice_tables import invoice_parts
-from deploy.cli.connection import JsonOption, NamespaceOption, checked, connection, http
+from deploy.cli.connection import ADMIN_KEY, READ_KEY, JsonOption, NamespaceOption, answered, checked, services
 from deploy.cli.errors import FAILED, USAGE, Failure
+
+if TYPE_CHECKING:
+    from schemas.values.json_text import JsonObject
 
 
 def show(
@@ -19,21 +23,17 @@ def show(
 ) -> None:
     """One invoice in full: each line with its quantity, price and the steps of its amount."""
     from deploy.cli.output import console, print_json
-    from rating.invoices.read import read_invoice
-    from schemas.clickhouse.client import connect
 
-    settings = connection(namespace)
-    client = connect(settings)
-    try:
-        found = read_invoice(client, settings.namespace, invoice_id)
-    finally:
-        client.close()
-    if found is None:
-        raise Failure(f"there is no invoice {invoice_id} in {settings.namespace}; `weir invoices` lists them", USAGE)
+    asked_of = services(namespace)
+    with asked_of.http("rating") as client:
+        answer = client.get(f"/v1/invoices/{quote(invoice_id, safe='')}")
+    if answer.status_code == 404 and "no invoice" in answer.text:
+        raise Failure(f"there is no invoice {invoice_id} in {asked_of.namespace}; `weir invoices` lists them", USAGE)
+    invoice: JsonObject = answered(answer)
     if as_json:
-        print_json(found.to_json())
+        print_json(invoice)
         return
-    for part in invoice_parts(found.to_json()):
+    for part in invoice_parts(invoice):
         console().print(part)
 
 
@@ -51,13 +51,12 @@ app = typer.Typer(
     cls=_ShowFirst,
     no_args_is_help=True,
 )
-app.command()(show)
-app.registered_commands[-1].name = "show"
+app.command("show", epilog=READ_KEY)(show)
 
 InvoiceId = Annotated[str, typer.Argument(metavar="ID", help="An id that `weir invoices` shows.")]
 
 
-@app.command()
+@app.command(epilog=ADMIN_KEY)
 def approve(
     invoice_ids: Annotated[
         list[str] | None, typer.Argument(metavar="ID…", help="Drafts that `weir invoices` shows, in their order.")
@@ -73,7 +72,7 @@ def approve(
     names = invoice_ids or []
     if every == bool(names) or (version and len(names) != 1):
         raise Failure("give the drafts' IDs, or --all; --version goes with one ID alone", USAGE)
-    with http(connection(namespace), "rating") as client:
+    with services(namespace).http("rating") as client:
         versions = _awaiting(client) if every else {name: version or _looked_at(client, name) for name in names}
         done: list[dict[str, Any]] = []
         failed: list[Failure] = []
@@ -124,7 +123,7 @@ def _aside(failure: Failure) -> None:
     say_aside(str(failure))
 
 
-@app.command()
+@app.command(epilog=ADMIN_KEY)
 def hold(
     invoice_id: InvoiceId,
     reason: Annotated[str, typer.Option("--reason", help="Why; it is kept with the draft.")],
@@ -136,14 +135,14 @@ def hold(
     _tell(found, f"{invoice_id}: {found['draft']['waits']}", as_json)
 
 
-@app.command()
+@app.command(epilog=ADMIN_KEY)
 def release(invoice_id: InvoiceId, namespace: NamespaceOption = None, as_json: JsonOption = False) -> None:
     """Release a draft that was held back."""
     found = _post(f"/v1/invoices/{invoice_id}/release", {}, namespace)
     _tell(found, f"{invoice_id}: {found['draft']['waits']}", as_json)
 
 
-@app.command()
+@app.command(epilog=ADMIN_KEY)
 def void(
     invoice_id: InvoiceId,
     reason: Annotated[str, typer.Option("--reason", help="Why; it is kept with the invoice.")],
@@ -155,7 +154,7 @@ def void(
     _tell(found, f"{invoice_id} is void; `weir close` bills its period again", as_json)
 
 
-@app.command()
+@app.command(epilog=ADMIN_KEY)
 def pay(
     invoice_id: InvoiceId,
     amount: Annotated[
@@ -178,7 +177,7 @@ def pay(
     _tell(found, f"{invoice_id}: {told}, {found['amount_due']} due; {found['state']}", as_json)
 
 
-@app.command()
+@app.command(epilog=ADMIN_KEY)
 def credit(
     invoice_id: InvoiceId,
     reason: Annotated[str, typer.Option("--reason", help="Why; it is kept with the credit note.")],
@@ -221,7 +220,7 @@ def _of_line(text: str, what: str) -> dict[str, Any]:
 
 
 def _post(path: str, body: dict[str, Any], namespace: str | None) -> dict[str, Any]:
-    with http(connection(namespace), "rating") as client:
+    with services(namespace).http("rating") as client:
         found: dict[str, Any] = checked(client.post(path, json=body))
     return found
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rich.console import Group
+    from rich.console import Group, RenderableType
 
 
 def local_date(text: str, zone: str) -> str:
@@ -63,7 +63,7 @@ def _plans(item: Mapping[str, Any]) -> str:
     return ", ".join(dict.fromkeys(f"plan {one['plan']} version {one['plan_version']}" for one in charges))
 
 
-def invoice_parts(item: Mapping[str, Any]) -> list[Any]:
+def invoice_parts(item: Mapping[str, Any]) -> list[RenderableType]:
     """A whole invoice for people: head, and a table of lines with their steps below them."""
     from rich.text import Text
 

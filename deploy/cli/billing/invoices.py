@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from deploy.cli.connection import JsonOption, NamespaceOption, connection, declared
+from deploy.cli.connection import READ_KEY, JsonOption, NamespaceOption, answered, refuse, services
 from deploy.cli.errors import USAGE, Failure
 from deploy.cli.unknown_names import InvoiceState, hint_accounts
 
 if TYPE_CHECKING:
-    from schemas.settings import Settings
+    import httpx
+
+    from deploy.cli.connection import Services
+    from schemas.values.json_text import JsonObject
 
 app = typer.Typer(rich_markup_mode=None)
+_EXPORT_SECONDS: Final = 900.0
+_PAGE: Final = 500
+_WHOLE_PAGE: Final = 100
+_ELSEWHERE: Final = 20
 
 
-@app.callback(invoke_without_command=True)
+@app.callback(invoke_without_command=True, epilog=READ_KEY)
 def invoices(
     context: typer.Context,
     account: Annotated[str | None, typer.Option("--account", "-a", help="Only this account.")] = None,
@@ -37,11 +44,14 @@ def invoices(
 
     if as_csv and as_json:
         raise Failure("--csv and --json exclude each other; give one of them", USAGE)
-    settings = connection(namespace)
-    view = declared(settings)
+    asked_of = services(namespace)
+    drafts: list[JsonObject] = []
+    with asked_of.http("rating") as client:
+        found = read_invoices(client, account=account, state=state, limit=limit, whole=as_json)
+        if state is None and not as_json and not as_csv:
+            drafts = read_invoices(client, account=account, state="draft", limit=limit)
     if account is not None:
-        hint_accounts(view, [account])
-    found = read_invoices(settings, account=account, state=state, limit=limit, whole=as_json)
+        hint_accounts(asked_of, [account])
     if as_json:
         print_json(found)
     elif as_csv:
@@ -66,60 +76,61 @@ def invoices(
         print_csv(columns, [[invoice[name] for name in columns] for invoice in found], map(columns.index, raw))
     elif state == "draft" and found:
         console().print(drafts_table(found))
-    elif drafts := read_invoices(settings, account=account, state="draft", limit=limit) if state is None else []:
+    elif found or drafts:
         if found:
             console().print(heads_table(found))
-        console().print(drafts_table(drafts))
-    elif found:
-        console().print(heads_table(found))
+        if drafts:
+            console().print(drafts_table(drafts))
     else:
-        say(f"no invoices in {settings.namespace}; `weir close` makes those that are due{_elsewhere(settings)}")
+        say(f"no invoices in {asked_of.namespace}; `weir close` makes those that are due{_elsewhere(asked_of)}")
 
 
-def _elsewhere(settings: Settings) -> str:
-    from schemas.clickhouse.client import connect
+def _elsewhere(asked_of: Services) -> str:
+    """Which other namespaces have invoices, as far as the key may ask; of the first ones."""
+    import httpx
 
-    client = connect(settings)
+    if not asked_of.gateway_url:
+        return ""
     try:
-        rows = client.query("SELECT DISTINCT namespace FROM invoices ORDER BY namespace LIMIT 20").result_rows
-    finally:
-        client.close()
-    names = [str(row[0]) for row in rows if row[0] != settings.namespace]
+        with asked_of.http("gateway", timeout=10) as gateway, asked_of.http("rating", timeout=10) as rating:
+            listed = gateway.get("/v1/namespaces", params={"limit": _ELSEWHERE})
+            codes = [entry["code"] for entry in listed.json()["items"]] if listed.is_success else []
+            names = [code for code in codes if code != asked_of.namespace and _has_invoices(rating, code)]
+    except httpx.HTTPError:
+        return ""
     return f"; there are some in {', '.join(names)} (-n)" if names else ""
 
 
+def _has_invoices(client: httpx.Client, namespace: str) -> bool:
+    page = client.get("/v1/invoices", params={"limit": 1}, headers={"weir-namespace": namespace})
+    return page.is_success and bool(page.json()["invoices"])
+
+
 def read_invoices(
-    settings: Settings,
+    client: httpx.Client,
     *,
     account: str | None = None,
     state: str | None = None,
     limit: int = 100_000,
     whole: bool = False,
-) -> list[dict[str, Any]]:
-    """Invoices as JSON values, latest period first; ``whole``: with their lines."""
-    from rating.invoices.read import MAX_LIMIT, list_invoices, with_lines
-    from schemas.clickhouse.client import connect
-
-    client = connect(settings)
-    try:
-        found: list[dict[str, Any]] = []
-        cursor: str | None = None
-        while len(found) < limit:
-            page = list_invoices(
-                client, settings.namespace, account_id=account, state=state, cursor=cursor,
-                limit=min(MAX_LIMIT, limit - len(found)),
-            )  # fmt: skip
-            shown = with_lines(client, settings.namespace, page.invoices) if whole else page.invoices
-            found.extend(one.to_json() for one in shown)
-            cursor = page.next_cursor
-            if cursor is None:
-                break
-        return found
-    finally:
-        client.close()
+) -> list[JsonObject]:
+    """Invoices as the rating service shows them, latest period first, at most ``limit``; ``whole``: with their lines.
+    Raises Failure."""
+    filters: dict[str, str] = {name: text for name, text in (("account_id", account), ("state", state)) if text}
+    size = _WHOLE_PAGE if whole else _PAGE
+    invoices: list[JsonObject] = []
+    cursor: str | None = ""
+    while cursor is not None and len(invoices) < limit:
+        position = {"cursor": cursor} if cursor else {}
+        parameters = {**filters, **position, "limit": str(min(size, limit - len(invoices)))}
+        parameters |= {"lines": "true"} if whole else {}
+        page = answered(client.get("/v1/invoices", params=parameters))
+        invoices += page["invoices"]
+        cursor = page["next_cursor"]
+    return invoices
 
 
-@app.command()
+@app.command(epilog=READ_KEY)
 def export(
     form: Annotated[str, typer.Option("--format", help="csv or parquet.")] = "csv",
     out: Annotated[
@@ -131,28 +142,30 @@ def export(
 ) -> None:
     """Lines of all invoices for accounting, one row a line; decimals are exact in both formats."""
     from deploy.cli.output import say_aside
-    from rating.invoices.export import MEDIA_TYPES, line_pages, write_lines
-    from schemas.clickhouse.client import connect
+    from rating.invoices.export import MEDIA_TYPES
 
-    chosen = next((known for known in MEDIA_TYPES if known == form), None)
-    if chosen is None:
+    if form not in MEDIA_TYPES:
         raise Failure(f"--format {form} is not known; give one of {', '.join(MEDIA_TYPES)}", USAGE)
-    if chosen == "parquet" and out is None and sys.stdout.isatty():
+    if form == "parquet" and out is None and sys.stdout.isatty():
         raise Failure("Parquet is not for a terminal; give --out FILE, or pipe it", USAGE)
-    settings = connection(namespace)
-    view = declared(settings)
+    asked_of = services(namespace)
+    filters = {name: text for name, text in (("account_id", account), ("state", state)) if text}
     if account is not None:
-        hint_accounts(view, [account])
-    client = connect(settings)
-    try:
-        pages = line_pages(client, settings.namespace, account_id=account, state=state)
+        hint_accounts(asked_of, [account])
+    with (
+        asked_of.http("rating", timeout=_EXPORT_SECONDS) as client,
+        client.stream("GET", "/v1/invoices/export", params={"format": form, **filters}) as answer,
+    ):
+        if not answer.is_success:
+            answer.read()
+        refuse(answer)
         if out is None:
-            write_lines(sys.stdout.buffer, pages, chosen)
+            for part in answer.iter_bytes():
+                sys.stdout.buffer.write(part)
             sys.stdout.buffer.flush()
             return
-        file: IO[bytes]
         with out.open("wb") as file:
-            count = write_lines(file, pages, chosen)
-    finally:
-        client.close()
-    say_aside(f"{count} lines of {settings.namespace} in {out}")
+            for part in answer.iter_bytes():
+                file.write(part)
+        count = answer.headers["weir-lines"]
+    say_aside(f"{count} lines of {asked_of.namespace} in {out}")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from deploy.cli.connection import JsonOption, NamespaceOption, checked, connection, declared, http
+from deploy.cli.connection import JsonOption, NamespaceOption, answered, services
 from deploy.cli.errors import FAILED
 from deploy.cli.unknown_names import hint_accounts
+
+if TYPE_CHECKING:
+    from schemas.values.json_text import JsonObject
 
 
 def late(
@@ -24,33 +27,34 @@ def late(
     """
     from deploy.cli.output import console, print_json, say, table
 
-    settings = connection(namespace)
-    with http(settings, "rating") as client:
-        chosen = {"account_id": account} if account is not None else {}
-        found: dict[str, Any] = checked(client.get("/v1/reports/late-usage", params={"limit": 10_000, **chosen}))
-    code = FAILED if found["problems"] or found["unpriced"] else 0
+    asked_of = services(namespace)
+    parameters = {"limit": "10000"} | ({"account_id": account} if account is not None else {})
+    with asked_of.http("rating") as client:
+        report: JsonObject = answered(client.get("/v1/reports/late-usage", params=parameters))
+    code = FAILED if report["problems"] or report["unpriced"] else 0
     if as_json:
-        print_json(found)
+        print_json(report)
         raise typer.Exit(code)
-    for problem in found["problems"]:
+    for problem in report["problems"]:
         say(f"cannot be rated: {problem}")
-    for one in found["unpriced"]:
-        say(f"no price: invoice {one['invoice_id']}, {one['text']}")
-    if not found["lines"]:
+    for unpriced in report["unpriced"]:
+        say(f"no price: invoice {unpriced['invoice_id']}, {unpriced['text']}")
+    if not report["lines"]:
         if account is not None:
-            hint_accounts(declared(settings), [account])
+            hint_accounts(asked_of, [account])
         if not code:
-            say(f"no late usage in {settings.namespace} is without an invoice")
+            say(f"no late usage in {asked_of.namespace} is without an invoice")
         raise typer.Exit(code)
     columns = {
         "account": "account_id", "invoice": "invoice_id", "charge": "charge", "from": "period_start", "to (excl.)": "period_end",
         "quantity": "quantity_now", "billed": "billed", "now": "now", "difference": "difference", "currency": "currency",
         "checkpoint": "billed_as_of_checkpoint",
     }  # fmt: skip
-    rows = [[one[name] for name in columns.values()] for one in found["lines"]]
+    rows = [[line[name] for name in columns.values()] for line in report["lines"]]
     console().print(table("", tuple(columns), rows, right=("quantity", "billed", "now", "difference", "checkpoint")))
-    totals = ", ".join(f"{amount} {currency}" for currency, amount in found["totals"].items())
+    totals = ", ".join(f"{amount} {currency}" for currency, amount in report["totals"].items())
     say(
-        f"{found['count']} lines, {totals} not invoiced yet; `weir close` bills it when a subscription's next period is due"
+        f"{report['count']} lines, {totals} not invoiced yet;"
+        " `weir close` bills it when a subscription's next period is due"
     )
     raise typer.Exit(code)

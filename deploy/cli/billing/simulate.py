@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from deploy.cli.connection import JsonOption, NamespaceOption, connection, declared
+from deploy.cli.connection import STORES, JsonOption, NamespaceOption, answered, connection, declared, services
 from deploy.cli.errors import USAGE, Failure
 
 if TYPE_CHECKING:
-    from rating.whatif import Scenario
-    from schemas.catalog.models import Meter, Plan
+    from ingest.catalog.document import Fault
+    from schemas.catalog.models import Meter
+    from schemas.values.json_text import JsonObject
 
 profile_app = typer.Typer(no_args_is_help=True, help="Ways of measuring a meter's events.", rich_markup_mode=None)
-_SHOWN = 20
+_SHOWN: Final = 20
+_ALL: Final = 1_000_000
+_SECONDS: Final = 900.0
+_OPTIONS: Final = {"period": "--period", "to_plan": "--to-plan", "to_version": "--to-plan", "account_id": "--account"}
 
 
 def simulate(
@@ -43,87 +46,68 @@ def simulate(
 
     It writes nothing. --json prints all subscriptions, the table the first and last of them.
     """
-    from deploy.cli.output import StepsBar, console, print_json, say, table
-    from rating.whatif import ScenarioError
-    from rating.whatif import simulate as simulated
-    from schemas.clickhouse.client import connect
-    from schemas.values.instants import micros
+    import msgspec
 
-    scenario = _scenario(price or [], to_plan, plan_file, account, plan)
-    settings = connection(namespace)
-    view = declared(settings)
-    client = connect(settings)
-    try:
-        with StepsBar() as bar:
-            found = simulated(client, view, scenario, period, micros(datetime.now(UTC)), bar)
-    except ScenarioError as error:
-        raise Failure(f"{error.place}: {error}", USAGE) from None
-    finally:
-        client.close()
+    from deploy.cli.output import console, print_json, say, table
+
+    body = scenario(price or [], to_plan, plan_file, account, plan)
+    body |= {"period": period, "limit": _ALL if as_json else _SHOWN}
+    asked_of = services(namespace)
+    with asked_of.http("rating", timeout=_SECONDS) as client:
+        # msgspec writes a decimal as text, so that no amount passes through a float on its way.
+        response = client.post(
+            "/v1/simulations", content=msgspec.json.encode(body), headers={"content-type": "application/json"}
+        )
+    simulation: JsonObject = answered(response, _OPTIONS)
     if as_json:
-        print_json({"namespace": settings.namespace, **found.to_json()})
+        print_json(simulation)
         return
-    shown = found.to_json(_SHOWN)
-    rows = [
-        (
-            one["account_id"],
-            one["subscription"],
-            one["currency"],
-            one["before"],
-            one["after"],
-            one["difference"],
-            one["pays"],
-        )
-        for one in shown["subscriptions"]
-    ]
     amounts = ("before", "after", "difference")
-    columns = ("account", "subscription", "currency", *amounts, "pays")
+    members = ("account_id", "subscription", "currency", *amounts, "pays")
+    rows = [[compared[name] for name in members] for compared in simulation["subscriptions"]]
     if rows:
-        console().print(table(f"{period} in {settings.namespace}", columns, rows, right=amounts))
-    for one in shown["totals"]:
+        columns = ("account", *members[1:])
+        console().print(table(f"{period} in {asked_of.namespace}", columns, rows, right=amounts))
+    for total in simulation["totals"]:
         say(
-            f"{one['currency']}: {one['before']} before, {one['after']} after, difference {one['difference']}; of {one['subscriptions']} "
-            f"subscriptions {one['pay_less']} would pay less, {one['pay_more']} more, {one['pay_the_same']} the same"
+            f"{total['currency']}: {total['before']} before, {total['after']} after, difference {total['difference']};"
+            f" of {total['subscriptions']} subscriptions {total['pay_less']} would pay less, {total['pay_more']} more,"
+            f" {total['pay_the_same']} the same"
         )
-    if shown["left_out"]:
-        say(f"{shown['left_out']} subscriptions between those are not shown; --json prints all")
-    for problem in found.problems:
+    if simulation["left_out"]:
+        say(f"{simulation['left_out']} subscriptions between those are not shown; --json prints all")
+    for problem in simulation["problems"]:
         say(f"not compared: {problem}")
-    if not rows and not found.problems:
+    if not rows and not simulation["problems"]:
         say(f"no billing period of these subscriptions begins in {period} and has ended")
 
 
-def _scenario(
+def scenario(
     prices: list[str], to_plan: str | None, plan_file: Path | None, account: str | None, plan: str | None
-) -> Scenario:
-    from rating.whatif import Scenario
+) -> JsonObject:
+    """What would be different, as POST /v1/simulations takes it. Raises Failure (code 2)."""
     from schemas.values.json_text import exact
 
-    wanted: dict[str, Any] = {}
+    by_charge: JsonObject = {}
     for text in prices:
         charge, equals, written = text.partition("=")
         try:
-            wanted[charge] = exact(written) if equals else None
+            by_charge[charge] = exact(written) if equals else None
         except ValueError as error:
             raise Failure(f"--price {charge}: {error}", USAGE) from None
-        if not isinstance(wanted[charge], dict):
+        if not isinstance(by_charge[charge], dict):
             raise Failure(
                 '--price: write CHARGE=JSON, e.g. calls=\'{"model": "per_unit", "unit_amount": "0.02"}\'', USAGE
             )
+    body: JsonObject = {"prices": by_charge, "account_id": account, "plan": plan}
     if plan_file is not None:
         if to_plan is not None:
             raise Failure("--to-plan and --plan-file exclude each other; give one of them", USAGE)
-        return Scenario(wanted, _plan(plan_file), None, account, plan)
+        return body | {"to_plan": _read(plan_file, "plan")}
     code, _, version = (to_plan or "").partition(":")
     if version and not version.isdecimal():
         raise Failure(f"--to-plan {to_plan}: the version is no number", USAGE)
-    return Scenario(wanted, code or None, int(version) if version else None, account, plan)
-
-
-def _plan(file: Path) -> Plan:
-    from schemas.catalog.models import Plan
-
-    return Plan.model_validate(_read(file, "plan"))
+    return body | {"to_plan": code or None, "to_version": int(version) if version else None}
 
 
 def _meter(file: Path) -> Meter:
@@ -146,14 +130,14 @@ def _read(file: Path, kind: str) -> Any:
         if not isinstance(listed, list) or len(listed) != 1:
             raise Failure(f"{file}: give one {kind}, not {len(listed) if isinstance(listed, list) else 'none'}", USAGE)
         document = listed[0]
-    faults: list[Any] = []
+    faults: list[Fault] = []
     model = read_model(kind, document, "$", faults)
     if model is None:
         raise Failure("\n".join(f"{file}: {fault.path}: {fault.detail}" for fault in faults), USAGE)
     return json.loads(model.model_dump_json())
 
 
-@profile_app.command("try")
+@profile_app.command("try", epilog=f"{STORES} (POST /v1/profiles/try does it for at most 1,000,000 events.)")
 def try_profile(
     file: Annotated[Path, typer.Option("--file", "-f", help="YAML or JSON of a meter with the draft profiles.")],
     period: Annotated[str, typer.Option("--period", "-p", help="2013, 2013-Q1, 2013-03, 2013-03-10 or A..B.")],
@@ -182,25 +166,24 @@ def try_profile(
     client = connect(settings)
     try:
         with StepsBar() as bar:
-            found = try_meter(client, view, meter, interval, account_id=account, on_progress=bar)
+            trial = try_meter(client, view, meter, interval, account_id=account, on_progress=bar)
     finally:
         client.close()
     if as_json:
-        print_json({"namespace": settings.namespace, "time_zone": zone.key, **found.to_json(10_000)})
+        print_json({"namespace": settings.namespace, "time_zone": zone.key, **trial.to_json(10_000)})
         return
-    say(
-        f"{found.events} events {found.event_name} from {interval.start.astimezone(zone).isoformat()} to {interval.end.astimezone(zone).isoformat()}"
-    )
-    for one in found.to_json(_SHOWN)["profiles"]:
-        unusable = ", ".join(f"{count} {reason}" for reason, count in one["unmeterable"].items())
-        told = f"{one['profile']}: {one['matched']} match, {one['not_matched']} do not" + (
-            f", {unusable}" if unusable else ""
-        )
-        now = one["current"]
-        said = f"; now {now['quantity']} from {now['events']} events" if now else "; not published yet"
-        say(f"{told}; {one['aggregation']} {one['quantity']} {one['unit']}".rstrip() + said)
-        rows = [(item["account_id"], item["events"], item["quantity"]) for item in one["accounts"]]
+    start, end = (edge.astimezone(zone).isoformat() for edge in (interval.start, interval.end))
+    say(f"{trial.events} events {trial.event_name} from {start} to {end}")
+    for profile in trial.to_json(_SHOWN)["profiles"]:
+        unusable = "".join(f", {count} {reason}" for reason, count in profile["unmeterable"].items())
+        matches = f"{profile['profile']}: {profile['matched']} match, {profile['not_matched']} do not{unusable}"
+        now = profile["current"]
+        published = f"; now {now['quantity']} from {now['events']} events" if now else "; not published yet"
+        measured = f"{profile['aggregation']} {profile['quantity']} {profile['unit']}".rstrip()
+        say(f"{matches}; {measured}{published}")
+        columns = ("account", "events", "quantity")
+        rows = [(usage["account_id"], usage["events"], usage["quantity"]) for usage in profile["accounts"]]
         if rows:
-            console().print(table("", ("account", "events", "quantity"), rows, right=("events", "quantity")))
-        if one["accounts_left_out"]:
-            say(f"and {one['accounts_left_out']} more accounts; --json prints them")
+            console().print(table("", columns, rows, right=columns[1:]))
+        if profile["accounts_left_out"]:
+            say(f"and {profile['accounts_left_out']} more accounts; --json prints them")

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated
 from urllib.parse import quote
 
 import typer
 
-from deploy.cli.connection import JsonOption, NamespaceOption, checked, connection, http
+from deploy.cli.connection import ADMIN_KEY, READ_KEY, JsonOption, NamespaceOption, checked, services
 from deploy.cli.errors import Failure
+
+if TYPE_CHECKING:
+    from schemas.values.json_text import JsonObject
 
 app = typer.Typer(
     help="The namespace's webhook: each version of an invoice, signed, at least once.", no_args_is_help=True
 )
 
 
-@app.command("set")
+@app.command("set", epilog=ADMIN_KEY)
 def set_url(
     url: Annotated[str, typer.Argument(help="https://host/path")],
     namespace: NamespaceOption = None,
@@ -25,79 +29,77 @@ def set_url(
     _change(namespace, lambda webhook: {**(webhook or {}), "url": url}, f"webhook set to {url}", as_json)
 
 
-@app.command()
+@app.command(epilog=ADMIN_KEY)
 def remove(namespace: NamespaceOption = None, as_json: JsonOption = False) -> None:
     """Send nothing any longer. What waits is given up."""
     _change(namespace, lambda _: None, "webhook removed", as_json)
 
 
-@app.command()
+@app.command(epilog=ADMIN_KEY)
 def enable(namespace: NamespaceOption = None, as_json: JsonOption = False) -> None:
     """Go on after `weir webhook disable`; what waits is sent."""
     _change(namespace, lambda webhook: {**_required(webhook), "enabled": True}, "webhook enabled", as_json)
 
 
-@app.command()
+@app.command(epilog=ADMIN_KEY)
 def disable(namespace: NamespaceOption = None, as_json: JsonOption = False) -> None:
     """Send nothing for the time being; what comes waits."""
     _change(namespace, lambda webhook: {**_required(webhook), "enabled": False}, "webhook disabled", as_json)
 
 
-@app.command()
+@app.command(epilog=ADMIN_KEY)
 def rotate(namespace: NamespaceOption = None, as_json: JsonOption = False) -> None:
     """Make a new secret. The old one signs beside it for WEIR_WEBHOOK_OVERLAP_SECONDS."""
-    present = _get("/v1/webhooks/secret", namespace)["rotation"]
-    _change(
-        namespace, lambda webhook: {**_required(webhook), "rotation": present + 1},
-        "new secret: `weir webhook secret` shows it", as_json,
-    )  # fmt: skip
+    rotation = _get("/v1/webhooks/secret", namespace)["rotation"] + 1
+    done = "new secret: `weir webhook secret` shows it"
+    _change(namespace, lambda webhook: {**_required(webhook), "rotation": rotation}, done, as_json)
 
 
-@app.command()
+@app.command(epilog=ADMIN_KEY)
 def secret(namespace: NamespaceOption = None, as_json: JsonOption = False) -> None:
     """The secret that receivers verify with: whsec_…"""
     from deploy.cli.output import print_json
 
-    found = _get("/v1/webhooks/secret", namespace)
+    answer = _get("/v1/webhooks/secret", namespace)
     if as_json:
-        print_json(found)
+        print_json(answer)
     else:
-        typer.echo(found["secret"])
+        typer.echo(answer["secret"])
 
 
-@app.command("test")
+@app.command("test", epilog=ADMIN_KEY)
 def ping(namespace: NamespaceOption = None, as_json: JsonOption = False) -> None:
     """Send a signed webhook.ping now. Exit code 1 where the receiver does not take it."""
     from deploy.cli.output import print_json, say
 
-    with http(connection(namespace), "rating") as client:
-        found = checked(client.post("/v1/webhooks/test"))
+    with services(namespace).http("rating") as client:
+        attempt: JsonObject = checked(client.post("/v1/webhooks/test"))
     if as_json:
-        print_json(found)
-    elif found["delivered"]:
-        say(f"{found['url']} answered {found['status']} after {found['seconds']} s")
-    if not found["delivered"]:
+        print_json(attempt)
+    elif attempt["delivered"]:
+        say(f"{attempt['url']} answered {attempt['status']} after {attempt['seconds']} s")
+    if not attempt["delivered"]:
         if as_json:
             raise typer.Exit(1)
-        raise Failure(f"{found['url']} did not take it: {found['error']}")
+        raise Failure(f"{attempt['url']} did not take it: {attempt['error']}")
 
 
-@app.command()
+@app.command(epilog=READ_KEY)
 def status(namespace: NamespaceOption = None, as_json: JsonOption = False) -> None:
     """How deliveries stand. Exit code 1 where some are given up, or nobody delivers."""
     from deploy.cli.output import print_json, say
 
-    found = _get("/v1/webhooks", namespace)
+    deliveries = _get("/v1/webhooks", namespace)
     if as_json:
-        print_json(found)
+        print_json(deliveries)
     else:
-        for line in _lines(found):
+        for line in _lines(deliveries):
             say(line)
-    if found["given_up"] or (found["webhook"] is not None and not found["delivering"]):
+    if deliveries["given_up"] or (deliveries["webhook"] is not None and not deliveries["delivering"]):
         raise typer.Exit(1)
 
 
-@app.command("deliveries")
+@app.command("deliveries", epilog=READ_KEY)
 def list_deliveries(
     state: Annotated[str | None, typer.Option(help="Only waiting, delivered or given_up.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=500, help="The newest so many.")] = 50,
@@ -107,16 +109,17 @@ def list_deliveries(
     """Messages, the newest first."""
     from deploy.cli.output import console, print_json, table
 
-    found = _get("/v1/webhooks/deliveries", namespace, limit=limit, **({"state": state} if state else {}))["deliveries"]
+    filters = {"state": state} if state else {}
+    deliveries: list[JsonObject] = _get("/v1/webhooks/deliveries", namespace, limit=str(limit), **filters)["deliveries"]
     if as_json:
-        print_json(found)
+        print_json(deliveries)
         return
     columns = ("message_id", "type", "state", "attempts", "status", "last_attempt", "next_try", "error")
-    rows = [[one[name] for name in columns] for one in found]
+    rows = [[delivery[name] for name in columns] for delivery in deliveries]
     console().print(table("", columns, rows, right=("attempts", "status")))
 
 
-@app.command()
+@app.command(epilog=ADMIN_KEY)
 def replay(
     invoice: Annotated[str | None, typer.Option(help="Only versions of this invoice.")] = None,
     since: Annotated[str | None, typer.Option(help="Only versions from this RFC 3339 instant on.")] = None,
@@ -129,66 +132,65 @@ def replay(
 
     if invoice is None and since is None and not given_up:
         raise typer.BadParameter("say which versions: --invoice, --since or --given-up")
-    asked = {"invoice_id": invoice, "since": since, "given_up": given_up}
-    with http(connection(namespace), "rating") as client:
-        found = checked(client.post("/v1/webhooks/replay", json=asked))
+    versions = {"invoice_id": invoice, "since": since, "given_up": given_up}
+    with services(namespace).http("rating") as client:
+        queued: JsonObject = checked(client.post("/v1/webhooks/replay", json=versions))
     if as_json:
-        print_json(found)
+        print_json(queued)
     else:
-        say(
-            f"{found['messages']} message{'' if found['messages'] == 1 else 's'} will be sent again ({found['replay']})"
-        )
+        plural = "" if queued["messages"] == 1 else "s"
+        say(f"{queued['messages']} message{plural} will be sent again ({queued['replay']})")
 
 
-def _get(path: str, namespace: str | None, **params: Any) -> dict[str, Any]:
-    with http(connection(namespace), "rating") as client:
-        found: dict[str, Any] = checked(client.get(path, params=params))
-    return found
+def _get(path: str, namespace: str | None, **parameters: str) -> JsonObject:
+    with services(namespace).http("rating") as client:
+        answer: JsonObject = checked(client.get(path, params=parameters))
+    return answer
 
 
-def _required(webhook: dict[str, Any] | None) -> dict[str, Any]:
+def _required(webhook: JsonObject | None) -> JsonObject:
     if webhook is None:
         raise Failure("there is no webhook; set one with `weir webhook set URL`")
     return webhook
 
 
-def _change(namespace: str | None, change: Any, told: str, as_json: bool) -> None:
-    """The next version of the namespace's settings, on the one that was read."""
+def _change(
+    namespace: str | None, change: Callable[[JsonObject | None], JsonObject | None], done: str, as_json: bool
+) -> None:
+    """Publish the next version of the namespace's settings: those that stand, with their webhook changed."""
     from deploy.cli.output import print_json, say
 
-    settings = connection(namespace)
-    with http(settings, "gateway") as client:
-        path = f"/v1/namespaces/{quote(settings.namespace, safe='')}"
+    asked_of = services(namespace)
+    with asked_of.http("gateway") as client:
+        path = f"/v1/namespaces/{quote(asked_of.namespace, safe='')}"
         answer = client.get(path)
-        found = checked(answer)
-        body = found | {"webhook": change(found.get("webhook"))}
-        stands = checked(client.put(path, json=body, headers={"if-match": answer.headers["etag"]}))
+        present: JsonObject = checked(answer)
+        body = present | {"webhook": change(present.get("webhook"))}
+        changed: JsonObject = checked(client.put(path, json=body, headers={"if-match": answer.headers["etag"]}))
     if as_json:
-        print_json(stands["webhook"])
+        print_json(changed["webhook"])
     else:
-        say(f"{settings.namespace}: {told}")
+        say(f"{asked_of.namespace}: {done}")
 
 
-def _lines(found: dict[str, Any]) -> list[str]:
-    webhook = found["webhook"]
+def _lines(status: JsonObject) -> list[str]:
+    webhook = status["webhook"]
     if webhook is None:
-        lines = [f"{found['namespace']} has no webhook: set one with `weir webhook set URL`"]
+        lines = [f"{status['namespace']} has no webhook: set one with `weir webhook set URL`"]
     else:
-        lines = [
-            f"{webhook['url']}   {'enabled' if webhook['enabled'] else 'disabled'}, since {webhook['since']}, rotation {webhook['rotation']}"
-        ]
+        state = "enabled" if webhook["enabled"] else "disabled"
+        lines = [f"{webhook['url']}   {state}, since {webhook['since']}, rotation {webhook['rotation']}"]
         lines.append(f"sent: {', '.join(webhook['events'])}")
-        if not found["delivering"]:
+        if not status["delivering"]:
             lines.append("nobody delivers: `python -m rating.webhooks` does not run; `weir status` tells")
-    lines.append(f"{found['delivered']} delivered, {found['waiting']} waiting, {found['given_up']} given up")
-    if found["waiting"]:
-        lines.append(f"oldest since {found['oldest_waiting']}, next try {found['next_try'] or 'now'}")
-    for name, text in (("last_success", "last success"), ("last_failure", "last failure")):
-        one = found[name]
-        if one is not None:
-            what = f"{one['message_id']} ({one['type']})"
-            when = one["last_attempt"] if name == "last_success" else f"{one['refused_at']}: {one['error']}"
-            lines.append(f"{text}: {what} at {when}")
-    if found["given_up"]:
+    lines.append(f"{status['delivered']} delivered, {status['waiting']} waiting, {status['given_up']} given up")
+    if status["waiting"]:
+        lines.append(f"oldest since {status['oldest_waiting']}, next try {status['next_try'] or 'now'}")
+    if (success := status["last_success"]) is not None:
+        lines.append(f"last success: {success['message_id']} ({success['type']}) at {success['last_attempt']}")
+    if (failure := status["last_failure"]) is not None:
+        message = f"{failure['message_id']} ({failure['type']})"
+        lines.append(f"last failure: {message} at {failure['refused_at']}: {failure['error']}")
+    if status["given_up"]:
         lines.append("send again what was given up: `weir webhook replay --given-up`")
     return lines

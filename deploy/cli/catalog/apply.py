@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from deploy.cli.connection import JsonOption, NamespaceOption, checked, connection, http
+from deploy.cli.connection import JsonOption, NamespaceOption, answered, checked, services
+from deploy.cli.errors import Failure
 
 if TYPE_CHECKING:
     import httpx
 
-    from schemas.settings import Settings
+    from deploy.cli.connection import Services
+    from schemas.values.json_text import JsonObject
 
 
 def apply(
@@ -29,61 +32,71 @@ def apply(
     from deploy.cli.output import print_json, say
 
     document = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
-    settings = connection(namespace)
-    with http(settings, "gateway") as client:
+    asked_of = services(namespace)
+    with asked_of.http("gateway") as client:
         answer = publish(client, document, dry_run=dry_run)
     if as_json:
         print_json(answer)
         return
-    for line in [*answer_lines(answer, dry_run), *backfill_lines(settings, answer)]:
+    for line in [*answer_lines(answer, dry_run), *backfill_lines(asked_of, answer, datetime.now(UTC))]:
         say(line)
 
 
-def backfill_lines(settings: Settings, answer: Any) -> list[str]:
+def backfill_lines(asked_of: Services, answer: JsonObject, now: datetime) -> list[str]:
     """What will be, or is being, backfilled: meters that start in the past, and how many stored events that means."""
-    from contextlib import closing
-    from datetime import UTC, datetime
+    from schemas.values.instants import parse_rfc3339
 
-    from rating.backfills import stored_events
-    from schemas.clickhouse.client import connect
-    from schemas.values.instants import micros, parse_rfc3339, rfc3339
-
-    meters = [item for action in ("created", "changed") for item in answer[action] if item.get("start")]
-    now = datetime.now(UTC)
     lines = []
-    for item in meters:
-        start = parse_rfc3339(item["start"])
-        if start >= now:
-            lines.append(f"meter {item['code']} version {item['version']} holds from {item['start']} on")
+    for meter in [entry for action in ("created", "changed") for entry in answer[action] if entry.get("start")]:
+        version = f"meter {meter['code']} version {meter['version']}"
+        if parse_rfc3339(meter["start"]) >= now:
+            lines.append(f"{version} holds from {meter['start']} on")
             continue
-        with closing(connect(settings)) as client:
-            stored = stored_events(client, answer["namespace"], item["event_name"], micros(start))
-        oldest = "" if stored.oldest_us is None else f", the oldest of {rfc3339(stored.oldest_us)}"
         lines.append(
-            f"meter {item['code']} version {item['version']} counts from {item['start']} on: {stored.events:,} stored events to"
-            f" backfill{oldest}; `weir backfill list` tells how far it is, and what needs it is billed once it is done"
+            f"{version} counts from {meter['start']} on: {_stored_events(asked_of, answer['namespace'], meter)}"
+            " `weir backfill list` tells how far it is, and what needs it is billed once it is done"
         )
     return lines
 
 
-def publish(client: httpx.Client, document: bytes, *, dry_run: bool = False) -> Any:
+def _stored_events(asked_of: Services, namespace: str, meter: JsonObject) -> str:
+    """How many stored events a meter's start means, as far as the key may ask the rating service."""
+    import httpx
+
+    parameters = {"event_name": meter["event_name"], "from": meter["start"]}
+    try:
+        with asked_of.http("rating", timeout=30) as client:
+            answer = client.get("/v1/stored-events", params=parameters, headers={"weir-namespace": namespace})
+        if answer.status_code == 404:  # a namespace that was declared a moment ago, or is not yet
+            return "0 stored events to backfill;"
+        stored: JsonObject = answered(answer)
+    except (httpx.HTTPError, Failure):
+        return "its stored events are backfilled;"
+    oldest = f", the oldest of {stored['oldest']}" if stored["oldest"] is not None else ""
+    return f"{stored['events']:,} stored events to backfill{oldest};"
+
+
+def publish(client: httpx.Client, document: bytes, *, dry_run: bool = False) -> JsonObject:
     """The gateway's answer; it reads the document itself, so that no number is rounded here. Raises Failure."""
-    return checked(
+    answer: JsonObject = checked(
         client.post(
-            "/v1/catalog/apply", content=document, params={"dry_run": "true"} if dry_run else {},
+            "/v1/catalog/apply",
+            content=document,
+            params={"dry_run": "true"} if dry_run else {},
             headers={"content-type": "application/yaml"},
         )
-    )  # fmt: skip
+    )
+    return answer
 
 
-def answer_lines(answer: Any, dry_run: bool) -> list[str]:
+def answer_lines(answer: JsonObject, dry_run: bool) -> list[str]:
     """The gateway's answer for people."""
     lines = [
-        f"{action:<8} {item['kind']} {item['code']} version {item['version']}"
+        f"{action:<8} {entry['kind']} {entry['code']} version {entry['version']}"
         for action in ("created", "changed", "retired")
-        for item in answer[action]
+        for entry in answer[action]
     ]
-    lines_of_warnings = [f"warning  {item['path']}: {item['detail']}" for item in answer.get("warnings", ())]
+    lines_of_warnings = [f"warning  {warning['path']}: {warning['detail']}" for warning in answer.get("warnings", ())]
     would = "would be published" if dry_run else "published"
     return [
         *lines,

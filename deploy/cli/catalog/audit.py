@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from deploy.cli.connection import JsonOption, NamespaceOption, checked, connection, http
+from deploy.cli.connection import JsonOption, NamespaceOption, checked, services
 
 if TYPE_CHECKING:
     import httpx
+
+    from schemas.values.json_text import JsonObject
 
 _PAGE = 200
 
@@ -31,24 +33,24 @@ def audit(
     """Who changed what in the catalog, when; the newest first."""
     from deploy.cli.output import print_json, say
 
-    settings = connection(namespace)
-    wanted = {name: value for name, value in (("kind", kind), ("code", code), ("author", author)) if value is not None}
-    with http(settings, "gateway") as client:
-        found = list(_changes(client, wanted, limit))
+    asked_of = services(namespace)
+    filters = {name: value for name, value in (("kind", kind), ("code", code), ("author", author)) if value is not None}
+    with asked_of.http("gateway") as client:
+        changes = list(_changes(client, filters, limit))
     if as_json:
-        print_json(found)
+        print_json(changes)
         return
-    for change in found:
+    for change in changes:
         for line in lines(change):
             say(line)
-    if not found:
-        say(f"no such change in namespace {settings.namespace}")
+    if not changes:
+        say(f"no such change in namespace {asked_of.namespace}")
 
 
-def _changes(client: httpx.Client, wanted: dict[str, str], limit: int) -> Iterator[Any]:
+def _changes(client: httpx.Client, filters: dict[str, str], limit: int) -> Iterator[JsonObject]:
     cursor = ""
     while limit > 0:
-        parameters = {**wanted, "cursor": cursor, "limit": str(min(limit, _PAGE))}
+        parameters = {**filters, "cursor": cursor, "limit": str(min(limit, _PAGE))}
         page = checked(client.get("/v1/catalog/audit", params=parameters))
         yield from page["items"]
         limit -= len(page["items"])
@@ -57,13 +59,15 @@ def _changes(client: httpx.Client, wanted: dict[str, str], limit: int) -> Iterat
             return
 
 
-def lines(change: Any) -> list[str]:
+def lines(change: JsonObject) -> list[str]:
     """One change for people: what happened, then field by field."""
-    head = f"{change['at']}  {change['author'] or '(unknown)'}  {change['action']} {change['kind']} {change['code']} version {change['version']}"
+    entry = f"{change['action']} {change['kind']} {change['code']} version {change['version']}"
+    head = f"{change['at']}  {change['author'] or '(unknown)'}  {entry}"
     if change["action"] != "changed":
         return [head]
-    return [head, *(f"    {one['path']}: {_side(one, 'before')} -> {_side(one, 'after')}" for one in change["changes"])]
+    fields = change["changes"]
+    return [head, *(f"    {field['path']}: {_side(field, 'before')} -> {_side(field, 'after')}" for field in fields)]
 
 
-def _side(change: Any, side: str) -> str:
+def _side(change: JsonObject, side: str) -> str:
     return json.dumps(change[side], ensure_ascii=False) if side in change else "(nothing)"

@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from deploy.cli.connection import JsonOption, NamespaceOption, connection, declared
+from deploy.cli.connection import (
+    READ_KEY,
+    STORES,
+    JsonOption,
+    NamespaceOption,
+    answered,
+    connection,
+    declared,
+    services,
+)
 from deploy.cli.errors import FAILED, USAGE, Failure
 
 if TYPE_CHECKING:
-    from rating.backfills import BackfillStatus
+    from deploy.cli.connection import Services
     from schemas.settings import Settings
+    from schemas.values.json_text import JsonObject
 
 app: Final = typer.Typer(
     help="Profile versions that were published with a start in the past: how far their events are counted.",
@@ -23,44 +34,46 @@ app: Final = typer.Typer(
 _Name = Annotated[str, typer.Argument(metavar="METER[/VERSION]", help="Its last version where none is given.")]
 
 
-@app.command("list")
+@app.command("list", epilog=READ_KEY)
 def list_(namespace: NamespaceOption = None, as_json: JsonOption = False) -> None:
     """Each with its progress. A worker does what waits by itself, unless WEIR_BACKFILL_AUTOMATIC is false."""
     from deploy.cli.output import console, print_json, say, table
-    from schemas.values.instants import rfc3339
 
-    settings = connection(namespace)
-    found = _read(settings)
+    asked_of = services(namespace)
+    backfills = _by_http(asked_of)
     if as_json:
-        print_json([one.to_json() for one in found])
+        print_json(backfills)
         return
-    if not found:
-        say(f"no meter of {settings.namespace} has a start in the past")
+    if not backfills:
+        say(f"no meter of {asked_of.namespace} has a start in the past")
         return
     rows = [
-        (f"{one.job.meter}/{one.job.version}", rfc3339(one.job.start_us), one.state, f"{one.percent} %", f"{one.events_read:,}",
-         f"{one.records:,}", one.checkpoint or "", "" if one.oldest_us is None else rfc3339(one.oldest_us))
-        for one in found
+        (
+            f"{backfill['meter']}/{backfill['version']}", backfill["start"], backfill["state"], f"{backfill['percent']} %",
+            f"{backfill['events_read']:,}", f"{backfill['records']:,}", backfill["checkpoint"] or "", backfill["oldest_event"] or "",
+        )
+        for backfill in backfills
     ]  # fmt: skip
     columns = ("meter/version", "start", "state", "read", "events", "records", "checkpoint", "oldest event")
     console().print(table("", columns, rows, right=("read", "events", "records", "checkpoint")))
 
 
-@app.command()
+@app.command(epilog=READ_KEY)
 def status(name: _Name, namespace: NamespaceOption = None, as_json: JsonOption = False) -> None:
     """One of them. Exit code 0 where it is done, 1 where it is not yet."""
     from deploy.cli.output import print_json, say
+    from rating.backfills import sentence
 
-    found = _one(_read(connection(namespace)), name)
+    backfill = _named(_by_http(services(namespace)), name)
     if as_json:
-        print_json(found.to_json())
+        print_json(backfill)
     else:
-        say(found.sentence())
-    if found.state != "done":
+        say(sentence(backfill))
+    if backfill["state"] != "done":
         raise typer.Exit(FAILED)
 
 
-@app.command()
+@app.command(epilog=STORES)
 def run(
     name: Annotated[
         str, typer.Argument(metavar="[METER[/VERSION]]", help="Only this one; all that waits by default.")
@@ -75,13 +88,15 @@ def run(
     their order. Exit code 1 where something still waits.
     """
     from deploy.cli.output import StepsBar, print_json, say
+    from rating.backfills import sentence
     from schemas.catalog.follower import CatalogFollower
     from stream_processors.backfill.pages import Progress
     from stream_processors.backfill.steps import Backfiller
 
     settings = connection(namespace)
-    before = _read(settings)
-    wanted = [_one(before, name)] if name else [one for one in before if one.state != "done"]
+    present = _from_stores(settings)
+    chosen = [_named(present, name)] if name else [backfill for backfill in present if backfill["state"] != "done"]
+    names = [backfill["backfill"] for backfill in chosen]
     catalog = CatalogFollower(settings).start()
     try:
         with StepsBar() as bar:
@@ -94,38 +109,48 @@ def run(
                 )
 
             backfiller = Backfiller(settings, catalog, threading.Event(), report=report)
-            for one in wanted:
-                backfiller.run(one.job.name)
+            for backfill_name in names:
+                backfiller.run(backfill_name)
     finally:
         catalog.stop()
-    names = {one.job.name for one in wanted}
-    done = [one for one in _read(settings) if one.job.name in names]
+    treated = [backfill for backfill in _from_stores(settings) if backfill["backfill"] in names]
     if as_json:
-        print_json([one.to_json() for one in done])
+        print_json(treated)
     else:
-        for one in done:
-            say(one.sentence())
-    if not done and not as_json:
+        for backfill in treated:
+            say(sentence(backfill))
+    if not treated and not as_json:
         say(f"nothing waits in {settings.namespace}")
-    if any(one.state != "done" for one in done):
+    if any(backfill["state"] != "done" for backfill in treated):
         raise typer.Exit(FAILED)
 
 
-def _read(settings: Settings) -> list[BackfillStatus]:
+def _by_http(asked_of: Services) -> list[JsonObject]:
+    """The namespace's backfills as the rating service shows them."""
+    with asked_of.http("rating") as client:
+        backfills: list[JsonObject] = answered(client.get("/v1/backfills"))["backfills"]
+    return backfills
+
+
+def _from_stores(settings: Settings) -> list[JsonObject]:
+    """The same as they are at this moment, whatever a service knows already."""
     from rating.backfills import read_backfills
     from schemas.clickhouse.client import connect
 
     view = declared(settings)
     with closing(connect(settings)) as client:
-        return read_backfills(client, view)
+        return [backfill.to_json() for backfill in read_backfills(client, view)]
 
 
-def _one(found: list[BackfillStatus], name: str) -> BackfillStatus:
+def _named(backfills: Sequence[JsonObject], name: str) -> JsonObject:
+    """That of ``METER/VERSION``, or of the meter's last version. Raises Failure (code 2)."""
     meter, _, version = name.partition("/")
-    mine = [one for one in found if one.job.meter == meter and version in ("", str(one.job.version))]
-    if not mine:
-        known = (
-            ", ".join(f"{one.job.meter}/{one.job.version}" for one in found) or "none: no meter has a start in the past"
-        )
-        raise Failure(f"no backfill {name}; known: {known}", USAGE)
-    return mine[-1]
+    matches = [backfill for backfill in backfills if _is_named(backfill, meter, version)]
+    if not matches:
+        known = ", ".join(f"{backfill['meter']}/{backfill['version']}" for backfill in backfills)
+        raise Failure(f"no backfill {name}; known: {known or 'none: no meter has a start in the past'}", USAGE)
+    return matches[-1]
+
+
+def _is_named(backfill: JsonObject, meter: str, version: str) -> bool:
+    return backfill["meter"] == meter and version in ("", str(backfill["version"]))

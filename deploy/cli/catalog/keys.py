@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from deploy.cli.connection import JsonOption, NamespaceOption, checked, connection, http
+from deploy.cli.connection import ADMIN_KEY, JsonOption, NamespaceOption, checked, services
+
+if TYPE_CHECKING:
+    from schemas.values.json_text import JsonObject
 
 app = typer.Typer(help="API keys of a namespace.", no_args_is_help=True)
 
 
-@app.command()
+@app.command(epilog=ADMIN_KEY)
 def create(
     scope: Annotated[list[str], typer.Option("--scope", "-s", help="ingest, read, catalog or admin; repeat for more.")],
     name: Annotated[str, typer.Option(help="Whose key it is; shown in lists and as author of changes.")] = "",
@@ -25,24 +28,24 @@ def create(
     """
     from deploy.cli.output import print_json
 
-    wanted: dict[str, Any] = {"name": name, "scopes": scope} | ({"expires_at": expires} if expires else {})
-    with http(connection(namespace), "gateway") as client:
-        made = checked(client.post("/v1/api-keys", json=wanted))
+    body: JsonObject = {"name": name, "scopes": scope} | ({"expires_at": expires} if expires else {})
+    with services(namespace).http("gateway") as client:
+        created: JsonObject = checked(client.post("/v1/api-keys", json=body))
     if as_json:
-        print_json(made)
+        print_json(created)
         return
-    typer.echo(f"{made['id']}: keep it now, it is not shown again; revoke it with `weir key revoke`", err=True)
-    typer.echo(made["key"])
+    typer.echo(f"{created['id']}: keep it now, it is not shown again; revoke it with `weir key revoke`", err=True)
+    typer.echo(created["key"])
 
 
-@app.command("list")
+@app.command("list", epilog=ADMIN_KEY)
 def list_keys(namespace: NamespaceOption = None, as_json: JsonOption = False) -> None:
     """All keys, revoked ones too; never their secrets."""
     from deploy.cli.output import console, print_json, table
 
-    keys: list[dict[str, Any]] = []
+    keys: list[JsonObject] = []
     cursor: str | None = ""
-    with http(connection(namespace), "gateway") as client:
+    with services(namespace).http("gateway") as client:
         while cursor is not None:
             page = checked(client.get("/v1/api-keys", params={"limit": 1000, "cursor": cursor}))
             keys += page["items"]
@@ -57,7 +60,7 @@ def list_keys(namespace: NamespaceOption = None, as_json: JsonOption = False) ->
     console().print(table("", ("id", "name", "scopes", "created", "by", "state"), rows))
 
 
-@app.command()
+@app.command(epilog=ADMIN_KEY)
 def revoke(
     key_id: Annotated[str, typer.Argument(help="Its id, as `weir key list` shows it: key_…")],
     namespace: NamespaceOption = None,
@@ -68,7 +71,7 @@ def revoke(
 
     from deploy.cli.output import print_json, say
 
-    with http(connection(namespace), "gateway") as client:
+    with services(namespace).http("gateway") as client:
         answer = client.delete(f"/v1/api-keys/{quote(key_id, safe='')}")
         if not answer.is_success:
             checked(answer)
@@ -78,7 +81,7 @@ def revoke(
         say(f"{key_id} is revoked")
 
 
-def _state(key: dict[str, Any]) -> str:
+def _state(key: JsonObject) -> str:
     if key["revoked_at"]:
         return f"revoked {key['revoked_at']} by {key['revoked_by']}"
     return f"until {key['expires_at']}" if key["expires_at"] else "in force"

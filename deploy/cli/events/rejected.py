@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from deploy.cli.connection import JsonOption, NamespaceOption, connection, declared
+from deploy.cli.connection import STORES, JsonOption, NamespaceOption, connection, declared
 from deploy.cli.errors import FAILED, USAGE, Failure
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ Stage = Annotated[str, typer.Option("--stage", help="Only what was refused by: g
 Since = Annotated[str, typer.Option("--since", help="Arrived at or after this date or RFC 3339 instant (UTC).")]
 
 
-@app.command("list")
+@app.command("list", epilog=STORES)
 def list_(
     reason: Reason = "",
     stage: Stage = "",
@@ -59,7 +59,7 @@ def list_(
     say(f"{len(found)} rejections{'' if len(found) < limit else f' (--limit {limit}: there may be more)'}")
 
 
-@app.command()
+@app.command(epilog=STORES)
 def replay(
     ids: Annotated[list[str] | None, typer.Argument(help="Ids from `weir rejected list`; or give a filter.")] = None,
     reason: Reason = "",

@@ -7,15 +7,16 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from deploy.cli.connection import JsonOption, NamespaceOption, base_url, connection
+from deploy.cli.connection import JsonOption, NamespaceOption, services
 from deploy.cli.errors import FAILED, USAGE, Failure
 
 if TYPE_CHECKING:
     from ingest.client import BatchResult
+    from schemas.values.json_text import JsonObject
 
 _SHOWN = 20
 
@@ -40,30 +41,28 @@ def send(
     """
     from deploy.cli.events.event_files import FORMATS, FileError, batches, format_of, read_events
     from deploy.cli.events.send_history import send_history_file
-    from deploy.cli.output import print_json, progress_bar, say
+    from deploy.cli.output import print_json, progress_bar, say, say_aside
     from ingest.client import Client
 
-    settings = connection(namespace)
+    asked_of = services(namespace)
     lines_of: deque[list[int]] = deque()
-    refused: list[dict[str, Any]] = []
-    warned: list[dict[str, Any]] = []
+    refused: list[JsonObject] = []
+    warned: list[JsonObject] = []
     try:
-        wanted = kind or ("ndjson" if str(file) == "-" else format_of(file))
-        chosen = next((known for known in FORMATS if known == wanted), None)
+        name = kind or ("ndjson" if str(file) == "-" else format_of(file))
+        chosen = next((known for known in FORMATS if known == name), None)
         if chosen is None:
-            raise Failure(f"--format {wanted} is not known; give ndjson or csv", USAGE)
+            raise Failure(f"--format {name} is not known; give ndjson or csv", USAGE)
         if history:
-            send_history_file(settings, file, chosen, as_json=as_json)
+            send_history_file(asked_of, file, chosen, as_json=as_json)
             return
         with ExitStack() as stack:
             stream = sys.stdin if str(file) == "-" else stack.enter_context(file.open(encoding="utf-8", newline=""))
-            client = stack.enter_context(
-                Client(base_url(settings, "gateway"), settings.admin_key.get_secret_value(), settings.namespace)
-            )
+            client = stack.enter_context(Client(asked_of.url("gateway"), asked_of.key, asked_of.namespace))
             bar = stack.enter_context(progress_bar("events"))
             task = bar.add_task("sending", total=None if str(file) == "-" else _count(file, chosen))
 
-            def numbered() -> Iterator[list[Mapping[str, Any]]]:
+            def numbered() -> Iterator[list[Mapping[str, object]]]:
                 for numbers, events in batches(read_events(stream, chosen)):
                     lines_of.append(numbers)
                     yield events
@@ -73,7 +72,8 @@ def send(
                 bar.advance(task, result.size)
                 if result.refusal is not None:
                     refused.append(_refusal(result, numbers))
-                warned.extend({"line": numbers[one["index"]], **one} for one in result.warnings[: _SHOWN - len(warned)])
+                warnings = result.warnings[: _SHOWN - len(warned)]
+                warned.extend({"line": numbers[warning["index"]], **warning} for warning in warnings)
 
             summary = client.send_batches(numbered(), concurrency=concurrency, on_result=took)
     except (FileError, UnicodeDecodeError) as error:
@@ -86,15 +86,15 @@ def send(
         )
     else:
         say(f"{summary.accepted} accepted, {summary.refused} refused, {rate:,.0f} events/s, {summary.retries} retries")
-    for item in refused[:_SHOWN]:
-        print(f"weir: {file}: lines {item['lines']}: {item['problem']}", file=sys.stderr)  # noqa: T201
-    for item in warned:
-        print(f"weir: {file}: line {item['line']}: warning: {item['detail']}", file=sys.stderr)  # noqa: T201
+    for refusal in refused[:_SHOWN]:
+        say_aside(f"weir: {file}: lines {refusal['lines']}: {refusal['problem']}")
+    for warning in warned:
+        say_aside(f"weir: {file}: line {warning['line']}: warning: {warning['detail']}")
     if refused:
         raise typer.Exit(FAILED)
 
 
-def _refusal(result: BatchResult, numbers: list[int]) -> dict[str, Any]:
+def _refusal(result: BatchResult, numbers: list[int]) -> JsonObject:
     problem = str(result.refusal)
     index = result.refusal.problem.get("index") if result.refusal is not None else None
     if isinstance(index, int) and 0 <= index < len(numbers):

@@ -9,24 +9,25 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from deploy.cli.connection import base_url
 from deploy.cli.errors import FAILED, USAGE, Failure
 from deploy.cli.events.event_files import FileError, Format, read_events
 
 if TYPE_CHECKING:
+    from deploy.cli.connection import Services
     from ingest.client import HistorySummary
-    from schemas.settings import Settings
 
 _SHOWN = 20
 
 
-def send_history_file(settings: Settings, file: Path, kind: Format, *, as_json: bool) -> None:
+def send_history_file(asked_of: Services, file: Path, kind: Format, *, as_json: bool) -> None:
     """Send all lines; exit code 1 where any was refused. Raises Failure, SendError."""
-    from deploy.cli.output import print_json, progress_bar, say
+    from deploy.cli.output import print_json, progress_bar, say, say_aside
     from ingest.client import Client, send_history
 
-    key = settings.admin_key.get_secret_value()
-    with Client(base_url(settings, "gateway"), key, settings.namespace) as client, progress_bar("lines") as bar:
+    with (
+        Client(asked_of.url("gateway"), asked_of.key, asked_of.namespace) as client,
+        progress_bar("lines") as bar,
+    ):
         task = bar.add_task("sending history", total=None)
 
         def after_part(summary: HistorySummary) -> None:
@@ -36,18 +37,18 @@ def send_history_file(settings: Settings, file: Path, kind: Format, *, as_json: 
             summary = send_history(client, _lines(file, kind), on_part=after_part)
         except (FileError, UnicodeDecodeError) as error:
             raise Failure(f"{file}: {error}; what stood before it may have been sent", USAGE) from None
-    told = {"lines": summary.lines, "accepted": summary.accepted, "refused": summary.refused}
     if as_json:
+        counts = {"lines": summary.lines, "accepted": summary.accepted, "refused": summary.refused}
         print_json(
-            told | {"retries": summary.retries, "seconds": f"{summary.seconds:.3f}", "refusals": summary.refusals}
+            counts | {"retries": summary.retries, "seconds": f"{summary.seconds:.3f}", "refusals": summary.refusals}
         )
     else:
         rate = summary.accepted / summary.seconds if summary.seconds else 0.0
         say(f"{summary.accepted} accepted, {summary.refused} refused, {rate:,.0f} events/s, {summary.retries} retries")
-    for item in summary.refusals[:_SHOWN]:
-        print(f"weir: {file}: line {item['line']}: {item['path']}: {item['detail']}", file=sys.stderr)  # noqa: T201
-    for item in summary.warnings[:_SHOWN]:
-        print(f"weir: {file}: line {item['line']}: warning: {item['detail']}", file=sys.stderr)  # noqa: T201
+    for refusal in summary.refusals[:_SHOWN]:
+        say_aside(f"weir: {file}: line {refusal['line']}: {refusal['path']}: {refusal['detail']}")
+    for warning in summary.warnings[:_SHOWN]:
+        say_aside(f"weir: {file}: line {warning['line']}: warning: {warning['detail']}")
     if summary.refused:
         raise typer.Exit(FAILED)
 
@@ -70,8 +71,8 @@ def _rows(text: Iterator[str]) -> Iterator[bytes]:
     """Each row as the line of its number: lines that are no event, such as the header, are blank."""
     from ingest.client.wire import encode
 
-    at = 0
+    previous = 0
     for number, event in read_events(text, "csv"):
-        yield from [b"\n"] * (number - at - 1)
+        yield from [b"\n"] * (number - previous - 1)
         yield encode(event) + b"\n"
-        at = number
+        previous = number

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from deploy.cli.connection import JsonOption, NamespaceOption, connection, declared
+from deploy.cli.connection import JsonOption, NamespaceOption, answered, services
 from deploy.cli.errors import USAGE, Failure
-from deploy.cli.unknown_names import check_dimensions, hint_accounts
+from deploy.cli.unknown_names import hint_accounts
 
 if TYPE_CHECKING:
-    from rating.periods import Interval
-    from rating.periods.split import Granularity
-    from rating.usage import UsageQuery
-    from schemas.catalog.state import NamespaceView
+    from rating.periods import Granularity
+    from rating.usage.parameters import UsageParameters
+    from schemas.values.json_text import JsonObject
 
 _STEPS: tuple[Granularity, ...] = ("hour", "day", "week", "month", "quarter", "year")
+_OPTIONS = {
+    "metric": "METRIC", "account_id": "--account", "from": "--period", "to": "--period", "time_zone": "--tz",
+    "group_by": "--by, --dimension",
+}  # fmt: skip
 
 
 def usage(
@@ -39,107 +41,74 @@ def usage(
 ) -> None:
     """Usage by account, metric, dates and time zone; live, so it includes what came a moment ago."""
     from deploy.cli.output import console, print_csv, print_json, say, table
-    from rating.usage import usage_totals
     from rating.usage.naming import columns as columns_of
-    from schemas.clickhouse.client import connect
-    from schemas.prices import plain
-    from schemas.values.instants import instant, rfc3339
 
     if as_csv and as_json:
         raise Failure("--csv and --json exclude each other; give one of them", USAGE)
-    settings = connection(namespace)
-    asked = _Asked(metric, tuple(account or ()), period, tz, by, tuple(dimension or ()), total)
-    view = declared(settings)
-    query, zone = build_query(view, asked, datetime.now(UTC))
-    hint_accounts(view, asked.accounts)
-    client = connect(settings)
-    try:
-        rows = usage_totals(client, query)
-    finally:
-        client.close()
-
-    def local(us: int | None) -> str:
-        return "" if us is None else instant(us).astimezone(zone).isoformat()
-
+    asked_of = services(namespace)
+    question = parameters(metric, account or (), period, tz, by, dimension or (), total=total)
+    with asked_of.http("rating") as client:
+        answer: JsonObject = answered(client.get("/v1/usage", params=question.to_query()), _OPTIONS)
+    hint_accounts(asked_of, question.account_ids)
     columns = ["quantity", "unit", "events"]
-    dimensions = columns_of(query.dimensions, ("account", "from", *columns))
-    keys = [*(["account"] if query.by_account else []), *(["from"] if query.buckets_us else []), *dimensions]
-    printed: list[dict[str, Any]] = []
-    for row in rows:
-        record: dict[str, Any] = {}
-        if query.by_account:
-            record["account"] = row.account_id
-        if query.buckets_us:
-            record["from"] = local(row.bucket_us)
-        record |= dict(zip(dimensions, row.dimensions, strict=True))
-        quantity = row.usage.quantity
-        record["quantity"] = None if quantity is None else plain(quantity)
-        record["unit"] = query.profile.unit
-        record["events"] = row.usage.events
-        printed.append(record)
+    dimensions = dict(zip(dimension or (), columns_of(dimension or (), ("account", "from", *columns)), strict=True))
+    keys = [*([] if total else ["account"]), *(["from"] if by else []), *dimensions.values()]
+    records = list(_records(answer, dimensions, by_account=not total))
     if as_json:
-        about = {"metric": query.profile.profile_id, "aggregation": query.profile.aggregation, "time_zone": str(zone)}
-        print_json(about | {"start": rfc3339(query.start_us), "end": rfc3339(query.end_us), "rows": printed})
+        head = {name: answer[name] for name in ("metric", "aggregation", "time_zone")}
+        print_json(head | {"start": answer["from"], "end": answer["to"], "rows": records})
         return
-    values = [[record[name] for name in [*keys, *columns]] for record in printed]
+    names = [*keys, *columns]
+    values = [[record[name] for name in names] for record in records]
     if as_csv:
-        at = [*keys, *columns]
-        instants = [int(query.by_account)] if query.buckets_us else []
-        print_csv(at, values, raw=[*instants, len(at) - 3, len(at) - 1])
+        instants = [names.index("from")] if by else []
+        print_csv(names, values, raw=[*instants, len(names) - 3, len(names) - 1])
         return
-    title = f"{query.profile.profile_id} ({query.profile.aggregation}) from {local(query.start_us)} to {local(query.end_us)}"
+    start, end = (_local(answer[name], answer["time_zone"]) for name in ("from", "to"))
+    title = f"{answer['metric']} ({answer['aggregation']}) from {start} to {end}"
     if values:
-        console().print(table(title, [*keys, *columns], values, right=("quantity", "events")))
+        console().print(table(title, names, values, right=("quantity", "events")))
     else:
         say(f"{title}: no usage")
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    metric: str
-    accounts: tuple[str, ...]
-    period: str
-    tz: str
-    by: str
-    dimensions: tuple[str, ...]
-    total: bool
+def parameters(
+    metric: str,
+    accounts: list[str] | tuple[str, ...],
+    period: str,
+    tz: str,
+    by: str,
+    dimensions: list[str] | tuple[str, ...],
+    *,
+    total: bool,
+) -> UsageParameters:
+    """The options as parameters of GET /v1/usage. Raises Failure (code 2) for a step of time that there is not."""
+    from rating.usage.naming import PREFIX
+    from rating.usage.parameters import UsageParameters, range_of_period
+
+    if by and by not in _STEPS:
+        raise Failure(f"--by {by} is not known; give one of {', '.join(_STEPS)}", USAGE)
+    start, end = range_of_period(period)
+    groups = (*(() if total else ("account",)), *((by,) if by else ()), *(PREFIX + name for name in dimensions))
+    return UsageParameters(metric, tuple(accounts), start, end, tz or None, groups)
 
 
-def build_query(view: NamespaceView, asked: _Asked, now: datetime) -> tuple[UsageQuery, Any]:
-    """The query, and the time zone of its dates. Raises Failure (code 2) that says what to give."""
-    from rating.periods import parse_range, parse_zone
-    from rating.usage import UsageQuery, measured
-    from schemas.catalog.profiles import dimension_names, resolve
-    from schemas.values.instants import micros
-
-    try:
-        versions = resolve(view, asked.metric)
-        check_dimensions(asked.dimensions, dimension_names(versions), versions[-1].profile_id)
-        own = view.time_zone(asked.accounts[0]) if len(asked.accounts) == 1 else "UTC"
-        zone = parse_zone(asked.tz or own)
-        period = asked.period or now.astimezone(zone).strftime("%Y-%m")
-        interval = parse_range(period, zone)
-        start, end = micros(interval.start), micros(interval.end)
-        query = UsageQuery(
-            namespace=view.namespace, profile=measured(versions, start, end), start_us=start, end_us=end,
-            accounts=asked.accounts or None, by_account=not asked.total, buckets_us=_buckets(interval, asked.by, zone),
-            dimensions=asked.dimensions,
-        )  # fmt: skip
-    except (LookupError, ValueError) as error:
-        raise Failure(str(error.args[0] if error.args else error), USAGE) from None
-    return query, zone
+def _records(answer: JsonObject, dimensions: dict[str, str], *, by_account: bool) -> Iterator[JsonObject]:
+    """Rows with usage, each by its columns' names. ``dimensions``: name → column."""
+    nothing = "0" if answer["aggregation"] in ("sum", "count", "count_unique") else None
+    for row in answer["rows"]:
+        if not row["events"] and row["quantity"] == nothing and "from" in row:
+            continue  # a piece of time that the service fills in, so that a history has no gaps
+        record: JsonObject = {"account": row["account_id"]} if by_account else {}
+        if "from" in row:
+            record["from"] = _local(row["from"], answer["time_zone"])
+        record |= {column: row["dimensions"][name] for name, column in dimensions.items()}
+        yield record | {"quantity": row["quantity"], "unit": answer["unit"], "events": row["events"]}
 
 
-def _buckets(interval: Interval, by: str, zone: Any) -> tuple[int, ...]:
-    from rating.periods import split
-    from schemas.values.instants import micros
+def _local(text: str, zone: str) -> str:
+    """An instant of an answer, with the offset that its zone has then."""
+    from schemas.values.instants import parse_rfc3339
+    from schemas.values.time_zones import parse_zone
 
-    if not by:
-        return ()
-    step = next((known for known in _STEPS if known == by), None)
-    if step is None:
-        raise ValueError(f"--by {by} is not known; give one of {', '.join(_STEPS)}")
-    starts = tuple(micros(piece.start) for piece in split(interval, step, zone))
-    if len(starts) > 20_000:
-        raise ValueError(f"{len(starts)} rows an account; take a shorter --period or a longer --by")
-    return starts
+    return parse_rfc3339(text).astimezone(parse_zone(zone)).isoformat()

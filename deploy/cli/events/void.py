@@ -6,11 +6,11 @@ import re
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from deploy.cli.connection import JsonOption, NamespaceOption, base_url, checked, connection, declared, http
+from deploy.cli.connection import JsonOption, NamespaceOption, answered, connection, declared, services
 from deploy.cli.errors import FAILED, USAGE, Failure
 from deploy.cli.unknown_names import hint_accounts
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ingest.client import Client, VoidTaken
     from rating.voids import Outcome, StoredEvent
     from schemas.settings import Settings
+    from schemas.values.json_text import JsonObject
 
 _WAIT_SECONDS: Final = 60.0
 _MAX_KEY: Final = 256
@@ -42,14 +43,14 @@ def void(
     """
     settings = connection(namespace)
     declared(settings)
-    with _client(settings) as client:
-        taken = [client.void(key, reason, source) for key in keys]
-    found = _outcomes(settings, taken)
+    with _client(namespace) as client:
+        receipts = [client.void(key, reason, source) for key in keys]
+    outcomes = _outcomes(settings, receipts)
     if as_json:
-        _print_json(taken, found)
+        _print_json(receipts, outcomes)
     else:
-        _tell(taken, found)
-    if any(one is None or one.what == "nothing_to_void" for one in found):
+        _say(receipts, outcomes)
+    if any(_without_effect(outcome) for outcome in outcomes):
         raise typer.Exit(FAILED)
 
 
@@ -91,25 +92,24 @@ def correct(
         if wrong is None:
             raise Failure(f"no event with key {key!r} and source {source!r} counted in {settings.namespace}", FAILED)
         right = _right(wrong, changes, name, source)
-        before = stored_event(database, settings.namespace, source, name)
+        earlier = stored_event(database, settings.namespace, source, name)
     finally:
         database.close()
     content = (right["event_name"], right["account_id"], bytes(right["properties"]).decode())
-    if before is not None and not same_content(before.content, content):
+    if earlier is not None and not same_content(earlier.content, content):
         raise Failure(f"{key!r} was corrected before, otherwise, as {name!r}: correct that one, or give another --key")
-    with _client(settings) as client:
+    with _client(namespace) as client:
         try:
             client.send([right])
         except Refusal as refusal:
             raise Failure(f"the correction was refused, and nothing is voided: {refusal}", USAGE) from None
-        taken = [] if wrong.voided else [client.void(key, reason, source)]
-    found = _outcomes(settings, taken)
-    done = not any(one is None or one.what == "nothing_to_void" for one in found)
+        receipts = [] if wrong.voided else [client.void(key, reason, source)]
+    outcomes = _outcomes(settings, receipts)
+    done = not any(_without_effect(outcome) for outcome in outcomes)
     if as_json:
-        told = [] if not taken else [_json(taken[0], found[0])]
-        print_json({"corrected": key, "by": name, "voids": told})
+        print_json({"corrected": key, "by": name, "voids": _list_json(receipts, outcomes)})
     else:
-        _tell(taken, found)
+        _say(receipts, outcomes)
         say(
             f"{name!r} counts in place of {key!r}"
             if done
@@ -128,39 +128,46 @@ def voids(
     """Voided events, newest void first: which, by whom, why."""
     from deploy.cli.output import console, print_json, say, table
 
-    settings = connection(namespace)
-    chosen = {"account_id": account} if account is not None else {}
-    with http(settings, "rating") as client:
-        found = checked(client.get("/v1/voided-events", params={"limit": limit, **chosen}))["voided_events"]
+    asked_of = services(namespace)
+    account_filter = {"account_id": account} if account is not None else {}
+    with asked_of.http("rating") as client:
+        answer = answered(client.get("/v1/voided-events", params={"limit": limit, **account_filter}))
+    voided: list[JsonObject] = answer["voided_events"]
     if as_json:
-        print_json(found)
-    elif not found:
+        print_json(voided)
+    elif not voided:
         if account is not None:
-            hint_accounts(declared(settings), [account])
-        say(f"no voided events in {settings.namespace}")
+            hint_accounts(asked_of, [account])
+        say(f"no voided events in {asked_of.namespace}")
     else:
         names = ("voided_at", "idempotency_key", "event_name", "account_id", "timestamp", "reason", "author")
-        console().print(table("", names, [[one[name] for name in names] for one in found]))
+        console().print(table("", names, [[event[name] for name in names] for event in voided]))
 
 
 def corrected_key(key: str) -> str:
     """The key of a correction, always the same: KEY#corrected, of that KEY#corrected-2, -3, …"""
-    before = _CORRECTED.fullmatch(key)
-    return f"{key}#corrected" if before is None else f"{before[1]}#corrected-{int(before[2] or 1) + 1}"
+    correction = _CORRECTED.fullmatch(key)
+    return f"{key}#corrected" if correction is None else f"{correction[1]}#corrected-{int(correction[2] or 1) + 1}"
 
 
-def _client(settings: Settings) -> Client:
+def _client(namespace: str | None) -> Client:
     from ingest.client import Client
 
-    return Client(base_url(settings, "gateway"), settings.admin_key.get_secret_value(), settings.namespace)
+    asked_of = services(namespace)
+    return Client(asked_of.url("gateway"), asked_of.key, asked_of.namespace)
 
 
-def _changes(properties: str, event: Path | None) -> dict[str, Any]:
+def _without_effect(outcome: Outcome | None) -> bool:
+    """Whether a void did not show in time, or its key means no event."""
+    return outcome is None or outcome.what == "nothing_to_void"
+
+
+def _changes(properties: str, event: Path | None) -> JsonObject:
     """Fields of the event that are to be others. Raises Failure."""
     from schemas.values.json_text import exact
 
     fields = ("event_name", "account_id", "timestamp", "properties")
-    changes: dict[str, Any] = {}
+    changes: JsonObject = {}
     for option, text in (("--event", event.read_text() if event is not None else ""), ("--properties", properties)):
         if text:
             try:
@@ -180,7 +187,7 @@ def _changes(properties: str, event: Path | None) -> dict[str, Any]:
     return changes
 
 
-def _right(wrong: StoredEvent, changes: dict[str, Any], key: str, source: str) -> dict[str, Any]:
+def _right(wrong: StoredEvent, changes: JsonObject, key: str, source: str) -> JsonObject:
     """The event to send; properties stay JSON text, so that no number is rounded on its way."""
     import msgspec
 
@@ -195,59 +202,65 @@ def _right(wrong: StoredEvent, changes: dict[str, Any], key: str, source: str) -
     }  # fmt: skip
 
 
-def _outcomes(settings: Settings, taken: Sequence[VoidTaken]) -> list[Outcome | None]:
+def _outcomes(settings: Settings, receipts: Sequence[VoidTaken]) -> list[Outcome | None]:
     """What each void did, once it is metered; None where that did not show in time."""
     from rating.voids import outcome_of
     from schemas.clickhouse.client import connect
     from schemas.ledgers.checkpoints import read_progress
 
-    found: dict[int, Outcome] = {}
+    outcomes: dict[int, Outcome] = {}
     deadline = time.monotonic() + _WAIT_SECONDS
     client = connect(settings)
     try:
-        while len(found) < len(taken) and time.monotonic() < deadline:
+        while len(outcomes) < len(receipts) and time.monotonic() < deadline:
             progress = read_progress(client)
-            for number, one in enumerate(taken):
-                if number in found or progress.get((one.generation, one.partition), 0) <= one.offset:
+            for number, receipt in enumerate(receipts):
+                if number in outcomes or progress.get((receipt.generation, receipt.partition), 0) <= receipt.offset:
                     continue
-                place = (one.generation, one.partition, one.offset)
-                if (outcome := outcome_of(client, settings.namespace, place)) is not None:
-                    found[number] = outcome
-            if len(found) < len(taken):
+                position = (receipt.generation, receipt.partition, receipt.offset)
+                if (outcome := outcome_of(client, settings.namespace, position)) is not None:
+                    outcomes[number] = outcome
+            if len(outcomes) < len(receipts):
                 time.sleep(0.1)
     finally:
         client.close()
-    return [found.get(number) for number in range(len(taken))]
+    return [outcomes.get(number) for number in range(len(receipts))]
 
 
-def _tell(taken: Sequence[VoidTaken], found: Sequence[Outcome | None]) -> None:
+def _say(receipts: Sequence[VoidTaken], outcomes: Sequence[Outcome | None]) -> None:
     from deploy.cli.output import say
 
-    for one, outcome in zip(taken, found, strict=True):
+    for receipt, outcome in zip(receipts, outcomes, strict=True):
+        key = repr(receipt.idempotency_key)
         if outcome is None:
-            say(
-                f"{one.idempotency_key!r}: not metered within {_WAIT_SECONDS:g} s; `weir status` tells whether a worker runs"
-            )
+            say(f"{key}: not metered within {_WAIT_SECONDS:g} s; `weir status` tells whether a worker runs")
         elif outcome.event is None:
-            say(f"{one.idempotency_key!r}: {outcome.what.replace('_', ' ')}: {outcome.detail}")
+            say(f"{key}: {outcome.what.replace('_', ' ')}: {outcome.detail}")
         else:
             event = outcome.event.to_json()
-            where = ", ".join(event["profiles"]) or "no profile"
-            say(
-                f"{one.idempotency_key!r}: voided {event['event_name']!r} of {event['account_id']} at {event['timestamp']} ({where})"
-            )
+            profiles = ", ".join(event["profiles"]) or "no profile"
+            say(f"{key}: voided {event['event_name']!r} of {event['account_id']} at {event['timestamp']} ({profiles})")
 
 
-def _json(taken: VoidTaken, outcome: Outcome | None) -> dict[str, Any]:
+def _json(receipt: VoidTaken, outcome: Outcome | None) -> JsonObject:
     event = None if outcome is None or outcome.event is None else outcome.event.to_json()
+    position = {"generation": receipt.generation, "partition": receipt.partition, "offset": receipt.offset}
     return {
-        "idempotency_key": taken.idempotency_key, "source": taken.source, "author": taken.author,
-        "outcome": "pending" if outcome is None else outcome.what, "detail": "" if outcome is None else outcome.detail,
-        "event": event, "void": {"generation": taken.generation, "partition": taken.partition, "offset": taken.offset},
-    }  # fmt: skip
+        "idempotency_key": receipt.idempotency_key,
+        "source": receipt.source,
+        "author": receipt.author,
+        "outcome": "pending" if outcome is None else outcome.what,
+        "detail": "" if outcome is None else outcome.detail,
+        "event": event,
+        "void": position,
+    }
 
 
-def _print_json(taken: Sequence[VoidTaken], found: Sequence[Outcome | None]) -> None:
+def _list_json(receipts: Sequence[VoidTaken], outcomes: Sequence[Outcome | None]) -> list[JsonObject]:
+    return [_json(receipt, outcome) for receipt, outcome in zip(receipts, outcomes, strict=True)]
+
+
+def _print_json(receipts: Sequence[VoidTaken], outcomes: Sequence[Outcome | None]) -> None:
     from deploy.cli.output import print_json
 
-    print_json([_json(one, outcome) for one, outcome in zip(taken, found, strict=True)])
+    print_json(_list_json(receipts, outcomes))

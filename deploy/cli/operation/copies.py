@@ -6,7 +6,7 @@ from typing import Annotated, Final
 
 import typer
 
-from deploy.cli.connection import connection
+from deploy.cli.connection import STORES, connection
 from deploy.cli.errors import FAILED, USAGE, Failure
 
 app: Final = typer.Typer(
@@ -18,7 +18,7 @@ KINDS: Final = ("invoices", "rejections", "catalog", "numbers")
 """What is made again where nothing is named; windows only where they are."""
 
 
-@app.command()
+@app.command(epilog=STORES)
 def rebuild(
     what: Annotated[
         list[str] | None,

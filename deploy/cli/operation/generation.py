@@ -6,7 +6,7 @@ from typing import Annotated, Final
 
 import typer
 
-from deploy.cli.connection import JsonOption, connection
+from deploy.cli.connection import STORES, JsonOption, connection
 from deploy.cli.errors import USAGE, Failure
 
 app: Final = typer.Typer(
@@ -14,7 +14,7 @@ app: Final = typer.Typer(
 )
 
 
-@app.command()
+@app.command(epilog=STORES)
 def show(as_json: JsonOption = False) -> None:
     """Which generation takes events, which is being metered, and where the earlier ones ended. Exit code 1 where a
     change was interrupted."""
@@ -54,7 +54,7 @@ def show(as_json: JsonOption = False) -> None:
         )
 
 
-@app.command()
+@app.command(epilog=STORES)
 def change(
     partitions: Annotated[int, typer.Option("--partitions", min=1, max=4096, help="Partitions of the new generation.")],
     as_json: JsonOption = False,
@@ -84,7 +84,7 @@ def change(
         print_json({"generation": newest.number, "partitions": newest.partitions})
 
 
-@app.command()
+@app.command(epilog=STORES)
 def recover() -> None:
     """Where usage.events is not the log that was metered (replaced, or cut short): begin a new generation and carry
     over what it holds.

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from deploy.cli.connection import JsonOption, connection
+from deploy.cli.connection import STORES, JsonOption, connection
 from deploy.cli.errors import FAILED, USAGE, Failure
 
 _WRITTEN_SECONDS: Final = 4.0
@@ -19,7 +19,7 @@ app: Final = typer.Typer(
 )
 
 
-@app.command()
+@app.command(epilog=STORES)
 def show(as_json: JsonOption = False) -> None:
     """First and next offset of each partition, its cursor, and every range that was given up. Exit code 1 where
     something is wrong."""
@@ -73,7 +73,7 @@ def show(as_json: JsonOption = False) -> None:
         raise typer.Exit(FAILED)
 
 
-@app.command("give-up")
+@app.command("give-up", epilog=STORES)
 def give_up(
     partition: Annotated[int, typer.Option("--partition", min=0, help="Of usage.events.")],
     start: Annotated[int, typer.Option("--from", min=0, help="First offset that is given up.")],

@@ -36,7 +36,7 @@ def up(
         running = read_state(folder)
         state = running or daemon.detach(folder, workers=workers)
         say("the stack is running already" if running else "the stack is up")
-        for line in (*where(connection(), state), *lines(standing(state))):
+        for line in (*where(connection(local_stack=True), state), *lines(standing(state))):
             say(line)
         return
 
@@ -135,7 +135,7 @@ def status(as_json: JsonOption = False) -> None:
                 f"a stack (supervisor pid {owner}) is starting on {folder}, or could not write stack.json{full}"
             )
         raise Failure(f"no stack is running on {folder}: start one with `weir up`")
-    settings = connection()
+    settings = connection(local_stack=True)
     behind, trouble = _or_trouble(lambda: lag(settings))
     undelivered, _ = _or_trouble(lambda: webhooks(settings))
     reasons = standing(state)

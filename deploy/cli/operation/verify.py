@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from deploy.cli.connection import JsonOption, NamespaceOption, connection, declared
+from deploy.cli.connection import JsonOption, NamespaceOption, answered, connection, declared, services
 from deploy.cli.errors import FAILED, USAGE, Failure
 
 if TYPE_CHECKING:
     from rich.console import Group
+
+    from schemas.values.json_text import JsonObject
 
 
 def verify(
@@ -79,37 +80,30 @@ def doctor(
     try:
         zone = parse_zone(tz or declared(settings).time_zone(account))
         interval = parse_range(period or datetime.now(UTC).astimezone(zone).strftime("%Y-%m"), zone)
-        found = diagnose(settings, settings.namespace, account, metric, interval=interval)
+        diagnosis = diagnose(settings, settings.namespace, account, metric, interval=interval)
     except (LookupError, ValueError) as error:
         raise Failure(str(error.args[0] if error.args else error), USAGE) from None
     if as_json:
-        print_json(found.to_json())
+        print_json(diagnosis.to_json())
     else:
-        say(found.to_text())
+        say(diagnosis.to_text())
 
 
 def ledger(namespace: NamespaceOption = None, as_json: JsonOption = False) -> None:
     """The books of events: what came, and what became of it. Exit code 1 where they do not balance."""
     from deploy.cli.output import console, print_json
-    from rating.books import read_books
-    from schemas.clickhouse.client import connect
 
-    settings = connection(namespace)
-    declared(settings)
-    client = connect(settings)
-    try:
-        books = read_books(client, settings.namespace)
-    finally:
-        client.close()
+    with services(namespace).http("rating") as client:
+        books: JsonObject = answered(client.get("/v1/ledger"))
     if as_json:
-        print_json(books.to_json())
+        print_json(books)
     else:
-        console().print(books_table(books.to_json()))
-    if not books.balanced:
+        console().print(books_table(books))
+    if not books["balanced"]:
         raise typer.Exit(FAILED)
 
 
-def books_table(books: Mapping[str, Any]) -> Group:
+def books_table(books: JsonObject) -> Group:
     """The books as an account: what was received, and each part of it below."""
     from deploy.cli.output import table
 

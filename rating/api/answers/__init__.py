@@ -53,6 +53,7 @@ ANSWERS: Final[dict[str, Answered]] = {
     "POST /v1/webhooks/replay": of_status("replay_webhook", 202, webhooks.WebhookReplay),
     "GET /v1/voided-events": ok("list_voided_events", usage.VoidedEventPage),
     "GET /v1/backfills": ok("list_backfills", usage.BackfillList),
+    "GET /v1/stored-events": ok("get_stored_events", usage.StoredEvents),
     "GET /v1/runs": ok("list_billing_runs", invoices.BillingRunList),
     "GET /v1/runs/{run_id}": ok("get_billing_run", invoices.BillingRun),
     "POST /v1/simulations": ok("simulate_prices", whatif.Simulation),

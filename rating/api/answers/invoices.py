@@ -121,6 +121,33 @@ class Approved(Answer):
     draft: int
 
 
+class InvoiceLine(Answer):
+    """A line as it was written."""
+
+    number: int
+    kind: Literal["usage", "flat", "adjustment", "discount", "commitment", "credit"]
+    charge: str
+    product: str
+    description: str
+    profile: str | None
+    profile_versions: list[int]
+    period_start: datetime
+    period_end: datetime
+    quantity: DecimalText | None
+    """null on a line without usage"""
+    events: int | None
+    unit: str
+    price: LinePrice
+    amount: DecimalText
+    unrounded: DecimalText
+    steps: list[PriceStep]
+    note: str
+    adjusts: str | None
+    """the invoice that an adjustment adjusts"""
+    plan: str
+    plan_version: int
+
+
 class InvoiceHead(Answer):
     """An invoice without its lines. Amounts are in ``currency``, with its digits."""
 
@@ -166,33 +193,8 @@ class InvoiceHead(Answer):
     time_zone_data: str | None
     draft: DraftStatus | None
     approved: Approved | None
-
-
-class InvoiceLine(Answer):
-    """A line as it was written."""
-
-    number: int
-    kind: Literal["usage", "flat", "adjustment", "discount", "commitment", "credit"]
-    charge: str
-    product: str
-    description: str
-    profile: str | None
-    profile_versions: list[int]
-    period_start: datetime
-    period_end: datetime
-    quantity: DecimalText | None
-    """null on a line without usage"""
-    events: int | None
-    unit: str
-    price: LinePrice
-    amount: DecimalText
-    unrounded: DecimalText
-    steps: list[PriceStep]
-    note: str
-    adjusts: str | None
-    """the invoice that an adjustment adjusts"""
-    plan: str
-    plan_version: int
+    lines: list[InvoiceLine] = absent()
+    """in a list that was asked for with `lines=true`"""
 
 
 class Invoice(InvoiceHead):

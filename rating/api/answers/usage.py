@@ -39,7 +39,9 @@ class UsageAnswer(Answer):
     aggregation: Aggregation
     unit: str
     account_id: str | None
-    """null: of all accounts"""
+    """the one account that was asked for, else null"""
+    account_ids: list[str]
+    """those that were asked for; empty: of all accounts"""
     start: datetime = Field(alias="from")
     end: datetime = Field(alias="to")
     time_zone: str = Field(examples=["America/New_York"])
@@ -308,6 +310,16 @@ class BackfillList(Answer):
     """All backfills of a namespace."""
 
     backfills: list[BackfillStatus]
+
+
+class StoredEvents(Answer):
+    """How many events of a name are stored from an instant on."""
+
+    event_name: str
+    start: datetime = Field(alias="from")
+    events: int
+    oldest: datetime | None
+    """the time of the first of them; null: there is none"""
 
 
 class Books(Answer):

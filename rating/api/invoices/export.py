@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import tempfile
-from typing import IO, Annotated, Any, Literal
+from typing import IO, Annotated, Literal
 
+from clickhouse_connect.driver.client import Client
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response, StreamingResponse
 from starlette.background import BackgroundTask
@@ -33,17 +34,19 @@ async def export(
     account_id: Annotated[str | None, Query()] = None,
     state: Annotated[Literal["draft", "finalized", "void", "paid"] | None, Query()] = None,
 ) -> Response:
-    def question(client: Any, go_on: GoOn) -> IO[bytes]:
+    def written(client: Client, go_on: GoOn) -> tuple[IO[bytes], int]:
         # Beyond some size it waits on disk, so that a large export takes no memory.
         out = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 (closed once it is sent)
         pages = line_pages(client, view.namespace, account_id=account_id, state=state)
-        write_lines(out, each(pages, go_on), form)
+        count = write_lines(out, each(pages, go_on), form)
         out.seek(0)
-        return out
+        return out, count
 
-    document = await rating.ask_long(question, request)
+    document, count = await rating.ask_long(written, request)
+    file_name = f"{view.namespace}-invoice-lines.{form}"
     return StreamingResponse(
-        iter(lambda: document.read(_CHUNK), b""), media_type=MEDIA_TYPES[form],
-        headers={"Content-Disposition": f'attachment; filename="{view.namespace}-invoice-lines.{form}"'},
+        iter(lambda: document.read(_CHUNK), b""),
+        media_type=MEDIA_TYPES[form],
+        headers={"Content-Disposition": f'attachment; filename="{file_name}"', "Weir-Lines": str(count)},
         background=BackgroundTask(document.close),
-    )  # fmt: skip
+    )

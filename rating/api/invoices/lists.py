@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
+from clickhouse_connect.driver.client import Client
 from fastapi import APIRouter, Query
 
 from rating.api.context import Authorized, View
 from rating.api.problems import missing, wrong
 from rating.books import read_books
-from rating.invoices.read import MAX_LIMIT, BadCursor, list_invoices, read_invoice
+from rating.invoices.read import MAX_LIMIT, BadCursor, list_invoices, read_invoice, with_lines
 from rating.invoices.read_credit_notes import list_credit_notes
 
 router = APIRouter(tags=["invoices"])
@@ -24,18 +25,22 @@ async def invoices(
     run_id: Annotated[str | None, Query(description="only what that billing run made")] = None,
     cursor: Annotated[str | None, Query(description="next_cursor of the page before")] = None,
     limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = 50,
+    lines: Annotated[bool, Query(description="each whole, as `GET /v1/invoices/{invoice_id}` shows it")] = False,
 ) -> dict[str, Any]:
     """`next_cursor` is null on the last page. Drafts are listed by `state=draft` alone: they are not billed; each says
     what it waits for, and since when."""
-    try:
-        page = await rating.ask(
-            lambda client: list_invoices(
-                client, view.namespace, account_id=account_id, state=state, run_id=run_id, cursor=cursor, limit=limit
-            )
+
+    def listed(client: Client) -> dict[str, Any]:
+        page = list_invoices(
+            client, view.namespace, account_id=account_id, state=state, run_id=run_id, cursor=cursor, limit=limit
         )
+        shown = with_lines(client, view.namespace, page.invoices) if lines else page.invoices
+        return {"invoices": [invoice.to_json() for invoice in shown], "next_cursor": page.next_cursor}
+
+    try:
+        return await rating.ask(listed)
     except BadCursor as error:
         raise wrong("cursor", str(error)) from None
-    return {"invoices": [head.to_json() for head in page.invoices], "next_cursor": page.next_cursor}
 
 
 @router.get("/v1/credit-notes", summary="Credit notes of all invoices, the newest first, by pages")

@@ -13,9 +13,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 
 from rating.api.context import Authorized, Rating, View
-from rating.api.problems import Problem, missing
+from rating.api.problems import Problem, missing, wrong
 from rating.api.usage import projection
-from rating.api.usage.parameters import require
 from rating.invoices.amounts.prepaid_credits import Wallet, owned_grants
 from rating.invoices.ledger import Standing
 from rating.invoices.read import read_chains
@@ -53,7 +52,9 @@ async def current(
     the `reductions` of this one (kind adjustment), as fees settled, discounts, the commitment and credits are.
     `projected_…` is what the period will come to if it goes on as it did (`projection` says how), `trend` the same
     charge on the invoice of the period directly before, which `last_period` names; null where there is none."""
-    return await running(rating, view, account_id, micros(require(at, rating.now())))
+    if at is not None and at.tzinfo is None:
+        raise wrong("at", "has no UTC offset; append Z or +hh:mm")
+    return await running(rating, view, account_id, micros(at or rating.now()))
 
 
 async def running(rating: Rating, view: NamespaceView, account_id: str, now_us: int) -> dict[str, Any]:

@@ -108,6 +108,16 @@ def test_usage_of_everybody_by_account_and_dimension_live_and_as_of_a_checkpoint
     assert get("/v1/usage", **question, checkpoint=number)["rows"] == live["rows"]
 
 
+def test_several_accounts_are_totalled_together_and_without_dates_it_is_this_month(get: Get) -> None:
+    accounts = ["acme/ü", "other", "acme/ü"]
+    answer = get("/v1/usage", metric="calls.seconds", account_id=accounts, from_="2013-01")
+    assert (answer["account_id"], answer["account_ids"]) == (None, ["acme/ü", "other"])
+    assert (answer["total"], answer["time_zone"]) == ({"quantity": "20.5", "events": 5}, "UTC")
+    present = get("/v1/usage", metric="calls.seconds", account_id="acme/ü")
+    assert (present["account_id"], present["time_zone"]) == ("acme/ü", "Asia/Kathmandu")
+    assert present["total"] == {"quantity": "0", "events": 0}
+
+
 def test_a_maximum_without_usage_is_null(get: Get) -> None:
     answer = get("/v1/usage", metric="calls.longest", account_id="acme/ü", from_="2014")
     assert answer["total"] == {"quantity": None, "events": 0}
@@ -132,12 +142,12 @@ def test_csv_by_accept_or_by_parameter(get: Get, service: httpx.Client, closed: 
     ("parameters", "status", "part"),
     [
         ({"metric": "calls", "from": "2013"}, 404, "say which: calls.longest, calls.seconds"),
-        ({"metric": "calls.seconds"}, 422, "query.from"),
+        ({"metric": "calls.seconds", "to": "2013"}, 422, "query.from"),
         ({"metric": "calls.seconds", "from": "2013-13"}, 422, "not in the calendar"),
         ({"metric": "calls.seconds", "from": "2013-02-01", "to": "2013-01-01"}, 422, "empty"),
         ({"metric": "calls.seconds", "from": "2013-02-01T00:00:00Z"}, 422, "to: is missing"),
         ({"metric": "calls.seconds", "from": "2013", "time_zone": "Mars"}, 422, "no IANA time zone"),
-        ({"metric": "calls.seconds", "from": "2013", "group_by": "hour"}, 422, "more than 1000 hours"),
+        ({"metric": "calls.seconds", "from": "2013", "to": "2016", "group_by": "hour"}, 422, "more than 20000 hours"),
         ({"metric": "calls.seconds", "from": "2013", "group_by": "color"}, 422, "no dimension of calls.seconds"),
         ({"metric": "calls.seconds", "from": "2013", "checkpoint": "999999"}, 404, "no checkpoint 999999"),
     ],

@@ -154,38 +154,6 @@ def test_an_invoice_shows_its_steps_below_their_line() -> None:
     assert "late" in text
 
 
-def test_a_dimension_that_does_not_exist_is_refused_with_those_that_do() -> None:
-    from deploy.cli.unknown_names import check_dimensions
-
-    check_dimensions(("model", "region"), ("model", "region"), "tok.in")
-    with pytest.raises(
-        Failure, match=r"tok.in: there is no dimension 'modle'; did you mean model\? known: model, region"
-    ) as told:
-        check_dimensions(("region", "modle"), ("model", "region"), "tok.in")
-    assert told.value.code == 2
-    with pytest.raises(Failure, match="nor any other"):
-        check_dimensions(("x",), (), "tok.in")
-    with pytest.raises(Failure, match="twice"):
-        check_dimensions(("x", "x"), ("x",), "tok.in")
-
-
-def test_an_account_that_nobody_declared_is_hinted_at(capsys: pytest.CaptureFixture[str]) -> None:
-    from deploy.cli.unknown_names import hint_accounts
-    from schemas.catalog.state import Catalog
-
-    catalog = Catalog()
-    for code in ("acme", "bolt"):
-        record = {
-            "namespace": "air", "kind": "account", "code": code, "version": 1, "retired": False, "valid_from": None,
-            "body": json.dumps({"code": code}), "author": "", "claim_id": "",
-        }  # fmt: skip
-        assert catalog.apply(record, catalog.next_offset, 0) is not None
-    hint_accounts(catalog.view("air"), ["acme", "acmee", "zzz"])
-    assert capsys.readouterr().err == (
-        "account acmee is not known in air; did you mean acme?\naccount zzz is not known in air\n"
-    )
-
-
 def test_a_state_that_does_not_exist_is_refused() -> None:
     for command in (["invoices", "--state", "drft"], ["invoices", "export", "--state", "drft"]):
         told = CliRunner().invoke(app, command)

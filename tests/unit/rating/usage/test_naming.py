@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
-from rating.api.usage.parameters import ask
-from rating.usage import naming
+from rating.usage import UsageQuery, naming
+from rating.usage.parameters import UsageParameterError, UsageParameters, read_parameters
 from schemas.catalog.state import NamespaceView
-from schemas.http.problems import Problem
 from tests.unit.rating.builders import Shelf
 
 DIMENSIONS = ["hour", "account", "x,y", "model", "dimension:z", "quantity"]
 
 
 def view() -> NamespaceView:
-    found = Shelf()
+    shelf = Shelf()
     profile = {"code": "in", "aggregation": "sum", "property": "n", "dimensions": DIMENSIONS}
-    found.add("meter", {"code": "tok", "profiles": [profile]})
-    return found.view()
+    shelf.add("meter", {"code": "tok", "profiles": [profile]})
+    return shelf.view()
+
+
+def query_of(*groups: str) -> UsageQuery:
+    parameters = UsageParameters("tok", start="2026-01-15", group_by=groups)
+    return read_parameters(view(), parameters, datetime(2026, 2, 1, tzinfo=UTC)).query
 
 
 @pytest.mark.parametrize(
@@ -34,16 +40,16 @@ def view() -> NamespaceView:
     ],
 )
 def test_what_is_grouped_by(asked: list[str], dimensions: tuple[str, ...], hours: bool, by_account: bool) -> None:
-    query = ask(view(), "tok", None, "2026-01-15", None, None, asked).query
+    query = query_of(*asked)
     assert (query.dimensions, bool(query.buckets_us), query.by_account) == (dimensions, hours, by_account)
 
 
 def test_what_is_named_twice_or_unknown_is_refused_with_what_can_be_chosen() -> None:
-    with pytest.raises(Problem, match="names something twice"):
-        ask(view(), "tok", None, "2026-01-15", None, None, ["model", "dimension:model"])
-    with pytest.raises(Problem) as caught:
-        ask(view(), "tok", None, "2026-01-15", None, None, ["modle"])
-    assert "dimension:hour" in caught.value.detail
+    with pytest.raises(UsageParameterError, match="names something twice"):
+        query_of("model", "dimension:model")
+    with pytest.raises(UsageParameterError, match=r"did you mean model\? choose of hour, .*dimension:hour") as caught:
+        query_of("modle")
+    assert caught.value.parameter == "group_by"
 
 
 def test_columns() -> None:

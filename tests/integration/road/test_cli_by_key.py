@@ -1,0 +1,120 @@
+"""With two URLs and a read key alone — no password of ClickHouse, no address of Kafka — the commands that go by HTTP
+answer what the stores have."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from deploy.cli.connection import base_url
+from tests.integration.world import World
+
+pytestmark = pytest.mark.integration
+
+PROFILES = [{"code": "n", "aggregation": "sum", "property": "n", "dimensions": ["way"]}]
+PRICE = {"model": "per_unit", "unit_amount": "0.25"}
+
+
+class ByKey:
+    """``weir`` in a folder without a stack."""
+
+    def __init__(self, world: World, folder: Path, key: str) -> None:
+        clean = {name: value for name, value in os.environ.items() if not name.startswith("WEIR_")}
+        urls = {f"WEIR_{service.upper()}_URL": base_url(world.settings, service) for service in ("gateway", "rating")}
+        self._env = clean | urls | {"WEIR_KEY": key, "WEIR_DATA_DIR": str(folder)}
+
+    def __call__(self, *arguments: str, code: int = 0, **variables: str) -> str:
+        """Standard output; where it fails, standard error."""
+        done = subprocess.run(
+            [sys.executable, "-m", "deploy.cli.main", *arguments], env=self._env | variables, capture_output=True, text=True,
+            timeout=120, check=False,
+        )  # fmt: skip
+        assert done.returncode == code, (arguments, done.stdout, done.stderr)
+        assert "Traceback" not in done.stderr
+        return done.stderr if code else done.stdout
+
+
+@pytest.fixture
+def weir(world: World, tmp_path: Path) -> ByKey:
+    """A namespace with a billed year."""
+    world.apply(
+        meters=[{"code": "calls", "event_name": "call", "unit": "s", "profiles": PROFILES}],
+        products=[{"code": "time", "profile": "calls.n"}],
+        plans=[{"code": "basic", "currency": "USD", "charges": [{"product": "time", "price": PRICE}]}],
+        accounts=[{"code": "acme", "time_zone": "Asia/Tokyo"}],
+        subscriptions=[
+            {"code": "s", "account": "acme", "plan": "basic", "start": "2025-12-31T15:00:00Z", "end": "2026-03-01"}
+        ],
+    )
+    world.send(
+        [
+            {
+                "event_name": "call", "account_id": account, "timestamp": f"2026-01-{day:02}T16:00:00Z", "idempotency_key": f"{account}{day}",
+                "properties": {"n": day + 0.5, "way": way},
+            }
+            for account in ("acme", "stray")
+            for day, way in ((3, "in"), (4, "out"), (9, "out"))
+        ]
+    )  # fmt: skip
+    world.metered()
+    world.close("2026-02-05T00:00:00+00:00")
+    with world.http("gateway") as client:
+        key = client.post("/v1/api-keys", json={"name": "reader", "scopes": ["read"]}).json()["key"]
+    return ByKey(world, tmp_path, key)
+
+
+def test_what_is_read_needs_a_key_alone(weir: ByKey, world: World, tmp_path: Path) -> None:
+    (invoice,) = world.invoices()
+    name = invoice["invoice_id"]
+    assert json.loads(weir("invoices", "--json")) == [invoice]
+    assert json.loads(weir("invoice", name, "--json")) == invoice
+    assert "4.38 USD" in weir("invoice", name)
+    assert name in weir("invoices")
+    (listed,) = csv.DictReader(io.StringIO(weir("invoices", "--csv")))
+    assert (listed["total"], listed["state"]) == ("4.38", "finalized")
+    assert json.loads(weir("ledger", "--json")) == world.books()
+
+    days = json.loads(weir("usage", "calls", "-a", "acme", "-p", "2026-01", "--by", "day", "--json"))
+    assert [(row["from"], row["quantity"]) for row in days["rows"]] == [
+        ("2026-01-04T00:00:00+09:00", "3.5"), ("2026-01-05T00:00:00+09:00", "4.5"), ("2026-01-10T00:00:00+09:00", "9.5"),
+    ]  # fmt: skip
+    both = weir("usage", "calls", "-a", "acme", "-a", "stray", "-p", "2026", "--total", "-d", "way", "--csv")
+    assert both.split() == ["way,quantity,unit,events", "in,7,s,2", "out,28,s,4"]
+    months = json.loads(weir("usage", "calls", "-p", "2026", "--total", "--by", "month", "--json"))
+    assert [(row["from"], row["events"]) for row in months["rows"]] == [("2026-01-01T00:00:00+00:00", 6)]
+
+    explained = json.loads(weir("explain", name, "1", "--json"))
+    assert (explained["quantity"]["billed"], explained["quantity"]["agrees"]) == ("17.5", True)
+    events = json.loads(weir("explain", name, "1", "--events", "--json"))
+    assert [event["idempotency_key"] for event in events] == ["acme3", "acme4", "acme9"]
+    assert "time (Asia/Tokyo)" in weir("explain", name, "1", "--events")
+
+    out = tmp_path / "lines.parquet"
+    weir("invoices", "export", "--format", "parquet", "-o", str(out))
+    assert pq.read_table(out).num_rows == 1
+    assert len(weir("invoices", "export").splitlines()) == 2
+
+    simulated = json.loads(
+        weir("simulate", "-p", "2026-01", "--price", 'time={"model": "per_unit", "unit_amount": 0.5}', "--json")
+    )
+    assert [(total["before"], total["after"]) for total in simulated["totals"]] == [("4.38", "8.75")]
+    for command in (["backfill", "list"], ["late"], ["voids"], ["credits", "acme"], ["audit"], ["webhook", "status"]):
+        json.loads(weir(*command, "--json"))
+
+
+def test_what_a_key_may_not_or_cannot_is_said(weir: ByKey) -> None:
+    assert "admin" in weir("webhook", "secret", code=2)
+    assert "belongs to namespace" in weir("ledger", "-n", "elsewhere", code=2)
+    assert "there is no invoice inv_0" in weir("invoice", "inv_0", code=2)
+    assert "did you mean way" in weir("usage", "calls", "-d", "wey", code=2)
+    assert "names a service alone: set WEIR_KAFKA_BOOTSTRAP" in weir("verify", code=1)
+    assert "401" in weir("ledger", code=2, WEIR_KEY="nonsense", WEIR_NAMESPACE="default")
+    assert "no answer" in weir("ledger", code=1, WEIR_RATING_URL="http://127.0.0.1:9")
