@@ -29,7 +29,7 @@ NamespaceOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Service = Literal["gateway", "rating"]
 
-STORES: Final = "Works on Kafka and ClickHouse themselves (WEIR_KAFKA_*, WEIR_CLICKHOUSE_*, or the local stack): a key is not enough."
+STORES: Final = "Works on Kafka and ClickHouse themselves (WEIR_KAFKA_*, WEIR_CLICKHOUSE_*): a key is not enough."
 """What the help of a command says that needs the stores."""
 READ_KEY: Final = "By HTTP: a key with the scope read is enough (WEIR_KEY)."
 CATALOG_KEY: Final = "By HTTP: a key with the scope catalog is enough (WEIR_KEY)."
@@ -38,8 +38,12 @@ ADMIN_KEY: Final = "By HTTP: a key with the scope admin is enough (WEIR_KEY)."
 
 _STORE_VARIABLES: Final = ("WEIR_KAFKA_BOOTSTRAP", "WEIR_CLICKHOUSE_HOST", "WEIR_CLICKHOUSE_PORT")
 _ADDRESSES: Final = (
-    *_STORE_VARIABLES, "WEIR_GATEWAY_HOST", "WEIR_GATEWAY_PORT", "WEIR_RATING_HOST", "WEIR_RATING_PORT",
-)  # fmt: skip
+    *_STORE_VARIABLES,
+    "WEIR_GATEWAY_HOST",
+    "WEIR_GATEWAY_PORT",
+    "WEIR_RATING_HOST",
+    "WEIR_RATING_PORT",
+)
 _URLS: Final[dict[Service, str]] = {"gateway": "WEIR_GATEWAY_URL", "rating": "WEIR_RATING_URL"}
 _KEY: Final = "WEIR_KEY"
 
@@ -88,8 +92,8 @@ def connection(
         overrides.pop("namespace", None)
     elif not any(name in env for name in _ADDRESSES):
         raise Failure(
-            f"no stack is running on {folder}: start one with `weir up`, or set WEIR_* to reach another (WEIR_RATING_URL,"
-            " WEIR_GATEWAY_URL and WEIR_KEY for most commands)"
+            f"no stack is running on {folder}: start one with `weir up`, or set WEIR_* to reach another"
+            " (WEIR_RATING_URL, WEIR_GATEWAY_URL and WEIR_KEY for most commands)"
         )
     if namespace is not None:
         overrides["namespace"] = namespace

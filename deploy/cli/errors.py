@@ -62,8 +62,8 @@ def problem_text(body: Mapping[str, Any]) -> str:
                 *(f"  {fault.get('path')}: {fault.get('detail')}" for fault in errors),
             ]
         )
-    detail, place = str(body.get("detail") or body.get("title") or "refused"), str(body.get("path") or "")
-    return detail if place in detail else f"{place}: {detail}"
+    detail, path = str(body.get("detail") or body.get("title") or "refused"), str(body.get("path") or "")
+    return detail if path in detail else f"{path}: {detail}"
 
 
 def refused_parameters(body: Mapping[str, Any], options: Mapping[str, str]) -> str:
@@ -71,8 +71,8 @@ def refused_parameters(body: Mapping[str, Any], options: Mapping[str, str]) -> s
     the parameter. "" where it names none."""
     lines = []
     for fault in body.get("errors") or ():
-        place, _, parameter = str(fault.get("path", "")).partition(".")
-        if place not in ("query", "body"):
+        part, _, parameter = str(fault.get("path", "")).partition(".")
+        if part not in ("query", "body"):
             return ""
         lines.append(f"{options.get(parameter, parameter)}: {fault.get('detail')}")
     return "\n".join(lines)

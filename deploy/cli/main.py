@@ -28,8 +28,8 @@ app: Final = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit codes: 0 fine, 1 findings or failure, 2 wrong usage or input. Connections: WEIR_* variables first, "
-    "then the running local stack (of WEIR_DATA_DIR, .weir by default). Most commands go by HTTP and need WEIR_RATING_URL,"
-    " WEIR_GATEWAY_URL and WEIR_KEY alone; those that need Kafka and ClickHouse say so in their help.",
+    "then the running local stack (of WEIR_DATA_DIR, .weir by default). Most commands go by HTTP and need"
+    " WEIR_RATING_URL, WEIR_GATEWAY_URL and WEIR_KEY alone; those that need Kafka and ClickHouse say so in their help.",
 )
 _LOCAL: Final = "Of the local stack on this machine (WEIR_DATA_DIR, .weir by default)."
 _NOTHING: Final = "Needs no stack and no key."

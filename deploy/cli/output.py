@@ -44,13 +44,13 @@ def print_csv(columns: Sequence[str], rows: Iterable[Sequence[object]], raw: Ite
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Iterable[str] = ()) -> Group:
     """A table below its title; the columns named in ``right`` are aligned right."""
-    made = Table(header_style="bold", box=None, pad_edge=False)
+    cells = Table(header_style="bold", box=None, pad_edge=False)
     numbers = set(right)
     for column in columns:
-        made.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
+        cells.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
     for row in rows:
-        made.add_row(*[Text("" if value is None else str(value)) for value in row])
-    return Group(Text(title), made) if title else Group(made)
+        cells.add_row(*[Text("" if value is None else str(value)) for value in row])
+    return Group(Text(title), cells) if title else Group(cells)
 
 
 def progress_bar(unit: str = "") -> Progress:

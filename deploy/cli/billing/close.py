@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from deploy.cli.billing.invoice_tables import _head_of_record, heads_table
+from deploy.cli.billing.invoice_tables import head_of_record, heads_table
 from deploy.cli.connection import JsonOption, NamespaceOption, connection
 from deploy.cli.errors import FAILED, USAGE, Failure
 
@@ -55,28 +55,29 @@ def close(
             on_checks=checked,
         )
     if as_json:
+        members = ("account_id", "subscription", "currency", "total")
         print_json(
             {
-                "namespace": result.namespace, "as_of": result.as_of.isoformat(), "dry_run": result.dry_run,
-                "checkpoint": result.run.number if result.run else None, "already": result.already,
-                "run_id": (result.run.run_id or None) if result.run else None, "refused": result.refused,
+                "namespace": result.namespace,
+                "as_of": result.as_of.isoformat(),
+                "dry_run": result.dry_run,
+                "checkpoint": result.run.number if result.run else None,
+                "already": result.already,
+                "run_id": (result.run.run_id or None) if result.run else None,
+                "refused": result.refused,
                 "checklist": [check.to_json() for check in result.checks],
-                "invoices": [
-                    {name: invoice[name] for name in ("invoice_id", "account_id", "subscription", "currency", "total")}
-                    for invoice in result.invoices
-                ],
+                "invoices": [{name: invoice[name] for name in ("invoice_id", *members)} for invoice in result.invoices],
                 "drafts": [
-                    {name: one[name] for name in ("invoice_id", "version", "account_id", "subscription", "currency", "total")}
-                    for one in result.drafts
+                    {name: draft[name] for name in ("invoice_id", "version", *members)} for draft in result.drafts
                 ],
                 "awaiting": list(result.awaiting),
                 "problems": list(result.problems),
                 "unpriced": result.unpriced,
             }
-        )  # fmt: skip
+        )
     else:
         if dry_run and (result.invoices or result.drafts):
-            console().print(heads_table([_head_of_record(one) for one in (*result.invoices, *result.drafts)]))
+            console().print(heads_table([head_of_record(draft) for draft in (*result.invoices, *result.drafts)]))
         say(result.summary())
         for problem in result.problems:
             say(f"not billed: {problem}")
@@ -95,7 +96,7 @@ def checks_lines(checks: Iterable[Check]) -> list[str]:
 
 
 def parse_as_of(text: str) -> datetime:
-    """An instant. Raises Failure (code 2)."""
+    """The instant that --as-of means. Raises Failure (code 2)."""
     from schemas.values.instants import parse_rfc3339
 
     try:

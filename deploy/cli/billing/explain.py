@@ -134,8 +134,8 @@ def parts(answer: JsonObject) -> list[RenderableType]:
             sentences.append(f"note    {answer['note']}")
         if not quantity["agrees"]:
             sentences.append(
-                f"NOT AS BILLED: the records give {quantity['recomputed']} from {quantity['recomputed_events']} events; "
-                "`weir verify --invoices` says more"
+                f"NOT AS BILLED: the records give {quantity['recomputed']} from {quantity['recomputed_events']} events;"
+                " `weir verify --invoices` says more"
             )
         days = [(row["date"], row["quantity"], row["events"]) for row in quantity["by_day"] if row["events"]]
         note = "" if quantity["days_add_up"] else " (days do not add up for this aggregation)"

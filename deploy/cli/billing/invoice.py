@@ -13,6 +13,8 @@ from deploy.cli.connection import ADMIN_KEY, READ_KEY, JsonOption, NamespaceOpti
 from deploy.cli.errors import FAILED, USAGE, Failure
 
 if TYPE_CHECKING:
+    import httpx
+
     from schemas.values.json_text import JsonObject
 
 
@@ -74,47 +76,52 @@ def approve(
         raise Failure("give the drafts' IDs, or --all; --version goes with one ID alone", USAGE)
     with services(namespace).http("rating") as client:
         versions = _awaiting(client) if every else {name: version or _looked_at(client, name) for name in names}
-        done: list[dict[str, Any]] = []
+        done: list[JsonObject] = []
         failed: list[Failure] = []
-        for name, seen in versions.items():
+        for name, draft_version in versions.items():
             try:
-                found: dict[str, Any] = checked(client.post(f"/v1/invoices/{name}/approve", json={"version": seen}))
+                answer = client.post(f"/v1/invoices/{name}/approve", json={"version": draft_version})
+                invoice: JsonObject = checked(answer)
             except Failure as failure:
                 if len(versions) == 1:
                     raise
                 failed.append(failure)
                 _aside(failure)
                 continue
-            done.append(found)
-            told = f"version {seen} of its draft is approved: {found['total']} {found['currency']}, number {found['number']}"
+            done.append(invoice)
             if not as_json:
-                _tell(found, f"{name}: {told}, due on {found['due_date']}", as_json)
+                amount = f"{invoice['total']} {invoice['currency']}, number {invoice['number']}"
+                sentence = f"version {draft_version} of its draft is approved: {amount}"
+                _say(invoice, f"{name}: {sentence}, due on {invoice['due_date']}", as_json)
     if as_json:
-        _tell(done[0] if len(names) == 1 else {"invoices": done, "refused": [str(one) for one in failed]}, "", as_json)
+        refused = [str(failure) for failure in failed]
+        _say(done[0] if len(names) == 1 else {"invoices": done, "refused": refused}, "", as_json)
     elif every and not versions:
-        _tell({}, "no draft awaits approval", as_json)
+        _say({}, "no draft awaits approval", as_json)
     if failed:
         raise typer.Exit(FAILED)
 
 
-def _looked_at(client: Any, name: str) -> int:
-    seen: dict[str, Any] = checked(client.get(f"/v1/invoices/{name}"))
-    return int((seen["approved"] or {}).get("draft", seen["version"]))
+def _looked_at(client: httpx.Client, name: str) -> int:
+    """The version of the draft that stands now, or the one that was approved."""
+    draft: JsonObject = checked(client.get(f"/v1/invoices/{name}"))
+    approval: JsonObject = draft["approved"] or {"draft": draft["version"]}
+    return int(approval["draft"])
 
 
-def _awaiting(client: Any) -> dict[str, int]:
+def _awaiting(client: httpx.Client) -> dict[str, int]:
     """Id → version of drafts that somebody may approve, a subscription's earlier periods first."""
-    found: list[dict[str, Any]] = []
+    drafts: list[JsonObject] = []
     cursor: str | None = None
     while True:
-        asked = {"state": "draft", "limit": "500"} | ({"cursor": cursor} if cursor else {})
-        page: dict[str, Any] = checked(client.get("/v1/invoices", params=asked))
-        found += page["invoices"]
+        parameters = {"state": "draft", "limit": "500"} | ({"cursor": cursor} if cursor else {})
+        page: JsonObject = checked(client.get("/v1/invoices", params=parameters))
+        drafts += page["invoices"]
         if (cursor := page["next_cursor"]) is None:
             break
-    free = [one for one in found if one["draft"]["approval"] == "required" and one["draft"]["held"] is None]
-    free.sort(key=lambda one: (one["period_start"], one["period_end"], one["sequence"]))
-    return {one["invoice_id"]: one["version"] for one in free}
+    free = [draft for draft in drafts if draft["draft"]["approval"] == "required" and draft["draft"]["held"] is None]
+    free.sort(key=lambda draft: (draft["period_start"], draft["period_end"], draft["sequence"]))
+    return {draft["invoice_id"]: draft["version"] for draft in free}
 
 
 def _aside(failure: Failure) -> None:
@@ -131,15 +138,15 @@ def hold(
     as_json: JsonOption = False,
 ) -> None:
     """Hold a draft back: it is not finalised until it is released."""
-    found = _post(f"/v1/invoices/{invoice_id}/hold", {"reason": reason}, namespace)
-    _tell(found, f"{invoice_id}: {found['draft']['waits']}", as_json)
+    draft = _post(f"/v1/invoices/{invoice_id}/hold", {"reason": reason}, namespace)
+    _say(draft, f"{invoice_id}: {draft['draft']['waits']}", as_json)
 
 
 @app.command(epilog=ADMIN_KEY)
 def release(invoice_id: InvoiceId, namespace: NamespaceOption = None, as_json: JsonOption = False) -> None:
     """Release a draft that was held back."""
-    found = _post(f"/v1/invoices/{invoice_id}/release", {}, namespace)
-    _tell(found, f"{invoice_id}: {found['draft']['waits']}", as_json)
+    draft = _post(f"/v1/invoices/{invoice_id}/release", {}, namespace)
+    _say(draft, f"{invoice_id}: {draft['draft']['waits']}", as_json)
 
 
 @app.command(epilog=ADMIN_KEY)
@@ -150,8 +157,8 @@ def void(
     as_json: JsonOption = False,
 ) -> None:
     """Void an invoice: it counts nowhere any longer, and the next close bills its period again."""
-    found = _post(f"/v1/invoices/{invoice_id}/void", {"reason": reason}, namespace)
-    _tell(found, f"{invoice_id} is void; `weir close` bills its period again", as_json)
+    invoice = _post(f"/v1/invoices/{invoice_id}/void", {"reason": reason}, namespace)
+    _say(invoice, f"{invoice_id} is void; `weir close` bills its period again", as_json)
 
 
 @app.command(epilog=ADMIN_KEY)
@@ -172,9 +179,9 @@ def pay(
 ) -> None:
     """Record a payment; part of what is due is fine, more is not."""
     body = {"amount": amount, "reference": reference} | ({"paid_at": paid_at} if paid_at else {})
-    found = _post(f"/v1/invoices/{invoice_id}/payments", body, namespace)
-    told = f"{found['amount_paid']} of {found['total']} {found['currency']} paid"
-    _tell(found, f"{invoice_id}: {told}, {found['amount_due']} due; {found['state']}", as_json)
+    invoice = _post(f"/v1/invoices/{invoice_id}/payments", body, namespace)
+    paid = f"{invoice['amount_paid']} of {invoice['total']} {invoice['currency']} paid"
+    _say(invoice, f"{invoice_id}: {paid}, {invoice['amount_due']} due; {invoice['state']}", as_json)
 
 
 @app.command(epilog=ADMIN_KEY)
@@ -203,32 +210,32 @@ def credit(
     lines = [_of_line(text, "amount") for text in line or ()] + [_of_line(text, "quantity") for text in quantity or ()]
     if bool(amount) == bool(lines):
         raise Failure("give either AMOUNT, or what is credited of single lines (--line, --quantity)", USAGE)
-    what: dict[str, Any] = {"lines": lines} if lines else {"amount": amount}
+    what: JsonObject = {"lines": lines} if lines else {"amount": amount}
     body = what | {"reference": reference, "reason": reason}
-    found = _post(f"/v1/invoices/{invoice_id}/credit-notes", body, namespace)
-    note = next(one for one in found["credit_notes"] if one["reference"] == reference)
-    told = f"credit note {note['number']} over {note['subtotal']} {found['currency']}"
-    told += "".join(f", {part['amount']} of it back to prepaid credit {part['grant']}" for part in note["prepaid"])
-    _tell(found, f"{invoice_id}: {told}, {found['amount_due']} due; {found['state']}", as_json)
+    invoice = _post(f"/v1/invoices/{invoice_id}/credit-notes", body, namespace)
+    note = next(credit_note for credit_note in invoice["credit_notes"] if credit_note["reference"] == reference)
+    text = f"credit note {note['number']} over {note['subtotal']} {invoice['currency']}"
+    text += "".join(f", {part['amount']} of it back to prepaid credit {part['grant']}" for part in note["prepaid"])
+    _say(invoice, f"{invoice_id}: {text}, {invoice['amount_due']} due; {invoice['state']}", as_json)
 
 
-def _of_line(text: str, what: str) -> dict[str, Any]:
+def _of_line(text: str, what: str) -> JsonObject:
     number, _, value = text.partition("=")
     if not number.isdigit() or not value:
         raise Failure(f"{text!r}: write the line's number, = and the {what}, e.g. 2=1.50", USAGE)
     return {"line": int(number), what: value}
 
 
-def _post(path: str, body: dict[str, Any], namespace: str | None) -> dict[str, Any]:
+def _post(path: str, body: JsonObject, namespace: str | None) -> JsonObject:
     with services(namespace).http("rating") as client:
-        found: dict[str, Any] = checked(client.post(path, json=body))
-    return found
+        invoice: JsonObject = checked(client.post(path, json=body))
+    return invoice
 
 
-def _tell(found: dict[str, Any], text: str, as_json: bool) -> None:
+def _say(answer: JsonObject, text: str, as_json: bool) -> None:
     from deploy.cli.output import print_json, say
 
     if as_json:
-        print_json(found)
+        print_json(answer)
     else:
         say(text)

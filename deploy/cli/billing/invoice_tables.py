@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.console import Group, RenderableType
 
+    from schemas.values.json_text import JsonObject
+
 
 def local_date(text: str, zone: str) -> str:
     """An instant as the account sees it: the date alone where it is local midnight."""
@@ -18,37 +20,45 @@ def local_date(text: str, zone: str) -> str:
     return local.date().isoformat() if (local.hour, local.minute, local.second) == (0, 0, 0) else local.isoformat()
 
 
-def heads_table(found: Iterable[Mapping[str, Any]]) -> Group:
+def heads_table(invoices: Iterable[JsonObject]) -> Group:
     """Invoices, a row each."""
     from deploy.cli.output import table
 
     rows = [
         (
-            item["invoice_id"], item["account_id"], local_date(item["service_start"], item["time_zone"]),
-            local_date(item["service_end"], item["time_zone"]), item["time_zone"], item["currency"], item["total"], item["state"],
+            *_span_cells(invoice),
+            *(invoice[name] for name in ("time_zone", "currency", "total", "state")),
         )
-        for item in found
-    ]  # fmt: skip
+        for invoice in invoices
+    ]
     columns = ("invoice", "account", "from", "to (excl.)", "time zone", "currency", "total", "state")
     return table("", columns, rows, right=("total",))
 
 
-def drafts_table(found: Iterable[Mapping[str, Any]]) -> Group:
+def drafts_table(drafts: Iterable[JsonObject]) -> Group:
     """Drafts, a row each: which version there is, and what it waits for."""
     from deploy.cli.output import table
 
     rows = [
         (
-            item["invoice_id"], item["account_id"], local_date(item["service_start"], item["time_zone"]),
-            local_date(item["service_end"], item["time_zone"]), item["currency"], item["total"], item["version"], item["draft"]["waits"],
+            *_span_cells(draft),
+            *(draft[name] for name in ("currency", "total", "version")),
+            draft["draft"]["waits"],
         )
-        for item in found
-    ]  # fmt: skip
+        for draft in drafts
+    ]
     columns = ("draft", "account", "from", "to (excl.)", "currency", "total", "version", "waits")
     return table("", columns, rows, right=("total", "version"))
 
 
-def _head_of_record(record: Mapping[str, Any]) -> dict[str, Any]:
+def _span_cells(head: JsonObject) -> tuple[str, str, str, str]:
+    """Id, account, and the local dates from and to which it bills."""
+    start, end = (local_date(head[name], head["time_zone"]) for name in ("service_start", "service_end"))
+    return head["invoice_id"], head["account_id"], start, end
+
+
+def head_of_record(record: Mapping[str, Any]) -> JsonObject:
+    """What ``heads_table`` shows of an invoice that is not published."""
     from rating.invoices.read import service_span
     from schemas.values.instants import rfc3339
 
@@ -56,45 +66,49 @@ def _head_of_record(record: Mapping[str, Any]) -> dict[str, Any]:
     return {**record, "service_start": rfc3339(start), "service_end": rfc3339(end)}
 
 
-def _plans(item: Mapping[str, Any]) -> str:
+def _plans(invoice: JsonObject) -> str:
     """The plans that the invoice's charges were priced by, in the order of its lines; its own where it has no
     charges."""
-    charges = [line for line in item["lines"] if line["kind"] in ("usage", "flat")] or [item]
-    return ", ".join(dict.fromkeys(f"plan {one['plan']} version {one['plan_version']}" for one in charges))
+    charges = [line for line in invoice["lines"] if line["kind"] in ("usage", "flat")] or [invoice]
+    return ", ".join(dict.fromkeys(f"plan {charge['plan']} version {charge['plan_version']}" for charge in charges))
 
 
-def invoice_parts(item: Mapping[str, Any]) -> list[RenderableType]:
+def invoice_parts(invoice: JsonObject) -> list[RenderableType]:
     """A whole invoice for people: head, and a table of lines with their steps below them."""
     from rich.text import Text
 
     from deploy.cli.output import table
 
-    zone = item["time_zone"]
-    number = f", number {item['number']}" if item.get("number") else ""
+    zone = invoice["time_zone"]
+    number = f", number {invoice['number']}" if invoice.get("number") else ""
+    start, end = local_date(invoice["service_start"], zone), local_date(invoice["service_end"], zone)
     head = (
-        f"{item['invoice_id']} version {item['version']}, {item['state']}{number}\n"
-        f"account {item['account_id']}, subscription {item['subscription']}, {_plans(item)}\n"
-        f"period {local_date(item['service_start'], zone)} to {local_date(item['service_end'], zone)} (exclusive), {zone}: "
-        f"{item['service_start']} to {item['service_end']}\n"
-        f"as of checkpoint {item['checkpoint']} ({item['as_of']})"
+        f"{invoice['invoice_id']} version {invoice['version']}, {invoice['state']}{number}\n"
+        f"account {invoice['account_id']}, subscription {invoice['subscription']}, {_plans(invoice)}\n"
+        f"period {start} to {end} (exclusive), {zone}: "
+        f"{invoice['service_start']} to {invoice['service_end']}\n"
+        f"as of checkpoint {invoice['checkpoint']} ({invoice['as_of']})"
     )
-    if draft := item.get("draft"):
+    if draft := invoice.get("draft"):
         head += f"\n{draft['waits']}; nothing of it is billed yet"
-    if approved := item.get("approved"):
+    if approved := invoice.get("approved"):
         head += f"\nversion {approved['draft']} of its draft was approved by {approved['author']} at {approved['at']}"
-    if void := item.get("void"):
+    if void := invoice.get("void"):
         head += f"\nvoid since {void['at']}, by {void['author']}: {void['reason']}"
-    if item.get("reissues"):
-        head += f"\nin place of {item['reissues']}, which is void"
-    if item.get("due_date"):
-        head += f"\ndue on {item['due_date']}"
+    if invoice.get("reissues"):
+        head += f"\nin place of {invoice['reissues']}, which is void"
+    if invoice.get("due_date"):
+        head += f"\ndue on {invoice['due_date']}"
     rows: list[tuple[object, ...]] = []
-    for line in item["lines"]:
+    for line in invoice["lines"]:
         quantity = "" if line["quantity"] is None else line["quantity"]
         rows.append(
             (line["number"], line["description"], quantity, line["unit"], line["price"].get("model"), line["amount"])
         )
-        shown_above = (item["service_start"], item["service_end"]), (item["period_start"], item["period_end"])
+        shown_above = (
+            (invoice["service_start"], invoice["service_end"]),
+            (invoice["period_start"], invoice["period_end"]),
+        )
         if (line["period_start"], line["period_end"]) not in shown_above:
             span = f"{local_date(line['period_start'], zone)} to {local_date(line['period_end'], zone)} (exclusive)"
             rows.append(("", f"    {span}", "", "", "", ""))
@@ -103,17 +117,17 @@ def invoice_parts(item: Mapping[str, Any]) -> list[RenderableType]:
         steps = {step["text"] for step in line["steps"]}
         if note := "; ".join(part for part in line["note"].split("; ") if part not in steps):
             rows.append(("", f"    {note}", "", "", "", ""))
-    if item.get("subtotal", item["total"]) != item["total"]:
-        rows.append(("", "Subtotal, before tax and credits", "", "", "", item["subtotal"]))
-    rows.append(("", "Total", "", "", "", f"{item['total']} {item['currency']}"))
-    for payment in item.get("payments", ()):
-        told = f"Paid {local_date(payment['paid_at'], zone)}, {payment['reference']}"
-        rows.append(("", told, "", "", "", payment["amount"]))
-    for note in item.get("credit_notes", ()):
+    if invoice.get("subtotal", invoice["total"]) != invoice["total"]:
+        rows.append(("", "Subtotal, before tax and credits", "", "", "", invoice["subtotal"]))
+    rows.append(("", "Total", "", "", "", f"{invoice['total']} {invoice['currency']}"))
+    for payment in invoice.get("payments", ()):
+        description = f"Paid {local_date(payment['paid_at'], zone)}, {payment['reference']}"
+        rows.append(("", description, "", "", "", payment["amount"]))
+    for note in invoice.get("credit_notes", ()):
         rows.append(("", f"Credit note {note['number'] or ''}: {note['reason']}", "", "", "", f"-{note['amount']}"))
         for part in note.get("prepaid", ()):
             rows.append(("", f"    {part['amount']} came back to prepaid credit {part['grant']}", "", "", "", ""))
-    if item.get("payments") or item.get("credit_notes"):
-        rows.append(("", "Due", "", "", "", f"{item['amount_due']} {item['currency']}"))
+    if invoice.get("payments") or invoice.get("credit_notes"):
+        rows.append(("", "Due", "", "", "", f"{invoice['amount_due']} {invoice['currency']}"))
     columns = ("#", "line", "quantity", "unit", "price", "amount")
     return [Text(head), table("", columns, rows, right=("#", "quantity", "amount"))]

@@ -47,13 +47,13 @@ def invoices(
     asked_of = services(namespace)
     drafts: list[JsonObject] = []
     with asked_of.http("rating") as client:
-        found = read_invoices(client, account=account, state=state, limit=limit, whole=as_json)
+        listed = read_invoices(client, account=account, state=state, limit=limit, with_lines=as_json)
         if state is None and not as_json and not as_csv:
             drafts = read_invoices(client, account=account, state="draft", limit=limit)
     if account is not None:
         hint_accounts(asked_of, [account])
     if as_json:
-        print_json(found)
+        print_json(listed)
     elif as_csv:
         columns = (
             "invoice_id",
@@ -73,12 +73,12 @@ def invoices(
             "service_end",
         )
         raw = ("total", "subtotal", "amount_paid", "amount_due")
-        print_csv(columns, [[invoice[name] for name in columns] for invoice in found], map(columns.index, raw))
-    elif state == "draft" and found:
-        console().print(drafts_table(found))
-    elif found or drafts:
-        if found:
-            console().print(heads_table(found))
+        print_csv(columns, [[invoice[name] for name in columns] for invoice in listed], map(columns.index, raw))
+    elif state == "draft" and listed:
+        console().print(drafts_table(listed))
+    elif listed or drafts:
+        if listed:
+            console().print(heads_table(listed))
         if drafts:
             console().print(drafts_table(drafts))
     else:
@@ -112,18 +112,18 @@ def read_invoices(
     account: str | None = None,
     state: str | None = None,
     limit: int = 100_000,
-    whole: bool = False,
+    with_lines: bool = False,
 ) -> list[JsonObject]:
     """Invoices as the rating service shows them, latest period first, at most ``limit``; ``whole``: with their lines.
     Raises Failure."""
     filters: dict[str, str] = {name: text for name, text in (("account_id", account), ("state", state)) if text}
-    size = _WHOLE_PAGE if whole else _PAGE
+    size = _WHOLE_PAGE if with_lines else _PAGE
     invoices: list[JsonObject] = []
     cursor: str | None = ""
     while cursor is not None and len(invoices) < limit:
         position = {"cursor": cursor} if cursor else {}
         parameters = {**filters, **position, "limit": str(min(size, limit - len(invoices)))}
-        parameters |= {"lines": "true"} if whole else {}
+        parameters |= {"lines": "true"} if with_lines else {}
         page = answered(client.get("/v1/invoices", params=parameters))
         invoices += page["invoices"]
         cursor = page["next_cursor"]

@@ -46,10 +46,18 @@ def late(
             say(f"no late usage in {asked_of.namespace} is without an invoice")
         raise typer.Exit(code)
     columns = {
-        "account": "account_id", "invoice": "invoice_id", "charge": "charge", "from": "period_start", "to (excl.)": "period_end",
-        "quantity": "quantity_now", "billed": "billed", "now": "now", "difference": "difference", "currency": "currency",
+        "account": "account_id",
+        "invoice": "invoice_id",
+        "charge": "charge",
+        "from": "period_start",
+        "to (excl.)": "period_end",
+        "quantity": "quantity_now",
+        "billed": "billed",
+        "now": "now",
+        "difference": "difference",
+        "currency": "currency",
         "checkpoint": "billed_as_of_checkpoint",
-    }  # fmt: skip
+    }
     rows = [[line[name] for name in columns.values()] for line in report["lines"]]
     console().print(table("", tuple(columns), rows, right=("quantity", "billed", "now", "difference", "checkpoint")))
     totals = ", ".join(f"{amount} {currency}" for currency, amount in report["totals"].items())

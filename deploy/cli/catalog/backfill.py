@@ -49,11 +49,17 @@ def list_(namespace: NamespaceOption = None, as_json: JsonOption = False) -> Non
         return
     rows = [
         (
-            f"{backfill['meter']}/{backfill['version']}", backfill["start"], backfill["state"], f"{backfill['percent']} %",
-            f"{backfill['events_read']:,}", f"{backfill['records']:,}", backfill["checkpoint"] or "", backfill["oldest_event"] or "",
+            f"{backfill['meter']}/{backfill['version']}",
+            backfill["start"],
+            backfill["state"],
+            f"{backfill['percent']} %",
+            f"{backfill['events_read']:,}",
+            f"{backfill['records']:,}",
+            backfill["checkpoint"] or "",
+            backfill["oldest_event"] or "",
         )
         for backfill in backfills
-    ]  # fmt: skip
+    ]
     columns = ("meter/version", "start", "state", "read", "events", "records", "checkpoint", "oldest event")
     console().print(table("", columns, rows, right=("read", "events", "records", "checkpoint")))
 

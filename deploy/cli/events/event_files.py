@@ -81,12 +81,12 @@ def batches(
 ) -> Iterator[tuple[list[int], list[Mapping[str, Any]]]]:
     """(line numbers, events) of up to ``size`` events each."""
     numbers: list[int] = []
-    found: list[Mapping[str, Any]] = []
+    batch: list[Mapping[str, Any]] = []
     for number, event in events:
         numbers.append(number)
-        found.append(event)
-        if len(found) == size:
-            yield numbers, found
-            numbers, found = [], []
-    if found:
-        yield numbers, found
+        batch.append(event)
+        if len(batch) == size:
+            yield numbers, batch
+            numbers, batch = [], []
+    if batch:
+        yield numbers, batch

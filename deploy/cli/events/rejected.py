@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
 
     from schemas.settings import Settings
+    from schemas.values.json_text import JsonObject
     from stream_processors.replay.rejections import Wanted
 
 app: Final = typer.Typer(
@@ -44,19 +45,26 @@ def list_(
     from stream_processors.replay.rejections import find, to_json
 
     with _connected(namespace) as (settings, client):
-        found = find(client, _wanted(settings, (), reason, stage, since, limit, everything))
+        rejections = find(client, _wanted(settings, (), reason, stage, since, limit, everything))
     if as_json:
-        print_json([to_json(one) for one in found])
+        print_json([to_json(rejection) for rejection in rejections])
         return
     rows = [
-        (one.rejection_id.hex(), rfc3339(one.received_us), one.stage, one.reason, one.events, one.account_id,
-         one.detail if not one.replayed else f"replayed: {one.replayed}")
-        for one in found
-    ]  # fmt: skip
+        (
+            rejection.rejection_id.hex(),
+            rfc3339(rejection.received_us),
+            rejection.stage,
+            rejection.reason,
+            rejection.events,
+            rejection.account_id,
+            rejection.detail if not rejection.replayed else f"replayed: {rejection.replayed}",
+        )
+        for rejection in rejections
+    ]
     console().print(
         table("", ("id", "received", "by", "reason", "events", "account", "detail"), rows, right=("events",))
     )
-    say(f"{len(found)} rejections{'' if len(found) < limit else f' (--limit {limit}: there may be more)'}")
+    say(f"{len(rejections)} rejections{'' if len(rejections) < limit else f' (--limit {limit}: there may be more)'}")
 
 
 @app.command(epilog=STORES)
@@ -84,36 +92,32 @@ def replay(
     if not (ids or reason or stage or since):
         raise Failure("say which: ids, or --reason, --stage, --since", USAGE)
     with _connected(namespace) as (settings, client):
-        found = find(client, _wanted(settings, tuple(map(_id, ids or ())), reason, stage, since, limit, False))
-        outcomes = Replayer(settings, client).replay(found, keyless=without_keys, dry_run=dry_run)
-        done = [one for one in outcomes if not one.why]
+        rejections = find(client, _wanted(settings, tuple(map(_id, ids or ())), reason, stage, since, limit, False))
+        outcomes = Replayer(settings, client).replay(rejections, keyless=without_keys, dry_run=dry_run)
+        done = [outcome for outcome in outcomes if not outcome.why]
         deadline = time.monotonic() + _SHOWN_SECONDS
         shown = dry_run or not done or replays_shown(client, outcomes)
         while not shown and time.monotonic() < deadline:
             time.sleep(0.2)
             shown = replays_shown(client, outcomes)
-    rows: list[dict[str, Any]] = [
+    rows: list[JsonObject] = [
         {
-            "id": one.rejection.rejection_id.hex(),
-            "entered": one.entered,
-            "counted_before": one.counted,
-            "stays_out": one.why,
+            "id": outcome.rejection.rejection_id.hex(),
+            "entered": outcome.entered,
+            "counted_before": outcome.counted,
+            "stays_out": outcome.why,
         }
-        for one in outcomes
+        for outcome in outcomes
     ]
-    entered = sum(one.entered for one in outcomes)
+    entered = sum(outcome.entered for outcome in outcomes)
     if as_json:
         print_json({"dry_run": dry_run, "entered": entered, "rejections": rows})
     else:
         if rows:
-            console().print(
-                table(
-                    "", ("id", "events entered", "counted before", "stays out"), [tuple(row.values()) for row in rows]
-                )
-            )
-        say(
-            f"{entered} events {'would enter' if dry_run else 'entered'}, {len(outcomes) - len(done)} rejections stay out"
-        )
+            columns = ("id", "events entered", "counted before", "stays out")
+            console().print(table("", columns, [tuple(row.values()) for row in rows]))
+        entering = "would enter" if dry_run else "entered"
+        say(f"{entered} events {entering}, {len(outcomes) - len(done)} rejections stay out")
     if not shown:
         raise Failure(
             "the replay is in the log, but lists do not show it yet: is a worker running? `weir status` tells"

@@ -18,9 +18,12 @@ if TYPE_CHECKING:
 
 _STEPS: tuple[Granularity, ...] = ("hour", "day", "week", "month", "quarter", "year")
 _OPTIONS = {
-    "metric": "METRIC", "account_id": "--account", "from": "--period", "to": "--period", "time_zone": "--tz",
+    "account_id": "--account",
+    "from": "--period",
+    "to": "--period",
+    "time_zone": "--tz",
     "group_by": "--by, --dimension",
-}  # fmt: skip
+}
 
 
 def usage(

@@ -196,10 +196,13 @@ def _right(wrong: StoredEvent, changes: JsonObject, key: str, source: str) -> Js
 
     properties = canonical(changes["properties"]) if "properties" in changes else wrong.properties
     return {
-        "event_name": changes.get("event_name", wrong.event_name), "account_id": changes.get("account_id", wrong.account_id),
-        "timestamp": changes.get("timestamp", rfc3339(wrong.timestamp_us)), "source": source, "idempotency_key": key,
+        "event_name": changes.get("event_name", wrong.event_name),
+        "account_id": changes.get("account_id", wrong.account_id),
+        "timestamp": changes.get("timestamp", rfc3339(wrong.timestamp_us)),
+        "source": source,
+        "idempotency_key": key,
         "properties": msgspec.Raw(properties.encode()),
-    }  # fmt: skip
+    }
 
 
 def _outcomes(settings: Settings, receipts: Sequence[VoidTaken]) -> list[Outcome | None]:

@@ -35,36 +35,37 @@ def rebuild(
     from deploy.cli.output import say
     from stream_processors.projections.rebuild import Rebuild
 
-    asked = what or list(KINDS)
-    if unknown := [name for name in asked if name not in (*KINDS, "windows")]:
+    copies = what or list(KINDS)
+    if unknown := [name for name in copies if name not in (*KINDS, "windows")]:
         raise Failure(f"no such copy: {', '.join(unknown)}; there are {', '.join(KINDS)}, windows", USAGE)
     settings = connection()
     work = Rebuild(settings)
     ahead = []
     try:
-        if "invoices" in asked:
+        if "invoices" in copies:
             ahead = work.invoices(say)
-        if "rejections" in asked:
+        if "rejections" in copies:
             work.rejections(say)
-        if "catalog" in asked:
+        if "catalog" in copies:
             work.catalog(say)
-        if "numbers" in asked:
+        if "numbers" in copies:
             work.numbers(say)
-        if "windows" in asked:
+        if "windows" in copies:
             work.windows(say)
     finally:
         work.close()
-    _drop_set_aside(asked)
-    for one in ahead:
+    _drop_set_aside(copies)
+    for invoice in ahead:
+        version = f"version {invoice.version} of {invoice.invoice_id} of {invoice.namespace} ({invoice.state})"
         say(
-            f"kept: version {one.version} of {one.invoice_id} of {one.namespace} ({one.state}), which usage.invoices does not have (its newest"
-            f" is {one.topic or 'none'}): record again what it says (`weir invoice pay`, `approve`, `void`), then rebuild once more"
+            f"kept: {version}, which usage.invoices does not have (its newest is {invoice.topic or 'none'}): record"
+            " again what it says (`weir invoice pay`, `approve`, `void`), then rebuild once more"
         )
     if ahead:
         raise typer.Exit(FAILED)
 
 
-def _drop_set_aside(asked: list[str]) -> None:
+def _drop_set_aside(copies: list[str]) -> None:
     """Damaged parts whose rows are there again."""
     from schemas.clickhouse.client import connect
     from schemas.clickhouse.damaged_parts import COPIES, NUMBERS, WINDOWS, drop, set_aside
@@ -72,8 +73,8 @@ def _drop_set_aside(asked: list[str]) -> None:
     client = connect(connection())
     try:
         for part in set_aside(client):
-            if (part.table in WINDOWS and "windows" in asked) or (
-                part.table in COPIES | NUMBERS and set(KINDS) <= set(asked)
+            if (part.table in WINDOWS and "windows" in copies) or (
+                part.table in COPIES | NUMBERS and set(KINDS) <= set(copies)
             ):
                 drop(client, part)
     finally:

@@ -37,10 +37,14 @@ def show(as_json: JsonOption = False) -> None:
         takes = "sealed" if ends is not None else "being sealed" if state.following else "open"
         rows.append(
             {
-                "generation": number, "topic": events_topic(number), "state": takes, "metered now": number == metering,
-                "partitions": partition_count(settings, events_topic(number)), "records": None if ends is None else sum(ends),
+                "generation": number,
+                "topic": events_topic(number),
+                "state": takes,
+                "metered now": number == metering,
+                "partitions": partition_count(settings, events_topic(number)),
+                "records": None if ends is None else sum(ends),
             }
-        )  # fmt: skip
+        )
     if as_json:
         print_json(rows)
     else:

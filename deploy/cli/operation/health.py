@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from schemas.settings import Settings
+    from schemas.values.json_text import JsonObject
 
 _DAYS: Final = 1
 _SHOWN: Final = 10
@@ -35,18 +36,18 @@ def _machine() -> str:
         return ""
 
 
-def time_zone_line(found: dict[str, Any]) -> str:
+def time_zone_line(releases: dict[str, str]) -> str:
     """For people."""
     others = [
-        f"{name} has {found[key]}"
+        f"{name} has {releases[key]}"
         for key, name in (("clickhouse", "ClickHouse"), ("machine", "this machine"))
-        if found[key]
+        if releases[key]
     ]
     beside = f" ({', '.join(others)}; no period and no query depends on those)" if others else ""
-    return f"time zones: IANA {found['weir']}, of the tzdata package{beside}"
+    return f"time zones: IANA {releases['weir']}, of the tzdata package{beside}"
 
 
-def unmeterable(settings: Settings) -> list[dict[str, Any]]:
+def unmeterable(settings: Settings) -> list[JsonObject]:
     """Events of the last day that count for nothing with a profile: ``namespace``, ``profile``, ``reason``, ``events``,
     the most first. Properties that an event type lets be left out are not among them."""
     from rating.close.checklist.optional_properties import left_out
@@ -59,18 +60,20 @@ def unmeterable(settings: Settings) -> list[dict[str, Any]]:
         rows = client.query(_UNMETERABLE).result_rows
     finally:
         client.close()
-    found: list[dict[str, Any]] = [
+    counts: list[JsonObject] = [
         {"namespace": str(namespace), "profile": str(profile), "reason": str(reason), "events": int(events)}
         for namespace, profile, reason, events, _, _ in rows
     ]
-    if any(one["reason"] == MISSING for one in found):
+    if any(count["reason"] == MISSING for count in counts):
         catalog = read_catalog(settings)
-        found = [
-            one
-            for one, (*_, first, last) in zip(found, rows, strict=True)
-            if not left_out(catalog.view(one["namespace"]), one["profile"], one["reason"], int(first), int(last) + 1)
+        counts = [
+            count
+            for count, (*_, first_us, last_us) in zip(counts, rows, strict=True)
+            if not left_out(
+                catalog.view(count["namespace"]), count["profile"], count["reason"], int(first_us), int(last_us) + 1
+            )
         ]
-    return found[:_SHOWN]
+    return counts[:_SHOWN]
 
 
 _UNMETERABLE: Final = f"""
@@ -81,10 +84,10 @@ WHERE append_time > now64(3, 'UTC') - INTERVAL {_DAYS} DAY AND notEmpty(unmetera
 GROUP BY namespace, profile, reason ORDER BY events DESC, namespace, profile LIMIT 100"""
 
 
-def unmeterable_lines(found: list[dict[str, Any]]) -> list[str]:
+def unmeterable_lines(counts: list[JsonObject]) -> list[str]:
     """For people."""
     return [
-        f"{one['events']:,} events of the last day count for nothing with {one['profile']} of {one['namespace']}: {one['reason']};"
-        f" `weir doctor ACCOUNT {one['profile']} -n {one['namespace']}` shows them"
-        for one in found
+        f"{count['events']:,} events of the last day count for nothing with {count['profile']} of {count['namespace']}:"
+        f" {count['reason']}; `weir doctor ACCOUNT {count['profile']} -n {count['namespace']}` shows them"
+        for count in counts
     ]

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import getpass
 import time
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from deploy.cli.connection import STORES, JsonOption, connection
 from deploy.cli.errors import FAILED, USAGE, Failure
+
+if TYPE_CHECKING:
+    from rating.verify.acknowledged import Gap
+    from schemas.usage_log.continuity import Standing
 
 _WRITTEN_SECONDS: Final = 4.0
 app: Final = typer.Typer(
@@ -52,20 +56,27 @@ def show(as_json: JsonOption = False) -> None:
     ]
     given_up = [
         {
-            "generation": one.generation, "partition": one.partition, "from": one.start, "to": one.end, "events": sum((one.events or {}).values()),
-            "at": rfc3339(one.given_up_us), "author": one.author, "reason": one.reason,
+            "generation": lost_range.generation,
+            "partition": lost_range.partition,
+            "from": lost_range.start,
+            "to": lost_range.end,
+            "events": sum((lost_range.events or {}).values()),
+            "at": rfc3339(lost_range.given_up_us),
+            "author": lost_range.author,
+            "reason": lost_range.reason,
         }
-        for one in catalog.given_up.ranges
-    ]  # fmt: skip
+        for lost_range in catalog.given_up.ranges
+    ]
     if as_json:
         print_json({"partitions": rows, "given_up": given_up, "reasons": [str(reason) for reason in reasons]})
     else:
         names = ("generation", "partition", "begins", "ends", "metered to")
         console().print(table("", names, [tuple(row.values()) for row in rows], right=names))
-        for item in given_up:
+        for row in given_up:
             say(
-                f"given up: generation {item['generation']} partition {item['partition']} offsets {item['from']} to {int(str(item['to'])) - 1},"
-                f" {item['events']} events, by {item['author']} at {item['at']}: {item['reason']}"
+                f"given up: generation {row['generation']} partition {row['partition']}"
+                f" offsets {row['from']} to {int(str(row['to'])) - 1},"
+                f" {row['events']} events, by {row['author']} at {row['at']}: {row['reason']}"
             )
         for reason in reasons:
             say(str(reason))
@@ -89,7 +100,7 @@ def give_up(
     from confluent_kafka.admin import AdminClient
 
     from deploy.cli.output import say
-    from rating.verify.acknowledged import Gap, gap
+    from rating.verify.acknowledged import gap
     from schemas.catalog.follower import read_catalog
     from schemas.clickhouse.client import connect
     from schemas.ledgers.given_up import Range, uncovered
@@ -122,29 +133,33 @@ def give_up(
             missing = known()
     finally:
         client.close()
-    place = f"generation {number} partition {partition}: offsets {start} to {end - 1}"
-    before = [one for one in catalog.given_up.ranges if (one.generation, one.partition) == (number, partition)]
-    if not missing.events and not list(uncovered((start, end), before)):
-        say(f"{place} were given up before, and no more of them is known: nothing is written")
+    offsets = f"generation {number} partition {partition}: offsets {start} to {end - 1}"
+    earlier = [
+        lost_range
+        for lost_range in catalog.given_up.ranges
+        if (lost_range.generation, lost_range.partition) == (number, partition)
+    ]
+    if not missing.events and not list(uncovered((start, end), earlier)):
+        say(f"{offsets} were given up before, and no more of them is known: nothing is written")
         return
-    found = Range(number, partition, start, end, reason.strip(), author or getpass.getuser(), events=missing.events)
-    claim_range(settings, found)
-    say(f"{place} are given up, {_told(missing)}; metering goes on after them")
+    decided_by = author or getpass.getuser()
+    claim_range(settings, Range(number, partition, start, end, reason.strip(), decided_by, events=missing.events))
+    say(f"{offsets} are given up, {_counted(missing)}; metering goes on after them")
 
 
-def _told(missing: Any) -> str:
+def _counted(missing: Gap) -> str:
     """How many events, by namespace, and whether that is all."""
     names = ", ".join(f"{count} of {name}" for name, count in sorted(missing.events.items()))
     count = f"{sum(missing.events.values())} acknowledged events among them" + (f" ({names})" if names else "")
     if not missing.uncounted:
         return count
     return (
-        f"at least {count}: of {missing.uncounted} records no writer says how many events they had (it was killed within two seconds of"
-        " them, or was a command)"
+        f"at least {count}: of {missing.uncounted} records no writer says how many events they had (it was killed"
+        " within two seconds of them, or was a command)"
     )
 
 
-def _check(standing: Any, partition: int, start: int, end: int, *, sealed: bool) -> None:
+def _check(standing: Standing, partition: int, start: int, end: int, *, sealed: bool) -> None:
     """Only what the log does not have, from the cursor on or below it; nothing that is still to come."""
     if partition not in standing.bounds:
         raise Failure(f"there is no partition {partition}", USAGE)
@@ -153,10 +168,8 @@ def _check(standing: Any, partition: int, start: int, end: int, *, sealed: bool)
     if sealed or (standing.metered_id and standing.topic_id != standing.metered_id):
         return
     if max(start, low) < min(end, high):
-        raise Failure(
-            f"the log has offsets {max(start, low)} to {min(end, high) - 1}: `weir replay` meters them, and nothing is lost of them",
-            USAGE,
-        )
+        offsets = f"{max(start, low)} to {min(end, high) - 1}"
+        raise Failure(f"the log has offsets {offsets}: `weir replay` meters them, and nothing is lost of them", USAGE)
     if end > high:
         raise Failure(f"offsets from {high} on are still to come", USAGE)
     if start > cursor:

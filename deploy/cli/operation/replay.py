@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,9 +10,12 @@ from deploy.cli.connection import JsonOption, connection
 from deploy.cli.errors import FAILED, USAGE, Failure
 
 if TYPE_CHECKING:
+    from clickhouse_connect.driver.client import Client
+
     from deploy.cli.output import StepsBar
     from rating.verify.completeness import Damage
     from schemas.settings import Settings
+    from schemas.values.json_text import JsonObject
 
 
 def replay(
@@ -41,27 +44,28 @@ def replay(
         raise Failure("give --partition and --from, or --damaged", USAGE)
     if not damaged and (partition is None or start is None):
         raise Failure("--partition and --from go together", USAGE)
-    told: list[dict[str, Any]] = []
+    replayed: list[JsonObject] = []
     with StepsBar() as bar:
         if damaged:
-            left = _mend(settings, told, bar)
+            left = _mend(settings, replayed, bar)
         else:
             assert partition is not None
             assert start is not None
             left = []
-            told.append(_replay(settings, _generation(settings, generation), partition, start, end, bar))
+            replayed.append(_replay(settings, _generation(settings, generation), partition, start, end, bar))
     if as_json:
-        print_json({"replayed": told, "missing": [f"{one.place}: {one.what}" for one in left]})
+        print_json({"replayed": replayed, "missing": [f"{damage.place}: {damage.what}" for damage in left]})
     else:
-        for item in told:
+        for offsets in replayed:
             say(
-                f"generation {item['generation']} partition {item['partition']} offsets {item['from']} to {item['to'] - 1}:"
-                f" {item['records']} packed batches, {item['events']} events and {item['duplicates']} duplicates written again,"
-                f" {item['removed']} rows removed"
+                f"generation {offsets['generation']} partition {offsets['partition']}"
+                f" offsets {offsets['from']} to {offsets['to'] - 1}: {offsets['records']} packed batches,"
+                f" {offsets['events']} events and {offsets['duplicates']} duplicates written again,"
+                f" {offsets['removed']} rows removed"
             )
-        for one in left:
-            say(f"still missing: {one.place}: {one.what}")
-        if damaged and not told and not left:
+        for damage in left:
+            say(f"still missing: {damage.place}: {damage.what}")
+        if damaged and not replayed and not left:
             say("nothing is missing")
     if left:
         raise typer.Exit(FAILED)
@@ -69,7 +73,7 @@ def replay(
 
 def _replay(
     settings: Settings, generation: int, partition: int, start: int, end: int | None, bar: StepsBar
-) -> dict[str, Any]:
+) -> JsonObject:
     from stream_processors.replay.offsets import Remeter, ReplayError
 
     remeter = Remeter(settings, generation)
@@ -80,12 +84,19 @@ def _replay(
     finally:
         remeter.close()
     return {
-        "generation": generation, "partition": partition, "from": start, "to": start + done.records, "records": done.records,
-        "events": done.events, "duplicates": done.duplicates, "removed": done.removed, "checkpoints": list(done.checkpoints),
-    }  # fmt: skip
+        "generation": generation,
+        "partition": partition,
+        "from": start,
+        "to": start + done.records,
+        "records": done.records,
+        "events": done.events,
+        "duplicates": done.duplicates,
+        "removed": done.removed,
+        "checkpoints": list(done.checkpoints),
+    }
 
 
-def _mend(settings: Settings, told: list[dict[str, Any]], bar: StepsBar) -> list[Damage]:
+def _mend(settings: Settings, replayed: list[JsonObject], bar: StepsBar) -> list[Damage]:
     """Replay all that is missing, in order of positions; what is missing still. Then parts that were set aside are
     dropped."""
     from schemas.clickhouse.client import connect
@@ -93,9 +104,9 @@ def _mend(settings: Settings, told: list[dict[str, Any]], bar: StepsBar) -> list
 
     client = connect(settings)
     try:
-        for one in [*_damages(settings, client), *_voids(client)]:
-            told.append(_replay(settings, one.generation, one.partition, one.start, one.end, bar))
-        left = _damages(settings, client) if told else []
+        for damage in [*_damages(settings, client), *_voids(client)]:
+            replayed.append(_replay(settings, damage.generation, damage.partition, damage.start, damage.end, bar))
+        left = _damages(settings, client) if replayed else []
         if not left:
             for part in set_aside(client):
                 if part.table in METERED:
@@ -105,7 +116,7 @@ def _mend(settings: Settings, told: list[dict[str, Any]], bar: StepsBar) -> list
         client.close()
 
 
-def _damages(settings: Settings, client: Any) -> list[Damage]:
+def _damages(settings: Settings, client: Client) -> list[Damage]:
     from rating.verify.completeness import find_damage
     from schemas.catalog.follower import read_catalog
     from schemas.ledgers.checkpoints import read_progress
@@ -113,7 +124,7 @@ def _damages(settings: Settings, client: Any) -> list[Damage]:
     return find_damage(client, read_progress(client), given_up=read_catalog(settings).given_up.ranges)
 
 
-def _voids(client: Any) -> list[Damage]:
+def _voids(client: Client) -> list[Damage]:
     from rating.verify.completeness import voids_below
     from schemas.clickhouse.damaged_parts import set_aside
     from schemas.ledgers.checkpoints import read_progress
@@ -122,13 +133,13 @@ def _voids(client: Any) -> list[Damage]:
     return voids_below(client, read_progress(client)) if lost else []
 
 
-def _generation(settings: Settings, asked: int | None) -> int:
+def _generation(settings: Settings, number: int | None) -> int:
     from schemas.clickhouse.client import connect
     from schemas.ledgers.checkpoints import read_progress
     from schemas.usage_log.generation_change import read_generations
 
-    if asked is not None:
-        return asked
+    if number is not None:
+        return number
     client = connect(settings)
     try:
         return read_generations(settings).to_meter(settings.generation, read_progress(client))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -17,6 +17,7 @@ from deploy.cli.operation.not_ready import lines, standing
 if TYPE_CHECKING:
     from deploy.local.state import StackState
     from schemas.settings import Settings
+    from schemas.values.json_text import JsonObject
 
 T = TypeVar("T")
 
@@ -48,9 +49,9 @@ def up(
     begun: set[str] = set()
 
     def progress(name: str, phase: str) -> None:
-        again = phase == "starting" and name in begun
+        slow = phase == "starting" and name in begun
         begun.add(name)
-        say(f"{name}: still starting; its log: {folder}/logs/{name}.log" if again else f"{name}: {phase}")
+        say(f"{name}: still starting; its log: {folder}/logs/{name}.log" if slow else f"{name}: {phase}")
 
     daemon.run_foreground(Stack(folder, workers=workers), progress, ready)
     say("stopped")
@@ -70,7 +71,8 @@ def where(settings: Settings, state: StackState) -> list[str]:
         f"gateway     {base_url(settings, 'gateway')}/docs",
         f"rating      {base_url(settings, 'rating')}/docs   (console at {base_url(settings, 'rating')}/)",
         f"Kafka       {settings.kafka_bootstrap}",
-        f"ClickHouse  http://{settings.clickhouse_host}:{settings.clickhouse_port}   database {settings.clickhouse_database}",
+        f"ClickHouse  http://{settings.clickhouse_host}:{settings.clickhouse_port}"
+        f"   database {settings.clickhouse_database}",
         *(analysts(settings) if "clickhouse" in state.processes else ()),
         f"admin key   {settings.data_dir}/admin-key",
         f"logs        {settings.data_dir}/logs   supervisor pid {state.pid}",
@@ -81,7 +83,8 @@ def analysts(settings: Settings) -> list[str]:
     """Lines that say how one connects to the local ClickHouse."""
     return [
         f"            user {settings.clickhouse_user}, password in {settings.data_dir}/clickhouse-password",
-        f"            analysts read the views as user analyst, password in {settings.data_dir}/clickhouse-analyst-password",
+        "            analysts read the views as user analyst,"
+        f" password in {settings.data_dir}/clickhouse-analyst-password",
     ]
 
 
@@ -103,7 +106,7 @@ def lag(settings: Settings) -> dict[str, int]:
     }
 
 
-def webhooks(settings: Settings) -> list[dict[str, Any]]:
+def webhooks(settings: Settings) -> list[JsonObject]:
     """Namespaces with messages that wait or were given up."""
     from rating.webhooks.store import undelivered
     from schemas.clickhouse.client import connect
@@ -143,14 +146,19 @@ def status(as_json: JsonOption = False) -> None:
     zones, _ = _or_trouble(lambda: health.time_zones(settings))
     lost, _ = _or_trouble(lambda: health.unmeterable(settings))
     now = time.time()
-    processes: list[dict[str, Any]] = [
+    processes: list[JsonObject] = [
         {
-            "name": name, "phase": process.phase, "pid": process.pid, "restarts": process.restarts,
-            "seconds": max(0, int(now - process.since)) if process.since else 0, "ports": process.ports, "log": process.log,
+            "name": name,
+            "phase": process.phase,
+            "pid": process.pid,
+            "restarts": process.restarts,
+            "seconds": max(0, int(now - process.since)) if process.since else 0,
+            "ports": process.ports,
+            "log": process.log,
             "note": process.note,
         }
         for name, process in state.processes.items()
-    ]  # fmt: skip
+    ]
     if as_json:
         print_json(
             {"running": True, "ready": ready, "data_dir": str(folder), "supervisor_pid": state.pid}
@@ -162,20 +170,26 @@ def status(as_json: JsonOption = False) -> None:
         waiting = {process for process, reason in reasons if reason.lasting}
         rows = [
             (
-                item["name"], "needs you" if item["name"] in waiting else item["phase"], item["pid"] or "", item["restarts"], f"{item['seconds']} s",
-                ", ".join(f"{kind} {port}" for kind, port in item["ports"].items()), item["log"],
+                process["name"],
+                "needs you" if process["name"] in waiting else process["phase"],
+                process["pid"] or "",
+                process["restarts"],
+                f"{process['seconds']} s",
+                ", ".join(f"{kind} {port}" for kind, port in process["ports"].items()),
+                process["log"],
             )
-            for item in processes
-        ]  # fmt: skip
+            for process in processes
+        ]
         columns = ("process", "phase", "pid", "restarts", "for", "ports", "log")
         console().print(table("", columns, rows, right=("pid", "restarts", "for")))
-        for item in processes:
-            if item["phase"] == "held":
-                say(f"{item['name']} stopped and needs you: {item['note']}")
-            elif item["phase"] == "backoff" and item["note"]:
-                say(f"{item['name']} is down and tried again: {item['note']}")
-            elif item["note"]:
-                say(f"{item['name']} ended and was started again, its last words were: {item['note']}")
+        for process in processes:
+            name, note = process["name"], process["note"]
+            if process["phase"] == "held":
+                say(f"{name} stopped and needs you: {note}")
+            elif process["phase"] == "backoff" and note:
+                say(f"{name} is down and tried again: {note}")
+            elif note:
+                say(f"{name} ended and was started again, its last words were: {note}")
         for line in lines(reasons):
             say(line)
         if behind is None:
@@ -183,9 +197,9 @@ def status(as_json: JsonOption = False) -> None:
         else:
             detail = ", ".join(f"{partition}: {count}" for partition, count in behind.items())
             say(f"lag: {sum(behind.values())} packed batches not metered yet (generation/partition {detail})")
-        for one in undelivered or ():
-            told = f"{one['waiting']} messages waiting, {one['given_up']} given up"
-            say(f"webhook of {one['namespace']}: {told}; `weir webhook status -n {one['namespace']}`")
+        for hook in undelivered or ():
+            counts = f"{hook['waiting']} messages waiting, {hook['given_up']} given up"
+            say(f"webhook of {hook['namespace']}: {counts}; `weir webhook status -n {hook['namespace']}`")
         for line in health.unmeterable_lines(lost or []):
             say(line)
         if zones is not None:

@@ -25,7 +25,8 @@ def verify(
         bool | None,
         typer.Option(
             "--invoices/--no-invoices",
-            help="Only the invoices, each line also re-rated from the raw events by a path of its own; or all but them.",
+            help="Only the invoices, each line also re-rated from the raw events by a path of its own; or all but"
+            " them.",
         ),
     ] = None,
     as_json: JsonOption = False,
