@@ -37,13 +37,13 @@ def package(folder: Path | None = None) -> Path:
     """The package's file, fetched where it is not there yet, always checked against the lock. Raises DataError."""
     folder = folder or default_folder()
     path = folder / f"{NAME}.tar.gz"
-    wanted = re.findall(r"--hash=sha256:([0-9a-f]{64})", LOCK.read_text())
+    hashes = re.findall(r"--hash=sha256:([0-9a-f]{64})", LOCK.read_text())
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder) as fresh:
             _download(Path(fresh))
             (Path(fresh) / path.name).replace(path)
-    if hashlib.sha256(path.read_bytes()).hexdigest() not in wanted:
+    if hashlib.sha256(path.read_bytes()).hexdigest() not in hashes:
         raise DataError(f"{path} is not the file that {LOCK.name} names: remove it and run `make setup`")
     return path
 

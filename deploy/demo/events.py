@@ -6,8 +6,9 @@ import json
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
+from schemas.values.json_text import JsonObject
 from schemas.values.time_zones import parse_zone
 
 ZONE: Final = parse_zone("America/New_York")
@@ -18,7 +19,7 @@ _NUMBERS: Final = ("flight", "distance", "air_time", "dep_delay")
 _WHOLE: Final = re.compile(r"-?(0|[1-9]\d*)")
 
 
-def event(row: Mapping[str, str]) -> dict[str, Any]:
+def event(row: Mapping[str, str]) -> JsonObject:
     """The event of one scheduled departure, ready for JSON. Raises ValueError for a row that breaks the file's form."""
     return {
         "event_name": "flight_cancelled" if row["dep_time"] in NONE else "flight_departed",
@@ -34,18 +35,17 @@ def event(row: Mapping[str, str]) -> dict[str, Any]:
 def scheduled(row: Mapping[str, str]) -> datetime:
     """The scheduled departure minute, in New York's time (hmm or hhmm in the file)."""
     clock = int(row["sched_dep_time"])
-    return datetime(
-        int(row["year"]), int(row["month"]), int(row["day"]), clock // 100, clock % 100, tzinfo=ZONE
-    )  # fmt: skip
+    year, month, day = (int(row[name]) for name in ("year", "month", "day"))
+    return datetime(year, month, day, clock // 100, clock % 100, tzinfo=ZONE)
 
 
-def properties(row: Mapping[str, str]) -> dict[str, Any]:
+def properties(row: Mapping[str, str]) -> JsonObject:
     """What is billed; absent where the file has none. Numbers go out with the file's own digits."""
-    found: dict[str, Any] = {name: row[name] for name in _TEXTS if row[name] not in NONE}
+    values: JsonObject = {name: row[name] for name in _TEXTS if row[name] not in NONE}
     for name in _NUMBERS:
         if row[name] not in NONE:
-            found[name] = _number(name, row[name])
-    return found
+            values[name] = _number(name, row[name])
+    return values
 
 
 def _number(name: str, text: str) -> int:
@@ -54,6 +54,6 @@ def _number(name: str, text: str) -> int:
     return int(text)
 
 
-def encode_batch(events: list[dict[str, Any]]) -> bytes:
+def encode_batch(events: list[JsonObject]) -> bytes:
     """The body of one batch request."""
     return json.dumps({"events": events}, separators=(",", ":")).encode()

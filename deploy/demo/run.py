@@ -97,9 +97,10 @@ def send_all(settings: Settings) -> Summary:
     with Client(url, key, NAMESPACE, deadline=_STALLED_S) as client, progress_bar("events") as bar:
         task = bar.add_task("sending", total=events_sent(data.ROWS))
         return client.send_batches(
-            requests(batched(events, BATCH)), concurrency=_CONCURRENCY,
+            requests(batched(events, BATCH)),
+            concurrency=_CONCURRENCY,
             on_result=lambda result: bar.advance(task, result.size),
-        )  # fmt: skip
+        )
 
 
 def wait_metered(settings: Settings) -> None:

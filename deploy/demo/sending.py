@@ -16,39 +16,39 @@ BROKEN_AT: Final = (100, 1000, 2000, 3000)
 
 def requests(batches: Iterable[list[Event]]) -> Iterator[list[Event]]:
     """The batches of all requests. The second copy comes a while after the first, when that is long answered."""
-    again: list[Event] | None = None
+    copy: list[Event] | None = None
     for number, batch in enumerate(batches):
         if number in BROKEN_AT:
             yield broken(batch[:3], BROKEN_AT.index(number))
         yield batch
         if number % TWICE_EVERY == 0:
-            again = batch
-        elif number % TWICE_EVERY == TWICE_EVERY // 2 and again is not None:
-            yield again
-            again = None
-    if again is not None:
-        yield again
+            copy = batch
+        elif number % TWICE_EVERY == TWICE_EVERY // 2 and copy is not None:
+            yield copy
+            copy = None
+    if copy is not None:
+        yield copy
 
 
 def events_sent(rows: int) -> int:
     """How many events the requests hold for ``rows`` events in batches of ``BATCH``, copies and broken ones
     included."""
-    full, rest = divmod(rows, BATCH)
-    sizes = [BATCH] * full + ([rest] if rest else [])
+    full, remainder = divmod(rows, BATCH)
+    sizes = [BATCH] * full + ([remainder] if remainder else [])
     return (
         rows
         + sum(sizes[::TWICE_EVERY])
-        + sum(min(3, size) for size in (sizes[at] for at in BROKEN_AT if at < len(sizes)))
+        + sum(min(3, size) for size in (sizes[number] for number in BROKEN_AT if number < len(sizes)))
     )
 
 
 def broken(events: list[Event], kind: int) -> list[Event]:
     """Good events and, as the last, one with a mistake of its ``kind``; all of them are refused together."""
-    last = dict(events[-1])
+    wrong = dict(events[-1])
     mistakes: list[dict[str, Any]] = [
         {"timestamp": "2013-02-30T12:00:00Z"},
         {"account_id": ""},
         {"properties": "not an object"},
         {"timestamp": "2099-01-01T00:00:00Z"},
     ]
-    return [*events[:-1], last | mistakes[kind % len(mistakes)]]
+    return [*events[:-1], wrong | mistakes[kind % len(mistakes)]]

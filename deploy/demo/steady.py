@@ -33,13 +33,13 @@ def steadily(doing: str, action: Callable[[], Result], seconds: float = 180.0) -
 
 def wait(doing: str, measure: Callable[[], tuple[int, int]], show: Callable[[int, int], None], seconds: float) -> None:
     """Until ``measure()`` gives (done, total) with done ≥ total. Raises Failure after ``seconds`` without progress."""
-    before: tuple[int, int] | None = None
+    previous: tuple[int, int] | None = None
     deadline = time.monotonic() + seconds
     while True:
         now = steadily(doing, measure)
-        if now != before:
+        if now != previous:
             show(*now)
-            before, deadline = now, time.monotonic() + seconds
+            previous, deadline = now, time.monotonic() + seconds
         if now[0] >= now[1]:
             return
         if time.monotonic() > deadline:

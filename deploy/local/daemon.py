@@ -31,14 +31,14 @@ def run_foreground(
     Must be called from the main thread. A second Ctrl-C changes nothing: the stop has a deadline of its own.
     Raises what ``Stack.start`` raises.
     """
-    wanted = threading.Event()
+    stopping = threading.Event()
     phase = "starting"
     old = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def interrupt(_number: int, _frame: object) -> None:
-        if wanted.is_set():
+        if stopping.is_set():
             return
-        wanted.set()
+        stopping.set()
         if phase == "starting":
             raise KeyboardInterrupt
 
@@ -49,9 +49,9 @@ def run_foreground(
     try:
         stack.start(progress)
         phase = "running"
-        if on_ready is not None and not wanted.is_set():
+        if on_ready is not None and not stopping.is_set():
             on_ready(stack)
-        while not wanted.wait(0.5):
+        while not stopping.wait(0.5):
             stack.check()
     except KeyboardInterrupt:
         pass

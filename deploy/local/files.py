@@ -18,9 +18,9 @@ def private_folder(path: Path) -> None:
     """Make the folder for its owner alone, and close one that is there to others. A folder that is not this user's, or
     for all to write to (such as /tmp), stays as it is."""
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    found = path.stat()
-    shared = found.st_mode & stat.S_ISVTX or found.st_uid != os.geteuid() or path in (Path.home(), Path.cwd())
-    if found.st_mode & 0o077 and not shared:
+    status = path.stat()
+    shared = status.st_mode & stat.S_ISVTX or status.st_uid != os.geteuid() or path in (Path.home(), Path.cwd())
+    if status.st_mode & 0o077 and not shared:
         path.chmod(0o700)
 
 

@@ -75,16 +75,16 @@ class KafkaError(Exception):
 def java() -> str:
     """Path of a Java of version 17 or later, $JAVA_HOME's first. Raises KafkaError where there is none."""
     home = os.environ.get("JAVA_HOME")
-    found = shutil.which("java", path=str(Path(home, "bin"))) if home else None
-    found = found or shutil.which("java")
+    program = shutil.which("java", path=str(Path(home, "bin"))) if home else None
+    program = program or shutil.which("java")
     remedy = "install a JRE of version 17 or later (Debian: apt-get install openjdk-17-jre-headless)"
-    if found is None:
+    if program is None:
         raise KafkaError(f"java is missing: {remedy}")
-    text = _run([found, "-version"], _LIMIT_S).stderr
+    text = _run([program, "-version"], _LIMIT_S).stderr
     version = re.search(r'version "(?:1\.)?(\d+)', text)
     if version is None or int(version.group(1)) < 17:
-        raise KafkaError(f"{found} is version {version.group(1) if version else 'unknown'}: {remedy}")
-    return found
+        raise KafkaError(f"{program} is version {version.group(1) if version else 'unknown'}: {remedy}")
+    return program
 
 
 def kafka_libs(cache_dir: Path) -> Path:
@@ -94,13 +94,13 @@ def kafka_libs(cache_dir: Path) -> Path:
     """
     libs = cache_dir / "kafka-libs"
     stamp = libs / "pom.sha256"
-    wanted = hashlib.sha256(_POM.read_bytes()).hexdigest()
-    if _read(stamp) == wanted:
+    digest = hashlib.sha256(_POM.read_bytes()).hexdigest()
+    if _read(stamp) == digest:
         return libs
     cache_dir.mkdir(parents=True, exist_ok=True)
     with (cache_dir / "kafka-libs.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if _read(stamp) == wanted:
+        if _read(stamp) == digest:
             return libs
         java()
         maven = shutil.which("mvn")
@@ -114,7 +114,7 @@ def kafka_libs(cache_dir: Path) -> Path:
             reason = next((line for line in done.stdout.splitlines() if "[ERROR]" in line), "no jar arrived")
             raise KafkaError(f"Maven could not fetch Kafka's jars ({reason.strip()}): run {' '.join(command)}")
         shutil.rmtree(libs, ignore_errors=True)
-        (fresh / stamp.name).write_text(wanted)
+        (fresh / stamp.name).write_text(digest)
         fresh.rename(libs)
     return libs
 

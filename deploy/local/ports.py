@@ -6,25 +6,25 @@ import socket
 from collections.abc import Collection
 
 
-def free_port(taken: Collection[int] = ()) -> int:
+def free_port(used: Collection[int] = ()) -> int:
     """A port nobody listens on, outside of ``taken``."""
     while True:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = int(probe.getsockname()[1])
-        if port not in taken:
+        if port not in used:
             return port
 
 
-def preferred_port(wanted: int, taken: Collection[int] = ()) -> int:
+def preferred_port(preferred: int, used: Collection[int] = ()) -> int:
     """``wanted`` if it can be bound on loopback, else a free one."""
-    if wanted and wanted not in taken:
+    if preferred and preferred not in used:
         with socket.socket() as probe:
             # As servers do: a port whose old connections still linger is not in use.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
-                probe.bind(("127.0.0.1", wanted))
+                probe.bind(("127.0.0.1", preferred))
             except OSError:
-                return free_port(taken)
-            return wanted
-    return free_port(taken)
+                return free_port(used)
+            return preferred
+    return free_port(used)

@@ -24,8 +24,9 @@ from deploy.local import kafka
 from deploy.local.keys import admin_key, analyst_password, clickhouse_password
 from deploy.local.ports import free_port, preferred_port
 from deploy.local.probes import answers, http_ok, kafka_answers
+from deploy.local.process import Hook, ProcessSpec, Step
 from deploy.local.state import StackState
-from deploy.local.supervisor import Hook, ProcessSpec, Progress, Step, Supervisor
+from deploy.local.supervisor import Progress, Supervisor
 from schemas.failures import EXIT_HELD
 from schemas.settings import Settings, load_settings
 
@@ -73,8 +74,8 @@ class Stack:
         self._web_ports = [self._port(_WORKER_WEB_PORT + index) for index in range(workers)]
         self.gateway_ports = [self.settings.gateway_port, *(self._port(0) for _ in range(gateways - 1))]
         # A webhook is a namespace's to choose, and this stack's own doors are not for it.
-        own = {self._controller_port, *self._web_ports, *self.gateway_ports, *self._taken}
-        self.settings = self.settings.model_copy(update={"webhook_own_ports": ",".join(map(str, sorted(own)))})
+        own_ports = {self._controller_port, *self._web_ports, *self.gateway_ports, *self._taken}
+        self.settings = self.settings.model_copy(update={"webhook_own_ports": ",".join(map(str, sorted(own_ports)))})
         self._worker_env = dict(worker_env or {})
         self._worker_module = worker_module
         self._supervisor: Supervisor | None = None
@@ -142,9 +143,9 @@ class Stack:
             raise RuntimeError("the stack is not running")
         return self._supervisor
 
-    def _port(self, wanted: int) -> int:
+    def _port(self, preferred: int) -> int:
         free = self._ports_policy == "free"
-        port = free_port(self._taken) if free else preferred_port(wanted, self._taken)
+        port = free_port(self._taken) if free else preferred_port(preferred, self._taken)
         self._taken.add(port)
         return port
 
@@ -165,9 +166,9 @@ class Stack:
             )
             if not base.clickhouse_password.get_secret_value():
                 overrides["clickhouse_password"] = SecretStr(clickhouse_password(self.data_dir))
-        kept = ",".join(str(self.data_dir / name) for name in ("", "kafka", "clickhouse"))
+        folders = ",".join(str(self.data_dir / name) for name in ("", "kafka", "clickhouse"))
         if "," not in str(self.data_dir):
-            overrides.setdefault("watched_folders", base.watched_folders or kept)
+            overrides.setdefault("watched_folders", base.watched_folders or folders)
         overrides.update(
             gateway_port=self._port(base.gateway_port),
             rating_port=self._port(base.rating_port),
@@ -197,8 +198,10 @@ class Stack:
                 # Half of what the gateway stops at: what it took before still gets through.
                 command += ("--keep-free-mb", str(settings.minimum_free_mb // 2))
                 ready = http_ok("127.0.0.1", port, "/ping")
-                own = {"WEIR_CLICKHOUSE_ANALYST_PASSWORD": analyst_password(self.data_dir)}
-                steps.append(ProcessSpec(kind, command, {**env, **own}, ready, stop_grace_s=10, ports={"http": port}))
+                passwords = {"WEIR_CLICKHOUSE_ANALYST_PASSWORD": analyst_password(self.data_dir)}
+                steps.append(
+                    ProcessSpec(kind, command, {**env, **passwords}, ready, stop_grace_s=10, ports={"http": port})
+                )
             elif kind == "init":
                 steps.append(Hook(kind, self._init))
             elif kind == "worker":
@@ -243,11 +246,11 @@ class Stack:
         kafka.prepare_broker(libs, self.data_dir / "kafka", port, self._controller_port)
 
     def _worker(self, env: Mapping[str, str], index: int, port: int) -> ProcessSpec:
-        own = {"WEIR_WORKER_INDEX": str(index), "WEIR_WORKER_WEB_PORT": str(port)}
+        variables = {"WEIR_WORKER_INDEX": str(index), "WEIR_WORKER_WEB_PORT": str(port)}
         return ProcessSpec(
             f"worker-{index}",
             _python(self._worker_module),
-            {**env, **own, **self._worker_env},
+            {**env, **variables, **self._worker_env},
             answers("127.0.0.1", port),
             held_codes=frozenset({EXIT_HELD}),
             stop_grace_s=4,  # Faust can hang on SIGTERM; a worker may be killed at any time

@@ -8,9 +8,10 @@ import os
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Literal
 
 from deploy.local.files import BrokenFileError, private_folder, write_whole
+from schemas.values.json_text import JsonObject
 
 Phase = Literal["waiting", "starting", "ready", "backoff", "stopped", "held"]
 
@@ -102,14 +103,15 @@ def read_state(data_dir: Path) -> StackState | None:
     if owner is None:
         return None
     try:
-        raw: dict[str, Any] = json.loads((data_dir / "stack.json").read_text())
+        raw: JsonObject = json.loads((data_dir / "stack.json").read_text())
         processes = {name: ProcessState(**value) for name, value in raw["processes"].items()}
         state = StackState(raw["pid"], raw["ready"], raw["settings"], processes)
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError, AttributeError):
         raise BrokenFileError(
-            f"{data_dir / 'stack.json'} is empty, half-written or of another version: `weir down` and `weir up` write it anew"
+            f"{data_dir / 'stack.json'} is empty, half-written or of another version:"
+            " `weir down` and `weir up` write it anew"
         ) from None
     # A file of a supervisor before this one: the present one has not written yet.
     return state if state.pid == owner else None

@@ -11,16 +11,15 @@ import os
 import queue
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 from deploy.local.patience import Patience, activity
-from deploy.local.probes import Probe, running
+from deploy.local.process import Child, Hook, Step, ask_to_end, last_words, launch, send_signal, why
 from deploy.local.state import Phase, ProcessState, StackState, lock_data_dir, write_state
 
 _TICK_S = 0.05
@@ -31,57 +30,15 @@ _HEALTHY_S = 10.0
 _RECOVERED_S = 300.0
 # What dies more often than this before it has once been ready will not get better by itself.
 _START_DEATHS = 4
-_LOG_BYTES = 10_000_000
-_WRITE_AGAIN_S = 1.0
-# A start that takes longer than this is told of again, so often.
-_TELL_AGAIN_S = 30.0
-_CHILD = str(Path(__file__).with_name("child.py"))
+_REWRITE_S = 1.0
+# A start that takes longer than this is reported anew, so often.
+_REPORT_S = 30.0
 
 Progress = Callable[[str, Phase], None]
 
 
 class StartError(Exception):
     """A process did not become ready; the message has the last lines of its log."""
-
-
-@dataclass(frozen=True, slots=True)
-class ProcessSpec:
-    """A program to keep running. ``env`` is its whole environment; ``ports`` are told, not used; one that ends
-    with one of ``held_codes`` is not started again, but held until somebody does. A start fails when the process
-    is not ready and did nothing for ``ready_timeout_s``, or after ``ready_limit_s`` whatever it does."""
-
-    name: str
-    command: tuple[str, ...]
-    env: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
-    ready: Probe = running
-    ready_timeout_s: float = 60.0
-    ready_limit_s: float = 600.0
-    stop_grace_s: float = 5.0
-    ports: Mapping[str, int] = field(default_factory=dict)
-    held_codes: frozenset[int] = frozenset()
-
-
-@dataclass(frozen=True, slots=True)
-class Hook:
-    """Work between two starts, done once, in the supervisor's process; what it raises ends the start. One that
-    ``waits`` does so until all that was started before it is ready: it ends a stage."""
-
-    name: str
-    run: Callable[[], None]
-    waits: bool = True
-
-
-Step = ProcessSpec | Hook
-
-
-@dataclass(slots=True)
-class _Child:
-    spec: ProcessSpec
-    state: ProcessState
-    process: subprocess.Popen[bytes] | None = None
-    failures: int = 0
-    ready_at: float = 0.0
-    retry_at: float = 0.0
 
 
 class Supervisor:
@@ -94,14 +51,14 @@ class Supervisor:
         self._steps = tuple(steps)
         self._settings = dict(settings)
         self._shutdown_s = shutdown_s
-        self._children: dict[str, _Child] = {}
-        self._stages: list[list[_Child]] = [[]]
+        self._children: dict[str, Child] = {}
+        self._stages: list[list[Child]] = [[]]
         for step in self._steps:
             if isinstance(step, Hook):
                 self._stages += [[]] if step.waits else []
             else:
                 log = str(self._dir / "logs" / f"{step.name}.log")
-                child = _Child(step, ProcessState(ports=dict(step.ports), log=log))
+                child = Child(step, ProcessState(ports=dict(step.ports), log=log))
                 self._children[step.name] = child
                 self._stages[-1].append(child)
         self._commands: queue.SimpleQueue[tuple[Callable[[], None], Future[None]]] = queue.SimpleQueue()
@@ -149,7 +106,7 @@ class Supervisor:
     def state(self) -> StackState:
         """A snapshot."""
         processes = {name: child.state for name, child in self._children.items()}
-        ready = self._ready and all(one.phase == "ready" for one in processes.values())
+        ready = self._ready and all(process.phase == "ready" for process in processes.values())
         return StackState(os.getpid(), ready, self._settings, processes)
 
     def pid(self, name: str) -> int:
@@ -162,14 +119,14 @@ class Supervisor:
 
         def work() -> None:
             killed.append(self.pid(name))
-            _signal(self._children[name], signal.SIGKILL)
+            send_signal(self._children[name], signal.SIGKILL)
 
         self._command(work)
         return killed[0]
 
     def send_signal(self, name: str, number: signal.Signals) -> None:
         """Any other signal to the process and its group; nothing where none runs."""
-        self._command(lambda: _signal(self._children[name], number))
+        self._command(lambda: send_signal(self._children[name], number))
 
     def restart(self, name: str) -> None:
         """Stop one process in its grace time and start it again; returns when it has been started, not ready."""
@@ -185,12 +142,12 @@ class Supervisor:
             if state.phase == "ready" and state.pid != not_pid:
                 return
             if state.phase == "held":
-                raise StartError(_why(child, "needs you"))
+                raise StartError(why(child, "needs you"))
             # What is ready already, and is to be another, makes no progress.
             gone_on = activity(0, "") if state.phase == "ready" else activity(state.pid, state.log)
             trouble = patience.over(gone_on, time.monotonic())
             if trouble or self._stopping.is_set():
-                raise StartError(_why(child, trouble or "is being stopped"))
+                raise StartError(why(child, trouble or "is being stopped"))
             time.sleep(_TICK_S)
 
     def _command(self, work: Callable[[], None]) -> None:
@@ -236,42 +193,42 @@ class Supervisor:
                 self._await_ready(next(stages))
             if self._stopping.is_set():
                 raise StartError("the start was interrupted")
-            self._tell(step.name, "starting")
+            self._report(step.name, "starting")
             if isinstance(step, Hook):
                 step.run()
-                self._tell(step.name, "ready")
+                self._report(step.name, "ready")
             else:
                 self._spawn(self._children[step.name])
         self._await_ready(next(stages))
 
-    def _await_ready(self, stage: Sequence[_Child]) -> None:
-        missing, told = list(stage), time.monotonic()
+    def _await_ready(self, stage: Sequence[Child]) -> None:
+        missing, reported = list(stage), time.monotonic()
         patience = {
-            child.spec.name: Patience(child.spec.ready_timeout_s, child.spec.ready_limit_s, told) for child in stage
+            child.spec.name: Patience(child.spec.ready_timeout_s, child.spec.ready_limit_s, reported) for child in stage
         }
         while missing:
             self._tick()
             now = time.monotonic()
-            if now > told + _TELL_AGAIN_S:
-                told = now
+            if now > reported + _REPORT_S:
+                reported = now
                 for child in missing:
-                    self._tell(child.spec.name, "starting")
+                    self._report(child.spec.name, "starting")
             for child in list(missing):
                 if child.state.phase == "ready":
                     missing.remove(child)
-                    self._tell(child.spec.name, "ready")
+                    self._report(child.spec.name, "ready")
                 elif child.state.phase == "held":
-                    raise StartError(_why(child, "needs you"))
+                    raise StartError(why(child, "needs you"))
                 elif child.failures > _START_DEATHS:
-                    raise StartError(_why(child, f"died {child.failures} times"))
+                    raise StartError(why(child, f"died {child.failures} times"))
                 elif trouble := patience[child.spec.name].over(activity(child.state.pid, child.state.log), now):
-                    raise StartError(_why(child, trouble))
+                    raise StartError(why(child, trouble))
             if missing and self._stopping.wait(_TICK_S):
                 raise StartError("the start was interrupted")
 
     def _tick(self) -> None:
         now = time.monotonic()
-        if self._unwritten_since is not None and now > self._unwritten_since + _WRITE_AGAIN_S:
+        if self._unwritten_since is not None and now > self._unwritten_since + _REWRITE_S:
             self._publish()
         for child in self._children.values():
             if child.state.phase in ("waiting", "stopped", "held"):
@@ -288,46 +245,29 @@ class Supervisor:
                 child.state = replace(child.state, note="")
                 self._publish()
 
-    def _died(self, child: _Child, now: float) -> None:
-        _signal(child, signal.SIGKILL)  # what it may have left behind in its group
+    def _died(self, child: Child, now: float) -> None:
+        send_signal(child, signal.SIGKILL)  # what it may have left behind in its group
         if child.state.phase == "ready" and now - child.ready_at >= _HEALTHY_S:
             child.failures = 0
         child.retry_at = now + min(_BACKOFF_FIRST_S * 2**child.failures, _BACKOFF_LAST_S)
         child.failures += 1
         held = child.process is not None and child.process.poll() in child.spec.held_codes
         child.process = None
-        child.state = replace(child.state, note=_last_words(child))
+        child.state = replace(child.state, note=last_words(child))
         self._set(child, "held" if held else "backoff")
 
-    def _restart(self, child: _Child) -> None:
-        _ask_to_end(child)
+    def _restart(self, child: Child) -> None:
+        ask_to_end(child)
         self._end(child, time.monotonic() + child.spec.stop_grace_s)
         child.failures = 0  # somebody has seen to it
         self._spawn(child)
 
-    def _spawn(self, child: _Child) -> None:
-        path = Path(child.state.log)
-        with contextlib.suppress(OSError):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            if path.exists() and path.stat().st_size > _LOG_BYTES:
-                path.replace(path.with_suffix(".log.1"))
-        again = (
-            child.state.restarts + 1 if child.state.phase in ("backoff", "stopped", "held") else child.state.restarts
-        )
+    def _spawn(self, child: Child) -> None:
+        restarts = child.state.restarts + (child.state.phase in ("backoff", "stopped", "held"))
         # Who dies again and again is told of while he lives, too: he may live for a moment only each time.
-        child.state = replace(child.state, restarts=again, note=child.state.note if child.failures else "")
+        child.state = replace(child.state, restarts=restarts, note=child.state.note if child.failures else "")
         try:
-            with path.open("ab") as log:
-                # Isolated mode: no environment variable and no file nearby can change what the launcher imports.
-                child.process = subprocess.Popen(  # noqa: S603 (the supervised program, given by its specification)
-                    [sys.executable, "-I", "-S", _CHILD, str(os.getpid()), *child.spec.command],
-                    env=dict(child.spec.env),
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,
-                    umask=0o077,
-                )
+            launch(child)
         except OSError as error:
             # No room for a log, no process left: it is tried again, as after a death.
             child.state = replace(child.state, note=f"cannot be started: {error}")
@@ -337,12 +277,12 @@ class Supervisor:
             return
         self._set(child, "starting")
 
-    def _end(self, child: _Child, deadline: float) -> None:
-        """After ``_ask_to_end``."""
+    def _end(self, child: Child, deadline: float) -> None:
+        """After ``ask_to_end``: wait until the deadline, then kill."""
         if child.process is not None:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 child.process.wait(max(0.0, deadline - time.monotonic()))
-            _signal(child, signal.SIGKILL)
+            send_signal(child, signal.SIGKILL)
             child.process.wait()
             child.process = None
         self._set(child, "stopped")
@@ -353,12 +293,12 @@ class Supervisor:
         for stage in reversed(self._stages):
             begun = [child for child in reversed(stage) if child.state.phase != "waiting"]
             for child in begun:
-                _ask_to_end(child)
-            asked = time.monotonic()
+                ask_to_end(child)
+            asked_at = time.monotonic()
             for child in begun:
-                self._end(child, min(deadline, asked + child.spec.stop_grace_s))
+                self._end(child, min(deadline, asked_at + child.spec.stop_grace_s))
 
-    def _set(self, child: _Child, phase: Phase) -> None:
+    def _set(self, child: Child, phase: Phase) -> None:
         pid = child.process.pid if child.process is not None else 0
         child.state = replace(child.state, phase=phase, pid=pid, since=time.time())
         self._publish()
@@ -372,35 +312,7 @@ class Supervisor:
         else:
             self._unwritten_since = None
 
-    def _tell(self, name: str, phase: Phase) -> None:
+    def _report(self, name: str, phase: Phase) -> None:
         # Whoever listens may write to the disk that is full.
         with contextlib.suppress(OSError):
             self._progress(name, phase)
-
-
-def _ask_to_end(child: _Child) -> None:
-    """SIGTERM to the process itself; what it started is its own to end."""
-    if child.process is not None and child.process.poll() is None:
-        child.process.send_signal(signal.SIGTERM)
-
-
-def _signal(child: _Child, number: signal.Signals) -> None:
-    if child.process is not None:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(child.process.pid, number)
-
-
-def _tail(child: _Child) -> list[str]:
-    try:
-        return Path(child.state.log).read_text(errors="replace").splitlines()[-8:]
-    except FileNotFoundError:
-        return []
-
-
-def _last_words(child: _Child) -> str:
-    return next((line for line in reversed(_tail(child)) if line.strip()), "")
-
-
-def _why(child: _Child, what: str) -> str:
-    tail = _tail(child)
-    return "\n  ".join([f"{child.spec.name} {what}; the end of {child.state.log}:", *tail])

@@ -31,9 +31,11 @@ _FUNCTIONS = frozenset(
     """file disk executable executablepool python arrowstream eval bigquery queryrunner embeddedrocksdb datalakecatalog
     catboostevaluate""".split()  # noqa: SIM905
 )
-_ENGINES = frozenset(
-    f"{kind}MergeTree" for kind in ("", "Replacing", "Summing", "Aggregating", "Collapsing", "VersionedCollapsing")
-) | {"Memory", "Null", "Join", "Set", "Buffer", "Merge", "Log", "TinyLog", "StripeLog", "Atomic"}  # fmt: skip
+_GRANTED_ENGINES = (
+    *(f"{kind}MergeTree" for kind in ("", "Replacing", "Summing", "Aggregating", "Collapsing", "VersionedCollapsing")),
+    *("Memory", "Null", "Join", "Set", "Buffer", "Merge", "Log", "TinyLog", "StripeLog"),
+)
+_ENGINES = frozenset(_GRANTED_ENGINES) | {"Atomic"}
 # What lists the objects that one may see, and what every client asks when it connects.
 _SYSTEM_TABLES = frozenset(
     """tables columns databases settings one numbers functions formats data_type_families table_functions time_zones
@@ -176,7 +178,8 @@ def write_config(folder: Path, *, views: Sequence[str], database: str, keep_free
     config.write_text(_CONFIG.format(users=_xml(str(users)), folder=_xml(str(folder)), keep_free=keep_free_bytes))
     constant = "".join(f"<{name}><const/></{name}>" for name in _CONSTANT_SETTINGS)
     grants = "".join(f"<query>GRANT SELECT ON {database}.{view}</query>" for view in views)
-    users.write_text(_USERS.format(constant=constant, views=grants, database=database))
+    engines = "".join(f"<query>GRANT TABLE ENGINE ON {engine}</query>" for engine in _GRANTED_ENGINES)
+    users.write_text(_USERS.format(constant=constant, views=grants, engines=engines, database=database))
     return config
 
 
@@ -197,7 +200,9 @@ _CONFIG = """\
   <table_engines_require_grant>true</table_engines_require_grant>
   <enable_read_write_grants>true</enable_read_write_grants>
  </access_control_improvements>
- <storage_configuration><disks><default><keep_free_space_bytes>{keep_free}</keep_free_space_bytes></default></disks></storage_configuration>
+ <storage_configuration>
+  <disks><default><keep_free_space_bytes>{keep_free}</keep_free_space_bytes></default></disks>
+ </storage_configuration>
 </clickhouse>
 """
 _USERS = """\
@@ -206,11 +211,12 @@ _USERS = """\
  <quotas><default/></quotas>
  <roles>
   <weir_service><grants>
-   <query>GRANT SHOW, SELECT, INSERT, ALTER, CREATE TABLE, CREATE VIEW, DROP TABLE, DROP VIEW, TRUNCATE, OPTIMIZE, CREATE DATABASE, DROP DATABASE, CHECK ON *.*</query>
+   <query>GRANT SHOW, SELECT, INSERT, ALTER, CREATE TABLE, CREATE VIEW, DROP TABLE, DROP VIEW ON *.*</query>
+   <query>GRANT TRUNCATE, OPTIMIZE, CREATE DATABASE, DROP DATABASE, CHECK ON *.*</query>
    <query>REVOKE ALTER FREEZE PARTITION, ALTER FETCH PARTITION, ALTER MOVE PARTITION ON *.*</query>
    <query>GRANT CREATE TEMPORARY TABLE, CREATE ARBITRARY TEMPORARY TABLE, KILL QUERY, SYSTEM MERGES ON *.*</query>
    <query>GRANT SET DEFINER ON *</query>
-   <query>GRANT TABLE ENGINE ON MergeTree, TABLE ENGINE ON ReplacingMergeTree, TABLE ENGINE ON SummingMergeTree, TABLE ENGINE ON AggregatingMergeTree, TABLE ENGINE ON CollapsingMergeTree, TABLE ENGINE ON VersionedCollapsingMergeTree, TABLE ENGINE ON Memory, TABLE ENGINE ON Null, TABLE ENGINE ON Join, TABLE ENGINE ON Set, TABLE ENGINE ON Buffer, TABLE ENGINE ON Merge, TABLE ENGINE ON Log, TABLE ENGINE ON TinyLog, TABLE ENGINE ON StripeLog</query>
+   {engines}
   </grants></weir_service>
   <weir_analyst><grants><query>GRANT SHOW DATABASES ON {database}.*</query>{views}</grants></weir_analyst>
  </roles>

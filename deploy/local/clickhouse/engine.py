@@ -37,8 +37,9 @@ _REMEMBERED, _REMEMBERED_BYTES = 512, 8192
 # they belong to is short, and its rows are gone at the next start. This count is all that tells of it.
 _FAILED_WRITES = "SELECT sum(value) FROM system.events WHERE event = 'WriteBufferFromFileDescriptorWriteFailed'"
 _REFUSED_WRITE = (
-    "Code: 75. DB::Exception: The file system refused a write of the engine (a full disk?): what was written since may be "
-    "incomplete. Repeat it; this process ends, and checks every part when it starts again. (CANNOT_WRITE_TO_FILE_DESCRIPTOR)"
+    "Code: 75. DB::Exception: The file system refused a write of the engine (a full disk?): what was written since may"
+    " be incomplete. Repeat it; this process ends, and checks every part when it starts again."
+    " (CANNOT_WRITE_TO_FILE_DESCRIPTOR)"
 )
 # chDB's embedded defaults that would let a query pass here which a server refuses.
 _AS_A_SERVER = "SET implicit_select = 0"
@@ -48,9 +49,9 @@ class EngineError(Exception):
     """The engine refused a query. ``code`` is ClickHouse's number, the text is the engine's own."""
 
     def __init__(self, text: str) -> None:
-        found = _CODE.search(text)
-        super().__init__(found.group() if found else text)
-        self.code = int(found.group(1)) if found else 1002
+        match = _CODE.search(text)
+        super().__init__(match.group() if match else text)
+        self.code = int(match.group(1)) if match else 1002
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +115,8 @@ class Engine:
                 _run(session, f"CREATE TEMPORARY TABLE {table.name} ({table.structure}) ENGINE = Memory")
                 _insert(session, f"INSERT INTO {table.name}", f"FORMAT {table.format}", table.data)
             if statement.insert_format is not None:
-                rest = f"{statement.insert_settings.decode()} FORMAT {statement.insert_format}"
-                result, body = _insert(session, statement.sql.decode(), rest, statement.data), b""
+                insert_end = f"{statement.insert_settings.decode()} FORMAT {statement.insert_format}"
+                result, body = _insert(session, statement.sql.decode(), insert_end, statement.data), b""
                 read = (0, 0)
             else:
                 result = session.query(statement.sql, statement.output_format, params=dict(statement.params))
@@ -136,12 +137,12 @@ class Engine:
     def check_writes(self, session: Any = None) -> None:
         """Raise EngineError once the file system has refused a write of the engine, whoever it was for. ``broken`` is
         set from then on: nothing that this engine says of its data can be believed until it has started anew."""
-        asked = _CONNECT(self._path) if session is None else session
+        asking = _CONNECT(self._path) if session is None else session
         try:
-            refused = int(bytes(asked.query(_FAILED_WRITES, "TSVRaw").bytes()) or b"0")
+            refused = int(bytes(asking.query(_FAILED_WRITES, "TSVRaw").bytes()) or b"0")
         finally:
             if session is None:
-                asked.close()
+                asking.close()
         if refused:
             self.broken = True
             raise EngineError(_REFUSED_WRITE)
@@ -149,16 +150,16 @@ class Engine:
     def close(self) -> None:
         """Close every session, and with the last of them the engine."""
         with self._lock:
-            sessions = [session for kept in self._idle.values() for session in kept]
+            sessions = [session for idle in self._idle.values() for session in idle]
             self._idle.clear()
         for session in (*sessions, self._keeper):
             session.close()
 
     def _borrow(self, key: _Key) -> Any:
         with self._lock:
-            kept = self._idle.get(key)
-            if kept:
-                return kept.pop()
+            idle = self._idle.get(key)
+            if idle:
+                return idle.pop()
         session = _CONNECT(self._path)
         try:
             role, changes, database, settings = key
@@ -166,9 +167,9 @@ class Engine:
             _run(session, _AS_A_SERVER)
             home = _DEFAULT if role == "service" else self._database
             _run(session, f"USE {_identifier(home if database in _NO_DATABASE else database)}")
-            asked = dict(settings)
-            readonly = asked.pop("readonly", "0")
-            for name, value in asked.items():
+            session_settings = dict(settings)
+            readonly = session_settings.pop("readonly", "0")
+            for name, value in session_settings.items():
                 _run(session, f"SET {name} = {_text(value)}")
             if not changes and readonly == "0":
                 readonly = "2"
@@ -187,8 +188,8 @@ class Engine:
             while sum(map(len, self._idle.values())) > _IDLE_SESSIONS:
                 oldest = next(iter(self._idle))
                 dropped += self._idle.pop(oldest)
-        for one in dropped:
-            one.close()
+        for stale in dropped:
+            stale.close()
 
     def _parse(self, statement: Statement) -> _Parsed:
         """The engine's own reading of a statement."""
@@ -201,17 +202,17 @@ class Engine:
         text = sql.decode("utf-8", "replace")
         lower = sql.lower()
         with self._lock:
-            found = self._keeper._conn.classify_query(text)
-            kind = str(found["query_class"]).rpartition(".")[2]
+            query_class = self._keeper._conn.classify_query(text)
+            kind = str(query_class["query_class"]).rpartition(".")[2]
             canonical: str | None = None
             plain = kind == "READ_ONLY" or statement.insert_format is not None
-            if found["statement_count"] == 1 and (not plain or any(word in lower for word in TRIGGERS)):
+            if query_class["statement_count"] == 1 and (not plain or any(word in lower for word in TRIGGERS)):
                 try:
-                    asked = self._keeper.query(f"SELECT formatQuerySingleLine({_text(text)})", "TSVRaw")
+                    formatted = self._keeper.query(f"SELECT formatQuerySingleLine({_text(text)})", "TSVRaw")
                 except Exception as error:
                     raise EngineError(str(error)) from error
-                canonical = bytes(asked.bytes()).decode("utf-8", "replace")
-        parsed = _Parsed(kind, found["statement_count"], canonical)
+                canonical = bytes(formatted.bytes()).decode("utf-8", "replace")
+        parsed = _Parsed(kind, query_class["statement_count"], canonical)
         if len(sql) <= _REMEMBERED_BYTES:
             if len(self._parsed) >= _REMEMBERED:
                 self._parsed.clear()
@@ -223,7 +224,7 @@ def _run(session: Any, sql: str) -> None:
     session.query(sql, "TabSeparated")
 
 
-def _insert(session: Any, head: str, rest: str, data: bytes | memoryview) -> tuple[int, int]:
+def _insert(session: Any, head: str, end: str, data: bytes | memoryview) -> tuple[int, int]:
     """Rows and bytes written, of ``head FROM INFILE data rest``. Raises what went wrong at any moment of the insert.
 
     The rows go in beside the SQL, since inline data is not binary-safe in chDB, and as a file, since chDB's streaming
@@ -232,7 +233,7 @@ def _insert(session: Any, head: str, rest: str, data: bytes | memoryview) -> tup
     """
     with _rows_file(data) as file:
         # By any such path each opening has a position of its own on Linux; elsewhere it is shared, hence the rewind.
-        done = session.query(f"{head} FROM INFILE '/dev/fd/{file.fileno()}' COMPRESSION 'none' {rest}", "TabSeparated")
+        done = session.query(f"{head} FROM INFILE '/dev/fd/{file.fileno()}' COMPRESSION 'none' {end}", "TabSeparated")
     return done.rows_written(), done.bytes_written()
 
 

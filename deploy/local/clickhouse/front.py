@@ -152,8 +152,10 @@ def _headers(statement: Statement, answer: Answer) -> _Headers:
 
 
 def _end_broken() -> None:
-    text = "the file system refused a write of the engine (is the disk full?): starting anew, so that every part is checked"
-    logging.getLogger("clickhouse_front").error("%s", text)
+    logging.getLogger("clickhouse_front").error(
+        "the file system refused a write of the engine (is the disk full?): starting anew, so that every part is"
+        " checked"
+    )
     # Without closing the engine, which would write more; the supervisor starts this process again.
     os._exit(EXIT_WRITE_REFUSED)
 
@@ -239,9 +241,14 @@ def main() -> None:
         )
     views = [view for view in arguments.views.split(",") if view]
     serve(
-        arguments.path, arguments.host, arguments.port, accounts,
-        database=arguments.database, views=views, keep_free_bytes=arguments.keep_free_mb << 20,
-    )  # fmt: skip
+        arguments.path,
+        arguments.host,
+        arguments.port,
+        accounts,
+        database=arguments.database,
+        views=views,
+        keep_free_bytes=arguments.keep_free_mb << 20,
+    )
 
 
 if __name__ == "__main__":

@@ -129,15 +129,15 @@ def format_at_end(query: bytes) -> str | None:
     """The format that a query names for its answer, in the last FORMAT clause outside of strings and comments."""
     if b"FORMAT" not in query[-4096:].upper():
         return None
-    last: str | None = None
+    name: str | None = None
     follows = False
     for _, word in _elements(query, 0):
         if word.isspace() or word[:2] in (b"--", b"/*"):
             continue
         if follows and word[:1].isalpha():
-            last = word.decode()
+            name = word.decode()
         follows = word.upper() == b"FORMAT"
-    return last
+    return name
 
 
 def read_statement(url_query: bytes, headers: Mapping[bytes, bytes], body: bytes) -> Statement:
@@ -154,11 +154,11 @@ def read_statement(url_query: bytes, headers: Mapping[bytes, bytes], body: bytes
         external = tuple(_external(name, data, dict(arguments)) for name, data in files)
     else:
         query = url_sql + b"\n" + body if url_sql and body else url_sql or body
-    taken = {f"{table.name}_{suffix}" for table in external for suffix in ("format", "types", "structure")}
+    of_tables = {f"{table.name}_{suffix}" for table in external for suffix in ("format", "types", "structure")}
     named = dict(arguments)
     settings = []
     for name, value in sorted(named.items()):
-        if name in _INTERFACE or name in taken or name.startswith("param_"):
+        if name in _INTERFACE or name in of_tables or name.startswith("param_"):
             continue
         if not _SETTING_NAME.match(name):
             raise RequestError(115, f"Unknown setting '{name}'. (UNKNOWN_SETTING)")
@@ -166,8 +166,8 @@ def read_statement(url_query: bytes, headers: Mapping[bytes, bytes], body: bytes
     if not query.strip():
         raise RequestError(62, "Syntax error: Empty query. (SYNTAX_ERROR)")
     insert = split_insert(query)
-    first = _FIRST_WORD.match(query)
-    word = first.group(1).upper() if first else b""
+    first_word = _FIRST_WORD.match(query)
+    word = first_word.group(1).upper() if first_word else b""
     return Statement(
         sql=insert[0] if insert else query,
         database=named.get("database", ""),
@@ -203,12 +203,12 @@ def read_form(content_type: str, body: bytes) -> tuple[list[tuple[str, bytes]], 
 
     Raises RequestError where the form has no boundary.
     """
-    found = re.search(r'\bboundary="?([^";]++)', content_type)
-    if found is None:
+    boundary = re.search(r'\bboundary="?([^";]++)', content_type)
+    if boundary is None:
         raise RequestError(36, "multipart form without a boundary")
     texts: list[tuple[str, bytes]] = []
     files: list[tuple[str, bytes]] = []
-    for part in (b"\r\n" + body).split(b"\r\n--" + found.group(1).encode())[1:]:
+    for part in (b"\r\n" + body).split(b"\r\n--" + boundary.group(1).encode())[1:]:
         head, separator, value = part.partition(b"\r\n\r\n")
         name = re.search(rb'\bname="([^"]*+)"', head)
         if not separator or name is None:

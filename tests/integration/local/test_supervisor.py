@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from deploy.local.process import Hook, ProcessSpec
 from deploy.local.state import StackBusyError, lock_owner, read_state
-from deploy.local.supervisor import Hook, ProcessSpec, StartError, Supervisor
+from deploy.local.supervisor import StartError, Supervisor
 
 pytestmark = pytest.mark.integration
 
@@ -174,7 +175,8 @@ def test_what_a_hook_raises_ends_the_start(tmp_path: Path) -> None:
 def test_kill_9_of_the_supervisor_ends_its_children(tmp_path: Path) -> None:
     code = f"""
 import sys, pathlib, signal
-from deploy.local.supervisor import ProcessSpec, Supervisor
+from deploy.local.process import ProcessSpec
+from deploy.local.supervisor import Supervisor
 s = Supervisor(pathlib.Path({str(tmp_path)!r}), [ProcessSpec(n, (sys.executable, "-c", {_STUBBORN!r})) for n in "ab"], {{}})
 s.start()
 print(s.pid("a"), s.pid("b"), flush=True)

@@ -11,8 +11,9 @@ import pytest
 
 from deploy.local.files import BrokenFileError, private_folder, write_whole
 from deploy.local.keys import admin_key, analyst_password, clickhouse_password
+from deploy.local.process import ProcessSpec
 from deploy.local.state import ProcessState, StackState, lock_data_dir, read_state, write_state
-from deploy.local.supervisor import ProcessSpec, Supervisor
+from deploy.local.supervisor import Supervisor
 
 
 def mode(path: Path) -> int:
