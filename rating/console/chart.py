@@ -31,10 +31,16 @@ def bars(values: Sequence[tuple[str, Decimal | None]], unit: str) -> Html:
         shown = "none" if value is None else f"{plain(value)} {unit}".strip()
         drawn.append(
             tag(
-                "rect", tag("title", f"{label}: {shown}"), class_="bar", x=f"{index * step + step * 0.12:.1f}", y=f"{top:.1f}",
-                width=f"{step * 0.76:.1f}", height=f"{height:.1f}", rx="1.5",
+                "rect",
+                tag("title", f"{label}: {shown}"),
+                class_="bar",
+                x=f"{index * step + step * 0.12:.1f}",
+                y=f"{top:.1f}",
+                width=f"{step * 0.76:.1f}",
+                height=f"{height:.1f}",
+                rx="1.5",
             )
-        )  # fmt: skip
+        )
     every = max(1, -(-len(values) // 12))
     labels = [
         tag("text", label, x=f"{index * step + step / 2:.1f}", y=_HEIGHT - 5, text_anchor="middle")

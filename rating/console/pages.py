@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import time
+from dataclasses import replace
 from datetime import timedelta
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 from urllib.parse import parse_qs, quote
 
+from clickhouse_connect.driver.client import Client
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
@@ -18,11 +20,11 @@ from rating.api.usage.totals import answer_usage, read_question
 from rating.api.webhooks import webhook_status
 from rating.books import read_books
 from rating.close.announced_runs import invoice_counts, run_of, runs_of
-from rating.console import runs as run_views
-from rating.console import session, views
-from rating.console.explained import explained
+from rating.console import account_page, invoice_page, run_pages, session, views
+from rating.console.account_page import UsageForm
 from rating.console.html import Html
-from rating.console.webhook import webhook
+from rating.console.line_page import explained_line
+from rating.console.webhook_summary import webhook_summary
 from rating.explain import BadCursor as BadEventsCursor
 from rating.explain import NotExplained, explain, read_subject
 from rating.explain.events import read_events
@@ -41,7 +43,8 @@ log = logging.getLogger(__name__)
 _RUNS_SHOWN: Final = 50
 
 _HEADERS: Final = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none';"
+    " base-uri 'none'",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "no-store",
@@ -54,8 +57,8 @@ class NotLoggedIn(Exception):
 
 def redirect_to_login(request: Request) -> Response:
     """The answer to NotLoggedIn."""
-    after = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-    return RedirectResponse(f"/login?after={quote(after, safe='')}", 303)
+    asked_page = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    return RedirectResponse(f"/login?after={quote(asked_page, safe='')}", 303)
 
 
 def _logged_in(request: Request) -> Rating:
@@ -84,30 +87,30 @@ def _local_path(text: str) -> str:
 
 
 @router.get("/login")
-async def login(after: str = "/") -> Response:
-    return _html(views.login(_local_path(after)))
+async def login(next_page: Annotated[str, Query(alias="after")] = "/") -> Response:
+    return _html(views.login(_local_path(next_page)))
 
 
 @router.post("/login")
 async def log_in(request: Request) -> Response:
     fields = parse_qs((await request.body())[:4096].decode("utf-8", "replace"))
     rating = rating_of(request)
-    after = _local_path(fields.get("after", ["/"])[0])
+    next_page = _local_path(fields.get("after", ["/"])[0])
     key = fields.get("key", [""])[0]
     address, now = request.client.host if request.client else "unknown", time.monotonic()
     if seconds := rating.login_tries.wait(address, now):
         # Not even looked at: who guesses learns nothing, and a right key is not told from a wrong one.
         log.warning("console login from %s is not looked at for %d s: too many wrong keys", address, seconds)
-        refused = _html(views.login(after, note=f"Too many wrong keys. Try again in {seconds} s."), 429)
+        refused = _html(views.login(next_page, note=f"Too many wrong keys. Try again in {seconds} s."), 429)
         refused.headers["Retry-After"] = str(seconds)
         return refused
     if not rating.key_is(key):
         rating.login_tries.failed(address, now)
         log.warning("console login from %s is refused: a wrong key", address)
-        return _html(views.login(after, note="That is not the key of this service."), 401)
+        return _html(views.login(next_page, note="That is not the key of this service."), 401)
     rating.login_tries.forget(address)
     log.info("console login from %s", address)
-    answer = RedirectResponse(after, 303)
+    answer = RedirectResponse(next_page, 303)
     value = session.issue(key, int(time.time()))
     secure = request.url.scheme == "https"
     answer.set_cookie(session.COOKIE, value, max_age=session.SECONDS, httponly=True, samesite="strict", secure=secure)
@@ -128,9 +131,9 @@ async def overview(rating: LoggedIn, namespace: str | None = None, cursor: str |
     except Problem as problem:
         return failed(problem)
 
-    sent = webhook(await webhook_status(rating, view))
+    webhook = webhook_summary(await webhook_status(rating, view))
 
-    def question(client: Any) -> Html:
+    def question(client: Client) -> Html:
         try:
             invoices = list_invoices(client, view.namespace, cursor=cursor, limit=25)
         except BadCursor:
@@ -138,7 +141,7 @@ async def overview(rating: LoggedIn, namespace: str | None = None, cursor: str |
         books = read_books(client, view.namespace)
         accounts = [entry.code for entry in view.all("account")]
         waiting = list_invoices(client, view.namespace, state=DRAFT, limit=25)
-        return views.overview(view.namespace, rating.namespaces(), books, accounts, invoices, cursor, waiting, sent)
+        return views.overview(view.namespace, rating.namespaces(), books, accounts, invoices, cursor, waiting, webhook)
 
     return _html(await rating.ask(question))
 
@@ -149,10 +152,10 @@ async def invoice(rating: LoggedIn, invoice_id: str, namespace: str | None = Non
         view = rating.view(namespace)
     except Problem as problem:
         return failed(problem)
-    found = await rating.ask(lambda client: read_invoice(client, view.namespace, invoice_id))
-    if found is None:
+    whole_invoice = await rating.ask(lambda client: read_invoice(client, view.namespace, invoice_id))
+    if whole_invoice is None:
         return _html(views.failure("Not Found", f"there is no invoice {invoice_id[:64]} in {view.namespace}"), 404)
-    return _html(views.invoice(view.namespace, found))
+    return _html(invoice_page.invoice(view.namespace, whole_invoice))
 
 
 @router.get("/invoices/{invoice_id}/lines/{number}")
@@ -164,7 +167,7 @@ async def line(
     except Problem as problem:
         return failed(problem)
 
-    def question(client: Any) -> Html:
+    def question(client: Client) -> Html:
         subject = read_subject(client, rating.ledgers, view.namespace, invoice_id, number)
         events = None
         if subject.need is not None:
@@ -172,7 +175,7 @@ async def line(
                 events = read_events(client, subject.query, cursor=cursor)
             except BadEventsCursor:
                 events = read_events(client, subject.query)
-        return explained(view.namespace, explain(client, rating.ledgers, subject), events, subject.zone.key)
+        return explained_line(view.namespace, explain(client, rating.ledgers, subject), events, subject.zone.key)
 
     try:
         return _html(await rating.ask(question))
@@ -186,13 +189,13 @@ async def runs(rating: LoggedIn, namespace: str | None = None, cursor: str | Non
         view = rating.view(namespace)
     except Problem as problem:
         return failed(problem)
-    mine = runs_of(rating.checkpoints, view.namespace)
+    all_runs = runs_of(rating.checkpoints, view.namespace)
     # Runs are only ever added at the front, so the cursor is the run that the page before ended with.
-    start = next((index + 1 for index, run in enumerate(mine) if run.run_id == cursor), 0)
-    shown = mine[start : start + _RUNS_SHOWN]
+    start = next((index + 1 for index, run in enumerate(all_runs) if run.run_id == cursor), 0)
+    shown = all_runs[start : start + _RUNS_SHOWN]
     counts = await rating.ask(lambda client: invoice_counts(client, view.namespace, shown))
-    more = shown[-1].run_id if len(mine) > start + _RUNS_SHOWN else None
-    return _html(run_views.runs(view.namespace, shown, counts, more))
+    next_cursor = shown[-1].run_id if len(all_runs) > start + _RUNS_SHOWN else None
+    return _html(run_pages.runs(view.namespace, shown, counts, next_cursor))
 
 
 @router.get("/runs/{run_id}")
@@ -201,17 +204,17 @@ async def run(rating: LoggedIn, run_id: str, namespace: str | None = None, curso
         view = rating.view(namespace)
     except Problem as problem:
         return failed(problem)
-    found = run_of(rating.checkpoints, view.namespace, run_id)
-    if found is None:
+    billing_run = run_of(rating.checkpoints, view.namespace, run_id)
+    if billing_run is None:
         return _html(views.failure("Not Found", f"there is no billing run {run_id[:64]} in {view.namespace}"), 404)
 
-    def question(client: Any) -> Html:
+    def question(client: Client) -> Html:
         try:
             invoices = list_invoices(client, view.namespace, run_id=run_id, cursor=cursor, limit=100)
         except BadCursor:
             invoices = list_invoices(client, view.namespace, run_id=run_id, limit=100)
-        counts = invoice_counts(client, view.namespace, [found])
-        return run_views.run(view.namespace, found, invoices, counts.get(run_id, 0), cursor)
+        counts = invoice_counts(client, view.namespace, [billing_run])
+        return run_pages.run(view.namespace, billing_run, invoices, counts.get(run_id, 0), cursor)
 
     return _html(await rating.ask(question))
 
@@ -236,33 +239,28 @@ async def account(
     waiting = await rating.ask(
         lambda client: list_invoices(client, view.namespace, account_id=account_id, state=DRAFT, limit=24)
     )
-    metrics = sorted({version.profile_id for version in profile_versions(view)})
-    asked = {"metric": metric or (metrics[0] if metrics else ""), "from": start, "to": end}
     if not start:
-        asked |= _span(view, account_id, invoices, now_us)
-    usage, problem_text = None, None
-    if asked["metric"]:
+        start, end = _span(view, account_id, invoices, now_us)
+    metrics = sorted({version.profile_id for version in profile_versions(view)})
+    form = UsageForm(metrics, metric or (metrics[0] if metrics else ""), start, end)
+    if form.metric:
         try:
-            parameters = UsageParameters(
-                asked["metric"], (account_id,), asked["from"], asked["to"] or None, group_by=("day",)
-            )
+            parameters = UsageParameters(form.metric, (account_id,), start, end or None, group_by=("day",))
             usage = await answer_usage(rating, read_question(rating, view, parameters), None)
+            form = replace(form, usage=usage)
         except Problem as problem:
-            problem_text = problem.detail
-    return _html(
-        views.account(
-            view.namespace, account_id, current, metrics, usage, asked, problem_text, invoices, credits, waiting
-        )
-    )
+            form = replace(form, problem=problem.detail)
+    return _html(account_page.account(view.namespace, account_id, current, form, invoices, credits, waiting))
 
 
-def _span(view: NamespaceView, account_id: str, invoices: Page, now_us: int) -> dict[str, str]:
-    """Local dates to show at first: the last period that was billed, else the last thirty days."""
+def _span(view: NamespaceView, account_id: str, invoices: Page, now_us: int) -> tuple[str, str]:
+    """Local dates from and to which usage is shown at first: the last period that was billed, else the last thirty
+    days."""
     zone = parse_zone(view.time_zone(account_id))
     if invoices.invoices:
         head = invoices.invoices[0]
-        first, last = instant(head.service_start_us), instant(head.service_end_us)
+        start, end = instant(head.service_start_us), instant(head.service_end_us)
     else:
-        last = instant(now_us) + timedelta(days=1)
-        first = last - timedelta(days=30)
-    return {"from": f"{first.astimezone(zone):%Y-%m-%d}", "to": f"{last.astimezone(zone):%Y-%m-%d}"}
+        end = instant(now_us) + timedelta(days=1)
+        start = end - timedelta(days=30)
+    return f"{start.astimezone(zone):%Y-%m-%d}", f"{end.astimezone(zone):%Y-%m-%d}"

@@ -3,7 +3,7 @@ stays on it."""
 
 from __future__ import annotations
 
-from rating.console.views import estimate
+from rating.console.account_page import estimate
 
 CHARGE = {
     "charge": "tokens", "metric": "tok.in", "unit": "token", "quantity": "9", "amount": "2.00", "projected_quantity": "9",

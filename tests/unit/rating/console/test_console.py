@@ -13,7 +13,8 @@ from rating.console import session
 from rating.console.chart import bars
 from rating.console.html import address, link, page, table, tag
 from rating.console.pages import _local_path
-from rating.console.views import failure, grouped, login
+from rating.console.text import grouped
+from rating.console.views import failure, login
 
 VOID = {"meta", "input"}
 

@@ -7,8 +7,8 @@ import re
 from typing import Any
 
 from rating.close.checklist.checks import Check
-from rating.console.runs import checklist, run, runs
-from rating.console.webhook import webhook
+from rating.console.run_pages import checklist, run, runs
+from rating.console.webhook_summary import webhook_summary
 from rating.invoices.read import Page
 from schemas.ledgers.checkpoints import Run
 
@@ -62,10 +62,10 @@ def test_the_webhooks_lines_say_what_is_wrong_and_nothing_where_there_never_was_
         "webhook": None, "delivering": False, "waiting": 0, "delivered": 0, "given_up": 0, "oldest_waiting": None, "next_try": None,
         "last_success": None, "last_failure": None,
     }  # fmt: skip
-    assert webhook(status) is None
+    assert webhook_summary(status) is None
     refused = {"message_id": "inv_1_v1", "refused_at": "2026-11-01T00:00:00Z", "error": "it answered 500"}
     hook = {"url": "https://example.com/<x>", "enabled": False}
-    shown = webhook(
+    shown = webhook_summary(
         status | {"webhook": hook, "given_up": 2, "waiting": 1, "last_failure": refused, "oldest_waiting": "then"}
     )
     assert shown is not None

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from rating.console.html import Html, join, tag
-from rating.console.views import grouped
+from rating.console.text import grouped
+from schemas.values.json_text import JsonObject
 
 
-def webhook(status: Mapping[str, Any]) -> Html | None:
+def webhook_summary(status: JsonObject) -> Html | None:
     """``status`` is what GET /v1/webhooks says; nothing where there is no webhook and never was one."""
     hook = status["webhook"]
     counts = [(name, status[name.replace(" ", "_")]) for name in ("delivered", "waiting", "given up")]
