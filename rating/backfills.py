@@ -55,13 +55,21 @@ class BackfillStatus:
         """Ready for json.dumps."""
         job = self.job
         return {
-            "backfill": job.name, "meter": job.meter, "version": job.version,
-            "profiles": sorted(version.profile_id for version in job.versions), "event_name": job.event_name,
-            "start": rfc3339(job.start_us), "published_at": rfc3339(job.published_us), "state": self.state,
-            "percent": self.percent, "events_read": self.events_read, "events_total": self.events_total,
-            "records": self.records, "checkpoint": self.checkpoint,
+            "backfill": job.name,
+            "meter": job.meter,
+            "version": job.version,
+            "profiles": sorted(version.profile_id for version in job.versions),
+            "event_name": job.event_name,
+            "start": rfc3339(job.start_us),
+            "published_at": rfc3339(job.published_us),
+            "state": self.state,
+            "percent": self.percent,
+            "events_read": self.events_read,
+            "events_total": self.events_total,
+            "records": self.records,
+            "checkpoint": self.checkpoint,
             "oldest_event": None if self.oldest_us is None else rfc3339(self.oldest_us),
-        }  # fmt: skip
+        }
 
     def sentence(self) -> str:
         """For people."""
@@ -84,8 +92,8 @@ def read_backfills(client: Client, view: NamespaceView) -> list[BackfillStatus]:
         return []
     progress: dict[str, list[int]] = {}
     rows = client.query(
-        "SELECT backfill, max(events_read), argMax(events_total, (day, events_read)), argMax(records, (day, events_read))"
-        " FROM backfill_progress WHERE startsWith(backfill, {prefix:String}) GROUP BY backfill, to_checkpoint",
+        "SELECT backfill, max(events_read), argMax(events_total, (day, events_read)),"
+        " argMax(records, (day, events_read)) FROM backfill_progress WHERE startsWith(backfill, {prefix:String}) GROUP BY backfill, to_checkpoint",
         parameters={"prefix": f"{view.namespace}/"},
     ).result_rows
     for label, *numbers in rows:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, Final
+from typing import Final
+
+from clickhouse_connect.driver.client import Client
 
 from rating.verify.acknowledged import lost
+from schemas.values.json_text import JsonObject
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +44,7 @@ class Books:
         missing = self.accepted - self.metered - self.unmatched - self.duplicates - self.conflicts
         return 0 <= missing <= self.given_up and not self.lost
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Ready for json.dumps."""
         return {"received": self.received} | asdict(self) | {"balanced": self.balanced}
 
@@ -64,7 +67,7 @@ FROM (
 {_SETTINGS}"""
 
 
-def read_books(client: Any, namespace: str) -> Books:
+def read_books(client: Client, namespace: str) -> Books:
     """The namespace's books as ClickHouse has them now; ``client`` is from ``schemas.clickhouse.client.connect``.
     Blocking."""
     row = client.query(_SQL, parameters={"n": namespace}).result_rows[0]

@@ -14,7 +14,6 @@ import sys
 import threading
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
-from typing import Any
 
 from rating.close import CloseResult, run_close
 from rating.close.checklist.checks import warnings
@@ -49,8 +48,8 @@ def close_all(names: Iterable[str], close: Callable[[str], CloseResult], stoppin
 
 def scheduled(names: Iterable[str], only: str) -> list[str]:
     """Of all namespaces those that ``only`` names, with commas between; all where it is empty."""
-    wanted = {name.strip() for name in only.split(",")} - {""}
-    return [name for name in names if not wanted or name in wanted]
+    chosen = {name.strip() for name in only.split(",")} - {""}
+    return [name for name in names if not chosen or name in chosen]
 
 
 def run(settings: Settings, stop: threading.Event) -> None:
@@ -85,7 +84,7 @@ def main() -> int:
         return 2
     stop = threading.Event()
 
-    def end(*_: Any) -> None:
+    def end(*_: object) -> None:
         # A second signal ends it at once; nothing is lost by that.
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.SIG_DFL)

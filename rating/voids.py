@@ -8,11 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from clickhouse_connect.driver.client import Client
+
 from rating.invoices.read import BadCursor
 from rating.usage.render import Binder
 from schemas.events.identity import identity
 from schemas.events.voids import WITHOUT_EFFECT
 from schemas.values.instants import rfc3339
+from schemas.values.json_text import JsonObject
 
 MAX_LIMIT: Final = 1000
 VOIDED: Final = "voided"
@@ -44,16 +47,22 @@ class VoidedEvent:
     reason: str
     author: str
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Ready for json.dumps."""
         generation, partition, offset, index = self.position
         return {
-            "idempotency_key": self.idempotency_key, "source": self.source, "event_name": self.event_name,
-            "account_id": self.account_id, "timestamp": rfc3339(self.timestamp_us), "profiles": list(self.profiles),
-            "reason": self.reason, "author": self.author, "voided_at": rfc3339(self.voided_us),
+            "idempotency_key": self.idempotency_key,
+            "source": self.source,
+            "event_name": self.event_name,
+            "account_id": self.account_id,
+            "timestamp": rfc3339(self.timestamp_us),
+            "profiles": list(self.profiles),
+            "reason": self.reason,
+            "author": self.author,
+            "voided_at": rfc3339(self.voided_us),
             "position": {"generation": generation, "partition": partition, "offset": offset, "index": index},
             "void": dict(zip(("generation", "partition", "offset"), self.void, strict=True)),
-        }  # fmt: skip
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +92,7 @@ class StoredEvent:
 
 
 def list_voided(
-    client: Any, namespace: str, *, account_id: str | None = None, cursor: str | None = None, limit: int = 100
+    client: Client, namespace: str, *, account_id: str | None = None, cursor: str | None = None, limit: int = 100
 ) -> tuple[list[VoidedEvent], str | None]:
     """A page, newest void first, and the cursor of the next one (None at the end). Raises BadCursor. Blocking."""
     bind = Binder()
@@ -107,7 +116,7 @@ def list_voided(
     return [_event(row) for row in rows[:most]], following
 
 
-def outcome_of(client: Any, namespace: str, void: Position) -> Outcome | None:
+def outcome_of(client: Client, namespace: str, void: Position) -> Outcome | None:
     """What the void at a position did; None where that does not show yet. Ask once progress has passed it. Blocking."""
     at = {"n": namespace, "g": void[0], "p": void[1], "o": void[2]}
     rows = client.query(
@@ -127,7 +136,7 @@ def outcome_of(client: Any, namespace: str, void: Position) -> Outcome | None:
     return Outcome(rows[0][0], None, rows[0][1]) if rows else None
 
 
-def stored_event(client: Any, namespace: str, source: str, idempotency_key: str) -> StoredEvent | None:
+def stored_event(client: Client, namespace: str, source: str, idempotency_key: str) -> StoredEvent | None:
     """The copy of the key that counted last, None for none. Blocking."""
     name = identity(namespace, source, idempotency_key).hex()
     rows = client.query(
@@ -145,9 +154,20 @@ def stored_event(client: Any, namespace: str, source: str, idempotency_key: str)
 
 
 def _event(row: Sequence[Any]) -> VoidedEvent:
-    ms, void_generation, void_partition, void_offset, account, name, us, source, key, profiles, *rest = row
-    generation, partition, offset, index, reason, author = rest
+    """Of a row of ``_COLUMNS``."""
+    voided_ms, *void = row[:4]
+    account, name, us, source, key, profiles = row[4:10]
+    generation, partition, offset, index, reason, author = row[10:]
     return VoidedEvent(
-        account, name, int(us), source, key, tuple(profiles), (int(generation), int(partition), int(offset), int(index)),
-        (int(void_generation), int(void_partition), int(void_offset)), int(ms) * 1000, reason, author,
-    )  # fmt: skip
+        account_id=account,
+        event_name=name,
+        timestamp_us=int(us),
+        source=source,
+        idempotency_key=key,
+        profiles=tuple(profiles),
+        position=(int(generation), int(partition), int(offset), int(index)),
+        void=(int(void[0]), int(void[1]), int(void[2])),
+        voided_us=int(voided_ms) * 1000,
+        reason=reason,
+        author=author,
+    )

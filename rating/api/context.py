@@ -11,8 +11,9 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from http import HTTPStatus
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Final, TypeVar
 
+from clickhouse_connect.driver.client import Client
 from fastapi import Depends, Header, Request
 
 from rating.api.invoice_ledger import StandingNow
@@ -78,12 +79,12 @@ class Rating:
         bound._asker = Asker(tenant, key, request.is_disconnected if request.method in ("GET", "HEAD") else None)
         return bound
 
-    async def ask(self, question: Callable[[Any], T]) -> T:
+    async def ask(self, question: Callable[[Client], T]) -> T:
         """Run ``question(client)``, which blocks, in a thread that owns a client. Raises Problem as ``Questions.ask``
         does."""
         return await self._questions.ask(question, self._asker)
 
-    async def ask_long(self, question: Callable[[Any, GoOn], T], request: Request) -> T:
+    async def ask_long(self, question: Callable[[Client, GoOn], T], request: Request) -> T:
         """The same for work of many seconds that only reads, whatever its method."""
         asker = replace(self._asker, gone=request.is_disconnected)
         return await self._questions.ask_long(question, asker)
@@ -121,7 +122,8 @@ class Rating:
         """Whether ``key`` is the admin key, in constant time."""
         # Digests: comparing texts of different lengths tells by its time which length is right.
         given, right = (
-            sha256(one.encode("utf-8", "replace")).digest() for one in (key, self.settings.admin_key.get_secret_value())
+            sha256(text.encode("utf-8", "replace")).digest()
+            for text in (key, self.settings.admin_key.get_secret_value())
         )
         return hmac.compare_digest(given, right)
 

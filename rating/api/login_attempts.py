@@ -23,8 +23,8 @@ class _Spent:
     tries: float
     at: float
 
-    def now(self, seconds: float, each: float) -> float:
-        return max(self.tries - (seconds - self.at) / each, 0.0)
+    def now(self, seconds: float, seconds_a_try: float) -> float:
+        return max(self.tries - (seconds - self.at) / seconds_a_try, 0.0)
 
 
 class LoginTries:
@@ -42,9 +42,9 @@ class LoginTries:
 
     def failed(self, address: str, now: float) -> None:
         """Count a wrong key."""
-        for name, each in ((_network(address), EACH), (_EVERYBODY, ALL_EACH)):
+        for name, seconds_a_try in ((_network(address), EACH), (_EVERYBODY, ALL_EACH)):
             known = self._spent.pop(name, None)
-            self._spent[name] = _Spent((known.now(now, each) if known else 0.0) + 1, now)
+            self._spent[name] = _Spent((known.now(now, seconds_a_try) if known else 0.0) + 1, now)
         if len(self._spent) > REMEMBERED:
             # The one that was wrong the longest ago; what all together tried is kept.
             del self._spent[next(name for name in self._spent if name != _EVERYBODY)]
@@ -53,10 +53,10 @@ class LoginTries:
         """After the right key."""
         self._spent.pop(_network(address), None)
 
-    def _wait(self, name: str, burst: int, each: float, now: float) -> int:
+    def _wait(self, name: str, burst: int, seconds_a_try: float, now: float) -> int:
         known = self._spent.get(name)
-        over = 0.0 if known is None else known.now(now, each) - burst + 1
-        return ceil(over * each) if over > 0 else 0
+        over = 0.0 if known is None else known.now(now, seconds_a_try) - burst + 1
+        return ceil(over * seconds_a_try) if over > 0 else 0
 
 
 def _network(address: str) -> str:

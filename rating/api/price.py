@@ -12,22 +12,24 @@ from rating.api.context import Authorized
 from rating.api.problems import Problem
 from rating.pricing import PriceError, price_json
 from schemas.http.openapi import REFERENCE
+from schemas.values.json_text import JsonObject
 
 router = APIRouter(tags=["prices"])
 
 MAX_BYTES: Final = 1 << 20
 _REQUEST: Final = {"$ref": REFERENCE.format(model="PriceRequest")}
 _EXAMPLE: Final = {"price": {"model": "per_unit", "unit_amount": "0.01"}, "quantity": "22"}
-_BODY: Final[dict[str, Any]] = {
+_BODY: Final[JsonObject] = {
     "requestBody": {
         "required": True,
         "content": {
             "application/json": {
-                "schema": {"anyOf": [_REQUEST, {"type": "array", "items": _REQUEST}]}, "example": _EXAMPLE,
+                "schema": {"anyOf": [_REQUEST, {"type": "array", "items": _REQUEST}]},
+                "example": _EXAMPLE,
             }
         },
     }
-}  # fmt: skip
+}
 
 
 @router.post("/v1/price", summary="Price quantities, each step explained; nothing is stored", openapi_extra=_BODY)
@@ -40,7 +42,7 @@ async def price(rating: Authorized, request: Request) -> Any:
     except UnicodeDecodeError as error:
         raise Problem(HTTPStatus.BAD_REQUEST, f"the body is not UTF-8: {error}") from None
     except PriceError as error:
-        errors = [(place, detail) for place, _, detail in (problem.partition(": ") for problem in error.problems)]
+        errors = [(path, detail) for path, _, detail in (problem.partition(": ") for problem in error.problems)]
         malformed = error.problems[0].startswith("this is not JSON")
         status = HTTPStatus.BAD_REQUEST if malformed else HTTPStatus.UNPROCESSABLE_ENTITY
         raise Problem(status, str(error), [] if malformed else errors) from None

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final, TypeVar
 
+from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from rating.api.problems import Problem, of_busy
@@ -66,7 +67,7 @@ class _Lane:
         self._threads = ThreadPoolExecutor(plan.places, thread_name_prefix=what)
         self._local = threading.local()
 
-    async def ask(self, question: Callable[[Any, GoOn], T], asker: Asker, kill: Callable[[str], None]) -> T:
+    async def ask(self, question: Callable[[Client, GoOn], T], asker: Asker, kill: Callable[[str], None]) -> T:
         """See Questions."""
         async with self._shares.turn(asker.tenant, asker.key):
             stop = threading.Event()
@@ -96,7 +97,7 @@ class _Lane:
                     await asyncio.to_thread(kill, names[0])
             await asyncio.wait({work}, timeout=_LOOK_SECONDS)
 
-    def _with_client(self, question: Callable[[Any, GoOn], T], stop: threading.Event, names: list[str]) -> T:
+    def _with_client(self, question: Callable[[Client, GoOn], T], stop: threading.Event, names: list[str]) -> T:
         if getattr(self._local, "client", None) is None:
             name = f"weir-rating-{uuid.uuid4().hex}"
             bounds = {
@@ -130,18 +131,18 @@ class Questions:
         self._heavy = _Lane(settings, HEAVY, "long-questions", settings.rating_long_question_seconds)
         self._local = threading.local()
 
-    async def ask(self, question: Callable[[Any], T], asker: Asker) -> T:
+    async def ask(self, question: Callable[[Client], T], asker: Asker) -> T:
         """``question(client)``, which blocks, in a thread. Raises what it raises; Problem: 429 where this key has
         enough in line, 503 where no place became free or the time is over, 422 where it needs more memory than one
         may."""
         return await self._asked(self._light, lambda client, _go_on: question(client), asker)
 
-    async def ask_long(self, question: Callable[[Any, GoOn], T], asker: Asker) -> T:
+    async def ask_long(self, question: Callable[[Client, GoOn], T], asker: Asker) -> T:
         """The same for work of many seconds, of which a tenant has one at a time. ``question`` calls its second
         argument now and then."""
         return await self._asked(self._heavy, question, asker)
 
-    async def _asked(self, lane: _Lane, question: Callable[[Any, GoOn], T], asker: Asker) -> T:
+    async def _asked(self, lane: _Lane, question: Callable[[Client, GoOn], T], asker: Asker) -> T:
         try:
             return await lane.ask(question, asker, self._kill)
         except Busy as busy:
@@ -153,10 +154,11 @@ class Questions:
             if _TIMEOUT_EXCEEDED in text or _CANCELLED in text:
                 raise _too_long(lane.seconds) from None
             if _MEMORY_LIMIT_EXCEEDED in text:
-                detail = f"this needs more than {lane.memory} bytes of memory; ask for a shorter time, fewer groups, or one account"
-                raise Problem(
-                    HTTPStatus.UNPROCESSABLE_ENTITY, f"{detail} (the operator: WEIR_RATING_QUERY_BYTES)"
-                ) from None
+                detail = (
+                    f"this needs more than {lane.memory} bytes of memory; ask for a shorter time, fewer groups, or one"
+                    " account (the operator: WEIR_RATING_QUERY_BYTES)"
+                )
+                raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail) from None
             raise
 
     def _kill(self, name: str) -> None:

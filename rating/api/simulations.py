@@ -7,7 +7,7 @@ Both only read.
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Request
 from pydantic import Field
@@ -21,6 +21,7 @@ from schemas.catalog.base import Model
 from schemas.catalog.models import Meter, Plan
 from schemas.prices.json_schema import PriceJson
 from schemas.values.instants import micros
+from schemas.values.json_text import JsonObject
 
 router = APIRouter(tags=["what if"])
 
@@ -64,44 +65,49 @@ class TryRequest(Model):
 @router.post(
     "/v1/simulations", summary="Another price or plan over a past period: before, after, who pays less and more"
 )
-async def simulations(request: Request, rating: Authorized, view: View, asked: SimulationRequest) -> dict[str, Any]:
+async def simulations(request: Request, rating: Authorized, view: View, body: SimulationRequest) -> JsonObject:
     """By the close's own code, from present usage; nothing is written. Sorted by difference: who would pay less comes
     first. Prepaid credits are left out, since they pay and are no price."""
     try:
-        found = await rating.ask_long(
+        simulation = await rating.ask_long(
             lambda client, go_on: simulate(
-                client, view, asked.scenario(), asked.period, micros(rating.now()), lambda *_: go_on()
+                client, view, body.scenario(), body.period, micros(rating.now()), lambda *_: go_on()
             ),
             request,
         )
     except ScenarioError as error:
         raise wrong_field(error.place, str(error)) from None
-    return {"namespace": view.namespace, **found.to_json(asked.limit)}
+    return {"namespace": view.namespace, **simulation.to_json(body.limit)}
 
 
 @router.post("/v1/profiles/try", summary="A draft meter on past events: how many match, what total, by account")
-async def tried(request: Request, rating: Authorized, view: View, asked: TryRequest) -> dict[str, Any]:
+async def tried(request: Request, rating: Authorized, view: View, body: TryRequest) -> JsonObject:
     """Matches with the code that meters. Nothing is published or written; `current` is what the profile measures
     now."""
-    own = "UTC" if asked.account_id is None else view.time_zone(asked.account_id)
+    default_zone = "UTC" if body.account_id is None else view.time_zone(body.account_id)
     try:
-        zone = parse_zone(asked.time_zone or own)
-        interval = parse_range(asked.period, zone)
+        zone = parse_zone(body.time_zone or default_zone)
+        interval = parse_range(body.period, zone)
     except ValueError as error:
-        raise wrong_field("period" if asked.time_zone is None else "time_zone, period", str(error)) from None
+        raise wrong_field("period" if body.time_zone is None else "time_zone, period", str(error)) from None
     try:
-        found = await rating.ask_long(
+        trial = await rating.ask_long(
             lambda client, go_on: try_meter(
-                client, view, asked.meter, interval, account_id=asked.account_id, at_most=MAX_EVENTS,
+                client,
+                view,
+                body.meter,
+                interval,
+                account_id=body.account_id,
+                at_most=MAX_EVENTS,
                 on_progress=lambda *_: go_on(),
             ),
             request,
-        )  # fmt: skip
+        )
     except TooManyEvents as error:
         raise wrong_field("period", str(error)) from None
-    return {"namespace": view.namespace, "time_zone": zone.key, **found.to_json(asked.limit)}
+    return {"namespace": view.namespace, "time_zone": zone.key, **trial.to_json(body.limit)}
 
 
-def wrong_field(place: str, detail: str) -> Problem:
+def wrong_field(path: str, detail: str) -> Problem:
     """422 about a field of the body."""
-    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"{place}: {detail}", [(f"body.{place}", detail)])
+    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"{path}: {detail}", [(f"body.{path}", detail)])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query
 
@@ -10,6 +10,7 @@ from rating.api.context import Authorized, View
 from rating.api.problems import wrong
 from rating.invoices.read import BadCursor
 from rating.voids import MAX_LIMIT, list_voided
+from schemas.values.json_text import JsonObject
 
 router = APIRouter(tags=["usage"])
 
@@ -21,13 +22,13 @@ async def voided(
     account_id: Annotated[str | None, Query(description="only this account's")] = None,
     cursor: Annotated[str | None, Query(description="next_cursor of the page before")] = None,
     limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = 100,
-) -> dict[str, Any]:
+) -> JsonObject:
     """Each with its reason, its author, and both positions in the log: the event's and the void's. Voids that found
     nothing are rejections (`weir rejected list`)."""
     try:
-        found, following = await rating.ask(
+        events, following = await rating.ask(
             lambda client: list_voided(client, view.namespace, account_id=account_id, cursor=cursor, limit=limit)
         )
     except BadCursor as error:
         raise wrong("cursor", str(error)) from None
-    return {"voided_events": [one.to_json() for one in found], "next_cursor": following}
+    return {"voided_events": [event.to_json() for event in events], "next_cursor": following}

@@ -7,7 +7,7 @@ import time
 import uuid
 from datetime import datetime
 from http import HTTPStatus
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, model_validator
@@ -24,6 +24,7 @@ from schemas.catalog.state import NamespaceView
 from schemas.ledgers.transport import LedgerUnavailable
 from schemas.values.fine_instants import Instant
 from schemas.values.instants import micros, rfc3339
+from schemas.values.json_text import JsonObject
 
 _SECOND: Final = 1_000_000
 _ALIVE_US: Final = 60 * _SECOND
@@ -48,27 +49,27 @@ class Replayed(BaseModel):
 
 
 @router.get("/v1/webhooks", summary="The namespace's webhook, and how its deliveries stand")
-async def status(rating: Authorized, view: View) -> dict[str, Any]:
+async def status(rating: Authorized, view: View) -> JsonObject:
     """`webhook` is null where the namespace has none. `delivering`: whether a process that delivers was there within
     the last minute. `last_failure` is the last attempt that failed, also where a later one went well."""
     return await webhook_status(rating, view)
 
 
-async def webhook_status(rating: Rating, view: NamespaceView) -> dict[str, Any]:
+async def webhook_status(rating: Rating, view: NamespaceView) -> JsonObject:
     """The same for the console."""
-    found, seen_us = await rating.ask(lambda client: (store.summary(client, view.namespace), store.seen_us(client)))
+    summary, seen_us = await rating.ask(lambda client: (store.summary(client, view.namespace), store.seen_us(client)))
     hook = hook_of(view)
     return {
         "namespace": view.namespace,
         "webhook": None if hook is None else _hook(hook),
         "delivering": micros(rating.now()) - seen_us < _ALIVE_US,
-        "waiting": found.waiting,
-        "delivered": found.delivered,
-        "given_up": found.given_up,
-        "oldest_waiting": _instant(found.oldest_us),
-        "next_try": _instant(found.next_us),
-        "last_success": None if found.success is None else _delivery(found.success),
-        "last_failure": None if found.failure is None else _delivery(found.failure),
+        "waiting": summary.waiting,
+        "delivered": summary.delivered,
+        "given_up": summary.given_up,
+        "oldest_waiting": _instant(summary.oldest_us),
+        "next_try": _instant(summary.next_us),
+        "last_success": None if summary.success is None else _delivery(summary.success),
+        "last_failure": None if summary.failure is None else _delivery(summary.failure),
     }
 
 
@@ -79,21 +80,21 @@ async def deliveries(
     state: Annotated[Literal["waiting", "delivered", "given_up"] | None, Query()] = None,
     cursor: Annotated[str | None, Query(description="next_cursor of the page before")] = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
-) -> dict[str, Any]:
+) -> JsonObject:
     """`message_id` is the header webhook-id; `replay` names the replay that asked for it, null for the first
     delivery."""
-    before = None if cursor is None else _place(cursor)
-    found = await rating.ask(
-        lambda client: store.list_deliveries(client, view.namespace, state=state, before=before, limit=limit + 1)
+    position = None if cursor is None else _position(cursor)
+    listed = await rating.ask(
+        lambda client: store.list_deliveries(client, view.namespace, state=state, before=position, limit=limit + 1)
     )
-    page = found[:limit]
-    last = page[-1] if len(found) > limit else None
-    following = None if last is None else f"{last.queued_us}_{last.replay}_{last.message_id}"
-    return {"deliveries": [_delivery(one) for one in page], "next_cursor": following}
+    page = listed[:limit]
+    last_shown = page[-1] if len(listed) > limit else None
+    following = None if last_shown is None else f"{last_shown.queued_us}_{last_shown.replay}_{last_shown.message_id}"
+    return {"deliveries": [_delivery(delivery) for delivery in page], "next_cursor": following}
 
 
 @router.get("/v1/webhooks/secret", summary="What receivers verify signatures with")
-async def secret(rating: Authorized, view: View, response: Response) -> dict[str, Any]:
+async def secret(rating: Authorized, view: View, response: Response) -> JsonObject:
     """`replaced` are those before it, with the instant until which they sign too. A higher `rotation` in the
     namespace's settings makes a new one."""
     hook = _required(view)
@@ -102,12 +103,12 @@ async def secret(rating: Authorized, view: View, response: Response) -> dict[str
     return {
         "secret": signing.secret_text(signing.secret(root, view.namespace, hook.rotation)),
         "rotation": hook.rotation,
-        "replaced": [{"rotation": one, "signs_until": rfc3339(us + overlap_us)} for one, us in hook.replaced],
+        "replaced": [{"rotation": rotation, "signs_until": rfc3339(us + overlap_us)} for rotation, us in hook.replaced],
     }
 
 
 @router.post("/v1/webhooks/test", summary="Send a signed webhook.ping now, and say what it was answered")
-async def ping(rating: Authorized, view: View) -> dict[str, Any]:
+async def ping(rating: Authorized, view: View) -> JsonObject:
     """Also to a webhook that is not enabled. Tried once, from this process."""
     hook = _required(view)
     now_us, began = micros(rating.now()), time.monotonic()
@@ -120,19 +121,25 @@ async def ping(rating: Authorized, view: View) -> dict[str, Any]:
     finally:
         await sender.close()
     return {
-        "delivered": answer.ok, "status": answer.status or None, "error": answer.error or None, "url": hook.url,
-        "message_id": headers["webhook-id"], "seconds": round(time.monotonic() - began, 3),
-    }  # fmt: skip
+        "delivered": answer.ok,
+        "status": answer.status or None,
+        "error": answer.error or None,
+        "url": hook.url,
+        "message_id": headers["webhook-id"],
+        "seconds": round(time.monotonic() - began, 3),
+    }
 
 
 @router.post("/v1/webhooks/replay", status_code=202, summary="Send versions again, under the ids that they had")
-async def replay(request: Request, rating: Authorized, view: View, asked: Replayed) -> dict[str, Any]:
+async def replay(request: Request, rating: Authorized, view: View, body: Replayed) -> JsonObject:
     """`messages`: so many are queued. Versions of types that the webhook does not name are left out."""
     hook = _required(view)
     author, name, now_us = request.state.access.author, f"rp_{uuid.uuid4().hex[:16]}", micros(rating.now())
-    wanted = Asked(_micros(asked.since), asked.invoice_id, asked.given_up)
+    versions = Asked(_micros(body.since), body.invoice_id, body.given_up)
     try:
-        count = await rating.ask(lambda client: send_again(rating.settings, client, hook, wanted, author, name, now_us))
+        count = await rating.ask(
+            lambda client: send_again(rating.settings, client, hook, versions, author, name, now_us)
+        )
     except LedgerUnavailable as error:
         raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error), headers={"Retry-After": "1"}) from None
     return {"replay": name, "messages": count}
@@ -143,34 +150,48 @@ def _required(view: NamespaceView) -> Hook:
     if hook is None:
         raise Problem(
             HTTPStatus.CONFLICT,
-            f"namespace {view.namespace} has no webhook; set one: `weir webhook set URL`, or webhook.url in its settings",
+            f"namespace {view.namespace} has no webhook; set one: `weir webhook set URL`, or webhook.url in its"
+            " settings",
         )
     return hook
 
 
-def _place(cursor: str) -> tuple[int, str, str]:
-    queued, _, rest = cursor.partition("_")
+def _position(cursor: str) -> tuple[int, str, str]:
+    queued, _, ids = cursor.partition("_")
     # A replay's name has one underscore, the first delivery's is empty.
-    replay, _, message_id = rest.rpartition("_inv_")
+    replay, _, message_id = ids.rpartition("_inv_")
     if not queued.isascii() or not queued.isdigit() or len(queued) > 18 or not message_id:
         raise wrong("cursor", f"{cursor[:40]!r} is no cursor of this list; take next_cursor of the page before")
     return int(queued), f"inv_{message_id}", replay
 
 
-def _hook(hook: Hook) -> dict[str, Any]:
+def _hook(hook: Hook) -> JsonObject:
     return {
-        "url": hook.url, "enabled": hook.enabled, "events": sorted(hook.events), "rotation": hook.rotation,
+        "url": hook.url,
+        "enabled": hook.enabled,
+        "events": sorted(hook.events),
+        "rotation": hook.rotation,
         "since": rfc3339(hook.since_us),
-    }  # fmt: skip
+    }
 
 
-def _delivery(one: Delivery) -> dict[str, Any]:
+def _delivery(delivery: Delivery) -> JsonObject:
     return {
-        "message_id": one.message_id, "replay": one.replay or None, "invoice_id": one.invoice_id, "version": one.version, "type": one.type,
-        "state": one.state, "attempts": one.attempts, "status": one.status or None, "queued_at": rfc3339(one.queued_us),
-        "last_attempt": _instant(one.last_us), "next_try": _instant(one.next_us) if one.state == "waiting" else None,
-        "refused_at": _instant(one.refused_us), "refused_status": one.refused_status or None, "error": one.error or None,
-    }  # fmt: skip
+        "message_id": delivery.message_id,
+        "replay": delivery.replay or None,
+        "invoice_id": delivery.invoice_id,
+        "version": delivery.version,
+        "type": delivery.type,
+        "state": delivery.state,
+        "attempts": delivery.attempts,
+        "status": delivery.status or None,
+        "queued_at": rfc3339(delivery.queued_us),
+        "last_attempt": _instant(delivery.last_us),
+        "next_try": _instant(delivery.next_us) if delivery.state == "waiting" else None,
+        "refused_at": _instant(delivery.refused_us),
+        "refused_status": delivery.refused_status or None,
+        "error": delivery.error or None,
+    }
 
 
 def _instant(us: int) -> str | None:

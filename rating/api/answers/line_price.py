@@ -40,6 +40,7 @@ class NoTerm(BaseModel):
 LinePrice: TypeAlias = Annotated[
     PriceJson | CreditGrantTerm | CommitmentTerm | CreditNotesTerm | Discount | NoTerm,
     Field(
-        description="as pinned: a price, or of a line that follows from terms the discount, grant, commitment or credit notes"
+        description="as pinned: a price, or of a line that follows from terms the discount, grant, commitment or credit"
+        " notes"
     ),
 ]

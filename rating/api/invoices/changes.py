@@ -7,8 +7,9 @@ from contextlib import closing
 from datetime import datetime
 from decimal import Decimal
 from http import HTTPStatus
-from typing import Annotated, Any, Final, Self
+from typing import Annotated, Final, Self
 
+from clickhouse_connect.driver.client import Client
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
@@ -25,6 +26,7 @@ from schemas.ledgers.checkpoints import CheckpointLedger
 from schemas.ledgers.transport import LedgerUnavailable
 from schemas.values.fine_instants import Cut
 from schemas.values.instants import micros
+from schemas.values.json_text import JsonObject
 
 _SHOWN_SECONDS: Final = 10.0
 
@@ -88,37 +90,37 @@ class Credited(BaseModel):
     "/v1/invoices/{invoice_id}/void",
     summary="Void an invoice: it counts nowhere, and the next close bills its period again",
 )
-async def void(request: Request, rating: Authorized, view: View, invoice_id: str, asked: Void) -> dict[str, Any]:
+async def void(request: Request, rating: Authorized, view: View, invoice_id: str, body: Void) -> JsonObject:
     """The invoice as it then stands; one that is void already stays as it is. 409 says what must come first."""
     author, now_us = request.state.access.author, micros(rating.now())
     return await changed(
-        rating, view.namespace, invoice_id, lambda chain, one: voided(chain, one, asked.reason, author, now_us)
+        rating, view.namespace, invoice_id, lambda chain, invoice: voided(chain, invoice, body.reason, author, now_us)
     )
 
 
 @router.post("/v1/invoices/{invoice_id}/payments", summary="Record a payment; the same reference again changes nothing")
-async def payments(request: Request, rating: Authorized, view: View, invoice_id: str, asked: Paid) -> dict[str, Any]:
+async def payments(request: Request, rating: Authorized, view: View, invoice_id: str, body: Paid) -> JsonObject:
     """The invoice as it then stands: `paid` once `amount_paid` reaches `total`. 409: more than is due, or another
     amount under a reference that is recorded already."""
-    paid_at = _aware(asked.paid_at) or rating.now()
-    payment = Payment(asked.reference, asked.amount, micros(paid_at), request.state.access.author)
-    return await changed(rating, view.namespace, invoice_id, lambda _, one: with_payment(one, payment))
+    paid_at = _aware(body.paid_at) or rating.now()
+    payment = Payment(body.reference, body.amount, micros(paid_at), request.state.access.author)
+    return await changed(rating, view.namespace, invoice_id, lambda _, invoice: with_payment(invoice, payment))
 
 
 @router.post(
     "/v1/invoices/{invoice_id}/credit-notes",
     summary="Credit a part or all of an invoice, or of its lines; the same reference again changes nothing",
 )
-async def credit_notes(
-    request: Request, rating: Authorized, view: View, invoice_id: str, asked: Credited
-) -> dict[str, Any]:
+async def credit_notes(request: Request, rating: Authorized, view: View, invoice_id: str, body: Credited) -> JsonObject:
     """The invoice as it then stands: `amount_due` is less by the credit note's `amount`; what prepaid credits had paid
     of it is in `prepaid`, and can be drawn on again. It has a number of a series of its own. 409: more than was billed
     in all, more of a line than it billed, or another amount under a reference that is recorded already."""
     author, now_us = request.state.access.author, micros(rating.now())
-    lines = tuple(LineCredit(one.line, one.amount, one.quantity) for one in asked.lines or ())
-    note = CreditNote(asked.reference, asked.amount, asked.reason, author, now_us, lines)
-    stands = await amended(rating, view.namespace, invoice_id, lambda chain, one: with_credit_note(one, note, chain))
+    lines = tuple(LineCredit(credited.line, credited.amount, credited.quantity) for credited in body.lines or ())
+    note = CreditNote(body.reference, body.amount, body.reason, author, now_us, lines)
+    stands = await amended(
+        rating, view.namespace, invoice_id, lambda chain, invoice: with_credit_note(invoice, note, chain)
+    )
     await numbered(rating, view, stands)
     shown = await rating.ask(lambda client: read_invoice(client, view.namespace, invoice_id))
     assert shown is not None
@@ -132,7 +134,7 @@ def _aware(instant: datetime | None) -> datetime | None:
     return instant
 
 
-async def changed(rating: Rating, namespace: str, invoice_id: str, change: Change) -> dict[str, Any]:
+async def changed(rating: Rating, namespace: str, invoice_id: str, change: Change) -> JsonObject:
     """The invoice as it stands after ``change``, shown. Raises Problem."""
     await amended(rating, namespace, invoice_id, change)
     shown = await rating.ask(lambda client: read_invoice(client, namespace, invoice_id))
@@ -142,10 +144,10 @@ async def changed(rating: Rating, namespace: str, invoice_id: str, change: Chang
 
 async def amended(rating: Rating, namespace: str, invoice_id: str, change: Change) -> Invoice:
     """The record that stands after ``change``; ClickHouse has it, too. Raises Problem."""
-    found = await rating.ask(lambda client: read_invoice(client, namespace, invoice_id))
-    if found is None:
+    present = await rating.ask(lambda client: read_invoice(client, namespace, invoice_id))
+    if present is None:
         raise missing(f"there is no invoice {invoice_id[:64]!r} in namespace {namespace}")
-    subscription = found.head.subscription
+    subscription = present.head.subscription
     try:
         stands = await asyncio.to_thread(amend, rating.settings, namespace, subscription, invoice_id, change)
     except Refused as refused:
@@ -167,7 +169,7 @@ async def numbered(rating: Rating, view: NamespaceView, invoice: Invoice) -> Non
     """Its number, and those of its credit notes, are given and shown. Raises Problem: it stands, and the next close
     gives them."""
 
-    def give(client: Any) -> None:
+    def give(client: Client) -> None:
         with closing(CheckpointLedger(rating.settings)) as ledger:
             number_invoices(ledger, client, view.namespace, view.settings, [invoice], rating.now())
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any
 
 from fastapi import APIRouter
 
@@ -15,17 +14,18 @@ from rating.pricing import money_text
 from rating.pricing.exact import exact_sum
 from schemas.catalog.state import NamespaceView
 from schemas.values.instants import micros, rfc3339
+from schemas.values.json_text import JsonObject
 
 router = APIRouter(tags=["invoices"])
 
 
 @router.get("/v1/accounts/{account_id:path}/credits", summary="Prepaid credits: granted, used, left, expired")
-async def credits(rating: Authorized, view: View, account_id: str) -> dict[str, Any]:
+async def credits(rating: Authorized, view: View, account_id: str) -> JsonObject:
     """In the order in which invoices draw on them; `balances` sums by currency what is left."""
     return await account_credits(rating, view, account_id)
 
 
-async def account_credits(rating: Rating, view: NamespaceView, account_id: str) -> dict[str, Any]:
+async def account_credits(rating: Rating, view: NamespaceView, account_id: str) -> JsonObject:
     """The JSON answer. Raises Problem."""
     if not view.history("account", account_id):
         raise missing(f"there is no account {account_id[:64]!r} in namespace {view.namespace}")
@@ -33,11 +33,11 @@ async def account_credits(rating: Rating, view: NamespaceView, account_id: str) 
     used = await rating.ask(lambda client: credits_drawn(client, view.namespace, account_id))
     grants = grant_balances(view, account_id, used, now_us)
     left: dict[str, list[Decimal]] = {}
-    for one in grants:
-        left.setdefault(one.owned.grant.currency, []).append(one.left)
+    for grant in grants:
+        left.setdefault(grant.owned.grant.currency, []).append(grant.left)
     return {
         "account_id": account_id,
         "at": rfc3339(now_us),
         "balances": {currency: money_text(exact_sum(parts), currency) for currency, parts in sorted(left.items())},
-        "grants": [one.to_json() for one in grants],
+        "grants": [grant.to_json() for grant in grants],
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
@@ -20,6 +20,7 @@ from rating.pricing.reductions import Balance
 from schemas.catalog.state import NamespaceView
 from schemas.ledgers.invoice_claims import is_draft
 from schemas.values.instants import micros
+from schemas.values.json_text import JsonObject
 
 router = APIRouter(tags=["invoices"])
 
@@ -41,24 +42,25 @@ class Hold(BaseModel):
 
 
 @router.post("/v1/invoices/{invoice_id}/approve", summary="Approve a draft: it is finalised just as it was looked at")
-async def approve(request: Request, rating: Authorized, view: View, invoice_id: str, asked: Approval) -> dict[str, Any]:
+async def approve(request: Request, rating: Authorized, view: View, invoice_id: str, body: Approval) -> JsonObject:
     """The invoice, with its number and due date; the same approval again changes nothing. What came since the draft's
     checkpoint is adjusted on the next invoice. 409: it was refreshed with other content since that version, is held,
     follows a draft, or is none any longer; the answer says what to do."""
     decision = Decision(request.state.access.author, micros(rating.now()))
 
-    def change(chain: list[Invoice], one: Invoice) -> Invoice | None:
-        return approved(chain, one, asked.version, decision, _balances(rating, view, one))
+    def change(chain: list[Invoice], draft: Invoice) -> Invoice | None:
+        return approved(chain, draft, body.version, decision, _balances(rating, view, draft))
 
     # Two drafts of one account that are approved at once share its credits: the second is to see what the first has
     # drawn.
-    shared = any(one.grant.account is not None for one in owned_grants(view))
+    shared = any(owned.grant.account is not None for owned in owned_grants(view))
     async with rating.approving if shared else nullcontext():
         stands = await amended(rating, view.namespace, invoice_id, change)
     if is_draft(stands):
         raise Problem(
             HTTPStatus.CONFLICT,
-            f"prepaid credits pay another part of draft {invoice_id} now; it was refreshed: look at version {stands['version']} and approve that",
+            f"prepaid credits pay another part of draft {invoice_id} now; it was refreshed: look at version"
+            f" {stands['version']} and approve that",
         )
     await numbered(rating, view, stands)
     shown = await rating.ask(lambda client: read_invoice(client, view.namespace, invoice_id))
@@ -67,28 +69,30 @@ async def approve(request: Request, rating: Authorized, view: View, invoice_id: 
 
 
 @router.post("/v1/invoices/{invoice_id}/hold", summary="Hold a draft back: it is not finalised until it is released")
-async def hold(request: Request, rating: Authorized, view: View, invoice_id: str, asked: Hold) -> dict[str, Any]:
+async def hold(request: Request, rating: Authorized, view: View, invoice_id: str, body: Hold) -> JsonObject:
     """The draft as it then stands; one that is held already stays as it is. Later periods of its subscription wait for
     it. 409: it is finalised."""
     decision = Decision(request.state.access.author, micros(rating.now()))
-    return await changed(rating, view.namespace, invoice_id, lambda _, one: held(one, asked.reason, decision))
+    return await changed(rating, view.namespace, invoice_id, lambda _, draft: held(draft, body.reason, decision))
 
 
 @router.post("/v1/invoices/{invoice_id}/release", summary="Release a draft that was held back")
-async def release(rating: Authorized, view: View, invoice_id: str) -> dict[str, Any]:
+async def release(rating: Authorized, view: View, invoice_id: str) -> JsonObject:
     """The draft as it then stands. The next close refreshes it, and finalises it if it is due and needs no approval."""
-    return await changed(rating, view.namespace, invoice_id, lambda _, one: released(one))
+    return await changed(rating, view.namespace, invoice_id, lambda _, draft: released(draft))
 
 
-def _balances(rating: Rating, view: NamespaceView, one: Invoice) -> list[Balance]:
+def _balances(rating: Rating, view: NamespaceView, draft: Invoice) -> list[Balance]:
     """What the invoice may draw on now. Raises LedgerUnavailable."""
     grants = owned_grants(view)
-    account = one["account_id"]
+    account = draft["account_id"]
     if not any(grant.account_id == account for grant in grants):
         return []
 
     used = rating.standing.ask(
-        lambda standing: drawn(other for other in standing.invoices(view.namespace) if other["account_id"] == account)
+        lambda standing: drawn(
+            invoice for invoice in standing.invoices(view.namespace) if invoice["account_id"] == account
+        )
     )
-    moment_us = max(one["period_end"] - 1, one["period_start"])
-    return Wallet(grants, used).balances(account, one["subscription"], one["currency"], moment_us)
+    moment_us = max(draft["period_end"] - 1, draft["period_start"])
+    return Wallet(grants, used).balances(account, draft["subscription"], draft["currency"], moment_us)

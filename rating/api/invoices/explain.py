@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
+from clickhouse_connect.driver.client import Client
 from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
@@ -12,6 +13,7 @@ from rating.api.context import Authorized, View
 from rating.api.problems import missing, wrong
 from rating.explain import BadCursor, NotExplained, explain, read_subject
 from rating.explain.events import MAX_LIMIT, read_events
+from schemas.values.json_text import JsonObject
 
 router = APIRouter(tags=["invoices"])
 
@@ -22,7 +24,7 @@ async def explained(rating: Authorized, view: View, invoice_id: str, number: int
     both checkpoints and the late events between them. `quantity.agrees` says that the records still give what was
     billed."""
 
-    def question(client: Any) -> dict[str, Any]:
+    def question(client: Client) -> JsonObject:
         subject = read_subject(client, rating.ledgers, view.namespace, invoice_id, number)
         return explain(client, rating.ledgers, subject)
 
@@ -47,7 +49,7 @@ async def events(
     """For sum and count all that were counted, for count_unique the first of each value, for max, min and latest those
     that decide; as of the line's checkpoint. `next_cursor` is null on the last page. A line without usage has none."""
 
-    def question(client: Any) -> dict[str, Any]:
+    def question(client: Client) -> JsonObject:
         subject = read_subject(client, rating.ledgers, view.namespace, invoice_id, number)
         if subject.need is None:
             return {"events": [], "next_cursor": None}
@@ -62,6 +64,6 @@ async def events(
         raise wrong("cursor", str(error)) from None
 
 
-def _json(answer: dict[str, Any]) -> Response:
+def _json(answer: JsonObject) -> Response:
     # Events' properties are raw JSON text, so that no number of a customer's is rounded on its way out.
     return Response(msgspec.json.encode(answer), media_type="application/json")

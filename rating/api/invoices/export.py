@@ -20,12 +20,16 @@ _IN_MEMORY = 16 * 1024 * 1024
 _CHUNK = 1024 * 1024
 
 
+_COLUMN_LIST = "\n".join(f"- `{column.name}`: {column.about}" for column in COLUMNS)
+
+
 @router.get(
-    "/v1/invoices/export", summary="Lines of all invoices for accounting, one row a line",
-    description="Decimals are exact: text in CSV, decimal columns in Parquet. Columns are only ever added, at the end:\n\n"
-    + "\n".join(f"- `{column.name}`: {column.about}" for column in COLUMNS),
+    "/v1/invoices/export",
+    summary="Lines of all invoices for accounting, one row a line",
+    description="Decimals are exact: text in CSV, decimal columns in Parquet. Columns are only ever added, at the end:"
+    f"\n\n{_COLUMN_LIST}",
     response_class=Response,
-)  # fmt: skip
+)
 async def export(
     request: Request,
     rating: Authorized,

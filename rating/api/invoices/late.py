@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 
@@ -11,6 +11,7 @@ from rating.api.context import Authorized, View
 from rating.api.problems import Problem
 from rating.invoicing.late_report import late_report
 from schemas.ledgers.transport import LedgerUnavailable
+from schemas.values.json_text import JsonObject
 
 router = APIRouter(tags=["invoices"])
 
@@ -22,11 +23,11 @@ async def late_usage(
     view: View,
     account_id: Annotated[str | None, Query(description="only this account")] = None,
     limit: Annotated[int, Query(ge=1, le=10_000, description="lines in the answer; totals are of all")] = 1000,
-) -> dict[str, Any]:
+) -> JsonObject:
     """The next close adjusts just these lines: `difference` = `now` (live, by the price as pinned) − `billed` so
     far."""
     try:
-        found = await rating.ask_long(
+        report = await rating.ask_long(
             lambda client, _go_on: rating.standing.ask(
                 lambda standing: late_report(client, view, standing, rating.checkpoints, account_id)
             ),
@@ -36,4 +37,4 @@ async def late_usage(
         raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error)) from None
     except LookupError as error:  # an invoice of a run that was announced a moment ago
         raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, f"{error}; try again", headers={"Retry-After": "1"}) from None
-    return {"namespace": view.namespace, **found.to_json(limit)}
+    return {"namespace": view.namespace, **report.to_json(limit)}

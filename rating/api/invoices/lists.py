@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from clickhouse_connect.driver.client import Client
 from fastapi import APIRouter, Query
@@ -12,6 +12,7 @@ from rating.api.problems import missing, wrong
 from rating.books import read_books
 from rating.invoices.read import MAX_LIMIT, BadCursor, list_invoices, read_invoice, with_lines
 from rating.invoices.read_credit_notes import list_credit_notes
+from schemas.values.json_text import JsonObject
 
 router = APIRouter(tags=["invoices"])
 
@@ -26,11 +27,11 @@ async def invoices(
     cursor: Annotated[str | None, Query(description="next_cursor of the page before")] = None,
     limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = 50,
     lines: Annotated[bool, Query(description="each whole, as `GET /v1/invoices/{invoice_id}` shows it")] = False,
-) -> dict[str, Any]:
+) -> JsonObject:
     """`next_cursor` is null on the last page. Drafts are listed by `state=draft` alone: they are not billed; each says
     what it waits for, and since when."""
 
-    def listed(client: Client) -> dict[str, Any]:
+    def listed(client: Client) -> JsonObject:
         page = list_invoices(
             client, view.namespace, account_id=account_id, state=state, run_id=run_id, cursor=cursor, limit=limit
         )
@@ -50,7 +51,7 @@ async def credit_notes(
     account_id: Annotated[str | None, Query()] = None,
     cursor: Annotated[str | None, Query(description="next_cursor of the page before")] = None,
     limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = 50,
-) -> dict[str, Any]:
+) -> JsonObject:
     """Each with its number, its invoice, and the lines that it credits, where it was made by lines."""
     try:
         page = await rating.ask(
@@ -62,16 +63,16 @@ async def credit_notes(
 
 
 @router.get("/v1/invoices/{invoice_id}", summary="One invoice whole: lines with prices, quantities and steps")
-async def invoice(rating: Authorized, view: View, invoice_id: str) -> dict[str, Any]:
+async def invoice(rating: Authorized, view: View, invoice_id: str) -> JsonObject:
     """The newest version."""
-    found = await rating.ask(lambda client: read_invoice(client, view.namespace, invoice_id))
-    if found is None:
+    whole_invoice = await rating.ask(lambda client: read_invoice(client, view.namespace, invoice_id))
+    if whole_invoice is None:
         raise missing(f"there is no invoice {invoice_id[:64]!r} in namespace {view.namespace}")
-    return found.to_json()
+    return whole_invoice.to_json()
 
 
 @router.get("/v1/ledger", summary="The books of events: what came, and what became of it")
-async def ledger(rating: Authorized, view: View) -> dict[str, Any]:
+async def ledger(rating: Authorized, view: View) -> JsonObject:
     """received = refused + accepted; accepted = metered + unmatched + duplicates + conflicts."""
     books = await rating.ask(lambda client: read_books(client, view.namespace))
     return books.to_json()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from http import HTTPStatus
 from typing import Annotated, Any
 
+from clickhouse_connect.driver.client import Client
 from fastapi import APIRouter, Query
 
 from rating.api.context import Authorized, Rating, View
@@ -17,7 +18,7 @@ from rating.api.problems import Problem, missing, wrong
 from rating.api.usage import projection
 from rating.invoices.amounts.prepaid_credits import Wallet, owned_grants
 from rating.invoices.ledger import Standing
-from rating.invoices.read import read_chains
+from rating.invoices.read import WholeInvoice, read_chains
 from rating.invoicing.due import current_span
 from rating.invoicing.expected_invoice import Account, Expected, Running, expect
 from rating.invoicing.late_usage import find_late
@@ -32,6 +33,7 @@ from schemas.ledgers.checkpoints import Checkpoints, Run, UnknownCheckpoint
 from schemas.ledgers.invoice_claims import body_of
 from schemas.values.fine_instants import Cut
 from schemas.values.instants import micros, rfc3339
+from schemas.values.json_text import JsonObject
 
 router = APIRouter(tags=["usage"])
 
@@ -44,7 +46,7 @@ async def current(
     view: View,
     account_id: str,
     at: Annotated[datetime | None, Cut, Query(description="RFC 3339 instant instead of now")] = None,
-) -> dict[str, Any]:
+) -> JsonObject:
     """Live, by the code that makes the invoice; an estimate until the period is closed. `estimated_total` is what the
     invoice's `total` would be if nothing more was used: `estimated_subtotal` less what prepaid credits would pay.
     Before it is billed what has ended by now and is not billed yet, of all the account's subscriptions: it draws on
@@ -57,30 +59,34 @@ async def current(
     return await running(rating, view, account_id, micros(at or rating.now()))
 
 
-async def running(rating: Rating, view: NamespaceView, account_id: str, now_us: int) -> dict[str, Any]:
+async def running(rating: Rating, view: NamespaceView, account_id: str, now_us: int) -> JsonObject:
     """The JSON answer. Raises Problem."""
     if view.get("account", account_id) is None:
         raise missing(f"there is no account {account_id[:64]!r} in namespace {view.namespace}")
 
-    found: dict[int, dict[str, Any]] = {}
+    by_order: dict[int, JsonObject] = {}
     try:
         estimates = await rating.ask(lambda client: _estimates(client, view, rating.checkpoints, account_id, now_us))
     except UnknownCheckpoint as error:  # an invoice of a run that was announced a moment ago
         raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, f"{error}; try again", headers={"Retry-After": "1"}) from None
     order = {line.subscription: number for number, line in enumerate(estimates.account.lines)}
     problems = [f"subscription {name}: {why}" for name, why in estimates.problems.items()]
-    for one in estimates.periods:
-        name = one.running.line.subscription
+    for expected in estimates.periods:
+        name = expected.running.line.subscription
         try:
-            found[order[name]] = await rating.ask(partial(_estimate, view=view, one=one, estimates=estimates))
+            question = partial(_estimate, view=view, period=expected, estimates=estimates)
+            by_order[order[name]] = await rating.ask(question)
         except (PlanningError, PriceError, ValueError) as error:  # it leaves out its own subscription alone
             problems.append(f"subscription {name}: {error}")
     zone = view.time_zone(account_id)
     return {
-        "account_id": account_id, "time_zone": zone, "at": rfc3339(now_us), "projection": projection.METHOD,
-        "subscriptions": [found[number] for number in sorted(found)],
+        "account_id": account_id,
+        "time_zone": zone,
+        "at": rfc3339(now_us),
+        "projection": projection.METHOD,
+        "subscriptions": [by_order[number] for number in sorted(by_order)],
         "problems": problems,
-    }  # fmt: skip
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +103,9 @@ class Estimates:
     projected: Wallet
 
 
-def _estimates(client: Any, view: NamespaceView, checkpoints: Checkpoints, account_id: str, now_us: int) -> Estimates:
+def _estimates(
+    client: Client, view: NamespaceView, checkpoints: Checkpoints, account_id: str, now_us: int
+) -> Estimates:
     """Blocking. Raises UnknownCheckpoint for an invoice of a checkpoint that is not known yet."""
     problems: dict[str, str] = {}
     lines: list[Timeline] = []
@@ -110,22 +118,24 @@ def _estimates(client: Any, view: NamespaceView, checkpoints: Checkpoints, accou
         except (PlanningError, ValueError) as error:
             problems[versions[-1].code] = str(error)
     names = [line.subscription for line in lines]
-    billed = [whole.record() for whole in read_chains(client, view.namespace, account_id, names)]
+    billed = [invoice.record() for invoice in read_chains(client, view.namespace, account_id, names)]
     # Of an instant in the past: what was billed after it tells nothing.
-    standing = Standing.holding([one for one in billed if one["period_end"] <= now_us])
-    known = Standing.holding([one for one in billed if one["period_end"] > now_us])
+    standing = Standing.holding([invoice for invoice in billed if invoice["period_end"] <= now_us])
+    later = Standing.holding([invoice for invoice in billed if invoice["period_end"] > now_us])
     carried = {version.profile_id for version in profile_versions(view) if version.carry_over}
     late = find_late(client, view.namespace, standing, checkpoints, None, carried, account_id)
-    late = {name: some for name, some in late.items() if not known.chain(view.namespace, name)}
-    grants = tuple(one for one in owned_grants(view) if one.account_id == account_id)
-    last = checkpoints.last
-    run = Run("", last.number + 1 if last else 1, view.before, now_us, {})
+    late = {name: usage for name, usage in late.items() if not later.chain(view.namespace, name)}
+    grants = tuple(grant for grant in owned_grants(view) if grant.account_id == account_id)
+    newest = checkpoints.last
+    run = Run("", newest.number + 1 if newest else 1, view.before, now_us, {})
     running = list(_running(lines, standing, view.namespace, now_us))
     account, periods, failed = expect(
-        Account(view, standing, lines, grants, late), running, run,
+        Account(view, standing, lines, grants, late),
+        running,
+        run,
         lambda needs: measure(client, view.namespace, needs, None, lambda *_: None),
-    )  # fmt: skip
-    active = {one.line.subscription for one in running}
+    )
+    active = {period.line.subscription for period in running}
     problems |= {name: why for name, why in failed.items() if name in active}
     return Estimates(account, periods, problems, run, account.wallet(), account.wallet())
 
@@ -133,23 +143,24 @@ def _estimates(client: Any, view: NamespaceView, checkpoints: Checkpoints, accou
 def _running(lines: Iterable[Timeline], standing: Standing, namespace: str, now_us: int) -> Iterator[Running]:
     for line in lines:
         chain = standing.chain(namespace, line.subscription)
-        here = current_span(line, max((one["period_end"] for one in chain), default=None), now_us)
-        if here is not None:
-            yield Running(line, here[0])
+        billed_until = max((invoice["period_end"] for invoice in chain), default=None)
+        current_period = current_span(line, billed_until, now_us)
+        if current_period is not None:
+            yield Running(line, current_period[0])
 
 
-def _estimate(client: Any, view: NamespaceView, one: Expected, estimates: Estimates) -> dict[str, Any]:
+def _estimate(client: Client, view: NamespaceView, period: Expected, estimates: Estimates) -> JsonObject:
     """The period's charges, fees in advance of the next one, late usage, discounts, commitment and prepaid credits, as
     the period's invoice would have them."""
-    line, span, billing, now_us = one.running.line, one.running.span, one.billing, estimates.run.as_of_us
+    line, span, billing, now_us = period.running.line, period.running.span, period.billing, estimates.run.as_of_us
     plan = span.plan
     recent = projection.recent_invoices(client, line.namespace, line.account_id, line.subscription)
-    last = projection.invoice_before(recent, span.start_us)
-    rows = {need: one.totals[need].get(line.account_id, []) for item in billing.items if (need := item.need)}
-    then = {need: projection.at_end(need, found, now_us) or [] for need, found in rows.items()}
+    previous = projection.invoice_before(recent, span.start_us)
+    rows = {need: period.totals[need].get(line.account_id, []) for item in billing.items if (need := item.need)}
+    then = {need: projection.at_end(need, rows_now, now_us) or [] for need, rows_now in rows.items()}
     by_now = list(rate_items(billing.items, rows.get, plan.currency))
     by_end = list(rate_items(billing.items, then.get, plan.currency))
-    charges: list[dict[str, Any]] = []
+    charges: list[JsonObject] = []
     for rated, at_end in zip(by_now, by_end, strict=True):
         item, priced, measured, expected = rated.item, rated.priced, rated.usage, at_end.priced
         quantity_then = None if at_end.usage is None else at_end.usage.quantity
@@ -169,15 +180,15 @@ def _estimate(client: Any, view: NamespaceView, one: Expected, estimates: Estima
                 "amount": money_text(priced.amount, plan.currency),
                 "steps": [step.as_json() for step in priced.steps],
                 "note": "; ".join(part for part in (item.note, rated.note) if part),
-                "unpriced": [one.to_json() for one in unpriced],
+                "unpriced": [usage.to_json() for usage in unpriced],
                 "projected_quantity": None if quantity_then is None else plain(quantity_then),
                 "projected_amount": money_text(expected.amount, plan.currency),
-                "trend": projection.trend(last, item.charge.key, expected.amount),
+                "trend": projection.trend(previous, item.charge.key, expected.amount),
             }
         )
-    grown = dict(one.totals) | {need: {line.account_id: found} for need, found in then.items()}
-    invoice = one.invoice(one.totals, estimates.run, estimates.now)
-    projected = one.invoice(grown, estimates.run, estimates.projected)
+    grown = dict(period.totals) | {need: {line.account_id: rows_then} for need, rows_then in then.items()}
+    invoice = period.invoice(period.totals, estimates.run, estimates.now)
+    projected = period.invoice(grown, estimates.run, estimates.projected)
     return {
         "subscription": line.subscription,
         "time_zone": line.time_zone,
@@ -190,16 +201,26 @@ def _estimate(client: Any, view: NamespaceView, one: Expected, estimates: Estima
         "estimated_total": invoice["total"],
         "projected_subtotal": body_of(projected)["subtotal"],
         "projected_total": projected["total"],
-        "last_period": None if last is None else {
-            "invoice_id": last.head.invoice_id, "period_start": rfc3339(last.head.period_start_us),
-            "period_end": rfc3339(last.head.period_end_us),
-        },
+        "last_period": None if previous is None else _previous_json(previous),
         "charges": charges,
-        "reductions": [
-            {
-                "kind": each["kind"], "code": each["charge"].partition(":")[2] or each["charge"], "amount": each["amount"],
-                "text": each["note"] or json.loads(each["steps"])[0]["text"],
-            }
-            for each in one.beside_charges(invoice)
-        ],
-    }  # fmt: skip
+        "reductions": [_reduction_json(reduction) for reduction in period.beside_charges(invoice)],
+    }
+
+
+def _previous_json(previous: WholeInvoice) -> JsonObject:
+    head = previous.head
+    return {
+        "invoice_id": head.invoice_id,
+        "period_start": rfc3339(head.period_start_us),
+        "period_end": rfc3339(head.period_end_us),
+    }
+
+
+def _reduction_json(line: Mapping[str, Any]) -> JsonObject:
+    """A line beside the charges: its code is what stands behind the kind in its charge."""
+    return {
+        "kind": line["kind"],
+        "code": line["charge"].partition(":")[2] or line["charge"],
+        "amount": line["amount"],
+        "text": line["note"] or json.loads(line["steps"])[0]["text"],
+    }

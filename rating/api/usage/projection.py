@@ -7,18 +7,24 @@ are, since they do not grow with time. What comes of it is priced as an invoice 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from decimal import ROUND_HALF_UP, Context, Decimal
-from typing import Any, Final
+from typing import Final
+
+from clickhouse_connect.driver.client import Client
 
 from rating.invoices.read import InvoiceLine, WholeInvoice, list_invoices, with_lines
 from rating.invoicing.charges import Need
 from rating.pricing import plain
 from rating.usage import Usage, UsageRow
 from schemas.ledgers.invoice_claims import VOID
+from schemas.values.json_text import JsonObject
 
-METHOD: Final = "sums and counts × seconds of the period / seconds elapsed; unique counts, max, min and latest as they are; priced as an invoice"
+METHOD: Final = (
+    "sums and counts × seconds of the period / seconds elapsed; unique counts, max, min and latest as they are;"
+    " priced as an invoice"
+)
 _PLACES: Final = {"sum": Decimal(1).scaleb(-12), "count": Decimal(1)}
 _EXACT: Final = Context(prec=400, rounding=ROUND_HALF_UP)
 _RECENT: Final = 24
@@ -29,13 +35,11 @@ def at_end(need: Need | None, rows: Iterable[UsageRow] | None, now_us: int) -> l
     """The rows as they will be at the end of ``need``'s period. None for a charge without usage."""
     if need is None:
         return None
-    found = list(rows or ())
+    present = list(rows or ())
     if not linear(need) or not need.start_us < now_us < need.end_us:
-        return found
-    return [
-        replace(row, usage=_grown(row.usage, _PLACES[need.profile.aggregation], now_us - need.start_us, need.end_us - need.start_us))
-        for row in found
-    ]  # fmt: skip
+        return present
+    unit, elapsed, period = _PLACES[need.profile.aggregation], now_us - need.start_us, need.end_us - need.start_us
+    return [replace(row, usage=_grown(row.usage, unit, elapsed, period)) for row in present]
 
 
 def linear(need: Need) -> bool:
@@ -43,16 +47,16 @@ def linear(need: Need) -> bool:
     return need.profile.aggregation in _PLACES
 
 
-def _grown(usage: Usage, place: Decimal, elapsed: int, whole: int) -> Usage:
+def _grown(usage: Usage, unit: Decimal, elapsed: int, period: int) -> Usage:
+    """Usage × period / elapsed, both in microseconds, rounded to a multiple of ``unit``."""
     quantity = usage.quantity
     if quantity is not None:
-        quantity = _EXACT.divide(_EXACT.multiply(quantity, Decimal(whole)), Decimal(elapsed)).quantize(
-            place, context=_EXACT
-        )
-    return Usage(quantity, (usage.events * whole + elapsed // 2) // elapsed)
+        proportional = _EXACT.divide(_EXACT.multiply(quantity, Decimal(period)), Decimal(elapsed))
+        quantity = proportional.quantize(unit, context=_EXACT)
+    return Usage(quantity, (usage.events * period + elapsed // 2) // elapsed)
 
 
-def recent_invoices(client: Any, namespace: str, account_id: str, subscription: str) -> list[WholeInvoice]:
+def recent_invoices(client: Client, namespace: str, account_id: str, subscription: str) -> list[WholeInvoice]:
     """A subscription's latest invoices that stand, newest period first. Blocking."""
     heads = list_invoices(client, namespace, account_id=account_id, subscription=subscription, limit=_RECENT).invoices
     return with_lines(client, namespace, [head for head in heads if head.state != VOID])
@@ -61,14 +65,14 @@ def recent_invoices(client: Any, namespace: str, account_id: str, subscription: 
 def invoice_before(recent: Iterable[WholeInvoice], start_us: int) -> WholeInvoice | None:
     """The invoice with charges of the period directly before one from ``start_us`` on; ``recent``: of its
     subscription."""
-    for whole in recent:
-        directly = whole.head.period_start_us < whole.head.period_end_us == start_us
-        if directly and any(line.kind in _CHARGES for line in whole.lines):
-            return whole
+    for invoice in recent:
+        directly = invoice.head.period_start_us < invoice.head.period_end_us == start_us
+        if directly and any(line.kind in _CHARGES for line in invoice.lines):
+            return invoice
     return None
 
 
-def trend(previous: WholeInvoice | None, charge: str, projected: Decimal) -> dict[str, Any] | None:
+def trend(previous: WholeInvoice | None, charge: str, projected: Decimal) -> JsonObject | None:
     """The same charge on the invoice of the period directly before, and by how many percent the projected amount
     differs; None where there is none."""
     lines = _of_charge(previous.lines, charge) if previous is not None else []
@@ -78,15 +82,16 @@ def trend(previous: WholeInvoice | None, charge: str, projected: Decimal) -> dic
     return {
         "invoice_id": previous.head.invoice_id,
         "quantity": None if lines[0].quantity is None else plain(lines[0].quantity),
-        "amount": lines[0].amount, "change_percent": percent(amount, projected),
-    }  # fmt: skip
+        "amount": lines[0].amount,
+        "change_percent": percent(amount, projected),
+    }
 
 
-def percent(before: Decimal, after: Decimal) -> str | None:
-    """The change from ``before`` to ``after`` in percent, one digit; None where there was nothing before."""
-    if not before:
+def percent(previous: Decimal, amount: Decimal) -> str | None:
+    """The change from ``previous`` to ``amount`` in percent, one digit; None where the previous one is nothing."""
+    if not previous:
         return None
-    change = _EXACT.divide(_EXACT.multiply(after - before, Decimal(100)), abs(before))
+    change = _EXACT.divide(_EXACT.multiply(amount - previous, Decimal(100)), abs(previous))
     return format(change.quantize(Decimal("0.1"), context=_EXACT), "f")
 
 
@@ -94,10 +99,10 @@ def _of_charge(lines: Iterable[InvoiceLine], charge: str) -> list[InvoiceLine]:
     return [line for line in lines if line.charge == charge and line.kind in _CHARGES]
 
 
-def shown(charge: Mapping[str, Any]) -> str:
+def shown(charge: JsonObject) -> str:
     """A charge's trend in a few words, for the console."""
-    before = charge.get("trend")
-    if not before:
+    previous = charge.get("trend")
+    if not previous:
         return ""
-    change = before["change_percent"]
-    return f"{before['amount']}" + (f" ({'+' if not change.startswith('-') else ''}{change} %)" if change else "")
+    change = previous["change_percent"]
+    return f"{previous['amount']}" + (f" ({'+' if not change.startswith('-') else ''}{change} %)" if change else "")
