@@ -20,7 +20,7 @@ from rating.api.invoices.late import router as late_router
 from rating.api.runs import router as runs_router
 from rating.api.simulations import router as simulations_router
 from rating.api.usage import current, totals
-from rating.api.voids import router as voids_router
+from rating.api.void_list import router as voids_router
 from rating.api.webhooks import router as webhooks_router
 from rating.console import pages
 from schemas.http.problems import Problem

@@ -24,7 +24,7 @@ log = logging.getLogger("rating.scheduler")
 
 
 def close_all(names: Iterable[str], close: Callable[[str], CloseResult], stopping: Callable[[], bool]) -> int:
-    """One round; how many namespaces failed. A failure of one never keeps another from its close."""
+    """Close every namespace once, and give how many failed. A failure of one never keeps another from its close."""
     failed = 0
     for name in names:
         if stopping():

@@ -30,7 +30,7 @@ def main() -> int:
         return 2
     bounded = BoundedBodies(app, MAX_BODY)
     server = service.server(bounded, settings.rating_host, settings.rating_port, settings.connections, _GRACE_SECONDS)
-    # Questions are worked at in threads; the loop, which answers, is to get the interpreter back soon.
+    # Questions run in threads; the event loop, which answers, is to get the interpreter back soon.
     sys.setswitchinterval(_SWITCH_SECONDS)
     server.run()
     if not server.started:

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query
 
 from rating.api.context import Authorized, View
 from rating.api.problems import wrong
-from rating.backfills import read_backfills, stored_events
+from rating.backfill_status import read_backfills, stored_events
 from schemas.values.fine_instants import Cut
 from schemas.values.instants import micros, rfc3339
 from schemas.values.json_text import JsonObject

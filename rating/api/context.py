@@ -1,5 +1,4 @@
-"""What the routes share: settings, the catalog and the checkpoints as they are now, and a small pool of ClickHouse
-clients."""
+"""What the routes share: the catalog, the checkpoints and the keys as they are now, and the way to ask ClickHouse."""
 
 from __future__ import annotations
 
@@ -16,7 +15,7 @@ from typing import Annotated, Final, TypeVar
 from clickhouse_connect.driver.client import Client
 from fastapi import Depends, Header, Request
 
-from rating.api.invoice_ledger import StandingNow
+from rating.api.invoice_ledger import InvoiceLedger
 from rating.api.login_attempts import LoginTries
 from rating.api.problems import Problem, missing, of_denial, unknown_parameters
 from rating.api.questions import NOBODY, Asker, GoOn, Questions
@@ -39,12 +38,13 @@ T = TypeVar("T")
 
 
 class Rating:
-    """One per process. ``start`` reads both ledgers to their ends; ``stop`` ends their threads."""
+    """The state of a rating service's process, which there is one of. ``start`` reads the ledgers to their ends;
+    ``stop`` ends the threads that follow them."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.checkpoints = Checkpoints()
-        self.standing = StandingNow(settings)
+        self.invoice_ledger = InvoiceLedger(settings)
         self.approving = asyncio.Lock()
         self.login_tries = LoginTries()
         self._catalog = CatalogFollower(settings)
@@ -65,16 +65,16 @@ class Rating:
         self._checkpoints_follower.start()
 
     def stop(self) -> None:
-        """End the threads."""
+        """End the threads that follow ledgers; questions under way are ended with their places."""
         self._catalog.stop()
         self._checkpoints_follower.stop()
-        self.standing.close()
+        self.invoice_ledger.close()
         self._pool.stop()
         self._questions.stop()
 
-    def asked_by(self, request: Request, tenant: str, key: str) -> Rating:
-        """The same for one request, whose questions take its tenant's and its key's share. A reader's are ended when
-        the client has gone."""
+    def on_behalf_of(self, request: Request, tenant: str, key: str) -> Rating:
+        """The same state for one request: its questions take the share of its tenant and its key, and those of a reader
+        are ended when the client has gone."""
         bound = copy(self)
         bound._asker = Asker(tenant, key, request.is_disconnected if request.method in ("GET", "HEAD") else None)
         return bound
@@ -90,7 +90,7 @@ class Rating:
         return await self._questions.ask_long(question, asker)
 
     async def answers(self) -> None:
-        """Ask ClickHouse for nothing, whoever else is asking. Raises what stands in the way."""
+        """Send ClickHouse an empty question, past every queue. Raises what stands in the way."""
         await self._pool.ask(lambda client: client.query("SELECT 1"))
 
     def namespaces(self) -> list[str]:
@@ -129,19 +129,19 @@ class Rating:
 
     @staticmethod
     def now() -> datetime:
-        """The shell's clock."""
+        """The present, UTC: the one clock of the routes."""
         return datetime.now(UTC)
 
 
 def rating_of(request: Request) -> Rating:
-    """The process's Rating."""
+    """The state of the process that serves the request."""
     rating: Rating = request.app.state.rating
     return rating
 
 
 async def guard(request: Request) -> None:
-    """Of every route there is or will be: a key with one of the scopes that ``schemas.http.access`` names, and no query
-    parameter that the route does not take. Raises Problem."""
+    """The check before every route: the key has one of the scopes that ``schemas.http.access`` names for it, and the
+    query has no parameter that it does not take. Raises Problem."""
     path = str(getattr(request.scope.get("route"), "path", ""))
     sufficient = scopes_of("rating", request.method, path)
     if sufficient is None:
@@ -168,7 +168,7 @@ def _check_key(request: Request, sufficient: Scopes) -> None:
 
 
 async def authorized(request: Request) -> Rating:
-    """The process's Rating, for a request whose key ``guard`` has checked."""
+    """The process's state on behalf of a request whose key ``guard`` has checked."""
     access = request.state.access
     assert isinstance(access, Access)
     rating = rating_of(request)
@@ -176,7 +176,7 @@ async def authorized(request: Request) -> Rating:
         tenant = access.choose(request.headers.get("weir-namespace"), rating.settings.namespace)
     except Denied as denied:
         raise of_denial(denied) from None
-    return rating.asked_by(request, tenant, access.key_id)
+    return rating.on_behalf_of(request, tenant, access.key_id)
 
 
 Authorized = Annotated[Rating, Depends(authorized)]

@@ -1,4 +1,5 @@
-"""The invoices that stand, for routes that need whole chains of them: the ledger itself, not ClickHouse's copy."""
+"""The invoices that stand, read from usage.invoices itself: for routes that need whole chains of them, and the present
+ones, which ClickHouse's copy may lack for a moment."""
 
 from __future__ import annotations
 
@@ -15,8 +16,9 @@ _READ_SECONDS: Final = 60.0
 T = TypeVar("T")
 
 
-class StandingNow:
-    """The fold of usage.invoices, read when it is first asked for and from there on by what is new. Thread-safe."""
+class InvoiceLedger:
+    """The invoices that stand by usage.invoices. The topic is read whole when it is first needed, and from there on
+    what is new. Thread-safe."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings

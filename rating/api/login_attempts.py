@@ -1,5 +1,5 @@
-"""How often somebody may try to log in: so many wrong keys an address and in all, then nothing is looked at for a
-while. Pure but for what it remembers; ``now`` is in seconds and never goes back.
+"""How often somebody may try to log in: after so many wrong keys, by address and in all, no key is looked at for a
+while. Keeps its counts in memory; ``now`` is in seconds and never goes back.
 """
 
 from __future__ import annotations
@@ -10,11 +10,13 @@ from math import ceil
 from typing import Final
 
 BURST: Final = 10
-"""Wrong keys that one address may give at once; then one more each EACH seconds."""
+"""Wrong keys that one address may give at once; then one more every EACH seconds."""
 EACH: Final = 30.0
 ALL_BURST: Final = 200
+"""Wrong keys of all addresses together at once; then one more every ALL_EACH seconds."""
 ALL_EACH: Final = 1.0
 REMEMBERED: Final = 10_000
+"""Addresses whose tries are kept."""
 _EVERYBODY: Final = ""
 
 
@@ -28,7 +30,7 @@ class _Spent:
 
 
 class LoginTries:
-    """Wrong tries by address. One process's; a second one counts by itself."""
+    """Wrong tries by address, in this process alone: two services count two times."""
 
     def __init__(self) -> None:
         self._spent: dict[str, _Spent] = {}
@@ -50,7 +52,7 @@ class LoginTries:
             del self._spent[next(name for name in self._spent if name != _EVERYBODY)]
 
     def forget(self, address: str) -> None:
-        """After the right key."""
+        """Drop an address's wrong tries, after the right key."""
         self._spent.pop(_network(address), None)
 
     def _wait(self, name: str, burst: int, seconds_a_try: float, now: float) -> int:

@@ -11,7 +11,8 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, H
 
 
 class Metrics:
-    """In a registry of its own, so that two apps in one process do not meet."""
+    """Counters and durations of requests, in a registry of their own, so that two applications in one process count
+    apart."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()

@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 class Problem(problems.Problem):
-    """With the reason that goes with its status. ``errors``: (path, detail) of everything that is wrong, e.g.
+    """A refusal whose reason follows from its status. ``errors``: (path, detail) of everything that is wrong, e.g.
     ("query.from", "…")."""
 
     def __init__(
@@ -37,17 +37,17 @@ class Problem(problems.Problem):
 
 
 def wrong(parameter: str, detail: str) -> Problem:
-    """422 about one query parameter."""
+    """The refusal of one query parameter: 422."""
     return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"{parameter}: {detail}", [(f"query.{parameter}", detail)])
 
 
 def missing(detail: str) -> Problem:
-    """404."""
+    """The refusal of what is not there: 404."""
     return Problem(HTTPStatus.NOT_FOUND, detail)
 
 
 def install(app: FastAPI) -> None:
-    """What the stores refuse is a problem, too."""
+    """Answer what Kafka and ClickHouse refuse with problem documents: 503, and whether trying again helps."""
 
     @app.exception_handler(ClickHouseError)
     async def _(request: Request, error: ClickHouseError) -> Response:

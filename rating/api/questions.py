@@ -1,5 +1,5 @@
-"""ClickHouse asked by many tenants: each has its share of the places, and every question a time, a memory, and an asker
-who still waits."""
+"""Questions of many tenants to ClickHouse. Each tenant has its share of the places; a question is ended when it takes
+too long, needs too much memory, or nobody waits for its answer any longer."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from schemas.settings import Settings
 
 T = TypeVar("T")
 GoOn = Callable[[], None]
-"""Asked between two steps of a long question; raises Stopped."""
+"""Called between two steps of a long question: raises Stopped where it is to end."""
 
 LIGHT: Final = Plan(places=8, each=4, each_key=3, waiting=100, seconds=15.0)
 HEAVY: Final = Plan(places=2, each=1, each_key=1, waiting=8, seconds=60.0)
@@ -33,20 +33,21 @@ _MEMORY_LIMIT_EXCEEDED: Final = "Code: 241"
 _CANCELLED: Final = "Code: 394"
 
 
-def each(items: Iterable[T], go_on: GoOn) -> Iterator[T]:
-    """The items, as long as it may go on."""
+def interruptible(items: Iterable[T], go_on: GoOn) -> Iterator[T]:
+    """The items, one after another, as long as ``go_on`` does not raise."""
     for item in items:
         go_on()
         yield item
 
 
 class Stopped(Exception):
-    """The question's time is over, or nobody waits for its answer."""
+    """A question was ended: its time is over, or nobody waits for its answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Asker:
-    """Whose share a question takes, and whether they wait still (None: for a change, which is carried through)."""
+    """Whose share of the places a question takes. ``gone``: tells whether the client has left; None for a change, which
+    is carried through."""
 
     tenant: str = ""
     key: str = ""
@@ -57,7 +58,7 @@ NOBODY: Final = Asker()
 
 
 class _Lane:
-    """Places of one kind, with threads and clients of their own."""
+    """Places for questions of one kind, each a thread with a ClickHouse client."""
 
     def __init__(self, settings: Settings, plan: Plan, what: str, seconds: int) -> None:
         self.seconds = seconds
@@ -68,7 +69,8 @@ class _Lane:
         self._local = threading.local()
 
     async def ask(self, question: Callable[[Client, GoOn], T], asker: Asker, kill: Callable[[str], None]) -> T:
-        """See Questions."""
+        """``question`` in a thread of a free place; ``kill`` ends what ClickHouse works at under a name. Raises Busy,
+        Stopped, and what the question raises."""
         async with self._shares.turn(asker.tenant, asker.key):
             stop = threading.Event()
             names: list[str] = []
@@ -89,8 +91,8 @@ class _Lane:
             return await work
 
     async def _end(self, work: asyncio.Future[Any], names: list[str], kill: Callable[[str], None]) -> None:
-        """Until the thread has let go of its place: what ClickHouse works at is cancelled, and what begins again
-        meanwhile."""
+        """Cancel what ClickHouse works at for the question, again and again, until its thread has let go of the
+        place."""
         while not work.done():
             if names:
                 with suppress(ClickHouseError):
@@ -123,7 +125,7 @@ class _Lane:
 
 
 class Questions:
-    """Two lanes, so that what takes seconds never stands before what takes milliseconds."""
+    """Two sets of places, so that questions of many seconds never keep those of milliseconds waiting."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -135,14 +137,14 @@ class Questions:
         """``question(client)``, which blocks, in a thread. Raises what it raises; Problem: 429 where this key has
         enough in line, 503 where no place became free or the time is over, 422 where it needs more memory than one
         may."""
-        return await self._asked(self._light, lambda client, _go_on: question(client), asker)
+        return await self._ask_in(self._light, lambda client, _go_on: question(client), asker)
 
     async def ask_long(self, question: Callable[[Client, GoOn], T], asker: Asker) -> T:
-        """The same for work of many seconds, of which a tenant has one at a time. ``question`` calls its second
-        argument now and then."""
-        return await self._asked(self._heavy, question, asker)
+        """The same for work of many seconds, of which a tenant may have one at a time. ``question`` calls its second
+        argument between steps."""
+        return await self._ask_in(self._heavy, question, asker)
 
-    async def _asked(self, lane: _Lane, question: Callable[[Client, GoOn], T], asker: Asker) -> T:
+    async def _ask_in(self, lane: _Lane, question: Callable[[Client, GoOn], T], asker: Asker) -> T:
         try:
             return await lane.ask(question, asker, self._kill)
         except Busy as busy:

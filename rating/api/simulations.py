@@ -46,7 +46,7 @@ class SimulationRequest(Model):
     )
 
     def scenario(self) -> Scenario:
-        """The same for the simulation."""
+        """The change that is simulated."""
         return Scenario(self.prices, self.to_plan, self.to_version, self.account_id, self.plan)
 
 
@@ -109,5 +109,5 @@ async def tried(request: Request, rating: Authorized, view: View, body: TryReque
 
 
 def wrong_field(path: str, detail: str) -> Problem:
-    """422 about a field of the body."""
+    """The refusal of one field of the body: 422."""
     return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"{path}: {detail}", [(f"body.{path}", detail)])

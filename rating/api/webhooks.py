@@ -33,7 +33,7 @@ router = APIRouter(tags=["webhooks"])
 
 
 class Replayed(BaseModel):
-    """All that is said must hold of a version."""
+    """Which versions are sent anew: those of which everything that is given holds."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -56,7 +56,7 @@ async def status(rating: Authorized, view: View) -> JsonObject:
 
 
 async def webhook_status(rating: Rating, view: NamespaceView) -> JsonObject:
-    """The same for the console."""
+    """How deliveries of the namespace's webhook stand, as the route answers."""
     summary, seen_us = await rating.ask(lambda client: (store.summary(client, view.namespace), store.seen_us(client)))
     hook = hook_of(view)
     return {
@@ -157,6 +157,7 @@ def _required(view: NamespaceView) -> Hook:
 
 
 def _position(cursor: str) -> tuple[int, str, str]:
+    """(queued, message id, replay) of the delivery that a page ended with. Raises Problem."""
     queued, _, ids = cursor.partition("_")
     # A replay's name has one underscore, the first delivery's is empty.
     replay, _, message_id = ids.rpartition("_inv_")

@@ -144,7 +144,7 @@ def _subtotals(subscription: JsonObject) -> Html | None:
 
 
 def _charge_cells(charge: JsonObject, subscription: JsonObject) -> tuple[Html | str, ...]:
-    metered = charge["metric"] is not None and charge["metric"] != ""
+    metered = bool(charge["metric"])
     return (
         _charge(charge, subscription),
         charge["metric"] or "",

@@ -43,8 +43,8 @@ log = logging.getLogger(__name__)
 _RUNS_SHOWN: Final = 50
 
 _HEADERS: Final = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none';"
-    " base-uri 'none'",
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; form-action 'self';"
+    " frame-ancestors 'none'; base-uri 'none'",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "no-store",
@@ -66,7 +66,7 @@ def _logged_in(request: Request) -> Rating:
     key = rating.settings.admin_key.get_secret_value()
     if not session.valid(key, request.cookies.get(session.COOKIE, ""), int(time.time())):
         raise NotLoggedIn
-    return rating.asked_by(request, request.query_params.get("namespace") or rating.settings.namespace, "console")
+    return rating.on_behalf_of(request, request.query_params.get("namespace") or rating.settings.namespace, "console")
 
 
 LoggedIn = Annotated[Rating, Depends(_logged_in)]

@@ -1,4 +1,4 @@
-"""What several pages share — the header, tables of invoices and drafts — and the login, the overview and errors. Pure."""
+"""The header and the tables of invoices and drafts that pages share; the login, the overview and errors. Pure."""
 
 from __future__ import annotations
 

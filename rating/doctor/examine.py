@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from confluent_kafka import KafkaException
 
-from rating.backfills import read_backfills
+from rating.backfill_status import read_backfills
 from rating.doctor.diagnosis import Billing, Diagnosis, Example, Group, Outside, Rejection
 from rating.doctor.without_price import without_price
 from rating.invoices.billed_so_far import billed_until

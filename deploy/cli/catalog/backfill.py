@@ -68,7 +68,7 @@ def list_(namespace: NamespaceOption = None, as_json: JsonOption = False) -> Non
 def status(name: _Name, namespace: NamespaceOption = None, as_json: JsonOption = False) -> None:
     """One of them. Exit code 0 where it is done, 1 where it is not yet."""
     from deploy.cli.output import print_json, say
-    from rating.backfills import sentence
+    from rating.backfill_status import sentence
 
     backfill = _named(_by_http(services(namespace)), name)
     if as_json:
@@ -94,7 +94,7 @@ def run(
     their order. Exit code 1 where something still waits.
     """
     from deploy.cli.output import StepsBar, print_json, say
-    from rating.backfills import sentence
+    from rating.backfill_status import sentence
     from schemas.catalog.follower import CatalogFollower
     from stream_processors.backfill.pages import Progress
     from stream_processors.backfill.steps import Backfiller
@@ -140,7 +140,7 @@ def _by_http(asked_of: Services) -> list[JsonObject]:
 
 def _from_stores(settings: Settings) -> list[JsonObject]:
     """The same as they are at this moment, whatever a service knows already."""
-    from rating.backfills import read_backfills
+    from rating.backfill_status import read_backfills
     from schemas.clickhouse.client import connect
 
     view = declared(settings)

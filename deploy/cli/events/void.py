@@ -16,7 +16,7 @@ from deploy.cli.unknown_names import hint_accounts
 
 if TYPE_CHECKING:
     from ingest.client import Client, VoidTaken
-    from rating.voids import Outcome, StoredEvent
+    from rating.voided_events import Outcome, StoredEvent
     from schemas.settings import Settings
     from schemas.values.json_text import JsonObject
 
@@ -76,7 +76,7 @@ def correct(
     """
     from deploy.cli.output import print_json, say
     from ingest.client import Refusal
-    from rating.voids import stored_event
+    from rating.voided_events import stored_event
     from schemas.clickhouse.client import connect
     from schemas.events.acceptance import same_content
 
@@ -207,7 +207,7 @@ def _right(wrong: StoredEvent, changes: JsonObject, key: str, source: str) -> Js
 
 def _outcomes(settings: Settings, receipts: Sequence[VoidTaken]) -> list[Outcome | None]:
     """What each void did, once it is metered; None where that did not show in time."""
-    from rating.voids import outcome_of
+    from rating.voided_events import outcome_of
     from schemas.clickhouse.client import connect
     from schemas.ledgers.checkpoints import read_progress
 

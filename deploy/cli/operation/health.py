@@ -1,4 +1,5 @@
-"""What ``weir status`` says beside processes and lag: which rules hold, and what needs somebody's eye."""
+"""What ``weir status`` says beside processes and lag: which time zone rules hold, and which events count for
+nothing."""
 
 from __future__ import annotations
 
@@ -37,7 +38,7 @@ def _machine() -> str:
 
 
 def time_zone_line(releases: dict[str, str]) -> str:
-    """For people."""
+    """Which release of time zone rules holds, for people."""
     others = [
         f"{name} has {releases[key]}"
         for key, name in (("clickhouse", "ClickHouse"), ("machine", "this machine"))
@@ -85,7 +86,7 @@ GROUP BY namespace, profile, reason ORDER BY events DESC, namespace, profile LIM
 
 
 def unmeterable_lines(counts: list[JsonObject]) -> list[str]:
-    """For people."""
+    """What ``unmeterable`` found, a line each, for people."""
     return [
         f"{count['events']:,} events of the last day count for nothing with {count['profile']} of {count['namespace']}:"
         f" {count['reason']}; `weir doctor ACCOUNT {count['profile']} -n {count['namespace']}` shows them"

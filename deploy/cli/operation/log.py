@@ -40,19 +40,19 @@ def show(as_json: JsonOption = False) -> None:
     generation = catalog.generations.state.newest(settings.generation).number
     client = connect(settings)
     try:
-        standing = read_standing(AdminClient(settings.librdkafka() | {"log_level": 2}), client, generation)
+        log_state = read_standing(AdminClient(settings.librdkafka() | {"log_level": 2}), client, generation)
     finally:
         client.close()
-    reasons = list(standing.reasons())
+    reasons = list(log_state.reasons())
     rows = [
         {
             "generation": generation,
             "partition": number,
             "begins": low,
             "ends": high,
-            "metered to": standing.cursors.get(number, 0),
+            "metered to": log_state.cursors.get(number, 0),
         }
-        for number, (low, high) in sorted(standing.bounds.items())
+        for number, (low, high) in sorted(log_state.bounds.items())
     ]
     given_up = [
         {
@@ -117,16 +117,16 @@ def give_up(
     number = generation or newest
     client = connect(settings)
     try:
-        standing = read_standing(AdminClient(settings.librdkafka() | {"log_level": 2}), client, number)
+        log_state = read_standing(AdminClient(settings.librdkafka() | {"log_level": 2}), client, number)
 
         def known() -> Gap:
             return gap(client, number, partition, start, end, catalog.given_up.ranges)
 
         missing = known()
         # Records that the log took at the offsets of lost ones are metered; the cursor moves over nothing.
-        replaced = missing.replaced and end <= standing.cursors.get(partition, 0)
+        replaced = missing.replaced and end <= log_state.cursors.get(partition, 0)
         if not replaced:
-            _check(standing, partition, start, end, sealed=number in catalog.generations.state.ends)
+            _check(log_state, partition, start, end, sealed=number in catalog.generations.state.ends)
         deadline = time.monotonic() + _WRITTEN_SECONDS
         while missing.uncounted and time.monotonic() < deadline:  # writers count every two seconds
             time.sleep(0.5)
@@ -159,13 +159,13 @@ def _counted(missing: Gap) -> str:
     )
 
 
-def _check(standing: Standing, partition: int, start: int, end: int, *, sealed: bool) -> None:
+def _check(log_state: Standing, partition: int, start: int, end: int, *, sealed: bool) -> None:
     """Only what the log does not have, from the cursor on or below it; nothing that is still to come."""
-    if partition not in standing.bounds:
+    if partition not in log_state.bounds:
         raise Failure(f"there is no partition {partition}", USAGE)
-    low, high = standing.bounds[partition]
-    cursor = standing.cursors.get(partition, 0)
-    if sealed or (standing.metered_id and standing.topic_id != standing.metered_id):
+    low, high = log_state.bounds[partition]
+    cursor = log_state.cursors.get(partition, 0)
+    if sealed or (log_state.metered_id and log_state.topic_id != log_state.metered_id):
         return
     if max(start, low) < min(end, high):
         offsets = f"{max(start, low)} to {min(end, high) - 1}"

@@ -13,7 +13,7 @@ _PORTS = ("http", "web", "metrics")
 _SAYING = ("gateway", "worker", "rating", "webhooks")
 
 
-def standing(state: StackState) -> list[tuple[str, Reason]]:
+def reasons_not_ready(state: StackState) -> list[tuple[str, Reason]]:
     """(process, reason) of everything that runs and is not ready, or takes no events."""
     from deploy.local.probes import reasons_of
 

@@ -12,7 +12,7 @@ import typer
 from deploy.cli.connection import JsonOption, base_url, connection, data_dir
 from deploy.cli.errors import Failure
 from deploy.cli.operation import health
-from deploy.cli.operation.not_ready import lines, standing
+from deploy.cli.operation.not_ready import lines, reasons_not_ready
 
 if TYPE_CHECKING:
     from deploy.local.state import StackState
@@ -37,12 +37,12 @@ def up(
         running = read_state(folder)
         state = running or daemon.detach(folder, workers=workers)
         say("the stack is running already" if running else "the stack is up")
-        for line in (*where(connection(local_stack=True), state), *lines(standing(state))):
+        for line in (*where(connection(local_stack=True), state), *lines(reasons_not_ready(state))):
             say(line)
         return
 
     def ready(stack: Stack) -> None:
-        for line in (*where(stack.settings, stack.state()), *lines(standing(stack.state()))):
+        for line in (*where(stack.settings, stack.state()), *lines(reasons_not_ready(stack.state()))):
             say(line)
         say("Ctrl-C stops everything; what was stored stays.")
 
@@ -141,7 +141,7 @@ def status(as_json: JsonOption = False) -> None:
     settings = connection(local_stack=True)
     behind, trouble = _or_trouble(lambda: lag(settings))
     undelivered, _ = _or_trouble(lambda: webhooks(settings))
-    reasons = standing(state)
+    reasons = reasons_not_ready(state)
     ready = state.ready and not reasons
     zones, _ = _or_trouble(lambda: health.time_zones(settings))
     lost, _ = _or_trouble(lambda: health.unmeterable(settings))

@@ -26,7 +26,7 @@ async def credits(rating: Authorized, view: View, account_id: str) -> JsonObject
 
 
 async def account_credits(rating: Rating, view: NamespaceView, account_id: str) -> JsonObject:
-    """The JSON answer. Raises Problem."""
+    """Grants of an account with what is left of them, as the route answers. Raises Problem."""
     if not view.history("account", account_id):
         raise missing(f"there is no account {account_id[:64]!r} in namespace {view.namespace}")
     now_us = micros(rating.now())

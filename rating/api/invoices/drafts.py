@@ -89,7 +89,7 @@ def _balances(rating: Rating, view: NamespaceView, draft: Invoice) -> list[Balan
     if not any(grant.account_id == account for grant in grants):
         return []
 
-    used = rating.standing.ask(
+    used = rating.invoice_ledger.ask(
         lambda standing: drawn(
             invoice for invoice in standing.invoices(view.namespace) if invoice["account_id"] == account
         )

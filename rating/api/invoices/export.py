@@ -11,7 +11,7 @@ from fastapi.responses import Response, StreamingResponse
 from starlette.background import BackgroundTask
 
 from rating.api.context import Authorized, View
-from rating.api.questions import GoOn, each
+from rating.api.questions import GoOn, interruptible
 from rating.invoices.export import COLUMNS, MEDIA_TYPES, Format, line_pages, write_lines
 
 router = APIRouter(tags=["invoices"])
@@ -42,7 +42,7 @@ async def export(
         # Beyond some size it waits on disk, so that a large export takes no memory.
         out = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 (closed once it is sent)
         pages = line_pages(client, view.namespace, account_id=account_id, state=state)
-        count = write_lines(out, each(pages, go_on), form)
+        count = write_lines(out, interruptible(pages, go_on), form)
         out.seek(0)
         return out, count
 

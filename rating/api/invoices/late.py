@@ -28,7 +28,7 @@ async def late_usage(
     far."""
     try:
         report = await rating.ask_long(
-            lambda client, _go_on: rating.standing.ask(
+            lambda client, _go_on: rating.invoice_ledger.ask(
                 lambda standing: late_report(client, view, standing, rating.checkpoints, account_id)
             ),
             request,

@@ -60,7 +60,7 @@ async def current(
 
 
 async def running(rating: Rating, view: NamespaceView, account_id: str, now_us: int) -> JsonObject:
-    """The JSON answer. Raises Problem."""
+    """The running periods of an account at an instant, as the route answers. Raises Problem."""
     if view.get("account", account_id) is None:
         raise missing(f"there is no account {account_id[:64]!r} in namespace {view.namespace}")
 

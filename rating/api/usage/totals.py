@@ -1,4 +1,4 @@
-"""GET /v1/usage."""
+"""GET /v1/usage: a metric's totals by account, time and dimension, as JSON or CSV."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def read_question(rating: Rating, view: NamespaceView, parameters: UsageParamete
 
 
 async def answer_usage(rating: Rating, question: UsageQuestion, checkpoint: int | None) -> JsonObject:
-    """The JSON answer. Raises Problem for an unknown checkpoint."""
+    """Rows and total as the route answers, live or as of a checkpoint. Raises Problem for an unknown one."""
     try:
         as_of = None if checkpoint is None else rating.checkpoints.cut(checkpoint)
     except LookupError as error:

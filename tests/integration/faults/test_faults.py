@@ -23,7 +23,7 @@ import pytest
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from deploy.cli.operation.not_ready import lines, standing
+from deploy.cli.operation.not_ready import lines, reasons_not_ready
 from deploy.local.ports import free_port
 from deploy.local.probes import reasons_of
 from deploy.local.stack import Stack, settings_environment
@@ -125,7 +125,7 @@ class Rig:
 
     def status(self) -> list[str]:
         """What `weir status` says of services that are not as they should be."""
-        return list(lines(standing(self.stack.state())))
+        return list(lines(reasons_not_ready(self.stack.state())))
 
     def reasons(self, process: str) -> list[str]:
         """Names of what keeps a process from being ready."""

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from deploy.cli.errors import Failure
 from deploy.cli.events.void import _changes, _right, corrected_key
-from rating.voids import StoredEvent
+from rating.voided_events import StoredEvent
 
 
 def test_a_correction_s_key_is_the_same_each_time_and_corrections_are_numbered() -> None:

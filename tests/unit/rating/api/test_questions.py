@@ -11,7 +11,7 @@ import pytest
 from clickhouse_connect.driver.exceptions import DatabaseError
 
 from rating.api import questions
-from rating.api.questions import NOBODY, Asker, Questions, each
+from rating.api.questions import NOBODY, Asker, Questions, interruptible
 from schemas.http.problems import Problem
 from schemas.settings import Settings
 
@@ -82,7 +82,9 @@ def test_long_work_in_python_ends_between_two_steps(killed: threading.Event) -> 
         some = asked()
         some._heavy.seconds = 0
         with pytest.raises(Problem, match="was ended"):
-            await some.ask_long(lambda _client, go_on: [list(each(range(1000), go_on)) for _ in iter(int, 1)], NOBODY)
+            await some.ask_long(
+                lambda _client, go_on: [list(interruptible(range(1000), go_on)) for _ in iter(int, 1)], NOBODY
+            )
         some.stop()
 
     run(check())

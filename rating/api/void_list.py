@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query
 from rating.api.context import Authorized, View
 from rating.api.problems import wrong
 from rating.invoices.read import BadCursor
-from rating.voids import MAX_LIMIT, list_voided
+from rating.voided_events import MAX_LIMIT, list_voided
 from schemas.values.json_text import JsonObject
 
 router = APIRouter(tags=["usage"])

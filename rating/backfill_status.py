@@ -93,7 +93,8 @@ def read_backfills(client: Client, view: NamespaceView) -> list[BackfillStatus]:
     progress: dict[str, list[int]] = {}
     rows = client.query(
         "SELECT backfill, max(events_read), argMax(events_total, (day, events_read)),"
-        " argMax(records, (day, events_read)) FROM backfill_progress WHERE startsWith(backfill, {prefix:String}) GROUP BY backfill, to_checkpoint",
+        " argMax(records, (day, events_read)) FROM backfill_progress WHERE startsWith(backfill, {prefix:String})"
+        " GROUP BY backfill, to_checkpoint",
         parameters={"prefix": f"{view.namespace}/"},
     ).result_rows
     for label, *numbers in rows:
