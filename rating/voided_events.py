@@ -154,7 +154,7 @@ def stored_event(client: Client, namespace: str, source: str, idempotency_key: s
 
 
 def _event(row: Sequence[Any]) -> VoidedEvent:
-    """Of a row of ``_COLUMNS``."""
+    """The voided event that a row of ``_COLUMNS`` tells of."""
     voided_ms, *void = row[:4]
     account, name, us, source, key, profiles = row[4:10]
     generation, partition, offset, index, reason, author = row[10:]

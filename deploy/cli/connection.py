@@ -195,8 +195,8 @@ def checked(response: httpx.Response) -> Any:
 
 
 def answered(response: httpx.Response, options: Mapping[str, str] | None = None) -> Any:
-    """The same for a command whose options are the request's parameters: what is wrong with one is said of the option,
-    without the request. ``options``: parameter → option."""
+    """The answer's JSON, for a command whose options are the request's parameters: a refusal names the option and not
+    the request. ``options``: parameter → option. Raises Failure."""
     refuse(response, options)
     return response.json()
 

@@ -7,7 +7,7 @@ from collections.abc import Collection
 
 
 def free_port(used: Collection[int] = ()) -> int:
-    """A port nobody listens on, outside of ``taken``."""
+    """A port of loopback that nobody listens on, outside of ``used``."""
     while True:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -17,7 +17,7 @@ def free_port(used: Collection[int] = ()) -> int:
 
 
 def preferred_port(preferred: int, used: Collection[int] = ()) -> int:
-    """``wanted`` if it can be bound on loopback, else a free one."""
+    """``preferred`` if it can be bound on loopback and is not among ``used``, else a free one."""
     if preferred and preferred not in used:
         with socket.socket() as probe:
             # As servers do: a port whose old connections still linger is not in use.

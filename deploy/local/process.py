@@ -93,7 +93,7 @@ def ask_to_end(child: Child) -> None:
 
 
 def send_signal(child: Child, number: signal.Signals) -> None:
-    """To the process and its group; nothing where none runs."""
+    """Send a signal to the process and its group; nothing where none runs."""
     if child.process is not None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(child.process.pid, number)
@@ -112,6 +112,6 @@ def last_words(child: Child) -> str:
 
 
 def why(child: Child, what: str) -> str:
-    """That ``what`` happened to the child, with the end of its log."""
+    """The sentence that ``what`` happened to the child, with the end of its log."""
     tail = _tail(child)
     return "\n  ".join([f"{child.spec.name} {what}; the end of {child.state.log}:", *tail])

@@ -42,7 +42,8 @@ class StartError(Exception):
 
 
 class Supervisor:
-    """Owns ``data_dir`` from ``start`` to ``stop``. Every method may be called from any thread."""
+    """Keeps the processes of one data folder running, which it owns from ``start`` to ``stop``. Every method may be called
+    from any thread."""
 
     def __init__(
         self, data_dir: Path, steps: Sequence[Step], settings: Mapping[str, str], shutdown_s: float = 25.0
@@ -104,7 +105,7 @@ class Supervisor:
             raise self._error
 
     def state(self) -> StackState:
-        """A snapshot."""
+        """What the processes are doing at this moment, as ``stack.json`` tells it."""
         processes = {name: child.state for name, child in self._children.items()}
         ready = self._ready and all(process.phase == "ready" for process in processes.values())
         return StackState(os.getpid(), ready, self._settings, processes)

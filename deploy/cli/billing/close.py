@@ -1,4 +1,4 @@
-"""``weir close``."""
+"""``weir close``: bill what is due."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``weir invoices``, ``weir invoices export``."""
+"""``weir invoices`` and ``weir invoices export``: lists of invoices, and their lines for accounting."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def read_invoices(
     limit: int = 100_000,
     with_lines: bool = False,
 ) -> list[JsonObject]:
-    """Invoices as the rating service shows them, latest period first, at most ``limit``; ``whole``: with their lines.
+    """Invoices as the rating service shows them, latest period first, at most ``limit``; ``with_lines``: whole.
     Raises Failure."""
     filters: dict[str, str] = {name: text for name, text in (("account_id", account), ("state", state)) if text}
     size = _WHOLE_PAGE if with_lines else _PAGE

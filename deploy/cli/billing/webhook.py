@@ -106,7 +106,7 @@ def list_deliveries(
     namespace: NamespaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Messages, the newest first."""
+    """Messages to the webhook and what became of each, the newest first."""
     from deploy.cli.output import console, print_json, table
 
     filters = {"state": state} if state else {}

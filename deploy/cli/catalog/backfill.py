@@ -36,7 +36,7 @@ _Name = Annotated[str, typer.Argument(metavar="METER[/VERSION]", help="Its last 
 
 @app.command("list", epilog=READ_KEY)
 def list_(namespace: NamespaceOption = None, as_json: JsonOption = False) -> None:
-    """Each with its progress. A worker does what waits by itself, unless WEIR_BACKFILL_AUTOMATIC is false."""
+    """Each backfill with its progress. A worker does what waits by itself, unless WEIR_BACKFILL_AUTOMATIC is false."""
     from deploy.cli.output import console, print_json, say, table
 
     asked_of = services(namespace)
@@ -66,7 +66,7 @@ def list_(namespace: NamespaceOption = None, as_json: JsonOption = False) -> Non
 
 @app.command(epilog=READ_KEY)
 def status(name: _Name, namespace: NamespaceOption = None, as_json: JsonOption = False) -> None:
-    """One of them. Exit code 0 where it is done, 1 where it is not yet."""
+    """How far one backfill is. Exit code 0 where it is done, 1 where it is not yet."""
     from deploy.cli.output import print_json, say
     from rating.backfill_status import sentence
 
@@ -139,7 +139,7 @@ def _by_http(asked_of: Services) -> list[JsonObject]:
 
 
 def _from_stores(settings: Settings) -> list[JsonObject]:
-    """The same as they are at this moment, whatever a service knows already."""
+    """The namespace's backfills as the stores have them, ahead of what a service knows already."""
     from rating.backfill_status import read_backfills
     from schemas.clickhouse.client import connect
 
@@ -149,7 +149,7 @@ def _from_stores(settings: Settings) -> list[JsonObject]:
 
 
 def _named(backfills: Sequence[JsonObject], name: str) -> JsonObject:
-    """That of ``METER/VERSION``, or of the meter's last version. Raises Failure (code 2)."""
+    """The backfill of ``METER/VERSION``, or of the meter's last version. Raises Failure (code 2)."""
     meter, _, version = name.partition("/")
     matches = [backfill for backfill in backfills if _is_named(backfill, meter, version)]
     if not matches:

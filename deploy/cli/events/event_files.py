@@ -20,7 +20,7 @@ class FileError(ValueError):
 
 
 def format_of(path: Path) -> Format:
-    """By the file's name. Raises FileError."""
+    """The format that a file's name tells. Raises FileError."""
     suffix = path.suffix.lower()
     if suffix == ".csv":
         return "csv"

@@ -192,7 +192,7 @@ class Engine:
             stale.close()
 
     def _parse(self, statement: Statement) -> _Parsed:
-        """The engine's own reading of a statement."""
+        """What the engine itself reads in a statement: asked once, remembered for the next time. Raises EngineError."""
         sql = statement.sql
         if statement.insert_format is not None:
             sql = b"%b%b FORMAT %b" % (sql, statement.insert_settings, statement.insert_format.encode())
@@ -225,7 +225,7 @@ def _run(session: Any, sql: str) -> None:
 
 
 def _insert(session: Any, head: str, end: str, data: bytes | memoryview) -> tuple[int, int]:
-    """Rows and bytes written, of ``head FROM INFILE data rest``. Raises what went wrong at any moment of the insert.
+    """Rows and bytes written, of ``head FROM INFILE data end``. Raises what went wrong at any moment of the insert.
 
     The rows go in beside the SQL, since inline data is not binary-safe in chDB, and as a file, since chDB's streaming
     insert reports what is wrong with the rows but swallows what goes wrong while they are written: a full disk, a

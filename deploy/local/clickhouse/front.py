@@ -50,7 +50,7 @@ _STATUS |= {48: 501, 159: 408, 497: 403, 501: 405, 516: 403}
 
 
 class Front:
-    """The ASGI application over one engine."""
+    """The ASGI application that answers as a ClickHouse server would, over one engine."""
 
     def __init__(self, engine: Engine, accounts: Accounts) -> None:
         self._engine = engine
@@ -221,7 +221,7 @@ def serve(
 
 
 def main() -> None:
-    """The command line."""
+    """Serve by the command line's arguments and the environment's passwords."""
     parser = argparse.ArgumentParser(description="chDB behind ClickHouse's HTTP interface")
     parser.add_argument("--path", type=Path, required=True, help="folder of the engine's data")
     parser.add_argument("--host", default="127.0.0.1")
