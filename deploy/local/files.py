@@ -36,8 +36,8 @@ def write_whole(path: Path, text: str) -> None:
 
 
 def made_once(path: Path, make: Callable[[], str], *, prefix: str, broken: str) -> str:
-    """The one word that a file holds; the file is made where there is none. Safe from several processes at once. ``prefix`` begins what
-    ``make`` makes, and a line end ends it; a word that somebody put there needs neither.
+    """The one word that a file holds; the file is made where there is none. Safe from several processes at once.
+    ``prefix`` begins what ``make`` makes, and a line end ends it; a word that somebody put there needs neither.
 
     Raises BrokenFileError where the file is empty or half-written; ``broken`` is the remedy.
     """

@@ -54,8 +54,8 @@ Step = ProcessSpec | Hook
 
 @dataclass(slots=True)
 class Child:
-    """A process of the stack and how it fares. ``ready_at``, ``retry_at``: ``time.monotonic()``; ``failures``: deaths in a
-    row."""
+    """A process of the stack and how it fares. ``ready_at``, ``retry_at``: ``time.monotonic()``; ``failures``: deaths
+    in a row."""
 
     spec: ProcessSpec
     state: ProcessState

@@ -42,8 +42,8 @@ class StartError(Exception):
 
 
 class Supervisor:
-    """Keeps the processes of one data folder running, which it owns from ``start`` to ``stop``. Every method may be called
-    from any thread."""
+    """Keeps the processes of one data folder running, which it owns from ``start`` to ``stop``. Every method may be
+    called from any thread."""
 
     def __init__(
         self, data_dir: Path, steps: Sequence[Step], settings: Mapping[str, str], shutdown_s: float = 25.0
