@@ -110,6 +110,22 @@ def test_what_is_read_needs_a_key_alone(weir: ByKey, world: World, tmp_path: Pat
         json.loads(weir(*command, "--json"))
 
 
+def test_a_catalog_key_is_enough_to_publish_and_to_learn_what_a_start_in_the_past_means(
+    weir: ByKey, world: World, tmp_path: Path
+) -> None:
+    with world.http("gateway") as client:
+        key = client.post("/v1/api-keys", json={"name": "author", "scopes": ["catalog"]}).json()["key"]
+    document = tmp_path / "catalog.json"
+    meter = {"code": "later", "event_name": "call", "start": "2026-01-04T00:00:00Z", "profiles": PROFILES}
+    document.write_text(json.dumps({"meters": [meter]}))
+    away = weir("apply", "-f", str(document), "--dry-run", WEIR_KEY=key, WEIR_RATING_URL="http://127.0.0.1:9")
+    assert "1 would be published" in away
+    assert "counts from 2026-01-04T00:00:00Z on: its stored events are backfilled; `weir backfill list`" in away
+    published = weir("apply", "-f", str(document), WEIR_KEY=key)
+    assert "1 published" in published
+    assert "4 stored events to backfill, the oldest of 2026-01-04T16:00:00Z; `weir backfill list`" in published
+
+
 def test_what_a_key_may_not_or_cannot_is_said(weir: ByKey) -> None:
     assert "admin" in weir("webhook", "secret", code=2)
     assert "belongs to namespace" in weir("ledger", "-n", "elsewhere", code=2)
