@@ -28,7 +28,6 @@ from ingest.events.api import BATCH, EVENT, Door, EventsApi
 from ingest.events.voids import VoidsApi
 from ingest.history.stream import HistoryApi
 from ingest.http.auth import Guard, admin_key
-from ingest.http.overload import Overload
 from ingest.http.problems import overloaded, unknown_parameters
 from ingest.metrics import CONTENT_TYPE, Metrics
 from ingest.protocols import detection
@@ -84,7 +83,6 @@ class Gateway:
         catalog = CatalogFollower(settings)
         await asyncio.to_thread(catalog.start)
         guard = Guard(settings, catalog, sources.now_us)
-        guard.overload = Overload(asyncio.get_running_loop().call_soon)
         rests = Rests(lambda: guard.served)
         clock = GatewayClock(sources.now_us)
         producer = LoopProducer(settings, clock=clock)

@@ -17,7 +17,7 @@ from starlette.responses import Response
 from ingest.delivery.in_flight import Delivery, NotDelivered
 from ingest.delivery.producer import LoopProducer
 from ingest.events.refusals import Sampler, rejection
-from ingest.http.auth import NAMESPACE_HEADER, Guard
+from ingest.http.auth import NAMESPACE_HEADER, Admitted, Guard
 from ingest.http.bodies import BadBody
 from ingest.http.problems import Problem, of_refusal, unavailable, unknown_parameters
 from ingest.metrics import Metrics
@@ -122,8 +122,10 @@ class EventsApi:
     async def answer(self, request: Request, door: Door) -> Response:
         """Answer a request that came in by ``door``; 2xx once all its events are in Kafka."""
         started = asyncio.get_running_loop().time()
+        admitted: Admitted | None = None
         try:
-            accepted, warned = await self._take(request, door)
+            admitted = self._guard.admit(request)
+            accepted, warned = await self._take(request, door, admitted)
             self.count_accepted(len(accepted))
             response = door.answer(accepted, warned)
         except Problem as problem:
@@ -131,23 +133,28 @@ class EventsApi:
         except Exception:
             log.exception("an event request failed")
             response = door.refuse(Problem(500, "internal", "the gateway failed; its log says more"))
+        finally:
+            if admitted is not None:
+                self._guard.answered(admitted)
         self._metrics.requests.labels(str(response.status_code)).inc()
         self._metrics.request_seconds.observe(asyncio.get_running_loop().time() - started)
         return response
 
-    async def _take(self, request: Request, door: Door) -> Taken:
-        access = self._guard.access(request, INGEST)
+    async def _take(self, request: Request, door: Door, admitted: Admitted) -> Taken:
+        access = self._guard.allow(admitted, INGEST)
         namespace, _ = self.target(request, access)
         if request.scope.get("query_string") and (wrong := door.wrong_query(request)):
             raise unknown_parameters(wrong)
         try:
+            if (small := await self._guard.small_body(request, access)) is not None:
+                return await self._judged(admitted, namespace, small, door)
             async with self._guard.body(request, access, namespace) as body:
-                return await self._judged(access, namespace, body, door)
+                return await self._judged(admitted, namespace, body, door)
         except BadBody as bad:
             await self.record(namespace, bad.reason, bad.detail, Sketch(), bad.sample)
             raise
 
-    async def _judged(self, access: Access, namespace: str, body: bytes, door: Door) -> Taken:
+    async def _judged(self, admitted: Admitted, namespace: str, body: bytes, door: Door) -> Taken:
         # From here to ``send`` nothing awaits: the offset that travels with the events is that of the catalog
         # whose settings accepted them, and offsets never go back within a partition of this gateway.
         if (reason := self.refusal()) is not None:
@@ -166,12 +173,13 @@ class EventsApi:
             )
         except Refused as refused:
             told = door.tell(body, refused.index, view.settings)
-            self._guard.spend(access, events=told.events)
+            self._guard.spend(admitted.access, events=told.events)
             await self.record(namespace, refused.reason, str(refused), told, body)
             raise of_refusal(refused) from None
-        self._guard.spend(access, events=len(accepted))
+        self._guard.spend(admitted.access, events=len(accepted))
         try:
             delivered = self._delivery.send(namespace, offset, accepted)
+            self._guard.sent(admitted)
             # While Kafka is waited for.
             warned = measurable(view).warnings(accepted)
             await delivered

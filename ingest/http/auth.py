@@ -6,6 +6,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
@@ -39,6 +40,18 @@ def admin_key(settings: Settings) -> str:
     return key
 
 
+@dataclass(slots=True)
+class Admitted:
+    """An event request that is answered with more than a refusal of its head."""
+
+    access: Access
+    tenant: str
+    """Whose share of the gateway it is counted to."""
+    since: float
+    """When it was read, by the overload's clock."""
+    in_hand: bool = True
+
+
 class Guard:
     """Asked for every request, before anything of it is read but its head."""
 
@@ -54,48 +67,90 @@ class Guard:
         self._now_us = now_us
         self._clock = clock
         self._default_namespace = settings.namespace
-        self.overload: Overload | None = None
+        self.overload = Overload()
         self.served = 0.0
         """When a request was taken up last, by the clock."""
 
     def access(self, request: Request, sufficient: Scopes) -> Access:
         """The bearer's rights, which include one of the scopes. Raises Problem (401, 403, 429, 503)."""
         try:
-            early: Access | None = request.scope.get("state", {}).get(EARLY)
-            found = early or self._keys.access(request.headers.get("authorization"), self._now_us())
-            found.require(sufficient)
-            if early is None:
-                self._admit(found, request.headers.get(NAMESPACE_HEADER))
-            self.served = now = self._clock()
-            if (buckets := self._limits.of(found, now)) is not None:
-                buckets.request(now)
+            access = self._keys.access(request.headers.get("authorization"), self._now_us())
+            access.require(sufficient)
         except Denied as denied:
             raise of_denial(denied) from None
+        if self.overload.refuses(self._tenant(access, request.headers.get(NAMESPACE_HEADER))):
+            raise overloaded()
+        self._count(access)
+        return access
+
+    def admit(self, request: Request) -> Admitted:
+        """An event request is in hand until it is ``sent`` or ``answered``; its scopes are not looked at (see ``allow``).
+
+        Raises Problem (401, 503).
+        """
+        admitted: Admitted | None = request.scope.get("state", {}).get(EARLY)
+        if admitted is None:
+            try:
+                access = self._keys.access(request.headers.get("authorization"), self._now_us())
+            except Denied as denied:
+                raise of_denial(denied) from None
+            admitted = self._admitted(access, request.headers.get(NAMESPACE_HEADER))
+        self.overload.begun(self.overload.clock() - admitted.since)
+        return admitted
+
+    def sent(self, admitted: Admitted) -> None:
+        """It waits for Kafka, and is in hand no longer."""
+        if admitted.in_hand:
+            admitted.in_hand = False
+            self.overload.let_go(admitted.tenant)
+
+    def answered(self, admitted: Admitted) -> None:
+        """See ``admit``."""
+        self.sent(admitted)
+        self.overload.finished()
+
+    def allow(self, admitted: Admitted, sufficient: Scopes) -> Access:
+        """The rights of an admitted request, which include one of the scopes. Raises Problem (403, 429)."""
+        try:
+            admitted.access.require(sufficient)
+        except Denied as denied:
+            raise of_denial(denied) from None
+        self._count(admitted.access)
+        return admitted.access
+
+    def _count(self, access: Access) -> None:
+        """A request of that key. Raises Problem (429)."""
+        self.served = now = self._clock()
+        try:
+            if (buckets := self._limits.of(access, now)) is not None:
+                buckets.request(now)
         except TooMuch as error:
             raise too_much(error) from None
-        return found
 
     def spend(self, access: Access, *, size: int = 0, events: int = 0) -> None:
         """Count bytes of a body or events against the key's limits; what is spent on credit is waited for later."""
         if (buckets := self._limits.of(access, self._clock())) is not None:
             buckets.spend(size, events)
 
-    def early(self, headers: Headers) -> Access | None:
-        """The bearer's rights by the head alone, for ``access`` to go on with, once the request is counted as asked
-        for. None: it is not, and the application says why. Raises Problem (503) where it is shed."""
+    def early(self, headers: Headers) -> Admitted | None:
+        """What ``admit`` gives, by the head alone. None: the key is none, and the application says why. Raises Problem
+        (503)."""
         fields = dict(reversed(headers))  # of a field that stands twice the first, which the application reads too
         try:
-            found = self._keys.access(_text(fields.get(b"authorization")), self._now_us())
+            access = self._keys.access(_text(fields.get(b"authorization")), self._now_us())
         except Denied:
             return None
-        self._admit(found, _text(fields.get(_NAMESPACE_FIELD)))
-        return found
+        return self._admitted(access, _text(fields.get(_NAMESPACE_FIELD)))
 
-    def _admit(self, access: Access, asked: str | None) -> None:
-        """Raises Problem where a request of that namespace is shed."""
-        tenant = access.namespace or asked or self._default_namespace
-        if self.overload is not None and not self.overload.admit(tenant):
+    def _admitted(self, access: Access, namespace: str | None) -> Admitted:
+        tenant = self._tenant(access, namespace)
+        if self.overload.refuses(tenant):
             raise overloaded()
+        self.overload.take(tenant)
+        return Admitted(access, tenant, self.overload.clock())
+
+    def _tenant(self, access: Access, namespace: str | None) -> str:
+        return access.namespace or namespace or self._default_namespace
 
     def still(self, request: Request) -> None:
         """For a request that takes long: whether its key is one still. Raises Problem (401, 503)."""
@@ -121,12 +176,19 @@ class Guard:
     def _bounds(self, namespace: str) -> NamespaceBounds | None:
         return self._catalog.view(namespace).settings.bounds
 
+    async def small_body(self, request: Request, access: Access) -> bytes | None:
+        """The request's body where its head says that it is small: see ``body``. None: it is not."""
+        size = announced(request)
+        if size is None or size > _SMALL:
+            return None
+        return await read_body(request, MAX_BODY, partial(self._received, access))
+
     @asynccontextmanager
     async def body(
         self, request: Request, access: Access, namespace: str, limit: int = MAX_BODY
     ) -> AsyncIterator[bytes]:
-        """The request's body, read (see ``read_body``) and counted against the key's bytes as it comes, whatever
-        becomes of it.
+        """The request's body, read (see ``read_body``) and counted against the key's bytes as it comes, whatever becomes
+        of it.
 
         A large one has room kept for it until it is let go of: a key or a namespace that has many under way waits for
         its own. Raises Problem 429 and 503 without room.

@@ -1,11 +1,10 @@
 """Shedding: a gateway that is asked for more than it can do says no early, and to those first who ask for most.
 
-The loop answers in turns: all requests that have come are read, then worked at one after another. A request waits for
-some five turns (it is read, judged, sent, acknowledged, answered), so that what a turn lasts decides what everybody
-waits. A turn has TURN_SECONDS. Where requests have come for longer turns during PATIENCE_SECONDS, each turn serves what
-fits, by the time that a request has been measured to take, and the rest is told 503 at once. A tenant with less than
-its share of the turn is served beyond that, so who asks little is never refused. A burst is not overload: it is worked
-off.
+The loop answers in turns, and a request waits for some five of them (it is read, judged, sent, acknowledged, answered). Where most of the
+requests of PATIENCE_SECONDS waited longer than TURN_SECONDS for their first turn, the loop is asked for too much: from then on it has at most
+so many requests in hand (read, and not sent to Kafka) as it finishes in TURN_SECONDS, and those beyond are told 503 by their heads alone.
+What waits for Kafka is not in hand: a slow broker is not overload, and ``Delivery`` has a bound for it. A tenant with less than its share in hand is served
+beyond the bound, so who asks little is never refused. A burst is not overload: it is worked off.
 """
 
 from __future__ import annotations
@@ -13,75 +12,92 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
-TURN_SECONDS: Final = 0.015
+TURN_SECONDS: Final = 0.025
+WINDOW_SECONDS: Final = 0.1
 PATIENCE_SECONDS: Final = 0.25
-_LEAST: Final = 4  # requests of a turn
-_SHED_COST: Final = 0.1  # of a request that is served
-_FORGETTING: Final = 0.05
-_FIRST_COST: Final = 0.0003
+LEAST_IN_HAND: Final = 16
+_FIRST_RATE: Final = 3000.0  # requests a second, until it is measured
+_SMOOTHING: Final = 0.3
 
 
 class Overload:
-    """Belongs to one loop. ``call_soon``: runs its argument in the loop's next turn."""
+    """Belongs to one loop. ``clock``: monotonic seconds."""
 
-    def __init__(
-        self, call_soon: Callable[[Callable[[], None]], Any], clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._call_soon = call_soon
-        self._clock = clock
-        self._turning = False
-        self._began = 0.0
-        self._good = clock()  # when all that was asked for fitted into a turn, or nothing was asked
-        self._served: Counter[str] = Counter()
-        self._before: frozenset[str] = frozenset()
-        self._room = float(_LEAST)
-        self._shedding = False
-        self._admitted = 0
-        self._shed = 0
-        self.cost = _FIRST_COST  # seconds that a turn lasts for each request of it
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.clock = clock
+        self._in_hand: Counter[str] = Counter()
+        self._total = 0
+        self._tenants: set[str] = set()  # that asked in this window
+        self._tenants_before = 0
+        self._window_end = clock() + WINDOW_SECONDS
+        self._last = clock()  # when a request came or was answered
+        self._begun = 0
+        self._late = 0
+        self._finished = 0
+        self._refused = 0
+        self._exceeded_since = clock()  # of the first of the windows without a pause in which most were late
+        self._exceeded_before = False
+        self._rate = _FIRST_RATE
+        self.shedding = False
 
-    def admit(self, tenant: str) -> bool:
-        """Whether a request of ``tenant``, which was just read, is served."""
-        if not self._turning:
-            self._begin()
-        if self._shedding and self._admitted >= self._room:
-            tenants = len(self._before.union(self._served, (tenant,)))
-            if self._served[tenant] >= max(1.0, self._room / tenants):
-                self._shed += 1
-                return False
-        self._served[tenant] += 1
-        self._admitted += 1
+    @property
+    def bound(self) -> float:
+        """Requests that may be in hand."""
+        return max(LEAST_IN_HAND, self._rate * TURN_SECONDS)
+
+    def refuses(self, tenant: str) -> bool:
+        """Whether a request of ``tenant`` that has just come is to be told 503."""
+        if (now := self.clock()) >= self._window_end:
+            self._next_window(now)
+        if now - self._last > WINDOW_SECONDS:  # all was worked off
+            self._exceeded_since, self._exceeded_before, self._late = now, False, 0
+        self._last = now
+        self._tenants.add(tenant)
+        if not self.shedding or self._total < (bound := self.bound):
+            return False
+        tenants = max(self._tenants_before, len(self._tenants))
+        if self._in_hand[tenant] < max(1.0, bound / tenants):
+            return False
+        self._refused += 1
         return True
 
-    def _begin(self) -> None:
-        # Nothing was asked for in the turn before.
-        self._turning, self._began = True, self._clock()
-        self._good = self._began
-        self._start()
-        self._call_soon(self._end)
+    def take(self, tenant: str) -> None:
+        """A request of ``tenant`` is in hand, until ``let_go``."""
+        self._in_hand[tenant] += 1
+        self._total += 1
 
-    def _start(self) -> None:
-        self._room = max(_LEAST, TURN_SECONDS / self.cost)
-        self._shedding = self._began - self._good > PATIENCE_SECONDS
+    def let_go(self, tenant: str) -> None:
+        """It is sent to Kafka, or answered without."""
+        self._total -= 1
+        self._in_hand[tenant] -= 1
+        if not self._in_hand[tenant]:
+            del self._in_hand[tenant]
 
-    def _end(self) -> None:
-        """All that was read has been counted; what was admitted is worked at next. Goes on as long as requests come in
-        every turn: until then the loop waits for nothing, and the time from one call to the next is that of the
-        work."""
-        now = self._clock()
-        asked = self._admitted + self._shed
-        if not asked:
-            self._turning, self._shedding, self._before = False, False, frozenset()
-            return
-        each = (now - self._began) / (self._admitted + _SHED_COST * self._shed)
-        self.cost += _FORGETTING * (min(each, TURN_SECONDS) - self.cost)
-        if asked <= self._room:
-            self._good = now
-        self._began = now
-        self._start()
-        self._before = frozenset(self._served)
-        self._served.clear()
-        self._admitted = self._shed = 0
-        self._call_soon(self._end)
+    def begun(self, waited: float) -> None:
+        """The work at a request began ``waited`` seconds after it was read."""
+        self._begun += 1
+        self._late += waited > TURN_SECONDS
+
+    def finished(self) -> None:
+        """A request is answered."""
+        self._finished += 1
+        self._last = self.clock()
+
+    def _next_window(self, now: float) -> None:
+        seconds = now - self._window_end + WINDOW_SECONDS
+        exceeded = 2 * self._late > self._begun
+        if exceeded or self._refused:
+            self._rate += _SMOOTHING * (self._finished / seconds - self._rate)
+        if not exceeded:
+            self._exceeded_since = now
+        # Once begun it goes on as long as there is something to refuse: that turns are short is then its own doing.
+        # A single turn may be longer than the patience, and be a burst.
+        lasts = exceeded and self._exceeded_before and now - self._exceeded_since >= PATIENCE_SECONDS
+        self.shedding = lasts or (self.shedding and self._refused > 0)
+        self._exceeded_before = exceeded
+        self._window_end = now + WINDOW_SECONDS
+        self._begun = self._late = self._finished = self._refused = 0
+        self._tenants_before = len(self._tenants)
+        self._tenants.clear()

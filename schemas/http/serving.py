@@ -33,6 +33,9 @@ MOST_CONNECTIONS: Final = 10_000
 _OTHER_FILES: Final = 128  # that the process needs beside its connections
 EARLY: Final = "early"  # in a request's state: what ``Early`` gave for the application
 EARLY_BODY: Final = 16 * 1024
+PAUSES: Final = (0.0, 0.025, 0.05, 0.1, 0.2)
+"""Seconds until a connection is read again after its first, second, third … request in a row that was answered early:
+clients that try again at once leave the loop time for others."""
 _CLOSING: Final = (b"connection", b"close")
 _ACCEPTED_AT_ONCE: Final = 64
 
@@ -62,6 +65,7 @@ class BoundedProtocol(HttpToolsProtocol):
     head_seconds = HEAD_SECONDS
     most_connections = MOST_CONNECTIONS
     early: Early | None = None
+    pauses = PAUSES
 
     def __init__(self, *args: Any, **more: Any) -> None:
         super().__init__(*args, **more)
@@ -70,6 +74,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._parsed = 0  # bytes of its target and fields
         self._head_timer: TimerHandle | None = None
         self._idle_since = 0.0
+        self._early_answers = 0  # in a row
         self._answered = False  # the request whose body is being read was answered when its head was
 
     def connection_made(self, transport: Any) -> None:
@@ -165,9 +170,11 @@ class BoundedProtocol(HttpToolsProtocol):
         answer = early(self.url, self.headers)
         if not isinstance(answer, Response):
             self.scope["state"][EARLY] = answer
+            self._early_answers = 0
             return False
         self._write(answer, self.server_state.default_headers)
         self._answered = True
+        self._early_answers += 1
         return True
 
     def on_body(self, body: bytes) -> None:
@@ -181,9 +188,19 @@ class BoundedProtocol(HttpToolsProtocol):
             self._answered = False
             self._forget_timer()
             self.on_response_complete()
+            self._pause(self.pauses[min(self._early_answers, len(self.pauses)) - 1])
         else:
             super().on_message_complete()
         self._in_head, self._received, self._parsed = True, 0, 0
+
+    def _pause(self, seconds: float) -> None:
+        if seconds:
+            self.flow.pause_reading()
+            self.loop.call_later(seconds, self._read_on)
+
+    def _read_on(self) -> None:
+        if not self.transport.is_closing():
+            self.flow.resume_reading()
 
     def send_400_response(self, msg: str) -> None:
         """A head that is no HTTP, or was too large though it came in one piece."""

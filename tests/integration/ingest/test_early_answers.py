@@ -37,10 +37,12 @@ async def answer(scope: Scope, receive: Receive, send: Send) -> None:
 def port() -> Iterator[int]:
     protocol: type[BoundedProtocol] = bounded_protocol(early=early)
     protocol.head_seconds = 1.0
+    BoundedProtocol.pauses, pauses = (0.0, 3600.0), BoundedProtocol.pauses
     server = Server(
         uvicorn.Config(answer, port=0, http=protocol, lifespan="off", log_level="critical", ws="none", loop="uvloop")
     )
     yield from served(server)
+    BoundedProtocol.pauses = pauses
 
 
 def post(target: str, body: bytes, *fields: str) -> bytes:
@@ -70,6 +72,28 @@ def test_the_connection_goes_on_and_the_body_is_thrown_away(port: int) -> None:
     assert answers(port, post("/shed", b"abc"), post("/shed", b""), post("/other", b"abcd"), END) == [
         (503, b"shed"), (503, b"shed"), (200, b"/other 4 0"), (200, b"/end 0 0"),
     ]  # fmt: skip
+
+
+def test_a_connection_that_asks_again_at_once_is_read_later_and_the_others_are_not(port: int) -> None:
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as hasty:
+        for _ in range(2):
+            hasty.sendall(post("/shed", b""))
+            assert b" 503 " in hasty.recv(65536)
+        hasty.sendall(post("/shed", b""))
+        assert answers(port, post("/shed", b""), END) == [(503, b"shed"), (200, b"/end 0 0")]
+        hasty.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            hasty.recv(65536)
+
+
+def test_it_is_read_again_after_the_pause_whatever_was_refused_before(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(BoundedProtocol, "pauses", (0.0, 0.001))
+    assert answers(port, *[post("/shed", b"")] * 9, post("/other", b"abcd"), END)[-2:] == [
+        (200, b"/other 4 0"),
+        (200, b"/end 0 0"),
+    ]
 
 
 def test_requests_that_come_at_once_are_answered_in_their_order(port: int) -> None:
