@@ -7,7 +7,7 @@ from typing import Final
 
 from clickhouse_connect.driver.client import Client
 
-from rating.verify.acknowledged import lost
+from rating.verify.lost_records import lost
 from schemas.values.json_text import JsonObject
 
 

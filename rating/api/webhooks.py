@@ -15,11 +15,11 @@ from pydantic import BaseModel, ConfigDict, model_validator
 from rating.api.context import Authorized, Rating, View
 from rating.api.problems import Problem, wrong
 from rating.webhooks import message, store
-from rating.webhooks.hook import Hook, hook_of
-from rating.webhooks.queue import Delivery
+from rating.webhooks.hook import WebhookEndpoint, hook_of
+from rating.webhooks.queue import WebhookDelivery
 from rating.webhooks.receiver import signing
 from rating.webhooks.receiver.attempt import Sender
-from rating.webhooks.replay import Asked, send_again
+from rating.webhooks.send_again import ReplayRequest, send_again
 from schemas.catalog.state import NamespaceView
 from schemas.ledgers.transport import LedgerUnavailable
 from schemas.values.fine_instants import Instant
@@ -135,7 +135,7 @@ async def replay(request: Request, rating: Authorized, view: View, body: Replaye
     """`messages`: so many are queued. Versions of types that the webhook does not name are left out."""
     hook = _required(view)
     author, name, now_us = request.state.access.author, f"rp_{uuid.uuid4().hex[:16]}", micros(rating.now())
-    versions = Asked(_micros(body.since), body.invoice_id, body.given_up)
+    versions = ReplayRequest(_micros(body.since), body.invoice_id, body.given_up)
     try:
         count = await rating.ask(
             lambda client: send_again(rating.settings, client, hook, versions, author, name, now_us)
@@ -145,7 +145,7 @@ async def replay(request: Request, rating: Authorized, view: View, body: Replaye
     return {"replay": name, "messages": count}
 
 
-def _required(view: NamespaceView) -> Hook:
+def _required(view: NamespaceView) -> WebhookEndpoint:
     hook = hook_of(view)
     if hook is None:
         raise Problem(
@@ -166,7 +166,7 @@ def _position(cursor: str) -> tuple[int, str, str]:
     return int(queued), f"inv_{message_id}", replay
 
 
-def _hook(hook: Hook) -> JsonObject:
+def _hook(hook: WebhookEndpoint) -> JsonObject:
     return {
         "url": hook.url,
         "enabled": hook.enabled,
@@ -176,7 +176,7 @@ def _hook(hook: Hook) -> JsonObject:
     }
 
 
-def _delivery(delivery: Delivery) -> JsonObject:
+def _delivery(delivery: WebhookDelivery) -> JsonObject:
     return {
         "message_id": delivery.message_id,
         "replay": delivery.replay or None,

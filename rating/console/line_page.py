@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rating.console.html import Child, Html, join, link, page, table, tag
 from rating.console.text import grouped, local
 from rating.console.views import header
-from rating.explain.events import CountedEvent, EventsPage
+from rating.explain.counted_events import EventsPage, ExplainedEvent
 from schemas.values.json_text import JsonObject
 
 
@@ -90,7 +90,7 @@ def _events(namespace: str, answer: JsonObject, events: EventsPage, zone: str) -
     ]
 
 
-def _events_table(events: Sequence[CountedEvent], zone: str) -> Html:
+def _events_table(events: Sequence[ExplainedEvent], zone: str) -> Html:
     if not events:
         return tag("p", "none", class_="soft")
     rows = [

@@ -25,9 +25,8 @@ from rating.console.account_page import UsageForm
 from rating.console.html import Html
 from rating.console.line_page import explained_line
 from rating.console.webhook_summary import webhook_summary
-from rating.explain import BadCursor as BadEventsCursor
-from rating.explain import NotExplained, explain, read_subject
-from rating.explain.events import read_events
+from rating.explain import BadEventsCursor, NotExplained, explain, read_subject
+from rating.explain.counted_events import read_events
 from rating.invoices.read import BadCursor, Page, list_invoices, read_invoice
 from rating.periods import parse_zone
 from rating.usage.parameters import UsageParameters

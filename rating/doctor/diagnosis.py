@@ -34,7 +34,7 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True)
-class Rejection:
+class RefusedEvents:
     """Events of the account that were refused, at any time: by ``gateway``, ``admit`` or ``meter`` (conflicts)."""
 
     stage: str
@@ -54,7 +54,7 @@ class Outside:
 
 
 @dataclass(frozen=True, slots=True)
-class Billing:
+class BillingStatus:
     """Whether anybody pays: ``subscriptions`` are those that overlap the interval; ``charges`` of theirs bill the
     profile."""
 
@@ -88,12 +88,12 @@ class Diagnosis:
     too_early: tuple[Group, ...]
     unexamined: int
     duplicates: int
-    rejections: tuple[Rejection, ...]
+    rejections: tuple[RefusedEvents, ...]
     outside: Outside
     other_names: tuple[tuple[str, int], ...]
     similar_names: tuple[str, ...]
     similar_accounts: tuple[str, ...]
-    billing: Billing
+    billing: BillingStatus
     waiting: int
     voided: tuple[Group, ...] = ()
     rounded: tuple[Group, ...] = ()

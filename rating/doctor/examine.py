@@ -10,14 +10,14 @@ from typing import Any, Final
 from confluent_kafka import KafkaException
 
 from rating.backfill_status import read_backfills
-from rating.doctor.diagnosis import Billing, Diagnosis, Example, Group, Outside, Rejection
+from rating.doctor.diagnosis import BillingStatus, Diagnosis, Example, Group, Outside, RefusedEvents
 from rating.doctor.without_price import without_price
 from rating.invoices.billed_so_far import billed_until
 from rating.periods import Interval
 from rating.subscriptions.timeline import timelines
 from rating.usage import UsageQuery, measured, usage_totals
 from rating.usage.render import Binder, considered
-from rating.usage.voided import standing
+from rating.usage.void_conditions import standing
 from schemas.catalog.backfill_jobs import jobs
 from schemas.catalog.follower import read_catalog
 from schemas.catalog.models import Product
@@ -244,14 +244,14 @@ class _Examination:
         ((total,),) = self._rows(f"SELECT count() FROM voided_events FINAL WHERE {_NAMED} AND {_WITHIN}")
         return tuple(groups), int(total)
 
-    def _rejections(self) -> tuple[Rejection, ...]:
+    def _rejections(self) -> tuple[RefusedEvents, ...]:
         rows = self._rows(
             f"SELECT toString(stage), toString(reason), sum(events) AS count, argMax(detail, received_at)"
             f" FROM rejected_events FINAL WHERE {_OURS} AND stage != 'replay' AND rejection_id NOT IN"
             " (SELECT rejection_id FROM rejected_events WHERE namespace = {n:String} AND stage = 'replay')"
             f" GROUP BY stage, reason HAVING count > 0 ORDER BY count DESC, stage, reason LIMIT 10"
         )
-        return tuple(Rejection(stage, reason, int(count), detail) for stage, reason, count, detail in rows)
+        return tuple(RefusedEvents(stage, reason, int(count), detail) for stage, reason, count, detail in rows)
 
     def _other_names(self) -> tuple[tuple[str, int], ...]:
         rows = self._rows(
@@ -269,7 +269,7 @@ class _Examination:
         names = dict.fromkeys([str(row[0]) for row in rows] + known[:_MAX_NAMES])
         return similar([name for name in names if name != self._account], (self._account,))
 
-    def _billing(self) -> Billing:
+    def _billing(self) -> BillingStatus:
         subscriptions: list[str] = []
         charges: list[str] = []
         unpriced: list[str] = []
@@ -292,7 +292,7 @@ class _Examination:
                         )  # fmt: skip
                         unpriced += (one.sentence() for one in lacking)
         known = self._view.get("account", self._account) is not None
-        return Billing(known, tuple(subscriptions), tuple(dict.fromkeys(charges)), tuple(dict.fromkeys(unpriced)))
+        return BillingStatus(known, tuple(subscriptions), tuple(dict.fromkeys(charges)), tuple(dict.fromkeys(unpriced)))
 
     def _bills(self, product: Product) -> bool:
         return product.profile is not None and product.profile in (self._profile, self._versions[-1].meter)

@@ -10,8 +10,8 @@ from rating.invoicing.measure import query_for
 from rating.invoicing.need import Need
 from rating.invoicing.unpriced_usage import UnpricedUsage, told
 from rating.pricing import MatrixQuantity, PriceError, parse_price
-from rating.pricing.line import ZERO
-from rating.pricing.models import cell_amounts
+from rating.pricing.price_models import cell_amounts
+from rating.pricing.priced_line import ZERO
 from rating.subscriptions.timeline import Segment, Timeline
 from rating.usage import measured, usage_totals
 from schemas.catalog.models import Charge

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Final
 
-from rating.explain.events import count_events, read_events
-from rating.explain.quantity import plain_or_none, total
+from rating.explain.counted_events import count_events, read_events
+from rating.explain.recomputed import plain_or_none, total
 from rating.explain.subject import Ledgers, Subject
-from rating.explain.voided import voided_since
+from rating.explain.voided_between import voided_since
 from rating.invoices.read import InvoiceLine, WholeInvoice, read_invoice, read_invoices
 from rating.pricing import money_text
 from rating.pricing.exact import exact_sum
@@ -22,7 +22,7 @@ _LATE_SHOWN: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Billed:
+class BilledLine:
     """A line that billed the same charge for the same period before."""
 
     invoice: WholeInvoice
@@ -34,12 +34,12 @@ class Billed:
         return self.invoice.head.period_start_us, self.invoice.head.sequence
 
 
-def billed_before(subject: Subject, invoices: Iterable[WholeInvoice]) -> list[Billed]:
+def billed_before(subject: Subject, invoices: Iterable[WholeInvoice]) -> list[BilledLine]:
     """Of ``invoices``, the lines that billed what this adjustment adjusts, in the order of the chain: the original and
     earlier adjustments. Void ones are left out, unless there is no other."""
     head, mine = subject.head, subject.line
     found = [
-        Billed(whole, line)
+        BilledLine(whole, line)
         for whole in invoices
         for line in whole.lines
         if (line.charge, line.profile_id, line.period_start_us, line.period_end_us)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, Final
 
 from rating.explain.adjusted import adjustment
-from rating.explain.events import RULES, count_events
-from rating.explain.quantity import by_day, by_dimensions, plain_or_none, total
+from rating.explain.counted_events import RULES, count_events
+from rating.explain.recomputed import by_day, by_dimensions, plain_or_none, total
 from rating.explain.subject import Ledgers, Subject
 from schemas.catalog.profiles import BEGINNING, FOREVER, ProfileVersion
 from schemas.values.currency import exponent

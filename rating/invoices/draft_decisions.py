@@ -21,7 +21,7 @@ from rating.invoices.ledger import Invoice
 from rating.invoices.transitions import Refused, due_date
 from rating.pricing import money_text
 from rating.pricing.exact import exact_sum
-from rating.pricing.reductions import Balance
+from rating.pricing.reduction_lines import Balance
 from schemas.ledgers.invoice_claims import FINALIZED, PAID, WITHDRAWN, body_of, is_draft
 from schemas.values.instants import rfc3339
 

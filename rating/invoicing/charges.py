@@ -12,10 +12,10 @@ from rating.invoicing.need import Need
 from rating.invoicing.split_lines import Groups, joins
 from rating.pricing import PriceError, parse_price
 from rating.pricing.allowance import allowance
-from rating.pricing.identity_cache import Kept
+from rating.pricing.identity_cache import IdentityCache
 from rating.subscriptions.billing_periods import Part
 from rating.subscriptions.timeline import PlanningError
-from rating.usage import UsageRow, measured, valid_versions
+from rating.usage import UsageGroup, measured, valid_versions
 from schemas.catalog.models import Charge, Plan, Product
 from schemas.catalog.profiles import ProfileVersion, profile_versions
 from schemas.catalog.state import NamespaceView
@@ -46,7 +46,7 @@ class Item:
     plan: LinePlan | None = None
 
 
-Totals = Mapping[Need, Mapping[str, list[UsageRow]]]
+Totals = Mapping[Need, Mapping[str, list[UsageGroup]]]
 """Need → account → its rows (one, or one a combination of dimensions); an account without usage is absent."""
 
 
@@ -59,7 +59,7 @@ class ChargeBook:
         for version in profile_versions(view):
             self._profiles[version.profile_id] = (*self._profiles.get(version.profile_id, ()), version)
         # By the charge itself: an override shares plan, version and code.
-        self._prices: dict[str, Kept[Charge, Price]] = {}
+        self._prices: dict[str, IdentityCache[Charge, Price]] = {}
         # Most subscriptions share their plan and their period. By the plans themselves, which are kept so that their
         # ids stay theirs.
         self._items: dict[Any, tuple[tuple[Part, ...], tuple[Item, ...]]] = {}
@@ -151,7 +151,7 @@ class ChargeBook:
     def _price(self, plan: Plan, charge: Charge, place: str) -> Price:
         currency = plan.currency
         if currency not in self._prices:
-            self._prices[currency] = Kept(lambda one: parse_price(one.price, currency))
+            self._prices[currency] = IdentityCache(lambda one: parse_price(one.price, currency))
         try:
             return self._prices[currency](charge)
         except PriceError as error:

@@ -28,7 +28,7 @@ from rating.pricing.exact import exact_sum
 from rating.subscriptions.timeline import PlanningError, Timeline
 from rating.usage import Usage
 from rating.usage.render import Binder, below
-from rating.usage.voided import POSITION
+from rating.usage.void_conditions import POSITION
 from schemas.catalog.profiles import FOREVER
 from schemas.ledgers.checkpoints import Checkpoints, Cut
 from schemas.ledgers.invoice_claims import VOID

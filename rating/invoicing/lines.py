@@ -21,11 +21,11 @@ from rating.invoicing.charges import Item, Need, Totals
 from rating.invoicing.due import Due
 from rating.pricing import MatrixQuantity, PriceError, Rated, money_text, rate
 from rating.pricing.exact import exact_sum
-from rating.pricing.identity_cache import Kept
-from rating.pricing.parts import Quantity, rate_alone, rate_parts
+from rating.pricing.identity_cache import IdentityCache
+from rating.pricing.split_charges import Quantity, rate_alone, rate_parts
 from rating.subscriptions.terms import NO_TERMS
 from rating.subscriptions.timeline import PlanningError
-from rating.usage import Usage, UsageRow, no_usage
+from rating.usage import Usage, UsageGroup, no_usage
 from schemas.ledgers.checkpoints import Run
 from schemas.ledgers.invoice_claims import FINALIZED, PAID
 from schemas.prices import MatrixPrice, Price, plain
@@ -50,7 +50,7 @@ class RatedItem:
 
 
 def rate_items(
-    items: Iterable[Item], rows_of: Callable[[Need], Iterable[UsageRow] | None], currency: str
+    items: Iterable[Item], rows_of: Callable[[Need], Iterable[UsageGroup] | None], currency: str
 ) -> Iterator[RatedItem]:
     """Every item, in order; those that a change of price has split with what the others used. ``rows_of``: the
     account's, None for no usage. Raises PlanningError, which names the charge."""
@@ -82,20 +82,20 @@ def rate_items(
         yield RatedItem(replace(item, price=price), priced, usage, note)
 
 
-def _rated(price: Price, rows: list[UsageRow], need: Need, currency: str) -> tuple[Rated, Usage, str]:
+def _rated(price: Price, rows: list[UsageGroup], need: Need, currency: str) -> tuple[Rated, Usage, str]:
     """What stands alone: priced, the usage behind it, note."""
     usage = _usage(need, rows)
     priced = rate_alone(price, _quantity(price, rows, usage), currency)
     return priced, usage, _note(priced, usage, rows)
 
 
-def _note(priced: Rated, usage: Usage, rows: Sequence[UsageRow]) -> str:
+def _note(priced: Rated, usage: Usage, rows: Sequence[UsageGroup]) -> str:
     empty = NO_USAGE if usage.quantity is None else CARRIED if rows and not usage.events else ""
     return "; ".join([*priced.notes, empty] if empty else priced.notes)
 
 
 def rate_rows(
-    parts: Iterable[tuple[Price, Need, Iterable[UsageRow] | None]], currency: str
+    parts: Iterable[tuple[Price, Need, Iterable[UsageGroup] | None]], currency: str
 ) -> list[tuple[Price, Rated, Usage, str]]:
     """Of each of the parts of a period that stand together, or of one that stands alone: (its price as pinned, priced,
     the usage behind it, note). Raises PriceError."""
@@ -108,7 +108,7 @@ def rate_rows(
     ]
 
 
-def _usage(need: Need, rows: Sequence[UsageRow]) -> Usage:
+def _usage(need: Need, rows: Sequence[UsageGroup]) -> Usage:
     if not rows:
         return no_usage(need.profile.aggregation)
     if len(rows) == 1:
@@ -116,7 +116,7 @@ def _usage(need: Need, rows: Sequence[UsageRow]) -> Usage:
     return Usage(exact_sum(row.usage.quantity or Decimal(0) for row in rows), sum(row.usage.events for row in rows))
 
 
-def _quantity(price: Price, rows: Iterable[UsageRow], usage: Usage) -> Quantity:
+def _quantity(price: Price, rows: Iterable[UsageGroup], usage: Usage) -> Quantity:
     cells = None
     if isinstance(price, MatrixPrice):
         cells = tuple(
@@ -287,14 +287,14 @@ def _numbered(line: Line, number: int) -> Line:
 
 
 @lru_cache(maxsize=100)
-def _flat_lines(currency: str) -> Kept[Item, Line]:
+def _flat_lines(currency: str) -> IdentityCache[Item, Line]:
     """The lines of flat fees in a currency: the same for every account."""
 
     def made(item: Item) -> Line:
         (rated,) = rate_items([item], lambda _: None, currency)
         return line_of(rated)
 
-    return Kept(made)
+    return IdentityCache(made)
 
 
 def steps_text(priced: Rated) -> str:
@@ -311,4 +311,4 @@ def _text(price: Price) -> str:
     return json.dumps(price.model_dump(mode="json"), ensure_ascii=False, sort_keys=True)
 
 
-_texts: Final = Kept(_text)
+_texts: Final = IdentityCache(_text)

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from rating.invoices.waiting import Progress
 from rating.invoicing.charges import Need, Totals
-from rating.usage import Measured, UsageQuery, UsageRow, of_own, usage_totals
+from rating.usage import Measured, UsageGroup, UsageQuery, of_own, usage_totals
 from schemas.ledgers.checkpoints import Cut
 
 # Parameters travel in the request's URL, whose length servers limit.
@@ -92,7 +92,7 @@ def measure(
 ) -> Totals:
     """Every need's totals by account; ``needs`` says for which. ``as_of``: a cut that is rolled up, None: live.
     Blocking."""
-    totals: dict[Need, dict[str, list[UsageRow]]] = {need: {} for need in needs}
+    totals: dict[Need, dict[str, list[UsageGroup]]] = {need: {} for need in needs}
     queries = list(asked(namespace, needs, as_of))
     for number, one in enumerate(queries, 1):
         for row in usage_totals(client, one.query):

@@ -14,7 +14,7 @@ from typing import Final, Protocol
 
 from rating.invoices.amounts.line_plans import LinePlan
 from rating.invoicing.need import Need
-from rating.pricing.parts import together
+from rating.pricing.split_charges import together
 from rating.subscriptions.billing_periods import Part
 from schemas.catalog.models import Aggregation, Charge
 from schemas.prices import FlatPrice, Price, Split

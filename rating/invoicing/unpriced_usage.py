@@ -15,8 +15,8 @@ from rating.invoicing.lines import RatedItem
 from rating.invoicing.measure import query_for
 from rating.invoicing.need import Need
 from rating.pricing import plain
-from rating.pricing.line import MatrixQuantity
-from rating.pricing.models import cell_amounts
+from rating.pricing.price_models import cell_amounts
+from rating.pricing.priced_line import MatrixQuantity
 from rating.usage import Measured
 from rating.usage.render import Binder, record_conditions
 from schemas.catalog.models import Plan

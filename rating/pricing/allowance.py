@@ -8,8 +8,8 @@ from decimal import Decimal
 from typing import Final
 
 from rating.pricing.exact import share
-from rating.pricing.line import ZERO, Line, Step, StepKind
-from rating.pricing.models import cell_amounts, label, ordered_cells
+from rating.pricing.price_models import cell_amounts, label, ordered_cells
+from rating.pricing.priced_line import ZERO, PricingLine, Step, StepKind
 from schemas.prices import IncludedOrder, MatrixPrice, PackagePrice, PercentagePrice, Price, plain
 
 Cells = Mapping[tuple[str, ...], Decimal]
@@ -29,7 +29,7 @@ def allowance(price: Price) -> Decimal:
     return price.included_units + free
 
 
-def take_off(price: Price, line: Line, units: Decimal, kind: StepKind, word: str) -> Line:
+def take_off(price: Price, line: PricingLine, units: Decimal, kind: StepKind, word: str) -> PricingLine:
     """Up to ``units`` off the quantity, as far as the parts of the period before this one left them; of a matrix off
     its combinations in the price's ``included_order``. A step tells it."""
     if not units:
@@ -51,10 +51,10 @@ def take_off(price: Price, line: Line, units: Decimal, kind: StepKind, word: str
         told += _allocation(price, off)
     rest = line.quantity - taken
     text = f"{plain(taken)} of {plain(units)} {word} units used{told}; {plain(rest)} left to price"
-    return Line(rest, line.events, cells, (*line.steps, Step(kind, ZERO, text, taken)), line.unpriced)
+    return PricingLine(rest, line.events, cells, (*line.steps, Step(kind, ZERO, text, taken)), line.unpriced)
 
 
-def allocated(price: MatrixPrice, line: Line, taken: Decimal) -> dict[tuple[str, ...], Decimal]:
+def allocated(price: MatrixPrice, line: PricingLine, taken: Decimal) -> dict[tuple[str, ...], Decimal]:
     """How many of the ``taken`` units each combination has, those with none left out. ``taken`` is at most the line's
     quantity."""
     cells = ordered_cells(price, line)

@@ -9,7 +9,7 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 
-class Kept(Generic[K, V]):
+class IdentityCache(Generic[K, V]):
     """Values by the object itself, not by what it equals: comparing a price or a plan costs more than what is saved.
 
     The object is kept with its value, so that its id stays its own. Beyond ``most`` of them all are forgotten.

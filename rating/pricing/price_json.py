@@ -7,10 +7,10 @@ from decimal import Decimal
 from typing import Any, Final
 
 from rating.pricing.exact import exactly
-from rating.pricing.line import ZERO, MatrixQuantity
-from rating.pricing.models import label
+from rating.pricing.price_models import label
 from rating.pricing.price_terms import TERMS, apply_terms
-from rating.pricing.stages import rate
+from rating.pricing.priced_line import ZERO, MatrixQuantity
+from rating.pricing.rating_stages import rate
 from schemas.prices import MAX_QUANTITY_DIGITS, FlatPrice, MatrixPrice, PriceError, exact_decimal, parse_price, plain
 from schemas.values import json_text
 

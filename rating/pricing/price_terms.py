@@ -10,8 +10,8 @@ from typing import Any, Final, TypeVar
 from pydantic import ValidationError
 
 from rating.pricing.exact import exactly, money_text
-from rating.pricing.line import ZERO, Rated, Step
-from rating.pricing.reductions import Balance, commitment_lines, credit_lines, discount_lines, total_of
+from rating.pricing.priced_line import ZERO, Rated, Step
+from rating.pricing.reduction_lines import Balance, commitment_lines, credit_lines, discount_lines, total_of
 from schemas.catalog.base import Model
 from schemas.catalog.terms import CreditGrant, Discount, in_force
 from schemas.prices import PriceError, exact_decimal, plain

@@ -4,8 +4,8 @@ Console, API, entitlements and invoices all come through here, so no two of them
 """
 
 from rating.usage.carry import looking_back
-from rating.usage.query import Measured, Own, Usage, UsageQuery, UsageRow, measured, no_usage, of_own, valid_versions
-from rating.usage.read import usage_totals
+from rating.usage.execute import usage_totals
+from rating.usage.query import Measured, Own, Usage, UsageGroup, UsageQuery, measured, no_usage, of_own, valid_versions
 from rating.usage.render import Rendered, render
 
 __all__ = [
@@ -13,8 +13,8 @@ __all__ = [
     "Own",
     "Rendered",
     "Usage",
+    "UsageGroup",
     "UsageQuery",
-    "UsageRow",
     "looking_back",
     "measured",
     "no_usage",

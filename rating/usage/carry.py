@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
 
-from rating.usage.query import Usage, UsageQuery, UsageRow
+from rating.usage.query import Usage, UsageGroup, UsageQuery
 
 EARLIEST_US: Final = 0
 """No event is earlier: ``schemas.events.acceptance`` refuses it."""
@@ -22,7 +22,7 @@ def looking_back(query: UsageQuery) -> UsageQuery:
     return replace(query, start_us=EARLIEST_US, buckets_us=(EARLIEST_US, *starts))
 
 
-def carried(query: UsageQuery, rows: Iterable[UsageRow]) -> list[UsageRow]:
+def carried(query: UsageQuery, rows: Iterable[UsageGroup]) -> list[UsageGroup]:
     """The rows of ``query`` from those of ``looking_back(query)``, in order of account, bucket and dimensions.
 
     A value that is carried has no events.
@@ -30,7 +30,7 @@ def carried(query: UsageQuery, rows: Iterable[UsageRow]) -> list[UsageRow]:
     groups: dict[tuple[str | None, tuple[str | None, ...]], dict[int | None, Usage]] = {}
     for row in rows:
         groups.setdefault((row.account_id, row.dimensions), {})[row.bucket_us] = row.usage
-    found: list[UsageRow] = []
+    found: list[UsageGroup] = []
     for (account, dimensions), usages in groups.items():
         last = usages.get(EARLIEST_US)
         for start in query.buckets_us or (query.start_us,):
@@ -39,5 +39,5 @@ def carried(query: UsageQuery, rows: Iterable[UsageRow]) -> list[UsageRow]:
                 usage = Usage(last.quantity, 0)
             if usage is not None:
                 last = usage
-                found.append(UsageRow(usage, account, start if query.buckets_us else None, dimensions))
+                found.append(UsageGroup(usage, account, start if query.buckets_us else None, dimensions))
     return sorted(found, key=lambda row: (row.account_id or "", row.bucket_us or 0))

@@ -211,7 +211,7 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
-class UsageRow:
+class UsageGroup:
     """Usage of one group; what the query does not group by is None, or () for dimensions.
 
     A dimension's value is its text (numbers and booleans as JSON writes them); None where the event had none.

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, NamedTuple
 
-from rating.usage import voided
+from rating.usage import void_conditions
 from rating.usage.query import Range, UsageQuery, split
 from schemas.catalog.models import Aggregation
 from schemas.ledgers.checkpoints import Cut
@@ -92,7 +92,10 @@ def render(query: UsageQuery) -> Rendered:
     if query.plan == "windows":
         source = _windows(query, bind)
         branches.append(_branch(query, bind, parts.of_windows, "sum(`count`)", "usage_windows", "window_start", source))
-        whole = [*record_conditions(replace(query, plan="records"), bind), voided.touched(*_voids(query, bind))]
+        whole = [
+            *record_conditions(replace(query, plan="records"), bind),
+            void_conditions.touched(*_voids(query, bind)),
+        ]
         branches.append(_branch(query, bind, parts.of_records, "count()", "usage_records", "timestamp", whole))
     keys = _keys(query)
     select = [*keys, f"toString({parts.merged}) AS quantity", "sum(events) AS events"]
@@ -185,9 +188,9 @@ def record_conditions(query: UsageQuery, bind: Binder) -> list[str]:
         if query.as_of is None:
             beyond = below_with_backfills if query.profile.backfilled else below
             ragged.append(f"NOT {beyond(query.windows_as_of(), bind)}")
-        conditions += ["(" + " OR ".join(ragged) + ")", voided.untouched(*_voids(query, bind))]
+        conditions += ["(" + " OR ".join(ragged) + ")", void_conditions.untouched(*_voids(query, bind))]
     else:
-        conditions.append(voided.standing(*_voids(query, bind)))
+        conditions.append(void_conditions.standing(*_voids(query, bind)))
     return conditions
 
 
@@ -210,7 +213,7 @@ def _windows(query: UsageQuery, bind: Binder) -> list[str]:
         for size in query.profile.versions_by_size()
     ]
     checkpoint = bind("checkpoint", "UInt32", query.windows_as_of().number)
-    untouched = voided.untouched(*_voids(query, bind))
+    untouched = void_conditions.untouched(*_voids(query, bind))
     conditions = [*_scope(query, bind), f"checkpoint <= {checkpoint}", "(" + " OR ".join(whole) + ")", untouched]
     backfills = query.profile.visible(query.as_of)
     if backfills:

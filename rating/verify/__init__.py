@@ -1,4 +1,4 @@
 """Verification: what is derived is worked out again from what it is derived from. Changes nothing, anywhere.
 
-``run.py`` is the list of checks. ``independent/`` shares no code with what it judges.
+``verification.py`` is the list of checks. ``independent/`` shares no code with what it judges.
 """

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from rating.verify.chains import Head, Line
+from rating.verify.chains import Head, StoredLine
 from rating.verify.difference import Findings, Progress
 from rating.verify.matches import spans
 from rating.verify.records import position_text
@@ -66,7 +66,7 @@ class Pins:
         self._heads = {(head.namespace, head.invoice_id): head for head in heads}
         self._jobs: dict[tuple[str, int], tuple[Job, ...]] = {}
 
-    def of(self, head: Head, line: Line) -> tuple[Pin, ...]:
+    def of(self, head: Head, line: StoredLine) -> tuple[Pin, ...]:
         """Ascending by version."""
         head = self._heads.get((head.namespace, line.adjusts), head) if line.adjusts else head
         key = (head.namespace, self._scope.catalog.view(head.namespace, head.catalog_offset).before)

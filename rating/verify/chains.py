@@ -61,7 +61,7 @@ class Head:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class StoredLine:
     number: int
     kind: str
     profile_id: str
@@ -78,14 +78,14 @@ class Line:
     adjusts: str
 
 
-Lines = Mapping[tuple[str, str, int], Sequence[Line]]
+StoredLines = Mapping[tuple[str, str, int], Sequence[StoredLine]]
 """(namespace, invoice_id, version) → its lines."""
 
 
-def read_invoices(scope: Scope) -> tuple[list[Head], Lines]:
+def read_invoices(scope: Scope) -> tuple[list[Head], StoredLines]:
     """The newest version of every invoice, and the lines of all versions."""
     heads = [_head(row) for row in scope.rows(_HEADS.format(where=scope.of_namespace))]
-    lines: dict[tuple[str, str, int], list[Line]] = {}
+    lines: dict[tuple[str, str, int], list[StoredLine]] = {}
     for row in scope.rows(_LINES.format(where=scope.of_namespace)):
         lines.setdefault((row[0], row[1], int(row[2])), []).append(_line(row[3:]))
     return heads, lines
@@ -146,7 +146,7 @@ def _head(row: Sequence[Any]) -> Head:
     return Head(*fields)
 
 
-def _line(row: Sequence[Any]) -> Line:
+def _line(row: Sequence[Any]) -> StoredLine:
     (
         number,
         kind,
@@ -163,7 +163,7 @@ def _line(row: Sequence[Any]) -> Line:
         product,
         adjusts,
     ) = row
-    return Line(
+    return StoredLine(
         number, kind, profile_id, tuple(versions), start, end, None if quantity is None else Decimal(quantity), events, price,
         Decimal(amount), unrounded, charge, product, adjusts,
     )  # fmt: skip

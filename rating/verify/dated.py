@@ -6,7 +6,7 @@ from __future__ import annotations
 import shlex
 from typing import Final
 
-from rating.usage.voided import POSITION
+from rating.usage.void_conditions import POSITION
 from rating.verify.difference import Findings, Progress
 from rating.verify.records import position_text
 from rating.verify.scope import Scope

@@ -10,8 +10,8 @@ import signal
 import sys
 from collections.abc import Iterator
 
+from rating.webhooks.delivery_service import Service
 from rating.webhooks.health_server import serve
-from rating.webhooks.service import Service
 from schemas.failures import EXIT_HELD, CannotGoOn
 from schemas.ledgers.transport import LedgerUnavailable
 from schemas.settings import Settings, SettingsError, load_settings

@@ -10,11 +10,11 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from rating.webhooks.hook import Hook
-from rating.webhooks.metrics import Metrics
-from rating.webhooks.queue import Delivery, Patience, Queue
+from rating.webhooks.delivery_metrics import DeliveryMetrics
+from rating.webhooks.hook import WebhookEndpoint
+from rating.webhooks.queue import Queue, RetrySchedule, WebhookDelivery
 from rating.webhooks.receiver import signing
-from rating.webhooks.receiver.attempt import Answer, Sender
+from rating.webhooks.receiver.attempt import ReceiverAnswer, Sender
 from schemas.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -30,9 +30,9 @@ class Means:
 
     settings: Settings
     sender: Sender
-    render: Callable[[Delivery], Awaitable[bytes | None]]
-    record: Callable[[Sequence[Delivery]], Awaitable[object]]
-    metrics: Metrics
+    render: Callable[[WebhookDelivery], Awaitable[bytes | None]]
+    record: Callable[[Sequence[WebhookDelivery]], Awaitable[object]]
+    metrics: DeliveryMetrics
 
 
 class Courier:
@@ -44,13 +44,13 @@ class Courier:
         settings = means.settings
         self._root = signing.root_key(settings)
         self._queue = Queue(
-            Patience(
+            RetrySchedule(
                 settings.webhook_first_retry_seconds,
                 settings.webhook_last_retry_seconds,
                 settings.webhook_give_up_seconds,
             )
         )
-        self._hook: Hook | None = None
+        self._hook: WebhookEndpoint | None = None
         self._woken = asyncio.Event()
         self._attempts: set[asyncio.Task[None]] = set()
         self._fault: BaseException | None = None
@@ -58,7 +58,7 @@ class Courier:
     def __len__(self) -> int:
         return len(self._queue)
 
-    def set_hook(self, hook: Hook | None) -> None:
+    def set_hook(self, hook: WebhookEndpoint | None) -> None:
         """Where to send from now on. What waits for an address that is changed is due at once; where there is none any
         more, it is given up."""
         before, self._hook = self._hook, hook
@@ -66,7 +66,7 @@ class Courier:
             self._queue.renew(_now_us())
         self._woken.set()
 
-    def add(self, deliveries: Iterable[Delivery]) -> None:
+    def add(self, deliveries: Iterable[WebhookDelivery]) -> None:
         """What waits in the store; what is known already is passed over."""
         for one in deliveries:
             self._queue.add(one)
@@ -109,7 +109,7 @@ class Courier:
         except TimeoutError:
             pass
 
-    async def _attempt(self, hook: Hook, one: Delivery) -> None:
+    async def _attempt(self, hook: WebhookEndpoint, one: WebhookDelivery) -> None:
         try:
             answer = await self._sent(hook, one)
             now_us = _now_us()
@@ -128,7 +128,7 @@ class Courier:
         finally:
             self._woken.set()
 
-    async def _sent(self, hook: Hook, one: Delivery) -> Answer | None:
+    async def _sent(self, hook: WebhookEndpoint, one: WebhookDelivery) -> ReceiverAnswer | None:
         """What the receiver answered; None where there is nothing to send yet, which is not the receiver's fault."""
         try:
             body = await self._means.render(one)
@@ -144,7 +144,7 @@ class Courier:
         self._means.metrics.attempt(self.namespace, answer.ok, (_now_us() - began_us) / _SECOND)
         return answer
 
-    def _tell_given_up(self, gone: Sequence[Delivery]) -> None:
+    def _tell_given_up(self, gone: Sequence[WebhookDelivery]) -> None:
         self._means.metrics.given_up(self.namespace, len(gone))
         for one in gone[:20]:
             log.error(

@@ -17,7 +17,7 @@ _SECOND: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Hook:
+class WebhookEndpoint:
     """``since_us``: what was appended before is not sent. ``replaced``: (rotation, instant from which the next one
     signs), oldest first."""
 
@@ -50,12 +50,12 @@ class Hook:
         return f"{parts.scheme}://{parts.netloc}"
 
 
-def hook_of(view: NamespaceView) -> Hook | None:
+def hook_of(view: NamespaceView) -> WebhookEndpoint | None:
     """The namespace's webhook as of the view; None where it has none."""
     return fold_hook(view.namespace, view.history("namespace", view.namespace))
 
 
-def fold_hook(namespace: str, history: Sequence[Entry]) -> Hook | None:
+def fold_hook(namespace: str, history: Sequence[Entry]) -> WebhookEndpoint | None:
     """From every version of the namespace's settings, oldest first."""
     present: Webhook | None = None
     since_us, rotation = 0, 0
@@ -70,7 +70,9 @@ def fold_hook(namespace: str, history: Sequence[Entry]) -> Hook | None:
         present = found
     if present is None:
         return None
-    return Hook(namespace, present.url, present.enabled, frozenset(present.events), rotation, since_us, tuple(replaced))
+    return WebhookEndpoint(
+        namespace, present.url, present.enabled, frozenset(present.events), rotation, since_us, tuple(replaced)
+    )
 
 
 def _webhook(body: Any) -> Webhook | None:

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from rating.webhooks.hook import Hook
+from rating.webhooks.hook import WebhookEndpoint
 from rating.webhooks.notices import Notice, Notices
-from rating.webhooks.queue import Delivery
+from rating.webhooks.queue import WebhookDelivery
 from schemas.ledgers.transport import LogRecord
 
 
@@ -37,7 +37,7 @@ class Intake:
         return {number: max(end, self.positions.get(number, 0)) for number, end in read.items()}
 
 
-def wanted(found: Sequence[Notice], hooks: Mapping[str, Hook], now_us: int) -> list[Delivery]:
+def wanted(found: Sequence[Notice], hooks: Mapping[str, WebhookEndpoint], now_us: int) -> list[WebhookDelivery]:
     """What the namespaces' webhooks want of it. A disabled one wants it, too: it waits."""
     return [
         queued(one, now_us)
@@ -46,8 +46,8 @@ def wanted(found: Sequence[Notice], hooks: Mapping[str, Hook], now_us: int) -> l
     ]
 
 
-def queued(notice: Notice, now_us: int, replay: str = "") -> Delivery:
+def queued(notice: Notice, now_us: int, replay: str = "") -> WebhookDelivery:
     """What is to be delivered of a version."""
-    return Delivery(
+    return WebhookDelivery(
         notice.namespace, notice.message_id, replay, notice.invoice_id, notice.version, notice.type, notice.appended_us, now_us
     )  # fmt: skip

@@ -27,7 +27,7 @@ _SECOND: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
+class WebhookDelivery:
     """One version to one webhook, with what came of it so far. ``replay``: "" for the first delivery. Instants:
     microseconds UTC, 0 for none.
     ``status`` is of the last answer, ``refused_…`` and ``error`` of the last attempt that failed."""
@@ -67,7 +67,7 @@ class Delivery:
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class RetrySchedule:
     """How long until the next try, and how long in all. Seconds."""
 
     first: float
@@ -88,9 +88,9 @@ class Patience:
 class Queue:
     """What waits in one namespace."""
 
-    def __init__(self, patience: Patience, waiting: Iterable[Delivery] = ()) -> None:
+    def __init__(self, patience: RetrySchedule, waiting: Iterable[WebhookDelivery] = ()) -> None:
         self._patience = patience
-        self._lanes: dict[Lane, deque[Delivery]] = {}
+        self._lanes: dict[Lane, deque[WebhookDelivery]] = {}
         self._keys: set[tuple[str, str]] = set()
         self._due: dict[Lane, int] = {}  # of lanes that nothing of is under way
         self._heap: list[tuple[int, int, Lane]] = []
@@ -110,7 +110,7 @@ class Queue:
         """Whether the receiver is taken to refuse everything."""
         return len(self._refused) >= _DOWN_AFTER
 
-    def add(self, one: Delivery) -> bool:
+    def add(self, one: WebhookDelivery) -> bool:
         """Queue it behind what waits of its invoice; False where it waits already."""
         if one.key in self._keys:
             return False
@@ -121,7 +121,7 @@ class Queue:
             self._schedule(one.lane, one.next_us)
         return True
 
-    def take(self, now_us: int) -> Delivery | None:
+    def take(self, now_us: int) -> WebhookDelivery | None:
         """The next delivery to try now, which then is under way until it is told what came of it."""
         if now_us < self._held_us or self._under_way >= (1 if self.down else AT_ONCE):
             return None
@@ -146,12 +146,12 @@ class Queue:
             heapq.heappop(self._heap)
         return max(self._heap[0][0], self._held_us) if self._heap else None
 
-    def postponed(self, one: Delivery, until_us: int) -> None:
+    def postponed(self, one: WebhookDelivery, until_us: int) -> None:
         """It could not be tried yet, for a reason that is not the receiver's."""
         self._under_way -= 1
         self._schedule(one.lane, until_us)
 
-    def delivered(self, one: Delivery, now_us: int, status: int) -> Delivery:
+    def delivered(self, one: WebhookDelivery, now_us: int, status: int) -> WebhookDelivery:
         """The receiver took it. Where it was down before, all that waits is due."""
         self._under_way -= 1
         was_down, self._probes, self._held_us = self.down, 0, 0
@@ -166,8 +166,14 @@ class Queue:
         return done
 
     def failed(
-        self, one: Delivery, now_us: int, status: int, error: str, jitter: float, retry_after: float | None = None
-    ) -> list[Delivery]:
+        self,
+        one: WebhookDelivery,
+        now_us: int,
+        status: int,
+        error: str,
+        jitter: float,
+        retry_after: float | None = None,
+    ) -> list[WebhookDelivery]:
         """The receiver did not take it. What is to be recorded: it, with its next try, or given up; and what is given
         up with it."""
         self._under_way -= 1
@@ -192,7 +198,7 @@ class Queue:
             self._schedule(one.lane, next_us)
         return [tried, *self._stale(first_us, bound)]
 
-    def give_up_all(self, reason: str) -> list[Delivery]:
+    def give_up_all(self, reason: str) -> list[WebhookDelivery]:
         """All that waits and is not under way."""
         return self._give_up(reason, lambda _: True)
 
@@ -209,7 +215,7 @@ class Queue:
         self._probes = 0
         self.hasten(now_us)
 
-    def _stale(self, first_us: int, bound_us: int) -> list[Delivery]:
+    def _stale(self, first_us: int, bound_us: int) -> list[WebhookDelivery]:
         """What has waited for so long behind a receiver that was down all that time, tried or not."""
         if not self.down:
             return []
@@ -218,8 +224,8 @@ class Queue:
             return []
         return self._give_up("the receiver was down for as long as this waited", lambda one: one.queued_us <= bound_us)
 
-    def _give_up(self, reason: str, which: Callable[[Delivery], bool]) -> list[Delivery]:
-        gone: list[Delivery] = []
+    def _give_up(self, reason: str, which: Callable[[WebhookDelivery], bool]) -> list[WebhookDelivery]:
+        gone: list[WebhookDelivery] = []
         for lane in list(self._due):
             while lane in self._due and which(self._lanes[lane][0]):
                 one = self._lanes[lane][0]
@@ -227,7 +233,7 @@ class Queue:
                 self._leave(one)
         return gone
 
-    def _leave(self, one: Delivery) -> None:
+    def _leave(self, one: WebhookDelivery) -> None:
         """It waits no more; what comes after it in its lane is due."""
         self._keys.discard(one.key)
         self._due.pop(one.lane, None)

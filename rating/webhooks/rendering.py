@@ -9,20 +9,20 @@ from typing import Any, Final
 from rating.invoices.read import WholeInvoice, read_versions
 from rating.webhooks import message
 from rating.webhooks.notices import DRAFTED
-from rating.webhooks.queue import Delivery
+from rating.webhooks.queue import WebhookDelivery
 
 log = logging.getLogger(__name__)
 
 _NUMBER_US: Final = 900_000_000
 
 
-def bodies(client: Any, wanted: Sequence[Delivery], now_us: int) -> list[bytes | None]:
+def bodies(client: Any, wanted: Sequence[WebhookDelivery], now_us: int) -> list[bytes | None]:
     """None for what cannot be told yet: who is told of an invoice can read it, and knows its number.
 
     The worker writes a version a moment after it was published, and the close gives the number a moment later; one that
     died there is made up for by the next. After a quarter of an hour an invoice is told without its number.
     """
-    groups: dict[tuple[str, bool], list[Delivery]] = {}
+    groups: dict[tuple[str, bool], list[WebhookDelivery]] = {}
     for one in wanted:
         groups.setdefault((one.namespace, one.type == DRAFTED), []).append(one)
     told: dict[tuple[str, str], bytes] = {}

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from rating.webhooks.queue import Delivery
+from rating.webhooks.queue import WebhookDelivery
 
 DELIVERIES: Final = "webhook_deliveries"
 _INSTANTS: Final = ("appended_at", "queued_at", "first_at", "last_at", "next_at", "refused_at")
@@ -27,13 +27,13 @@ _COLUMNS: Final = (
 )
 
 
-def write(client: Any, deliveries: Sequence[Delivery]) -> None:
+def write(client: Any, deliveries: Sequence[WebhookDelivery]) -> None:
     """Queue new ones, or tell what came of them; durable on return. Written again, they are the same rows."""
     if deliveries:
         client.insert_arrow(DELIVERIES, _table(deliveries))
 
 
-def waiting(client: Any, namespace: str | None = None, replay: str | None = None) -> list[Delivery]:
+def waiting(client: Any, namespace: str | None = None, replay: str | None = None) -> list[WebhookDelivery]:
     """What waits (of one replay), in the order in which it goes."""
     conditions, parameters = ["state = 'waiting'"], dict[str, Any]()
     for name, value in (("namespace", namespace), ("replay", replay)):
@@ -43,7 +43,7 @@ def waiting(client: Any, namespace: str | None = None, replay: str | None = None
     return _read(client, f"{' AND '.join(conditions)} ORDER BY queued_us, invoice_id, version", parameters)
 
 
-def done(client: Any, wanted: Iterable[Delivery]) -> set[tuple[str, str]]:
+def done(client: Any, wanted: Iterable[WebhookDelivery]) -> set[tuple[str, str]]:
     """(namespace, message id) of those first deliveries that were delivered or given up."""
     by_namespace: dict[str, list[str]] = {}
     for one in wanted:
@@ -59,7 +59,7 @@ def done(client: Any, wanted: Iterable[Delivery]) -> set[tuple[str, str]]:
     return found
 
 
-def lost(client: Any, namespace: str) -> list[Delivery]:
+def lost(client: Any, namespace: str) -> list[WebhookDelivery]:
     """Of each message that was given up, and neither waits nor was delivered by a replay, one delivery; in the order in
     which they go."""
     rest = f"SELECT message_id FROM {DELIVERIES} FINAL WHERE namespace = {{namespace:String}} AND state != 'given_up'"
@@ -77,7 +77,7 @@ def list_deliveries(
     state: str | None = None,
     before: tuple[int, str, str] | None = None,
     limit: int = 50,
-) -> list[Delivery]:
+) -> list[WebhookDelivery]:
     """The newest first; ``before``: (queued_us, message_id, replay) of the last one of the page before."""
     conditions, parameters = ["namespace = {namespace:String}"], dict[str, Any](namespace=namespace, limit=limit)
     if state is not None:
@@ -91,7 +91,7 @@ def list_deliveries(
 
 
 @dataclass(frozen=True, slots=True)
-class Summary:
+class DeliverySummary:
     """Of one namespace's messages, each counted once however often it was replayed: given up is what was and has not
     been delivered since. Instants: microseconds UTC, 0 for none. ``next_us``: of the earliest next try."""
 
@@ -100,11 +100,11 @@ class Summary:
     given_up: int
     oldest_us: int
     next_us: int
-    success: Delivery | None
-    failure: Delivery | None
+    success: WebhookDelivery | None
+    failure: WebhookDelivery | None
 
 
-def summary(client: Any, namespace: str) -> Summary:
+def summary(client: Any, namespace: str) -> DeliverySummary:
     """How deliveries stand."""
     parameters = {"namespace": namespace}
     (counts,) = client.query(
@@ -120,7 +120,7 @@ def summary(client: Any, namespace: str) -> Summary:
     failure = _read(client, f"{mine} refused_us > 0 ORDER BY refused_us DESC LIMIT 1", parameters)
     waits, delivered, given_up, oldest_us, next_us = map(int, counts)
     ends = success[0] if success else None, failure[0] if failure else None
-    return Summary(waits, delivered, given_up, oldest_us, next_us, *ends)
+    return DeliverySummary(waits, delivered, given_up, oldest_us, next_us, *ends)
 
 
 def undelivered(client: Any) -> list[dict[str, Any]]:
@@ -184,14 +184,14 @@ def replays_since(client: Any, since_us: int) -> list[Replay]:
     return [Replay(str(namespace), str(replay), int(asked_us)) for namespace, replay, asked_us in rows]
 
 
-def _read(client: Any, condition: str, parameters: Mapping[str, Any]) -> list[Delivery]:
+def _read(client: Any, condition: str, parameters: Mapping[str, Any]) -> list[WebhookDelivery]:
     rows = client.query(
         f"SELECT {_COLUMNS} FROM {DELIVERIES} FINAL WHERE {condition}", parameters=parameters
     ).result_rows
-    return [Delivery(*row) for row in rows]
+    return [WebhookDelivery(*row) for row in rows]
 
 
-def _table(deliveries: Sequence[Delivery]) -> pa.Table:
+def _table(deliveries: Sequence[WebhookDelivery]) -> pa.Table:
     texts = ("namespace", "message_id", "replay", "invoice_id", "type", "state", "error")
     numbers = {"version": pa.uint32(), "attempts": pa.uint32(), "step": pa.uint64()}
     numbers |= {"status": pa.uint16(), "refused_status": pa.uint16()}

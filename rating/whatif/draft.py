@@ -12,14 +12,14 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Final
 
-from rating.explain.quantity import plain_or_none
+from rating.explain.recomputed import plain_or_none
 from rating.periods import Interval
 from rating.pricing import plain
-from rating.usage import UsageQuery, UsageRow, measured, usage_totals
+from rating.usage import UsageGroup, UsageQuery, measured, usage_totals
 from rating.usage.query import ZERO_WITHOUT_USAGE
 from rating.usage.render import Binder
-from rating.usage.voided import standing
-from rating.verify.independent.totals import Fold, Measured
+from rating.usage.void_conditions import standing
+from rating.verify.independent.totals import EventMeasure, Fold
 from schemas.catalog.models import Aggregation, Meter
 from schemas.catalog.profiles import ProfileVersion, profile_versions
 from schemas.catalog.state import Catalog, NamespaceView, record_of
@@ -46,12 +46,12 @@ class Tried:
     unmeterable: Counter[str] = field(default_factory=Counter)
     accounts: dict[str, Fold] = field(default_factory=dict)
     everything: Fold = field(default_factory=Fold)
-    current: UsageRow | None = None
+    current: UsageGroup | None = None
 
     def take(self, account_id: str, us: int, match: Match) -> None:
         """Count one match."""
         self.matched += 1
-        one = Measured(unscaled(match.units), match.unique_value, match.unique_value or None, {})
+        one = EventMeasure(unscaled(match.units), match.unique_value, match.unique_value or None, {})
         self.accounts.setdefault(account_id, Fold()).add(us, one)
         self.everything.add(us, one)
 
@@ -77,7 +77,7 @@ class Tried:
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class MeterTrial:
     """``events``: counted events of the meter's event name in the interval, without voided ones."""
 
     interval: Interval
@@ -110,7 +110,7 @@ def try_meter(
     account_id: str | None = None,
     at_most: int | None = None,
     on_progress: Progress = lambda *_: None,
-) -> Trial:
+) -> MeterTrial:
     """What the draft makes of the events in ``interval``, by event time. Raises TooManyEvents beyond ``at_most``.
     Blocking."""
     versions = drafted(view.namespace, meter)
@@ -149,7 +149,7 @@ def try_meter(
         on_progress("trying", done, int(total))
     for one in profiles.values():
         one.current = _current(client, view, one.version.profile_id, interval, account_id)
-    return Trial(interval, name, int(total), tuple(profiles.values()))
+    return MeterTrial(interval, name, int(total), tuple(profiles.values()))
 
 
 def _events_sql(where: str, of_namespace: str, *, with_offsets: bool) -> str:
@@ -173,7 +173,7 @@ def _blocks(client: Any, sql: str, parameters: dict[str, Any]) -> Iterator[Seque
 
 def _current(
     client: Any, view: NamespaceView, profile_id: str, interval: Interval, account_id: str | None
-) -> UsageRow | None:
+) -> UsageGroup | None:
     """What the published profile of the same name measures, None where there is none."""
     versions = [version for version in profile_versions(view) if version.profile_id == profile_id]
     if not versions:

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 
 from rating.books import read_books
-from rating.verify.run import verify
+from rating.verify.verification import verify
 from schemas.clickhouse.client import connect
 from schemas.events.batch import decode_batch
 from schemas.events.voids import is_void

@@ -32,7 +32,7 @@ from rating.close.run import run_id
 from rating.invoices.ledger import Invoice, Standing
 from rating.invoices.numbering import unnumbered
 from rating.invoicing.plan import build_invoices, make_plan
-from rating.usage import Usage, UsageRow
+from rating.usage import Usage, UsageGroup
 from schemas.catalog.profiles import profile_versions
 from schemas.catalog.state import Catalog, NamespaceView, record_of
 from schemas.events.acceptance import AcceptedEvent, Refused, accept, decode_batch
@@ -166,7 +166,7 @@ def _totals(view: NamespaceView, counted: Iterable[AcceptedEvent], needs: Mappin
         assert all(profile == "aircraft.distinct" for profile, _ in unmeterable), unmeterable
         for match in matches:
             values[match.profile_id, one.account_id].append((one.timestamp_us, match.unique_value, match.units))
-    totals: dict[Any, dict[str, list[UsageRow]]] = {need: {} for need in needs}
+    totals: dict[Any, dict[str, list[UsageGroup]]] = {need: {} for need in needs}
     for need, accounts in needs.items():
         for account in sorted(accounts):
             found = [
@@ -174,7 +174,7 @@ def _totals(view: NamespaceView, counted: Iterable[AcceptedEvent], needs: Mappin
             ]  # fmt: skip
             if found:
                 usage = Usage(_total(need.profile.aggregation, found), len(found))
-                totals[need][account] = [UsageRow(usage, account)]
+                totals[need][account] = [UsageGroup(usage, account)]
     return totals
 
 

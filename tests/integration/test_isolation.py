@@ -22,7 +22,7 @@ from clickhouse_connect.driver.httpclient import HttpClient
 from rating.app import build_app
 from rating.doctor.examine import diagnose
 from rating.periods import parse_range, parse_zone
-from rating.verify.run import verify
+from rating.verify.verification import verify
 from schemas.http.access import Service
 from schemas.settings import Settings
 from tests.integration.tenants import Operation, Tenant, in_table, operations, settle

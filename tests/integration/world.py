@@ -16,7 +16,7 @@ from rating.books import read_books
 from rating.close import CloseResult, run_close
 from rating.close.checkpoint import end_offsets
 from rating.invoices.read import MAX_LIMIT, list_invoices, with_lines
-from rating.verify.run import verify
+from rating.verify.verification import verify
 from schemas.clickhouse.client import connect
 from schemas.ledgers.checkpoints import read_progress
 from schemas.settings import Settings

@@ -12,7 +12,7 @@ from deploy.cli.connection import STORES, JsonOption, connection
 from deploy.cli.errors import FAILED, USAGE, Failure
 
 if TYPE_CHECKING:
-    from rating.verify.acknowledged import Gap
+    from rating.verify.lost_records import Gap
     from schemas.usage_log.continuity import Standing
 
 _WRITTEN_SECONDS: Final = 4.0
@@ -100,7 +100,7 @@ def give_up(
     from confluent_kafka.admin import AdminClient
 
     from deploy.cli.output import say
-    from rating.verify.acknowledged import gap
+    from rating.verify.lost_records import gap
     from schemas.catalog.follower import read_catalog
     from schemas.clickhouse.client import connect
     from schemas.ledgers.given_up import Range, uncovered

@@ -37,8 +37,8 @@ def verify(
     usage.invoices and with the prices in the catalog. It writes nothing.
     """
     from deploy.cli.output import StepsBar, print_json, say
-    from rating.verify.run import checks
-    from rating.verify.run import verify as recompute
+    from rating.verify.verification import checks
+    from rating.verify.verification import verify as recompute
 
     settings = connection(namespace)
     scope = settings.namespace if namespace or os.environ.get("WEIR_NAMESPACE") else None

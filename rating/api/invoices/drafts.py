@@ -16,7 +16,7 @@ from rating.invoices.amounts.prepaid_credits import Wallet, drawn, owned_grants
 from rating.invoices.draft_decisions import Decision, approved, held, released
 from rating.invoices.ledger import Invoice
 from rating.invoices.read import read_invoice
-from rating.pricing.reductions import Balance
+from rating.pricing.reduction_lines import Balance
 from schemas.catalog.state import NamespaceView
 from schemas.ledgers.invoice_claims import is_draft
 from schemas.values.instants import micros

@@ -11,8 +11,8 @@ from fastapi.responses import Response
 
 from rating.api.context import Authorized, View
 from rating.api.problems import missing, wrong
-from rating.explain import BadCursor, NotExplained, explain, read_subject
-from rating.explain.events import MAX_LIMIT, read_events
+from rating.explain import BadEventsCursor, NotExplained, explain, read_subject
+from rating.explain.counted_events import MAX_LIMIT, read_events
 from schemas.values.json_text import JsonObject
 
 router = APIRouter(tags=["invoices"])
@@ -60,7 +60,7 @@ async def events(
         return _json(await rating.ask(question))
     except NotExplained as error:
         raise missing(str(error)) from None
-    except BadCursor as error:
+    except BadEventsCursor as error:
         raise wrong("cursor", str(error)) from None
 
 

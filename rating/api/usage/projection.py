@@ -17,7 +17,7 @@ from clickhouse_connect.driver.client import Client
 from rating.invoices.read import InvoiceLine, WholeInvoice, list_invoices, with_lines
 from rating.invoicing.charges import Need
 from rating.pricing import plain
-from rating.usage import Usage, UsageRow
+from rating.usage import Usage, UsageGroup
 from schemas.ledgers.invoice_claims import VOID
 from schemas.values.json_text import JsonObject
 
@@ -31,7 +31,7 @@ _RECENT: Final = 24
 _CHARGES: Final = frozenset({"usage", "flat"})
 
 
-def at_end(need: Need | None, rows: Iterable[UsageRow] | None, now_us: int) -> list[UsageRow] | None:
+def at_end(need: Need | None, rows: Iterable[UsageGroup] | None, now_us: int) -> list[UsageGroup] | None:
     """The rows as they will be at the end of ``need``'s period. None for a charge without usage."""
     if need is None:
         return None

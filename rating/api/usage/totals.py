@@ -14,7 +14,7 @@ from rating.api.context import Authorized, Rating, View
 from rating.api.problems import missing, wrong
 from rating.csv_text import write_rows
 from rating.pricing import plain
-from rating.usage import Usage, UsageQuery, UsageRow, naming, no_usage, usage_totals
+from rating.usage import Usage, UsageGroup, UsageQuery, naming, no_usage, usage_totals
 from rating.usage.parameters import UsageParameterError, UsageParameters, UsageQuestion, read_parameters
 from schemas.catalog.state import NamespaceView
 from schemas.ledgers.checkpoints import Cut, rolled_up
@@ -100,7 +100,7 @@ def _rolled_up(rating: Rating, client: Client) -> Cut | None:
     return rating.checkpoints.cut(number) if number else None
 
 
-def _json(question: UsageQuestion, rows: Sequence[UsageRow], total: Usage, checkpoint: int | None) -> JsonObject:
+def _json(question: UsageQuestion, rows: Sequence[UsageGroup], total: Usage, checkpoint: int | None) -> JsonObject:
     query, accounts = question.query, question.account_ids
     ends = dict(query.intervals())
     return {
@@ -120,16 +120,16 @@ def _json(question: UsageQuestion, rows: Sequence[UsageRow], total: Usage, check
     }
 
 
-def _filled(query: UsageQuery, rows: Sequence[UsageRow]) -> Sequence[UsageRow]:
+def _filled(query: UsageQuery, rows: Sequence[UsageGroup]) -> Sequence[UsageGroup]:
     """With a row for every bucket, where the grouping is by time alone, so that a history has no gaps."""
     if not query.buckets_us or query.by_account or query.dimensions:
         return rows
     by_start = {row.bucket_us: row for row in rows}
     empty = no_usage(query.profile.aggregation)
-    return [by_start.get(start) or UsageRow(empty, None, start) for start in query.buckets_us]
+    return [by_start.get(start) or UsageGroup(empty, None, start) for start in query.buckets_us]
 
 
-def _row_json(query: UsageQuery, row: UsageRow, ends: Mapping[int, int]) -> JsonObject:
+def _row_json(query: UsageQuery, row: UsageGroup, ends: Mapping[int, int]) -> JsonObject:
     cells: JsonObject = {}
     if query.by_account:
         cells["account_id"] = row.account_id

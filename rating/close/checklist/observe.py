@@ -8,7 +8,7 @@ from confluent_kafka import Consumer, TopicPartition
 
 from rating.close.checklist.checks import Seen
 from rating.usage.render import Binder, below
-from rating.usage.voided import standing
+from rating.usage.void_conditions import standing
 from schemas.kafka.topics import ADMIT_GROUP, inbox_topic
 from schemas.ledgers.checkpoints import Cut
 from schemas.settings import Settings

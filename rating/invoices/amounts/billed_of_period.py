@@ -14,8 +14,8 @@ from typing import Any, Final
 
 from rating.invoices.ledger import Invoice
 from rating.pricing.exact import exactly
-from rating.pricing.line import ZERO
-from rating.pricing.reductions import Reduction, commitment_lines, discount_lines, total_of
+from rating.pricing.priced_line import ZERO
+from rating.pricing.reduction_lines import ReductionLine, commitment_lines, discount_lines, total_of
 from rating.subscriptions.terms import Terms, pinned_terms
 from schemas.ledgers.invoice_claims import VOID, body_of
 
@@ -54,12 +54,12 @@ class Billed:
 NOTHING: Final = Billed()
 
 
-def key_of(reduction: Reduction) -> str:
+def key_of(reduction: ReductionLine) -> str:
     """What an invoice line calls it in ``charge``; a charge's own code has no colon."""
     return f"{reduction.kind}:{reduction.code}"
 
 
-def reductions(charged: Iterable[tuple[str, Decimal]], terms: Terms, currency: str) -> list[Reduction]:
+def reductions(charged: Iterable[tuple[str, Decimal]], terms: Terms, currency: str) -> list[ReductionLine]:
     """Discounts, then the commitment, on (product, rounded amount) of every charge of a period."""
     amounts = list(charged)
     found = discount_lines(amounts, terms.discounts, currency)

@@ -16,7 +16,7 @@ from rating.invoices.amounts.line_balances import credited_by_line
 from rating.invoices.amounts.prepaid_credits import CREDIT, DrawnOn
 from rating.invoices.ledger import Invoice
 from rating.pricing.exact import exactly
-from rating.pricing.line import ZERO
+from rating.pricing.priced_line import ZERO
 from schemas.ledgers.invoice_claims import VOID, body_of
 
 

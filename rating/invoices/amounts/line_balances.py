@@ -18,7 +18,7 @@ from rating.invoices.amounts.billed_of_period import NOTED
 from rating.invoices.ledger import Invoice, Line
 from rating.pricing import money_text, plain
 from rating.pricing.exact import exact_sum, exactly, round_money, share
-from rating.pricing.line import ZERO, Step
+from rating.pricing.priced_line import ZERO, Step
 from schemas.ledgers.invoice_claims import VOID, body_of
 from schemas.values.instants import micros, parse_rfc3339
 

@@ -17,7 +17,7 @@ from rating.invoices.amounts.line_balances import returned
 from rating.invoices.ledger import Invoice
 from rating.pricing import money_text
 from rating.pricing.exact import exactly
-from rating.pricing.reductions import Balance
+from rating.pricing.reduction_lines import Balance
 from schemas.catalog.state import Entry, NamespaceView
 from schemas.catalog.terms import CreditGrant, boundary, in_force
 from schemas.ledgers.invoice_claims import VOID

@@ -31,8 +31,8 @@ from rating.invoices.chain import vacant
 from rating.invoices.ledger import Invoice, Line
 from rating.pricing import money_text
 from rating.pricing.exact import exact_sum, exactly
-from rating.pricing.line import ZERO, Step
-from rating.pricing.reductions import Balance, Reduction, ReductionKind, credit_lines
+from rating.pricing.priced_line import ZERO, Step
+from rating.pricing.reduction_lines import Balance, ReductionKind, ReductionLine, credit_lines
 from rating.subscriptions.terms import NO_TERMS, Terms, pinned_terms, pinned_terms_ahead
 from schemas.ledgers.invoice_claims import VOID, body_of
 from schemas.prices import plain
@@ -79,7 +79,7 @@ def reduced(
 
 
 def _rest(
-    one: Reduction, already: Decimal, terms: Terms, currency: str, start_us: int, end_us: int, carrier: str
+    one: ReductionLine, already: Decimal, terms: Terms, currency: str, start_us: int, end_us: int, carrier: str
 ) -> list[Line]:
     """What is left to bill of a discount or a true-up of which ``already`` is; where that is too much, an adjustment of
     ``carrier``."""
@@ -114,13 +114,13 @@ def given_back(parts: Iterable[tuple[str, str, Decimal]], currency: str, start_u
     for name, charge, amount in parts:
         code = charge.partition(":")[2]
         text = f"{plain(amount)} that it paid of {name} are credited, and come back to it"
-        one = Reduction("credit", code, amount, Step("credit", amount, text))
+        one = ReductionLine("credit", code, amount, Step("credit", amount, text))
         line = _line(one, f"Prepaid credit {code}, given back", {"credit_grant": code}, currency, start_us, end_us)
         lines.append(line | {"note": text, "adjusts": name})
     return lines
 
 
-def line_of(one: Reduction, terms: Terms, currency: str, start_us: int, end_us: int) -> Line:
+def line_of(one: ReductionLine, terms: Terms, currency: str, start_us: int, end_us: int) -> Line:
     """A discount or a true-up as a line; ``price`` holds the term as pinned."""
     if one.kind == "commitment":
         minimum = plain(terms.minimum_commitment or ZERO)
@@ -142,7 +142,7 @@ def line_of(one: Reduction, terms: Terms, currency: str, start_us: int, end_us: 
 
 
 def _line(
-    one: Reduction, description: str, pinned: Mapping[str, Any], currency: str, start_us: int, end_us: int
+    one: ReductionLine, description: str, pinned: Mapping[str, Any], currency: str, start_us: int, end_us: int
 ) -> Line:
     return {
         "kind": one.kind, "charge": key_of(one), "product": "", "description": description, "profile_id": "",
@@ -265,17 +265,17 @@ def adjusted_terms(prior: Iterable[PriorTerms], adjustments: Sequence[Line], cur
     return found
 
 
-def _none(key: str) -> Reduction:
+def _none(key: str) -> ReductionLine:
     """A discount or a true-up that comes to nothing."""
     kind: ReductionKind = "commitment" if key == COMMITMENT else "discount"
     text = "the commitment is met" if key == COMMITMENT else "there is nothing left to take it off"
-    return Reduction(kind, key.partition(":")[2], ZERO, Step(kind, ZERO, text))
+    return ReductionLine(kind, key.partition(":")[2], ZERO, Step(kind, ZERO, text))
 
 
 def _adjusted(
     prior: PriorTerms,
     key: str,
-    now: Reduction | None,
+    now: ReductionLine | None,
     before: Decimal,
     currency: str,
     why: str = "adjusted for late or voided usage",

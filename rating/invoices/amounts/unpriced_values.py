@@ -18,8 +18,8 @@ from typing import Any, Final
 
 from rating.invoices.ledger import Invoice
 from rating.pricing import PriceError, parse_price
-from rating.pricing.line import MatrixQuantity
-from rating.pricing.models import cell_amounts, label
+from rating.pricing.price_models import cell_amounts, label
+from rating.pricing.priced_line import MatrixQuantity
 from rating.subscriptions.timeline import Timeline
 from schemas.ledgers.invoice_claims import VOID
 from schemas.prices import Cell, MatrixPrice, Price, plain

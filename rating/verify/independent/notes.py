@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from typing import Any, Final
 
-from rating.verify.chains import Head, Line, Lines
+from rating.verify.chains import Head, StoredLine, StoredLines
 from rating.verify.difference import Findings
 from rating.verify.independent.periods import Periods, before_it, body, is_term, rounded, text
 from schemas.values.instants import micros, parse_rfc3339
@@ -25,7 +25,9 @@ _NOTED: Final = "credit_note:"
 Key = tuple[str, str, int, int]
 
 
-def check_notes(head: Head, chain: Mapping[str, Head], lines: Lines, periods: Periods, findings: Findings) -> None:
+def check_notes(
+    head: Head, chain: Mapping[str, Head], lines: StoredLines, periods: Periods, findings: Findings
+) -> None:
     """Of every line that the invoice adjusts: what it credits with what it takes back, against what credit notes had
     credited."""
     mine = _of(head, lines)
@@ -62,15 +64,15 @@ def check_notes(head: Head, chain: Mapping[str, Head], lines: Lines, periods: Pe
                 )  # fmt: skip
 
 
-def _of(head: Head, lines: Lines) -> Sequence[Line]:
+def _of(head: Head, lines: StoredLines) -> Sequence[StoredLine]:
     return lines.get((head.namespace, head.invoice_id, head.version), ())
 
 
-def _key(line: Line) -> Key:
+def _key(line: StoredLine) -> Key:
     return line.charge.removeprefix(_NOTED), line.product, line.start_us, line.end_us
 
 
-def _room(line: Line) -> Fraction:
+def _room(line: StoredLine) -> Fraction:
     """Below zero: credited; above: what terms give less because of it."""
     amount = Fraction(line.amount)
     if line.charge.startswith(_NOTED):
@@ -95,7 +97,7 @@ def _at(note: Mapping[str, Any]) -> int:
     return micros(parse_rfc3339(note["at"]))
 
 
-def _credited(one: Head, notes: Iterable[Mapping[str, Any]], lines: Lines) -> dict[int, Fraction]:
+def _credited(one: Head, notes: Iterable[Mapping[str, Any]], lines: StoredLines) -> dict[int, Fraction]:
     """Line → what the notes credited of it; one without lines in proportion to what is left of each."""
     whole = {
         line.number: Fraction(line.amount)
@@ -117,7 +119,9 @@ def _credited(one: Head, notes: Iterable[Mapping[str, Any]], lines: Lines) -> di
     return found
 
 
-def _kept(name: str, key: Key, before: Sequence[Head], lines: Lines, head: Head, change: Fraction) -> Fraction | None:
+def _kept(
+    name: str, key: Key, before: Sequence[Head], lines: StoredLines, head: Head, change: Fraction
+) -> Fraction | None:
     """How much more of the line is to be taken back where it changes by ``change``; None where credit notes credited
     nothing of it."""
     noted, last = Fraction(0), 0
@@ -144,7 +148,7 @@ def _kept(name: str, key: Key, before: Sequence[Head], lines: Lines, head: Head,
     return kept_then + min(fell, max(noted - kept_then, Fraction(0))) - kept
 
 
-def _lines_of(name: str, key: Key, one: Head, lines: Lines) -> Iterator[Line]:
+def _lines_of(name: str, key: Key, one: Head, lines: StoredLines) -> Iterator[StoredLine]:
     for line in _of(one, lines):
         if line.kind != "credit" and (line.adjusts or one.invoice_id) == name and _key(line) == key:
             yield line

@@ -1,7 +1,7 @@
 """What the parts of a period that a change of price has split used, once more: from their prices' JSON and quantities,
 in fractions.
 
-Shares nothing with ``rating.pricing.parts``, which it is there to check.
+Shares nothing with ``rating.pricing.split_charges``, which it is there to check.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Final
 
-from rating.verify.chains import Head, Line, Lines
+from rating.verify.chains import Head, StoredLine, StoredLines
 from rating.verify.difference import Findings
 from schemas.ledgers.invoice_claims import VOID
 from schemas.prices import plain
@@ -38,7 +38,7 @@ Chain = Mapping[str, Head]
 class Periods:
     """The invoices of one subscription that are or were, by id, and their lines."""
 
-    def __init__(self, chain: Chain, lines: Lines, findings: Findings) -> None:
+    def __init__(self, chain: Chain, lines: StoredLines, findings: Findings) -> None:
         self._chain = chain
         self._lines = lines
         self._findings = findings
@@ -65,7 +65,7 @@ class Periods:
             if name in self._chain:
                 self._adjusted(head, self._chain[name], before)
 
-    def of(self, head: Head) -> Sequence[Line]:
+    def of(self, head: Head) -> Sequence[StoredLine]:
         return self._lines.get((head.namespace, head.invoice_id, head.version), ())
 
     def is_lump(self, head: Head) -> bool:
@@ -73,7 +73,7 @@ class Periods:
             return False
         return any(line.kind == "flat" and is_ahead(line, head) for line in self.of(head))
 
-    def _start(self, line: Line, carrier: Head) -> int | None:
+    def _start(self, line: StoredLine, carrier: Head) -> int | None:
         """Start of the period that the line is of; None for a lump at a start, all of which was taken in advance."""
         of = self._chain.get(line.adjusts, carrier)
         if is_ahead(line, of):
@@ -254,7 +254,7 @@ class Periods:
     def _lump(self, lump: Head, before: Iterable[Head], *, ahead: bool = True) -> tuple[Amounts, Amounts]:
         """(what its charges came to, what its terms did) on it and on ``before``; ``ahead``: its fees in advance
         too."""
-        found: list[Line] = []
+        found: list[StoredLine] = []
         for one in {head.invoice_id: head for head in [lump, *before]}.values():
             for line in self.of(one):
                 own = one is lump and line.kind in (*CHARGES, *REDUCES)
@@ -266,7 +266,7 @@ class Periods:
         return charged, total((line.charge, line.amount) for line in found if is_term(line))
 
     def _changed(
-        self, head: Head, where: str, charged: Amounts, billed: Amounts, lines: list[Line], terms: Terms
+        self, head: Head, where: str, charged: Amounts, billed: Amounts, lines: list[StoredLine], terms: Terms
     ) -> None:
         further = [(line.product, line.amount) for line in lines if ":" not in line.charge]
         now = reductions(total([*charged.items(), *further]), terms, head.currency)
@@ -283,7 +283,7 @@ class Periods:
                 self._findings.add("invoice line", f"{head.place}{line}, {key}{where}", text(wants), text(has), REMEDY)
 
 
-def is_term(line: Line) -> bool:
+def is_term(line: StoredLine) -> bool:
     """A discount, a true-up, or the adjustment of one."""
     return ":" in line.charge and line.charge.partition(":")[0] in REDUCES
 
@@ -305,7 +305,7 @@ def is_by_period(head: Head) -> bool:
     return bool(body(head).get("terms_of") == "period")
 
 
-def is_ahead(line: Line, head: Head) -> bool:
+def is_ahead(line: StoredLine, head: Head) -> bool:
     """Whether a line of the invoice, or one that adjusts it, is of the period after its own."""
     return line.start_us >= head.end_us and line.end_us > line.start_us
 

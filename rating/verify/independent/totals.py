@@ -45,7 +45,7 @@ class Raw:
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class EventMeasure:
     """What one event gives under one profile version. ``unique`` is None but for count_unique."""
 
     value: Decimal
@@ -65,7 +65,7 @@ class Fold:
     newest: tuple[int, str, Decimal] | None = None
     uniques: set[Any] = field(default_factory=set)
 
-    def add(self, us: int, one: Measured, counts: bool = True) -> None:
+    def add(self, us: int, one: EventMeasure, counts: bool = True) -> None:
         """Take one event's part; ``counts`` False: its value alone."""
         self.events += counts
         self.total += Fraction(one.value)
@@ -107,7 +107,7 @@ def parse(text: str) -> Any:
     return found if isinstance(found, dict) else {}
 
 
-def measures(version: ProfileVersion, event: Raw) -> Measured | None:
+def measures(version: ProfileVersion, event: Raw) -> EventMeasure | None:
     """What the event gives under the version; None where it is not for it, or its value cannot be measured."""
     if version.event_name != event.event_name or not version.valid_from_us <= event.us < version.valid_to_us:
         return None
@@ -132,10 +132,10 @@ def measures(version: ProfileVersion, event: Raw) -> Measured | None:
         # Of two dimensions of one name, which no new meter has, the last that is there.
         if there is not _NOTHING or name not in dimensions:
             dimensions[name] = _text(there)
-    return Measured(value, tie, unique, dimensions)
+    return EventMeasure(value, tie, unique, dimensions)
 
 
-def of_dimensions(one: Measured, names: Iterable[str]) -> tuple[str, ...]:
+def of_dimensions(one: EventMeasure, names: Iterable[str]) -> tuple[str, ...]:
     """The values of the named dimensions, "" for one that the event lacks."""
     return tuple(one.dimensions.get(name, "") for name in names)
 

@@ -19,16 +19,16 @@ from typing import Any, Final
 
 from rating.pricing import plain
 from rating.verify.backfilled import Pin, Pins
-from rating.verify.chains import COPY_REMEDY, Head, Line, read_invoices
+from rating.verify.chains import COPY_REMEDY, Head, StoredLine, read_invoices
 from rating.verify.difference import Findings, Progress
+from rating.verify.independent.discounts_and_credits import is_reduction
 from rating.verify.independent.parts import PlainPart, pinned, splits
 from rating.verify.independent.prices import cost, rounded
-from rating.verify.independent.reductions import is_reduction
 from rating.verify.independent.totals import Fold, Raw, measures, of_dimensions, parse
-from rating.verify.invoices.from_records import BilledBefore
+from rating.verify.invoices.from_records import EarlierBilling
 from rating.verify.matches import spans
+from rating.verify.reread_voids import FirstVoid, Position, voids_again
 from rating.verify.scope import Scope
-from rating.verify.voids import Position, Void, voids_again
 from schemas.catalog.models import Aggregation
 from schemas.catalog.profiles import ProfileVersion, profile_versions
 from schemas.event_schema import Schema, parse_schema
@@ -53,7 +53,7 @@ class _Work:
     """A line to rate again, and what was found for it so far."""
 
     head: Head
-    line: Line
+    line: StoredLine
     price: dict[str, Any]
     aggregation: Aggregation | None = None
     carry_over: bool = False  # an event before the period may give its value, and is not of its number
@@ -100,7 +100,7 @@ def check_rerated(scope: Scope, findings: Findings, on_progress: Progress) -> No
         for line in lines.get((head.namespace, head.invoice_id, head.version), ())
         if not is_reduction(line) and (work := _work(scope, catalogs, pins, head, line, findings)) is not None
     ]
-    billed = BilledBefore(heads, lines)
+    billed = EarlierBilling(heads, lines)
     parts = {
         id(work): _parts(scope, catalogs, pins, work, billed, findings) for work in works if work.price.get("split")
     }
@@ -118,7 +118,9 @@ def check_rerated(scope: Scope, findings: Findings, on_progress: Progress) -> No
             _compare_parts(work, parts[id(work)], findings)
 
 
-def _work(scope: Scope, catalogs: _Catalogs, pins: Pins, head: Head, line: Line, findings: Findings) -> _Work | None:
+def _work(
+    scope: Scope, catalogs: _Catalogs, pins: Pins, head: Head, line: StoredLine, findings: Findings
+) -> _Work | None:
     try:
         price = dict(json.loads(line.price))
     except (ValueError, TypeError):
@@ -141,7 +143,7 @@ def _work(scope: Scope, catalogs: _Catalogs, pins: Pins, head: Head, line: Line,
 
 
 def _parts(
-    scope: Scope, catalogs: _Catalogs, pins: Pins, work: _Work, billed: BilledBefore, findings: Findings
+    scope: Scope, catalogs: _Catalogs, pins: Pins, work: _Work, billed: EarlierBilling, findings: Findings
 ) -> list[_Work]:
     """The lines that a change of price has split from this one, and itself, in the order of time, each as of this one's
     invoice."""
@@ -197,7 +199,7 @@ def _read(
 
 
 def _take(
-    catalogs: _Catalogs, of_account: dict[str, list[_Work]], row: Sequence[Any], voided: Mapping[Position, Void]
+    catalogs: _Catalogs, of_account: dict[str, list[_Work]], row: Sequence[Any], voided: Mapping[Position, FirstVoid]
 ) -> None:
     namespace, _, us, generation, partition, offset, name, key, properties, catalog_offset, index, unrounded = row
     place = (int(generation), int(partition))
@@ -225,7 +227,7 @@ def _take(
                 work.take(replace(event, unrounded=frozenset()), pin.version, part)  # a backfill metered it anew
 
 
-def _compare(work: _Work, billed: BilledBefore, findings: Findings) -> None:
+def _compare(work: _Work, billed: EarlierBilling, findings: Findings) -> None:
     head, line = work.head, work.line
     try:
         cells, events = work.measured()

@@ -15,9 +15,9 @@ from typing import Any, Final
 from rating.pricing import MatrixQuantity, PriceError, parse_price, plain, rate
 from rating.pricing.exact import exactly
 from rating.verify.backfilled import Pin, Pins, counted_sql
-from rating.verify.chains import COPY_REMEDY, Head, Line, Lines, check_chains, read_invoices
+from rating.verify.chains import COPY_REMEDY, Head, StoredLine, StoredLines, check_chains, read_invoices
 from rating.verify.difference import Findings, Progress
-from rating.verify.independent.reductions import check_reductions, is_reduction
+from rating.verify.independent.discounts_and_credits import check_reductions, is_reduction
 from rating.verify.scope import Scope, below
 from schemas.catalog.models import Aggregation
 from schemas.catalog.profiles import ProfileVersion, profile_versions
@@ -84,9 +84,9 @@ def check_invoices(scope: Scope, findings: Findings, on_progress: Progress) -> N
     """The newest version of every invoice that is not void: lines, sum, and its place in the chain."""
     heads, lines = read_invoices(scope)
     check_chains(heads, findings)
-    book, billed = _Book(scope, heads, lines), BilledBefore(heads, lines)
+    book, billed = _Book(scope, heads, lines), EarlierBilling(heads, lines)
     standing = [head for head in heads if head.state != VOID]
-    work: list[tuple[Head, Line]] = []
+    work: list[tuple[Head, StoredLine]] = []
     for head in standing:
         of_head = lines.get((head.namespace, head.invoice_id, head.version), [])
         if 1 <= head.checkpoint <= len(scope.checkpoints.cuts):
@@ -109,7 +109,7 @@ def check_invoices(scope: Scope, findings: Findings, on_progress: Progress) -> N
     check_reductions(heads, lines, scope.catalog, findings)
 
 
-def _check_line(head: Head, line: Line, book: _Book, billed: BilledBefore, findings: Findings) -> None:
+def _check_line(head: Head, line: StoredLine, book: _Book, billed: EarlierBilling, findings: Findings) -> None:
     place = f"{head.place}, line {line.number}"
     try:
         price = parse_price(json.loads(line.price), head.currency)
@@ -153,14 +153,14 @@ def _check_line(head: Head, line: Line, book: _Book, billed: BilledBefore, findi
         )  # fmt: skip
 
 
-class BilledBefore:
+class EarlierBilling:
     """What a subscription's invoices before one had billed for a line, adjustments included."""
 
-    def __init__(self, heads: Iterable[Head], lines: Lines) -> None:
+    def __init__(self, heads: Iterable[Head], lines: StoredLines) -> None:
         self._lines = lines
         self._heads = {(head.namespace, head.invoice_id): head for head in heads}
 
-    def before(self, head: Head, line: Line) -> Decimal:
+    def before(self, head: Head, line: StoredLine) -> Decimal:
         """Those that were void when ``head`` was planned are left out; one that became void later had counted."""
         total = Decimal(0)
         voids = head.voids
@@ -180,7 +180,7 @@ class BilledBefore:
             one = self._heads.get((one.namespace, one.predecessor))
         return total
 
-    def beside(self, head: Head, line: Line) -> list[Line]:
+    def beside(self, head: Head, line: StoredLine) -> list[StoredLine]:
         """The usage lines of the line's charge on the invoice that billed it first, itself included."""
         owner = self._heads.get((head.namespace, line.adjusts), head) if line.adjusts else head
         return [
@@ -189,7 +189,7 @@ class BilledBefore:
             if other.kind == "usage" and (other.charge, other.profile_id) == (line.charge, line.profile_id)
         ]
 
-    def price_by(self, head: Head, line: Line) -> str:
+    def price_by(self, head: Head, line: StoredLine) -> str:
         """The price of a line of ``beside`` as of ``head``: that of its last adjustment, which may know more of it."""
         own, same = {head.invoice_id}, (line.charge, line.start_us, line.end_us)
         one: Head | None = head
@@ -209,7 +209,7 @@ class _Book:
     """Totals and aggregations. Lines are asked for in order of profile, checkpoint and period, so few answers are
     kept."""
 
-    def __init__(self, scope: Scope, heads: Sequence[Head], lines: Lines) -> None:
+    def __init__(self, scope: Scope, heads: Sequence[Head], lines: StoredLines) -> None:
         self._scope = scope
         self.pins = Pins(scope, heads)
         self._versions: dict[tuple[str, int], dict[str, tuple[ProfileVersion, ...]]] = {}
@@ -226,7 +226,7 @@ class _Book:
         self._periods = {key: sorted(periods) for key, periods in found.items()}
         self._size = max(1, min(_PERIODS_A_QUERY, _ROWS_A_QUERY // max(1, len(accounts))))
 
-    def version(self, head: Head, line: Line) -> ProfileVersion | None:
+    def version(self, head: Head, line: StoredLine) -> ProfileVersion | None:
         """The last version pinned on the line; where none was valid in the period, the profile's last."""
         key = (head.namespace, head.catalog_offset)
         if key not in self._versions:

@@ -15,7 +15,7 @@ Reach = Literal["public", "loopback", "any"]
 Receiver = tuple[Address, int]
 
 
-class Refused(Exception):
+class AddressRefused(Exception):
     """Nothing may be sent there; the message says why and names the remedy."""
 
 
@@ -60,7 +60,7 @@ class Rules:
         found = {address: self.refusal(address, port, scheme) for address in addresses}
         kept = [address for address, refusal in found.items() if not refusal]
         if not kept:
-            raise Refused(f"{host} {next(iter(found.values()), 'has no address')}")
+            raise AddressRefused(f"{host} {next(iter(found.values()), 'has no address')}")
         return kept
 
 

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import httpx
 
-from rating.webhooks.receiver.address import Refused, rules_of
+from rating.webhooks.receiver.address import AddressRefused, rules_of
 from schemas.settings import Settings
 
 _PORTS: Final = {"http": 80, "https": 443}
@@ -25,7 +25,7 @@ _AGENT: Final = {"user-agent": "Weir-Webhooks/1", "content-type": "application/j
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ReceiverAnswer:
     """``status`` 0: there was none, and ``error`` says why. ``retry_after``: seconds that the receiver asks for."""
 
     status: int
@@ -53,23 +53,25 @@ class Sender:
             follow_redirects=False,
         )
 
-    async def send(self, url: str, headers: Mapping[str, str], body: bytes, now_seconds: float) -> Answer:
+    async def send(self, url: str, headers: Mapping[str, str], body: bytes, now_seconds: float) -> ReceiverAnswer:
         """What came of it within the timeout. Never raises but when it is cancelled."""
         try:
             async with asyncio.timeout(self._seconds):
                 return await self._send(httpx.URL(url), headers, body, now_seconds)
-        except Refused as refused:
-            return Answer(0, str(refused))
+        except AddressRefused as refused:
+            return ReceiverAnswer(0, str(refused))
         except TimeoutError:
-            return Answer(0, f"no answer within {self._seconds:g} s")
+            return ReceiverAnswer(0, f"no answer within {self._seconds:g} s")
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ssl.SSLError, UnicodeError, ValueError) as error:
-            return Answer(0, _told(error))
+            return ReceiverAnswer(0, _told(error))
 
     async def close(self) -> None:
         """End what is under way."""
         await self._client.aclose()
 
-    async def _send(self, url: httpx.URL, headers: Mapping[str, str], body: bytes, now_seconds: float) -> Answer:
+    async def _send(
+        self, url: httpx.URL, headers: Mapping[str, str], body: bytes, now_seconds: float
+    ) -> ReceiverAnswer:
         host = url.raw_host.decode("ascii")
         port = url.port or _PORTS[url.scheme]
         found = await asyncio.get_running_loop().getaddrinfo(host, port, type=1)  # SOCK_STREAM
@@ -91,10 +93,10 @@ class Sender:
         raise AssertionError("choose() gives at least one address")
 
 
-def _answer(answer: httpx.Response, now_seconds: float) -> Answer:
+def _answer(answer: httpx.Response, now_seconds: float) -> ReceiverAnswer:
     status = answer.status_code
     error = "" if answer.is_success else "redirects are not followed" if answer.is_redirect else f"it answered {status}"
-    return Answer(
+    return ReceiverAnswer(
         status, error, None if answer.is_success else retry_after(answer.headers.get("retry-after"), now_seconds)
     )
 

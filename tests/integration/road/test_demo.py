@@ -15,7 +15,7 @@ import pytest
 from deploy.demo.data import ROWS
 from deploy.demo.run import INVOICES, NAMESPACE
 from deploy.local.stack import Stack
-from rating.verify.run import verify
+from rating.verify.verification import verify
 from tests.integration.world import World
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]

@@ -18,7 +18,7 @@ from rating.invoicing.charges import Need
 from rating.invoicing.late_usage import Late, adjustments, priors
 from rating.invoicing.plan import build_invoices, make_plan
 from rating.pricing import parse_price, rate
-from rating.usage import Measured, Usage, UsageRow
+from rating.usage import Measured, Usage, UsageGroup
 from rating.usage.query import split
 from schemas.catalog.state import Catalog
 from schemas.ledgers.checkpoints import Checkpoints, Cut, Run, cut_record, next_cut, run_record
@@ -301,7 +301,7 @@ def test_invariant_10_whenever_usage_arrives_the_bills_of_a_period_sum_to_one_bi
         for period in range(4):
             need = book.need("m.p", PRICE, period * LENGTH, (period + 1) * LENGTH)
             found = there(close, period)
-            totals[need] = {"acme": [UsageRow(Usage(sum(found, Decimal(0)), len(found)), "acme")]}
+            totals[need] = {"acme": [UsageGroup(Usage(sum(found, Decimal(0)), len(found)), "acme")]}
         lines = adjustments(priors(chain, new, book), totals, "acme", "USD") if new else []
         if close < 4:
             start = close * LENGTH

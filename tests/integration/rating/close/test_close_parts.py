@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from rating.invoicing.lines import CARRIED
-from rating.verify.run import verify
+from rating.verify.verification import verify
 from schemas.values.instants import rfc3339
 from tests.integration.rating.road import Road
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from rating.verify.run import verify
+from rating.verify.verification import verify
 from tests.integration.rating.road import Road
 
 pytestmark = pytest.mark.integration

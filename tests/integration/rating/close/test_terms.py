@@ -13,7 +13,7 @@ import pytest
 
 from rating.close.checkpoint import end_offsets, wait_metered
 from rating.invoices.read import list_invoices, with_lines
-from rating.verify.run import verify
+from rating.verify.verification import verify
 from schemas.settings import Settings
 from schemas.values.time_zones import VERSION
 from tests.integration.rating.road import Road

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from rating.verify.run import verify
+from rating.verify.verification import verify
 from schemas.settings import Settings
 from tests.integration.rating.road import Road
 

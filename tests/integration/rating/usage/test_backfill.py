@@ -23,7 +23,7 @@ from rating.doctor.diagnosis import Diagnosis
 from rating.doctor.examine import diagnose
 from rating.periods import parse_range, parse_zone
 from rating.usage import UsageQuery, measured, usage_totals
-from rating.verify.run import verify
+from rating.verify.verification import verify
 from schemas.catalog.backfill_jobs import Job, jobs
 from schemas.catalog.follower import CatalogFollower
 from schemas.catalog.profiles import resolve

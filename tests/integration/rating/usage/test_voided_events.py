@@ -18,8 +18,8 @@ from rating.explain.answer import sentence
 from rating.invoices.read import read_invoice
 from rating.periods import parse_range, parse_zone
 from rating.usage import UsageQuery, measured, usage_totals
-from rating.verify.run import verify
 from rating.verify.scope import open_scope
+from rating.verify.verification import verify
 from schemas.catalog.profiles import resolve
 from schemas.settings import Settings
 from schemas.values.instants import micros

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from rating.verify.acknowledged import gap, lost, lost_records
+from rating.verify.lost_records import gap, lost, lost_records
 from schemas.clickhouse.client import connect
 from schemas.ledgers.given_up import Range
 from schemas.migrations import migrate

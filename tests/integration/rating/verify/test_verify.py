@@ -12,7 +12,7 @@ import pytest
 
 from rating.books import read_books
 from rating.verify.difference import PER_CHECK, Difference
-from rating.verify.run import verify
+from rating.verify.verification import verify
 from schemas.settings import Settings
 from tests.integration.rating.road import Road
 

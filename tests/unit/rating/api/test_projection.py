@@ -12,15 +12,15 @@ from hypothesis import strategies as st
 from rating.api.usage.projection import at_end, invoice_before, percent, shown, trend
 from rating.invoices.read import InvoiceHead, InvoiceLine, WholeInvoice
 from rating.invoicing.charges import Need
-from rating.usage import Measured, Usage, UsageRow
+from rating.usage import Measured, Usage, UsageGroup
 
 
 def need(aggregation: Any, end: int = 100) -> Need:
     return Need(Measured("m.p", aggregation, ((1, 60),)), 0, end)
 
 
-def row(quantity: str | None, events: int = 3) -> UsageRow:
-    return UsageRow(Usage(None if quantity is None else Decimal(quantity), events))
+def row(quantity: str | None, events: int = 3) -> UsageGroup:
+    return UsageGroup(Usage(None if quantity is None else Decimal(quantity), events))
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_a_flat_charge_has_no_usage_to_project_and_none_stays_none() -> None:
 
 @given(st.decimals(0, 10**20, places=6), st.integers(1, 99))
 def test_a_projected_sum_is_never_less_than_what_is_there(quantity: Decimal, now: int) -> None:
-    (found,) = at_end(need("sum"), [UsageRow(Usage(quantity, 1))], now) or []
+    (found,) = at_end(need("sum"), [UsageGroup(Usage(quantity, 1))], now) or []
     assert found.usage.quantity is not None
     assert found.usage.quantity >= quantity
     assert abs(found.usage.quantity * now - quantity * 100) <= Decimal("0.0000000001")

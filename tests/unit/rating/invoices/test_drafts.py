@@ -21,7 +21,7 @@ from rating.invoices.numbering import unnumbered
 from rating.invoices.transitions import Payment, Refused, voided, with_payment
 from rating.invoicing.drafts import build_drafts
 from rating.invoicing.plan import build_invoices, make_plan
-from rating.pricing.reductions import Balance
+from rating.pricing.reduction_lines import Balance
 from schemas.kafka.codec import codec
 from schemas.ledgers.checkpoints import Run
 from schemas.ledgers.invoice_claims import body_of

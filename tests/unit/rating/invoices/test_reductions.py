@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rating.pricing import PriceError, price_json
-from rating.pricing.reductions import Balance, commitment_lines, credit_lines, discount_lines, total_of
+from rating.pricing.reduction_lines import Balance, commitment_lines, credit_lines, discount_lines, total_of
 from schemas.catalog.terms import Discount
 
 DIGITS = {"JPY": 0, "USD": 2, "KWD": 3}

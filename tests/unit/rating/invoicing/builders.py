@@ -12,7 +12,7 @@ from rating.invoices.ledger import Invoice, Standing
 from rating.invoicing.charges import Totals
 from rating.invoicing.late_usage import Late
 from rating.invoicing.plan import Plan, build_invoices, make_plan
-from rating.usage import Usage, UsageRow
+from rating.usage import Usage, UsageGroup
 from schemas.ledgers.checkpoints import Run
 from schemas.values.instants import DAY
 from tests.unit.rating.builders import Shelf, us
@@ -78,7 +78,7 @@ class Books:
         return list(invoices)
 
     def totals(self, found: Plan) -> Totals:
-        totals: dict[Any, dict[str, list[UsageRow]]] = {}
+        totals: dict[Any, dict[str, list[UsageGroup]]] = {}
         for need in found.needs():
             cells: dict[tuple[str, ...], list[Decimal]] = {}
             for one in self.events:
@@ -87,7 +87,7 @@ class Books:
             fold = max if need.profile.aggregation == "max" else sum
             totals[need] = {
                 "acme": [
-                    UsageRow(Usage(Decimal(fold(some)), len(some)), "acme", None, values) for values, some in sorted(cells.items())
+                    UsageGroup(Usage(Decimal(fold(some)), len(some)), "acme", None, values) for values, some in sorted(cells.items())
                 ]
             }  # fmt: skip
         return totals

@@ -21,7 +21,7 @@ from rating.invoices.ledger import Invoice, Standing
 from rating.invoices.transitions import Payment, Refused, voided, with_payment
 from rating.invoicing.late_usage import Late
 from rating.invoicing.plan import build_invoices, make_plan
-from rating.usage import Usage, UsageRow
+from rating.usage import Usage, UsageGroup
 from schemas.ledgers.checkpoints import Run
 from schemas.ledgers.invoice_claims import VOID
 from schemas.values.instants import DAY, rfc3339
@@ -293,7 +293,7 @@ class History:
         late = {one.code: found for one in self.agreements if (found := self._late(one, today))}
         plan = make_plan(self.shelf.view(), self.standing, as_of, late)
         assert plan.problems == ()
-        totals: dict[Any, dict[str, list[UsageRow]]] = {}
+        totals: dict[Any, dict[str, list[UsageGroup]]] = {}
         events = self.agreements[0].events  # usage is the account's, whichever of its subscriptions bills it
         for need in plan.needs():
             used = [
@@ -302,7 +302,7 @@ class History:
                 if one.counts(today) and need.start_us <= START + one.day * DAY < need.end_us
             ]
             usage = Usage(Decimal(sum(used)), len(used))
-            totals[need] = {"acme": [UsageRow(usage, "acme", None, ())]} if used else {}
+            totals[need] = {"acme": [UsageGroup(usage, "acme", None, ())]} if used else {}
         invoices, problems = build_invoices(plan, totals, Run(f"run_{self.runs}", self.runs, 0, as_of, {}))
         assert problems == ()
         for invoice in invoices:

@@ -13,7 +13,7 @@ from rating.invoicing.charges import Item, Need
 from rating.invoicing.due import Due
 from rating.invoicing.lines import NO_USAGE, build_invoice
 from rating.pricing import parse_price
-from rating.usage import Measured, Usage, UsageRow
+from rating.usage import Measured, Usage, UsageGroup
 from schemas.catalog.models import Charge, Plan, Product
 from schemas.kafka.codec import codec
 from schemas.ledgers.checkpoints import Run
@@ -39,7 +39,9 @@ def metered(price: dict[str, Any], aggregation: Any = "sum", currency: str = "US
     return Item(Charge(code="c", product="p", price=price), Product(code="p", profile="m.p"), parsed, need, (1, 4))
 
 
-def invoice(items: list[Item], totals: dict[Need, dict[str, list[UsageRow]]], currency: str = "USD") -> dict[str, Any]:
+def invoice(
+    items: list[Item], totals: dict[Need, dict[str, list[UsageGroup]]], currency: str = "USD"
+) -> dict[str, Any]:
     record = dict(build_invoice(due(currency), items, totals, RUN))
     assert codec("invoice").decode(codec("invoice").encode(record)) == record
     return record
@@ -53,7 +55,7 @@ TIERED = {
 
 def test_lines_carry_quantity_price_steps_and_both_amounts() -> None:
     item = metered(TIERED)
-    rows = {item.need: {"acme": [UsageRow(Usage(Decimal("1001.5"), 7), "acme")]}}
+    rows = {item.need: {"acme": [UsageGroup(Usage(Decimal("1001.5"), 7), "acme")]}}
     record = invoice([flat("9.99"), item], rows)
     first, second = record["lines"]
     assert (first["kind"], first["quantity"], first["events"], first["amount"]) == ("flat", "", "", "9.99")
@@ -74,7 +76,9 @@ def test_no_usage_is_zero_and_a_maximum_without_usage_says_so() -> None:
     total, greatest = metered(price), metered(price, "max")
     assert total.need is not None
     assert greatest.need is not None
-    record = invoice([total, greatest], {total.need: {}, greatest.need: {"someone": [UsageRow(Usage(Decimal(1), 1))]}})
+    record = invoice(
+        [total, greatest], {total.need: {}, greatest.need: {"someone": [UsageGroup(Usage(Decimal(1), 1))]}}
+    )
     assert [(line["quantity"], line["events"], line["amount"]) for line in record["lines"]] == [("0", "0", "0.00")] * 2
     assert [line["note"] for line in record["lines"]] == ["", NO_USAGE]
     assert record["total"] == "0.00"
@@ -83,7 +87,7 @@ def test_no_usage_is_zero_and_a_maximum_without_usage_says_so() -> None:
 def test_a_negative_quantity_is_priced_as_zero_and_the_line_says_so() -> None:
     item = metered({"model": "per_unit", "unit_amount": "2"})
     assert item.need is not None
-    line = invoice([item], {item.need: {"acme": [UsageRow(Usage(Decimal("-3.50"), 2))]}})["lines"][0]
+    line = invoice([item], {item.need: {"acme": [UsageGroup(Usage(Decimal("-3.50"), 2))]}})["lines"][0]
     assert (line["quantity"], line["amount"], line["unrounded"]) == ("-3.5", "0.00", "0")
     assert "negative" in line["note"]
 
@@ -98,8 +102,8 @@ def test_a_matrix_is_priced_by_its_dimensions() -> None:
     assert item.need is not None
     assert item.need.dimensions == ("model", "way")
     rows = [
-        UsageRow(Usage(Decimal(4), 2), "acme", None, ("gpt", "in")),
-        UsageRow(Usage(Decimal(3), 1), "acme", None, ("gpt", None)),
+        UsageGroup(Usage(Decimal(4), 2), "acme", None, ("gpt", "in")),
+        UsageGroup(Usage(Decimal(3), 1), "acme", None, ("gpt", None)),
     ]
     line = invoice([item], {item.need: {"acme": rows}})["lines"][0]
     assert (line["quantity"], line["events"], line["amount"]) == ("7", "3", "5.00")
@@ -109,7 +113,7 @@ def test_cells_beyond_28_digits_are_summed_exactly() -> None:
     item = metered({"model": "matrix", "dimensions": ["m"], "default_unit_amount": "1"})
     assert item.need is not None
     large, small = Decimal("9" * 26 + ".111111111111"), Decimal("0.888888888889")
-    rows = [UsageRow(Usage(large, 1), "acme", None, ("a",)), UsageRow(Usage(small, 1), "acme", None, ("b",))]
+    rows = [UsageGroup(Usage(large, 1), "acme", None, ("a",)), UsageGroup(Usage(small, 1), "acme", None, ("b",))]
     line = invoice([item], {item.need: {"acme": rows}})["lines"][0]
     assert line["quantity"] == line["unrounded"] == "1" + "0" * 26
 
@@ -117,7 +121,7 @@ def test_cells_beyond_28_digits_are_summed_exactly() -> None:
 def test_amounts_have_the_digits_of_their_currency() -> None:
     item = metered({"model": "per_unit", "unit_amount": "0.5"}, currency="JPY")
     assert item.need is not None
-    record = invoice([item], {item.need: {"acme": [UsageRow(Usage(Decimal(5), 1))]}}, "JPY")
+    record = invoice([item], {item.need: {"acme": [UsageGroup(Usage(Decimal(5), 1))]}}, "JPY")
     assert (record["lines"][0]["amount"], record["lines"][0]["unrounded"], record["total"]) == ("3", "2.5", "3")
 
 
@@ -134,6 +138,6 @@ def test_the_total_is_the_sum_of_the_lines_and_never_a_negative_zero(amounts: li
 def test_two_processes_of_one_run_write_the_same_bytes() -> None:
     item = metered(TIERED)
     assert item.need is not None
-    rows = {item.need: {"acme": [UsageRow(Usage(Decimal(12345), 9))]}}
+    rows = {item.need: {"acme": [UsageGroup(Usage(Decimal(12345), 9))]}}
     one, two = (codec("invoice").encode(invoice([flat("1"), item], rows)) for _ in range(2))
     assert one == two

@@ -14,7 +14,7 @@ from rating.invoicing.late_report import late_lines
 from rating.invoicing.late_usage import Late, Prior, adjustments, prior_lines
 from rating.pricing import parse_price, rate
 from rating.pricing.exact import exact_sum
-from rating.usage import Measured, Usage, UsageRow
+from rating.usage import Measured, Usage, UsageGroup
 
 TIERS = [{"up_to": "10", "unit_amount": "1.005"}, {"up_to": None, "unit_amount": "0.333", "flat_amount": "2"}]
 PRICE = parse_price({"model": "tiered", "tiers": TIERS}, "USD")
@@ -58,7 +58,7 @@ def test_a_bill_and_its_adjustments_sum_to_one_bill_over_everything(parts: list[
     for number, part in enumerate(parts, 1):
         quantity += part
         prior = Prior("one", line(), PRICE, NEED, exact_sum(billed))
-        rows = {NEED: {"acme": [UsageRow(Usage(quantity, number), "acme")]}}
+        rows = {NEED: {"acme": [UsageGroup(Usage(quantity, number), "acme")]}}
         lines = adjustments([prior], rows, "acme", "USD")
         billed.extend(Decimal(found["amount"]) for found in lines)
         assert all(found["kind"] == "adjustment" and found["adjusts"] == "one" for found in lines)
@@ -69,7 +69,7 @@ def test_a_bill_and_its_adjustments_sum_to_one_bill_over_everything(parts: list[
 
 def test_the_report_of_late_usage_is_what_the_next_close_adjusts() -> None:
     chain = [invoice("one", line()) | {"account_id": "acme", "subscription": "s", "checkpoint": 4, "body": "{}"}]
-    rows = {NEED: {"acme": [UsageRow(Usage(Decimal(3), 2), "acme")]}}
+    rows = {NEED: {"acme": [UsageGroup(Usage(Decimal(3), 2), "acme")]}}
     (found,) = late_lines(chain, [Prior("one", line(), PRICE, NEED, Decimal("1.01"))], rows)
     told = found.to_json()
     assert (told["billed"], told["now"], told["difference"], told["billed_as_of_checkpoint"]) == (

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rating.pricing import MatrixQuantity, parse_price, rate
-from rating.pricing.parts import Quantity, rate_parts
+from rating.pricing.split_charges import Quantity, rate_parts
 from schemas.prices import Price
 
 SHARED = {"of": "p", "included_before": "0", "priced_before": "0"}

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from rating.usage import Measured, Usage, UsageQuery, UsageRow, looking_back, render
+from rating.usage import Measured, Usage, UsageGroup, UsageQuery, looking_back, render
 from rating.usage.carry import carried
 from schemas.catalog.models import Profile
 from schemas.ledgers.checkpoints import Cut
@@ -21,14 +21,14 @@ def query(start: int, end: int, buckets: tuple[int, ...] = ()) -> UsageQuery:
     return UsageQuery("n", LEVEL, start, end, by_account=True, buckets_us=buckets, dimensions=("d",))
 
 
-def answer(asked: UsageQuery, events: list[tuple[str, int, int]]) -> list[UsageRow]:
+def answer(asked: UsageQuery, events: list[tuple[str, int, int]]) -> list[UsageGroup]:
     """What ClickHouse answers to a query by buckets: (account, instant, value) in order of time."""
     rows = []
     for account in sorted({one for one, _, _ in events}):
         for begins, ends in asked.intervals():
             values = [value for one, at, value in events if one == account and begins <= at < ends]
             if values:
-                rows.append(UsageRow(Usage(Decimal(values[-1]), len(values)), account, begins, ("x",)))
+                rows.append(UsageGroup(Usage(Decimal(values[-1]), len(values)), account, begins, ("x",)))
     return rows
 
 
@@ -51,7 +51,7 @@ def test_each_bucket_has_the_last_value_before_its_end(
             within = [value for one, at, value in events if one == account and begins <= at < ends]
             if before:
                 usage = Usage(Decimal(before[-1]), len(within))
-                expected.append(UsageRow(usage, account, begins if by_time else None, ("x",)))
+                expected.append(UsageGroup(usage, account, begins if by_time else None, ("x",)))
     assert rows == expected
 
 

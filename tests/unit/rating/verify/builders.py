@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from decimal import Decimal
 
 from rating.invoices.ledger import Invoice
-from rating.verify.chains import Head, Line
+from rating.verify.chains import Head, StoredLine
 from rating.verify.difference import Findings
-from rating.verify.independent.reductions import check_reductions
+from rating.verify.independent.discounts_and_credits import check_reductions
 from schemas.catalog.state import Catalog
 
 
@@ -20,9 +20,9 @@ def head_of(one: Invoice) -> Head:
     )  # fmt: skip
 
 
-def lines_of(one: Invoice) -> list[Line]:
+def lines_of(one: Invoice) -> list[StoredLine]:
     return [
-        Line(
+        StoredLine(
             line["number"], line["kind"], line["profile_id"], (), line["period_start"], line["period_end"], None, None,
             line["price"], Decimal(line["amount"]), line["unrounded"], line["charge"], line["product"], line["adjusts"],
         )

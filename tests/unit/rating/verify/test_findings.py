@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rating.books import Books
-from rating.doctor.diagnosis import Billing, Diagnosis, Example, Group, Outside, Rejection
+from rating.doctor.diagnosis import BillingStatus, Diagnosis, Example, Group, Outside, RefusedEvents
 from rating.periods import Interval
 from rating.verify.difference import PER_CHECK, Difference, Findings
 from rating.verify.scope import below
@@ -67,7 +67,7 @@ NOTHING = Diagnosis(
     interval=Interval(datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC)), aggregation="sum",
     quantity=Decimal(0), received=0, matched=0, filtered=(), unmeterable=(), not_valid=(), too_early=(), unexamined=0,
     duplicates=0, rejections=(), outside=Outside(0, "", 0, ""), other_names=(), similar_names=(), similar_accounts=(),
-    billing=Billing(True, ("subscription s",), ("charge c of plan p by subscription s",)), waiting=0,
+    billing=BillingStatus(True, ("subscription s",), ("charge c of plan p by subscription s",)), waiting=0,
 )  # fmt: skip
 GROUP = Group("why", 2, (Example("k", "2026-01-02T00:00:00Z", '"v"'),))
 
@@ -99,7 +99,7 @@ def test_at_most_three_findings_the_most_telling_first() -> None:
     small, large = Group("small", 1), Group("large", 9)
     found = replace(
         NOTHING, received=12, matched=2, quantity=Decimal(5), filtered=(small, large), unmeterable=(GROUP,),
-        rejections=(Rejection("gateway", "invalid", 1, "detail"),), waiting=4, billing=Billing(False, (), ()),
+        rejections=(RefusedEvents("gateway", "invalid", 1, "detail"),), waiting=4, billing=BillingStatus(False, (), ()),
     )  # fmt: skip
     assert len(found.findings) == 3
     assert found.findings[0].startswith("2 of 12 events")
@@ -113,9 +113,9 @@ def test_at_most_three_findings_the_most_telling_first() -> None:
 def test_usage_that_nobody_pays_for_is_said() -> None:
     counted = replace(NOTHING, received=1, matched=1, quantity=Decimal(1))
     for billing, text in (
-        (Billing(False, (), ()), "is not in the catalog"),
-        (Billing(True, (), ()), "has no subscription"),
-        (Billing(True, ("subscription s",), ()), "No charge of subscription s bills m.p"),
+        (BillingStatus(False, (), ()), "is not in the catalog"),
+        (BillingStatus(True, (), ()), "has no subscription"),
+        (BillingStatus(True, ("subscription s",), ()), "No charge of subscription s bills m.p"),
     ):
         assert text in replace(counted, billing=billing).findings[-1]
     assert len(counted.findings) == 1

@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rating.pricing import MatrixQuantity, parse_price, rate
-from rating.pricing.parts import Quantity, rate_parts
+from rating.pricing.split_charges import Quantity, rate_parts
 from rating.verify.independent.parts import PlainPart, pinned, splits
 from rating.verify.independent.prices import cost, rounded
-from rating.verify.independent.totals import Fold, Measured, Raw, measures, of_dimensions, parse
+from rating.verify.independent.totals import EventMeasure, Fold, Raw, measures, of_dimensions, parse
 from rating.verify.matches import before_rounding
 from schemas.catalog.models import Filter
 from schemas.catalog.profiles import ProfileVersion
@@ -189,7 +189,7 @@ def test_every_event_is_measured_the_same_by_other_matching(
 def test_a_fold_is_what_its_words_say(events: list[tuple[int, Decimal, str]]) -> None:
     fold = Fold()
     for us, value, name in events:
-        fold.add(us, Measured(value, name, name, {}))
+        fold.add(us, EventMeasure(value, name, name, {}))
     numbers = [value for _, value, _ in events]
     expected = {
         "count": len(events), "sum": sum(numbers), "max": max(numbers), "min": min(numbers),

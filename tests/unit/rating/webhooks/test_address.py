@@ -7,7 +7,7 @@ from typing import Literal
 
 import pytest
 
-from rating.webhooks.receiver.address import Refused, Rules, rules_of
+from rating.webhooks.receiver.address import AddressRefused, Rules, rules_of
 from rating.webhooks.receiver.special_addresses import innermost, is_nobodys, is_public
 from schemas.settings import Settings, SettingsError, load_settings
 
@@ -140,10 +140,10 @@ def test_a_namespace_of_this_machine_is_reached_where_the_operator_says_so_for_a
 def test_the_addresses_that_may_be_sent_to_are_kept_in_order_and_refusals_say_the_remedy() -> None:
     assert Rules("loopback").choose("h", 1, ["10.0.0.1", "127.0.0.1", "93.184.216.34"], "http") == ["127.0.0.1"]
     assert Rules("any").choose("h", 1, ["10.0.0.1"], "http") == ["10.0.0.1"]
-    with pytest.raises(Refused, match="use https"):
+    with pytest.raises(AddressRefused, match="use https"):
         Rules().choose("h", 1, ["93.184.216.34"], "http")
     with pytest.raises(
-        Refused, match=r"h is an address of a private network; .*WEIR_WEBHOOK_ALLOW=10\.0\.0\.1:1.*public now"
+        AddressRefused, match=r"h is an address of a private network; .*WEIR_WEBHOOK_ALLOW=10\.0\.0\.1:1.*public now"
     ):
         Rules().choose("h", 1, ["10.0.0.1"], "https")
 

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from rating.webhooks.receiver.attempt import Answer, Sender
+from rating.webhooks.receiver.attempt import ReceiverAnswer, Sender
 from schemas.settings import Settings
 
 URL = "https://hooks.example.com:8443/in?token=t"
@@ -22,7 +22,7 @@ def sent(
     *addresses: str,
     url: str = URL,
     **settings: Any,
-) -> tuple[Answer, list[httpx.Request]]:
+) -> tuple[ReceiverAnswer, list[httpx.Request]]:
     """What comes of a message where the name leads to ``addresses``, and the requests that were made."""
     requests: list[httpx.Request] = []
 
@@ -30,7 +30,7 @@ def sent(
         requests.append(request)
         return answer(request)
 
-    async def send() -> Answer:
+    async def send() -> ReceiverAnswer:
         async def look_up(host: str, port: int, **_: Any) -> list[Any]:
             return [(2, 1, 6, "", (address, port)) for address in addresses]
 

@@ -9,15 +9,17 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rating.webhooks.hook import Hook
+from rating.webhooks.hook import WebhookEndpoint
 from rating.webhooks.intake import Intake, queued, wanted
-from rating.webhooks.queue import Delivery
+from rating.webhooks.queue import WebhookDelivery
 from schemas.kafka.codec import codec
 from schemas.ledgers.invoice_claims import FINALIZED
 from schemas.ledgers.transport import LogRecord
 
 SINCE = 5
-HOOK = Hook("hooked", "https://example.com/", True, frozenset({"invoice.finalized", "invoice.updated"}), 1, SINCE, ())
+HOOK = WebhookEndpoint(
+    "hooked", "https://example.com/", True, frozenset({"invoice.finalized", "invoice.updated"}), 1, SINCE, ()
+)
 
 
 def record(partition: int, offset: int, namespace: str, subscription: int, version: int, at: int) -> LogRecord:
@@ -58,12 +60,12 @@ def test_nothing_is_left_out_and_nothing_delivered_is_undone(
             stands[name] = version
             if namespace == "hooked" and at >= SINCE:
                 expected.add(f"{name}_v{version}")
-    rows: dict[str, Delivery] = {}
+    rows: dict[str, WebhookDelivery] = {}
     stored: dict[int, int] = {}
     intake, read, place = Intake(stored), dict.fromkeys(ends, 0), 0
     script = iter([*plan, *[(len(records), "go on")] * 2])
 
-    def write(one: Delivery) -> None:
+    def write(one: WebhookDelivery) -> None:
         if one.message_id not in rows or one.step >= rows[one.message_id].step:
             rows[one.message_id] = one
 

@@ -19,7 +19,7 @@ from rating.webhooks.hook import fold_hook
 from rating.webhooks.message import body
 from rating.webhooks.notices import Notices, event_of
 from rating.webhooks.receiver import signing
-from rating.webhooks.receiver.attempt import Answer, Sender, retry_after
+from rating.webhooks.receiver.attempt import ReceiverAnswer, Sender, retry_after
 from schemas.catalog.state import Entry
 from schemas.catalog.webhooks import Webhook
 from schemas.settings import Settings
@@ -96,7 +96,7 @@ def test_the_readmes_lines_verify_what_is_sent_and_nothing_else() -> None:
 
 
 def test_what_may_not_be_sent_to_is_not_even_connected_to() -> None:
-    async def ask(url: str) -> Answer:
+    async def ask(url: str) -> ReceiverAnswer:
         sender = Sender(Settings())
         try:
             return await sender.send(url, {}, b"{}", 0.0)

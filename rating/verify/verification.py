@@ -15,7 +15,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from rating.verify.acknowledged import check_acknowledged
 from rating.verify.backfilled import check_backfilled
 from rating.verify.balance import check_books
 from rating.verify.completeness import check_complete
@@ -26,11 +25,12 @@ from rating.verify.invoices.from_events import check_rerated
 from rating.verify.invoices.from_records import check_invoices
 from rating.verify.invoices.from_topic import check_copies
 from rating.verify.invoices.numbers import check_numbers
+from rating.verify.lost_records import check_acknowledged
 from rating.verify.matches import check_matches
 from rating.verify.records import check_identities, check_records
+from rating.verify.reread_voids import check_voids
 from rating.verify.scope import Scope, open_scope
-from rating.verify.voids import check_voids
-from rating.verify.windows import check_windows
+from rating.verify.window_totals import check_windows
 from schemas.settings import Settings
 
 Check = Callable[[Scope, Findings, Progress], None]

@@ -7,12 +7,12 @@ from decimal import Decimal
 from typing import Any
 
 from rating.usage.carry import EARLIEST_US, carried, looking_back
-from rating.usage.query import Usage, UsageQuery, UsageRow, no_usage
+from rating.usage.query import Usage, UsageGroup, UsageQuery, no_usage
 from rating.usage.render import render
 from schemas.values.json_text import canonical, exact
 
 
-def usage_totals(client: Any, query: UsageQuery) -> list[UsageRow]:
+def usage_totals(client: Any, query: UsageQuery) -> list[UsageGroup]:
     """The groups of ``query`` that have usage, in order of account, bucket and dimensions; blocking.
 
     Without any grouping there is always exactly one row, also where there is no usage.
@@ -23,21 +23,21 @@ def usage_totals(client: Any, query: UsageQuery) -> list[UsageRow]:
     else:
         rows = _rows(client, query)
     if not rows and not (query.by_account or query.buckets_us or query.dimensions):
-        return [UsageRow(no_usage(query.profile.aggregation))]
+        return [UsageGroup(no_usage(query.profile.aggregation))]
     return rows
 
 
-def _rows(client: Any, query: UsageQuery) -> list[UsageRow]:
+def _rows(client: Any, query: UsageQuery) -> list[UsageGroup]:
     rendered = render(query)
     return [_row(query, values) for values in client.query(rendered.sql, parameters=rendered.parameters).result_rows]
 
 
-def _row(query: UsageQuery, values: Sequence[Any]) -> UsageRow:
+def _row(query: UsageQuery, values: Sequence[Any]) -> UsageGroup:
     left = list(values)
     account = str(left.pop(0)) if query.by_account else None
     bucket = int(left.pop(0)) if query.buckets_us or query.own else None
     dimensions = tuple(_dimension(left.pop(0)) for _ in query.dimensions)
-    return UsageRow(Usage(Decimal(left[0]), int(left[1])), account, bucket, dimensions)
+    return UsageGroup(Usage(Decimal(left[0]), int(left[1])), account, bucket, dimensions)
 
 
 def _dimension(raw: str) -> str | None:

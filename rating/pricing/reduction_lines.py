@@ -11,8 +11,8 @@ from decimal import Decimal
 from typing import Literal
 
 from rating.pricing.exact import exactly, round_money
-from rating.pricing.line import ZERO, Step
-from rating.pricing.models import PERCENT
+from rating.pricing.price_models import PERCENT
+from rating.pricing.priced_line import ZERO, Step
 from schemas.catalog.terms import Discount
 from schemas.prices import plain
 
@@ -20,7 +20,7 @@ ReductionKind = Literal["discount", "commitment", "credit"]
 
 
 @dataclass(frozen=True, slots=True)
-class Reduction:
+class ReductionLine:
     """``amount`` (rounded) is what it adds to the invoice: below zero for a discount and a credit, above for a
     commitment.
 
@@ -44,7 +44,7 @@ class Balance:
 
 def discount_lines(
     charged: Iterable[tuple[str, Decimal]], discounts: Sequence[Discount], currency: str
-) -> list[Reduction]:
+) -> list[ReductionLine]:
     """What each discount takes off ``charged``: (product, rounded amount) of every charge.
 
     Those on a product come first, then those on the whole, each group in its order; each works on what those before it
@@ -55,7 +55,7 @@ def discount_lines(
         for product, amount in charged:
             by_product[product] = by_product.get(product, ZERO) + amount
         left = sum(by_product.values(), ZERO)
-        found: list[Reduction] = []
+        found: list[ReductionLine] = []
         for discount in sorted(discounts, key=lambda one: one.product is None):
             base = left if discount.product is None else min(by_product.get(discount.product, ZERO), left)
             if base <= 0:
@@ -64,7 +64,7 @@ def discount_lines(
             amount = round_money(off, currency)
             if not amount:
                 continue
-            found.append(Reduction("discount", discount.code, -amount, Step("discount", -off, text, base)))
+            found.append(ReductionLine("discount", discount.code, -amount, Step("discount", -off, text, base)))
             left -= amount
             if discount.product is not None:
                 by_product[discount.product] -= amount
@@ -80,7 +80,7 @@ def _off(discount: Discount, base: Decimal) -> tuple[Decimal, str]:
     return off, f"{plain(discount.amount)} off {plain(base)}: {plain(off)} taken"
 
 
-def commitment_lines(charged: Decimal, minimum: Decimal | None, currency: str) -> list[Reduction]:
+def commitment_lines(charged: Decimal, minimum: Decimal | None, currency: str) -> list[ReductionLine]:
     """The true-up from ``charged`` (all charges after discounts) to the minimum commitment; none where it is met."""
     if minimum is None or charged >= minimum:
         return []
@@ -88,12 +88,12 @@ def commitment_lines(charged: Decimal, minimum: Decimal | None, currency: str) -
         missing = minimum - charged
     amount = round_money(missing, currency)
     text = f"minimum commitment {plain(minimum)}: {plain(charged)} is raised to it"
-    return [Reduction("commitment", "", amount, Step("commitment", missing, text))] if amount else []
+    return [ReductionLine("commitment", "", amount, Step("commitment", missing, text))] if amount else []
 
 
-def credit_lines(due: Decimal, balances: Iterable[Balance]) -> list[Reduction]:
+def credit_lines(due: Decimal, balances: Iterable[Balance]) -> list[ReductionLine]:
     """What the balances, in the order given, pay of ``due`` (rounded). Neither they nor ``due`` fall below zero."""
-    found: list[Reduction] = []
+    found: list[ReductionLine] = []
     for balance in balances:
         used = min(balance.left, due)
         if used <= 0:
@@ -102,11 +102,11 @@ def credit_lines(due: Decimal, balances: Iterable[Balance]) -> list[Reduction]:
         text = f"{plain(used)} of {plain(due)} paid from {plain(balance.granted)} granted"
         with exactly():
             due -= used
-        found.append(Reduction("credit", balance.code, -used, Step("credit", -used, text)))
+        found.append(ReductionLine("credit", balance.code, -used, Step("credit", -used, text)))
     return found
 
 
-def total_of(parts: Iterable[Reduction]) -> Decimal:
+def total_of(parts: Iterable[ReductionLine]) -> Decimal:
     """The sum of their amounts."""
     with exactly():
         return sum((part.amount for part in parts), ZERO)

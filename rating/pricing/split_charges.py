@@ -13,9 +13,9 @@ from decimal import Decimal
 from typing import Any
 
 from rating.pricing.exact import exactly
-from rating.pricing.line import ZERO, MatrixQuantity, Rated
-from rating.pricing.models import packages_of
-from rating.pricing.stages import rate
+from rating.pricing.price_models import packages_of
+from rating.pricing.priced_line import ZERO, MatrixQuantity, Rated
+from rating.pricing.rating_stages import rate
 from schemas.prices import PackagePrice, Price, Split, VolumePrice
 
 

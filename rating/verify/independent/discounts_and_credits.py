@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 
-from rating.verify.chains import COPY_REMEDY, Head, Line, Lines
+from rating.verify.chains import COPY_REMEDY, Head, StoredLine, StoredLines
 from rating.verify.difference import Findings
 from rating.verify.independent.notes import check_notes
 from rating.verify.independent.paired import check_paired
@@ -18,12 +18,12 @@ from schemas.catalog.state import Catalog
 from schemas.ledgers.invoice_claims import VOID
 
 
-def is_reduction(line: Line) -> bool:
+def is_reduction(line: StoredLine) -> bool:
     """A discount, a true-up, a credit, or the adjustment of one: no usage stands behind it."""
     return line.kind in ("discount", "commitment", "credit") or ":" in line.charge
 
 
-def check_reductions(heads: Iterable[Head], lines: Lines, catalog: Catalog, findings: Findings) -> None:
+def check_reductions(heads: Iterable[Head], lines: StoredLines, catalog: Catalog, findings: Findings) -> None:
     """Every standing invoice's discounts and true-up, their adjustments, its subtotal, and the credits drawn in all."""
     chains: dict[tuple[str, str], dict[str, Head]] = {}
     every = list(heads)
@@ -56,7 +56,7 @@ def check_reductions(heads: Iterable[Head], lines: Lines, catalog: Catalog, find
             findings.add("credit", f"credit grant {code} of {namespace}", expected, f"{text(drawn)} drawn", REMEDY)
 
 
-def _draws(head: Head, mine: Iterable[Line]) -> Iterator[tuple[str, Fraction]]:
+def _draws(head: Head, mine: Iterable[StoredLine]) -> Iterator[tuple[str, Fraction]]:
     """(grant, amount), below zero for what came back: by its lines, and by its credit notes."""
     for line in mine:
         if line.kind == "credit":
@@ -66,7 +66,7 @@ def _draws(head: Head, mine: Iterable[Line]) -> Iterator[tuple[str, Fraction]]:
             yield part["grant"], -Fraction(part["amount"])
 
 
-def _check_credits(head: Head, mine: Iterable[Line], findings: Findings) -> None:
+def _check_credits(head: Head, mine: Iterable[StoredLine], findings: Findings) -> None:
     credits = sum((Fraction(line.amount) for line in mine if line.kind == "credit"), Fraction(0))
     subtotal = sum((Fraction(line.amount) for line in mine if line.kind != "credit"), Fraction(0))
     pinned = json.loads(head.body or "{}").get("subtotal")

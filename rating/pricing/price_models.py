@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import Final, assert_never
 
-from rating.pricing.line import ZERO, Line, Step
+from rating.pricing.priced_line import ZERO, PricingLine, Step
 from schemas.prices import (
     FlatPrice,
     MatrixPrice,
@@ -27,7 +27,7 @@ from schemas.prices import (
 PERCENT: Final = Decimal("0.01")
 
 
-def model_steps(price: Price, line: Line) -> tuple[Step, ...]:
+def model_steps(price: Price, line: PricingLine) -> tuple[Step, ...]:
     """Steps of the price's own model. Raises PriceError where the line lacks what the model charges for."""
     match price:
         case FlatPrice():
@@ -155,7 +155,7 @@ def packages_of(price: PackagePrice, quantity: Decimal) -> Decimal:
     return whole + 1 if rest else whole
 
 
-def _percentage(price: PercentagePrice, line: Line) -> Iterator[Step]:
+def _percentage(price: PercentagePrice, line: PricingLine) -> Iterator[Step]:
     amount = line.quantity * price.rate * PERCENT
     text = f"{_of(line.quantity, price.rate)} = {plain(amount)}"
     yield Step("percentage", amount, text, line.quantity, rate=price.rate)
@@ -167,7 +167,7 @@ def _percentage(price: PercentagePrice, line: Line) -> Iterator[Step]:
         yield Step("fixed_amount", fixed, text, line.events, price.fixed_amount)
 
 
-def _matrix(price: MatrixPrice, line: Line) -> Iterator[Step]:
+def _matrix(price: MatrixPrice, line: PricingLine) -> Iterator[Step]:
     """One step a combination of values: the price's cells in their order, then the others by their values."""
     named = cell_amounts(price)
     for values, quantity in ordered_cells(price, line).items():
@@ -189,7 +189,7 @@ def label(price: MatrixPrice, values: tuple[str, ...]) -> str:
     return ", ".join(f"{name}={value}" for name, value in zip(price.dimensions, values, strict=True))
 
 
-def ordered_cells(price: MatrixPrice, line: Line) -> dict[tuple[str, ...], Decimal]:
+def ordered_cells(price: MatrixPrice, line: PricingLine) -> dict[tuple[str, ...], Decimal]:
     """The line's quantities in an order that depends on the price and the values alone."""
     place = {cell.values: index for index, cell in enumerate(price.cells)}
     cells = line.cells or {}

@@ -23,11 +23,11 @@ from confluent_kafka import KafkaException
 from rating.webhooks import store
 from rating.webhooks.coalescing import Gathering
 from rating.webhooks.courier import Courier, Means
-from rating.webhooks.hook import Hook, hook_of
+from rating.webhooks.delivery_metrics import DeliveryMetrics
+from rating.webhooks.hook import WebhookEndpoint, hook_of
 from rating.webhooks.intake import Intake, wanted
-from rating.webhooks.metrics import Metrics
 from rating.webhooks.notices import Notice
-from rating.webhooks.queue import Delivery
+from rating.webhooks.queue import WebhookDelivery
 from rating.webhooks.receiver.attempt import Sender
 from rating.webhooks.rendering import bodies
 from schemas.catalog.follower import CatalogFollower
@@ -64,11 +64,11 @@ class Service:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.metrics = Metrics()
+        self.metrics = DeliveryMetrics()
         self._catalog = CatalogFollower(settings, self._entry)
         self._changed: set[str] = set()
         self._lock = threading.Lock()
-        self._hooks: dict[str, Hook] = {}
+        self._hooks: dict[str, WebhookEndpoint] = {}
         self._group = asyncio.TaskGroup()
         self._couriers: dict[str, Courier] = {}
         self._intake = Intake({})
@@ -206,10 +206,10 @@ class Service:
 
     # --- couriers' means --------------------------------------------------------------------------------------------------
 
-    async def _render(self, some: Sequence[Delivery]) -> list[bytes | None]:
+    async def _render(self, some: Sequence[WebhookDelivery]) -> list[bytes | None]:
         return await self._pool.ask(partial(bodies, wanted=some, now_us=_now_us()))
 
-    async def _record(self, some: Sequence[Sequence[Delivery]]) -> list[None]:
+    async def _record(self, some: Sequence[Sequence[WebhookDelivery]]) -> list[None]:
         rows = [one for deliveries in some for one in deliveries]
         await self._insist("write what came of deliveries", partial(store.write, deliveries=rows))
         return [None] * len(some)

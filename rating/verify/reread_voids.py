@@ -30,7 +30,7 @@ FROM voided_events FINAL WHERE {own} AND {durable}"""
 
 
 @dataclass(frozen=True, slots=True)
-class Void:
+class FirstVoid:
     """The first void of one event, by its position; ``shown``: all else that voided_events say of both."""
 
     generation: int
@@ -46,7 +46,7 @@ class Void:
         )
 
 
-def voids_again(scope: Scope) -> dict[Position, Void]:
+def voids_again(scope: Scope) -> dict[Position, FirstVoid]:
     """By position of an event: what took it back, as of the scope's progress. Blocking."""
     voids = scope.rows(_VOIDS.format(metered=scope.metered))
     if not voids:
@@ -54,7 +54,7 @@ def voids_again(scope: Scope) -> dict[Position, Void]:
     copies: dict[str, list[Sequence[Any]]] = {}
     for row in scope.rows(_COPIES.format(metered=scope.metered, own=scope.of_namespace)):
         copies.setdefault(row[0], []).append(row[1:])
-    found: dict[Position, Void] = {}
+    found: dict[Position, FirstVoid] = {}
     for namespace, source, key, _, reason, author, generation, partition, offset in voids:
         mine = copies.get(identity(namespace, source, key).hex().upper(), ())
         before = [copy for copy in mine if (copy[0], copy[2]) < (generation, offset)]
@@ -63,7 +63,7 @@ def voids_again(scope: Scope) -> dict[Position, Void]:
         last = max(before, key=lambda copy: (copy[0], copy[2], copy[3]))
         place = (int(last[0]), int(last[1]), int(last[2]), int(last[3]))
         shown = (last[4], last[5], int(last[6]), source, key, reason, author)
-        found.setdefault(place, Void(int(generation), int(partition), int(offset), shown))
+        found.setdefault(place, FirstVoid(int(generation), int(partition), int(offset), shown))
     return found
 
 
@@ -80,7 +80,7 @@ def check_voids(scope: Scope, findings: Findings, on_progress: Progress) -> None
             findings.add("void", where, expected, name, replay_of(generation, partition, offset))
     expected_voids = voids_again(scope)
     stored = {
-        (int(row[0]), int(row[1]), int(row[2]), int(row[3])): Void(
+        (int(row[0]), int(row[1]), int(row[2]), int(row[3])): FirstVoid(
             int(row[4]), int(row[5]), int(row[6]), (row[7], row[8], int(row[9]), *row[10:])
         )
         for row in scope.rows(_STORED.format(own=scope.of_namespace, durable=below(scope.progress, "void_")))

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from rating.explain.events import COUNTING
+from rating.explain.counted_events import COUNTING
 from rating.pricing import plain
 from rating.usage import UsageQuery, looking_back
 from rating.usage.render import Binder, below, considered

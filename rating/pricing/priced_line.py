@@ -84,7 +84,7 @@ class MatrixQuantity:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class PricingLine:
     """``quantity`` is what is left to price. ``cells``: the same by dimension values, for a matrix, else empty.
     ``unpriced``: what the price has no amount for, and is not in ``quantity`` any more."""
 
@@ -99,7 +99,7 @@ class Line:
         with exactly():
             return sum((step.amount for step in self.steps), ZERO)
 
-    def then(self, *steps: Step) -> Line:
+    def then(self, *steps: Step) -> PricingLine:
         return replace(self, steps=self.steps + steps)
 
 

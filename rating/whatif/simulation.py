@@ -26,7 +26,7 @@ _GRACE: Final = 32 * DAY
 
 
 @dataclass(frozen=True, slots=True)
-class Charged:
+class ComparedCharge:
     """A charge before and after; ``quantity`` as the lines show it, empty for a flat one."""
 
     charge: str
@@ -36,7 +36,7 @@ class Charged:
 
 
 @dataclass(frozen=True, slots=True)
-class Compared:
+class ComparedSubscription:
     """A subscription before and after, over all its billing periods that begin in the simulated one."""
 
     account_id: str
@@ -44,7 +44,7 @@ class Compared:
     currency: str
     before: Decimal
     after: Decimal
-    charges: tuple[Charged, ...]
+    charges: tuple[ComparedCharge, ...]
 
     @property
     def difference(self) -> Decimal:
@@ -63,12 +63,12 @@ class Compared:
 
 
 @dataclass(frozen=True, slots=True)
-class Simulation:
+class PeriodSimulation:
     """``compared``: who would pay less first, each by how much. ``problems``: sentences about what could not be
     compared."""
 
     period: str
-    compared: tuple[Compared, ...]
+    compared: tuple[ComparedSubscription, ...]
     problems: tuple[str, ...]
 
     def totals(self) -> list[dict[str, Any]]:
@@ -106,7 +106,7 @@ def pays(difference: Decimal) -> str:
 
 def simulate(
     client: Any, view: NamespaceView, scenario: Scenario, period: str, now_us: int, on_progress: Progress
-) -> Simulation:
+) -> PeriodSimulation:
     """Every billing period that begins in ``period`` (dates as ``parse_range`` takes them, local to each account) and
     has ended, billed from the present usage before and after. One query a total for all accounts. Raises ScenarioError.
     Blocking.
@@ -133,7 +133,7 @@ def simulate(
         billed.append(invoices)
         problems += [problem for problem in failed if problem not in problems]
     compared = _compare(billed[0], billed[1], _intervals(plans[0]), _intervals(plans[1]), problems)
-    return Simulation(period, tuple(compared), tuple(problems))
+    return PeriodSimulation(period, tuple(compared), tuple(problems))
 
 
 def _period(plan: BillingPlan, period: str, now_us: int) -> BillingPlan:
@@ -158,9 +158,9 @@ def _intervals(plan: BillingPlan) -> dict[str, str]:
 
 def _compare(
     before: Iterable[Invoice], after: Iterable[Invoice], old: dict[str, str], new: dict[str, str], problems: list[str]
-) -> list[Compared]:
+) -> list[ComparedSubscription]:
     ours, theirs = _by_subscription(before), _by_subscription(after)
-    found: list[Compared] = []
+    found: list[ComparedSubscription] = []
     for name in dict.fromkeys([*ours, *theirs]):
         mine, other = ours.get(name, []), theirs.get(name, [])
         currencies = {invoice["currency"] for invoice in [*mine, *other]}
@@ -183,16 +183,18 @@ def _by_subscription(invoices: Iterable[Invoice]) -> dict[str, list[Invoice]]:
     return found
 
 
-def _compared(subscription: str, before: list[Invoice], after: list[Invoice]) -> Compared:
+def _compared(subscription: str, before: list[Invoice], after: list[Invoice]) -> ComparedSubscription:
     sides = [[line for invoice in one for line in invoice["lines"]] for one in (before, after)]
     charges = []
     for code in dict.fromkeys(line["charge"] for side in sides for line in side):
         sums = [exact_sum(Decimal(line["amount"]) for line in side if line["charge"] == code) for side in sides]
         quantities = [line["quantity"] for side in sides for line in side if line["charge"] == code]
-        charges.append(Charged(code, quantities[0], sums[0], sums[1]))
+        charges.append(ComparedCharge(code, quantities[0], sums[0], sums[1]))
     totals = [exact_sum(Decimal(line["amount"]) for line in side) for side in sides]
     head = before[0]
-    return Compared(head["account_id"], subscription, head["currency"], totals[0], totals[1], tuple(charges))
+    return ComparedSubscription(
+        head["account_id"], subscription, head["currency"], totals[0], totals[1], tuple(charges)
+    )
 
 
 def _amounts(before: Decimal, after: Decimal, currency: str) -> dict[str, str]:

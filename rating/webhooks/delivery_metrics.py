@@ -5,7 +5,7 @@ from __future__ import annotations
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 
-class Metrics:
+class DeliveryMetrics:
     """In a registry of its own."""
 
     def __init__(self) -> None:

@@ -39,12 +39,12 @@ _CURSOR: Final = re.compile(r"-?\d{1,18}(_\d{1,18}){5}", re.ASCII)  # each withi
 _SETTINGS: Final = "SETTINGS do_not_merge_across_partitions_select_final = 1"
 
 
-class BadCursor(ValueError):
+class BadEventsCursor(ValueError):
     """A cursor that no page of events has given; take ``next_cursor`` of the page before."""
 
 
 @dataclass(frozen=True, slots=True)
-class CountedEvent:
+class ExplainedEvent:
     """One event with what it gives to the quantity. ``value``: canonical JSON for count_unique, else empty."""
 
     us: int
@@ -76,7 +76,7 @@ class CountedEvent:
 class EventsPage:
     """In order of timestamp and position; ``next_cursor`` leads to those after them, None at the end."""
 
-    events: tuple[CountedEvent, ...]
+    events: tuple[ExplainedEvent, ...]
     next_cursor: str | None
 
     def to_json(self, zone: ZoneInfo) -> dict[str, Any]:
@@ -155,11 +155,11 @@ def _selection(query: UsageQuery, bind: Binder, after: Cut | None, everything: b
 
 def _cursor(cursor: str) -> list[str]:
     if _CURSOR.fullmatch(cursor) is None:
-        raise BadCursor(f"{cursor[:40]!r} is no cursor of these events; take next_cursor of the page before")
+        raise BadEventsCursor(f"{cursor[:40]!r} is no cursor of these events; take next_cursor of the page before")
     return cursor.split("_")
 
 
-def _with_content(client: Any, query: UsageQuery, rows: Sequence[Sequence[Any]]) -> list[CountedEvent]:
+def _with_content(client: Any, query: UsageQuery, rows: Sequence[Sequence[Any]]) -> list[ExplainedEvent]:
     """The records with the names, keys and properties of their events. Positions are numbers of our own: no text is
     bound."""
     if not rows:
@@ -182,7 +182,7 @@ def _with_content(client: Any, query: UsageQuery, rows: Sequence[Sequence[Any]])
         name, source, key, properties = contents.get(position, ("", "", "", "{}"))
         shown = value if query.profile.aggregation == "count_unique" else ""
         events.append(
-            CountedEvent(
+            ExplainedEvent(
                 int(us), position, int(version), Decimal(1) if counting else Decimal(quantity), shown, dimensions,
                 int(appended_ms) * 1000, name, source, key, properties,
             )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rating.webhooks import store
-from rating.webhooks.hook import Hook
+from rating.webhooks.hook import WebhookEndpoint
 from rating.webhooks.intake import queued
 from rating.webhooks.notices import Notice, Notices
 from schemas.kafka.topics import INVOICES
@@ -16,7 +16,7 @@ from schemas.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ReplayRequest:
     """All that is said must hold of a version. ``since_us``: appended to usage.invoices then or later. ``given_up``:
     and not delivered since."""
 
@@ -25,7 +25,9 @@ class Asked:
     given_up: bool = False
 
 
-def send_again(settings: Settings, client: Any, hook: Hook, asked: Asked, author: str, replay: str, now_us: int) -> int:
+def send_again(
+    settings: Settings, client: Any, hook: WebhookEndpoint, asked: ReplayRequest, author: str, replay: str, now_us: int
+) -> int:
     """How many messages are queued. ``replay`` names it. Raises LedgerUnavailable; asking again is safe, receivers know
     copies by their id."""
     found = _given_up(client, hook, asked) if asked.given_up else _on_ledger(settings, hook, asked)
@@ -37,7 +39,7 @@ def send_again(settings: Settings, client: Any, hook: Hook, asked: Asked, author
     return len(deliveries)
 
 
-def _given_up(client: Any, hook: Hook, asked: Asked) -> list[Notice]:
+def _given_up(client: Any, hook: WebhookEndpoint, asked: ReplayRequest) -> list[Notice]:
     return [
         Notice(one.namespace, one.invoice_id, one.version, one.type, one.appended_us)
         for one in store.lost(client, hook.namespace)
@@ -45,7 +47,7 @@ def _given_up(client: Any, hook: Hook, asked: Asked) -> list[Notice]:
     ]
 
 
-def _on_ledger(settings: Settings, hook: Hook, asked: Asked) -> list[Notice]:
+def _on_ledger(settings: Settings, hook: WebhookEndpoint, asked: ReplayRequest) -> list[Notice]:
     """Of the whole history, also from before there was a webhook."""
     with LedgerReader(settings, INVOICES) as reader:
         return [

@@ -9,8 +9,8 @@ from typing import Final
 
 from rating.pricing.allowance import take_off
 from rating.pricing.exact import exactly, round_money, share
-from rating.pricing.line import ZERO, Line, MatrixQuantity, Rated, Step, StepKind
-from rating.pricing.models import cell_amounts, label, model_steps
+from rating.pricing.price_models import cell_amounts, label, model_steps
+from rating.pricing.priced_line import ZERO, MatrixQuantity, PricingLine, Rated, Step, StepKind
 from schemas.prices import FlatPrice, MatrixPrice, PackagePrice, PercentagePrice, Price, PriceError, Proration, plain
 from schemas.values.currency import exponent
 
@@ -18,7 +18,7 @@ from schemas.values.currency import exponent
 _NOTED: Final[frozenset[StepKind]] = frozenset({"negative_quantity", "trial", "unpriced"})
 _DAY: Final = 86_400
 
-Stage = Callable[[Price, Line], Line]
+Stage = Callable[[Price, PricingLine], PricingLine]
 
 
 def rate(
@@ -47,7 +47,7 @@ def rate(
     if events is not None and (not events.is_finite() or events < 0):
         raise PriceError(f"events: {events} is not a count; write 0 or more")
     with exactly():
-        line = Line(quantity, events)
+        line = PricingLine(quantity, events)
         if isinstance(price, MatrixPrice):
             parts = tuple(quantities or ())
             line = without_price(price, replace(line, cells=_cells(price, quantity, parts)), parts)
@@ -86,7 +86,7 @@ def _cells(
     return cells
 
 
-def without_price(price: MatrixPrice, line: Line, parts: Iterable[MatrixQuantity]) -> Line:
+def without_price(price: MatrixPrice, line: PricingLine, parts: Iterable[MatrixQuantity]) -> PricingLine:
     """What the matrix has neither a cell nor a default for is left out of the line, and a step each says so; nothing
     else waits for it."""
     cells = line.cells or {}
@@ -115,7 +115,7 @@ def _counted(one: MatrixQuantity) -> str:
     return f"{plain(one.quantity)} from {one.events} event{'' if one.events == 1 else 's'} is"
 
 
-def negative_is_zero(price: Price, line: Line) -> Line:
+def negative_is_zero(price: Price, line: PricingLine) -> PricingLine:
     """A negative quantity is priced as zero, and a step says so; for a matrix, combination by combination."""
     if line.cells is not None:
         negative = {values: cell for values, cell in line.cells.items() if cell < 0}
@@ -133,20 +133,20 @@ def _negative(quantity: Decimal, values: tuple[str, ...] | None) -> Step:
     return Step("negative_quantity", ZERO, text, quantity, values=values)
 
 
-def included_units(price: Price, line: Line) -> Line:
+def included_units(price: Price, line: PricingLine) -> PricingLine:
     return take_off(price, line, price.included_units, "included_units", "included")
 
 
-def free_units(price: Price, line: Line) -> Line:
+def free_units(price: Price, line: PricingLine) -> PricingLine:
     units = price.free_units if isinstance(price, PackagePrice | PercentagePrice) else ZERO
     return take_off(price, line, units, "free_units", "free")
 
 
-def model(price: Price, line: Line) -> Line:
+def model(price: Price, line: PricingLine) -> PricingLine:
     return line.then(*model_steps(price, line))
 
 
-def proration(price: Price, line: Line) -> Line:
+def proration(price: Price, line: PricingLine) -> PricingLine:
     """A flat amount for a part of a period; tiers, included units and the maximum stay as they are."""
     if price.proration is None or not isinstance(price, FlatPrice):
         return line
@@ -163,7 +163,7 @@ def _part(of: Proration) -> str:
     return f"{plain(part)} of {plain(whole)} {unit} of the period"
 
 
-def maximum(price: Price, line: Line) -> Line:
+def maximum(price: Price, line: PricingLine) -> PricingLine:
     limit, why = price.maximum_amount, ""
     if limit is not None and (before := _cost_before(price)):
         limit, why = max(limit - before, ZERO), f" ({plain(limit)}, {plain(before)} by earlier parts of the period)"
@@ -173,7 +173,7 @@ def maximum(price: Price, line: Line) -> Line:
     return line.then(Step("maximum", limit - line.total, text))
 
 
-def minimum(price: Price, line: Line) -> Line:
+def minimum(price: Price, line: PricingLine) -> PricingLine:
     limit, why = price.minimum_amount, ""
     before = _cost_before(price)
     if limit is not None and price.proration is not None:
@@ -196,7 +196,7 @@ def _cost_before(price: Price) -> Decimal:
     return price.split.amount_before if price.split is not None and price.split.priced_before is not None else ZERO
 
 
-def trial(price: Price, line: Line) -> Line:
+def trial(price: Price, line: PricingLine) -> PricingLine:
     """What was rated in a trial is shown, and not billed."""
     if not price.trial:
         return line
