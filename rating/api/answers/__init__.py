@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from rating.api.answers import explained, invoices, usage, webhooks, whatif
+from rating.api.answers import explained, invoices, prices, usage, webhooks, whatif
 from schemas.http.openapi import Answer, Answered, Content, of_status, ok
 
 
@@ -31,7 +31,7 @@ ANSWERS: Final[dict[str, Answered]] = {
     "GET /v1/usage": Answered({200: (Content(usage.UsageAnswer), Content(None, "text/csv"))}, operation="get_usage"),
     "GET /v1/accounts/{account_id}/usage/current": ok("get_running_periods", usage.RunningPeriods),
     "GET /v1/accounts/{account_id}/credits": ok("get_account_credits", usage.AccountCredits),
-    "POST /v1/price": ok("price_quantities", usage.PricedLine | list[usage.PricedLine]),
+    "POST /v1/price": ok("price_quantities", prices.PricedLine | list[prices.PricedLine]),
     "GET /v1/invoices": ok("list_invoices", invoices.InvoicePage),
     "GET /v1/invoices/export": Answered({200: _FILE}, operation="export_invoice_lines"),
     "GET /v1/credit-notes": ok("list_credit_notes", invoices.CreditNotePage),
@@ -59,5 +59,5 @@ ANSWERS: Final[dict[str, Answered]] = {
     "POST /v1/simulations": ok("simulate_prices", whatif.Simulation),
     "POST /v1/profiles/try": ok("try_meter", whatif.Trial),
 }
-MODELS: Final = (("PriceRequest", usage.PriceRequest),)
+MODELS: Final = (("PriceRequest", prices.PriceRequest),)
 """What bodies that FastAPI does not read refer to by name."""

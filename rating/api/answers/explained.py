@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from rating.api.answers.line_price import LinePrice
-from rating.api.answers.usage import PriceStep
+from rating.api.answers.prices import PriceStep
 from schemas.catalog.models import Aggregation, Filter
 from schemas.http.openapi import Answer, DecimalText, EventPosition
 

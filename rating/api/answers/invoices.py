@@ -8,7 +8,8 @@ from typing import Literal
 from pydantic import Field
 
 from rating.api.answers.line_price import LinePrice
-from rating.api.answers.usage import PriceStep, UnpricedUsage
+from rating.api.answers.prices import PriceStep
+from rating.api.answers.usage import UnpricedUsage
 from schemas.http.openapi import Answer, DecimalText, absent
 
 InvoiceState = Literal["draft", "finalized", "void", "paid", "withdrawn"]
