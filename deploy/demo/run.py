@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from deploy.cli.billing.invoices import read_invoices
+from deploy.cli.billing.invoices import fetch_invoices
 from deploy.cli.catalog.apply import publish
 from deploy.cli.connection import base_url, connection, data_dir, http
 from deploy.cli.output import StepsBar, console, progress_bar, say
@@ -132,7 +132,7 @@ def books(settings: Settings) -> JsonObject:
 def show(settings: Settings, outcome: Outcome) -> None:
     """Print what stands and what this run did."""
     with http(settings, "rating") as client:
-        invoices = steadily("reading the invoices", lambda: read_invoices(client))
+        invoices = steadily("reading the invoices", lambda: fetch_invoices(client))
     out = console()
     for part in report.invoices_tables(invoices, data.airlines()):
         out.print(part)

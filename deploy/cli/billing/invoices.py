@@ -47,9 +47,9 @@ def invoices(
     asked_of = services(namespace)
     drafts: list[JsonObject] = []
     with asked_of.http("rating") as client:
-        listed = read_invoices(client, account=account, state=state, limit=limit, with_lines=as_json)
+        listed = fetch_invoices(client, account=account, state=state, limit=limit, with_lines=as_json)
         if state is None and not as_json and not as_csv:
-            drafts = read_invoices(client, account=account, state="draft", limit=limit)
+            drafts = fetch_invoices(client, account=account, state="draft", limit=limit)
     if account is not None:
         hint_accounts(asked_of, [account])
     if as_json:
@@ -106,7 +106,7 @@ def _has_invoices(client: httpx.Client, namespace: str) -> bool:
     return page.is_success and bool(page.json()["invoices"])
 
 
-def read_invoices(
+def fetch_invoices(
     client: httpx.Client,
     *,
     account: str | None = None,
