@@ -13,13 +13,15 @@ from typing import Any, Final, Literal
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from schemas.errors import WeirError
+
 SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 
 
 LISTED_VALUES: Final = 1_000
 
 
-class SettingsError(Exception):
+class SettingsError(WeirError):
     """A setting is missing or wrong; the message names the variable and the remedy."""
 
 

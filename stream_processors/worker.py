@@ -17,7 +17,7 @@ from types import FrameType
 
 import faust
 
-from schemas.failures import EXIT_HELD, CannotGoOn
+from schemas.errors import EXIT_HELD, CannotGoOn
 from schemas.kafka.limits import confirm_topics
 from schemas.kafka.topics import written_topics
 from schemas.ledgers.transport import LedgerUnavailable

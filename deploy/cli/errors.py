@@ -5,26 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from schemas.errors import WeirError
+
 FAILED = 1
 USAGE = 2
 
-_OWN_WORDS = frozenset(
-    {"CloseError", "KafkaError", "LedgerUnavailable", "MigrationError", "SettingsError", "StackBusyError", "StartError"}
-    | {
-        "BadCursor",
-        "BrokenFileError",
-        "CannotGoOn",
-        "RecordRefused",
-        "DataError",
-        "GatewayUnavailable",
-        "PriceError",
-        "Refusal",
-    }
-)
-"""Errors of ours whose message already names the place and the remedy."""
 
-
-class Failure(Exception):
+class Failure(WeirError):
     """Ends the command with a message and an exit code: 1 a failure, 2 wrong usage or input."""
 
     def __init__(self, message: str, code: int = FAILED) -> None:
@@ -36,7 +23,7 @@ def explain(error: Exception) -> str | None:
     """One line for an expected failure of something outside; None for anything else, which is a bug of ours."""
     kind = type(error)
     module = kind.__module__.partition(".")[0]
-    if module in ("deploy", "ingest", "rating", "schemas") and kind.__name__ in _OWN_WORDS:
+    if isinstance(error, WeirError):
         return str(error)
     if module == "confluent_kafka" or kind.__module__ == "cimpl":
         return f"Kafka does not answer as it should: {error}; `weir status` tells what is up"

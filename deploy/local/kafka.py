@@ -19,6 +19,8 @@ from pathlib import Path
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
+from schemas.errors import WeirError
+
 _POM = Path(__file__).with_name("pom.xml")
 _NODE = 1
 # A JVM's start takes a second, and minutes on a machine that has no processor left for it.
@@ -68,7 +70,7 @@ logger.server.level = info
 """
 
 
-class KafkaError(Exception):
+class KafkaError(WeirError):
     """Kafka cannot be set up; the message is one line that says what to do."""
 
 

@@ -27,7 +27,7 @@ from deploy.local.probes import answers, http_ok, kafka_answers
 from deploy.local.process import Hook, ProcessSpec, Step
 from deploy.local.state import StackState
 from deploy.local.supervisor import Progress, Supervisor
-from schemas.failures import EXIT_HELD
+from schemas.errors import EXIT_HELD
 from schemas.settings import Settings, load_settings
 
 ALL: tuple[str, ...] = ("clickhouse", "kafka", "init", "gateway", "worker", "rating", "webhooks", "scheduler")

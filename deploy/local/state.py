@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO, Literal
 
 from deploy.local.files import BrokenFileError, private_folder, write_whole
+from schemas.errors import WeirError
 from schemas.values.json_text import JsonObject
 
 Phase = Literal["waiting", "starting", "ready", "backoff", "stopped", "held"]
@@ -40,7 +41,7 @@ class StackState:
     processes: dict[str, ProcessState]
 
 
-class StackBusyError(Exception):
+class StackBusyError(WeirError):
     """Another supervisor owns the data folder; the message names its pid and the way to stop it."""
 
 

@@ -21,6 +21,7 @@ from pathlib import Path
 from deploy.local.patience import Patience, activity
 from deploy.local.process import Child, Hook, Step, ask_to_end, last_words, launch, send_signal, why
 from deploy.local.state import Phase, ProcessState, StackState, lock_data_dir, write_state
+from schemas.errors import WeirError
 
 _TICK_S = 0.05
 _BACKOFF_FIRST_S, _BACKOFF_LAST_S = 0.2, 5.0
@@ -37,7 +38,7 @@ _REPORT_S = 30.0
 Progress = Callable[[str, Phase], None]
 
 
-class StartError(Exception):
+class StartError(WeirError):
     """A process did not become ready; the message has the last lines of its log."""
 
 

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import yaml
 
+from schemas.errors import WeirError
 from schemas.values.json_text import exact
 
 MAX_NODES: Final = 1_000_000
@@ -29,7 +30,7 @@ class Fault:
     detail: str
 
 
-class DocumentError(ValueError):
+class DocumentError(WeirError, ValueError):
     """A document that cannot be taken; all that is wrong with it."""
 
     def __init__(self, *faults: Fault, malformed: bool = False) -> None:

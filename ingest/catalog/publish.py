@@ -12,6 +12,7 @@ from ingest.catalog.document import Tick, no_tick
 from ingest.catalog.plan import CatalogPlan, Change
 from schemas.catalog.follower import CatalogFollower
 from schemas.catalog.state import record_of
+from schemas.errors import WeirError
 from schemas.kafka.codec import codec
 from schemas.kafka.topics import CATALOG, create_inbox
 from schemas.ledgers.transport import LedgerUnavailable, LedgerWriter
@@ -32,7 +33,7 @@ def batched(changes: Iterable[Change], size: int) -> Iterator[list[Change]]:
         yield part
 
 
-class LostClaims(Exception):
+class LostClaims(WeirError):
     """Another writer published these versions first. What else was in the plan is published."""
 
     def __init__(self, lost: list[Change]) -> None:
@@ -41,7 +42,7 @@ class LostClaims(Exception):
         self.lost = lost
 
 
-class EntriesTooLarge(Exception):
+class EntriesTooLarge(WeirError):
     """These entries, with their bytes, are larger than ``limit``. None of the plan is published."""
 
     def __init__(self, entries: Sequence[tuple[Change, int]], limit: int) -> None:

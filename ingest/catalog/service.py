@@ -22,7 +22,7 @@ from schemas.catalog.bounds import bounds_of
 from schemas.catalog.follower import CatalogFollower
 from schemas.catalog.models import Namespace
 from schemas.catalog.state import Entry, NamespaceView
-from schemas.failures import CannotGoOn
+from schemas.errors import CannotGoOn
 from schemas.http.api_keys import Access, Denied
 from schemas.kafka.errors import RecordRefused
 from schemas.ledgers.transport import LedgerUnavailable

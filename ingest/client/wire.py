@@ -8,6 +8,8 @@ from typing import Any, Final
 
 import msgspec
 
+from schemas.errors import WeirError
+
 MAX_BATCH: Final = 100
 BATCH_PATH: Final = "/v1/events/batch"
 _RETRIED: Final = frozenset({408, 429, 500, 502, 503, 504})
@@ -15,7 +17,7 @@ _RETRIED: Final = frozenset({408, 429, 500, 502, 503, 504})
 encode: Final = msgspec.json.Encoder(decimal_format="number").encode
 
 
-class SendError(Exception):
+class SendError(WeirError):
     """Base of what sending can raise."""
 
 

@@ -12,6 +12,7 @@ from typing import Final
 from ingest.delivery.packing import Packed, Packer
 from ingest.delivery.producer import LoopProducer
 from ingest.metrics import Metrics
+from schemas.errors import WeirError
 from schemas.events.acceptance import AcceptedEvent
 from schemas.events.batch import encode_batch
 from schemas.kafka.codec import CodecError
@@ -39,7 +40,7 @@ def route_of(state: State, first: Generation) -> Route | None:
     return Route(events_topic(generation.number), generation.partitions or first.partitions or 1)
 
 
-class NotDelivered(Exception):
+class NotDelivered(WeirError):
     """Some or all events of a request may not be in Kafka; a retry with the same keys is safe."""
 
 

@@ -7,6 +7,8 @@ import zlib
 from collections.abc import Callable, Iterator
 from typing import Any, Final, Protocol
 
+from schemas.errors import WeirError
+
 if sys.version_info >= (3, 14):
     from compression import zstd
 else:
@@ -18,7 +20,7 @@ PIECE: Final = 64 * 1024
 _LARGEST_WINDOW_LOG: Final = 23  # 8 MiB, what RFC 8878 asks of every decoder
 
 
-class BrokenBody(ValueError):
+class BrokenBody(WeirError, ValueError):
     """A compressed body that cannot be read on."""
 
 

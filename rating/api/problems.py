@@ -11,7 +11,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import Response
 
 from schemas.clickhouse.errors import explained, meaning
-from schemas.failures import CannotGoOn
+from schemas.errors import CannotGoOn
 from schemas.http import problems
 from schemas.http.problems import of_busy, of_denial, unknown_parameters
 from schemas.kafka.errors import RecordRefused

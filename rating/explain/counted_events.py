@@ -18,6 +18,7 @@ from rating.pricing import plain
 from rating.usage import UsageQuery, looking_back
 from rating.usage.render import Binder, below, record_conditions
 from schemas.catalog.models import Aggregation
+from schemas.errors import WeirError
 from schemas.ledgers.checkpoints import Cut
 from schemas.values.instants import instant, rfc3339
 from schemas.values.json_text import exact
@@ -39,7 +40,7 @@ _CURSOR: Final = re.compile(r"-?\d{1,18}(_\d{1,18}){5}", re.ASCII)  # each withi
 _SETTINGS: Final = "SETTINGS do_not_merge_across_partitions_select_final = 1"
 
 
-class BadEventsCursor(ValueError):
+class BadEventsCursor(WeirError, ValueError):
     """A cursor that no page of events has given; take ``next_cursor`` of the page before."""
 
 

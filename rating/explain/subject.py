@@ -16,10 +16,11 @@ from rating.subscriptions.timeline import PlanningError
 from rating.usage import UsageQuery
 from schemas.catalog.profiles import ProfileVersion, profile_versions
 from schemas.catalog.state import Catalog
+from schemas.errors import WeirError
 from schemas.ledgers.checkpoints import Checkpoints, Cut
 
 
-class NotExplained(LookupError):
+class NotExplained(WeirError, LookupError):
     """There is no such line, or what it names is not in the ledgers; the message says which."""
 
 

@@ -18,13 +18,14 @@ from rating.invoices.draft_decisions import waits
 from rating.invoices.transitions import amount_due, amount_paid
 from rating.pricing import money_text, plain
 from rating.pricing.exact import exact_sum
+from schemas.errors import WeirError
 from schemas.ledgers.invoice_claims import DRAFT, WITHDRAWN
 from schemas.values.instants import rfc3339
 
 MAX_LIMIT: Final = 500
 
 
-class BadCursor(ValueError):
+class BadCursor(WeirError, ValueError):
     """A cursor that no list of ours has given; take ``next_cursor`` of the page before."""
 
 

@@ -18,6 +18,7 @@ from rating.invoices.ledger import Invoice
 from rating.periods import parse_zone
 from rating.pricing import money_text, plain
 from rating.pricing.exact import exact_sum
+from schemas.errors import WeirError
 from schemas.ledgers.invoice_claims import FINALIZED, PAID, VOID, body_of, is_draft
 from schemas.values.currency import exponent
 from schemas.values.instants import instant, rfc3339
@@ -26,7 +27,7 @@ Kind = Literal["payments", "credit_notes"]
 _WORDS: Final[dict[Kind, str]] = {"payments": "payment", "credit_notes": "credit note"}
 
 
-class Refused(Exception):
+class Refused(WeirError):
     """An invoice cannot be changed so as it is now; the message names the reason and the remedy."""
 
 

@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from schemas.errors import WeirError
+
 Progress = Callable[[str, int, int], None]
 """Called with (what is being done, done, total) whenever that changes."""
 
@@ -13,7 +15,7 @@ _FIRST_PAUSE_SECONDS: Final = 0.005
 _LONGEST_PAUSE_SECONDS: Final = 0.1
 
 
-class CloseError(Exception):
+class CloseError(WeirError):
     """The close cannot go on; the message names the place and the remedy. Running it again is always safe."""
 
 

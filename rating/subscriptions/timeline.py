@@ -15,10 +15,11 @@ from rating.subscriptions.terms import with_overrides
 from schemas.catalog.models import Plan, Subscription
 from schemas.catalog.profiles import BEGINNING, FOREVER
 from schemas.catalog.state import Entry, NamespaceView
+from schemas.errors import WeirError
 from schemas.values.instants import instant, micros
 
 
-class PlanningError(Exception):
+class PlanningError(WeirError):
     """A subscription cannot be billed as the catalog stands; the message names it and the remedy."""
 
 

@@ -13,6 +13,7 @@ from rating.usage import naming
 from rating.usage.query import UsageQuery, measured
 from schemas.catalog.profiles import ProfileVersion, dimension_names, resolve
 from schemas.catalog.state import NamespaceView
+from schemas.errors import WeirError
 from schemas.ledgers.checkpoints import Cut
 from schemas.values.instants import micros
 from schemas.values.suggestions import similar
@@ -26,7 +27,7 @@ _RESERVED: Final = (*GRANULARITIES, "account")
 Parameter = Literal["from", "to", "time_zone", "group_by"]
 
 
-class UsageParameterError(ValueError):
+class UsageParameterError(WeirError, ValueError):
     """A parameter that cannot be read; ``parameter`` is its name at the route, the message says what to give."""
 
     def __init__(self, parameter: Parameter, detail: str) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from rating.webhooks.delivery_service import Service
 from rating.webhooks.health_server import serve
-from schemas.failures import EXIT_HELD, CannotGoOn
+from schemas.errors import EXIT_HELD, CannotGoOn
 from schemas.ledgers.transport import LedgerUnavailable
 from schemas.settings import Settings, SettingsError, load_settings
 

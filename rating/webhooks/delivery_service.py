@@ -34,7 +34,7 @@ from schemas.catalog.follower import CatalogFollower
 from schemas.catalog.state import Entry
 from schemas.clickhouse.errors import GIVE_UP_SECONDS, explained, meaning
 from schemas.clickhouse.pool import ClickHousePool
-from schemas.failures import CannotGoOn
+from schemas.errors import CannotGoOn
 from schemas.health.readiness import Reason
 from schemas.health.stages import Attempts, standing
 from schemas.kafka import errors

@@ -8,12 +8,13 @@ from typing import Any, Final
 
 from schemas.catalog.models import Plan, Subscription
 from schemas.catalog.state import Catalog, Entry, NamespaceView
+from schemas.errors import WeirError
 from schemas.prices import PriceError, parse_price
 
 _INLINE_OFFSET: Final = -1  # older than every record, so that every subscription may be on it
 
 
-class ScenarioError(ValueError):
+class ScenarioError(WeirError, ValueError):
     """A scenario that cannot be; ``place`` is the field of the request that is wrong."""
 
     def __init__(self, place: str, detail: str) -> None:

@@ -23,6 +23,7 @@ from rating.verify.independent.totals import EventMeasure, Fold
 from schemas.catalog.models import Aggregation, Meter
 from schemas.catalog.profiles import ProfileVersion, profile_versions
 from schemas.catalog.state import Catalog, NamespaceView, record_of
+from schemas.errors import WeirError
 from schemas.events.event_types import DefaultsByOffset
 from schemas.matching.rules import Match
 from schemas.values.instants import micros, rfc3339
@@ -33,7 +34,7 @@ _DIGITS: Final = 60
 _AT_ONCE: Final = 1_000  # events matched between two steps of progress, at which the work may be ended
 
 
-class TooManyEvents(ValueError):
+class TooManyEvents(WeirError, ValueError):
     """More events than may be looked at; the message says how many there are."""
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from schemas.failures import Meaning
+from schemas.errors import Meaning
 
 GIVE_UP_SECONDS: Final = 60.0
 

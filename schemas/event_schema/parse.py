@@ -10,6 +10,7 @@ from difflib import get_close_matches
 from itertools import islice
 from typing import Any, Final, TypeGuard
 
+from schemas.errors import WeirError
 from schemas.event_schema.check import node_compiler
 from schemas.event_schema.nodes import Array, Enum, Exact, Field, Fixed, Map, Node, Record, Ref, Scalar, Schema, Union
 from schemas.filters import exact_value
@@ -50,7 +51,7 @@ class Fault:
     detail: str
 
 
-class SchemaError(ValueError):
+class SchemaError(WeirError, ValueError):
     """A schema that cannot be taken, with everything that is wrong with it."""
 
     def __init__(self, faults: tuple[Fault, ...]) -> None:

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Final, NamedTuple
 import msgspec
 
 from schemas.catalog.models import Namespace
+from schemas.errors import WeirError
 from schemas.events.event_types import EventTypes
 from schemas.events.identity import content_hash, identity
 from schemas.filters import lookup
@@ -72,7 +73,7 @@ class AcceptedEvent(NamedTuple):
 
 
 @dataclass(eq=False)
-class Refused(Exception):  # not frozen: context managers set an exception's traceback
+class Refused(WeirError):  # not frozen: context managers set an exception's traceback
     """Why a batch is refused as a whole. ``index`` is that of the event at fault, None where it is the batch itself."""
 
     reason: str

@@ -22,6 +22,7 @@ from pydantic import ValidationError
 
 from schemas.catalog.keys import ApiKey, KeyLimits, KeyScope
 from schemas.catalog.state import Catalog
+from schemas.errors import WeirError
 from schemas.values.instants import micros
 
 KIND: Final = "api_key"
@@ -34,7 +35,7 @@ _SCHEME: Final = "bearer "
 _NO_HASH: Final = "0" * 64
 
 
-class Denied(Exception):
+class Denied(WeirError):
     """A request that may not go on: 401 without a valid key, 403 beyond what the key may do, 503 where that is
     unknown."""
 

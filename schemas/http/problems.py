@@ -16,6 +16,7 @@ from typing import Any, Final
 import msgspec
 from starlette.responses import Response
 
+from schemas.errors import WeirError
 from schemas.http.api_keys import Denied
 from schemas.http.parameters import WrongParameter
 from schemas.http.shares import Busy
@@ -47,7 +48,7 @@ def document(status: int, reason: str, detail: str, **members: Any) -> dict[str,
     }
 
 
-class Problem(Exception):
+class Problem(WeirError):
     """An answer that is no success. ``reason`` is a word for programs, ``detail`` a sentence with place and remedy."""
 
     def __init__(

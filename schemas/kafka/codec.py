@@ -17,12 +17,14 @@ from typing import Any, Final, cast
 from fastavro import parse_schema, schemaless_reader, schemaless_writer
 from fastavro.schema import fingerprint, to_parsing_canonical_form
 
+from schemas.errors import WeirError
+
 MARKER: Final = b"\xc3\x01"
 HEADER_BYTES: Final = 10
 _FOLDER: Final = Path(__file__).parents[1] / "avro"
 
 
-class CodecError(ValueError):
+class CodecError(WeirError, ValueError):
     """Bytes that are not a record of a known schema; the message says what was found and expected."""
 
 

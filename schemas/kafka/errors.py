@@ -11,7 +11,7 @@ from typing import Final
 
 from confluent_kafka import KafkaError, KafkaException
 
-from schemas.failures import Meaning
+from schemas.errors import Meaning, WeirError
 
 _NOT_THIS_RECORD: Final = frozenset(
     {KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE, KafkaError.INVALID_RECORD}
@@ -33,7 +33,7 @@ _REMEDIES: Final[dict[int, str]] = {
 }
 
 
-class RecordRefused(Exception):
+class RecordRefused(WeirError):
     """Kafka does not take this record, now or later. ``size``: bytes of its value, ``limit``: bytes that the topic
     takes."""
 

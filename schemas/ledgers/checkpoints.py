@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+from schemas.errors import WeirError
 from schemas.kafka.codec import CodecError, codec
 from schemas.kafka.topics import CHECKPOINTS
 from schemas.ledgers.invoice_numbers import InvoiceNumbers
@@ -44,7 +45,7 @@ class Run:
     body: Mapping[str, Any]
 
 
-class UnknownCheckpoint(LookupError):
+class UnknownCheckpoint(WeirError, LookupError):
     """A checkpoint that is not there, or that this process has not read yet."""
 
 

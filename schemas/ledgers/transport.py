@@ -15,7 +15,7 @@ from typing import Any, Final, Self
 
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
-from schemas.failures import CannotGoOn
+from schemas.errors import CannotGoOn, WeirError
 from schemas.kafka.errors import RecordRefused, explained, kafka_error, meaning
 from schemas.kafka.limits import producing, value_limit
 from schemas.kafka.topics import LEDGERS
@@ -26,7 +26,7 @@ _FOLLOWING_WAIT_MS: Final = 100
 _TIMEOUT: Final = 30.0
 
 
-class LedgerUnavailable(Exception):
+class LedgerUnavailable(WeirError):
     """Kafka did not answer in time; nothing is known to be written. Try again."""
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from schemas.clickhouse.client import connect
+from schemas.errors import WeirError
 from schemas.settings import Settings
 
 FOLDER: Final = Path(__file__).parent
@@ -15,7 +16,7 @@ _VIEW = re.compile(r"^CREATE (?:OR REPLACE )?VIEW (?:IF NOT EXISTS )?\{database\
 _ENGINE = re.compile(r"\{engine:(\w+)\}")
 
 
-class MigrationError(Exception):
+class MigrationError(WeirError):
     """The database is newer than this code; the message names the version."""
 
 

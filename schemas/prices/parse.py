@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter, ValidationError
 
+from schemas.errors import WeirError
 from schemas.prices.models import MODELS, Cell, PercentageTier, Price, Tier
 from schemas.values.currency import exponent
 
@@ -15,7 +16,7 @@ _ADAPTER: Final[TypeAdapter[Price]] = TypeAdapter(Price)
 _PLURALS: Final[dict[str, str]] = {"tuple_type": "list", "model_type": "object", "string_type": "string"}
 
 
-class PriceError(ValueError):
+class PriceError(WeirError, ValueError):
     """A price, or what it is applied to, is wrong. ``problems``: one line each, with place and remedy."""
 
     def __init__(self, *problems: str) -> None:

@@ -31,6 +31,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, ConfigResource
 
 from schemas.catalog.follower import read_catalog
+from schemas.errors import WeirError
 from schemas.kafka.codec import CodecError, codec
 from schemas.kafka.topics import CATALOG, create_events_topic, events_topic, partition_count
 from schemas.ledgers.generations import KIND, Generations, State, open_record, sealing_record
@@ -44,7 +45,7 @@ _KIND: Final = KIND.encode()
 Say = Callable[[str], None]
 
 
-class GenerationError(Exception):
+class GenerationError(WeirError):
     """The change cannot be made; the message says why and what to do."""
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
+from schemas.errors import WeirError
+
 SCALE: Final = 12
 UNIT: Final = 10**SCALE
 LIMIT: Final = 10**38
@@ -19,7 +21,7 @@ OUT_OF_RANGE: Final = "out_of_range"
 TOO_MANY_DECIMALS: Final = "too_many_decimals"  # of events metered before such numbers were rounded
 
 
-class Unmeterable(Exception):
+class Unmeterable(WeirError):
     """A value that no quantity can hold; ``args[0]`` is one of the reasons above."""
 
 

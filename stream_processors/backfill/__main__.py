@@ -13,7 +13,7 @@ import sys
 import threading
 
 from schemas.catalog.follower import CatalogFollower
-from schemas.failures import CannotGoOn
+from schemas.errors import CannotGoOn
 from schemas.ledgers.transport import LedgerUnavailable
 from schemas.settings import SettingsError, load_settings
 from stream_processors.backfill.steps import Backfiller

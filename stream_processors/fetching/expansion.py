@@ -8,6 +8,8 @@ from typing import Final
 
 import cramjam
 
+from schemas.errors import WeirError
+
 GZIP, SNAPPY, LZ4, ZSTD = 1, 2, 3, 4
 NAMES: Final = {GZIP: "gzip", SNAPPY: "snappy", LZ4: "lz4", ZSTD: "zstd"}
 _XERIAL: Final = b"\x82SNAPPY\x00"
@@ -15,7 +17,7 @@ _XERIAL_HEAD_BYTES: Final = 16
 _ROOM: Final = 16  # ordinary batches shrink less than that, and are expanded at once
 
 
-class Unexpanded(ValueError):
+class Unexpanded(WeirError, ValueError):
     """What cannot be expanded: beyond ``limit`` bytes, or broken. ``begin``: what came out first, as far as that is
     known."""
 

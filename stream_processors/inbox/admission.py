@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 from confluent_kafka import KafkaError
 
 from schemas.catalog.state import Catalog
+from schemas.errors import CannotGoOn
 from schemas.events.rejections import rejection_record
-from schemas.failures import CannotGoOn
 from schemas.kafka.errors import explained, meaning
 from schemas.kafka.limits import packed_limit, topic_limits
 from schemas.kafka.topics import generation_of

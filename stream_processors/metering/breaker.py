@@ -19,11 +19,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from schemas.errors import WeirError
+
 WINDOW: Final = 1_000
 """Records of a partition that the breaker looks back on."""
 
 
-class Poisoned(Exception):
+class Poisoned(WeirError):
     """Too much of the log cannot be read; the message says what to do. Nothing of the unit may be written."""
 
 

@@ -28,10 +28,10 @@ from typing import Any, Final
 import numpy as np
 
 from schemas.catalog.follower import CatalogFollower
+from schemas.errors import CannotGoOn
 from schemas.events.batch import EMPTY, UsageBatch, decode_batch
 from schemas.events.rejections import rejection_record
 from schemas.events.voids import decode_void, is_void
-from schemas.failures import CannotGoOn
 from schemas.kafka.codec import CodecError
 from schemas.kafka.errors import RecordRefused
 from schemas.kafka.topics import REJECTED

@@ -15,8 +15,8 @@ from urllib3.exceptions import HTTPError
 
 from schemas.clickhouse.client import connect
 from schemas.clickhouse.errors import GIVE_UP_SECONDS, explained, meaning
+from schemas.errors import CannotGoOn
 from schemas.events.identity import IDENTITY_BYTES, hash_range
-from schemas.failures import CannotGoOn
 from schemas.settings import Settings
 from schemas.values.instants import micros
 from stream_processors.metering.bloom import FOREVER, DailyFilters, keys_of

@@ -17,6 +17,7 @@ from typing import Any, Final
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from schemas.catalog.follower import CatalogFollower
+from schemas.errors import WeirError
 from schemas.kafka.topics import REJECTED, events_topic, partition_count
 from schemas.ledgers.checkpoints import Checkpoints, read_progress
 from schemas.ledgers.transport import LedgerReader, LedgerWriter
@@ -37,7 +38,7 @@ Place = tuple[Any, ...]
 OnProgress = Callable[[str, int, int], None]
 
 
-class ReplayError(Exception):
+class ReplayError(WeirError):
     """The offsets cannot be replayed; the message says why and what to do."""
 
 

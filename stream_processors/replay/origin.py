@@ -10,6 +10,7 @@ from typing import Final
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from schemas.catalog.state import NamespaceView
+from schemas.errors import WeirError
 from schemas.events.acceptance import AcceptedEvent
 from schemas.events.rejections import hash_of
 from schemas.kafka.limits import EXPANSION
@@ -20,7 +21,7 @@ from stream_processors.replay.judged import Judged, Rejection
 _SECONDS: Final = 30.0
 
 
-class Gone(Exception):
+class Gone(WeirError):
     """The log does not have them any more, or cannot be read; the message is for people."""
 
 

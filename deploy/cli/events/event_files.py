@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from schemas.errors import WeirError
 from schemas.values.json_text import exact
 
 Event = dict[str, Any]
@@ -15,7 +16,7 @@ FORMATS: Final[tuple[Format, ...]] = ("ndjson", "csv")
 EVENT_COLUMNS: Final = ("event_name", "account_id", "timestamp", "idempotency_key", "source")
 
 
-class FileError(ValueError):
+class FileError(WeirError, ValueError):
     """The file is not what it should be; the message names the line and the remedy."""
 
 

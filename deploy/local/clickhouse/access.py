@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
+from schemas.errors import WeirError
+
 Role = Literal["service", "analyst"]
 ANALYST = "analyst"
 """Name of the user that reads the documented views, and no more."""
@@ -51,7 +53,7 @@ _CONSTANT_SETTINGS = (
 _ELEMENT = re.compile(r"'(?:[^'\\]|\\.)*+'?|`(?:[^`\\]|\\.)*+`?|\"(?:[^\"\\]|\\.)*+\"?|[A-Za-z_]\w*+|\s++|.", re.DOTALL)
 
 
-class AccessError(Exception):
+class AccessError(WeirError):
     """A request or statement is not allowed; ``code`` is ClickHouse's number of the error."""
 
     def __init__(self, code: int, message: str) -> None:

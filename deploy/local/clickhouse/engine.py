@@ -22,6 +22,7 @@ import chdb
 
 from deploy.local.clickhouse.access import TRIGGERS, AccessError, Role, judge, write_config
 from deploy.local.clickhouse.request import Statement
+from schemas.errors import WeirError
 
 # Role, whether it may change anything, database, settings.
 _Key = tuple[Role, bool, str, tuple[tuple[str, str], ...]]
@@ -45,7 +46,7 @@ _REFUSED_WRITE = (
 _AS_A_SERVER = "SET implicit_select = 0"
 
 
-class EngineError(Exception):
+class EngineError(WeirError):
     """The engine refused a query. ``code`` is ClickHouse's number, the text is the engine's own."""
 
     def __init__(self, text: str) -> None:

@@ -10,6 +10,8 @@ from urllib.parse import parse_qsl
 
 import cramjam
 
+from schemas.errors import WeirError
+
 # URL arguments that steer the HTTP interface itself; every other one is a setting of the query.
 # The last five are settings that only shape ClickHouse's own HTTP answers, which the front shapes itself.
 _INTERFACE = frozenset(
@@ -43,7 +45,7 @@ _CODECS: dict[str, Callable[[bytes], Any]] = {
 _TEMPORARY = re.compile(rb"\bTEMPORARY\b", re.IGNORECASE)
 
 
-class RequestError(Exception):
+class RequestError(WeirError):
     """The request cannot be read; ``code`` is ClickHouse's number of the error."""
 
     def __init__(self, code: int, message: str) -> None:

@@ -9,13 +9,14 @@ from ipaddress import ip_address
 from typing import Literal
 
 from rating.webhooks.receiver.special_addresses import Address, innermost, is_nobodys, is_public
+from schemas.errors import WeirError
 from schemas.settings import Settings
 
 Reach = Literal["public", "loopback", "any"]
 Receiver = tuple[Address, int]
 
 
-class AddressRefused(Exception):
+class AddressRefused(WeirError):
     """Nothing may be sent there; the message says why and names the remedy."""
 
 

@@ -59,7 +59,7 @@ def test_what_is_tried_again_is_told_until_it_passes(monkeypatch: pytest.MonkeyP
 
 
 def test_what_no_repetition_mends_ends_the_process_to_be_held(monkeypatch: pytest.MonkeyPatch) -> None:
-    from schemas.failures import CannotGoOn
+    from schemas.errors import CannotGoOn
 
     ended: list[tuple[str, int]] = []
 

@@ -12,8 +12,8 @@ from confluent_kafka import KafkaError
 
 from schemas.catalog.models import Namespace
 from schemas.catalog.state import Catalog, record_of
+from schemas.errors import CannotGoOn
 from schemas.events.batch import decode_batch
-from schemas.failures import CannotGoOn
 from schemas.kafka.codec import codec
 from schemas.kafka.limits import PACKED_BYTES
 from schemas.ledgers.transport import LedgerUnavailable

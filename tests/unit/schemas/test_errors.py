@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import ast
+import builtins
+from pathlib import Path
+
 import pytest
 from clickhouse_connect.driver.exceptions import DatabaseError
 from confluent_kafka import KafkaError, KafkaException
@@ -52,3 +56,24 @@ def test_errors_of_clickhouse(text: str, meaning: str) -> None:
     told = errors.explained(error)
     assert "\n" not in told
     assert ("; " in told) == (meaning != "may pass")
+
+
+SIGNALS = {"Ended", "Stopping", "Stopped", "_Beyond", "_Refused", "TooMuch", "Busy", "NotLoggedIn"}
+"""What only steers the code between two functions of ours."""
+
+
+def test_every_exception_of_weir_is_of_one_family() -> None:
+    root = Path(__file__).parents[3]
+    outside = set()
+    for package in ("schemas", "ingest", "rating", "stream_processors", "deploy"):
+        for path in (root / package).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text())):
+                bases = [base.id for base in getattr(node, "bases", ()) if isinstance(base, ast.Name)]
+                builtin = [base for base in bases if isinstance(getattr(builtins, base, None), type)]
+                if (
+                    any(issubclass(getattr(builtins, base), BaseException) for base in builtin)
+                    and "WeirError" not in bases
+                ):
+                    assert isinstance(node, ast.ClassDef)
+                    outside.add(node.name)
+    assert outside == SIGNALS | {"WeirError"}
