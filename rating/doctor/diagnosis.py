@@ -205,8 +205,9 @@ def _findings(one: Diagnosis) -> Iterator[str]:
     for group in one.unmeterable:
         if group.why.startswith(TOO_MANY_DECIMALS):
             yield (
-                f"{_plural(group.events)} came when a value with more than 12 decimals counted for nothing, {group.why}{_example(group)}; now it is "
-                "rounded: publish the meter with a `start` before them, and they are backfilled."
+                f"{_plural(group.events)} came when a value with more than 12 decimals counted for nothing, and stay as"
+                f" they were metered, {group.why}{_example(group)}; now it is rounded: publish the meter with a `start`"
+                " before them, earlier than any it has, and they are backfilled."
             )
             continue
         yield f"{_plural(group.events)} had no value that can be measured, {group.why}{_example(group)}: mend the producer."

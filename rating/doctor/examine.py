@@ -334,7 +334,9 @@ def _value(properties: str, path: tuple[str, ...], defaults: Defaults = NO_DEFAU
 def _unmeterable(version: ProfileVersion, name: str, stamp: int, properties: str, defaults: Defaults) -> str:
     """Why a version cannot take its value from an event that passes its filters; "" where it can."""
     try:
-        lost = Matcher.of((version,), defaults).match(name, stamp, "", properties).unmeterable
+        lost = (
+            Matcher.of((version,), defaults, exactly=not version.rounds).match(name, stamp, "", properties).unmeterable
+        )
     except ValueError:
         return "malformed"  # written past acceptance
     return lost[0][1] if lost else ""

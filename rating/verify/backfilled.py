@@ -125,7 +125,8 @@ def check_backfilled(scope: Scope, findings: Findings, on_progress: Progress) ->
 
 
 def _check_block(scope: Scope, job: Job, reach: Reach, append: str, positions: str, findings: Findings) -> None:
-    matcher_at = DefaultsByOffset(scope.catalog.view(job.namespace), job.event_name).matchers(job.versions)
+    defaults = DefaultsByOffset(scope.catalog.view(job.namespace), job.event_name)
+    matcher_at = defaults.matchers(job.versions, exactly=not job.rounds)
     parameters = {"ns": job.namespace, "name": job.event_name, "known": job.known_from, "k": reach.checkpoint}
     expected: dict[tuple[Any, ...], tuple[Any, ...]] = {}
     for *position, account, us, key, properties, catalog_offset in scope.rows(

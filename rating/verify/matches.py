@@ -6,7 +6,6 @@ content hashes are computed again on the way.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from typing import Any, Final
@@ -20,11 +19,10 @@ from schemas.catalog.profiles import profile_versions
 from schemas.events.event_types import event_types
 from schemas.events.identity import CONTENT_HASH_BYTES, IDENTITY_BYTES, content_hash, identity
 from schemas.matching.rules import UNMATCHED, Matched, Matcher
-from schemas.values.quantity import TOO_MANY_DECIMALS, unscaled
+from schemas.values.quantity import unscaled
 
 BLOCK_EVENTS: Final = 100_000
 _MATCHERS: Final = 64
-_FINE: Final = re.compile(r"\.\d{13}|[eE]-")
 _STRINGS: Final = pa.string()
 _QUANTITY: Final = pa.decimal128(38, 12)
 _EXPECTED: Final[tuple[tuple[str, Any], ...]] = (
@@ -38,10 +36,11 @@ SELECT toString(namespace) AS namespace, toString(event_name) AS event_name, acc
     CAST(match_profile_ids AS Array(String)) AS match_profile_ids, match_profile_versions, match_quantities,
     match_unique_values, match_dimensions, CAST(unmeterable_profile_ids AS Array(String)) AS unmeterable_profile_ids,
     CAST(unmeterable_reasons AS Array(String)) AS unmeterable_reasons,
-    generation, partition, offset, `index`, batches.catalog_offset AS catalog_offset, batches.events AS batch_events
+    generation, partition, offset, `index`, batches.catalog_offset AS catalog_offset, batches.events AS batch_events,
+    batches.rounds AS rounds
 FROM (SELECT * FROM usage_events FINAL WHERE {where}) AS counted
 LEFT ANY JOIN (
-    SELECT generation, partition, offset, catalog_offset, events FROM usage_batches FINAL WHERE {batches}
+    SELECT generation, partition, offset, catalog_offset, events, rounds FROM usage_batches FINAL WHERE {batches}
 ) AS batches USING (generation, partition, offset)"""
 
 
@@ -87,22 +86,22 @@ class _Matchers:
 
     def __init__(self, scope: Scope) -> None:
         self._catalog = scope.catalog
-        self._by_offset: dict[tuple[str, int], Matcher] = {}
-        self._by_view: dict[tuple[str, int], Matcher] = {}
+        self._by_offset: dict[tuple[str, int, bool], Matcher] = {}
+        self._by_view: dict[tuple[str, int, bool], Matcher] = {}
 
-    def at(self, namespace: str, catalog_offset: int) -> Matcher:
-        found = self._by_offset.get((namespace, catalog_offset))
+    def at(self, namespace: str, catalog_offset: int, rounds: bool) -> Matcher:
+        found = self._by_offset.get((namespace, catalog_offset, rounds))
         if found is None:
             view = self._catalog.view(namespace, catalog_offset)
-            found = self._by_view.get((namespace, view.before))
+            found = self._by_view.get((namespace, view.before, rounds))
             if found is None:
                 if len(self._by_view) >= _MATCHERS:
                     self._by_view.clear()
                     self._by_offset.clear()
-                found = self._by_view[namespace, view.before] = Matcher(
-                    profile_versions(view), event_types(view).defaults
+                found = self._by_view[namespace, view.before, rounds] = Matcher(
+                    profile_versions(view), event_types(view).defaults, exactly=not rounds
                 )
-            self._by_offset[namespace, catalog_offset] = found
+            self._by_offset[namespace, catalog_offset, rounds] = found
         return found
 
 
@@ -114,17 +113,12 @@ def _check_block(block: Any, matchers: _Matchers, findings: Findings) -> None:
     )
     offsets, batch_events = columns["catalog_offset"].to_pylist(), columns["batch_events"].to_pylist()
     matched: list[Matched] = []
-    failures = columns["unmeterable_reasons"].to_pylist(), columns["unmeterable_profile_ids"].to_pylist()
-    for namespace, offset, name, stamp, key, text, reasons, failed in zip(
-        namespaces, offsets, names, columns["us"].to_pylist(), keys, properties, *failures, strict=True
+    stamps, rules = columns["us"].to_pylist(), columns["rounds"].to_pylist()
+    for namespace, offset, rounds, name, stamp, key, text in zip(
+        namespaces, offsets, rules, names, stamps, keys, properties, strict=True
     ):
         try:
-            given = matchers.at(namespace, offset).match(name, stamp, key, text)
-            if TOO_MANY_DECIMALS in reasons and _FINE.search(text):
-                given = before_rounding(
-                    given, [one for one, why in zip(failed, reasons, strict=True) if why == TOO_MANY_DECIMALS]
-                )
-            matched.append(given)
+            matched.append(matchers.at(namespace, offset, rounds).match(name, stamp, key, text))
         except ValueError:
             # Written past acceptance: it counts, and gives no usage.
             matched.append(UNMATCHED)
@@ -141,15 +135,6 @@ def _check_block(block: Any, matchers: _Matchers, findings: Findings) -> None:
     )
     if not clean:
         _explain(columns, matched, identities, hashes, findings)
-
-
-def before_rounding(given: Matched, failed: Sequence[str]) -> Matched:
-    """What an event gave when numbers with more than 12 decimals were unmeterable; ``failed``: the profiles
-    concerned."""
-    lost = [(match.profile_id, TOO_MANY_DECIMALS) for match in given.matches if match.profile_id in failed]
-    return Matched(
-        tuple(match for match in given.matches if match.profile_id not in failed), (*given.unmeterable, *lost)
-    )
 
 
 def _expected(matched: Sequence[Matched]) -> dict[str, Any]:

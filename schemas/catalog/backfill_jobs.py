@@ -46,6 +46,11 @@ class Job:
         return f"{self.namespace}/{self.meter}/{self.version}"
 
     @property
+    def rounds(self) -> bool:
+        """Whether the events that it counts are measured with numbers rounded to 12 decimals."""
+        return all(version.rounds for version in self.versions)
+
+    @property
     def done(self) -> bool:
         """Whether older events count."""
         return bool(self.reaches)

@@ -41,6 +41,9 @@ class ProfileVersion:
     backfill_from_us: int | None = None
     reaches: tuple[Reach, ...] = ()
     by_text: bool = False  # of count_unique: values of one text are one
+    rounds: bool = True
+    """Whether what it backfills is measured with numbers rounded to 12 decimals: not where it was published when they
+    were not yet."""
 
     def waits(self) -> bool:
         """Whether it is to count older events, and does not yet."""
@@ -59,6 +62,7 @@ class ProfileVersion:
 
 def _versions_in(entry: Entry) -> dict[str, ProfileVersion]:
     meter: Meter = entry.model
+    rounds = _published_since_rounding(entry)
     return {
         profile.code: ProfileVersion(
             profile_id=f"{meter.code}.{profile.code}", version=entry.version, meter=meter.code, profile=profile.code,
@@ -66,9 +70,15 @@ def _versions_in(entry: Entry) -> dict[str, ProfileVersion]:
             event_name=meter.event_name or meter.code, aggregation=profile.aggregation, property=profile.property,
             filters=(*meter.filters, *profile.filters), dimensions=profile.dimensions,
             window_seconds=WINDOW_SECONDS[meter.window], carry_over=profile.carry_over, by_text=profile.compare == "text",
+            rounds=rounds,
         )
         for profile in meter.profiles
     }  # fmt: skip
+
+
+def _published_since_rounding(entry: Entry) -> bool:
+    """Told by a field that every published profile has had since that release, and none had before."""
+    return all("compare" in profile for profile in entry.body.get("profiles", ()))
 
 
 def _ended(chain: list[ProfileVersion], at_us: int) -> list[ProfileVersion]:

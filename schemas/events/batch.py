@@ -17,6 +17,7 @@ from schemas.values.text_columns import Texts, packed
 _codec = codec("usage_batch")
 _NAME_INDEX: Final = np.dtype("<u2")
 _STAMP: Final = np.dtype("<i8")
+_ROUNDS: Final = 3  # the first version of the schema whose writers' numbers are rounded
 # Identity, content hash, timestamp, name index, and the lengths of the text columns with the name's prefix.
 _FIXED_BYTES: Final = 16 + 8 + 8 + 2 + 4 * 4 + 2
 
@@ -39,6 +40,10 @@ class UsageBatch:
     properties: Texts
     dated: NDArray[np.uint16] = field(default_factory=lambda: np.zeros(0, np.uint16))
     """Which events came without a timestamp, ascending: their timestamps are what a gateway's clock said."""
+    rounds: bool = True
+    """Whether a number with more than 12 decimals is rounded (``quantity``). Told by the version of the schema that the
+    batch was written in, so by the log alone: whoever meters it, and however often, measures it as the release did that
+    packed it."""
 
     def identity(self, index: int) -> bytes:
         """The 16 bytes of one event's identity."""
@@ -102,7 +107,7 @@ def decode_batch(data: bytes) -> UsageBatch:
         tuple(record["event_names"]), _numbers(record, "event_name_indexes", _NAME_INDEX),
         _numbers(record, "timestamps", _STAMP), _texts(record, "account_ids", "account_id", 0),
         _texts(record, "idempotency_keys", "idempotency_key", 0), _texts(record, "sources", "source", size), properties,
-        _numbers(record, "dated", _NAME_INDEX),
+        _numbers(record, "dated", _NAME_INDEX), _codec.version(data) >= _ROUNDS,
     )  # fmt: skip
     lengths = {
         "identities": len(batch.identities) / IDENTITY_BYTES,

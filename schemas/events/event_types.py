@@ -138,7 +138,8 @@ class DefaultsByOffset:
         """Of a batch with this catalog offset."""
         return self._defaults[bisect_left(self._offsets, catalog_offset)]
 
-    def matchers(self, versions: Sequence[ProfileVersion]) -> Callable[[int], Matcher]:
-        """Catalog offset of a batch → what matches its events against the versions."""
-        of_defaults = cache(partial(Matcher.of, versions))
+    def matchers(self, versions: Sequence[ProfileVersion], exactly: bool = False) -> Callable[[int], Matcher]:
+        """Catalog offset of a batch → what matches its events against the versions; ``exactly``: by the rule of a time
+        when numbers were not rounded (``quantity.scaled``)."""
+        of_defaults = cache(partial(Matcher.of, versions, exactly=exactly))
         return lambda catalog_offset: of_defaults(self.at(catalog_offset))

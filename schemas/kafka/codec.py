@@ -42,6 +42,14 @@ class Codec:
         header = data[:HEADER_BYTES]
         return header == self._header or header in self._writers
 
+    def version(self, data: bytes) -> int:
+        """Which version of this record type wrote the record: 1 for the oldest. Raises CodecError for an unknown one."""
+        header = data[:HEADER_BYTES]
+        for number, known in enumerate((*self._writers, self._header), 1):
+            if header == known:
+                return number
+        raise CodecError(f"{self.name}: unknown header {header.hex() or '(empty)'}")
+
     def encode(self, record: Mapping[str, Any]) -> bytes:
         """One record as single-object bytes. Raises CodecError where a field does not fit the schema."""
         out = io.BytesIO()

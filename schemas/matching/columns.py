@@ -76,9 +76,12 @@ class ColumnMatcher:
     """All rules of a namespace as of one catalog offset, by event name; ``defaults``: of the event type of a name."""
 
     def __init__(
-        self, versions: Iterable[ProfileVersion], defaults: Callable[[str], Defaults] = lambda name: NO_DEFAULTS
+        self,
+        versions: Iterable[ProfileVersion],
+        defaults: Callable[[str], Defaults] = lambda name: NO_DEFAULTS,
+        exactly: bool = False,
     ) -> None:
-        self._defaults = defaults
+        self._defaults, self._exactly = defaults, exactly
         by_name: dict[str, list[ProfileVersion]] = {}
         for version in versions:
             if version.valid_from_us < version.valid_to_us:
@@ -102,7 +105,7 @@ class ColumnMatcher:
             return
         rules = self._names.get(event_name)
         if rules is None:
-            rules = self._names[event_name] = _NameRules(versions, self._defaults(event_name))
+            rules = self._names[event_name] = _NameRules(versions, self._defaults(event_name), self._exactly)
         rules.match(events, into)
 
 
@@ -114,11 +117,12 @@ def _weight(version: ProfileVersion) -> int:
 class _NameRules:
     """The profile versions that look at events of one name."""
 
-    def __init__(self, versions: Sequence[ProfileVersion], defaults: Defaults) -> None:
-        self._rules = tuple(compile_rule(version, defaults) for version in versions)
+    def __init__(self, versions: Sequence[ProfileVersion], defaults: Defaults, exactly: bool) -> None:
+        self._rules = tuple(compile_rule(version, defaults, exactly) for version in versions)
         names: dict[str, str] = {}
         self._columns = tuple(
-            _RuleColumns(version, rule, names, defaults) for version, rule in zip(versions, self._rules, strict=True)
+            _RuleColumns(version, rule, names, defaults, exactly)
+            for version, rule in zip(versions, self._rules, strict=True)
         )
         # Names that JSON can only write with escapes are none that the decoder's structs can have.
         self._unfit = any(_ESCAPED.search(name) for name in names)
@@ -180,11 +184,14 @@ class _NameRules:
 class _RuleColumns:
     """One profile version over columns; ``names``: property → attribute of the decoded struct, filled as needed."""
 
-    def __init__(self, version: ProfileVersion, rule: Rule, names: dict[str, str], defaults: Defaults) -> None:
+    def __init__(
+        self, version: ProfileVersion, rule: Rule, names: dict[str, str], defaults: Defaults, exactly: bool
+    ) -> None:
         def getter(path: Path) -> Callable[[Any], Any]:
             return _getter(names.setdefault(path[0], f"p{len(names)}"), path[1:], defaults.steps(path))
 
         self.rule = rule
+        self._exactly = exactly
         self._filters: tuple[tuple[Callable[[Any], Any], Predicate], ...] = tuple(
             (getter(item.property), compile_test(item.operator, item.value)) for item in version.filters
         )
@@ -247,7 +254,7 @@ class _RuleColumns:
                 lost[index] = MISSING_VALUE
                 continue
             try:
-                units.append(scaled(value))
+                units.append(scaled(value, self._exactly))
             except Unmeterable as reason:
                 lost[index] = str(reason)
         return units, None, lost

@@ -52,7 +52,7 @@ class Rule:
     constant: Match | None  # what every event gives, where neither filter, value nor dimension looks at it
 
 
-def _measure(version: ProfileVersion, defaults: Defaults) -> Measure:
+def _measure(version: ProfileVersion, defaults: Defaults, exactly: bool) -> Measure:
     if version.property is None:
         return lambda properties, key: (UNIT, "")
     get = defaults.getter(version.property)
@@ -72,7 +72,7 @@ def _measure(version: ProfileVersion, defaults: Defaults) -> Measure:
         value = get(properties)
         if value is MISSING or value is None:
             raise Unmeterable(MISSING_VALUE)
-        return scaled(value), key if keeps_key else ""
+        return scaled(value, exactly), key if keeps_key else ""
 
     return value_of
 
@@ -87,8 +87,9 @@ def _passing(item: Filter, defaults: Defaults) -> Predicate:
     return lambda properties: test(get(properties))
 
 
-def compile_rule(version: ProfileVersion, defaults: Defaults = NO_DEFAULTS) -> Rule:
-    """The rule of one profile version; ``defaults``: of the events' type, for what they leave out."""
+def compile_rule(version: ProfileVersion, defaults: Defaults = NO_DEFAULTS, exactly: bool = False) -> Rule:
+    """The rule of one profile version; ``defaults``: of the events' type, for what they leave out; ``exactly``: for
+    events of a time when numbers were not rounded (``quantity.scaled``)."""
     constant = None
     if version.aggregation == "count" and not version.filters and not version.dimensions:
         constant = Match(version.profile_id, version.version, UNIT, "", "")
@@ -98,7 +99,7 @@ def compile_rule(version: ProfileVersion, defaults: Defaults = NO_DEFAULTS) -> R
         version.valid_from_us,
         version.valid_to_us,
         tuple(_passing(item, defaults) for item in version.filters),
-        _measure(version, defaults),
+        _measure(version, defaults, exactly),
         tuple((".".join(path), defaults.getter(path)) for path in version.dimensions),
         constant,
     )
@@ -108,20 +109,23 @@ class Matcher:
     """All rules of a namespace as of one catalog offset, by event name; ``defaults``: of the event type of a name."""
 
     def __init__(
-        self, versions: Iterable[ProfileVersion], defaults: Callable[[str], Defaults] = lambda name: NO_DEFAULTS
+        self,
+        versions: Iterable[ProfileVersion],
+        defaults: Callable[[str], Defaults] = lambda name: NO_DEFAULTS,
+        exactly: bool = False,
     ) -> None:
         self._rules: dict[str, tuple[Rule, ...]] = {}
         for version in versions:
             if version.valid_from_us < version.valid_to_us:
                 self._rules[version.event_name] = (
                     *self._rules.get(version.event_name, ()),
-                    compile_rule(version, defaults(version.event_name)),
+                    compile_rule(version, defaults(version.event_name), exactly),
                 )
 
     @classmethod
-    def of(cls, versions: Iterable[ProfileVersion], defaults: Defaults) -> Self:
+    def of(cls, versions: Iterable[ProfileVersion], defaults: Defaults, exactly: bool = False) -> Self:
         """Whose events, of whatever name, are all read with these defaults."""
-        return cls(versions, lambda name: defaults)
+        return cls(versions, lambda name: defaults, exactly)
 
     def rules(self, event_name: str) -> tuple[Rule, ...]:
         """The rules that look at events of this name."""

@@ -1,7 +1,8 @@
 """Quantities: Decimal(38, 12) as ClickHouse keeps them, in Python as the integer count of 10^-12 units.
 
 A number with more than 12 decimals is rounded to 12, half to even: the ordinary text of a float (114.97809459641576)
-has 14, and a rule without a drift keeps the sum of many such near the sum of what was written.
+has 14, and a rule without a drift keeps the sum of many such near the sum of what was written. Events that were packed
+before that was the rule stay unmeterable (``UsageBatch.rounds``).
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ LIMIT: Final = 10**38
 MISSING: Final = "missing"
 NOT_A_NUMBER: Final = "not_a_number"
 OUT_OF_RANGE: Final = "out_of_range"
-TOO_MANY_DECIMALS: Final = "too_many_decimals"  # of events metered before such numbers were rounded
+TOO_MANY_DECIMALS: Final = "too_many_decimals"  # by the rule before such numbers were rounded
 
 
 class Unmeterable(WeirError):
@@ -42,8 +43,9 @@ def number(value: Any) -> int | Decimal | None:
     return None
 
 
-def scaled(value: Any) -> int:
-    """The value × 10^12 as an int; what is finer is rounded half to even. Raises Unmeterable with the reason."""
+def scaled(value: Any, exactly: bool = False) -> int:
+    """The value × 10^12 as an int; what is finer is rounded half to even, or, ``exactly``, unmeterable. Raises
+    Unmeterable with the reason."""
     found = number(value)
     if found is None:
         raise Unmeterable(NOT_A_NUMBER)
@@ -61,6 +63,8 @@ def scaled(value: Any) -> int:
         shift = exponent + SCALE
         if shift < 0:
             # By digits too: a number may be written with more of them than Python's int() takes.
+            if exactly and any(digits[shift:]):
+                raise Unmeterable(TOO_MANY_DECIMALS)
             result = _rounded(digits, -shift)
         else:
             result = int("".join(map(str, digits))) * 10**shift

@@ -46,7 +46,9 @@ class BackfillMatcher:
     def _records(self, defaults: Defaults, events: pa.Table) -> pa.Table:
         matcher = self._matchers.get(defaults)
         if matcher is None:
-            matcher = self._matchers[defaults] = ColumnMatcher(self._job.versions, lambda name: defaults)
+            matcher = self._matchers[defaults] = ColumnMatcher(
+                self._job.versions, lambda name: defaults, exactly=not self._job.rounds
+            )
         found = Matches()
         keys = events["idempotency_key"]
         stamps = events["timestamp"].cast(pa.int64()).to_numpy()

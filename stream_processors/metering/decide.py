@@ -51,18 +51,18 @@ class Matchers:
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
 
-    def at(self, namespace: str, catalog_offset: int) -> tuple[ColumnMatcher, int | None]:
-        """The matcher and the window W (microseconds; None: for ever) of a batch. The same matcher as long as no meter
-        and no event type changes, whoever signs up meanwhile."""
+    def at(self, namespace: str, catalog_offset: int, rounds: bool = True) -> tuple[ColumnMatcher, int | None]:
+        """The matcher and the window W (microseconds; None: for ever) of a batch; ``rounds``: as the batch has it. The
+        same matcher as long as no meter and no event type changes, whoever signs up meanwhile."""
         view = self._catalog.view(namespace, catalog_offset)
         settings = view.settings
         window = window_us(settings.max_event_age_seconds, settings.max_event_skew_seconds)
 
         def make() -> tuple[ColumnMatcher, int]:
-            matcher = ColumnMatcher(profile_versions(view), event_types(view).defaults)
+            matcher = ColumnMatcher(profile_versions(view), event_types(view).defaults, exactly=not rounds)
             return matcher, matcher.weight
 
-        return view.derived("matcher", _MADE_OF, make), window
+        return view.derived("matcher" if rounds else "exact matcher", _MADE_OF, make), window
 
 
 def meter_records(
@@ -81,7 +81,7 @@ def meter_records(
     runs: dict[int, Runs] = {}
     for record in records:
         batch = record.batch
-        matcher, window = matchers.at(batch.namespace, batch.catalog_offset)
+        matcher, window = matchers.at(batch.namespace, batch.catalog_offset, batch.rounds)
         decision = memory.decide(record, window, journal)
         if decision.counted:
             row = flush.events.add(record, decision.counted)

@@ -225,6 +225,7 @@ def batches_table(records: Sequence[Record]) -> pa.Table:
             "namespace": pa.array([record.batch.namespace for record in records], _STRING),
             "events": pa.array([record.batch.size for record in records], pa.uint32()),
             "catalog_offset": pa.array([record.batch.catalog_offset for record in records], pa.uint64()),
+            "rounds": pa.array([record.batch.rounds for record in records], pa.bool_()),
             "append_time": pa.array([record.append_us // 1000 for record in records], pa.int64()).view(_APPENDED),
         }
     )

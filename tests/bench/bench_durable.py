@@ -21,7 +21,8 @@ _EVENTS = """INSERT INTO usage_events SELECT 'bench', concat('account-', toStrin
     unhex(hex(sipHash128({n:UInt64} + number))), unhex(hex(sipHash64(number))), '{"seconds": 12, "country": "DE"}',
     ['calls.count', 'calls.seconds'], [1, 1], [1, 12], ['', ''], ['', '{"country":"DE"}'], [], [],
     1, 0, {n:UInt64}, number, now64(3) FROM numbers({events:UInt64})"""
-_BATCHES = "INSERT INTO usage_batches VALUES (1, 0, {n:UInt64}, 'bench', 500, 1, now64(3))"
+_BATCHES = """INSERT INTO usage_batches (generation, partition, offset, namespace, events, catalog_offset, append_time)
+    VALUES (1, 0, {n:UInt64}, 'bench', 500, 1, now64(3))"""
 _PROGRESS = "INSERT INTO usage_progress VALUES (1, 0, {n:UInt64})"
 
 

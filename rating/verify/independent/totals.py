@@ -34,8 +34,8 @@ class Raw:
     key: str
     properties: Any
     voided: tuple[tuple[int, int], int] | None = None  # place and offset of the void
-    unrounded: frozenset[str] = frozenset()
-    """Profiles for which it was metered when numbers with more than 12 decimals counted for nothing yet."""
+    rounds: bool = True
+    """Whether numbers with more than 12 decimals are rounded; where not, they count for nothing."""
     schema: Schema | None = None
     """Whose defaults it is read with."""
 
@@ -123,7 +123,7 @@ def measures(version: ProfileVersion, event: Raw) -> EventMeasure | None:
             unique, tie = plain, canonical(_text(found) if version.by_text else found)
         else:
             number = _quantity(found)
-            if number is None or (version.profile_id in event.unrounded and number != _decimal(found)):
+            if number is None or (not event.rounds and number != _decimal(found)):
                 return None
             value, tie = number, event.key if version.aggregation == "latest" else ""
     dimensions: dict[str, str] = {}

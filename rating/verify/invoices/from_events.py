@@ -40,11 +40,10 @@ NAME: Final = "invoices from events"
 _REMEDY: Final = "`weir explain` shows the line's events; void the invoice and bill the period again"
 _EVENTS: Final = """
 SELECT toString(namespace), account_id, toUnixTimestamp64Micro(timestamp), generation, partition, offset, toString(event_name),
-    idempotency_key, properties, batches.catalog_offset, `index`,
-    arrayFilter((profile, reason) -> reason = 'too_many_decimals', CAST(unmeterable_profile_ids AS Array(String)), unmeterable_reasons)
+    idempotency_key, properties, batches.catalog_offset, `index`, batches.rounds
 FROM (SELECT * FROM usage_events FINAL WHERE {where}) AS counted
 LEFT ANY JOIN (
-    SELECT generation, partition, offset, catalog_offset FROM usage_batches FINAL WHERE {batches}
+    SELECT generation, partition, offset, catalog_offset, rounds FROM usage_batches FINAL WHERE {batches}
 ) AS batches USING (generation, partition, offset)"""
 
 
@@ -201,14 +200,14 @@ def _read(
 def _take(
     catalogs: _Catalogs, of_account: dict[str, list[_Work]], row: Sequence[Any], voided: Mapping[Position, FirstVoid]
 ) -> None:
-    namespace, _, us, generation, partition, offset, name, key, properties, catalog_offset, index, unrounded = row
+    namespace, _, us, generation, partition, offset, name, key, properties, catalog_offset, index, rounds = row
     place = (int(generation), int(partition))
 
     def raw() -> Raw:
         void = voided.get((*place, int(offset), int(index)))
         taken_back = None if void is None else ((void.generation, void.partition), void.offset)
         schema = catalogs.schema(namespace, int(catalog_offset), name)
-        return Raw(int(us), place, int(offset), name, key, parse(properties), taken_back, frozenset(unrounded), schema)
+        return Raw(int(us), place, int(offset), name, key, parse(properties), taken_back, bool(rounds), schema)
 
     event: Raw | None = None
     for version in catalogs.versions(namespace, int(catalog_offset)):
@@ -224,7 +223,7 @@ def _take(
             part = pin.part(place, int(offset)) if int(catalog_offset) < pin.known_from and us >= pin.start_us else None
             if part is not None:
                 event = event or raw()
-                work.take(replace(event, unrounded=frozenset()), pin.version, part)  # a backfill metered it anew
+                work.take(replace(event, rounds=pin.version.rounds), pin.version, part)  # a backfill metered it anew
 
 
 def _compare(work: _Work, billed: EarlierBilling, findings: Findings) -> None:

@@ -17,7 +17,6 @@ from rating.pricing.split_charges import Quantity, rate_parts
 from rating.verify.independent.parts import PlainPart, pinned, splits
 from rating.verify.independent.prices import cost, rounded
 from rating.verify.independent.totals import EventMeasure, Fold, Raw, measures, of_dimensions, parse
-from rating.verify.matches import before_rounding
 from schemas.catalog.models import Filter
 from schemas.catalog.profiles import ProfileVersion
 from schemas.matching.rules import Matched, Matcher
@@ -201,13 +200,11 @@ def test_a_fold_is_what_its_words_say(events: list[tuple[int, Decimal, str]]) ->
 def test_an_event_metered_before_numbers_were_rounded_stays_as_it_was_metered() -> None:
     version = ProfileVersion("m.p", 1, "m", "p", "", "", "e", "sum", ("p",), (), (), 60, 0, 99)
     text = '{"p":114.97809459641576}'
-    then = Raw(5, (1, 0), 0, "e", "k", parse(text), unrounded=frozenset({"m.p"}))
-    now = measures(version, replace(then, unrounded=frozenset()))
+    then = Raw(5, (1, 0), 0, "e", "k", parse(text), rounds=False)
+    now = measures(version, replace(then, rounds=True))
     assert now is not None
     assert now.value == Decimal("114.978094596416")
     assert measures(version, then) is None
     exactly = measures(version, replace(then, properties=parse('{"p":114.5}')))  # another reason than its decimals
     assert exactly is not None
-    given = Matcher([version]).match("e", 5, "k", text)
-    assert before_rounding(given, ["m.p"]) == Matched((), (("m.p", "too_many_decimals"),))
-    assert before_rounding(given, ["m.q"]) == given
+    assert Matcher([version], exactly=True).match("e", 5, "k", text) == Matched((), (("m.p", "too_many_decimals"),))
