@@ -76,7 +76,7 @@ async def simulations(request: Request, rating: Authorized, view: View, body: Si
             request,
         )
     except ScenarioError as error:
-        raise wrong_field(error.place, str(error)) from None
+        raise wrong_field(error.field_path, str(error)) from None
     return {"namespace": view.namespace, **simulation.to_json(body.limit)}
 
 

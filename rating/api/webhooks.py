@@ -85,7 +85,7 @@ async def deliveries(
     delivery."""
     position = None if cursor is None else _position(cursor)
     listed = await rating.ask(
-        lambda client: store.list_deliveries(client, view.namespace, state=state, before=position, limit=limit + 1)
+        lambda client: store.list_deliveries(client, view.namespace, state=state, page_end=position, limit=limit + 1)
     )
     page = listed[:limit]
     last_shown = page[-1] if len(listed) > limit else None

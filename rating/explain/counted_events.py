@@ -13,6 +13,7 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 import msgspec
+from clickhouse_connect.driver.client import Client
 
 from rating.pricing import plain
 from rating.usage import UsageQuery, looking_back
@@ -21,7 +22,7 @@ from schemas.catalog.models import Aggregation
 from schemas.errors import WeirError
 from schemas.ledgers.checkpoints import Cut
 from schemas.values.instants import instant, rfc3339
-from schemas.values.json_text import exact
+from schemas.values.json_text import JsonObject, exact
 
 MAX_LIMIT: Final = 1000
 
@@ -60,17 +61,23 @@ class ExplainedEvent:
     idempotency_key: str
     properties: str
 
-    def to_json(self, zone: ZoneInfo) -> dict[str, Any]:
+    def to_json(self, zone: ZoneInfo) -> JsonObject:
         """Ready for msgspec.json.encode; ``properties`` stand as the client sent them, to the digit."""
         generation, partition, offset, index = self.position
         return {
-            "idempotency_key": self.idempotency_key, "source": self.source, "event_name": self.event_name,
-            "timestamp": rfc3339(self.us), "local_time": instant(self.us).astimezone(zone).isoformat(),
-            "quantity": plain(self.quantity), "value": _raw(self.value) if self.value else None,
-            "dimensions": _raw(self.dimensions or "{}"), "profile_version": self.profile_version,
+            "idempotency_key": self.idempotency_key,
+            "source": self.source,
+            "event_name": self.event_name,
+            "timestamp": rfc3339(self.us),
+            "local_time": instant(self.us).astimezone(zone).isoformat(),
+            "quantity": plain(self.quantity),
+            "value": _raw(self.value) if self.value else None,
+            "dimensions": _raw(self.dimensions or "{}"),
+            "profile_version": self.profile_version,
             "position": {"generation": generation, "partition": partition, "offset": offset, "index": index},
-            "appended_at": rfc3339(self.appended_us), "properties": _raw(self.properties),
-        }  # fmt: skip
+            "appended_at": rfc3339(self.appended_us),
+            "properties": _raw(self.properties),
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,30 +87,31 @@ class EventsPage:
     events: tuple[ExplainedEvent, ...]
     next_cursor: str | None
 
-    def to_json(self, zone: ZoneInfo) -> dict[str, Any]:
+    def to_json(self, zone: ZoneInfo) -> JsonObject:
         """Ready for msgspec.json.encode."""
         return {"events": [event.to_json(zone) for event in self.events], "next_cursor": self.next_cursor}
 
 
 def read_events(
-    client: Any,
+    client: Client,
     query: UsageQuery,
     *,
     cursor: str | None = None,
     limit: int = 100,
-    after: Cut | None = None,
+    beyond: Cut | None = None,
     everything: bool = False,
 ) -> EventsPage:
-    """A page of the events that make up or decide the total of ``query`` (one account). Raises BadCursor. Blocking.
+    """A page of the events that make up or decide the total of ``query`` (one account), at most MAX_LIMIT. Blocking.
 
-    ``everything``: all that were considered, also where few decide. ``after``: only those beyond that cut, all of them.
+    ``everything``: all that were considered, also where few decide. ``beyond``: only those beyond that cut, all of
+    them. Raises BadEventsCursor.
     """
     bind = Binder()
-    sql = _selection(query, bind, after, everything or after is not None)
+    sql = _selection(query, bind, beyond, everything or beyond is not None)
     keep = "1"
     if cursor is not None:
-        places = [int(part) for part in _cursor(cursor)]
-        bound = ", ".join(bind(f"after_{number}", "Int64", place) for number, place in enumerate(places))
+        bounds = _cursor_bounds(cursor)
+        bound = ", ".join(bind(f"after_{number}", "Int64", bound) for number, bound in enumerate(bounds))
         keep = f"({_ORDER}) > ({bound})"
     most = min(max(limit, 1), MAX_LIMIT)
     rows = client.query(
@@ -118,20 +126,20 @@ def read_events(
     return EventsPage(tuple(events), following)
 
 
-def count_events(client: Any, query: UsageQuery, *, after: Cut | None = None, everything: bool = False) -> int:
+def count_events(client: Client, query: UsageQuery, *, beyond: Cut | None = None, everything: bool = False) -> int:
     """How many ``read_events`` pages through in all. Blocking."""
     bind = Binder()
-    sql = _selection(query, bind, after, everything or after is not None)
+    sql = _selection(query, bind, beyond, everything or beyond is not None)
     rows = client.query(f"SELECT count() FROM ({sql}) {_SETTINGS}", parameters=bind.parameters).result_rows
     return int(rows[0][0])
 
 
-def _selection(query: UsageQuery, bind: Binder, after: Cut | None, everything: bool) -> str:
+def _selection(query: UsageQuery, bind: Binder, beyond: Cut | None, everything: bool) -> str:
     """The records that are to be shown, as a SELECT with ``us``, the instant in microseconds."""
     # What is carried over may be decided by an event before the period.
     conditions = record_conditions(looking_back(query) if query.profile.carry_over else query, bind)
-    if after is not None:
-        conditions.append(f"NOT {below(after, bind, 'after')}")
+    if beyond is not None:
+        conditions.append(f"NOT {below(beyond, bind, 'after')}")
     groups = [
         f"JSONExtractRaw(dimensions, {bind(f'group_{number}', 'String', name)})"
         for number, name in enumerate(query.dimensions)
@@ -146,7 +154,8 @@ def _selection(query: UsageQuery, bind: Binder, after: Cut | None, everything: b
         return f"{records} AND unique_value != '' ORDER BY {_ORDER} LIMIT 1 BY {', '.join([*groups, 'unique_value'])}"
     if aggregation in ("max", "min"):
         over = f"PARTITION BY {', '.join(groups)}" if groups else ""
-        return f"SELECT * FROM (SELECT *, {aggregation}(quantity) OVER ({over}) AS bound FROM ({records})) WHERE quantity = bound"
+        bounded = f"SELECT *, {aggregation}(quantity) OVER ({over}) AS bound FROM ({records})"
+        return f"SELECT * FROM ({bounded}) WHERE quantity = bound"
     if aggregation == "latest":
         by = f"BY {', '.join(groups)}" if groups else ""
         # After the value that the query takes, the position: two sources may have used one key at one instant.
@@ -154,28 +163,31 @@ def _selection(query: UsageQuery, bind: Binder, after: Cut | None, everything: b
     return records
 
 
-def _cursor(cursor: str) -> list[str]:
+def _cursor_bounds(cursor: str) -> list[int]:
+    """The values of ``_ORDER`` of the event before the page. Raises BadEventsCursor."""
     if _CURSOR.fullmatch(cursor) is None:
         raise BadEventsCursor(f"{cursor[:40]!r} is no cursor of these events; take next_cursor of the page before")
-    return cursor.split("_")
+    return [int(part) for part in cursor.split("_")]
 
 
-def _with_content(client: Any, query: UsageQuery, rows: Sequence[Sequence[Any]]) -> list[ExplainedEvent]:
+def _with_content(client: Client, query: UsageQuery, rows: Sequence[Sequence[Any]]) -> list[ExplainedEvent]:
     """The records with the names, keys and properties of their events. Positions are numbers of our own: no text is
     bound."""
     if not rows:
         return []
-    places = ", ".join(f"({row[1]}, {row[2]}, {row[3]}, {row[4]})" for row in rows)
+    positions = ", ".join(f"({row[1]}, {row[2]}, {row[3]}, {row[4]})" for row in rows)
     bind = Binder()
-    found = client.query(
-        f"SELECT {_POSITION}, toString(event_name), toString(source), idempotency_key, properties FROM usage_events FINAL"
+    event_rows = client.query(
+        f"SELECT {_POSITION}, toString(event_name), toString(source), idempotency_key, properties"
+        " FROM usage_events FINAL"
         f" WHERE namespace = {bind('namespace', 'String', query.namespace)}"
         f" AND account_id IN {bind('accounts', 'Array(String)', list(query.accounts or ()))}"
         f" AND timestamp >= {bind.instant('first', min(row[0] for row in rows))}"
-        f" AND timestamp <= {bind.instant('last', max(row[0] for row in rows))} AND ({_POSITION}) IN ({places}) {_SETTINGS}",
+        f" AND timestamp <= {bind.instant('last', max(row[0] for row in rows))}"
+        f" AND ({_POSITION}) IN ({positions}) {_SETTINGS}",
         parameters=bind.parameters,
     ).result_rows
-    contents = {tuple(map(int, row[:4])): row[4:] for row in found}
+    contents = {tuple(map(int, row[:4])): row[4:] for row in event_rows}
     counting = query.profile.aggregation in COUNTING
     events = []
     for us, generation, partition, offset, index, version, quantity, value, dimensions, appended_ms in rows:
@@ -184,15 +196,24 @@ def _with_content(client: Any, query: UsageQuery, rows: Sequence[Sequence[Any]])
         shown = value if query.profile.aggregation == "count_unique" else ""
         events.append(
             ExplainedEvent(
-                int(us), position, int(version), Decimal(1) if counting else Decimal(quantity), shown, dimensions,
-                int(appended_ms) * 1000, name, source, key, properties,
+                int(us),
+                position,
+                int(version),
+                Decimal(1) if counting else Decimal(quantity),
+                shown,
+                dimensions,
+                int(appended_ms) * 1000,
+                name,
+                source,
+                key,
+                properties,
             )
-        )  # fmt: skip
+        )
     return events
 
 
-def _raw(text: str) -> Any:
-    """JSON text as it stands; what is no JSON (written past acceptance) as text."""
+def _raw(text: str) -> msgspec.Raw | str:
+    """JSON text that is encoded as it stands; what is no JSON (written past acceptance) as a string."""
     try:
         exact(text)
     except ValueError:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 from decimal import Decimal
-from typing import Any
+
+from clickhouse_connect.driver.client import Client
 
 from rating.explain.subject import Subject
 from rating.periods import Interval, split
@@ -12,9 +13,10 @@ from rating.pricing import plain
 from rating.pricing.exact import exact_sum
 from rating.usage import Usage, UsageQuery, no_usage, usage_totals
 from schemas.values.instants import instant, micros, rfc3339
+from schemas.values.json_text import JsonObject
 
 
-def total(client: Any, query: UsageQuery) -> Usage:
+def total(client: Client, query: UsageQuery) -> Usage:
     """The total as a line has it: a matrix's is the sum of its combinations. Blocking."""
     rows = usage_totals(client, replace(query, by_account=False, buckets_us=()))
     if len(rows) == 1:
@@ -24,26 +26,29 @@ def total(client: Any, query: UsageQuery) -> Usage:
     return Usage(exact_sum(row.usage.quantity or Decimal(0) for row in rows), sum(row.usage.events for row in rows))
 
 
-def by_day(client: Any, subject: Subject) -> list[dict[str, Any]]:
+def by_day(client: Client, subject: Subject) -> list[JsonObject]:
     """A row for every local day of the line's period. Blocking."""
     query = subject.query
     days = tuple(split(Interval(instant(query.start_us), instant(query.end_us)), "day", subject.zone))
-    asked = replace(query, by_account=False, dimensions=(), buckets_us=tuple(micros(day.start) for day in days))
-    found = {row.bucket_us: row.usage for row in usage_totals(client, asked)}
+    daily_query = replace(query, by_account=False, dimensions=(), buckets_us=tuple(micros(day.start) for day in days))
+    usage_by_start = {row.bucket_us: row.usage for row in usage_totals(client, daily_query)}
     nothing = no_usage(query.profile.aggregation)
     rows = []
     for day in days:
-        usage = found.get(micros(day.start), nothing)
+        usage = usage_by_start.get(micros(day.start), nothing)
         rows.append(
             {
-                "date": f"{day.start.astimezone(subject.zone):%Y-%m-%d}", "from": rfc3339(micros(day.start)),
-                "to": rfc3339(micros(day.end)), "quantity": plain_or_none(usage.quantity), "events": usage.events,
+                "date": f"{day.start.astimezone(subject.zone):%Y-%m-%d}",
+                "from": rfc3339(micros(day.start)),
+                "to": rfc3339(micros(day.end)),
+                "quantity": plain_or_none(usage.quantity),
+                "events": usage.events,
             }
-        )  # fmt: skip
+        )
     return rows
 
 
-def by_dimensions(client: Any, subject: Subject) -> list[dict[str, Any]] | None:
+def by_dimensions(client: Client, subject: Subject) -> list[JsonObject] | None:
     """A row for every combination of a matrix's dimension values; None for other prices. Blocking."""
     query = subject.query
     if not query.dimensions:
@@ -51,12 +56,13 @@ def by_dimensions(client: Any, subject: Subject) -> list[dict[str, Any]] | None:
     return [
         {
             "values": dict(zip(query.dimensions, row.dimensions, strict=True)),
-            "quantity": plain_or_none(row.usage.quantity), "events": row.usage.events,
+            "quantity": plain_or_none(row.usage.quantity),
+            "events": row.usage.events,
         }
         for row in usage_totals(client, replace(query, by_account=False))
-    ]  # fmt: skip
+    ]
 
 
 def plain_or_none(number: Decimal | None) -> str | None:
-    """A decimal string."""
+    """The number as a plain decimal string, None for None."""
     return None if number is None else plain(number)

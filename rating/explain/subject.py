@@ -4,8 +4,9 @@ catalog."""
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 from zoneinfo import ZoneInfo
+
+from clickhouse_connect.driver.client import Client
 
 from rating.invoices.read import InvoiceHead, InvoiceLine, WholeInvoice, read_invoice
 from rating.invoicing.charges import ChargeBook, Need
@@ -32,7 +33,7 @@ class Ledgers:
     checkpoints: Checkpoints
 
     def cut(self, number: int) -> Cut:
-        """A checkpoint. Raises NotExplained."""
+        """The checkpoint with this number. Raises NotExplained where the ledger does not have it (yet)."""
         try:
             return self.checkpoints.cut(number)
         except LookupError as error:
@@ -62,25 +63,25 @@ class Subject:
         return query_for(self.head.namespace, self.need, [self.head.account_id], self.cut)
 
 
-def read_subject(client: Any, ledgers: Ledgers, namespace: str, invoice_id: str, number: int) -> Subject:
+def read_subject(client: Client, ledgers: Ledgers, namespace: str, invoice_id: str, number: int) -> Subject:
     """The line ``number`` (1, 2, …) of the invoice's newest version. Raises NotExplained. Blocking."""
-    whole = read_invoice(client, namespace, invoice_id)
-    if whole is None:
+    invoice = read_invoice(client, namespace, invoice_id)
+    if invoice is None:
         raise NotExplained(f"there is no invoice {invoice_id[:64]!r} in namespace {namespace}")
-    line = next((one for one in whole.lines if one.number == number), None)
+    line = next((candidate for candidate in invoice.lines if candidate.number == number), None)
     if line is None:
-        raise NotExplained(f"invoice {invoice_id} has lines 1 to {len(whole.lines)}, no line {number}")
+        raise NotExplained(f"invoice {invoice_id} has lines 1 to {len(invoice.lines)}, no line {number}")
     # An adjustment counts what was backfilled by the time of the invoice that it adjusts.
     original = read_invoice(client, namespace, line.adjusts) if line.adjusts else None
-    return subject_of(ledgers, whole, line, (original or whole).head)
+    return subject_of(ledgers, invoice, line, (original or invoice).head)
 
 
-def subject_of(ledgers: Ledgers, whole: WholeInvoice, line: InvoiceLine, pinned_by: InvoiceHead) -> Subject:
+def subject_of(ledgers: Ledgers, invoice: WholeInvoice, line: InvoiceLine, pinned_by: InvoiceHead) -> Subject:
     """The same for a line at hand; ``pinned_by``: the invoice that billed it first. Raises NotExplained."""
-    head = whole.head
+    head = invoice.head
     zone = parse_zone(head.time_zone)
     if not line.profile_id:
-        return Subject(whole, line, zone, None, None, ())
+        return Subject(invoice, line, zone, None, None, ())
     view = ledgers.catalog.view(head.namespace, head.catalog_offset)
     try:
         price = parse_price(line.price, head.currency)
@@ -88,6 +89,6 @@ def subject_of(ledgers: Ledgers, whole: WholeInvoice, line: InvoiceLine, pinned_
         need = replace(need, profile=need.profile.as_pinned(pinned_by.catalog_offset, pinned_by.checkpoint))
     except (PlanningError, PriceError) as error:
         raise NotExplained(f"line {line.number} of invoice {head.invoice_id}: {error}") from None
-    of_profile = tuple(one for one in profile_versions(view) if one.profile_id == line.profile_id)
-    versions = tuple(one for one in of_profile if one.version in line.profile_versions)
-    return Subject(whole, line, zone, need, ledgers.cut(head.checkpoint), versions)
+    of_profile = tuple(version for version in profile_versions(view) if version.profile_id == line.profile_id)
+    versions = tuple(version for version in of_profile if version.version in line.profile_versions)
+    return Subject(invoice, line, zone, need, ledgers.cut(head.checkpoint), versions)

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from rating.invoices.waiting import Progress
 from rating.invoicing.charges import Need, Totals
-from rating.usage import Measured, UsageGroup, UsageQuery, of_own, usage_totals
+from rating.usage import Measured, UsageGroup, UsageQuery, of_account_intervals, usage_totals
 from schemas.ledgers.checkpoints import Cut
 
 # Parameters travel in the request's URL, whose length servers limit.
@@ -65,7 +65,7 @@ def asked(namespace: str, needs: Mapping[Need, Iterable[str]], as_of: Cut | None
                 yield Asked(query_for(namespace, need, [account for account, _ in each], as_of), need)
                 continue
             own = [(account, start, need.end_us) for (account, start), need in each.items()]
-            yield Asked(of_own(namespace, profile, own, dimensions, as_of), None, each)
+            yield Asked(of_account_intervals(namespace, profile, own, dimensions, as_of), None, each)
 
 
 def _lots(wanted: Iterable[tuple[Need, str]]) -> Iterator[dict[tuple[str, int], Need]]:

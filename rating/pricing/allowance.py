@@ -34,32 +34,32 @@ def take_off(price: Price, line: PricingLine, units: Decimal, kind: StepKind, wo
     its combinations in the price's ``included_order``. A step tells it."""
     if not units:
         return line
-    whole, told = units, ""
+    full_units, explanation = units, ""
     if (part := price.included_proration) is not None:
         units = share(units, part.part_seconds, part.whole_seconds)
-        told = f" ({plain(whole)} for a part of the period)"
-    before = ZERO
+        explanation = f" ({plain(full_units)} for a part of the period)"
+    used_before = ZERO
     if price.split is not None and price.split.included_before is not None:
-        before = price.split.included_before if kind == "included_units" else price.split.free_before
-    if before:
-        told = f" ({plain(before)} by earlier parts of the period)"
-    taken = min(max(units - before, ZERO), line.quantity)
+        used_before = price.split.included_before if kind == "included_units" else price.split.free_before
+    if used_before:
+        explanation = f" ({plain(used_before)} by earlier parts of the period)"
+    used_units = min(max(units - used_before, ZERO), line.quantity)
     cells = line.cells
     if isinstance(price, MatrixPrice) and cells is not None:
-        off = allocated(price, line, taken)
-        cells = {values: quantity - off.get(values, ZERO) for values, quantity in cells.items()}
-        told += _allocation(price, off)
-    rest = line.quantity - taken
-    text = f"{plain(taken)} of {plain(units)} {word} units used{told}; {plain(rest)} left to price"
-    return PricingLine(rest, line.events, cells, (*line.steps, Step(kind, ZERO, text, taken)), line.unpriced)
+        cell_units = allocated(price, line, used_units)
+        cells = {values: quantity - cell_units.get(values, ZERO) for values, quantity in cells.items()}
+        explanation += _allocation(price, cell_units)
+    left_units = line.quantity - used_units
+    text = f"{plain(used_units)} of {plain(units)} {word} units used{explanation}; {plain(left_units)} left to price"
+    return PricingLine(left_units, line.events, cells, (*line.steps, Step(kind, ZERO, text, used_units)), line.unpriced)
 
 
-def allocated(price: MatrixPrice, line: PricingLine, taken: Decimal) -> dict[tuple[str, ...], Decimal]:
-    """How many of the ``taken`` units each combination has, those with none left out. ``taken`` is at most the line's
-    quantity."""
+def allocated(price: MatrixPrice, line: PricingLine, used_units: Decimal) -> dict[tuple[str, ...], Decimal]:
+    """How many of the ``used_units`` each combination has, those with none left out. ``used_units`` is at most the
+    line's quantity."""
     cells = ordered_cells(price, line)
     if price.included_order == "pro_rata":
-        return _pro_rata(cells, taken)
+        return _pro_rata(cells, used_units)
     order: Iterable[tuple[str, ...]] = cells
     if price.included_order != "in_order":
         named, default = cell_amounts(price), price.default_unit_amount or ZERO
@@ -68,28 +68,30 @@ def allocated(price: MatrixPrice, line: PricingLine, taken: Decimal) -> dict[tup
         order = sorted(cells, key=lambda values: named.get(values, default), reverse=dear)
     off: dict[tuple[str, ...], Decimal] = {}
     for values in order:
-        if part := min(taken, cells[values]):
+        if part := min(used_units, cells[values]):
             off[values] = part
-            taken -= part
+            used_units -= part
     return off
 
 
-def _pro_rata(cells: Cells, taken: Decimal) -> dict[tuple[str, ...], Decimal]:
-    """Shares to 12 decimals. What is rounded is the running sum, so that they come to ``taken`` and none is above its
-    quantity."""
-    whole = sum(cells.values(), ZERO)
+def _pro_rata(cells: Cells, used_units: Decimal) -> dict[tuple[str, ...], Decimal]:
+    """Shares to 12 decimals. What is rounded is the running sum, so that they come to ``used_units`` and none is above
+    its quantity."""
+    total_quantity = sum(cells.values(), ZERO)
     off: dict[tuple[str, ...], Decimal] = {}
-    seen = given = ZERO
+    running_quantity = given_units = ZERO
     for values, quantity in cells.items():
-        seen += quantity
-        part = min((share(taken, seen, whole) if whole else ZERO) - given, quantity)
+        running_quantity += quantity
+        part = min(
+            (share(used_units, running_quantity, total_quantity) if total_quantity else ZERO) - given_units, quantity
+        )
         if part > 0:
             off[values] = part
-            given += part
+            given_units += part
     for values, quantity in cells.items():  # quantities of more than 12 decimals alone leave a rest
-        if part := min(taken - given, quantity - off.get(values, ZERO)):
+        if part := min(used_units - given_units, quantity - off.get(values, ZERO)):
             off[values] = off.get(values, ZERO) + part
-            given += part
+            given_units += part
     return off
 
 

@@ -31,10 +31,10 @@ def round_money(amount: Decimal, currency: str) -> Decimal:
     return rounded if rounded else abs(rounded)
 
 
-def share(amount: Decimal, part: Decimal, whole: Decimal) -> Decimal:
-    """``amount`` × part / whole, half away from zero to 12 decimals, since most quotients have no exact decimal."""
+def share(amount: Decimal, part: Decimal, total: Decimal) -> Decimal:
+    """``amount`` × part / total, half away from zero to 12 decimals, since most quotients have no exact decimal."""
     return (
-        _ROUNDING.divide(_ROUNDING.multiply(amount, part), whole).quantize(_SHARE, context=_ROUNDING).normalize(_EXACT)
+        _ROUNDING.divide(_ROUNDING.multiply(amount, part), total).quantize(_SHARE, context=_ROUNDING).normalize(_EXACT)
     )
 
 

@@ -1,4 +1,4 @@
-"""Values that many objects share, made once for the one object they come from."""
+"""A cache keyed by object identity: what is computed from an object is computed once while that object lives here."""
 
 from __future__ import annotations
 
@@ -10,21 +10,23 @@ V = TypeVar("V")
 
 
 class IdentityCache(Generic[K, V]):
-    """Values by the object itself, not by what it equals: comparing a price or a plan costs more than what is saved.
+    """Keyed by ``id``, not by equality: comparing two prices or plans costs more than the cache saves.
 
-    The object is kept with its value, so that its id stays its own. Beyond ``most`` of them all are forgotten.
+    Each object is held beside its value, so that its id is not used for another one. Beyond ``most`` entries the cache
+    is emptied.
     """
 
     def __init__(self, make: Callable[[K], V], most: int = 1000) -> None:
         self._make = make
         self._most = most
-        self._found: dict[int, tuple[K, V]] = {}
+        self._entries: dict[int, tuple[K, V]] = {}
 
     def __call__(self, key: K) -> V:
-        """The value of ``key``, made if it is not known. Raises what ``make`` raises, and keeps nothing then."""
-        found = self._found.get(id(key))
-        if found is None:
-            if len(self._found) >= self._most:
-                self._found.clear()
-            found = self._found[id(key)] = key, self._make(key)
-        return found[1]
+        """The value of ``key``, computed if it is not in the cache. Raises what ``make`` raises, and caches nothing
+        then."""
+        entry = self._entries.get(id(key))
+        if entry is None:
+            if len(self._entries) >= self._most:
+                self._entries.clear()
+            entry = self._entries[id(key)] = key, self._make(key)
+        return entry[1]

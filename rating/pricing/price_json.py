@@ -13,6 +13,7 @@ from rating.pricing.priced_line import ZERO, MatrixQuantity
 from rating.pricing.rating_stages import rate
 from schemas.prices import MAX_QUANTITY_DIGITS, FlatPrice, MatrixPrice, PriceError, exact_decimal, parse_price, plain
 from schemas.values import json_text
+from schemas.values.json_text import JsonObject
 
 DEFAULT_CURRENCY: Final = "USD"
 
@@ -20,7 +21,7 @@ _FIELDS: Final = ("price", "quantity", "events", "quantities", "currency", "name
 _EXAMPLE: Final = '{"price": {"model": "per_unit", "unit_amount": "0.01"}, "quantity": "22"}'
 
 
-def price_json(text: str) -> list[dict[str, Any]]:
+def price_json(text: str) -> list[JsonObject]:
     """Price one object ``{"price": {…}, "quantity": "22"}``, a list of them, or one a line (NDJSON); one result each,
     in order.
 
@@ -33,11 +34,11 @@ def price_json(text: str) -> list[dict[str, Any]]:
     ``price.tiers.0.up_to: …`` for a single object. All items are checked before it is raised.
     """
     results, problems = [], []
-    for place, item in _items(text):
+    for prefix, item in _items(text):
         try:
             results.append(price_item(item))
         except PriceError as error:
-            problems += [place + problem for problem in error.problems]
+            problems += [prefix + problem for problem in error.problems]
     if problems:
         raise PriceError(*problems)
     return results
@@ -58,7 +59,7 @@ def _items(text: str) -> list[tuple[str, Any]]:
     return [(f"[{number}].", item) for number, item in enumerate(data)] if isinstance(data, list) else [("", data)]
 
 
-def price_item(item: object) -> dict[str, Any]:
+def price_item(item: object) -> JsonObject:
     """Price one object, given as Python values with exact numbers (schemas.values.json_text). Raises PriceError."""
     if not isinstance(item, Mapping) or "price" not in item:
         raise PriceError(f"price: is missing; write e.g. {_EXAMPLE}")
@@ -80,17 +81,20 @@ def price_item(item: object) -> dict[str, Any]:
     events = None if item.get("events") is None else _number(item["events"], "events")
     rated = rate(price, quantity, currency=price.currency, events=events, quantities=quantities)
     if rated.unpriced and isinstance(price, MatrixPrice):
-        labels = [label(price, one.values) for one in rated.unpriced]
+        labels = [label(price, part.values) for part in rated.unpriced]
         raise PriceError(
-            *[f"quantities: no cell for {one}; add it to price.cells or give default_unit_amount" for one in labels]
+            *[
+                f"quantities: no cell for {unpriced_label}; add it to price.cells or give default_unit_amount"
+                for unpriced_label in labels
+            ]
         )
     return apply_terms(rated, item)
 
 
 def _currency(item: Mapping[str, Any]) -> str:
     price = item["price"]
-    own = price.get("currency") if isinstance(price, Mapping) else None
-    currency = item.get("currency") or own or DEFAULT_CURRENCY
+    price_currency = price.get("currency") if isinstance(price, Mapping) else None
+    currency = item.get("currency") or price_currency or DEFAULT_CURRENCY
     if not isinstance(currency, str):
         raise PriceError("currency: not a string; write an ISO 4217 code such as USD")
     return currency
@@ -104,9 +108,9 @@ def _quantities(value: object) -> list[MatrixQuantity] | None:
     return [_cell(part, f"quantities.{index}") for index, part in enumerate(value)]
 
 
-def _cell(part: object, place: str) -> MatrixQuantity:
+def _cell(part: object, field_path: str) -> MatrixQuantity:
     if not isinstance(part, Mapping) or set(part) != {"values", "quantity"} or not isinstance(part["values"], list):
-        raise PriceError(f'{place}: write {{"values": ["eu"], "quantity": "3"}}, with these two fields')
+        raise PriceError(f'{field_path}: write {{"values": ["eu"], "quantity": "3"}}, with these two fields')
     values = []
     for index, value in enumerate(part["values"]):
         if json_text.is_number(value):
@@ -114,13 +118,13 @@ def _cell(part: object, place: str) -> MatrixQuantity:
         elif isinstance(value, bool):
             value = "true" if value else "false"
         if not isinstance(value, str):
-            raise PriceError(f"{place}.values.{index}: not a string; write the dimension's value as text")
+            raise PriceError(f"{field_path}.values.{index}: not a string; write the dimension's value as text")
         values.append(value)
-    return MatrixQuantity(tuple(values), _number(part["quantity"], f"{place}.quantity"))
+    return MatrixQuantity(tuple(values), _number(part["quantity"], f"{field_path}.quantity"))
 
 
-def _number(value: object, place: str) -> Decimal:
+def _number(value: object, field_path: str) -> Decimal:
     try:
         return exact_decimal(value, MAX_QUANTITY_DIGITS)
     except ValueError as error:
-        raise PriceError(f"{place}: {error}") from None
+        raise PriceError(f"{field_path}: {error}") from None

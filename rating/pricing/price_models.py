@@ -66,10 +66,10 @@ def _earlier(split: Split | None) -> Iterator[Step]:
     """Says where tiers go on, in a period that a change of price has split."""
     if split is None:
         return
-    told = [f"{plain(split.priced_before)} before this part"] if split.priced_before else []
-    told += [f"{plain(split.priced_after)} after it"] if split.priced_after else []
-    if told:
-        text = f"tiers count the whole period: {' and '.join(told)}"
+    neighbours = [f"{plain(split.priced_before)} before this part"] if split.priced_before else []
+    neighbours += [f"{plain(split.priced_after)} after it"] if split.priced_after else []
+    if neighbours:
+        text = f"tiers count the whole period: {' and '.join(neighbours)}"
         yield Step("earlier", ZERO, text, split.priced_before or ZERO)
 
 
@@ -99,11 +99,11 @@ def _volume(price: VolumePrice, quantity: Decimal) -> Step:
     Of a period in parts the whole is what all of them price; the flat amount is on the first of them.
     """
     split = price.split
-    whole = quantity if split is None else (split.priced_before or ZERO) + quantity + split.priced_after
+    period_quantity = quantity if split is None else (split.priced_before or ZERO) + quantity + split.priced_after
     begins = split is None or split.priced_before is None
     lower = ZERO
     for number, tier in enumerate(price.tiers, 1):
-        if tier.up_to is None or whole <= tier.up_to:
+        if tier.up_to is None or period_quantity <= tier.up_to:
             return _tier_step(tier, number, lower, quantity, tier.flat_amount if begins else ZERO)
         lower = tier.up_to
     raise AssertionError("a valid price ends in an open tier")
@@ -151,8 +151,8 @@ def _package(price: PackagePrice, quantity: Decimal) -> Step:
 def packages_of(price: PackagePrice, quantity: Decimal) -> Decimal:
     """How many packages, started ones whole."""
     # Whole packages and remainder, since a quotient such as 1/3 would have no exact decimal.
-    whole, rest = divmod(quantity, price.package_size)
-    return whole + 1 if rest else whole
+    full_packages, remainder = divmod(quantity, price.package_size)
+    return full_packages + 1 if remainder else full_packages
 
 
 def _percentage(price: PercentagePrice, line: PricingLine) -> Iterator[Step]:
@@ -191,6 +191,6 @@ def label(price: MatrixPrice, values: tuple[str, ...]) -> str:
 
 def ordered_cells(price: MatrixPrice, line: PricingLine) -> dict[tuple[str, ...], Decimal]:
     """The line's quantities in an order that depends on the price and the values alone."""
-    place = {cell.values: index for index, cell in enumerate(price.cells)}
+    rank = {cell.values: index for index, cell in enumerate(price.cells)}
     cells = line.cells or {}
-    return {values: cells[values] for values in sorted(cells, key=lambda v: (place.get(v, len(place)), v))}
+    return {values: cells[values] for values in sorted(cells, key=lambda v: (rank.get(v, len(rank)), v))}

@@ -16,13 +16,14 @@ from schemas.catalog.base import Model
 from schemas.catalog.terms import CreditGrant, Discount, in_force
 from schemas.prices import PriceError, exact_decimal, plain
 from schemas.values.instants import micros, parse_rfc3339
+from schemas.values.json_text import JsonObject
 
 TERMS: Final = ("discounts", "commitment", "credits", "at")
 
 M = TypeVar("M", bound=Model)
 
 
-def apply_terms(rated: Rated, item: Mapping[str, Any]) -> dict[str, Any]:
+def apply_terms(rated: Rated, item: Mapping[str, Any]) -> JsonObject:
     """``rated`` as JSON, after the item's terms where it has any.
 
     ``discounts``: ``[{"percent": "10"}, {"amount": "5"}]``; ``commitment``: an amount; ``credits``: amounts, or credit
@@ -36,40 +37,42 @@ def apply_terms(rated: Rated, item: Mapping[str, Any]) -> dict[str, Any]:
     moment = _moment(item.get("at"))
     discounts = list(_entries(item, "discounts", Discount, {}))
     grants = list(_entries(item, "credits", CreditGrant, {"account": "-", "currency": currency}))
-    if len({one.code for one in grants}) < len(grants):
+    if len({grant.code for grant in grants}) < len(grants):
         raise PriceError("credits: a code stands twice; give each a code of its own")
     commitment = None if item.get("commitment") is None else _amount(item["commitment"])
     if moment is not None:
-        discounts = [one for one in discounts if in_force(one.start, one.end, moment, "UTC")]
-        grants = [one for one in grants if in_force(one.effective, one.expires, moment, "UTC")]
+        discounts = [discount for discount in discounts if in_force(discount.start, discount.end, moment, "UTC")]
+        grants = [grant for grant in grants if in_force(grant.effective, grant.expires, moment, "UTC")]
     # The one line is the discounts' product, whatever they name.
-    taken = discount_lines(
-        [("", rated.amount)], [one.model_copy(update={"product": None}) for one in discounts], currency
+    reductions = discount_lines(
+        [("", rated.amount)], [discount.model_copy(update={"product": None}) for discount in discounts], currency
     )
     with exactly():
-        charged = rated.amount + total_of(taken)
-        taken += commitment_lines(charged, commitment, currency)
-        due = rated.amount + total_of(taken)
-        taken += credit_lines(
-            due, [_balance(one, currency) for one in sorted(grants, key=lambda one: one.order("UTC"))]
+        charged = rated.amount + total_of(reductions)
+        reductions += commitment_lines(charged, commitment, currency)
+        due = rated.amount + total_of(reductions)
+        reductions += credit_lines(
+            due, [_balance(grant, currency) for grant in sorted(grants, key=lambda grant: grant.order("UTC"))]
         )
-        amount = rated.amount + total_of(taken)
+        amount = rated.amount + total_of(reductions)
         rounding = rated.amount - rated.unrounded
-        used = {part.code: -part.amount for part in taken if part.kind == "credit"}
-        left = [(one.code, used.get(one.code, ZERO), one.amount - used.get(one.code, ZERO)) for one in grants]
+        used = {part.code: -part.amount for part in reductions if part.kind == "credit"}
+        left = [(grant.code, used.get(grant.code, ZERO), grant.amount - used.get(grant.code, ZERO)) for grant in grants]
     steps = list(rated.steps)
     if rounding:
         steps.append(Step("rounding", rounding, f"{plain(rated.unrounded)} rounded to {plain(rated.amount)}"))
     # What a reduction adds is its rounded amount; its text has the exact one.
-    steps += [Step(part.kind, part.amount, part.step.text, part.step.quantity) for part in taken]
-    found: dict[str, Any] = {
+    steps += [Step(part.kind, part.amount, part.step.text, part.step.quantity) for part in reductions]
+    answer: JsonObject = {
         "amount": money_text(amount, currency),
         "unrounded": plain(amount),
         "steps": [step.as_json() for step in steps],
     }
     if left:
-        found["credits"] = [{"code": code, "used": plain(off), "left": plain(rest)} for code, off, rest in left]
-    return found
+        answer["credits"] = [
+            {"code": code, "used": plain(off), "left": plain(left_amount)} for code, off, left_amount in left
+        ]
+    return answer
 
 
 def _balance(grant: CreditGrant, currency: str) -> Balance:
@@ -92,10 +95,10 @@ def _entries(item: Mapping[str, Any], name: str, model: type[M], defaults: Mappi
             problems = error.errors(include_url=False)
             raise PriceError(
                 *[
-                    ".".join([name, str(number), *map(str, one["loc"])])
+                    ".".join([name, str(number), *map(str, problem["loc"])])
                     + ": "
-                    + one["msg"].removeprefix("Value error, ")
-                    for one in problems
+                    + problem["msg"].removeprefix("Value error, ")
+                    for problem in problems
                 ]
             ) from None
 

@@ -1,14 +1,15 @@
-"""What flows through the stages of rating: a line with its quantity, and the steps that explain its amount."""
+"""A line on its way through the stages of rating, the steps that explain its amount, and the priced result."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from rating.pricing.exact import exactly, money_text
 from schemas.prices import plain
+from schemas.values.json_text import JsonObject
 
 ZERO: Final = Decimal(0)
 
@@ -57,9 +58,9 @@ class Step:
     upper: Decimal | None = None
     values: tuple[str, ...] | None = None
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         """Ready for json.dumps: decimals as plain strings, what does not apply left out."""
-        written: dict[str, Any] = {"kind": self.kind}
+        written: JsonObject = {"kind": self.kind}
         if self.tier is not None:
             written["tier"] = self.tier
             written["from"] = plain(self.lower or ZERO)
@@ -85,8 +86,8 @@ class MatrixQuantity:
 
 @dataclass(frozen=True, slots=True)
 class PricingLine:
-    """``quantity`` is what is left to price. ``cells``: the same by dimension values, for a matrix, else empty.
-    ``unpriced``: what the price has no amount for, and is not in ``quantity`` any more."""
+    """A line between two stages. ``quantity``: what is left to price. ``cells``: the same by dimension values, for a
+    matrix, else None. ``unpriced``: what the price has no amount for, and is not in ``quantity`` any more."""
 
     quantity: Decimal
     events: Decimal | None = None
@@ -96,10 +97,12 @@ class PricingLine:
 
     @property
     def total(self) -> Decimal:
+        """The exact sum of the steps' amounts so far."""
         with exactly():
             return sum((step.amount for step in self.steps), ZERO)
 
     def then(self, *steps: Step) -> PricingLine:
+        """The line with further steps behind those it has."""
         return replace(self, steps=self.steps + steps)
 
 
@@ -126,7 +129,7 @@ class Rated:
         with exactly():
             return sum((step.quantity or ZERO for step in self.steps if step.kind == kind), ZERO)
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         """As ``weir price`` prints it; the amount has all digits of its currency, other numbers are plain."""
         return {
             "amount": money_text(self.amount, self.currency),

@@ -101,18 +101,24 @@ def without_price(price: MatrixPrice, line: PricingLine, parts: Iterable[MatrixQ
         if part.events is not None:
             events[part.values] = events.get(part.values, 0) + part.events
     unpriced = tuple(MatrixQuantity(values, cells[values], events.get(values)) for values in lacking)
-    kept = {values: quantity for values, quantity in cells.items() if values in named}
+    priced_cells = {values: quantity for values, quantity in cells.items() if values in named}
     steps = [
-        Step("unpriced", ZERO, f"{label(price, one.values)} has no price: {_counted(one)} not billed", one.quantity, values=one.values)
-        for one in unpriced
-    ]  # fmt: skip
-    return replace(line, cells=kept, quantity=sum(kept.values(), ZERO), unpriced=unpriced).then(*steps)
+        Step(
+            "unpriced",
+            ZERO,
+            f"{label(price, part.values)} has no price: {_counted(part)} not billed",
+            part.quantity,
+            values=part.values,
+        )
+        for part in unpriced
+    ]
+    return replace(line, cells=priced_cells, quantity=sum(priced_cells.values(), ZERO), unpriced=unpriced).then(*steps)
 
 
-def _counted(one: MatrixQuantity) -> str:
-    if one.events is None:
-        return f"{plain(one.quantity)} is"
-    return f"{plain(one.quantity)} from {one.events} event{'' if one.events == 1 else 's'} is"
+def _counted(part: MatrixQuantity) -> str:
+    if part.events is None:
+        return f"{plain(part.quantity)} is"
+    return f"{plain(part.quantity)} from {part.events} event{'' if part.events == 1 else 's'} is"
 
 
 def negative_is_zero(price: Price, line: PricingLine) -> PricingLine:
@@ -150,23 +156,26 @@ def proration(price: Price, line: PricingLine) -> PricingLine:
     """A flat amount for a part of a period; tiers, included units and the maximum stay as they are."""
     if price.proration is None or not isinstance(price, FlatPrice):
         return line
-    whole = line.total
-    part = share(whole, price.proration.part_seconds, price.proration.whole_seconds)
-    text = f"{_part(price.proration)}: {plain(whole)} becomes {plain(part)}"
-    return line.then(Step("proration", part - whole, text))
+    full_amount = line.total
+    part = share(full_amount, price.proration.part_seconds, price.proration.whole_seconds)
+    text = f"{_part(price.proration)}: {plain(full_amount)} becomes {plain(part)}"
+    return line.then(Step("proration", part - full_amount, text))
 
 
 def _part(of: Proration) -> str:
-    part, whole, unit = of.part_seconds, of.whole_seconds, "seconds"
-    if not part % _DAY and not whole % _DAY:
-        part, whole, unit = part / _DAY, whole / _DAY, "days"
-    return f"{plain(part)} of {plain(whole)} {unit} of the period"
+    part, whole_duration, unit = of.part_seconds, of.whole_seconds, "seconds"
+    if not part % _DAY and not whole_duration % _DAY:
+        part, whole_duration, unit = part / _DAY, whole_duration / _DAY, "days"
+    return f"{plain(part)} of {plain(whole_duration)} {unit} of the period"
 
 
 def maximum(price: Price, line: PricingLine) -> PricingLine:
     limit, why = price.maximum_amount, ""
-    if limit is not None and (before := _cost_before(price)):
-        limit, why = max(limit - before, ZERO), f" ({plain(limit)}, {plain(before)} by earlier parts of the period)"
+    if limit is not None and (earlier_cost := _cost_before(price)):
+        limit, why = (
+            max(limit - earlier_cost, ZERO),
+            f" ({plain(limit)}, {plain(earlier_cost)} by earlier parts of the period)",
+        )
     if limit is None or line.total <= limit:
         return line
     text = f"maximum {plain(limit)}{why}: {plain(line.total)} is lowered to it"
@@ -175,16 +184,16 @@ def maximum(price: Price, line: PricingLine) -> PricingLine:
 
 def minimum(price: Price, line: PricingLine) -> PricingLine:
     limit, why = price.minimum_amount, ""
-    before = _cost_before(price)
+    earlier_cost = _cost_before(price)
     if limit is not None and price.proration is not None:
         why = f" ({plain(limit)} for {_part(price.proration)})"
         limit = share(limit, price.proration.part_seconds, price.proration.whole_seconds)
-        if before and price.maximum_amount is not None:
+        if earlier_cost and price.maximum_amount is not None:
             limit = min(
-                limit, max(price.maximum_amount - before, ZERO)
+                limit, max(price.maximum_amount - earlier_cost, ZERO)
             )  # a part is raised to no more than is left of the period's maximum
-    elif limit is not None and before:
-        limit, why = limit - before, f" ({plain(limit)}, {plain(before)} by earlier parts of the period)"
+    elif limit is not None and earlier_cost:
+        limit, why = limit - earlier_cost, f" ({plain(limit)}, {plain(earlier_cost)} by earlier parts of the period)"
     if limit is None or line.total >= limit:
         return line
     text = f"minimum {plain(limit)}{why}: {plain(line.total)} is raised to it"

@@ -55,8 +55,8 @@ def discount_lines(
         for product, amount in charged:
             by_product[product] = by_product.get(product, ZERO) + amount
         left = sum(by_product.values(), ZERO)
-        found: list[ReductionLine] = []
-        for discount in sorted(discounts, key=lambda one: one.product is None):
+        lines: list[ReductionLine] = []
+        for discount in sorted(discounts, key=lambda candidate: candidate.product is None):
             base = left if discount.product is None else min(by_product.get(discount.product, ZERO), left)
             if base <= 0:
                 continue
@@ -64,11 +64,11 @@ def discount_lines(
             amount = round_money(off, currency)
             if not amount:
                 continue
-            found.append(ReductionLine("discount", discount.code, -amount, Step("discount", -off, text, base)))
+            lines.append(ReductionLine("discount", discount.code, -amount, Step("discount", -off, text, base)))
             left -= amount
             if discount.product is not None:
                 by_product[discount.product] -= amount
-        return found
+        return lines
 
 
 def _off(discount: Discount, base: Decimal) -> tuple[Decimal, str]:
@@ -93,7 +93,7 @@ def commitment_lines(charged: Decimal, minimum: Decimal | None, currency: str) -
 
 def credit_lines(due: Decimal, balances: Iterable[Balance]) -> list[ReductionLine]:
     """What the balances, in the order given, pay of ``due`` (rounded). Neither they nor ``due`` fall below zero."""
-    found: list[ReductionLine] = []
+    lines: list[ReductionLine] = []
     for balance in balances:
         used = min(balance.left, due)
         if used <= 0:
@@ -102,8 +102,8 @@ def credit_lines(due: Decimal, balances: Iterable[Balance]) -> list[ReductionLin
         text = f"{plain(used)} of {plain(due)} paid from {plain(balance.granted)} granted"
         with exactly():
             due -= used
-        found.append(ReductionLine("credit", balance.code, -used, Step("credit", -used, text)))
-    return found
+        lines.append(ReductionLine("credit", balance.code, -used, Step("credit", -used, text)))
+    return lines
 
 
 def total_of(parts: Iterable[ReductionLine]) -> Decimal:

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
 
 from rating.pricing.exact import exactly
 from rating.pricing.price_models import packages_of
@@ -21,7 +20,7 @@ from schemas.prices import PackagePrice, Price, Split, VolumePrice
 
 @dataclass(frozen=True, slots=True)
 class Quantity:
-    """What ``rate`` takes beside a price."""
+    """What a part measured: its quantity, the events behind it, and the quantity by dimension values for a matrix."""
 
     quantity: Decimal
     events: Decimal | None = None
@@ -46,50 +45,53 @@ def rate_parts(parts: Sequence[tuple[Price, Quantity]], currency: str) -> list[t
     stands alone.
     """
     if len(parts) == 1 and parts[0][0].split is None:
-        price, asked = parts[0]
-        return [(price, rate_alone(price, asked, currency))]
-    after = _priced_after(parts, currency)
+        price, quantity = parts[0]
+        return [(price, rate_alone(price, quantity, currency))]
+    priced_after = _quantities_after(parts, currency)
     used = Used()
-    found: list[tuple[Price, Rated]] = []
-    for (price, asked), later in zip(parts, after, strict=True):
-        price, used = _standing(price, used, later)
-        rated = rate_alone(price, asked, currency)
-        used = _with(used, price, rated)
-        found.append((price, rated))
-    return found
+    rated_parts: list[tuple[Price, Rated]] = []
+    for (price, quantity), later in zip(parts, priced_after, strict=True):
+        price, used = _with_split(price, used, later)
+        rated = rate_alone(price, quantity, currency)
+        used = _used_with(used, price, rated)
+        rated_parts.append((price, rated))
+    return rated_parts
 
 
-def rate_alone(price: Price, asked: Quantity, currency: str) -> Rated:
+def rate_alone(price: Price, measured: Quantity, currency: str) -> Rated:
     """What one part comes to by its price as it stands. Raises PriceError."""
-    return rate(price, asked.quantity, currency=currency, events=asked.events, quantities=asked.quantities)
+    return rate(price, measured.quantity, currency=currency, events=measured.events, quantities=measured.quantities)
 
 
-def _priced_after(parts: Sequence[tuple[Price, Quantity]], currency: str) -> list[Decimal]:
+def _quantities_after(parts: Sequence[tuple[Price, Quantity]], currency: str) -> list[Decimal]:
     """The quantity that the parts after each one price, up to the next where tiers begin anew; 0 where no tier asks for
     it."""
-    after = [ZERO] * len(parts)
+    quantities_after = [ZERO] * len(parts)
     if not any(isinstance(price, VolumePrice) for price, _ in parts):
-        return after
+        return quantities_after
     used, priced = Used(), list[Decimal]()
-    for price, asked in parts:  # what is priced does not depend on the tier that it is priced at
-        price, used = _standing(price, used, ZERO)
-        rated = rate_alone(price, asked, currency)
-        used = _with(used, price, rated)
+    for price, quantity in parts:  # what is priced does not depend on the tier that it is priced at
+        price, used = _with_split(price, used, ZERO)
+        rated = rate_alone(price, quantity, currency)
+        used = _used_with(used, price, rated)
         priced.append(rated.billable)
     with exactly():
         for number in range(len(parts) - 2, -1, -1):
             split = parts[number + 1][0].split
             if split is not None and split.priced_before is not None:
-                after[number] = after[number + 1] + priced[number + 1]
-    return after
+                quantities_after[number] = quantities_after[number + 1] + priced[number + 1]
+    return quantities_after
 
 
-def _standing(price: Price, used: Used, later: Decimal) -> tuple[Price, Used]:
-    """(the price as the part after ``used`` has it, what counts as used from there on)."""
+def _with_split(price: Price, used: Used, later: Decimal) -> tuple[Price, Used]:
+    """The price with its ``split`` filled in from what the parts before it used, and what counts as used from here on.
+
+    ``later``: the quantity that the parts after it price, which decides the tier of a volume price.
+    """
     split = price.split
     if split is None:
         return price, Used()
-    changes: dict[str, Any] = {}
+    changes: dict[str, Decimal] = {}
     if split.included_before is None:
         used = Used(ZERO, ZERO, used.priced, used.package_left, used.amount)
     else:
@@ -104,26 +106,35 @@ def _standing(price: Price, used: Used, later: Decimal) -> tuple[Price, Used]:
     return price.model_copy(update={"split": Split(of=split.of, **changes)}), used
 
 
-def _with(used: Used, price: Price, rated: Rated) -> Used:
+def _used_with(used: Used, price: Price, rated: Rated) -> Used:
+    """``used``, with what this part took of the allowance, priced and came to."""
     with exactly():
         left = used.package_left
         if isinstance(price, PackagePrice):
             over = rated.billable - left
             left = -over if over <= 0 else packages_of(price, over) * price.package_size - over
         return Used(
-            used.included + rated.taken("included_units"), used.free + rated.taken("free_units"), used.priced + rated.billable,
-            left, used.amount + rated.unrounded,
-        )  # fmt: skip
+            used.included + rated.taken("included_units"),
+            used.free + rated.taken("free_units"),
+            used.priced + rated.billable,
+            left,
+            used.amount + rated.unrounded,
+        )
 
 
 def together(prices: Iterable[Price]) -> bool:
-    """Whether it makes a difference that parts of a period stand together: something is shared, or goes on."""
-    each = list(prices)
-    return len(each) > 1 and any(map(_shares, each))
+    """Whether parts of a period must be priced as one: they share an allowance, a minimum or a maximum, or go on with
+    tiers or a package."""
+    price_list = list(prices)
+    return len(price_list) > 1 and any(map(_shares, price_list))
 
 
 def _shares(price: Price) -> bool:
     return bool(
-        price.included_units or getattr(price, "free_units", None) or getattr(price, "tiers", None) or isinstance(price, PackagePrice)
-        or price.maximum_amount is not None or (price.minimum_amount and price.proration is None)
-    )  # fmt: skip
+        price.included_units
+        or getattr(price, "free_units", None)
+        or getattr(price, "tiers", None)
+        or isinstance(price, PackagePrice)
+        or price.maximum_amount is not None
+        or (price.minimum_amount and price.proration is None)
+    )

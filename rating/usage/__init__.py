@@ -5,12 +5,22 @@ Console, API, entitlements and invoices all come through here, so no two of them
 
 from rating.usage.carry import looking_back
 from rating.usage.execute import usage_totals
-from rating.usage.query import Measured, Own, Usage, UsageGroup, UsageQuery, measured, no_usage, of_own, valid_versions
+from rating.usage.query import (
+    AccountInterval,
+    Measured,
+    Usage,
+    UsageGroup,
+    UsageQuery,
+    measured,
+    no_usage,
+    of_account_intervals,
+    valid_versions,
+)
 from rating.usage.render import Rendered, render
 
 __all__ = [
+    "AccountInterval",
     "Measured",
-    "Own",
     "Rendered",
     "Usage",
     "UsageGroup",
@@ -18,7 +28,7 @@ __all__ = [
     "looking_back",
     "measured",
     "no_usage",
-    "of_own",
+    "of_account_intervals",
     "render",
     "usage_totals",
     "valid_versions",

@@ -30,14 +30,14 @@ def carried(query: UsageQuery, rows: Iterable[UsageGroup]) -> list[UsageGroup]:
     groups: dict[tuple[str | None, tuple[str | None, ...]], dict[int | None, Usage]] = {}
     for row in rows:
         groups.setdefault((row.account_id, row.dimensions), {})[row.bucket_us] = row.usage
-    found: list[UsageGroup] = []
+    carried_rows: list[UsageGroup] = []
     for (account, dimensions), usages in groups.items():
-        last = usages.get(EARLIEST_US)
+        last_usage = usages.get(EARLIEST_US)
         for start in query.buckets_us or (query.start_us,):
             usage = usages.get(start)
-            if usage is None and last is not None:
-                usage = Usage(last.quantity, 0)
+            if usage is None and last_usage is not None:
+                usage = Usage(last_usage.quantity, 0)
             if usage is not None:
-                last = usage
-                found.append(UsageGroup(usage, account, start if query.buckets_us else None, dimensions))
-    return sorted(found, key=lambda row: (row.account_id or "", row.bucket_us or 0))
+                last_usage = usage
+                carried_rows.append(UsageGroup(usage, account, start if query.buckets_us else None, dimensions))
+    return sorted(carried_rows, key=lambda row: (row.account_id or "", row.bucket_us or 0))

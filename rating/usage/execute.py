@@ -1,4 +1,4 @@
-"""Asking ClickHouse for usage."""
+"""Runs usage queries on ClickHouse and reads their rows as ``UsageGroup``s."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _rows(client: Any, query: UsageQuery) -> list[UsageGroup]:
 def _row(query: UsageQuery, values: Sequence[Any]) -> UsageGroup:
     left = list(values)
     account = str(left.pop(0)) if query.by_account else None
-    bucket = int(left.pop(0)) if query.buckets_us or query.own else None
+    bucket = int(left.pop(0)) if query.buckets_us or query.account_intervals else None
     dimensions = tuple(_dimension(left.pop(0)) for _ in query.dimensions)
     return UsageGroup(Usage(Decimal(left[0]), int(left[1])), account, bucket, dimensions)
 

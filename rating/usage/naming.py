@@ -12,18 +12,18 @@ from typing import Final
 PREFIX: Final = "dimension:"
 
 
-def groups(asked: Iterable[str], known: Collection[str], reserved: Collection[str]) -> tuple[str, ...]:
+def groups(group_by: Iterable[str], known: Collection[str], reserved: Collection[str]) -> tuple[str, ...]:
     """What each item of ``group_by`` names: comma-separated names, or one dimension that is written whole.
     ``reserved``: time steps and the like, which win over a dimension of their name; ``known``: dimensions."""
-    found: list[str] = []
-    for item in asked:
+    names: list[str] = []
+    for item in group_by:
         if item in known and item not in reserved:
-            found.append(PREFIX + item if item.startswith(PREFIX) else item)
+            names.append(PREFIX + item if item.startswith(PREFIX) else item)
         elif item.startswith(PREFIX):
-            found.append(item)
+            names.append(item)
         else:
-            found += [name for name in item.split(",") if name]
-    return tuple(found)
+            names += [name for name in item.split(",") if name]
+    return tuple(names)
 
 
 def dimension_of(group: str) -> str:
@@ -31,6 +31,6 @@ def dimension_of(group: str) -> str:
     return group.removeprefix(PREFIX)
 
 
-def columns(dimensions: Iterable[str], taken: Collection[str]) -> tuple[str, ...]:
+def columns(dimensions: Iterable[str], column_names: Collection[str]) -> tuple[str, ...]:
     """Column names: the dimension's own, with the prefix where a column beside it has that name."""
-    return tuple(PREFIX + name if name in taken else name for name in dimensions)
+    return tuple(PREFIX + name if name in column_names else name for name in dimensions)

@@ -1,4 +1,4 @@
-"""What can be asked about usage, and what is answered: plain values, no SQL and no I/O."""
+"""A usage query and its results as plain values: no SQL and no I/O."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from schemas.ledgers.checkpoints import Cut
 Plan = Literal["records", "windows"]
 Range = tuple[int, int]
 """Half-open, microseconds UTC."""
-Own = tuple[str, int, int]
+AccountInterval = tuple[str, int, int]
 """An account and an interval of its own: half-open, microseconds UTC."""
 
 ZERO_WITHOUT_USAGE: frozenset[Aggregation] = frozenset({"sum", "count", "count_unique"})
@@ -37,8 +37,8 @@ class Backfilled:
 
     def reach(self, as_of: Cut | None) -> Reach | None:
         """How far it reaches as of a cut (None: live); None before the first of its checkpoints."""
-        known = [one for one in self.reaches if as_of is None or one.checkpoint <= as_of.number]
-        return known[-1] if known else None
+        known_reaches = [reach for reach in self.reaches if as_of is None or reach.checkpoint <= as_of.number]
+        return known_reaches[-1] if known_reaches else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,31 +59,35 @@ class Measured:
     def as_pinned(self, catalog_offset: int, checkpoint: int) -> Measured:
         """As it was counted by an invoice of that catalog and checkpoint: what was backfilled since neither counts nor
         replaces."""
-        kept = [
-            replace(one, reaches=reaches)
-            for one in self.backfilled
+        counted = [
+            replace(version, reaches=reaches)
+            for version in self.backfilled
             if (
                 reaches := tuple(
                     reach
-                    for reach in one.reaches
+                    for reach in version.reaches
                     if reach.catalog_offset < catalog_offset and reach.checkpoint <= checkpoint
                 )
             )
         ]
-        return self if tuple(kept) == self.backfilled else replace(self, backfilled=tuple(kept))
+        return self if tuple(counted) == self.backfilled else replace(self, backfilled=tuple(counted))
 
     def visible(self, as_of: Cut | None) -> list[int]:
         """The checkpoints of backfills whose records count as of a cut (None: live), ascending."""
         return sorted(
             reach.checkpoint
-            for one in self.backfilled
-            for reach in one.reaches
+            for backfilled in self.backfilled
+            for reach in backfilled.reaches
             if as_of is None or reach.checkpoint <= as_of.number
         )
 
     def replaced(self, as_of: Cut | None) -> list[tuple[Backfilled, Reach]]:
         """What replaces earlier versions as of a cut (None: live), and how far."""
-        return [(one, reach) for one in self.backfilled if one.replaces and (reach := one.reach(as_of)) is not None]
+        return [
+            (backfilled, reach)
+            for backfilled in self.backfilled
+            if backfilled.replaces and (reach := backfilled.reach(as_of)) is not None
+        ]
 
     def versions_by_size(self) -> dict[int, tuple[int, ...]]:
         """window_seconds → the versions that roll up into windows of that size."""
@@ -98,16 +102,18 @@ def measured(versions: Iterable[ProfileVersion], start_us: int, end_us: int) -> 
 
     ``versions`` are all versions of one profile, oldest first, at least one (``schemas.catalog.profiles.resolve``).
     """
-    everything = tuple(versions)
-    valid = valid_versions(everything, start_us, end_us) or everything[-1:]
-    windows = sorted({(version.version, version.window_seconds) for version in everything})
+    all_versions = tuple(versions)
+    valid = valid_versions(all_versions, start_us, end_us) or all_versions[-1:]
+    windows = sorted({(version.version, version.window_seconds) for version in all_versions})
     backfilled = tuple(
-        Backfilled(one.version, one.backfill_from_us, one.reaches, one.version > everything[0].version)
-        for one in everything
-        if one.backfill_from_us is not None and one.reaches
+        Backfilled(
+            version.version, version.backfill_from_us, version.reaches, version.version > all_versions[0].version
+        )
+        for version in all_versions
+        if version.backfill_from_us is not None and version.reaches
     )
     return Measured(
-        everything[-1].profile_id,
+        all_versions[-1].profile_id,
         valid[-1].aggregation,
         tuple(windows),
         valid[-1].unit,
@@ -117,7 +123,7 @@ def measured(versions: Iterable[ProfileVersion], start_us: int, end_us: int) -> 
 
 
 def valid_versions(versions: Iterable[ProfileVersion], start_us: int, end_us: int) -> tuple[ProfileVersion, ...]:
-    """Those that were valid for some instant of [start, end)."""
+    """The versions that were valid at some instant of [start, end), microseconds UTC."""
     return tuple(
         version for version in versions if max(version.valid_from_us, start_us) < min(version.valid_to_us, end_us)
     )
@@ -132,8 +138,8 @@ class UsageQuery:
     cut; None: live. ``rolled_up``: the newest cut whose slices are all in windows; plan "windows" needs it, and at
     least ``as_of``. Both plans give the same number: records are the truth, windows a roll-up of them.
 
-    ``own``: intervals of single accounts, in place of one for all, within which they lie; answered by account and by
-    start of the interval, as a bucket is. Made by ``of_own``.
+    ``account_intervals``: intervals of single accounts, in place of one for all, within which they lie; answered by
+    account and by start of the interval, as a bucket is. Made by ``of_account_intervals``.
     """
 
     namespace: str
@@ -147,16 +153,18 @@ class UsageQuery:
     as_of: Cut | None = None
     rolled_up: Cut | None = None
     plan: Plan = "records"
-    own: tuple[Own, ...] = ()
+    account_intervals: tuple[AccountInterval, ...] = ()
 
     def __post_init__(self) -> None:
         if self.start_us >= self.end_us:
             raise ValueError("an empty interval: start must be before end")
-        if self.own and (self.plan != "records" or self.buckets_us or not self.by_account or self.profile.carry_over):
+        if self.account_intervals and (
+            self.plan != "records" or self.buckets_us or not self.by_account or self.profile.carry_over
+        ):
             raise ValueError(
                 "intervals of single accounts are for the plan records, by account, without buckets or carry_over"
             )
-        ascending = all(one < two for one, two in zip(self.buckets_us, self.buckets_us[1:], strict=False))
+        ascending = all(earlier < later for earlier, later in zip(self.buckets_us, self.buckets_us[1:], strict=False))
         if self.buckets_us and not (
             ascending and self.buckets_us[0] == self.start_us and self.buckets_us[-1] < self.end_us
         ):
@@ -175,12 +183,12 @@ class UsageQuery:
     def window_edges(self) -> tuple[Range, ...]:
         """``intervals``, split where a version begins to replace those before it: windows across that instant are not
         whole."""
-        edges = {one.start_us for one, _ in self.profile.replaced(self.as_of)}
-        found: list[Range] = []
+        edges = {version.start_us for version, _ in self.profile.replaced(self.as_of)}
+        ranges: list[Range] = []
         for start, end in self.intervals():
             points = [start, *sorted(edge for edge in edges if start < edge < end), end]
-            found += pairwise(points)
-        return tuple(found)
+            ranges += pairwise(points)
+        return tuple(ranges)
 
     def windows_as_of(self) -> Cut:
         """The cut whose windows the plan "windows" reads."""
@@ -189,15 +197,27 @@ class UsageQuery:
         return cut
 
 
-def of_own(
-    namespace: str, profile: Measured, own: Iterable[Own], dimensions: tuple[str, ...], as_of: Cut | None
+def of_account_intervals(
+    namespace: str,
+    profile: Measured,
+    intervals: Iterable[AccountInterval],
+    dimensions: tuple[str, ...],
+    as_of: Cut | None,
 ) -> UsageQuery:
     """The totals of many accounts, each over its own intervals, of which no two of an account start at once."""
-    each = tuple(own)
-    names = tuple(sorted({account for account, _, _ in each}))
-    start, end = min(one[1] for one in each), max(one[2] for one in each)
+    own_intervals = tuple(intervals)
+    names = tuple(sorted({account for account, _, _ in own_intervals}))
+    start, end = min(interval[1] for interval in own_intervals), max(interval[2] for interval in own_intervals)
     return UsageQuery(
-        namespace, profile, start, end, accounts=names, by_account=True, dimensions=dimensions, as_of=as_of, own=each
+        namespace,
+        profile,
+        start,
+        end,
+        accounts=names,
+        by_account=True,
+        dimensions=dimensions,
+        as_of=as_of,
+        account_intervals=own_intervals,
     )
 
 
@@ -224,7 +244,7 @@ class UsageGroup:
 
 
 def no_usage(aggregation: Aggregation) -> Usage:
-    """What an account without events has."""
+    """The usage of an account without events: 0 for sums and counts, no quantity for max, min and latest."""
     return Usage(Decimal(0) if aggregation in ZERO_WITHOUT_USAGE else None, 0)
 
 
@@ -234,20 +254,21 @@ def split(intervals: Iterable[Range], size_us: int) -> tuple[tuple[Range, ...], 
     Windows start at multiples of the size since the epoch; one that crosses an interval's edge is not whole. Ranges
     that touch are joined: where two covered ones do, their common edge is an edge of windows too.
     """
-    whole: list[Range] = []
+    covered: list[Range] = []
     ragged: list[Range] = []
     for start, end in intervals:
-        first, last = -(-start // size_us) * size_us, end // size_us * size_us
-        if first >= last:
+        first_edge, last_edge = -(-start // size_us) * size_us, end // size_us * size_us
+        if first_edge >= last_edge:
             _join(ragged, (start, end))
             continue
-        _join(ragged, (start, first))
-        _join(whole, (first, last))
-        _join(ragged, (last, end))
-    return tuple(whole), tuple(ragged)
+        _join(ragged, (start, first_edge))
+        _join(covered, (first_edge, last_edge))
+        _join(ragged, (last_edge, end))
+    return tuple(covered), tuple(ragged)
 
 
 def _join(ranges: list[Range], new: Range) -> None:
+    """Append ``new`` unless it is empty, joined to the last range where it begins at its end."""
     if new[0] >= new[1]:
         return
     if ranges and ranges[-1][1] == new[0]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from rating.usage import void_conditions
 from rating.usage.query import Range, UsageQuery, split
@@ -24,10 +24,10 @@ from schemas.values.instants import SECOND
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """SQL with ``{name:Type}`` places, and what stands in them."""
+    """A statement with ``{name:Type}`` placeholders, and the values bound to them by name."""
 
     sql: str
-    parameters: dict[str, Any]
+    parameters: dict[str, object]
 
 
 class _Parts(NamedTuple):
@@ -67,15 +67,17 @@ _OWN_PLACES: Final = (("own_accounts", "Array(String)"), ("own_starts", "Array(I
 
 @dataclass(slots=True)
 class Binder:
-    """Collects what stands in the places of one statement."""
+    """Collects the values bound to the placeholders of one statement."""
 
-    parameters: dict[str, Any] = field(default_factory=dict)
+    parameters: dict[str, object] = field(default_factory=dict)
 
-    def __call__(self, name: str, kind: str, value: Any) -> str:
+    def __call__(self, name: str, kind: str, value: object) -> str:
+        """Bind ``value`` under ``name``; the placeholder of ClickHouse type ``kind`` to write in the SQL."""
         self.parameters[name] = value
         return f"{{{name}:{kind}}}"
 
     def instant(self, name: str, us: int) -> str:
+        """Bind an instant, microseconds UTC, as a DateTime64(6)."""
         return f"fromUnixTimestamp64Micro({self(name, 'Int64', us)}, 'UTC')"
 
 
@@ -92,11 +94,13 @@ def render(query: UsageQuery) -> Rendered:
     if query.plan == "windows":
         source = _windows(query, bind)
         branches.append(_branch(query, bind, parts.of_windows, "sum(`count`)", "usage_windows", "window_start", source))
-        whole = [
+        voided_accounts = [
             *record_conditions(replace(query, plan="records"), bind),
             void_conditions.touched(*_voids(query, bind)),
         ]
-        branches.append(_branch(query, bind, parts.of_records, "count()", "usage_records", "timestamp", whole))
+        branches.append(
+            _branch(query, bind, parts.of_records, "count()", "usage_records", "timestamp", voided_accounts)
+        )
     keys = _keys(query)
     select = [*keys, f"toString({parts.merged}) AS quantity", "sum(events) AS events"]
     lines = [f"SELECT {', '.join(select)}", "FROM (", "\nUNION ALL\n".join(branches), ")"]
@@ -111,7 +115,7 @@ def render(query: UsageQuery) -> Rendered:
 
 def _keys(query: UsageQuery) -> list[str]:
     keys = ["account_id"] if query.by_account else []
-    if query.buckets_us or query.own:
+    if query.buckets_us or query.account_intervals:
         keys.append("bucket")
     return keys + [f"dimension_{number}" for number in range(len(query.dimensions))]
 
@@ -130,17 +134,19 @@ def _branch(
             f"\nASOF INNER JOIN (SELECT 1 AS one, fromUnixTimestamp64Micro(arrayJoin({starts}), 'UTC') AS bucket_start)"
             f" AS buckets ON source.one = buckets.one AND source.{at} >= buckets.bucket_start"
         )
-    elif query.own:
+    elif query.account_intervals:
         # The conditions have read every record of these accounts from the first start to the last end.
         accounts, starts, ends = (
             bind(name, kind, list(values))
-            for (name, kind), values in zip(_OWN_PLACES, zip(*query.own, strict=True), strict=True)
+            for (name, kind), values in zip(_OWN_PLACES, zip(*query.account_intervals, strict=True), strict=True)
         )
         keys.append("own_start AS bucket")
         join = (
             "\nINNER JOIN (SELECT one.1 AS own_account, one.2 AS own_start, one.3 AS own_end"
-            f" FROM (SELECT arrayJoin(arrayZip({accounts}, {starts}, {ends})) AS one)) AS own ON source.account_id = own.own_account"
-            f"\nWHERE toUnixTimestamp64Micro(source.{at}) >= own_start AND toUnixTimestamp64Micro(source.{at}) < own_end"
+            f" FROM (SELECT arrayJoin(arrayZip({accounts}, {starts}, {ends})) AS one)) AS own"
+            " ON source.account_id = own.own_account"
+            f"\nWHERE toUnixTimestamp64Micro(source.{at}) >= own_start"
+            f" AND toUnixTimestamp64Micro(source.{at}) < own_end"
         )
     for number, name in enumerate(query.dimensions):
         keys.append(
@@ -207,24 +213,29 @@ def _voids(query: UsageQuery, bind: Binder) -> tuple[list[str], str]:
 
 def _windows(query: UsageQuery, bind: Binder) -> list[str]:
     """Conditions on usage_windows: slices up to the cut, windows that lie in one interval."""
-    whole = [
+    window_conditions = [
         f"(window_seconds = {bind(f'size_{size}', 'UInt32', size)}"
         f" AND {_within('window_start', f'whole_{size}', split(query.window_edges(), size * SECOND)[0], bind)})"
         for size in query.profile.versions_by_size()
     ]
     checkpoint = bind("checkpoint", "UInt32", query.windows_as_of().number)
     untouched = void_conditions.untouched(*_voids(query, bind))
-    conditions = [*_scope(query, bind), f"checkpoint <= {checkpoint}", "(" + " OR ".join(whole) + ")", untouched]
+    conditions = [
+        *_scope(query, bind),
+        f"checkpoint <= {checkpoint}",
+        "(" + " OR ".join(window_conditions) + ")",
+        untouched,
+    ]
     backfills = query.profile.visible(query.as_of)
     if backfills:
         known = bind("window_backfills", "Array(UInt32)", backfills)
         conditions.append(f"(backfilled = 0 OR checkpoint IN {known})")
     else:
         conditions.append("backfilled = 0")
-    for number, (one, reach) in enumerate(query.profile.replaced(query.as_of)):
+    for number, (version, reach) in enumerate(query.profile.replaced(query.as_of)):
         conditions.append(
-            f"NOT (profile_version < {bind(f'replaced_by_{number}', 'UInt32', one.version)}"
-            f" AND window_start >= {bind.instant(f'replaced_from_{number}', one.start_us)}"
+            f"NOT (profile_version < {bind(f'replaced_by_{number}', 'UInt32', version.version)}"
+            f" AND window_start >= {bind.instant(f'replaced_from_{number}', version.start_us)}"
             f" AND checkpoint <= {bind(f'replaced_at_{number}', 'UInt32', reach.checkpoint)})"
         )
     return conditions
@@ -240,11 +251,11 @@ def counted(query: UsageQuery, bind: Binder) -> list[str]:
         # A backfilled record counts by its checkpoint, whatever its position.
         position = below(query.as_of, bind)
         conditions.append(f"(checkpoint > 0 OR {position})" if backfills else position)
-    for number, (one, reach) in enumerate(query.profile.replaced(query.as_of)):
+    for number, (version, reach) in enumerate(query.profile.replaced(query.as_of)):
         cut = Cut(reach.checkpoint, reach.offsets, 0, 0)
         conditions.append(
-            f"NOT (profile_version < {bind(f'replaced_by_{number}', 'UInt32', one.version)}"
-            f" AND timestamp >= {bind.instant(f'replaced_from_{number}', one.start_us)}"
+            f"NOT (profile_version < {bind(f'replaced_by_{number}', 'UInt32', version.version)}"
+            f" AND timestamp >= {bind.instant(f'replaced_from_{number}', version.start_us)}"
             f" AND {below_with_backfills(cut, bind, f'replaced_cut_{number}')})"
         )
     return conditions
@@ -255,11 +266,15 @@ def _within(column: str, name: str, ranges: Sequence[Range], bind: Binder) -> st
     if not ranges:
         return "0"
     if len(ranges) <= 2:
-        return "(" + " OR ".join(
-            f"({column} >= {bind.instant(f'{name}_{number}_from', start)}"
-            f" AND {column} < {bind.instant(f'{name}_{number}_to', end)})"
-            for number, (start, end) in enumerate(ranges)
-        ) + ")"  # fmt: skip
+        return (
+            "("
+            + " OR ".join(
+                f"({column} >= {bind.instant(f'{name}_{number}_from', start)}"
+                f" AND {column} < {bind.instant(f'{name}_{number}_to', end)})"
+                for number, (start, end) in enumerate(ranges)
+            )
+            + ")"
+        )
     starts = bind(f"{name}_from", "Array(Int64)", [start for start, _ in ranges])
     ends = bind(f"{name}_to", "Array(Int64)", [end for _, end in ranges])
     at = f"toUnixTimestamp64Micro({column})"
@@ -285,5 +300,6 @@ def below(cut: Cut, bind: Binder, name: str = "cut", prefix: str = "") -> str:
         return f"({prefix}offset < 0)"
     return (
         f"({prefix}offset < transform(bitShiftLeft(toUInt64({prefix}generation), 32) + {prefix}partition,"
-        f" {bind(f'{name}_partitions', 'Array(UInt64)', keys)}, {bind(f'{name}_offsets', 'Array(UInt64)', ends)}, toUInt64(0)))"
+        f" {bind(f'{name}_partitions', 'Array(UInt64)', keys)},"
+        f" {bind(f'{name}_offsets', 'Array(UInt64)', ends)}, toUInt64(0)))"
     )

@@ -10,7 +10,7 @@ import signal
 import sys
 from collections.abc import Iterator
 
-from rating.webhooks.delivery_service import Service
+from rating.webhooks.delivery_service import DeliveryService
 from rating.webhooks.health_server import serve
 from schemas.errors import EXIT_HELD, CannotGoOn
 from schemas.ledgers.transport import LedgerUnavailable
@@ -18,8 +18,8 @@ from schemas.settings import Settings, SettingsError, load_settings
 
 
 async def deliver(settings: Settings) -> None:
-    """Until SIGTERM or SIGINT. Raises LedgerUnavailable."""
-    service = Service(settings)
+    """Deliver until SIGTERM or SIGINT. Raises LedgerUnavailable where Kafka does not answer at the start."""
+    service = DeliveryService(settings)
     server = serve(settings.webhook_host, settings.webhook_port, service.metrics.registry, service.reasons)
     running = asyncio.create_task(service.run())
     loop = asyncio.get_running_loop()

@@ -1,5 +1,5 @@
-"""Questions that come while one is under way are asked together next: few and large queries where there is much to do,
-no wait where not."""
+"""Coalesces concurrent questions: those that arrive while a query runs are asked together by the next one. Few and
+large queries under load, no wait without."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ Q = TypeVar("Q")
 A = TypeVar("A")
 
 
-class Gathering(Generic[Q, A]):
-    """``ask`` gets up to ``limit`` questions and gives an answer to each; what it raises, all of them raise."""
+class Coalescing(Generic[Q, A]):
+    """``ask`` takes up to ``limit`` questions and returns an answer to each, in order; what it raises, every caller of
+    the batch gets raised."""
 
     def __init__(self, ask: Callable[[Sequence[Q]], Awaitable[Sequence[A]]], limit: int) -> None:
         self._ask = ask
@@ -21,7 +22,7 @@ class Gathering(Generic[Q, A]):
         self._under_way: asyncio.Task[None] | None = None
 
     async def __call__(self, question: Q) -> A:
-        """Its answer."""
+        """The answer to ``question``, by this query or the next. Raises what ``ask`` raises."""
         answer: asyncio.Future[A] = asyncio.get_running_loop().create_future()
         self._open.append((question, answer))
         if self._under_way is None:
@@ -31,15 +32,15 @@ class Gathering(Generic[Q, A]):
     async def _work(self) -> None:
         try:
             while self._open:
-                some, self._open = self._open[: self._limit], self._open[self._limit :]
+                batch, self._open = self._open[: self._limit], self._open[self._limit :]
                 try:
-                    answers = await self._ask([question for question, _ in some])
+                    answers = await self._ask([question for question, _ in batch])
                 except Exception as error:
-                    for _, future in some:
+                    for _, future in batch:
                         if not future.done():
                             future.set_exception(error)
                 else:
-                    for (_, future), answer in zip(some, answers, strict=True):
+                    for (_, future), answer in zip(batch, answers, strict=True):
                         if not future.done():  # who asked may have been cancelled
                             future.set_result(answer)
         finally:

@@ -24,9 +24,9 @@ _REMOVED: Final = "the webhook was removed before this was delivered"
 
 
 @dataclass(frozen=True, slots=True)
-class Means:
-    """What couriers share. ``render``: a delivery's body, None where it cannot be told yet; ``record``: makes outcomes
-    durable."""
+class CourierContext:
+    """What all couriers share. ``render``: the message body of a delivery, None where it cannot be sent yet;
+    ``record``: writes outcomes durably."""
 
     settings: Settings
     sender: Sender
@@ -38,10 +38,10 @@ class Means:
 class Courier:
     """``run`` until it is cancelled; an attempt that is then under way is made again by whoever comes next."""
 
-    def __init__(self, namespace: str, means: Means) -> None:
+    def __init__(self, namespace: str, context: CourierContext) -> None:
         self.namespace = namespace
-        self._means = means
-        settings = means.settings
+        self._context = context
+        settings = context.settings
         self._root = signing.root_key(settings)
         self._queue = Queue(
             RetrySchedule(
@@ -56,20 +56,21 @@ class Courier:
         self._fault: BaseException | None = None
 
     def __len__(self) -> int:
+        """How many deliveries wait."""
         return len(self._queue)
 
     def set_hook(self, hook: WebhookEndpoint | None) -> None:
         """Where to send from now on. What waits for an address that is changed is due at once; where there is none any
         more, it is given up."""
-        before, self._hook = self._hook, hook
-        if before is not None and hook is not None and before != hook:
+        previous, self._hook = self._hook, hook
+        if previous is not None and hook is not None and previous != hook:
             self._queue.renew(_now_us())
         self._woken.set()
 
     def add(self, deliveries: Iterable[WebhookDelivery]) -> None:
-        """What waits in the store; what is known already is passed over."""
-        for one in deliveries:
-            self._queue.add(one)
+        """Queue deliveries read from the store; those already queued are passed over."""
+        for delivery in deliveries:
+            self._queue.add(delivery)
         self._woken.set()
 
     async def run(self) -> None:
@@ -78,7 +79,7 @@ class Courier:
             while self._fault is None:
                 self._woken.clear()
                 await self._step()
-                await self._rest()
+                await self._wait()
             raise self._fault
         finally:
             for attempt in self._attempts:
@@ -88,10 +89,10 @@ class Courier:
         if self._hook is None:
             if gone := self._queue.give_up_all(_REMOVED):
                 self._tell_given_up(gone)
-                await self._means.record(gone)
+                await self._context.record(gone)
             return
-        while self._hook.enabled and (one := self._queue.take(_now_us())) is not None:
-            attempt = asyncio.create_task(self._attempt(self._hook, one))
+        while self._hook.enabled and (delivery := self._queue.take(_now_us())) is not None:
+            attempt = asyncio.create_task(self._attempt(self._hook, delivery))
             self._attempts.add(attempt)
             attempt.add_done_callback(self._ended)
 
@@ -101,7 +102,7 @@ class Courier:
             self._fault = fault
             self._woken.set()
 
-    async def _rest(self) -> None:
+    async def _wait(self) -> None:
         due_us = self._queue.due_us() if self._hook is not None and self._hook.enabled else None
         seconds = None if due_us is None else max(0.0, (due_us - _now_us()) / _SECOND)
         try:
@@ -109,54 +110,61 @@ class Courier:
         except TimeoutError:
             pass
 
-    async def _attempt(self, hook: WebhookEndpoint, one: WebhookDelivery) -> None:
+    async def _attempt(self, hook: WebhookEndpoint, delivery: WebhookDelivery) -> None:
         try:
-            answer = await self._sent(hook, one)
+            answer = await self._sent(hook, delivery)
             now_us = _now_us()
             if answer is None:
-                self._queue.postponed(one, _look_again_us(one.queued_us, now_us))
+                self._queue.postponed(delivery, _look_again_us(delivery.queued_us, now_us))
             elif answer.ok:
-                await self._means.record([self._queue.delivered(one, now_us, answer.status)])
+                await self._context.record([self._queue.delivered(delivery, now_us, answer.status)])
             else:
-                told = self._queue.failed(one, now_us, answer.status, answer.error, random.random(), answer.retry_after)
-                attempt = one.attempts + 1
-                log.warning(
-                    "%s: %s to %s, attempt %d: %s", self.namespace, one.message_id, hook.shown, attempt, answer.error
+                outcomes = self._queue.failed(
+                    delivery, now_us, answer.status, answer.error, random.random(), answer.retry_after
                 )
-                self._tell_given_up([found for found in told if found.state == "given_up"])
-                await self._means.record(told)
+                attempt = delivery.attempts + 1
+                log.warning(
+                    "%s: %s to %s, attempt %d: %s",
+                    self.namespace,
+                    delivery.message_id,
+                    hook.shown,
+                    attempt,
+                    answer.error,
+                )
+                self._tell_given_up([outcome for outcome in outcomes if outcome.state == "given_up"])
+                await self._context.record(outcomes)
         finally:
             self._woken.set()
 
-    async def _sent(self, hook: WebhookEndpoint, one: WebhookDelivery) -> ReceiverAnswer | None:
-        """What the receiver answered; None where there is nothing to send yet, which is not the receiver's fault."""
+    async def _sent(self, hook: WebhookEndpoint, delivery: WebhookDelivery) -> ReceiverAnswer | None:
+        """The receiver's answer; None where there is nothing to send yet, which is not the receiver's fault."""
         try:
-            body = await self._means.render(one)
+            body = await self._context.render(delivery)
             if body is None:
                 return None
             began_us = _now_us()
-            secrets = hook.secrets(self._root, began_us, self._means.settings.webhook_overlap_seconds)
-            headers = signing.headers(secrets, one.message_id, began_us // _SECOND, body)
-            answer = await self._means.sender.send(hook.url, headers, body, began_us / _SECOND)
+            secrets = hook.secrets(self._root, began_us, self._context.settings.webhook_overlap_seconds)
+            headers = signing.headers(secrets, delivery.message_id, began_us // _SECOND, body)
+            answer = await self._context.sender.send(hook.url, headers, body, began_us / _SECOND)
         except Exception as error:  # ClickHouse is away, or a fault of ours: asked again, ever more seldom
-            log.warning("%s: %s cannot be sent yet: %s", self.namespace, one.message_id, type(error).__name__)
+            log.warning("%s: %s cannot be sent yet: %s", self.namespace, delivery.message_id, type(error).__name__)
             return None
-        self._means.metrics.attempt(self.namespace, answer.ok, (_now_us() - began_us) / _SECOND)
+        self._context.metrics.attempt(self.namespace, answer.ok, (_now_us() - began_us) / _SECOND)
         return answer
 
     def _tell_given_up(self, gone: Sequence[WebhookDelivery]) -> None:
-        self._means.metrics.given_up(self.namespace, len(gone))
-        for one in gone[:20]:
+        self._context.metrics.given_up(self.namespace, len(gone))
+        for delivery in gone[:20]:
             log.error(
                 "%s: %s is given up: %s; `weir webhook replay` sends it again",
                 self.namespace,
-                one.message_id,
-                one.error,
+                delivery.message_id,
+                delivery.error,
             )
 
 
 def _look_again_us(queued_us: int, now_us: int) -> int:
-    """Soon at first, and ever more seldom: what is told is a moment away, or waits for somebody."""
+    """When to look again for a body that is not there yet: soon at first, then ever more seldom, at most every 30 s."""
     return now_us + min(max((now_us - queued_us) // 10, 300_000), 30 * _SECOND)
 
 

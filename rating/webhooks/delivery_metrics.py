@@ -6,14 +6,16 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 
 class DeliveryMetrics:
-    """In a registry of its own."""
+    """The metrics of the delivering process, in a registry of their own."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self._attempts = Counter(
-            "weir_webhook_attempts", "messages sent, by what came of it: delivered or refused", ["namespace", "outcome"],
+            "weir_webhook_attempts",
+            "messages sent, by what came of it: delivered or refused",
+            ["namespace", "outcome"],
             registry=self.registry,
-        )  # fmt: skip
+        )
         self._seconds = Histogram("weir_webhook_seconds", "seconds until a receiver answered", registry=self.registry)
         self._given_up = Counter(
             "weir_webhook_given_up", "deliveries given up; replay them", ["namespace"], registry=self.registry
@@ -28,10 +30,10 @@ class DeliveryMetrics:
         self._seconds.observe(seconds)
 
     def given_up(self, namespace: str, count: int) -> None:
-        """So many are tried no longer."""
+        """Count deliveries that are tried no longer."""
         if count:
             self._given_up.labels(namespace).inc(count)
 
     def waiting(self, namespace: str, count: int) -> None:
-        """So many wait at this moment."""
+        """Set how many deliveries wait now."""
         self._waiting.labels(namespace).set(count)

@@ -16,16 +16,17 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
+from clickhouse_connect.driver.client import Client
 from confluent_kafka import KafkaException
 
 from rating.webhooks import store
-from rating.webhooks.coalescing import Gathering
-from rating.webhooks.courier import Courier, Means
+from rating.webhooks.coalescing import Coalescing
+from rating.webhooks.courier import Courier, CourierContext
 from rating.webhooks.delivery_metrics import DeliveryMetrics
 from rating.webhooks.hook import WebhookEndpoint, hook_of
-from rating.webhooks.intake import Intake, wanted
+from rating.webhooks.intake import Intake, deliveries_for
 from rating.webhooks.notices import Notice
 from rating.webhooks.queue import WebhookDelivery
 from rating.webhooks.receiver.attempt import Sender
@@ -59,8 +60,8 @@ _AT_ONCE: Final = 64
 T = TypeVar("T")
 
 
-class Service:
-    """One process. ``run`` ends when it is cancelled."""
+class DeliveryService:
+    """The delivering process. ``run`` ends when it is cancelled."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -75,8 +76,8 @@ class Service:
         self._beat_at = float("-inf")
         self._attempts = Attempts(time.monotonic)
         self._pool = ClickHousePool(settings, _CLIENTS)
-        render, record = Gathering(self._render, _AT_ONCE), Gathering(self._record, _AT_ONCE)
-        self._means = Means(settings, Sender(settings), render, record, self.metrics)
+        render, record = Coalescing(self._render, _AT_ONCE), Coalescing(self._record, _AT_ONCE)
+        self._context = CourierContext(settings, Sender(settings), render, record, self.metrics)
 
     async def run(self) -> None:
         """Deliver until cancelled. Raises LedgerUnavailable where Kafka does not answer at the start."""
@@ -89,12 +90,12 @@ class Service:
                 asyncio.TaskGroup() as self._group
             ):  # what ends one task ends the process, which is started again
                 self._follow_hooks()
-                for one in await self._insist("read what waits", store.waiting):
-                    self._courier(one.namespace).add([one])
+                for delivery in await self._insist("read what waits", store.waiting):
+                    self._courier(delivery.namespace).add([delivery])
                 self._group.create_task(self._follow_replays())
                 self._group.create_task(self._follow_invoices())
         finally:
-            await self._means.sender.close()
+            await self._context.sender.close()
             await asyncio.to_thread(self._catalog.stop)
             self._pool.stop()
 
@@ -104,10 +105,12 @@ class Service:
         return tuple(standing(stages, time.monotonic(), _now_us()))
 
     def _position(self) -> str:
-        told = ", ".join(f"partition {number} offset {end}" for number, end in sorted(self._intake.positions.items()))
-        return f"{INVOICES} {told or 'its beginning'}"
+        positions = ", ".join(
+            f"partition {number} offset {end}" for number, end in sorted(self._intake.positions.items())
+        )
+        return f"{INVOICES} {positions or 'its beginning'}"
 
-    # --- the catalog ------------------------------------------------------------------------------------------------------
+    # --- the catalog
 
     def _entry(self, entry: Entry) -> None:
         if entry.kind == "namespace":
@@ -118,23 +121,23 @@ class Service:
         with self._lock:
             changed, self._changed = self._changed, set()
         for name in changed:
-            found = hook_of(self._catalog.catalog.view(name))
-            if found is None:
+            hook = hook_of(self._catalog.catalog.view(name))
+            if hook is None:
                 self._hooks.pop(name, None)
             else:
-                self._hooks[name] = found
-            if found is not None or name in self._couriers:
-                self._courier(name).set_hook(found)
+                self._hooks[name] = hook
+            if hook is not None or name in self._couriers:
+                self._courier(name).set_hook(hook)
 
     def _courier(self, namespace: str) -> Courier:
         if namespace not in self._couriers:
-            courier = Courier(namespace, self._means)
+            courier = Courier(namespace, self._context)
             courier.set_hook(self._hooks.get(namespace))
             self._couriers[namespace] = courier
             self._group.create_task(courier.run())
         return self._couriers[namespace]
 
-    # --- usage.invoices ---------------------------------------------------------------------------------------------------
+    # --- usage.invoices
 
     async def _follow_invoices(self) -> None:
         while True:
@@ -147,10 +150,14 @@ class Service:
             except (KafkaException, LedgerUnavailable) as error:
                 # From its beginning again: what has been applied is void the second time.
                 log.error("%s cannot be read, trying again: %s", INVOICES, error)
-                found = kafka_error(error)
+                broker_error = kafka_error(error)
                 for_seconds = self._attempts.failed(_READING, str(error))
-                if found is not None and errors.meaning(found) != "may pass" and for_seconds > GIVE_UP_SECONDS:
-                    raise CannotGoOn(f"{INVOICES}: {errors.explained(found)}") from error
+                if (
+                    broker_error is not None
+                    and errors.meaning(broker_error) != "may pass"
+                    and for_seconds > GIVE_UP_SECONDS
+                ):
+                    raise CannotGoOn(f"{INVOICES}: {errors.explained(broker_error)}") from error
                 await asyncio.sleep(_AGAIN_SECONDS)
 
     async def _read(self, reader: LedgerReader) -> None:
@@ -158,26 +165,26 @@ class Service:
             records = await asyncio.to_thread(reader.poll, _POLL_SECONDS)
             self._attempts.done(_READING)
             read_at = time.monotonic()
-            found = await asyncio.to_thread(self._intake.take, records)
-            if found:
+            notices = await asyncio.to_thread(self._intake.take, records)
+            if notices:
                 # A webhook that was set before a version was appended has to be known before the version is passed
                 # over.
                 while not self._catalog.fresh(time.monotonic() - read_at):  # noqa: ASYNC110  another thread's state
                     await asyncio.sleep(0.05)
             self._follow_hooks()
-            await self._queue(found)
+            await self._queue(notices)
             await self._move_on(reader)
 
-    async def _queue(self, found: Sequence[Notice]) -> None:
+    async def _queue(self, notices: Sequence[Notice]) -> None:
         now_us = _now_us()
-        due = wanted(found, self._hooks, now_us)
+        due = deliveries_for(notices, self._hooks, now_us)
         if not due:
             return
-        done = await self._insist("look what is delivered", partial(store.done, wanted=due))
-        fresh = [one for one in due if (one.namespace, one.message_id) not in done]
+        done = await self._insist("look what is delivered", partial(store.done, deliveries=due))
+        fresh = [delivery for delivery in due if (delivery.namespace, delivery.message_id) not in done]
         await self._insist("queue", lambda client: store.write(client, fresh))
-        for one in fresh:
-            self._courier(one.namespace).add([one])
+        for delivery in fresh:
+            self._courier(delivery.namespace).add([delivery])
 
     async def _move_on(self, reader: LedgerReader) -> None:
         moved = self._intake.ahead(reader.positions)
@@ -190,33 +197,33 @@ class Service:
         await self._insist("write positions", lambda client: store.write_positions(client, moved, now_us))
         self._intake.positions, self._beat_at = moved, now
 
-    # --- replays ----------------------------------------------------------------------------------------------------------
+    # --- replays
 
     async def _follow_replays(self) -> None:
-        seen: set[str] = set()
+        known: set[str] = set()
         while True:
             since_us = _now_us() - _CLOCKS_APART_US
-            asked = await self._insist("look for replays", partial(store.replays_since, since_us=since_us))
-            for one in asked:
-                if one.replay not in seen:
-                    wanted = partial(store.waiting, namespace=one.namespace, replay=one.replay)
-                    self._courier(one.namespace).add(await self._insist("read a replay", wanted))
-            seen = {one.replay for one in asked}
+            replays = await self._insist("look for replays", partial(store.replays_since, since_us=since_us))
+            for replay in replays:
+                if replay.replay not in known:
+                    read_waiting = partial(store.waiting, namespace=replay.namespace, replay=replay.replay)
+                    self._courier(replay.namespace).add(await self._insist("read a replay", read_waiting))
+            known = {replay.replay for replay in replays}
             await asyncio.sleep(_REPLAYS_SECONDS)
 
-    # --- couriers' means --------------------------------------------------------------------------------------------------
+    # --- what couriers share
 
-    async def _render(self, some: Sequence[WebhookDelivery]) -> list[bytes | None]:
-        return await self._pool.ask(partial(bodies, wanted=some, now_us=_now_us()))
+    async def _render(self, deliveries: Sequence[WebhookDelivery]) -> list[bytes | None]:
+        return await self._pool.ask(partial(bodies, deliveries=deliveries, now_us=_now_us()))
 
-    async def _record(self, some: Sequence[Sequence[WebhookDelivery]]) -> list[None]:
-        rows = [one for deliveries in some for one in deliveries]
+    async def _record(self, batches: Sequence[Sequence[WebhookDelivery]]) -> list[None]:
+        rows = [delivery for deliveries in batches for delivery in deliveries]
         await self._insist("write what came of deliveries", partial(store.write, deliveries=rows))
-        return [None] * len(some)
+        return [None] * len(batches)
 
-    async def _insist(self, doing: str, question: Callable[[Any], T]) -> T:
-        """Until ClickHouse has answered. Raises CannotGoOn where that takes somebody's help
-        (``schemas.clickhouse.errors``)."""
+    async def _insist(self, doing: str, question: Callable[[Client], T]) -> T:
+        """The answer to ``question``, asked again until ClickHouse gives one. Raises CannotGoOn where that takes
+        somebody's help (``schemas.clickhouse.errors``)."""
         while True:
             try:
                 answer = await self._pool.ask(question)

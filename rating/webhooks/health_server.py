@@ -6,12 +6,15 @@ import json
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from socketserver import ThreadingMixIn
-from typing import Any
+from typing import TYPE_CHECKING
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from prometheus_client import CollectorRegistry, make_wsgi_app
 
 from schemas.health.readiness import Reason, to_json
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 
 class _Server(ThreadingMixIn, WSGIServer):
@@ -19,21 +22,23 @@ class _Server(ThreadingMixIn, WSGIServer):
 
 
 class _Silent(WSGIRequestHandler):
-    def log_message(self, format: str, *args: Any) -> None:
+    def log_message(self, format: str, *args: object) -> None:
         """Requests are not logged."""
 
 
 def serve(host: str, port: int, registry: CollectorRegistry, reasons: Callable[[], Sequence[Reason]]) -> WSGIServer:
-    """Answers until its ``shutdown``."""
+    """Start the server in a daemon thread; it answers until its ``shutdown``."""
     metrics = make_wsgi_app(registry)
 
-    def answer(environ: Any, start_response: Any) -> Iterable[bytes]:
+    def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         if environ.get("PATH_INFO") != "/readyz":
-            found: Iterable[bytes] = metrics(environ, start_response)
-            return found
-        told = reasons()
-        start_response("503 Service Unavailable" if told else "200 OK", [("Content-Type", "application/json")])
-        return [json.dumps({"ready": not told, "reasons": to_json(told)}).encode()]
+            exposition: Iterable[bytes] = metrics(environ, start_response)
+            return exposition
+        current_reasons = reasons()
+        start_response(
+            "503 Service Unavailable" if current_reasons else "200 OK", [("Content-Type", "application/json")]
+        )
+        return [json.dumps({"ready": not current_reasons, "reasons": to_json(current_reasons)}).encode()]
 
     server = make_server(host, port, answer, server_class=_Server, handler_class=_Silent)
     threading.Thread(target=server.serve_forever, name="http", daemon=True).start()

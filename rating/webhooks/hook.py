@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlsplit
 
 from pydantic import ValidationError
@@ -18,8 +18,8 @@ _SECOND: Final = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class WebhookEndpoint:
-    """``since_us``: what was appended before is not sent. ``replaced``: (rotation, instant from which the next one
-    signs), oldest first."""
+    """A webhook's settings with their history. ``since_us``: what was appended before is not sent. ``replaced``:
+    (rotation, instant from which the next one signs), oldest first."""
 
     namespace: str
     url: str
@@ -30,7 +30,7 @@ class WebhookEndpoint:
     replaced: tuple[tuple[int, int], ...]
 
     def wants(self, event: str, appended_us: int) -> bool:
-        """Whether a version is sent that nobody asks for."""
+        """Whether a version with this event, appended then, is sent without a replay."""
         return event in self.events and appended_us >= self.since_us
 
     def rotations(self, now_us: int, overlap_seconds: int) -> list[int]:
@@ -40,8 +40,8 @@ class WebhookEndpoint:
         return [self.rotation, *(number for number, until in reversed(self.replaced) if until > since)]
 
     def secrets(self, root: bytes, now_us: int, overlap_seconds: int) -> list[bytes]:
-        """Newest first."""
-        return [signing.secret(root, self.namespace, one) for one in self.rotations(now_us, overlap_seconds)]
+        """The secrets that sign at ``now_us``, newest first."""
+        return [signing.secret(root, self.namespace, rotation) for rotation in self.rotations(now_us, overlap_seconds)]
 
     @property
     def shown(self) -> str:
@@ -61,13 +61,13 @@ def fold_hook(namespace: str, history: Sequence[Entry]) -> WebhookEndpoint | Non
     since_us, rotation = 0, 0
     replaced: list[tuple[int, int]] = []
     for entry in history:
-        found = None if entry.retired else _webhook(entry.body.get("webhook"))
-        if found is not None:
+        webhook = None if entry.retired else _webhook(entry.body.get("webhook"))
+        if webhook is not None:
             since_us = since_us if present is not None else entry.published_us
-            if found.rotation > rotation:
+            if webhook.rotation > rotation:
                 replaced += [(rotation, entry.published_us)] if rotation else []
-                rotation = found.rotation
-        present = found
+                rotation = webhook.rotation
+        present = webhook
     if present is None:
         return None
     return WebhookEndpoint(
@@ -75,7 +75,7 @@ def fold_hook(namespace: str, history: Sequence[Entry]) -> WebhookEndpoint | Non
     )
 
 
-def _webhook(body: Any) -> Webhook | None:
+def _webhook(body: object) -> Webhook | None:
     try:
         return None if body is None else Webhook.model_validate(body)
     except ValidationError:

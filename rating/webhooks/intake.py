@@ -25,29 +25,39 @@ class Intake:
     def take(self, records: Iterable[LogRecord]) -> list[Notice]:
         """Valid versions that are not known to be queued. Records of the whole log, from its beginning, in order within
         a partition."""
-        found: list[Notice] = []
+        notices: list[Notice] = []
         for record in records:
             notice = self._notices.apply_bytes(record.value, record.append_us)
             if notice is not None and record.offset >= self.positions.get(record.partition, 0):
-                found.append(notice)
-        return found
+                notices.append(notice)
+        return notices
 
     def ahead(self, read: Mapping[int, int]) -> dict[int, int]:
         """Where the positions are once all is queued that was read; reading from the beginning takes none back."""
         return {number: max(end, self.positions.get(number, 0)) for number, end in read.items()}
 
 
-def wanted(found: Sequence[Notice], hooks: Mapping[str, WebhookEndpoint], now_us: int) -> list[WebhookDelivery]:
-    """What the namespaces' webhooks want of it. A disabled one wants it, too: it waits."""
+def deliveries_for(
+    notices: Sequence[Notice], hooks: Mapping[str, WebhookEndpoint], now_us: int
+) -> list[WebhookDelivery]:
+    """A delivery of each version that its namespace's webhook subscribes to. A disabled webhook queues too: it
+    waits."""
     return [
-        queued(one, now_us)
-        for one in found
-        if (hook := hooks.get(one.namespace)) is not None and hook.wants(one.type, one.appended_us)
+        queued(notice, now_us)
+        for notice in notices
+        if (hook := hooks.get(notice.namespace)) is not None and hook.wants(notice.type, notice.appended_us)
     ]
 
 
 def queued(notice: Notice, now_us: int, replay: str = "") -> WebhookDelivery:
-    """What is to be delivered of a version."""
+    """The delivery of a version, first or by ``replay``."""
     return WebhookDelivery(
-        notice.namespace, notice.message_id, replay, notice.invoice_id, notice.version, notice.type, notice.appended_us, now_us
-    )  # fmt: skip
+        notice.namespace,
+        notice.message_id,
+        replay,
+        notice.invoice_id,
+        notice.version,
+        notice.type,
+        notice.appended_us,
+        now_us,
+    )

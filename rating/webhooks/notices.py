@@ -39,14 +39,14 @@ class Notice:
         return f"{self.invoice_id}_{'draft_' if self.type == DRAFTED else ''}v{self.version}"
 
 
-def event_of(before: str | None, state: str) -> WebhookEvent:
+def event_of(previous_state: str | None, state: str) -> WebhookEvent:
     """What became of an invoice from state ``before`` (None: it is new) to ``state``. States that this does not know
     are updates."""
     if state in _DRAFTS:
         return DRAFTED
-    if state == before:
+    if state == previous_state:
         return "invoice.updated"
-    if state in (FINALIZED, PAID) and (before is None or before in _DRAFTS):
+    if state in (FINALIZED, PAID) and (previous_state is None or previous_state in _DRAFTS):
         return "invoice.finalized"  # one of 0.00 is paid at once
     if state == FINALIZED:
         return "invoice.updated"
@@ -66,8 +66,8 @@ class Notices:
         if not self._claims.offer(claim_of(record)):
             return None
         name, state = str(record["invoice_id"]), str(record["state"])
-        before, self._states[name] = self._states.get(name), state
-        return Notice(record["namespace"], name, record["version"], event_of(before, state), appended_us)
+        previous_state, self._states[name] = self._states.get(name), state
+        return Notice(record["namespace"], name, record["version"], event_of(previous_state, state), appended_us)
 
     def apply_bytes(self, value: bytes, appended_us: int) -> Notice | None:
         """``apply`` on a record's bytes; foreign bytes are void."""

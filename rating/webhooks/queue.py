@@ -28,9 +28,9 @@ _SECOND: Final = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class WebhookDelivery:
-    """One version to one webhook, with what came of it so far. ``replay``: "" for the first delivery. Instants:
-    microseconds UTC, 0 for none.
-    ``status`` is of the last answer, ``refused_…`` and ``error`` of the last attempt that failed."""
+    """One version of an invoice to one webhook, with its outcome so far. ``replay``: "" for the first delivery.
+    Instants: microseconds UTC, 0 for none. ``status`` is of the last answer, ``refused_…`` and ``error`` of the last
+    attempt that failed."""
 
     namespace: str
     message_id: str
@@ -52,7 +52,7 @@ class WebhookDelivery:
 
     @property
     def key(self) -> tuple[str, str]:
-        """What it is in its namespace."""
+        """Identifies it within its namespace: (message id, replay)."""
         return self.message_id, self.replay
 
     @property
@@ -68,16 +68,16 @@ class WebhookDelivery:
 
 @dataclass(frozen=True, slots=True)
 class RetrySchedule:
-    """How long until the next try, and how long in all. Seconds."""
+    """How long to wait before the next try, at least and at most, and after how long a delivery is given up."""
 
-    first: float
-    last: float
-    give_up: float
+    first_seconds: float
+    longest_seconds: float
+    give_up_seconds: float
 
     def delay_us(self, failures: int, jitter: float, retry_after: float | None = None) -> int:
         """Microseconds to wait after so many failures (1, 2, …). ``jitter`` in [0, 1) spreads the tries of many by a
         quarter to either side. A receiver's ``retry_after`` (seconds) may prolong it, up to a day."""
-        seconds = min(self.first * 2.0 ** min(failures - 1, 40), self.last) * (0.75 + 0.5 * jitter)
+        seconds = min(self.first_seconds * 2.0 ** min(failures - 1, 40), self.longest_seconds) * (0.75 + 0.5 * jitter)
         return int(max(seconds, min(retry_after or 0.0, _RETRY_AFTER_SECONDS)) * _SECOND)
 
     def probe_us(self, failures: int, jitter: float) -> int:
@@ -86,10 +86,10 @@ class RetrySchedule:
 
 
 class Queue:
-    """What waits in one namespace."""
+    """The deliveries that wait in one namespace."""
 
-    def __init__(self, patience: RetrySchedule, waiting: Iterable[WebhookDelivery] = ()) -> None:
-        self._patience = patience
+    def __init__(self, retries: RetrySchedule, waiting: Iterable[WebhookDelivery] = ()) -> None:
+        self._retries = retries
         self._lanes: dict[Lane, deque[WebhookDelivery]] = {}
         self._keys: set[tuple[str, str]] = set()
         self._due: dict[Lane, int] = {}  # of lanes that nothing of is under way
@@ -99,8 +99,8 @@ class Queue:
         self._refused: set[Lane] = set()  # since the last success
         self._probes = 0
         self._held_us = 0
-        for one in waiting:
-            self.add(one)
+        for delivery in waiting:
+            self.add(delivery)
 
     def __len__(self) -> int:
         return len(self._keys)
@@ -110,19 +110,20 @@ class Queue:
         """Whether the receiver is taken to refuse everything."""
         return len(self._refused) >= _DOWN_AFTER
 
-    def add(self, one: WebhookDelivery) -> bool:
+    def add(self, delivery: WebhookDelivery) -> bool:
         """Queue it behind what waits of its invoice; False where it waits already."""
-        if one.key in self._keys:
+        if delivery.key in self._keys:
             return False
-        self._keys.add(one.key)
-        lane = self._lanes.setdefault(one.lane, deque())
-        lane.append(one)
+        self._keys.add(delivery.key)
+        lane = self._lanes.setdefault(delivery.lane, deque())
+        lane.append(delivery)
         if len(lane) == 1:
-            self._schedule(one.lane, one.next_us)
+            self._schedule(delivery.lane, delivery.next_us)
         return True
 
     def take(self, now_us: int) -> WebhookDelivery | None:
-        """The next delivery to try now, which then is under way until it is told what came of it."""
+        """The next delivery to try now, which is under way until ``delivered``, ``failed`` or ``postponed`` is called
+        for it."""
         if now_us < self._held_us or self._under_way >= (1 if self.down else AT_ONCE):
             return None
         while self._heap:
@@ -146,28 +147,33 @@ class Queue:
             heapq.heappop(self._heap)
         return max(self._heap[0][0], self._held_us) if self._heap else None
 
-    def postponed(self, one: WebhookDelivery, until_us: int) -> None:
+    def postponed(self, delivery: WebhookDelivery, until_us: int) -> None:
         """It could not be tried yet, for a reason that is not the receiver's."""
         self._under_way -= 1
-        self._schedule(one.lane, until_us)
+        self._schedule(delivery.lane, until_us)
 
-    def delivered(self, one: WebhookDelivery, now_us: int, status: int) -> WebhookDelivery:
+    def delivered(self, delivery: WebhookDelivery, now_us: int, status: int) -> WebhookDelivery:
         """The receiver took it. Where it was down before, all that waits is due."""
         self._under_way -= 1
         was_down, self._probes, self._held_us = self.down, 0, 0
         self._refused.clear()
         done = replace(
-            one, state="delivered", attempts=one.attempts + 1, first_us=one.first_us or now_us, last_us=now_us, next_us=0,
+            delivery,
+            state="delivered",
+            attempts=delivery.attempts + 1,
+            first_us=delivery.first_us or now_us,
+            last_us=now_us,
+            next_us=0,
             status=status,
-        )  # fmt: skip
-        self._leave(one)
+        )
+        self._leave(delivery)
         if was_down:
             self.hasten(now_us)
         return done
 
     def failed(
         self,
-        one: WebhookDelivery,
+        delivery: WebhookDelivery,
         now_us: int,
         status: int,
         error: str,
@@ -177,25 +183,32 @@ class Queue:
         """The receiver did not take it. What is to be recorded: it, with its next try, or given up; and what is given
         up with it."""
         self._under_way -= 1
-        self._refused.add(one.lane)
-        attempts, first_us = one.attempts + 1, one.first_us or now_us
-        next_us = now_us + self._patience.delay_us(attempts, jitter, retry_after)
+        self._refused.add(delivery.lane)
+        attempts, first_us = delivery.attempts + 1, delivery.first_us or now_us
+        next_us = now_us + self._retries.delay_us(attempts, jitter, retry_after)
         if self.down:
             self._probes += 1
-            self._held_us = now_us + self._patience.probe_us(self._probes, jitter)
+            self._held_us = now_us + self._retries.probe_us(self._probes, jitter)
         if retry_after is not None and status in (429, 503):
             self._held_us = max(self._held_us, next_us)  # that is said of the receiver, not of one invoice
         tried = replace(
-            one, attempts=attempts, first_us=first_us, last_us=now_us, next_us=next_us, status=status, refused_us=now_us,
-            refused_status=status, error=error,
-        )  # fmt: skip
-        bound = now_us - int(self._patience.give_up * _SECOND)
+            delivery,
+            attempts=attempts,
+            first_us=first_us,
+            last_us=now_us,
+            next_us=next_us,
+            status=status,
+            refused_us=now_us,
+            refused_status=status,
+            error=error,
+        )
+        bound = now_us - int(self._retries.give_up_seconds * _SECOND)
         if first_us <= bound:
             tried = replace(tried, state="given_up", next_us=0)
-            self._leave(one)
+            self._leave(delivery)
         else:
-            self._lanes[one.lane][0] = tried
-            self._schedule(one.lane, next_us)
+            self._lanes[delivery.lane][0] = tried
+            self._schedule(delivery.lane, next_us)
         return [tried, *self._stale(first_us, bound)]
 
     def give_up_all(self, reason: str) -> list[WebhookDelivery]:
@@ -216,33 +229,35 @@ class Queue:
         self.hasten(now_us)
 
     def _stale(self, first_us: int, bound_us: int) -> list[WebhookDelivery]:
-        """What has waited for so long behind a receiver that was down all that time, tried or not."""
+        """Give up what has waited since ``bound_us`` behind a receiver that was down all that time, tried or not."""
         if not self.down:
             return []
         down_since = min((lane[0].first_us for lane in self._lanes.values() if lane[0].first_us), default=first_us)
         if min(down_since, first_us) > bound_us:
             return []
-        return self._give_up("the receiver was down for as long as this waited", lambda one: one.queued_us <= bound_us)
+        return self._give_up(
+            "the receiver was down for as long as this waited", lambda delivery: delivery.queued_us <= bound_us
+        )
 
     def _give_up(self, reason: str, which: Callable[[WebhookDelivery], bool]) -> list[WebhookDelivery]:
         gone: list[WebhookDelivery] = []
         for lane in list(self._due):
             while lane in self._due and which(self._lanes[lane][0]):
-                one = self._lanes[lane][0]
-                gone.append(replace(one, state="given_up", next_us=0, error=reason))
-                self._leave(one)
+                delivery = self._lanes[lane][0]
+                gone.append(replace(delivery, state="given_up", next_us=0, error=reason))
+                self._leave(delivery)
         return gone
 
-    def _leave(self, one: WebhookDelivery) -> None:
-        """It waits no more; what comes after it in its lane is due."""
-        self._keys.discard(one.key)
-        self._due.pop(one.lane, None)
-        lane = self._lanes[one.lane]
+    def _leave(self, delivery: WebhookDelivery) -> None:
+        """Take it out of its lane; the next delivery of the lane is due."""
+        self._keys.discard(delivery.key)
+        self._due.pop(delivery.lane, None)
+        lane = self._lanes[delivery.lane]
         lane.popleft()
         if lane:
-            self._schedule(one.lane, lane[0].next_us)
+            self._schedule(delivery.lane, lane[0].next_us)
         else:
-            del self._lanes[one.lane]
+            del self._lanes[delivery.lane]
 
     def _schedule(self, lane: Lane, due_us: int) -> None:
         self._due[lane] = due_us

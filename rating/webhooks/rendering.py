@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
+
+from clickhouse_connect.driver.client import Client
 
 from rating.invoices.read import WholeInvoice, read_versions
 from rating.webhooks import message
@@ -16,36 +18,42 @@ log = logging.getLogger(__name__)
 _NUMBER_US: Final = 900_000_000
 
 
-def bodies(client: Any, wanted: Sequence[WebhookDelivery], now_us: int) -> list[bytes | None]:
-    """None for what cannot be told yet: who is told of an invoice can read it, and knows its number.
+def bodies(client: Client, deliveries: Sequence[WebhookDelivery], now_us: int) -> list[bytes | None]:
+    """The message body of each delivery, None where it cannot be sent yet: a receiver that is told of an invoice can
+    read it, and knows its number.
 
-    The worker writes a version a moment after it was published, and the close gives the number a moment later; one that
-    died there is made up for by the next. After a quarter of an hour an invoice is told without its number.
+    The worker writes a version a moment after it was published, and the close gives the number a moment later; where
+    either died, the next one makes up for it. After a quarter of an hour an invoice is sent without its number.
     """
     groups: dict[tuple[str, bool], list[WebhookDelivery]] = {}
-    for one in wanted:
-        groups.setdefault((one.namespace, one.type == DRAFTED), []).append(one)
-    told: dict[tuple[str, str], bytes] = {}
-    for (namespace, draft), some in groups.items():
-        found = _read(client, namespace, [(one.invoice_id, one.version) for one in some], draft)
-        for one in some:
-            whole = found.get((one.invoice_id, one.version))
-            if whole is None or (whole.head.number is None and not draft and now_us - one.queued_us < _NUMBER_US):
+    for delivery in deliveries:
+        groups.setdefault((delivery.namespace, delivery.type == DRAFTED), []).append(delivery)
+    body_by_message: dict[tuple[str, str], bytes] = {}
+    for (namespace, draft), group in groups.items():
+        invoices = _read(client, namespace, [(delivery.invoice_id, delivery.version) for delivery in group], draft)
+        for delivery in group:
+            invoice = invoices.get((delivery.invoice_id, delivery.version))
+            if invoice is None or (
+                invoice.head.number is None and not draft and now_us - delivery.queued_us < _NUMBER_US
+            ):
                 continue
-            told[namespace, one.message_id] = message.body(one.type, one.appended_us, whole.to_json())
-    return [told.get((one.namespace, one.message_id)) for one in wanted]
+            body_by_message[namespace, delivery.message_id] = message.body(
+                delivery.type, delivery.appended_us, invoice.to_json()
+            )
+    return [body_by_message.get((delivery.namespace, delivery.message_id)) for delivery in deliveries]
 
 
 def _read(
-    client: Any, namespace: str, wanted: Sequence[tuple[str, int]], draft: bool
+    client: Client, namespace: str, keys: Sequence[tuple[str, int]], draft: bool
 ) -> dict[tuple[str, int], WholeInvoice]:
-    """One that cannot be read, whatever wrote it, keeps no other from being told."""
+    """Invoice versions by (invoice id, version). A version that cannot be read is logged and left out; the others are
+    read one by one then."""
     try:
-        return read_versions(client, namespace, wanted, draft=draft)
+        return read_versions(client, namespace, keys, draft=draft)
     except (ValueError, KeyError, TypeError, ArithmeticError) as error:
-        if len(wanted) == 1:
+        if len(keys) == 1:
             log.error(
-                "%s: version %d of %s cannot be shown: %s", namespace, wanted[0][1], wanted[0][0], type(error).__name__
+                "%s: version %d of %s cannot be shown: %s", namespace, keys[0][1], keys[0][0], type(error).__name__
             )
             return {}
-    return {key: whole for one in wanted for key, whole in _read(client, namespace, [one], draft).items()}
+    return {found_key: invoice for key in keys for found_key, invoice in _read(client, namespace, [key], draft).items()}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+
+from clickhouse_connect.driver.client import Client
 
 from rating.webhooks import store
 from rating.webhooks.hook import WebhookEndpoint
@@ -17,8 +18,8 @@ from schemas.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class ReplayRequest:
-    """All that is said must hold of a version. ``since_us``: appended to usage.invoices then or later. ``given_up``:
-    and not delivered since."""
+    """Which versions to send again: those of which every condition holds. ``since_us``: appended to usage.invoices at
+    or after this instant. ``given_up``: only those whose delivery was given up and has not succeeded since."""
 
     since_us: int | None = None
     invoice_id: str | None = None
@@ -26,36 +27,42 @@ class ReplayRequest:
 
 
 def send_again(
-    settings: Settings, client: Any, hook: WebhookEndpoint, asked: ReplayRequest, author: str, replay: str, now_us: int
+    settings: Settings,
+    client: Client,
+    hook: WebhookEndpoint,
+    request: ReplayRequest,
+    author: str,
+    replay: str,
+    now_us: int,
 ) -> int:
-    """How many messages are queued. ``replay`` names it. Raises LedgerUnavailable; asking again is safe, receivers know
-    copies by their id."""
-    found = _given_up(client, hook, asked) if asked.given_up else _on_ledger(settings, hook, asked)
-    deliveries = [queued(one, now_us, replay) for one in found]
+    """Queue the messages of the versions that ``request`` names; returns how many. ``replay``: a name for this replay.
+    Raises LedgerUnavailable. Repeating it is safe: receivers know copies by their id."""
+    notices = _given_up(client, hook, request) if request.given_up else _on_ledger(settings, hook, request)
+    deliveries = [queued(notice, now_us, replay) for notice in notices]
     store.write(client, deliveries)
     # Now they are durable; whoever delivers reads them when it sees this, or when it starts.
-    said = {"since_us": asked.since_us, "invoice_id": asked.invoice_id, "given_up": asked.given_up}
-    store.write_replay(client, store.Replay(hook.namespace, replay, now_us), author, said, len(deliveries))
+    request_json = {"since_us": request.since_us, "invoice_id": request.invoice_id, "given_up": request.given_up}
+    store.write_replay(client, store.Replay(hook.namespace, replay, now_us), author, request_json, len(deliveries))
     return len(deliveries)
 
 
-def _given_up(client: Any, hook: WebhookEndpoint, asked: ReplayRequest) -> list[Notice]:
+def _given_up(client: Client, hook: WebhookEndpoint, request: ReplayRequest) -> list[Notice]:
     return [
-        Notice(one.namespace, one.invoice_id, one.version, one.type, one.appended_us)
-        for one in store.lost(client, hook.namespace)
-        if asked.invoice_id in (None, one.invoice_id) and one.appended_us >= (asked.since_us or 0)
+        Notice(delivery.namespace, delivery.invoice_id, delivery.version, delivery.type, delivery.appended_us)
+        for delivery in store.lost(client, hook.namespace)
+        if request.invoice_id in (None, delivery.invoice_id) and delivery.appended_us >= (request.since_us or 0)
     ]
 
 
-def _on_ledger(settings: Settings, hook: WebhookEndpoint, asked: ReplayRequest) -> list[Notice]:
-    """Of the whole history, also from before there was a webhook."""
+def _on_ledger(settings: Settings, hook: WebhookEndpoint, request: ReplayRequest) -> list[Notice]:
+    """Versions from the whole log, also those appended before there was a webhook."""
     with LedgerReader(settings, INVOICES) as reader:
         return [
-            one
-            for one in _notices(reader, hook.namespace)
-            if one.type in hook.events
-            and asked.invoice_id in (None, one.invoice_id)
-            and one.appended_us >= (asked.since_us or 0)
+            notice
+            for notice in _notices(reader, hook.namespace)
+            if notice.type in hook.events
+            and request.invoice_id in (None, notice.invoice_id)
+            and notice.appended_us >= (request.since_us or 0)
         ]
 
 

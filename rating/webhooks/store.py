@@ -10,32 +10,35 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import pyarrow as pa
+from clickhouse_connect.driver.client import Client
 
 from rating.webhooks.queue import WebhookDelivery
+from schemas.values.json_text import JsonObject
 
 DELIVERIES: Final = "webhook_deliveries"
 _INSTANTS: Final = ("appended_at", "queued_at", "first_at", "last_at", "next_at", "refused_at")
 _COLUMNS: Final = (
     "namespace, message_id, replay, invoice_id, version, type,"
-    " toUnixTimestamp64Micro(appended_at) AS appended_us, toUnixTimestamp64Micro(queued_at) AS queued_us, state, attempts,"
+    " toUnixTimestamp64Micro(appended_at) AS appended_us, toUnixTimestamp64Micro(queued_at) AS queued_us,"
+    " state, attempts,"
     " toUnixTimestamp64Micro(first_at) AS first_us, toUnixTimestamp64Micro(last_at) AS last_us,"
     " toUnixTimestamp64Micro(next_at) AS next_us, status,"
     " toUnixTimestamp64Micro(refused_at) AS refused_us, refused_status, error"
 )
 
 
-def write(client: Any, deliveries: Sequence[WebhookDelivery]) -> None:
-    """Queue new ones, or tell what came of them; durable on return. Written again, they are the same rows."""
+def write(client: Client, deliveries: Sequence[WebhookDelivery]) -> None:
+    """Insert deliveries, new ones or with their outcome; durable on return. Written again, they are the same rows."""
     if deliveries:
         client.insert_arrow(DELIVERIES, _table(deliveries))
 
 
-def waiting(client: Any, namespace: str | None = None, replay: str | None = None) -> list[WebhookDelivery]:
-    """What waits (of one replay), in the order in which it goes."""
-    conditions, parameters = ["state = 'waiting'"], dict[str, Any]()
+def waiting(client: Client, namespace: str | None = None, replay: str | None = None) -> list[WebhookDelivery]:
+    """Deliveries that wait, of a namespace or a replay if given, in the order in which they are sent."""
+    conditions, parameters = ["state = 'waiting'"], dict[str, object]()
     for name, value in (("namespace", namespace), ("replay", replay)):
         if value is not None:
             conditions.append(f"{name} = {{{name}:String}}")
@@ -43,49 +46,49 @@ def waiting(client: Any, namespace: str | None = None, replay: str | None = None
     return _read(client, f"{' AND '.join(conditions)} ORDER BY queued_us, invoice_id, version", parameters)
 
 
-def done(client: Any, wanted: Iterable[WebhookDelivery]) -> set[tuple[str, str]]:
+def done(client: Client, deliveries: Iterable[WebhookDelivery]) -> set[tuple[str, str]]:
     """(namespace, message id) of those first deliveries that were delivered or given up."""
     by_namespace: dict[str, list[str]] = {}
-    for one in wanted:
-        by_namespace.setdefault(one.namespace, []).append(one.message_id)
-    found: set[tuple[str, str]] = set()
+    for delivery in deliveries:
+        by_namespace.setdefault(delivery.namespace, []).append(delivery.message_id)
+    ended: set[tuple[str, str]] = set()
     for namespace, names in by_namespace.items():
         rows = client.query(
             f"SELECT DISTINCT message_id FROM {DELIVERIES} WHERE namespace = {{namespace:String}}"
             " AND message_id IN {names:Array(String)} AND replay = '' AND state != 'waiting'",
             parameters={"namespace": namespace, "names": names},
         ).result_rows
-        found |= {(namespace, str(row[0])) for row in rows}
-    return found
+        ended |= {(namespace, str(row[0])) for row in rows}
+    return ended
 
 
-def lost(client: Any, namespace: str) -> list[WebhookDelivery]:
+def lost(client: Client, namespace: str) -> list[WebhookDelivery]:
     """Of each message that was given up, and neither waits nor was delivered by a replay, one delivery; in the order in
     which they go."""
-    rest = f"SELECT message_id FROM {DELIVERIES} FINAL WHERE namespace = {{namespace:String}} AND state != 'given_up'"
+    alive = f"SELECT message_id FROM {DELIVERIES} FINAL WHERE namespace = {{namespace:String}} AND state != 'given_up'"
     condition = (
-        f"namespace = {{namespace:String}} AND state = 'given_up' AND message_id NOT IN ({rest})"
+        f"namespace = {{namespace:String}} AND state = 'given_up' AND message_id NOT IN ({alive})"
         " ORDER BY appended_us, invoice_id, version LIMIT 1 BY message_id"
     )
     return _read(client, condition, {"namespace": namespace})
 
 
 def list_deliveries(
-    client: Any,
+    client: Client,
     namespace: str,
     *,
     state: str | None = None,
-    before: tuple[int, str, str] | None = None,
+    page_end: tuple[int, str, str] | None = None,
     limit: int = 50,
 ) -> list[WebhookDelivery]:
     """The newest first; ``before``: (queued_us, message_id, replay) of the last one of the page before."""
-    conditions, parameters = ["namespace = {namespace:String}"], dict[str, Any](namespace=namespace, limit=limit)
+    conditions, parameters = ["namespace = {namespace:String}"], dict[str, object](namespace=namespace, limit=limit)
     if state is not None:
         conditions.append("state = {state:String}")
         parameters["state"] = state
-    if before is not None:
+    if page_end is not None:
         conditions.append("(queued_us, message_id, replay) < ({us:Int64}, {message_id:String}, {replay:String})")
-        parameters |= dict(zip(("us", "message_id", "replay"), before, strict=True))
+        parameters |= dict(zip(("us", "message_id", "replay"), page_end, strict=True))
     order = "ORDER BY queued_us DESC, message_id DESC, replay DESC LIMIT {limit:UInt32}"
     return _read(client, f"{' AND '.join(conditions)} {order}", parameters)
 
@@ -104,53 +107,56 @@ class DeliverySummary:
     failure: WebhookDelivery | None
 
 
-def summary(client: Any, namespace: str) -> DeliverySummary:
-    """How deliveries stand."""
-    parameters = {"namespace": namespace}
+def summary(client: Client, namespace: str) -> DeliverySummary:
+    """Counts of the namespace's messages by state, with its latest success and failure."""
+    parameters: dict[str, object] = {"namespace": namespace}
     (counts,) = client.query(
         "SELECT countIf(open), countIf(NOT open AND taken), countIf(NOT open AND NOT taken),"
-        " ifNull(min(oldest_us), 0), ifNull(min(soonest_us), 0) FROM (SELECT message_id, max(state = 'waiting') AS open,"
+        " ifNull(min(oldest_us), 0), ifNull(min(soonest_us), 0) FROM"
+        " (SELECT message_id, max(state = 'waiting') AS open,"
         " max(state = 'delivered') AS taken, minOrNullIf(queued_us, state = 'waiting') AS oldest_us,"
         " minOrNullIf(next_us, state = 'waiting') AS soonest_us FROM"
         f" (SELECT {_COLUMNS} FROM {DELIVERIES} FINAL WHERE namespace = {{namespace:String}}) GROUP BY message_id)",
         parameters=parameters,
     ).result_rows
-    mine = "namespace = {namespace:String} AND"
-    success = _read(client, f"{mine} state = 'delivered' ORDER BY last_us DESC LIMIT 1", parameters)
-    failure = _read(client, f"{mine} refused_us > 0 ORDER BY refused_us DESC LIMIT 1", parameters)
+    condition = "namespace = {namespace:String} AND"
+    success = _read(client, f"{condition} state = 'delivered' ORDER BY last_us DESC LIMIT 1", parameters)
+    failure = _read(client, f"{condition} refused_us > 0 ORDER BY refused_us DESC LIMIT 1", parameters)
     waits, delivered, given_up, oldest_us, next_us = map(int, counts)
     ends = success[0] if success else None, failure[0] if failure else None
     return DeliverySummary(waits, delivered, given_up, oldest_us, next_us, *ends)
 
 
-def undelivered(client: Any) -> list[dict[str, Any]]:
+def undelivered(client: Client) -> list[JsonObject]:
     """Of every namespace that has such: how many messages wait, and how many are given up and were not delivered by a
     replay."""
     rows = client.query(
-        "SELECT namespace, countIf(open), countIf(lost) FROM (SELECT namespace, message_id, max(state = 'waiting') AS open,"
+        "SELECT namespace, countIf(open), countIf(lost) FROM"
+        " (SELECT namespace, message_id, max(state = 'waiting') AS open,"
         f" NOT open AND max(state = 'delivered') = 0 AS lost FROM {DELIVERIES} FINAL GROUP BY namespace, message_id)"
         " WHERE open OR lost GROUP BY namespace ORDER BY namespace"
     ).result_rows
     return [{"namespace": str(name), "waiting": int(waits), "given_up": int(lost)} for name, waits, lost in rows]
 
 
-def positions(client: Any) -> dict[int, int]:
+def positions(client: Client) -> dict[int, int]:
     """Partition of usage.invoices → next offset below which every version is queued."""
     rows = client.query("SELECT partition, max(next_offset) FROM webhook_progress GROUP BY partition").result_rows
     return {int(partition): int(offset) for partition, offset in rows}
 
 
-def write_positions(client: Any, offsets: Mapping[int, int], now_us: int) -> None:
-    """Move them on, or only say that somebody is there."""
+def write_positions(client: Client, offsets: Mapping[int, int], now_us: int) -> None:
+    """Write the next offsets by partition; unchanged ones show that a delivering process is alive."""
     columns = {
-        "partition": pa.array(list(offsets), pa.uint32()), "next_offset": pa.array(list(offsets.values()), pa.uint64()),
+        "partition": pa.array(list(offsets), pa.uint32()),
+        "next_offset": pa.array(list(offsets.values()), pa.uint64()),
         "at": pa.array([now_us] * len(offsets), pa.timestamp("us", "UTC")),
-    }  # fmt: skip
+    }
     client.insert_arrow("webhook_progress", pa.table(columns))
 
 
-def seen_us(client: Any) -> int:
-    """When a process that delivers was there last, microseconds UTC; 0: never."""
+def seen_us(client: Client) -> int:
+    """When a delivering process last wrote its positions, microseconds UTC; 0: never."""
     rows = client.query("SELECT toUnixTimestamp64Micro(max(at)) FROM webhook_progress").result_rows
     return int(rows[0][0])
 
@@ -164,18 +170,22 @@ class Replay:
     asked_us: int
 
 
-def write_replay(client: Any, replay: Replay, author: str, asked: Mapping[str, Any], messages: int) -> None:
-    """Tell the process that delivers."""
+def write_replay(client: Client, replay: Replay, author: str, request: Mapping[str, object], messages: int) -> None:
+    """Record a replay, so that the delivering process reads its deliveries. ``request``: its conditions, as JSON
+    values."""
     columns = {
-        "namespace": pa.array([replay.namespace]), "replay": pa.array([replay.replay]),
-        "asked_at": pa.array([replay.asked_us], pa.timestamp("us", "UTC")), "author": pa.array([author]),
-        "asked": pa.array([json.dumps(asked)]), "messages": pa.array([messages], pa.uint64()),
-    }  # fmt: skip
+        "namespace": pa.array([replay.namespace]),
+        "replay": pa.array([replay.replay]),
+        "asked_at": pa.array([replay.asked_us], pa.timestamp("us", "UTC")),
+        "author": pa.array([author]),
+        "asked": pa.array([json.dumps(request)]),
+        "messages": pa.array([messages], pa.uint64()),
+    }
     client.insert_arrow("webhook_replays", pa.table(columns))
 
 
-def replays_since(client: Any, since_us: int) -> list[Replay]:
-    """Those asked for at or after ``since_us``."""
+def replays_since(client: Client, since_us: int) -> list[Replay]:
+    """Replays that were asked for at or after ``since_us`` (microseconds UTC)."""
     rows = client.query(
         "SELECT namespace, replay, toUnixTimestamp64Micro(asked_at) FROM webhook_replays"
         " WHERE asked_at >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')",
@@ -184,7 +194,7 @@ def replays_since(client: Any, since_us: int) -> list[Replay]:
     return [Replay(str(namespace), str(replay), int(asked_us)) for namespace, replay, asked_us in rows]
 
 
-def _read(client: Any, condition: str, parameters: Mapping[str, Any]) -> list[WebhookDelivery]:
+def _read(client: Client, condition: str, parameters: dict[str, object]) -> list[WebhookDelivery]:
     rows = client.query(
         f"SELECT {_COLUMNS} FROM {DELIVERIES} FINAL WHERE {condition}", parameters=parameters
     ).result_rows
@@ -195,9 +205,11 @@ def _table(deliveries: Sequence[WebhookDelivery]) -> pa.Table:
     texts = ("namespace", "message_id", "replay", "invoice_id", "type", "state", "error")
     numbers = {"version": pa.uint32(), "attempts": pa.uint32(), "step": pa.uint64()}
     numbers |= {"status": pa.uint16(), "refused_status": pa.uint16()}
-    columns = {name: pa.array([getattr(one, name) for one in deliveries], pa.string()) for name in texts}
-    columns |= {name: pa.array([getattr(one, name) for one in deliveries], kind) for name, kind in numbers.items()}
+    columns = {name: pa.array([getattr(delivery, name) for delivery in deliveries], pa.string()) for name in texts}
+    columns |= {
+        name: pa.array([getattr(delivery, name) for delivery in deliveries], kind) for name, kind in numbers.items()
+    }
     for name in _INSTANTS:
-        us = [getattr(one, name.replace("_at", "_us")) for one in deliveries]
+        us = [getattr(delivery, name.replace("_at", "_us")) for delivery in deliveries]
         columns[name] = pa.array(us, pa.timestamp("us", "UTC"))
     return pa.table(columns)

@@ -10,16 +10,18 @@ from schemas.catalog.models import Plan, Subscription
 from schemas.catalog.state import Catalog, Entry, NamespaceView
 from schemas.errors import WeirError
 from schemas.prices import PriceError, parse_price
+from schemas.values.json_text import JsonObject
 
 _INLINE_OFFSET: Final = -1  # older than every record, so that every subscription may be on it
 
 
 class ScenarioError(WeirError, ValueError):
-    """A scenario that cannot be; ``place`` is the field of the request that is wrong."""
+    """A scenario that contradicts itself or names what is not in the catalog; ``field_path`` is the field of the
+    request that is wrong."""
 
-    def __init__(self, place: str, detail: str) -> None:
+    def __init__(self, field_path: str, detail: str) -> None:
         super().__init__(detail)
-        self.place = place
+        self.field_path = field_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +40,13 @@ class Scenario:
     plan: str | None = None
 
 
-def before(view: NamespaceView, scenario: Scenario) -> NamespaceView:
+def as_it_is(view: NamespaceView, scenario: Scenario) -> NamespaceView:
     """The catalog as it is, with the scenario's subscriptions alone. Raises ScenarioError."""
     _check(view, scenario)
     return _overlaid(view, scenario, lambda entry: entry)
 
 
-def after(view: NamespaceView, scenario: Scenario) -> NamespaceView:
+def as_it_would_be(view: NamespaceView, scenario: Scenario) -> NamespaceView:
     """The catalog as it would be, with the scenario's subscriptions alone. Raises ScenarioError."""
     _check(view, scenario)
 
@@ -76,11 +78,11 @@ def target_plan(view: NamespaceView, scenario: Scenario) -> Plan | None:
     if scenario.to_plan is None or isinstance(scenario.to_plan, Plan):
         return scenario.to_plan
     code, version = _target(view, scenario)
-    found = view.version("plan", code, version)
-    return None if found is None else found.model
+    entry = view.version("plan", code, version)
+    return None if entry is None else entry.model
 
 
-def _repriced(body: Mapping[str, Any], prices: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+def _repriced(body: Mapping[str, Any], prices: Mapping[str, Mapping[str, Any]]) -> JsonObject:
     charges = [
         {**charge, "price": dict(prices[key])} if (key := charge.get("code") or charge["product"]) in prices else charge
         for charge in body.get("charges", ())
@@ -97,11 +99,11 @@ def _check(view: NamespaceView, scenario: Scenario) -> None:
     if scenario.plan is not None and not plans:
         raise ScenarioError("plan", f"there is no plan {scenario.plan}; known: {_known(view)}")
     for code, price in scenario.prices.items():
-        mine = [entry for entry in plans if any(charge.key == code for charge in entry.model.charges)]
-        if not mine:
+        charging_plans = [entry for entry in plans if any(charge.key == code for charge in entry.model.charges)]
+        if not charging_plans:
             charges = sorted({charge.key for entry in plans for charge in entry.model.charges})
             raise ScenarioError(f"prices.{code}", f"no plan has such a charge; known: {', '.join(charges)}")
-        for entry in mine:
+        for entry in charging_plans:
             try:
                 parse_price(dict(price), entry.model.currency)
             except PriceError as error:
@@ -127,29 +129,31 @@ class _Overlay(Catalog):
 
     def entries(self, namespace: str, kind: str, before: int) -> Iterator[list[Entry]]:
         for versions in self._view.histories(kind):
-            if kept := self._kept(kind, versions):
-                yield kept
+            if overlaid := self._overlaid_versions(kind, versions):
+                yield overlaid
 
     def versions(self, namespace: str, kind: str, code: str, before: int) -> list[Entry]:
-        found = self._kept(kind, self._view.history(kind, code))
+        overlaid = self._overlaid_versions(kind, self._view.history(kind, code))
         inline = self._scenario.to_plan
         if kind == "plan" and isinstance(inline, Plan) and inline.code == code:
             body = inline.model_dump(mode="json")
-            return [*found, Entry(namespace, kind, code, len(found) + 1, False, None, 0, _INLINE_OFFSET, body)]
-        return found
+            return [*overlaid, Entry(namespace, kind, code, len(overlaid) + 1, False, None, 0, _INLINE_OFFSET, body)]
+        return overlaid
 
-    def _kept(self, kind: str, versions: list[Entry]) -> list[Entry]:
-        if kind == "credit_grant" or (kind == "subscription" and versions and not self._wanted(versions[-1].model)):
+    def _overlaid_versions(self, kind: str, versions: list[Entry]) -> list[Entry]:
+        if kind == "credit_grant" or (
+            kind == "subscription" and versions and not self._is_in_scenario(versions[-1].model)
+        ):
             return []
         return [self._changed_entry(entry) for entry in versions]
 
     def _changed_entry(self, entry: Entry) -> Entry:
-        # Kept, since an entry's model is read once and an overlay asks for the same plan for every subscription.
+        # Cached, since an entry's model is read once and an overlay asks for the same plan for every subscription.
         key = (entry.kind, entry.code, entry.version)
         if key not in self._changed:
             self._changed[key] = self._change(entry)
         return self._changed[key]
 
-    def _wanted(self, subscription: Subscription) -> bool:
+    def _is_in_scenario(self, subscription: Subscription) -> bool:
         scenario = self._scenario
         return scenario.account_id in (None, subscription.account) and scenario.plan in (None, subscription.plan)

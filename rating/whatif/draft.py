@@ -12,6 +12,8 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Final
 
+from clickhouse_connect.driver.client import Client
+
 from rating.explain.recomputed import plain_or_none
 from rating.periods import Interval
 from rating.pricing import plain
@@ -27,6 +29,7 @@ from schemas.errors import WeirError
 from schemas.events.event_types import DefaultsByOffset
 from schemas.matching.rules import Match
 from schemas.values.instants import micros, rfc3339
+from schemas.values.json_text import JsonObject
 from schemas.values.quantity import unscaled
 
 Progress = Callable[[str, int, int], None]
@@ -52,20 +55,24 @@ class Tried:
     def take(self, account_id: str, us: int, match: Match) -> None:
         """Count one match."""
         self.matched += 1
-        one = EventMeasure(unscaled(match.units), match.unique_value, match.unique_value or None, {})
-        self.accounts.setdefault(account_id, Fold()).add(us, one)
-        self.everything.add(us, one)
+        measure = EventMeasure(unscaled(match.units), match.unique_value, match.unique_value or None, {})
+        self.accounts.setdefault(account_id, Fold()).add(us, measure)
+        self.everything.add(us, measure)
 
-    def to_json(self, events: int, limit: int) -> dict[str, Any]:
+    def to_json(self, events: int, limit: int) -> JsonObject:
         """Ready for json.dumps; ``events``: how many were looked at."""
         aggregation = self.version.aggregation
         ranked = sorted(
-            ((name, fold, fold.quantity(aggregation)) for name, fold in self.accounts.items()), key=lambda one: (-one[2], one[0])
-        )  # fmt: skip
+            ((name, fold, fold.quantity(aggregation)) for name, fold in self.accounts.items()),
+            key=lambda total: (-total[2], total[0]),
+        )
         now = None if self.current is None else self.current.usage
         return {
-            "profile": self.version.profile_id, "aggregation": aggregation, "unit": self.version.unit,
-            "matched": self.matched, "unmeterable": dict(sorted(self.unmeterable.items())),
+            "profile": self.version.profile_id,
+            "aggregation": aggregation,
+            "unit": self.version.unit,
+            "matched": self.matched,
+            "unmeterable": dict(sorted(self.unmeterable.items())),
             "not_matched": events - self.matched - self.unmeterable.total(),
             "quantity": _quantity(self.everything, aggregation),
             "current": None if now is None else {"quantity": plain_or_none(now.quantity), "events": now.events},
@@ -74,7 +81,7 @@ class Tried:
                 for name, fold, quantity in ranked[:limit]
             ],
             "accounts_left_out": max(0, len(ranked) - limit),
-        }  # fmt: skip
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +93,15 @@ class MeterTrial:
     events: int
     profiles: tuple[Tried, ...]
 
-    def to_json(self, limit: int = 1000) -> dict[str, Any]:
+    def to_json(self, limit: int = 1000) -> JsonObject:
         """Ready for json.dumps."""
         return {
-            "from": rfc3339(micros(self.interval.start)), "to": rfc3339(micros(self.interval.end)),
-            "event_name": self.event_name, "events": self.events,
-            "profiles": [one.to_json(self.events, limit) for one in self.profiles],
-        }  # fmt: skip
+            "from": rfc3339(micros(self.interval.start)),
+            "to": rfc3339(micros(self.interval.end)),
+            "event_name": self.event_name,
+            "events": self.events,
+            "profiles": [profile.to_json(self.events, limit) for profile in self.profiles],
+        }
 
 
 def drafted(namespace: str, meter: Meter) -> tuple[ProfileVersion, ...]:
@@ -103,7 +112,7 @@ def drafted(namespace: str, meter: Meter) -> tuple[ProfileVersion, ...]:
 
 
 def try_meter(
-    client: Any,
+    client: Client,
     view: NamespaceView,
     meter: Meter,
     interval: Interval,
@@ -118,9 +127,11 @@ def try_meter(
     name = versions[0].event_name
     bind = Binder()
     conditions = [
-        f"namespace = {bind('namespace', 'String', view.namespace)}", f"event_name = {bind('name', 'String', name)}",
-        f"timestamp >= {bind.instant('start', micros(interval.start))}", f"timestamp < {bind.instant('end', micros(interval.end))}",
-    ]  # fmt: skip
+        f"namespace = {bind('namespace', 'String', view.namespace)}",
+        f"event_name = {bind('name', 'String', name)}",
+        f"timestamp >= {bind.instant('start', micros(interval.start))}",
+        f"timestamp < {bind.instant('end', micros(interval.end))}",
+    ]
     if account_id is not None:
         conditions.append(f"account_id = {bind('account', 'String', account_id)}")
     conditions.append(standing(conditions[:1], ""))
@@ -139,17 +150,17 @@ def try_meter(
     for block in _blocks(client, _events_sql(where, conditions[0], with_offsets=defaults.any), bind.parameters):
         for account, us, key, properties, catalog_offset in block:
             try:
-                found = matcher_at(int(catalog_offset)).match(name, us, key, properties)
+                outcome = matcher_at(int(catalog_offset)).match(name, us, key, properties)
             except ValueError:
                 continue  # written past acceptance: it would give no usage
-            for match in found.matches:
+            for match in outcome.matches:
                 profiles[match.profile_id].take(account, us, match)
-            for profile_id, reason in found.unmeterable:
+            for profile_id, reason in outcome.unmeterable:
                 profiles[profile_id].unmeterable[reason] += 1
         done += len(block)
         on_progress("trying", done, int(total))
-    for one in profiles.values():
-        one.current = _current(client, view, one.version.profile_id, interval, account_id)
+    for profile in profiles.values():
+        profile.current = _current(client, view, profile.version.profile_id, interval, account_id)
     return MeterTrial(interval, name, int(total), tuple(profiles.values()))
 
 
@@ -159,13 +170,14 @@ def _events_sql(where: str, of_namespace: str, *, with_offsets: bool) -> str:
     if not with_offsets:
         return f"SELECT {columns}, 0 FROM usage_events FINAL WHERE {where}"
     return (
-        f"SELECT {columns}, batches.catalog_offset FROM (SELECT * FROM usage_events FINAL WHERE {where}) AS counted LEFT ANY JOIN"
+        f"SELECT {columns}, batches.catalog_offset"
+        f" FROM (SELECT * FROM usage_events FINAL WHERE {where}) AS counted LEFT ANY JOIN"
         f" (SELECT generation, partition, offset, catalog_offset FROM usage_batches WHERE {of_namespace}) AS batches"
         " USING (generation, partition, offset)"
     )
 
 
-def _blocks(client: Any, sql: str, parameters: dict[str, Any]) -> Iterator[Sequence[Sequence[Any]]]:
+def _blocks(client: Client, sql: str, parameters: JsonObject) -> Iterator[Sequence[Sequence[Any]]]:
     with client.query_row_block_stream(sql, parameters=parameters) as stream:
         for block in stream:
             for start in range(0, len(block), _AT_ONCE):
@@ -173,7 +185,7 @@ def _blocks(client: Any, sql: str, parameters: dict[str, Any]) -> Iterator[Seque
 
 
 def _current(
-    client: Any, view: NamespaceView, profile_id: str, interval: Interval, account_id: str | None
+    client: Client, view: NamespaceView, profile_id: str, interval: Interval, account_id: str | None
 ) -> UsageGroup | None:
     """What the published profile of the same name measures, None where there is none."""
     versions = [version for version in profile_versions(view) if version.profile_id == profile_id]

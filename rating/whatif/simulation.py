@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import Any, Final
+from typing import Final
+
+from clickhouse_connect.driver.client import Client
 
 from rating.invoices.ledger import Invoice, Standing
 from rating.invoices.waiting import Progress
 from rating.invoicing.measure import measure
+from rating.invoicing.need import Need
 from rating.invoicing.plan import Plan as BillingPlan
 from rating.invoicing.plan import build_invoices, make_plan
 from rating.periods import parse_range, parse_zone
@@ -20,6 +23,7 @@ from rating.whatif.catalog import Scenario, ScenarioError
 from schemas.catalog.state import NamespaceView
 from schemas.ledgers.checkpoints import Run
 from schemas.values.instants import DAY, micros
+from schemas.values.json_text import JsonObject
 
 # Grace is for billing alone: a period that has ended may be simulated at once.
 _GRACE: Final = 32 * DAY
@@ -31,8 +35,8 @@ class ComparedCharge:
 
     charge: str
     quantity: str
-    before: Decimal
-    after: Decimal
+    amount_before: Decimal
+    amount_after: Decimal
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,24 +46,31 @@ class ComparedSubscription:
     account_id: str
     subscription: str
     currency: str
-    before: Decimal
-    after: Decimal
+    amount_before: Decimal
+    amount_after: Decimal
     charges: tuple[ComparedCharge, ...]
 
     @property
     def difference(self) -> Decimal:
-        return self.after - self.before
+        return self.amount_after - self.amount_before
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Ready for json.dumps."""
         return {
-            "account_id": self.account_id, "subscription": self.subscription, "currency": self.currency,
-            **_amounts(self.before, self.after, self.currency), "pays": pays(self.difference),
+            "account_id": self.account_id,
+            "subscription": self.subscription,
+            "currency": self.currency,
+            **_amounts(self.amount_before, self.amount_after, self.currency),
+            "pays": pays(self.difference),
             "charges": [
-                {"charge": one.charge, "quantity": one.quantity or None, **_amounts(one.before, one.after, self.currency)}
-                for one in self.charges
+                {
+                    "charge": charge.charge,
+                    "quantity": charge.quantity or None,
+                    **_amounts(charge.amount_before, charge.amount_after, self.currency),
+                }
+                for charge in self.charges
             ],
-        }  # fmt: skip
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,32 +82,38 @@ class PeriodSimulation:
     compared: tuple[ComparedSubscription, ...]
     problems: tuple[str, ...]
 
-    def totals(self) -> list[dict[str, Any]]:
+    def totals(self) -> list[JsonObject]:
         """Sums by currency, and how many would pay less, more and the same."""
         result = []
-        for currency in sorted({one.currency for one in self.compared}):
-            mine = [one for one in self.compared if one.currency == currency]
-            before = exact_sum(one.before for one in mine)
-            effects = [pays(one.difference) for one in mine]
+        for currency in sorted({compared.currency for compared in self.compared}):
+            of_currency = [compared for compared in self.compared if compared.currency == currency]
+            total_before = exact_sum(compared.amount_before for compared in of_currency)
+            effects = [pays(compared.difference) for compared in of_currency]
             result.append(
                 {
-                    "currency": currency, **_amounts(before, exact_sum(one.after for one in mine), currency),
-                    "subscriptions": len(mine), "pay_less": effects.count("less"), "pay_more": effects.count("more"),
+                    "currency": currency,
+                    **_amounts(total_before, exact_sum(compared.amount_after for compared in of_currency), currency),
+                    "subscriptions": len(of_currency),
+                    "pay_less": effects.count("less"),
+                    "pay_more": effects.count("more"),
                     "pay_the_same": effects.count("the same"),
                 }
-            )  # fmt: skip
+            )
         return result
 
-    def to_json(self, limit: int | None = None) -> dict[str, Any]:
+    def to_json(self, limit: int | None = None) -> JsonObject:
         """Ready for json.dumps; ``limit``: at most so many subscriptions, half from each end of the list."""
         shown = self.compared
         if limit is not None and len(shown) > limit:
-            first = limit - limit // 2
-            shown = (*shown[:first], *shown[len(shown) - limit // 2 :])
+            head_count = limit - limit // 2
+            shown = (*shown[:head_count], *shown[len(shown) - limit // 2 :])
         return {
-            "period": self.period, "totals": self.totals(), "problems": list(self.problems),
-            "subscriptions": [one.to_json() for one in shown], "left_out": len(self.compared) - len(shown),
-        }  # fmt: skip
+            "period": self.period,
+            "totals": self.totals(),
+            "problems": list(self.problems),
+            "subscriptions": [subscription.to_json() for subscription in shown],
+            "left_out": len(self.compared) - len(shown),
+        }
 
 
 def pays(difference: Decimal) -> str:
@@ -105,22 +122,22 @@ def pays(difference: Decimal) -> str:
 
 
 def simulate(
-    client: Any, view: NamespaceView, scenario: Scenario, period: str, now_us: int, on_progress: Progress
+    client: Client, view: NamespaceView, scenario: Scenario, period: str, now_us: int, on_progress: Progress
 ) -> PeriodSimulation:
     """Every billing period that begins in ``period`` (dates as ``parse_range`` takes them, local to each account) and
     has ended, billed from the present usage before and after. One query a total for all accounts. Raises ScenarioError.
     Blocking.
     """
-    as_is, as_would = catalog.before(view, scenario), catalog.after(view, scenario)
+    as_is, as_would = catalog.as_it_is(view, scenario), catalog.as_it_would_be(view, scenario)
     try:
         parse_range(period, parse_zone("UTC"))  # also where there is no subscription
         plans = [
-            _period(make_plan(one, Standing(), now_us + _GRACE, {}, "ended"), period, now_us)
-            for one in (as_is, as_would)
+            _period(make_plan(catalog_view, Standing(), now_us + _GRACE, {}, "ended"), period, now_us)
+            for catalog_view in (as_is, as_would)
         ]
     except (ValueError, OverflowError) as error:
         raise ScenarioError("period", str(error)) from None
-    needs: dict[Any, set[str]] = {}
+    needs: dict[Need, set[str]] = {}
     for plan in plans:
         for need, accounts in plan.needs().items():
             needs.setdefault(need, set()).update(accounts)
@@ -138,7 +155,7 @@ def simulate(
 
 def _period(plan: BillingPlan, period: str, now_us: int) -> BillingPlan:
     ranges: dict[str, tuple[int, int]] = {}
-    kept = []
+    billings = []
     for billing in plan.billings:
         due = billing.due
         if due.time_zone not in ranges:
@@ -146,9 +163,9 @@ def _period(plan: BillingPlan, period: str, now_us: int) -> BillingPlan:
             ranges[due.time_zone] = (micros(interval.start), micros(interval.end))
         start, end = ranges[due.time_zone]
         if start <= due.start_us < end and due.end_us <= now_us:
-            kept.append(billing)
+            billings.append(billing)
     # Prepaid credits would pay either bill, and so hide the difference.
-    return replace(plan, billings=tuple(kept), grants=())
+    return replace(plan, billings=tuple(billings), grants=())
 
 
 def _intervals(plan: BillingPlan) -> dict[str, str]:
@@ -157,48 +174,58 @@ def _intervals(plan: BillingPlan) -> dict[str, str]:
 
 
 def _compare(
-    before: Iterable[Invoice], after: Iterable[Invoice], old: dict[str, str], new: dict[str, str], problems: list[str]
+    invoices_before: Iterable[Invoice],
+    invoices_after: Iterable[Invoice],
+    old: dict[str, str],
+    new: dict[str, str],
+    problems: list[str],
 ) -> list[ComparedSubscription]:
-    ours, theirs = _by_subscription(before), _by_subscription(after)
-    found: list[ComparedSubscription] = []
+    ours, theirs = _by_subscription(invoices_before), _by_subscription(invoices_after)
+    compared: list[ComparedSubscription] = []
     for name in dict.fromkeys([*ours, *theirs]):
-        mine, other = ours.get(name, []), theirs.get(name, [])
-        currencies = {invoice["currency"] for invoice in [*mine, *other]}
+        bills_before, bills_after = ours.get(name, []), theirs.get(name, [])
+        currencies = {invoice["currency"] for invoice in [*bills_before, *bills_after]}
         if len(currencies) > 1:
             problems.append(
                 f"subscription {name}: the currencies {' and '.join(sorted(currencies))} cannot be compared"
             )
-        elif not mine or not other or old.get(name) != new.get(name):
+        elif not bills_before or not bills_after or old.get(name) != new.get(name):
             problems.append(f"subscription {name}: its billing periods would be others, so they cannot be compared")
         else:
-            found.append(_compared(name, mine, other))
-    found.sort(key=lambda one: (one.difference, one.account_id, one.subscription))
-    return found
+            compared.append(_compared(name, bills_before, bills_after))
+    compared.sort(
+        key=lambda subscription: (subscription.difference, subscription.account_id, subscription.subscription)
+    )
+    return compared
 
 
 def _by_subscription(invoices: Iterable[Invoice]) -> dict[str, list[Invoice]]:
-    found: dict[str, list[Invoice]] = {}
+    by_subscription: dict[str, list[Invoice]] = {}
     for invoice in invoices:
-        found.setdefault(invoice["subscription"], []).append(invoice)
-    return found
+        by_subscription.setdefault(invoice["subscription"], []).append(invoice)
+    return by_subscription
 
 
-def _compared(subscription: str, before: list[Invoice], after: list[Invoice]) -> ComparedSubscription:
-    sides = [[line for invoice in one for line in invoice["lines"]] for one in (before, after)]
+def _compared(subscription: str, invoices_before: list[Invoice], invoices_after: list[Invoice]) -> ComparedSubscription:
+    sides = [
+        [line for invoice in side_invoices for line in invoice["lines"]]
+        for side_invoices in (invoices_before, invoices_after)
+    ]
     charges = []
     for code in dict.fromkeys(line["charge"] for side in sides for line in side):
         sums = [exact_sum(Decimal(line["amount"]) for line in side if line["charge"] == code) for side in sides]
         quantities = [line["quantity"] for side in sides for line in side if line["charge"] == code]
         charges.append(ComparedCharge(code, quantities[0], sums[0], sums[1]))
     totals = [exact_sum(Decimal(line["amount"]) for line in side) for side in sides]
-    head = before[0]
+    head = invoices_before[0]
     return ComparedSubscription(
         head["account_id"], subscription, head["currency"], totals[0], totals[1], tuple(charges)
     )
 
 
-def _amounts(before: Decimal, after: Decimal, currency: str) -> dict[str, str]:
+def _amounts(amount_before: Decimal, amount_after: Decimal, currency: str) -> dict[str, str]:
     return {
-        "before": money_text(before, currency), "after": money_text(after, currency),
-        "difference": money_text(after - before, currency),
-    }  # fmt: skip
+        "before": money_text(amount_before, currency),
+        "after": money_text(amount_after, currency),
+        "difference": money_text(amount_after - amount_before, currency),
+    }

@@ -17,18 +17,18 @@ Receiver = tuple[Address, int]
 
 
 class AddressRefused(WeirError):
-    """Nothing may be sent there; the message says why and names the remedy."""
+    """Nothing may be sent to this address; the message says why and names the remedy."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What the operator allows. ``named`` are receivers that he names, by http or https; ``own`` are ports of this
-    machine, and
-    ``own_receivers`` addresses elsewhere, at which Weir's own parts listen: never receivers, whatever else is said."""
+    """What the operator allows. ``named`` are receivers that he names, by http or https; ``own_ports`` are ports of
+    this machine, and ``own_receivers`` addresses elsewhere, at which Weir's own parts listen: never receivers, whatever
+    else is said."""
 
     reach: Reach = "public"
     named: frozenset[Receiver] = frozenset()
-    own: frozenset[int] = frozenset()
+    own_ports: frozenset[int] = frozenset()
     own_receivers: frozenset[Receiver] = frozenset()
 
     def refusal(self, text: str, port: int, scheme: str) -> str:
@@ -37,7 +37,7 @@ class Rules:
         address = innermost(ip_address(text))
         if is_nobodys(address):
             return "is an address that no receiver has"
-        if (address.is_loopback and port in self.own) or (address, port) in self.own_receivers:
+        if (address.is_loopback and port in self.own_ports) or (address, port) in self.own_receivers:
             return "is a port of Weir's own parts"
         if (address, port) in self.named:
             return ""
@@ -51,33 +51,35 @@ class Rules:
             if self.reach == "any":
                 return ""
             return (
-                f"is an address of a private network; the operator names receivers there (WEIR_WEBHOOK_ALLOW={address}:{port}) or "
-                f"allows all (WEIR_WEBHOOK_REACH=any, {self.reach} now)"
+                "is an address of a private network; the operator names receivers there"
+                f" (WEIR_WEBHOOK_ALLOW={address}:{port}) or allows all (WEIR_WEBHOOK_REACH=any, {self.reach} now)"
             )
         return "" if scheme == "https" or self.reach == "any" else "is reached by https alone; use https"
 
     def choose(self, host: str, port: int, addresses: Iterable[str], scheme: str) -> list[str]:
         """Those of a host's addresses that may be sent to, in their order. Raises Refused where none is left."""
-        found = {address: self.refusal(address, port, scheme) for address in addresses}
-        kept = [address for address, refusal in found.items() if not refusal]
-        if not kept:
-            raise AddressRefused(f"{host} {next(iter(found.values()), 'has no address')}")
-        return kept
+        refusals = {address: self.refusal(address, port, scheme) for address in addresses}
+        allowed = [address for address, refusal in refusals.items() if not refusal]
+        if not allowed:
+            raise AddressRefused(f"{host} {next(iter(refusals.values()), 'has no address')}")
+        return allowed
 
 
 def rules_of(settings: Settings) -> Rules:
-    """The operator's, as his settings say them."""
+    """The rules by the operator's settings."""
     hosts = {
-        (settings.clickhouse_host, settings.clickhouse_port), (settings.gateway_host, settings.gateway_port),
-        (settings.rating_host, settings.rating_port), (settings.webhook_host, settings.webhook_port),
-    }  # fmt: skip
+        (settings.clickhouse_host, settings.clickhouse_port),
+        (settings.gateway_host, settings.gateway_port),
+        (settings.rating_host, settings.rating_port),
+        (settings.webhook_host, settings.webhook_port),
+    }
     for broker in settings.kafka_bootstrap.split(","):
         name, _, port = broker.rpartition(":")
         hosts.add((name.strip("[]"), int(port)))
     literal = {(address, port) for host, port in hosts if (address := _literal(host)) is not None}
     # A part that listens on all addresses, or by a name, listens on this machine's loopback, too, as far as anybody
     # knows.
-    here = {
+    own_ports = {
         port
         for host, port in hosts
         if (address := _literal(host)) is None or address.is_loopback or address.is_unspecified
@@ -85,7 +87,7 @@ def rules_of(settings: Settings) -> Rules:
     return Rules(
         settings.webhook_reach,
         frozenset((innermost(address), port) for address, port in settings.webhook_receivers()),
-        frozenset(here | {int(port) for port in settings.webhook_own_ports.split(",") if port}),
+        frozenset(own_ports | {int(port) for port in settings.webhook_own_ports.split(",") if port}),
         frozenset(literal),
     )
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from ipaddress import ip_address
-from typing import Any, Final
+from typing import Final
 
 import httpx
 
@@ -26,7 +26,8 @@ _AGENT: Final = {"user-agent": "Weir-Webhooks/1", "content-type": "application/j
 
 @dataclass(frozen=True, slots=True)
 class ReceiverAnswer:
-    """``status`` 0: there was none, and ``error`` says why. ``retry_after``: seconds that the receiver asks for."""
+    """What a receiver answered. ``status`` 0: there was none, and ``error`` says why. ``retry_after``: seconds that the
+    receiver asks for."""
 
     status: int
     error: str = ""
@@ -34,12 +35,12 @@ class ReceiverAnswer:
 
     @property
     def ok(self) -> bool:
-        """Whether the receiver has it."""
+        """Whether the receiver accepted the message (2xx)."""
         return 200 <= self.status < 300
 
 
 class Sender:
-    """Attempts at any receivers, at once. Close it."""
+    """Posts messages to any receivers, concurrently. Call ``close`` when done."""
 
     def __init__(self, settings: Settings) -> None:
         self._rules = rules_of(settings)
@@ -54,7 +55,7 @@ class Sender:
         )
 
     async def send(self, url: str, headers: Mapping[str, str], body: bytes, now_seconds: float) -> ReceiverAnswer:
-        """What came of it within the timeout. Never raises but when it is cancelled."""
+        """The receiver's answer within the timeout; failures are answers with status 0. Raises only CancelledError."""
         try:
             async with asyncio.timeout(self._seconds):
                 return await self._send(httpx.URL(url), headers, body, now_seconds)
@@ -63,7 +64,7 @@ class Sender:
         except TimeoutError:
             return ReceiverAnswer(0, f"no answer within {self._seconds:g} s")
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ssl.SSLError, UnicodeError, ValueError) as error:
-            return ReceiverAnswer(0, _told(error))
+            return ReceiverAnswer(0, _reason(error))
 
     async def close(self) -> None:
         """End what is under way."""
@@ -74,21 +75,23 @@ class Sender:
     ) -> ReceiverAnswer:
         host = url.raw_host.decode("ascii")
         port = url.port or _PORTS[url.scheme]
-        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=1)  # SOCK_STREAM
-        allowed = self._rules.choose(host, port, [str(one[4][0]).partition("%")[0] for one in found], url.scheme)
+        looked_up = await asyncio.get_running_loop().getaddrinfo(host, port, type=1)  # SOCK_STREAM
+        allowed = self._rules.choose(
+            host, port, [str(entry[4][0]).partition("%")[0] for entry in looked_up], url.scheme
+        )
         # To the address that was checked: asked again, a name could lead elsewhere. The certificate is still checked
         # for the name.
-        more: dict[str, Any] = {} if _literal(host) else {"extensions": {"sni_hostname": host}}
+        extensions = None if _literal(host) else {"sni_hostname": host}
         sent = {**_AGENT, "host": url.netloc.decode("ascii"), **headers}
-        for last, address in ((one == allowed[-1], one) for one in allowed):
+        for is_last, address in ((candidate == allowed[-1], candidate) for candidate in allowed):
             try:
                 request = self._client.stream(
-                    "POST", url.copy_with(host=address), headers=sent, content=body, **more
-                )  # fmt: skip
+                    "POST", url.copy_with(host=address), headers=sent, content=body, extensions=extensions
+                )
                 async with request as answer:
                     return _answer(answer, now_seconds)
             except httpx.ConnectError:
-                if last:
+                if is_last:
                     raise
         raise AssertionError("choose() gives at least one address")
 
@@ -121,8 +124,8 @@ def _literal(host: str) -> bool:
     return True
 
 
-def _told(error: Exception) -> str:
-    """In words of ours: texts of errors may hold what the other side sent."""
+def _reason(error: Exception) -> str:
+    """The error in our own words: its text may hold what the receiver sent."""
     if isinstance(error, OSError) and not isinstance(error, ssl.SSLError) and type(error).__name__ == "gaierror":
         return "its host name cannot be resolved"
     cause = error.__cause__ or error.__context__

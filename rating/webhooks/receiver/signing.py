@@ -18,8 +18,12 @@ _PREFIX: Final = "whsec_"
 
 def root_key(settings: Settings) -> bytes:
     """WEIR_WEBHOOK_KEY, or what the admin key makes of it."""
-    own = settings.webhook_key.get_secret_value()
-    return own.encode() if own else _mac(settings.admin_key.get_secret_value().encode(), b"weir webhook key")
+    configured_key = settings.webhook_key.get_secret_value()
+    return (
+        configured_key.encode()
+        if configured_key
+        else _mac(settings.admin_key.get_secret_value().encode(), b"weir webhook key")
+    )
 
 
 def secret(root: bytes, namespace: str, rotation: int) -> bytes:
@@ -37,10 +41,12 @@ def headers(secrets: Sequence[bytes], message_id: str, at_seconds: int, body: by
     """The three headers of one attempt at ``at_seconds`` (Unix time), with a signature by each of ``secrets``, the
     newest first."""
     signed = f"{message_id}.{at_seconds}.".encode() + body
-    signatures = [f"v1,{b64encode(_mac(one, signed)).decode()}" for one in secrets]
+    signatures = [f"v1,{b64encode(_mac(secret_key, signed)).decode()}" for secret_key in secrets]
     return {
-        "webhook-id": message_id, "webhook-timestamp": str(at_seconds), "webhook-signature": " ".join(signatures),
-    }  # fmt: skip
+        "webhook-id": message_id,
+        "webhook-timestamp": str(at_seconds),
+        "webhook-signature": " ".join(signatures),
+    }
 
 
 def _mac(key: bytes, message: bytes) -> bytes:

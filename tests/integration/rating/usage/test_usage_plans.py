@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as bounded
 from hypothesis import strategies as st
 
-from rating.usage import Measured, UsageQuery, of_own, usage_totals
+from rating.usage import Measured, UsageQuery, of_account_intervals, usage_totals
 from schemas.catalog.models import Aggregation
 from schemas.clickhouse.client import connect
 from schemas.ledgers.checkpoints import Cut
@@ -227,7 +227,7 @@ def test_accounts_with_intervals_of_their_own_have_what_each_has_alone(
         )  # fmt: skip
         expected |= {(name, start, values): found for (name, _, values), found in folded(engine.rows, alone).items()}
     each = [(account, start, end) for (account, start), end in own.items()]
-    assert totals(engine, of_own(engine.namespace, profile, each, dimensions, as_of)) == expected
+    assert totals(engine, of_account_intervals(engine.namespace, profile, each, dimensions, as_of)) == expected
 
 
 def test_sums_do_not_wrap_around_beyond_38_digits(engine: Engine) -> None:

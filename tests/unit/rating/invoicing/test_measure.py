@@ -36,11 +36,11 @@ def test_every_account_of_every_need_is_asked_for_once(needs: dict[Need, set[str
         assert query.as_of == as_of
         if one.need is not None:
             assert (query.profile, query.dimensions) == (one.need.profile, one.need.dimensions)
-            assert (query.start_us, query.end_us, query.own) == (one.need.start_us, one.need.end_us, ())
+            assert (query.start_us, query.end_us, query.account_intervals) == (one.need.start_us, one.need.end_us, ())
             assert query.accounts is not None
             found.update((one.need, account) for account in query.accounts)
             continue
-        for account, start, end in query.own:
+        for account, start, end in query.account_intervals:
             need = one.each[account, start]
             assert (need.start_us, need.end_us) == (start, end)
             assert (query.profile, query.dimensions) == (need.profile, need.dimensions)
@@ -57,4 +57,4 @@ def test_thousands_who_began_at_instants_of_their_own_take_few_queries() -> None
     assert len(queries) < 100
     assert [one.query.plan for one in queries].count("windows") == 1
     for one in queries:
-        assert sum(len(account) for account, _, _ in one.query.own) * 2 < MAX_NAMED_BYTES
+        assert sum(len(account) for account, _, _ in one.query.account_intervals) * 2 < MAX_NAMED_BYTES

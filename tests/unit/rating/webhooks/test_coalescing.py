@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from rating.webhooks.coalescing import Gathering
+from rating.webhooks.coalescing import Coalescing
 
 
 def test_what_comes_meanwhile_is_asked_at_once_in_its_order_and_up_to_the_limit() -> None:
@@ -20,7 +20,7 @@ def test_what_comes_meanwhile_is_asked_at_once_in_its_order_and_up_to_the_limit(
         return [2 * one for one in some]
 
     async def all_of() -> list[int]:
-        gathering = Gathering(double, 3)
+        gathering = Coalescing(double, 3)
         first = await asyncio.gather(*(gathering(number) for number in range(5)))
         return [*first, await gathering(7)]
 
@@ -35,7 +35,7 @@ def test_an_error_is_raised_to_all_who_asked_and_the_next_are_asked_anew() -> No
         return list(some)
 
     async def asking() -> None:
-        gathering = Gathering(fussy, 2)
+        gathering = Coalescing(fussy, 2)
         found = await asyncio.gather(*(gathering(number) for number in (0, 1, 2)), return_exceptions=True)
         assert [str(one) for one in found] == ["no zero", "no zero", "2"]
         leaving = asyncio.create_task(gathering(3))

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rating.webhooks.hook import WebhookEndpoint
-from rating.webhooks.intake import Intake, queued, wanted
+from rating.webhooks.intake import Intake, deliveries_for, queued
 from rating.webhooks.queue import WebhookDelivery
 from schemas.kafka.codec import codec
 from schemas.ledgers.invoice_claims import FINALIZED
@@ -74,7 +74,7 @@ def test_nothing_is_left_out_and_nothing_delivered_is_undone(
         place += len(batch)
         for one in batch:
             read[one.partition] = one.offset + 1
-        due = wanted(intake.take(batch), {"hooked": HOOK}, now_us=100)
+        due = deliveries_for(intake.take(batch), {"hooked": HOOK}, now_us=100)
         if fate != "die before":
             for delivery in due:
                 write(delivery)

@@ -57,11 +57,11 @@ def test_another_price_is_that_of_every_plan_with_the_charge_and_of_nothing_else
     view = shop()
     scenario = Scenario({"calls": unit("9")})
     assert (
-        prices(catalog.before(view, scenario))
+        prices(catalog.as_it_is(view, scenario))
         == prices(view)
         == {"sub-a": [("calls", "1")], "sub-b": [("cheap", "0.5")]}
     )
-    assert prices(catalog.after(view, scenario)) == {"sub-a": [("calls", "9")], "sub-b": [("cheap", "0.5")]}
+    assert prices(catalog.as_it_would_be(view, scenario)) == {"sub-a": [("calls", "9")], "sub-b": [("cheap", "0.5")]}
     assert prices(view)["sub-a"] == [("calls", "1")]  # the catalog is as it was
 
 
@@ -83,14 +83,14 @@ def test_another_price_is_that_of_every_plan_with_the_charge_and_of_nothing_else
     ],
 )  # fmt: skip
 def test_another_plan_is_that_of_the_chosen_subscriptions(scenario: Scenario, expected: Any) -> None:
-    assert prices(catalog.after(shop(), scenario)) == expected
-    assert set(prices(catalog.before(shop(), scenario))) == set(expected)
+    assert prices(catalog.as_it_would_be(shop(), scenario)) == expected
+    assert set(prices(catalog.as_it_is(shop(), scenario))) == set(expected)
 
 
 def test_prepaid_credits_are_no_price() -> None:
     view = shop()
     assert len(view.all("credit_grant")) == 1
-    for side in (catalog.before, catalog.after):
+    for side in (catalog.as_it_is, catalog.as_it_would_be):
         assert side(view, Scenario(to_plan="pro")).all("credit_grant") == []
 
 
@@ -110,8 +110,8 @@ def test_prepaid_credits_are_no_price() -> None:
 )
 def test_a_scenario_that_cannot_be_names_its_field(scenario: Scenario, place: str, part: str) -> None:
     with pytest.raises(ScenarioError, match=part) as refused:
-        catalog.after(shop(), scenario)
-    assert refused.value.place == place
+        catalog.as_it_would_be(shop(), scenario)
+    assert refused.value.field_path == place
 
 
 def test_a_draft_is_valid_at_all_times() -> None:
