@@ -4,7 +4,7 @@
     usage.events.N     → meter   → ClickHouse usage_events (→ identities, records by view)
     usage.rejected     → reject  → ClickHouse rejected_events
     usage.checkpoints  → rollup  → ClickHouse usage_windows
-    usage.invoices     → bill    → ClickHouse invoices, invoice_lines
+    usage.invoices     → invoices → ClickHouse invoices, invoice_lines
 
 Topics reach Faust as raw bytes, takes are acknowledged only after the write, one at a time an agent.
 """
@@ -21,7 +21,7 @@ from faust.types import TP
 from schemas.kafka.topics import ADMIT_GROUP, CHECKPOINTS, INBOX_PREFIX, INVOICES, REJECTED, events_topic
 from schemas.settings import Settings
 from stream_processors.fetching.bounded import BoundedApp
-from stream_processors.metering.pipeline import guarded
+from stream_processors.threads import guarded
 from stream_processors.wiring import LEDGERS_GROUP, METER_GROUP, Parts
 
 TAKE = 512
@@ -39,7 +39,7 @@ def build_app(settings: Settings, parts: Parts, *, index: int, web_port: int, se
     @app.agent(_raw(app, events_topic(settings.generation)), name="meter", concurrency=1)
     async def meter(stream: Any) -> None:
         async for events in stream.noack_take(TAKE, within=0.02):
-            await guarded("meter", parts.pipeline.submit(events, stream.ack))
+            await guarded("meter", parts.agents.meter.submit(events, stream.ack))
 
     @app.on_partitions_revoked.connect(weak=False)
     async def revoked(sender: Any, partitions: Any, **_: Any) -> None:
@@ -50,25 +50,25 @@ def build_app(settings: Settings, parts: Parts, *, index: int, web_port: int, se
         parts.meter.reassigned()
 
     async def tick() -> None:
-        await parts.tick()
+        await parts.housekeeping.tick()
 
     app.timer(interval=1.0)(tick)
 
     @app.page("/readyz")
     async def readyz(view: Any, request: Any) -> Any:
-        ready, detail = parts.readiness(app)
+        ready, detail = parts.health.readiness(app)
         return view.json(detail, status=200 if ready else 503)
 
     @app.page("/metrics")
     async def metrics(view: Any, request: Any) -> Any:
-        return view.text(parts.metrics(), content_type="text/plain")
+        return view.text(parts.health.metrics(), content_type="text/plain")
 
     async def seek(positions: Mapping[TP, int]) -> None:
         # One by one: what is read at a partition's new place must not be dropped as read before.
         for tp, offset in positions.items():
             await app.consumer.seek(tp, offset)
 
-    parts.bind_seek(seek)
+    parts.seeker.bind_consumer(seek)
     _to_cursors(app, parts)
     return app
 
@@ -78,10 +78,10 @@ def _to_cursors(app: faust.App, parts: Parts) -> None:
     journal's cursors. A ClickHouse that was restored from a backup lies behind the commit."""
     transport: Any = app.transport
 
-    class ToCursors(transport.Consumer):  # type: ignore[misc]  # the driver's class, known at run time
+    class ToCursors(transport.Consumer):  # type: ignore[misc]  # the driver's class, known at run time only
         async def perform_seek(self) -> None:
             await super().perform_seek()
-            for tp, offset in (await parts.cursors(self.assignment())).items():
+            for tp, offset in (await parts.cursors.targets(self.assignment())).items():
                 await self.seek(tp, offset)
 
     transport.Consumer = ToCursors
@@ -93,10 +93,10 @@ def build_admit_app(settings: Settings, parts: Parts, *, index: int, session_tim
     app = _app(ADMIT_GROUP, settings, index, session_timeout, web_enabled=False)
 
     # Faust does not support patterns, so the inboxes are named, and new ones are added by ``follow_inboxes``.
-    @app.agent(_raw(app, *parts.inboxes()), name="admit", concurrency=1)
+    @app.agent(_raw(app, *parts.inboxes.names()), name="admit", concurrency=1)
     async def admit(stream: Any) -> None:
         async for events in stream.noack_take(TAKE, within=0.05):
-            await guarded("admit", parts.admit(events, stream.ack))
+            await guarded("admit", parts.agents.inbox.take(events, stream.ack))
             # Faust forgets on a rebalance what it had not committed; admitted again, events are duplicates in the
             # books.
             await app.consumer.commit({event.message.topic for event in events})
@@ -119,17 +119,17 @@ def build_ledgers_app(settings: Settings, parts: Parts, *, index: int, session_t
     @app.agent(_raw(app, REJECTED), name="reject", concurrency=1)
     async def reject(stream: Any) -> None:
         async for events in stream.noack_take(TAKE, within=0.2):
-            await guarded("reject", parts.reject(events, stream.ack))
+            await guarded("reject", parts.agents.rejections.take(events, stream.ack))
 
     @app.agent(_raw(app, CHECKPOINTS), name="rollup", concurrency=1)
     async def rollup(stream: Any) -> None:
         async for events in stream.noack_take(TAKE, within=0.05):
-            await guarded("roll up", parts.roll_up(events, stream.ack))
+            await guarded("roll up", parts.agents.roll_up.take(events, stream.ack))
 
-    @app.agent(_raw(app, INVOICES), name="bill", concurrency=1)
-    async def bill(stream: Any) -> None:
+    @app.agent(_raw(app, INVOICES), name="invoices", concurrency=1)
+    async def invoices(stream: Any) -> None:
         async for events in stream.noack_take(TAKE, within=0.2):
-            await guarded("bill", parts.bill(events, stream.ack))
+            await guarded("copy invoices", parts.agents.invoices.take(events, stream.ack))
 
     return app
 
@@ -138,7 +138,7 @@ def _raw(app: faust.App, *topics: str) -> Any:
     return app.topic(*topics, value_type=bytes, value_serializer="raw", key_serializer="raw", internal=False)
 
 
-def _app(name: str, settings: Settings, index: int, session_timeout: float, **more: Any) -> faust.App:
+def _app(name: str, settings: Settings, index: int, session_timeout: float, **options: Any) -> faust.App:
     return BoundedApp(
         name,
         broker=[f"aiokafka://{address}" for address in settings.kafka_bootstrap.split(",")],
@@ -161,20 +161,20 @@ def _app(name: str, settings: Settings, index: int, session_timeout: float, **mo
         stream_wait_empty=True,
         worker_redirect_stdouts=False,
         autodiscover=False,
-        **more,
+        **options,
     )
 
 
 async def follow_inboxes(app: faust.App, parts: Parts) -> None:
     """Subscribe to the inboxes of namespaces that were declared since; Kafka then balances the workers anew."""
-    wanted = parts.inboxes()
+    names = parts.inboxes.names()
     channels: list[Any] = [
         channel for channel in app.topics if any(name.startswith(INBOX_PREFIX) for name in channel.topics)
     ]
-    if app.rebalancing or all(set(wanted) <= set(channel.topics) for channel in channels):
+    if app.rebalancing or all(set(names) <= set(channel.topics) for channel in channels):
         return
     for channel in channels:
-        channel.topics = [*channel.topics, *(name for name in wanted if name not in channel.topics)]
+        channel.topics = [*channel.topics, *(name for name in names if name not in channel.topics)]
     conductor: Any = app.topics
     await app.consumer.subscribe(await conductor._update_indices())
 

@@ -76,8 +76,7 @@ def main() -> int:
     ledgers_app = build_ledgers_app(settings, parts, index=index, session_timeout=session_timeout)
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
-    parts.bind_loop(loop)
-    parts.bind_ledgers(ledgers_app)
+    parts.seeker.bind_loop(loop)
     watchdog = Watchdog(parts.watched(app, admit_app, ledgers_app), parts.stopping)
 
     def stop(signum: int, frame: FrameType | None) -> None:

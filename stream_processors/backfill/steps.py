@@ -33,9 +33,10 @@ from schemas.settings import Settings
 from schemas.usage_log.generation_change import end_offsets
 from stream_processors.backfill.pages import DONE, NOWHERE, Pages, Progress, key_of
 from stream_processors.backfill.rows import BackfillMatcher
-from stream_processors.metering.journal import Journal, Stopping
+from stream_processors.metering.journal import Journal
 from stream_processors.rollup.backfilled import roll_up_backfill, taken_in
 from stream_processors.rollup.slices import between
+from stream_processors.threads import Stopping
 
 log = logging.getLogger(__name__)
 

@@ -21,7 +21,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -54,11 +54,12 @@ from stream_processors.metering.decide import (
     undecodable_rejection,
 )
 from stream_processors.metering.dedupe import PartitionMemory, Record
-from stream_processors.metering.journal import Journal, Stopping
+from stream_processors.metering.journal import Journal
 from stream_processors.metering.retention import horizon
 from stream_processors.metering.rows import DuplicateRow, batches_table, duplicates_table, progress_table
 from stream_processors.metering.void_rows import write_voids
 from stream_processors.metering.voids import blank
+from stream_processors.threads import Stopping
 
 log = logging.getLogger(__name__)
 
@@ -366,8 +367,3 @@ def _by_partition(raws: Sequence[RawRecord]) -> dict[int, list[RawRecord]]:
     for raw in raws:
         groups.setdefault(raw.partition, []).append(raw)
     return groups
-
-
-def executor(name: str) -> ThreadPoolExecutor:
-    """One thread, so that what is submitted runs in order."""
-    return ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)

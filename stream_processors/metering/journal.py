@@ -21,6 +21,7 @@ from schemas.settings import Settings
 from schemas.values.instants import micros
 from stream_processors.metering.bloom import FOREVER, DailyFilters, keys_of
 from stream_processors.metering.dedupe import Counted
+from stream_processors.threads import Stopping
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -38,10 +39,6 @@ def arrow_bytes(rows: pa.Table) -> bytes:
         writer.write_table(rows)
     block: bytes = sink.getvalue().to_pybytes()
     return block
-
-
-class Stopping(Exception):
-    """The worker is stopping; what was being retried is left for its successor."""
 
 
 class Journal:

@@ -19,10 +19,11 @@ from schemas.catalog.follower import CatalogFollower, catalog_end
 from schemas.catalog.profiles import ProfileVersion, profile_versions
 from schemas.ledgers.checkpoints import CheckpointLedger, Checkpoints, Cut, next_cut, read_progress, rolled_up
 from schemas.settings import Settings
-from stream_processors.metering.journal import Journal, Stopping
+from stream_processors.metering.journal import Journal
 from stream_processors.rollup.backfilled import roll_up_backfill
 from stream_processors.rollup.slices import Slice, slice_sql
 from stream_processors.rollup.windows import windows_sql
+from stream_processors.threads import Stopping
 
 log = logging.getLogger(__name__)
 

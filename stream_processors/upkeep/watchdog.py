@@ -15,8 +15,7 @@ from typing import Final
 
 from confluent_kafka import KafkaException
 
-from stream_processors.metering.journal import Stopping
-from stream_processors.metering.pipeline import end_hard
+from stream_processors.threads import Stopping, end_hard
 
 log = logging.getLogger(__name__)
 

@@ -17,7 +17,7 @@ import pytest
 from deploy.local.ports import free_port
 from deploy.local.stack import settings_environment
 from schemas.settings import Settings
-from stream_processors.metering.pipeline import EXIT_HARD
+from stream_processors.threads import EXIT_HARD
 from tests.integration.world import World
 
 pytestmark = pytest.mark.integration

@@ -9,10 +9,13 @@ import pytest
 
 from schemas.settings import Settings
 from stream_processors.app import build_admit_app, build_app, build_ledgers_app
+from stream_processors.upkeep.assignment import leash, owned
 from stream_processors.upkeep.watchdog import BALANCING, BUSY
-from stream_processors.wiring import _leash, _owned
 
-PARTS: Any = SimpleNamespace(bind_seek=lambda seek: None, inboxes=lambda: ["usage.inbox.default"])
+PARTS: Any = SimpleNamespace(
+    seeker=SimpleNamespace(bind_consumer=lambda seek: None),
+    inboxes=SimpleNamespace(names=lambda: ["usage.inbox.default"]),
+)
 HOW: dict[str, Any] = {"index": 0, "session_timeout": 10.0}
 
 
@@ -29,12 +32,12 @@ def test_metering_shares_its_group_with_nothing_that_may_take_long() -> None:
             build_ledgers_app(Settings(), PARTS, **HOW),
         )
     }
-    assert apps == {"weir-worker": {"meter"}, "weir-admit": {"admit"}, "weir-ledgers": {"reject", "rollup", "bill"}}
+    assert apps == {"weir-worker": {"meter"}, "weir-admit": {"admit"}, "weir-ledgers": {"reject", "rollup", "invoices"}}
 
 
 def app_with(*, started: bool, rebalancing: bool) -> Any:
-    owned = [SimpleNamespace(topic="a", partition=1), SimpleNamespace(topic="elsewhere", partition=0)]
-    consumer = SimpleNamespace(assignment=lambda: owned)
+    partitions = [SimpleNamespace(topic="a", partition=1), SimpleNamespace(topic="elsewhere", partition=0)]
+    consumer = SimpleNamespace(assignment=lambda: partitions)
     return SimpleNamespace(started=started, rebalancing=rebalancing, consumer=consumer)
 
 
@@ -46,6 +49,6 @@ def test_the_watchdog_looks_at_what_is_owned_and_at_everything_while_that_is_not
     started: bool, rebalancing: bool, looked_at: list[tuple[str, int]]
 ) -> None:
     app = app_with(started=started, rebalancing=rebalancing)
-    assert _owned(app, {"a": 2, "b": 1}) == looked_at
-    assert _leash(app, busy=False) == (BALANCING if rebalancing else 1.0)
-    assert _leash(app, busy=True) == BUSY
+    assert owned(app, {"a": 2, "b": 1}) == looked_at
+    assert leash(app, busy=False) == (BALANCING if rebalancing else 1.0)
+    assert leash(app, busy=True) == BUSY

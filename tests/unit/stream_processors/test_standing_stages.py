@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
+from schemas.failures import EXIT_HELD
 from schemas.health.stages import Stage, standing
 from schemas.ledgers.transport import LedgerUnavailable
-from stream_processors.metering import pipeline
-from stream_processors.metering.pipeline import EXIT_HELD, Work, in_thread, units_of
+from stream_processors import threads
+from stream_processors.takes import units_of
+from stream_processors.threads import Work, in_thread
 
 
 def stage(*, busy: bool = True, moved_at: float = 0.0, trouble: str = "no answer") -> Stage:
@@ -40,7 +42,7 @@ def test_the_reason_says_which_since_when_where_and_why() -> None:
 
 
 def test_what_is_tried_again_is_told_until_it_passes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pipeline, "RETRY_SECONDS", 0.0)
+    monkeypatch.setattr(threads, "RETRY_SECONDS", 0.0)
     work, seen = Work(), []
 
     def call() -> str:
@@ -70,9 +72,9 @@ def test_what_no_repetition_mends_ends_the_process_to_be_held(monkeypatch: pytes
         ended.append((why, code))
         raise Ended
 
-    monkeypatch.setattr(pipeline, "RETRY_SECONDS", 0.0)
-    monkeypatch.setattr(pipeline, "GIVE_UP_SECONDS", -1.0)
-    monkeypatch.setattr(pipeline, "end_hard", end)
+    monkeypatch.setattr(threads, "RETRY_SECONDS", 0.0)
+    monkeypatch.setattr(threads, "GIVE_UP_SECONDS", -1.0)
+    monkeypatch.setattr(threads, "end_hard", end)
 
     def call() -> None:
         raise CannotGoOn("usage.events.1: not authorised; give it the rights")

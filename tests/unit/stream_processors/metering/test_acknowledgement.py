@@ -12,9 +12,11 @@ from typing import Any
 
 import pytest
 
+from stream_processors import threads
 from stream_processors.metering import pipeline
-from stream_processors.metering.journal import Stopping
-from stream_processors.metering.pipeline import UNIT_BYTES, MeterPipeline, in_thread, units_of
+from stream_processors.metering.pipeline import MeterPipeline
+from stream_processors.takes import UNIT_BYTES, units_of
+from stream_processors.threads import Stopping, executor, in_thread
 
 
 def record(offset: int, size: int = 10) -> Any:
@@ -133,7 +135,7 @@ def test_what_could_not_be_written_is_never_acknowledged(trouble: Exception, mon
 
 
 def test_other_agents_repeat_a_write_until_it_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pipeline, "RETRY_SECONDS", 0.0)
+    monkeypatch.setattr(threads, "RETRY_SECONDS", 0.0)
     attempts: list[int] = []
 
     def write() -> str:
@@ -142,7 +144,7 @@ def test_other_agents_repeat_a_write_until_it_is_done(monkeypatch: pytest.Monkey
             raise TimeoutError
         return "durable"
 
-    assert asyncio.run(in_thread(pipeline.executor("test"), "write", write)) == "durable"
+    assert asyncio.run(in_thread(executor("test"), "write", write)) == "durable"
     assert attempts == [0, 1, 2]
 
 

@@ -1,0 +1,39 @@
+"""The copy of usage.catalog in ClickHouse."""
+
+from __future__ import annotations
+
+import json
+from queue import Empty, SimpleQueue
+
+from schemas.catalog.state import Entry
+from stream_processors.metering.journal import Journal
+from stream_processors.projections.ledgers import catalog_table
+
+
+class CatalogCopy:
+    """Writes catalog entries in the order in which the follower read them. ``add`` from its thread, the others from
+    one."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._added: SimpleQueue[Entry] = SimpleQueue()
+        self._unwritten: list[Entry] = []
+
+    def add(self, entry: Entry) -> None:
+        """An entry was read."""
+        self._added.put(entry)
+
+    def due(self) -> bool:
+        """Whether an entry is not written yet."""
+        return bool(self._unwritten) or not self._added.empty()
+
+    def write(self) -> None:
+        """Write all that was added. Raises Stopping; then nothing of it is lost."""
+        try:
+            while True:
+                self._unwritten.append(self._added.get_nowait())
+        except Empty:
+            pass
+        bodies = [json.dumps(entry.body, ensure_ascii=False, sort_keys=True) for entry in self._unwritten]
+        self._journal.insert("catalog_entries", catalog_table(self._unwritten, bodies))
+        self._unwritten = []

@@ -1,0 +1,97 @@
+"""The consumers of a worker, one a group, as its watchdog looks at them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from schemas.kafka.topics import (
+    CHECKPOINTS,
+    INBOX_PARTITIONS,
+    INVOICE_PARTITIONS,
+    INVOICES,
+    REJECTED,
+    REJECTED_PARTITIONS,
+)
+from stream_processors.metering.flush import Meter
+from stream_processors.metering.journal import Journal
+from stream_processors.metering.pipeline import MeterPipeline
+from stream_processors.threads import Work
+from stream_processors.upkeep.assignment import ConsumerApp, leash, owned
+from stream_processors.upkeep.lag import Lag
+from stream_processors.upkeep.watchdog import Watched
+
+log = logging.getLogger(__name__)
+
+LEDGERS: Final = {REJECTED: REJECTED_PARTITIONS, CHECKPOINTS: 1, INVOICES: INVOICE_PARTITIONS}
+"""The topics of the ledgers' group, each with its number of partitions."""
+
+
+@dataclass(frozen=True, slots=True)
+class EventsConsumer:
+    """The consumer of usage.events. Its cursors are those of the ``journal``, its log's bounds those that ``log_lag``
+    asks Kafka for; ``go_on_at`` has it meter a partition from a cursor."""
+
+    topic: str
+    partitions: int
+    generation: int
+    meter: Meter
+    pipeline: MeterPipeline
+    journal: Journal
+    log_lag: Lag
+    go_on_at: Callable[[int, int], None]
+
+    def watched_in(self, app: ConsumerApp) -> Watched:
+        """As the watchdog looks at it."""
+        return Watched(
+            "usage.events",
+            lambda: self._behind(app),
+            lambda: self.pipeline.moved_at,
+            lambda: self.meter.failing_since is not None or self.meter.held,
+            lambda: leash(app, self.pipeline.busy),
+            lambda: self._nudge(app),
+        )
+
+    def _behind(self, app: ConsumerApp) -> bool:
+        # Of a log that begins above its cursor nothing can be taken (``LogWatch`` tells); to start again would not
+        # help.
+        return any(
+            low <= self.journal.cursor(self.generation, partition) < high
+            for topic, partition in owned(app, {self.topic: self.partitions})
+            for low, high in (self.log_lag.bounds(topic, partition),)
+        )
+
+    def _nudge(self, app: ConsumerApp) -> None:
+        """It stands still with records to read: it may be beyond the cursor, where none come."""
+        for topic, partition in owned(app, {self.topic: self.partitions}):
+            cursor = self.journal.cursor(self.generation, partition)
+            low, high = self.log_lag.bounds(topic, partition)
+            if low <= cursor < high:
+                log.warning(
+                    "partition %d stands still below the log's end; seeking to its cursor %d", partition, cursor
+                )
+                self.go_on_at(partition, cursor)
+
+
+def watched_inboxes(app: ConsumerApp, topics: Callable[[], set[str]], lag: Lag, work: Work) -> Watched:
+    """The consumer of the inboxes, whose ``topics`` grow with the namespaces."""
+    return Watched(
+        "the inboxes",
+        lambda: lag.behind(owned(app, dict.fromkeys(topics(), INBOX_PARTITIONS))),
+        lambda: work.moved_at,
+        lambda: bool(work.trouble),  # which /readyz tells
+        lambda: leash(app, work.busy),
+    )
+
+
+def watched_ledgers(app: ConsumerApp, lag: Lag, work: Work) -> Watched:
+    """The consumer of the ledger topics and of rejections."""
+    return Watched(
+        "the ledger topics",
+        lambda: lag.behind(owned(app, LEDGERS)),
+        lambda: work.moved_at,
+        lambda: work.busy,  # a roll-up takes what it takes
+        lambda: leash(app, False),
+    )

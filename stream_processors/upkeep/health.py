@@ -1,0 +1,104 @@
+"""What a worker says of itself: /readyz with its reasons, /metrics."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
+
+from schemas.catalog.follower import CatalogFollower
+from schemas.health.readiness import Check, Readiness, Reason, to_json
+from schemas.health.stages import Stage, standing
+from stream_processors.metering.flush import Meter
+from stream_processors.upkeep.assignment import ConsumerApp
+
+CATALOG_SECONDS = 10
+"""A worker that has not heard of the catalog for so long is not ready."""
+
+
+class Troubled(Protocol):
+    """Something that tries again: ``trouble`` is its last error, "" for none."""
+
+    @property
+    def trouble(self) -> str:
+        """See the class."""
+
+
+class Working(Troubled, Protocol):
+    """Something that may stand still: ``moved_at`` is the monotonic instant of its last step."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether it has begun something and not ended it."""
+
+    @property
+    def moved_at(self) -> float:
+        """See the class."""
+
+    @property
+    def position(self) -> str:
+        """Where it is at work, for people."""
+
+
+def stage_of(name: str, work: Working, *, journals: Sequence[Troubled] = ()) -> Stage:
+    """A stage of the road. Its trouble is that of ``work``, or else of the ``journals`` that it writes to."""
+
+    def trouble() -> str:
+        return next((part.trouble for part in (work, *journals) if part.trouble), "")
+
+    return Stage(name, lambda: work.busy, lambda: work.moved_at, trouble, lambda: work.position)
+
+
+class WorkerHealth:
+    """Reads what is in memory, and never waits. ``checks``: further reasons not to be ready."""
+
+    def __init__(
+        self, meter: Meter, catalog: CatalogFollower, stages: Sequence[Stage], checks: Sequence[Check]
+    ) -> None:
+        self._meter = meter
+        self._catalog = catalog
+        self._stages = stages
+        self._readiness = Readiness(self._of_catalog, self._of_stages, *checks)
+
+    def readiness(self, app: ConsumerApp) -> tuple[bool, dict[str, Any]]:
+        """Whether the worker takes part (it follows the catalog, its consumer runs, and no other reason stands), and
+        the body of /readyz."""
+        try:
+            assigned = sorted(f"{tp.topic}/{tp.partition}" for tp in app.consumer.assignment())
+            joined = not app.rebalancing
+        except Exception:
+            assigned, joined = [], False
+        reasons = self._readiness.reasons()
+        if not joined:
+            reasons += (Reason("balancing", "the consumer group is being balanced", "it goes on by itself"),)
+        return not reasons, {
+            "ready": not reasons,
+            "assigned": assigned,
+            "catalog_offset": self._catalog.catalog.next_offset,
+            "events_counted": self._meter.events_counted,
+            "events_dropped": self._meter.events_dropped,
+            "clickhouse_failing_seconds": self._failing_seconds(),
+            "reasons": to_json(reasons),
+        }
+
+    def metrics(self) -> str:
+        """The body of /metrics, in Prometheus' text format."""
+        return (
+            "# HELP weir_meter_events_total Events decided by this worker.\n# TYPE weir_meter_events_total counter\n"
+            f'weir_meter_events_total{{outcome="counted"}} {self._meter.events_counted}\n'
+            f'weir_meter_events_total{{outcome="dropped"}} {self._meter.events_dropped}\n'
+            "# HELP weir_meter_clickhouse_failing_seconds How long ClickHouse has refused.\n"
+            "# TYPE weir_meter_clickhouse_failing_seconds gauge\n"
+            f"weir_meter_clickhouse_failing_seconds {self._failing_seconds()}\n"
+        )
+
+    def _of_catalog(self) -> Iterator[Reason]:
+        if not self._catalog.fresh(CATALOG_SECONDS):
+            yield Reason("catalog_stale", "this worker has lost sight of the catalog", "look whether Kafka answers")
+
+    def _of_stages(self) -> Iterator[Reason]:
+        return standing(self._stages, time.monotonic(), time.time_ns() // 1000)
+
+    def _failing_seconds(self) -> int:
+        since = self._meter.failing_since
+        return 0 if since is None else int(time.monotonic() - since)

@@ -1,0 +1,57 @@
+"""What a worker does each second beside its agents."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from stream_processors.threads import Work, in_thread
+
+
+def always() -> bool:
+    """For a chore that finds out itself whether there is something to do."""
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class Chore:
+    """``run`` is called in ``thread`` each second in which it is ``due``; it is safe to repeat. ``told``: whether
+    /readyz names it while it stands still."""
+
+    name: str
+    thread: ThreadPoolExecutor
+    run: Callable[[], object]
+    due: Callable[[], bool] = always
+    told: bool = True
+
+
+class Housekeeping:
+    """Does chores in their order, one at a time. ``catch_up`` is awaited once, before any of them."""
+
+    def __init__(self, catch_up: Callable[[], Awaitable[None]], chores: Sequence[Chore]) -> None:
+        self._catch_up = catch_up
+        self._chores = chores
+        self._caught_up = False
+        self._round: asyncio.Task[None] | None = None
+        self.work = Work()
+
+    async def tick(self) -> None:
+        """Begin a round of chores, unless the last one still goes on. Returns at once."""
+        if self._round is None or self._round.done():
+            self._round = asyncio.create_task(self._do_chores())
+
+    async def _do_chores(self) -> None:
+        if not self._caught_up:
+            await self._catch_up()
+            self._caught_up = True
+        for chore in self._chores:
+            if not chore.due():
+                continue
+            if not chore.told:
+                await in_thread(chore.thread, chore.name, chore.run)
+                continue
+            with self.work:
+                self.work.position = chore.name
+                await in_thread(chore.thread, chore.name, chore.run, self.work)
