@@ -18,7 +18,7 @@ from typing import Final, NoReturn, TypeVar
 from confluent_kafka import KafkaException
 
 from schemas.clickhouse.errors import GIVE_UP_SECONDS
-from schemas.failures import EXIT_HELD, CannotGoOn
+from schemas.errors import EXIT_HELD, CannotGoOn
 from schemas.kafka.errors import RecordRefused, kafka_error, meaning
 from schemas.ledgers.transport import LedgerUnavailable
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from schemas.failures import EXIT_HELD
+from schemas.errors import EXIT_HELD
 from schemas.health.stages import Stage, standing
 from schemas.ledgers.transport import LedgerUnavailable
 from stream_processors import threads
