@@ -34,9 +34,13 @@ class ByKey:
     def __call__(self, *arguments: str, code: int = 0, **variables: str) -> str:
         """Standard output; where it fails, standard error."""
         done = subprocess.run(
-            [sys.executable, "-m", "deploy.cli.main", *arguments], env=self._env | variables, capture_output=True, text=True,
-            timeout=120, check=False,
-        )  # fmt: skip
+            [sys.executable, "-m", "deploy.cli.main", *arguments],
+            env=self._env | variables,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
         assert done.returncode == code, (arguments, done.stdout, done.stderr)
         assert "Traceback" not in done.stderr
         return done.stderr if code else done.stdout
@@ -57,13 +61,16 @@ def weir(world: World, tmp_path: Path) -> ByKey:
     world.send(
         [
             {
-                "event_name": "call", "account_id": account, "timestamp": f"2026-01-{day:02}T16:00:00Z", "idempotency_key": f"{account}{day}",
+                "event_name": "call",
+                "account_id": account,
+                "timestamp": f"2026-01-{day:02}T16:00:00Z",
+                "idempotency_key": f"{account}{day}",
                 "properties": {"n": day + 0.5, "way": way},
             }
             for account in ("acme", "stray")
             for day, way in ((3, "in"), (4, "out"), (9, "out"))
         ]
-    )  # fmt: skip
+    )
     world.metered()
     world.close("2026-02-05T00:00:00+00:00")
     with world.http("gateway") as client:
@@ -84,8 +91,10 @@ def test_what_is_read_needs_a_key_alone(weir: ByKey, world: World, tmp_path: Pat
 
     days = json.loads(weir("usage", "calls", "-a", "acme", "-p", "2026-01", "--by", "day", "--json"))
     assert [(row["from"], row["quantity"]) for row in days["rows"]] == [
-        ("2026-01-04T00:00:00+09:00", "3.5"), ("2026-01-05T00:00:00+09:00", "4.5"), ("2026-01-10T00:00:00+09:00", "9.5"),
-    ]  # fmt: skip
+        ("2026-01-04T00:00:00+09:00", "3.5"),
+        ("2026-01-05T00:00:00+09:00", "4.5"),
+        ("2026-01-10T00:00:00+09:00", "9.5"),
+    ]
     both = weir("usage", "calls", "-a", "acme", "-a", "stray", "-p", "2026", "--total", "-d", "way", "--csv")
     assert both.split() == ["way,quantity,unit,events", "in,7,s,2", "out,28,s,4"]
     months = json.loads(weir("usage", "calls", "-p", "2026", "--total", "--by", "month", "--json"))

@@ -77,10 +77,23 @@ def test_the_help_of_every_command_says_what_it_needs() -> None:
     assert silent == []
     stores = {name for name, command in commands(app) if (command.epilog or "").startswith(connections.STORES)}
     assert stores == {
-        "weir void", "weir correct", "weir close", "weir profile try", "weir backfill run", "weir rejected list", "weir rejected replay",
-        "weir generation show", "weir generation change", "weir generation recover", "weir log show", "weir log give-up", "weir replay",
-        "weir copies rebuild", "weir verify", "weir doctor",
-    }  # fmt: skip
+        "weir void",
+        "weir correct",
+        "weir close",
+        "weir profile try",
+        "weir backfill run",
+        "weir rejected list",
+        "weir rejected replay",
+        "weir generation show",
+        "weir generation change",
+        "weir generation recover",
+        "weir log show",
+        "weir log give-up",
+        "weir replay",
+        "weir copies rebuild",
+        "weir verify",
+        "weir doctor",
+    }
     assert "a key is not enough" in " ".join(CliRunner().invoke(app, ["verify", "--help"]).output.split())
 
 
@@ -134,8 +147,9 @@ def test_the_events_behind_a_line_keep_their_properties_to_the_digit(monkeypatch
     )
     with known.http("rating") as client:
         assert [bytes(event) for event in _events(client, "/events", everything=False)] == [
-            b'{"properties":{"n":1.50,"big":12345678901234567890.1}}', b'{"properties":{"n":2}}',
-        ]  # fmt: skip
+            b'{"properties":{"n":1.50,"big":12345678901234567890.1}}',
+            b'{"properties":{"n":2}}',
+        ]
 
 
 def test_invoices_of_other_namespaces_are_told_of_as_far_as_the_key_may_ask(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -83,13 +83,18 @@ def rating(monkeypatch: pytest.MonkeyPatch) -> httpx.Client:
         (["tok", "-p", "2013-02-01T00:00:00Z"], {"metric": "tok", "from": "2013-02-01T00:00:00Z"}, "--period: "),
         (["tok", "--tz", "Mars"], {"metric": "tok", "time_zone": "Mars"}, "--tz: "),
         (
-            ["tok", "-p", "2013..2016", "--by", "hour"], {"metric": "tok", "from": "2013", "to": "2016", "group_by": "hour"},
+            ["tok", "-p", "2013..2016", "--by", "hour"],
+            {"metric": "tok", "from": "2013", "to": "2016", "group_by": "hour"},
             "--by, --dimension: ",
         ),
         (["tok", "-d", "modle"], {"metric": "tok", "group_by": "modle"}, "--by, --dimension: "),
-        (["tok", "-d", "model", "-d", "model"], {"metric": "tok", "group_by": ["model", "model"]}, "--by, --dimension: "),
+        (
+            ["tok", "-d", "model", "-d", "model"],
+            {"metric": "tok", "group_by": ["model", "model"]},
+            "--by, --dimension: ",
+        ),
     ],
-)  # fmt: skip
+)
 def test_the_same_wrong_input_is_the_same_error(
     rating: httpx.Client, options: list[str], query: dict[str, Any], place: str
 ) -> None:
@@ -112,13 +117,20 @@ def test_the_same_question_is_the_same_answer(rating: httpx.Client) -> None:
 def test_options_are_parameters() -> None:
     question = parameters("tok", ["a", "b"], "2013-01..2013-03", "UTC", "day", ["model", "hour"], total=False)
     assert question.to_query() == {
-        "metric": "tok", "account_id": ["a", "b"], "from": "2013-01", "to": "2013-03", "time_zone": "UTC",
+        "metric": "tok",
+        "account_id": ["a", "b"],
+        "from": "2013-01",
+        "to": "2013-03",
+        "time_zone": "UTC",
         "group_by": ["account", "day", "dimension:model", "dimension:hour"],
-    }  # fmt: skip
+    }
     assert parameters("tok", (), "", "", "", (), total=True).to_query() == {"metric": "tok"}
     assert [range_of_period(text) for text in ("", "2013-Q1", "A .. B", "A..")] == [
-        (None, None), ("2013-Q1", None), ("A", "B"), ("A", ""),
-    ]  # fmt: skip
+        (None, None),
+        ("2013-Q1", None),
+        ("A", "B"),
+        ("A", ""),
+    ]
 
 
 def test_dates_are_those_of_the_only_account_and_without_any_it_is_its_present_month() -> None:
