@@ -78,8 +78,8 @@ def test_the_signature_is_the_one_of_the_standards_own_example() -> None:
     }
 
 
-def test_the_readmes_lines_verify_what_is_sent_and_nothing_else() -> None:
-    text = (Path(__file__).parents[4] / "rating" / "README.md").read_text()
+def test_the_pages_lines_verify_what_is_sent_and_nothing_else() -> None:
+    text = (Path(__file__).parents[4] / "rating" / "WEBHOOKS.md").read_text()
     (lines,) = re.findall(r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
     said: dict[str, Any] = {}
     exec(lines, said)
