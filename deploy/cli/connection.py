@@ -190,7 +190,7 @@ def headers(settings: Settings) -> dict[str, str]:
 def checked(response: httpx.Response) -> Any:
     """The answer's JSON. Raises Failure with the problem's places: code 2 where the request is at fault."""
     if response.is_success:
-        return response.json()
+        return _json(response)
     raise Failure(f"{_answered(response)}: {_problem(response)}", _code(response))
 
 
@@ -198,7 +198,7 @@ def answered(response: httpx.Response, options: Mapping[str, str] | None = None)
     """The answer's JSON, for a command whose options are the request's parameters: a refusal names the option and not
     the request. ``options``: parameter → option. Raises Failure."""
     refuse(response, options)
-    return response.json()
+    return _json(response)
 
 
 def refuse(response: httpx.Response, options: Mapping[str, str] | None = None) -> None:
@@ -211,6 +211,17 @@ def refuse(response: httpx.Response, options: Mapping[str, str] | None = None) -
     if text.startswith("there is no namespace"):
         text += ". Declare it with `weir apply`"
     raise Failure(text, _code(response))
+
+
+def _json(response: httpx.Response) -> Any:
+    """The JSON of a success. Raises Failure where it is none: somebody else answers at that URL."""
+    try:
+        return response.json()
+    except ValueError:
+        raise Failure(
+            f"{_answered(response)} without JSON: {response.request.url.host} is no service of Weir's; see"
+            f" {' and '.join(_URLS.values())}"
+        ) from None
 
 
 def _body(response: httpx.Response) -> Mapping[str, Any]:

@@ -32,7 +32,7 @@ def hint_accounts(services: Services, accounts: Iterable[str]) -> None:
         with services.http("gateway", timeout=10) as client:
             unknown = [code for code in codes if not _declared(client, code)]
             known = list(_account_codes(client)) if unknown else []
-    except httpx.HTTPError:
+    except (httpx.HTTPError, ValueError, KeyError):  # away, or somebody else answers there
         return
     for code in unknown:
         near = nearest(code, known)

@@ -96,7 +96,7 @@ def _elsewhere(asked_of: Services) -> str:
             listed = gateway.get("/v1/namespaces", params={"limit": _ELSEWHERE})
             codes = [entry["code"] for entry in listed.json()["items"]] if listed.is_success else []
             names = [code for code in codes if code != asked_of.namespace and _has_invoices(rating, code)]
-    except httpx.HTTPError:
+    except (httpx.HTTPError, ValueError, KeyError):  # away, or somebody else answers there
         return ""
     return f"; there are some in {', '.join(names)} (-n)" if names else ""
 

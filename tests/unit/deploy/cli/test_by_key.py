@@ -116,6 +116,12 @@ def test_a_refusal_names_the_option_and_an_undeclared_namespace_its_remedy() -> 
     assert failed.value.code == 1
 
 
+def test_another_server_at_the_url_is_told_from_a_service() -> None:
+    page = httpx.Response(200, text="<html>", request=httpx.Request("GET", "http://proxy.example/v1/ledger"))
+    with pytest.raises(Failure, match=r"without JSON: proxy.example is no service of Weir's; see .*WEIR_RATING_URL"):
+        answered(page)
+
+
 def test_an_account_that_nobody_declared_is_hinted_at(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
