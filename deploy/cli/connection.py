@@ -95,8 +95,8 @@ def connection(
             f"no stack is running on {folder}: start one with `weir up`, or set WEIR_* to reach another"
             " (WEIR_RATING_URL, WEIR_GATEWAY_URL and WEIR_KEY for most commands)"
         )
-    if namespace is not None:
-        overrides["namespace"] = namespace
+    if chosen := _namespace(namespace, env):
+        overrides["namespace"] = chosen
     return load_settings(**overrides)
 
 
@@ -134,8 +134,6 @@ def services(
 
     The local stack's key is never sent to a URL that a variable names.
     """
-    from schemas.http.api_keys import key_name
-
     env = os.environ if environ is None else environ
     gateway, rating = (env.get(name, "").rstrip("/") for name in _URLS.values())
     if not gateway and not rating:
@@ -146,9 +144,15 @@ def services(
         key = env.get(_KEY) or env.get("WEIR_ADMIN_KEY", "")
         if not key:
             raise Failure(f"{_KEY} is not set: set it to the key that the service is to be asked with")
-    named = key_name(key)
-    chosen = namespace or env.get("WEIR_NAMESPACE") or (named.namespace if named is not None else "default")
-    return Services(gateway, rating, key, chosen)
+    return Services(gateway, rating, key, _namespace(namespace, env) or "default")
+
+
+def _namespace(namespace: str | None, env: Mapping[str, str]) -> str | None:
+    """The namespace that an option, WEIR_NAMESPACE or WEIR_KEY names, in this order."""
+    from schemas.http.api_keys import key_name
+
+    named = key_name(env.get(_KEY, ""))
+    return namespace or env.get("WEIR_NAMESPACE") or (named.namespace if named is not None else None)
 
 
 def declared(settings: Settings) -> NamespaceView:

@@ -42,6 +42,8 @@ def test_two_urls_and_a_key_are_all_and_the_namespace_is_the_keys_own(tmp_path: 
     assert known.headers() == {"authorization": f"Bearer {KEY}", "weir-namespace": "air"}
     assert services("sea", folder=tmp_path, environ=REMOTE).namespace == "sea"
     assert services(folder=tmp_path, environ=REMOTE | {"WEIR_NAMESPACE": "land"}).namespace == "land"
+    stores = {"WEIR_KAFKA_BOOTSTRAP": "k:9092", "WEIR_KEY": KEY}
+    assert connection(folder=tmp_path, environ=stores).namespace == "air"  # so that both ways mean one
     admin = {"WEIR_RATING_URL": "http://r", "WEIR_ADMIN_KEY": "root"}
     assert services(folder=tmp_path, environ=admin) == Services("", "http://r", "root", "default")
 
