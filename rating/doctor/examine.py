@@ -67,7 +67,8 @@ FROM (
     SELECT * FROM usage_events FINAL WHERE {_NAMED} AND {_WITHIN} AND NOT {{matched}} AND {_STANDING}
     ORDER BY timestamp DESC LIMIT {EXAMINED}
 ) AS events
-LEFT ANY JOIN (SELECT generation, partition, offset, catalog_offset FROM usage_batches FINAL WHERE namespace = {{n:String}}) AS batches
+LEFT ANY JOIN (SELECT generation, partition, offset, catalog_offset FROM usage_batches FINAL
+    WHERE namespace = {{n:String}}) AS batches
 USING (generation, partition, offset)
 ORDER BY timestamp, idempotency_key"""
 _FINE: Final = f"""

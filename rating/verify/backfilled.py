@@ -6,15 +6,16 @@ their invoice pinned.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from decimal import Decimal
+from typing import Final, NamedTuple
 
 from rating.verify.chains import Head, StoredLine
 from rating.verify.difference import Findings, Progress
-from rating.verify.matches import spans
+from rating.verify.matches import append_blocks
 from rating.verify.records import position_text
-from rating.verify.scope import Scope, below
+from rating.verify.scope import Row, Scope, below
 from schemas.catalog.backfill_jobs import Job, jobs
 from schemas.catalog.backfills import Reach
 from schemas.catalog.profiles import ProfileVersion
@@ -24,16 +25,40 @@ from schemas.values.quantity import unscaled
 NAME: Final = "backfilled records"
 _REMEDY: Final = "publish the meter again with its start: the next backfill replaces this one"
 _STORED: Final = """
-SELECT generation, partition, offset, `index`, toString(profile_id), profile_version, account_id, toUnixTimestamp64Micro(timestamp),
+SELECT generation, partition, offset, `index`, toString(profile_id), profile_version, account_id,
+    toUnixTimestamp64Micro(timestamp),
     quantity, unique_value, toString(dimensions)
 FROM usage_records FINAL WHERE namespace = {{ns:String}} AND checkpoint = {{k:UInt32}} AND {append}"""
 _EVENTS: Final = """
-SELECT generation, partition, offset, `index`, account_id, toUnixTimestamp64Micro(timestamp), idempotency_key, properties, batches.catalog_offset
-FROM (SELECT * FROM usage_events FINAL WHERE namespace = {{ns:String}} AND event_name = {{name:String}} AND {append} AND {range}) AS counted
+SELECT generation, partition, offset, `index`, account_id, toUnixTimestamp64Micro(timestamp), idempotency_key,
+    properties, batches.catalog_offset
+FROM (SELECT * FROM usage_events FINAL WHERE namespace = {{ns:String}} AND event_name = {{name:String}} AND {append}
+    AND {range}) AS counted
 LEFT ANY JOIN (
     SELECT generation, partition, offset, catalog_offset, 1 AS known FROM usage_batches
     WHERE namespace = {{ns:String}} AND catalog_offset < {{known:UInt64}} AND {append}
 ) AS batches USING (generation, partition, offset) WHERE batches.known"""
+
+
+class _RecordKey(NamedTuple):
+    """A record of a backfill: the position of its event, and the profile version."""
+
+    generation: int
+    partition: int
+    offset: int
+    event_index: int
+    profile_id: str
+    profile_version: int
+
+
+class _Record(NamedTuple):
+    """What a record counts; ``dimensions``: JSON."""
+
+    account_id: str
+    us: int
+    quantity: Decimal
+    unique_value: str
+    dimensions: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,17 +70,17 @@ class Pin:
     known_from: int
     reaches: tuple[Reach, ...]
 
-    def part(self, place: tuple[int, int], offset: int) -> int | None:
+    def part(self, partition_key: tuple[int, int], offset: int) -> int | None:
         """The checkpoint to which the record of an event at a position belongs; None: it is not backfilled."""
-        return next((one.checkpoint for one in self.reaches if offset < one.offsets.get(place, 0)), None)
+        return next((reach.checkpoint for reach in self.reaches if offset < reach.offsets.get(partition_key, 0)), None)
 
-    def replaces(self, place: tuple[int, int], offset: int, us: int, number: int, checkpoint: int) -> bool:
+    def replaces(self, partition_key: tuple[int, int], offset: int, us: int, number: int, checkpoint: int) -> bool:
         """Whether a record of version ``number`` (of a backfill's ``checkpoint``; 0: an ordinary one) no longer
         counts."""
         if number >= self.version.version or us < self.start_us:
             return False
-        last = self.reaches[-1]
-        return checkpoint <= last.checkpoint if checkpoint else offset < last.offsets.get(place, 0)
+        last_reach = self.reaches[-1]
+        return checkpoint <= last_reach.checkpoint if checkpoint else offset < last_reach.offsets.get(partition_key, 0)
 
 
 class Pins:
@@ -75,9 +100,9 @@ class Pins:
         return tuple(_pins(self._jobs[key], line.profile_id, head.checkpoint))
 
 
-def _pins(found: Iterable[Job], profile_id: str, checkpoint: int) -> Iterator[Pin]:
-    for job in found:
-        reaches = tuple(one for one in job.reaches if one.checkpoint <= checkpoint)
+def _pins(jobs: Iterable[Job], profile_id: str, checkpoint: int) -> Iterator[Pin]:
+    for job in jobs:
+        reaches = tuple(reach for reach in job.reaches if reach.checkpoint <= checkpoint)
         for version in job.versions:
             if version.profile_id == profile_id and reaches:
                 yield Pin(version, job.start_us, job.known_from, reaches)
@@ -89,9 +114,9 @@ def counted_sql(cut: str, pins: Iterable[Pin]) -> str:
     conditions = []
     known = [0]
     for pin in pins:
-        known += [one.checkpoint for one in pin.reaches]
-        last = pin.reaches[-1]
-        inside = f"if(checkpoint = 0, {below(last.offsets)}, checkpoint <= {last.checkpoint})"
+        known += [reach.checkpoint for reach in pin.reaches]
+        last_reach = pin.reaches[-1]
+        inside = f"if(checkpoint = 0, {below(last_reach.offsets)}, checkpoint <= {last_reach.checkpoint})"
         instant = f"fromUnixTimestamp64Micro({pin.start_us}, 'UTC')"
         conditions.append(f"NOT (profile_version < {pin.version.version} AND timestamp >= {instant} AND {inside})")
     return " AND ".join([f"if(checkpoint = 0, {cut}, has({known}, checkpoint))", *conditions])
@@ -100,27 +125,26 @@ def counted_sql(cut: str, pins: Iterable[Pin]) -> str:
 def check_backfilled(scope: Scope, findings: Findings, on_progress: Progress) -> None:
     """usage_records of every backfill that is done: missing, extra and different ones; and those that belong to
     none."""
-    found = [
+    backfill_jobs = [
         job
         for namespace in ([scope.namespace] if scope.namespace else scope.catalog.namespaces())
         for job in jobs(scope.catalog.view(namespace))
     ]
-    blocks = list(spans(scope)) if any(job.reaches for job in found) else []
-    for done, (low, high, _) in enumerate(blocks):
+    blocks = append_blocks(scope) if any(job.reaches for job in backfill_jobs) else []
+    for done, block in enumerate(blocks):
         on_progress(NAME, done, len(blocks))
-        append = f"append_time >= fromUnixTimestamp64Milli({low}, 'UTC') AND append_time < fromUnixTimestamp64Milli({high}, 'UTC')"
-        for job in found:
-            before = "0"
+        for job in backfill_jobs:
+            covered = "0"
             for reach in job.reaches:
-                _check_block(scope, job, reach, append, f"{below(reach.offsets)} AND NOT {before}", findings)
-                before = below(reach.offsets)
+                _check_block(scope, job, reach, block.condition, f"{below(reach.offsets)} AND NOT {covered}", findings)
+                covered = below(reach.offsets)
     named = [cut.number for cut in scope.checkpoints.cuts if cut.backfill]
     for namespace, profile, checkpoint, count in scope.rows(
         f"SELECT namespace, profile_id, checkpoint, count() FROM usage_records FINAL WHERE {scope.of_namespace}"
         f" AND checkpoint > 0 AND NOT has({named or [0]}, checkpoint) GROUP BY namespace, profile_id, checkpoint"
     ):
-        place = f"usage_records of {namespace} {profile}, checkpoint {checkpoint}"
-        findings.add("backfill", place, "a checkpoint that names a backfill", f"{count} records", _REMEDY)
+        location = f"usage_records of {namespace} {profile}, checkpoint {checkpoint}"
+        findings.add("backfill", location, "a checkpoint that names a backfill", f"{count} records", _REMEDY)
     on_progress(NAME, 1, 1)
 
 
@@ -128,7 +152,7 @@ def _check_block(scope: Scope, job: Job, reach: Reach, append: str, positions: s
     defaults = DefaultsByOffset(scope.catalog.view(job.namespace), job.event_name)
     matcher_at = defaults.matchers(job.versions, exactly=not job.rounds)
     parameters = {"ns": job.namespace, "name": job.event_name, "known": job.known_from, "k": reach.checkpoint}
-    expected: dict[tuple[Any, ...], tuple[Any, ...]] = {}
+    expected: dict[_RecordKey, _Record] = {}
     for *position, account, us, key, properties, catalog_offset in scope.rows(
         _EVENTS.format(append=append, range=positions), parameters
     ):
@@ -137,17 +161,25 @@ def _check_block(scope: Scope, job: Job, reach: Reach, append: str, positions: s
         except ValueError:
             continue  # written past acceptance
         for match in matches:
-            row = (account, us, unscaled(match.units), match.unique_value, match.dimensions)
-            expected[*map(int, position), match.profile_id, match.profile_version] = row
+            record = _Record(account, us, unscaled(match.units), match.unique_value, match.dimensions)
+            expected[_record_key(position, match.profile_id, match.profile_version)] = record
     stored = {
-        (*map(int, row[:4]), row[4], int(row[5])): tuple(row[6:])
+        _record_key(row[:4], row[4], row[5]): _Record(*row[6:])
         for row in scope.rows(_STORED.format(append=append), parameters)
     }
-    for name in sorted({*expected, *stored}):
-        if expected.get(name) != stored.get(name):
-            place = f"usage_records of backfill {job.name}, {name[4]} version {name[5]} at {position_text(*name[:4])}"
-            findings.add("backfill", place, _text(expected.get(name)), _text(stored.get(name)), _REMEDY)
+    for key in sorted({*expected, *stored}):
+        if expected.get(key) != stored.get(key):
+            position_of_event = position_text(key.generation, key.partition, key.offset, key.event_index)
+            profile = f"{key.profile_id} version {key.profile_version}"
+            location = f"usage_records of backfill {job.name}, {profile} at {position_of_event}"
+            findings.add("backfill", location, _text(expected.get(key)), _text(stored.get(key)), _REMEDY)
 
 
-def _text(row: Sequence[Any] | None) -> str:
+def _record_key(position: Row, profile_id: str, profile_version: int) -> _RecordKey:
+    generation, partition, offset, index = map(int, position)
+    return _RecordKey(generation, partition, offset, index, profile_id, int(profile_version))
+
+
+def _text(row: _Record | None) -> str:
+    """A record's values with spaces between."""
     return "no record" if row is None else " ".join(str(part) for part in row if part != "")

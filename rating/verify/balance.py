@@ -10,7 +10,8 @@ from rating.verify.scope import Scope
 
 _SQL: Final = """
 SELECT namespace, sum(accepted), sum(metered), sum(unmatched), sum(duplicates), sum(conflicts) FROM (
-    SELECT toString(namespace) AS namespace, sum(events) AS accepted, 0 AS metered, 0 AS unmatched, 0 AS duplicates, 0 AS conflicts
+    SELECT toString(namespace) AS namespace, sum(events) AS accepted, 0 AS metered, 0 AS unmatched, 0 AS duplicates, 0
+        AS conflicts
     FROM usage_batches FINAL WHERE {metered} GROUP BY namespace
     UNION ALL
     SELECT toString(namespace), 0, countIf(length(match_profile_ids) > 0), countIf(length(match_profile_ids) = 0), 0, 0
@@ -42,7 +43,10 @@ def check_books(scope: Scope, findings: Findings, on_progress: Progress) -> None
     for namespace, accepted, metered, unmatched, duplicates, conflicts in unbalanced:
         parts = f"{metered} metered + {unmatched} unmatched + {duplicates} duplicates + {conflicts} conflicts"
         findings.add(
-            "books", f"namespace {namespace}", f"{accepted} accepted", f"{parts} = {metered + unmatched + duplicates + conflicts}",
+            "books",
+            f"namespace {namespace}",
+            f"{accepted} accepted",
+            f"{parts} = {metered + unmatched + duplicates + conflicts}",
             "see the differences above; if conflicts lag, is a worker running?",
-        )  # fmt: skip
+        )
     on_progress("books", 1, 1)

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Final
+from typing import Final
 
 from rating.verify.difference import Findings
-from rating.verify.scope import Scope
+from rating.verify.invoice_body import read_body
+from rating.verify.scope import Row, Scope
 from schemas.values.instants import rfc3339
 
-COPY_REMEDY: Final = "`weir verify` compares it with usage.invoices; where ClickHouse's copy is wrong, `weir copies rebuild invoices` writes it again"
+COPY_REMEDY: Final = (
+    "`weir verify` compares it with usage.invoices; where ClickHouse's copy is wrong, `weir copies rebuild invoices`"
+    " writes it again"
+)
 
 _HEADS: Final = """
-SELECT toString(namespace), invoice_id, version, predecessor, subscription, sequence, account_id, toUnixTimestamp64Micro(period_start),
-    toUnixTimestamp64Micro(period_end), checkpoint, catalog_offset, toString(state), toString(currency), body, toString(total),
+SELECT toString(namespace), invoice_id, version, predecessor, subscription, sequence, account_id,
+    toUnixTimestamp64Micro(period_start), toUnixTimestamp64Micro(period_end), checkpoint, catalog_offset,
+        toString(state), toString(currency), body, toString(total),
     toUnixTimestamp64Micro(as_of)
 FROM invoices FINAL WHERE {where} ORDER BY version DESC LIMIT 1 BY namespace, invoice_id"""
 _LINES: Final = """
@@ -28,6 +32,8 @@ FROM invoice_lines FINAL WHERE {where} ORDER BY namespace, invoice_id, version, 
 
 @dataclass(frozen=True, slots=True)
 class Head:
+    """The newest version of an invoice as ClickHouse has it. Instants: microseconds UTC; ``body``: JSON."""
+
     namespace: str
     invoice_id: str
     version: int
@@ -48,20 +54,23 @@ class Head:
     @property
     def voids(self) -> frozenset[str]:
         """Void invoices of its subscription that it was planned after; others were void later, and counted then."""
-        return frozenset(json.loads(self.body or "{}").get("voids", ()))
+        return frozenset(read_body(self.body).get("voids", ()))
 
     @property
     def reissues(self) -> str:
         """The void invoice whose period it bills again."""
-        return str(json.loads(self.body or "{}").get("reissues", ""))
+        return read_body(self.body).get("reissues", "")
 
     @property
     def place(self) -> str:
+        """Where the invoice is found, in words."""
         return f"invoice {self.invoice_id} of {self.namespace} {self.account_id} {rfc3339(self.start_us)}"
 
 
 @dataclass(frozen=True, slots=True)
 class StoredLine:
+    """A line of an invoice as ClickHouse has it. ``price``: JSON; ``unrounded``: a plain decimal."""
+
     number: int
     kind: str
     profile_id: str
@@ -99,9 +108,9 @@ def check_chains(heads: Iterable[Head], findings: Findings) -> None:
     for chain in chains.values():
         by_id = {head.invoice_id: head for head in chain}
         followers: dict[str, Head] = {}
-        for head in sorted(chain, key=lambda one: (one.start_us, one.sequence, one.invoice_id)):
-            before = by_id.get(head.predecessor)
-            if head.predecessor and before is None:
+        for head in sorted(chain, key=lambda member: (member.start_us, member.sequence, member.invoice_id)):
+            predecessor = by_id.get(head.predecessor)
+            if head.predecessor and predecessor is None:
                 findings.add(
                     "invoice chain",
                     f"{head.place}, predecessor",
@@ -109,44 +118,53 @@ def check_chains(heads: Iterable[Head], findings: Findings) -> None:
                     head.predecessor,
                     COPY_REMEDY,
                 )
-            elif before is not None:
+            elif predecessor is not None:
                 # A further invoice of the same period holds adjustments alone; else each begins where the last one
                 # ended.
-                other = _begins_with(head, before, by_id)
-                edge, begins = ("ended", other.end_us) if head.sequence == 0 else ("began", other.start_us)
+                reference = _begins_with(head, predecessor, by_id)
+                edge, begins = ("ended", reference.end_us) if head.sequence == 0 else ("began", reference.start_us)
                 if head.start_us != begins:
                     findings.add(
-                        "invoice chain", f"{head.place}, period start", f"{rfc3339(begins)}, where {other.invoice_id} {edge}",
-                        rfc3339(head.start_us), COPY_REMEDY,
-                    )  # fmt: skip
-            first = followers.setdefault(head.predecessor, head)
-            if first is not head:
-                after = head.predecessor or "nothing"
-                findings.add("invoice chain", f"{head.place}, predecessor", f"{first.invoice_id} alone follows {after}", head.invoice_id, COPY_REMEDY)  # fmt: skip
+                        "invoice chain",
+                        f"{head.place}, period start",
+                        f"{rfc3339(begins)}, where {reference.invoice_id} {edge}",
+                        rfc3339(head.start_us),
+                        COPY_REMEDY,
+                    )
+            first_follower = followers.setdefault(head.predecessor, head)
+            if first_follower is not head:
+                followed = head.predecessor or "nothing"
+                findings.add(
+                    "invoice chain",
+                    f"{head.place}, predecessor",
+                    f"{first_follower.invoice_id} alone follows {followed}",
+                    head.invoice_id,
+                    COPY_REMEDY,
+                )
 
 
-def _begins_with(head: Head, before: Head, by_id: Mapping[str, Head]) -> Head:
+def _begins_with(head: Head, predecessor: Head, by_id: Mapping[str, Head]) -> Head:
     """The invoice by which the period start of ``head`` is known: the void one that it bills again, else the last
     period before it."""
     if head.reissues in by_id:
         return by_id[head.reissues]
     if not head.voids:
-        return before
-    last, seen, one = before, {head.invoice_id}, before
-    while one.invoice_id not in seen:
-        seen.add(one.invoice_id)
-        last = max(last, one, key=lambda other: (other.end_us, other.start_us))
-        one = by_id.get(one.predecessor, one)
-    return last
+        return predecessor
+    latest, visited, earlier = predecessor, {head.invoice_id}, predecessor
+    while earlier.invoice_id not in visited:
+        visited.add(earlier.invoice_id)
+        latest = max(latest, earlier, key=lambda candidate: (candidate.end_us, candidate.start_us))
+        earlier = by_id.get(earlier.predecessor, earlier)
+    return latest
 
 
-def _head(row: Sequence[Any]) -> Head:
+def _head(row: Row) -> Head:
     fields, (total, as_of) = list(row[:-2]), row[-2:]
     fields += [Decimal(total), int(as_of)]
     return Head(*fields)
 
 
-def _line(row: Sequence[Any]) -> StoredLine:
+def _line(row: Row) -> StoredLine:
     (
         number,
         kind,
@@ -164,6 +182,18 @@ def _line(row: Sequence[Any]) -> StoredLine:
         adjusts,
     ) = row
     return StoredLine(
-        number, kind, profile_id, tuple(versions), start, end, None if quantity is None else Decimal(quantity), events, price,
-        Decimal(amount), unrounded, charge, product, adjusts,
-    )  # fmt: skip
+        number,
+        kind,
+        profile_id,
+        tuple(versions),
+        start,
+        end,
+        None if quantity is None else Decimal(quantity),
+        events,
+        price,
+        Decimal(amount),
+        unrounded,
+        charge,
+        product,
+        adjusts,
+    )

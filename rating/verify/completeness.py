@@ -7,14 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
+
+from clickhouse_connect.driver.client import Client
 
 from rating.verify.difference import Findings, Progress
-from rating.verify.scope import FINAL_SETTINGS, Scope, below
+from rating.verify.scope import FINAL_SETTINGS, Row, Scope, below
 from schemas.clickhouse.damaged_parts import set_aside
 from schemas.kafka.topics import EVENTS_RETENTION_DAYS
 from schemas.ledgers.checkpoints import Offsets
 from schemas.ledgers.given_up import Range, uncovered
+from schemas.values.json_text import JsonObject
 
 NAME: Final = "completeness"
 NEIGHBOURS: Final = 200
@@ -35,12 +38,13 @@ class Damage:
 
     @property
     def command(self) -> str:
-        """What mends it."""
-        return f"weir replay --generation {self.generation} --partition {self.partition} --from {self.start} --to {self.end}"
+        """The command that writes the missing rows again."""
+        partition = f"--generation {self.generation} --partition {self.partition}"
+        return f"weir replay {partition} --from {self.start} --to {self.end}"
 
     @property
     def place(self) -> str:
-        """In words."""
+        """The place in words."""
         return f"generation {self.generation} partition {self.partition} offsets {self.start} to {self.end - 1}"
 
 
@@ -62,29 +66,35 @@ def check_complete(scope: Scope, findings: Findings, on_progress: Progress) -> N
 
 
 def find_damage(
-    client: Any, ends: Offsets, namespace: str | None = None, *, given_up: Iterable[Range] = (), identities: bool = True
+    client: Client,
+    ends: Offsets,
+    namespace: str | None = None,
+    *,
+    given_up: Iterable[Range] = (),
+    identities: bool = True,
 ) -> list[Damage]:
     """What is not whole below ``ends``, in order of positions. ``namespace``: rows of this one alone; offsets without
     any row are told all the same. ``identities`` False: what deduplication alone needs is left out."""
     given: dict[tuple[int, int], list[Range]] = {}
-    for one in given_up:
-        given.setdefault((one.generation, one.partition), []).append(one)
-    found = {
-        place: row
-        for place, row in _differing(client, ends, namespace, identities).items()
-        if not any(one.start <= place[2] < one.end for one in given.get(place[:2], ()))
+    for gap in given_up:
+        given.setdefault((gap.generation, gap.partition), []).append(gap)
+    damaged_at = {
+        position: row
+        for position, row in _differing(client, ends, namespace, identities).items()
+        if not any(gap.start <= position[2] < gap.end for gap in given.get(position[:2], ()))
     }
     for (generation, partition), end in sorted(ends.items()):
         for hole in _holes(client, generation, partition, end):
             for start, upto in uncovered(hole, given.get((generation, partition), ())):
-                found.setdefault((generation, partition, start), (upto, "no row in usage_batches"))
-    return joined((place, upto, what) for place, (upto, what) in sorted(found.items()))
+                damaged_at.setdefault((generation, partition, start), (upto, "no row in usage_batches"))
+    return joined((position, upto, what) for position, (upto, what) in sorted(damaged_at.items()))
 
 
-def voids_below(client: Any, ends: Offsets) -> list[Damage]:
+def voids_below(client: Client, ends: Offsets) -> list[Damage]:
     """The offsets of every void: where a part of what voids did is lost, nothing else tells which."""
     rows = client.query(
-        f"SELECT DISTINCT {_PART} FROM usage_batches WHERE {below(ends)} AND events = 0 AND namespace != '' ORDER BY {_PART}"
+        f"SELECT DISTINCT {_PART} FROM usage_batches"
+        f" WHERE {below(ends)} AND events = 0 AND namespace != '' ORDER BY {_PART}"
     ).result_rows
     return joined(((int(row[0]), int(row[1]), int(row[2])), int(row[2]) + 1, "a void") for row in rows)
 
@@ -93,28 +103,34 @@ def joined(rows: Iterable[tuple[tuple[int, int, int], int, str]]) -> list[Damage
     """Neighbours as one range each, from ((generation, partition, offset), end, what) in order."""
     damages: list[Damage] = []
     for (generation, partition, offset), end, what in rows:
-        last = damages[-1] if damages else None
-        if last and (last.generation, last.partition) == (generation, partition) and offset - last.end <= NEIGHBOURS:
-            told = last.what if what in last.what or len(last.what) > 200 else f"{last.what}; {what}"
-            damages[-1] = Damage(generation, partition, last.start, max(end, last.end), told)
+        previous = damages[-1] if damages else None
+        if (
+            previous
+            and (previous.generation, previous.partition) == (generation, partition)
+            and offset - previous.end <= NEIGHBOURS
+        ):
+            description = (
+                previous.what if what in previous.what or len(previous.what) > 200 else f"{previous.what}; {what}"
+            )
+            damages[-1] = Damage(generation, partition, previous.start, max(end, previous.end), description)
         else:
             damages.append(Damage(generation, partition, offset, end, what))
     return damages
 
 
-def _holes(client: Any, generation: int, partition: int, end: int) -> Sequence[tuple[int, int]]:
+def _holes(client: Client, generation: int, partition: int, end: int) -> Sequence[tuple[int, int]]:
     """[from, to) of offsets below ``end`` that usage_batches does not have."""
-    parameters: dict[str, Any] = {"g": generation, "p": partition, "e": end}
+    parameters: JsonObject = {"g": generation, "p": partition, "e": end}
     where = "generation = {g:UInt32} AND partition = {p:UInt32} AND offset < {e:UInt64}"
-    if end <= int(
-        client.query(f"SELECT uniqExact(offset) FROM usage_batches WHERE {where}", parameters=parameters).result_rows[
-            0
-        ][0]
-    ):
+    counting = f"SELECT uniqExact(offset) FROM usage_batches WHERE {where}"
+    ((present,),) = client.query(counting, parameters=parameters).result_rows
+    if end <= int(present):
         return ()
     rows = client.query(
         f"""SELECT after, offset FROM (
-            SELECT lagInFrame(offset + 1, 1, toUInt64(0)) OVER (ORDER BY offset ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS after, offset
+            SELECT offset, lagInFrame(offset + 1, 1, toUInt64(0)) OVER (
+                ORDER BY offset ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+            ) AS after
             FROM (SELECT DISTINCT offset FROM usage_batches WHERE {where} UNION ALL SELECT {{e:UInt64}})
         ) WHERE offset > after ORDER BY offset LIMIT 1000""",
         parameters=parameters,
@@ -123,7 +139,7 @@ def _holes(client: Any, generation: int, partition: int, end: int) -> Sequence[t
 
 
 def _differing(
-    client: Any, ends: Offsets, namespace: str | None, identities: bool
+    client: Client, ends: Offsets, namespace: str | None, identities: bool
 ) -> Mapping[tuple[int, int, int], tuple[int, str]]:
     """Offsets whose rows do not add up: raw counts first, which are right unless something was written twice; then
     exact ones."""
@@ -133,54 +149,60 @@ def _differing(
     ).result_rows
     if not suspects:
         return {}
-    found: dict[tuple[int, int, int], tuple[int, str]] = {}
+    differing: dict[tuple[int, int, int], tuple[int, str]] = {}
     for at in range(0, len(suspects), 1000):
         places = [(int(row[0]), int(row[1]), int(row[2])) for row in suspects[at : at + 1000]]
-        mine = f"{everywhere} AND ({_PART}) IN (SELECT arrayJoin({{at:Array(Tuple(UInt32, UInt32, UInt64))}}))"
+        suspect_condition = (
+            f"{everywhere} AND ({_PART}) IN (SELECT arrayJoin({{at:Array(Tuple(UInt32, UInt32, UInt64))}}))"
+        )
         rows = client.query(
-            _counts(mine, True, identities), parameters={"n": namespace or "", "at": places}, settings=FINAL_SETTINGS
+            _counts(suspect_condition, True, identities),
+            parameters={"n": namespace or "", "at": places},
+            settings=FINAL_SETTINGS,
         ).result_rows
-        found |= {(int(row[0]), int(row[1]), int(row[2])): (int(row[2]) + 1, _told(row)) for row in rows}
-    return found
+        differing |= {(int(row[0]), int(row[1]), int(row[2])): (int(row[2]) + 1, _description(row)) for row in rows}
+    return differing
 
 
 def _counts(where: str, final: bool, identities: bool) -> str:
     """Offsets where accepted, counted, dropped, matched and recorded events do not agree."""
-    last = "FINAL" if final else ""
-    kept = f"append_time >= (SELECT max(append_time) FROM usage_batches) - toIntervalDay({EVENTS_RETENTION_DAYS})"
+    final_ = "FINAL" if final else ""
+    recent = f"append_time >= (SELECT max(append_time) FROM usage_batches) - toIntervalDay({EVENTS_RETENTION_DAYS})"
     names = ("accepted", "counted", "dropped", "matched", "recorded", "voids", "voiding", "known", "knowable")
-    sides = {
-        "accepted": f"SELECT {_PART}, toUInt64(events) AS n FROM usage_batches {last} WHERE {where}",
-        "counted": f"SELECT {_PART}, count() AS n FROM usage_events {last} WHERE {where} GROUP BY {_PART}",
-        "matched": f"SELECT {_PART}, sum(length(match_profile_ids)) AS n FROM usage_events {last} WHERE {where} GROUP BY {_PART}",
-        "recorded": f"SELECT {_PART}, count() AS n FROM usage_records {last} WHERE {where} AND checkpoint = 0 GROUP BY {_PART}",
-        "voids": f"SELECT {_PART}, toUInt64(1) AS n FROM usage_batches {last} WHERE {where} AND events = 0 AND namespace != ''",
-        "voiding": f"SELECT {_PART}, count() AS n FROM usage_voids {last} WHERE {where} GROUP BY {_PART}",
-        "dropped": f"SELECT {_PART}, count() AS n FROM duplicate_events {last} WHERE {where} GROUP BY {_PART} UNION ALL"
-        f" SELECT {_PART}, sum(events) AS n FROM (SELECT namespace, events, origin_generation AS generation,"
+    batches, events, records = (f"{table} {final_}" for table in ("usage_batches", "usage_events", "usage_records"))
+    by_offset = f"GROUP BY {_PART}"
+    rejected = (
+        "SELECT namespace, events, origin_generation AS generation,"
         " toUInt32(greatest(origin_partition, 0)) AS partition, toUInt64(greatest(origin_offset, 0)) AS offset"
-        f" FROM rejected_events FINAL WHERE stage = 'meter' AND events > 0) WHERE {where} GROUP BY {_PART}",
+        " FROM rejected_events FINAL WHERE stage = 'meter' AND events > 0"
+    )
+    sides = {
+        "accepted": f"SELECT {_PART}, toUInt64(events) AS n FROM {batches} WHERE {where}",
+        "counted": f"SELECT {_PART}, count() AS n FROM {events} WHERE {where} {by_offset}",
+        "matched": f"SELECT {_PART}, sum(length(match_profile_ids)) AS n FROM {events} WHERE {where} {by_offset}",
+        "recorded": f"SELECT {_PART}, count() AS n FROM {records} WHERE {where} AND checkpoint = 0 {by_offset}",
+        "voids": f"SELECT {_PART}, toUInt64(1) AS n FROM {batches} WHERE {where} AND events = 0 AND namespace != ''",
+        "voiding": f"SELECT {_PART}, count() AS n FROM usage_voids {final_} WHERE {where} {by_offset}",
+        "dropped": f"SELECT {_PART}, count() AS n FROM duplicate_events {final_} WHERE {where} {by_offset} UNION ALL"
+        f" SELECT {_PART}, sum(events) AS n FROM ({rejected}) WHERE {where} {by_offset}",
     }
     if identities:
         # Identities are forgotten in time, and those from before the namespace stood beside them have none.
         of_all = where.replace("namespace = {n:String}", "namespace IN ('', {n:String})")
-        sides["known"] = (
-            f"SELECT {_PART}, count() AS n FROM usage_identities {last} WHERE {of_all} AND {kept} GROUP BY {_PART}"
-        )
-        sides["knowable"] = (
-            f"SELECT {_PART}, count() AS n FROM usage_events {last} WHERE {where} AND {kept} GROUP BY {_PART}"
-        )
-    parts = [
-        f"SELECT {_PART}, {', '.join(f'n AS {name}' if name == side else f'toUInt64(0) AS {name}' for name in names)} FROM ({sql})"
-        for side, sql in sides.items()
-    ]
+        known = f"usage_identities {final_} WHERE {of_all} AND {recent}"
+        sides["known"] = f"SELECT {_PART}, count() AS n FROM {known} {by_offset}"
+        sides["knowable"] = f"SELECT {_PART}, count() AS n FROM {events} WHERE {where} AND {recent} {by_offset}"
+    parts = []
+    for side, sql in sides.items():
+        columns = ", ".join(f"n AS {name}" if name == side else f"toUInt64(0) AS {name}" for name in names)
+        parts.append(f"SELECT {_PART}, {columns} FROM ({sql})")
     sums = ", ".join(f"sum({name}) AS {name}_" for name in names)
     return f"""SELECT {_PART}, {sums} FROM ({" UNION ALL ".join(parts)}) GROUP BY {_PART}
         HAVING accepted_ != counted_ + dropped_ OR matched_ != recorded_ OR voids_ != voiding_ OR known_ != knowable_
         ORDER BY {_PART} LIMIT 100000"""
 
 
-def _told(row: Sequence[Any]) -> str:
+def _description(row: Row) -> str:
     accepted, counted, dropped, matched, recorded, voids, voiding, known, knowable = (int(value) for value in row[3:])
     parts = []
     if accepted != counted + dropped:

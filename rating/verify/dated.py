@@ -16,7 +16,8 @@ from schemas.values.instants import SECOND, rfc3339
 NAME: Final = "dates given by gateways"
 _APART: Final = "toUnixTimestamp64Micro(timestamp) - toUnixTimestamp64Milli(append_time) * 1000"
 _SQL: Final = f"""
-SELECT toString(namespace), account_id, toString(event_name), idempotency_key, toString(source), toUnixTimestamp64Micro(timestamp),
+SELECT toString(namespace), account_id, toString(event_name), idempotency_key, toString(source),
+    toUnixTimestamp64Micro(timestamp),
     toUnixTimestamp64Milli(append_time) * 1000, generation, partition, offset, `index`, count() OVER ()
 FROM usage_events FINAL
 WHERE {{metered}} AND dated AND ({_APART} > {TOLERANCE_US} OR {_APART} < -{{behind}})
@@ -35,10 +36,11 @@ def check_dated(scope: Scope, findings: Findings, on_progress: Progress) -> None
     for namespace, account, name, key, source, us, append_us, *position, _ in rows:
         where = f"{namespace} event {key!r} ({name} of {account}) at {position_text(*position)}"
         right = rfc3339(int(append_us))
-        found = f"{rfc3339(int(us))}, by a gateway whose clock was {words(int(us) - int(append_us))}"
+        found_text = f"{rfc3339(int(us))}, by a gateway whose clock was {words(int(us) - int(append_us))}"
         of_source = f" --source {shlex.quote(source)}" if source else ""
-        remedy = f"""write {{"timestamp": "{right}"}} to a file and `weir correct {shlex.quote(key)}{of_source} -n {namespace} --event FILE --reason clock`"""
-        findings.add("dated", where, f"about {right}, when it was appended", found, remedy)
+        command = f"weir correct {shlex.quote(key)}{of_source} -n {namespace} --event FILE --reason clock"
+        remedy = f'write {{"timestamp": "{right}"}} to a file and `{command}`'
+        findings.add("dated", where, f"about {right}, when it was appended", found_text, remedy)
     if rows:
         findings.add_more(int(rows[0][-1]) - len(rows))
     on_progress(NAME, 1, 1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any, Final
+from typing import Final
 
 PER_CHECK: Final = 50
 
@@ -14,7 +14,7 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One thing that is not as it must be. ``what``: a word for programs; ``where``: enough to find the row."""
+    """A value that is not as it must be. ``what``: a word for programs; ``where``: enough to find the row."""
 
     what: str
     where: str
@@ -34,36 +34,39 @@ class Findings:
     """The differences of one check: the first PER_CHECK, then one line that says how many more."""
 
     def __init__(self) -> None:
-        self._kept: list[Difference] = []
-        self._more = 0
+        self._differences: list[Difference] = []
+        self._further = 0
 
     @property
     def full(self) -> bool:
         """Whether details of further differences would be dropped."""
-        return len(self._kept) >= PER_CHECK
+        return len(self._differences) >= PER_CHECK
 
     @property
     def room(self) -> int:
-        """How many more are kept."""
-        return PER_CHECK - len(self._kept)
+        """How many further differences are kept."""
+        return PER_CHECK - len(self._differences)
 
-    def add(self, what: str, where: str, expected: Any, found: Any, remedy: str) -> None:
-        """Keep one, or count it."""
+    def add(self, what: str, where: str, expected: object, actual: object, remedy: str) -> None:
+        """Keep a difference, or count it once PER_CHECK are kept."""
         if self.full:
-            self._more += 1
+            self._further += 1
         else:
-            self._kept.append(Difference(what, where, str(expected), str(found), remedy))
+            self._differences.append(Difference(what, where, str(expected), str(actual), remedy))
 
     def add_more(self, count: int) -> None:
         """Count differences that were seen but not looked at one by one."""
-        self._more += count
+        self._further += count
 
     def differences(self) -> list[Difference]:
-        """Those kept, and a line for the rest."""
-        if not self._more:
-            return self._kept
+        """The differences that were kept, and one that says how many further ones there are."""
+        if not self._further:
+            return self._differences
         note = Difference(
-            "truncated", f"after {len(self._kept)} differences", "none", f"at least {self._more} more",
+            "truncated",
+            f"after {len(self._differences)} differences",
+            "none",
+            f"at least {self._further} more",
             "mend those above and verify again",
-        )  # fmt: skip
-        return [*self._kept, note]
+        )
+        return [*self._differences, note]

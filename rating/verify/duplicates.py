@@ -13,7 +13,8 @@ _FIRST: Final = "first_generation, first_partition, first_offset, first_index"
 
 _DROPPED_SQL: Final = """
 SELECT namespace, generation, partition, offset, `index`, first_generation, first_partition, first_offset, first_index,
-    event.found, event.source = source AND event.idempotency_key = idempotency_key AND event.namespace = namespace AS same,
+    event.found, event.source = source AND event.idempotency_key = idempotency_key AND event.namespace = namespace
+        AS same,
     (first_generation, first_offset, first_index) < (generation, offset, `index`) AS earlier, count() OVER ()
 FROM (SELECT * FROM duplicate_events FINAL WHERE {dropped}) AS dropped
 LEFT ANY JOIN (
@@ -50,14 +51,14 @@ def check_duplicates(scope: Scope, findings: Findings, on_progress: Progress) ->
     )
     for row in rows:
         where = f"duplicate_events {row[0]} at {position_text(*row[1:5])}"
-        first = position_text(*row[5:9])
+        first_position = position_text(*row[5:9])
         if not row[9]:
-            found = f"no counted event at {first}"
+            found_text = f"no counted event at {first_position}"
         elif not row[10]:
-            found = f"another event at {first}"
+            found_text = f"another event at {first_position}"
         else:
-            found = f"the later position {first}"
-        findings.add("duplicate", where, "an earlier counted event of the same identity", found, _REMEDY)
+            found_text = f"the later position {first_position}"
+        findings.add("duplicate", where, "an earlier counted event of the same identity", found_text, _REMEDY)
     if rows:
         findings.add_more(int(rows[0][-1]) - len(rows))
     on_progress("duplicates", 1, 2)
@@ -66,24 +67,24 @@ def check_duplicates(scope: Scope, findings: Findings, on_progress: Progress) ->
 
 
 def _counted_twice(scope: Scope, findings: Findings) -> None:
-    before: tuple[str, int, str] | None = None
+    previous: tuple[str, int, str] | None = None
     for name, namespace, ms, generation, partition, offset, index, key, catalog_offset in scope.rows(
         _TWICE_SQL.format(own=scope.of_namespace, metered=scope.metered, durable=scope.durable)
     ):
-        place = position_text(generation, partition, offset, index)
-        if before is not None and before[0] == name:
+        position = position_text(generation, partition, offset, index)
+        if previous is not None and previous[0] == name:
             window = _window_us(scope, namespace, int(catalog_offset))
-            apart = (int(ms) - before[1]) * 1000
+            apart = (int(ms) - previous[1]) * 1000
             if window is None or apart < window:
                 lasts = "for ever" if window is None else f"for {window // SECOND} s"
                 findings.add(
                     "counted twice",
-                    f"{namespace} idempotency key {key} at {before[2]} and at {place}",
+                    f"{namespace} idempotency key {key} at {previous[2]} and at {position}",
                     f"one counted copy {lasts}",
                     f"a second one at {rfc3339(int(ms) * 1000)}",
                     _REMEDY,
                 )
-        before = (str(name), int(ms), place)
+        previous = (str(name), int(ms), position)
 
 
 def _window_us(scope: Scope, namespace: str, catalog_offset: int) -> int | None:

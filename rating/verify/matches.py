@@ -6,9 +6,9 @@ content hashes are computed again on the way.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import accumulate
-from typing import Any, Final
+from typing import Final, NamedTuple, TypeAlias
 
 import pyarrow as pa
 
@@ -25,7 +25,9 @@ BLOCK_EVENTS: Final = 100_000
 _MATCHERS: Final = 64
 _STRINGS: Final = pa.string()
 _QUANTITY: Final = pa.decimal128(38, 12)
-_EXPECTED: Final[tuple[tuple[str, Any], ...]] = (
+Columns: TypeAlias = Mapping[str, pa.Array]
+"""Arrow arrays by the name of their column."""
+_EXPECTED: Final[tuple[tuple[str, pa.DataType], ...]] = (
     ("match_profile_ids", _STRINGS), ("match_profile_versions", pa.uint32()), ("match_quantities", _QUANTITY),
     ("match_unique_values", _STRINGS), ("match_dimensions", _STRINGS),
     ("unmeterable_profile_ids", _STRINGS), ("unmeterable_reasons", _STRINGS),
@@ -47,38 +49,51 @@ LEFT ANY JOIN (
 def check_matches(scope: Scope, findings: Findings, on_progress: Progress) -> None:
     """Every counted event's matches, as the catalog of its batch says."""
     matchers = _Matchers(scope)
-    blocks = list(spans(scope))
-    total, done = sum(events for _, _, events in blocks), 0
-    for low, high, events in blocks:
+    blocks = append_blocks(scope)
+    total, done = sum(block.events for block in blocks), 0
+    for block in blocks:
         on_progress("matches from events", done, total)
-        append = f"append_time >= fromUnixTimestamp64Milli({low}, 'UTC') AND append_time < fromUnixTimestamp64Milli({high}, 'UTC')"
+        append = block.condition
         table = scope.client.query_arrow(
             _SQL.format(where=f"{scope.metered} AND {append}", batches=f"{scope.of_namespace} AND {append}"),
             parameters={"n": scope.namespace or ""},
             settings=FINAL_SETTINGS,
             use_strings=True,
         )
-        for block in table.to_batches():
-            if block.num_rows:
-                _check_block(block, matchers, findings)
-        done += events
+        for batch in table.to_batches():
+            if batch.num_rows:
+                _check_batch(batch, matchers, findings)
+        done += block.events
     on_progress("matches from events", total, total)
 
 
-def spans(scope: Scope) -> Iterator[tuple[int, int, int]] | list[tuple[int, int, int]]:
-    """[low, high) in milliseconds of append time, of about BLOCK_EVENTS events each: what one query reads is
-    bounded."""
+class AppendBlock(NamedTuple):
+    """Events with append times in [low_ms, high_ms), milliseconds UTC, and how many there are."""
+
+    low_ms: int
+    high_ms: int
+    events: int
+
+    @property
+    def condition(self) -> str:
+        """The SQL condition on ``append_time``."""
+        low = f"append_time >= fromUnixTimestamp64Milli({self.low_ms}, 'UTC')"
+        return f"{low} AND append_time < fromUnixTimestamp64Milli({self.high_ms}, 'UTC')"
+
+
+def append_blocks(scope: Scope) -> list[AppendBlock]:
+    """All events of the scope in blocks of about BLOCK_EVENTS, by append time: what one query reads is bounded."""
     counts = scope.rows(
         "SELECT toUnixTimestamp64Milli(append_time) AS ms, count() FROM usage_events FINAL"
         f" WHERE {scope.metered} GROUP BY ms ORDER BY ms"
     )
-    spans: list[tuple[int, int, int]] = []
+    blocks: list[AppendBlock] = []
     for ms, events in counts:
-        if spans and spans[-1][2] + events <= BLOCK_EVENTS:
-            spans[-1] = (spans[-1][0], int(ms) + 1, spans[-1][2] + int(events))
+        if blocks and blocks[-1].events + events <= BLOCK_EVENTS:
+            blocks[-1] = AppendBlock(blocks[-1].low_ms, int(ms) + 1, blocks[-1].events + int(events))
         else:
-            spans.append((int(ms), int(ms) + 1, int(events)))
-    return spans
+            blocks.append(AppendBlock(int(ms), int(ms) + 1, int(events)))
+    return blocks
 
 
 class _Matchers:
@@ -90,23 +105,23 @@ class _Matchers:
         self._by_view: dict[tuple[str, int, bool], Matcher] = {}
 
     def at(self, namespace: str, catalog_offset: int, rounds: bool) -> Matcher:
-        found = self._by_offset.get((namespace, catalog_offset, rounds))
-        if found is None:
+        matcher = self._by_offset.get((namespace, catalog_offset, rounds))
+        if matcher is None:
             view = self._catalog.view(namespace, catalog_offset)
-            found = self._by_view.get((namespace, view.before, rounds))
-            if found is None:
+            matcher = self._by_view.get((namespace, view.before, rounds))
+            if matcher is None:
                 if len(self._by_view) >= _MATCHERS:
                     self._by_view.clear()
                     self._by_offset.clear()
-                found = self._by_view[namespace, view.before, rounds] = Matcher(
+                matcher = self._by_view[namespace, view.before, rounds] = Matcher(
                     profile_versions(view), event_types(view).defaults, exactly=not rounds
                 )
-            self._by_offset[namespace, catalog_offset, rounds] = found
-        return found
+            self._by_offset[namespace, catalog_offset, rounds] = matcher
+        return matcher
 
 
-def _check_block(block: Any, matchers: _Matchers, findings: Findings) -> None:
-    columns = {name: block.column(name) for name in block.schema.names}
+def _check_batch(batch: pa.RecordBatch, matchers: _Matchers, findings: Findings) -> None:
+    columns: Columns = {name: batch.column(name) for name in batch.schema.names}
     names, accounts, sources, keys, properties, namespaces = (
         columns[name].to_pylist()
         for name in ("event_name", "account_id", "source", "idempotency_key", "properties", "namespace")
@@ -137,16 +152,18 @@ def _check_block(block: Any, matchers: _Matchers, findings: Findings) -> None:
         _explain(columns, matched, identities, hashes, findings)
 
 
-def _expected(matched: Sequence[Matched]) -> dict[str, Any]:
-    """The match columns as list arrays."""
-    matches = [match for one in matched for match in one.matches]
-    failures = [failure for one in matched for failure in one.unmeterable]
-    parts: list[Sequence[Any]] = [*(zip(*matches, strict=True) if matches else ((),) * 5)]
+def _expected(matched: Sequence[Matched]) -> Columns:
+    """The match columns that the events should have, as list arrays."""
+    matches = [match for event_matches in matched for match in event_matches.matches]
+    failures = [failure for event_matches in matched for failure in event_matches.unmeterable]
+    parts: list[Sequence[object]] = [*(zip(*matches, strict=True) if matches else ((),) * 5)]
     parts += [*(zip(*failures, strict=True) if failures else ((),) * 2)]
-    units = b"".join([value.to_bytes(16, "little", signed=True) for value in parts[2]])
-    of_matches = pa.array(accumulate((len(one.matches) for one in matched), initial=0), pa.int32())
-    of_failures = pa.array(accumulate((len(one.unmeterable) for one in matched), initial=0), pa.int32())
-    result: dict[str, Any] = {}
+    units = b"".join([match.units.to_bytes(16, "little", signed=True) for match in matches])
+    of_matches = pa.array(accumulate((len(event_matches.matches) for event_matches in matched), initial=0), pa.int32())
+    of_failures = pa.array(
+        accumulate((len(event_matches.unmeterable) for event_matches in matched), initial=0), pa.int32()
+    )
+    result: dict[str, pa.Array] = {}
     for number, (name, kind) in enumerate(_EXPECTED):
         if kind is _QUANTITY:
             values = pa.Array.from_buffers(kind, len(units) // 16, [None, pa.py_buffer(units)])
@@ -156,39 +173,44 @@ def _expected(matched: Sequence[Matched]) -> dict[str, Any]:
     return result
 
 
-def _list_equal(found: Any, expected: Any) -> bool:
-    return bool(found.cast(expected.type).equals(expected))
+def _list_equal(stored: pa.Array, expected: pa.Array) -> bool:
+    return bool(stored.cast(expected.type).equals(expected))
 
 
 def _explain(
-    columns: dict[str, Any], matched: Sequence[Matched], identities: bytes, hashes: bytes, findings: Findings
+    columns: Columns, matched: Sequence[Matched], identities: bytes, hashes: bytes, findings: Findings
 ) -> None:
     """Event by event; the order of an event's matches is no difference."""
     lists = [columns[name].to_pylist() for name, _ in _EXPECTED]
     places = [columns[name].to_pylist() for name in ("generation", "partition", "offset", "index")]
     found_identities, found_hashes = columns["identity"].to_pylist(), columns["content_hash"].to_pylist()
     batch_events = columns["batch_events"].to_pylist()
-    for row, one in enumerate(matched):
-        place = f"usage_events at {position_text(*(column[row] for column in places))}"
+    for row, event_matches in enumerate(matched):
+        location = f"usage_events at {position_text(*(column[row] for column in places))}"
         remedy = replay_of(*(column[row] for column in places[:3]))
         if not batch_events[row]:
-            findings.add("event", place, "its batch in usage_batches", "no batch, so its catalog is not known", remedy)
+            findings.add(
+                "event", location, "its batch in usage_batches", "no batch, so its catalog is not known", remedy
+            )
             continue
-        for what, expected, found, width in (
-            ("identity", identities, found_identities, IDENTITY_BYTES), ("content_hash", hashes, found_hashes, CONTENT_HASH_BYTES),
-        ):  # fmt: skip
-            wanted, stored = expected[row * width : (row + 1) * width].hex(), bytes(found[row]).hex()
-            if wanted != stored:
-                findings.add("event", f"{place}, {what}", wanted, stored, remedy)
-        expected_matches = sorted((*match[:2], unscaled(match.units), *match[3:]) for match in one.matches)
+        for what, expected, stored_values, width in (
+            ("identity", identities, found_identities, IDENTITY_BYTES),
+            ("content_hash", hashes, found_hashes, CONTENT_HASH_BYTES),
+        ):
+            expected_hex, stored = expected[row * width : (row + 1) * width].hex(), bytes(stored_values[row]).hex()
+            if expected_hex != stored:
+                findings.add("event", f"{location}, {what}", expected_hex, stored, remedy)
+        expected_matches = sorted((*match[:2], unscaled(match.units), *match[3:]) for match in event_matches.matches)
         found_matches = sorted(zip(*(column[row] for column in lists[:5]), strict=True))
         if expected_matches != found_matches:
-            findings.add("match", place, _texts(expected_matches), _texts(found_matches), remedy)
+            findings.add("match", location, _texts(expected_matches), _texts(found_matches), remedy)
         found_failures = sorted(zip(*(column[row] for column in lists[5:]), strict=True))
-        if sorted(one.unmeterable) != found_failures:
-            findings.add("unmeterable", place, _texts(sorted(one.unmeterable)), _texts(found_failures), remedy)
+        if sorted(event_matches.unmeterable) != found_failures:
+            findings.add(
+                "unmeterable", location, _texts(sorted(event_matches.unmeterable)), _texts(found_failures), remedy
+            )
 
 
-def _texts(rows: Sequence[Sequence[Any]]) -> str:
+def _texts(rows: Sequence[Sequence[object]]) -> str:
     """For people: each tuple's parts with spaces, "nothing" for none."""
     return "; ".join(" ".join(str(part) for part in row if part != "") for row in rows) or "nothing"

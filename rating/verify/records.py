@@ -23,7 +23,8 @@ _IDENTITY: Final = f"hex(identity), hex(content_hash), {_POSITION}, toUnixTimest
 def _expanded(condition: str) -> str:
     """usage_events as the records that its match columns stand for."""
     return f"""
-    SELECT toString(namespace) AS ns, toString(profile) AS name, profile_version, account_id, timestamp, quantity, unique_value, dimensions,
+    SELECT toString(namespace) AS ns, toString(profile) AS name, profile_version, account_id, timestamp, quantity,
+        unique_value, dimensions,
         {_POSITION}, append_time
     FROM usage_events FINAL
     ARRAY JOIN match_profile_ids AS profile, match_profile_versions AS profile_version, match_quantities AS quantity,
@@ -34,30 +35,38 @@ def _expanded(condition: str) -> str:
 def check_records(scope: Scope, findings: Findings, on_progress: Progress) -> None:
     """Records against the match columns: missing, extra and different ones."""
     on_progress("records from matches", 0, 1)
-    stored = f"SELECT toString(namespace) AS ns, toString(profile_id) AS name, * FROM usage_records FINAL WHERE {scope.metered} AND checkpoint = 0"
+    stored = (
+        "SELECT toString(namespace) AS ns, toString(profile_id) AS name, * FROM usage_records FINAL"
+        f" WHERE {scope.metered} AND checkpoint = 0"
+    )
     groups = scope.rows(
         f"""SELECT ns, name FROM (
-            SELECT ns, name, 0 AS side, count() AS rows, sum(sipHash64({_RECORD})) AS hash FROM ({_expanded(scope.metered)}) GROUP BY ns, name
+            SELECT ns, name, 0 AS side, count() AS rows, sum(sipHash64({_RECORD})) AS hash
+                FROM ({_expanded(scope.metered)}) GROUP BY ns, name
             UNION ALL
             SELECT ns, name, 1, count(), sum(sipHash64({_RECORD})) FROM ({stored}) GROUP BY ns, name
         ) GROUP BY ns, name HAVING NOT (count() = 2 AND uniqExact((rows, hash)) = 1) ORDER BY ns, name"""
     )
     for namespace, profile in groups:
-        mine = "name = {profile:String} AND ns = {ns:String}"
+        group_condition = "name = {profile:String} AND ns = {ns:String}"
         rows = scope.rows(
             f"""SELECT {_POSITION}, maxIf(shown, side = 0), maxIf(shown, side = 1), count() OVER () FROM (
                 SELECT {_POSITION}, profile_version, toString(({_RECORD})) AS shown, 0 AS side
-                FROM ({_expanded(scope.metered)}) WHERE {mine}
+                FROM ({_expanded(scope.metered)}) WHERE {group_condition}
                 UNION ALL
-                SELECT {_POSITION}, profile_version, toString(({_RECORD})), 1 FROM ({stored}) WHERE {mine}
+                SELECT {_POSITION}, profile_version, toString(({_RECORD})), 1 FROM ({stored}) WHERE {group_condition}
             ) GROUP BY {_POSITION}, profile_version HAVING NOT (count() = 2 AND uniqExact(shown) = 1)
             ORDER BY {_POSITION}, profile_version LIMIT {{room:UInt32}}""",
             {"profile": profile, "ns": namespace, "room": max(findings.room, 1)},
         )
-        for generation, partition, offset, index, expected, found, _ in rows:
+        for generation, partition, offset, index, expected, stored_text, _ in rows:
             where = f"usage_records {namespace} {profile} at {position_text(generation, partition, offset, index)}"
             findings.add(
-                "record", where, expected or "no record", found or "no record", replay_of(generation, partition, offset)
+                "record",
+                where,
+                expected or "no record",
+                stored_text or "no record",
+                replay_of(generation, partition, offset),
             )
         if rows:
             findings.add_more(int(rows[0][-1]) - len(rows))
@@ -68,8 +77,8 @@ def check_identities(scope: Scope, findings: Findings, on_progress: Progress) ->
     """usage_identities against usage_events, of all namespaces, as far back as the log goes: older ones may be
     forgotten."""
     on_progress("identities from events", 0, 1)
-    kept = f"append_time >= (SELECT max(append_time) FROM usage_batches) - toIntervalDay({EVENTS_RETENTION_DAYS})"
-    durable = f"{scope.durable} AND {kept}"
+    recent = f"append_time >= (SELECT max(append_time) FROM usage_batches) - toIntervalDay({EVENTS_RETENTION_DAYS})"
+    durable = f"{scope.durable} AND {recent}"
     sides = [
         f"SELECT {_POSITION}, toString(({_IDENTITY})) AS shown, {side} AS side FROM {table} FINAL WHERE {durable}"
         for side, table in enumerate(("usage_events", "usage_identities"))
@@ -81,13 +90,15 @@ def check_identities(scope: Scope, findings: Findings, on_progress: Progress) ->
             for table in ("usage_events", "usage_identities")
         )
     )
-    seen: dict[tuple[int, int], set[tuple[int, int]]] = {}
+    sums_by_partition: dict[tuple[int, int], set[tuple[int, int]]] = {}
     sums: dict[tuple[int, int], int] = {}
     for generation, partition, rows_here, hash_here in groups:
         key = (int(generation), int(partition))
-        seen.setdefault(key, set()).add((int(rows_here), int(hash_here)))
+        sums_by_partition.setdefault(key, set()).add((int(rows_here), int(hash_here)))
         sums[key] = sums.get(key, 0) + 1
-    for generation, partition in sorted(key for key, found in seen.items() if len(found) != 1 or sums[key] != 2):
+    for generation, partition in sorted(
+        key for key, side_sums in sums_by_partition.items() if len(side_sums) != 1 or sums[key] != 2
+    ):
         rows = scope.rows(
             f"""SELECT {_POSITION}, maxIf(shown, side = 0), maxIf(shown, side = 1), count() OVER ()
             FROM ({" UNION ALL ".join(sides)}) WHERE generation = {generation} AND partition = {partition}
@@ -95,10 +106,10 @@ def check_identities(scope: Scope, findings: Findings, on_progress: Progress) ->
             ORDER BY {_POSITION} LIMIT {{room:UInt32}}""",
             {"room": max(findings.room, 1)},
         )
-        for _, _, offset, index, expected, found, _ in rows:
+        for _, _, offset, index, expected, side_sums, _ in rows:
             where = f"usage_identities at {position_text(generation, partition, offset, index)}"
             findings.add(
-                "identity", where, expected or "no row", found or "no row", replay_of(generation, partition, offset)
+                "identity", where, expected or "no row", side_sums or "no row", replay_of(generation, partition, offset)
             )
         if rows:
             findings.add_more(int(rows[0][-1]) - len(rows))

@@ -6,13 +6,12 @@ one does nothing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final, NamedTuple
 
 from rating.verify.difference import Findings, Progress
 from rating.verify.records import position_text, replay_of
-from rating.verify.scope import Scope, below
+from rating.verify.scope import Row, Scope, below
 from schemas.events.identity import identity
 from schemas.values.instants import rfc3339
 
@@ -21,29 +20,56 @@ _VOIDS: Final = """
 SELECT toString(namespace), source, idempotency_key, hex(identity), reason, author, generation, partition, offset
 FROM usage_voids FINAL WHERE {metered} ORDER BY generation, offset, partition"""
 _COPIES: Final = """
-SELECT hex(identity), generation, partition, offset, `index`, account_id, toString(event_name), toUnixTimestamp64Micro(timestamp)
+SELECT hex(identity), generation, partition, offset, `index`, account_id, toString(event_name),
+    toUnixTimestamp64Micro(timestamp)
 FROM usage_events FINAL WHERE {metered} AND identity IN (SELECT identity FROM usage_voids WHERE {own})"""
 _STORED: Final = """
-SELECT generation, partition, offset, `index`, void_generation, void_partition, void_offset, account_id, toString(event_name),
+SELECT generation, partition, offset, `index`, void_generation, void_partition, void_offset, account_id,
+    toString(event_name),
     toUnixTimestamp64Micro(timestamp), source, idempotency_key, reason, author
 FROM voided_events FINAL WHERE {own} AND {durable}"""
 
 
-@dataclass(frozen=True, slots=True)
-class FirstVoid:
-    """The first void of one event, by its position; ``shown``: all else that voided_events say of both."""
+class _VoidedEvent(NamedTuple):
+    """An event that was voided, and why; ``us``: its timestamp, microseconds UTC."""
+
+    account_id: str
+    event_name: str
+    us: int
+    source: str
+    idempotency_key: str
+    reason: str
+    author: str
+
+    def __str__(self) -> str:
+        key = f"key {self.idempotency_key!r} of {self.source!r}"
+        return f"{self.event_name} of {self.account_id} at {rfc3339(self.us)}, {key}"
+
+
+class _Copy(NamedTuple):
+    """A counted copy of an identity: its position, and what it is."""
 
     generation: int
     partition: int
     offset: int
-    shown: tuple[Any, ...]
+    event_index: int
+    account_id: str
+    event_name: str
+    us: int
+
+
+@dataclass(frozen=True, slots=True)
+class FirstVoid:
+    """The first void of one event, by its position; ``event``: what voided_events say of the event and the void."""
+
+    generation: int
+    partition: int
+    offset: int
+    event: _VoidedEvent
 
     def __str__(self) -> str:
-        account, name, us, source, key, reason, author = self.shown
-        place = f"generation {self.generation} partition {self.partition} offset {self.offset}"
-        return (
-            f"{name} of {account} at {rfc3339(us)}, key {key!r} of {source!r}, voided by {place} ({author}: {reason})"
-        )
+        position = f"generation {self.generation} partition {self.partition} offset {self.offset}"
+        return f"{self.event}, voided by {position} ({self.event.author}: {self.event.reason})"
 
 
 def voids_again(scope: Scope) -> dict[Position, FirstVoid]:
@@ -51,20 +77,25 @@ def voids_again(scope: Scope) -> dict[Position, FirstVoid]:
     voids = scope.rows(_VOIDS.format(metered=scope.metered))
     if not voids:
         return {}
-    copies: dict[str, list[Sequence[Any]]] = {}
+    copies: dict[str, list[_Copy]] = {}
     for row in scope.rows(_COPIES.format(metered=scope.metered, own=scope.of_namespace)):
-        copies.setdefault(row[0], []).append(row[1:])
-    found: dict[Position, FirstVoid] = {}
+        copies.setdefault(row[0], []).append(_copy(row[1:]))
+    first_voids: dict[Position, FirstVoid] = {}
     for namespace, source, key, _, reason, author, generation, partition, offset in voids:
-        mine = copies.get(identity(namespace, source, key).hex().upper(), ())
-        before = [copy for copy in mine if (copy[0], copy[2]) < (generation, offset)]
-        if not before:
+        candidates = copies.get(identity(namespace, source, key).hex().upper(), ())
+        earlier = [copy for copy in candidates if (copy.generation, copy.offset) < (generation, offset)]
+        if not earlier:
             continue
-        last = max(before, key=lambda copy: (copy[0], copy[2], copy[3]))
-        place = (int(last[0]), int(last[1]), int(last[2]), int(last[3]))
-        shown = (last[4], last[5], int(last[6]), source, key, reason, author)
-        found.setdefault(place, FirstVoid(int(generation), int(partition), int(offset), shown))
-    return found
+        newest = max(earlier, key=lambda copy: (copy.generation, copy.offset, copy.event_index))
+        position = (newest.generation, newest.partition, newest.offset, newest.event_index)
+        event = _VoidedEvent(newest.account_id, newest.event_name, newest.us, source, key, reason, author)
+        first_voids.setdefault(position, FirstVoid(int(generation), int(partition), int(offset), event))
+    return first_voids
+
+
+def _copy(row: Row) -> _Copy:
+    generation, partition, offset, index, account_id, event_name, us = row
+    return _Copy(int(generation), int(partition), int(offset), int(index), account_id, event_name, int(us))
 
 
 def check_voids(scope: Scope, findings: Findings, on_progress: Progress) -> None:
@@ -81,16 +112,16 @@ def check_voids(scope: Scope, findings: Findings, on_progress: Progress) -> None
     expected_voids = voids_again(scope)
     stored = {
         (int(row[0]), int(row[1]), int(row[2]), int(row[3])): FirstVoid(
-            int(row[4]), int(row[5]), int(row[6]), (row[7], row[8], int(row[9]), *row[10:])
+            int(row[4]), int(row[5]), int(row[6]), _VoidedEvent(row[7], row[8], int(row[9]), *row[10:])
         )
         for row in scope.rows(_STORED.format(own=scope.of_namespace, durable=below(scope.progress, "void_")))
     }
-    for place in sorted(expected_voids.keys() | stored.keys()):
-        should, is_there = expected_voids.get(place), stored.get(place)
+    for position in sorted(expected_voids.keys() | stored.keys()):
+        should, is_there = expected_voids.get(position), stored.get(position)
         if should != is_there:
             void = should or is_there
             assert void is not None
             remedy = replay_of(void.generation, void.partition, void.offset)
-            where = f"voided_events at {position_text(*place)}"
+            where = f"voided_events at {position_text(*position)}"
             findings.add("voided event", where, should or "no row", is_there or "no row", remedy)
     on_progress("voided events", 1, 1)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
+
+from clickhouse_connect.driver.client import Client
 
 from schemas.catalog.follower import read_catalog
 from schemas.catalog.state import Catalog
@@ -13,29 +15,34 @@ from schemas.kafka.topics import CHECKPOINTS
 from schemas.ledgers.checkpoints import Checkpoints, Offsets, read_progress
 from schemas.ledgers.transport import LedgerReader
 from schemas.settings import Settings
+from schemas.values.json_text import JsonObject
+
+Row: TypeAlias = Sequence[Any]
+"""A row of ClickHouse: a value a column, in the order of the SELECT."""
 
 # A replayed row has the same append time, hence the same partition of its table.
-FINAL_SETTINGS: Final[dict[str, Any]] = {"do_not_merge_across_partitions_select_final": 1}
+FINAL_SETTINGS: Final[JsonObject] = {"do_not_merge_across_partitions_select_final": 1}
 
 
 @dataclass(frozen=True)
 class Scope:
-    """``namespace`` None: all. ``progress``: below it every row is durable; nothing above it is read."""
+    """What one verification reads. ``namespace`` None: all. ``progress``: below it every row is durable; nothing above
+    it is read."""
 
     settings: Settings
-    client: Any
+    client: Client
     catalog: Catalog
     checkpoints: Checkpoints
     progress: Offsets
     namespace: str | None
 
-    def rows(self, sql: str, parameters: Mapping[str, Any] | None = None) -> Sequence[Sequence[Any]]:
+    def rows(self, sql: str, parameters: Mapping[str, object] | None = None) -> Sequence[Row]:
         """Rows of a query. ``{n:String}`` is the namespace."""
-        everything = {"n": self.namespace or ""} | dict(parameters or {})
-        found: Sequence[Sequence[Any]] = self.client.query(
-            sql, parameters=everything, settings=FINAL_SETTINGS
+        bound_values: JsonObject = {"n": self.namespace or ""} | dict(parameters or {})
+        result_rows: Sequence[Row] = self.client.query(
+            sql, parameters=bound_values, settings=FINAL_SETTINGS
         ).result_rows
-        return found
+        return result_rows
 
     @property
     def of_namespace(self) -> str:
@@ -59,11 +66,11 @@ def below(offsets: Offsets, prefix: str = "") -> str:
         return "0"
     generations = sorted({generation for generation, _ in offsets})
     parts = []
-    for one in generations:
-        ends = {partition: end for (generation, partition), end in sorted(offsets.items()) if generation == one}
+    for number in generations:
+        ends = {partition: end for (generation, partition), end in sorted(offsets.items()) if generation == number}
         keys, values = list(ends), list(ends.values())
         limit = f"transform(toUInt64({prefix}partition), {keys}::Array(UInt64), {values}::Array(UInt64), toUInt64(0))"
-        parts.append(f"({prefix}generation = {one} AND {prefix}offset < {limit})")
+        parts.append(f"({prefix}generation = {number} AND {prefix}offset < {limit})")
     return "(" + " OR ".join(parts) + ")"
 
 

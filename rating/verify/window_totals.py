@@ -50,7 +50,8 @@ FROM (
     GROUP BY version, account, dims, start, seconds, checkpoint
     UNION ALL
     SELECT profile_version, account_id, toString(dimensions), toUnixTimestamp64Micro(window_start), window_seconds,
-        checkpoint, 1, toString((count, sum, max, min, (toUnixTimestamp64Micro(latest_timestamp), latest_key, latest), backfilled)),
+        checkpoint, 1, toString((count, sum, max, min, (toUnixTimestamp64Micro(latest_timestamp), latest_key, latest),
+            backfilled)),
         unique_state
     FROM usage_windows FINAL
     WHERE namespace = {ns:String} AND profile_id = {profile:String} AND checkpoint <= {k:UInt32}
@@ -63,8 +64,8 @@ LIMIT {room:UInt32}"""
 
 def check_windows(scope: Scope, findings: Findings, on_progress: Progress) -> None:
     """Every window up to the last checkpoint that is rolled up; all columns, exact unique values included."""
-    last = min(rolled_up(scope.client), len(scope.checkpoints.cuts))
-    _check_slices(scope, findings, last)
+    last_number = min(rolled_up(scope.client), len(scope.checkpoints.cuts))
+    _check_slices(scope, findings, last_number)
     profiles = scope.rows(
         f"SELECT namespace, profile_id FROM usage_records WHERE {scope.of_namespace} UNION DISTINCT "
         f"SELECT namespace, profile_id FROM usage_windows WHERE {scope.of_namespace}"
@@ -82,16 +83,29 @@ def check_windows(scope: Scope, findings: Findings, on_progress: Progress) -> No
             {
                 "ns": namespace,
                 "profile": profile,
-                "k": last,
+                "k": last_number,
                 "versions": [version.version for version in versions] or [0],
                 "sizes": [version.window_seconds for version in versions] or [_DAY],
                 "unique": [version.version for version in versions if version.aggregation == "count_unique"],
                 "room": max(findings.room, 1),
             },
         )
-        for version, account, dims, start, seconds, checkpoint, expected, found, uniques, found_uniques, _ in rows:
-            where = f"{namespace} {profile} version {version} account {account} {dims} {rfc3339(start)} of {seconds} s, checkpoint {checkpoint}"
-            findings.add("window", where, _shown(expected, uniques), _shown(found, found_uniques), _REMEDY)
+        for (
+            version,
+            account,
+            dims,
+            start,
+            seconds,
+            checkpoint,
+            expected,
+            stored_text,
+            uniques,
+            found_uniques,
+            _,
+        ) in rows:
+            window = f"{rfc3339(start)} of {seconds} s, checkpoint {checkpoint}"
+            where = f"{namespace} {profile} version {version} account {account} {dims} {window}"
+            findings.add("window", where, _shown(expected, uniques), _shown(stored_text, found_uniques), _REMEDY)
         if rows:
             findings.add_more(int(rows[0][-1]) - len(rows))
     on_progress("windows from records", len(profiles), len(profiles))
@@ -101,7 +115,7 @@ def _shown(values: str, uniques: int) -> str:
     return f"(count, sum, max, min, latest, backfilled) {values}, {uniques} unique" if values else "no window"
 
 
-def _check_slices(scope: Scope, findings: Findings, last: int) -> None:
+def _check_slices(scope: Scope, findings: Findings, last_number: int) -> None:
     """The slices as ClickHouse has them are those of the ledger, which alone decides."""
     stored: dict[int, dict[tuple[int, int], tuple[int, int]]] = {}
     for number, generation, partition, start, end in scope.rows(
@@ -109,7 +123,7 @@ def _check_slices(scope: Scope, findings: Findings, last: int) -> None:
         " WHERE from_offset < next_offset"
     ):
         stored.setdefault(int(number), {})[(int(generation), int(partition))] = (int(start), int(end))
-    for number in range(1, last + 1):
-        expected, found = scope.checkpoints.slice(number), stored.get(number, {})
-        if expected != found:
-            findings.add("checkpoint", f"usage_checkpoints {number}", expected, found, _REMEDY)
+    for number in range(1, last_number + 1):
+        expected, stored_slice = scope.checkpoints.slice(number), stored.get(number, {})
+        if expected != stored_slice:
+            findings.add("checkpoint", f"usage_checkpoints {number}", expected, stored_slice, _REMEDY)

@@ -6,22 +6,21 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any
 
 from schemas.event_schema.nodes import Map, Node, Record, Schema, Union
 
 
-def with_default(properties: Any, schema: Schema | None, path: Sequence[str]) -> Any:
+def with_default(properties: object, schema: Schema | None, path: Sequence[str]) -> object:
     """The properties, a copy, with the defaults on the way along the path written into them; null is no default."""
     return properties if schema is None else _written(properties, schema.root, tuple(path), schema)
 
 
-def _written(value: Any, node: Node, path: tuple[str, ...], schema: Schema) -> Any:
+def _written(value: object, node: Node, path: tuple[str, ...], schema: Schema) -> object:
     if not path or not isinstance(value, dict):
         return value
     resolved = schema.resolve(node)
     branches = resolved.branches if isinstance(resolved, Union) else (resolved,)
-    objects = [one for one in map(schema.resolve, branches) if isinstance(one, Record | Map)]
+    objects = [branch for branch in map(schema.resolve, branches) if isinstance(branch, Record | Map)]
     if len(objects) != 1:
         return value
     name, below = path[0], path[1:]

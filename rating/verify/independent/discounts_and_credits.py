@@ -5,7 +5,6 @@ close.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 
@@ -14,6 +13,7 @@ from rating.verify.difference import Findings
 from rating.verify.independent.notes import check_notes
 from rating.verify.independent.paired import check_paired
 from rating.verify.independent.periods import REMEDY, Periods, in_order, text
+from rating.verify.invoice_body import read_body
 from schemas.catalog.state import Catalog
 from schemas.ledgers.invoice_claims import VOID
 
@@ -26,29 +26,29 @@ def is_reduction(line: StoredLine) -> bool:
 def check_reductions(heads: Iterable[Head], lines: StoredLines, catalog: Catalog, findings: Findings) -> None:
     """Every standing invoice's discounts and true-up, their adjustments, its subtotal, and the credits drawn in all."""
     chains: dict[tuple[str, str], dict[str, Head]] = {}
-    every = list(heads)
-    check_paired(every, findings)
-    for head in every:
+    all_heads = list(heads)
+    check_paired(all_heads, findings)
+    for head in all_heads:
         chains.setdefault((head.namespace, head.subscription), {})[head.invoice_id] = head
     used: dict[tuple[str, str], Fraction] = {}
     for chain in chains.values():
         periods = Periods(chain, lines, findings)
-        each: dict[str, Fraction] = {}  # grant → what the subscription drew, less what came back
+        drawn_by_grant: dict[str, Fraction] = {}  # grant → what the subscription drew, less what came back
         for head in in_order(chain):
             if head.state == VOID:
                 continue
-            mine = lines.get((head.namespace, head.invoice_id, head.version), ())
+            head_lines = lines.get((head.namespace, head.invoice_id, head.version), ())
             periods.check(head)
             check_notes(head, chain, lines, periods, findings)
-            _check_credits(head, mine, findings)
-            for code, amount in _draws(head, mine):
+            _check_credits(head, head_lines, findings)
+            for code, amount in _draws(head, head_lines):
                 key = head.namespace, code
                 used[key] = used.get(key, Fraction(0)) + amount
-                each[code] = each.get(code, Fraction(0)) + amount
-        for code, amount in sorted(each.items()):
+                drawn_by_grant[code] = drawn_by_grant.get(code, Fraction(0)) + amount
+        for code, amount in sorted(drawn_by_grant.items()):
             if amount < 0:
-                place = f"credit grant {code}, by invoices of {next(iter(chain.values())).subscription}"
-                findings.add("credit", place, "at most what they drew comes back", f"{text(-amount)} more", REMEDY)
+                location = f"credit grant {code}, by invoices of {next(iter(chain.values())).subscription}"
+                findings.add("credit", location, "at most what they drew comes back", f"{text(-amount)} more", REMEDY)
     for (namespace, code), drawn in sorted(used.items()):
         granted = _granted(catalog, namespace, code)
         if granted is None or drawn > granted:
@@ -56,20 +56,20 @@ def check_reductions(heads: Iterable[Head], lines: StoredLines, catalog: Catalog
             findings.add("credit", f"credit grant {code} of {namespace}", expected, f"{text(drawn)} drawn", REMEDY)
 
 
-def _draws(head: Head, mine: Iterable[StoredLine]) -> Iterator[tuple[str, Fraction]]:
+def _draws(head: Head, head_lines: Iterable[StoredLine]) -> Iterator[tuple[str, Fraction]]:
     """(grant, amount), below zero for what came back: by its lines, and by its credit notes."""
-    for line in mine:
+    for line in head_lines:
         if line.kind == "credit":
             yield line.charge.partition(":")[2], -Fraction(line.amount)
-    for note in json.loads(head.body or "{}").get("credit_notes", []):
+    for note in read_body(head.body).get("credit_notes", []):
         for part in note.get("prepaid", []):
             yield part["grant"], -Fraction(part["amount"])
 
 
-def _check_credits(head: Head, mine: Iterable[StoredLine], findings: Findings) -> None:
-    credits = sum((Fraction(line.amount) for line in mine if line.kind == "credit"), Fraction(0))
-    subtotal = sum((Fraction(line.amount) for line in mine if line.kind != "credit"), Fraction(0))
-    pinned = json.loads(head.body or "{}").get("subtotal")
+def _check_credits(head: Head, head_lines: Iterable[StoredLine], findings: Findings) -> None:
+    credits = sum((Fraction(line.amount) for line in head_lines if line.kind == "credit"), Fraction(0))
+    subtotal = sum((Fraction(line.amount) for line in head_lines if line.kind != "credit"), Fraction(0))
+    pinned = read_body(head.body).get("subtotal")
     if pinned is not None and Fraction(pinned) != subtotal:
         findings.add(
             "invoice",

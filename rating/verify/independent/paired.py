@@ -5,14 +5,14 @@ On its own: it shares no code with the close.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from fractions import Fraction
-from typing import Any, Final
+from typing import Final
 
 from rating.verify.chains import Head
 from rating.verify.difference import Findings
 from rating.verify.independent.periods import text
+from rating.verify.invoice_body import Payment, read_body
 from schemas.ledgers.invoice_claims import VOID
 
 _CLOSE: Final = "`weir close` records the one that is missing"
@@ -26,34 +26,44 @@ def check_paired(heads: Iterable[Head], findings: Findings) -> None:
     it."""
     by_id = {(head.namespace, head.invoice_id): head for head in heads}
     for head in by_id.values():
-        for name in {one["invoice"] for one in _payments(head) if one.get("invoice")}:
-            other = by_id.get((head.namespace, name))
-            place = f"{head.place}, payments with {name}"
-            gone = [] if other is None or other.state == VOID else _payments(other)
-            mine = {one["reference"]: Fraction(one["amount"]) for one in _payments(head) if one.get("invoice") == name}
-            theirs = {
-                one["reference"]: Fraction(one["amount"]) for one in gone if one.get("invoice") == head.invoice_id
+        for name in {payment["invoice"] for payment in _payments(head) if payment.get("invoice")}:
+            counterpart = by_id.get((head.namespace, name))
+            location = f"{head.place}, payments with {name}"
+            counterpart_payments = [] if counterpart is None or counterpart.state == VOID else _payments(counterpart)
+            own_payments = {
+                payment["reference"]: Fraction(payment["amount"])
+                for payment in _payments(head)
+                if payment.get("invoice") == name
+            }
+            their_payments = {
+                payment["reference"]: Fraction(payment["amount"])
+                for payment in counterpart_payments
+                if payment.get("invoice") == head.invoice_id
             }
             if head.total < 0:
-                drawn, back = -mine.get(f"for {name}", Fraction(0)), mine.get(f"back from {name}", Fraction(0))
-                _compare(place, drawn, back + theirs.get(f"of {head.invoice_id}", Fraction(0)), findings)
+                drawn, back = (
+                    -own_payments.get(f"for {name}", Fraction(0)),
+                    own_payments.get(f"back from {name}", Fraction(0)),
+                )
+                _compare(location, drawn, back + their_payments.get(f"of {head.invoice_id}", Fraction(0)), findings)
             elif head.state != VOID:
                 received, given = (
-                    mine.get(f"of {name}", Fraction(0)),
-                    -theirs.get(f"for {head.invoice_id}", Fraction(0)),
+                    own_payments.get(f"of {name}", Fraction(0)),
+                    -their_payments.get(f"for {head.invoice_id}", Fraction(0)),
                 )
-                if other is None or (received and not given):
-                    findings.add("invoice payment", place, "a payment by that one", f"{text(received)} alone", _BY_HAND)
+                if counterpart is None or (received and not given):
+                    findings.add(
+                        "invoice payment", location, "a payment by that one", f"{text(received)} alone", _BY_HAND
+                    )
 
 
-def _compare(place: str, drawn: Fraction, arrived: Fraction, findings: Findings) -> None:
+def _compare(location: str, drawn: Fraction, arrived: Fraction, findings: Findings) -> None:
     if drawn != arrived:
         remedy = _BY_HAND if arrived else _CLOSE
-        findings.add("invoice payment", place, f"{text(drawn)} on the other, or back", text(arrived), remedy)
+        findings.add("invoice payment", location, f"{text(drawn)} on the other, or back", text(arrived), remedy)
 
 
-def _payments(head: Head) -> list[Mapping[str, Any]]:
+def _payments(head: Head) -> list[Payment]:
     if '"payments"' not in head.body:
         return []
-    found: list[Mapping[str, Any]] = json.loads(head.body).get("payments", [])
-    return found
+    return read_body(head.body).get("payments", [])

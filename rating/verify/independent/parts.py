@@ -6,14 +6,16 @@ Shares nothing with ``rating.pricing.split_charges``, which it is there to check
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil
-from typing import Any, Final
+from typing import Final
 
-from rating.verify.independent.prices import Cells, cost, priced, taken
+from rating.verify.independent.prices import Cells, PriceJson, cost, priced, taken
 
+SplitNumbers = dict[str, Fraction]
+"""The numeric fields of a price's ``split``, by name."""
 _NUMBERS: Final = ("included_before", "free_before", "priced_before", "package_left", "amount_before", "priced_after")
 
 
@@ -21,32 +23,34 @@ _NUMBERS: Final = ("included_before", "free_before", "priced_before", "package_l
 class PlainPart:
     """A part: the price as its line pins it, the quantity by dimension values, and how many events."""
 
-    price: Mapping[str, Any]
+    price: PriceJson
     cells: Cells
     events: int
 
 
-def splits(parts: Sequence[PlainPart]) -> list[dict[str, Fraction]]:
+def splits(parts: Sequence[PlainPart]) -> list[SplitNumbers]:
     """What each part's ``split`` must say, in the order of time; what is not in it begins anew. Raises ValueError."""
-    found: list[dict[str, Fraction]] = []
+    expected_splits: list[SplitNumbers] = []
     quantities: list[Fraction] = []
-    included = free = before = left = amount = Fraction(0)
+    included = free = priced_before = left = amount = Fraction(0)
     for part in parts:
-        own = part.price.get("split") or {}
-        expected: dict[str, Fraction] = {}
-        if own.get("included_before") is None:
+        split = part.price.get("split") or {}
+        expected: SplitNumbers = {}
+        if split.get("included_before") is None:
             included = free = Fraction(0)
         else:
             expected |= {"included_before": included, "free_before": free}
-        if own.get("priced_before") is None:
-            before = left = amount = Fraction(0)
+        if split.get("priced_before") is None:
+            priced_before = left = amount = Fraction(0)
         else:
             packaged = part.price.get("model") == "package"
             expected |= {
-                "priced_before": before, "amount_before": amount, "package_left": left if packaged else Fraction(0)
-            }  # fmt: skip
-        price = {**part.price, "split": {**own, **{name: str(number) for name, number in expected.items()}}}
-        more, more_free = taken(price, part.cells)
+                "priced_before": priced_before,
+                "amount_before": amount,
+                "package_left": left if packaged else Fraction(0),
+            }
+        price = {**part.price, "split": {**split, **{name: str(number) for name, number in expected.items()}}}
+        included_taken, free_taken = taken(price, part.cells)
         quantity = priced(price, part.cells)
         if price.get("model") == "package":
             size, over = Fraction(str(price["package_size"])), quantity - left
@@ -54,32 +58,32 @@ def splits(parts: Sequence[PlainPart]) -> list[dict[str, Fraction]]:
         # The tier of a volume price is the only thing that what comes after decides, and is in ``priced_after`` as
         # pinned.
         amount += cost(price, part.cells, part.events)
-        included, free, before = included + more, free + more_free, before + quantity
-        found.append(expected)
+        included, free, priced_before = included + included_taken, free + free_taken, priced_before + quantity
+        expected_splits.append(expected)
         quantities.append(quantity)
     for number, part in enumerate(parts):
         if part.price.get("model") == "volume":
-            after = Fraction(0)
+            priced_after = Fraction(0)
             for later, quantity in zip(parts[number + 1 :], quantities[number + 1 :], strict=True):
                 if (later.price.get("split") or {}).get("priced_before") is None:
                     break
-                after += quantity
-            found[number]["priced_after"] = after
-    return found
+                priced_after += quantity
+            expected_splits[number]["priced_after"] = priced_after
+    return expected_splits
 
 
-def pinned(price: Mapping[str, Any]) -> dict[str, Fraction]:
+def pinned(price: PriceJson) -> SplitNumbers:
     """The numbers of a price's ``split``, those at their default included."""
-    own = price.get("split") or {}
-    found: dict[str, Fraction] = {}
+    split = price.get("split") or {}
+    numbers: SplitNumbers = {}
     for name in _NUMBERS:
-        if own.get(name) is not None:
-            found[name] = Fraction(str(own[name]))
-    if "included_before" in found:
-        found.setdefault("free_before", Fraction(0))
-    if "priced_before" in found:
-        found.setdefault("package_left", Fraction(0))
-        found.setdefault("amount_before", Fraction(0))
+        if split.get(name) is not None:
+            numbers[name] = Fraction(str(split[name]))
+    if "included_before" in numbers:
+        numbers.setdefault("free_before", Fraction(0))
+    if "priced_before" in numbers:
+        numbers.setdefault("package_left", Fraction(0))
+        numbers.setdefault("amount_before", Fraction(0))
     if price.get("model") == "volume":
-        found.setdefault("priced_after", Fraction(0))
-    return found
+        numbers.setdefault("priced_after", Fraction(0))
+    return numbers

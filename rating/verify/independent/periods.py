@@ -11,15 +11,15 @@ unit away.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from fractions import Fraction
-from typing import Any, Final
+from typing import Final
 
 from rating.verify.chains import Head, StoredLine, StoredLines
 from rating.verify.difference import Findings
+from rating.verify.invoice_body import InvoiceBody, PeriodTerms, read_body
 from schemas.ledgers.invoice_claims import VOID
 from schemas.prices import plain
 from schemas.values.currency import exponent
@@ -31,7 +31,7 @@ REDUCES: Final = ("discount", "commitment")
 COMMITMENT: Final = "commitment:"
 
 Amounts = dict[str, Fraction]
-Terms = Mapping[str, Any]
+"""Major units by product, or by the charge code of a discount or true-up."""
 Chain = Mapping[str, Head]
 
 
@@ -47,28 +47,32 @@ class Periods:
     def check(self, head: Head) -> None:
         """Its discounts and its true-up, those of fees in advance, and what it adjusts of earlier ones. Heads come in
         the chain's order."""
-        before = [one for one in before_it(head, self._chain) if one.invoice_id not in head.voids]
-        mine = self.of(head)
-        lump = self.is_lump(head) or self._ahead_of(before, head)
-        if lump or "terms" in body(head) or "terms_ahead" in body(head) or any(map(is_term, mine)):
-            own, ahead = self._own(head, before), self._ahead(head, before)
+        earlier = [invoice for invoice in before_it(head, self._chain) if invoice.invoice_id not in head.voids]
+        own_lines = self.of(head)
+        lump = self.is_lump(head) or self._ahead_of(earlier, head)
+        if lump or "terms" in body(head) or "terms_ahead" in body(head) or any(map(is_term, own_lines)):
+            own_reductions, ahead_reductions = self._own(head, earlier), self._ahead(head, earlier)
             if is_by_period(head):
                 if head.start_us < head.end_us:
-                    found = self._taken([head], head.start_us, adjusting=not self.is_further(head, before))
-                    self._compare(head, "", own, found, 0)
-                found = self._taken([head], head.end_us, adjusting="change" in body(head))
-                self._compare(head, ", of fees in advance", ahead, found, 0)
+                    taken_off = self._taken([head], head.start_us, adjusting=not self.is_further(head, earlier))
+                    self._compare(head, "", own_reductions, taken_off, 0)
+                taken_off = self._taken([head], head.end_us, adjusting="change" in body(head))
+                self._compare(head, ", of fees in advance", ahead_reductions, taken_off, 0)
             else:
-                found = total((line.charge, line.amount) for line in mine if line.kind in REDUCES)
-                self._compare(head, "", total([*own.items(), *ahead.items()]), found, 1 if lump else 0)
-        for name in dict.fromkeys(line.adjusts for line in mine if line.adjusts):
+                taken_off = total((line.charge, line.amount) for line in own_lines if line.kind in REDUCES)
+                self._compare(
+                    head, "", total([*own_reductions.items(), *ahead_reductions.items()]), taken_off, 1 if lump else 0
+                )
+        for name in dict.fromkeys(line.adjusts for line in own_lines if line.adjusts):
             if name in self._chain:
-                self._adjusted(head, self._chain[name], before)
+                self._adjusted(head, self._chain[name], earlier)
 
     def of(self, head: Head) -> Sequence[StoredLine]:
+        """The lines of an invoice."""
         return self._lines.get((head.namespace, head.invoice_id, head.version), ())
 
     def is_lump(self, head: Head) -> bool:
+        """Whether its discounts were taken off fees in advance and its own charges at once, by an older rule."""
         if is_by_period(head) or "terms" not in body(head):
             return False
         return any(line.kind == "flat" and is_ahead(line, head) for line in self.of(head))
@@ -98,39 +102,41 @@ class Periods:
             if is_term(line) and self._start(line, head) == start_us and (adjusting or not line.adjusts)
         )
 
-    def _own(self, head: Head, before: Sequence[Head]) -> Amounts:
+    def _own(self, head: Head, earlier: Sequence[Head]) -> Amounts:
         """What it should take off its own period: what the period's charges owe, less what was taken off in advance."""
         start, terms = head.start_us, body(head).get("terms", {})
-        if start == head.end_us or self.is_further(head, before):
+        if start == head.end_us or self.is_further(head, earlier):
             return {}  # at a start, or a further invoice of the period: what it adjusts is looked at by itself
-        expected = reductions(self._charged([*before, head], start), terms, head.currency)
-        already = self._taken(before, start)
+        expected = reductions(self._charged([*earlier, head], start), terms, head.currency)
+        already = self._taken(earlier, start)
         if not is_by_period(head):  # it settled discounts by the terms of the invoice that they stood on
-            mine = (
+            own_charges = (
                 (line.product, line.amount)
                 for line in self.of(head)
                 if line.kind in CHARGES and not is_ahead(line, head)
             )
-            unsettled = total([*mine, *self._charged(before, start).items()])
+            unsettled = total([*own_charges, *self._charged(earlier, start).items()])
             as_billed = reductions(unsettled, terms, head.currency)
             as_billed.pop(COMMITMENT, None)
             expected = as_billed | {key: amount for key, amount in expected.items() if key == COMMITMENT}
-        for one in before:
-            if one.end_us == start and self.is_lump(one):
+        for invoice in earlier:
+            if invoice.end_us == start and self.is_lump(invoice):
                 # One fault is told once: the invoice after it is held against what should have been taken off, unless
                 # it settles that.
-                known = None if is_by_period(head) else self._expected.get(one.invoice_id)
+                known = None if is_by_period(head) else self._expected.get(invoice.invoice_id)
                 already = total(
-                    [*already.items(), *(self._taken_ahead(one, before) if known is None else known).items()]
+                    [*already.items(), *(self._taken_ahead(invoice, earlier) if known is None else known).items()]
                 )
         return minus(expected, already)
 
     @staticmethod
-    def is_further(head: Head, before: Iterable[Head]) -> bool:
+    def is_further(head: Head, earlier: Iterable[Head]) -> bool:
         """Whether it holds adjustments alone, after an invoice of the same period."""
-        return not head.reissues and any((one.start_us, one.end_us) == (head.start_us, head.end_us) for one in before)
+        return not head.reissues and any(
+            (invoice.start_us, invoice.end_us) == (head.start_us, head.end_us) for invoice in earlier
+        )
 
-    def effect(self, head: Head, name: str, before: Sequence[Head]) -> Fraction:
+    def effect(self, head: Head, name: str, earlier: Sequence[Head]) -> Fraction:
         """What the terms of the invoice's own period come to more because it settles fees that ``name`` billed in
         advance."""
         changes = "change" in body(head)  # it settles fees of a running period, by its discounts
@@ -146,47 +152,55 @@ class Periods:
             return Fraction(0)
         if not is_by_period(head) or (start == head.start_us == head.end_us and not changes) or not terms:
             return Fraction(0)
-        charged = self._charged([*before, head], start)
-        both: list[
+        charged = self._charged([*earlier, head], start)
+        reductions_both: list[
             Fraction
         ] = []  # with what adjusts the invoices up to ``name``, and those before it: one comes after another
         for later in (names[names.index(name) + 1 :], names[names.index(name) :]):
             without = minus(charged, total((line.product, line.amount) for line in settled if line.adjusts in later))
-            both.append(sum(reductions(without, terms, head.currency).values(), Fraction(0)))
-        return max(both[0] - both[1], Fraction(0))
+            reductions_both.append(sum(reductions(without, terms, head.currency).values(), Fraction(0)))
+        return max(reductions_both[0] - reductions_both[1], Fraction(0))
 
-    def _ahead(self, head: Head, before: Sequence[Head]) -> Amounts:
+    def _ahead(self, head: Head, earlier: Sequence[Head]) -> Amounts:
         """What it should take off the fees in advance that it bills."""
-        mine = [line for line in self.of(head) if line.kind == "flat" and is_ahead(line, head)]
+        fees = [line for line in self.of(head) if line.kind == "flat" and is_ahead(line, head)]
         if "change" in body(head):  # it settles fees of a running period: by all that is billed of it so far
-            whole = self._charged([*before, head], head.end_us)
-            discounts = {"discounts": body(head).get("terms_ahead", {}).get("discounts", [])}
-            return minus(reductions(whole, discounts, head.currency), self._taken(before, head.end_us))
-        if not mine:
+            charged_so_far = self._charged([*earlier, head], head.end_us)
+            discounts: PeriodTerms = {"discounts": body(head).get("terms_ahead", {}).get("discounts", [])}
+            return minus(reductions(charged_so_far, discounts, head.currency), self._taken(earlier, head.end_us))
+        if not fees:
             return {}
-        start, until = head.end_us, max(line.end_us for line in mine)
-        charged, already = total((line.product, line.amount) for line in mine), Amounts()
-        stands = next((one for one in reversed(before) if one.start_us == start < one.end_us), None)
+        start, until = head.end_us, max(line.end_us for line in fees)
+        charged, already = total((line.product, line.amount) for line in fees), Amounts()
+        stands = next((invoice for invoice in reversed(earlier) if invoice.start_us == start < invoice.end_us), None)
         if stands is not None:  # billed again, as the invoice of the period after it counts on it
-            terms: Terms = body(stands).get("terms", {})
-            charged = total([*charged.items(), *self._charged(before, start).items()])
-            already = self._taken(before, start)
+            terms: PeriodTerms = body(stands).get("terms", {})
+            charged = total([*charged.items(), *self._charged(earlier, start).items()])
+            already = self._taken(earlier, start)
             already.pop(COMMITMENT, None)
         elif is_by_period(head):
             terms = body(head).get("terms_ahead", {})
         else:
-            terms = self._terms_after(head, before, until)
-        found = reductions(charged, {"discounts": terms.get("discounts", [])}, head.currency)
-        self._expected[head.invoice_id] = minus(found, already)
+            terms = self._terms_after(head, earlier, until)
+        expected_ahead = reductions(charged, {"discounts": terms.get("discounts", [])}, head.currency)
+        self._expected[head.invoice_id] = minus(expected_ahead, already)
         return self._expected[head.invoice_id]
 
-    def _terms_after(self, head: Head, before: Sequence[Head], until_us: int) -> Terms:
+    def _terms_after(self, head: Head, earlier: Sequence[Head], until_us: int) -> PeriodTerms:
         """The terms of the period after a lump: those pinned on its invoice, and while there is none those of the lump
         that still hold."""
-        for one in self._chain.values():
-            if one.start_us == head.end_us < one.end_us and one.state != VOID and head in before_it(one, self._chain):
-                return _terms(one)
-        pinned = {one.start_us: body(one).get("terms", {}) for one in [*before, head] if one.start_us < one.end_us}
+        for invoice in self._chain.values():
+            if (
+                invoice.start_us == head.end_us < invoice.end_us
+                and invoice.state != VOID
+                and head in before_it(invoice, self._chain)
+            ):
+                return _terms(invoice)
+        pinned = {
+            invoice.start_us: body(invoice).get("terms", {})
+            for invoice in [*earlier, head]
+            if invoice.start_us < invoice.end_us
+        }
         codes = [discount["code"] for terms in pinned.values() for discount in terms.get("discounts", [])]
         held = [
             discount
@@ -196,88 +210,95 @@ class Periods:
         ]
         return {"discounts": held}
 
-    def _taken_ahead(self, lump: Head, before: Sequence[Head]) -> Amounts:
+    def _taken_ahead(self, lump: Head, earlier: Sequence[Head]) -> Amounts:
         """What a lump's discounts came to beyond those of its own charges."""
-        charged, billed = self._lump(lump, before, ahead=False)
+        charged, billed = self._lump(lump, earlier, ahead=False)
         billed.pop(COMMITMENT, None)
         return minus(
             billed, reductions(charged, {"discounts": body(lump)["terms"].get("discounts", [])}, lump.currency)
         )
 
-    def _ahead_of(self, before: Iterable[Head], head: Head) -> bool:
+    def _ahead_of(self, earlier: Iterable[Head], head: Head) -> bool:
         """Whether an invoice before it with terms billed fees of its period in advance."""
         return any(
-            one.end_us == head.start_us and ("terms" in body(one) or "terms_ahead" in body(one))
-            and any(line.kind == "flat" and is_ahead(line, one) for line in self.of(one))
-            for one in before
-        )  # fmt: skip
+            invoice.end_us == head.start_us
+            and ("terms" in body(invoice) or "terms_ahead" in body(invoice))
+            and any(line.kind == "flat" and is_ahead(line, invoice) for line in self.of(invoice))
+            for invoice in earlier
+        )
 
-    def _adjusted(self, head: Head, original: Head, before: Sequence[Head]) -> None:
+    def _adjusted(self, head: Head, original: Head, earlier: Sequence[Head]) -> None:
         """What this invoice adjusts of an earlier one's terms, by what the invoices before it that were not void then
         had come to."""
-        mine = [line for line in self.of(head) if line.adjusts == original.invoice_id and line.kind != "credit"]
+        adjusting = [line for line in self.of(head) if line.adjusts == original.invoice_id and line.kind != "credit"]
         where, by_period = f", adjustment of {original.invoice_id}", is_by_period(head)
         terms = body(original).get("terms", {})
-        ahead = [line for line in mine if by_period and is_ahead(line, original)]
-        late = [line for line in mine if line not in ahead]
+        ahead = [line for line in adjusting if by_period and is_ahead(line, original)]
+        late = [line for line in adjusting if line not in ahead]
         if late and terms:
             lump = not is_by_period(original)
-            charged, billed = self._lump(original, before) if lump else self._period(head, original, before)
+            charged, billed = self._lump(original, earlier) if lump else self._period(head, original, earlier)
             self._changed(head, where, charged, billed, late, terms)
         if ahead and original.end_us != head.start_us:  # of a period that never was; else it is the invoice's own
             start = original.end_us
-            charged, billed = self._charged(before, start), self._taken(before, start)
+            charged, billed = self._charged(earlier, start), self._taken(earlier, start)
             terms = body(original).get("terms_ahead", {})
             if self.is_lump(original):
-                billed = total([*billed.items(), *self._taken_ahead(original, before).items()])
+                billed = total([*billed.items(), *self._taken_ahead(original, earlier).items()])
                 terms = {"discounts": body(original)["terms"].get("discounts", [])}
             self._changed(head, f"{where} in advance", charged, billed, ahead, terms)
 
-    def _period(self, head: Head, original: Head, before: Sequence[Head]) -> tuple[Amounts, Amounts]:
+    def _period(self, head: Head, original: Head, earlier: Sequence[Head]) -> tuple[Amounts, Amounts]:
         """(charges, what terms did) of the period of ``original`` before ``head``. Fees in advance whose invoice was
         void by then are among the charges, with their discounts, though they are billed again only with ``head``, or
         after it."""
         start = original.start_us
-        charged, billed = self._charged(before, start), self._taken(before, start)
-        stood = {(one.start_us, one.end_us) for one in before}
-        voids = [one for name in head.voids if (one := self._chain.get(name)) is not None and one.end_us == start]
-        voids = [one for one in voids if (one.start_us, start) not in stood and "change" not in body(one)]
-        carrier = max(voids, key=lambda one: (bool(one.reissues), one.sequence), default=None)
+        charged, billed = self._charged(earlier, start), self._taken(earlier, start)
+        stood = {(invoice.start_us, invoice.end_us) for invoice in earlier}
+        voids = [
+            invoice for name in head.voids if (invoice := self._chain.get(name)) is not None and invoice.end_us == start
+        ]
+        voids = [
+            invoice for invoice in voids if (invoice.start_us, start) not in stood and "change" not in body(invoice)
+        ]
+        carrier = max(voids, key=lambda invoice: (bool(invoice.reissues), invoice.sequence), default=None)
         fees = [line for line in self.of(carrier) if line.kind == "flat" and is_ahead(line, carrier)] if carrier else []
         if fees:
             charged = total([*charged.items(), *((line.product, line.amount) for line in fees)])
-            discounts = {"discounts": body(original).get("terms", {}).get("discounts", [])}
-            kept = [(key, amount) for key, amount in billed.items() if key == COMMITMENT]
-            billed = total([*reductions(charged, discounts, head.currency).items(), *kept])
+            discounts: PeriodTerms = {"discounts": body(original).get("terms", {}).get("discounts", [])}
+            true_up = [(key, amount) for key, amount in billed.items() if key == COMMITMENT]
+            billed = total([*reductions(charged, discounts, head.currency).items(), *true_up])
         return charged, billed
 
-    def _lump(self, lump: Head, before: Iterable[Head], *, ahead: bool = True) -> tuple[Amounts, Amounts]:
+    def _lump(self, lump: Head, earlier: Iterable[Head], *, ahead: bool = True) -> tuple[Amounts, Amounts]:
         """(what its charges came to, what its terms did) on it and on ``before``; ``ahead``: its fees in advance
         too."""
-        found: list[StoredLine] = []
-        for one in {head.invoice_id: head for head in [lump, *before]}.values():
-            for line in self.of(one):
-                own = one is lump and line.kind in (*CHARGES, *REDUCES)
+        lump_lines: list[StoredLine] = []
+        for invoice in {head.invoice_id: head for head in [lump, *earlier]}.values():
+            for line in self.of(invoice):
+                is_own = invoice is lump and line.kind in (*CHARGES, *REDUCES)
                 early = is_ahead(line, lump)
-                adjusts = line.adjusts == lump.invoice_id and not (is_by_period(one) and early)
-                if (own or adjusts) and (ahead or not early):
-                    found.append(line)
-        charged = total((line.product, line.amount) for line in found if ":" not in line.charge)
-        return charged, total((line.charge, line.amount) for line in found if is_term(line))
+                adjusts = line.adjusts == lump.invoice_id and not (is_by_period(invoice) and early)
+                if (is_own or adjusts) and (ahead or not early):
+                    lump_lines.append(line)
+        charged = total((line.product, line.amount) for line in lump_lines if ":" not in line.charge)
+        return charged, total((line.charge, line.amount) for line in lump_lines if is_term(line))
 
     def _changed(
-        self, head: Head, where: str, charged: Amounts, billed: Amounts, lines: list[StoredLine], terms: Terms
+        self, head: Head, where: str, charged: Amounts, billed: Amounts, lines: list[StoredLine], terms: PeriodTerms
     ) -> None:
+        """Compare what ``lines`` change of the terms of a period: ``charged`` and ``billed`` are what its charges and
+        terms had come to before."""
         further = [(line.product, line.amount) for line in lines if ":" not in line.charge]
         now = reductions(total([*charged.items(), *further]), terms, head.currency)
-        found = total((line.charge, line.amount) for line in lines if is_term(line))
-        self._compare(head, where, minus(now, billed), found, 0)
+        taken_off = total((line.charge, line.amount) for line in lines if is_term(line))
+        self._compare(head, where, minus(now, billed), taken_off, 0)
 
-    def _compare(self, head: Head, where: str, expected: Amounts, found: Amounts, units: int) -> None:
+    def _compare(self, head: Head, where: str, expected: Amounts, taken_off: Amounts, units: int) -> None:
         """``units``: how many minor units of a difference are rounding."""
         numbers = {line.charge: line.number for line in reversed(self.of(head))}
-        for key in sorted(expected.keys() | found.keys()):
-            wants, has = expected.get(key, Fraction(0)), found.get(key, Fraction(0))
+        for key in sorted(expected.keys() | taken_off.keys()):
+            wants, has = expected.get(key, Fraction(0)), taken_off.get(key, Fraction(0))
             if abs(wants - has) > Fraction(units, 10 ** exponent(head.currency)):
                 line = f", line {numbers[key]}" if key in numbers else ""
                 self._findings.add("invoice line", f"{head.place}{line}, {key}{where}", text(wants), text(has), REMEDY)
@@ -296,12 +317,12 @@ def _latest(value: str) -> int:
     return micros(datetime.combine(date.fromisoformat(value), datetime.min.time(), UTC)) + 14 * 3600 * SECOND
 
 
-def _terms(head: Head) -> Terms:
-    found: Terms = body(head).get("terms", {})
-    return found
+def _terms(head: Head) -> PeriodTerms:
+    return body(head).get("terms", {})
 
 
 def is_by_period(head: Head) -> bool:
+    """Whether its terms are those of periods (not a lump)."""
     return bool(body(head).get("terms_of") == "period")
 
 
@@ -310,19 +331,19 @@ def is_ahead(line: StoredLine, head: Head) -> bool:
     return line.start_us >= head.end_us and line.end_us > line.start_us
 
 
-def body(head: Head) -> Mapping[str, Any]:
-    found: Mapping[str, Any] = json.loads(head.body or "{}")
-    return found
+def body(head: Head) -> InvoiceBody:
+    """The fields of the invoice's body."""
+    return read_body(head.body)
 
 
 def before_it(head: Head, chain: Chain) -> Iterator[Head]:
-    """The invoices that its predecessors are, the nearest first."""
-    seen = {head.invoice_id}
-    one = chain.get(head.predecessor)
-    while one is not None and one.invoice_id not in seen:
-        seen.add(one.invoice_id)
-        yield one
-        one = chain.get(one.predecessor)
+    """Its predecessors, the nearest first; a circle ends the walk."""
+    visited = {head.invoice_id}
+    earlier = chain.get(head.predecessor)
+    while earlier is not None and earlier.invoice_id not in visited:
+        visited.add(earlier.invoice_id)
+        yield earlier
+        earlier = chain.get(earlier.predecessor)
 
 
 def in_order(chain: Chain) -> list[Head]:
@@ -330,53 +351,60 @@ def in_order(chain: Chain) -> list[Head]:
     followers: dict[str, list[Head]] = {}
     for head in chain.values():
         followers.setdefault(head.predecessor if head.predecessor in chain else "", []).append(head)
-    found: dict[str, Head] = {}
+    ordered: dict[str, Head] = {}
     waiting = followers.get("", [])[::-1]
     while waiting:
         head = waiting.pop()
-        if head.invoice_id not in found:
-            found[head.invoice_id] = head
+        if head.invoice_id not in ordered:
+            ordered[head.invoice_id] = head
             waiting += followers.get(head.invoice_id, [])[::-1]
-    return [*found.values(), *(head for name, head in chain.items() if name not in found)]
+    return [*ordered.values(), *(head for name, head in chain.items() if name not in ordered)]
 
 
-def reductions(charged: Amounts, terms: Terms, currency: str) -> Amounts:
+def reductions(charged: Amounts, terms: PeriodTerms, currency: str) -> Amounts:
     """Discount and commitment keys → rounded amounts, from the definition."""
-    found: Amounts = {}
+    amounts: Amounts = {}
     left = dict(charged)
     discounts = terms.get("discounts", [])
-    for discount in [one for one in discounts if "product" in one] + [one for one in discounts if "product" not in one]:
-        whole = sum(left.values(), Fraction(0))
-        base = min(left.get(discount["product"], Fraction(0)), whole) if "product" in discount else whole
+    for discount in [candidate for candidate in discounts if "product" in candidate] + [
+        candidate for candidate in discounts if "product" not in candidate
+    ]:
+        left_in_all = sum(left.values(), Fraction(0))
+        base = min(left.get(discount["product"], Fraction(0)), left_in_all) if "product" in discount else left_in_all
         if base <= 0:
             continue
-        wanted = base * Fraction(discount["percent"]) / 100 if "percent" in discount else Fraction(discount["amount"])
-        off = rounded(min(wanted, base), currency)
+        full_amount = (
+            base * Fraction(discount["percent"]) / 100 if "percent" in discount else Fraction(discount["amount"])
+        )
+        off = rounded(min(full_amount, base), currency)
         left[discount.get("product", "")] = left.get(discount.get("product", ""), Fraction(0)) - off
-        found[f"discount:{discount['code']}"] = -off
+        amounts[f"discount:{discount['code']}"] = -off
     missing = Fraction(terms.get("minimum_commitment", 0)) - sum(left.values(), Fraction(0))
     if "minimum_commitment" in terms and charged and missing > 0:
-        found[COMMITMENT] = rounded(missing, currency)
-    return found
+        amounts[COMMITMENT] = rounded(missing, currency)
+    return amounts
 
 
 def rounded(amount: Fraction, currency: str) -> Fraction:
-    """Half away from zero."""
+    """The amount to the digits of its currency, half away from zero."""
     scale = 10 ** exponent(currency)
     away = int(abs(amount) * scale + Fraction(1, 2))
     return Fraction(away if amount >= 0 else -away, scale)
 
 
-def total(parts: Iterable[tuple[str, Any]]) -> Amounts:
-    found: Amounts = {}
+def total(parts: Iterable[tuple[str, Fraction | Decimal]]) -> Amounts:
+    """Sums by key."""
+    sums: Amounts = {}
     for key, amount in parts:
-        found[key] = found.get(key, Fraction(0)) + Fraction(amount)
-    return found
+        sums[key] = sums.get(key, Fraction(0)) + Fraction(amount)
+    return sums
 
 
 def minus(expected: Amounts, already: Amounts) -> Amounts:
+    """``expected`` less ``already``, by key."""
     return total([*expected.items(), *((key, -amount) for key, amount in already.items())])
 
 
 def text(amount: Fraction) -> str:
+    """The amount as a plain decimal."""
     return plain(Decimal(amount.numerator) / amount.denominator)

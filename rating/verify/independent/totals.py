@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
-from typing import Any, Final
+from typing import Final, TypeAlias
 
 from rating.verify.independent.defaults import with_default
 from schemas.catalog.models import Aggregation, Filter
@@ -19,27 +19,29 @@ from schemas.catalog.profiles import ProfileVersion
 from schemas.event_schema.nodes import Schema
 from schemas.values.json_text import canonical, exact
 
+JsonValue: TypeAlias = object
+"""A JSON value as Python has it, or _NOTHING for one that is not there."""
 _NOTHING: Final = object()
 _PLACES: Final = 12
 
 
 @dataclass(frozen=True, slots=True)
 class Raw:
-    """A counted event as the journal has it; ``place`` is (generation, partition)."""
+    """A counted event as the journal has it; ``partition_key`` is (generation, partition)."""
 
     us: int
-    place: tuple[int, int]
+    partition_key: tuple[int, int]
     offset: int
     event_name: str
     key: str
-    properties: Any
-    voided: tuple[tuple[int, int], int] | None = None  # place and offset of the void
+    properties: JsonValue
+    voided: tuple[tuple[int, int], int] | None = None  # partition key and offset of the void
     rounds: bool = True
     """Whether numbers with more than 12 decimals are rounded; where not, they count for nothing."""
     schema: Schema | None = None
     """Whose defaults it is read with."""
 
-    def at(self, path: Sequence[str]) -> Any:
+    def at(self, path: Sequence[str]) -> JsonValue:
         """What stands at a path, or stands in for it."""
         return _at(with_default(self.properties, self.schema, path), path)
 
@@ -50,7 +52,7 @@ class EventMeasure:
 
     value: Decimal
     tie: str
-    unique: Any
+    unique: JsonValue
     dimensions: Mapping[str, str]
 
 
@@ -63,18 +65,18 @@ class Fold:
     greatest: Decimal | None = None
     least: Decimal | None = None
     newest: tuple[int, str, Decimal] | None = None
-    uniques: set[Any] = field(default_factory=set)
+    uniques: set[JsonValue] = field(default_factory=set)
 
-    def add(self, us: int, one: EventMeasure, counts: bool = True) -> None:
+    def add(self, us: int, measure: EventMeasure, counts: bool = True) -> None:
         """Take one event's part; ``counts`` False: its value alone."""
         self.events += counts
-        self.total += Fraction(one.value)
-        self.greatest = one.value if self.greatest is None else max(self.greatest, one.value)
-        self.least = one.value if self.least is None else min(self.least, one.value)
-        mine = (us, one.tie, one.value)
-        self.newest = mine if self.newest is None else max(self.newest, mine)
-        if one.unique is not None:
-            self.uniques.add(one.unique)
+        self.total += Fraction(measure.value)
+        self.greatest = measure.value if self.greatest is None else max(self.greatest, measure.value)
+        self.least = measure.value if self.least is None else min(self.least, measure.value)
+        candidate = (us, measure.tie, measure.value)
+        self.newest = candidate if self.newest is None else max(self.newest, candidate)
+        if measure.unique is not None:
+            self.uniques.add(measure.unique)
 
     def quantity(self, aggregation: Aggregation) -> Fraction:
         """The quantity under an aggregation. Raises ValueError for one that it does not know."""
@@ -95,63 +97,63 @@ class Fold:
                 raise ValueError(f"aggregation {aggregation} has no independent check")
 
 
-def parse(text: str) -> Any:
+def parse(text: str) -> JsonValue:
     """An event's properties; {} where they are no JSON object (written past acceptance)."""
     try:
-        found = json.loads(text, parse_float=Decimal)
+        value = json.loads(text, parse_float=Decimal)
     except (ValueError, ArithmeticError, RecursionError):
         try:
-            found = exact(text)  # a number beyond what Python's own parser takes
+            value = exact(text)  # a number beyond what Python's own parser takes
         except ValueError:
             return {}
-    return found if isinstance(found, dict) else {}
+    return value if isinstance(value, dict) else {}
 
 
 def measures(version: ProfileVersion, event: Raw) -> EventMeasure | None:
     """What the event gives under the version; None where it is not for it, or its value cannot be measured."""
     if version.event_name != event.event_name or not version.valid_from_us <= event.us < version.valid_to_us:
         return None
-    if not all(_passes(one, event.at(one.property)) for one in version.filters):
+    if not all(_passes(condition, event.at(condition.property)) for condition in version.filters):
         return None
     value, tie, unique = Decimal(1), "", None
     if version.aggregation != "count":
-        found = event.at(version.property or ())
-        if found is _NOTHING or found is None:
+        value_found = event.at(version.property or ())
+        if value_found is _NOTHING or value_found is None:
             return None
         if version.aggregation == "count_unique":
-            plain = ("text", _text(found)) if version.by_text else _comparable(found)
-            unique, tie = plain, canonical(_text(found) if version.by_text else found)
+            plain = ("text", _text(value_found)) if version.by_text else _comparable(value_found)
+            unique, tie = plain, canonical(_text(value_found) if version.by_text else value_found)
         else:
-            number = _quantity(found)
-            if number is None or (not event.rounds and number != _decimal(found)):
+            number = _quantity(value_found)
+            if number is None or (not event.rounds and number != _decimal(value_found)):
                 return None
             value, tie = number, event.key if version.aggregation == "latest" else ""
     dimensions: dict[str, str] = {}
     for path in version.dimensions:
-        name, there = ".".join(path), event.at(path)
+        name, dimension = ".".join(path), event.at(path)
         # Of two dimensions of one name, which no new meter has, the last that is there.
-        if there is not _NOTHING or name not in dimensions:
-            dimensions[name] = _text(there)
+        if dimension is not _NOTHING or name not in dimensions:
+            dimensions[name] = _text(dimension)
     return EventMeasure(value, tie, unique, dimensions)
 
 
-def of_dimensions(one: EventMeasure, names: Iterable[str]) -> tuple[str, ...]:
+def of_dimensions(measure: EventMeasure, names: Iterable[str]) -> tuple[str, ...]:
     """The values of the named dimensions, "" for one that the event lacks."""
-    return tuple(one.dimensions.get(name, "") for name in names)
+    return tuple(measure.dimensions.get(name, "") for name in names)
 
 
-def _at(properties: Any, path: Iterable[str]) -> Any:
-    found = properties
+def _at(properties: JsonValue, path: Iterable[str]) -> JsonValue:
+    value = properties
     for name in path:
-        found = found.get(name, _NOTHING) if isinstance(found, dict) else _NOTHING
-    return found
+        value = value.get(name, _NOTHING) if isinstance(value, dict) else _NOTHING
+    return value
 
 
-def _text(value: Any) -> str:
+def _text(value: JsonValue) -> str:
     return "" if value is _NOTHING else value if isinstance(value, str) else canonical(value)
 
 
-def _comparable(value: Any) -> Any:
+def _comparable(value: JsonValue) -> JsonValue:
     """Equal for equal JSON values: numbers by value, "1", 1 and true all different."""
     if isinstance(value, bool) or value is None:
         return ("constant", str(value))
@@ -161,10 +163,12 @@ def _comparable(value: Any) -> Any:
         return ("text", value)
     if isinstance(value, dict):
         return ("object", frozenset((name, _comparable(inner)) for name, inner in value.items()))
+    if not isinstance(value, list | tuple):
+        raise TypeError(f"{type(value).__name__} is no JSON value")
     return ("list", tuple(map(_comparable, value)))
 
 
-def _decimal(value: Any) -> Decimal | None:
+def _decimal(value: JsonValue) -> Decimal | None:
     """A number, or a string that is just a number."""
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal | str):
         return None
@@ -177,7 +181,7 @@ def _decimal(value: Any) -> Decimal | None:
     return number if number.is_finite() else None
 
 
-def _quantity(value: Any) -> Decimal | None:
+def _quantity(value: JsonValue) -> Decimal | None:
     """The number as Decimal(38, 12) holds it, rounded half to even; None for what it cannot hold."""
     number = _decimal(value)
     if number is None or number.adjusted() >= 26:
@@ -188,25 +192,27 @@ def _quantity(value: Any) -> Decimal | None:
     return None if abs(units) >= 10**38 else Decimal(f"{units}E-{_PLACES}")
 
 
-def _passes(one: Filter, found: Any) -> bool:
-    wanted = one.value
-    match one.operator:
+def _passes(condition: Filter, value: JsonValue) -> bool:
+    operand = condition.value
+    match condition.operator:
         case "exists":
-            return bool((found is not _NOTHING) == wanted)
+            return bool((value is not _NOTHING) == operand)
         case "in" | "eq" | "not_in" | "ne":
-            options = wanted if isinstance(wanted, list | tuple) and one.operator in ("in", "not_in") else [wanted]
-            inside = found is not _NOTHING and _comparable(found) in [_comparable(option) for option in options]
-            return inside == (one.operator in ("in", "eq"))
+            options = (
+                operand if isinstance(operand, list | tuple) and condition.operator in ("in", "not_in") else [operand]
+            )
+            inside = value is not _NOTHING and _comparable(value) in [_comparable(option) for option in options]
+            return inside == (condition.operator in ("in", "eq"))
         case "contains":
-            if isinstance(found, str):
-                return isinstance(wanted, str) and wanted in found
-            return isinstance(found, list) and _comparable(wanted) in [_comparable(item) for item in found]
+            if isinstance(value, str):
+                return isinstance(operand, str) and operand in value
+            return isinstance(value, list) and _comparable(operand) in [_comparable(item) for item in value]
         case "starts_with":
-            return isinstance(found, str) and found.startswith(wanted)
+            return isinstance(value, str) and value.startswith(operand)
         case _:
-            number, bound = None if found is _NOTHING else _decimal(found), _decimal(wanted)
+            number, bound = None if value is _NOTHING else _decimal(value), _decimal(operand)
             if number is None or bound is None:
                 return False
             return {"gt": number > bound, "gte": number >= bound, "lt": number < bound, "lte": number <= bound}[
-                one.operator
+                condition.operator
             ]

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from fractions import Fraction
-from typing import Any, Final
+from typing import Final
 
 from rating.pricing import plain
 from rating.verify.backfilled import Pin, Pins
@@ -23,12 +23,12 @@ from rating.verify.chains import COPY_REMEDY, Head, StoredLine, read_invoices
 from rating.verify.difference import Findings, Progress
 from rating.verify.independent.discounts_and_credits import is_reduction
 from rating.verify.independent.parts import PlainPart, pinned, splits
-from rating.verify.independent.prices import cost, rounded
+from rating.verify.independent.prices import PriceJson, cost, rounded
 from rating.verify.independent.totals import Fold, Raw, measures, of_dimensions, parse
 from rating.verify.invoices.from_records import EarlierBilling
-from rating.verify.matches import spans
+from rating.verify.matches import append_blocks
 from rating.verify.reread_voids import FirstVoid, Position, voids_again
-from rating.verify.scope import Scope
+from rating.verify.scope import Row, Scope
 from schemas.catalog.models import Aggregation
 from schemas.catalog.profiles import ProfileVersion, profile_versions
 from schemas.event_schema import Schema, parse_schema
@@ -39,7 +39,8 @@ from schemas.values.currency import exponent
 NAME: Final = "invoices from events"
 _REMEDY: Final = "`weir explain` shows the line's events; void the invoice and bill the period again"
 _EVENTS: Final = """
-SELECT toString(namespace), account_id, toUnixTimestamp64Micro(timestamp), generation, partition, offset, toString(event_name),
+SELECT toString(namespace), account_id, toUnixTimestamp64Micro(timestamp), generation, partition, offset,
+    toString(event_name),
     idempotency_key, properties, batches.catalog_offset, `index`, batches.rounds
 FROM (SELECT * FROM usage_events FINAL WHERE {where}) AS counted
 LEFT ANY JOIN (
@@ -53,7 +54,7 @@ class _Work:
 
     head: Head
     line: StoredLine
-    price: dict[str, Any]
+    price: PriceJson
     aggregation: Aggregation | None = None
     carry_over: bool = False  # an event before the period may give its value, and is not of its number
     below: Offsets = field(default_factory=dict)
@@ -75,17 +76,17 @@ class _Work:
         """Count the event where it is this line's; ``checkpoint``: of the backfill that brought its record, 0: none
         did."""
         start_us = 0 if self.carry_over else self.line.start_us
-        if not start_us <= event.us < self.line.end_us or event.offset >= self.below.get(event.place, 0):
+        if not start_us <= event.us < self.line.end_us or event.offset >= self.below.get(event.partition_key, 0):
             return
         if event.voided is not None and event.voided[1] < self.below.get(event.voided[0], 0):
             return
         number = version.version
-        if any(pin.replaces(event.place, event.offset, event.us, number, checkpoint) for pin in self.pins):
+        if any(pin.replaces(event.partition_key, event.offset, event.us, number, checkpoint) for pin in self.pins):
             return
-        one = measures(version, event)
-        if one is not None:
-            cell = of_dimensions(one, self.price.get("dimensions") or ())
-            self.folds.setdefault(cell, Fold()).add(event.us, one, counts=event.us >= self.line.start_us)
+        measure = measures(version, event)
+        if measure is not None:
+            cell = of_dimensions(measure, self.price.get("dimensions") or ())
+            self.folds.setdefault(cell, Fold()).add(event.us, measure, counts=event.us >= self.line.start_us)
 
 
 def check_rerated(scope: Scope, findings: Findings, on_progress: Progress) -> None:
@@ -103,14 +104,14 @@ def check_rerated(scope: Scope, findings: Findings, on_progress: Progress) -> No
     parts = {
         id(work): _parts(scope, catalogs, pins, work, billed, findings) for work in works if work.price.get("split")
     }
-    wanted: dict[tuple[str, str], dict[str, list[_Work]]] = {}
+    works_by_account: dict[tuple[str, str], dict[str, list[_Work]]] = {}
     beside = [part for work in works for part in parts.get(id(work), ()) if part is not work]
     for work in [*works, *beside]:
         if work.line.profile_id:
-            of_account = wanted.setdefault((work.head.namespace, work.head.account_id), {})
+            of_account = works_by_account.setdefault((work.head.namespace, work.head.account_id), {})
             of_account.setdefault(work.line.profile_id, []).append(work)
-    if wanted:
-        _read(scope, catalogs, wanted, on_progress)
+    if works_by_account:
+        _read(scope, catalogs, works_by_account, on_progress)
     for work in works:
         _compare(work, billed, findings)
         if id(work) in parts:
@@ -128,9 +129,11 @@ def _work(
     work = _Work(head, line, price)
     if line.profile_id:
         versions = [
-            one for one in catalogs.versions(head.namespace, head.catalog_offset) if one.profile_id == line.profile_id
+            version
+            for version in catalogs.versions(head.namespace, head.catalog_offset)
+            if version.profile_id == line.profile_id
         ]
-        pinned = [one for one in versions if one.version in line.profile_versions] or versions
+        pinned = [version for version in versions if version.version in line.profile_versions] or versions
         if not pinned:
             known = f"a profile in the catalog at offset {head.catalog_offset}"
             findings.add("re-rated line", f"{work.place}, profile", known, line.profile_id, COPY_REMEDY)
@@ -147,29 +150,29 @@ def _parts(
     """The lines that a change of price has split from this one, and itself, in the order of time, each as of this one's
     invoice."""
     of = work.price["split"].get("of")
-    found: list[_Work] = []
+    split_works: list[_Work] = []
     for line in billed.beside(work.head, work.line):
         if line.start_us == work.line.start_us:
-            found.append(work)
+            split_works.append(work)
             continue
         price = billed.price_by(work.head, line)
         part = _work(scope, catalogs, pins, work.head, replace(line, price=price, adjusts=work.line.adjusts), findings)
         if part is not None and (part.price.get("split") or {}).get("of") == of:
-            found.append(part)
-    return sorted(found, key=lambda one: one.line.start_us)
+            split_works.append(part)
+    return sorted(split_works, key=lambda work_of_part: work_of_part.line.start_us)
 
 
 def _compare_parts(work: _Work, parts: Sequence[_Work], findings: Findings) -> None:
     try:
-        every = splits([PlainPart(one.price, *one.measured()) for one in parts])
-        (expected,) = (one for one, part in zip(every, parts, strict=True) if part is work)
+        expected_splits = splits([PlainPart(part_work.price, *part_work.measured()) for part_work in parts])
+        (expected,) = (part_work for part_work, part in zip(expected_splits, parts, strict=True) if part is work)
     except (ValueError, KeyError, ZeroDivisionError) as error:
         findings.add(
             "re-rated line", f"{work.place}, price.split", "a price that can be applied", str(error), COPY_REMEDY
         )
         return
-    if expected != (found := pinned(work.price)):
-        findings.add("re-rated line", f"{work.place}, price.split", _numbers(expected), _numbers(found), _REMEDY)
+    if expected != (pinned_split := pinned(work.price)):
+        findings.add("re-rated line", f"{work.place}, price.split", _numbers(expected), _numbers(pinned_split), _REMEDY)
 
 
 def _numbers(of: Mapping[str, Fraction]) -> str:
@@ -179,35 +182,35 @@ def _numbers(of: Mapping[str, Fraction]) -> str:
 def _read(
     scope: Scope,
     catalogs: _Catalogs,
-    wanted: dict[tuple[str, str], dict[str, list[_Work]]],
+    works_by_account: dict[tuple[str, str], dict[str, list[_Work]]],
     on_progress: Progress,
 ) -> None:
     """Every counted event to the lines that want it; bounded blocks."""
-    blocks = list(spans(scope))
-    total, done = sum(events for _, _, events in blocks), 0
+    blocks = append_blocks(scope)
+    total, done = sum(block.events for block in blocks), 0
     voided = voids_again(scope)
-    for low, high, events in blocks:
+    for block in blocks:
         on_progress(NAME, done, total)
-        append = f"append_time >= fromUnixTimestamp64Milli({low}, 'UTC') AND append_time < fromUnixTimestamp64Milli({high}, 'UTC')"
+        append = block.condition
         for row in scope.rows(_EVENTS.format(where=f"{scope.metered} AND {append}", batches=append)):
-            of_account = wanted.get((row[0], row[1]))
+            of_account = works_by_account.get((row[0], row[1]))
             if of_account is not None:
                 _take(catalogs, of_account, row, voided)
-        done += events
+        done += block.events
     on_progress(NAME, total, total)
 
 
 def _take(
-    catalogs: _Catalogs, of_account: dict[str, list[_Work]], row: Sequence[Any], voided: Mapping[Position, FirstVoid]
+    catalogs: _Catalogs, of_account: dict[str, list[_Work]], row: Row, voided: Mapping[Position, FirstVoid]
 ) -> None:
     namespace, _, us, generation, partition, offset, name, key, properties, catalog_offset, index, rounds = row
-    place = (int(generation), int(partition))
+    partition_key = (int(generation), int(partition))
 
     def raw() -> Raw:
-        void = voided.get((*place, int(offset), int(index)))
+        void = voided.get((*partition_key, int(offset), int(index)))
         taken_back = None if void is None else ((void.generation, void.partition), void.offset)
         schema = catalogs.schema(namespace, int(catalog_offset), name)
-        return Raw(int(us), place, int(offset), name, key, parse(properties), taken_back, bool(rounds), schema)
+        return Raw(int(us), partition_key, int(offset), name, key, parse(properties), taken_back, bool(rounds), schema)
 
     event: Raw | None = None
     for version in catalogs.versions(namespace, int(catalog_offset)):
@@ -220,7 +223,11 @@ def _take(
             work.take(event, version)
     for work in (work for works in of_account.values() for work in works if work.pins):
         for pin in work.pins:
-            part = pin.part(place, int(offset)) if int(catalog_offset) < pin.known_from and us >= pin.start_us else None
+            part = (
+                pin.part(partition_key, int(offset))
+                if int(catalog_offset) < pin.known_from and us >= pin.start_us
+                else None
+            )
             if part is not None:
                 event = event or raw()
                 work.take(replace(event, rounds=pin.version.rounds), pin.version, part)  # a backfill metered it anew
@@ -234,9 +241,12 @@ def _compare(work: _Work, billed: EarlierBilling, findings: Findings) -> None:
             quantity = sum(cells.values(), Fraction(0))
             if (Fraction(line.quantity or 0), line.events) != (quantity, events):
                 findings.add(
-                    "re-rated line", f"{work.place}, {work.aggregation} of {line.profile_id}", f"{_text(quantity)} from {events} raw events",
-                    f"{'nothing' if line.quantity is None else plain(line.quantity)} from {line.events} events", _REMEDY,
-                )  # fmt: skip
+                    "re-rated line",
+                    f"{work.place}, {work.aggregation} of {line.profile_id}",
+                    f"{_text(quantity)} from {events} raw events",
+                    f"{'nothing' if line.quantity is None else plain(line.quantity)} from {line.events} events",
+                    _REMEDY,
+                )
         unrounded = cost(work.price, cells, events)
     except (ValueError, KeyError, ZeroDivisionError) as error:
         findings.add("re-rated line", f"{work.place}, price", "a price that can be applied", str(error), COPY_REMEDY)
@@ -246,9 +256,12 @@ def _compare(work: _Work, billed: EarlierBilling, findings: Findings) -> None:
         amount = unrounded = amount - Fraction(billed.before(head, line))
     if (Fraction(line.amount), Fraction(line.unrounded)) != (amount, unrounded):
         findings.add(
-            "re-rated line", f"{work.place}, amount", f"{_text(amount)} ({_text(unrounded)})",
-            f"{plain(line.amount)} ({line.unrounded})", _REMEDY,
-        )  # fmt: skip
+            "re-rated line",
+            f"{work.place}, amount",
+            f"{_text(amount)} ({_text(unrounded)})",
+            f"{plain(line.amount)} ({line.unrounded})",
+            _REMEDY,
+        )
 
 
 def _text(number: Fraction) -> str:
@@ -268,14 +281,14 @@ class _Catalogs:
 
     def versions(self, namespace: str, offset: int) -> Iterable[ProfileVersion]:
         """All profile versions that the catalog below ``offset`` knows."""
-        found = self._by_offset.get((namespace, offset))
-        if found is None:
+        profile_versions_at = self._by_offset.get((namespace, offset))
+        if profile_versions_at is None:
             view = self._scope.catalog.view(namespace, offset)
-            found = self._by_view.get((namespace, view.before))
-            if found is None:
-                found = self._by_view[namespace, view.before] = profile_versions(view)
-            self._by_offset[namespace, offset] = found
-        return found
+            profile_versions_at = self._by_view.get((namespace, view.before))
+            if profile_versions_at is None:
+                profile_versions_at = self._by_view[namespace, view.before] = profile_versions(view)
+            self._by_offset[namespace, offset] = profile_versions_at
+        return profile_versions_at
 
     def schema(self, namespace: str, offset: int, event_name: str) -> Schema | None:
         """That of the event type, as the catalog below ``offset`` has it, where events are read with its defaults."""

@@ -10,7 +10,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Final
+from typing import Final
 
 from rating.pricing import MatrixQuantity, PriceError, parse_price, plain, rate
 from rating.pricing.exact import exactly
@@ -29,20 +29,23 @@ _REMEDY: Final = "void the invoice and bill the period again; the records are th
 
 # A record counts for every period that contains it: accounts of other time zones have other periods.
 _TOTALS: Final = """
-SELECT tupleElement(period, 1), tupleElement(period, 2), account_id, {dims} AS dims, count(), toString(sum(toDecimal256(quantity, 12))),
+SELECT tupleElement(period, 1), tupleElement(period, 2), account_id, {dims} AS dims, count(),
+    toString(sum(toDecimal256(quantity, 12))),
     toString(max(quantity)), toString(min(quantity)), toString(argMax(quantity, (timestamp, unique_value, quantity))),
     uniqExactIf(unique_value, unique_value != '')
 FROM (
     SELECT * FROM (
         SELECT *, toUnixTimestamp64Micro(timestamp) AS us FROM usage_records FINAL
         WHERE namespace = {{ns:String}} AND profile_id = {{profile:String}} AND {cut}
-            AND timestamp >= fromUnixTimestamp64Micro({{first:Int64}}, 'UTC') AND timestamp < fromUnixTimestamp64Micro({{last:Int64}}, 'UTC')
+            AND timestamp >= fromUnixTimestamp64Micro({{first:Int64}}, 'UTC')
+                AND timestamp < fromUnixTimestamp64Micro({{last:Int64}}, 'UTC')
     ) AS records
     LEFT ANTI JOIN (
         SELECT generation, partition, offset, `index` FROM voided_events WHERE namespace = {{ns:String}} AND {voided}
     ) AS voids USING (generation, partition, offset, `index`)
 )
-ARRAY JOIN arrayFilter(p -> us >= tupleElement(p, 1) AND us < tupleElement(p, 2), {{periods:Array(Tuple(Int64, Int64))}}) AS period
+ARRAY JOIN arrayFilter(p -> us >= tupleElement(p, 1) AND us < tupleElement(p, 2),
+    {{periods:Array(Tuple(Int64, Int64))}}) AS period
 GROUP BY period, account_id, dims"""
 _ROWS_A_QUERY: Final = 20_000
 _QUERIES_KEPT: Final = 8
@@ -70,7 +73,7 @@ class _Total:
     """All aggregates of one account, period and combination of dimension values, as ClickHouse wrote them."""
 
     values: tuple[str, ...]
-    numbers: tuple[Any, ...]
+    numbers: tuple[int | str, ...]
 
     @property
     def events(self) -> int:
@@ -110,7 +113,7 @@ def check_invoices(scope: Scope, findings: Findings, on_progress: Progress) -> N
 
 
 def _check_line(head: Head, line: StoredLine, book: _Book, billed: EarlierBilling, findings: Findings) -> None:
-    place = f"{head.place}, line {line.number}"
+    location = f"{head.place}, line {line.number}"
     try:
         price = parse_price(json.loads(line.price), head.currency)
         if not line.profile_id:  # a flat fee, or the adjustment of one that was billed in advance
@@ -121,7 +124,7 @@ def _check_line(head: Head, line: StoredLine, book: _Book, billed: EarlierBillin
             version = book.version(head, line)
             if version is None:
                 known = f"a profile in the catalog at offset {head.catalog_offset}"
-                findings.add("invoice line", f"{place}, profile", known, line.profile_id, COPY_REMEDY)
+                findings.add("invoice line", f"{location}, profile", known, line.profile_id, COPY_REMEDY)
                 return
             totals = within = book.totals(need, (line.start_us, line.end_us), head.account_id)
             if version.carry_over:
@@ -132,14 +135,17 @@ def _check_line(head: Head, line: StoredLine, book: _Book, billed: EarlierBillin
             events = sum(total.events for total in within)
             if (line.quantity, line.events) != (quantity, events):
                 findings.add(
-                    "invoice line", f"{place}, {version.aggregation} of {line.profile_id}", f"{plain(quantity)} from {events} records",
-                    f"{'nothing' if line.quantity is None else plain(line.quantity)} from {line.events} records", _REMEDY,
-                )  # fmt: skip
+                    "invoice line",
+                    f"{location}, {version.aggregation} of {line.profile_id}",
+                    f"{plain(quantity)} from {events} records",
+                    f"{'nothing' if line.quantity is None else plain(line.quantity)} from {line.events} records",
+                    _REMEDY,
+                )
             split = quantities if dimensions else None
             priced = rate(price, quantity, currency=head.currency, events=Decimal(events), quantities=split)
     except (PriceError, ValueError) as error:
         findings.add(
-            "invoice line", f"{place}, price", "a price that can be applied", f"{line.price}: {error}", COPY_REMEDY
+            "invoice line", f"{location}, price", "a price that can be applied", f"{line.price}: {error}", COPY_REMEDY
         )
         return
     amount, unrounded = priced.amount, priced.unrounded
@@ -148,9 +154,12 @@ def _check_line(head: Head, line: StoredLine, book: _Book, billed: EarlierBillin
             amount = unrounded = priced.amount - billed.before(head, line)
     if (line.amount, line.unrounded) != (amount, plain(unrounded)):
         findings.add(
-            "invoice line", f"{place}, amount", f"{plain(amount)} ({plain(unrounded)})",
-            f"{plain(line.amount)} ({line.unrounded})", _REMEDY,
-        )  # fmt: skip
+            "invoice line",
+            f"{location}, amount",
+            f"{plain(amount)} ({plain(unrounded)})",
+            f"{plain(line.amount)} ({line.unrounded})",
+            _REMEDY,
+        )
 
 
 class EarlierBilling:
@@ -164,44 +173,53 @@ class EarlierBilling:
         """Those that were void when ``head`` was planned are left out; one that became void later had counted."""
         total = Decimal(0)
         voids = head.voids
-        seen = {head.invoice_id}
-        one = self._heads.get((head.namespace, head.predecessor))
-        while one is not None and one.invoice_id not in seen:
-            seen.add(one.invoice_id)
+        visited = {head.invoice_id}
+        invoice = self._heads.get((head.namespace, head.predecessor))
+        while invoice is not None and invoice.invoice_id not in visited:
+            visited.add(invoice.invoice_id)
             counted = (
-                () if one.invoice_id in voids else self._lines.get((one.namespace, one.invoice_id, one.version), ())
+                ()
+                if invoice.invoice_id in voids
+                else self._lines.get((invoice.namespace, invoice.invoice_id, invoice.version), ())
             )
-            for other in counted:
-                original = one.invoice_id == line.adjusts and other.kind != "adjustment"
-                same = (other.charge, other.start_us, other.end_us) == (line.charge, line.start_us, line.end_us)
-                if same and (original or other.adjusts == line.adjusts):
+            for earlier_line in counted:
+                original = invoice.invoice_id == line.adjusts and earlier_line.kind != "adjustment"
+                same = (earlier_line.charge, earlier_line.start_us, earlier_line.end_us) == (
+                    line.charge,
+                    line.start_us,
+                    line.end_us,
+                )
+                if same and (original or earlier_line.adjusts == line.adjusts):
                     with exactly():
-                        total += other.amount
-            one = self._heads.get((one.namespace, one.predecessor))
+                        total += earlier_line.amount
+            invoice = self._heads.get((invoice.namespace, invoice.predecessor))
         return total
 
     def beside(self, head: Head, line: StoredLine) -> list[StoredLine]:
         """The usage lines of the line's charge on the invoice that billed it first, itself included."""
         owner = self._heads.get((head.namespace, line.adjusts), head) if line.adjusts else head
         return [
-            other
-            for other in self._lines.get((owner.namespace, owner.invoice_id, owner.version), ())
-            if other.kind == "usage" and (other.charge, other.profile_id) == (line.charge, line.profile_id)
+            candidate
+            for candidate in self._lines.get((owner.namespace, owner.invoice_id, owner.version), ())
+            if candidate.kind == "usage" and (candidate.charge, candidate.profile_id) == (line.charge, line.profile_id)
         ]
 
     def price_by(self, head: Head, line: StoredLine) -> str:
         """The price of a line of ``beside`` as of ``head``: that of its last adjustment, which may know more of it."""
-        own, same = {head.invoice_id}, (line.charge, line.start_us, line.end_us)
-        one: Head | None = head
-        while one is not None:
-            if one.invoice_id not in head.voids:
-                for other in self._lines.get((one.namespace, one.invoice_id, one.version), ()):
-                    if other.profile_id and (other.charge, other.start_us, other.end_us) == same:
-                        return other.price
-            one = self._heads.get((one.namespace, one.predecessor))
-            if one is None or one.invoice_id in own:
+        visited, charge_and_period = {head.invoice_id}, (line.charge, line.start_us, line.end_us)
+        invoice: Head | None = head
+        while invoice is not None:
+            if invoice.invoice_id not in head.voids:
+                for candidate in self._lines.get((invoice.namespace, invoice.invoice_id, invoice.version), ()):
+                    if (
+                        candidate.profile_id
+                        and (candidate.charge, candidate.start_us, candidate.end_us) == charge_and_period
+                    ):
+                        return candidate.price
+            invoice = self._heads.get((invoice.namespace, invoice.predecessor))
+            if invoice is None or invoice.invoice_id in visited:
                 break
-            own.add(one.invoice_id)
+            visited.add(invoice.invoice_id)
         return line.price
 
 
@@ -214,16 +232,16 @@ class _Book:
         self.pins = Pins(scope, heads)
         self._versions: dict[tuple[str, int], dict[str, tuple[ProfileVersion, ...]]] = {}
         self._totals: dict[tuple[_Need, int], dict[tuple[Period, str], list[_Total]]] = {}
-        found: dict[tuple[str, str, int], set[Period]] = {}
+        periods_by_need: dict[tuple[str, str, int], set[Period]] = {}
         accounts: set[str] = set()
         for head in heads:
             accounts.add(head.account_id)
             for line in lines.get((head.namespace, head.invoice_id, head.version), ()):
                 key = (head.namespace, line.profile_id, head.checkpoint)
-                found.setdefault(key, set()).add((line.start_us, line.end_us))
+                periods_by_need.setdefault(key, set()).add((line.start_us, line.end_us))
                 if (version := self.version(head, line)) is not None and version.carry_over:
-                    found[key].add((_EVER, line.end_us))
-        self._periods = {key: sorted(periods) for key, periods in found.items()}
+                    periods_by_need[key].add((_EVER, line.end_us))
+        self._periods = {key: sorted(periods) for key, periods in periods_by_need.items()}
         self._size = max(1, min(_PERIODS_A_QUERY, _ROWS_A_QUERY // max(1, len(accounts))))
 
     def version(self, head: Head, line: StoredLine) -> ProfileVersion | None:
@@ -242,12 +260,12 @@ class _Book:
         """The account's totals, one a combination of dimension values, from records below the checkpoint's offsets."""
         periods = self._periods[need.namespace, need.profile_id, need.checkpoint]
         number = bisect_left(periods, period) // self._size
-        found = self._totals.get((need, number))
-        if found is None:
+        query_totals = self._totals.get((need, number))
+        if query_totals is None:
             while len(self._totals) >= _QUERIES_KEPT:
                 self._totals.pop(next(iter(self._totals)))
-            found = self._totals[need, number] = self._read(need, periods[number * self._size :][: self._size])
-        return found.get((period, account_id), [])
+            query_totals = self._totals[need, number] = self._read(need, periods[number * self._size :][: self._size])
+        return query_totals.get((period, account_id), [])
 
     def _read(self, need: _Need, periods: list[Period]) -> dict[tuple[Period, str], list[_Total]]:
         names = {f"d{number}": name for number, name in enumerate(need.dimensions)}
@@ -259,15 +277,19 @@ class _Book:
                 voided=below(self._scope.checkpoints.cut(need.checkpoint).offsets, "void_"),
             ),
             {
-                "ns": need.namespace, "profile": need.profile_id, "periods": periods,
-                "first": periods[0][0], "last": max(end for _, end in periods), **names,
+                "ns": need.namespace,
+                "profile": need.profile_id,
+                "periods": periods,
+                "first": periods[0][0],
+                "last": max(end for _, end in periods),
+                **names,
             },
-        )  # fmt: skip
-        found: dict[tuple[Period, str], list[_Total]] = {}
+        )
+        totals: dict[tuple[Period, str], list[_Total]] = {}
         for start, end, account, values, *numbers in rows:
             total = _Total(tuple(map(_value, values)), tuple(numbers))
-            found.setdefault(((int(start), int(end)), str(account)), []).append(total)
-        return found
+            totals.setdefault(((int(start), int(end)), str(account)), []).append(total)
+        return totals
 
 
 def _value(raw: str) -> str:

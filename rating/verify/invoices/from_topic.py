@@ -7,7 +7,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
-from typing import Any, Final
+from typing import Final
+
+from clickhouse_connect.driver.client import Client
 
 from rating.invoices.ledger import Invoice, Standing, invoices_reader, read_standing
 from rating.invoices.read import InvoiceHead, WholeInvoice, list_invoices, with_lines
@@ -21,13 +23,14 @@ from schemas.catalog.models import Plan, Subscription
 from schemas.catalog.state import NamespaceView
 from schemas.ledgers.invoice_claims import DRAFT
 from schemas.prices import OF_LINES
+from schemas.values.json_text import JsonObject
 
 NAME: Final = "invoices from the topic"
 _PAGE: Final = 500
 _REMEDY: Final = "the topic decides: `weir copies rebuild invoices` writes ClickHouse's copy again"
 _AHEAD_REMEDY: Final = (
-    "usage.invoices has lost what ClickHouse has: record it again (`weir invoice pay`, `approve` or `void`, by what the version says), and"
-    " only then `weir copies rebuild invoices`"
+    "usage.invoices has lost what ClickHouse has: record it again (`weir invoice pay`, `approve` or `void`, by what the"
+    " version says), and only then `weir copies rebuild invoices`"
 )
 _PRICE_REMEDY: Final = "the line was not billed by its plan; compare `weir explain` with the plan's versions"
 
@@ -41,7 +44,10 @@ def check_copies(scope: Scope, findings: Findings, on_progress: Progress) -> Non
         namespaces = [scope.namespace] if scope.namespace is not None else standing.namespaces()
         copies = [_copies(scope.client, namespaces, state) for state in (None, DRAFT)]
         # What was copied while we read is on the topic by now; what was not yet copied then may still be under way.
-        before = [{key: one["version"] for key, one in found.items()} for found in _originals(standing, namespaces)]
+        versions_before = [
+            {key: invoice["version"] for key, invoice in topic_invoices.items()}
+            for topic_invoices in _originals(standing, namespaces)
+        ]
         read_standing(reader, standing)
     originals, drafts = _originals(standing, namespaces)
     for key in copies[1].keys() & originals.keys():
@@ -49,12 +55,12 @@ def check_copies(scope: Scope, findings: Findings, on_progress: Progress) -> Non
     for done, (key, original) in enumerate(sorted(originals.items())):
         if done % 1000 == 0:
             on_progress(NAME, done, len(originals))
-        _check_copy(scope, "invoice", key, original, copies[0].pop(key, None), before[0].get(key), findings)
+        _check_copy(scope, "invoice", key, original, copies[0].pop(key, None), versions_before[0].get(key), findings)
         view = scope.catalog.view(original["namespace"], original["catalog_offset"])
         chain = standing.chain(original["namespace"], original["subscription"])
         check_terms(view, chain, original, f"invoice {key[1]} of {key[0]}", findings)
     for key, original in sorted(drafts.items()):
-        _check_copy(scope, "draft", key, original, copies[1].pop(key, None), before[1].get(key), findings)
+        _check_copy(scope, "draft", key, original, copies[1].pop(key, None), versions_before[1].get(key), findings)
     for kind, left in zip(("invoice", "draft"), copies, strict=True):
         for name, invoice in sorted(left):
             expected = f"no row: usage.invoices has no such {kind}"
@@ -67,37 +73,51 @@ _Key = tuple[str, str]
 
 def _originals(standing: Standing, namespaces: Sequence[str]) -> list[dict[_Key, Invoice]]:
     """Invoices and drafts as the topic has them."""
-    found = [{(name, one["invoice_id"]): one for name in namespaces for one in standing.invoices(name)}]
-    found.append({(name, one["invoice_id"]): one for name in namespaces for one in standing.drafts(name)})
-    return found
+    originals = [{(name, invoice["invoice_id"]): invoice for name in namespaces for invoice in standing.invoices(name)}]
+    originals.append(
+        {(name, invoice["invoice_id"]): invoice for name in namespaces for invoice in standing.drafts(name)}
+    )
+    return originals
 
 
-def _copies(client: Any, namespaces: Sequence[str], state: str | None) -> dict[_Key, WholeInvoice]:
-    return {(name, one.head.invoice_id): one for name in namespaces for one in _all_invoices(client, name, state)}
+def _copies(client: Client, namespaces: Sequence[str], state: str | None) -> dict[_Key, WholeInvoice]:
+    return {
+        (name, invoice.head.invoice_id): invoice
+        for name in namespaces
+        for invoice in _all_invoices(client, name, state)
+    }
 
 
 def _check_copy(
-    scope: Scope, kind: str, key: _Key, original: Invoice, copy: WholeInvoice | None, before: int | None, findings: Findings
-) -> None:  # fmt: skip
+    scope: Scope,
+    kind: str,
+    key: _Key,
+    original: Invoice,
+    copy: WholeInvoice | None,
+    version_before: int | None,
+    findings: Findings,
+) -> None:
     """``before``: the version that the topic had when the copies were read."""
-    place = f"{kind} {key[1]} of {key[0]}"
+    location = f"{kind} {key[1]} of {key[0]}"
     if copy is None or copy.head.version < original["version"]:
-        if before == original["version"]:
-            found = "no row" if copy is None else f"version {copy.head.version}"
-            findings.add("invoice copy", place, f"version {original['version']}, as on usage.invoices", found, _REMEDY)
+        if version_before == original["version"]:
+            found_text = "no row" if copy is None else f"version {copy.head.version}"
+            findings.add(
+                "invoice copy", location, f"version {original['version']}, as on usage.invoices", found_text, _REMEDY
+            )
         return
     if copy.head.version > original["version"]:
-        found = f"version {copy.head.version} ({copy.head.state})"
+        found_text = f"version {copy.head.version} ({copy.head.state})"
         findings.add(
-            "invoice copy", place, f"version {original['version']}, as on usage.invoices", found, _AHEAD_REMEDY
+            "invoice copy", location, f"version {original['version']}, as on usage.invoices", found_text, _AHEAD_REMEDY
         )
         return
-    for where, expected, found in _differences(original, copy):
-        findings.add("invoice copy", f"{place}{where}", expected, found, _REMEDY)
-    _check_prices(scope, original, place, findings)
+    for where, expected, found_text in _differences(original, copy):
+        findings.add("invoice copy", f"{location}{where}", expected, found_text, _REMEDY)
+    _check_prices(scope, original, location, findings)
 
 
-def _all_invoices(client: Any, namespace: str, state: str | None) -> Iterator[WholeInvoice]:
+def _all_invoices(client: Client, namespace: str, state: str | None) -> Iterator[WholeInvoice]:
     cursor: str | None = None
     while True:
         page = list_invoices(client, namespace, state=state, cursor=cursor, limit=_PAGE)
@@ -109,53 +129,75 @@ def _all_invoices(client: Any, namespace: str, state: str | None) -> Iterator[Wh
 
 def _differences(original: Invoice, copy: WholeInvoice) -> Iterator[tuple[str, str, str]]:
     """(place, on the topic, in ClickHouse) of every field that differs."""
-    for name, found in _head_fields(copy.head).items():
-        if not _same(original[name], found):
-            yield f", {name}", str(original[name]), str(found)
+    for name, stored in _head_fields(copy.head).items():
+        if not _same(original[name], stored):
+            yield f", {name}", str(original[name]), str(stored)
     lines = {line.number: line for line in copy.lines}
     for written in original["lines"]:
         line = lines.pop(written["number"], None)
         if line is None:
             yield f", line {written['number']}", written["description"], "no row"
             continue
-        fields: dict[str, Any] = {
-            "kind": line.kind, "charge": line.charge, "product": line.product, "description": line.description,
-            "profile_id": line.profile_id, "profile_versions": list(line.profile_versions),
-            "period_start": line.period_start_us, "period_end": line.period_end_us,
+        fields: JsonObject = {
+            "kind": line.kind,
+            "charge": line.charge,
+            "product": line.product,
+            "description": line.description,
+            "profile_id": line.profile_id,
+            "profile_versions": list(line.profile_versions),
+            "period_start": line.period_start_us,
+            "period_end": line.period_end_us,
             "quantity": "" if line.quantity is None else plain(line.quantity),
-            "events": "" if line.events is None else str(line.events), "unit": line.unit,
-            "price": line.price, "amount": line.amount, "unrounded": line.unrounded, "steps": list(line.steps),
-            "note": line.note, "adjusts": line.adjusts,
-        }  # fmt: skip
-        for name, found in fields.items():
+            "events": "" if line.events is None else str(line.events),
+            "unit": line.unit,
+            "price": line.price,
+            "amount": line.amount,
+            "unrounded": line.unrounded,
+            "steps": list(line.steps),
+            "note": line.note,
+            "adjusts": line.adjusts,
+        }
+        for name, stored in fields.items():
             expected = json.loads(written[name] or "{}") if name in ("price", "steps") else written[name]
-            if not _same(expected, found):
-                yield f", line {line.number}, {name}", str(written[name]), str(found)
+            if not _same(expected, stored):
+                yield f", line {line.number}, {name}", str(written[name]), str(stored)
     for number in sorted(lines):
         yield f", line {number}", "no row: the invoice has no such line", "a row"
 
 
-def _head_fields(head: InvoiceHead) -> dict[str, Any]:
+def _head_fields(head: InvoiceHead) -> JsonObject:
     return {
-        "version": head.version, "predecessor": head.predecessor, "subscription": head.subscription,
-        "sequence": head.sequence, "account_id": head.account_id, "plan": head.plan, "plan_version": head.plan_version,
-        "period_start": head.period_start_us, "period_end": head.period_end_us, "time_zone": head.time_zone,
-        "run_id": head.run_id, "checkpoint": head.checkpoint, "catalog_offset": head.catalog_offset,
-        "as_of": head.as_of_us, "state": head.state, "currency": head.currency, "total": head.total,
-    }  # fmt: skip
+        "version": head.version,
+        "predecessor": head.predecessor,
+        "subscription": head.subscription,
+        "sequence": head.sequence,
+        "account_id": head.account_id,
+        "plan": head.plan,
+        "plan_version": head.plan_version,
+        "period_start": head.period_start_us,
+        "period_end": head.period_end_us,
+        "time_zone": head.time_zone,
+        "run_id": head.run_id,
+        "checkpoint": head.checkpoint,
+        "catalog_offset": head.catalog_offset,
+        "as_of": head.as_of_us,
+        "state": head.state,
+        "currency": head.currency,
+        "total": head.total,
+    }
 
 
-def _same(one: Any, other: Any) -> bool:
+def _same(left: object, right: object) -> bool:
     """Equal, decimals by value: a column has its own number of zeros."""
-    if one == other:
+    if left == right:
         return True
     try:
-        return isinstance(one, str) and isinstance(other, str) and Decimal(one) == Decimal(other)
+        return isinstance(left, str) and isinstance(right, str) and Decimal(left) == Decimal(right)
     except ArithmeticError:
         return False
 
 
-def _check_prices(scope: Scope, invoice: Invoice, place: str, findings: Findings) -> None:
+def _check_prices(scope: Scope, invoice: Invoice, location: str, findings: Findings) -> None:
     """Each line's pinned price is that of its charge on the plan version, or of the subscription's override, as of the
     invoice's catalog. What the close itself adds to a price (schemas.prices.OF_LINES) is left aside."""
     view = scope.catalog.view(invoice["namespace"], invoice["catalog_offset"])
@@ -165,7 +207,9 @@ def _check_prices(scope: Scope, invoice: Invoice, place: str, findings: Findings
         expected = prices_of(view, invoice["subscription"], line["charge"])
         if stripped(line["price"], invoice["currency"]) not in expected:
             shown = " or ".join(sorted(expected)) or f"a charge {line['charge']} on the plan"
-            findings.add("pinned price", f"{place}, line {line['number']}, price", shown, line["price"], _PRICE_REMEDY)
+            findings.add(
+                "pinned price", f"{location}, line {line['number']}, price", shown, line["price"], _PRICE_REMEDY
+            )
 
 
 def prices_of(view: NamespaceView, subscription: str, charge: str) -> set[str]:
@@ -178,9 +222,9 @@ def prices_of(view: NamespaceView, subscription: str, charge: str) -> set[str]:
             plan: Plan = pinned_plan(view, entry).model
         except PlanningError:
             continue
-        own = [one.price for one in model.overrides if one.charge == charge]
-        of_plan = [one.price for one in plan.charges if one.key == charge]
-        prices |= {stripped(json.dumps(price), plan.currency) for price in own or of_plan}
+        overridden = [override.price for override in model.overrides if override.charge == charge]
+        of_plan = [override.price for override in plan.charges if override.key == charge]
+        prices |= {stripped(json.dumps(price), plan.currency) for price in overridden or of_plan}
     return prices
 
 

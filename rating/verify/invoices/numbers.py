@@ -39,13 +39,15 @@ def compare_numbers(
 ) -> None:
     """``shown``: invoice → (rank, number). What was given after ``given`` was read, or is not shown yet, is no
     difference."""
-    known = {one.invoice_id: one for one in given}
+    known = {numbered.invoice_id: numbered for numbered in given}
     greatest = max((rank for rank, _ in shown.values()), default=0)
-    for one in known.values():
-        found = shown.get(one.invoice_id)
-        if found != (one.rank, one.text) and (found is not None or one.rank < greatest):
-            place = f"number of {kind} {one.invoice_id} of {namespace}"
-            findings.add("invoice number", place, one.text, "none" if found is None else found[1], _REMEDY)
+    for numbered in known.values():
+        shown_number = shown.get(numbered.invoice_id)
+        if shown_number != (numbered.rank, numbered.text) and (shown_number is not None or numbered.rank < greatest):
+            location = f"number of {kind} {numbered.invoice_id} of {namespace}"
+            findings.add(
+                "invoice number", location, numbered.text, "none" if shown_number is None else shown_number[1], _REMEDY
+            )
     for name, (rank, number) in sorted(shown.items()):
         if name not in known and rank <= len(known):
             findings.add("invoice number", f"number of {kind} {name} of {namespace}", "none", number, _REMEDY)

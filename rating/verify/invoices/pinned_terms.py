@@ -21,13 +21,13 @@ from schemas.ledgers.invoice_claims import VOID, body_of
 from schemas.prices import plain
 
 REMEDY: Final = (
-    "it was billed by an older rule, which took terms of another time (`change_at` did not count for them): `weir invoice void` it and `weir"
-    " close` bills the period by the terms above, or leave it as it is; nothing changes by itself"
+    "it was billed by an older rule, which took terms of another time (`change_at` did not count for them): `weir"
+    " invoice void` it and `weir close` bills the period by the terms above, or leave it as it is; nothing changes by itself"
 )
 
 
 def check_terms(
-    view: NamespaceView, chain: Iterable[Invoice], invoice: Invoice, place: str, findings: Findings
+    view: NamespaceView, chain: Iterable[Invoice], invoice: Invoice, location: str, findings: Findings
 ) -> None:
     """``view``: the catalog as of the invoice. Discounts of a number of periods are left aside: other invoices, some
     void by now, decided on them."""
@@ -46,7 +46,7 @@ def check_terms(
         ("discounts", "commitment"), _texts(expected), _texts(pinned_terms(invoice)), strict=True
     ):
         if wants != has:
-            findings.add("pinned terms", f"{place}, {name}", wants, has, REMEDY)
+            findings.add("pinned terms", f"{location}, {name}", wants, has, REMEDY)
 
 
 def _is_further(chain: Iterable[Invoice], invoice: Invoice) -> bool:
@@ -55,12 +55,17 @@ def _is_further(chain: Iterable[Invoice], invoice: Invoice) -> bool:
         return False
     span = invoice["period_start"], invoice["period_end"]
     return any(
-        (one["period_start"], one["period_end"]) == span and one["sequence"] < invoice["sequence"] for one in chain
+        (earlier["period_start"], earlier["period_end"]) == span and earlier["sequence"] < invoice["sequence"]
+        for earlier in chain
     )
 
 
 def _texts(terms: Terms) -> tuple[str, str]:
-    lasting = sorted(one.code + _worth(one.percent, one.amount) for one in terms.discounts if one.periods is None)
+    lasting = sorted(
+        discount.code + _worth(discount.percent, discount.amount)
+        for discount in terms.discounts
+        if discount.periods is None
+    )
     least = terms.minimum_commitment
     return ", ".join(lasting) or "none", "none" if least is None else plain(least)
 

@@ -1,0 +1,84 @@
+"""The JSON ``body`` of a stored invoice, as far as the independent checks read it. It shares no code with the close."""
+
+from __future__ import annotations
+
+import json
+from typing import TypedDict
+
+
+class DiscountTerm(TypedDict, total=False):
+    """A discount pinned on an invoice. ``percent`` or ``amount`` is there; without ``product`` it is on the whole.
+
+    ``periods``: for how many periods it holds. ``end``: an RFC 3339 instant or a local date.
+    """
+
+    code: str
+    product: str
+    percent: str
+    amount: str
+    periods: int
+    end: str
+
+
+class PeriodTerms(TypedDict, total=False):
+    """The terms of one billing period; ``minimum_commitment`` in major units."""
+
+    discounts: list[DiscountTerm]
+    minimum_commitment: str
+
+
+class CreditedLine(TypedDict):
+    """How much (major units) a credit note credits of a line, by the line's number."""
+
+    line: int
+    amount: str
+
+
+class PrepaidPart(TypedDict):
+    """What a credit note gives back to a prepaid grant, major units."""
+
+    grant: str
+    amount: str
+
+
+class CreditNote(TypedDict, total=False):
+    """A credit note. ``at``: RFC 3339. ``lines``, or ``spread`` over them: which lines it credits; a note with neither
+    credits all in proportion to what is left of each."""
+
+    at: str
+    amount: str
+    lines: list[CreditedLine]
+    spread: list[CreditedLine]
+    prepaid: list[PrepaidPart]
+
+
+class Payment(TypedDict, total=False):
+    """A payment; ``invoice``: the invoice below zero that pays this one, or that this one pays."""
+
+    invoice: str
+    reference: str
+    amount: str
+
+
+class InvoiceBody(TypedDict, total=False):
+    """``voids``: void invoices of the subscription that it was planned after. ``reissues``: the void one whose period
+    it bills again. ``terms``: of its own period; ``terms_ahead``: of the one after, for fees in advance. ``terms_of``:
+    "period" since terms are those of periods. ``change``: it settles fees of a running period. ``noted``: how many
+    credit notes of earlier invoices it counted."""
+
+    voids: list[str]
+    reissues: str
+    terms: PeriodTerms
+    terms_ahead: PeriodTerms
+    terms_of: str
+    change: object
+    subtotal: str
+    credit_notes: list[CreditNote]
+    noted: dict[str, int]
+    payments: list[Payment]
+
+
+def read_body(text: str) -> InvoiceBody:
+    """The fields of a body's text; empty text has none. Raises ValueError where it is no JSON."""
+    fields: InvoiceBody = json.loads(text or "{}")
+    return fields
