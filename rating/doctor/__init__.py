@@ -1,2 +1,2 @@
-"""Why an account's usage of a metric is what it is: ``examine.py`` asks, ``diagnosis.py`` is what it makes of the
-answers."""
+"""Why an account's usage of a metric is what it is: ``examine.py`` asks ClickHouse, ``fates.py`` tells what became of
+an event, ``without_price.py`` what no price covers, ``diagnosis.py`` puts it into words."""

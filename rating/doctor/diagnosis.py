@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, is_dataclass
+from datetime import datetime
 from decimal import Decimal
-from typing import Any, Final
+from typing import Final
 
 from rating.periods import Interval
 from schemas.prices import plain
 from schemas.values.instants import micros, rfc3339
+from schemas.values.json_text import JsonObject
 from schemas.values.quantity import TOO_MANY_DECIMALS
 
 MAX_FINDINGS: Final = 3
@@ -107,9 +109,9 @@ class Diagnosis:
         """One to three sentences: what is the matter, most telling first, and what to do next."""
         return tuple(_findings(self))[:MAX_FINDINGS]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Ready for json.dumps."""
-        written: dict[str, Any] = _json(self)
+        written: JsonObject = {field.name: _json(getattr(self, field.name)) for field in fields(self)}
         written["interval"] = {"start": _text(self.interval.start), "end": _text(self.interval.end)}
         written["other_names"] = dict(self.other_names)
         return written | {"findings": list(self.findings)}
@@ -119,11 +121,11 @@ class Diagnosis:
         return "\n".join([*_lines(self), "", *(f"- {finding}" for finding in self.findings)])
 
 
-def _text(moment: Any) -> str:
+def _text(moment: datetime) -> str:
     return rfc3339(micros(moment))
 
 
-def _json(value: Any) -> Any:
+def _json(value: object) -> object:
     if is_dataclass(value) and not isinstance(value, type):
         return {field.name: _json(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, tuple):
@@ -135,74 +137,85 @@ def _plural(count: int, what: str = "event") -> str:
     return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
-def _names(one: Diagnosis) -> str:
-    return " or ".join(repr(name) for name in one.event_names)
+def _names(diagnosis: Diagnosis) -> str:
+    return " or ".join(repr(name) for name in diagnosis.event_names)
 
 
 def _example(group: Group) -> str:
     if not group.examples:
         return ""
-    first = group.examples[0]
-    return f" (e.g. event {first.idempotency_key} of {first.timestamp}{f' has {first.value}' if first.value else ''})"
+    example = group.examples[0]
+    return (
+        f" (e.g. event {example.idempotency_key} of"
+        f" {example.timestamp}{f' has {example.value}' if example.value else ''})"
+    )
 
 
-def _lines(one: Diagnosis) -> Iterator[str]:
-    yield f"{one.profile_id} of account {one.account_id} in {one.namespace}, {_text(one.interval.start)} to {_text(one.interval.end)}"
-    quantity = "no value" if one.quantity is None else plain(one.quantity)
-    yield f"  {one.aggregation}: {quantity}"
-    yield f"  received {one.received:,} counted events named {_names(one)}"
-    yield f"    matched {one.matched:,}"
-    for group in one.rounded:
+def _lines(diagnosis: Diagnosis) -> Iterator[str]:
+    yield (
+        f"{diagnosis.profile_id} of account {diagnosis.account_id} in {diagnosis.namespace},"
+        f" {_text(diagnosis.interval.start)} to {_text(diagnosis.interval.end)}"
+    )
+    quantity = "no value" if diagnosis.quantity is None else plain(diagnosis.quantity)
+    yield f"  {diagnosis.aggregation}: {quantity}"
+    yield f"  received {diagnosis.received:,} counted events named {_names(diagnosis)}"
+    yield f"    matched {diagnosis.matched:,}"
+    for group in diagnosis.rounded:
         yield f"      rounded to 12 decimals, {group.why}: {group.events:,}{_example(group)}"
-    for group in one.voided:
+    for group in diagnosis.voided:
         yield f"    voided, {group.why}: {group.events:,}{_example(group)}"
     for label, groups in (
-        ("refused by filter", one.filtered), ("not measurable:", one.unmeterable), ("no version valid at their time:", one.not_valid),
-        ("arrived before the metric was published:", one.too_early),
-    ):  # fmt: skip
+        ("refused by filter", diagnosis.filtered),
+        ("not measurable:", diagnosis.unmeterable),
+        ("no version valid at their time:", diagnosis.not_valid),
+        ("arrived before the metric was published:", diagnosis.too_early),
+    ):
         for group in groups:
             yield f"    {label} {group.why}: {group.events:,}{_example(group)}"
-    if one.unexamined:
-        yield f"    not matched and not looked at one by one: {one.unexamined:,}"
-    yield f"  duplicates {one.duplicates:,} (dropped; their first copy is among the received)"
-    for rejection in one.rejections:
+    if diagnosis.unexamined:
+        yield f"    not matched and not looked at one by one: {diagnosis.unexamined:,}"
+    yield f"  duplicates {diagnosis.duplicates:,} (dropped; their first copy is among the received)"
+    for rejection in diagnosis.rejections:
         yield f"  refused by {rejection.stage}, {rejection.reason}: {rejection.events:,} ({rejection.detail})"
-    if one.outside.before:
-        yield f"  before the interval {one.outside.before:,}, the last at {one.outside.nearest_before}"
-    if one.outside.after:
-        yield f"  after the interval {one.outside.after:,}, the first at {one.outside.nearest_after}"
-    if one.backfilling:
-        yield f"  {one.backfilling}"
-    if one.waiting:
-        yield f"  not metered yet: {one.waiting:,} packed batches (of all accounts)"
-    if one.billing.charges:
-        yield f"  billed by {', '.join(one.billing.charges)}"
-    for sentence in one.billing.unpriced:
+    if diagnosis.outside.before:
+        yield f"  before the interval {diagnosis.outside.before:,}, the last at {diagnosis.outside.nearest_before}"
+    if diagnosis.outside.after:
+        yield f"  after the interval {diagnosis.outside.after:,}, the first at {diagnosis.outside.nearest_after}"
+    if diagnosis.backfilling:
+        yield f"  {diagnosis.backfilling}"
+    if diagnosis.waiting:
+        yield f"  not metered yet: {diagnosis.waiting:,} packed batches (of all accounts)"
+    if diagnosis.billing.charges:
+        yield f"  billed by {', '.join(diagnosis.billing.charges)}"
+    for sentence in diagnosis.billing.unpriced:
         yield f"  no price: {sentence}"
 
 
-def _findings(one: Diagnosis) -> Iterator[str]:
-    whole = one.matched == one.received
-    if one.matched:
-        part = "All" if whole else f"{one.matched:,} of"
+def _findings(diagnosis: Diagnosis) -> Iterator[str]:
+    all_matched = diagnosis.matched == diagnosis.received
+    if diagnosis.matched:
+        part = "All" if all_matched else f"{diagnosis.matched:,} of"
         yield (
-            f"{part} {_plural(one.received)} in the interval count: the {one.aggregation} is "
-            f"{'no value' if one.quantity is None else plain(one.quantity)}."
+            f"{part} {_plural(diagnosis.received)} in the interval count: the {diagnosis.aggregation} is "
+            f"{'no value' if diagnosis.quantity is None else plain(diagnosis.quantity)}."
         )
-    yield from one.billing.unpriced[:1]
-    if one.backfilling:
-        yield f"{one.backfilling}; until that is done they are missing here (`weir backfill list`)."
-    yield from _why_nothing_came(one)
-    if one.voided:
-        gone = sum(group.events for group in one.voided)
-        why = "; ".join(f"{group.why}{_example(group)}" for group in one.voided[:MAX_FINDINGS])
-        yield f"{_plural(gone)} of the interval {'was' if gone == 1 else 'were'} voided and count no longer: {why}. `weir voids` lists them."
-    for group in sorted(one.filtered, key=lambda group: -group.events):
+    yield from diagnosis.billing.unpriced[:1]
+    if diagnosis.backfilling:
+        yield f"{diagnosis.backfilling}; until that is done they are missing here (`weir backfill list`)."
+    yield from _why_nothing_came(diagnosis)
+    if diagnosis.voided:
+        gone = sum(group.events for group in diagnosis.voided)
+        why = "; ".join(f"{group.why}{_example(group)}" for group in diagnosis.voided[:MAX_FINDINGS])
+        yield (
+            f"{_plural(gone)} of the interval {'was' if gone == 1 else 'were'} voided and count no longer: {why}."
+            " `weir voids` lists them."
+        )
+    for group in sorted(diagnosis.filtered, key=lambda group: -group.events):
         yield (
             f"{_plural(group.events)} did not pass the filter {group.why}{_example(group)}: "
             "send what the filter asks for, or publish the meter with another filter."
         )
-    for group in one.unmeterable:
+    for group in diagnosis.unmeterable:
         if group.why.startswith(TOO_MANY_DECIMALS):
             yield (
                 f"{_plural(group.events)} came when a value with more than 12 decimals counted for nothing, and stay as"
@@ -210,58 +223,94 @@ def _findings(one: Diagnosis) -> Iterator[str]:
                 " before them, earlier than any it has, and they are backfilled."
             )
             continue
-        yield f"{_plural(group.events)} had no value that can be measured, {group.why}{_example(group)}: mend the producer."
-    for group in () if one.backfilling else one.too_early:
         yield (
-            f"{_plural(group.events)} arrived before {one.profile_id} was published, so nothing measured them{_example(group)}: "
-            "a new meter counts what arrives after it; publish it with a `start` in the past, and what came before is backfilled."
+            f"{_plural(group.events)} had no value that can be measured, {group.why}{_example(group)}: mend the"
+            " producer."
         )
-    for group in one.not_valid:
-        yield f"{_plural(group.events)} lie at a time at which no version was valid, {group.why}{_example(group)}: mind valid_from and retirement."
-    for rejection in sorted(one.rejections, key=lambda rejection: -rejection.events):
-        yield f"{_plural(rejection.events)} of the account were refused ({rejection.stage}, {rejection.reason}): {rejection.detail}"
-    if one.waiting:
-        yield f"{one.waiting:,} packed batches in the log are not metered yet: wait a moment; if it does not shrink, `weir status` tells whether a worker runs."
-    for group in one.rounded:
-        yield f"{_plural(group.events)} had more than 12 decimals {group.why}{_example(group)}: the value counts rounded to 12, half to even."
-    yield from _unbilled(one)
-    if not one.matched and one.received == 0 and one.duplicates:
-        yield f"{_plural(one.duplicates)} came as duplicates of events outside the interval."
-
-
-def _why_nothing_came(one: Diagnosis) -> Iterator[str]:
-    if one.received:
-        return
-    if one.outside.before or one.outside.after:
-        nearest = [
-            text for text, count in ((f"the last before it at {one.outside.nearest_before}", one.outside.before),
-            (f"the first after it at {one.outside.nearest_after}", one.outside.after)) if count
-        ]  # fmt: skip
-        count = one.outside.before + one.outside.after
-        yield f"No event lies in the interval, but {_plural(count)} lie outside it, {' and '.join(nearest)}: ask for another period, or mend the timestamps."
-    elif one.similar_names:
+    for group in () if diagnosis.backfilling else diagnosis.too_early:
         yield (
-            f"No event named {_names(one)} ever came from the account, but it sends {', '.join(map(repr, one.similar_names))}: "
+            f"{_plural(group.events)} arrived before {diagnosis.profile_id} was published, so nothing measured"
+            f" them{_example(group)}: "
+            "a new meter counts what arrives after it; publish it with a `start` in the past, and what came before"
+            " is backfilled."
+        )
+    for group in diagnosis.not_valid:
+        yield (
+            f"{_plural(group.events)} lie at a time at which no version was valid, {group.why}{_example(group)}:"
+            " mind valid_from and retirement."
+        )
+    for rejection in sorted(diagnosis.rejections, key=lambda rejection: -rejection.events):
+        yield (
+            f"{_plural(rejection.events)} of the account were refused ({rejection.stage}, {rejection.reason}):"
+            f" {rejection.detail}"
+        )
+    if diagnosis.waiting:
+        yield (
+            f"{diagnosis.waiting:,} packed batches in the log are not metered yet: wait a moment; if it does not"
+            " shrink, `weir status` tells whether a worker runs."
+        )
+    for group in diagnosis.rounded:
+        yield (
+            f"{_plural(group.events)} had more than 12 decimals {group.why}{_example(group)}: the value counts"
+            " rounded to 12, half to even."
+        )
+    yield from _unbilled(diagnosis)
+    if not diagnosis.matched and diagnosis.received == 0 and diagnosis.duplicates:
+        yield f"{_plural(diagnosis.duplicates)} came as duplicates of events outside the interval."
+
+
+def _why_nothing_came(diagnosis: Diagnosis) -> Iterator[str]:
+    if diagnosis.received:
+        return
+    if diagnosis.outside.before or diagnosis.outside.after:
+        outside = diagnosis.outside
+        nearest = [f"the last before it at {outside.nearest_before}"] if outside.before else []
+        nearest += [f"the first after it at {outside.nearest_after}"] if outside.after else []
+        count = diagnosis.outside.before + diagnosis.outside.after
+        yield (
+            f"No event lies in the interval, but {_plural(count)} lie outside it, {' and '.join(nearest)}: ask for"
+            " another period, or mend the timestamps."
+        )
+    elif diagnosis.similar_names:
+        yield (
+            f"No event named {_names(diagnosis)} ever came from the account, but it sends"
+            f" {', '.join(map(repr, diagnosis.similar_names))}: "
             "correct the name in the producer, or publish the meter with that event_name."
         )
-    elif one.other_names:
-        sends = ", ".join(f"{name!r} ({count:,})" for name, count in one.other_names[:5])
-        yield f"No event named {_names(one)} ever came from the account; it sends {sends}. Check which event the meter is meant for."
-    elif one.similar_accounts:
+    elif diagnosis.other_names:
+        sends = ", ".join(f"{name!r} ({count:,})" for name, count in diagnosis.other_names[:5])
         yield (
-            f"No event ever came from account {one.account_id!r}, but from {', '.join(map(repr, one.similar_accounts))}: "
+            f"No event named {_names(diagnosis)} ever came from the account; it sends {sends}. Check which event"
+            " the meter is meant for."
+        )
+    elif diagnosis.similar_accounts:
+        yield (
+            f"No event ever came from account {diagnosis.account_id!r}, but from"
+            f" {', '.join(map(repr, diagnosis.similar_accounts))}: "
             "check account_id in the producer, or the account you asked for."
         )
     else:
-        yield f"No event ever came from account {one.account_id!r} in namespace {one.namespace}: check that it is sent, with which key, and to which namespace."
+        yield (
+            f"No event ever came from account {diagnosis.account_id!r} in namespace {diagnosis.namespace}: check"
+            " that it is sent, with which key, and to which namespace."
+        )
 
 
-def _unbilled(one: Diagnosis) -> Iterator[str]:
-    if one.billing.charges:
+def _unbilled(diagnosis: Diagnosis) -> Iterator[str]:
+    if diagnosis.billing.charges:
         return
-    if not one.billing.account_known and not one.billing.subscriptions:
-        yield f"Account {one.account_id!r} is not in the catalog, so its usage is metered but not billed: publish the account and a subscription."
-    elif not one.billing.subscriptions:
-        yield f"Account {one.account_id!r} has no subscription in the interval, so its usage is metered but not billed: publish one."
+    if not diagnosis.billing.account_known and not diagnosis.billing.subscriptions:
+        yield (
+            f"Account {diagnosis.account_id!r} is not in the catalog, so its usage is metered but not billed:"
+            " publish the account and a subscription."
+        )
+    elif not diagnosis.billing.subscriptions:
+        yield (
+            f"Account {diagnosis.account_id!r} has no subscription in the interval, so its usage is metered but not"
+            " billed: publish one."
+        )
     else:
-        yield f"No charge of {', '.join(one.billing.subscriptions)} bills {one.profile_id}, so its usage is metered but not billed: add a charge to the plan."
+        yield (
+            f"No charge of {', '.join(diagnosis.billing.subscriptions)} bills {diagnosis.profile_id}, so its usage"
+            " is metered but not billed: add a charge to the plan."
+        )

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from dataclasses import dataclass
+
+from clickhouse_connect.driver.client import Client
 
 from rating.invoices.amounts.unpriced_values import completed, later_prices
 from rating.invoicing.measure import query_for
@@ -20,18 +22,28 @@ from schemas.catalog.state import NamespaceView
 from schemas.prices import MatrixPrice
 
 
+@dataclass(frozen=True, slots=True)
+class SubscribedCharge:
+    """A charge of the plan that a subscription is on in a segment. ``billed_until_us``: up to where the subscription is
+    billed, microseconds UTC; None: not at all yet."""
+
+    line: Timeline
+    segment: Segment
+    charge: Charge
+    billed_until_us: int | None
+
+
 def without_price(
-    client: Any,
+    client: Client,
     view: NamespaceView,
-    line: Timeline,
-    segment: Segment,
-    charge: Charge,
+    subscribed: SubscribedCharge,
     versions: Sequence[ProfileVersion],
     span: tuple[int, int],
-    billed_until_us: int | None,
 ) -> list[UnpricedUsage]:
-    """Within ``span`` and the time in which ``segment`` of the subscription holds; ``charge`` is one of its plan's on
-    the profile."""
+    """Usage of the charge's profile that its price has no amount for, within ``span`` (microseconds UTC, half-open) and
+    the time in which the segment holds. ``versions``: of the profile."""
+    line, segment, charge = subscribed.line, subscribed.segment, subscribed.charge
+    billed_until_us = subscribed.billed_until_us
     try:
         price = parse_price(charge.price, segment.plan.currency)
     except PriceError:
@@ -40,30 +52,41 @@ def without_price(
         return []
     start, end = max(span[0], segment.start_us), min(span[1], segment.end_us)
     edge = min(max(billed_until_us if billed_until_us is not None else start, start), end)
-    found: list[UnpricedUsage] = []
-    for first, last, billed in ((start, edge, True), (edge, end, False)):
-        if first >= last:
+    unpriced_usage: list[UnpricedUsage] = []
+    for start_us, end_us, billed in ((start, edge, True), (edge, end, False)):
+        if start_us >= end_us:
             continue
-        profile = measured(versions, first, last)
-        need = Need(profile, first, last, price.dimensions)
+        profile = measured(versions, start_us, end_us)
+        need = Need(profile, start_us, end_us, price.dimensions)
         lacking = list(_lacking(client, view.namespace, need, line.account_id, price))
         if billed and lacking:  # the next invoice has it, or one has it already
-            later = later_prices(line, {"charge": charge.key, "product": charge.product, "period_start": first})
+            later = later_prices(line, {"charge": charge.key, "product": charge.product, "period_start": start_us})
             priced = completed(price, lacking, later)[0]
             named = cell_amounts(priced) if isinstance(priced, MatrixPrice) else {}
             lacking = [part for part in lacking if part.values not in named]
         unpriced = [
             UnpricedUsage(
-                line.account_id, line.subscription, charge.key, profile.profile_id, first, last, price.dimensions, part,
-                segment.plan.code, segment.plan_version, billed=billed,
+                line.account_id,
+                line.subscription,
+                charge.key,
+                profile.profile_id,
+                start_us,
+                end_us,
+                price.dimensions,
+                part,
+                segment.plan.code,
+                segment.plan_version,
+                billed=billed,
             )
             for part in lacking
-        ]  # fmt: skip
-        found += told(client, view, unpriced, {profile.profile_id: profile}, None)
-    return found
+        ]
+        unpriced_usage += told(client, view, unpriced, {profile.profile_id: profile}, None)
+    return unpriced_usage
 
 
-def _lacking(client: Any, namespace: str, need: Need, account_id: str, price: MatrixPrice) -> Iterator[MatrixQuantity]:
+def _lacking(
+    client: Client, namespace: str, need: Need, account_id: str, price: MatrixPrice
+) -> Iterator[MatrixQuantity]:
     named = cell_amounts(price)
     for row in usage_totals(client, query_for(namespace, need, [account_id], None)):
         values = tuple(value or "" for value in row.dimensions)

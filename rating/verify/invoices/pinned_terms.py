@@ -22,7 +22,8 @@ from schemas.prices import plain
 
 REMEDY: Final = (
     "it was billed by an older rule, which took terms of another time (`change_at` did not count for them): `weir"
-    " invoice void` it and `weir close` bills the period by the terms above, or leave it as it is; nothing changes by itself"
+    " invoice void` it and `weir close` bills the period by the terms above, or leave it as it is; nothing changes"
+    " by itself"
 )
 
 
