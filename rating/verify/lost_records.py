@@ -47,8 +47,8 @@ _GIVEN: Final = """SELECT generation, partition, from_offset, next_offset FROM u
     GROUP BY generation, partition, from_offset, next_offset"""
 
 REMEDY: Final = (
-    "look for the lost part of the log (a backup of Kafka) and send those events again; `weir log give-up` names them as"
-    " lost, and the books balance"
+    "look for the lost part of the log (a backup of Kafka) and send those events again; `weir log give-up` names them"
+    " as lost, and the books balance"
 )
 
 

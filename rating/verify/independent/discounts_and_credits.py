@@ -10,9 +10,11 @@ from fractions import Fraction
 
 from rating.verify.chains import COPY_REMEDY, Head, StoredLine, StoredLines
 from rating.verify.difference import Findings
+from rating.verify.independent.amounts import text
+from rating.verify.independent.invoice_chain import in_order
 from rating.verify.independent.notes import check_notes
 from rating.verify.independent.paired import check_paired
-from rating.verify.independent.periods import REMEDY, Periods, in_order, text
+from rating.verify.independent.periods import REMEDY, Periods
 from rating.verify.invoice_body import read_body
 from schemas.catalog.state import Catalog
 from schemas.ledgers.invoice_claims import VOID

@@ -13,7 +13,9 @@ from typing import Final
 
 from rating.verify.chains import Head, StoredLine, StoredLines
 from rating.verify.difference import Findings
-from rating.verify.independent.periods import Periods, before_it, body, is_term, rounded, text
+from rating.verify.independent.amounts import rounded, text
+from rating.verify.independent.invoice_chain import before_it, body, is_term
+from rating.verify.independent.periods import Periods
 from rating.verify.invoice_body import CreditNote, read_body
 from schemas.values.instants import micros, parse_rfc3339
 

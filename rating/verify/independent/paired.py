@@ -11,7 +11,7 @@ from typing import Final
 
 from rating.verify.chains import Head
 from rating.verify.difference import Findings
-from rating.verify.independent.periods import text
+from rating.verify.independent.amounts import text
 from rating.verify.invoice_body import Payment, read_body
 from schemas.ledgers.invoice_claims import VOID
 

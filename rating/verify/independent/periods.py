@@ -11,28 +11,30 @@ unit away.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, date, datetime
-from decimal import Decimal
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from typing import Final
 
 from rating.verify.chains import Head, StoredLine, StoredLines
 from rating.verify.difference import Findings
-from rating.verify.invoice_body import InvoiceBody, PeriodTerms, read_body
+from rating.verify.independent.amounts import COMMITMENT, Amounts, minus, reductions, text, total
+from rating.verify.independent.invoice_chain import (
+    REDUCES,
+    Chain,
+    before_it,
+    body,
+    is_ahead,
+    is_by_period,
+    is_term,
+    latest_instant,
+    terms_of,
+)
+from rating.verify.invoice_body import PeriodTerms
 from schemas.ledgers.invoice_claims import VOID
-from schemas.prices import plain
 from schemas.values.currency import exponent
-from schemas.values.instants import SECOND, micros
 
 REMEDY: Final = "void the invoice and bill the period again; its lines and the terms pinned on it are the truth"
 CHARGES: Final = ("usage", "flat")
-REDUCES: Final = ("discount", "commitment")
-COMMITMENT: Final = "commitment:"
-
-Amounts = dict[str, Fraction]
-"""Major units by product, or by the charge code of a discount or true-up."""
-Chain = Mapping[str, Head]
 
 
 class Periods:
@@ -141,7 +143,7 @@ class Periods:
         advance."""
         changes = "change" in body(head)  # it settles fees of a running period, by its discounts
         start = head.end_us if changes else head.start_us
-        terms = {"discounts": body(head).get("terms_ahead", {}).get("discounts", [])} if changes else _terms(head)
+        terms = {"discounts": body(head).get("terms_ahead", {}).get("discounts", [])} if changes else terms_of(head)
         settled = [
             line
             for line in self.of(head)
@@ -195,7 +197,7 @@ class Periods:
                 and invoice.state != VOID
                 and head in before_it(invoice, self._chain)
             ):
-                return _terms(invoice)
+                return terms_of(invoice)
         pinned = {
             invoice.start_us: body(invoice).get("terms", {})
             for invoice in [*earlier, head]
@@ -204,9 +206,9 @@ class Periods:
         codes = [discount["code"] for terms in pinned.values() for discount in terms.get("discounts", [])]
         held = [
             discount
-            for discount in _terms(head).get("discounts", [])
+            for discount in terms_of(head).get("discounts", [])
             if codes.count(discount["code"]) < discount.get("periods", len(codes) + 1)
-            and ("end" not in discount or until_us <= _latest(discount["end"]))
+            and ("end" not in discount or until_us <= latest_instant(discount["end"]))
         ]
         return {"discounts": held}
 
@@ -302,109 +304,3 @@ class Periods:
             if abs(wants - has) > Fraction(units, 10 ** exponent(head.currency)):
                 line = f", line {numbers[key]}" if key in numbers else ""
                 self._findings.add("invoice line", f"{head.place}{line}, {key}{where}", text(wants), text(has), REMEDY)
-
-
-def is_term(line: StoredLine) -> bool:
-    """A discount, a true-up, or the adjustment of one."""
-    return ":" in line.charge and line.charge.partition(":")[0] in REDUCES
-
-
-def _latest(value: str) -> int:
-    """The instant, microseconds UTC; a date's midnight wherever it comes last, since the account's zone is not at
-    hand."""
-    if "T" in value:
-        return micros(datetime.fromisoformat(value))
-    return micros(datetime.combine(date.fromisoformat(value), datetime.min.time(), UTC)) + 14 * 3600 * SECOND
-
-
-def _terms(head: Head) -> PeriodTerms:
-    return body(head).get("terms", {})
-
-
-def is_by_period(head: Head) -> bool:
-    """Whether its terms are those of periods (not a lump)."""
-    return bool(body(head).get("terms_of") == "period")
-
-
-def is_ahead(line: StoredLine, head: Head) -> bool:
-    """Whether a line of the invoice, or one that adjusts it, is of the period after its own."""
-    return line.start_us >= head.end_us and line.end_us > line.start_us
-
-
-def body(head: Head) -> InvoiceBody:
-    """The fields of the invoice's body."""
-    return read_body(head.body)
-
-
-def before_it(head: Head, chain: Chain) -> Iterator[Head]:
-    """Its predecessors, the nearest first; a circle ends the walk."""
-    visited = {head.invoice_id}
-    earlier = chain.get(head.predecessor)
-    while earlier is not None and earlier.invoice_id not in visited:
-        visited.add(earlier.invoice_id)
-        yield earlier
-        earlier = chain.get(earlier.predecessor)
-
-
-def in_order(chain: Chain) -> list[Head]:
-    """Each invoice after its predecessor; those whose predecessor is unknown, or is another's, come where they can."""
-    followers: dict[str, list[Head]] = {}
-    for head in chain.values():
-        followers.setdefault(head.predecessor if head.predecessor in chain else "", []).append(head)
-    ordered: dict[str, Head] = {}
-    waiting = followers.get("", [])[::-1]
-    while waiting:
-        head = waiting.pop()
-        if head.invoice_id not in ordered:
-            ordered[head.invoice_id] = head
-            waiting += followers.get(head.invoice_id, [])[::-1]
-    return [*ordered.values(), *(head for name, head in chain.items() if name not in ordered)]
-
-
-def reductions(charged: Amounts, terms: PeriodTerms, currency: str) -> Amounts:
-    """Discount and commitment keys → rounded amounts, from the definition."""
-    amounts: Amounts = {}
-    left = dict(charged)
-    discounts = terms.get("discounts", [])
-    for discount in [candidate for candidate in discounts if "product" in candidate] + [
-        candidate for candidate in discounts if "product" not in candidate
-    ]:
-        left_in_all = sum(left.values(), Fraction(0))
-        base = min(left.get(discount["product"], Fraction(0)), left_in_all) if "product" in discount else left_in_all
-        if base <= 0:
-            continue
-        full_amount = (
-            base * Fraction(discount["percent"]) / 100 if "percent" in discount else Fraction(discount["amount"])
-        )
-        off = rounded(min(full_amount, base), currency)
-        left[discount.get("product", "")] = left.get(discount.get("product", ""), Fraction(0)) - off
-        amounts[f"discount:{discount['code']}"] = -off
-    missing = Fraction(terms.get("minimum_commitment", 0)) - sum(left.values(), Fraction(0))
-    if "minimum_commitment" in terms and charged and missing > 0:
-        amounts[COMMITMENT] = rounded(missing, currency)
-    return amounts
-
-
-def rounded(amount: Fraction, currency: str) -> Fraction:
-    """The amount to the digits of its currency, half away from zero."""
-    scale = 10 ** exponent(currency)
-    away = int(abs(amount) * scale + Fraction(1, 2))
-    return Fraction(away if amount >= 0 else -away, scale)
-
-
-def total(parts: Iterable[tuple[str, Fraction | Decimal]]) -> Amounts:
-    """Sums by key."""
-    sums: Amounts = {}
-    for key, amount in parts:
-        sums[key] = sums.get(key, Fraction(0)) + Fraction(amount)
-    return sums
-
-
-def minus(expected: Amounts, already: Amounts) -> Amounts:
-    """``expected`` less ``already``, by key."""
-    return total([*expected.items(), *((key, -amount) for key, amount in already.items())])
-
-
-def text(amount: Fraction) -> str:
-    """The amount as a plain decimal."""
-    return plain(Decimal(amount.numerator) / amount.denominator)
