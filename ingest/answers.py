@@ -26,6 +26,7 @@ from schemas.http.openapi import (
     ok,
 )
 from schemas.http.problems import MEDIA_TYPE
+from schemas.values.json_text import JsonObject
 
 
 class GatewayAlive(Answer):
@@ -82,7 +83,7 @@ class LagoEvent(Answer):
     code: str
     timestamp: datetime
     precise_total_amount_cents: str | None
-    properties: dict[str, Any]
+    properties: JsonObject
     lago_subscription_id: str | None
     external_subscription_id: str
     external_customer_id: str
@@ -109,7 +110,7 @@ class LagoError(Answer):
     status: int
     error: str
     code: str
-    error_details: dict[str, Any] = absent()
+    error_details: JsonObject = absent()
     """field → words; of a batch: index → field → words"""
     detail: str
 
@@ -245,7 +246,8 @@ def _resources() -> dict[str, Answered]:
         )  # fmt: skip
         table |= {
             f"GET /v1/{name}": ok("", page),
-            f"GET /v1/{name}/{{code}}": Answered({200: (Content(entry | page),)}, about={200: "the entry; with `history=true` a page of all its versions"}),
+            f"GET /v1/{name}/{{code}}": Answered({200: (Content(entry | page),)}, about={200: "the entry; with "
+                "`history=true` a page of all its versions"}),
             f"POST /v1/{name}": of_status("", 201, entry),
             f"PUT /v1/{name}/{{code}}": ok("", entry),
             f"DELETE /v1/{name}/{{code}}": EMPTY,

@@ -8,7 +8,7 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from fastapi import FastAPI
 from starlette.requests import Request
@@ -47,6 +47,7 @@ from schemas.ledgers.generations import Generation
 from schemas.settings import Settings
 from schemas.usage_log.acknowledged import Acknowledged
 from schemas.usage_log.continuity import LogWatch
+from schemas.values.json_text import JsonObject
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +79,7 @@ class Gateway:
     async def start(cls, settings: Settings, sources: Sources) -> Gateway:
         """Connect to Kafka and read the catalog. Raises LookupError, LedgerUnavailable, KafkaException."""
         count = await asyncio.to_thread(partition_count, settings, events_topic(settings.generation))
-        first = Generation(settings.generation, count)
+        first_generation = Generation(settings.generation, count)
         metrics = Metrics()
         catalog = CatalogFollower(settings)
         await asyncio.to_thread(catalog.start)
@@ -89,7 +90,7 @@ class Gateway:
         watched = await _asked(settings, clock, producer)
 
         def route() -> Route | None:
-            return route_of(catalog.catalog.generations.state, first)
+            return route_of(catalog.catalog.generations.state, first_generation)
 
         acknowledged = Acknowledged("gateway")
 
@@ -122,7 +123,7 @@ class Gateway:
             ready, watched, log_watch,
         )  # fmt: skip
 
-    def readiness(self, *, stopping: bool) -> dict[str, Any]:
+    def readiness(self, *, stopping: bool) -> JsonObject:
         """What /readyz says; ``ready`` is True when events are taken and will be."""
         reasons = self.ready.reasons()
         if stopping:
@@ -232,10 +233,10 @@ class Application:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
-        if scope["type"] == "http" and scope["method"] == "POST" and (made := DOORS.get(scope["path"])) is not None:
+        if scope["type"] == "http" and scope["method"] == "POST" and (door_of := DOORS.get(scope["path"])) is not None:
             gateway = self._state["gateway"]
             request = Request(scope, receive)
-            response = await gateway.events.answer(request, made(request, gateway.sources))
+            response = await gateway.events.answer(request, door_of(request, gateway.sources))
             await response(scope, receive, send)
             return
         await self.app(scope, receive, send)
@@ -269,8 +270,8 @@ def _operations(app: FastAPI, state: dict[str, Gateway], stopping: Callable[[], 
     async def readyz() -> JSONResponse:
         """200 where events are taken: the catalog is fresh, and Kafka acknowledges. Else `reasons` says why, and what
         to do."""
-        found = state["gateway"].readiness(stopping=stopping())
-        return JSONResponse(found, 200 if found["ready"] else 503)
+        answer = state["gateway"].readiness(stopping=stopping())
+        return JSONResponse(answer, 200 if answer["ready"] else 503)
 
     @app.get("/metrics", tags=["operations"])
     async def metrics() -> Response:

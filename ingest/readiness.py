@@ -22,7 +22,8 @@ def of_catalog(catalog: CatalogFollower) -> Callable[[], Iterator[Reason]]:
     def check() -> Iterator[Reason]:
         if not catalog.fresh(CATALOG_FRESH_SECONDS):
             yield Reason(
-                STALE_CATALOG, "this gateway has lost sight of the catalog", "look whether Kafka answers; it goes on by itself",
+                STALE_CATALOG, "this gateway has lost sight of the "
+                    "catalog", "look whether Kafka answers; it goes on by itself",
                 refuses=True,
             )  # fmt: skip
 
@@ -34,9 +35,9 @@ def of_producer(producer: LoopProducer) -> Callable[[], Iterator[Reason]]:
 
     def check() -> Iterator[Reason]:
         if producer.failing:
-            told = producer.fatal or producer.trouble
+            trouble = producer.fatal or producer.trouble
             yield Reason(
-                NOT_DELIVERING, f"Kafka does not acknowledge events{f': {told}' if told else ''}",
+                NOT_DELIVERING, f"Kafka does not acknowledge events{f': {trouble}' if trouble else ''}",
                 "look at Kafka's log and disk; it goes on by itself",
             )  # fmt: skip
 

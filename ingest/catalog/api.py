@@ -22,6 +22,7 @@ from ingest.http.problems import Problem
 from schemas.catalog.follower import CatalogFollower
 from schemas.catalog.state import Entry
 from schemas.http.api_keys import Access
+from schemas.values.json_text import JsonObject
 
 SMALL_DOCUMENT: Final = 32 * 1024
 Limit = Annotated[int, Query(ge=1, le=1000, description="entries of a page")]
@@ -109,11 +110,11 @@ class CatalogApi:
 
         return await self._pages.run(caller, answer)
 
-    async def audit(self, request: Request, **wanted: Any) -> Response:
+    async def audit(self, request: Request, **filters: Any) -> Response:
         """A page of the audit trail."""
         caller = self.caller(request)
         return await self._pages.run(
-            caller, lambda: JSONResponse(audit_page(self._service.view(caller.namespace), **wanted))
+            caller, lambda: JSONResponse(audit_page(self._service.view(caller.namespace), **filters))
         )
 
     async def _body(self, request: Request, caller: Caller) -> bytes:
@@ -154,7 +155,7 @@ class CatalogApi:
 
 
 def _resource(app: FastAPI, api: Callable[[], CatalogApi], name: str, kind: str) -> None:
-    tag: dict[str, Any] = {"tags": [name]}
+    tag: JsonObject = {"tags": [name]}
     body = {**tag, "openapi_extra": entry_body(kind)}
     plural = name.replace("-", "_")
 
@@ -171,7 +172,8 @@ def _resource(app: FastAPI, api: Callable[[], CatalogApi], name: str, kind: str)
         return await api().create(request, kind)
 
     @app.put(
-        f"/v1/{name}/{{code:path}}", summary=f"New version, with If-Match ({name})", operation_id=f"put_{plural}", tags=[name],
+        f"/v1/{name}/{{code:path}}", summary="New version, with If-Match "
+            f"({name})", operation_id=f"put_{plural}", tags=[name],
         openapi_extra=entry_body(kind, IF_MATCH | {"required": True}),
     )  # fmt: skip
     async def replace(request: Request, code: str) -> Response:

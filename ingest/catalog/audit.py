@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from itertools import islice
-from typing import Any
 
 from ingest.http.problems import Problem
 from schemas.catalog.audit import audit
 from schemas.catalog.models import KINDS
 from schemas.catalog.state import NamespaceView
+from schemas.values.json_text import JsonObject
 
 
 def audit_page(
     view: NamespaceView, *, kind: str | None, code: str | None, author: str | None, limit: int, cursor: str | None
-) -> dict[str, Any]:
+) -> JsonObject:
     """``{"items", "next_cursor"}``. Raises Problem 422 for an unknown kind or a foreign cursor."""
     if kind is not None and kind not in KINDS:
         raise Problem(422, "invalid", f"no kind {kind[:40]!r}; known: {', '.join(KINDS)}", path="kind")
@@ -21,7 +21,7 @@ def audit_page(
         raise Problem(
             422, "invalid", "the cursor is not one of ours; take next_cursor of a page as it is", path="cursor"
         )
-    before = int(cursor) if cursor else None
-    found = list(islice(audit(view, kind=kind, code=code, author=author, before_offset=before), limit + 1))
-    following = str(found[limit - 1].entry.offset) if len(found) > limit else None
-    return {"items": [one.to_json() for one in found[:limit]], "next_cursor": following}
+    before_offset = int(cursor) if cursor else None
+    changes = list(islice(audit(view, kind=kind, code=code, author=author, before_offset=before_offset), limit + 1))
+    following = str(changes[limit - 1].entry.offset) if len(changes) > limit else None
+    return {"items": [change.to_json() for change in changes[:limit]], "next_cursor": following}

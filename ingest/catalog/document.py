@@ -16,7 +16,7 @@ from typing import Any, Final
 import yaml
 
 from schemas.errors import WeirError
-from schemas.values.json_text import exact
+from schemas.values.json_text import JsonObject, exact
 
 MAX_NODES: Final = 1_000_000
 MAX_DEPTH: Final = 64
@@ -77,14 +77,14 @@ def _mapping(loader: _ExactLoader, node: yaml.MappingNode) -> dict[Hashable, Any
     loader.mappings += 1
     if loader.mappings % _TICK == 0:
         loader.tick()
-    seen: set[str] = set()
+    names: set[str] = set()
     for key, _value in node.value:
         if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
-            if key.value in seen:
+            if key.value in names:
                 raise yaml.constructor.ConstructorError(
                     None, None, f"the key {key.value!r} stands twice", key.start_mark
                 )
-            seen.add(key.value)
+            names.add(key.value)
     loader.flatten_mapping(node)
     return loader.construct_mapping(node, deep=True)
 
@@ -96,22 +96,22 @@ _ExactLoader.add_constructor("tag:yaml.org,2002:map", _mapping)
 
 def load_document(
     text: bytes, *, json_only: bool = False, most_nodes: int = MAX_NODES, tick: Tick = no_tick
-) -> dict[str, Any]:
+) -> JsonObject:
     """The document's top object. Raises DocumentError: ``malformed`` with the line where it is no YAML or JSON; and
     where it has more than ``most_nodes`` nodes, counted before anything is built of it, with what its aliases and merge
     keys stand for."""
     try:
-        found = exact(text) if json_only or text.lstrip()[:1] == b"{" else _yaml(text, most_nodes, tick)
+        document = exact(text) if json_only or text.lstrip()[:1] == b"{" else _yaml(text, most_nodes, tick)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         if isinstance(error, DocumentError):
             raise
         kind = "JSON" if json_only else "YAML or JSON"
         what = " ".join(str(error).split()) or type(error).__name__
         raise DocumentError(Fault("$", f"the document is not {kind}: {what}"), malformed=True) from None
-    if not isinstance(found, dict):
+    if not isinstance(document, dict):
         raise DocumentError(Fault("$", "the document is not an object; write e.g. `meters:` and a list below it"))
-    _bounded(found, most_nodes, tick)
-    return found
+    _bounded(document, most_nodes, tick)
+    return document
 
 
 def _yaml(text: bytes, most_nodes: int, tick: Tick) -> Any:

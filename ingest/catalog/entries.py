@@ -15,7 +15,7 @@ from ingest.catalog.document import DocumentError, Fault, Tick, no_tick
 from schemas.catalog.base import Model
 from schemas.catalog.models import KINDS, Meter, Namespace, Plan, Subscription
 from schemas.prices import parse_price
-from schemas.values.json_text import canonical, exact
+from schemas.values.json_text import JsonObject, canonical, exact
 
 LISTS: Final[dict[str, str]] = {
     "event_types": "event_type",
@@ -72,7 +72,7 @@ def read_document(raw: Mapping[str, Any], default_namespace: str, tick: Tick = n
         if not isinstance(values, list):
             faults.append(Fault(f"$.{name}", "not a list; write one entry a list item"))
             continue
-        seen: dict[str, str] = {}
+        path_by_code: dict[str, str] = {}
         for number, value in enumerate(values):
             tick()
             if len(faults) >= MAX_FAULTS:
@@ -82,9 +82,9 @@ def read_document(raw: Mapping[str, Any], default_namespace: str, tick: Tick = n
             if model is None:
                 continue
             item = Item(kind, path, model)
-            if item.code in seen:
-                faults.append(Fault(f"{path}.code", f"{item.code} stands at {seen[item.code]} already"))
-            seen.setdefault(item.code, path)
+            if item.code in path_by_code:
+                faults.append(Fault(f"{path}.code", f"{item.code} stands at {path_by_code[item.code]} already"))
+            path_by_code.setdefault(item.code, path)
             items.append(item)
     declared = read_namespace(raw.get("namespace", default_namespace), faults)
     if faults or declared is None:
@@ -96,8 +96,8 @@ def read_document(raw: Mapping[str, Any], default_namespace: str, tick: Tick = n
 
 def read_namespace(value: Any, faults: list[Fault]) -> Namespace | None:
     """A namespace's settings from its object, or the defaults from its bare code."""
-    found = read_model("namespace", {"code": value} if isinstance(value, str) else value, "$.namespace", faults)
-    return found if isinstance(found, Namespace) else None
+    namespace = read_model("namespace", {"code": value} if isinstance(value, str) else value, "$.namespace", faults)
+    return namespace if isinstance(namespace, Namespace) else None
 
 
 def read_model(kind: str, value: Any, path: str, faults: list[Fault]) -> Model | None:
@@ -111,7 +111,7 @@ def read_model(kind: str, value: Any, path: str, faults: list[Fault]) -> Model |
         for problem in problems:
             if not problem["loc"] and placed:
                 continue  # the model's own words for what ``placed`` says with its place
-            if problem["type"] == "too_short" and any(_below(other["loc"], problem["loc"]) for other in problems):
+            if problem["type"] == "too_short" and any(_below(nested["loc"], problem["loc"]) for nested in problems):
                 continue  # short only of the items that are wrong themselves
             faults.append(_fault(path, problem["loc"], problem["msg"], problem["type"]))
     except (ValueError, TypeError) as error:
@@ -124,8 +124,8 @@ def read_model(kind: str, value: Any, path: str, faults: list[Fault]) -> Model |
     return None
 
 
-def _below(place: tuple[Any, ...], above: tuple[Any, ...]) -> bool:
-    return len(place) > len(above) and place[: len(above)] == above
+def _below(location: tuple[Any, ...], above: tuple[Any, ...]) -> bool:
+    return len(location) > len(above) and location[: len(above)] == above
 
 
 def _fault(path: str, loc: Iterable[Any], message: str, kind: str) -> Fault:
@@ -140,9 +140,9 @@ def _fault(path: str, loc: Iterable[Any], message: str, kind: str) -> Fault:
     return Fault(path, detail)
 
 
-def body_of(model: Model) -> dict[str, Any]:
+def body_of(model: Model) -> JsonObject:
     """The body as it will stand in the log: JSON values only, decimals as text."""
-    body: dict[str, Any] = json.loads(json.dumps(model.model_dump(mode="json"), allow_nan=False))
+    body: JsonObject = json.loads(json.dumps(model.model_dump(mode="json"), allow_nan=False))
     return body
 
 

@@ -26,6 +26,7 @@ from schemas.catalog.keys import ApiKey, KeyLimits
 from schemas.catalog.state import Entry
 from schemas.http.api_keys import KIND, Access, key_hash, key_text
 from schemas.values.instants import micros, rfc3339
+from schemas.values.json_text import JsonObject
 
 _MAX_BODY = 64 * 1024
 _OURS = ("code", "hash")
@@ -130,30 +131,33 @@ def within(key: ApiKey, most: Rates | None, default: Rates) -> ApiKey:
         ("events_per_second", most.events, default.events),
         ("bytes_per_second", most.bytes, default.bytes),
     ):
-        asked: int | None = getattr(key.limits, name)
-        limits[name] = bound if asked is None and bound < usual else asked
-        if asked is not None and asked > bound:
-            remedy = f"write at most that, or ask the operator, who alone can give more (bounds.{name} of the namespace, or a key made with the admin key)"
+        requested: int | None = getattr(key.limits, name)
+        limits[name] = bound if requested is None and bound < usual else requested
+        if requested is not None and requested > bound:
+            remedy = (
+                f"write at most that, or ask the operator, who alone can give more (bounds.{name} of the "
+                "namespace, or a key made with the admin key)"
+            )
             faults.append(
-                Fault(f"$.limits.{name}", f"{asked} is more than the {bound} that this key may give; {remedy}")
+                Fault(f"$.limits.{name}", f"{requested} is more than the {bound} that this key may give; {remedy}")
             )
     if faults:
         raise DocumentError(*faults)
     return key.model_copy(update={"limits": KeyLimits(**limits)})
 
 
-def shown(history: list[Entry]) -> dict[str, Any]:
+def shown(history: list[Entry]) -> JsonObject:
     """A key as the API shows it: never its hash."""
-    first, last = history[0], history[-1]
-    key: ApiKey = last.model
+    created, newest = history[0], history[-1]
+    key: ApiKey = newest.model
     return {
         "id": key.code,
         "name": key.name,
         "scopes": list(key.scopes),
         "expires_at": None if key.expires_at is None else rfc3339(micros(key.expires_at)),
         "limits": key.limits.model_dump(),
-        "created_at": rfc3339(first.published_us),
-        "created_by": first.author,
-        "revoked_at": rfc3339(last.published_us) if last.retired else None,
-        "revoked_by": last.author if last.retired else None,
+        "created_at": rfc3339(created.published_us),
+        "created_by": created.author,
+        "revoked_at": rfc3339(newest.published_us) if newest.retired else None,
+        "revoked_by": newest.author if newest.retired else None,
     }

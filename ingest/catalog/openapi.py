@@ -12,8 +12,9 @@ from schemas.events.acceptance import MAX_BATCH
 from schemas.events.voids import MAX_REASON
 from schemas.http.openapi import NAMESPACE_HEADER, REFERENCE, absent
 from schemas.reference.examples import EXAMPLES
+from schemas.values.json_text import JsonObject
 
-EVENT: Final[dict[str, Any]] = {
+EVENT: Final[JsonObject] = {
     "type": "object",
     "required": ["event_name"],
     "additionalProperties": False,
@@ -30,7 +31,7 @@ EVENT: Final[dict[str, Any]] = {
         "source": {"type": "string", "maxLength": 256, "default": ""},
     },
 }
-EVENT_EXAMPLE: Final[dict[str, Any]] = {
+EVENT_EXAMPLE: Final[JsonObject] = {
     "event_name": "Song played",
     "account_id": "acct_67890",
     "properties": {"seconds": 212, "country": "USA"},
@@ -39,11 +40,11 @@ EVENT_EXAMPLE: Final[dict[str, Any]] = {
 }
 
 
-def _body(schema: dict[str, Any], example: Any = None, media_type: str = "application/json") -> dict[str, Any]:
+def _body(schema: JsonObject, example: Any = None, media_type: str = "application/json") -> JsonObject:
     return bodies({media_type: {"schema": schema} | ({} if example is None else {"example": example})})
 
 
-def bodies(content: dict[str, Any]) -> dict[str, Any]:
+def bodies(content: JsonObject) -> JsonObject:
     """The ``openapi_extra`` of a path that takes one of several media types: their schemas and examples by name."""
     return {
         "requestBody": {"required": True, "content": content},
@@ -62,6 +63,7 @@ BATCH_BODY: Final = _body(
     },
     {"events": [EVENT_EXAMPLE]},
 )
+# Which classes there are is known at run time alone.
 _LISTS: Any = {name: (list[KINDS[kind]], absent()) for name, kind in LISTS.items()}  # type: ignore[valid-type]
 CatalogDocument: Final = create_model(
     "CatalogDocument",
@@ -72,12 +74,17 @@ CatalogDocument: Final = create_model(
     **_LISTS,
 )
 _DOCUMENT: Final = {"$ref": REFERENCE.format(model="CatalogDocument")}
-CATALOG_EXAMPLE: Final[dict[str, Any]] = {
+CATALOG_EXAMPLE: Final[JsonObject] = {
     "meters": [{"code": "calls", "unit": "second", "event_name": "call", "profiles": [
-        {"code": "abroad", "aggregation": "sum", "property": ["seconds"], "filters": [{"property": ["to", "country"], "operator": "ne", "value": "US"}]},
+        {
+            "code": "abroad", "aggregation": "sum", "property": ["seconds"],
+            "filters": [{"property": ["to", "country"], "operator": "ne", "value": "US"}],
+        },
     ]}],
     "products": [{"code": "abroad", "name": "Calls abroad", "unit": "second", "profile": "calls.abroad"}],
-    "plans": [{"code": "basic", "currency": "USD", "charges": [{"product": "abroad", "price": {"model": "per_unit", "unit_amount": "0.015"}}]}],
+    "plans": [{"code": "basic", "currency": "USD", "charges": [
+        {"product": "abroad", "price": {"model": "per_unit", "unit_amount": "0.015"}},
+    ]}],
     "accounts": [{"code": "acme", "time_zone": "America/New_York"}],
     "subscriptions": [{"code": "acme-basic", "account": "acme", "plan": "basic", "start": "2026-01-01"}],
 }  # fmt: skip
@@ -88,7 +95,7 @@ APPLY_BODY: Final = bodies(
     }
 )
 
-_VOID: Final[dict[str, Any]] = {
+_VOID: Final[JsonObject] = {
     "type": "object",
     "required": ["reason"],
     "additionalProperties": False,
@@ -128,17 +135,18 @@ KEY_BODY: Final = _body(
 )
 
 
-IF_MATCH: Final[dict[str, Any]] = {
+IF_MATCH: Final[JsonObject] = {
     "name": "If-Match", "in": "header", "required": False, "schema": {"type": "string"},
-    "description": "the ETag of the version that was looked at; 412 where another one stands by now (PUT: 428 without it)",
+    "description": "the ETag of the version that was looked at; 412 where another one stands by now (PUT: 428 "
+        "without it)",
 }  # fmt: skip
 
 
-def entry_body(kind: str, *parameters: dict[str, Any]) -> dict[str, Any]:
+def entry_body(kind: str, *parameters: JsonObject) -> JsonObject:
     """The ``openapi_extra`` of a path that takes one entry of ``kind``, and ``parameters`` beside it."""
     model = KINDS[kind]
-    made = _body({"$ref": REFERENCE.format(model=model.__name__)}, EXAMPLES[model][0])
-    return made | {"parameters": [*made["parameters"], *parameters]}
+    body = _body({"$ref": REFERENCE.format(model=model.__name__)}, EXAMPLES[model][0])
+    return body | {"parameters": [*body["parameters"], *parameters]}
 
 
 MODELS: Final = (*((model.__name__, model) for model in KINDS.values()), ("CatalogDocument", CatalogDocument))

@@ -21,6 +21,7 @@ from schemas.catalog.bounds import bounds_of
 from schemas.catalog.models import KINDS, Account, EventType, Meter, Namespace, Plan, Subscription
 from schemas.catalog.state import Catalog, Entry
 from schemas.values.instants import micros, rfc3339
+from schemas.values.json_text import JsonObject
 from schemas.values.local_time import local_midnight, parse_zone
 
 Action = Literal["created", "changed", "retired", "unchanged"]
@@ -50,26 +51,26 @@ class CatalogPlan:
         """The changes that need a record."""
         return [change for change in self.changes if change.action != "unchanged"]
 
-    def summary(self) -> dict[str, Any]:
+    def summary(self) -> JsonObject:
         """``{"namespace", "created": [{"kind", "code", "version"}], "changed", "retired", "unchanged"}``; a meter with
         a start also tells ``start`` and ``event_name``. ``warnings``, where there are some: ``[{"path",
         "detail"}]``."""
-        lists: dict[str, list[dict[str, Any]]] = {"created": [], "changed": [], "retired": [], "unchanged": []}
+        lists: dict[str, list[JsonObject]] = {"created": [], "changed": [], "retired": [], "unchanged": []}
         for change in self.changes:
-            told = {"kind": change.kind, "code": change.code, "version": change.version}
+            summary = {"kind": change.kind, "code": change.code, "version": change.version}
             if (
                 isinstance(change.model, Meter)
                 and change.model.start is not None
                 and change.action in ("created", "changed")
             ):
-                told |= {
+                summary |= {
                     "start": rfc3339(micros(change.model.start)),
                     "event_name": change.model.event_name or change.code,
                 }
-            lists[change.action].append(told)
+            lists[change.action].append(summary)
         return {"namespace": self.namespace, **lists, **self.warned()}
 
-    def warned(self) -> dict[str, Any]:
+    def warned(self) -> JsonObject:
         """``{"warnings": [{"path", "detail"}]}``, where there are some."""
         if not self.warnings:
             return {}
@@ -122,8 +123,8 @@ class _Planner:
             current = self._after(changes)
             self._faults += islice(self._bound_faults(current, [*changes, *retired]), MAX_FAULTS)
         if not self._faults:
-            after = After(current, self._plan_version(changes), self._place, self._was, self._tick)
-            self._faults += islice(after.faults(), MAX_FAULTS)
+            planned = After(current, self._plan_version(changes), self._place, self._was, self._tick)
+            self._faults += islice(planned.faults(), MAX_FAULTS)
         if self._faults:
             raise DocumentError(*self._faults[:MAX_FAULTS])
         return CatalogPlan(
@@ -146,13 +147,13 @@ class _Planner:
             return
         # Those of the document itself: who may raise a bound, may do so with what needs it.
         namespace = current["namespace"].get(self._document.namespace)
-        own = namespace.bounds if isinstance(namespace, Namespace) else self._view.settings.bounds
+        bounds = namespace.bounds if isinstance(namespace, Namespace) else self._view.settings.bounds
         changed = [(change.kind, change.code, self._standing(change.kind, change.code)) for change in published]
 
         def before() -> Current:
             return Current(self._held, self._view.size)
 
-        yield from bound_faults(bounds_of(own), before, current, changed, self._place)
+        yield from bound_faults(bounds_of(bounds), before, current, changed, self._place)
 
     @cached_property
     def _held(self) -> dict[str, dict[str, Model]]:
@@ -189,33 +190,35 @@ class _Planner:
     def _pinned(self, item: Item) -> Subscription:
         """With its plan version and its instants; those of the standing entry where the document says the same
         again."""
-        wanted: Subscription = item.model
-        entry = self._view.get("subscription", wanted.code)
-        before: Subscription | None = entry.model if entry else None
-        version = wanted.plan_version
+        proposed: Subscription = item.model
+        entry = self._view.get("subscription", proposed.code)
+        standing: Subscription | None = entry.model if entry else None
+        version = proposed.plan_version
         if version is None:
-            if before is not None and before.plan == wanted.plan:
-                version = before.plan_version
-            elif (plan := self._by_kind["plan"].get(wanted.plan)) is not None:
+            if standing is not None and standing.plan == proposed.plan:
+                version = standing.plan_version
+            elif (plan := self._by_kind["plan"].get(proposed.plan)) is not None:
                 version = self._planned_version(plan)
             else:
-                version = len(self._view.history("plan", wanted.plan)) or None
+                version = len(self._view.history("plan", proposed.plan)) or None
         try:
             instants = {
-                name: self._instant(wanted, day, getattr(before, name, None), entry)
+                name: self._instant(proposed, day, getattr(standing, name, None), entry)
                 for name in ("start", "end", "change_at", "trial_end")
-                if (day := getattr(wanted, name)) is not None
+                if (day := getattr(proposed, name)) is not None
             }
         except ValueError as error:
             self._faults.append(Fault(item.path, str(error)))
-            return wanted
+            return proposed
         if "end" in instants and instants["end"] <= instants["start"]:
             self._faults.append(Fault(f"{item.path}.end", "must be after start"))
-        pinned = wanted.model_copy(update={"plan_version": version, **instants})
-        moved = before is not None and (before.plan, before.plan_version) != (pinned.plan, pinned.plan_version)
-        old, new = (self._currency(one) if moved else None for one in (before, pinned))
+        pinned = proposed.model_copy(update={"plan_version": version, **instants})
+        moved = standing is not None and (standing.plan, standing.plan_version) != (pinned.plan, pinned.plan_version)
+        old, new = (self._currency(subscription) if moved else None for subscription in (standing, pinned))
         if old and new and old != new:
-            detail = f"{wanted.plan} is in {new}, the plan before it in {old}; end this subscription and start another"
+            detail = (
+                f"{proposed.plan} is in {new}, the plan before it in {old}; end this subscription and start another"
+            )
             self._faults.append(Fault(f"{item.path}.plan", detail))
         return pinned
 
@@ -236,16 +239,16 @@ class _Planner:
         return None if entry is None else str(entry.model.currency)
 
     def _instant(
-        self, wanted: Subscription, day: datetime | date, standing: datetime | date | None, entry: Entry | None
+        self, proposed: Subscription, day: datetime | date, standing: datetime | date | None, entry: Entry | None
     ) -> datetime:
         if isinstance(day, datetime):
             return day.astimezone(UTC)
         if entry is not None and isinstance(standing, datetime):
             # The zone in which the standing instant was made: a date that meant it then is no change now.
-            zone = self._catalog.view(self._view.namespace, entry.offset).time_zone(wanted.account)
+            zone = self._catalog.view(self._view.namespace, entry.offset).time_zone(proposed.account)
             if local_midnight(day, parse_zone(zone)) == standing:
                 return standing
-        return local_midnight(day, parse_zone(self._zone(wanted.account)))
+        return local_midnight(day, parse_zone(self._zone(proposed.account)))
 
     def _zone(self, account: str) -> str:
         item = self._by_kind["account"].get(account)
@@ -266,10 +269,10 @@ class _Planner:
         coming = {(change.code, change.version): change.model for change in changes if change.kind == "plan"}
 
         def find(code: str, version: int) -> Plan | None:
-            found = coming.get((code, version))
-            if found is None and (entry := self._view.version("plan", code, version)) is not None:
-                found = entry.model
-            return found if isinstance(found, Plan) else None
+            plan = coming.get((code, version))
+            if plan is None and (entry := self._view.version("plan", code, version)) is not None:
+                plan = entry.model
+            return plan if isinstance(plan, Plan) else None
 
         return find
 

@@ -46,9 +46,10 @@ class EntriesTooLarge(WeirError):
     """These entries, with their bytes, are larger than ``limit``. None of the plan is published."""
 
     def __init__(self, entries: Sequence[tuple[Change, int]], limit: int) -> None:
-        told = ", ".join(f"{change.kind} {change.code} ({size} bytes)" for change, size in entries)
+        sizes = ", ".join(f"{change.kind} {change.code} ({size} bytes)" for change, size in entries)
         super().__init__(
-            f"{told}: an entry has up to {limit} bytes in the catalog; split it (several charges, products or profiles), or let the "
+            f"{sizes}: an entry has up to {limit} bytes in the catalog; split it (several charges, products or "
+            "profiles), or let the "
             "operator raise WEIR_KAFKA_RECORD_BYTES"
         )
         self.entries, self.limit = entries, limit
@@ -87,8 +88,8 @@ class CatalogPublisher:
             rest()
             records = self._records(plan, part, author)
             placed = self._writer.append_all(records, partition=0)
-            last = max(offset for _, offset in placed)
-            if not self._catalog.wait_for(last + 1, _READ_BACK_SECONDS):
+            last_offset = max(offset for _, offset in placed)
+            if not self._catalog.wait_for(last_offset + 1, _READ_BACK_SECONDS):
                 raise LedgerUnavailable(f"the catalog was written, but not read back within {_READ_BACK_SECONDS:g} s")
             lost += [
                 change

@@ -27,6 +27,7 @@ from schemas.http.api_keys import Access, Denied
 from schemas.kafka.errors import RecordRefused
 from schemas.ledgers.transport import LedgerUnavailable
 from schemas.values.instants import rfc3339
+from schemas.values.json_text import JsonObject
 
 RESOURCES: Final[dict[str, str]] = {"namespaces": "namespace"} | {
     name.replace("_", "-"): kind for name, kind in LISTS.items()
@@ -39,7 +40,7 @@ KEYS: Final = "api_key"
 T = TypeVar("T")
 
 
-def shown(entry: Entry) -> dict[str, Any]:
+def shown(entry: Entry) -> JsonObject:
     """An entry as the API shows it: its body, and its version, publication instant and whether it is retired.
 
     Where it is valid from before its publication, ``backfill`` says from when on older events are counted, and who
@@ -172,7 +173,10 @@ class CatalogService:
         most = bounds_of(view.settings.bounds).api_keys
         if kind == KEYS and len(view.all(kind)) >= most:
             remedy = REMEDY.format(name="api_keys", value=most + 1)
-            detail = f"this namespace has {most} keys that are not revoked, as many as it may (api_keys); revoke some, or {remedy}"
+            detail = (
+                f"this namespace has {most} keys that are not revoked, as many as it may (api_keys); revoke "
+                f"some, or {remedy}"
+            )
             raise Problem(422, "bound", detail)
 
     def page(
@@ -180,18 +184,18 @@ class CatalogService:
     ) -> tuple[list[Entry], str | None]:
         """At most ``limit`` entries in order of their codes, and the cursor of the next page (None: this is the
         last)."""
-        after = _after(cursor)
+        after_code = _after(cursor)
         if kind == "namespace":
-            own = caller.access.namespace
-            names = self._catalog.catalog.namespaces() if own is None else [own]
+            caller_namespace = caller.access.namespace
+            names = self._catalog.catalog.namespaces() if caller_namespace is None else [caller_namespace]
             views = (self._catalog.catalog.view(name) for name in names)
             entries = [entry for view in views if (entry := view.get(kind, view.namespace)) is not None]
         else:
             histories = self.view(caller.namespace).histories(kind)
             entries = [versions[-1] for versions in histories if retired or not versions[-1].retired]
-        rest = sorted((entry for entry in entries if entry.code > after), key=lambda entry: entry.code)
-        kept = rest[:limit]
-        return kept, _cursor(kept[-1].code) if len(rest) > limit else None
+        following = sorted((entry for entry in entries if entry.code > after_code), key=lambda entry: entry.code)
+        page = following[:limit]
+        return page, _cursor(page[-1].code) if len(following) > limit else None
 
     def view(self, namespace: str, *, declared: bool = True) -> NamespaceView:
         """The namespace as it stands. Problem 404 where it must be declared and is not."""
@@ -234,7 +238,9 @@ class CatalogService:
             except EntriesTooLarge as error:
                 raise Problem(
                     422, "too_large", str(error), limit=error.limit,
-                    errors=[{"path": f"{change.kind} {change.code}", "detail": f"{size} bytes; up to {error.limit} are allowed"} for change, size in error.entries],
+                    errors=[{"path": f"{change.kind} "
+                        f"{change.code}", "detail": f"{size} bytes; up to {error.limit} are "
+                            "allowed"} for change, size in error.entries],
                 ) from None  # fmt: skip
             except RecordRefused as error:  # the topic takes less than the setting says
                 raise Problem(
@@ -256,12 +262,15 @@ class CatalogService:
         for change in plan.to_publish():
             if not isinstance(change.model, Namespace):
                 continue
-            before = self._catalog.catalog.view(change.code).settings
-            if change.model.webhook != before.webhook and "admin" not in caller.access.scopes:
+            standing = self._catalog.catalog.view(change.code).settings
+            if change.model.webhook != standing.webhook and "admin" not in caller.access.scopes:
                 detail = "changing webhook needs a key with the scope admin: whoever it leads to gets every invoice"
                 raise Problem(403, "scope", detail, path="$.namespace.webhook")
-            if change.model.bounds != before.bounds:
-                detail = "bounds are set by the operator, with the admin key of the settings; leave them out, and they stay as they are"
+            if change.model.bounds != standing.bounds:
+                detail = (
+                    "bounds are set by the operator, with the admin key of the settings; leave them out, and "
+                    "they stay as they are"
+                )
                 raise Problem(403, "scope", detail, path="$.namespace.bounds")
 
 
@@ -283,11 +292,14 @@ class Deadline:
         """Asked every few hundred steps, and at each entry."""
         self._rest()
         if self._clock() > self._end:
-            detail = f"the document could not be worked through within {self._seconds:g} s; nothing was published. Apply it in parts"
+            detail = (
+                f"the document could not be worked through within {self._seconds:g} s; nothing was published. "
+                "Apply it in parts"
+            )
             raise Problem(503, "too_slow", detail, headers={"Retry-After": "10"})
 
 
-def _named(change: Change) -> dict[str, Any]:
+def _named(change: Change) -> JsonObject:
     return {"kind": change.kind, "code": change.code, "version": change.version}
 
 
@@ -302,11 +314,11 @@ def or_problem(step: Callable[[], T], status: int = 422) -> T:
     except DocumentError as error:
         faults = [{"path": fault.path, "detail": fault.detail} for fault in error.faults]
         first = error.faults[0]
-        more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+        count = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
         raise Problem(
             400 if error.malformed else status,
             "malformed" if error.malformed else "invalid" if status == 422 else "in_use",
-            f"{first.path}: {first.detail}{more}",
+            f"{first.path}: {first.detail}{count}",
             path=first.path,
             errors=faults,
         ) from None
@@ -334,8 +346,8 @@ def _matches(entry: Entry, if_match: str | None, *, required: bool) -> None:
             detail = f'send If-Match: "{entry.version}", the ETag of the version you have read'
             raise Problem(428, "precondition_required", detail)
         return
-    wanted = {tag.strip().removeprefix("W/").strip('"') for tag in if_match.split(",")}
-    if "*" not in wanted and str(entry.version) not in wanted:
+    tags = {tag.strip().removeprefix("W/").strip('"') for tag in if_match.split(",")}
+    if "*" not in tags and str(entry.version) not in tags:
         detail = f"{entry.kind} {entry.code} is at version {entry.version}, not {if_match[:40]}; read it again"
         raise Problem(412, "version_mismatch", detail)
 

@@ -111,7 +111,7 @@ class AsyncProducer:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         while waiting := self._buffer.take():
-            self._decide(waiting, GatewayUnavailable("the producer was closed", [one.item.key for one in waiting]))
+            self._decide(waiting, GatewayUnavailable("the producer was closed", [event.item.key for event in waiting]))
         await self._client.close()
 
     def _start(self) -> None:
@@ -127,7 +127,7 @@ class AsyncProducer:
             try:
                 await self._send(batch)
             except asyncio.CancelledError:
-                self._decide(batch, GatewayUnavailable("the producer was closed", [one.item.key for one in batch]))
+                self._decide(batch, GatewayUnavailable("the producer was closed", [event.item.key for event in batch]))
                 raise
             except Exception as error:  # a fault of ours: the events' owners must hear of it
                 log.exception("a batch could not be sent")
@@ -151,7 +151,7 @@ class AsyncProducer:
         while todo:
             part = todo.pop()
             try:
-                result = await self._client.deliver([one.item for one in part])
+                result = await self._client.deliver([event.item for event in part])
             except GatewayUnavailable as error:
                 self._decide(part, error)
                 continue
@@ -163,17 +163,17 @@ class AsyncProducer:
             todo += verdict.again
 
     def _decide(self, events: Sequence[Waiting[asyncio.Future[str]]], error: SendError | None) -> None:
-        for one in events:
-            if one.ticket.cancelled():  # by its owner; it is sent nevertheless
+        for event in events:
+            if event.ticket.cancelled():  # by its owner; it is sent nevertheless
                 pass
-            elif one.ticket.done():
+            elif event.ticket.done():
                 continue
             elif error is None:
-                one.ticket.set_result(one.item.key)
+                event.ticket.set_result(event.item.key)
             else:
-                one.ticket.set_exception(error)
-            call_back(self._on_delivery, one.item.key, error)
-        self._open.difference_update([one.ticket for one in events])
+                event.ticket.set_exception(error)
+            call_back(self._on_delivery, event.item.key, error)
+        self._open.difference_update([event.ticket for event in events])
 
 
 def _looked_at(future: asyncio.Future[str]) -> None:

@@ -48,14 +48,14 @@ class Buffer(Generic[Ticket]):
 
     def take(self) -> list[Waiting[Ticket]]:
         """The next batch, due or not: at most ``batch`` events and 1 MiB, and at least one event where any waits."""
-        taken: list[Waiting[Ticket]] = []
+        batch: list[Waiting[Ticket]] = []
         size = 0
-        while self._queue and len(taken) < self._batch:
+        while self._queue and len(batch) < self._batch:
             size += len(self._queue[0].item.body)
-            if taken and size > MAX_BYTES:
+            if batch and size > MAX_BYTES:
                 break
-            taken.append(self._queue.popleft())
-        return taken
+            batch.append(self._queue.popleft())
+        return batch
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +71,8 @@ def after_refusal(batch: list[Waiting[Ticket]], refusal: Refusal) -> Verdict[Tic
     good. What is too large is halved."""
     index = refusal.index
     if refusal.status in (400, 422) and index is not None and 0 <= index < len(batch):
-        rest = batch[:index] + batch[index + 1 :]
-        return Verdict([batch[index]], [rest] if rest else [])
+        others = batch[:index] + batch[index + 1 :]
+        return Verdict([batch[index]], [others] if others else [])
     if refusal.status == 413 and len(batch) > 1:
         middle = len(batch) // 2
         return Verdict([], [batch[:middle], batch[middle:]])

@@ -8,13 +8,14 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from ingest.client.sending import pause_before
 from ingest.client.sync import Client
 from ingest.client.wire import Answer, GatewayUnavailable, Refusal, problem_of, retried
+from schemas.values.json_text import JsonObject
 
 PATH: Final = "/v1/events/stream"
 PART_LINES: Final = 20_000
@@ -32,8 +33,8 @@ class HistorySummary:
     refused: int = 0
     retries: int = 0
     seconds: float = 0.0
-    refusals: list[dict[str, Any]] = field(default_factory=list)
-    warnings: list[dict[str, Any]] = field(default_factory=list)
+    refusals: list[JsonObject] = field(default_factory=list)
+    warnings: list[JsonObject] = field(default_factory=list)
 
 
 def send_history(
@@ -81,13 +82,13 @@ def _send_part(client: Client, chunk: list[bytes], summary: HistorySummary, ends
         attempt += 1
         body = gzip.compress(b"".join(chunk[done:]), 1)
         answer = client.attempt(PATH, body, **{"Content-Type": "application/x-ndjson", "Content-Encoding": "gzip"})
-        told = _lines_of(answer) if answer.status == 200 else []
-        last = told[-1] if told and told[-1].get("type") == "summary" else None
+        lines = _lines_of(answer) if answer.status == 200 else []
+        last = lines[-1] if lines and lines[-1].get("type") == "summary" else None
         if last is not None:
-            for refused in (line for line in told if line.get("type") == "refused"):
+            for refused in (line for line in lines if line.get("type") == "refused"):
                 if len(summary.refusals) < _KEPT:
                     summary.refusals.append(refused | {"line": summary.lines + done + refused["line"]})
-            for warned in (line for line in told if line.get("type") == "warning"):
+            for warned in (line for line in lines if line.get("type") == "warning"):
                 if len(summary.warnings) < _KEPT:
                     summary.warnings.append(warned | {"line": summary.lines + done + warned["line"]})
             summary.accepted += last["accepted"]
@@ -106,7 +107,7 @@ def _send_part(client: Client, chunk: list[bytes], summary: HistorySummary, ends
         threading.Event().wait(pause)
 
 
-def _lines_of(answer: Answer) -> list[dict[str, Any]]:
+def _lines_of(answer: Answer) -> list[JsonObject]:
     try:
         return [msgspec.json.decode(line) for line in answer.body.splitlines()]
     except msgspec.DecodeError:  # cut by a broken connection

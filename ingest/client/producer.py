@@ -139,7 +139,7 @@ class Producer:
             while batch := self._buffer.take():
                 waiting += batch
             self._changed.notify_all()
-        self._decide(waiting, GatewayUnavailable("the producer was closed", [one.item.key for one in waiting]))
+        self._decide(waiting, GatewayUnavailable("the producer was closed", [event.item.key for event in waiting]))
         for thread in self._threads:
             thread.join(5.0)
         self._client.close()
@@ -171,7 +171,7 @@ class Producer:
         while todo:
             part = todo.pop()
             try:
-                result = self._client.deliver([one.item for one in part], give_up=self._give_up)
+                result = self._client.deliver([event.item for event in part], give_up=self._give_up)
             except GatewayUnavailable as error:
                 self._decide(part, error)
                 continue
@@ -183,18 +183,18 @@ class Producer:
             todo += verdict.again
 
     def _decide(self, events: Sequence[Waiting[Future[str]]], error: SendError | None) -> None:
-        for one in events:
+        for event in events:
             try:
                 if error is None:
-                    one.ticket.set_result(one.item.key)
+                    event.ticket.set_result(event.item.key)
                 else:
-                    one.ticket.set_exception(error)
+                    event.ticket.set_exception(error)
             except InvalidStateError:  # its owner cancelled it; it is sent nevertheless
-                if not one.ticket.cancelled():
+                if not event.ticket.cancelled():
                     continue
-            call_back(self._on_delivery, one.item.key, error)
+            call_back(self._on_delivery, event.item.key, error)
         with self._changed:
-            self._open.difference_update([one.ticket for one in events])
+            self._open.difference_update([event.ticket for event in events])
             self._changed.notify_all()
 
 

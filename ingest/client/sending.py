@@ -75,8 +75,8 @@ class Sending:
         """The result, or the seconds to wait before the next attempt. Raises GatewayUnavailable at the deadline."""
         self.attempts += 1
         if answer.status == 202:
-            told = msgspec.json.decode(answer.body)
-            return self._result(told["accepted"], warnings=tuple(told.get("warnings", ())))
+            body = msgspec.json.decode(answer.body)
+            return self._result(body["accepted"], warnings=tuple(body.get("warnings", ())))
         if not retried(answer):
             return self._result(0, Refusal(answer.status, problem_of(answer)))
         self._what = f"{answer.status or ''} {problem_of(answer).get('detail', '')}".strip()

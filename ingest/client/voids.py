@@ -41,8 +41,8 @@ class Voiding:
         deadline."""
         self._attempts += 1
         if answer.status == 202:
-            told = msgspec.json.decode(answer.body)
-            return VoidTaken(told["idempotency_key"], told["source"], told["author"], **told["position"])
+            body = msgspec.json.decode(answer.body)
+            return VoidTaken(body["idempotency_key"], body["source"], body["author"], **body["position"])
         if not retried(answer):
             raise Refusal(answer.status, problem_of(answer))
         pause = pause_before(self._attempts, answer.retry_after, jitter)

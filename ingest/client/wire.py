@@ -9,6 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from schemas.errors import WeirError
+from schemas.values.json_text import JsonObject
 
 MAX_BATCH: Final = 100
 BATCH_PATH: Final = "/v1/events/batch"
@@ -33,8 +34,8 @@ class Refusal(SendError):
     """The gateway refused a batch as a whole. ``problem`` is its problem+json document."""
 
     def __init__(self, status: int, problem: Mapping[str, Any]) -> None:
-        place = f"{problem['path']}: " if problem.get("path") else ""
-        super().__init__(f"{status} {place}{problem.get('detail') or problem.get('title') or 'refused'}")
+        path = f"{problem['path']}: " if problem.get("path") else ""
+        super().__init__(f"{status} {path}{problem.get('detail') or problem.get('title') or 'refused'}")
         self.status = status
         self.problem = dict(problem)
 
@@ -104,7 +105,7 @@ def retried(answer: Answer) -> bool:
     return answer.status == 0 or answer.status in _RETRIED
 
 
-def problem_of(answer: Answer) -> dict[str, Any]:
+def problem_of(answer: Answer) -> JsonObject:
     """The problem document of an answer, or one in its place."""
     try:
         document = msgspec.json.decode(answer.body)

@@ -57,22 +57,23 @@ class GatewayClock:
     def measure(self, sent_us: int, stamp: tuple[int, int]) -> None:
         """A delivery report of a record that was handed over at ``sent_us``."""
         now_us, steady = self.now_us(), self._steady()
-        found, apart = error_of(sent_us, stamp, now_us), now_us / SECOND - steady
+        error, apart = error_of(sent_us, stamp, now_us), now_us / SECOND - steady
         # One that took long says little, and must not make up for one that said much.
-        if found is None or (self._error is not None and found.width_us > TOLERANCE_US and not found.beyond_us):
+        if error is None or (self._error is not None and error.width_us > TOLERANCE_US and not error.beyond_us):
             return
-        if found.beyond_us and self._vouched(steady, apart):
+        if error.beyond_us and self._vouched(steady, apart):
             # Brokers disagree, or one's clock was set: no reason to take no events, which this gateway dates as before.
             if steady - self._told_at > VOUCHED_SECONDS:
                 self._told_at = steady
-                log.error("by one of Kafka's brokers this gateway's clock is %s, by another it was right: look at the brokers' clocks (NTP)", words(found.beyond_us))  # fmt: skip
+                log.error("by one of Kafka's brokers this gateway's clock is %s, by another it was right: look at "
+                    "the brokers' clocks (NTP)", words(error.beyond_us))  # fmt: skip
             return
-        if found.beyond_us and not self.wrong:
-            log.error("this gateway's clock is %s: it takes no events until it is set right", words(found.beyond_us))
-        if found.least_us >= -TOLERANCE_US and found.most_us <= TOLERANCE_US:
+        if error.beyond_us and not self.wrong:
+            log.error("this gateway's clock is %s: it takes no events until it is set right", words(error.beyond_us))
+        if error.least_us >= -TOLERANCE_US and error.most_us <= TOLERANCE_US:
             self._right_at, self._right_apart = steady, apart
         self._measured_at = steady
-        self._error = found
+        self._error = error
         self.measured += 1
 
     def _vouched(self, steady: float, apart: float) -> bool:
@@ -94,7 +95,8 @@ class GatewayClock:
         if beyond_us := self._beyond_us():
             yield Reason(
                 CLOCK_WRONG, f"this gateway's clock is {words(beyond_us)}, so it would date and judge events wrongly",
-                "set it, or the broker's where that is the wrong one (NTP); it goes on by itself. `weir verify` names what was dated meanwhile", refuses=True,
+                "set it, or the broker's where that is the wrong one (NTP); it goes on by itself. `weir verify` "
+                "names what was dated meanwhile", refuses=True,
             )  # fmt: skip
 
 
@@ -120,10 +122,10 @@ async def ask(clock: GatewayClock, producer: LoopProducer) -> None:
 
 async def watch(clock: GatewayClock, producer: LoopProducer) -> None:
     """Ask again and again, while no delivery tells."""
-    seen = clock.measured
+    measured = clock.measured
     while True:
         await asyncio.sleep(WRONG_SECONDS if clock.wrong else IDLE_SECONDS)
-        if clock.measured == seen or clock.wrong:
+        if clock.measured == measured or clock.wrong:
             with contextlib.suppress(TimeoutError):  # a partition without a leader holds up no other's word
                 await asyncio.wait_for(ask(clock, producer), IDLE_SECONDS)
-        seen = clock.measured
+        measured = clock.measured

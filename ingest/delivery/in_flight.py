@@ -32,12 +32,13 @@ class Route:
     partitions: int
 
 
-def route_of(state: State, first: Generation) -> Route | None:
-    """Where events go; None while the generation is replaced. ``first``: the one begun with, and its partitions."""
-    generation = state.writable(first.number)
+def route_of(state: State, configured: Generation) -> Route | None:
+    """Where events go; None while the generation is replaced. ``configured``: the generation of the settings, and its
+    partitions."""
+    generation = state.writable(configured.number)
     if generation is None:
         return None
-    return Route(events_topic(generation.number), generation.partitions or first.partitions or 1)
+    return Route(events_topic(generation.number), generation.partitions or configured.partitions or 1)
 
 
 class NotDelivered(WeirError):
@@ -118,13 +119,13 @@ class Delivery:
         self._arm()
         return request.future
 
-    def _full(self, namespace: str, more: int) -> bool:
+    def _full(self, namespace: str, new_events: int) -> bool:
         """Where too much waits already, a namespace that has little of it waiting is taken beyond that: it did not fill
         it."""
-        events = self._events + more
+        events = self._events + new_events
         if events <= self._max_events and self._bytes <= MAX_BYTES_IN_FLIGHT:
             return False
-        little = self._waiting[namespace] + more <= self._max_events // _LITTLE
+        little = self._waiting[namespace] + new_events <= self._max_events // _LITTLE
         return not little or events > 2 * self._max_events or self._bytes > 2 * MAX_BYTES_IN_FLIGHT
 
     def _switch(self, route: Route) -> None:

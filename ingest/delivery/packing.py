@@ -72,13 +72,13 @@ class Packer(Generic[Ticket]):
     def _room(
         self, namespace: str, offset: int, partition: int, size: int, now: float, closed: list[Packed[Ticket]]
     ) -> Packed[Ticket]:
-        place = (namespace, partition)
-        batch = self._open.get(place)
+        partition_key = (namespace, partition)
+        batch = self._open.get(partition_key)
         if batch is not None and (batch.catalog_offset != offset or batch.size + size > self._max_bytes):
-            closed.append(self._open.pop(place))
+            closed.append(self._open.pop(partition_key))
             batch = None
         if batch is None:
-            batch = self._open[place] = Packed(namespace, offset, partition, now + self._linger)
+            batch = self._open[partition_key] = Packed(namespace, offset, partition, now + self._linger)
         return batch
 
     def next_due(self) -> float | None:
@@ -88,8 +88,8 @@ class Packer(Generic[Ticket]):
 
     def close_due(self, now: float) -> list[Packed[Ticket]]:
         """Close the batches whose linger has ended."""
-        ended = [place for place, batch in self._open.items() if batch.due <= now]
-        return [self._open.pop(place) for place in ended]
+        ended = [partition_key for partition_key, batch in self._open.items() if batch.due <= now]
+        return [self._open.pop(partition_key) for partition_key in ended]
 
     def close_all(self) -> list[Packed[Ticket]]:
         """Close whatever is open."""

@@ -90,8 +90,8 @@ class LoopProducer:
         except (BufferError, KafkaException) as error:
             self._failed_at = time.monotonic()
             cause = kafka_error(error)
-            told = str(error) if cause is None else self._told(topic, len(value), cause)
-            self._reports.append((done, f"not handed to Kafka: {told}"))
+            reason = str(error) if cause is None else self._told(topic, len(value), cause)
+            self._reports.append((done, f"not handed to Kafka: {reason}"))
             self._wake()
 
     def _told(self, topic: str, size: int, error: KafkaError) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 import msgspec
 from starlette.requests import Request
@@ -35,6 +35,7 @@ from schemas.http.api_keys import Access
 from schemas.http.parameters import WrongParameter, wrong_parameters
 from schemas.kafka.codec import CodecError, codec
 from schemas.kafka.topics import REJECTED
+from schemas.values.json_text import JsonObject
 
 log = logging.getLogger(__name__)
 
@@ -88,11 +89,11 @@ class Native:
     def answer(self, accepted: Sequence[AcceptedEvent], warned: Sequence[Warned]) -> Response:
         """202 with the keys, also those made here, and ``warnings`` where there are some."""
         keys = [event.idempotency_key for event in accepted]
-        told: dict[str, Any] = {"accepted": len(keys)}
-        told |= {"idempotency_key": keys[0]} if self.single else {"idempotency_keys": keys}
+        answer: JsonObject = {"accepted": len(keys)}
+        answer |= {"idempotency_key": keys[0]} if self.single else {"idempotency_keys": keys}
         if warned:
-            told["warnings"] = [one.to_json(single=self.single) for one in warned]
-        return Response(msgspec.json.encode(told), 202, media_type="application/json")
+            answer["warnings"] = [warning.to_json(single=self.single) for warning in warned]
+        return Response(msgspec.json.encode(answer), 202, media_type="application/json")
 
     def refuse(self, problem: Problem) -> Response:
         """See Door."""
@@ -172,9 +173,9 @@ class EventsApi:
                 single=door.single,
             )
         except Refused as refused:
-            told = door.tell(body, refused.index, view.settings)
-            self._guard.spend(admitted.access, events=told.events)
-            await self.record(namespace, refused.reason, str(refused), told, body)
+            refused_body = door.tell(body, refused.index, view.settings)
+            self._guard.spend(admitted.access, events=refused_body.events)
+            await self.record(namespace, refused.reason, str(refused), refused_body, body)
             raise of_refusal(refused) from None
         self._guard.spend(admitted.access, events=len(accepted))
         try:
@@ -221,9 +222,9 @@ class EventsApi:
             )
         return view.settings
 
-    async def record(self, namespace: str, reason: str, detail: str, told: Sketch, body: bytes) -> None:
+    async def record(self, namespace: str, reason: str, detail: str, refused_body: Sketch, body: bytes) -> None:
         """Put the refusal on usage.rejected; the answer waits at most a second for it."""
-        self._metrics.events_refused.labels(reason).inc(told.events)
+        self._metrics.events_refused.labels(reason).inc(refused_body.events)
         now_us = self._sources.now_us()
         sample = body if self._sampler.take(now_us) else b""
         delivered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -236,9 +237,11 @@ class EventsApi:
                 delivered.set_result(None)
 
         try:
-            value = _rejected.encode(rejection(namespace, reason, detail, told, sample, now_us, self._sources.new_id()))
+            value = _rejected.encode(
+                rejection(namespace, reason, detail, refused_body, sample, now_us, self._sources.new_id())
+            )
         except CodecError as error:
             done(str(error))
             return
-        self._producer.produce(REJECTED, value, done, key=told.account_id.encode() or None)
+        self._producer.produce(REJECTED, value, done, key=refused_body.account_id.encode() or None)
         await asyncio.wait({delivered}, timeout=_REFUSAL_WAIT)

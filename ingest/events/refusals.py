@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 from schemas.events.refused_body import Sketch
+from schemas.values.json_text import JsonObject
 
 MAX_SAMPLE: Final = 16 * 1024
 SAMPLES_PER_SECOND: Final = 100
@@ -28,18 +29,18 @@ class Sampler:
 
 
 def rejection(
-    namespace: str, reason: str, detail: str, told: Sketch, original: bytes, now_us: int, rejection_id: bytes
-) -> dict[str, Any]:
+    namespace: str, reason: str, detail: str, refused_body: Sketch, original: bytes, now_us: int, rejection_id: bytes
+) -> JsonObject:
     """A RejectedEvent record of stage "gateway"; ``original`` is cut to 16 KiB."""
     return {
         "namespace": namespace,
         "stage": "gateway",
         "reason": reason,
         "detail": detail[:2000],
-        "events": told.events,
-        "account_id": told.account_id,
-        "event_name": told.event_name,
-        "idempotency_key": told.idempotency_key,
+        "events": refused_body.events,
+        "account_id": refused_body.account_id,
+        "event_name": refused_body.event_name,
+        "idempotency_key": refused_body.idempotency_key,
         "original": original[:MAX_SAMPLE],
         "received_at": now_us,
         "rejection_id": rejection_id,

@@ -66,9 +66,9 @@ class VoidsApi:
         generation = generation_of(route.topic)
         if self._acknowledged is not None:
             self._acknowledged.add(namespace, generation, partition, offset, 0)
-        place = {"generation": generation, "partition": partition, "offset": offset}
-        told = {"idempotency_key": void.idempotency_key, "source": void.source, "reason": void.reason}
-        return JSONResponse(told | {"author": void.author, "position": place}, 202)
+        position = {"generation": generation, "partition": partition, "offset": offset}
+        answer = {"idempotency_key": void.idempotency_key, "source": void.source, "reason": void.reason}
+        return JSONResponse(answer | {"author": void.author, "position": position}, 202)
 
     async def _produced(self, topic: str, partition: int, value: bytes) -> int:
         delivered: asyncio.Future[None] = asyncio.get_running_loop().create_future()

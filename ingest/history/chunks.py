@@ -30,9 +30,9 @@ async def chunks_of(receive: Receive, stopping: Callable[[], bool]) -> AsyncIter
             pending = pending or asyncio.ensure_future(_message(receive()))
             done, _ = await asyncio.wait({pending}, timeout=_IDLE_SECONDS)
             if not done:
-                asked = loop.time()
+                asked_at = loop.time()
                 yield b""
-                came += loop.time() - asked  # while the reader does something else, nobody is waited for
+                came += loop.time() - asked_at  # while the reader does something else, nobody is waited for
                 if loop.time() - came > _LONGEST_PAUSE:
                     raise Ended(f"nothing came for {_LONGEST_PAUSE:g} s")
                 continue

@@ -30,11 +30,11 @@ class Lines:
 
     def feed(self, piece: bytes) -> Iterator[Line]:
         """The lines that end in this piece."""
-        *ended, rest = piece.split(b"\n")
+        *ended, remainder = piece.split(b"\n")
         for text in ended:
             self._append(text)
             yield from self._end()
-        self._append(rest)
+        self._append(remainder)
 
     def finish(self) -> Iterator[Line]:
         """The body has ended: what stands behind the last newline is a line too."""

@@ -13,7 +13,7 @@ import logging
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from starlette.requests import Request
@@ -33,6 +33,7 @@ from schemas.events.event_types import event_types
 from schemas.events.measurable import measurable
 from schemas.events.refused_body import Sketch, sketch
 from schemas.http.api_keys import Access
+from schemas.values.json_text import JsonObject
 
 log = logging.getLogger(__name__)
 
@@ -155,15 +156,15 @@ class Toll:
 
     def bytes(self, sent: int, plain: int) -> None:
         """As they came, and decompressed: whichever is more in all is counted."""
-        before = max(self._sent, self._plain)
+        counted = max(self._sent, self._plain)
         self._sent, self._plain = self._sent + sent, self._plain + plain
-        self._guard.spend(self._access, size=max(self._sent, self._plain) - before)
+        self._guard.spend(self._access, size=max(self._sent, self._plain) - counted)
 
     async def events(self, count: int, stopping: Callable[[], bool]) -> None:
         """Count lines, and wait until the key may send on. Raises Ended where it is revoked or has expired
         meanwhile."""
         self._guard.spend(self._access, events=count)
-        while (seconds := self._guard.pause(self._access)) > 0 and not stopping():  # noqa: ASYNC110  time passes by itself
+        while (seconds := self._guard.pause(self._access)) > 0 and not stopping():  # noqa: ASYNC110
             await asyncio.sleep(min(seconds, _PAUSE_SECONDS))
         try:
             self._guard.still(self._request)
@@ -199,7 +200,7 @@ class HistoryStream(Response):
         # The first bytes come before the answer starts, so that a client which waits for "100 Continue" gets it.
         chunks = chunks_of(receive, self._stopping)
         try:
-            first = await anext(chunks, None)
+            first_chunk = await anext(chunks, None)
         except Ended as error:
             await unavailable(str(error)).response()(scope, receive, send)
             return
@@ -207,7 +208,7 @@ class HistoryStream(Response):
         finished = asyncio.Event()
         telling = asyncio.create_task(self._tell(send, finished))
         try:
-            trouble = await self._take(first, chunks)
+            trouble = await self._take(first_chunk, chunks)
         finally:
             for task in self._in_flight:
                 task.cancel()
@@ -217,15 +218,16 @@ class HistoryStream(Response):
         summary["seconds"] = round(asyncio.get_running_loop().time() - started, 3)
         if trouble is not None:
             summary["trouble"] = (
-                f"{trouble}; send on from line {self._tally.last_acknowledged_line + 1}, or the whole again: both are safe"
+                f"{trouble}; send on from line {self._tally.last_acknowledged_line + 1}, or the whole again: both "
+                "are safe"
             )
         await self._send_lines(send, [*self._refusals(), summary], last=True)
 
-    async def _take(self, first: bytes | None, chunks: AsyncIterator[bytes | None]) -> str | None:
+    async def _take(self, first_chunk: bytes | None, chunks: AsyncIterator[bytes | None]) -> str | None:
         """Read to the end; why it is not the end, or None."""
         group = _Group()
         try:
-            chunk = first
+            chunk = first_chunk
             while chunk is not None:
                 self._toll.bytes(len(chunk), 0)
                 for piece in self._inflater.feed(chunk):
@@ -274,8 +276,8 @@ class HistoryStream(Response):
         if group.lines:
             await self._toll.events(len(group.lines), self._stopping)
             await self._settle(GROUPS_IN_FLIGHT)
-            before = self._in_flight[-1] if self._in_flight else None
-            self._in_flight.append(asyncio.create_task(self._deliver(group.lines, before)))
+            previous_part = self._in_flight[-1] if self._in_flight else None
+            self._in_flight.append(asyncio.create_task(self._deliver(group.lines, previous_part)))
             await asyncio.sleep(0)  # other requests' turn
         return _Group()
 
@@ -285,7 +287,7 @@ class HistoryStream(Response):
             await self._in_flight[0]
             self._in_flight.popleft()
 
-    async def _deliver(self, lines: Sequence[Line], before: asyncio.Task[None] | None) -> None:
+    async def _deliver(self, lines: Sequence[Line], previous_part: asyncio.Task[None] | None) -> None:
         """Deliver one group, again and again for a while, and count it once the group before it is counted."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + PATIENCE_SECONDS
@@ -297,10 +299,10 @@ class HistoryStream(Response):
                 if loop.time() > deadline or self._stopping():
                     raise
                 await asyncio.sleep(_PAUSE_SECONDS)
-        await asyncio.gather(*(self._record(line, why, told) for line, why, told in refused))
-        if before is not None:
-            await asyncio.wait({before})
-            if before.cancelled() or before.exception() is not None:
+        await asyncio.gather(*(self._record(line, why, refused_body) for line, why, refused_body in refused))
+        if previous_part is not None:
+            await asyncio.wait({previous_part})
+            if previous_part.cancelled() or previous_part.exception() is not None:
                 raise NotDelivered("lines before were not delivered")
         self._count(lines, [RefusedLine(line.number, why.reason, why.path, why.detail) for line, why, _ in refused])
         self._untold.extend(warned[: max(0, WARNED - self._tally.warned)])
@@ -308,23 +310,23 @@ class HistoryStream(Response):
 
     async def _attempt(self, lines: Sequence[Line]) -> tuple[list[tuple[Line, Refused, Sketch]], list[WarnedLine]]:
         """Hand the good lines over; the others, and what good ones are warned of."""
-        found: list[tuple[Line, Refused, Sketch]] = []
+        refusals: list[tuple[Line, Refused, Sketch]] = []
         warned: list[WarnedLine] = []
 
         def judged(view: NamespaceView) -> list[AcceptedEvent]:
             accepted, refused = judge_all(lines, view, self._now_us())
-            found.extend((line, why, sketch(line.text, None, view.settings, single=True)) for line, why in refused)
+            refusals.extend((line, why, sketch(line.text, None, view.settings, single=True)) for line, why in refused)
             bad = {line.number for line, _ in refused}
             numbers = [line.number for line in lines if line.number not in bad]
-            for one in measurable(view).warnings(accepted):
-                warned.append(WarnedLine(numbers[one.index], one.profile_id, one.reason, one.detail))
+            for warning in measurable(view).warnings(accepted):
+                warned.append(WarnedLine(numbers[warning.index], warning.profile_id, warning.reason, warning.detail))
             return accepted
 
         await self._events.hand_over(self._namespace, judged)
-        return found, warned
+        return refusals, warned
 
-    async def _record(self, line: Line, why: Refused, told: Sketch) -> None:
-        await self._events.record(self._namespace, why.reason, f"line {line.number}: {why}", told, line.text)
+    async def _record(self, line: Line, why: Refused, refused_body: Sketch) -> None:
+        await self._events.record(self._namespace, why.reason, f"line {line.number}: {why}", refused_body, line.text)
 
     def _count(self, lines: Sequence[Line], refused: Sequence[RefusedLine]) -> None:
         tally = self._tally
@@ -344,14 +346,14 @@ class HistoryStream(Response):
                 progress = {"type": "progress", "lines": self._lines.number} | asdict(self._tally)
                 await self._send_lines(send, [*self._refusals(), progress])
 
-    def _refusals(self) -> list[dict[str, Any]]:
-        told = [
+    def _refusals(self) -> list[JsonObject]:
+        refusals = [
             {"type": "refused" if isinstance(item, RefusedLine) else "warning"} | asdict(item) for item in self._untold
         ]
         self._untold.clear()
-        return told
+        return refusals
 
     @staticmethod
-    async def _send_lines(send: Send, documents: Sequence[dict[str, Any]], *, last: bool = False) -> None:
+    async def _send_lines(send: Send, documents: Sequence[JsonObject], *, last: bool = False) -> None:
         body = b"".join(msgspec.json.encode(document) + b"\n" for document in documents)
         await send({"type": "http.response.body", "body": body, "more_body": not last})

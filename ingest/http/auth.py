@@ -84,7 +84,8 @@ class Guard:
         return access
 
     def admit(self, request: Request) -> Admitted:
-        """An event request is in hand until it is ``sent`` or ``answered``; its scopes are not looked at (see ``allow``).
+        """An event request is in hand until it is ``sent`` or ``answered``; its scopes are not looked at (see
+        ``allow``).
 
         Raises Problem (401, 503).
         """
@@ -187,8 +188,8 @@ class Guard:
     async def body(
         self, request: Request, access: Access, namespace: str, limit: int = MAX_BODY
     ) -> AsyncIterator[bytes]:
-        """The request's body, read (see ``read_body``) and counted against the key's bytes as it comes, whatever becomes
-        of it.
+        """The request's body, read (see ``read_body``) and counted against the key's bytes as it comes, whatever
+        becomes of it.
 
         A large one has room kept for it until it is let go of: a key or a namespace that has many under way waits for
         its own. Raises Problem 429 and 503 without room.
@@ -214,9 +215,9 @@ class Guard:
             raise Problem(403, "scope", f"no scope is set for {request.method} {path}; this is a fault of Weir")
         if not sufficient:
             return None
-        found = self.access(request, sufficient)
-        self.namespace(request, found)  # so that no route can forget it
-        return found
+        access = self.access(request, sufficient)
+        self.namespace(request, access)  # so that no route can forget it
+        return access
 
     def namespace(self, request: Request, access: Access) -> str:
         """The namespace that the request means and its key may reach. Raises Problem (403)."""

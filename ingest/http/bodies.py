@@ -48,20 +48,20 @@ async def read_body(request: Request, limit: int = MAX_BODY, received: Received 
     end = loop.time() + BODY_SECONDS
     try:
         async with asyncio.timeout(PAUSE_SECONDS) as bound:
-            more = True
+            expected = True
             while (
-                more
+                expected
             ):  # not ``request.stream``: most bodies come in one message, and its generator costs as much as they do
                 message = await request.receive()
                 if message["type"] == "http.disconnect":
                     raise BadBody(400, "malformed", "the connection ended before the body did", b"".join(chunks))
-                chunk, more = message.get("body", b""), message.get("more_body", False)
+                chunk, expected = message.get("body", b""), message.get("more_body", False)
                 size += len(chunk)
                 received(len(chunk))
                 if size > limit:
                     raise _too_large(limit, chunks[0] if chunks else chunk)
                 chunks.append(chunk)
-                if more:
+                if expected:
                     bound.reschedule(min(loop.time() + PAUSE_SECONDS, end))
     except TimeoutError:
         detail = f"the body did not come within {BODY_SECONDS:g} s, or paused for {PAUSE_SECONDS:g} s; send it faster"

@@ -1,10 +1,11 @@
 """Shedding: a gateway that is asked for more than it can do says no early, and to those first who ask for most.
 
-The loop answers in turns, and a request waits for some five of them (it is read, judged, sent, acknowledged, answered). Where most of the
-requests of PATIENCE_SECONDS waited longer than TURN_SECONDS for their first turn, the loop is asked for too much: from then on it has at most
-so many requests in hand (read, and not sent to Kafka) as it finishes in TURN_SECONDS, and those beyond are told 503 by their heads alone.
-What waits for Kafka is not in hand: a slow broker is not overload, and ``Delivery`` has a bound for it. A tenant with less than its share in hand is served
-beyond the bound, so who asks little is never refused. A burst is not overload: it is worked off.
+The loop answers in turns, and a request waits for some five of them (it is read, judged, sent, acknowledged, answered).
+Where most of the requests of PATIENCE_SECONDS waited longer than TURN_SECONDS for their first turn, the loop is asked
+for too much: from then on it has at most so many requests in hand (read, and not sent to Kafka) as it finishes in
+TURN_SECONDS, and those beyond are told 503 by their heads alone. What waits for Kafka is not in hand: a slow broker is
+not overload, and ``Delivery`` has a bound for it. A tenant with less than its share in hand is served beyond the bound,
+so who asks little is never refused. A burst is not overload: it is worked off.
 """
 
 from __future__ import annotations

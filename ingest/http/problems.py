@@ -9,8 +9,8 @@ from schemas.events.acceptance import Refused
 from schemas.http.problems import MEDIA_TYPE, RETRY_AFTER, Problem, of_busy, of_denial, unknown_parameters
 
 __all__ = [
-    "MEDIA_TYPE", "RETRY_AFTER", "Problem", "of_busy", "of_denial", "of_refusal", "overloaded", "too_much", "unavailable",
-    "unknown_parameters",
+    "MEDIA_TYPE", "RETRY_AFTER", "Problem", "of_busy", "of_denial", "of_refusal", "overloaded", "too_much",
+    "unavailable", "unknown_parameters",
 ]  # fmt: skip
 
 
@@ -35,7 +35,10 @@ def unavailable(detail: str, keys: Sequence[str] | None = None, cause: str | Non
 
 def overloaded() -> Problem:
     """503 before anything of the body was looked at."""
-    detail = "this gateway has more requests than it can answer, and this namespace sends the most of them; nothing was taken, send it again"
+    detail = (
+        "this gateway has more requests than it can answer, and this namespace sends the most of them; nothing "
+        "was taken, send it again"
+    )
     return Problem(503, "overloaded", detail, headers={"Retry-After": RETRY_AFTER})
 
 

@@ -98,8 +98,8 @@ class KeyBuckets:
 
     def pause(self, now: float) -> float:
         """Seconds until bytes and events may be taken again: for who sends one long body."""
-        own = max(self._events.wait(now), self._bytes.wait(now))
-        return own if self.shared is None else max(own, self.shared.pause(now))
+        pause = max(self._events.wait(now), self._bytes.wait(now))
+        return pause if self.shared is None else max(pause, self.shared.pause(now))
 
 
 class Limits:
@@ -136,12 +136,12 @@ class Limits:
         known = self._known.get(id(access))
         if known is not None and self._as_of == self._version():
             return known[1]
-        found = self._found(access, access.namespace, now)
+        buckets = self._found(access, access.namespace, now)
         if self._as_of != self._version() or len(self._known) >= MAX_KEYS:
             self._known.clear()
             self._as_of = self._version()
-        self._known[id(access)] = access, found
-        return found
+        self._known[id(access)] = access, buckets
+        return buckets
 
     def _found(self, access: Access, namespace: str, now: float) -> KeyBuckets:
         rates, together = self._rates(access), self._of_namespace(namespace)
@@ -151,33 +151,33 @@ class Limits:
         return self._kept((namespace, access.key_id), rates, now, None if beside else shared, "this key")
 
     def _kept(self, name: tuple[str, str], rates: Rates, now: float, shared: KeyBuckets | None, who: str) -> KeyBuckets:
-        found = self._buckets.get(name)
-        if found is None or found.rates != rates or found.shared is not shared:
-            found = self._buckets[name] = KeyBuckets(rates, now, shared, who)
+        buckets = self._buckets.get(name)
+        if buckets is None or buckets.rates != rates or buckets.shared is not shared:
+            buckets = self._buckets[name] = KeyBuckets(rates, now, shared, who)
             while len(self._buckets) > MAX_KEYS:
                 self._buckets.popitem(last=False)
         self._buckets.move_to_end(name)
-        return found
+        return buckets
 
     def _rates(self, access: Access) -> Rates:
-        own, default = access.limits, self.default
-        if own is None:
+        limits, default = access.limits, self.default
+        if limits is None:
             return default
         return Rates(
-            own.requests_per_second or default.requests,
-            own.events_per_second or default.events,
-            own.bytes_per_second or default.bytes,
+            limits.requests_per_second or default.requests,
+            limits.events_per_second or default.events,
+            limits.bytes_per_second or default.bytes,
         )
 
     def _of_namespace(self, namespace: str) -> Rates:
         """What the operator has set, else the default."""
-        own, default = self._bounds(namespace), self._together
-        if own is None:
+        bounds, default = self._bounds(namespace), self._together
+        if bounds is None:
             return default
         return Rates(
-            own.requests_per_second or default.requests,
-            own.events_per_second or default.events,
-            own.bytes_per_second or default.bytes,
+            bounds.requests_per_second or default.requests,
+            bounds.events_per_second or default.events,
+            bounds.bytes_per_second or default.bytes,
         )
 
     def may_give(self, access: Access) -> Rates | None:

@@ -13,7 +13,7 @@ from base64 import b64decode
 from binascii import Error as Base64Error
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 from urllib.parse import unquote_to_bytes
 
 import msgspec
@@ -23,13 +23,15 @@ from ingest.http.problems import MEDIA_TYPE, Problem
 from schemas.events.acceptance import RawEvent, Refused, check_size, decode_json
 from schemas.events.refused_body import Fields
 from schemas.values.fine_instants import cut, may_be_fine, never_later
+from schemas.values.json_text import JsonObject
 
 PREFIX: Final = "ce-"
 FIELDS: Final = Fields("subject", "type", "id", "data")
 _NAMES: Final = {"event_name": "type", "account_id": "subject", "idempotency_key": "id", "timestamp": "time",
                  "properties": "data", "source": "source"}  # fmt: skip
 _NATIVE_PATH: Final = re.compile(
-    r"^\$\.events\[(?P<index>\d+)\]\.(?P<field>event_name|account_id|idempotency_key|timestamp|properties|source)(?P<rest>.*)$",
+    r"^\$\.events\[(?P<index>\d+)\]"
+    r"\.(?P<field>event_name|account_id|idempotency_key|timestamp|properties|source)(?P<rest>.*)$",
     re.DOTALL,
 )
 _ESCAPED: Final = re.compile(r"\\(.)")
@@ -77,11 +79,11 @@ def decode_structured(body: bytes) -> list[RawEvent]:
 
 
 def _decoded(body: bytes) -> list[CloudEvent]:
-    many = is_batch(body)
-    events: list[CloudEvent] = decode_json(_many, body) if many else [decode_json(_one, body)]
+    batched = is_batch(body)
+    events: list[CloudEvent] = decode_json(_many, body) if batched else [decode_json(_one, body)]
     if may_be_fine(body):
-        written = _written_many.decode(body) if many else [_written_one.decode(body)]
-        moments = never_later([event.time for event in events], [one.time for one in written])
+        written = _written_many.decode(body) if batched else [_written_one.decode(body)]
+        moments = never_later([event.time for event in events], [envelope.time for envelope in written])
         for event, moment in zip(events, moments, strict=True):
             event.time = moment
     return events
@@ -92,7 +94,7 @@ def decode_binary(headers: Mapping[str, str], body: bytes) -> list[RawEvent]:
 
     Raises Refused; its path names the header, or ``$``, the body.
     """
-    attributes: dict[str, Any] = {
+    attributes: JsonObject = {
         name.removeprefix(PREFIX): _header_value(name, value)
         for name, value in headers.items()
         if name.startswith(PREFIX) and name != "ce-data"
@@ -104,8 +106,8 @@ def decode_binary(headers: Mapping[str, str], body: bytes) -> list[RawEvent]:
         event = msgspec.convert(attributes, CloudEvent)
     except msgspec.ValidationError as error:
         what, _, path = str(error).partition(" - at `$.")
-        place = PREFIX + path.rstrip("`") if path else "headers"
-        raise Refused("invalid", place, what.replace("field `", f"header `{PREFIX}"), 0) from None
+        path_text = PREFIX + path.rstrip("`") if path else "headers"
+        raise Refused("invalid", path_text, what.replace("field `", f"header `{PREFIX}"), 0) from None
     return [_event(event, PREFIX, 0, body.strip())]
 
 
@@ -186,13 +188,13 @@ def _header_value(name: str, value: str) -> str:
 
 def peer_path(path: str | None, *, batch: bool, binary: bool) -> str | None:
     """The place in a CloudEvents request that acceptance names in a native one; other places stay as they are."""
-    found = _NATIVE_PATH.match(path or "")
-    if found is None:
+    match = _NATIVE_PATH.match(path or "")
+    if match is None:
         return path
-    name, rest = _NAMES[found["field"]], found["rest"]
+    name, remainder = _NAMES[match["field"]], match["rest"]
     if binary:
-        return f"${rest}" if name == "data" else PREFIX + name
-    return f"$[{found['index']}].{name}{rest}" if batch else f"$.{name}{rest}"
+        return f"${remainder}" if name == "data" else PREFIX + name
+    return f"$[{match['index']}].{name}{remainder}" if batch else f"$.{name}{remainder}"
 
 
 def answer_accepted() -> Response:
@@ -208,9 +210,9 @@ def answer_refused(problem: Problem, path: str, *, batch: bool, binary: bool) ->
     if "path" in document:
         document["path"] = peer_path(document["path"], batch=batch, binary=binary)
     if problem.reason == "no_account":
-        place = "ce-subject" if binary else "subject"
+        subject_path = "ce-subject" if binary else "subject"
         inside = "" if binary else "data."
-        document["detail"] = problem.detail.replace("account_id,", f"{place},", 1).replace("properties.", inside)
+        document["detail"] = problem.detail.replace("account_id,", f"{subject_path},", 1).replace("properties.", inside)
     extensions = {name: document[name] for name in ("reason", "index", "path") if name in document}
     document |= {"status": status, "title": Problem(status, "", "").document()["title"], "instance": path}
     document["extensions"] = extensions

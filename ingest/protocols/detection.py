@@ -98,7 +98,7 @@ class Foreign:
         """See ``ingest.events.api.Door``. Neither peer has parameters here, but a CloudEvents sink is any URL, with
         what a sender's own routing put into it: that is let be. What reads as a choice of the namespace is not, since
         the events would go to another."""
-        return [one for one in wrong_parameters(request, {}) if means_namespace(one.name)]
+        return [parameter for parameter in wrong_parameters(request, {}) if means_namespace(parameter.name)]
 
     def decode(self, body: bytes, view: NamespaceView) -> list[RawEvent]:
         """See ``ingest.events.api.Door``."""
@@ -137,8 +137,11 @@ class Foreign:
         else:
             answer = cloudevents.answer_accepted()
         if warned:
-            told = [{"index": one.index, "profile": one.profile_id, "reason": one.reason} for one in warned[:_TOLD]]
-            answer.headers[WARNINGS_HEADER] = json.dumps(told)
+            warnings = [
+                {"index": warning.index, "profile": warning.profile_id, "reason": warning.reason}
+                for warning in warned[:_TOLD]
+            ]
+            answer.headers[WARNINGS_HEADER] = json.dumps(warnings)
         return answer
 
     def refuse(self, problem: Problem) -> Response:

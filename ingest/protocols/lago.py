@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 import msgspec
@@ -22,6 +22,7 @@ from schemas.events.acceptance import AcceptedEvent, RawEvent, Refused, check_si
 from schemas.events.refused_body import Fields
 from schemas.values.fine_instants import seconds_to_micros
 from schemas.values.instants import SECOND, instant, rfc3339
+from schemas.values.json_text import JsonObject
 
 FIELDS: Final = Fields("external_subscription_id", "code", "transaction_id")
 AMOUNT: Final = "precise_total_amount_cents"
@@ -141,50 +142,50 @@ def answer_accepted(
     events: Sequence[LagoEvent], accepted: Sequence[AcceptedEvent], now_us: int, *, batch: bool
 ) -> Response:
     """200 with what was stored, as Lago answers; ``lago_id`` is the event's identity, so a retry tells the same."""
-    told = [_stored(event, taken, now_us) for event, taken in zip(events, accepted, strict=True)]
-    return _json({"events": told} if batch else {"event": told[0]}, 200)
+    stored = [_stored(event, acceptance, now_us) for event, acceptance in zip(events, accepted, strict=True)]
+    return _json({"events": stored} if batch else {"event": stored[0]}, 200)
 
 
-def _stored(event: LagoEvent, taken: AcceptedEvent, now_us: int) -> dict[str, Any]:
+def _stored(event: LagoEvent, acceptance: AcceptedEvent, now_us: int) -> JsonObject:
     amount = bytes(event.precise_total_amount_cents)
     # A number is answered as text, as Lago does; so is whatever else was sent, which may hold quotes.
     quoted = amount if amount.startswith(b'"') or amount == b"null" else msgspec.json.encode(amount.decode())
     return {
-        "lago_id": str(UUID(bytes=taken.identity)),
-        "transaction_id": taken.idempotency_key,
+        "lago_id": str(UUID(bytes=acceptance.identity)),
+        "transaction_id": acceptance.idempotency_key,
         "lago_customer_id": None,
-        "code": taken.event_name,
-        "timestamp": rfc3339(taken.timestamp_us),
+        "code": acceptance.event_name,
+        "timestamp": rfc3339(acceptance.timestamp_us),
         AMOUNT: msgspec.Raw(quoted),
         "properties": event.properties if bytes(event.properties) != b"null" else {},
         "lago_subscription_id": None,
-        "external_subscription_id": event.external_subscription_id or taken.account_id,
-        "external_customer_id": taken.account_id,
+        "external_subscription_id": event.external_subscription_id or acceptance.account_id,
+        "external_customer_id": acceptance.account_id,
         "created_at": rfc3339(now_us),
     }
 
 
 def peer_path(path: str | None, *, batch: bool) -> str | None:
     """The place in a Lago request that acceptance names in a native one; other places stay as they are."""
-    found = _NATIVE_PATH.match(path or "")
-    if found is None:
+    match = _NATIVE_PATH.match(path or "")
+    if match is None:
         return path
-    at = f"$.events[{found['index']}]" if batch else "$.event"
-    return f"{at}.{_NAMES.get(found['field'], found['field'])}{found['rest']}"
+    at = f"$.events[{match['index']}]" if batch else "$.event"
+    return f"{at}.{_NAMES.get(match['field'], match['field'])}{match['rest']}"
 
 
-def members(problem: Problem, *, batch: bool) -> dict[str, Any]:
+def members(problem: Problem, *, batch: bool) -> JsonObject:
     """What Lago's clients read of an error: ``error``, ``code`` and, for events at fault, ``error_details``."""
     if problem.status != 422:
         return {"error": problem.document()["title"], "code": problem.reason}
-    found = _FIELD.match(peer_path(problem.members.get("path"), batch=batch) or "")
-    field = found["field"] if found else "events" if batch else "event"
+    match = _FIELD.match(peer_path(problem.members.get("path"), batch=batch) or "")
+    field = match["field"] if match else "events" if batch else "event"
     word = _WORDS.get(problem.reason, problem.reason)
     if field == "timestamp" and problem.reason in ("timestamp", "invalid"):
         word = "invalid_format"
     if problem.reason == "batch_size":
         word = "no_events" if problem.detail.startswith("0 ") else "too_many_events"
-    details: dict[str, Any] = {field: [word]}
+    details: JsonObject = {field: [word]}
     index = problem.members.get("index")
     if batch and index is not None:
         details = {str(index): details}
@@ -193,7 +194,7 @@ def members(problem: Problem, *, batch: bool) -> dict[str, Any]:
 
 def answer_refused(problem: Problem, *, batch: bool) -> Response:
     """Lago's error document, with our detail, index and place beside its words."""
-    document = {"status": problem.status} | members(problem, batch=batch) | {"detail": problem.detail}
+    document: JsonObject = {"status": problem.status} | members(problem, batch=batch) | {"detail": problem.detail}
     document |= {name: value for name, value in problem.members.items() if name != "path"}
     if problem.members.get("path") is not None:
         document["path"] = peer_path(problem.members["path"], batch=batch)
@@ -205,5 +206,5 @@ def answer_refused(problem: Problem, *, batch: bool) -> Response:
     return _json(document, problem.status, headers)
 
 
-def _json(document: dict[str, Any], status: int, headers: dict[str, str] | None = None) -> Response:
+def _json(document: JsonObject, status: int, headers: dict[str, str] | None = None) -> Response:
     return Response(msgspec.json.encode(document), status, headers=headers, media_type="application/json")

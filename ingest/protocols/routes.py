@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Final
 
 from fastapi import FastAPI
 from starlette.requests import Request
@@ -14,10 +14,11 @@ from ingest.catalog.openapi import EVENT, EVENT_EXAMPLE, bodies
 from ingest.history.stream import MEDIA_TYPE, HistoryApi
 from ingest.protocols import detection
 from schemas.events.acceptance import MAX_BATCH
+from schemas.values.json_text import JsonObject
 
 Answer = Callable[[Request], Awaitable[Response]]
 
-_CLOUDEVENT: Final[dict[str, Any]] = {
+_CLOUDEVENT: Final[JsonObject] = {
     "type": "object",
     "required": ["specversion", "id", "source", "type"],
     "properties": {
@@ -32,12 +33,12 @@ _CLOUDEVENT: Final[dict[str, Any]] = {
         "data_base64": {"type": ["string", "null"], "description": "in place of data: a JSON object in base64"},
     },
 }
-_CLOUDEVENT_EXAMPLE: Final[dict[str, Any]] = {
+_CLOUDEVENT_EXAMPLE: Final[JsonObject] = {
     "specversion": "1.0", "id": "5ac1-0001", "source": "player", "type": "Song played", "subject": "acct_67890",
     "time": "2026-01-31T12:00:00Z", "data": {"seconds": 212, "country": "USA"},
 }  # fmt: skip
-_CLOUDEVENTS: Final[dict[str, Any]] = {"type": "array", "minItems": 1, "maxItems": MAX_BATCH, "items": _CLOUDEVENT}
-_LAGO: Final[dict[str, Any]] = {
+_CLOUDEVENTS: Final[JsonObject] = {"type": "array", "minItems": 1, "maxItems": MAX_BATCH, "items": _CLOUDEVENT}
+_LAGO: Final[JsonObject] = {
     "type": "object",
     "required": ["transaction_id", "external_subscription_id", "code"],
     "properties": {
@@ -58,12 +59,12 @@ _LAGO: Final[dict[str, Any]] = {
         "properties": {"type": ["object", "null"]},
     },
 }
-_LAGO_EXAMPLE: Final[dict[str, Any]] = {
+_LAGO_EXAMPLE: Final[JsonObject] = {
     "transaction_id": "5ac1-0001", "external_subscription_id": "acme-basic", "code": "Song played",
     "timestamp": 1769860800, "properties": {"seconds": 212},
 }  # fmt: skip
-_LAGO_ONE: Final[dict[str, Any]] = {"type": "object", "required": ["event"], "properties": {"event": _LAGO}}
-_LAGO_MANY: Final[dict[str, Any]] = {
+_LAGO_ONE: Final[JsonObject] = {"type": "object", "required": ["event"], "properties": {"event": _LAGO}}
+_LAGO_MANY: Final[JsonObject] = {
     "type": "object",
     "required": ["events"],
     "properties": {"events": {"type": "array", "minItems": 1, "maxItems": MAX_BATCH, "items": _LAGO}},

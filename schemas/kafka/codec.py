@@ -43,7 +43,8 @@ class Codec:
         return header == self._header or header in self._writers
 
     def version(self, data: bytes) -> int:
-        """Which version of this record type wrote the record: 1 for the oldest. Raises CodecError for an unknown one."""
+        """Which version of this record type wrote the record: 1 for the oldest. Raises CodecError for an unknown
+        one."""
         header = data[:HEADER_BYTES]
         for number, known in enumerate((*self._writers, self._header), 1):
             if header == known:

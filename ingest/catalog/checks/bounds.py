@@ -29,30 +29,30 @@ class Current:
 
 def bound_faults(
     bounds: Bounds,
-    before: Callable[[], Current],
-    after: Mapping[str, Mapping[str, Model]],
+    current: Callable[[], Current],
+    planned: Mapping[str, Mapping[str, Model]],
     changed: Sequence[tuple[str, str, Model | None]],
-    place: Callable[[str, str], str],
+    path_of: Callable[[str, str], str],
 ) -> Iterator[Fault]:
-    """``changed``: kind, code and the standing model (None: new) of all that is published. ``before`` is asked where
-    something is beyond a bound. ``place``: see ``catalog_references.After``."""
-    yield from _of_entries(bounds, after, changed, place)
-    yield from _of_all(bounds, before, after)
-    yield from _of_names(bounds, before, after, changed, place)
-    yield from _of_accounts(bounds, before, after, changed, place)
+    """``changed``: kind, code and the standing model (None: new) of all that is published. ``current`` is asked where
+    something is beyond a bound. ``path_of``: see ``references.After``."""
+    yield from _of_entries(bounds, planned, changed, path_of)
+    yield from _of_all(bounds, current, planned)
+    yield from _of_names(bounds, current, planned, changed, path_of)
+    yield from _of_accounts(bounds, current, planned, changed, path_of)
     grown = [
-        (_size(after[kind].get(code)) - _size(standing), standing)
+        (_size(planned[kind].get(code)) - _size(standing), standing)
         for kind, code, standing in changed
         if kind != "namespace"
     ]
-    size = before().size + sum(more for more, _ in grown) if any(more > 0 for more, _ in grown) else 0
-    if size > bounds.catalog_bytes and any(more > (_CHANGE if standing else 0) for more, standing in grown):
+    size = current().size + sum(growth for growth, _ in grown) if any(growth > 0 for growth, _ in grown) else 0
+    if size > bounds.catalog_bytes and any(growth > (_CHANGE if standing else 0) for growth, standing in grown):
         yield _beyond("$", "catalog_bytes", bounds.catalog_bytes, size, "bytes of entries in all")
 
 
 def _of_entries(
-    bounds: Bounds, after: Mapping[str, Mapping[str, Model]], changed: Sequence[tuple[str, str, Model | None]],
-    place: Callable[[str, str], str],
+    bounds: Bounds, planned: Mapping[str, Mapping[str, Model]], changed: Sequence[tuple[str, str, Model | None]],
+    path_of: Callable[[str, str], str],
 ) -> Iterator[Fault]:  # fmt: skip
     measures: tuple[tuple[str, str, int, str, Measure], ...] = (
         ("meter", "filters", bounds.filters, "filters with its meter's", _filters),
@@ -62,61 +62,65 @@ def _of_entries(
         ("subscription", "price_cells", bounds.price_cells, "priced combinations", _override_cells),
     )
     for kind, code, standing in changed:
-        model = after[kind].get(code)
+        model = planned[kind].get(code)
         for of_kind, name, bound, what, measure in measures:
             if model is None or kind != of_kind:
                 continue
             for below, value in measure(model).items():
                 if value > bound and (standing is None or value > max(measure(standing).values(), default=0)):
-                    at = place(kind, code)
+                    at = path_of(kind, code)
                     yield _beyond(f"{at}.{below}" if at != "$" else at, name, bound, value, what)
 
 
-def _of_all(bounds: Bounds, before: Callable[[], Current], after: Mapping[str, Mapping[str, Model]]) -> Iterator[Fault]:
+def _of_all(
+    bounds: Bounds, current: Callable[[], Current], planned: Mapping[str, Mapping[str, Model]]
+) -> Iterator[Fault]:
     totals: tuple[tuple[str, str, int, str, Callable[[Mapping[str, Mapping[str, Model]]], int]], ...] = (
         ("$", "entries", bounds.entries, "entries of all kinds", lambda models: sum(map(len, models.values()))),
         ("$.event_types", "event_types", bounds.event_types, "event types", lambda models: len(models["event_type"])),
         ("$.meters", "profiles", bounds.profiles, "profiles of all meters", _profiles),
     )
     for path, name, bound, what, total in totals:
-        value = total(after)
-        if value > bound and value > total(before().models):
+        value = total(planned)
+        if value > bound and value > total(current().models):
             yield _beyond(path, name, bound, value, what)
 
 
 def _of_names(
-    bounds: Bounds, before: Callable[[], Current], after: Mapping[str, Mapping[str, Model]],
-    changed: Sequence[tuple[str, str, Model | None]], place: Callable[[str, str], str],
+    bounds: Bounds, current: Callable[[], Current], planned: Mapping[str, Mapping[str, Model]],
+    changed: Sequence[tuple[str, str, Model | None]], path_of: Callable[[str, str], str],
 ) -> Iterator[Fault]:  # fmt: skip
     if not any(kind == "meter" for kind, _, _ in changed):
         return
-    counts = _by_name(after)
+    counts = _by_name(planned)
     for name, value in counts.items():
-        if value > bounds.profiles_per_event_name and value > _by_name(before().models)[name]:
+        if value > bounds.profiles_per_event_name and value > _by_name(current().models)[name]:
             codes = (
-                code for kind, code, _ in changed if kind == "meter" and _event_name(after[kind].get(code)) == name
+                code for kind, code, _ in changed if kind == "meter" and _event_name(planned[kind].get(code)) == name
             )
             code = next(codes, "")
             what = f"profiles that look at events named {name!r}"
-            at = place("meter", code)
+            at = path_of("meter", code)
             yield _beyond(at, "profiles_per_event_name", bounds.profiles_per_event_name, value, what)
 
 
 def _of_accounts(
-    bounds: Bounds, before: Callable[[], Current], after: Mapping[str, Mapping[str, Model]],
-    changed: Sequence[tuple[str, str, Model | None]], place: Callable[[str, str], str],
+    bounds: Bounds, current: Callable[[], Current], planned: Mapping[str, Mapping[str, Model]],
+    changed: Sequence[tuple[str, str, Model | None]], path_of: Callable[[str, str], str],
 ) -> Iterator[Fault]:  # fmt: skip
-    codes = [code for kind, code, _ in changed if kind == "subscription" and code in after[kind]]
+    codes = [code for kind, code, _ in changed if kind == "subscription" and code in planned[kind]]
     if not codes:
         return
-    counts = Counter(model.account for model in after["subscription"].values() if isinstance(model, Subscription))
-    for account in dict.fromkeys(_account(after["subscription"][code]) for code in codes):
+    counts = Counter(model.account for model in planned["subscription"].values() if isinstance(model, Subscription))
+    for account in dict.fromkeys(_account(planned["subscription"][code]) for code in codes):
         value = counts[account]
         if value > bounds.subscriptions_per_account:
-            held = sum(_account(model) == account for model in before().models["subscription"].values())
+            held = sum(_account(model) == account for model in current().models["subscription"].values())
             if value > held:
                 at = next(
-                    place("subscription", code) for code in codes if _account(after["subscription"][code]) == account
+                    path_of("subscription", code)
+                    for code in codes
+                    if _account(planned["subscription"][code]) == account
                 )
                 what = f"subscriptions of account {account}"
                 yield _beyond(at, "subscriptions_per_account", bounds.subscriptions_per_account, value, what)
@@ -125,7 +129,8 @@ def _of_accounts(
 def _beyond(path: str, name: str, bound: int, value: int, what: str) -> Fault:
     return Fault(
         path,
-        f"{value} {what}, and this namespace is bound to {bound} ({name}); make it fewer, or {REMEDY.format(name=name, value=value)}",
+        f"{value} {what}, and this namespace is bound to {bound} ({name}); make it fewer, or "
+        f"{REMEDY.format(name=name, value=value)}",
     )
 
 
@@ -166,13 +171,13 @@ def _filters(meter: Meter) -> Mapping[str, int]:
 
 
 def _filter_values(meter: Meter) -> Mapping[str, int]:
-    found = {f"filters[{number}].value": _values(item.value) for number, item in enumerate(meter.filters)}
+    counts = {f"filters[{number}].value": _values(item.value) for number, item in enumerate(meter.filters)}
     for index, profile in enumerate(meter.profiles):
-        found |= {
+        counts |= {
             f"profiles[{index}].filters[{number}].value": _values(item.value)
             for number, item in enumerate(profile.filters)
         }
-    return found
+    return counts
 
 
 def _values(value: Any) -> int:
@@ -199,7 +204,8 @@ def _plan_cells(plan: Plan) -> Mapping[str, int]:
 
 def _override_cells(subscription: Subscription) -> Mapping[str, int]:
     return {
-        f"overrides[{number}].price.cells": _cells(each.price) for number, each in enumerate(subscription.overrides)
+        f"overrides[{number}].price.cells": _cells(override.price)
+        for number, override in enumerate(subscription.overrides)
     }
 
 

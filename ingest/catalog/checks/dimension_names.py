@@ -12,12 +12,13 @@ from schemas.catalog.models import Meter
 def name_faults(meter: Meter, path: str) -> Iterator[Fault]:
     """``path``: the meter's place in the document. The name of a dimension is its path joined by dots."""
     for number, profile in enumerate(meter.profiles):
-        seen: dict[str, tuple[str, ...]] = {}
+        dimension_by_name: dict[str, tuple[str, ...]] = {}
         for index, dimension in enumerate(profile.dimensions):
-            first = seen.setdefault(".".join(dimension), dimension)
-            if first != dimension:
+            earlier = dimension_by_name.setdefault(".".join(dimension), dimension)
+            if earlier != dimension:
                 detail = (
-                    f"{list(dimension)} and {list(first)} are both called {'.'.join(dimension)}, so their values could not be told apart;"
+                    f"{list(dimension)} and {list(earlier)} are both called {'.'.join(dimension)}, so their values "
+                    "could not be told apart;"
                     " keep one of them, or have the producer write one under another name"
                 )
                 yield Fault(f"{path}.profiles[{number}].dimensions[{index}]", detail)

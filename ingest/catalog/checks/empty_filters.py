@@ -67,68 +67,70 @@ class Placed:
 def never_faults(meter: Meter, path: str) -> Iterator[Fault]:
     """Each profile's contradictions, its filters combined with its meter's."""
     common = [Placed(number, f"{path}.filters[{number}]", item) for number, item in enumerate(meter.filters)]
-    seen: set[str] = set()
+    reported: set[str] = set()
     for index, profile in enumerate(meter.profiles):
-        own = [
+        profile_filters = [
             Placed(len(common) + number, f"{path}.profiles[{index}].filters[{number}]", item)
             for number, item in enumerate(profile.filters)
         ]
-        for fault in _never([*common, *own]):
-            if fault.path not in seen:
-                seen.add(fault.path)
+        for fault in _never([*common, *profile_filters]):
+            if fault.path not in reported:
+                reported.add(fault.path)
                 yield fault
 
 
 def _never(filters: Sequence[Placed]) -> Iterator[Fault]:
     by_property: dict[tuple[str, ...], list[Placed]] = {}
-    for one in filters:
-        by_property.setdefault(one.filter.property, []).append(one)
-    for some in by_property.values():
-        if (fault := _contradiction(some)) is not None:
+    for placed in filters:
+        by_property.setdefault(placed.filter.property, []).append(placed)
+    for same_property in by_property.values():
+        if (fault := _contradiction(same_property)) is not None:
             yield fault
-    for other in filters:
-        below = other.filter.property
+    for deeper in filters:
+        below = deeper.filter.property
         for length in range(1, len(below)):
-            for one in by_property.get(below[:length], ()):
-                if other.needs and not one.may_be_object:
+            for placed in by_property.get(below[:length], ()):
+                if deeper.needs and not placed.may_be_object:
                     why = f"{'.'.join(below[:length])} must be an object to hold {'.'.join(below)}"
-                    yield _both(one, other, why)
+                    yield _both(placed, deeper, why)
 
 
 def _contradiction(filters: Sequence[Placed]) -> Fault | None:
     """Of all filters on one property."""
-    listed = [one for one in filters if one.filter.operator in _LISTS]
+    listed = [placed for placed in filters if placed.filter.operator in _LISTS]
     if listed:
-        return _of_list(min(listed, key=lambda one: len(one.values)), filters)
-    absent = next((one for one in filters if one.filter.operator == "exists" and one.filter.value is False), None)
-    present = next((one for one in filters if one.needs), None)
+        return _of_list(min(listed, key=lambda placed: len(placed.values)), filters)
+    absent = next(
+        (placed for placed in filters if placed.filter.operator == "exists" and placed.filter.value is False), None
+    )
+    present = next((placed for placed in filters if placed.needs), None)
     if absent is not None and present is not None:
         return _both(absent, present, "the one needs the property missing, the other needs it there")
     return _of_range(filters) or _of_starts(filters)
 
 
-def _of_list(one: Placed, filters: Sequence[Placed]) -> Fault | None:
+def _of_list(listed: Placed, filters: Sequence[Placed]) -> Fault | None:
     """Every value that ``one`` allows, tried on all the filters."""
-    values = one.values
+    values = listed.values
     if not values:
-        return Fault(f"{one.path}.value", "an empty list: no event passes; list the values, or remove the filter")
+        return Fault(f"{listed.path}.value", "an empty list: no event passes; list the values, or remove the filter")
     passing = values
-    for other in filters:
-        passing = [value for value in passing if other.passes(value)]
+    for placed in filters:
+        passing = [value for value in passing if placed.passes(value)]
         if not passing:
-            return _both(one, other, f"no value of {one} passes all the filters on it")
+            return _both(listed, placed, f"no value of {listed} passes all the filters on it")
     return None
 
 
 def _of_range(filters: Sequence[Placed]) -> Fault | None:
     lowest = max(
-        (one for one in filters if one.filter.operator in _ABOVE),
-        key=lambda one: (_bound(one), one.filter.operator == "gt"),
+        (placed for placed in filters if placed.filter.operator in _ABOVE),
+        key=lambda placed: (_bound(placed), placed.filter.operator == "gt"),
         default=None,
     )
     highest = min(
-        (one for one in filters if one.filter.operator in _BELOW),
-        key=lambda one: (_bound(one), one.filter.operator == "lte"),
+        (placed for placed in filters if placed.filter.operator in _BELOW),
+        key=lambda placed: (_bound(placed), placed.filter.operator == "lte"),
         default=None,
     )
     if lowest is None or highest is None:
@@ -139,23 +141,24 @@ def _of_range(filters: Sequence[Placed]) -> Fault | None:
     return _both(lowest, highest, "no number is in both")
 
 
-def _bound(one: Placed) -> Decimal:
-    return Decimal(number(exact_value(one.filter.value)) or 0)
+def _bound(placed: Placed) -> Decimal:
+    return Decimal(number(exact_value(placed.filter.value)) or 0)
 
 
 def _of_starts(filters: Sequence[Placed]) -> Fault | None:
     starts = sorted(
-        (one for one in filters if one.filter.operator == "starts_with"), key=lambda one: len(one.filter.value)
+        (shorter for shorter in filters if shorter.filter.operator == "starts_with"),
+        key=lambda shorter: len(shorter.filter.value),
     )
-    for one, other in pairwise(starts):
-        if not other.filter.value.startswith(one.filter.value):
-            return _both(one, other, "no text starts with both")
+    for shorter, longer in pairwise(starts):
+        if not longer.filter.value.startswith(shorter.filter.value):
+            return _both(shorter, longer, "no text starts with both")
     return None
 
 
-def _both(one: Placed, other: Placed, why: str) -> Fault:
+def _both(left: Placed, right: Placed, why: str) -> Fault:
     """At the later of the two, which names the earlier."""
-    if one is other:
-        return Fault(one.path, f"{one} lets no event pass; {why}")
-    one, other = sorted((one, other), key=lambda placed: placed.order)
-    return Fault(other.path, f"{other} can never match together with {one} ({one.path}): {why}; remove one of them")
+    if left is right:
+        return Fault(left.path, f"{left} lets no event pass; {why}")
+    left, right = sorted((left, right), key=lambda placed: placed.order)
+    return Fault(right.path, f"{right} can never match together with {left} ({left.path}): {why}; remove one of them")

@@ -8,7 +8,7 @@ from typing import Any
 from ingest.catalog.document import Fault
 from schemas.event_schema import SchemaError, parse_schema
 from schemas.prices import PriceError, parse_price
-from schemas.values.json_text import path_text
+from schemas.values.json_text import JsonObject, path_text
 
 
 def placed_faults(kind: str, value: Any, path: str) -> Iterator[Fault]:
@@ -25,7 +25,7 @@ def placed_faults(kind: str, value: Any, path: str) -> Iterator[Fault]:
                 yield Fault(f"{path}.schema{fault.path}", fault.detail)
 
 
-def _prices(plan: dict[str, Any], path: str) -> Iterator[Fault]:
+def _prices(plan: JsonObject, path: str) -> Iterator[Fault]:
     charges = plan.get("charges")
     for number, charge in enumerate(charges if isinstance(charges, list) else []):
         price = charge.get("price") if isinstance(charge, dict) else None

@@ -16,16 +16,16 @@ from schemas.filters import compile_filter, exact_value
 
 
 def unfit_faults(
-    meters: Mapping[str, Model], types: Mapping[str, Model], place: Callable[[str, str], str]
+    meters: Mapping[str, Model], types: Mapping[str, Model], path_of: Callable[[str, str], str]
 ) -> Iterator[Fault]:
-    """Of every meter that the document speaks of, itself or by its event type. ``place``: see ``After``."""
+    """Of every meter that the document speaks of, itself or by its event type. ``path_of``: see ``After``."""
     for code, meter in meters.items():
         assert isinstance(meter, Meter)
         declared = types.get(meter.event_name or code)
         if not isinstance(declared, EventType) or declared.avro is None:
             continue
-        at = place("meter", code)
-        if at == "$" and place("event_type", declared.code) == "$":
+        at = path_of("meter", code)
+        if at == "$" and path_of("event_type", declared.code) == "$":
             continue  # stood before this document, and is none of its business
         where = [(f"filters[{number}]", item) for number, item in enumerate(meter.filters)]
         for index, profile in enumerate(meter.profiles):
@@ -43,32 +43,32 @@ def _unfit(schema: Schema, item: Filter) -> str | None:
     path = ".".join(item.property)
     if compile_filter(("p",), item.operator, item.value)({}):
         return None  # a missing property passes
-    found = _types(schema, schema.root, item.property)
-    if found is None:
+    nodes = _types(schema, schema.root, item.property)
+    if nodes is None:
         return None
-    if not found:
+    if not nodes:
         return f"the schema has no property {path}"
     if item.operator not in ("eq", "in"):
         return None
     value = exact_value(item.value)
-    wanted: list[Any] = value if item.operator == "in" and isinstance(value, list) else [value]
-    checks = [compile_schema_node(node, schema.named) for node in found]
-    if any(check(one) for check in checks for one in wanted):
+    values: list[Any] = value if item.operator == "in" and isinstance(value, list) else [value]
+    checks = [compile_schema_node(node, schema.named) for node in nodes]
+    if any(check(listed) for check in checks for listed in values):
         return None
-    return f"{path} is {' or '.join(dict.fromkeys(describe(schema, node) for node in found))}"
+    return f"{path} is {' or '.join(dict.fromkeys(describe(schema, node) for node in nodes))}"
 
 
 def _types(schema: Schema, node: Node, path: tuple[str, ...]) -> list[Node] | None:
     """The types that may stand at the path; none: nothing can; None: anything may."""
     node = schema.resolve(node)
     if isinstance(node, Union):
-        found: list[Node] = []
+        nodes: list[Node] = []
         for branch in node.branches:
-            some = _types(schema, branch, path)
-            if some is None:
+            branch_nodes = _types(schema, branch, path)
+            if branch_nodes is None:
                 return None
-            found += some
-        return found
+            nodes += branch_nodes
+        return nodes
     if not path:
         return [node]
     if isinstance(node, Map):

@@ -21,7 +21,7 @@ class After:
     """The catalog of one namespace as it would be.
 
     ``current[kind][code]`` are the models in force; ``plan_version(code, version)`` any version of a plan, None where
-    there is none; ``place(kind, code)`` says where an entry stands in the document, "$" where it is not in it;
+    there is none; ``path_of(kind, code)`` says where an entry stands in the document, "$" where it is not in it;
     ``retired(kind, code)`` whether there was such an entry once.
     """
 
@@ -29,13 +29,13 @@ class After:
         self,
         current: dict[str, dict[str, Model]],
         plan_version: Callable[[str, int], Plan | None],
-        place: Callable[[str, str], str],
+        path_of: Callable[[str, str], str],
         retired: Callable[[str, str], bool],
         tick: Tick = no_tick,
     ) -> None:
         self._current = current
         self._plan_version = plan_version
-        self._place = place
+        self._path_of = path_of
         self._retired = retired
         self._tick = tick
         self._to_compare = _COMPARED
@@ -48,7 +48,7 @@ class After:
                 assert isinstance(model, Feature | Product)
                 if model.profile is not None and (wrong := self._resolve(model.profile)[1]):
                     yield self._fault(kind, code, ".profile", wrong)
-        yield from unfit_faults(self._current["meter"], self._current["event_type"], self._place)
+        yield from unfit_faults(self._current["meter"], self._current["event_type"], self._path_of)
         for code, plan in self._current["plan"].items():
             assert isinstance(plan, Plan)
             self._tick()
@@ -77,25 +77,25 @@ class After:
             yield from self._overlaps(subscriptions)
 
     def _fault(self, kind: str, code: str, below: str, detail: str) -> Fault:
-        place = self._place(kind, code)
-        if place == "$" and below:
+        path = self._path_of(kind, code)
+        if path == "$" and below:
             return Fault("$", f"{kind} {code} (not in this document) at {below.removeprefix('.')}: {detail}")
-        return Fault(place + below, detail)
+        return Fault(path + below, detail)
 
     def _resolve(self, address: str) -> tuple[str, str]:
         """(profile id, "") or ("", what is wrong)."""
-        code, _, wanted = address.partition(".")
+        code, _, profile_code = address.partition(".")
         meter = self._current["meter"].get(code)
         if meter is None:
             return "", self._absent("meter", code)
         assert isinstance(meter, Meter)
         known = [profile.code for profile in meter.profiles]
-        if not wanted and len(known) == 1:
+        if not profile_code and len(known) == 1:
             return f"{code}.{known[0]}", ""
-        if wanted in known:
+        if profile_code in known:
             return address, ""
         listed = ", ".join(f"{code}.{profile}" for profile in known)
-        if not wanted:
+        if not profile_code:
             return "", f"meter {code} has several profiles; say which: {listed}"
         return "", f"no profile {address}; known: {listed}"
 
@@ -152,7 +152,7 @@ class After:
             plan = self._plan_version(*key)
             products = [self._current["product"].get(charge.product) for charge in (plan.charges if plan else ())]
             addresses = [item.profile for item in products if isinstance(item, Product) and item.profile is not None]
-            known = frozenset(found for found, _ in map(self._resolve, addresses) if found)
+            known = frozenset(address for address, _ in map(self._resolve, addresses) if address)
             self._billed_by_plan[key] = known
         return known
 
@@ -163,24 +163,29 @@ class After:
             return
         order = {subscription.code: number for number, subscription in enumerate(subscriptions)}
         latest: dict[str, Subscription] = {}
-        for subscription in sorted(subscriptions, key=lambda each: (_start(each), order[each.code])):
+        for subscription in sorted(subscriptions, key=lambda candidate: (_start(candidate), order[candidate.code])):
             self._tick()
             both: dict[str, set[str]] = {}
             for profile in self._billed(subscription):
-                before = latest.get(profile)
-                if before is not None and _start(subscription) < _end(before) and _start(before) < _end(subscription):
-                    both.setdefault(before.code, set()).add(profile)
-                if before is None or _end(subscription) > _end(before):
+                previous = latest.get(profile)
+                if (
+                    previous is not None
+                    and _start(subscription) < _end(previous)
+                    and _start(previous) < _end(subscription)
+                ):
+                    both.setdefault(previous.code, set()).add(profile)
+                if previous is None or _end(subscription) > _end(previous):
                     latest[profile] = subscription
             for code in sorted(both, key=order.__getitem__):
-                first, second = sorted((order[code], order[subscription.code]))
-                yield self._overlap(subscriptions[first], subscriptions[second], both[code])
+                earlier, second = sorted((order[code], order[subscription.code]))
+                yield self._overlap(subscriptions[earlier], subscriptions[second], both[code])
 
-    def _overlap(self, one: Subscription, other: Subscription, both: set[str]) -> Fault:
-        in_document = self._place("subscription", other.code) != "$"
-        late, early = (other, one) if in_document else (one, other)
+    def _overlap(self, earlier: Subscription, later: Subscription, both: set[str]) -> Fault:
+        in_document = self._path_of("subscription", later.code) != "$"
+        late, early = (later, earlier) if in_document else (earlier, later)
         detail = (
-            f"bills {', '.join(sorted(both))} of account {one.account}, as subscription {early.code} does at the same "
+            f"bills {', '.join(sorted(both))} of account {earlier.account}, as subscription {early.code} does at "
+            "the same "
             "time; end one before the other starts"
         )
         return self._fault("subscription", late.code, "", detail)

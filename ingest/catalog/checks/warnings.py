@@ -21,7 +21,7 @@ MAX_WARNINGS: Final = 100
 
 
 def catalog_warnings(
-    current: Mapping[str, Mapping[str, Model]], place: Callable[[str, str], str | None], tick: Tick = no_tick
+    current: Mapping[str, Mapping[str, Model]], path_of: Callable[[str, str], str | None], tick: Tick = no_tick
 ) -> tuple[Fault, ...]:
     """Of the plans that a document declares, or whose products or meters it does, and of its meters and event types; at
     most MAX_WARNINGS.
@@ -29,11 +29,11 @@ def catalog_warnings(
     ``current[kind][code]``: the models as they would be; ``place(kind, code)``: where the document has an entry, None
     where it has not. Raises what ``tick`` raises.
     """
-    return tuple(islice(chain(_warnings(current, place, tick), _defaults(current, place, tick)), MAX_WARNINGS))
+    return tuple(islice(chain(_warnings(current, path_of, tick), _defaults(current, path_of, tick)), MAX_WARNINGS))
 
 
 def _defaults(
-    current: Mapping[str, Mapping[str, Model]], place: Callable[[str, str], str | None], tick: Tick
+    current: Mapping[str, Mapping[str, Model]], path_of: Callable[[str, str], str | None], tick: Tick
 ) -> Iterator[Fault]:
     """Values that an event type's default cannot give, of meters that the document declares, itself or their event
     type."""
@@ -42,7 +42,7 @@ def _defaults(
         declared = current["event_type"].get(meter.event_name or code)
         if not isinstance(declared, EventType) or declared.avro is None or not declared.fill_defaults:
             continue
-        at = place("meter", code) or place("event_type", declared.code)
+        at = path_of("meter", code) or path_of("event_type", declared.code)
         if at is None:
             continue
         tick()
@@ -54,21 +54,25 @@ def _defaults(
             if default is not ABSENT and number(default) is None:
                 yield Fault(
                     at,
-                    f"profile {code}.{profile.code}: an event that leaves out {'.'.join(profile.property)} counts for nothing, since the default of the "
+                    f"profile {code}.{profile.code}: an event that leaves out {'.'.join(profile.property)} counts "
+                    "for nothing, since the default of the "
                     f"event type's schema, {str(default)[:60]!r}, is no number; give it one, or null",
                 )
 
 
 def _warnings(
-    current: Mapping[str, Mapping[str, Model]], place: Callable[[str, str], str | None], tick: Tick
+    current: Mapping[str, Mapping[str, Model]], path_of: Callable[[str, str], str | None], tick: Tick
 ) -> Iterator[Fault]:
     budget = Budget()
     for code, plan in current["plan"].items():
         assert isinstance(plan, Plan)
         tick()
-        at = place("plan", code)
+        at = path_of("plan", code)
         if at is not None and (gone := withdrawn(plan.currency)) is not None:
-            detail = f"{plan.currency} is not in use since {gone}; it bills what was used before, and each later period is told when it is billed"
+            detail = (
+                f"{plan.currency} is not in use since {gone}; it bills what was used before, and each later "
+                "period is told when it is billed"
+            )
             yield Fault(f"{at}.currency", detail)
         charges: list[Measuring] = []
         declared = at is not None
@@ -80,8 +84,10 @@ def _warnings(
             meter = current["meter"].get(meter_code)
             if not isinstance(meter, Meter):
                 continue
-            declared = declared or place("product", product.code) is not None or place("meter", meter.code) is not None
-            profiles = [one for one in meter.profiles if not profile_code or one.code == profile_code]
+            declared = (
+                declared or path_of("product", product.code) is not None or path_of("meter", meter.code) is not None
+            )
+            profiles = [counted for counted in meter.profiles if not profile_code or counted.code == profile_code]
             charges += [Measuring.of(charge.key, meter, profile) for profile in profiles[:1]]
         if declared and len(charges) > 1:
             for sentence in double_billed(charges, budget):

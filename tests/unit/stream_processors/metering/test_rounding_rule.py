@@ -1,4 +1,5 @@
-"""Events of a release in which numbers were not rounded stay as they were metered, whoever meters or backfills them again; the log tells."""
+"""Events of a release in which numbers were not rounded stay as they were metered, whoever meters or backfills them
+again; the log tells."""
 
 from __future__ import annotations
 
