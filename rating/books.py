@@ -7,7 +7,7 @@ from typing import Final
 
 from clickhouse_connect.driver.client import Client
 
-from rating.verify.lost_records import lost
+from rating.verify.lost_records import lost_events
 from schemas.values.json_text import JsonObject
 
 
@@ -71,6 +71,6 @@ def read_books(client: Client, namespace: str) -> Books:
     """The namespace's books as ClickHouse has them now; ``client`` is from ``schemas.clickhouse.client.connect``.
     Blocking."""
     row = client.query(_SQL, parameters={"n": namespace}).result_rows[0]
-    missing, given_up = lost(client, namespace).get(namespace, (0, 0))
+    missing, given_up = lost_events(client, namespace).get(namespace, (0, 0))
     refused, accepted, metered, unmatched, duplicates, conflicts, voided = (int(value) for value in row)
     return Books(namespace, refused, accepted, metered, unmatched, duplicates, conflicts, voided, given_up, missing)

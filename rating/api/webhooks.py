@@ -57,7 +57,9 @@ async def status(rating: Authorized, view: View) -> JsonObject:
 
 async def webhook_status(rating: Rating, view: NamespaceView) -> JsonObject:
     """How deliveries of the namespace's webhook stand, as the route answers."""
-    summary, seen_us = await rating.ask(lambda client: (store.summary(client, view.namespace), store.seen_us(client)))
+    summary, seen_us = await rating.ask(
+        lambda client: (store.summary(client, view.namespace), store.last_alive_us(client))
+    )
     hook = hook_of(view)
     return {
         "namespace": view.namespace,

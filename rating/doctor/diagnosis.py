@@ -1,4 +1,4 @@
-"""What the doctor found about one account and one metric, and what it makes of it: plain values, pure."""
+"""The diagnosis of one account's usage of one metric, and the sentences that explain it: plain values, pure."""
 
 from __future__ import annotations
 
@@ -57,8 +57,8 @@ class Outside:
 
 @dataclass(frozen=True, slots=True)
 class BillingStatus:
-    """Whether anybody pays: ``subscriptions`` are those that overlap the interval; ``charges`` of theirs bill the
-    profile."""
+    """Whether the usage is billed: ``subscriptions`` are those that overlap the interval; ``charges`` of theirs bill
+    the profile."""
 
     account_known: bool
     subscriptions: tuple[str, ...]
@@ -152,6 +152,7 @@ def _example(group: Group) -> str:
 
 
 def _lines(diagnosis: Diagnosis) -> Iterator[str]:
+    """The counts, a line each."""
     yield (
         f"{diagnosis.profile_id} of account {diagnosis.account_id} in {diagnosis.namespace},"
         f" {_text(diagnosis.interval.start)} to {_text(diagnosis.interval.end)}"
@@ -192,6 +193,7 @@ def _lines(diagnosis: Diagnosis) -> Iterator[str]:
 
 
 def _findings(diagnosis: Diagnosis) -> Iterator[str]:
+    """Sentences about what is the matter, the most telling first."""
     all_matched = diagnosis.matched == diagnosis.received
     if diagnosis.matched:
         part = "All" if all_matched else f"{diagnosis.matched:,} of"
@@ -260,6 +262,7 @@ def _findings(diagnosis: Diagnosis) -> Iterator[str]:
 
 
 def _why_nothing_came(diagnosis: Diagnosis) -> Iterator[str]:
+    """A sentence where no event was received: the nearest events, names or accounts."""
     if diagnosis.received:
         return
     if diagnosis.outside.before or diagnosis.outside.after:
@@ -297,6 +300,7 @@ def _why_nothing_came(diagnosis: Diagnosis) -> Iterator[str]:
 
 
 def _unbilled(diagnosis: Diagnosis) -> Iterator[str]:
+    """A sentence where no charge bills the profile."""
     if diagnosis.billing.charges:
         return
     if not diagnosis.billing.account_known and not diagnosis.billing.subscriptions:

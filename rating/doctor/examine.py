@@ -17,8 +17,8 @@ from rating.invoices.billed_so_far import billed_until
 from rating.periods import Interval
 from rating.subscriptions.timeline import timelines
 from rating.usage import UsageQuery, measured, usage_totals
-from rating.usage.render import Binder, considered
-from rating.usage.void_conditions import standing
+from rating.usage.render import Binder, conditions_with_voided
+from rating.usage.void_conditions import not_voided
 from rating.verify.scope import Row
 from schemas.catalog.follower import read_catalog
 from schemas.catalog.models import Product
@@ -44,7 +44,7 @@ _NAMED: Final = f"{_OURS} AND event_name IN {{names:Array(String)}}"
 _AT: Final = "toUnixTimestamp64Micro(timestamp)"
 _WITHIN: Final = f"{_AT} >= {{start:Int64}} AND {_AT} < {{end:Int64}}"
 
-_STANDING: Final = standing(["namespace = {n:String}", "account_id = {account:String}"], "")
+_STANDING: Final = not_voided(["namespace = {n:String}", "account_id = {account:String}"], "")
 _VOIDED: Final = f"""
 SELECT reason, author, count(), argMin(idempotency_key, timestamp), toUnixTimestamp64Micro(min(timestamp)),
     toUnixTimestamp64Milli(min(void_append_time))
@@ -143,7 +143,7 @@ class _Examination:
         parameters: JsonObject = {}
         if profile.backfilled:  # what the meter matched may be replaced, and what it did not be backfilled
             bind = Binder()
-            counting = " AND ".join(considered(query, bind))
+            counting = " AND ".join(conditions_with_voided(query, bind))
             condition = f"{_POSITION} IN (SELECT {_POSITION} FROM usage_records FINAL WHERE {counting})"
             parameters = bind.parameters
         counts, unmatched, fine = (sql.replace("{matched}", condition) for sql in (_COUNTS, _UNMATCHED, _FINE))
@@ -246,6 +246,7 @@ class _Examination:
         return similar([name for name in names if name != self._account], (self._account,))
 
     def _billing(self) -> BillingStatus:
+        """The account's subscriptions in the interval, the charges on the profile, and what they have no price for."""
         subscriptions: list[str] = []
         charges: list[str] = []
         unpriced: list[str] = []

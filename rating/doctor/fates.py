@@ -116,12 +116,13 @@ class Groups:
         self._counted: dict[tuple[str, str], tuple[int, tuple[Example, ...]]] = {}
 
     def add(self, kind: str, why: str, example: Example) -> None:
+        """Count an event of this fate; the first few are kept as examples."""
         count, examples = self._counted.get((kind, why), (0, ()))
         shown = examples if len(examples) >= _EXAMPLES else (*examples, example)
         self._counted[kind, why] = (count + 1, shown)
 
     def of(self, kind: str) -> tuple[Group, ...]:
-        """The largest first."""
+        """The groups of one kind of fate, the largest first."""
         groups = [Group(why, *counted) for (group_kind, why), counted in self._counted.items() if group_kind == kind]
         return tuple(sorted(groups, key=lambda group: (-group.events, group.why)))
 

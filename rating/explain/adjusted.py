@@ -38,8 +38,8 @@ class BilledLine:
 
 
 def billed_before(subject: Subject, invoices: Iterable[WholeInvoice]) -> list[BilledLine]:
-    """Of ``invoices``, the lines that billed what this adjustment adjusts, in the order of the chain: the original and
-    earlier adjustments. Void ones are left out, unless there is no other."""
+    """The lines of ``invoices`` that billed what this adjustment adjusts, in the order of the chain: the original and
+    earlier adjustments. Those of void invoices are left out, unless there are no others."""
     head, adjustment_line = subject.head, subject.line
     billed_lines = [
         BilledLine(invoice, line)

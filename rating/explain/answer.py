@@ -161,7 +161,8 @@ def sentence(answer: JsonObject) -> str:
     came += [f"{_events(voided)} {'was' if voided == 1 else 'were'} voided"] if voided else []
     return (
         f"{measured}, {earlier['quantity']} as of checkpoint {earlier['checkpoint']}:"
-        f" {' and '.join(came)} between them; {change['now']['amount']} in place of {earlier['amount']} billed so far makes {amount}."
+        f" {' and '.join(came)} between them;"
+        f" {change['now']['amount']} in place of {earlier['amount']} billed so far makes {amount}."
     )
 
 

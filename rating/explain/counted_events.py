@@ -17,7 +17,7 @@ from clickhouse_connect.driver.client import Client
 
 from rating.pricing import plain
 from rating.usage import UsageQuery, looking_back
-from rating.usage.render import Binder, below, record_conditions
+from rating.usage.render import Binder, position_below, record_conditions
 from schemas.catalog.models import Aggregation
 from schemas.errors import WeirError
 from schemas.ledgers.checkpoints import Cut
@@ -82,7 +82,7 @@ class ExplainedEvent:
 
 @dataclass(frozen=True, slots=True)
 class EventsPage:
-    """In order of timestamp and position; ``next_cursor`` leads to those after them, None at the end."""
+    """Events in order of timestamp and position; ``next_cursor`` leads to the next page, None at the end."""
 
     events: tuple[ExplainedEvent, ...]
     next_cursor: str | None
@@ -127,7 +127,7 @@ def read_events(
 
 
 def count_events(client: Client, query: UsageQuery, *, beyond: Cut | None = None, everything: bool = False) -> int:
-    """How many ``read_events`` pages through in all. Blocking."""
+    """How many events all pages of ``read_events`` have together. Blocking."""
     bind = Binder()
     sql = _selection(query, bind, beyond, everything or beyond is not None)
     rows = client.query(f"SELECT count() FROM ({sql}) {_SETTINGS}", parameters=bind.parameters).result_rows
@@ -139,7 +139,7 @@ def _selection(query: UsageQuery, bind: Binder, beyond: Cut | None, everything: 
     # What is carried over may be decided by an event before the period.
     conditions = record_conditions(looking_back(query) if query.profile.carry_over else query, bind)
     if beyond is not None:
-        conditions.append(f"NOT {below(beyond, bind, 'after')}")
+        conditions.append(f"NOT {position_below(beyond, bind, 'after')}")
     groups = [
         f"JSONExtractRaw(dimensions, {bind(f'group_{number}', 'String', name)})"
         for number, name in enumerate(query.dimensions)

@@ -42,7 +42,8 @@ class Ledgers:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """``need`` and ``cut`` are None for a line without usage behind it; ``versions`` are those pinned on the line."""
+    """A line of an invoice with all that explains its quantity. ``need`` and ``cut`` are None for a line without usage
+    behind it; ``versions`` are the profile versions pinned on the line."""
 
     invoice: WholeInvoice
     line: InvoiceLine
@@ -53,6 +54,7 @@ class Subject:
 
     @property
     def head(self) -> InvoiceHead:
+        """The head of the line's invoice."""
         return self.invoice.head
 
     @property

@@ -27,7 +27,7 @@ from rating.pricing import PriceError, Rated, money_text, parse_price, plain
 from rating.pricing.exact import exact_sum
 from rating.subscriptions.timeline import PlanningError, Timeline
 from rating.usage import Usage
-from rating.usage.render import Binder, below
+from rating.usage.render import Binder, position_below
 from rating.usage.void_conditions import POSITION
 from schemas.catalog.profiles import FOREVER
 from schemas.ledgers.checkpoints import Checkpoints, Cut
@@ -117,8 +117,8 @@ def _late_records(
 ) -> dict[str, list[Late]]:
     bind = Binder()
     came, voided = (
-        f"NOT {below(after, bind, prefix=prefix)}"
-        + ("" if as_of is None else f" AND {below(as_of, bind, 'as_of', prefix)}")
+        f"NOT {position_below(after, bind, prefix=prefix)}"
+        + ("" if as_of is None else f" AND {position_below(as_of, bind, 'as_of', prefix)}")
         for prefix in ("", "void_")
     )
     scope = f"namespace = {bind('namespace', 'String', namespace)} AND timestamp < {bind.instant('until', until_us)}"
@@ -129,7 +129,8 @@ def _late_records(
     # Positions order no table. By append time all parts are left out that are older than the first batch beyond the
     # checkpoint; NULL, where there is none, is true of no record.
     batches = (
-        f"FROM usage_batches WHERE namespace = {bind('namespace', 'String', namespace)} AND NOT {below(after, bind)}"
+        f"FROM usage_batches WHERE namespace = {bind('namespace', 'String', namespace)}"
+        f" AND NOT {position_below(after, bind)}"
     )
     since = f"append_time >= (SELECT minOrNull(append_time) {batches})"
     voids = f"FROM voided_events WHERE {scope} AND {voided}"

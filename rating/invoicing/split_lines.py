@@ -14,7 +14,7 @@ from typing import Final, Protocol
 
 from rating.invoices.amounts.line_plans import LinePlan
 from rating.invoicing.need import Need
-from rating.pricing.split_charges import together
+from rating.pricing.split_charges import must_be_priced_together
 from rating.subscriptions.billing_periods import Part
 from schemas.catalog.models import Aggregation, Charge
 from schemas.prices import FlatPrice, Price, Split
@@ -101,7 +101,7 @@ class Groups:
             for group in groups:
                 later = group.members[1:]
                 own = [prices[one.number] for one in group.members]
-                if not any(one.shared or one.goes_on for one in later) or not together(own):
+                if not any(one.shared or one.goes_on for one in later) or not must_be_priced_together(own):
                     continue
                 for position, (one, price) in enumerate(zip(group.members, own, strict=True)):
                     split = Split(

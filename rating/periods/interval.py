@@ -28,4 +28,5 @@ class Interval:
 
     @property
     def duration(self) -> timedelta:
+        """The time from start to end; a local day may have 23 or 25 hours."""
         return self.end - self.start

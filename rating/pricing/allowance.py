@@ -30,8 +30,8 @@ def allowance(price: Price) -> Decimal:
 
 
 def take_off(price: Price, line: PricingLine, units: Decimal, kind: StepKind, word: str) -> PricingLine:
-    """Up to ``units`` off the quantity, as far as the parts of the period before this one left them; of a matrix off
-    its combinations in the price's ``included_order``. A step tells it."""
+    """The line after up to ``units`` are taken off its quantity, as far as earlier parts of the period left them; of a
+    matrix off its combinations in the price's ``included_order``. Adds a step of ``kind``."""
     if not units:
         return line
     full_units, explanation = units, ""

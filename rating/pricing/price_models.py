@@ -74,7 +74,7 @@ def _earlier(split: Split | None) -> Iterator[Step]:
 
 
 def _graduated(tiers: Sequence[Tier | PercentageTier], quantity: Decimal, split: Split | None) -> Iterator[Step]:
-    """Each part at its own tier. A tier is reached by more than the bound before it, the first one by nothing.
+    """A step for each tier reached. A tier is reached by more than the bound before it, the first tier always.
 
     ``split``: an earlier part of the period was priced up to somewhere; what that reached already is not begun again.
     """
@@ -149,7 +149,7 @@ def _package(price: PackagePrice, quantity: Decimal) -> Step:
 
 
 def packages_of(price: PackagePrice, quantity: Decimal) -> Decimal:
-    """How many packages, started ones whole."""
+    """How many packages the quantity fills; a started one counts whole."""
     # Whole packages and remainder, since a quotient such as 1/3 would have no exact decimal.
     full_packages, remainder = divmod(quantity, price.package_size)
     return full_packages + 1 if remainder else full_packages

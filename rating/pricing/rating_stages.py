@@ -140,15 +140,18 @@ def _negative(quantity: Decimal, values: tuple[str, ...] | None) -> Step:
 
 
 def included_units(price: Price, line: PricingLine) -> PricingLine:
+    """Take the price's included units off the quantity."""
     return take_off(price, line, price.included_units, "included_units", "included")
 
 
 def free_units(price: Price, line: PricingLine) -> PricingLine:
+    """Take the free units of a package or percentage price off the quantity."""
     units = price.free_units if isinstance(price, PackagePrice | PercentagePrice) else ZERO
     return take_off(price, line, units, "free_units", "free")
 
 
 def model(price: Price, line: PricingLine) -> PricingLine:
+    """Charge for the quantity by the price's model."""
     return line.then(*model_steps(price, line))
 
 
@@ -170,6 +173,7 @@ def _part(of: Proration) -> str:
 
 
 def maximum(price: Price, line: PricingLine) -> PricingLine:
+    """Lower the amount to the price's maximum, less what earlier parts of the period came to."""
     limit, why = price.maximum_amount, ""
     if limit is not None and (earlier_cost := _cost_before(price)):
         limit, why = (
@@ -183,6 +187,7 @@ def maximum(price: Price, line: PricingLine) -> PricingLine:
 
 
 def minimum(price: Price, line: PricingLine) -> PricingLine:
+    """Raise the amount to the price's minimum: its prorated share, or less what earlier parts of the period came to."""
     limit, why = price.minimum_amount, ""
     earlier_cost = _cost_before(price)
     if limit is not None and price.proration is not None:

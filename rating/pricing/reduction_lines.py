@@ -21,10 +21,10 @@ ReductionKind = Literal["discount", "commitment", "credit"]
 
 @dataclass(frozen=True, slots=True)
 class ReductionLine:
-    """``amount`` (rounded) is what it adds to the invoice: below zero for a discount and a credit, above for a
-    commitment.
+    """A discount, a true-up or a credit as a line of an invoice.
 
-    ``code`` is the discount's or grant's; "" for a commitment. The step's amount is exact.
+    ``amount`` (rounded) is what it adds to the invoice: below zero for a discount and a credit, above for a
+    commitment. ``code`` is the discount's or grant's; "" for a commitment. The step's amount is exact.
     """
 
     kind: ReductionKind

@@ -59,13 +59,13 @@ def rate_parts(parts: Sequence[tuple[Price, Quantity]], currency: str) -> list[t
 
 
 def rate_alone(price: Price, measured: Quantity, currency: str) -> Rated:
-    """What one part comes to by its price as it stands. Raises PriceError."""
+    """One part priced by its price as it is, ``split`` included. Raises PriceError."""
     return rate(price, measured.quantity, currency=currency, events=measured.events, quantities=measured.quantities)
 
 
 def _quantities_after(parts: Sequence[tuple[Price, Quantity]], currency: str) -> list[Decimal]:
-    """The quantity that the parts after each one price, up to the next where tiers begin anew; 0 where no tier asks for
-    it."""
+    """For each part the quantity that later parts price, up to the next part where tiers begin anew; 0 where no price
+    needs it."""
     quantities_after = [ZERO] * len(parts)
     if not any(isinstance(price, VolumePrice) for price, _ in parts):
         return quantities_after
@@ -122,7 +122,7 @@ def _used_with(used: Used, price: Price, rated: Rated) -> Used:
         )
 
 
-def together(prices: Iterable[Price]) -> bool:
+def must_be_priced_together(prices: Iterable[Price]) -> bool:
     """Whether parts of a period must be priced as one: they share an allowance, a minimum or a maximum, or go on with
     tiers or a package."""
     price_list = list(prices)

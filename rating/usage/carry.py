@@ -17,7 +17,7 @@ EARLIEST_US: Final = 0
 
 
 def looking_back(query: UsageQuery) -> UsageQuery:
-    """``query`` with a bucket before its first one."""
+    """``query`` with one more bucket, from the earliest instant of an event up to the query's start."""
     starts = query.buckets_us or (query.start_us,)
     return replace(query, start_us=EARLIEST_US, buckets_us=(EARLIEST_US, *starts))
 

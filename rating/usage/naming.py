@@ -13,7 +13,7 @@ PREFIX: Final = "dimension:"
 
 
 def groups(group_by: Iterable[str], known: Collection[str], reserved: Collection[str]) -> tuple[str, ...]:
-    """What each item of ``group_by`` names: comma-separated names, or one dimension that is written whole.
+    """The names in ``group_by``: each item is comma-separated names, or one dimension whose own name has a comma.
     ``reserved``: time steps and the like, which win over a dimension of their name; ``known``: dimensions."""
     names: list[str] = []
     for item in group_by:

@@ -24,10 +24,10 @@ ZERO_WITHOUT_USAGE: frozenset[Aggregation] = frozenset({"sum", "count", "count_u
 
 @dataclass(frozen=True, slots=True)
 class Backfilled:
-    """A version that, as of a checkpoint of its reaches, counts all events from ``start_us`` on, and those before it no
-    longer do.
+    """A profile version that was backfilled: from ``start_us`` on (microseconds UTC) it counts all events as of the
+    checkpoints of its reaches, and earlier versions no longer do.
 
-    ``replaces``: whether there are any before it.
+    ``replaces``: whether there are earlier versions.
     """
 
     version: int
@@ -57,8 +57,8 @@ class Measured:
     backfilled: tuple[Backfilled, ...] = ()
 
     def as_pinned(self, catalog_offset: int, checkpoint: int) -> Measured:
-        """As it was counted by an invoice of that catalog and checkpoint: what was backfilled since neither counts nor
-        replaces."""
+        """The profile as an invoice of that catalog offset and checkpoint counted it: later backfills neither count nor
+        replace anything."""
         counted = [
             replace(version, reaches=reaches)
             for version in self.backfilled

@@ -96,7 +96,7 @@ def render(query: UsageQuery) -> Rendered:
         branches.append(_branch(query, bind, parts.of_windows, "sum(`count`)", "usage_windows", "window_start", source))
         voided_accounts = [
             *record_conditions(replace(query, plan="records"), bind),
-            void_conditions.touched(*_voids(query, bind)),
+            void_conditions.account_has_voids(*_voids(query, bind)),
         ]
         branches.append(
             _branch(query, bind, parts.of_records, "count()", "usage_records", "timestamp", voided_accounts)
@@ -114,6 +114,7 @@ def render(query: UsageQuery) -> Rendered:
 
 
 def _keys(query: UsageQuery) -> list[str]:
+    """The columns that the query groups by."""
     keys = ["account_id"] if query.by_account else []
     if query.buckets_us or query.account_intervals:
         keys.append("bucket")
@@ -123,7 +124,7 @@ def _keys(query: UsageQuery) -> list[str]:
 def _branch(
     query: UsageQuery, bind: Binder, part: str, events: str, table: str, at: str, conditions: Sequence[str]
 ) -> str:
-    """Partial states of one table by group."""
+    """The SELECT of partial states of one table by group; ``at``: the table's column of time."""
     keys = ["account_id"] if query.by_account else []
     join = ""
     if query.buckets_us:
@@ -172,19 +173,19 @@ def _accounts(query: UsageQuery, bind: Binder) -> list[str]:
     return [f"account_id IN {bind('accounts', 'Array(String)', list(query.accounts))}"]
 
 
-def considered(query: UsageQuery, bind: Binder) -> list[str]:
+def conditions_with_voided(query: UsageQuery, bind: Binder) -> list[str]:
     """Conditions on usage_records: all of the interval, also what is voided."""
     conditions = [
         *_scope(query, bind),
         f"timestamp >= {bind.instant('start', query.start_us)}",
         f"timestamp < {bind.instant('end', query.end_us)}",
     ]
-    return conditions + counted(query, bind)
+    return conditions + conditions_as_of(query, bind)
 
 
 def record_conditions(query: UsageQuery, bind: Binder) -> list[str]:
     """Conditions on usage_records: all of the interval that is not voided, or what the windows do not give."""
-    conditions = considered(query, bind)
+    conditions = conditions_with_voided(query, bind)
     if query.plan == "windows":
         ragged = [
             f"(profile_version IN {bind(f'versions_{size}', 'Array(UInt32)', list(versions))}"
@@ -192,11 +193,11 @@ def record_conditions(query: UsageQuery, bind: Binder) -> list[str]:
             for size, versions in query.profile.versions_by_size().items()
         ]
         if query.as_of is None:
-            beyond = below_with_backfills if query.profile.backfilled else below
+            beyond = record_below if query.profile.backfilled else position_below
             ragged.append(f"NOT {beyond(query.windows_as_of(), bind)}")
-        conditions += ["(" + " OR ".join(ragged) + ")", void_conditions.untouched(*_voids(query, bind))]
+        conditions += ["(" + " OR ".join(ragged) + ")", void_conditions.account_has_no_voids(*_voids(query, bind))]
     else:
-        conditions.append(void_conditions.standing(*_voids(query, bind)))
+        conditions.append(void_conditions.not_voided(*_voids(query, bind)))
     return conditions
 
 
@@ -208,7 +209,7 @@ def _voids(query: UsageQuery, bind: Binder) -> tuple[list[str], str]:
         f"timestamp >= {bind.instant('start', query.start_us)}",
         f"timestamp < {bind.instant('end', query.end_us)}",
     ]
-    return scope, "" if query.as_of is None else below(query.as_of, bind, prefix="void_")
+    return scope, "" if query.as_of is None else position_below(query.as_of, bind, prefix="void_")
 
 
 def _windows(query: UsageQuery, bind: Binder) -> list[str]:
@@ -219,7 +220,7 @@ def _windows(query: UsageQuery, bind: Binder) -> list[str]:
         for size in query.profile.versions_by_size()
     ]
     checkpoint = bind("checkpoint", "UInt32", query.windows_as_of().number)
-    untouched = void_conditions.untouched(*_voids(query, bind))
+    untouched = void_conditions.account_has_no_voids(*_voids(query, bind))
     conditions = [
         *_scope(query, bind),
         f"checkpoint <= {checkpoint}",
@@ -241,7 +242,7 @@ def _windows(query: UsageQuery, bind: Binder) -> list[str]:
     return conditions
 
 
-def counted(query: UsageQuery, bind: Binder) -> list[str]:
+def conditions_as_of(query: UsageQuery, bind: Binder) -> list[str]:
     """Conditions on usage_records: those that count as of the query's cut, by its profile's backfills."""
     backfills = query.profile.visible(query.as_of)
     conditions = [
@@ -249,14 +250,14 @@ def counted(query: UsageQuery, bind: Binder) -> list[str]:
     ]
     if query.as_of is not None:
         # A backfilled record counts by its checkpoint, whatever its position.
-        position = below(query.as_of, bind)
+        position = position_below(query.as_of, bind)
         conditions.append(f"(checkpoint > 0 OR {position})" if backfills else position)
     for number, (version, reach) in enumerate(query.profile.replaced(query.as_of)):
         cut = Cut(reach.checkpoint, reach.offsets, 0, 0)
         conditions.append(
             f"NOT (profile_version < {bind(f'replaced_by_{number}', 'UInt32', version.version)}"
             f" AND timestamp >= {bind.instant(f'replaced_from_{number}', version.start_us)}"
-            f" AND {below_with_backfills(cut, bind, f'replaced_cut_{number}')})"
+            f" AND {record_below(cut, bind, f'replaced_cut_{number}')})"
         )
     return conditions
 
@@ -281,14 +282,14 @@ def _within(column: str, name: str, ranges: Sequence[Range], bind: Binder) -> st
     return f"arrayExists((start, stop) -> {at} >= start AND {at} < stop, {starts}, {ends})"
 
 
-def below_with_backfills(cut: Cut, bind: Binder, name: str = "cut") -> str:
+def record_below(cut: Cut, bind: Binder, name: str = "cut") -> str:
     """A condition on usage_records: the record belongs to a checkpoint up to the cut, by its position or by its
     backfill."""
     number = bind(f"{name}_number", "UInt32", cut.number)
-    return f"if(checkpoint > 0, checkpoint <= {number}, {below(cut, bind, name)})"
+    return f"if(checkpoint > 0, checkpoint <= {number}, {position_below(cut, bind, name)})"
 
 
-def below(cut: Cut, bind: Binder, name: str = "cut", prefix: str = "") -> str:
+def position_below(cut: Cut, bind: Binder, name: str = "cut", prefix: str = "") -> str:
     """A condition: the position lies below the cut; a partition that the cut does not know lies beyond it.
 
     ``prefix``: of the position's columns, e.g. ``void_``.

@@ -13,19 +13,19 @@ from typing import Final
 POSITION: Final = "(generation, partition, offset, `index`)"
 
 
-def standing(scope: Sequence[str], cut: str) -> str:
+def not_voided(scope: Sequence[str], cut: str) -> str:
     """A condition on records: their event is not voided. ``scope``: conditions on ``namespace`` and ``timestamp`` that
     voided events share with the records; ``cut``: that on the voids' positions, "" for live."""
     return f"{POSITION} NOT IN (SELECT {POSITION} {_voided(scope, cut)})"
 
 
-def touched(scope: Sequence[str], cut: str) -> str:
+def account_has_voids(scope: Sequence[str], cut: str) -> str:
     """A condition on records and windows: their account has a voided event in the scope."""
     return f"account_id IN (SELECT account_id {_voided(scope, cut)})"
 
 
-def untouched(scope: Sequence[str], cut: str) -> str:
-    """The opposite of ``touched``."""
+def account_has_no_voids(scope: Sequence[str], cut: str) -> str:
+    """The opposite of ``account_has_voids``."""
     return f"account_id NOT IN (SELECT account_id {_voided(scope, cut)})"
 
 

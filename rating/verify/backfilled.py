@@ -109,7 +109,7 @@ def _pins(jobs: Iterable[Job], profile_id: str, checkpoint: int) -> Iterator[Pin
 
 
 def counted_sql(cut: str, pins: Iterable[Pin]) -> str:
-    """The condition on usage_records that one counts: ``cut`` says which positions do, and ``pins`` what was
+    """SQL: a record of usage_records counts. ``cut``: the condition on ordinary records' positions; ``pins``: what was
     backfilled."""
     conditions = []
     known = [0]

@@ -87,7 +87,7 @@ def find_damage(
         for hole in _holes(client, generation, partition, end):
             for start, upto in uncovered(hole, given.get((generation, partition), ())):
                 damaged_at.setdefault((generation, partition, start), (upto, "no row in usage_batches"))
-    return joined((position, upto, what) for position, (upto, what) in sorted(damaged_at.items()))
+    return joined_neighbours((position, upto, what) for position, (upto, what) in sorted(damaged_at.items()))
 
 
 def voids_below(client: Client, ends: Offsets) -> list[Damage]:
@@ -96,10 +96,10 @@ def voids_below(client: Client, ends: Offsets) -> list[Damage]:
         f"SELECT DISTINCT {_PART} FROM usage_batches"
         f" WHERE {below(ends)} AND events = 0 AND namespace != '' ORDER BY {_PART}"
     ).result_rows
-    return joined(((int(row[0]), int(row[1]), int(row[2])), int(row[2]) + 1, "a void") for row in rows)
+    return joined_neighbours(((int(row[0]), int(row[1]), int(row[2])), int(row[2]) + 1, "a void") for row in rows)
 
 
-def joined(rows: Iterable[tuple[tuple[int, int, int], int, str]]) -> list[Damage]:
+def joined_neighbours(rows: Iterable[tuple[tuple[int, int, int], int, str]]) -> list[Damage]:
     """Neighbours as one range each, from ((generation, partition, offset), end, what) in order."""
     damages: list[Damage] = []
     for (generation, partition, offset), end, what in rows:

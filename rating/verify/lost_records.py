@@ -1,5 +1,5 @@
-"""What the writers of usage.events say that they acknowledged, record by record, against what was metered: records that
-the log has lost.
+"""Records that the log has lost: what the writers of usage.events acknowledged, record by record, against what was
+metered.
 
 A record below the cursor that usage_batches does not have was never metered, so the count of them is exact at every
 cursor, whatever was acknowledged or merged since. It can only be too small: by what a writer acknowledged in its last
@@ -53,7 +53,8 @@ REMEDY: Final = (
 
 
 def _bitmaps(query: str) -> str:
-    """Of each partition: the offsets of the records of ``told``, a query, and those that were metered."""
+    """SQL: by partition, bitmaps of the offsets that ``query`` has (``acknowledged``) and of those metered
+    (``present``)."""
     return f"""SELECT generation, partition, groupBitmapStateIf(offset, ours) AS acknowledged,
         groupBitmapStateIf(offset, NOT ours) AS present,
         countIf(ours) AS records
@@ -64,7 +65,7 @@ def _bitmaps(query: str) -> str:
 
 
 def _missing(query: str, given: str) -> str:
-    """What of ``told`` was never metered; ``given``: a condition, whether it was given up."""
+    """SQL: the records of ``query`` that were never metered; ``given``: a condition, whether they were given up."""
     return f"""SELECT namespace, generation, partition, {given} AS given, min(offset), max(offset) + 1,
         uniqExact(offset), sum(events)
         FROM ({query}) WHERE (generation, partition, offset) IN (
@@ -74,8 +75,8 @@ def _missing(query: str, given: str) -> str:
 
 
 def _twice(query: str, given: str) -> str:
-    """Where a log that lost its end, or another one of its name, took a further record at an offset: one is metered
-    there, the others are not."""
+    """SQL: offsets at which ``query`` has several records, since the log lost its end or was made anew: one of them is
+    metered, the others are not."""
     return f"""SELECT namespace, generation, partition, {given} AS given, min(offset), max(offset) + 1,
         sum(extra_records), sum(extra) FROM (
             SELECT namespace, generation, partition, offset, count() - 1 AS extra_records, sum(events) - any(accepted)
@@ -129,10 +130,12 @@ def lost_records(client: Client, namespace: str | None) -> list[LostRecords]:
         (str(name), int(generation) - 1, int(partition)): int(events)
         for name, generation, partition, events in client.query(_CARRIED, parameters=parameters).result_rows
     }
-    return without(carried, (record for record in records if (record.generation, record.partition) not in under_way))
+    return less_carried_over(
+        carried, (record for record in records if (record.generation, record.partition) not in under_way)
+    )
 
 
-def without(carried: Mapping[tuple[str, int, int], int], records: Iterable[LostRecords]) -> list[LostRecords]:
+def less_carried_over(carried: Mapping[tuple[str, int, int], int], records: Iterable[LostRecords]) -> list[LostRecords]:
     """Less what a recovery carried over into the next generation: (namespace, generation, partition) → events. What was
     not given up first."""
     left = dict(carried)
@@ -195,7 +198,7 @@ def gap(client: Client, generation: int, partition: int, start: int, end: int, g
     )
 
 
-def lost(client: Client, namespace: str | None) -> dict[str, tuple[int, int]]:
+def lost_events(client: Client, namespace: str | None) -> dict[str, tuple[int, int]]:
     """Namespace → (acknowledged events that were never metered and were not given up, given up). Blocking."""
     missing: dict[str, int] = defaultdict(int)
     given: dict[str, int] = defaultdict(int)

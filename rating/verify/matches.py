@@ -105,6 +105,7 @@ class _Matchers:
         self._by_view: dict[tuple[str, int, bool], Matcher] = {}
 
     def at(self, namespace: str, catalog_offset: int, rounds: bool) -> Matcher:
+        """The matcher of the catalog at an offset; ``rounds``: whether it rounds numbers with more than 12 decimals."""
         matcher = self._by_offset.get((namespace, catalog_offset, rounds))
         if matcher is None:
             view = self._catalog.view(namespace, catalog_offset)

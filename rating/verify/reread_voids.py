@@ -73,7 +73,7 @@ class FirstVoid:
 
 
 def voids_again(scope: Scope) -> dict[Position, FirstVoid]:
-    """By position of an event: what took it back, as of the scope's progress. Blocking."""
+    """The void that took each voided event back, by the event's position, as of the scope's progress. Blocking."""
     voids = scope.rows(_VOIDS.format(metered=scope.metered))
     if not voids:
         return {}

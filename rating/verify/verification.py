@@ -67,11 +67,11 @@ _OF_INVOICES: Final = (check_invoices, check_copies, check_numbers)
 
 
 def _silent(what: str, done: int, total: int) -> None:
-    """Nobody watches."""
+    """Progress that nobody watches."""
 
 
 def checks(invoices: bool | None) -> dict[str, Check]:
-    """None: all; True: those of INVOICE_CHECKS; False: all but the invoices."""
+    """The checks to run. None: all; True: those of INVOICE_CHECKS; False: all but those of invoices."""
     if invoices:
         return INVOICE_CHECKS
     return {name: check for name, check in CHECKS.items() if invoices is None or check not in _OF_INVOICES}

@@ -30,7 +30,7 @@ from rating.webhooks.intake import Intake, deliveries_for
 from rating.webhooks.notices import Notice
 from rating.webhooks.queue import WebhookDelivery
 from rating.webhooks.receiver.attempt import Sender
-from rating.webhooks.rendering import bodies
+from rating.webhooks.rendering import message_bodies
 from schemas.catalog.follower import CatalogFollower
 from schemas.catalog.state import Entry
 from schemas.clickhouse.errors import GIVE_UP_SECONDS, explained, meaning
@@ -90,7 +90,7 @@ class DeliveryService:
                 asyncio.TaskGroup() as self._group
             ):  # what ends one task ends the process, which is started again
                 self._follow_hooks()
-                for delivery in await self._insist("read what waits", store.waiting):
+                for delivery in await self._insist("read what waits", store.waiting_deliveries):
                     self._courier(delivery.namespace).add([delivery])
                 self._group.create_task(self._follow_replays())
                 self._group.create_task(self._follow_invoices())
@@ -180,7 +180,7 @@ class DeliveryService:
         due = deliveries_for(notices, self._hooks, now_us)
         if not due:
             return
-        done = await self._insist("look what is delivered", partial(store.done, deliveries=due))
+        done = await self._insist("look what is delivered", partial(store.ended_messages, deliveries=due))
         fresh = [delivery for delivery in due if (delivery.namespace, delivery.message_id) not in done]
         await self._insist("queue", lambda client: store.write(client, fresh))
         for delivery in fresh:
@@ -206,7 +206,7 @@ class DeliveryService:
             replays = await self._insist("look for replays", partial(store.replays_since, since_us=since_us))
             for replay in replays:
                 if replay.replay not in known:
-                    read_waiting = partial(store.waiting, namespace=replay.namespace, replay=replay.replay)
+                    read_waiting = partial(store.waiting_deliveries, namespace=replay.namespace, replay=replay.replay)
                     self._courier(replay.namespace).add(await self._insist("read a replay", read_waiting))
             known = {replay.replay for replay in replays}
             await asyncio.sleep(_REPLAYS_SECONDS)
@@ -214,7 +214,7 @@ class DeliveryService:
     # --- what couriers share
 
     async def _render(self, deliveries: Sequence[WebhookDelivery]) -> list[bytes | None]:
-        return await self._pool.ask(partial(bodies, deliveries=deliveries, now_us=_now_us()))
+        return await self._pool.ask(partial(message_bodies, deliveries=deliveries, now_us=_now_us()))
 
     async def _record(self, batches: Sequence[Sequence[WebhookDelivery]]) -> list[None]:
         rows = [delivery for deliveries in batches for delivery in deliveries]

@@ -57,7 +57,7 @@ class WebhookDelivery:
 
     @property
     def lane(self) -> Lane:
-        """Deliveries of one lane go one after another."""
+        """The lane of the delivery, (invoice id, replay): deliveries of one lane are sent one after another."""
         return self.invoice_id, self.replay
 
     @property
@@ -111,7 +111,7 @@ class Queue:
         return len(self._refused) >= _DOWN_AFTER
 
     def add(self, delivery: WebhookDelivery) -> bool:
-        """Queue it behind what waits of its invoice; False where it waits already."""
+        """Queue the delivery behind others of its lane; False where it is queued already."""
         if delivery.key in self._keys:
             return False
         self._keys.add(delivery.key)
@@ -148,12 +148,13 @@ class Queue:
         return max(self._heap[0][0], self._held_us) if self._heap else None
 
     def postponed(self, delivery: WebhookDelivery, until_us: int) -> None:
-        """It could not be tried yet, for a reason that is not the receiver's."""
+        """Schedule a delivery again that could not be tried, for a reason that is not the receiver's."""
         self._under_way -= 1
         self._schedule(delivery.lane, until_us)
 
     def delivered(self, delivery: WebhookDelivery, now_us: int, status: int) -> WebhookDelivery:
-        """The receiver took it. Where it was down before, all that waits is due."""
+        """The receiver accepted it. Returns the delivery with its outcome; where the receiver was down, all that waits
+        is due now."""
         self._under_way -= 1
         was_down, self._probes, self._held_us = self.down, 0, 0
         self._refused.clear()
@@ -180,8 +181,8 @@ class Queue:
         jitter: float,
         retry_after: float | None = None,
     ) -> list[WebhookDelivery]:
-        """The receiver did not take it. What is to be recorded: it, with its next try, or given up; and what is given
-        up with it."""
+        """The receiver refused it. Returns what is to be recorded: the delivery, with its next try or given up, and any
+        that are given up with it."""
         self._under_way -= 1
         self._refused.add(delivery.lane)
         attempts, first_us = delivery.attempts + 1, delivery.first_us or now_us
@@ -212,11 +213,11 @@ class Queue:
         return [tried, *self._stale(first_us, bound)]
 
     def give_up_all(self, reason: str) -> list[WebhookDelivery]:
-        """All that waits and is not under way."""
+        """Give up all deliveries that wait and are not under way; returns them."""
         return self._give_up(reason, lambda _: True)
 
     def hasten(self, now_us: int) -> None:
-        """All that waits is due now: the receiver is back, or another one."""
+        """Make all that waits due now: the receiver is back, or has another address."""
         self._held_us = 0
         for lane, due_us in list(self._due.items()):
             if due_us > now_us:

@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 _NUMBER_US: Final = 900_000_000
 
 
-def bodies(client: Client, deliveries: Sequence[WebhookDelivery], now_us: int) -> list[bytes | None]:
+def message_bodies(client: Client, deliveries: Sequence[WebhookDelivery], now_us: int) -> list[bytes | None]:
     """The message body of each delivery, None where it cannot be sent yet: a receiver that is told of an invoice can
     read it, and knows its number.
 

@@ -49,7 +49,7 @@ def send_again(
 def _given_up(client: Client, hook: WebhookEndpoint, request: ReplayRequest) -> list[Notice]:
     return [
         Notice(delivery.namespace, delivery.invoice_id, delivery.version, delivery.type, delivery.appended_us)
-        for delivery in store.lost(client, hook.namespace)
+        for delivery in store.given_up_deliveries(client, hook.namespace)
         if request.invoice_id in (None, delivery.invoice_id) and delivery.appended_us >= (request.since_us or 0)
     ]
 

@@ -36,7 +36,9 @@ def write(client: Client, deliveries: Sequence[WebhookDelivery]) -> None:
         client.insert_arrow(DELIVERIES, _table(deliveries))
 
 
-def waiting(client: Client, namespace: str | None = None, replay: str | None = None) -> list[WebhookDelivery]:
+def waiting_deliveries(
+    client: Client, namespace: str | None = None, replay: str | None = None
+) -> list[WebhookDelivery]:
     """Deliveries that wait, of a namespace or a replay if given, in the order in which they are sent."""
     conditions, parameters = ["state = 'waiting'"], dict[str, object]()
     for name, value in (("namespace", namespace), ("replay", replay)):
@@ -46,7 +48,7 @@ def waiting(client: Client, namespace: str | None = None, replay: str | None = N
     return _read(client, f"{' AND '.join(conditions)} ORDER BY queued_us, invoice_id, version", parameters)
 
 
-def done(client: Client, deliveries: Iterable[WebhookDelivery]) -> set[tuple[str, str]]:
+def ended_messages(client: Client, deliveries: Iterable[WebhookDelivery]) -> set[tuple[str, str]]:
     """(namespace, message id) of those first deliveries that were delivered or given up."""
     by_namespace: dict[str, list[str]] = {}
     for delivery in deliveries:
@@ -62,9 +64,9 @@ def done(client: Client, deliveries: Iterable[WebhookDelivery]) -> set[tuple[str
     return ended
 
 
-def lost(client: Client, namespace: str) -> list[WebhookDelivery]:
-    """Of each message that was given up, and neither waits nor was delivered by a replay, one delivery; in the order in
-    which they go."""
+def given_up_deliveries(client: Client, namespace: str) -> list[WebhookDelivery]:
+    """One delivery of each message that was given up and neither waits nor was delivered by a replay, in the order of
+    sending."""
     alive = f"SELECT message_id FROM {DELIVERIES} FINAL WHERE namespace = {{namespace:String}} AND state != 'given_up'"
     condition = (
         f"namespace = {{namespace:String}} AND state = 'given_up' AND message_id NOT IN ({alive})"
@@ -81,7 +83,8 @@ def list_deliveries(
     page_end: tuple[int, str, str] | None = None,
     limit: int = 50,
 ) -> list[WebhookDelivery]:
-    """The newest first; ``before``: (queued_us, message_id, replay) of the last one of the page before."""
+    """Deliveries of a namespace, the newest first; ``page_end``: (queued_us, message_id, replay) of the last one of the
+    page before."""
     conditions, parameters = ["namespace = {namespace:String}"], dict[str, object](namespace=namespace, limit=limit)
     if state is not None:
         conditions.append("state = {state:String}")
@@ -95,8 +98,8 @@ def list_deliveries(
 
 @dataclass(frozen=True, slots=True)
 class DeliverySummary:
-    """Of one namespace's messages, each counted once however often it was replayed: given up is what was and has not
-    been delivered since. Instants: microseconds UTC, 0 for none. ``next_us``: of the earliest next try."""
+    """Counts of one namespace's messages, each counted once however often it was replayed: given up is what was and has
+    not been delivered since. Instants: microseconds UTC, 0 for none. ``next_us``: of the earliest next try."""
 
     waiting: int
     delivered: int
@@ -155,7 +158,7 @@ def write_positions(client: Client, offsets: Mapping[int, int], now_us: int) -> 
     client.insert_arrow("webhook_progress", pa.table(columns))
 
 
-def seen_us(client: Client) -> int:
+def last_alive_us(client: Client) -> int:
     """When a delivering process last wrote its positions, microseconds UTC; 0: never."""
     rows = client.query("SELECT toUnixTimestamp64Micro(max(at)) FROM webhook_progress").result_rows
     return int(rows[0][0])

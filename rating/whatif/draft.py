@@ -20,7 +20,7 @@ from rating.pricing import plain
 from rating.usage import UsageGroup, UsageQuery, measured, usage_totals
 from rating.usage.query import ZERO_WITHOUT_USAGE
 from rating.usage.render import Binder
-from rating.usage.void_conditions import standing
+from rating.usage.void_conditions import not_voided
 from rating.verify.independent.totals import EventMeasure, Fold
 from schemas.catalog.models import Aggregation, Meter
 from schemas.catalog.profiles import ProfileVersion, profile_versions
@@ -53,7 +53,7 @@ class Tried:
     current: UsageGroup | None = None
 
     def take(self, account_id: str, us: int, match: Match) -> None:
-        """Count one match."""
+        """Count one match of an event at ``us`` (microseconds UTC)."""
         self.matched += 1
         measure = EventMeasure(unscaled(match.units), match.unique_value, match.unique_value or None, {})
         self.accounts.setdefault(account_id, Fold()).add(us, measure)
@@ -86,7 +86,8 @@ class Tried:
 
 @dataclass(frozen=True, slots=True)
 class MeterTrial:
-    """``events``: counted events of the meter's event name in the interval, without voided ones."""
+    """A draft meter tried on past events. ``events``: counted events of the meter's event name in the interval, without
+    voided ones."""
 
     interval: Interval
     event_name: str
@@ -104,7 +105,7 @@ class MeterTrial:
         }
 
 
-def drafted(namespace: str, meter: Meter) -> tuple[ProfileVersion, ...]:
+def draft_versions(namespace: str, meter: Meter) -> tuple[ProfileVersion, ...]:
     """The versions that the meter would bring, valid at all times."""
     catalog = Catalog()
     catalog.apply(record_of(namespace, meter, kind="meter", version=1, author="", claim_id=""), 0, 0)
@@ -123,7 +124,7 @@ def try_meter(
 ) -> MeterTrial:
     """What the draft makes of the events in ``interval``, by event time. Raises TooManyEvents beyond ``at_most``.
     Blocking."""
-    versions = drafted(view.namespace, meter)
+    versions = draft_versions(view.namespace, meter)
     name = versions[0].event_name
     bind = Binder()
     conditions = [
@@ -134,7 +135,7 @@ def try_meter(
     ]
     if account_id is not None:
         conditions.append(f"account_id = {bind('account', 'String', account_id)}")
-    conditions.append(standing(conditions[:1], ""))
+    conditions.append(not_voided(conditions[:1], ""))
     where = " AND ".join(conditions)
     ((total,),) = client.query(
         f"SELECT count() FROM usage_events FINAL WHERE {where}", parameters=bind.parameters

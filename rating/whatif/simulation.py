@@ -52,6 +52,7 @@ class ComparedSubscription:
 
     @property
     def difference(self) -> Decimal:
+        """What the subscription would pay more, in major units; below zero: less."""
         return self.amount_after - self.amount_before
 
     def to_json(self) -> JsonObject:
@@ -75,8 +76,8 @@ class ComparedSubscription:
 
 @dataclass(frozen=True, slots=True)
 class PeriodSimulation:
-    """``compared``: who would pay less first, each by how much. ``problems``: sentences about what could not be
-    compared."""
+    """The comparison of a period. ``compared``: subscriptions, those that would pay less first. ``problems``: sentences
+    about what could not be compared."""
 
     period: str
     compared: tuple[ComparedSubscription, ...]

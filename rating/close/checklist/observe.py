@@ -7,8 +7,8 @@ from typing import Any
 from confluent_kafka import Consumer, TopicPartition
 
 from rating.close.checklist.checks import Seen
-from rating.usage.render import Binder, below
-from rating.usage.void_conditions import standing
+from rating.usage.render import Binder, position_below
+from rating.usage.void_conditions import not_voided
 from schemas.kafka.topics import ADMIT_GROUP, inbox_topic
 from schemas.ledgers.checkpoints import Cut
 from schemas.settings import Settings
@@ -21,10 +21,10 @@ def look(settings: Settings, client: Any, namespace: str, start_us: int, end_us:
     bind = Binder()
     own = f"namespace = {bind('namespace', 'String', namespace)}"
     span = f"{own} AND timestamp >= {bind.instant('start', start_us)} AND timestamp < {bind.instant('end', end_us)}" + (
-        "" if as_of is None else f" AND {below(as_of, bind)}"
+        "" if as_of is None else f" AND {position_below(as_of, bind)}"
     )
-    cut = "" if as_of is None else below(as_of, bind, prefix="void_")
-    span += f" AND {standing([own], cut)}"
+    cut = "" if as_of is None else position_below(as_of, bind, prefix="void_")
+    span += f" AND {not_voided([own], cut)}"
     backfills = "" if as_of is None else f" AND checkpoint <= {bind('checkpoint', 'UInt32', as_of.number)}"
     # Names alone, so that a row that was written twice needs no FINAL.
     used = client.query(

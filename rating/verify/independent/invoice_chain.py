@@ -1,4 +1,5 @@
-"""A subscription's invoices in order, and of which period their lines and terms are. It shares no code with the close."""
+"""A subscription's invoices in order, and of which period their lines and terms are. It shares no code with the
+close."""
 
 from __future__ import annotations
 

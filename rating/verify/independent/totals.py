@@ -27,7 +27,7 @@ _PLACES: Final = 12
 
 @dataclass(frozen=True, slots=True)
 class Raw:
-    """A counted event as the journal has it; ``partition_key`` is (generation, partition)."""
+    """A counted event as usage_events has it; ``partition_key`` is (generation, partition)."""
 
     us: int
     partition_key: tuple[int, int]
@@ -68,7 +68,8 @@ class Fold:
     uniques: set[JsonValue] = field(default_factory=set)
 
     def add(self, us: int, measure: EventMeasure, counts: bool = True) -> None:
-        """Take one event's part; ``counts`` False: its value alone."""
+        """Add an event at ``us`` (microseconds UTC); ``counts`` False: its value counts, and it is not in the number of
+        events."""
         self.events += counts
         self.total += Fraction(measure.value)
         self.greatest = measure.value if self.greatest is None else max(self.greatest, measure.value)
@@ -137,7 +138,7 @@ def measures(version: ProfileVersion, event: Raw) -> EventMeasure | None:
     return EventMeasure(value, tie, unique, dimensions)
 
 
-def of_dimensions(measure: EventMeasure, names: Iterable[str]) -> tuple[str, ...]:
+def dimension_values(measure: EventMeasure, names: Iterable[str]) -> tuple[str, ...]:
     """The values of the named dimensions, "" for one that the event lacks."""
     return tuple(measure.dimensions.get(name, "") for name in names)
 

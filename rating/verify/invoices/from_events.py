@@ -24,7 +24,7 @@ from rating.verify.difference import Findings, Progress
 from rating.verify.independent.discounts_and_credits import is_reduction
 from rating.verify.independent.parts import PlainPart, pinned, splits
 from rating.verify.independent.prices import PriceJson, cost, rounded
-from rating.verify.independent.totals import Fold, Raw, measures, of_dimensions, parse
+from rating.verify.independent.totals import Fold, Raw, dimension_values, measures, parse
 from rating.verify.invoices.from_records import EarlierBilling
 from rating.verify.matches import append_blocks
 from rating.verify.reread_voids import FirstVoid, Position, voids_again
@@ -50,7 +50,7 @@ LEFT ANY JOIN (
 
 @dataclass(slots=True)
 class _Work:
-    """A line to rate again, and what was found for it so far."""
+    """A line to rate again, with what its events came to so far."""
 
     head: Head
     line: StoredLine
@@ -63,6 +63,7 @@ class _Work:
 
     @property
     def place(self) -> str:
+        """Where the line is found, in words."""
         return f"{self.head.place}, line {self.line.number}"
 
     def measured(self) -> tuple[dict[tuple[str, ...], Fraction], int]:
@@ -85,7 +86,7 @@ class _Work:
             return
         measure = measures(version, event)
         if measure is not None:
-            cell = of_dimensions(measure, self.price.get("dimensions") or ())
+            cell = dimension_values(measure, self.price.get("dimensions") or ())
             self.folds.setdefault(cell, Fold()).add(event.us, measure, counts=event.us >= self.line.start_us)
 
 

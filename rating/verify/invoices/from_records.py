@@ -77,9 +77,11 @@ class _Total:
 
     @property
     def events(self) -> int:
+        """How many records were counted."""
         return int(self.numbers[0])
 
     def quantity(self, aggregation: Aggregation) -> Decimal:
+        """The quantity under an aggregation."""
         return Decimal(self.numbers[_PLACES[aggregation]])
 
 
@@ -170,7 +172,8 @@ class EarlierBilling:
         self._heads = {(head.namespace, head.invoice_id): head for head in heads}
 
     def before(self, head: Head, line: StoredLine) -> Decimal:
-        """Those that were void when ``head`` was planned are left out; one that became void later had counted."""
+        """The amount billed for the line before ``head``. Invoices that were void when it was planned are left out; one
+        that became void later had counted."""
         total = Decimal(0)
         voids = head.voids
         visited = {head.invoice_id}

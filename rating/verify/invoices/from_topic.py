@@ -205,7 +205,7 @@ def _check_prices(scope: Scope, invoice: Invoice, location: str, findings: Findi
         if line["adjusts"] or line["kind"] not in ("usage", "flat"):
             continue  # an adjustment is priced as the line that it adjusts
         expected = prices_of(view, invoice["subscription"], line["charge"])
-        if stripped(line["price"], invoice["currency"]) not in expected:
+        if plan_price_text(line["price"], invoice["currency"]) not in expected:
             shown = " or ".join(sorted(expected)) or f"a charge {line['charge']} on the plan"
             findings.add(
                 "pinned price", f"{location}, line {line['number']}, price", shown, line["price"], _PRICE_REMEDY
@@ -224,12 +224,13 @@ def prices_of(view: NamespaceView, subscription: str, charge: str) -> set[str]:
             continue
         overridden = [override.price for override in model.overrides if override.charge == charge]
         of_plan = [override.price for override in plan.charges if override.key == charge]
-        prices |= {stripped(json.dumps(price), plan.currency) for price in overridden or of_plan}
+        prices |= {plan_price_text(json.dumps(price), plan.currency) for price in overridden or of_plan}
     return prices
 
 
-def stripped(price: str, currency: str) -> str:
-    """The canonical text of a price without what the close adds to it; the text itself where it is none."""
+def plan_price_text(price: str, currency: str) -> str:
+    """The canonical text of a price as the plan has it, without what the close adds; the text itself where it is no
+    price."""
     try:
         parsed = parse_price(json.loads(price), currency)
     except (PriceError, ValueError):

@@ -67,7 +67,7 @@ class Sender:
             return ReceiverAnswer(0, _reason(error))
 
     async def close(self) -> None:
-        """End what is under way."""
+        """Close the connections; attempts under way fail."""
         await self._client.aclose()
 
     async def _send(

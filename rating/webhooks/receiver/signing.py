@@ -17,7 +17,7 @@ _PREFIX: Final = "whsec_"
 
 
 def root_key(settings: Settings) -> bytes:
-    """WEIR_WEBHOOK_KEY, or what the admin key makes of it."""
+    """The key that secrets are derived from: WEIR_WEBHOOK_KEY, or one derived from the admin key."""
     configured_key = settings.webhook_key.get_secret_value()
     return (
         configured_key.encode()

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from rating.verify.lost_records import gap, lost, lost_records
+from rating.verify.lost_records import gap, lost_events, lost_records
 from schemas.clickhouse.client import connect
 from schemas.ledgers.given_up import Range
 from schemas.migrations import migrate
@@ -67,7 +67,7 @@ def test_what_is_lost_is_exact_below_every_cursor_whatever_was_acknowledged_afte
         assert gap(client, 1, 0, 3, 4).events == {"n": 13}
         merged(client)
     metered(client, 1, 0, {0: 10, 1: 11}, 2)
-    assert lost(client, "n") == {}  # above the cursor nothing is known to be lost
+    assert lost_events(client, "n") == {}  # above the cursor nothing is known to be lost
     for cursor in range(2, 11):
         metered(
             client,
@@ -78,13 +78,13 @@ def test_what_is_lost_is_exact_below_every_cursor_whatever_was_acknowledged_afte
         )
         merged(client)
         expected = 12 * (cursor > 2) + 13 * (cursor > 3)
-        assert lost(client, "n") == ({"n": (expected, 0)} if expected else {}), cursor
+        assert lost_events(client, "n") == ({"n": (expected, 0)} if expected else {}), cursor
     # Batches of a writer that was killed before it counted them hide nothing.
     metered(client, 1, 0, {10: 999}, 11)
-    assert lost(client, "n") == {"n": (25, 0)}
+    assert lost_events(client, "n") == {"n": (25, 0)}
     client.insert("usage_given_up", [[1, 0, 2, 3, "n", 12, "why", "who", datetime.now(UTC)]])
     merged(client)
-    assert lost(client, "n") == {"n": (13, 12)}
+    assert lost_events(client, "n") == {"n": (13, 12)}
     assert [str(one) for one in lost_records(client, None) if not one.given_up] == [
         "generation 1 partition 0 offsets 3 to 3: 13 events in 1 records"
     ]
@@ -112,7 +112,7 @@ def test_a_page_that_is_written_again_counts_once_and_voids_are_records_without_
     gateway.write(lambda: client)
     metered(client, 1, 0, {7: 1}, 8)
     for _ in range(2):
-        assert lost(client, "n") == {"n": (3, 0)}
+        assert lost_events(client, "n") == {"n": (3, 0)}
         [one] = lost_records(client, "n")
         assert (one.start, one.end, one.records, one.events) == (5, 7, 2, 3)
         merged(client)
@@ -130,10 +130,10 @@ def test_of_a_generation_that_is_over_all_counts_but_what_was_carried_over(clien
         gateway.add("n", 1, 0, offset, events)
     gateway.add("n", 1, 1, 0, 1)  # a partition of which nothing was metered
     gateway.write(lambda: client)
-    assert lost(client, "n") == {"n": (10, 0)}  # at offsets 1 and 2; the others are above the cursor
+    assert lost_events(client, "n") == {"n": (10, 0)}  # at offsets 1 and 2; the others are above the cursor
     client.insert("usage_carried", [[2, 0, 3]])
     metered(client, 2, 0, {0: 4, 1: 6}, 2)
-    assert lost(client, "n") == {"n": (1, 0)}  # not all that was carried over is metered
+    assert lost_events(client, "n") == {"n": (1, 0)}  # not all that was carried over is metered
     metered(client, 2, 0, {2: 7, 3: 50}, 4)
     merged(client)
-    assert lost(client, "n") == {"n": (9, 0)}
+    assert lost_events(client, "n") == {"n": (9, 0)}

@@ -6,12 +6,12 @@ import pytest
 
 from rating.books import Books
 from rating.close.complete_rows import refusal
-from rating.verify.completeness import NEIGHBOURS, joined
+from rating.verify.completeness import NEIGHBOURS, joined_neighbours
 
 
 def test_neighbours_are_one_range_and_partitions_are_not() -> None:
     rows = [((1, 0, 5), 6, "a"), ((1, 0, 7), 8, "a"), ((1, 0, 8 + NEIGHBOURS + 1), 900, "b"), ((1, 1, 3), 4, "a")]
-    found = joined(rows)
+    found = joined_neighbours(rows)
     assert [(one.partition, one.start, one.end, one.what) for one in found] == [
         (0, 5, 8, "a"),
         (0, 209, 900, "b"),
@@ -22,7 +22,9 @@ def test_neighbours_are_one_range_and_partitions_are_not() -> None:
 
 def test_a_close_that_refuses_names_the_commands() -> None:
     text = refusal(
-        joined([((1, 0, number * 1000), number * 1000 + 1, "2 of 3 rows in usage_records") for number in range(8)])
+        joined_neighbours(
+            [((1, 0, number * 1000), number * 1000 + 1, "2 of 3 rows in usage_records") for number in range(8)]
+        )
     )
     assert "`weir replay --generation 1 --partition 0 --from 0 --to 1`" in text
     assert "`weir replay --damaged`" in text

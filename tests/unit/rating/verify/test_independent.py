@@ -16,7 +16,7 @@ from rating.pricing import MatrixQuantity, parse_price, rate
 from rating.pricing.split_charges import Quantity, rate_parts
 from rating.verify.independent.parts import PlainPart, pinned, splits
 from rating.verify.independent.prices import cost, rounded
-from rating.verify.independent.totals import EventMeasure, Fold, Raw, measures, of_dimensions, parse
+from rating.verify.independent.totals import EventMeasure, Fold, Raw, dimension_values, measures, parse
 from schemas.catalog.models import Filter
 from schemas.catalog.profiles import ProfileVersion
 from schemas.matching.rules import Matched, Matcher
@@ -181,7 +181,7 @@ def test_every_event_is_measured_the_same_by_other_matching(
         assert (mine.value, mine.tie) == (unscaled(match.units), match.unique_value)
         found = json.loads(match.dimensions, parse_float=Decimal)
         assert (mine.dimensions["d"] == "") == (found.get("d", "") == "")
-        assert of_dimensions(mine, ("d", "other")) == (mine.dimensions["d"], "")
+        assert dimension_values(mine, ("d", "other")) == (mine.dimensions["d"], "")
 
 
 @given(st.lists(st.tuples(st.integers(0, 9), st.decimals(-9, 9, places=3), st.sampled_from("ab")), min_size=1))

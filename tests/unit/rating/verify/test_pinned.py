@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rating.verify.invoices.from_topic import prices_of, stripped
+from rating.verify.invoices.from_topic import plan_price_text, prices_of
 from schemas.catalog.models import KINDS
 from schemas.catalog.state import Catalog, record_of
 
@@ -41,7 +41,7 @@ class Shop:
 
 
 def text(amount: str) -> str:
-    return stripped(f'{{"model": "per_unit", "unit_amount": "{amount}"}}', "USD")
+    return plan_price_text(f'{{"model": "per_unit", "unit_amount": "{amount}"}}', "USD")
 
 
 def test_the_pinned_plan_version_counts_and_not_a_later_one() -> None:
@@ -64,5 +64,5 @@ def test_an_override_stands_in_place_of_the_plans_price() -> None:
 
 def test_what_the_close_adds_to_a_price_is_left_aside() -> None:
     added = '{"model": "per_unit", "unit_amount": "1", "trial": true, "proration": {"part_seconds": "1", "whole_seconds": "2"}}'
-    assert stripped(added, "USD") == text("1")
-    assert stripped("no price", "USD") == "no price"
+    assert plan_price_text(added, "USD") == text("1")
+    assert plan_price_text("no price", "USD") == "no price"

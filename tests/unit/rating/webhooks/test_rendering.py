@@ -40,11 +40,11 @@ def test_what_is_told_has_its_number_or_waited_a_quarter_of_an_hour(
         delivery("numbered", namespace="other"),
     ]  # fmt: skip
     with caplog.at_level(logging.ERROR):
-        soon = rendering.bodies(None, asked, MINUTE)
+        soon = rendering.message_bodies(None, asked, MINUTE)
     assert [one is not None for one in soon] == [True, False, False, False, True, True]
     assert "version 1 of broken cannot be shown: ValueError" in caplog.text
     assert "customer's words" not in caplog.text
-    late = rendering.bodies(None, asked, 15 * MINUTE)
+    late = rendering.message_bodies(None, asked, 15 * MINUTE)
     assert [one is not None for one in late] == [True, True, False, False, True, True]
     assert late[1] is not None
     assert json.loads(late[1]) == {

@@ -8,7 +8,7 @@ import pytest
 
 from rating.subscriptions.timeline import pinned_plan
 from rating.whatif import Scenario, ScenarioError, catalog
-from rating.whatif.draft import drafted
+from rating.whatif.draft import draft_versions
 from schemas.catalog.models import KINDS, Meter, Plan
 from schemas.catalog.profiles import BEGINNING, FOREVER
 from schemas.catalog.state import Catalog, NamespaceView, record_of
@@ -116,6 +116,6 @@ def test_a_scenario_that_cannot_be_names_its_field(scenario: Scenario, place: st
 
 def test_a_draft_is_valid_at_all_times() -> None:
     meter = Meter.model_validate({"code": "m", "profiles": [{"code": "p", "aggregation": "count"}, {"code": "q", "aggregation": "max", "property": "x"}]})  # fmt: skip
-    versions = drafted("s", meter)
+    versions = draft_versions("s", meter)
     assert [version.profile_id for version in versions] == ["m.p", "m.q"]
     assert {(version.valid_from_us, version.valid_to_us) for version in versions} == {(BEGINNING, FOREVER)}

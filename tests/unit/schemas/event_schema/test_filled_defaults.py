@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rating.verify.independent.totals import Raw, measures, of_dimensions, parse
+from rating.verify.independent.totals import Raw, dimension_values, measures, parse
 from schemas.catalog.models import EventType, Filter, Meter
 from schemas.catalog.profiles import BEGINNING, FOREVER, ProfileVersion, profile_versions
 from schemas.catalog.state import Catalog, record_of
@@ -120,7 +120,7 @@ def test_rows_columns_and_the_independent_check_fill_in_alike(
             (match,) = matched.matches
             assert mine.value == unscaled(match.units)
             stored = json.loads(match.dimensions or "{}", parse_float=Decimal)
-            for name, value in zip(mine.dimensions, of_dimensions(mine, mine.dimensions), strict=True):
+            for name, value in zip(mine.dimensions, dimension_values(mine, mine.dimensions), strict=True):
                 assert (value == "") == (name not in stored)
 
 
