@@ -106,6 +106,12 @@ def test_the_same_wrong_input_is_the_same_error(
     assert (str(shown.exception), getattr(shown.exception, "code", None)) == (place + detail, 2)
 
 
+def test_more_accounts_than_one_question_takes_are_refused(rating: httpx.Client) -> None:
+    accounts = [option for number in range(totals.MAX_ACCOUNTS + 1) for option in ("-a", f"a{number}")]
+    shown = CliRunner().invoke(app, ["usage", "tok", *accounts])
+    assert str(shown.exception).startswith("--account: stands 1001 times; ask for at most 1000 at once")
+
+
 def test_the_same_question_is_the_same_answer(rating: httpx.Client) -> None:
     shown = CliRunner().invoke(app, ["usage", "tok", "-a", "acme", "--json"])
     head = {"metric": "tok.in", "aggregation": "sum", "time_zone": "America/New_York"}
