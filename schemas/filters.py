@@ -29,12 +29,12 @@ OPERATORS: Final = (
 
 def lookup(properties: Any, path: Path) -> Any:
     """The value at a nested path, or MISSING. A JSON null is a value, not missing."""
-    found = properties
+    value = properties
     for name in path:
-        if not isinstance(found, dict) or name not in found:
+        if not isinstance(value, dict) or name not in value:
             return MISSING
-        found = found[name]
-    return found
+        value = value[name]
+    return value
 
 
 def compile_filter(path: Path, operator: str, value: Any) -> Predicate:
@@ -69,23 +69,23 @@ def _compile_test(operator: str, value: Any) -> Predicate:
         return _one_of(_wanted(operator, value))
     if operator in ("not_in", "ne"):
         inside = _one_of(_wanted(operator, value))
-        return lambda found: not inside(found)
+        return lambda present: not inside(present)
     if operator in ("gt", "gte", "lt", "lte"):
         return _comparison(operator, value)
     if operator == "exists":
         if not isinstance(value, bool):
             raise ValueError("operator exists needs the value true or false")
-        return lambda found: (found is not MISSING) is value
+        return lambda present: (present is not MISSING) is value
     if operator == "contains":
         element = _one_of([value])
-        return lambda found: (
-            (isinstance(found, str) and isinstance(value, str) and value in found)
-            or (isinstance(found, list) and any(map(element, found)))
+        return lambda present: (
+            (isinstance(present, str) and isinstance(value, str) and value in present)
+            or (isinstance(present, list) and any(map(element, present)))
         )
     if operator == "starts_with":
         if not isinstance(value, str):
             raise ValueError("operator starts_with needs a string")
-        return lambda found: isinstance(found, str) and found.startswith(value)
+        return lambda present: isinstance(present, str) and present.startswith(value)
     raise ValueError(f"unknown operator {operator!r}; known are {', '.join(OPERATORS)}")
 
 
@@ -97,9 +97,9 @@ def _one_of(values: Sequence[Any]) -> Predicate:
     """Equality of JSON values: numbers by value, so 1 = 1.0, but not "1" and not true."""
     texts = frozenset(value for value in values if isinstance(value, str))
     if len(texts) == len(set(map(canonical, values))):
-        return lambda found: isinstance(found, str) and found in texts
+        return lambda present: isinstance(present, str) and present in texts
     forms = frozenset(map(canonical, values))
-    return lambda found: found is not MISSING and canonical(found) in forms
+    return lambda present: present is not MISSING and canonical(present) in forms
 
 
 def _comparison(operator: str, value: Any) -> Predicate:
@@ -107,8 +107,8 @@ def _comparison(operator: str, value: Any) -> Predicate:
     if bound is None:
         raise ValueError(f"operator {operator} needs a number, not {value!r}")
 
-    def compare(found: Any) -> bool:
-        measured = None if found is MISSING else number(found)
+    def compare(present: Any) -> bool:
+        measured = None if present is MISSING else number(present)
         if measured is None:
             return False
         if operator == "gt":

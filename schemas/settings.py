@@ -14,6 +14,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from schemas.errors import WeirError
+from schemas.values.json_text import JsonObject
 
 SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 
@@ -41,7 +42,8 @@ class Settings(BaseSettings):
         8 * 1024 * 1024,
         ge=128 * 1024,
         le=512 * 1024 * 1024,
-        description="max.message.bytes of every topic, which producers and packing keep to; one number for all processes and brokers",
+        description="max.message.bytes of every topic, which producers and packing keep to; one number for all "
+        "processes and brokers",
     )
 
     clickhouse_host: str = Field("127.0.0.1", description="ClickHouse HTTP host")
@@ -90,7 +92,8 @@ class Settings(BaseSettings):
     )
     body_bytes: int = Field(
         256 * 1024 * 1024, ge=64 * 1024 * 1024,
-        description="room of one gateway for bodies that are under way; a quarter of it for one namespace, an eighth for one key",
+        description="room of one gateway for bodies that are under way; a quarter of it for one namespace, an eighth "
+            "for one key",
     )  # fmt: skip
     events_in_flight: int = Field(
         50_000, ge=100, description="accepted events that one gateway lets wait for Kafka; more are answered 503"
@@ -115,7 +118,8 @@ class Settings(BaseSettings):
     data_dir: str = Field(".weir", description="folder of the local stack's data, logs and state")
     watched_folders: str = Field(
         "",
-        description="folders whose disks must have room for the gateway to take events, with commas between; `weir up` names its own",
+        description="folders whose disks must have room for the gateway to take events, with commas between; `weir "
+        "up` names its own",
     )
     minimum_free_mb: int = Field(
         256,
@@ -138,7 +142,8 @@ class Settings(BaseSettings):
     priced_values: int = Field(
         LISTED_VALUES,
         ge=1,
-        description="dimension values without a cell in a matrix that an invoice line lists one by one; the rest share a step, and the close warns",
+        description="dimension values without a cell in a matrix that an invoice line lists one by one; the rest "
+        "share a step, and the close warns",
     )
     webhook_key: SecretStr = Field(
         SecretStr(""),
@@ -146,12 +151,14 @@ class Settings(BaseSettings):
     )
     webhook_reach: Literal["public", "loopback", "any"] = Field(
         "public",
-        description="where webhooks may go: public addresses by HTTPS; loopback: any port of this machine but Weir's own too, also by HTTP; "
+        description="where webhooks may go: public addresses by HTTPS; loopback: any port of this machine but Weir's "
+        "own too, also by HTTP; "
         "any: inner networks too",
     )
     webhook_allow: str = Field(
         "",
-        description="receivers of this machine or an inner network that webhooks may go to, also by HTTP: address:port[,address:port…]",
+        description="receivers of this machine or an inner network that webhooks may go to, also by HTTP: "
+        "address:port[,address:port…]",
     )
     webhook_own_ports: str = Field(
         "", description="ports of this machine that no webhook may go to; `weir up` names its own processes'"
@@ -182,7 +189,8 @@ class Settings(BaseSettings):
     )
     poison_percent: int = Field(
         50, ge=1, le=100,
-        description="a worker stops when more than this share of a partition's last 1,000 records cannot be read; 100: never",
+        description="a worker stops when more than this share of a partition's last 1,000 records cannot be read; "
+            "100: never",
     )  # fmt: skip
     poison_minimum: int = Field(50, ge=1, description="… and at least this many of them")
 
@@ -212,9 +220,9 @@ class Settings(BaseSettings):
         """``webhook_allow`` as addresses and ports; ``localhost`` is both 127.0.0.1 and ::1."""
         return _receivers(self.webhook_allow)
 
-    def librdkafka(self) -> dict[str, Any]:
+    def librdkafka(self) -> JsonObject:
         """Connection part of a confluent-kafka configuration."""
-        config: dict[str, Any] = {
+        config: JsonObject = {
             "bootstrap.servers": self.kafka_bootstrap,
             "security.protocol": self.kafka_security_protocol,
         }

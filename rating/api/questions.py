@@ -110,7 +110,7 @@ class _Lane:
                 "max_bytes_before_external_sort": self.memory // 2,
                 "log_comment": name,  # by which it is found to be cancelled
             }
-            self._local.client, self._local.name = connect(self._settings, more=bounds), name
+            self._local.client, self._local.name = connect(self._settings, settings_of_queries=bounds), name
         names.append(self._local.name)
 
         def go_on() -> None:

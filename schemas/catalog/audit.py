@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 
 from schemas.catalog.state import Entry, NamespaceView
 from schemas.values.instants import rfc3339
-from schemas.values.json_text import path_text
+from schemas.values.json_text import JsonObject, path_text
 
 Action = Literal["created", "changed", "retired"]
 HIDDEN: Final = frozenset({"hash"})  # of an API key: nobody needs it to know who changed what
@@ -25,9 +25,9 @@ class Audited:
 
     entry: Entry
     action: Action
-    changes: tuple[dict[str, Any], ...]
+    changes: tuple[JsonObject, ...]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """As the API shows it."""
         return {
             "at": rfc3339(self.entry.published_us),
@@ -59,11 +59,11 @@ def _audited(entry: Entry, previous: Entry | None) -> Audited:
     return Audited(entry, "changed", tuple(_differences("", _shown(previous.body), _shown(entry.body))))
 
 
-def _shown(body: Mapping[str, Any]) -> dict[str, Any]:
+def _shown(body: Mapping[str, Any]) -> JsonObject:
     return {name: value for name, value in body.items() if name not in HIDDEN and name != "code"}
 
 
-def _differences(path: str, before: Any, after: Any) -> Iterator[dict[str, Any]]:
+def _differences(path: str, before: Any, after: Any) -> Iterator[JsonObject]:
     """Field by field. Lists of entries with codes are compared code by code, other lists as a whole."""
     if isinstance(before, dict) and isinstance(after, dict):
         for name in dict.fromkeys((*before, *after)):
@@ -76,7 +76,7 @@ def _differences(path: str, before: Any, after: Any) -> Iterator[dict[str, Any]]
         yield {name: value for name, value in change.items() if value is not _MISSING}
 
 
-def _by_code(value: Any) -> dict[str, Any] | None:
+def _by_code(value: Any) -> JsonObject | None:
     """The items of a list by their codes (of a charge: or its product's), None where they do not all have one."""
     if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
         return None

@@ -80,26 +80,26 @@ def jobs(view: NamespaceView) -> tuple[Job, ...]:
     ]
     if not stated:
         return ()
-    found: list[Job] = []
-    latest = {(one.profile_id, one.version): one for one in profile_versions(view)}
+    waiting: list[Job] = []
+    latest = {(version.profile_id, version.version): version for version in profile_versions(view)}
     for entry, start_us in stated:
         # What it means, and whose it is, as it was published; how far it has got, as of now.
         then = profile_versions(view.at(entry.offset + 1))
         versions = tuple(
-            one
-            for one in then
-            if one.meter == entry.code and one.version == entry.version and one.backfill_from_us is not None
+            version
+            for version in then
+            if version.meter == entry.code and version.version == entry.version and version.backfill_from_us is not None
         )
         if not versions:
             continue
         now = latest.get((versions[0].profile_id, entry.version))
-        found.append(
+        waiting.append(
             Job(
                 view.namespace, entry.code, entry.version, versions[0].event_name, start_us, entry.published_us,
                 entry.offset + 1, versions, now.reaches if now else (),
             )
         )  # fmt: skip
-    return tuple(found)
+    return tuple(waiting)
 
 
 def waiting(catalog: Catalog) -> Iterator[Job]:
@@ -121,11 +121,11 @@ timeout."""
 def watched(catalog: Catalog, now_us: int) -> Iterator[Job]:
     """Backfills that are done, of which such events may still come: the last one of a meter."""
     for namespace in catalog.namespaces():
-        last = {job.meter: job for job in jobs(catalog.view(namespace))}
-        yield from (job for job in last.values() if job.done and now_us - job.published_us < STRAGGLERS_US)
+        known = {job.meter: job for job in jobs(catalog.view(namespace))}
+        yield from (job for job in known.values() if job.done and now_us - job.published_us < STRAGGLERS_US)
 
 
 def job_of(catalog: Catalog, name: str) -> Job | None:
     """The backfill that a checkpoint names; None where the catalog has none."""
-    namespace, _, rest = name.partition("/")
-    return next((job for job in jobs(catalog.view(namespace)) if job.name == f"{namespace}/{rest}"), None)
+    namespace, _, address = name.partition("/")
+    return next((job for job in jobs(catalog.view(namespace)) if job.name == f"{namespace}/{address}"), None)

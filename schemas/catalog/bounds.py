@@ -91,10 +91,10 @@ class NamespaceBounds(Model):
 
     def in_force(self) -> Bounds:
         """With the defaults for what is not set."""
-        own = {item.name: getattr(self, item.name) for item in fields(Bounds)}
-        return Bounds(**{name: value for name, value in own.items() if value is not None})
+        settings = {item.name: getattr(self, item.name) for item in fields(Bounds)}
+        return Bounds(**{name: value for name, value in settings.items() if value is not None})
 
 
-def bounds_of(own: NamespaceBounds | None) -> Bounds:
-    """What holds where a namespace's settings say ``own``."""
-    return BOUNDS if own is None else own.in_force()
+def bounds_of(settings: NamespaceBounds | None) -> Bounds:
+    """What holds where a namespace's ``settings`` say so."""
+    return BOUNDS if settings is None else settings.in_force()

@@ -32,6 +32,7 @@ from schemas.prices.json_schema import PriceJson
 from schemas.values.currency import exponent, is_known
 from schemas.values.fine_instants import InstantOrDate
 from schemas.values.instants import parse_rfc3339
+from schemas.values.json_text import JsonObject
 from schemas.values.time_zones import NAMES
 
 ProfileAddress = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*(\.[A-Za-z0-9][A-Za-z0-9_-]*)?$")]
@@ -200,7 +201,7 @@ class EventType(Model):
     """for people"""
     compatibility: Compatibility = "backward"
     """what a changed schema must be able to read"""
-    avro: Annotated[dict[str, Any] | None, BeforeValidator(_plain_numbers), Field(alias="schema")] = None
+    avro: Annotated[JsonObject | None, BeforeValidator(_plain_numbers), Field(alias="schema")] = None
     """Avro record schema of the properties, for plain JSON; null: any properties"""
     fill_defaults: Annotated[bool | None, Field(exclude_if=lambda value: value is None)] = None
     """whether filters, values and dimensions take the schema's default where an event leaves a field out: true unless
@@ -319,20 +320,21 @@ class Plan(Model):
             return self  # its charges were judged when it was published; what needs the currency says so
         exponent(self.currency)
         check_discounts(self.discounts)
-        seen: set[str] = set()
+        codes: set[str] = set()
         for number, charge in enumerate(self.charges):
-            if charge.key in seen:
+            if charge.key in codes:
                 raise ValueError(
                     f"charges.{number}: code {charge.key} stands twice; give one of them a code of its own"
                 )
-            seen.add(charge.key)
+            codes.add(charge.key)
             try:
                 price = parse_price(charge.price, self.currency)
             except PriceError as error:
                 raise ValueError(f"charges.{number} ({charge.key}): {error}") from None
             if charge.in_advance and price.model != "flat":
                 raise ValueError(
-                    f"charges.{number} ({charge.key}): in_advance needs a price of model flat, which can be credited in part"
+                    f"charges.{number} ({charge.key}): in_advance needs a price of model flat, which can be credited "
+                    "in part"
                 )
             if fault := set_by_close(price):
                 raise ValueError(f"charges.{number} ({charge.key}): {fault}")

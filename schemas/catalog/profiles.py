@@ -49,14 +49,15 @@ class ProfileVersion:
         """Whether it is to count older events, and does not yet."""
         return self.backfill_from_us is not None and not self.reaches
 
-    def measures_like(self, other: ProfileVersion) -> bool:
+    def measures_like(self, version: ProfileVersion) -> bool:
         """Whether both give the same totals: a new name or unit text alone makes no new version."""
         return (
             self.event_name, self.aggregation, self.property, self.filters, self.dimensions, self.window_seconds,
             self.carry_over, self.by_text,
         ) == (
-            other.event_name, other.aggregation, other.property, other.filters, other.dimensions, other.window_seconds,
-            other.carry_over, other.by_text,
+            version.event_name, version.aggregation, version.property, version.filters, version.dimensions,
+            version.window_seconds,
+            version.carry_over, version.by_text,
         )  # fmt: skip
 
 
@@ -69,7 +70,8 @@ def _versions_in(entry: Entry) -> dict[str, ProfileVersion]:
             name=profile.name or profile.code, unit=profile.unit or meter.unit,
             event_name=meter.event_name or meter.code, aggregation=profile.aggregation, property=profile.property,
             filters=(*meter.filters, *profile.filters), dimensions=profile.dimensions,
-            window_seconds=WINDOW_SECONDS[meter.window], carry_over=profile.carry_over, by_text=profile.compare == "text",
+            window_seconds=WINDOW_SECONDS[meter.window], carry_over=profile.carry_over,
+            by_text=profile.compare == "text",
             rounds=rounds,
         )
         for profile in meter.profiles
@@ -113,7 +115,9 @@ def event_names(view: NamespaceView) -> frozenset[str]:
     """Names that some profile version measures, also a retired meter's for the events of its time."""
 
     def make() -> tuple[frozenset[str], int]:
-        names = {each.event_name for each in profile_versions(view) if each.valid_from_us < each.valid_to_us}
+        names = {
+            version.event_name for version in profile_versions(view) if version.valid_from_us < version.valid_to_us
+        }
         return frozenset(names), len(names) + 1
 
     return view.derived("event names", KINDS, make)
@@ -141,8 +145,8 @@ def meter_versions(
                 chains[code] = _ended(chain, ends)
         for code, new in current.items():
             chain = chains.setdefault(code, [])
-            like = bool(chain) and new.measures_like(chain[-1]) and chain[-1].valid_to_us == FOREVER
-            if like and (stated is None or _counts_from(chain, stated)):
+            continues = bool(chain) and new.measures_like(chain[-1]) and chain[-1].valid_to_us == FOREVER
+            if continues and (stated is None or _counts_from(chain, stated)):
                 chain[-1] = replace(chain[-1], name=new.name, unit=new.unit)
                 continue
             new = replace(new, backfill_from_us=stated, reaches=() if stated is None else reached)
@@ -156,18 +160,18 @@ def meter_versions(
 
 def _reaches(view: NamespaceView) -> dict[tuple[str, int], tuple[Reach, ...]]:
     """(meter, version) → how far it is backfilled, in order of the checkpoints."""
-    found: dict[tuple[str, int], tuple[Reach, ...]] = {}
+    reaches: dict[tuple[str, int], tuple[Reach, ...]] = {}
     for entries in view.histories("backfill"):
         model: Backfill = entries[0].model
         if entries[0].code == backfill_code(model.meter, model.version):
-            found[model.meter, model.version] = tuple(
+            reaches[model.meter, model.version] = tuple(
                 Reach(
                     entry.body["checkpoint"], entry.offset,
                     tuple(((generation, partition), end) for generation, partition, end in entry.body["offsets"]),
                 )
                 for entry in entries
             )  # fmt: skip
-    return found
+    return reaches
 
 
 def resolve(view: NamespaceView, address: str) -> tuple[ProfileVersion, ...]:
@@ -177,9 +181,9 @@ def resolve(view: NamespaceView, address: str) -> tuple[ProfileVersion, ...]:
     """
     everything = profile_versions(view)
     if "." in address:
-        found = tuple(version for version in everything if version.profile_id == address)
-        if found:
-            return found
+        versions = tuple(version for version in everything if version.profile_id == address)
+        if versions:
+            return versions
         options = sorted({version.profile_id for version in everything})
     else:
         options = sorted({version.profile_id for version in everything if version.meter == address})

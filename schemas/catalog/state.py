@@ -17,6 +17,7 @@ from schemas.ledgers.generations import Generations
 from schemas.ledgers.given_up import KIND as GIVEN_UP
 from schemas.ledgers.given_up import GivenUp
 from schemas.values.instants import micros
+from schemas.values.json_text import JsonObject
 from schemas.values.weighted_cache import Weighed
 
 T = TypeVar("T")
@@ -66,7 +67,7 @@ def entry_of(record: Mapping[str, Any], offset: int, append_us: int) -> Entry:
 def record_of(
     namespace: str, model: Model, *, kind: str, version: int, author: str, claim_id: str,
     retired: bool = False, valid_from_us: int | None = None,
-) -> dict[str, Any]:  # fmt: skip
+) -> JsonObject:  # fmt: skip
     """A CatalogEntry record for ``model``, ready for the codec. A meter's ``start`` is what it is valid from."""
     body = model.model_dump(mode="json")
     if isinstance(model, Meter) and model.start is not None and valid_from_us is None and not retired:
@@ -116,11 +117,11 @@ class Catalog:
             entry = read
             by_code = self._versions.setdefault((entry.namespace, entry.kind), {})
             versions = by_code.setdefault(entry.code, [])
-            before = versions[-1] if versions and not versions[-1].retired else None
+            standing = versions[-1] if versions and not versions[-1].retired else None
             self._sizes[entry.namespace] = (
                 self._sizes.get(entry.namespace, 0)
                 + (0 if entry.retired else entry.size)
-                - (0 if before is None else before.size)
+                - (0 if standing is None else standing.size)
             )
             versions.append(entry)
             self._changes_of.setdefault((entry.namespace, entry.kind), []).append(offset)
@@ -141,60 +142,64 @@ class Catalog:
         """The namespace's catalog as of ``offset`` (exclusive; None: all that was read). Cached by last change."""
         bound = self.next_offset if offset is None else offset
         changes = self._changes.get(namespace, [])
-        last = bisect_left(changes, bound)
-        key = (namespace, changes[last - 1] + 1 if last else 0)
-        found = self._views.get(key)
-        if found is None:
+        change_count = bisect_left(changes, bound)
+        key = (namespace, changes[change_count - 1] + 1 if change_count else 0)
+        view = self._views.get(key)
+        if view is None:
             # Re-created on demand, so forgetting the oldest costs only time. A view is some 200 bytes: what it shows is
             # the catalog's.
             while len(self._views) >= MOST_VIEWS:
                 self._views.pop(next(iter(self._views)), None)
-            found = self._views[key] = NamespaceView(self, namespace, key[1])
-        return found
+            view = self._views[key] = NamespaceView(self, namespace, key[1])
+        return view
 
-    def changed(self, namespace: str, kinds: Iterable[str], before: int) -> int:
-        """One more than the offset below ``before`` at which something of these kinds changed last, 0: never. What is
-        made of these kinds alone is the same in every view that this is the same of."""
-        last = 0
+    def changed(self, namespace: str, kinds: Iterable[str], before_offset: int) -> int:
+        """One more than the offset below ``before_offset`` at which something of these kinds changed last, 0: never.
+        What is made of these kinds alone is the same in every view that this is the same of."""
+        changed_offset = 0
         for kind in kinds:
             changes = self._changes_of.get((namespace, kind), ())
-            if found := bisect_left(changes, before):
-                last = max(last, changes[found - 1] + 1)
-        return last
+            if count := bisect_left(changes, before_offset):
+                changed_offset = max(changed_offset, changes[count - 1] + 1)
+        return changed_offset
 
     def derived(self, key: Hashable, make: Callable[[], tuple[T, int]]) -> T:
         """What was made under ``key``, or is made now; see ``Weighed.get``."""
-        found: T = self._derived.get(key, make)
-        return found
+        value: T = self._derived.get(key, make)
+        return value
 
     def size(self, namespace: str) -> int:
         """Characters of the bodies of all entries in force, as of now."""
         return self._sizes.get(namespace, 0)
 
-    def entries(self, namespace: str, kind: str, before: int) -> Iterator[list[Entry]]:
-        """Per code (in order of codes' first publication) its versions with offset < ``before``, oldest first."""
+    def entries(self, namespace: str, kind: str, before_offset: int) -> Iterator[list[Entry]]:
+        """Per code (in order of codes' first publication) its versions with offset < ``before_offset``, oldest
+        first."""
         for versions in list(self._versions.get((namespace, kind), {}).values()):
-            if kept := versions[: bisect_left(versions, before, key=lambda entry: entry.offset)]:
-                yield kept
+            if published := versions[: bisect_left(versions, before_offset, key=lambda entry: entry.offset)]:
+                yield published
 
-    def log(self, namespace: str, before: int) -> Iterator[Entry]:
-        """Every version of the namespace with offset < ``before``, the newest first."""
-        found = self._logs.get(namespace, [])
-        return (found[index] for index in range(bisect_left(found, before, key=lambda entry: entry.offset) - 1, -1, -1))
+    def log(self, namespace: str, before_offset: int) -> Iterator[Entry]:
+        """Every version of the namespace with offset < ``before_offset``, the newest first."""
+        entries = self._logs.get(namespace, [])
+        return (
+            entries[index]
+            for index in range(bisect_left(entries, before_offset, key=lambda entry: entry.offset) - 1, -1, -1)
+        )
 
-    def versions(self, namespace: str, kind: str, code: str, before: int) -> list[Entry]:
-        """One code's versions with offset < ``before``, oldest first; empty where there is none."""
-        found = self._versions.get((namespace, kind), {}).get(code, [])
-        return found[: bisect_left(found, before, key=lambda entry: entry.offset)]
+    def versions(self, namespace: str, kind: str, code: str, before_offset: int) -> list[Entry]:
+        """One code's versions with offset < ``before_offset``, oldest first; empty where there is none."""
+        versions = self._versions.get((namespace, kind), {}).get(code, [])
+        return versions[: bisect_left(versions, before_offset, key=lambda entry: entry.offset)]
 
 
 class NamespaceView:
     """One namespace as of one catalog offset; immutable."""
 
-    def __init__(self, catalog: Catalog, namespace: str, before: int) -> None:
+    def __init__(self, catalog: Catalog, namespace: str, before_offset: int) -> None:
         self._catalog = catalog
         self.namespace = namespace
-        self.before = before
+        self.before = before_offset
 
     def at(self, offset: int) -> NamespaceView:
         """The same namespace as of an earlier ``offset`` (exclusive)."""
@@ -247,9 +252,11 @@ class NamespaceView:
         """All versions of all codes of a kind, retired ones included."""
         return self._catalog.entries(self.namespace, kind, self.before)
 
-    def log(self, before: int | None = None) -> Iterator[Entry]:
-        """Every version of every kind, the newest first; those below the offset ``before`` where one is given."""
-        return self._catalog.log(self.namespace, self.before if before is None else min(before, self.before))
+    def log(self, before_offset: int | None = None) -> Iterator[Entry]:
+        """Every version of every kind, the newest first; those below ``before_offset`` where one is given."""
+        return self._catalog.log(
+            self.namespace, self.before if before_offset is None else min(before_offset, self.before)
+        )
 
     def all(self, kind: str) -> list[Entry]:
         """The newest version of every code that is not retired."""

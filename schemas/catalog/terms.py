@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Annotated, Any, Final, Self
+from typing import Annotated, Final, Self
 
 from pydantic import AfterValidator, Field, StringConstraints, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
@@ -20,6 +20,7 @@ from schemas.prices.json_schema import PriceJson
 from schemas.values.currency import exponent, is_known
 from schemas.values.fine_instants import InstantOrDate
 from schemas.values.instants import micros
+from schemas.values.json_text import JsonObject
 from schemas.values.local_time import local_midnight, parse_zone
 
 _EVER: Final = 2**63
@@ -95,7 +96,7 @@ class PriceOverride(Model):
 
     @field_validator("price")
     @classmethod
-    def _is_a_price(cls, price: dict[str, Any]) -> dict[str, Any]:
+    def _is_a_price(cls, price: JsonObject) -> JsonObject:
         try:
             parsed = parse_price(price)
         except PriceError as error:
@@ -162,5 +163,5 @@ def boundary(value: datetime | date | None, zone: str) -> int | None:
 
 def in_force(start: datetime | date | None, end: datetime | date | None, moment_us: int, zone: str) -> bool:
     """Whether ``moment_us`` lies in [start, end); None: no bound."""
-    first, last = boundary(start, zone), boundary(end, zone)
-    return (first is None or first <= moment_us) and (last is None or moment_us < last)
+    start_instant, end_instant = boundary(start, zone), boundary(end, zone)
+    return (start_instant is None or start_instant <= moment_us) and (end_instant is None or moment_us < end_instant)

@@ -9,8 +9,9 @@ import clickhouse_connect
 from clickhouse_connect.driver.client import Client
 
 from schemas.settings import Settings
+from schemas.values.json_text import JsonObject
 
-PINNED: Final[dict[str, Any]] = {
+PINNED: Final[JsonObject] = {
     # An acknowledged insert is on disk in its own part, with all of its views.
     "async_insert": 0,
     # On a retry, deduplication may skip the block and with it a view that had failed; our keys make retries safe.
@@ -21,7 +22,7 @@ PINNED: Final[dict[str, Any]] = {
     # Decimals and 64-bit numbers come back as exact text in JSON formats.
     "output_format_json_quote_decimals": 1,
 }
-ON_CLUSTER: Final[dict[str, Any]] = {
+ON_CLUSTER: Final[JsonObject] = {
     "insert_distributed_sync": 1,
     "insert_quorum": "auto",
     "select_sequential_consistency": 1,
@@ -33,10 +34,10 @@ def connect(
     *,
     database: str | None = None,
     timeout_seconds: int = 300,
-    more: Mapping[str, Any] | None = None,
+    settings_of_queries: Mapping[str, Any] | None = None,
 ) -> Client:
     """A client bound to Weir's database (or ``database``), without a server session, safe to use from one thread."""
-    pinned = PINNED | (ON_CLUSTER if settings.clickhouse_cluster else {}) | dict(more or {})
+    pinned = PINNED | (ON_CLUSTER if settings.clickhouse_cluster else {}) | dict(settings_of_queries or {})
     return clickhouse_connect.get_client(
         host=settings.clickhouse_host,
         port=settings.clickhouse_port,

@@ -42,14 +42,18 @@ class SetAside:
         """For people."""
         if self.mended_by:
             return f"`{self.mended_by}` writes its rows again"
-        return f"restore the table from a copy; ALTER TABLE {self.table} DROP DETACHED PART '{self.name}' gives its rows up"
+        return (
+            f"restore the table from a copy; ALTER TABLE {self.table} DROP DETACHED PART '{self.name}' gives its "
+            "rows up"
+        )
 
 
 def set_aside(client: Any) -> list[SetAside]:
     """Damaged parts of Weir's tables. Those that somebody detached by hand have no reason, and are his."""
     rows = client.query(
         "SELECT table, name, reason FROM system.detached_parts"
-        " WHERE database = currentDatabase() AND reason IN ('broken', 'broken-on-start', 'broken-from-backup', 'covered-by-broken',"
+        " WHERE database = currentDatabase() AND reason IN ('broken', 'broken-on-start', 'broken-from-backup', "
+        "'covered-by-broken',"
         " 'noquorum', 'unexpected') AND reason != 'covered-by-broken' ORDER BY table, name"
     ).result_rows
     return [SetAside(str(table), str(name), str(why)) for table, name, why in rows]
@@ -63,14 +67,15 @@ def drop(client: Any, part: SetAside) -> None:
 def reasons(parts: list[SetAside]) -> Iterator[Reason]:
     """One a remedy."""
     for remedy in sorted({part.remedy for part in parts}):
-        mine = [part for part in parts if part.remedy == remedy]
-        tables = ", ".join(sorted({part.table for part in mine}))
+        alike = [part for part in parts if part.remedy == remedy]
+        tables = ", ".join(sorted({part.table for part in alike}))
         held = (
             " (metering waits: whether an event is new cannot be told)"
-            if any(part.table in DEDUPLICATION for part in mine)
+            if any(part.table in DEDUPLICATION for part in alike)
             else ""
         )
         yield Reason(
-            "parts_set_aside", f"ClickHouse has set {len(mine)} damaged parts of {tables} aside, and their rows are missing{held}",
+            "parts_set_aside", f"ClickHouse has set {len(alike)} damaged parts of {tables} aside, and their rows are "
+                f"missing{held}",
             remedy, lasting=True,
         )  # fmt: skip

@@ -18,7 +18,10 @@ from schemas.errors import Meaning
 GIVE_UP_SECONDS: Final = 60.0
 
 _CODE: Final = re.compile(r"(?:\bCode:|\berror code) (\d{1,5})\b")
-_SCHEMA: Final = "the tables are not as this version of Weir needs them: run `weir up` of this version, or restore what was changed by hand"
+_SCHEMA: Final = (
+    "the tables are not as this version of Weir needs them: run `weir up` of this version, or restore "
+    "what was changed by hand"
+)
 _RIGHTS: Final = "look at WEIR_CLICKHOUSE_USER and _PASSWORD, and at that user's rights"
 _VERSION: Final = "this ClickHouse does not know what Weir asks for: it needs 25.8 or later"
 _REMEDIES: Final[dict[int, str]] = {
@@ -26,15 +29,18 @@ _REMEDIES: Final[dict[int, str]] = {
     **dict.fromkeys((164, 192, 193, 194, 195, 291, 492, 497, 516), _RIGHTS),  # read-only, users, passwords, access
     **dict.fromkeys((46, 62, 73, 115, 344, 452), _VERSION),  # functions, syntax, formats, settings
 }
-_BLOCK: Final = "the block cannot be written as it is: a constraint, a view or a column that is not ours may be in its way; the log has the rows"
+_BLOCK: Final = (
+    "the block cannot be written as it is: a constraint, a view or a column that is not ours may be in "
+    "its way; the log has the rows"
+)
 _NOT_THIS_RECORD: Final = frozenset((6, 27, 38, 41, 69, 70, 117, 128, 131, 349, 407, 469))
 """Parsing, conversion, overflow, sizes, constraints."""
 
 
 def code_of(error: BaseException) -> int:
     """ClickHouse's number in the message of its client's exception; 0 where there is none."""
-    found = _CODE.search(str(error)[:4096])
-    return int(found.group(1)) if found else 0
+    match = _CODE.search(str(error)[:4096])
+    return int(match.group(1)) if match else 0
 
 
 def meaning(error: BaseException) -> Meaning:

@@ -13,25 +13,29 @@ def stands_for(schema: Schema, path: Sequence[str]) -> tuple[Any, ...]:
     """The values, one for each way in which the property at ``path`` may be missing or null: a field on the way there
     may be left out where it has a default, and be null where its type allows it. Empty where the schema does not name
     the property, or it must be sent."""
-    found: list[Any] = []
+    defaults: list[Any] = []
     node: Node = schema.root
     for level, name in enumerate(path, 1):
         record = _record(schema, node)
-        field = next((one for one in record.fields if one.name == name), None) if record is not None else None
+        field = (
+            next((candidate for candidate in record.fields if candidate.name == name), None)
+            if record is not None
+            else None
+        )
         if field is None:
             return ()
         if not field.required:
-            rest = lookup({"": field.default}, ("", *path[level:]))
-            found.append(None if rest is MISSING else rest)
+            inner = lookup({"": field.default}, ("", *path[level:]))
+            defaults.append(None if inner is MISSING else inner)
         if _nullable(schema, field.type):
-            found.append(None)
+            defaults.append(None)
         node = field.type
-    return tuple(found)
+    return tuple(defaults)
 
 
 def _branches(schema: Schema, node: Node) -> list[Node]:
     resolved = schema.resolve(node)
-    return [schema.resolve(one) for one in resolved.branches] if isinstance(resolved, Union) else [resolved]
+    return [schema.resolve(branch) for branch in resolved.branches] if isinstance(resolved, Union) else [resolved]
 
 
 def _nullable(schema: Schema, node: Node) -> bool:
@@ -40,5 +44,5 @@ def _nullable(schema: Schema, node: Node) -> bool:
 
 def _record(schema: Schema, node: Node) -> Record | None:
     """The one record that ``node`` may be; None where it is none, or several."""
-    records = [one for one in _branches(schema, node) if isinstance(one, Record)]
+    records = [branch for branch in _branches(schema, node) if isinstance(branch, Record)]
     return records[0] if len(records) == 1 else None

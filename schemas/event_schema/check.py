@@ -39,7 +39,7 @@ class _Compiler:
             case Exact(precision, scale):
                 return exact_check(precision, scale)
             case Fixed(size):
-                return lambda value: (found := base64_bytes(value)) is not None and len(found) == size
+                return lambda value: (decoded := base64_bytes(value)) is not None and len(decoded) == size
             case Enum(symbols=symbols):
                 allowed = frozenset(symbols)
                 return lambda value: type(value) is str and value in allowed
@@ -61,8 +61,8 @@ class _Compiler:
             done = self._done
             return lambda value: done[name](value)
         self._open.add(name)
-        made = self._done[name] = self.check(self._named[name])
-        return made
+        check = self._done[name] = self.check(self._named[name])
+        return check
 
     def _record(self, record: Record) -> Check:
         required = tuple((field.name, self.check(field.type)) for field in record.fields if field.required)
@@ -93,8 +93,8 @@ def _map(fits: Check) -> Check:
 
 def _union(checks: list[Check], branches: tuple[Node, ...]) -> Check:
     if len(checks) == 2 and Scalar("null") in branches:
-        other = checks[1 - branches.index(Scalar("null"))]
-        return lambda value: value is None or other(value)
+        value_check = checks[1 - branches.index(Scalar("null"))]
+        return lambda value: value is None or value_check(value)
     every = tuple(checks)
 
     def check(value: Any) -> bool:

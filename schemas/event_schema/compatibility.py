@@ -26,23 +26,24 @@ _READS: Final[dict[str, tuple[str, ...]]] = {
     "big-decimal": _NUMBERS,
     "date": ("int",),
 } | {f"{local}timestamp-{unit}s": _WHOLE for local in ("", "local-") for unit in ("milli", "micro", "nano")}
-_MOST_STEPS: Final = 200_000  # a schema of 2,000 types compared with itself takes as many steps; nested unions may double with each level
+# A schema of 2,000 types compared with itself takes as many steps; nested unions may double with each level.
+_MOST_STEPS: Final = 200_000
 _WHOLE_DIGITS: Final = {"int": 10, "long": 19}
 
 
 def incompatibilities(new: Schema, old: Schema, mode: Compatibility) -> tuple[str, ...]:
     """Why ``new`` may not follow ``old``, each with the path in the properties; empty where it may."""
-    found: list[str] = []
+    faults: list[str] = []
     if mode in ("backward", "full"):
-        found += [
+        faults += [
             f"{text} (backward: the new schema must read what the old one accepted)"
             for text in _Reading(new, old, "new")
         ]
     if mode in ("forward", "full"):
-        found += [
+        faults += [
             f"{text} (forward: the old schema must read what the new one accepts)" for text in _Reading(old, new, "old")
         ]
-    return tuple(found)
+    return tuple(faults)
 
 
 class _Beyond(Exception):
@@ -81,15 +82,18 @@ class _Reading:
         elif isinstance(reader, Map) and isinstance(writer, Map):
             yield from self._faults(reader.values, writer.values, f"{path}.*")
         elif isinstance(reader, Enum) and isinstance(writer, Enum):
-            kept = frozenset(reader.symbols)
-            lost = [symbol for symbol in writer.symbols if symbol not in kept]
+            known = frozenset(reader.symbols)
+            lost = [symbol for symbol in writer.symbols if symbol not in known]
             if lost and reader.default is None:
                 yield (
                     f"{path}: the {self._side} schema does not know {', '.join(lost)}; "
                     "keep the symbols, or give the enum a default"
                 )
         elif not _reads(reader, writer):
-            yield f"{path}: {self._kind(self._other, self._writer, writer)}, {self._kind(self._side, self._reader, reader)}"
+            yield (
+                f"{path}: {self._kind(self._other, self._writer, writer)}, "
+                f"{self._kind(self._side, self._reader, reader)}"
+            )
 
     def _kind(self, side: str, schema: Schema, node: Node) -> str:
         return f"{'was' if side == 'old' else 'is now'} {describe(schema, node)}"
@@ -97,17 +101,20 @@ class _Reading:
     def _branches(self, reader: Union, writer: Node, path: str) -> Iterator[str]:
         tried: list[list[str]] = []
         for branch in reader.branches:
-            before = set(self._assumed)
+            assumed = set(self._assumed)
             wrong = list(self._faults(branch, writer, path))
             if not wrong:
                 return
-            self._assumed = before
+            self._assumed = assumed
             tried.append(wrong)
         inside = [wrong for wrong in tried if not wrong[0].startswith(f"{path}:")]
         if len(inside) == 1:
             yield from inside[0]
         else:
-            yield f"{path}: {self._kind(self._other, self._writer, writer)}, {self._kind(self._side, self._reader, reader)}"
+            yield (
+                f"{path}: {self._kind(self._other, self._writer, writer)}, "
+                f"{self._kind(self._side, self._reader, reader)}"
+            )
 
     def _records(self, reader: Record, writer: Record, path: str) -> Iterator[str]:
         # A type inside itself: what is being looked at already is not looked at again.
@@ -116,23 +123,32 @@ class _Reading:
         self._assumed.add((reader.name, writer.name))
         written = {field.name: field for field in writer.fields}
         for field in reader.fields:
-            place = path + path_text((field.name,))
-            before = written.pop(field.name, None)
-            if before is None:
+            field_path = path + path_text((field.name,))
+            written_field = written.pop(field.name, None)
+            if written_field is None:
                 if field.required:
                     yield (
-                        f"{place}: the {self._side} schema needs it and the {self._other} one does not have it; "
+                        f"{field_path}: the {self._side} schema needs it and the {self._other} one does not have it; "
                         "give the field a default"
                     )
                 continue
-            if field.required and not before.required:
-                yield f"{place}: may be missing under the {self._other} schema, not under the {self._side} one; give it a default"
-            yield from self._faults(field.type, before.type, place)
+            if field.required and not written_field.required:
+                yield (
+                    f"{field_path}: may be missing under the {self._other} schema, not under the {self._side} one; "
+                    "give it a default"
+                )
+            yield from self._faults(field.type, written_field.type, field_path)
         if not reader.additional:
             if writer.additional:
-                yield f"{path}: the {self._side} schema takes no additional fields, the {self._other} one did; leave them allowed"
+                yield (
+                    f"{path}: the {self._side} schema takes no additional fields, the {self._other} one did; leave "
+                    "them allowed"
+                )
             for name in written:
-                yield f"{path}{path_text((name,))}: not in the {self._side} schema, which takes no additional fields; keep the field"
+                yield (
+                    f"{path}{path_text((name,))}: not in the {self._side} schema, which takes no additional "
+                    "fields; keep the field"
+                )
 
 
 def _reads(reader: Node, writer: Node) -> bool:

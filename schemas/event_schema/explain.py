@@ -10,7 +10,7 @@ from typing import Any, Final
 from schemas.event_schema.check import compile_schema_node
 from schemas.event_schema.nodes import Array, Enum, Exact, Fixed, Map, Node, Record, Ref, Scalar, Schema, Union
 from schemas.event_schema.scalars import SCALARS
-from schemas.values.json_text import path_text
+from schemas.values.json_text import JsonObject, path_text
 
 _SHOWN: Final = 60
 
@@ -38,11 +38,11 @@ def _of(schema: Schema, node: Node, value: Any, path: str) -> Mismatch | None:
         case Record() if isinstance(value, dict):
             return _record(schema, node, value, path)
         case Map(values) if isinstance(value, dict):
-            found = (_of(schema, values, inner, path + path_text((name,))) for name, inner in value.items())
-            return next(filter(None, found), None)
+            mismatches = (_of(schema, values, inner, path + path_text((name,))) for name, inner in value.items())
+            return next(filter(None, mismatches), None)
         case Array(items) if isinstance(value, list):
-            found = (_of(schema, items, inner, f"{path}[{index}]") for index, inner in enumerate(value))
-            return next(filter(None, found), None)
+            mismatches = (_of(schema, items, inner, f"{path}[{index}]") for index, inner in enumerate(value))
+            return next(filter(None, mismatches), None)
         case Union(branches):
             return _union(schema, branches, value, path)
         case _:
@@ -51,14 +51,14 @@ def _of(schema: Schema, node: Node, value: Any, path: str) -> Mismatch | None:
             return Mismatch(path, describe(schema, node), shown(value))
 
 
-def _record(schema: Schema, record: Record, value: dict[str, Any], path: str) -> Mismatch | None:
+def _record(schema: Schema, record: Record, value: JsonObject, path: str) -> Mismatch | None:
     for field in record.fields:
-        place = path + path_text((field.name,))
+        field_path = path + path_text((field.name,))
         if field.name in value:
-            if (wrong := _of(schema, field.type, value[field.name], place)) is not None:
+            if (wrong := _of(schema, field.type, value[field.name], field_path)) is not None:
                 return wrong
         elif field.required:
-            return Mismatch(place, describe(schema, field.type), "nothing; it has no default, so it must be sent")
+            return Mismatch(field_path, describe(schema, field.type), "nothing; it has no default, so it must be sent")
     if not record.additional:
         names = [field.name for field in record.fields]
         for name, inner in value.items():
@@ -69,11 +69,11 @@ def _record(schema: Schema, record: Record, value: dict[str, Any], path: str) ->
 
 
 def _union(schema: Schema, branches: tuple[Node, ...], value: Any, path: str) -> Mismatch | None:
-    found = [_of(schema, branch, value, path) for branch in branches]
-    if None in found:
+    mismatches = [_of(schema, branch, value, path) for branch in branches]
+    if None in mismatches:
         return None
     # Into the one branch that was meant, so that the place is that of the fault and not of the whole object.
-    inside = [wrong for wrong in found if wrong is not None and wrong.path != path]
+    inside = [wrong for wrong in mismatches if wrong is not None and wrong.path != path]
     if len(inside) == 1:
         return inside[0]
     return Mismatch(path, describe(schema, Union(branches)), shown(value))

@@ -66,17 +66,17 @@ NO_DEFAULTS: Final = Defaults()
 
 def lookup_filled(properties: Any, steps: Steps) -> Any:
     """As ``lookup``, with the default of a field that its record leaves out."""
-    found = properties
+    value = properties
     for name, default in steps:
-        if not isinstance(found, dict):
+        if not isinstance(value, dict):
             return MISSING
-        found = found.get(name, default)
-    return found
+        value = value.get(name, default)
+    return value
 
 
 def _object(schema: Schema, node: Node) -> Record | Map | None:
     """The one record or map that ``node`` may be; None where it is none, or one of several."""
     resolved = schema.resolve(node)
-    branches = [schema.resolve(one) for one in resolved.branches] if isinstance(resolved, Union) else [resolved]
-    objects = [one for one in branches if isinstance(one, Record | Map)]
+    branches = [schema.resolve(branch) for branch in resolved.branches] if isinstance(resolved, Union) else [resolved]
+    objects = [branch for branch in branches if isinstance(branch, Record | Map)]
     return objects[0] if len(objects) == 1 else None

@@ -63,10 +63,9 @@ def parse_schema(value: Any) -> Schema:
     """The schema of a record. Raises SchemaError."""
     parser = _Parser()
     if not isinstance(value, Mapping) or value.get("type") != "record":
-        found = value.get("type") if isinstance(value, Mapping) else value
-        raise SchemaError(
-            (Fault("", f'an Avro record is needed ({{"type": "record", …}}), found {str(found)[:60]!r}'),)
-        )
+        kind = value.get("type") if isinstance(value, Mapping) else value
+        detail = f'an Avro record is needed ({{"type": "record", …}}), found {str(kind)[:60]!r}'
+        raise SchemaError((Fault("", detail),))
     root = parser.node(value, "", "", 0)
     if not parser.faults:
         parser.check_defaults()
@@ -106,25 +105,25 @@ class _Parser:
             return self.node(kind, f"{path}.type", namespace, level + 1)
         if not isinstance(kind, str):
             return self._wrong(f"{path}.type", 'missing; write e.g. "type": "string"')
-        made: Node
+        node: Node
         match kind:
             case "record":
-                made = self._record(value, path, namespace, level)
+                node = self._record(value, path, namespace, level)
             case "enum":
-                made = self._enum(value, path, namespace)
+                node = self._enum(value, path, namespace)
             case "fixed":
-                made = self._fixed(value, path, namespace)
+                node = self._fixed(value, path, namespace)
             case "array":
                 self._known(value, kind, path)
-                made = Array(self._below(value, "items", path, namespace, level))
+                node = Array(self._below(value, "items", path, namespace, level))
             case "map":
                 self._known(value, kind, path)
-                made = Map(self._below(value, "values", path, namespace, level))
+                node = Map(self._below(value, "values", path, namespace, level))
             case _ if kind in PRIMITIVES:
-                made = self._primitive(value, kind, path)
+                node = self._primitive(value, kind, path)
             case _:
-                made = self._by_name(kind, f"{path}.type", namespace)
-        return made
+                node = self._by_name(kind, f"{path}.type", namespace)
+        return node
 
     def _below(self, value: Mapping[str, Any], part: str, path: str, namespace: str, level: int) -> Node:
         if part not in value:
@@ -159,9 +158,9 @@ class _Parser:
     def _logical(self, logical: Any, kind: str, path: str) -> Node:
         fits = ", ".join(_LOGICAL.get(kind, ())) or "none"
         where = [base for base, names in _LOGICAL.items() if logical in names]
-        more = f"; {logical} belongs to {' or '.join(where)}" if where else ""
+        hint = f"; {logical} belongs to {' or '.join(where)}" if where else ""
         return self._wrong(
-            f"{path}.logicalType", f"{str(logical)[:60]!r} is no logical type of {kind} (known: {fits}){more}"
+            f"{path}.logicalType", f"{str(logical)[:60]!r} is no logical type of {kind} (known: {fits}){hint}"
         )
 
     def _exact(self, value: Mapping[str, Any], path: str, size: int | None) -> Node:
@@ -179,30 +178,30 @@ class _Parser:
         if not value:
             return self._wrong(path, "an empty union accepts nothing; name its types")
         branches: list[Node] = []
-        seen: set[str] = set()
+        kinds: set[str] = set()
         for index, item in enumerate(value):
-            place = f"{path}[{index}]"
-            branch = self.node(item, place, namespace, level + 1)
+            branch_path = f"{path}[{index}]"
+            branch = self.node(item, branch_path, namespace, level + 1)
             if isinstance(branch, Union):
-                self._wrong(place, "a union may not hold a union; write its types into this one")
+                self._wrong(branch_path, "a union may not hold a union; write its types into this one")
             name = item if isinstance(item, str) else str(item.get("type")) if isinstance(item, Mapping) else ""
             name = branch.name if isinstance(branch, Ref) else name
-            if name in seen:
-                self._wrong(place, f"{name} stands twice in the union")
-            seen.add(name)
+            if name in kinds:
+                self._wrong(branch_path, f"{name} stands twice in the union")
+            kinds.add(name)
             branches.append(branch)
         return Union(tuple(branches))
 
     def _full_name(self, value: Mapping[str, Any], path: str, namespace: str) -> tuple[str, str]:
         """(full name, namespace of what is inside)."""
-        name, own = value.get("name"), value.get("namespace", namespace)
+        name, own_namespace = value.get("name"), value.get("namespace", namespace)
         if not isinstance(name, str) or not _FULL_NAME.fullmatch(name):
             self._wrong(f"{path}.name", f"a {value['type']} needs a name of letters, digits and _")
             name = f"unnamed{len(self.named)}"
-        if not isinstance(own, str) or (own and not _FULL_NAME.fullmatch(own)):
+        if not isinstance(own_namespace, str) or (own_namespace and not _FULL_NAME.fullmatch(own_namespace)):
             self._wrong(f"{path}.namespace", "names of letters, digits and _, joined by dots")
-            own = ""
-        full = name if "." in name or not own else f"{own}.{name}"
+            own_namespace = ""
+        full = name if "." in name or not own_namespace else f"{own_namespace}.{name}"
         if full in self.named or full in PRIMITIVES:
             self._wrong(f"{path}.name", f"{full} is taken; give this type another name")
             full = f"{full}.{len(self.named)}"
@@ -222,25 +221,25 @@ class _Parser:
             self._wrong(f"{path}.fields", "a record needs a list of fields, which may be empty")
             listed = []
         for index, item in enumerate(listed):
-            place = f"{path}.fields[{index}]"
+            field_path = f"{path}.fields[{index}]"
             if not isinstance(item, Mapping):
-                self._wrong(place, 'a field is an object: {"name": …, "type": …}')
+                self._wrong(field_path, 'a field is an object: {"name": …, "type": …}')
                 continue
-            self._known(item, "field", place)
+            self._known(item, "field", field_path)
             name = item.get("name")
             if not isinstance(name, str) or not name or len(name) > 256:
-                self._wrong(f"{place}.name", "a field needs a name: that of the JSON property")
+                self._wrong(f"{field_path}.name", "a field needs a name: that of the JSON property")
                 continue
             if name in named:
-                self._wrong(f"{place}.name", f"{name} stands twice")
+                self._wrong(f"{field_path}.name", f"{name} stands twice")
             named.add(name)
             if "type" not in item:
-                self._wrong(place, f"field {name} needs a type")
+                self._wrong(field_path, f"field {name} needs a type")
                 continue
-            made = self.node(item["type"], f"{place}.type", inner, level + 1)
+            field_type = self.node(item["type"], f"{field_path}.type", inner, level + 1)
             if "default" in item:
-                self._defaults.append((f"{place}.default", made, item["default"]))
-            fields.append(Field(name, made, "default" not in item, item.get("default")))
+                self._defaults.append((f"{field_path}.default", field_type, item["default"]))
+            fields.append(Field(name, field_type, "default" not in item, item.get("default")))
         self.named[full] = Record(full, tuple(fields), additional is not False)
         return Ref(full)
 
@@ -248,7 +247,11 @@ class _Parser:
         self._known(value, "enum", path)
         full, _ = self._full_name(value, path, namespace)
         symbols = value.get("symbols")
-        if not isinstance(symbols, list) or not symbols or not all(isinstance(one, str) and one for one in symbols):
+        if (
+            not isinstance(symbols, list)
+            or not symbols
+            or not all(isinstance(symbol, str) and symbol for symbol in symbols)
+        ):
             self._wrong(f"{path}.symbols", "an enum needs a list of symbols, each a text")
             symbols = [""]
         if len(set(symbols)) < len(symbols):
@@ -263,22 +266,22 @@ class _Parser:
         self._known(value, "fixed", path)
         full, _ = self._full_name(value, path, namespace)
         size, logical = value.get("size"), value.get("logicalType")
-        made: Node
+        node: Node
         if not _natural(size) or not 1 <= size <= 65_536:
-            made = self._wrong(f"{path}.size", "a fixed needs a size of 1 to 65536 bytes")
+            node = self._wrong(f"{path}.size", "a fixed needs a size of 1 to 65536 bytes")
         elif logical is None:
-            made = Fixed(size)
+            node = Fixed(size)
         elif logical not in _LOGICAL["fixed"]:
-            made = self._logical(logical, "fixed", path)
+            node = self._logical(logical, "fixed", path)
         elif logical == "decimal":
-            made = self._exact(value, path, size)
+            node = self._exact(value, path, size)
         elif logical == "uuid" and size != 16:
-            made = self._wrong(f"{path}.size", "a uuid has 16 bytes")
+            node = self._wrong(f"{path}.size", "a uuid has 16 bytes")
         elif logical == "duration" and size != 12:
-            made = self._wrong(f"{path}.size", "a duration has 12 bytes")
+            node = self._wrong(f"{path}.size", "a duration has 12 bytes")
         else:
-            made = Scalar("uuid") if logical == "uuid" else Fixed(size)
-        self.named[full] = made
+            node = Scalar("uuid") if logical == "uuid" else Fixed(size)
+        self.named[full] = node
         return Ref(full)
 
     def check_defaults(self) -> None:

@@ -73,7 +73,7 @@ def _uuid(value: Any) -> bool:
     return type(value) is str and _UUID.fullmatch(value) is not None
 
 
-def _written(kind: Any, whole: Check) -> Check:
+def _written(kind: Any, text_check: Check) -> Check:
     """Text that reads as ``kind``, or a whole number."""
     convert = msgspec.convert
 
@@ -84,7 +84,7 @@ def _written(kind: Any, whole: Check) -> Check:
             except msgspec.ValidationError:
                 return False
             return True
-        return whole(value)
+        return text_check(value)
 
     return written
 
@@ -123,16 +123,16 @@ def exact_check(precision: int, scale: int) -> Check:
     most = precision - scale
 
     def exact(value: Any) -> bool:
-        found = number(value)
-        if found is None:
+        decimal_value = number(value)
+        if decimal_value is None:
             return False
-        if isinstance(found, int):
-            return -whole_end < found < whole_end
-        _, digits, exponent = found.as_tuple()
+        if isinstance(decimal_value, int):
+            return -whole_end < decimal_value < whole_end
+        _, digits, exponent = decimal_value.as_tuple()
         if not any(digits):
             return True
         # By its digits, so that 1e999999999 costs nothing.
         beyond = -int(exponent) - scale  # digits beyond the scale, which must be zeros
-        return bool(found.adjusted() < most) and (beyond <= 0 or not any(digits[-beyond:]))
+        return bool(decimal_value.adjusted() < most) and (beyond <= 0 or not any(digits[-beyond:]))
 
     return exact

@@ -21,7 +21,7 @@ from schemas.events.identity import content_hash, identity
 from schemas.filters import lookup
 from schemas.values.fine_instants import may_be_fine, never_later
 from schemas.values.instants import SECOND, micros, rfc3339
-from schemas.values.json_text import MAX_DEPTH, canonical, depth, doubled_key, exact, keys_differ, path_text
+from schemas.values.json_text import MAX_DEPTH, JsonObject, canonical, depth, doubled_key, exact, keys_differ, path_text
 
 MAX_BATCH: Final = 100
 MAX_TEXT: Final = 256
@@ -93,7 +93,7 @@ _written_batch = msgspec.json.Decoder(_WrittenBatch)
 _written_list = msgspec.json.Decoder(list[_Written])
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 # Numbers as they are written: reading them here could only fail where ``exact`` does not.
-_object = msgspec.json.Decoder(dict[str, Any], float_hook=str).decode
+_object = msgspec.json.Decoder(JsonObject, float_hook=str).decode
 _NO_NUMBER = re.compile(rb"[:\[,]\s*-?(?:NaN|Infinity)\b")
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _MSGSPEC_PLACE = re.compile(r"^(?P<what>.*?)(?: - at `(?P<path>[^`]*)`)?$", re.DOTALL)
@@ -105,8 +105,8 @@ def decode_json(decoder: msgspec.json.Decoder[Any], body: bytes) -> Any:
     try:
         return decoder.decode(body)
     except msgspec.ValidationError as error:
-        found = _MSGSPEC_PLACE.match(str(error))
-        what, path = (found["what"], found["path"] or "$") if found else (str(error), "$")
+        match = _MSGSPEC_PLACE.match(str(error))
+        what, path = (match["what"], match["path"] or "$") if match else (str(error), "$")
         if "timezone" in what or "RFC3339" in what:
             what = f"{what}; write an RFC 3339 instant such as 2026-01-31T12:00:00Z"
         index = _MSGSPEC_INDEX.match(path)
@@ -156,7 +156,7 @@ def decode_any(body: bytes) -> list[RawEvent]:
 
 
 def _cut(events: Sequence[RawEvent], written: Sequence[_Written]) -> None:
-    moments = never_later([event.timestamp for event in events], [one.timestamp for one in written])
+    moments = never_later([event.timestamp for event in events], [raw.timestamp for raw in written])
     for event, moment in zip(events, moments, strict=True):
         event.timestamp = moment
 
@@ -250,26 +250,26 @@ def accept(
     return accepted
 
 
-def same_content(one: tuple[str, str, str], other: tuple[str, str, str]) -> bool:
+def same_content(left: tuple[str, str, str], right: tuple[str, str, str]) -> bool:
     """Whether two (event_name, account_id, properties text) say the same, by canonical forms."""
-    if one[:2] != other[:2]:
+    if left[:2] != right[:2]:
         return False
-    return one[2] == other[2] or canonical(exact(one[2])) == canonical(exact(other[2]))
+    return left[2] == right[2] or canonical(exact(left[2])) == canonical(exact(right[2]))
 
 
 def _refuse_contradictions(accepted: list[AcceptedEvent], single: bool) -> None:
-    seen: dict[bytes, int] = {}
+    index_of: dict[bytes, int] = {}
     for index, event in enumerate(accepted):
-        first = seen.setdefault(event.identity, index)
-        if first != index and event.content_hash != accepted[first].content_hash:
-            before = accepted[first]
+        earlier = index_of.setdefault(event.identity, index)
+        if earlier != index and event.content_hash != accepted[earlier].content_hash:
+            earlier_event = accepted[earlier]
             if not same_content(
-                (before.event_name, before.account_id, before.properties),
+                (earlier_event.event_name, earlier_event.account_id, earlier_event.properties),
                 (event.event_name, event.account_id, event.properties),
             ):
                 raise _refused(
                     "conflict", index, "idempotency_key",
-                    f"the same key as events[{first}] with different content; one key stands for one event", single,
+                    f"the same key as events[{earlier}] with different content; one key stands for one event", single,
                 )  # fmt: skip
 
 
@@ -284,9 +284,9 @@ def _nested_account(settings: Namespace, text: str, index: int, single: bool) ->
     except ValueError as error:
         raise _refused("invalid", index, "properties", f"not JSON: {error}", single) from None
     for path in settings.account_paths:
-        found = lookup(properties, path)
-        if isinstance(found, str):
-            return found
+        account = lookup(properties, path)
+        if isinstance(account, str):
+            return account
     paths = ", ".join("properties." + ".".join(path) for path in settings.account_paths)
     raise _refused("no_account", index, "account_id", f"missing; set account_id, or one of {paths}", single)
 
@@ -297,7 +297,8 @@ def _explain(
 ) -> None:  # fmt: skip
     """Raise Refused for the first thing wrong; return where nothing is (the fast path's checks are stricter)."""
     fields = (
-        ("event_name", raw.event_name, 1), ("account_id", account, 1), ("idempotency_key", key, 1), ("source", raw.source, 0),
+        ("event_name", raw.event_name, 1), ("account_id", account, 1), ("idempotency_key", key, 1),
+        ("source", raw.source, 0),
     )  # fmt: skip
     for field, value, least in fields:
         if not least <= len(value) <= MAX_TEXT:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from schemas.events.acceptance import AcceptedEvent
 from schemas.events.identity import CONTENT_HASH_BYTES, IDENTITY_BYTES
 from schemas.kafka.codec import CodecError, codec
+from schemas.values.json_text import JsonObject
 from schemas.values.text_columns import Texts, packed
 
 _codec = codec("usage_batch")
@@ -79,7 +80,7 @@ def encode_batch(namespace: str, catalog_offset: int, events: Sequence[AcceptedE
     identities, hashes, names, accounts, keys, sources, stamps, properties, dated = zip(*events, strict=True)
     dictionary = {name: number for number, name in enumerate(dict.fromkeys(names))}
     size = len(events)
-    record: dict[str, Any] = {
+    record: JsonObject = {
         "namespace": namespace,
         "catalog_offset": catalog_offset,
         "identities": b"".join(identities),
@@ -128,19 +129,19 @@ def decode_batch(data: bytes) -> UsageBatch:
     return batch
 
 
-def _texts(record: dict[str, Any], first: str, name: str, blank: int) -> Texts:
-    """A text column; ``first``: its field in version 1. A column without any text stands for ``blank`` empty
+def _texts(record: JsonObject, old_field: str, name: str, blank: int) -> Texts:
+    """A text column; ``old_field``: its field in version 1. A column without any text stands for ``blank`` empty
     strings."""
-    if record[first]:
-        return Texts.of(record[first])
+    if record[old_field]:
+        return Texts.of(record[old_field])
     lengths = record[f"{name}_lengths"] or bytes(4 * blank)
     try:
         return Texts.unpacked(record[f"{name}_text"] or b"", lengths)
     except ValueError as error:
-        raise CodecError(f"usage_batch: column {first}: {error}") from None
+        raise CodecError(f"usage_batch: column {old_field}: {error}") from None
 
 
-def _numbers(record: dict[str, Any], column: str, kind: np.dtype[Any]) -> NDArray[Any]:
+def _numbers(record: JsonObject, column: str, kind: np.dtype[Any]) -> NDArray[Any]:
     data = record[column] or b""  # fastavro gives the default of a field that an older version lacks as text
     if len(data) % kind.itemsize:
         raise CodecError(f"usage_batch: {column}: {len(data)} bytes are no whole number of {kind.itemsize}-byte items")

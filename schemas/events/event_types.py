@@ -52,11 +52,11 @@ class EventTypes:
             return self._checks[event_name]
         except KeyError:
             pass
-        made = self._made(event_name)
+        compiled = self._made(event_name)
         if len(self._checks) >= _REMEMBERED:  # names are what senders write
             self._checks.clear()
-        self._checks[event_name] = made
-        return made
+        self._checks[event_name] = compiled
+        return compiled
 
     def _made(self, event_name: str) -> TypeCheck | None:
         view = self._view
@@ -102,7 +102,8 @@ class EventTypes:
         listed = near or tuple(sorted(known)[:10])
         hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"known: {', '.join(listed) or 'none yet'}"
         return (
-            f"{event_name!r} is no event type and no meter's event name, and the namespace rejects unknown events; {hint} "
+            f"{event_name!r} is no event type and no meter's event name, and the namespace rejects unknown events; "
+            f"{hint} "
             "Declare an event type or a meter for it, or set unknown_events: accept"
         )
 
@@ -132,7 +133,7 @@ class DefaultsByOffset:
         for entry in view.history("event_type", event_name):
             self._offsets.append(entry.offset)
             self._defaults.append(event_types(view.at(entry.offset + 1)).defaults(event_name))
-        self.any = any(one.any for one in self._defaults)
+        self.any = any(defaults.any for defaults in self._defaults)
 
     def at(self, catalog_offset: int) -> Defaults:
         """Of a batch with this catalog offset."""

@@ -21,7 +21,7 @@ from schemas.events.event_types import EventTypes, event_types
 from schemas.filters import MISSING as ABSENT
 from schemas.filters import lookup
 from schemas.matching.rules import Rule, compile_rule, match_rules
-from schemas.values.json_text import path_text
+from schemas.values.json_text import JsonObject, path_text
 from schemas.values.quantity import MISSING, NOT_A_NUMBER, OUT_OF_RANGE
 
 MAX_JUDGED: Final = 20
@@ -50,13 +50,17 @@ class Warned:
     @property
     def detail(self) -> str:
         """A sentence for the sender."""
-        return f"{self.path.removeprefix('.')} {_WORDS.get(self.reason, self.reason)}, so the event counts for nothing with {self.profile_id}"
+        return (
+            f"{self.path.removeprefix('.')} {_WORDS.get(self.reason, self.reason)}, so the event counts for "
+            f"nothing with {self.profile_id}"
+        )
 
-    def to_json(self, *, single: bool) -> dict[str, Any]:
+    def to_json(self, *, single: bool) -> JsonObject:
         """As it stands in an answer."""
         at = "$.properties" if single else f"$.events[{self.index}].properties"
         return {
-            "index": self.index, "path": at + self.path, "profile": self.profile_id, "reason": self.reason, "detail": self.detail,
+            "index": self.index, "path": at + self.path, "profile": self.profile_id, "reason": self.reason,
+            "detail": self.detail,
         }  # fmt: skip
 
 
@@ -71,12 +75,12 @@ class _Watch:
         check = types.check(versions[0].event_name)
         optional = {path for path in self._paths.values() if check is not None and stands_for(check.schema, path)}
         self._optional = {profile for profile, path in self._paths.items() if path in optional}
-        wanted = {
+        fields = {
             (version.property or (), version.aggregation != "count_unique", (version.property or ()) in optional)
             for version in versions
         }
         names: dict[str, str] = {}
-        for path, _, _ in wanted:
+        for path, _, _ in fields:
             names.setdefault(path[0], f"p{len(names)}")
         self._decode: Callable[[str], Any] | None = None
         if not any(map(_ESCAPED.search, names)):
@@ -85,7 +89,7 @@ class _Watch:
                 rename={attribute: name for name, attribute in names.items()}, gc=False,
             )  # fmt: skip
             self._decode = msgspec.json.Decoder(shape).decode
-        self._values = tuple((names[path[0]], path[1:], numeric, may_lack) for path, numeric, may_lack in wanted)
+        self._values = tuple((names[path[0]], path[1:], numeric, may_lack) for path, numeric, may_lack in fields)
         self.only: Callable[[str], Any] | None = (
             self._decode if len(self._values) == 1 and self._values[0][:3] == ("p0", (), True) else None
         )
@@ -96,13 +100,13 @@ class _Watch:
         if self._decode is None:
             return False
         try:
-            taken = self._decode(properties)
+            fields = self._decode(properties)
         except (ValueError, RecursionError):  # a number that no float holds, among others
             return False
-        for attribute, rest, numeric, may_lack in self._values:
-            value = getattr(taken, attribute)
-            if rest:
-                value = lookup(value, rest)
+        for attribute, inner_path, numeric, may_lack in self._values:
+            value = getattr(fields, attribute)
+            if inner_path:
+                value = lookup(value, inner_path)
             kind = type(value)
             if value is ABSENT or value is None:
                 if not may_lack:
@@ -145,7 +149,7 @@ class Measurable:
 
     def warnings(self, events: Iterable[AcceptedEvent]) -> list[Warned]:
         """Of events of one request; of MAX_JUDGED of them at most."""
-        found: list[Warned] = []
+        warnings: list[Warned] = []
         judged = 0
         for index, event in enumerate(events):
             name = event.event_name
@@ -167,19 +171,21 @@ class Measurable:
                 elif (kind is int or kind is float) and -_LARGE < value < _LARGE:
                     continue
             if not watch.is_ordinary(event.properties):
-                found += watch.judge(index, event)
+                warnings += watch.judge(index, event)
                 judged += 1
                 if judged >= MAX_JUDGED:
                     break
-        return found
+        return warnings
 
     def _compiled(self, name: str) -> _Watch | None:
         versions = [
             version
             for code in self._meters[name]
             for version in meter_versions(self._view.history("meter", code))
-            if version.event_name == name and version.property is not None and version.valid_from_us < version.valid_to_us
-        ]  # fmt: skip
+            if version.event_name == name
+            and version.property is not None
+            and version.valid_from_us < version.valid_to_us
+        ]
         watch = self._watches[name] = _Watch(versions, event_types(self._view)) if versions else None
         return watch
 
@@ -191,7 +197,7 @@ def measurable(view: NamespaceView) -> Measurable:
     """Made once for each change of the entries that it is made of."""
 
     def make() -> tuple[Measurable, int]:
-        made = Measurable(view)
-        return made, made.size
+        checks = Measurable(view)
+        return checks, checks.size
 
     return view.derived("measurable", _KINDS, make)

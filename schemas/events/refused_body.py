@@ -65,8 +65,8 @@ def sketch_of(events: Sequence[bytes], index: int | None, settings: Namespace, f
         return Sketch(len(events))
     account = event.get(fields.account_id)
     if account is None:
-        found = (lookup(event.get(fields.properties), path) for path in settings.account_paths)
-        account = next((value for value in found if isinstance(value, str)), "")
+        accounts = (lookup(event.get(fields.properties), path) for path in settings.account_paths)
+        account = next((value for value in accounts if isinstance(value, str)), "")
     name, key = event.get(fields.event_name), event.get(fields.idempotency_key)
     return Sketch(len(events), _text(account), _text(name), _text(key))
 

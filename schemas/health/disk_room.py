@@ -59,7 +59,8 @@ class Room:
             self._reasons = tuple(
                 Reason(
                     NO_ROOM,
-                    f"{left >> 20} MB are left on the disk of {folder}, fewer than {self._minimum >> 20} (WEIR_MINIMUM_FREE_MB)",
+                    f"{left >> 20} MB are left on the disk of {folder}, fewer than {self._minimum >> 20} "
+                    "(WEIR_MINIMUM_FREE_MB)",
                     "make room there; it goes on by itself, and nothing that was acknowledged is lost",
                     refuses=True,
                 )

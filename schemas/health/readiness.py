@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from schemas.values.json_text import JsonObject
+
 
 @dataclass(frozen=True, slots=True)
 class Reason:
@@ -47,7 +49,7 @@ class Readiness:
         return next((reason for check in self._checks for reason in check() if reason.refuses), None)
 
 
-def to_json(reasons: Iterable[Reason]) -> list[dict[str, Any]]:
+def to_json(reasons: Iterable[Reason]) -> list[JsonObject]:
     """The member ``reasons`` of /readyz."""
     return [asdict(reason) for reason in reasons]
 

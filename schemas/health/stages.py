@@ -41,8 +41,10 @@ def standing(stages: Iterable[Stage], now: float, now_us: int) -> Iterator[Reaso
         since = rfc3339(now_us - int(still * 1_000_000))
         where = stage.position() or "a position that is not known"
         yield Reason(
-            STANDS, f"{stage.name} has stood still for {still:.0f} s, since {since}, at {where}: {trouble or 'one piece of work takes so long'}",
-            "it goes on by itself once that is mended; the worker's log has more" if trouble else "look at the worker's log and at ClickHouse's load",
+            STANDS, f"{stage.name} has stood still for {still:.0f} s, since {since}, at {where}: "
+                f"{trouble or 'one piece of work takes so long'}",
+            "it goes on by itself once that is mended; the worker's log "
+            "has more" if trouble else "look at the worker's log and at ClickHouse's load",
             lasting=True,
         )  # fmt: skip
 

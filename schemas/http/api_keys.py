@@ -65,8 +65,8 @@ def key_text(namespace: str, key_id: str, secret: bytes) -> str:
 
 def key_name(text: str) -> KeyName | None:
     """Where the key's entry stands, or None for a text that is no key."""
-    namespace, _, rest = text.removeprefix(_PREFIX).partition(".")
-    key_id, _, secret = rest.partition(".")
+    namespace, _, key_part = text.removeprefix(_PREFIX).partition(".")
+    key_id, _, secret = key_part.partition(".")
     return KeyName(namespace, key_id) if text.startswith(_PREFIX) and namespace and key_id and secret else None
 
 
@@ -91,17 +91,19 @@ class Access:
         """Raises Denied (403) without one of the scopes; ``admin`` includes all others."""
         if "admin" not in self.scopes and not self.scopes & sufficient:
             needed = " or ".join(sorted(sufficient | {"admin"}))
-            raise Denied(403, "scope", f"this needs a key with the scope {needed}; yours has {', '.join(sorted(self.scopes))}")  # fmt: skip
+            raise Denied(403, "scope", f"this needs a key with the scope {needed}; yours has "
+                f"{', '.join(sorted(self.scopes))}")  # fmt: skip
 
     def reach(self, namespace: str) -> str:
         """``namespace``, where the key may work there. Raises Denied (403)."""
         if self.namespace is not None and namespace != self.namespace:
-            raise Denied(403, "other_namespace", f"this key belongs to namespace {self.namespace}, not {namespace[:80]!r}")  # fmt: skip
+            raise Denied(403, "other_namespace", f"this key belongs to namespace {self.namespace}, not "
+                f"{namespace[:80]!r}")  # fmt: skip
         return namespace
 
-    def choose(self, asked: str | None, default: str) -> str:
+    def choose(self, requested: str | None, default: str) -> str:
         """The request's namespace: the one it names, else the key's own, else ``default``. Raises Denied (403)."""
-        return self.reach(asked) if asked else self.namespace or default
+        return self.reach(requested) if requested else self.namespace or default
 
 
 class Keyring:
@@ -138,14 +140,14 @@ class Keyring:
         if offset != self._as_of or len(self._remembered) >= MAX_REMEMBERED:
             self._remembered, self._as_of = {}, offset
         digest = key_hash(text)
-        found = self._remembered.get(digest)
-        if found is None:
-            found = self._remembered[digest] = self._verified(text, digest)
-        if found.expires_us is not None and now_us >= found.expires_us:
+        access = self._remembered.get(digest)
+        if access is None:
+            access = self._remembered[digest] = self._verified(text, digest)
+        if access.expires_us is not None and now_us >= access.expires_us:
             raise Denied(
-                401, "unauthorised", f"the key {found.key_id} has expired; make another with `weir key create`"
+                401, "unauthorised", f"the key {access.key_id} has expired; make another with `weir key create`"
             )
-        return found
+        return access
 
     def _verified(self, text: str, digest: str) -> Access:
         name = key_name(text)

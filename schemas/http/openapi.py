@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from schemas.http.access import TABLE, Service
 from schemas.http.problems import MEDIA_TYPE
+from schemas.values.json_text import JsonObject
 
 REFERENCE: Final = "#/components/schemas/{model}"
 JSON: Final = "application/json"
@@ -33,9 +34,9 @@ class Answer(BaseModel):
     model_config = ConfigDict(use_attribute_docstrings=True)
 
 
-def absent(**more: Any) -> Any:
-    """Of a field that is left out where it does not apply, and never null; ``more``: as of pydantic's Field."""
-    return Field(default_factory=lambda: None, **more)
+def absent(**extra: Any) -> Any:
+    """Of a field that is left out where it does not apply, and never null; ``extra``: as of pydantic's Field."""
+    return Field(default_factory=lambda: None, **extra)
 
 
 class ProblemItem(Answer):
@@ -107,9 +108,9 @@ class Answered:
     """status → what it means, where that is not plain"""
 
 
-def ok(operation: str, model: Any, *more: int) -> Answered:
-    """JSON with 200 and each status of ``more``."""
-    return Answered(dict.fromkeys((200, *more), (Content(model),)), operation=operation)
+def ok(operation: str, model: Any, *statuses: int) -> Answered:
+    """JSON with 200 and each of ``statuses``."""
+    return Answered(dict.fromkeys((200, *statuses), (Content(model),)), operation=operation)
 
 
 def of_status(operation: str, status: int, model: Any) -> Answered:
@@ -119,7 +120,7 @@ def of_status(operation: str, status: int, model: Any) -> Answered:
 
 EMPTY: Final = Answered({204: ()})
 PHRASES: Final = {200: "as asked", 201: "published", 202: "taken", 204: "done", 503: "not ready"}
-NAMESPACE_HEADER: Final[dict[str, Any]] = {
+NAMESPACE_HEADER: Final[JsonObject] = {
     "name": "Weir-Namespace", "in": "header", "required": False, "schema": {"type": "string"},
     "description": "namespace of the request; without it the key's own, or the service's default",
 }  # fmt: skip
@@ -127,7 +128,7 @@ NAMESPACE_HEADER: Final[dict[str, Any]] = {
 
 def document(
     app: FastAPI, service: Service, answers: Mapping[str, Answered], models: Iterable[tuple[str, Any]] = ()
-) -> dict[str, Any]:
+) -> JsonObject:
     """The whole document; ``answers``: "GET /path" → what it answers; ``models``: components that bodies refer to by
     name. Cached on the application."""
     if app.openapi_schema is None:
@@ -140,7 +141,7 @@ def document(
 class _Document:
     """A document while it is completed."""
 
-    def __init__(self, built: dict[str, Any], service: Service) -> None:
+    def __init__(self, built: JsonObject, service: Service) -> None:
         self._built = built
         self._scopes = {name.replace(":path}", "}"): scopes for name, scopes in TABLE[service].items()}
         components = built.setdefault("components", {})
@@ -151,7 +152,7 @@ class _Document:
                 "description": "a key of `weir key create`, or the admin key",
             }
         }
-        self._schemas: dict[str, Any] = components.setdefault("schemas", {})
+        self._schemas: JsonObject = components.setdefault("schemas", {})
 
     def complete(self, answers: Mapping[str, Answered], models: Iterable[tuple[str, Any]]) -> None:
         """Put in what FastAPI cannot see."""
@@ -164,7 +165,7 @@ class _Document:
         for name in ("HTTPValidationError", "ValidationError"):  # FastAPI's own, which no route answers
             self._schemas.pop(name, None)
 
-    def _operation(self, path: str, method: str, operation: dict[str, Any], answers: Mapping[str, Answered]) -> None:
+    def _operation(self, path: str, method: str, operation: JsonObject, answers: Mapping[str, Answered]) -> None:
         name = f"{method.upper()} {path}"
         answered = answers[name]
         operation["responses"] = {
@@ -186,37 +187,35 @@ class _Document:
         if not any(parameter["name"].lower() == "weir-namespace" for parameter in parameters):
             parameters.append(NAMESPACE_HEADER)
         needed = " or ".join(f"`{scope}`" for scope in sorted({*scopes, "admin"}))
-        said = operation.get("description", "")
-        operation["description"] = f"{said}\n\nScope of the key: {needed}.".strip()
+        description = operation.get("description", "")
+        operation["description"] = f"{description}\n\nScope of the key: {needed}.".strip()
 
-    def _response(self, about: str, contents: tuple[Content, ...]) -> dict[str, Any]:
-        answer: dict[str, Any] = {"description": about}
+    def _response(self, about: str, contents: tuple[Content, ...]) -> JsonObject:
+        answer: JsonObject = {"description": about}
         return answer | {"content": self._contents(contents)} if contents else answer
 
-    def _contents(self, contents: tuple[Content, ...]) -> dict[str, Any]:
+    def _contents(self, contents: tuple[Content, ...]) -> JsonObject:
         return {
             content.media_type: {"schema": self._schema(content.model)}
             | ({} if content.example is None else {"example": content.example})
             for content in contents
         }
 
-    def _schema(self, model: Any) -> dict[str, Any]:
+    def _schema(self, model: Any) -> JsonObject:
         if model is None:
             return {"type": "string"}
         if isinstance(model, type) and issubclass(model, BaseModel):
             return self._component(model.__name__, model)
         return self._inlined(model)
 
-    def _component(self, name: str, model: Any) -> dict[str, Any]:
+    def _component(self, name: str, model: Any) -> JsonObject:
         reference = {"$ref": REFERENCE.format(model=name)}
         if name not in self._schemas:
             self._schemas[name] = self._inlined(model)
         return reference
 
-    def _inlined(self, model: Any) -> dict[str, Any]:
-        schema: dict[str, Any] = _without_null(
-            TypeAdapter(model).json_schema(ref_template=REFERENCE, mode="validation")
-        )
+    def _inlined(self, model: Any) -> JsonObject:
+        schema: JsonObject = _without_null(TypeAdapter(model).json_schema(ref_template=REFERENCE, mode="validation"))
         for name, part in schema.pop("$defs", {}).items():
             if self._schemas.setdefault(name, part) != part:
                 raise ValueError(

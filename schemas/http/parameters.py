@@ -27,42 +27,47 @@ class WrongParameter:
 
 def taken_by(route: Any) -> dict[str, bool]:
     """The query parameters of a FastAPI route, its dependencies' among them → whether one may stand several times."""
-    found: dict[str, bool] = {}
+    parameters: dict[str, bool] = {}
     open_ones = [dependant] if (dependant := getattr(route, "dependant", None)) is not None else []
     while open_ones:
         dependant = open_ones.pop()
-        found |= {one.alias: _is_list(one.field_info.annotation) for one in dependant.query_params}
+        parameters |= {
+            parameter.alias: _is_list(parameter.field_info.annotation) for parameter in dependant.query_params
+        }
         open_ones += dependant.dependencies
-    return dict(sorted(found.items()))
+    return dict(sorted(parameters.items()))
 
 
 def _is_list(annotation: Any) -> bool:
     if get_origin(annotation) in (Union, UnionType):
-        return any(_is_list(one) for one in get_args(annotation))
+        return any(_is_list(argument) for argument in get_args(annotation))
     return (get_origin(annotation) or annotation) in (list, tuple, set, frozenset)
 
 
-def wrong_parameters(request: Request, taken: Mapping[str, bool]) -> list[WrongParameter]:
-    """What is wrong with the query of ``request``, which goes to a route that takes ``taken``; empty where all is
+def wrong_parameters(request: Request, known: Mapping[str, bool]) -> list[WrongParameter]:
+    """What is wrong with the query of ``request``, which goes to a route that takes ``known``; empty where all is
     fine."""
     if not request.scope.get("query_string"):
         return []
     sent: dict[str, int] = {}
     for name, _ in request.query_params.multi_items():
         sent[name] = sent.get(name, 0) + 1
-    wrong = [WrongParameter(name[:_SHOWN], _unknown_of_query(name, taken)) for name in sent if name not in taken]
+    wrong = [WrongParameter(name[:_SHOWN], _unknown_of_query(name, known)) for name in sent if name not in known]
     wrong += [
         WrongParameter(name, f"stands {count} times; send it once")
         for name, count in sent.items()
-        if count > 1 and taken.get(name) is False
+        if count > 1 and known.get(name) is False
     ]
     return wrong
 
 
-def _unknown_of_query(name: str, taken: Mapping[str, bool]) -> str:
-    if "namespace" not in taken and means_namespace(name):
-        return f"there is no parameter {name[:_SHOWN]!r}; the namespace is named by the header Weir-Namespace, or is the key's own"
-    return unknown(name, taken)
+def _unknown_of_query(name: str, known: Mapping[str, bool]) -> str:
+    if "namespace" not in known and means_namespace(name):
+        return (
+            f"there is no parameter {name[:_SHOWN]!r}; the namespace is named by the header Weir-Namespace, or is "
+            "the key's own"
+        )
+    return unknown(name, known)
 
 
 def unknown(name: str, known: Iterable[str], what: str = "parameter") -> str:
@@ -83,11 +88,11 @@ def means_namespace(name: str) -> bool:
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """The known name that is like it, but for case and punctuation; None where none is."""
-    folded = {_plain(one): one for one in known}
+    folded = {_plain(candidate): candidate for candidate in known}
     plain = _plain(name)
-    starts = [one for short, one in folded.items() if plain and short.startswith(plain)]
-    found = difflib.get_close_matches(plain, list(folded), n=1, cutoff=0.6)
-    return folded[found[0]] if found else starts[0] if starts else None
+    starts = [candidate for short, candidate in folded.items() if plain and short.startswith(plain)]
+    close = difflib.get_close_matches(plain, list(folded), n=1, cutoff=0.6)
+    return folded[close[0]] if close else starts[0] if starts else None
 
 
 def _plain(name: str) -> str:

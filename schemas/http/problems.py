@@ -20,13 +20,15 @@ from schemas.errors import WeirError
 from schemas.http.api_keys import Denied
 from schemas.http.parameters import WrongParameter
 from schemas.http.shares import Busy
+from schemas.values.json_text import JsonObject
 
 MEDIA_TYPE: Final = "application/problem+json"
 RETRY_AFTER: Final = "1"
 
 
 REASONS: Final = {
-    400: "malformed", 401: "unauthorised", 403: "forbidden", 404: "not_found", 405: "method_not_allowed", 409: "conflict",
+    400: "malformed", 401: "unauthorised", 403: "forbidden", 404: "not_found", 405: "method_not_allowed",
+    409: "conflict",
     413: "body_too_large", 422: "invalid", 429: "rate_limit", 500: "internal", 503: "unavailable",
 }  # fmt: skip
 
@@ -36,7 +38,7 @@ def reason_of(status: int) -> str:
     return REASONS.get(status, "http")
 
 
-def document(status: int, reason: str, detail: str, **members: Any) -> dict[str, Any]:
+def document(status: int, reason: str, detail: str, **members: Any) -> JsonObject:
     """The problem as a JSON object; members that are None are left out."""
     return {
         "type": f"urn:weir:problem:{reason}",
@@ -61,7 +63,7 @@ class Problem(WeirError):
         self.headers = dict(headers or {})
         self.members = {name: value for name, value in members.items() if value is not None}
 
-    def document(self) -> dict[str, Any]:
+    def document(self) -> JsonObject:
         """The problem as a JSON object."""
         return document(self.status, self.reason, self.detail, **self.members)
 

@@ -27,16 +27,19 @@ _BACKLOG: Final = 2048
 
 
 def application(
-    service: Service, lifespan: Lifespan[FastAPI], guard: Callable[[Request], Awaitable[None]], answers: Mapping[str, Answered],
+    service: Service, lifespan: Lifespan[FastAPI], guard: Callable[[Request], Awaitable[None]],
+    answers: Mapping[str, Answered],
     models: Iterable[tuple[str, Any]] = (),
 ) -> FastAPI:  # fmt: skip
     """The application, without routes. ``guard`` is asked before every route that there will be; ``answers`` and
     ``models``: see ``openapi.document``."""
     app = FastAPI(
-        title=f"Weir {service}", version="1", lifespan=lifespan, docs_url=None, redoc_url=None, dependencies=[Depends(guard)],
+        title=f"Weir {service}", version="1", lifespan=lifespan, docs_url=None, redoc_url=None,
+        dependencies=[Depends(guard)],
     )  # fmt: skip
     described = tuple(models)
-    app.openapi = lambda: document(app, service, answers, described)  # type: ignore[method-assign]  # FastAPI's documented way
+    # FastAPI's documented way to give a document of one's own.
+    app.openapi = lambda: document(app, service, answers, described)  # type: ignore[method-assign]
     _problems(app)
     api_docs.install(app)
     return app
@@ -74,8 +77,10 @@ def server(
     ``serving.Early``."""
     return Server(
         uvicorn.Config(
-            app, host=host, port=port, loop="uvloop", http=bounded_protocol(connections, early), ws="none", lifespan="on", access_log=False,
-            log_config=None, backlog=_BACKLOG, timeout_keep_alive=_KEEP_ALIVE_SECONDS, timeout_graceful_shutdown=grace_seconds,
+            app, host=host, port=port, loop="uvloop", http=bounded_protocol(connections, early), ws="none",
+            lifespan="on", access_log=False,
+            log_config=None, backlog=_BACKLOG, timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=grace_seconds,
             server_header=False,
         )
     )  # fmt: skip

@@ -67,8 +67,8 @@ class BoundedProtocol(HttpToolsProtocol):
     early: Early | None = None
     pauses = PAUSES
 
-    def __init__(self, *args: Any, **more: Any) -> None:
-        super().__init__(*args, **more)
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
         self._in_head = True
         self._received = 0  # bytes since the head began, as far as it is not over
         self._parsed = 0  # bytes of its target and fields
@@ -90,15 +90,22 @@ class BoundedProtocol(HttpToolsProtocol):
     def _make_room(self) -> bool:
         """Close idle connections, the longest idle ones of the peer that has most of them; whether there were any."""
         idle = [
-            each for each in self.connections if isinstance(each, BoundedProtocol) and each is not self and each.idle
+            connection
+            for connection in self.connections
+            if isinstance(connection, BoundedProtocol) and connection is not self and connection.idle
         ]
         if not idle:
             return False
-        (peer, _), *_ = Counter(each.peer for each in idle).most_common(1)
-        theirs = sorted((each for each in idle if each.peer == peer), key=lambda each: each._idle_since)
-        for each in theirs[: max(1, self.most_connections // 64)]:  # some at once: to look for them costs a look at all
-            each.transport.close()
-            self.connections.discard(each)
+        (peer, _), *_ = Counter(connection.peer for connection in idle).most_common(1)
+        theirs = sorted(
+            (connection for connection in idle if connection.peer == peer),
+            key=lambda connection: connection._idle_since,
+        )
+        for connection in theirs[
+            : max(1, self.most_connections // 64)
+        ]:  # some at once: to look for them costs a look at all
+            connection.transport.close()
+            self.connections.discard(connection)
         return True
 
     @property
@@ -228,8 +235,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._write(Problem(status, reason, detail, headers={"connection": "close"}).response())
         self.transport.close()
 
-    def _write(self, answer: Response, more: Headers = ()) -> None:
-        fields = b"".join(b"%s: %s\r\n" % field for field in (*answer.raw_headers, *more))
+    def _write(self, answer: Response, headers: Headers = ()) -> None:
+        fields = b"".join(b"%s: %s\r\n" % field for field in (*answer.raw_headers, *headers))
         self.transport.write(STATUS_LINE[answer.status_code] + fields + b"\r\n" + bytes(answer.body))
 
 
@@ -256,11 +263,11 @@ class BoundedBodies:
             refused = Problem(413, "body_too_large", f"the body is larger than {self._limit} bytes").response()
             await refused(scope, receive, send)
             return
-        size, more = 0, True
+        size, expected = 0, True
 
         async def bounded() -> Message:
-            nonlocal size, more
-            if not more:
+            nonlocal size, expected
+            if not expected:
                 return await receive()
             try:
                 message = await asyncio.wait_for(receive(), BODY_PAUSE_SECONDS)
@@ -269,7 +276,7 @@ class BoundedBodies:
             size += len(message.get("body", b""))
             if size > self._limit:
                 message = {"type": "http.disconnect"}
-            more = bool(message.get("more_body"))
+            expected = bool(message.get("more_body"))
             return message
 
         await self._app(scope, bounded, send)
@@ -327,10 +334,10 @@ class Server(uvicorn.Server):
 
     def _protocol(self) -> asyncio.Protocol:
         protocol: Any = self.config.http_protocol_class  # declared as any protocol; uvicorn makes it so, too
-        made: asyncio.Protocol = protocol(
+        connection: asyncio.Protocol = protocol(
             config=self.config, server_state=self.server_state, app_state=self.lifespan.state
         )
-        return made
+        return connection
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """The first signal drains, a second one does not wait."""

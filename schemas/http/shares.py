@@ -78,25 +78,25 @@ class Shares:
                 f"{len(line)} {self._what} of this key wait already for those of its namespace that are under way; "
                 "wait for their answers before sending more", 1, own=True,
             )  # fmt: skip
-        place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        line.append((place, cost))
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        line.append((turn, cost))
         try:
             async with asyncio.timeout(self._plan.seconds):
-                await place
+                await turn
         except TimeoutError:
-            self._give_up(flow, place, cost)
+            self._give_up(flow, turn, cost)
             detail = f"no place for {self._what} became free within {self._plan.seconds:g} s; try again"
             raise Busy(detail, math.ceil(self._plan.seconds / 4), own=False) from None
         except BaseException:
-            self._give_up(flow, place, cost)
+            self._give_up(flow, turn, cost)
             raise
 
-    def _give_up(self, flow: _Flow, place: asyncio.Future[None], cost: int) -> None:
-        if place.done() and not place.cancelled():
+    def _give_up(self, flow: _Flow, turn: asyncio.Future[None], cost: int) -> None:
+        if turn.done() and not turn.cancelled():
             self._leave(flow, cost)  # it became free just then
         elif (line := self._lines.get(flow)) is not None:
             with suppress(ValueError):
-                line.remove((place, cost))
+                line.remove((turn, cost))
             if not line:
                 del self._lines[flow]
             self._invite()  # who stood behind it may need less
@@ -125,9 +125,9 @@ class Shares:
             while line and line[0][0].done():  # its waiter has gone
                 line.popleft()
             if line and self._free(flow, line[0][1]):
-                place, cost = line.popleft()
+                turn, cost = line.popleft()
                 self._enter(flow, cost)
-                place.set_result(None)
+                turn.set_result(None)
                 self._lines.move_to_end(flow)  # served: the last in turn
             if not line:
                 del self._lines[flow]

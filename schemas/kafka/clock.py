@@ -62,18 +62,18 @@ def kafka_time_us(settings: Settings) -> int | None:
     """Kafka's present time, to the millisecond; None where it does not tell within 5 s (no usage.clock, no right to
     write it). Each partition's leader is asked, and what lies in the middle counts: one broker whose clock is wrong
     decides nothing. Blocking."""
-    found: list[tuple[int, int]] = []
+    answers: list[tuple[int, int]] = []
     producer = Producer(settings.librdkafka() | {"delivery.timeout.ms": int(_WAIT * 1000), "log_level": 2})
     try:
         for partition in producer.list_topics(CLOCK, timeout=_WAIT).topics[CLOCK].partitions:
             producer.produce(
                 CLOCK, partition=partition,
-                on_delivery=lambda error, message: found.append(message.timestamp()) if error is None else None,
+                on_delivery=lambda error, message: answers.append(message.timestamp()) if error is None else None,
             )  # fmt: skip
         producer.flush(_WAIT)
     except (KafkaException, BufferError):
         return None
-    return middle_us(found)
+    return middle_us(answers)
 
 
 def middle_us(stamps: Iterable[tuple[int, int]]) -> int | None:

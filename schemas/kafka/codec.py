@@ -18,6 +18,7 @@ from fastavro import parse_schema, schemaless_reader, schemaless_writer
 from fastavro.schema import fingerprint, to_parsing_canonical_form
 
 from schemas.errors import WeirError
+from schemas.values.json_text import JsonObject
 
 MARKER: Final = b"\xc3\x01"
 HEADER_BYTES: Final = 10
@@ -61,7 +62,7 @@ class Codec:
             raise CodecError(f"{self.name}: cannot encode: {error}") from error
         return out.getvalue()
 
-    def decode(self, data: bytes) -> dict[str, Any]:
+    def decode(self, data: bytes) -> JsonObject:
         """The record in ``data``. Raises CodecError for foreign, unknown or cut bytes, and for bytes left over."""
         header = data[:HEADER_BYTES]
         writer = self._schema if header == self._header else self._writers.get(header)
@@ -82,7 +83,7 @@ class Codec:
             raise CodecError(f"{self.name}: broken body: {type(error).__name__} {error}") from error
         if body.tell() != len(data):
             raise CodecError(f"{self.name}: {len(data) - body.tell()} bytes left over after the record")
-        return cast(dict[str, Any], record)
+        return cast(JsonObject, record)
 
 
 def _fingerprint(schema: Mapping[str, Any]) -> bytes:

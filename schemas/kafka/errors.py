@@ -17,8 +17,10 @@ _NOT_THIS_RECORD: Final = frozenset(
     {KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE, KafkaError.INVALID_RECORD}
 )
 _REMEDIES: Final[dict[int, str]] = {
-    KafkaError.TOPIC_AUTHORIZATION_FAILED: "give WEIR_KAFKA_SASL_USERNAME the rights to read, write and describe this topic",
-    KafkaError.GROUP_AUTHORIZATION_FAILED: "give WEIR_KAFKA_SASL_USERNAME the rights to read with its consumer groups (weir-*)",
+    KafkaError.TOPIC_AUTHORIZATION_FAILED: "give WEIR_KAFKA_SASL_USERNAME the rights to read, write and describe "
+    "this topic",
+    KafkaError.GROUP_AUTHORIZATION_FAILED: "give WEIR_KAFKA_SASL_USERNAME the rights to read with its consumer "
+    "groups (weir-*)",
     KafkaError.CLUSTER_AUTHORIZATION_FAILED: "give WEIR_KAFKA_SASL_USERNAME the right IdempotentWrite on the cluster",
     KafkaError.SASL_AUTHENTICATION_FAILED: "look at WEIR_KAFKA_SASL_MECHANISM, _USERNAME and _PASSWORD",
     KafkaError._AUTHENTICATION: "look at WEIR_KAFKA_SASL_MECHANISM, _USERNAME and _PASSWORD",
@@ -26,7 +28,8 @@ _REMEDIES: Final[dict[int, str]] = {
     KafkaError.UNSUPPORTED_VERSION: "Weir needs Kafka 3.7 or later",
     KafkaError.INVALID_REQUIRED_ACKS: "the brokers must accept acks=all",
     KafkaError.POLICY_VIOLATION: "a policy of the brokers forbids it; look at their log",
-    KafkaError.UNKNOWN_TOPIC_OR_PART: "the topic is not there; `weir up` creates it, or create it as schemas/README.md says",
+    KafkaError.UNKNOWN_TOPIC_OR_PART: "the topic is not there; `weir up` creates it, or create it as "
+    "schemas/README.md says",
     KafkaError._UNKNOWN_TOPIC: "the topic is not there; `weir up` creates it, or create it as schemas/README.md says",
     KafkaError._UNKNOWN_PARTITION: "the topic has fewer partitions than the catalog says; it was made anew: restore it",
     KafkaError._INVALID_ARG: "a setting of Kafka is wrong; look at WEIR_KAFKA_*",

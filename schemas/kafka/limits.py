@@ -18,6 +18,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, ConfigResource
 
 from schemas.settings import Settings, SettingsError
+from schemas.values.json_text import JsonObject
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +43,7 @@ def packed_limit(settings: Settings) -> int:
     return min(PACKED_BYTES, value_limit(settings) // 2)
 
 
-def producing(settings: Settings) -> dict[str, Any]:
+def producing(settings: Settings) -> JsonObject:
     """The part of a producer's configuration that says how large a record may be."""
     return {"message.max.bytes": settings.kafka_record_bytes}
 
@@ -69,11 +70,13 @@ def check_topics(settings: Settings, topics: Iterable[str]) -> None:
     limits = topic_limits(settings, topics)
     if small := too_small(settings, limits):
         least = min(limits[topic] for topic in small)
-        told = ", ".join(f"{topic} ({limits[topic]})" for topic in small)
+        limits_text = ", ".join(f"{topic} ({limits[topic]})" for topic in small)
         raise SettingsError(
-            f"WEIR_KAFKA_RECORD_BYTES is {settings.kafka_record_bytes}, but these topics take smaller records (max.message.bytes): {told}. "
+            f"WEIR_KAFKA_RECORD_BYTES is {settings.kafka_record_bytes}, but these topics take smaller records "
+            f"(max.message.bytes): {limits_text}. "
             f"Raise them: kafka-configs.sh --alter --entity-type topics --entity-name TOPIC --add-config "
-            f"max.message.bytes={settings.kafka_record_bytes}; or set WEIR_KAFKA_RECORD_BYTES={least} for all processes of Weir"
+            f"max.message.bytes={settings.kafka_record_bytes}; or set WEIR_KAFKA_RECORD_BYTES={least} for all "
+            "processes of Weir"
         )
 
 
@@ -83,8 +86,8 @@ def raise_topics(settings: Settings, topics: Iterable[str]) -> list[str]:
     Topics of earlier versions, or of a smaller setting, come to agree so. Raises KafkaException.
     """
     small = too_small(settings, topic_limits(settings, topics))
-    wanted = ConfigEntry(MAX_BYTES, str(settings.kafka_record_bytes), incremental_operation=AlterConfigOpType.SET)
-    resources = [ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[wanted]) for topic in small]
+    entry = ConfigEntry(MAX_BYTES, str(settings.kafka_record_bytes), incremental_operation=AlterConfigOpType.SET)
+    resources = [ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[entry]) for topic in small]
     if resources:
         admin = AdminClient(settings.librdkafka() | {"log_level": 2})
         for future in admin.incremental_alter_configs(resources, request_timeout=_TIMEOUT).values():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Final
 
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
@@ -11,6 +11,7 @@ from confluent_kafka.cimpl import NewTopic
 
 from schemas.kafka.limits import MAX_BYTES, raise_topics
 from schemas.settings import Settings
+from schemas.values.json_text import JsonObject
 
 REJECTED: Final = "usage.rejected"
 CATALOG: Final = "usage.catalog"
@@ -68,7 +69,7 @@ def _events(settings: Settings, generation: int, partitions: int) -> tuple[str, 
 
 
 def _specifications(settings: Settings) -> list[NewTopic]:
-    wanted: list[tuple[str, int, dict[str, str]]] = [
+    topics: list[tuple[str, int, dict[str, str]]] = [
         _events(settings, settings.generation, settings.partitions),
         (REJECTED, REJECTED_PARTITIONS, {"retention.ms": "-1"}),
         (CATALOG, 1, _FOR_EVER | _APPEND_TIME),
@@ -77,7 +78,7 @@ def _specifications(settings: Settings) -> list[NewTopic]:
         (CLOCK, CLOCK_PARTITIONS, _APPEND_TIME | {"retention.ms": "3600000", "segment.ms": "3600000"}),
         (inbox_topic(settings.namespace), INBOX_PARTITIONS, _APPEND_TIME),
     ]
-    return [_new_topic(settings, name, count, config) for name, count, config in wanted]
+    return [_new_topic(settings, name, count, config) for name, count, config in topics]
 
 
 def _new_topic(settings: Settings, name: str, count: int, config: dict[str, str]) -> NewTopic:
@@ -93,9 +94,9 @@ def create_events_topic(settings: Settings, generation: int, partitions: int) ->
     """Create the topic of a further generation where it is missing. Raises LookupError where it has other
     partitions."""
     _create(settings, [_new_topic(settings, *_events(settings, generation, partitions))])
-    found = partition_count(settings, events_topic(generation))
-    if found != partitions:
-        raise LookupError(f"{events_topic(generation)} exists with {found} partitions: ask for that many, or delete it")
+    count = partition_count(settings, events_topic(generation))
+    if count != partitions:
+        raise LookupError(f"{events_topic(generation)} exists with {count} partitions: ask for that many, or delete it")
 
 
 def create_topics(settings: Settings) -> list[str]:
@@ -127,7 +128,7 @@ def create_inbox(settings: Settings, namespace: str) -> None:
 
 def _create(settings: Settings, topics: Iterable[NewTopic]) -> list[str]:
     admin = AdminClient(settings.librdkafka() | {"log_level": 2})
-    futures: dict[str, Any] = admin.create_topics(list(topics), operation_timeout=30, request_timeout=30)
+    futures: JsonObject = admin.create_topics(list(topics), operation_timeout=30, request_timeout=30)
     created: list[str] = []
     for name, future in futures.items():
         try:
@@ -142,7 +143,7 @@ def _create(settings: Settings, topics: Iterable[NewTopic]) -> list[str]:
 def partition_count(settings: Settings, topic: str) -> int:
     """Partitions of an existing topic. Raises LookupError where it does not exist."""
     metadata = AdminClient(settings.librdkafka() | {"log_level": 2}).list_topics(topic, timeout=30)
-    found = metadata.topics[topic]
-    if found.error is not None or not found.partitions:
+    topic_metadata = metadata.topics[topic]
+    if topic_metadata.error is not None or not topic_metadata.partitions:
         raise LookupError(f"topic {topic} does not exist; `weir up` creates it")
-    return len(found.partitions)
+    return len(topic_metadata.partitions)

@@ -14,6 +14,7 @@ from schemas.kafka.topics import CHECKPOINTS
 from schemas.ledgers.invoice_numbers import InvoiceNumbers
 from schemas.ledgers.transport import LedgerReader, LedgerUnavailable, LedgerWriter, LogRecord
 from schemas.settings import Settings
+from schemas.values.json_text import JsonObject
 
 Offsets = Mapping[tuple[int, int], int]
 """(generation, partition) → next offset."""
@@ -75,8 +76,8 @@ class Checkpoints:
 
     def slice(self, number: int) -> dict[tuple[int, int], tuple[int, int]]:
         """(generation, partition) → [from, next) of a checkpoint's slice, empty ranges left out."""
-        before = self.cuts[number - 2].offsets if number > 1 else {}
-        ranges = {key: (before.get(key, 0), end) for key, end in self.cut(number).offsets.items()}
+        previous = self.cuts[number - 2].offsets if number > 1 else {}
+        ranges = {key: (previous.get(key, 0), end) for key, end in self.cut(number).offsets.items()}
         return {key: (start, end) for key, (start, end) in ranges.items() if start < end}
 
     def apply(self, record: Mapping[str, Any]) -> Cut | Run | None:
@@ -88,8 +89,10 @@ class Checkpoints:
         """
         if record["kind"] == "cut":
             offsets = {(item["generation"], item["partition"]): item["next_offset"] for item in record["offsets"]}
-            before = self.cuts[-1].offsets if self.cuts else {}
-            if record["number"] != len(self.cuts) + 1 or any(offsets.get(key, -1) < end for key, end in before.items()):
+            previous = self.cuts[-1].offsets if self.cuts else {}
+            if record["number"] != len(self.cuts) + 1 or any(
+                offsets.get(key, -1) < end for key, end in previous.items()
+            ):
                 return None
             cut = Cut(record["number"], offsets, record["catalog_offset"], record["as_of"], record["backfill"])
             self.cuts.append(cut)
@@ -121,7 +124,7 @@ class Checkpoints:
             return None
 
 
-def cut_record(cut: Cut, claim_id: str) -> dict[str, Any]:
+def cut_record(cut: Cut, claim_id: str) -> JsonObject:
     """The Checkpoint record of a cut."""
     return {
         "kind": "cut", "number": cut.number, "catalog_offset": cut.catalog_offset, "as_of": cut.as_of_us,
@@ -133,7 +136,7 @@ def cut_record(cut: Cut, claim_id: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def run_record(run: Run, claim_id: str) -> dict[str, Any]:
+def run_record(run: Run, claim_id: str) -> JsonObject:
     """The Checkpoint record of a run's announcement."""
     return {
         "kind": "run", "number": run.number, "catalog_offset": run.catalog_offset, "as_of": run.as_of_us, "offsets": [],
@@ -146,7 +149,7 @@ Series = Literal["invoices", "credit_notes"]
 
 def numbers_record(
     namespace: str, prefix: str, names: Sequence[str], claim_id: str, series: Series = "invoices"
-) -> dict[str, Any]:
+) -> JsonObject:
     """The Checkpoint record that gives numbers to invoices, or to credit notes, which have none yet."""
     body = {"namespace": namespace, "prefix": prefix, "invoices": [], series: list(names)}
     return {
@@ -179,9 +182,9 @@ class CheckpointLedger:
     def _publish(self, record: Mapping[str, Any]) -> Cut | Run | None:
         _, offset = self._writer.append(b"checkpoints", _codec.encode(record))
         established: Cut | Run | None = None
-        for found in self._reader.read_to({0: offset + 1}):
-            result = self._take(found)
-            if found.offset == offset:
+        for published in self._reader.read_to({0: offset + 1}):
+            result = self._take(published)
+            if published.offset == offset:
                 established = result
         return established
 
@@ -191,10 +194,10 @@ class CheckpointLedger:
         When another writer was first, ``propose`` is asked again on top of what won. Raises LedgerUnavailable.
         """
         for _ in range(_ATTEMPTS):
-            wanted = propose(self.refresh().last)
-            if wanted is None:
+            proposed = propose(self.refresh().last)
+            if proposed is None:
                 return None
-            established = self._publish(cut_record(wanted, uuid.uuid4().hex))
+            established = self._publish(cut_record(proposed, uuid.uuid4().hex))
             if isinstance(established, Cut):
                 return established
         raise LedgerUnavailable(f"{CHECKPOINTS}: {_ATTEMPTS} cuts in a row lost to other writers; try again")
@@ -203,8 +206,8 @@ class CheckpointLedger:
         """Numbers for those of ``names`` that have none, in this order. Raises LedgerUnavailable; running again is
         safe."""
         for start in range(0, len(names), _NUMBERED_AT_ONCE):
-            some = names[start : start + _NUMBERED_AT_ONCE]
-            self._publish(numbers_record(namespace, prefix, some, uuid.uuid4().hex, series))
+            part = names[start : start + _NUMBERED_AT_ONCE]
+            self._publish(numbers_record(namespace, prefix, part, uuid.uuid4().hex, series))
 
     def announce(self, run: Run) -> Run:
         """The run that stands under ``run.run_id``: this one, or the one that was first."""
@@ -214,14 +217,14 @@ class CheckpointLedger:
         return self.checkpoints.runs[run.run_id]
 
 
-def next_cut(last: Cut | None, progress: Offsets, catalog_offset: int, as_of_us: int) -> Cut | None:
+def next_cut(previous_cut: Cut | None, progress: Offsets, catalog_offset: int, as_of_us: int) -> Cut | None:
     """The cut that covers ``progress``, None where it would hold nothing new. The as-of instant never goes back."""
-    before: Offsets = last.offsets if last else {}
-    offsets = {key: max(before.get(key, 0), progress.get(key, 0)) for key in {*before, *progress}}
-    if last is not None and offsets == dict(before):
+    previous_offsets: Offsets = previous_cut.offsets if previous_cut else {}
+    offsets = {key: max(previous_offsets.get(key, 0), progress.get(key, 0)) for key in {*previous_offsets, *progress}}
+    if previous_cut is not None and offsets == dict(previous_offsets):
         return None
-    as_of = max(as_of_us, last.as_of_us) if last else as_of_us
-    return Cut((last.number if last else 0) + 1, offsets, catalog_offset, as_of)
+    as_of = max(as_of_us, previous_cut.as_of_us) if previous_cut else as_of_us
+    return Cut((previous_cut.number if previous_cut else 0) + 1, offsets, catalog_offset, as_of)
 
 
 def read_progress(client: Any) -> dict[tuple[int, int], int]:

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from schemas.ledgers.first_valid import Claim, FirstValid
+from schemas.values.json_text import JsonObject
 
 KIND: Final = "generation"
 _CODE: Final = "usage.events"
@@ -47,29 +48,31 @@ class State:
     ends: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
     carried: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
 
-    def newest(self, first: int) -> Generation:
-        """The generation that takes events, or took them last; ``first``: the one that a stack begins with."""
-        return self.current or Generation(first)
+    def newest(self, configured: int) -> Generation:
+        """The generation that takes events, or took them last; ``configured``: the one that a stack begins with."""
+        return self.current or Generation(configured)
 
-    def writable(self, first: int) -> Generation | None:
+    def writable(self, configured: int) -> Generation | None:
         """The generation that takes events; None while one is replaced."""
-        return None if self.following else self.newest(first)
+        return None if self.following else self.newest(configured)
 
-    def known(self, first: int) -> range:
+    def known(self, configured: int) -> range:
         """Numbers of all generations, oldest first."""
-        return range(min([*self.ends, self.newest(first).number]), self.newest(first).number + 1)
+        return range(min([*self.ends, self.newest(configured).number]), self.newest(configured).number + 1)
 
-    def to_meter(self, first: int, progress: Offsets) -> int:
+    def to_meter(self, configured: int, progress: Offsets) -> int:
         """The oldest generation that is not metered to its end."""
         return next(
-            (number for number in self.known(first) if not self.metered_to_its_end(number, progress)),
-            self.newest(first).number,
+            (number for number in self.known(configured) if not self.metered_to_its_end(number, progress)),
+            self.newest(configured).number,
         )
 
     def metered_to_its_end(self, number: int, progress: Offsets) -> bool:
         """Whether the generation is sealed for good and progress covers its ends."""
         ends = self.ends.get(number)
-        return ends is not None and all(progress.get((number, place), 0) >= end for place, end in enumerate(ends))
+        return ends is not None and all(
+            progress.get((number, partition), 0) >= end for partition, end in enumerate(ends)
+        )
 
 
 class Generations:
@@ -81,10 +84,10 @@ class Generations:
 
     def apply(self, record: Mapping[str, Any]) -> bool:
         """Take the next change record in log order; False where it is void."""
-        after = _after(self.state, record)
-        if after is None or not self._claims.offer(Claim(_CODE, record["version"])):
+        following = _after(self.state, record)
+        if following is None or not self._claims.offer(Claim(_CODE, record["version"])):
             return False
-        self.state = replace(after, version=record["version"])
+        self.state = replace(following, version=record["version"])
         return True
 
 
@@ -110,13 +113,13 @@ def _after(state: State, record: Mapping[str, Any]) -> State | None:
     return None
 
 
-def sealing_record(state: State, first: int, partitions: int, claim_id: str) -> dict[str, Any]:
+def sealing_record(state: State, configured: int, partitions: int, claim_id: str) -> JsonObject:
     """The claim that the generation which takes events now is replaced by one of ``partitions``."""
-    body = {"state": "sealing", "generation": state.newest(first).number, "partitions": partitions}
+    body = {"state": "sealing", "generation": state.newest(configured).number, "partitions": partitions}
     return _record(state.version + 1, body, claim_id)
 
 
-def open_record(state: State, ends: tuple[int, ...], claim_id: str, carried: tuple[int, ...] = ()) -> dict[str, Any]:
+def open_record(state: State, ends: tuple[int, ...], claim_id: str, carried: tuple[int, ...] = ()) -> JsonObject:
     """The claim that the following generation takes events, the current one having ended at ``ends``, what it begins
     with was carried over."""
     assert state.following is not None, "a change was begun"
@@ -125,7 +128,7 @@ def open_record(state: State, ends: tuple[int, ...], claim_id: str, carried: tup
     return _record(state.version + 1, {"state": "open", "ends": ends} | following | begins, claim_id)
 
 
-def _record(version: int, body: Mapping[str, Any], claim_id: str) -> dict[str, Any]:
+def _record(version: int, body: Mapping[str, Any], claim_id: str) -> JsonObject:
     return {
         "namespace": "", "kind": KIND, "code": _CODE, "version": version, "retired": False, "valid_from": None,
         "body": json.dumps(body, sort_keys=True), "author": "weir generation change", "claim_id": claim_id,

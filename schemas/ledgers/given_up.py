@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from schemas.ledgers.first_valid import Claim, FirstValid
+from schemas.values.json_text import JsonObject
 
 KIND: Final = "given_up"
 _CODE: Final = "usage.events"
@@ -47,10 +48,10 @@ class GivenUp:
 
     def apply(self, record: Mapping[str, Any], append_us: int) -> bool:
         """Take the next record in log order; False where it is void."""
-        found = _range(record, append_us)
-        if found is None or not self._claims.offer(Claim(_CODE, record["version"])):
+        claimed = _range(record, append_us)
+        if claimed is None or not self._claims.offer(Claim(_CODE, record["version"])):
             return False
-        self.ranges = (*self.ranges, found)
+        self.ranges = (*self.ranges, claimed)
         return True
 
     def beyond(self, generation: int, partition: int, cursor: int) -> int:
@@ -58,8 +59,9 @@ class GivenUp:
         up."""
         while (
             end := max(
-                (one.end for one in self.ranges
-                 if (one.generation, one.partition) == (generation, partition) and one.start <= cursor < one.end),
+                (range_.end for range_ in self.ranges
+                 if (range_.generation, range_.partition) == (generation,
+                 partition) and range_.start <= cursor < range_.end),
                 default=cursor,
             )
         ) > cursor:  # fmt: skip
@@ -67,38 +69,39 @@ class GivenUp:
         return cursor
 
 
-def record_of(found: Range, version: int, claim_id: str) -> dict[str, Any]:
+def record_of(offsets: Range, version: int, claim_id: str) -> JsonObject:
     """The record for usage.catalog."""
     body = {
-        "generation": found.generation, "partition": found.partition, "from": found.start, "to": found.end, "reason": found.reason,
-        "events": dict(found.events or {}),
+        "generation": offsets.generation, "partition": offsets.partition, "from": offsets.start, "to": offsets.end,
+        "reason": offsets.reason,
+        "events": dict(offsets.events or {}),
     }  # fmt: skip
     return {
         "namespace": "", "kind": KIND, "code": _CODE, "version": version, "retired": False, "valid_from": None,
-        "body": json.dumps(body, sort_keys=True), "author": found.author, "claim_id": claim_id,
+        "body": json.dumps(body, sort_keys=True), "author": offsets.author, "claim_id": claim_id,
     }  # fmt: skip
 
 
 def _range(record: Mapping[str, Any], append_us: int) -> Range | None:
     try:
         body = json.loads(record["body"])
-        found = Range(
+        offsets = Range(
             int(body["generation"]), int(body["partition"]), int(body["from"]), int(body["to"]), str(body["reason"]),
             str(record["author"]), append_us, {str(name): int(count) for name, count in body.get("events", {}).items()},
         )  # fmt: skip
     except (ValueError, TypeError, KeyError, AttributeError):
         return None
-    return found if 0 <= found.start < found.end else None
+    return offsets if 0 <= offsets.start < offsets.end else None
 
 
 def uncovered(span: tuple[int, int], ranges: Iterable[Range]) -> Iterator[tuple[int, int]]:
     """The parts of [from, to) that no range covers, ascending."""
     at, end = span
-    for one in sorted(ranges, key=lambda one: one.start):
-        if one.end <= at or one.start >= end:
+    for range_ in sorted(ranges, key=lambda range_: range_.start):
+        if range_.end <= at or range_.start >= end:
             continue
-        if one.start > at:
-            yield at, one.start
-        at = max(at, one.end)
+        if range_.start > at:
+            yield at, range_.start
+        at = max(at, range_.end)
     if at < end:
         yield at, end

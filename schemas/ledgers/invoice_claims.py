@@ -8,6 +8,7 @@ from hashlib import blake2b
 from typing import Any, Final
 
 from schemas.ledgers.first_valid import Claim
+from schemas.values.json_text import JsonObject
 
 DRAFT: Final = "draft"
 FINALIZED: Final = "finalized"
@@ -95,7 +96,7 @@ def _place(namespace: str, head: str, voids: Iterable[str]) -> tuple[str, str, t
     return (namespace, head, tuple(voids)) if head else None
 
 
-def body_of(record: Mapping[str, Any]) -> dict[str, Any]:
+def body_of(record: Mapping[str, Any]) -> JsonObject:
     """The record's ``body``: subtotal, terms, due date, payments, why it is void or held. Raises ValueError."""
     found = json.loads(record.get("body") or "{}")
     if not isinstance(found, dict):

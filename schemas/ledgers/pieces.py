@@ -73,5 +73,5 @@ class Joiner:
         if number < whole.of:
             return None
         del self._begun[name]
-        found = b"".join(whole.pieces)
-        return found if len(found) == whole.size else None
+        joined = b"".join(whole.pieces)
+        return joined if len(joined) == whole.size else None

@@ -66,10 +66,12 @@ class LedgerReader:
             }
         )
         metadata = self._consumer.list_topics(topic, timeout=_TIMEOUT)
-        found = metadata.topics[topic]
-        if found.error is not None:
-            raise LedgerUnavailable(f"topic {topic}: {found.error.str()}; `weir up` creates the topics")
-        self.positions: dict[int, int] = dict.fromkeys(sorted(found.partitions), 0) if begin is None else dict(begin)
+        topic_metadata = metadata.topics[topic]
+        if topic_metadata.error is not None:
+            raise LedgerUnavailable(f"topic {topic}: {topic_metadata.error.str()}; `weir up` creates the topics")
+        self.positions: dict[int, int] = (
+            dict.fromkeys(sorted(topic_metadata.partitions), 0) if begin is None else dict(begin)
+        )
         self._joiners: defaultdict[int, Joiner] = defaultdict(Joiner)
         self._consumer.assign(
             [TopicPartition(topic, number, start or OFFSET_BEGINNING) for number, start in self.positions.items()]
@@ -86,8 +88,8 @@ class LedgerReader:
         fatal."""
         records: list[LogRecord] = []
         # consume() alone would wait for ``limit`` of them, or all of ``timeout``.
-        first = self._consumer.poll(timeout)
-        messages = [] if first is None else [first, *self._consumer.consume(limit - 1, 0)]
+        received = self._consumer.poll(timeout)
+        messages = [] if received is None else [received, *self._consumer.consume(limit - 1, 0)]
         for message in messages:
             error = message.error()
             if error is not None:
@@ -100,24 +102,26 @@ class LedgerReader:
             self.positions[partition] = offset + 1
             append_us = message.timestamp()[1] * 1000
             value = message.value() or b""
-            whole = self._joiners[partition].take(value, append_us) if self.topic in LEDGERS else value
-            if whole is not None:
-                records.append(LogRecord(partition, offset, append_us, whole))
+            record = self._joiners[partition].take(value, append_us) if self.topic in LEDGERS else value
+            if record is not None:
+                records.append(LogRecord(partition, offset, append_us, record))
         return records
 
     def end_offsets(self) -> dict[int, int]:
         """The log's end of this moment, by partition. Raises LedgerUnavailable."""
         try:
-            asked = [
+            questions = [
                 TopicPartition(self.topic, number, OFFSET_END) for number in self.positions
             ]  # -1, the protocol's "latest"
-            found = self._consumer.offsets_for_times(asked, timeout=5)
+            answers = self._consumer.offsets_for_times(questions, timeout=5)
         except KafkaException as error:
             raise LedgerUnavailable(f"{self.topic}: the end of the log is not known: {error}") from error
-        for one in found:
-            if one.error is not None or one.offset < 0:
-                raise LedgerUnavailable(f"{self.topic}: the end of partition {one.partition} is not known: {one.error}")
-        return {one.partition: one.offset for one in found}
+        for answer in answers:
+            if answer.error is not None or answer.offset < 0:
+                raise LedgerUnavailable(
+                    f"{self.topic}: the end of partition {answer.partition} is not known: {answer.error}"
+                )
+        return {answer.partition: answer.offset for answer in answers}
 
     def read_to(self, ends: dict[int, int], timeout: float = 120.0) -> Iterator[LogRecord]:
         """Records until every position has reached ``ends``. Raises LedgerUnavailable after ``timeout`` seconds."""
@@ -289,7 +293,7 @@ class Follower:
                 self._stop.wait(0.5)
 
     def _follow(self, reader: LedgerReader) -> None:
-        asked = float("-inf")
+        asked_at = float("-inf")
         ends: dict[int, int] = {}
         while not self._stop.is_set():
             for record in reader.poll(0.05):
@@ -300,10 +304,10 @@ class Follower:
             for partition, position in reader.positions.items():  # also past what is no record of its own
                 self._positions[partition] = max(position, self._positions.get(partition, 0))
             now = time.monotonic()
-            if now - asked > 0.5:
-                ends, asked = reader.end_offsets(), now
+            if now - asked_at > 0.5:
+                ends, asked_at = reader.end_offsets(), now
             with self._changed:
                 if ends and all(reader.positions[number] >= end for number, end in ends.items()):
-                    self.caught_up_at = asked
+                    self.caught_up_at = asked_at
                     self.error = None
                 self._changed.notify_all()

@@ -129,28 +129,28 @@ class _NameRules:
         self._decode = _decoder(names, defaults) if names and not self._unfit else None
 
     def match(self, events: Events, into: Matches) -> None:
-        first, last = int(events.timestamps_us.min()), int(events.timestamps_us.max())
+        first_us, last_us = int(events.timestamps_us.min()), int(events.timestamps_us.max())
         try:
-            found = self._one_by_one(events) if self._unfit else self._by_columns(events, first, last)
+            matches = self._one_by_one(events) if self._unfit else self._by_columns(events, first_us, last_us)
         except (ValueError, RecursionError):  # msgspec's errors are ValueErrors
-            found = self._one_by_one(events)
-        into.matched += found.matched
-        into.failed += found.failed
+            matches = self._one_by_one(events)
+        into.matched += matches.matched
+        into.failed += matches.failed
 
-    def _by_columns(self, events: Events, first: int, last: int) -> Matches:
+    def _by_columns(self, events: Events, first_us: int, last_us: int) -> Matches:
         parsed: list[Any] | None = None
-        found = Matches()
+        matches = Matches()
         for column in self._columns:
-            if column.rule.valid_from_us > last or column.rule.valid_to_us <= first:
+            if column.rule.valid_from_us > last_us or column.rule.valid_to_us <= first_us:
                 continue
             if parsed is None and self._decode is not None and column.rule.constant is None:
                 parsed = list(map(self._decode, events.properties))
-            column.match(events, parsed or [], first, last, found)
-        return found
+            column.match(events, parsed or [], first_us, last_us, matches)
+        return matches
 
     def _one_by_one(self, events: Events) -> Matches:
         """As ``match``, for a run that holds text which the decoder does not take; such an event gives nothing."""
-        found = Matches()
+        matched = Matches()
         readable: list[tuple[int, int, str, str]] = []
         columns = (events.rows.tolist(), events.timestamps_us.tolist(), events.keys(), events.properties)
         for row, stamp, key, properties in zip(*columns, strict=True):
@@ -170,15 +170,15 @@ class _NameRules:
             if matches:
                 units, uniques, dimensions = zip(*[match[2:] for _, match in matches], strict=True)
                 rows = np.array([row for row, _ in matches], np.int64)
-                found.matched.append(
+                matched.matched.append(
                     RuleMatches(
                         rule.profile_id, rule.profile_version, rows, list(units), list(uniques), list(dimensions)
                     )
                 )
             if failures:
                 rows = np.array([row for row, _ in failures], np.int64)
-                found.failed.append(RuleFailures(rule.profile_id, rows, [reason for _, reason in failures]))
-        return found
+                matched.failed.append(RuleFailures(rule.profile_id, rows, [reason for _, reason in failures]))
+        return matched
 
 
 class _RuleColumns:
@@ -201,15 +201,15 @@ class _RuleColumns:
         self._dimensions = tuple((".".join(path), getter(path)) for path in version.dimensions)
         self._texts: dict[tuple[str, ...], str] = {}
 
-    def match(self, events: Events, parsed: list[Any], first: int, last: int, into: Matches) -> None:
+    def match(self, events: Events, parsed: list[Any], first_us: int, last_us: int, into: Matches) -> None:
         rule, rows = self.rule, events.rows
         picked: NDArray[np.intp] | None = None  # indexes into the run; None: all of it
-        if rule.valid_from_us > first or rule.valid_to_us <= last:
+        if rule.valid_from_us > first_us or rule.valid_to_us <= last_us:
             stamps = events.timestamps_us
             picked = ((stamps >= rule.valid_from_us) & (stamps < rule.valid_to_us)).nonzero()[0]
         for get, test in self._filters:
-            some = parsed if picked is None else [parsed[index] for index in picked.tolist()]
-            passing = np.fromiter(map(test, map(get, some)), np.bool_, len(some))
+            matching = parsed if picked is None else [parsed[index] for index in picked.tolist()]
+            passing = np.fromiter(map(test, map(get, matching)), np.bool_, len(matching))
             picked = passing.nonzero()[0] if picked is None else picked[passing]
         if picked is not None:
             rows = rows[picked]
@@ -220,20 +220,20 @@ class _RuleColumns:
                 rows, np.full(len(rows), UNIT, np.int64), None, _some(parsed, picked) if self._dimensions else [], into
             )
             return
-        some = _some(parsed, picked)
-        values = list(map(self._value, some))
+        matching = _some(parsed, picked)
+        values = list(map(self._value, matching))
         units, uniques, lost = self._measured(values)
         if lost:
-            kept = np.ones(len(values), np.bool_)
-            kept[list(lost)] = False
-            into.failed.append(RuleFailures(rule.profile_id, rows[~kept], list(lost.values())))
-            rows, some = rows[kept], list(compress(some, kept))
-            picked = kept.nonzero()[0] if picked is None else picked[kept]
+            passed = np.ones(len(values), np.bool_)
+            passed[list(lost)] = False
+            into.failed.append(RuleFailures(rule.profile_id, rows[~passed], list(lost.values())))
+            rows, matching = rows[passed], list(compress(matching, passed))
+            picked = passed.nonzero()[0] if picked is None else picked[passed]
         if self._aggregation == "latest":
             keys = events.keys()
             uniques = keys if picked is None else [keys[index] for index in picked.tolist()]
         if len(rows):
-            self._give(rows, units, uniques, some, into)
+            self._give(rows, units, uniques, matching, into)
 
     def _measured(self, values: list[Any]) -> tuple[NDArray[np.int64] | list[int], list[str] | None, dict[int, str]]:
         """(units, unique values) of the values that have any, and index → reason of the others."""
@@ -264,24 +264,24 @@ class _RuleColumns:
         rows: Rows,
         units: NDArray[np.int64] | list[int],
         uniques: list[str] | None,
-        some: list[Any],
+        matching: list[Any],
         into: Matches,
     ) -> None:
-        dimensions = [self._dimension_text(one) for one in some] if self._dimensions else None
+        dimensions = [self._dimension_text(properties) for properties in matching] if self._dimensions else None
         into.matched.append(
             RuleMatches(self.rule.profile_id, self.rule.profile_version, rows, units, uniques, dimensions)
         )
 
     def _dimension_text(self, parsed: Any) -> str:
-        found = [(name, value) for name, get in self._dimensions if (value := get(parsed)) is not MISSING]
-        if not all(type(value) is str for _, value in found):
-            return canonical(dict(found))
-        key = tuple(text for pair in found for text in pair)
+        values = [(name, value) for name, get in self._dimensions if (value := get(parsed)) is not MISSING]
+        if not all(type(value) is str for _, value in values):
+            return canonical(dict(values))
+        key = tuple(text for pair in values for text in pair)
         text = self._texts.get(key)
         if text is None:
             if len(self._texts) >= 1024:
                 self._texts.clear()
-            text = self._texts[key] = canonical(dict(found))
+            text = self._texts[key] = canonical(dict(values))
         return text
 
 
@@ -306,10 +306,10 @@ def _some(parsed: list[Any], picked: NDArray[np.intp] | None) -> list[Any]:
     return parsed if picked is None else [parsed[index] for index in picked.tolist()]
 
 
-def _getter(attribute: str, rest: Path, steps: Steps | None) -> Callable[[Any], Any]:
-    if not rest:
+def _getter(attribute: str, inner_path: Path, steps: Steps | None) -> Callable[[Any], Any]:
+    if not inner_path:
         return attrgetter(attribute)
     if steps is not None:
         below = steps[1:]
         return lambda parsed: lookup_filled(getattr(parsed, attribute), below)
-    return lambda parsed: lookup(getattr(parsed, attribute), rest)
+    return lambda parsed: lookup(getattr(parsed, attribute), inner_path)

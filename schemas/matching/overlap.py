@@ -44,7 +44,8 @@ class Measuring:
     def of(charge: str, meter: Meter, profile: Profile) -> Measuring:
         """Of a charge on a meter's profile."""
         return Measuring(
-            charge, f"{meter.code}.{profile.code}", meter.event_name or meter.code, profile.aggregation, profile.property,
+            charge, f"{meter.code}.{profile.code}", meter.event_name or meter.code, profile.aggregation,
+            profile.property,
             (*meter.filters, *profile.filters),
         )  # fmt: skip
 
@@ -54,9 +55,9 @@ class Measuring:
         return self.aggregation if self.path is None else f"{self.aggregation} of {'.'.join(self.path)}"
 
 
-def can_both_match(one: Measuring, other: Measuring) -> bool:
+def can_both_match(left: Measuring, right: Measuring) -> bool:
     """Whether there can be an event that both bill."""
-    return one.event_name == other.event_name and not contradictory((*one.filters, *other.filters))
+    return left.event_name == right.event_name and not contradictory((*left.filters, *right.filters))
 
 
 def contradictory(filters: Sequence[Filter]) -> bool:
@@ -128,25 +129,26 @@ def _is_no_object(item: Filter) -> bool:
 def double_billed(charges: Sequence[Measuring], budget: Budget) -> list[str]:
     """A sentence for each pair of charges that can bill one event both by the same value of it, and one for those that
     bill events of a name by different values."""
-    told: list[str] = []
+    warnings: list[str] = []
     by_event: dict[str, list[Measuring]] = {}
     for charge in charges:
         by_event.setdefault(charge.event_name, []).append(charge)
-    for event_name, some in by_event.items():
+    for event_name, alike in by_event.items():
         different: dict[str, None] = {}
-        for one, other in combinations(some, 2):
-            budget.left -= 1 + sum(map(_size, (*one.filters, *other.filters)))
+        for left, right in combinations(alike, 2):
+            budget.left -= 1 + sum(map(_size, (*left.filters, *right.filters)))
             if budget.left < 0:
-                return [*told, f"charges on events {event_name}: too many to compare all of them"]
-            if not can_both_match(one, other):
+                return [*warnings, f"charges on events {event_name}: too many to compare all of them"]
+            if not can_both_match(left, right):
                 continue
-            if one.value == other.value:
-                told.append(
-                    f"charges {one.charge} ({one.profile_id}) and {other.charge} ({other.profile_id}) can bill one event {event_name} both, each"
-                    f" by {one.value}"
+            if left.value == right.value:
+                warnings.append(
+                    f"charges {left.charge} ({left.profile_id}) and {right.charge} ({right.profile_id}) can bill one "
+                    f"event {event_name} both, each"
+                    f" by {left.value}"
                 )
             else:
-                different |= {f"{one.charge} ({one.value})": None, f"{other.charge} ({other.value})": None}
+                different |= {f"{left.charge} ({left.value})": None, f"{right.charge} ({right.value})": None}
         if different:
-            told.append(f"charges {', '.join(different)} can bill one event {event_name} each, by different values")
-    return told
+            warnings.append(f"charges {', '.join(different)} can bill one event {event_name} each, by different values")
+    return warnings

@@ -170,8 +170,8 @@ def match_rules(rules: Iterable[Rule], timestamp_us: int, idempotency_key: str, 
 
 def dimension_text(dimensions: Iterable[tuple[str, Getter]], properties: Any) -> str:
     """Canonical JSON of dimension name → value, leaving out what the event does not have."""
-    found = {name: value for name, get in dimensions if (value := get(properties)) is not MISSING}
-    return canonical(found)
+    values = {name: value for name, get in dimensions if (value := get(properties)) is not MISSING}
+    return canonical(values)
 
 
 def failing_filter(version: ProfileVersion, properties: Any, defaults: Defaults = NO_DEFAULTS) -> Filter | None:

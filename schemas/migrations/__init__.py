@@ -64,7 +64,8 @@ def migrate(settings: Settings) -> list[int]:
         known = files()
         if unknown := done - {number for number, _ in known}:
             raise MigrationError(
-                f"database {database} has migration {max(unknown)}, which this version of Weir does not know; run a newer Weir"
+                f"database {database} has migration {max(unknown)}, which this version of Weir does not know; run a "
+                "newer Weir"
             )
         applied: list[int] = []
         for number, path in known:

@@ -52,16 +52,16 @@ def _bounded(number: Decimal, max_digits: int) -> Decimal:
         raise ValueError(f"{number} is not a finite number; write a decimal")
     if not number:
         return Decimal(0)
-    kept = len(digits)
-    while digits[kept - 1] == 0:
-        kept -= 1
-    exponent += len(digits) - kept
-    whole, fraction = max(kept + exponent, 0), max(-exponent, 0)
-    if whole + fraction > max_digits:
+    digit_count = len(digits)
+    while digits[digit_count - 1] == 0:
+        digit_count -= 1
+    exponent += len(digits) - digit_count
+    integer_digits, fraction = max(digit_count + exponent, 0), max(-exponent, 0)
+    if integer_digits + fraction > max_digits:
         raise ValueError(f"{_shown(str(number))} has more than {max_digits} digits; write a shorter number")
     if exponent > 0:
-        return Decimal((sign, digits[:kept] + (0,) * exponent, 0))
-    return Decimal((sign, digits[:kept], exponent))
+        return Decimal((sign, digits[:digit_count] + (0,) * exponent, 0))
+    return Decimal((sign, digits[:digit_count], exponent))
 
 
 def _shown(value: object) -> str:

@@ -11,6 +11,7 @@ from pydantic_core import CoreSchema
 from typing_extensions import TypeAliasType
 
 from schemas.prices.models import Price
+from schemas.values.json_text import JsonObject
 
 _PRICE: TypeAdapter[Any] = TypeAdapter(TypeAliasType("Price", Price))  # type: ignore[arg-type]
 
@@ -22,5 +23,5 @@ class _AsPrice:
         return handler(_PRICE.core_schema)
 
 
-PriceJson = Annotated[dict[str, Any], _AsPrice()]
+PriceJson = Annotated[JsonObject, _AsPrice()]
 """A price as it was written; parse it with ``parse_price``."""

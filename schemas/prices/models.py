@@ -24,9 +24,10 @@ from pydantic_core import PydanticCustomError
 
 from schemas.prices.decimals import Amount, NotNegative, Positive, WorkedOut, WorkedOutUnits, plain
 from schemas.values.currency import exponent
+from schemas.values.json_text import JsonObject
 
 ZERO = Decimal(0)
-_BY_CLOSE: dict[str, Any] = {"readOnly": True}  # stands on invoice lines alone
+_BY_CLOSE: JsonObject = {"readOnly": True}  # stands on invoice lines alone
 
 Problem = tuple[str, str]  # (place below the field or model, text with the remedy)
 
@@ -34,7 +35,7 @@ Problem = tuple[str, str]  # (place below the field or model, text with the reme
 def refuse(problems: list[Problem]) -> None:
     """Raise one pydantic error that carries all ``problems`` with their places; nothing if there are none."""
     if problems:
-        text = "; ".join(f"{place}: {what}" if place else what for place, what in problems)
+        text = "; ".join(f"{path}: {what}" if path else what for path, what in problems)
         raise PydanticCustomError("price", "{text}", {"text": text, "problems": problems})
 
 
@@ -52,10 +53,10 @@ class _Part(BaseModel):
         return data
 
     @model_serializer(mode="wrap")
-    def _canonical(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _canonical(self, handler: SerializerFunctionWrapHandler) -> JsonObject:
         """Fields that are at their default are left out, so that writing a default changes no text."""
         fields = type(self).model_fields
-        written: dict[str, Any] = handler(self)
+        written: JsonObject = handler(self)
         return {
             key: value
             for key, value in written.items()
@@ -152,7 +153,7 @@ class _Price(_Part):
         return self
 
 
-OF_LINES: dict[str, Any] = {"proration": None, "trial": False, "split": None, "included_proration": None}
+OF_LINES: JsonObject = {"proration": None, "trial": False, "split": None, "included_proration": None}
 """What the close sets on a line's price → what a price in the catalog has there."""
 
 
@@ -225,13 +226,11 @@ def _check_bounds(bounds: list[Decimal | None]) -> None:
     problems: list[Problem] = []
     below: Decimal | None = None
     for index, bound in enumerate(bounds[:-1]):
-        place = f"{index}.up_to"
+        path = f"{index}.up_to"
         if bound is None:
-            problems.append((place, "null, but only the last tier is open; give its inclusive upper bound"))
+            problems.append((path, "null, but only the last tier is open; give its inclusive upper bound"))
         elif below is not None and bound <= below:
-            problems.append(
-                (place, f"{plain(bound)} is not above {plain(below)}, the tier before; sort tiers by up_to")
-            )
+            problems.append((path, f"{plain(bound)} is not above {plain(below)}, the tier before; sort tiers by up_to"))
         below = bound if bound is not None else below
     if bounds[-1] is not None:
         problems.append((f"{len(bounds) - 1}.up_to", "the last tier must be open; write null"))
@@ -351,18 +350,18 @@ class MatrixPrice(_Price):
             yield "dimensions", "a dimension stands twice; name each once"
         if not self.cells and self.default_unit_amount is None:
             yield "cells", "there are none; give at least one cell or a default_unit_amount"
-        first: dict[tuple[str, ...], int] = {}
+        index_of: dict[tuple[str, ...], int] = {}
         for index, cell in enumerate(self.cells):
             if len(cell.values) != len(self.dimensions):
                 need, have = len(self.dimensions), len(cell.values)
                 yield f"cells.{index}.values", f"{have} given for {need} dimensions; give one for each"
-            elif cell.values in first:
-                earlier = first[cell.values]
+            elif cell.values in index_of:
+                earlier = index_of[cell.values]
                 yield (
                     f"cells.{index}.values",
                     f"the same values as in cells.{earlier}; give each combination once",
                 )
-            first.setdefault(cell.values, index)
+            index_of.setdefault(cell.values, index)
 
 
 Price: TypeAlias = Annotated[

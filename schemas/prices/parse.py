@@ -11,6 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from schemas.errors import WeirError
 from schemas.prices.models import MODELS, Cell, PercentageTier, Price, Tier
 from schemas.values.currency import exponent
+from schemas.values.json_text import JsonObject
 
 _ADAPTER: Final[TypeAdapter[Price]] = TypeAdapter(Price)
 _PLURALS: Final[dict[str, str]] = {"tuple_type": "list", "model_type": "object", "string_type": "string"}
@@ -54,15 +55,15 @@ def _lines(error: ValidationError, obj: object, place: str) -> Iterator[str]:
         loc = problem["loc"]
         path = [str(part) for part in (loc[1:] if loc[:1] == (model,) else loc)]
         where = ".".join([place, *path])
-        context: dict[str, Any] = problem.get("ctx", {})
+        context: JsonObject = problem.get("ctx", {})
         if "problems" in context:
             for below, text in context["problems"]:
                 yield f"{where}.{below}: {text}" if below else f"{where}: {text}"
         elif problem["type"].startswith("union_tag"):
-            found = (
+            lines = (
                 f"{obj['model']!r} is no price model" if isinstance(obj, Mapping) and "model" in obj else "is missing"
             )
-            yield f"{where}.model: {found}; use one of {', '.join(MODELS)}"
+            yield f"{where}.model: {lines}; use one of {', '.join(MODELS)}"
         elif problem["type"] == "extra_forbidden":
             yield f"{where}: unknown field; known here: {', '.join(_known(model, path))}"
         elif problem["type"] == "missing":

@@ -12,18 +12,21 @@ from schemas.catalog.bounds import NamespaceBounds
 from schemas.catalog.keys import KeyLimits
 from schemas.catalog.webhooks import Webhook
 from schemas.prices import models as prices
+from schemas.values.json_text import JsonObject
 
-Example = dict[str, Any]
+Example = JsonObject
 
 _FILTER: Final = {"property": ["to", "country"], "operator": "not_in", "value": ["US", "CA"]}
 _PROFILE: Final = {
-    "code": "abroad", "name": "Calls abroad", "unit": "second", "aggregation": "sum", "property": ["seconds"], "filters": [_FILTER],
+    "code": "abroad", "name": "Calls abroad", "unit": "second", "aggregation": "sum", "property": ["seconds"],
+    "filters": [_FILTER],
     "dimensions": [["to", "country"]],
 }  # fmt: skip
 _UNIQUE: Final = {"code": "callers", "aggregation": "count_unique", "property": ["from", "number"], "compare": "text"}
 _LATEST: Final = {"code": "seats", "aggregation": "latest", "property": ["seats"], "carry_over": True}
 _PER_UNIT: Final = {
-    "model": "per_unit", "currency": "USD", "unit_amount": "0.015", "included_units": "60", "minimum_amount": "5", "maximum_amount": "500",
+    "model": "per_unit", "currency": "USD", "unit_amount": "0.015", "included_units": "60", "minimum_amount": "5",
+    "maximum_amount": "500",
 }  # fmt: skip
 _TIERS: Final[list[Example]] = [
     {"up_to": "1000", "unit_amount": "0.02", "flat_amount": "5"},
@@ -35,17 +38,22 @@ _PERCENTAGE_TIERS: Final[list[Example]] = [
 ]
 _CELL: Final = {"values": ["CA"], "unit_amount": "0.01"}
 _PERCENT: Final = {
-    "code": "launch", "name": "Launch discount", "percent": "10", "product": "abroad", "start": "2026-01-01", "end": "2027-01-01", "periods": 3,
+    "code": "launch", "name": "Launch discount", "percent": "10", "product": "abroad", "start": "2026-01-01",
+    "end": "2027-01-01", "periods": 3,
 }  # fmt: skip
 _AMOUNT: Final = {"code": "loyal", "amount": "5"}
 _OVERRIDE: Final = {"charge": "abroad", "price": {"model": "flat", "amount": "9"}}
 _WEBHOOK: Final = {
-    "url": "https://billing.example.com/weir", "enabled": True, "events": ["invoice.finalized", "invoice.paid"], "rotation": 2,
+    "url": "https://billing.example.com/weir", "enabled": True, "events": ["invoice.finalized", "invoice.paid"],
+    "rotation": 2,
 }  # fmt: skip
 _BOUNDS: Final = {
-    "entries": 1_000_000, "catalog_bytes": 536_870_912, "event_types": 50_000, "profiles": 20_000, "profiles_per_event_name": 512,
-    "filters": 200, "filter_values": 20_000, "dimensions": 20, "price_cells": 20_000, "subscriptions_per_account": 20_000, "api_keys": 2_000,
-    "document_nodes": 2_000_000, "requests_per_second": 5_000, "events_per_second": 100_000, "bytes_per_second": 100_000_000,
+    "entries": 1_000_000, "catalog_bytes": 536_870_912, "event_types": 50_000, "profiles": 20_000,
+    "profiles_per_event_name": 512,
+    "filters": 200, "filter_values": 20_000, "dimensions": 20, "price_cells": 20_000,
+    "subscriptions_per_account": 20_000, "api_keys": 2_000,
+    "document_nodes": 2_000_000, "requests_per_second": 5_000, "events_per_second": 100_000,
+    "bytes_per_second": 100_000_000,
 }  # fmt: skip
 _SCHEMA: Final = {
     "type": "record",
@@ -65,7 +73,8 @@ EXAMPLES: Final[dict[type[BaseModel], tuple[Example, ...]]] = {
     prices.PercentageTier: tuple(_PERCENTAGE_TIERS),
     prices.MatrixPrice: (
         {
-            "model": "matrix", "dimensions": ["to.country"], "cells": [_CELL], "default_unit_amount": "0.02", "included_units": "60",
+            "model": "matrix", "dimensions": ["to.country"], "cells": [_CELL], "default_unit_amount": "0.02",
+            "included_units": "60",
             "included_order": "cheapest_first",
         },
     ),
@@ -73,7 +82,8 @@ EXAMPLES: Final[dict[type[BaseModel], tuple[Example, ...]]] = {
     models.Meter: (
         {
             "code": "calls", "name": "Calls", "unit": "second", "event_name": "call",
-            "filters": [{"property": ["state"], "operator": "eq", "value": "ended"}], "window": "hour", "start": "2026-01-01T00:00:00Z",
+            "filters": [{"property": ["state"], "operator": "eq", "value": "ended"}], "window": "hour",
+            "start": "2026-01-01T00:00:00Z",
             "profiles": [_PROFILE, _UNIQUE],
         },
     ),
@@ -81,7 +91,8 @@ EXAMPLES: Final[dict[type[BaseModel], tuple[Example, ...]]] = {
     models.Filter: (_FILTER,),
     models.EventType: (
         {
-            "code": "call", "name": "Call ended", "description": "one event a call, when it ends", "compatibility": "backward", "schema": _SCHEMA,
+            "code": "call", "name": "Call ended", "description": "one event a call, when "
+                "it ends", "compatibility": "backward", "schema": _SCHEMA,
             "fill_defaults": True,
         },
     ),
@@ -94,36 +105,44 @@ EXAMPLES: Final[dict[type[BaseModel], tuple[Example, ...]]] = {
     ),
     models.Plan: (
         {
-            "code": "basic", "name": "Basic", "currency": "USD", "interval": "month", "grace_seconds": 3600, "trial_days": 14,
-            "charges": [{"product": "abroad", "price": {"model": "per_unit", "unit_amount": "0.015"}}], "discounts": [_PERCENT],
+            "code": "basic", "name": "Basic", "currency": "USD", "interval": "month", "grace_seconds": 3600,
+            "trial_days": 14,
+            "charges": [{"product": "abroad", "price": {"model": "per_unit", "unit_amount": "0.015"}}],
+            "discounts": [_PERCENT],
             "minimum_commitment": "100", "payment_terms_days": 14, "approval": "required",
         },
     ),
     models.Charge: (
-        {"code": "calls-abroad", "product": "abroad", "price": _PER_UNIT, "prorated": False, "included": "shared", "tiers": "continue"},
+        {"code": "calls-abroad", "product": "abroad", "price": _PER_UNIT, "prorated": False, "included": "shared",
+        "tiers": "continue"},
         {"product": "fee", "price": {"model": "flat", "amount": "20"}, "in_advance": True},
     ),
     terms.Discount: (_PERCENT, _AMOUNT),
     models.Account: ({"code": "acme", "name": "Acme Inc.", "time_zone": "America/New_York"},),
     models.Subscription: (
         {
-            "code": "acme-basic", "account": "acme", "plan": "basic", "plan_version": 2, "start": "2026-01-01", "end": "2027-01-01T05:00:00Z",
-            "billing_anchor": "2026-01-15", "change_at": "2026-02-15", "trial_end": "2026-01-15", "overrides": [_OVERRIDE],
+            "code": "acme-basic", "account": "acme", "plan": "basic", "plan_version": 2, "start": "2026-01-01",
+            "end": "2027-01-01T05:00:00Z",
+            "billing_anchor": "2026-01-15", "change_at": "2026-02-15", "trial_end": "2026-01-15",
+            "overrides": [_OVERRIDE],
             "discounts": [_AMOUNT], "minimum_commitment": "0",
         },
     ),
     terms.PriceOverride: (_OVERRIDE,),
     terms.CreditGrant: (
         {
-            "code": "prepaid", "name": "Prepaid", "account": "acme", "amount": "50", "currency": "USD", "priority": 1, "effective": "2026-01-01",
+            "code": "prepaid", "name": "Prepaid", "account": "acme", "amount": "50", "currency": "USD", "priority": 1,
+            "effective": "2026-01-01",
             "expires": "2027-01-01",
         },
         {"code": "gift", "subscription": "acme-basic", "amount": "5", "currency": "USD"},
     ),
     models.Namespace: (
         {
-            "code": "shop", "name": "Shop", "sandbox": False, "max_event_age_seconds": 3024000, "max_event_skew_seconds": 3600,
-            "account_paths": [["account_id"]], "unknown_events": "reject", "invoice_prefix": "SHOP-{year}-", "credit_note_prefix": "SHOP-CN-{year}-",
+            "code": "shop", "name": "Shop", "sandbox": False, "max_event_age_seconds": 3024000,
+            "max_event_skew_seconds": 3600,
+            "account_paths": [["account_id"]], "unknown_events": "reject", "invoice_prefix": "SHOP-{year}-",
+            "credit_note_prefix": "SHOP-CN-{year}-",
             "webhook": _WEBHOOK, "bounds": _BOUNDS,
         },
     ),

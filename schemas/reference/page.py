@@ -16,6 +16,7 @@ from schemas.catalog.keys import KeyLimits
 from schemas.catalog.webhooks import Webhook
 from schemas.prices import models as prices
 from schemas.reference.examples import EXAMPLES, example_of
+from schemas.values.json_text import JsonObject
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,26 +31,37 @@ class Part:
 PARTS: Final = (
     Part(
         "Prices",
-        "A price is an object with a `model`. Decimals are written as text, which keeps every digit; JSON numbers are read exactly, too. Amounts are in major"
-        " units of the plan's currency. `weir price` and `POST /v1/price` say what a quantity costs. The fields of the first table stand beside those of each model.",
+        "A price is an object with a `model`. Decimals are written as text, which keeps every digit; JSON numbers "
+        "are read exactly, too. Amounts are in major"
+        " units of the plan's currency. `weir price` and `POST /v1/price` say what a quantity costs. The fields of "
+        "the first table stand beside those of each model.",
         (
-            prices.FlatPrice, prices.PerUnitPrice, prices.TieredPrice, prices.VolumePrice, prices.Tier, prices.PackagePrice, prices.PercentagePrice,
+            prices.FlatPrice, prices.PerUnitPrice, prices.TieredPrice, prices.VolumePrice, prices.Tier,
+            prices.PackagePrice, prices.PercentagePrice,
             prices.TieredPercentagePrice, prices.PercentageTier, prices.MatrixPrice, prices.Cell,
         ),
     ),
     Part(
         "Meters",
-        "A meter says which events count, its profiles what is made of them: `meter.profile` is a metric. Aggregations: `sum`, `max`, `min` and `latest` of the"
+        "A meter says which events count, its profiles what is made of them: `meter.profile` is a metric. "
+        "Aggregations: `sum`, `max`, `min` and `latest` of the"
         " property's numbers, `count` of events, `count_unique` of the property's values.",
         (models.Meter, models.Profile, models.Filter),
     ),
-    Part("Event types", "Events need no type; one documents a name, and its schema refuses what does not fit.", (models.EventType,)),
-    Part("Products and plans", "A plan bills products, each at a price.", (models.Product, models.Plan, models.Charge, terms.Discount)),
-    Part("Accounts and subscriptions", "An account pays for what its subscriptions say.", (models.Account, models.Subscription, terms.PriceOverride)),
-    Part("Prepaid credits", "Invoices draw on grants in order of priority, expiry, effect and code.", (terms.CreditGrant,)),
+    Part("Event types", "Events need no type; one documents a name, and its schema refuses what does "
+        "not fit.", (models.EventType,)),
+    Part("Products and plans", "A plan bills products, each at "
+        "a price.", (models.Product, models.Plan, models.Charge, terms.Discount)),
+    Part("Accounts and "
+        "subscriptions", "An account pays for what its "
+            "subscriptions say.", (models.Account, models.Subscription, terms.PriceOverride)),
+    Part("Prepaid credits", "Invoices draw on grants in order of priority, expiry, effect "
+        "and code.", (terms.CreditGrant,)),
     Part("Features", "What an account is entitled to.", (models.Feature,)),
-    Part("Namespaces", "Everything else stands in a namespace; nothing of one is seen from another.", (models.Namespace, Webhook, NamespaceBounds)),
-    Part("Keys", "`POST /v1/api-keys` and `weir key create` take `name`, `scopes`, `expires_at` and `limits`.", (KeyLimits,)),
+    Part("Namespaces", "Everything else stands in a namespace; nothing of one is seen from "
+        "another.", (models.Namespace, Webhook, NamespaceBounds)),
+    Part("Keys", "`POST /v1/api-keys` and `weir key create` take `name`, `scopes`, `expires_at` and "
+        "`limits`.", (KeyLimits,)),
 )  # fmt: skip
 _COMMON: Final = ("currency", "included_units", "minimum_amount", "maximum_amount")
 _HEAD: Final = "| field | type | default | meaning | example |\n| --- | --- | --- | --- | --- |"
@@ -58,9 +70,12 @@ _HEAD: Final = "| field | type | default | meaning | example |\n| --- | --- | --
 def page() -> str:
     """The whole document."""
     head = (
-        "# Reference\n\nWritten by `make reference` from the models that publishing checks against: do not edit it. A catalog document"
-        " (`weir apply -f`, `POST /v1/catalog/apply`) has lists of these entries: `event_types`, `meters`, `features`, `products`, `plans`, `accounts`,"
-        " `subscriptions`, `credit_grants`, and `namespace`. A field without default must be there. Unknown fields are refused."
+        "# Reference\n\nWritten by `make reference` from the models that publishing checks against: do not edit it. "
+        "A catalog document"
+        " (`weir apply -f`, `POST /v1/catalog/apply`) has lists of these entries: `event_types`, `meters`, "
+        "`features`, `products`, `plans`, `accounts`,"
+        " `subscriptions`, `credit_grants`, and `namespace`. A field without default must be there. Unknown fields "
+        "are refused."
     )
     return "\n\n".join([head, *(text for part in PARTS for text in _part(part))]) + "\n"
 
@@ -102,9 +117,9 @@ def _sentence(text: str) -> str:
     return " ".join(text.replace("``", "`").split())
 
 
-def _fields(model: type[BaseModel]) -> Mapping[str, dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = TypeAdapter(model).json_schema(ref_template="{model}")["properties"]
-    return found
+def _fields(model: type[BaseModel]) -> Mapping[str, JsonObject]:
+    properties: dict[str, JsonObject] = TypeAdapter(model).json_schema(ref_template="{model}")["properties"]
+    return properties
 
 
 def _table(model: type[BaseModel], only: tuple[str, ...] = (), leave_out: tuple[str, ...] = ()) -> str:

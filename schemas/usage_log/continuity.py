@@ -27,7 +27,10 @@ log = logging.getLogger(__name__)
 
 LOOK_SECONDS: Final = 2.0
 _TIMEOUT: Final = 5
-_RECOVER: Final = "restore that log, or `weir generation recover` begins a new generation, carries over what this topic holds, and says what is lost"
+_RECOVER: Final = (
+    "restore that log, or `weir generation recover` begins a new generation, carries over what this "
+    "topic holds, and says what is lost"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +51,8 @@ class Standing:
             metered = sum(self.cursors.values())
             yield Reason(
                 "log_replaced",
-                f"{topic} is another topic (id {self.topic_id}) than the one that was metered (id {self.metered_id}, {metered} records)",
+                f"{topic} is another topic (id {self.topic_id}) than the one that was metered (id {self.metered_id}, "
+                f"{metered} records)",
                 _RECOVER, refuses=True, lasting=True,
             )  # fmt: skip
             return
@@ -57,15 +61,18 @@ class Standing:
             if high < cursor:
                 yield Reason(
                     "log_ends_below_cursor",
-                    f"{topic} partition {partition} ends at offset {high}, but all below {cursor} is metered: {cursor - high} records are lost",
+                    f"{topic} partition {partition} ends at offset {high}, but all below {cursor} is metered: "
+                    f"{cursor - high} records are lost",
                     _RECOVER, refuses=True, lasting=True,
                 )  # fmt: skip
             elif low > cursor:
                 yield Reason(
                     "log_begins_above_cursor",
-                    f"{topic} partition {partition} begins at offset {low}, but only what lies below {cursor} is metered:"
+                    f"{topic} partition {partition} begins at offset {low}, but only what lies below {cursor} is "
+                    "metered:"
                     f" {low - cursor} records are lost, and metering of the partition waits",
-                    f"restore them, or `weir log give-up --generation {self.generation} --partition {partition} --from {cursor} --to {low}"
+                    f"restore them, or `weir log give-up --generation {self.generation} --partition {partition} "
+                    f"--from {cursor} --to {low}"
                     " --reason …` and it goes on",
                     lasting=True,
                 )  # fmt: skip
@@ -79,10 +86,10 @@ def topic_id(admin: AdminClient, topic: str) -> str:
 
 def bounds(admin: AdminClient, topic: str) -> dict[int, tuple[int, int]]:
     """First and next offset of each partition. Raises KafkaException."""
-    found = admin.list_topics(topic, timeout=_TIMEOUT).topics[topic]
-    if found.error is not None:
-        raise KafkaException(found.error)
-    parts = [TopicPartition(topic, number) for number in sorted(found.partitions)]
+    topic_metadata = admin.list_topics(topic, timeout=_TIMEOUT).topics[topic]
+    if topic_metadata.error is not None:
+        raise KafkaException(topic_metadata.error)
+    parts = [TopicPartition(topic, number) for number in sorted(topic_metadata.partitions)]
     ends: list[dict[int, int]] = []
     for spec in (OffsetSpec.earliest(), OffsetSpec.latest()):  # type: ignore[no-untyped-call]
         futures = admin.list_offsets(
@@ -165,8 +172,8 @@ class LogWatch:
             if self._admin is None:
                 self._admin = AdminClient(self._settings.librdkafka() | {"log_level": 2})
             standing = read_standing(self._admin, self._connected(), generation)
-            found = tuple(standing.reasons())
-            if self._recording and not standing.metered_id and not found:
+            reasons = tuple(standing.reasons())
+            if self._recording and not standing.metered_id and not reasons:
                 self._connected().command(
                     "INSERT INTO usage_topics SELECT {g:UInt32}, {t:String}, now64(6, 'UTC')",
                     parameters={"g": generation, "t": standing.topic_id},
@@ -176,11 +183,11 @@ class LogWatch:
             log.debug("the log was not looked at: %s", _first_line(error))
             return
         # A new leader may not know its log's end for a moment; what is wrong stays wrong.
-        if found != self._reasons and (first or found == self._seen or not found):
-            for reason in found:
+        if reasons != self._reasons and (first or reasons == self._seen or not reasons):
+            for reason in reasons:
                 log.error("%s", reason)
-            self._reasons = found
-        self._seen = found
+            self._reasons = reasons
+        self._seen = reasons
 
     def _write(self) -> Exception | None:
         if self._acknowledged is None:

@@ -68,13 +68,13 @@ def read_generations(settings: Settings) -> State:
 def end_offsets(settings: Settings) -> dict[tuple[int, int], int]:
     """(generation, partition) → end of usage.events of this moment, of every generation. Raises LedgerUnavailable."""
     state = read_generations(settings)
-    found: dict[tuple[int, int], int] = {}
+    ends: dict[tuple[int, int], int] = {}
     for number in state.known(settings.generation):
         if number in state.ends:
-            found |= {(number, partition): end for partition, end in enumerate(state.ends[number])}
+            ends |= {(number, partition): end for partition, end in enumerate(state.ends[number])}
         else:
-            found |= {(number, partition): end for partition, end in _ends(settings, number).items()}
-    return found
+            ends |= {(number, partition): end for partition, end in _ends(settings, number).items()}
+    return ends
 
 
 def change_generation(
@@ -88,9 +88,9 @@ def change_generation(
     if state.following is None:
         state = _announce_sealing(settings, state, partitions, progress, say)
     if state.following is None or state.following.partitions != partitions:
-        wanted = state.following.partitions if state.following else state.newest(settings.generation).partitions
+        count = state.following.partitions if state.following else state.newest(settings.generation).partitions
         raise GenerationError(
-            f"a change to {wanted} partitions is under way or was made; ask for --partitions {wanted} to finish it"
+            f"a change to {count} partitions is under way or was made; ask for --partitions {count} to finish it"
         )
     old = state.newest(settings.generation).number
     create_events_topic(settings, state.following.number, partitions)
@@ -136,16 +136,17 @@ def seal(settings: Settings, generation: int) -> tuple[int, ...]:
     for future in admin.incremental_alter_configs([resource], request_timeout=30).values():
         future.result(timeout=35)
     deadline = time.monotonic() + _SEAL_SECONDS
-    before: dict[int, int] | None = None
+    previous_ends: dict[int, int] | None = None
     while True:
         refused = all(_refuses(settings, topic, partition) for partition in range(partition_count(settings, topic)))
         ends = _ends(settings, generation)
-        if refused and ends == before:
+        if refused and ends == previous_ends:
             return tuple(end for _, end in sorted(ends.items()))
-        before = ends if refused else None
+        previous_ends = ends if refused else None
         if time.monotonic() > deadline:
             raise GenerationError(
-                f"{topic} still takes records {_SEAL_SECONDS:.0f} s after {_FENCE} was set to 0; look at its brokers, then ask again"
+                f"{topic} still takes records {_SEAL_SECONDS:.0f} s after {_FENCE} was set to 0; look at its "
+                "brokers, then ask again"
             )
 
 

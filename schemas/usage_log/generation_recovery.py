@@ -49,12 +49,12 @@ def recover_generation(settings: Settings, client: Any, say: Say = lambda _: Non
     old = state.newest(settings.generation).number
     topic = events_topic(old)
     standing = read_standing(AdminClient(settings.librdkafka() | {"log_level": 2}), client, old)
-    found = [reason for reason in standing.reasons() if reason.refuses]
-    if not found:
+    refusals = [reason for reason in standing.reasons() if reason.refuses]
+    if not refusals:
         raise GenerationError(
             f"{topic} is the log that was metered, and ends at its cursors or above; there is nothing to recover"
         )
-    for reason in found:
+    for reason in refusals:
         say(reason.detail)
     partitions = partition_count(settings, topic)
     create_events_topic(settings, old + 1, partitions)

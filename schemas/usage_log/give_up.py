@@ -18,16 +18,16 @@ from schemas.settings import Settings
 _ATTEMPTS: Final = 5
 
 
-def claim_range(settings: Settings, found: Range) -> None:
+def claim_range(settings: Settings, offsets: Range) -> None:
     """Write a range to usage.catalog, and return once it stands. Raises LedgerUnavailable."""
     for _ in range(_ATTEMPTS):
         catalog = read_catalog(settings)
-        record = record_of(found, catalog.given_up.version + 1, uuid.uuid4().hex)
+        record = record_of(offsets, catalog.given_up.version + 1, uuid.uuid4().hex)
         _, offset = LedgerWriter(settings, CATALOG).append(b"given_up", codec("catalog_entry").encode(record))
-        if _stands(read_catalog(settings, offset + 1).given_up.ranges, found):
+        if _stands(read_catalog(settings, offset + 1).given_up.ranges, offsets):
             return
     raise LedgerUnavailable(f"{CATALOG}: {_ATTEMPTS} claims in a row lost to other writers; try again")
 
 
-def _stands(ranges: Iterable[Range], found: Range) -> bool:
-    return any(replace(one, given_up_us=0) == found for one in ranges)
+def _stands(ranges: Iterable[Range], offsets: Range) -> bool:
+    return any(replace(range_, given_up_us=0) == offsets for range_ in ranges)

@@ -28,8 +28,8 @@ _MILLISECONDS_FROM: Final = 20_000_000_000  # pydantic reads greater numbers as 
 
 def may_be_fine(body: bytes) -> bool:
     """Whether the JSON text may hold an instant of more than six fractional digits. Costs a search for points."""
-    for place in _SEVENTH.finditer(body):
-        if body[place.start() - 3] == _COLON:  # of hh:mm:ss.fffffff
+    for digit in _SEVENTH.finditer(body):
+        if body[digit.start() - 3] == _COLON:  # of hh:mm:ss.fffffff
             return True
     return b"\\u00" in body and _ESCAPED.search(body) is not None
 

@@ -78,17 +78,17 @@ class _Pairs(list[tuple[str, Any]]):
 def _doubled(value: Any) -> tuple[str | int, ...] | None:
     inner: Iterable[tuple[str | int, Any]] = ()
     if isinstance(value, _Pairs):
-        seen: set[str] = set()
+        names: set[str] = set()
         for name, _ in value:
-            if name in seen:
+            if name in names:
                 return (name,)
-            seen.add(name)
+            names.add(name)
         inner = value
     elif isinstance(value, list):
         inner = enumerate(value)
     for step, item in inner:
-        if (found := _doubled(item)) is not None:
-            return (step, *found)
+        if (doubled := _doubled(item)) is not None:
+            return (step, *doubled)
     return None
 
 
@@ -102,9 +102,9 @@ def _keys(value: Any) -> int:
             inner: Iterable[Any] = item.values()
         else:
             inner = item if type(item) is list else ()
-        for one in inner:
-            if type(one) is dict or type(one) is list:
-                waiting.append(one)
+        for member in inner:
+            if type(member) is dict or type(member) is list:
+                waiting.append(member)
     return total
 
 

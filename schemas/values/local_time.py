@@ -35,15 +35,15 @@ def first_shift(after: datetime, until: datetime, zone: ZoneInfo) -> datetime | 
 
     The arguments are at most a day apart: of two shifts that undo each other between them neither is seen.
     """
-    before = after.astimezone(zone).utcoffset()
-    if until.astimezone(zone).utcoffset() == before:
+    offset = after.astimezone(zone).utcoffset()
+    if until.astimezone(zone).utcoffset() == offset:
         return None
     low, high = after.replace(microsecond=0), until  # zones shift at whole seconds
     while high - low > _SECOND:
         middle = low + (high - low) // (2 * _SECOND) * _SECOND
         if middle == low:
             middle += _SECOND
-        if middle.astimezone(zone).utcoffset() == before:
+        if middle.astimezone(zone).utcoffset() == offset:
             low = middle
         else:
             high = middle

@@ -46,19 +46,19 @@ def number(value: Any) -> int | Decimal | None:
 def scaled(value: Any, exactly: bool = False) -> int:
     """The value × 10^12 as an int; what is finer is rounded half to even, or, ``exactly``, unmeterable. Raises
     Unmeterable with the reason."""
-    found = number(value)
-    if found is None:
+    decimal_value = number(value)
+    if decimal_value is None:
         raise Unmeterable(NOT_A_NUMBER)
-    if isinstance(found, int):
-        result = found * UNIT
+    if isinstance(decimal_value, int):
+        result = decimal_value * UNIT
     else:
-        sign, digits, exponent = found.as_tuple()
+        sign, digits, exponent = decimal_value.as_tuple()
         if not isinstance(exponent, int):
             raise Unmeterable(NOT_A_NUMBER)
         if not any(digits):
             return 0
         # Judged by its digits before any arithmetic, so that 1e999999999 costs nothing.
-        if found.adjusted() >= 38 - SCALE:
+        if decimal_value.adjusted() >= 38 - SCALE:
             raise Unmeterable(OUT_OF_RANGE)
         shift = exponent + SCALE
         if shift < 0:
@@ -79,18 +79,18 @@ def _rounded(digits: tuple[int, ...], dropped: int) -> int:
     """The number that ``digits`` write, without its last ``dropped`` digits, rounded half to even."""
     if dropped > len(digits):
         return 0
-    kept, rest = digits[:-dropped], digits[-dropped:]
-    result = int("".join(map(str, kept)) or "0")
-    up = rest[0] > 5 or (rest[0] == 5 and (any(rest[1:]) or result % 2 == 1))
+    kept_digits, dropped_digits = digits[:-dropped], digits[-dropped:]
+    result = int("".join(map(str, kept_digits)) or "0")
+    up = dropped_digits[0] > 5 or (dropped_digits[0] == 5 and (any(dropped_digits[1:]) or result % 2 == 1))
     return result + up
 
 
 def is_rounded(value: Any) -> bool:
     """Whether a JSON value is a number that a quantity holds only rounded."""
-    found = number(value)
-    if not isinstance(found, Decimal):
+    decimal_value = number(value)
+    if not isinstance(decimal_value, Decimal):
         return False
-    digits, exponent = found.as_tuple()[1:]
+    digits, exponent = decimal_value.as_tuple()[1:]
     return isinstance(exponent, int) and exponent < -SCALE and any(digits[exponent + SCALE :])
 
 

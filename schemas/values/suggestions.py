@@ -9,14 +9,14 @@ from typing import Final
 NAMES: Final = 3
 
 
-def similar(candidates: Iterable[str], wanted: Iterable[str]) -> tuple[str, ...]:
+def similar(candidates: Iterable[str], names: Iterable[str]) -> tuple[str, ...]:
     """At most three of the candidates: the same but for case and punctuation, or a few letters apart."""
     folded: dict[str, list[str]] = {}
     for candidate in candidates:
         folded.setdefault("".join(filter(str.isalnum, candidate.casefold())), []).append(candidate)
-    found: dict[str, None] = {}
-    for name in wanted:
+    suggestions: dict[str, None] = {}
+    for name in names:
         near = "".join(filter(str.isalnum, name.casefold()))
         for match in difflib.get_close_matches(near, list(folded), n=NAMES, cutoff=0.75):
-            found |= dict.fromkeys(folded[match])
-    return tuple(found)[:NAMES]
+            suggestions |= dict.fromkeys(folded[match])
+    return tuple(suggestions)[:NAMES]

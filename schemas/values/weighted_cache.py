@@ -23,21 +23,21 @@ class Weighed(Generic[T]):
         """What stands under ``key``; ``make()`` gives it and its weight, at least 1. Two threads may make it at once;
         one of both is kept."""
         with self._lock:
-            kept = self._kept.get(key)
-            if kept is not None:
+            cached = self._kept.get(key)
+            if cached is not None:
                 self._kept.move_to_end(key)
-                return kept[0]
-        made, weight = make()
+                return cached[0]
+        value, weight = make()
         with self._lock:
-            kept = self._kept.get(key)
-            if kept is not None:
-                return kept[0]
+            cached = self._kept.get(key)
+            if cached is not None:
+                return cached[0]
             while self._kept and self._weight + weight > self._most:
                 _, (_, gone) = self._kept.popitem(last=False)
                 self._weight -= gone
-            self._kept[key] = made, weight
+            self._kept[key] = value, weight
             self._weight += weight
-        return made
+        return value
 
     def __len__(self) -> int:
         return len(self._kept)

@@ -51,7 +51,8 @@ ASSETS: Final = (
     Asset("start.js", "text/javascript; charset=utf-8"),
 )
 _HEADERS: Final = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:;"
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src "
+    "'self' data:;"
     " connect-src 'self'; form-action 'none'; frame-ancestors 'none'; base-uri 'none'",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
@@ -73,9 +74,17 @@ def page(title: str) -> str:
     """The document."""
     css, *scripts = ASSETS
     links = f'<link rel="stylesheet" href="{PATH}/{css.name}" integrity="{css.integrity}">'
-    loaded = "".join(f'<script src="{PATH}/{one.name}" integrity="{one.integrity}"></script>' for one in scripts)
-    head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>{escape(title)}</title>'
-    return f'<!doctype html><html lang="en"><head>{head}{links}</head><body><div id="swagger-ui"></div>{loaded}</body></html>'
+    loaded = "".join(
+        f'<script src="{PATH}/{script.name}" integrity="{script.integrity}"></script>' for script in scripts
+    )
+    head = (
+        '<meta charset="utf-8"><meta name="viewport" content="width=device-width, '
+        f'initial-scale=1"><title>{escape(title)}</title>'
+    )
+    return (
+        f'<!doctype html><html lang="en"><head>{head}{links}</head><body><div '
+        f'id="swagger-ui"></div>{loaded}</body></html>'
+    )
 
 
 def install(app: FastAPI) -> None:
@@ -87,8 +96,8 @@ def install(app: FastAPI) -> None:
 
     @app.get(PATH + "/{name}", include_in_schema=False)
     async def asset(name: str) -> Response:
-        found = next((one for one in ASSETS if one.name == name), None)
-        if found is None:
+        file = next((candidate for candidate in ASSETS if candidate.name == name), None)
+        if file is None:
             raise HTTPException(404, f"there is no {name[:64]} here")
         cached = {"Cache-Control": "public, max-age=86400", "X-Content-Type-Options": "nosniff"}
-        return Response(content(name), headers=cached, media_type=found.media_type)
+        return Response(content(name), headers=cached, media_type=file.media_type)
