@@ -39,7 +39,8 @@ def metered(
         [generation, partition, offset, namespace, events, 1, datetime.now(UTC)] for offset, events in offsets.items()
     ]
     if rows:
-        client.insert("usage_batches", rows)
+        columns = ["generation", "partition", "offset", "namespace", "events", "catalog_offset", "append_time"]
+        client.insert("usage_batches", rows, column_names=columns)
     client.insert(
         "usage_progress", [[generation, partition, cursor]], column_names=["generation", "partition", "next_offset"]
     )
