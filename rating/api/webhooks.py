@@ -16,7 +16,7 @@ from rating.api.context import Authorized, Rating, View
 from rating.api.problems import Problem, wrong
 from rating.webhooks import message, store
 from rating.webhooks.hook import WebhookEndpoint, hook_of
-from rating.webhooks.queue import WebhookDelivery
+from rating.webhooks.queue import QueuedDelivery
 from rating.webhooks.receiver import signing
 from rating.webhooks.receiver.attempt import Sender
 from rating.webhooks.send_again import ReplayRequest, send_again
@@ -178,7 +178,7 @@ def _hook(hook: WebhookEndpoint) -> JsonObject:
     }
 
 
-def _delivery(delivery: WebhookDelivery) -> JsonObject:
+def _delivery(delivery: QueuedDelivery) -> JsonObject:
     return {
         "message_id": delivery.message_id,
         "replay": delivery.replay or None,

@@ -29,7 +29,7 @@ from rating.explain import BadEventsCursor, NotExplained, explain, read_subject
 from rating.explain.counted_events import read_events
 from rating.invoices.read import BadCursor, Page, list_invoices, read_invoice
 from rating.periods import parse_zone
-from rating.usage.parameters import UsageParameters
+from rating.usage.usage_parameters import UsageParameters
 from schemas.catalog.profiles import profile_versions
 from schemas.catalog.state import NamespaceView
 from schemas.http.problems import Problem

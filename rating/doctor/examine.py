@@ -11,7 +11,7 @@ from confluent_kafka import KafkaException
 
 from rating.backfill_status import read_backfills
 from rating.doctor.diagnosis import BillingStatus, Diagnosis, Example, Group, Outside, RefusedEvents
-from rating.doctor.fates import Fates, Groups, UnmatchedEvent, parsed, value_text
+from rating.doctor.fates import FateGroups, Fates, UnmatchedEvent, parsed, value_text
 from rating.doctor.without_price import SubscribedCharge, without_price
 from rating.invoices.billed_so_far import billed_until
 from rating.periods import Interval
@@ -148,7 +148,7 @@ class _Examination:
             parameters = bind.parameters
         counts, unmatched, fine = (sql.replace("{matched}", condition) for sql in (_COUNTS, _UNMATCHED, _FINE))
         received, matched, earlier, last_earlier, later, first_later = map(int, self._rows(counts, **parameters)[0])
-        groups = Groups()
+        groups = FateGroups()
         examined = 0
         for key, stamp, properties, name, reason, catalog_offset in self._rows(unmatched, **parameters):
             examined += 1

@@ -109,7 +109,7 @@ class Fates:
         return event_types(self._catalog.view(self._view.namespace, catalog_offset))
 
 
-class Groups:
+class FateGroups:
     """Events by fate, with a few examples of each."""
 
     def __init__(self) -> None:

@@ -27,7 +27,7 @@ class PeriodTerms(TypedDict, total=False):
     minimum_commitment: str
 
 
-class CreditedLine(TypedDict):
+class StoredNoteLine(TypedDict):
     """How much (major units) a credit note credits of a line, by the line's number."""
 
     line: int
@@ -41,18 +41,18 @@ class PrepaidPart(TypedDict):
     amount: str
 
 
-class CreditNote(TypedDict, total=False):
+class StoredCreditNote(TypedDict, total=False):
     """A credit note. ``at``: RFC 3339. ``lines``, or ``spread`` over them: which lines it credits; a note with neither
     credits all in proportion to what is left of each."""
 
     at: str
     amount: str
-    lines: list[CreditedLine]
-    spread: list[CreditedLine]
+    lines: list[StoredNoteLine]
+    spread: list[StoredNoteLine]
     prepaid: list[PrepaidPart]
 
 
-class Payment(TypedDict, total=False):
+class StoredPayment(TypedDict, total=False):
     """A payment; ``invoice``: the invoice below zero that pays this one, or that this one pays."""
 
     invoice: str
@@ -73,9 +73,9 @@ class InvoiceBody(TypedDict, total=False):
     terms_of: str
     change: object
     subtotal: str
-    credit_notes: list[CreditNote]
+    credit_notes: list[StoredCreditNote]
     noted: dict[str, int]
-    payments: list[Payment]
+    payments: list[StoredPayment]
 
 
 def read_body(text: str) -> InvoiceBody:

@@ -12,7 +12,7 @@ from typing import Final
 
 from rating.webhooks.delivery_metrics import DeliveryMetrics
 from rating.webhooks.hook import WebhookEndpoint
-from rating.webhooks.queue import Queue, RetrySchedule, WebhookDelivery
+from rating.webhooks.queue import Queue, QueuedDelivery, RetrySchedule
 from rating.webhooks.receiver import signing
 from rating.webhooks.receiver.attempt import ReceiverAnswer, Sender
 from schemas.settings import Settings
@@ -30,8 +30,8 @@ class CourierContext:
 
     settings: Settings
     sender: Sender
-    render: Callable[[WebhookDelivery], Awaitable[bytes | None]]
-    record: Callable[[Sequence[WebhookDelivery]], Awaitable[object]]
+    render: Callable[[QueuedDelivery], Awaitable[bytes | None]]
+    record: Callable[[Sequence[QueuedDelivery]], Awaitable[object]]
     metrics: DeliveryMetrics
 
 
@@ -67,7 +67,7 @@ class Courier:
             self._queue.renew(_now_us())
         self._woken.set()
 
-    def add(self, deliveries: Iterable[WebhookDelivery]) -> None:
+    def add(self, deliveries: Iterable[QueuedDelivery]) -> None:
         """Queue deliveries read from the store; those already queued are passed over."""
         for delivery in deliveries:
             self._queue.add(delivery)
@@ -110,7 +110,7 @@ class Courier:
         except TimeoutError:
             pass
 
-    async def _attempt(self, hook: WebhookEndpoint, delivery: WebhookDelivery) -> None:
+    async def _attempt(self, hook: WebhookEndpoint, delivery: QueuedDelivery) -> None:
         try:
             answer = await self._sent(hook, delivery)
             now_us = _now_us()
@@ -136,7 +136,7 @@ class Courier:
         finally:
             self._woken.set()
 
-    async def _sent(self, hook: WebhookEndpoint, delivery: WebhookDelivery) -> ReceiverAnswer | None:
+    async def _sent(self, hook: WebhookEndpoint, delivery: QueuedDelivery) -> ReceiverAnswer | None:
         """The receiver's answer; None where there is nothing to send yet, which is not the receiver's fault."""
         try:
             body = await self._context.render(delivery)
@@ -152,7 +152,7 @@ class Courier:
         self._context.metrics.attempt(self.namespace, answer.ok, (_now_us() - began_us) / _SECOND)
         return answer
 
-    def _tell_given_up(self, gone: Sequence[WebhookDelivery]) -> None:
+    def _tell_given_up(self, gone: Sequence[QueuedDelivery]) -> None:
         self._context.metrics.given_up(self.namespace, len(gone))
         for delivery in gone[:20]:
             log.error(

@@ -28,7 +28,7 @@ from rating.webhooks.delivery_metrics import DeliveryMetrics
 from rating.webhooks.hook import WebhookEndpoint, hook_of
 from rating.webhooks.intake import Intake, deliveries_for
 from rating.webhooks.notices import Notice
-from rating.webhooks.queue import WebhookDelivery
+from rating.webhooks.queue import QueuedDelivery
 from rating.webhooks.receiver.attempt import Sender
 from rating.webhooks.rendering import message_bodies
 from schemas.catalog.follower import CatalogFollower
@@ -213,10 +213,10 @@ class DeliveryService:
 
     # --- what couriers share
 
-    async def _render(self, deliveries: Sequence[WebhookDelivery]) -> list[bytes | None]:
+    async def _render(self, deliveries: Sequence[QueuedDelivery]) -> list[bytes | None]:
         return await self._pool.ask(partial(message_bodies, deliveries=deliveries, now_us=_now_us()))
 
-    async def _record(self, batches: Sequence[Sequence[WebhookDelivery]]) -> list[None]:
+    async def _record(self, batches: Sequence[Sequence[QueuedDelivery]]) -> list[None]:
         rows = [delivery for deliveries in batches for delivery in deliveries]
         await self._insist("write what came of deliveries", partial(store.write, deliveries=rows))
         return [None] * len(batches)

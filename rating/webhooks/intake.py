@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from rating.webhooks.hook import WebhookEndpoint
 from rating.webhooks.notices import Notice, Notices
-from rating.webhooks.queue import WebhookDelivery
+from rating.webhooks.queue import QueuedDelivery
 from schemas.ledgers.transport import LogRecord
 
 
@@ -39,7 +39,7 @@ class Intake:
 
 def deliveries_for(
     notices: Sequence[Notice], hooks: Mapping[str, WebhookEndpoint], now_us: int
-) -> list[WebhookDelivery]:
+) -> list[QueuedDelivery]:
     """A delivery of each version that its namespace's webhook subscribes to. A disabled webhook queues too: it
     waits."""
     return [
@@ -49,9 +49,9 @@ def deliveries_for(
     ]
 
 
-def queued(notice: Notice, now_us: int, replay: str = "") -> WebhookDelivery:
+def queued(notice: Notice, now_us: int, replay: str = "") -> QueuedDelivery:
     """The delivery of a version, first or by ``replay``."""
-    return WebhookDelivery(
+    return QueuedDelivery(
         notice.namespace,
         notice.message_id,
         replay,

@@ -27,7 +27,7 @@ _SECOND: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class WebhookDelivery:
+class QueuedDelivery:
     """One version of an invoice to one webhook, with its outcome so far. ``replay``: "" for the first delivery.
     Instants: microseconds UTC, 0 for none. ``status`` is of the last answer, ``refused_…`` and ``error`` of the last
     attempt that failed."""
@@ -88,9 +88,9 @@ class RetrySchedule:
 class Queue:
     """The deliveries that wait in one namespace."""
 
-    def __init__(self, retries: RetrySchedule, waiting: Iterable[WebhookDelivery] = ()) -> None:
+    def __init__(self, retries: RetrySchedule, waiting: Iterable[QueuedDelivery] = ()) -> None:
         self._retries = retries
-        self._lanes: dict[Lane, deque[WebhookDelivery]] = {}
+        self._lanes: dict[Lane, deque[QueuedDelivery]] = {}
         self._keys: set[tuple[str, str]] = set()
         self._due: dict[Lane, int] = {}  # of lanes that nothing of is under way
         self._heap: list[tuple[int, int, Lane]] = []
@@ -110,7 +110,7 @@ class Queue:
         """Whether the receiver is taken to refuse everything."""
         return len(self._refused) >= _DOWN_AFTER
 
-    def add(self, delivery: WebhookDelivery) -> bool:
+    def add(self, delivery: QueuedDelivery) -> bool:
         """Queue the delivery behind others of its lane; False where it is queued already."""
         if delivery.key in self._keys:
             return False
@@ -121,7 +121,7 @@ class Queue:
             self._schedule(delivery.lane, delivery.next_us)
         return True
 
-    def take(self, now_us: int) -> WebhookDelivery | None:
+    def take(self, now_us: int) -> QueuedDelivery | None:
         """The next delivery to try now, which is under way until ``delivered``, ``failed`` or ``postponed`` is called
         for it."""
         if now_us < self._held_us or self._under_way >= (1 if self.down else AT_ONCE):
@@ -147,12 +147,12 @@ class Queue:
             heapq.heappop(self._heap)
         return max(self._heap[0][0], self._held_us) if self._heap else None
 
-    def postponed(self, delivery: WebhookDelivery, until_us: int) -> None:
+    def postponed(self, delivery: QueuedDelivery, until_us: int) -> None:
         """Schedule a delivery again that could not be tried, for a reason that is not the receiver's."""
         self._under_way -= 1
         self._schedule(delivery.lane, until_us)
 
-    def delivered(self, delivery: WebhookDelivery, now_us: int, status: int) -> WebhookDelivery:
+    def delivered(self, delivery: QueuedDelivery, now_us: int, status: int) -> QueuedDelivery:
         """The receiver accepted it. Returns the delivery with its outcome; where the receiver was down, all that waits
         is due now."""
         self._under_way -= 1
@@ -174,13 +174,13 @@ class Queue:
 
     def failed(
         self,
-        delivery: WebhookDelivery,
+        delivery: QueuedDelivery,
         now_us: int,
         status: int,
         error: str,
         jitter: float,
         retry_after: float | None = None,
-    ) -> list[WebhookDelivery]:
+    ) -> list[QueuedDelivery]:
         """The receiver refused it. Returns what is to be recorded: the delivery, with its next try or given up, and any
         that are given up with it."""
         self._under_way -= 1
@@ -212,7 +212,7 @@ class Queue:
             self._schedule(delivery.lane, next_us)
         return [tried, *self._stale(first_us, bound)]
 
-    def give_up_all(self, reason: str) -> list[WebhookDelivery]:
+    def give_up_all(self, reason: str) -> list[QueuedDelivery]:
         """Give up all deliveries that wait and are not under way; returns them."""
         return self._give_up(reason, lambda _: True)
 
@@ -229,7 +229,7 @@ class Queue:
         self._probes = 0
         self.hasten(now_us)
 
-    def _stale(self, first_us: int, bound_us: int) -> list[WebhookDelivery]:
+    def _stale(self, first_us: int, bound_us: int) -> list[QueuedDelivery]:
         """Give up what has waited since ``bound_us`` behind a receiver that was down all that time, tried or not."""
         if not self.down:
             return []
@@ -240,8 +240,8 @@ class Queue:
             "the receiver was down for as long as this waited", lambda delivery: delivery.queued_us <= bound_us
         )
 
-    def _give_up(self, reason: str, which: Callable[[WebhookDelivery], bool]) -> list[WebhookDelivery]:
-        gone: list[WebhookDelivery] = []
+    def _give_up(self, reason: str, which: Callable[[QueuedDelivery], bool]) -> list[QueuedDelivery]:
+        gone: list[QueuedDelivery] = []
         for lane in list(self._due):
             while lane in self._due and which(self._lanes[lane][0]):
                 delivery = self._lanes[lane][0]
@@ -249,7 +249,7 @@ class Queue:
                 self._leave(delivery)
         return gone
 
-    def _leave(self, delivery: WebhookDelivery) -> None:
+    def _leave(self, delivery: QueuedDelivery) -> None:
         """Take it out of its lane; the next delivery of the lane is due."""
         self._keys.discard(delivery.key)
         self._due.pop(delivery.lane, None)

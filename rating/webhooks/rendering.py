@@ -11,21 +11,21 @@ from clickhouse_connect.driver.client import Client
 from rating.invoices.read import WholeInvoice, read_versions
 from rating.webhooks import message
 from rating.webhooks.notices import DRAFTED
-from rating.webhooks.queue import WebhookDelivery
+from rating.webhooks.queue import QueuedDelivery
 
 log = logging.getLogger(__name__)
 
 _NUMBER_US: Final = 900_000_000
 
 
-def message_bodies(client: Client, deliveries: Sequence[WebhookDelivery], now_us: int) -> list[bytes | None]:
+def message_bodies(client: Client, deliveries: Sequence[QueuedDelivery], now_us: int) -> list[bytes | None]:
     """The message body of each delivery, None where it cannot be sent yet: a receiver that is told of an invoice can
     read it, and knows its number.
 
     The worker writes a version a moment after it was published, and the close gives the number a moment later; where
     either died, the next one makes up for it. After a quarter of an hour an invoice is sent without its number.
     """
-    groups: dict[tuple[str, bool], list[WebhookDelivery]] = {}
+    groups: dict[tuple[str, bool], list[QueuedDelivery]] = {}
     for delivery in deliveries:
         groups.setdefault((delivery.namespace, delivery.type == DRAFTED), []).append(delivery)
     body_by_message: dict[tuple[str, str], bytes] = {}

@@ -15,7 +15,7 @@ from typing import Final
 import pyarrow as pa
 from clickhouse_connect.driver.client import Client
 
-from rating.webhooks.queue import WebhookDelivery
+from rating.webhooks.queue import QueuedDelivery
 from schemas.values.json_text import JsonObject
 
 DELIVERIES: Final = "webhook_deliveries"
@@ -30,15 +30,13 @@ _COLUMNS: Final = (
 )
 
 
-def write(client: Client, deliveries: Sequence[WebhookDelivery]) -> None:
+def write(client: Client, deliveries: Sequence[QueuedDelivery]) -> None:
     """Insert deliveries, new ones or with their outcome; durable on return. Written again, they are the same rows."""
     if deliveries:
         client.insert_arrow(DELIVERIES, _table(deliveries))
 
 
-def waiting_deliveries(
-    client: Client, namespace: str | None = None, replay: str | None = None
-) -> list[WebhookDelivery]:
+def waiting_deliveries(client: Client, namespace: str | None = None, replay: str | None = None) -> list[QueuedDelivery]:
     """Deliveries that wait, of a namespace or a replay if given, in the order in which they are sent."""
     conditions, parameters = ["state = 'waiting'"], dict[str, object]()
     for name, value in (("namespace", namespace), ("replay", replay)):
@@ -48,7 +46,7 @@ def waiting_deliveries(
     return _read(client, f"{' AND '.join(conditions)} ORDER BY queued_us, invoice_id, version", parameters)
 
 
-def ended_messages(client: Client, deliveries: Iterable[WebhookDelivery]) -> set[tuple[str, str]]:
+def ended_messages(client: Client, deliveries: Iterable[QueuedDelivery]) -> set[tuple[str, str]]:
     """(namespace, message id) of those first deliveries that were delivered or given up."""
     by_namespace: dict[str, list[str]] = {}
     for delivery in deliveries:
@@ -64,7 +62,7 @@ def ended_messages(client: Client, deliveries: Iterable[WebhookDelivery]) -> set
     return ended
 
 
-def given_up_deliveries(client: Client, namespace: str) -> list[WebhookDelivery]:
+def given_up_deliveries(client: Client, namespace: str) -> list[QueuedDelivery]:
     """One delivery of each message that was given up and neither waits nor was delivered by a replay, in the order of
     sending."""
     alive = f"SELECT message_id FROM {DELIVERIES} FINAL WHERE namespace = {{namespace:String}} AND state != 'given_up'"
@@ -82,7 +80,7 @@ def list_deliveries(
     state: str | None = None,
     page_end: tuple[int, str, str] | None = None,
     limit: int = 50,
-) -> list[WebhookDelivery]:
+) -> list[QueuedDelivery]:
     """Deliveries of a namespace, the newest first; ``page_end``: (queued_us, message_id, replay) of the last one of the
     page before."""
     conditions, parameters = ["namespace = {namespace:String}"], dict[str, object](namespace=namespace, limit=limit)
@@ -106,8 +104,8 @@ class DeliverySummary:
     given_up: int
     oldest_us: int
     next_us: int
-    success: WebhookDelivery | None
-    failure: WebhookDelivery | None
+    success: QueuedDelivery | None
+    failure: QueuedDelivery | None
 
 
 def summary(client: Client, namespace: str) -> DeliverySummary:
@@ -197,14 +195,14 @@ def replays_since(client: Client, since_us: int) -> list[Replay]:
     return [Replay(str(namespace), str(replay), int(asked_us)) for namespace, replay, asked_us in rows]
 
 
-def _read(client: Client, condition: str, parameters: dict[str, object]) -> list[WebhookDelivery]:
+def _read(client: Client, condition: str, parameters: dict[str, object]) -> list[QueuedDelivery]:
     rows = client.query(
         f"SELECT {_COLUMNS} FROM {DELIVERIES} FINAL WHERE {condition}", parameters=parameters
     ).result_rows
-    return [WebhookDelivery(*row) for row in rows]
+    return [QueuedDelivery(*row) for row in rows]
 
 
-def _table(deliveries: Sequence[WebhookDelivery]) -> pa.Table:
+def _table(deliveries: Sequence[QueuedDelivery]) -> pa.Table:
     texts = ("namespace", "message_id", "replay", "invoice_id", "type", "state", "error")
     numbers = {"version": pa.uint32(), "attempts": pa.uint32(), "step": pa.uint64()}
     numbers |= {"status": pa.uint16(), "refused_status": pa.uint16()}

@@ -21,7 +21,7 @@ from rating.usage import UsageGroup, UsageQuery, measured, usage_totals
 from rating.usage.query import ZERO_WITHOUT_USAGE
 from rating.usage.render import Binder
 from rating.usage.void_conditions import not_voided
-from rating.verify.independent.totals import EventMeasure, Fold
+from rating.verify.independent.event_totals import EventMeasure, Fold
 from schemas.catalog.models import Aggregation, Meter
 from schemas.catalog.profiles import ProfileVersion, profile_versions
 from schemas.catalog.state import Catalog, NamespaceView, record_of

@@ -30,7 +30,7 @@ _GRACE: Final = 32 * DAY
 
 
 @dataclass(frozen=True, slots=True)
-class ComparedCharge:
+class ChargeComparison:
     """A charge before and after; ``quantity`` as the lines show it, empty for a flat one."""
 
     charge: str
@@ -40,7 +40,7 @@ class ComparedCharge:
 
 
 @dataclass(frozen=True, slots=True)
-class ComparedSubscription:
+class SubscriptionComparison:
     """A subscription before and after, over all its billing periods that begin in the simulated one."""
 
     account_id: str
@@ -48,7 +48,7 @@ class ComparedSubscription:
     currency: str
     amount_before: Decimal
     amount_after: Decimal
-    charges: tuple[ComparedCharge, ...]
+    charges: tuple[ChargeComparison, ...]
 
     @property
     def difference(self) -> Decimal:
@@ -80,7 +80,7 @@ class PeriodSimulation:
     about what could not be compared."""
 
     period: str
-    compared: tuple[ComparedSubscription, ...]
+    compared: tuple[SubscriptionComparison, ...]
     problems: tuple[str, ...]
 
     def totals(self) -> list[JsonObject]:
@@ -180,9 +180,9 @@ def _compare(
     old: dict[str, str],
     new: dict[str, str],
     problems: list[str],
-) -> list[ComparedSubscription]:
+) -> list[SubscriptionComparison]:
     ours, theirs = _by_subscription(invoices_before), _by_subscription(invoices_after)
-    compared: list[ComparedSubscription] = []
+    compared: list[SubscriptionComparison] = []
     for name in dict.fromkeys([*ours, *theirs]):
         bills_before, bills_after = ours.get(name, []), theirs.get(name, [])
         currencies = {invoice["currency"] for invoice in [*bills_before, *bills_after]}
@@ -207,7 +207,9 @@ def _by_subscription(invoices: Iterable[Invoice]) -> dict[str, list[Invoice]]:
     return by_subscription
 
 
-def _compared(subscription: str, invoices_before: list[Invoice], invoices_after: list[Invoice]) -> ComparedSubscription:
+def _compared(
+    subscription: str, invoices_before: list[Invoice], invoices_after: list[Invoice]
+) -> SubscriptionComparison:
     sides = [
         [line for invoice in side_invoices for line in invoice["lines"]]
         for side_invoices in (invoices_before, invoices_after)
@@ -216,10 +218,10 @@ def _compared(subscription: str, invoices_before: list[Invoice], invoices_after:
     for code in dict.fromkeys(line["charge"] for side in sides for line in side):
         sums = [exact_sum(Decimal(line["amount"]) for line in side if line["charge"] == code) for side in sides]
         quantities = [line["quantity"] for side in sides for line in side if line["charge"] == code]
-        charges.append(ComparedCharge(code, quantities[0], sums[0], sums[1]))
+        charges.append(ChargeComparison(code, quantities[0], sums[0], sums[1]))
     totals = [exact_sum(Decimal(line["amount"]) for line in side) for side in sides]
     head = invoices_before[0]
-    return ComparedSubscription(
+    return SubscriptionComparison(
         head["account_id"], subscription, head["currency"], totals[0], totals[1], tuple(charges)
     )
 

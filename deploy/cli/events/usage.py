@@ -13,7 +13,7 @@ from deploy.cli.unknown_names import hint_accounts
 
 if TYPE_CHECKING:
     from rating.periods import Granularity
-    from rating.usage.parameters import UsageParameters
+    from rating.usage.usage_parameters import UsageParameters
     from schemas.values.json_text import JsonObject
 
 _STEPS: tuple[Granularity, ...] = ("hour", "day", "week", "month", "quarter", "year")
@@ -87,7 +87,7 @@ def parameters(
 ) -> UsageParameters:
     """The options as parameters of GET /v1/usage. Raises Failure (code 2) for a step of time that there is not."""
     from rating.usage.naming import PREFIX
-    from rating.usage.parameters import UsageParameters, range_of_period
+    from rating.usage.usage_parameters import UsageParameters, range_of_period
 
     if by and by not in _STEPS:
         raise Failure(f"--by {by} is not known; give one of {', '.join(_STEPS)}", USAGE)

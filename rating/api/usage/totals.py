@@ -15,7 +15,7 @@ from rating.api.problems import missing, wrong
 from rating.csv_text import write_rows
 from rating.pricing import plain
 from rating.usage import Usage, UsageGroup, UsageQuery, naming, no_usage, usage_totals
-from rating.usage.parameters import UsageParameterError, UsageParameters, UsageQuestion, read_parameters
+from rating.usage.usage_parameters import UsageParameterError, UsageParameters, UsageQuestion, read_parameters
 from schemas.catalog.state import NamespaceView
 from schemas.ledgers.checkpoints import Cut, rolled_up
 from schemas.values.instants import rfc3339

@@ -16,7 +16,7 @@ from rating.verify.difference import Findings
 from rating.verify.independent.amounts import rounded, text
 from rating.verify.independent.invoice_chain import before_it, body, is_term
 from rating.verify.independent.periods import Periods
-from rating.verify.invoice_body import CreditNote, read_body
+from rating.verify.invoice_body import StoredCreditNote, read_body
 from schemas.values.instants import micros, parse_rfc3339
 
 REMEDY: Final = (
@@ -90,7 +90,7 @@ def _room(line: StoredLine) -> Fraction:
     )
 
 
-def _notes(invoice: Head, head: Head) -> list[CreditNote]:
+def _notes(invoice: Head, head: Head) -> list[StoredCreditNote]:
     """The credit notes of ``one`` that ``head`` counted."""
     if '"credit_notes"' not in invoice.body:
         return []
@@ -101,11 +101,11 @@ def _notes(invoice: Head, head: Head) -> list[CreditNote]:
     return [note for note in notes if _at(note) < head.as_of_us]
 
 
-def _at(note: CreditNote) -> int:
+def _at(note: StoredCreditNote) -> int:
     return micros(parse_rfc3339(note["at"]))
 
 
-def _credited(invoice: Head, notes: Iterable[CreditNote], lines: StoredLines) -> dict[int, Fraction]:
+def _credited(invoice: Head, notes: Iterable[StoredCreditNote], lines: StoredLines) -> dict[int, Fraction]:
     """Line number → what the notes credited of it, major units; a note without lines credits in proportion to what is
     left of each."""
     line_amounts = {

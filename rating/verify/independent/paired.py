@@ -12,7 +12,7 @@ from typing import Final
 from rating.verify.chains import Head
 from rating.verify.difference import Findings
 from rating.verify.independent.amounts import text
-from rating.verify.invoice_body import Payment, read_body
+from rating.verify.invoice_body import StoredPayment, read_body
 from schemas.ledgers.invoice_claims import VOID
 
 _CLOSE: Final = "`weir close` records the one that is missing"
@@ -63,7 +63,7 @@ def _compare(location: str, drawn: Fraction, arrived: Fraction, findings: Findin
         findings.add("invoice payment", location, f"{text(drawn)} on the other, or back", text(arrived), remedy)
 
 
-def _payments(head: Head) -> list[Payment]:
+def _payments(head: Head) -> list[StoredPayment]:
     if '"payments"' not in head.body:
         return []
     return read_body(head.body).get("payments", [])

@@ -12,7 +12,7 @@ from fractions import Fraction
 from math import ceil
 from typing import Final
 
-from rating.verify.independent.prices import Cells, PriceJson, cost, priced, taken
+from rating.verify.independent.price_arithmetic import Cells, PriceJson, cost, priced, taken
 
 SplitNumbers = dict[str, Fraction]
 """The numeric fields of a price's ``split``, by name."""

@@ -18,13 +18,13 @@ from fractions import Fraction
 from typing import Final
 
 from rating.pricing import plain
-from rating.verify.backfilled import Pin, Pins
+from rating.verify.backfilled_records import Pin, Pins
 from rating.verify.chains import COPY_REMEDY, Head, StoredLine, read_invoices
 from rating.verify.difference import Findings, Progress
 from rating.verify.independent.discounts_and_credits import is_reduction
+from rating.verify.independent.event_totals import Fold, Raw, dimension_values, measures, parse
 from rating.verify.independent.parts import PlainPart, pinned, splits
-from rating.verify.independent.prices import PriceJson, cost, rounded
-from rating.verify.independent.totals import Fold, Raw, dimension_values, measures, parse
+from rating.verify.independent.price_arithmetic import PriceJson, cost, rounded
 from rating.verify.invoices.from_records import EarlierBilling
 from rating.verify.matches import append_blocks
 from rating.verify.reread_voids import FirstVoid, Position, voids_again

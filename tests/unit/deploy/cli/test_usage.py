@@ -18,7 +18,7 @@ from deploy.cli.events.usage import parameters
 from deploy.cli.main import app
 from rating.api import context
 from rating.api.usage import totals
-from rating.usage.parameters import UsageParameterError, UsageParameters, range_of_period, read_parameters
+from rating.usage.usage_parameters import UsageParameterError, UsageParameters, range_of_period, read_parameters
 from schemas.catalog.state import NamespaceView
 from schemas.http.problems import Problem
 from schemas.values.instants import rfc3339

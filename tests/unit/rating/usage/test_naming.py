@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from rating.usage import UsageQuery, naming
-from rating.usage.parameters import UsageParameterError, UsageParameters, read_parameters
+from rating.usage.usage_parameters import UsageParameterError, UsageParameters, read_parameters
 from schemas.catalog.state import NamespaceView
 from tests.unit.rating.builders import Shelf
 

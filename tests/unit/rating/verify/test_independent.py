@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from rating.pricing import MatrixQuantity, parse_price, rate
 from rating.pricing.split_charges import Quantity, rate_parts
+from rating.verify.independent.event_totals import EventMeasure, Fold, Raw, dimension_values, measures, parse
 from rating.verify.independent.parts import PlainPart, pinned, splits
-from rating.verify.independent.prices import cost, rounded
-from rating.verify.independent.totals import EventMeasure, Fold, Raw, dimension_values, measures, parse
+from rating.verify.independent.price_arithmetic import cost, rounded
 from schemas.catalog.models import Filter
 from schemas.catalog.profiles import ProfileVersion
 from schemas.matching.rules import Matched, Matcher

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from rating.webhooks.hook import WebhookEndpoint
 from rating.webhooks.intake import Intake, deliveries_for, queued
-from rating.webhooks.queue import WebhookDelivery
+from rating.webhooks.queue import QueuedDelivery
 from schemas.kafka.codec import codec
 from schemas.ledgers.invoice_claims import FINALIZED
 from schemas.ledgers.transport import LogRecord
@@ -60,12 +60,12 @@ def test_nothing_is_left_out_and_nothing_delivered_is_undone(
             stands[name] = version
             if namespace == "hooked" and at >= SINCE:
                 expected.add(f"{name}_v{version}")
-    rows: dict[str, WebhookDelivery] = {}
+    rows: dict[str, QueuedDelivery] = {}
     stored: dict[int, int] = {}
     intake, read, place = Intake(stored), dict.fromkeys(ends, 0), 0
     script = iter([*plan, *[(len(records), "go on")] * 2])
 
-    def write(one: WebhookDelivery) -> None:
+    def write(one: QueuedDelivery) -> None:
         if one.message_id not in rows or one.step >= rows[one.message_id].step:
             rows[one.message_id] = one
 

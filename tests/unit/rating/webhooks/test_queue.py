@@ -8,19 +8,19 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rating.webhooks.queue import AT_ONCE, Queue, RetrySchedule, WebhookDelivery
+from rating.webhooks.queue import AT_ONCE, Queue, QueuedDelivery, RetrySchedule
 
 SECOND = 1_000_000
 PATIENCE = RetrySchedule(5, 3600, 3 * 86_400)
 
 
-def delivery(invoice: str, version: int = 1, replay: str = "", queued_us: int = 0) -> WebhookDelivery:
-    return WebhookDelivery(
+def delivery(invoice: str, version: int = 1, replay: str = "", queued_us: int = 0) -> QueuedDelivery:
+    return QueuedDelivery(
         "n", f"{invoice}_v{version}", replay, invoice, version, "invoice.updated", queued_us, queued_us
     )
 
 
-def refuse(queue: Queue, one: WebhookDelivery, now_us: int, status: int = 500) -> list[WebhookDelivery]:
+def refuse(queue: Queue, one: QueuedDelivery, now_us: int, status: int = 500) -> list[QueuedDelivery]:
     return queue.failed(one, now_us, status, "no", 0.5)
 
 
@@ -103,7 +103,7 @@ def test_what_a_busy_receiver_asks_for_holds_for_all_its_invoices() -> None:
 
 def test_after_three_days_of_refusals_all_that_waited_as_long_is_given_up_and_what_came_later_waits() -> None:
     queue = Queue(PATIENCE, [delivery(f"i{number}") for number in range(10)])
-    gone: list[WebhookDelivery] = []
+    gone: list[QueuedDelivery] = []
     now = 0
     while now < 3 * 86_400 * SECOND + 400 * SECOND:
         now = max(now, queue.due_us() or 0)
@@ -147,7 +147,7 @@ def test_nothing_is_left_out_whatever_comes_and_whenever_the_process_dies(
     """A model of the store: queueing writes a row, an outcome replaces it, and a new process begins with what the rows
     say."""
     counts: dict[str, int] = {}
-    rows: dict[str, WebhookDelivery] = {}
+    rows: dict[str, QueuedDelivery] = {}
     for invoice in told:
         counts[invoice] = counts.get(invoice, 0) + 1
         one = delivery(invoice, counts[invoice])

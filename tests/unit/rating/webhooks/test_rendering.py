@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 
 from rating.webhooks import rendering
-from rating.webhooks.queue import WebhookDelivery
+from rating.webhooks.queue import QueuedDelivery
 
 MINUTE = 60_000_000
 
 
-def delivery(invoice: str, event: str = "invoice.finalized", namespace: str = "n") -> WebhookDelivery:
-    return WebhookDelivery(namespace, f"{invoice}_v1", "", invoice, 1, event, 0, 0)
+def delivery(invoice: str, event: str = "invoice.finalized", namespace: str = "n") -> QueuedDelivery:
+    return QueuedDelivery(namespace, f"{invoice}_v1", "", invoice, 1, event, 0, 0)
 
 
 def whole(number: str | None) -> Any:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rating.verify.independent.totals import Raw, dimension_values, measures, parse
+from rating.verify.independent.event_totals import Raw, dimension_values, measures, parse
 from schemas.catalog.models import EventType, Filter, Meter
 from schemas.catalog.profiles import BEGINNING, FOREVER, ProfileVersion, profile_versions
 from schemas.catalog.state import Catalog, record_of

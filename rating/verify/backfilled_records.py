@@ -51,7 +51,7 @@ class _RecordKey(NamedTuple):
     profile_version: int
 
 
-class _Record(NamedTuple):
+class _BackfilledRecord(NamedTuple):
     """What a record counts; ``dimensions``: JSON."""
 
     account_id: str
@@ -152,7 +152,7 @@ def _check_block(scope: Scope, job: Job, reach: Reach, append: str, positions: s
     defaults = DefaultsByOffset(scope.catalog.view(job.namespace), job.event_name)
     matcher_at = defaults.matchers(job.versions, exactly=not job.rounds)
     parameters = {"ns": job.namespace, "name": job.event_name, "known": job.known_from, "k": reach.checkpoint}
-    expected: dict[_RecordKey, _Record] = {}
+    expected: dict[_RecordKey, _BackfilledRecord] = {}
     for *position, account, us, key, properties, catalog_offset in scope.rows(
         _EVENTS.format(append=append, range=positions), parameters
     ):
@@ -161,10 +161,10 @@ def _check_block(scope: Scope, job: Job, reach: Reach, append: str, positions: s
         except ValueError:
             continue  # written past acceptance
         for match in matches:
-            record = _Record(account, us, unscaled(match.units), match.unique_value, match.dimensions)
+            record = _BackfilledRecord(account, us, unscaled(match.units), match.unique_value, match.dimensions)
             expected[_record_key(position, match.profile_id, match.profile_version)] = record
     stored = {
-        _record_key(row[:4], row[4], row[5]): _Record(*row[6:])
+        _record_key(row[:4], row[4], row[5]): _BackfilledRecord(*row[6:])
         for row in scope.rows(_STORED.format(append=append), parameters)
     }
     for key in sorted({*expected, *stored}):
@@ -180,6 +180,6 @@ def _record_key(position: Row, profile_id: str, profile_version: int) -> _Record
     return _RecordKey(generation, partition, offset, index, profile_id, int(profile_version))
 
 
-def _text(row: _Record | None) -> str:
+def _text(row: _BackfilledRecord | None) -> str:
     """A record's values with spaces between."""
     return "no record" if row is None else " ".join(str(part) for part in row if part != "")
