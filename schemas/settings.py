@@ -14,7 +14,6 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from schemas.errors import WeirError
-from schemas.values.json_text import JsonObject
 
 SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 
@@ -220,9 +219,9 @@ class Settings(BaseSettings):
         """``webhook_allow`` as addresses and ports; ``localhost`` is both 127.0.0.1 and ::1."""
         return _receivers(self.webhook_allow)
 
-    def librdkafka(self) -> JsonObject:
+    def librdkafka(self) -> dict[str, Any]:
         """Connection part of a confluent-kafka configuration."""
-        config: JsonObject = {
+        config: dict[str, Any] = {
             "bootstrap.servers": self.kafka_bootstrap,
             "security.protocol": self.kafka_security_protocol,
         }

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import clickhouse_connect
 from clickhouse_connect.driver.client import Client
 
 from schemas.settings import Settings
-from schemas.values.json_text import JsonObject
 
-PINNED: Final[JsonObject] = {
+Parameters: TypeAlias = dict[str, Any]
+"""Of a query: what its placeholders, or its settings, are set to, by name."""
+
+PINNED: Final[Parameters] = {
     # An acknowledged insert is on disk in its own part, with all of its views.
     "async_insert": 0,
     # On a retry, deduplication may skip the block and with it a view that had failed; our keys make retries safe.
@@ -22,7 +24,7 @@ PINNED: Final[JsonObject] = {
     # Decimals and 64-bit numbers come back as exact text in JSON formats.
     "output_format_json_quote_decimals": 1,
 }
-ON_CLUSTER: Final[JsonObject] = {
+ON_CLUSTER: Final[Parameters] = {
     "insert_distributed_sync": 1,
     "insert_quorum": "auto",
     "select_sequential_consistency": 1,

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from schemas.events.acceptance import AcceptedEvent
 from schemas.events.identity import CONTENT_HASH_BYTES, IDENTITY_BYTES
-from schemas.kafka.codec import CodecError, codec
-from schemas.values.json_text import JsonObject
+from schemas.kafka.codec import AvroRecord, CodecError, codec
 from schemas.values.text_columns import Texts, packed
 
 _codec = codec("usage_batch")
@@ -80,7 +79,7 @@ def encode_batch(namespace: str, catalog_offset: int, events: Sequence[AcceptedE
     identities, hashes, names, accounts, keys, sources, stamps, properties, dated = zip(*events, strict=True)
     dictionary = {name: number for number, name in enumerate(dict.fromkeys(names))}
     size = len(events)
-    record: JsonObject = {
+    record: AvroRecord = {
         "namespace": namespace,
         "catalog_offset": catalog_offset,
         "identities": b"".join(identities),
@@ -129,7 +128,7 @@ def decode_batch(data: bytes) -> UsageBatch:
     return batch
 
 
-def _texts(record: JsonObject, old_field: str, name: str, blank: int) -> Texts:
+def _texts(record: AvroRecord, old_field: str, name: str, blank: int) -> Texts:
     """A text column; ``old_field``: its field in version 1. A column without any text stands for ``blank`` empty
     strings."""
     if record[old_field]:
@@ -141,7 +140,7 @@ def _texts(record: JsonObject, old_field: str, name: str, blank: int) -> Texts:
         raise CodecError(f"usage_batch: column {old_field}: {error}") from None
 
 
-def _numbers(record: JsonObject, column: str, kind: np.dtype[Any]) -> NDArray[Any]:
+def _numbers(record: AvroRecord, column: str, kind: np.dtype[Any]) -> NDArray[Any]:
     data = record[column] or b""  # fastavro gives the default of a field that an older version lacks as text
     if len(data) % kind.itemsize:
         raise CodecError(f"usage_batch: {column}: {len(data)} bytes are no whole number of {kind.itemsize}-byte items")

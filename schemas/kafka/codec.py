@@ -12,17 +12,20 @@ import json
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final, TypeAlias, cast
 
 from fastavro import parse_schema, schemaless_reader, schemaless_writer
 from fastavro.schema import fingerprint, to_parsing_canonical_form
 
 from schemas.errors import WeirError
-from schemas.values.json_text import JsonObject
 
 MARKER: Final = b"\xc3\x01"
 HEADER_BYTES: Final = 10
 _FOLDER: Final = Path(__file__).parents[1] / "avro"
+
+
+AvroRecord: TypeAlias = dict[str, Any]
+"""A record by the names of its fields, as fastavro takes and gives it."""
 
 
 class CodecError(WeirError, ValueError):
@@ -62,7 +65,7 @@ class Codec:
             raise CodecError(f"{self.name}: cannot encode: {error}") from error
         return out.getvalue()
 
-    def decode(self, data: bytes) -> JsonObject:
+    def decode(self, data: bytes) -> AvroRecord:
         """The record in ``data``. Raises CodecError for foreign, unknown or cut bytes, and for bytes left over."""
         header = data[:HEADER_BYTES]
         writer = self._schema if header == self._header else self._writers.get(header)
@@ -83,7 +86,7 @@ class Codec:
             raise CodecError(f"{self.name}: broken body: {type(error).__name__} {error}") from error
         if body.tell() != len(data):
             raise CodecError(f"{self.name}: {len(data) - body.tell()} bytes left over after the record")
-        return cast(JsonObject, record)
+        return cast(AvroRecord, record)
 
 
 def _fingerprint(schema: Mapping[str, Any]) -> bytes:

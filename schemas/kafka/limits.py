@@ -18,7 +18,6 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, ConfigResource
 
 from schemas.settings import Settings, SettingsError
-from schemas.values.json_text import JsonObject
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +42,7 @@ def packed_limit(settings: Settings) -> int:
     return min(PACKED_BYTES, value_limit(settings) // 2)
 
 
-def producing(settings: Settings) -> JsonObject:
+def producing(settings: Settings) -> dict[str, Any]:
     """The part of a producer's configuration that says how large a record may be."""
     return {"message.max.bytes": settings.kafka_record_bytes}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
+from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
@@ -11,7 +11,6 @@ from confluent_kafka.cimpl import NewTopic
 
 from schemas.kafka.limits import MAX_BYTES, raise_topics
 from schemas.settings import Settings
-from schemas.values.json_text import JsonObject
 
 REJECTED: Final = "usage.rejected"
 CATALOG: Final = "usage.catalog"
@@ -128,7 +127,7 @@ def create_inbox(settings: Settings, namespace: str) -> None:
 
 def _create(settings: Settings, topics: Iterable[NewTopic]) -> list[str]:
     admin = AdminClient(settings.librdkafka() | {"log_level": 2})
-    futures: JsonObject = admin.create_topics(list(topics), operation_timeout=30, request_timeout=30)
+    futures: dict[str, Any] = admin.create_topics(list(topics), operation_timeout=30, request_timeout=30)
     created: list[str] = []
     for name, future in futures.items():
         try:

@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from schemas.errors import WeirError
-from schemas.kafka.codec import CodecError, codec
+from schemas.kafka.codec import AvroRecord, CodecError, codec
 from schemas.kafka.topics import CHECKPOINTS
 from schemas.ledgers.invoice_numbers import InvoiceNumbers
 from schemas.ledgers.transport import LedgerReader, LedgerUnavailable, LedgerWriter, LogRecord
 from schemas.settings import Settings
-from schemas.values.json_text import JsonObject
 
 Offsets = Mapping[tuple[int, int], int]
 """(generation, partition) → next offset."""
@@ -124,7 +123,7 @@ class Checkpoints:
             return None
 
 
-def cut_record(cut: Cut, claim_id: str) -> JsonObject:
+def cut_record(cut: Cut, claim_id: str) -> AvroRecord:
     """The Checkpoint record of a cut."""
     return {
         "kind": "cut", "number": cut.number, "catalog_offset": cut.catalog_offset, "as_of": cut.as_of_us,
@@ -136,7 +135,7 @@ def cut_record(cut: Cut, claim_id: str) -> JsonObject:
     }  # fmt: skip
 
 
-def run_record(run: Run, claim_id: str) -> JsonObject:
+def run_record(run: Run, claim_id: str) -> AvroRecord:
     """The Checkpoint record of a run's announcement."""
     return {
         "kind": "run", "number": run.number, "catalog_offset": run.catalog_offset, "as_of": run.as_of_us, "offsets": [],
@@ -149,7 +148,7 @@ Series = Literal["invoices", "credit_notes"]
 
 def numbers_record(
     namespace: str, prefix: str, names: Sequence[str], claim_id: str, series: Series = "invoices"
-) -> JsonObject:
+) -> AvroRecord:
     """The Checkpoint record that gives numbers to invoices, or to credit notes, which have none yet."""
     body = {"namespace": namespace, "prefix": prefix, "invoices": [], series: list(names)}
     return {

@@ -18,8 +18,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+from schemas.kafka.codec import AvroRecord
 from schemas.ledgers.first_valid import Claim, FirstValid
-from schemas.values.json_text import JsonObject
 
 KIND: Final = "generation"
 _CODE: Final = "usage.events"
@@ -113,13 +113,13 @@ def _after(state: State, record: Mapping[str, Any]) -> State | None:
     return None
 
 
-def sealing_record(state: State, configured: int, partitions: int, claim_id: str) -> JsonObject:
+def sealing_record(state: State, configured: int, partitions: int, claim_id: str) -> AvroRecord:
     """The claim that the generation which takes events now is replaced by one of ``partitions``."""
     body = {"state": "sealing", "generation": state.newest(configured).number, "partitions": partitions}
     return _record(state.version + 1, body, claim_id)
 
 
-def open_record(state: State, ends: tuple[int, ...], claim_id: str, carried: tuple[int, ...] = ()) -> JsonObject:
+def open_record(state: State, ends: tuple[int, ...], claim_id: str, carried: tuple[int, ...] = ()) -> AvroRecord:
     """The claim that the following generation takes events, the current one having ended at ``ends``, what it begins
     with was carried over."""
     assert state.following is not None, "a change was begun"
@@ -128,7 +128,7 @@ def open_record(state: State, ends: tuple[int, ...], claim_id: str, carried: tup
     return _record(state.version + 1, {"state": "open", "ends": ends} | following | begins, claim_id)
 
 
-def _record(version: int, body: Mapping[str, Any], claim_id: str) -> JsonObject:
+def _record(version: int, body: Mapping[str, Any], claim_id: str) -> AvroRecord:
     return {
         "namespace": "", "kind": KIND, "code": _CODE, "version": version, "retired": False, "valid_from": None,
         "body": json.dumps(body, sort_keys=True), "author": "weir generation change", "claim_id": claim_id,

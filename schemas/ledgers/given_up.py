@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from schemas.kafka.codec import AvroRecord
 from schemas.ledgers.first_valid import Claim, FirstValid
-from schemas.values.json_text import JsonObject
 
 KIND: Final = "given_up"
 _CODE: Final = "usage.events"
@@ -69,7 +69,7 @@ class GivenUp:
         return cursor
 
 
-def record_of(offsets: Range, version: int, claim_id: str) -> JsonObject:
+def record_of(offsets: Range, version: int, claim_id: str) -> AvroRecord:
     """The record for usage.catalog."""
     body = {
         "generation": offsets.generation, "partition": offsets.partition, "from": offsets.start, "to": offsets.end,

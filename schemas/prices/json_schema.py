@@ -13,6 +13,7 @@ from typing_extensions import TypeAliasType
 from schemas.prices.models import Price
 from schemas.values.json_text import JsonObject
 
+# mypy takes no Annotated union there, which pydantic does.
 _PRICE: TypeAdapter[Any] = TypeAdapter(TypeAliasType("Price", Price))  # type: ignore[arg-type]
 
 

@@ -9,13 +9,17 @@ from typing import Any, Final
 import pyarrow as pa
 
 from schemas.catalog.backfill_jobs import Job
+from schemas.clickhouse.client import Parameters
 from schemas.values.instants import micros
 from stream_processors.metering.journal import Journal
 from stream_processors.rollup.slices import Slice, slice_sql
 
 DONE: Final = 99_999_999
 _KEY: Final = "account_id, timestamp, generation, partition, offset, `index`"
-_EVENTS: Final = "namespace = {ns:String} AND event_name = {name:String} AND timestamp >= fromUnixTimestamp64Micro({start:Int64}, 'UTC')"
+_EVENTS: Final = (
+    "namespace = {ns:String} AND event_name = {name:String} AND timestamp >= "
+    "fromUnixTimestamp64Micro({start:Int64}, 'UTC')"
+)
 
 Key = tuple[str, int, int, int, int, int]
 """Account, timestamp (microseconds), position: the journal's order within an append day and event name."""
@@ -42,13 +46,12 @@ _FIRST_PAGE: Final = 2_000
 _PAGE_BYTES: Final = 64 * 1024 * 1024
 
 
-def next_size(size: int, events: int, taken: int, most: int) -> int:
-    """Events of the page after one of ``size``, which had ``events`` in ``taken`` bytes: so many that they are about 64
-    MiB, never more than
-    ``most``; at most ten times as many at once, since those that follow may be larger."""
+def next_size(size: int, events: int, size_bytes: int, most: int) -> int:
+    """Events of the page after one of ``size``, which had ``events`` in ``size_bytes``: so many that they are about 64
+    MiB, never more than ``most``; at most ten times as many at once, since those that follow may be larger."""
     if not events:
         return size
-    return max(1, min(most, size * 10, _PAGE_BYTES * events // max(taken, 1)))
+    return max(1, min(most, size * 10, _PAGE_BYTES * events // max(size_bytes, 1)))
 
 
 class Pages:
@@ -59,17 +62,18 @@ class Pages:
         self._most = most
         self._size = min(most, _FIRST_PAGE)
 
-    def stand(self, name: str, before: int) -> Progress:
-        """The pass that is furthest; where there is none, one that is done up to the checkpoint ``before``."""
+    def stand(self, name: str, from_checkpoint: int) -> Progress:
+        """The pass that is furthest; where there is none, one that is done up to ``from_checkpoint``."""
         rows = self._journal.query(
             "read the backfill's progress",
-            "SELECT from_checkpoint, to_checkpoint, day, account_id, toUnixTimestamp64Micro(timestamp), generation, partition, offset,"
+            "SELECT from_checkpoint, to_checkpoint, day, account_id, toUnixTimestamp64Micro(timestamp), generation, "
+            "partition, offset,"
             " `index`, events_read, events_total, records FROM backfill_progress FINAL WHERE backfill = {name:String}"
             " ORDER BY to_checkpoint DESC, day DESC, events_read DESC LIMIT 1",
             {"name": name},
         )
         if not rows:
-            return Progress(name, before, before, DONE)
+            return Progress(name, from_checkpoint, from_checkpoint, DONE)
         start, end, day, account, us, generation, partition, offset, index, read, total, records = rows[0]
         key = (str(account), int(us), int(generation), int(partition), int(offset), int(index))
         return Progress(name, int(start), int(end), int(day), key, int(read), int(total), int(records))
@@ -79,23 +83,24 @@ class Pages:
         condition, parameters = slice_sql(ranges)
         rows = self._journal.query(
             f"count the events of {job.name}",
-            f"SELECT toYYYYMMDD(append_time) AS day, count(), max(append_time) FROM usage_events WHERE {_EVENTS} AND {condition}"
+            f"SELECT toYYYYMMDD(append_time) AS day, count(), max(append_time) FROM usage_events WHERE {_EVENTS} AND "
+            f"{condition}"
             " GROUP BY day ORDER BY day",
             parameters | _parameters(job),
         )
         # A batch that knew the version was appended after it was published, but for clocks of brokers.
         mixed_from = job.published_us - 3_600_000_000
-        return [(int(day), int(count), micros(last) >= mixed_from) for day, count, last in rows]
+        return [(int(day), int(count), micros(latest) >= mixed_from) for day, count, latest in rows]
 
     def page(
-        self, job: Job, ranges: Slice, day: int, mixed: bool, after: Key, *, offsets: bool = False
+        self, job: Job, ranges: Slice, day: int, mixed: bool, after_key: Key, *, offsets: bool = False
     ) -> tuple[pa.Table, bool]:
-        """The next events after the key ``after`` of an append day, in order of their keys; whether they are the last.
+        """The next events after ``after_key`` of an append day, in order of their keys; whether they are the last.
         ``offsets``: with the catalog offset of each one's batch."""
         condition, parameters = slice_sql(ranges)
-        account, us, *position = after
+        account, us, *position = after_key
         conditions = [_EVENTS, condition, "toYYYYMMDD(append_time) = {day:UInt32}"]
-        if after != NOWHERE:
+        if after_key != NOWHERE:
             # The first line is what the primary key prunes by.
             conditions.append(
                 "(account_id > {account:String} OR (account_id = {account:String} AND timestamp >= {at}))"
@@ -110,7 +115,8 @@ class Pages:
             )
         at = "fromUnixTimestamp64Micro({us:Int64}, 'UTC')"
         sql = (
-            "SELECT account_id, timestamp, idempotency_key, properties, generation, partition, offset, `index`, append_time"
+            "SELECT account_id, timestamp, idempotency_key, properties, generation, partition, offset, `index`, "
+            "append_time"
             f" FROM usage_events FINAL WHERE {' AND '.join(conditions).replace('{at}', at)}"
             " ORDER BY namespace, account_id, event_name, timestamp, generation, partition, offset, `index`"
             f" LIMIT {self._size}"
@@ -128,16 +134,17 @@ class Pages:
             f"read events of {job.name}",
             lambda client: client.query_arrow(sql, parameters=values, use_strings=False),
         )
-        last = table.num_rows < self._size
+        ends = table.num_rows < self._size
         self._size = next_size(self._size, table.num_rows, table.nbytes, self._most)
-        return table, last
+        return table, ends
 
     def keep(self, progress: Progress, now_us: int) -> None:
         """Written once every record up to it is in backfill_records."""
         account, us, generation, partition, offset, index = progress.key
         row: dict[str, tuple[Any, Any]] = {
             "backfill": (progress.name, pa.string()),
-            "from_checkpoint": (progress.from_checkpoint, pa.uint32()), "to_checkpoint": (progress.to_checkpoint, pa.uint32()),
+            "from_checkpoint": (progress.from_checkpoint, pa.uint32()),
+            "to_checkpoint": (progress.to_checkpoint, pa.uint32()),
             "day": (progress.day, pa.uint32()), "account_id": (account, pa.string()),
             "timestamp": (us, pa.timestamp("us", tz="UTC")),
             "generation": (generation, pa.uint32()), "partition": (partition, pa.uint32()),
@@ -150,13 +157,14 @@ class Pages:
         )
 
 
-def _parameters(job: Job) -> dict[str, Any]:
+def _parameters(job: Job) -> Parameters:
     return {"ns": job.namespace, "name": job.event_name, "start": job.start_us}
 
 
 def key_of(events: pa.Table) -> Key:
     """The key of a page's last event."""
-    (last,) = events.slice(events.num_rows - 1).to_pylist()
+    (newest,) = events.slice(events.num_rows - 1).to_pylist()
     return (
-        last["account_id"].decode(), micros(last["timestamp"]), last["generation"], last["partition"], last["offset"], last["index"],
+        newest["account_id"].decode(), micros(newest["timestamp"]), newest["generation"], newest["partition"],
+        newest["offset"], newest["index"],
     )  # fmt: skip

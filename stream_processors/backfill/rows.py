@@ -38,7 +38,8 @@ class BackfillMatcher:
         for offset in np.unique(offsets).tolist():
             by_defaults.setdefault(self._defaults.at(offset), []).append(offset)
         parts = [
-            self._records(each, events.filter(pa.array(np.isin(offsets, among)))) for each, among in by_defaults.items()
+            self._records(defaults, events.filter(pa.array(np.isin(offsets, among))))
+            for defaults, among in by_defaults.items()
         ]
         parts = [part for part in parts if part.num_rows]
         return pa.concat_tables(parts) if parts else pa.table({})
@@ -49,7 +50,7 @@ class BackfillMatcher:
             matcher = self._matchers[defaults] = ColumnMatcher(
                 self._job.versions, lambda name: defaults, exactly=not self._job.rounds
             )
-        found = Matches()
+        matches = Matches()
         keys = events["idempotency_key"]
         stamps = events["timestamp"].cast(pa.int64()).to_numpy()
         matcher.match(
@@ -60,18 +61,18 @@ class BackfillMatcher:
                 events["properties"].to_pylist(),
                 lambda: [key.decode() for key in keys.to_pylist()],
             ),
-            found,
+            matches,
         )
         parts = []
-        for one in found.matched:
-            count = len(one.rows)
-            rows = events.select(_KEPT).take(pa.array(one.rows))
+        for match in matches.matched:
+            count = len(match.rows)
+            rows = events.select(_KEPT).take(pa.array(match.rows))
             columns: dict[str, Any] = {
                 "backfill": _constant(self._name, count), "namespace": _constant(self._job.namespace, count),
-                "profile_id": _constant(one.profile_id, count),
-                "profile_version": pa.array(np.full(count, one.profile_version, np.uint32)),
-                "quantity": quantities([one.units]),
-                "unique_value": _texts(one.unique_values, count), "dimensions": _texts(one.dimensions, count),
+                "profile_id": _constant(match.profile_id, count),
+                "profile_version": pa.array(np.full(count, match.profile_version, np.uint32)),
+                "quantity": quantities([match.units]),
+                "unique_value": _texts(match.unique_values, count), "dimensions": _texts(match.dimensions, count),
             }  # fmt: skip
             parts.append(pa.table(columns | {name: rows[name] for name in _KEPT}))
         return pa.concat_tables(parts) if parts else pa.table({})

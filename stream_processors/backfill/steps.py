@@ -24,6 +24,7 @@ from typing import Any, Final
 from schemas.catalog.backfill_jobs import Job, job_of, staged_name, waiting, watched
 from schemas.catalog.follower import CatalogFollower, catalog_end
 from schemas.catalog.state import record_of
+from schemas.clickhouse.client import Parameters
 from schemas.events.event_types import DefaultsByOffset
 from schemas.kafka.codec import codec
 from schemas.kafka.topics import CATALOG
@@ -85,7 +86,9 @@ class Backfiller:
         Raises Stopping, LedgerUnavailable.
         """
         done = 0
-        while job := next((one for one in waiting(self._catalog.catalog) if only in (None, one.name)), None):
+        while job := next(
+            (candidate for candidate in waiting(self._catalog.catalog) if only in (None, candidate.name)), None
+        ):
             self.backfill(job)
             done += 1
         for job in self.with_stragglers():
@@ -96,18 +99,20 @@ class Backfiller:
 
     def with_stragglers(self) -> list[Job]:
         """Backfills that are done, and have events since, of batches that did not know the version."""
-        found = []
+        stragglers = []
         for job in watched(self._catalog.catalog, time.time_ns() // 1000):
             condition, parameters = _beyond(job.reaches[-1].offsets)
             rows = self._journal.query(
                 f"look for stragglers of {job.name}",
-                "SELECT count() FROM usage_batches WHERE namespace = {ns:String} AND catalog_offset < {known:UInt64} AND events > 0"
-                f" AND append_time >= fromUnixTimestamp64Micro({{published:Int64}}, 'UTC') - toIntervalHour(1) AND {condition}",
+                "SELECT count() FROM usage_batches WHERE namespace = {ns:String} AND catalog_offset < {known:UInt64} "
+                "AND events > 0"
+                f" AND append_time >= fromUnixTimestamp64Micro({{published:Int64}}, 'UTC') - toIntervalHour(1) AND "
+                f"{condition}",
                 parameters | {"ns": job.namespace, "known": job.known_from, "published": job.published_us},
             )
             if rows[0][0]:
-                found.append(job)
-        return found
+                stragglers.append(job)
+        return stragglers
 
     def backfill(self, job: Job) -> None:
         """All steps of one backfill, going on wherever it stands. Raises Stopping, LedgerUnavailable."""
@@ -146,18 +151,18 @@ class Backfiller:
         return self._ledger
 
     def _settle(self, job: Job) -> None:
-        rest = self._settle_seconds - (time.time_ns() // 1000 - job.published_us) / 1_000_000
-        if rest > 0 and self._stop.wait(min(rest, self._settle_seconds)):
+        seconds = self._settle_seconds - (time.time_ns() // 1000 - job.published_us) / 1_000_000
+        if seconds > 0 and self._stop.wait(min(seconds, self._settle_seconds)):
             raise Stopping("backfill")
 
-    # --- staging ------------------------------------------------------------------------------------------------------------
+    # --- staging ----------------------------------------------------------------------------------------------------
 
     def _staged(self, job: Job, part: int, ledger: CheckpointLedger) -> Cut:
         """Steps 1 to 3: the backfill's own checkpoint, with everything below it staged."""
         target = self._target(ledger)
-        before = _own(ledger.checkpoints, job, part - 1)
+        previous = _own(ledger.checkpoints, job, part - 1)
         while True:
-            progress = self._pages.stand(staged_name(job.name, part), before.number if before else 0)
+            progress = self._pages.stand(staged_name(job.name, part), previous.number if previous else 0)
             if progress.day == DONE and progress.to_checkpoint >= target.number:
                 cut = self._record(job, part, ledger, ledger.refresh().cut(progress.to_checkpoint))
                 if cut is not None:
@@ -181,10 +186,10 @@ class Backfiller:
                 raise Stopping("metering")
         catalog_offset = catalog_end(self._settings)
 
-        def propose(last: Cut | None) -> Cut | None:
-            if last is not None and all(last.offsets.get(key, 0) >= end for key, end in ends.items()):
+        def propose(previous: Cut | None) -> Cut | None:
+            if previous is not None and all(previous.offsets.get(key, 0) >= end for key, end in ends.items()):
                 return None
-            return next_cut(last, dict.fromkeys(ends, 0) | progress, catalog_offset, _now_us())
+            return next_cut(previous, dict.fromkeys(ends, 0) | progress, catalog_offset, _now_us())
 
         cut = ledger.cut(propose) or ledger.checkpoints.last
         assert cut is not None, "the log has partitions, so there is a cut"
@@ -195,11 +200,11 @@ class Backfiller:
         taken."""
         catalog_offset = catalog_end(self._settings)
 
-        def propose(last: Cut | None) -> Cut | None:
-            if last is None or last.number != target.number or _own(ledger.checkpoints, job, part) is not None:
+        def propose(previous: Cut | None) -> Cut | None:
+            if previous is None or previous.number != target.number or _own(ledger.checkpoints, job, part) is not None:
                 return None
-            as_of = max(_now_us(), last.as_of_us)
-            return Cut(last.number + 1, last.offsets, catalog_offset, as_of, job.name)
+            as_of = max(_now_us(), previous.as_of_us)
+            return Cut(previous.number + 1, previous.offsets, catalog_offset, as_of, job.name)
 
         return ledger.cut(propose) or _own(ledger.checkpoints, job, part)
 
@@ -210,8 +215,8 @@ class Backfiller:
         self._await_catalog(catalog_end(self._settings))
         defaults = DefaultsByOffset(self._catalog.catalog.view(job.namespace), job.event_name)
         matcher = BackfillMatcher(job, part, defaults)
-        before = checkpoints.cut(progress.from_checkpoint).offsets if progress.from_checkpoint else {}
-        ranges = between(before, checkpoints.cut(progress.to_checkpoint).offsets)
+        offsets_before = checkpoints.cut(progress.from_checkpoint).offsets if progress.from_checkpoint else {}
+        ranges = between(offsets_before, checkpoints.cut(progress.to_checkpoint).offsets)
         days = self._pages.days(job, ranges) if ranges else []
         progress = replace(progress, events_total=max(progress.events_total, sum(count for _, count, _ in days)))
         self._report(progress)
@@ -221,7 +226,7 @@ class Backfiller:
             if day > progress.day:
                 progress = replace(progress, day=day, key=NOWHERE)
             while True:
-                events, last = self._pages.page(job, ranges, day, mixed, progress.key, offsets=defaults.any)
+                events, ends = self._pages.page(job, ranges, day, mixed, progress.key, offsets=defaults.any)
                 if events.num_rows:
                     records = matcher.records(events)
                     self._journal.insert("backfill_records", records)
@@ -234,13 +239,13 @@ class Backfiller:
                     self._stages.after("page")
                 if self._stop.is_set():
                     raise Stopping("backfill")
-                if last:
+                if ends:
                     break
         progress = replace(progress, day=DONE, events_total=progress.events_read)
         self._pages.keep(progress, _now_us())
         self._report(progress)
 
-    # --- telling -------------------------------------------------------------------------------------------------------------
+    # --- telling ----------------------------------------------------------------------------------------------------
 
     def _await_roll_up(self, cut: Cut) -> None:
         warned_at = time.monotonic()
@@ -279,10 +284,11 @@ def _own(checkpoints: Checkpoints, job: Job, part: int) -> Cut | None:
     return cuts[part - 1] if 0 < part <= len(cuts) else None
 
 
-def _beyond(offsets: Any) -> tuple[str, dict[str, Any]]:
+def _beyond(offsets: Any) -> tuple[str, Parameters]:
     """The condition that a position lies at ``offsets`` or beyond; a partition that they do not know does."""
     keys = [(generation << 32) + partition for generation, partition in offsets]
     return (
-        "(offset >= transform(bitShiftLeft(toUInt64(generation), 32) + partition, {keys:Array(UInt64)}, {ends:Array(UInt64)}, toUInt64(0)))",
+        "(offset >= transform(bitShiftLeft(toUInt64(generation), 32) + partition, {keys:Array(UInt64)}, "
+        "{ends:Array(UInt64)}, toUInt64(0)))",
         {"keys": keys, "ends": list(offsets.values())},
     )

@@ -51,11 +51,11 @@ class RefusedBatch(bytes):
         return True  # also where nothing is known of its bytes
 
     @classmethod
-    def of(cls, why: str, first: int, records: int, begin: bytes) -> RefusedBatch:
+    def of(cls, why: str, first_offset: int, records: int, begin: bytes) -> RefusedBatch:
         """See the class."""
-        found = cls(begin[:KEPT_BYTES])
-        found.why, found.first, found.records = why, first, records
-        return found
+        refused = cls(begin[:KEPT_BYTES])
+        refused.why, refused.first, refused.records = why, first_offset, records
+        return refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +104,8 @@ class _Batch:
     def _refused(self, why: str, begin: bytes) -> Iterator[_Record]:
         head: Any = self._head
         (count,) = struct.unpack_from(">i", self._data, _COUNT_AT)
-        last = head.next_offset - 1
-        for offset in (last,) if self._one_for_all else range(head.base_offset, last + 1):
+        last_offset = head.next_offset - 1
+        for offset in (last_offset,) if self._one_for_all else range(head.base_offset, last_offset + 1):
             value = RefusedBatch.of(why, head.base_offset, max(1, count), begin)
             begin = b""  # once is enough
             yield _Record(offset, head.max_timestamp, head.timestamp_type, value)
@@ -145,31 +145,31 @@ class _Batches:
         return _Batch(data, self.limit, self.one_for_all)
 
 
-class _PartitionRecords(fetcher.PartitionRecords):  # type: ignore[misc]
-    def __init__(self, tp: Any, records: _Batches, *rest: Any) -> None:
+class _PartitionRecords(fetcher.PartitionRecords):  # type: ignore[misc]  # aiokafka has no types
+    def __init__(self, tp: Any, records: _Batches, *arguments: Any) -> None:
         records.one_for_all = tp.topic.startswith(INBOX_PREFIX)
-        super().__init__(tp, records, *rest)
+        super().__init__(tp, records, *arguments)
 
 
-class _FetchResult(fetcher.FetchResult):  # type: ignore[misc]
+class _FetchResult(fetcher.FetchResult):  # type: ignore[misc]  # aiokafka has no types
     _partition_records: Any
 
     def getall(self, max_records: int | None = None) -> list[Any]:
         """As aiokafka's, and no more than POLL_BYTES and a record."""
         if not self.check_assignment(self._topic_partition) or not self.has_more():
             return []
-        taken: list[Any] = []
+        records: list[Any] = []
         size = 0
         for message in self._partition_records:
-            taken.append(message)
+            records.append(message)
             size += len(message.value or b"") + len(message.key or b"")
-            if size >= POLL_BYTES or (max_records is not None and len(taken) >= max_records):
+            if size >= POLL_BYTES or (max_records is not None and len(records) >= max_records):
                 self._update_position()
                 break
         else:
             self._update_position()
             self._partition_records = None
-        return taken
+        return records
 
 
 def bound_fetches(settings: Settings) -> None:

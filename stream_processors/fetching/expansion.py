@@ -48,29 +48,29 @@ def _beyond(limit: int, begin: bytes = b"") -> Unexpanded:
 
 
 def _gzip(data: bytes, limit: int) -> bytes:
-    found = bytearray()
+    expanded = bytearray()
     while data:
         member = zlib.decompressobj(wbits=31)
-        found += member.decompress(data, limit + 1 - len(found))
-        if len(found) > limit:
-            raise _beyond(limit, bytes(found))
+        expanded += member.decompress(data, limit + 1 - len(expanded))
+        if len(expanded) > limit:
+            raise _beyond(limit, bytes(expanded))
         if not member.eof:
             raise Unexpanded("it is no gzip: its end is missing")
         data = member.unused_data
-    return bytes(found)
+    return bytes(expanded)
 
 
 def _snappy(data: bytes, limit: int) -> bytes:
     """Raw, or in the blocks of Java's library. Both say their length before."""
     if not data.startswith(_XERIAL):
         return _snappy_block(data, limit, limit, b"")
-    found = bytearray()
+    expanded = bytearray()
     at = _XERIAL_HEAD_BYTES
     while at < len(data):
         size = int.from_bytes(data[at : at + 4], "big")
-        found += _snappy_block(data[at + 4 : at + 4 + size], limit - len(found), limit, bytes(found))
+        expanded += _snappy_block(data[at + 4 : at + 4 + size], limit - len(expanded), limit, bytes(expanded))
         at += 4 + size
-    return bytes(found)
+    return bytes(expanded)
 
 
 def _snappy_block(block: bytes, room: int, limit: int, begin: bytes) -> bytes:
@@ -82,14 +82,14 @@ def _snappy_block(block: bytes, room: int, limit: int, begin: bytes) -> bytes:
 def _framed(codec: object, data: bytes, limit: int) -> bytes:
     # The library tells that its output does not fit by the same error as that its input is broken.
     for room in sorted({min(limit, _ROOM * len(data) + 4096), limit}):
-        found = bytearray(room)
+        expanded = bytearray(room)
         try:
-            length = codec.decompress_into(data, found)  # type: ignore[attr-defined]
+            length = codec.decompress_into(data, expanded)  # type: ignore[attr-defined]  # a module of cramjam, by name
         except cramjam.DecompressionError as error:
             if "whole buffer" not in str(error):
                 raise
             if room == limit:
-                raise _beyond(limit, bytes(found[: 1 << 16])) from None
+                raise _beyond(limit, bytes(expanded[: 1 << 16])) from None
         else:
-            return bytes(memoryview(found)[:length])
+            return bytes(memoryview(expanded)[:length])
     raise AssertionError("the last room is the limit")

@@ -55,7 +55,9 @@ class Admission:
         self._offset = catalog.next_offset
         admitted = [admit(record, catalog.view(record.namespace, self._offset)) for record in records]
         self._entries: list[Entry] = entries_of(admitted)
-        self._rejections = [one.rejection for one in admitted if one.rejection is not None]
+        self._rejections = [
+            admitted_record.rejection for admitted_record in admitted if admitted_record.rejection is not None
+        ]
         self._open_events = open_events
         self._rejected = rejected
         self._size = packed_limit(settings)
@@ -79,10 +81,12 @@ class Admission:
             if trouble is not None:
                 raise _of(writer.topic, trouble)
         while self._rejections:
-            values = [(b"", rejection_record(one, self._rejected.limit)) for one in self._rejections]
+            values = [(b"", rejection_record(rejection, self._rejected.limit)) for rejection in self._rejections]
             results = self._rejected.deliver(values)
             self._rejections = [
-                one for one, result in zip(self._rejections, results, strict=True) if isinstance(result, KafkaError)
+                rejection
+                for rejection, result in zip(self._rejections, results, strict=True)
+                if isinstance(result, KafkaError)
             ]
             for result in results:
                 if isinstance(result, KafkaError):
@@ -91,21 +95,21 @@ class Admission:
     def _delivered(
         self, writer: LedgerWriter, packed: Sequence[PackedEvents]
     ) -> list[tuple[PackedEvents, KafkaError | None]]:
-        found: list[tuple[PackedEvents, KafkaError | None]] = []
+        outcomes: list[tuple[PackedEvents, KafkaError | None]] = []
         for partition in dict.fromkeys(batch.partition for batch in packed):
-            here = [batch for batch in packed if batch.partition == partition]
-            results = writer.deliver([(b"", batch.value) for batch in here], partition)
-            for batch, result in zip(here, results, strict=True):
+            of_partition = [batch for batch in packed if batch.partition == partition]
+            results = writer.deliver([(b"", batch.value) for batch in of_partition], partition)
+            for batch, result in zip(of_partition, results, strict=True):
                 if self._acknowledged is not None and not isinstance(result, KafkaError):
                     namespace = batch.entries[0][0].namespace
                     self._acknowledged.add(
                         namespace, generation_of(writer.topic), partition, result[1], len(batch.entries)
                     )
-            found += [
+            outcomes += [
                 (batch, result if isinstance(result, KafkaError) else None)
-                for batch, result in zip(here, results, strict=True)
+                for batch, result in zip(of_partition, results, strict=True)
             ]
-        return found
+        return outcomes
 
     def _smaller(self, writer: LedgerWriter, batch: PackedEvents, error: KafkaError) -> Sequence[Entry]:
         """The entries that are to be packed anew. Raises LedgerUnavailable where the topic has just been sealed, which

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -18,7 +18,7 @@ from schemas.events.batch import encode_batch, size_of
 from schemas.events.event_types import event_types
 from schemas.events.identity import partition_of
 from schemas.events.refused_body import Sketch, sketch, sketch_of
-from schemas.kafka.codec import MARKER, CodecError, codec
+from schemas.kafka.codec import MARKER, AvroRecord, CodecError, codec
 from schemas.kafka.limits import PACKED_BYTES
 from schemas.values.instants import instant
 from schemas.values.json_text import exact
@@ -48,7 +48,7 @@ class Admitted:
 
     record: InboxRecord
     events: Sequence[AcceptedEvent]
-    rejection: dict[str, Any] | None
+    rejection: AvroRecord | None
 
 
 def admit(record: InboxRecord, view: NamespaceView) -> Admitted:
@@ -56,11 +56,11 @@ def admit(record: InboxRecord, view: NamespaceView) -> Admitted:
     ``{"events": […]}``."""
     if isinstance(record.value, RefusedBatch):
         return Admitted(record, (), _not_read(record, record.value))
-    avro: list[dict[str, Any]] = []
+    avro: list[AvroRecord] = []
     try:
         if record.value.startswith(MARKER):
             avro = _avro_records(record.value)
-            raws = [_raw_event(one, index) for index, one in enumerate(avro)]
+            raws = [_raw_event(avro_event, index) for index, avro_event in enumerate(avro)]
         else:
             raws = decode_any(record.value)
         if not view.known:
@@ -79,10 +79,10 @@ def admit(record: InboxRecord, view: NamespaceView) -> Admitted:
         return Admitted(record, [event._replace(dated=False) if event.dated else event for event in events], None)
     except Refused as refused:
         if avro:
-            told = sketch_of([_json(one) for one in avro], refused.index, view.settings)
+            refused_body = sketch_of([_json(avro_event) for avro_event in avro], refused.index, view.settings)
         else:
-            told = sketch(record.value, refused.index, view.settings, single=record.value.startswith(MARKER))
-        return Admitted(record, (), _rejection(record, refused, told))
+            refused_body = sketch(record.value, refused.index, view.settings, single=record.value.startswith(MARKER))
+        return Admitted(record, (), _rejection(record, refused, refused_body))
 
 
 Entry = tuple[InboxRecord, int, AcceptedEvent]
@@ -100,7 +100,11 @@ class PackedEvents:
 
 def entries_of(admitted: Sequence[Admitted]) -> list[Entry]:
     """All accepted events, in order."""
-    return [(one.record, index, event) for one in admitted for index, event in enumerate(one.events)]
+    return [
+        (admitted_record.record, index, event)
+        for admitted_record in admitted
+        for index, event in enumerate(admitted_record.events)
+    ]
 
 
 def pack_entries(
@@ -117,9 +121,9 @@ def pack_entries(
     for entry in entries:
         groups.setdefault((partition_of(entry[2].identity, partitions), entry[0].namespace), []).append(entry)
     return [
-        PackedEvents(partition, encode_batch(namespace, catalog_offset, [entry[2] for entry in some]), some)
+        PackedEvents(partition, encode_batch(namespace, catalog_offset, [entry[2] for entry in part]), part)
         for (partition, namespace), group in groups.items()
-        for some in _cut(group, events, size)
+        for part in _cut(group, events, size)
     ]
 
 
@@ -132,43 +136,46 @@ def pack(admitted: Sequence[Admitted], partitions: int, catalog_offset: int) -> 
 
 
 def _cut(group: Sequence[Entry], events: int, size: int) -> Iterator[list[Entry]]:
-    taken: list[Entry] = []
+    part: list[Entry] = []
     bytes_taken = 0
     for entry in group:
         length = size_of(entry[2])
-        if taken and (len(taken) >= events or bytes_taken + length > size):
-            yield taken
-            taken, bytes_taken = [], 0
-        taken.append(entry)
+        if part and (len(part) >= events or bytes_taken + length > size):
+            yield part
+            part, bytes_taken = [], 0
+        part.append(entry)
         bytes_taken += length
-    if taken:
-        yield taken
+    if part:
+        yield part
 
 
-def not_taken(entry: Entry, limit: int) -> dict[str, Any]:
+def not_taken(entry: Entry, limit: int) -> AvroRecord:
     """The RejectedEvent record of an accepted event that usage.events does not take, alone as it is."""
     record, index, event = entry
-    detail = f"the event takes {size_of(event)} bytes, and usage.events takes records of {limit}: raise max.message.bytes, and replay it"
+    detail = (
+        f"the event takes {size_of(event)} bytes, and usage.events takes records of {limit}: raise "
+        "max.message.bytes, and replay it"
+    )
     return _rejection(
         record, Refused("too_large", f"$.events[{index}]", detail, index),
         Sketch(1, event.account_id, event.event_name, event.idempotency_key),
     ) | {"rejection_id": rejection_id(record.topic, record.partition, record.offset, index)}  # fmt: skip
 
 
-def _avro_records(value: bytes) -> list[dict[str, Any]]:
+def _avro_records(value: bytes) -> list[AvroRecord]:
     """The records of a batch, or the one record. Raises Refused."""
-    many = codec("usage_events")
+    batch_codec = codec("usage_events")
     try:
-        if not many.knows(value):
+        if not batch_codec.knows(value):
             return [codec("usage_event").decode(value)]
-        records: list[dict[str, Any]] = many.decode(value)["events"]
+        records: list[AvroRecord] = batch_codec.decode(value)["events"]
     except CodecError as error:
         raise Refused("malformed", "$", str(error)) from None
     check_size(len(records))
     return records
 
 
-def _raw_event(record: dict[str, Any], index: int) -> RawEvent:
+def _raw_event(record: AvroRecord, index: int) -> RawEvent:
     stamp = record["timestamp"]
     try:
         timestamp = None if stamp is None else instant(stamp)
@@ -185,25 +192,29 @@ def _raw_event(record: dict[str, Any], index: int) -> RawEvent:
     )  # fmt: skip
 
 
-def _json(record: dict[str, Any]) -> bytes:
+def _json(record: AvroRecord) -> bytes:
     """An Avro record as JSON text, as far as it is needed to tell whose it is."""
     return msgspec.json.encode({name: record[name] for name in ("account_id", "event_name", "idempotency_key")})
 
 
-def _not_read(record: InboxRecord, batch: RefusedBatch) -> dict[str, Any]:
+def _not_read(record: InboxRecord, batch: RefusedBatch) -> AvroRecord:
     which = f"offsets {batch.first} to {record.offset}" if batch.first < record.offset else f"offset {record.offset}"
     refused = Refused(
         NOT_READ,
         "$",
-        f"the records at {which} were not read: {batch.why}; write smaller batches, or raise WEIR_KAFKA_RECORD_BYTES and replay",
+        f"the records at {which} were not read: {batch.why}; write smaller batches, or raise WEIR_KAFKA_RECORD_BYTES "
+        "and replay",
     )
     return _rejection(record, refused, Sketch(batch.records))
 
 
-def _rejection(record: InboxRecord, refused: Refused, told: Sketch) -> dict[str, Any]:
+def _rejection(record: InboxRecord, refused: Refused, refused_body: Sketch) -> AvroRecord:
     return {
-        "namespace": record.namespace, "stage": "admit", "reason": refused.reason, "detail": str(refused), "events": told.events, "account_id": told.account_id, "event_name": told.event_name, "idempotency_key": told.idempotency_key,
-        "original": record.value, "origin_topic": record.topic, "origin_generation": 0, "origin_partition": record.partition,
+        "namespace": record.namespace, "stage": "admit", "reason": refused.reason, "detail": str(refused),
+        "events": refused_body.events, "account_id": refused_body.account_id, "event_name": refused_body.event_name,
+        "idempotency_key": refused_body.idempotency_key,
+        "original": record.value, "origin_topic": record.topic, "origin_generation": 0,
+        "origin_partition": record.partition,
         "origin_offset": record.offset, "origin_index": refused.index or 0, "received_at": record.append_us,
         "rejection_id": rejection_id(record.topic, record.partition, record.offset, 0),
     }  # fmt: skip

@@ -68,8 +68,8 @@ class BloomFilter:
 
     def holds(self, places: NDArray[np.intp], bits: NDArray[np.uint64]) -> NDArray[np.bool_]:
         """``maybe``, with the keys' places and bits at hand."""
-        found: NDArray[np.bool_] = (self._words.take(places) & bits) == bits
-        return found
+        held: NDArray[np.bool_] = (self._words.take(places) & bits) == bits
+        return held
 
 
 class DailyFilters:
@@ -90,28 +90,28 @@ class DailyFilters:
 
     def maybe(self, keys: Keys) -> NDArray[np.bool_]:
         """For each key: False = certainly on no day."""
-        found: NDArray[np.bool_] = np.zeros(len(keys), dtype=np.bool_)
+        possible: NDArray[np.bool_] = np.zeros(len(keys), dtype=np.bool_)
         bits = _bits(keys)
         places: dict[int, NDArray[np.intp]] = {}
         for chain in self._days.values():
-            for one in chain:
-                at = places.get(one.capacity)
+            for bloom_filter in chain:
+                at = places.get(bloom_filter.capacity)
                 if at is None:
-                    at = places[one.capacity] = one.places(keys)
-                found |= one.holds(at, bits)
-        return found
+                    at = places[bloom_filter.capacity] = bloom_filter.places(keys)
+                possible |= bloom_filter.holds(at, bits)
+        return possible
 
     def drop_before(self, day: int) -> None:
         """Forget all days before ``day``; what was added under ``FOREVER`` stays."""
-        for one in [one for one in self._days if one < day]:
-            del self._days[one]
+        for past_day in [past_day for past_day in self._days if past_day < day]:
+            del self._days[past_day]
 
     @property
     def size(self) -> int:
         """Keys remembered."""
-        return sum(one.size for chain in self._days.values() for one in chain)
+        return sum(bloom_filter.size for chain in self._days.values() for bloom_filter in chain)
 
     @property
     def nbytes(self) -> int:
         """Memory of all filters."""
-        return sum(one.nbytes for chain in self._days.values() for one in chain)
+        return sum(bloom_filter.nbytes for chain in self._days.values() for bloom_filter in chain)

@@ -57,11 +57,14 @@ class Breaker:
         limits = self._limits
         return poison and self.poison >= limits.minimum and self.poison * 100 > limits.percent * len(self._seen)
 
-    def verdict(self, place: str, why: str) -> Poisoned:
+    def verdict(self, position: str, why: str) -> Poisoned:
         """What to tell whoever is called."""
         return Poisoned(
-            f"{place}: {self.poison} of the last {len(self._seen)} records cannot be read as packed batches ({why[:200]}). "
-            "Metering stops here: nothing from this record on is acknowledged or rejected. If this is the wrong version of "
-            "Weir, start the right one. If the records are junk, let them pass into usage.rejected, with their bytes: start the "
+            f"{position}: {self.poison} of the last {len(self._seen)} records cannot be read as packed batches "
+            f"({why[:200]}). "
+            "Metering stops here: nothing from this record on is acknowledged or rejected. If this is the wrong "
+            "version of "
+            "Weir, start the right one. If the records are junk, let them pass into usage.rejected, with their "
+            "bytes: start the "
             "worker with WEIR_POISON_PERCENT=100, and without it once the lag is gone"
         )

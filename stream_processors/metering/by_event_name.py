@@ -42,8 +42,8 @@ class Runs:
             return
         numbers = batch.name_indexes[indexes]
         for number, name in enumerate(batch.names):
-            here = (numbers == number).nonzero()[0]
-            self._add(name, batch, indexes[here], here + row)
+            indices = (numbers == number).nonzero()[0]
+            self._add(name, batch, indexes[indices], indices + row)
 
     def _add(self, name: str, batch: UsageBatch, indexes: _Counted, rows: NDArray[np.int64]) -> None:
         if not len(indexes) or not self._matcher.knows(name):

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from schemas.catalog.profiles import KINDS, profile_versions
 from schemas.catalog.state import Catalog
 from schemas.events.acceptance import same_content
 from schemas.events.event_types import event_types
 from schemas.events.identity import identity as identity_of
+from schemas.kafka.codec import AvroRecord
 from schemas.matching.columns import ColumnMatcher
 from stream_processors.metering.by_event_name import Runs
 from stream_processors.metering.dedupe import Counted, PartitionMemory, Record, window_us
@@ -34,7 +35,7 @@ class Flush:
     duplicates: list[DuplicateRow] = field(default_factory=list)
     conflicts: list[DuplicateRow] = field(default_factory=list)
     records: list[Record] = field(default_factory=list)
-    rejections: list[dict[str, Any]] = field(default_factory=list)
+    rejections: list[AvroRecord] = field(default_factory=list)
     voids: list[Record] = field(default_factory=list)  # in log order by partition
     progress: dict[tuple[int, int], int] = field(default_factory=dict)
     gaps: dict[int, int] = field(default_factory=dict)
@@ -95,8 +96,8 @@ def meter_records(
         flush.records.append(record)
         if record.void is not None:
             flush.voids.append(record)
-    for one in runs.values():
-        one.match(flush.events.matches)
+    for run in runs.values():
+        run.match(flush.events.matches)
     if records:
         flush.progress[(memory.generation, memory.partition)] = memory.cursor
     return doubtful
@@ -108,7 +109,7 @@ def decided_before(
     """Without copies at ``offset`` and above: where those are replayed they are decided now, and what stands there may
     be wrong."""
     return {
-        name: [one for one in copies if (one.generation, one.offset) < (generation, offset)]
+        name: [copy for copy in copies if (copy.generation, copy.offset) < (generation, offset)]
         for name, copies in journal.items()
     }
 
@@ -138,9 +139,9 @@ def content_of(record: Record, index: int) -> Content:
     return batch.event_name(index), batch.account_ids[index], batch.properties[index]
 
 
-def position_of(first: Counted) -> Position:
+def position_of(counted: Counted) -> Position:
     """The position of a counted copy."""
-    return first.generation, first.partition, first.offset, first.index
+    return counted.generation, counted.partition, counted.offset, counted.index
 
 
 def settle(flush: Flush, doubtful: Sequence[DuplicateRow], contents: Mapping[Position, Content]) -> None:
@@ -148,31 +149,31 @@ def settle(flush: Flush, doubtful: Sequence[DuplicateRow], contents: Mapping[Pos
     copy's content is unknown: then nothing may be written."""
     for row in doubtful:
         position = position_of(row.dropped.first)
-        first = contents.get(position)
-        if first is None:
+        counted = contents.get(position)
+        if counted is None:
             raise LookupError(f"the journal has no event at {position}, which counted; it is not to be guessed")
-        if _same(first, content_of(row.record, row.dropped.index)):
+        if _same(counted, content_of(row.record, row.dropped.index)):
             flush.duplicates.append(row)
         else:
             flush.conflicts.append(row)
 
 
-def _same(first: Content, second: Content) -> bool:
+def _same(counted: Content, second: Content) -> bool:
     try:
-        return same_content(first, second)
+        return same_content(counted, second)
     except ValueError:
         return False
 
 
-def conflict_rejection(row: DuplicateRow, topic: str) -> dict[str, Any]:
+def conflict_rejection(row: DuplicateRow, topic: str) -> AvroRecord:
     """The RejectedEvent record of a conflict; its id is derived from its position, so that writing it again is
     recognised."""
-    record, index, first = row.record, row.dropped.index, row.dropped.first
+    record, index, counted = row.record, row.dropped.index, row.dropped.first
     batch = record.batch
     return {
         "namespace": batch.namespace, "stage": "meter", "reason": "conflict",
-        "detail": f"the idempotency key was used before with other content, at partition {first.partition} offset "
-        f"{first.offset} index {first.index}; send a different event under a key of its own",
+        "detail": f"the idempotency key was used before with other content, at partition {counted.partition} offset "
+        f"{counted.offset} index {counted.index}; send a different event under a key of its own",
         "events": 1, "account_id": batch.account_ids[index], "event_name": batch.event_name(index),
         "idempotency_key": batch.idempotency_keys[index], "original": batch.properties[index].encode(),
         "origin_topic": topic, "origin_generation": record.generation, "origin_partition": record.partition,
@@ -183,7 +184,7 @@ def conflict_rejection(row: DuplicateRow, topic: str) -> dict[str, Any]:
 
 def undecodable_rejection(
     topic: str, generation: int, partition: int, offset: int, append_us: int, value: bytes, why: str
-) -> dict[str, Any]:
+) -> AvroRecord:
     """The RejectedEvent record of bytes in usage.events that are no packed batch. It stands for no accepted event."""
     return {
         "namespace": "", "stage": "meter", "reason": "undecodable", "detail": why[:500], "events": 0, "original": value,

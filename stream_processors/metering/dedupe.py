@@ -89,15 +89,15 @@ class PartitionMemory:
 
     def suspects(self, records: Sequence[Record]) -> list[bytes]:
         """Identities that must be looked up in the journal before ``decide``: maybe seen, and not among the recent."""
-        found: list[bytes] = []
+        suspected: list[bytes] = []
         if not records:
-            return found
+            return suspected
         identities = b"".join([record.batch.identities for record in records])
         for number in self.filters.maybe(keys_of(identities)).nonzero()[0].tolist():
             identity = identities[number * IDENTITY_BYTES : (number + 1) * IDENTITY_BYTES]
             if identity not in self._recent:
-                found.append(identity)
-        return found
+                suspected.append(identity)
+        return suspected
 
     def decide(self, record: Record, window: int | None, journal: Mapping[bytes, Sequence[Counted]]) -> Decision:
         """Decide the record at the cursor and move past it. ``journal``: what the look-up found for suspects.
@@ -119,10 +119,10 @@ class PartitionMemory:
             self._order.append((offset, names))
             self.filters.add(day, keys_of(batch.identities))
         else:
-            kept = [names[index] for index in counted]
-            self._order.append((offset, kept))
-            if kept:
-                self.filters.add(day, keys_of(b"".join(kept)))
+            counted_names = [names[index] for index in counted]
+            self._order.append((offset, counted_names))
+            if counted_names:
+                self.filters.add(day, keys_of(b"".join(counted_names)))
         self.cursor = offset + 1
         return Decision(counted, dropped)
 
@@ -137,17 +137,17 @@ class PartitionMemory:
         dropped: list[Dropped] = []
         for index in old:
             # Asked anew: a copy outside the window counts, and takes the place of the one before it.
-            first = self._counted(recent[names[index]])
-            if window is None or first.append_us > record.append_us - window:
-                dropped.append(Dropped(index, first))
+            counted_copy = self._counted(recent[names[index]])
+            if window is None or counted_copy.append_us > record.append_us - window:
+                dropped.append(Dropped(index, counted_copy))
             else:
                 recent[names[index]] = base | index
                 self._recounted = True
         if not dropped:
             return range(size), ()
-        kept = np.ones(size, np.bool_)
-        kept[[one.index for one in dropped]] = False
-        return kept.nonzero()[0].tolist(), dropped
+        counts = np.ones(size, np.bool_)
+        counts[[drop.index for drop in dropped]] = False
+        return counts.nonzero()[0].tolist(), dropped
 
     def _decide_each(
         self, record: Record, names: list[bytes], window: int | None, journal: Mapping[bytes, Sequence[Counted]]
@@ -157,13 +157,13 @@ class PartitionMemory:
         dropped: list[Dropped] = []
         for index, identity in enumerate(names):
             code = recent.get(identity)
-            first: Counted | None = None
+            counted_copy: Counted | None = None
             if code is not None:
-                first = self._counted(code)
+                counted_copy = self._counted(code)
             elif identity in journal:
-                first = latest_before(journal[identity], (record.generation, record.offset, index))
-            if first is not None and (window is None or first.append_us > record.append_us - window):
-                dropped.append(Dropped(index, first))
+                counted_copy = latest_before(journal[identity], (record.generation, record.offset, index))
+            if counted_copy is not None and (window is None or counted_copy.append_us > record.append_us - window):
+                dropped.append(Dropped(index, counted_copy))
                 continue
             self._recounted |= code is not None
             recent[identity] = base | index
@@ -190,7 +190,7 @@ class PartitionMemory:
         return Counted(self.generation, self.partition, offset, index, append_us, content_hash)
 
 
-def latest_before(found: Sequence[Counted], position: tuple[int, int, int]) -> Counted | None:
+def latest_before(copies: Sequence[Counted], position: tuple[int, int, int]) -> Counted | None:
     """The counted copy that comes last before the position. The same position again is a replay, not a copy."""
-    before = [one for one in found if (one.generation, one.offset, one.index) < position]
-    return max(before, key=lambda one: (one.generation, one.offset, one.index), default=None)
+    earlier = [copy for copy in copies if (copy.generation, copy.offset, copy.index) < position]
+    return max(earlier, key=lambda copy: (copy.generation, copy.offset, copy.index), default=None)

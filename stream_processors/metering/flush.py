@@ -23,7 +23,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
@@ -32,7 +32,7 @@ from schemas.errors import CannotGoOn
 from schemas.events.batch import EMPTY, UsageBatch, decode_batch
 from schemas.events.rejections import rejection_record
 from schemas.events.voids import decode_void, is_void
-from schemas.kafka.codec import CodecError
+from schemas.kafka.codec import AvroRecord, CodecError
 from schemas.kafka.errors import RecordRefused
 from schemas.kafka.topics import REJECTED
 from schemas.ledgers.checkpoints import read_progress
@@ -174,7 +174,9 @@ class Meter:
                 memory = self._memories[partition] = self._remember(partition)
             if records := self._at_cursor(flush, memory, group, room):
                 work.append((memory, records))
-        self._await_catalog(max((one.batch.catalog_offset for _, records in work for one in records), default=0))
+        self._await_catalog(
+            max((batch_record.batch.catalog_offset for _, records in work for batch_record in records), default=0)
+        )
         if self._lifted():
             self._memories.clear()
             return self.prepare(raws, in_flight)
@@ -237,9 +239,9 @@ class Meter:
         """Whether a namespace has lifted its age since the memories were built: they may have dropped days of it."""
         if self._catalog.catalog.next_offset == self._horizon_at:
             return False
-        before, self._horizon_at = self._horizon, self._catalog.catalog.next_offset
+        previous_horizon, self._horizon_at = self._horizon, self._catalog.catalog.next_offset
         self._horizon = horizon(self._catalog.catalog)
-        return self._horizon.lifted != before.lifted
+        return self._horizon.lifted != previous_horizon.lifted
 
     def _remember(self, partition: int) -> PartitionMemory:
         begin = self._begins.get(partition)
@@ -279,8 +281,8 @@ class Meter:
                 breaker.see(False)
             except CodecError as error:
                 if breaker.see(True):
-                    place = f"{self._topic} partition {raw.partition} offset {raw.offset}"
-                    raise breaker.verdict(place, str(error)) from None
+                    position = f"{self._topic} partition {raw.partition} offset {raw.offset}"
+                    raise breaker.verdict(position, str(error)) from None
                 log.warning("partition %d offset %d: %s; rejected", raw.partition, raw.offset, error)
                 batch = EMPTY
                 flush.rejections.append(
@@ -304,17 +306,18 @@ class Meter:
         counts: list[int] = np.bincount(batch.name_indexes, minlength=len(batch.names)).tolist()
         return batch.size + sum(count * matcher.rules(name) for count, name in zip(counts, batch.names, strict=False))
 
-    def _gap(self, partition: int, cursor: int, found: int) -> None:
+    def _gap(self, partition: int, cursor: int, offset: int) -> None:
         sought, at = self._sought.get(partition, (-1, float("-inf")))
         if sought != cursor or time.monotonic() - at > SEEK_AGAIN_SECONDS:
             start = self._log_start(partition)
             if start > cursor:
                 # Held, and not ended: other partitions go on, and so does this one once somebody gives the lost records
                 # up.
-                log.error("%s partition %d begins at offset %d, but only what lies below %d is metered; `weir status` says what to do",
+                log.error("%s partition %d begins at offset %d, but only what lies below %d is metered; `weir "
+                    "status` says what to do",
                           self._topic, partition, start, cursor)  # fmt: skip
             else:
-                log.warning("partition %d: record %d is above the cursor %d; seeking back", partition, found, cursor)
+                log.warning("partition %d: record %d is above the cursor %d; seeking back", partition, offset, cursor)
             self._sought[partition] = (cursor, time.monotonic())
             self._seek(partition, cursor)
 
@@ -328,17 +331,17 @@ class Meter:
 
     def _settle(self, flush: Flush, doubtful: Sequence[DuplicateRow]) -> None:
         contents: dict[Position, Content] = {}
-        asked: list[Position] = []
+        unknown: list[Position] = []
         for position in {position_of(row.dropped.first) for row in doubtful}:
             record = self._undurable.get(position[:3])
             if record is not None:
                 contents[position] = content_of(record, position[3])
             else:
-                asked.append(position)
-        contents |= self._reading.contents(asked)
+                unknown.append(position)
+        contents |= self._reading.contents(unknown)
         settle(flush, doubtful, contents)
 
-    def _reject(self, rejections: Sequence[dict[str, Any]]) -> None:
+    def _reject(self, rejections: Sequence[AvroRecord]) -> None:
         limit = self._rejected.limit
         records = [(row.get("account_id", "").encode(), rejection_record(row, limit)) for row in rejections]
         while True:

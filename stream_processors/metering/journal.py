@@ -13,7 +13,7 @@ from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 from urllib3.exceptions import HTTPError
 
-from schemas.clickhouse.client import connect
+from schemas.clickhouse.client import Parameters, connect
 from schemas.clickhouse.errors import GIVE_UP_SECONDS, explained, meaning
 from schemas.errors import CannotGoOn
 from schemas.events.identity import IDENTITY_BYTES, hash_range
@@ -98,11 +98,11 @@ class Journal:
             lambda client: client.raw_insert(table, names, block, fmt="ArrowStream"),
         )
 
-    def command(self, what: str, sql: str, parameters: dict[str, Any]) -> None:
+    def command(self, what: str, sql: str, parameters: Parameters) -> None:
         """Run a statement that is safe to repeat."""
         self._retry(what, lambda client: client.command(sql, parameters=parameters))
 
-    def query(self, what: str, sql: str, parameters: dict[str, Any] | None = None) -> Sequence[Sequence[Any]]:
+    def query(self, what: str, sql: str, parameters: Parameters | None = None) -> Sequence[Sequence[Any]]:
         """Rows of a query."""
         return self._retry(what, lambda client: client.query(sql, parameters=parameters).result_rows)
 
@@ -123,7 +123,8 @@ class Journal:
         """Of the last ``records`` records below the cursor, oldest first: whether each could not be read."""
         rows = self.query(
             "read the last records",
-            "SELECT events = 0 AND namespace = '' FROM usage_batches FINAL WHERE generation = {g:UInt32} AND partition = {p:UInt32} "
+            "SELECT events = 0 AND namespace = '' FROM usage_batches FINAL WHERE generation = {g:UInt32} AND "
+            "partition = {p:UInt32} "
             "AND offset >= {a:UInt64} AND offset < {b:UInt64} ORDER BY offset",
             {"g": generation, "p": partition, "a": max(0, cursor - records), "b": cursor},
         )
@@ -145,24 +146,26 @@ class Journal:
         def build(client: Client) -> DailyFilters:
             result = DailyFilters()
             days = client.query(
-                "SELECT toUInt32(toDate(append_time, 'UTC')) AS day, has({lifted:Array(String)}, toString(namespace)) AS kept,"
+                "SELECT toUInt32(toDate(append_time, 'UTC')) AS day, has({lifted:Array(String)}, "
+                "toString(namespace)) AS kept,"
                 f" count() FROM usage_identities WHERE {condition} GROUP BY day, kept ORDER BY day",
                 parameters=ours,
             ).result_rows
-            for day, kept, _ in days:
-                if not kept and first_day is not None and day < first_day:
+            for day, count, _ in days:
+                if not count and first_day is not None and day < first_day:
                     continue
                 sql = (
-                    f"SELECT identity FROM usage_identities WHERE {condition} AND toDate(append_time, 'UTC') = toDate({day})"
-                    f" AND has({{lifted:Array(String)}}, toString(namespace)) = {int(kept)}"
+                    f"SELECT identity FROM usage_identities WHERE {condition} AND toDate(append_time, 'UTC') = "
+                    f"toDate({day})"
+                    f" AND has({{lifted:Array(String)}}, toString(namespace)) = {int(count)}"
                 )
                 with client.raw_stream(sql, parameters=ours, fmt="RowBinary") as stream:
-                    rest = b""
+                    remainder = b""
                     while block := stream.read(_FILTER_BLOCK):
-                        block = rest + block
-                        whole = len(block) - len(block) % IDENTITY_BYTES
-                        rest = block[whole:]
-                        result.add(FOREVER if kept else int(day), keys_of(block[:whole]))
+                        block = remainder + block
+                        complete = len(block) - len(block) % IDENTITY_BYTES
+                        remainder = block[complete:]
+                        result.add(FOREVER if count else int(day), keys_of(block[:complete]))
             return result
 
         return self._retry(f"build the filters of partition {partition}", build)
@@ -179,36 +182,37 @@ class Journal:
 
     def counted(self, identities: Sequence[bytes]) -> dict[bytes, list[Counted]]:
         """All counted copies of the identities, in queries of bounded size (servers limit a parameter to 128 KiB)."""
-        found: dict[bytes, list[Counted]] = {}
+        copies: dict[bytes, list[Counted]] = {}
         for start in range(0, len(identities), _LOOK_UP):
-            some = identities[start : start + _LOOK_UP]
+            part = identities[start : start + _LOOK_UP]
             rows = self.query(
-                f"look up {len(some)} identities",
-                "SELECT identity, generation, partition, offset, `index`, append_time, content_hash FROM usage_identities "
+                f"look up {len(part)} identities",
+                "SELECT identity, generation, partition, offset, `index`, append_time, content_hash FROM "
+                "usage_identities "
                 "WHERE identity IN (SELECT CAST(unhex(arrayJoin({ids:Array(String)})) AS FixedString(16)))",
-                {"ids": [identity.hex() for identity in some]},
+                {"ids": [identity.hex() for identity in part]},
             )
             for identity, generation, partition, offset, index, append_time, content_hash in rows:
-                one = Counted(generation, partition, offset, index, micros(append_time), content_hash)
-                found.setdefault(identity, []).append(one)
-        return found
+                copy = Counted(generation, partition, offset, index, micros(append_time), content_hash)
+                copies.setdefault(identity, []).append(copy)
+        return copies
 
     def contents(
         self, positions: Sequence[tuple[int, int, int, int]]
     ) -> dict[tuple[int, int, int, int], tuple[str, str, str]]:
         """(event_name, account_id, properties) of counted events by position, for the check of conflicts."""
-        found: dict[tuple[int, int, int, int], tuple[str, str, str]] = {}
+        contents: dict[tuple[int, int, int, int], tuple[str, str, str]] = {}
         for start in range(0, len(positions), _LOOK_UP):
-            some = positions[start : start + _LOOK_UP]
+            part = positions[start : start + _LOOK_UP]
             rows = self.query(
-                f"read {len(some)} events to compare",
+                f"read {len(part)} events to compare",
                 "SELECT generation, partition, offset, `index`, event_name, account_id, properties FROM usage_events "
                 "WHERE (generation, partition, offset, `index`) IN "
                 "(SELECT arrayJoin({at:Array(Tuple(UInt32, UInt32, UInt64, UInt32))})) "
                 # Positions order no table; by the append times of their batches all other days are left out.
                 "AND append_time IN (SELECT append_time FROM usage_batches WHERE (generation, partition, offset) IN "
                 "(SELECT arrayJoin({batches:Array(Tuple(UInt32, UInt32, UInt64))})))",
-                {"at": list(some), "batches": sorted({position[:3] for position in some})},
+                {"at": list(part), "batches": sorted({position[:3] for position in part})},
             )
-            found |= {(row[0], row[1], row[2], row[3]): (row[4], row[5], row[6]) for row in rows}
-        return found
+            contents |= {(row[0], row[1], row[2], row[3]): (row[4], row[5], row[6]) for row in rows}
+        return contents

@@ -34,8 +34,15 @@ def keep_us(view: NamespaceView) -> int | None:
     settings: list[Namespace] = [entry.model for entry in view.history("namespace", view.namespace)]
     if view.namespace == DEFAULT_NAMESPACE or not settings:
         settings.append(Namespace(code=DEFAULT_NAMESPACE))
-    windows = [window_us(one.max_event_age_seconds, one.max_event_skew_seconds) for one in settings]
-    return None if None in windows else max(one for one in windows if one is not None)
+    windows = [
+        window_us(namespace_settings.max_event_age_seconds, namespace_settings.max_event_skew_seconds)
+        for namespace_settings in settings
+    ]
+    return (
+        None
+        if None in windows
+        else max(namespace_settings for namespace_settings in windows if namespace_settings is not None)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,18 +70,18 @@ def forgettable(
 ) -> list[tuple[int, tuple[str, ...] | None]]:
     """Of append days (since 1970) and the namespaces that have identities of them: what the journal may lose. None: the
     whole day; else only these namespaces of it. ``newest_us``: append time of the newest metered record."""
-    names = {name for found in days.values() for name in found}
+    names = {name for namespaces in days.values() for name in namespaces}
     keeps = {name: keep_us(catalog.view(name)) for name in names if name}
     result: list[tuple[int, tuple[str, ...] | None]] = []
-    for day, found in sorted(days.items()):
+    for day, namespaces in sorted(days.items()):
         over = []
-        for name in sorted(found):
+        for name in sorted(namespaces):
             keep = keeps.get(name)
             limit = None if keep is None else keep + (EVENTS_RETENTION_DAYS + _MARGIN_DAYS) * DAY
             if limit is not None and (day + 1) * DAY <= newest_us - limit:
                 over.append(name)
         if over:
-            result.append((day, None if len(over) == len(set(found)) else tuple(over)))
+            result.append((day, None if len(over) == len(set(namespaces)) else tuple(over)))
     return result
 
 
@@ -102,8 +109,8 @@ class Forgetter:
             " WHERE append_time < {newest:DateTime64(3, 'UTC')} - toIntervalDay({days:UInt32}) GROUP BY 1",
             {"newest": newest, "days": EVENTS_RETENTION_DAYS},
         )
-        found = forgettable({int(day): names for day, names in listed}, catalog, micros(newest))
-        for day, names in found:
+        past = forgettable({int(day): names for day, names in listed}, catalog, micros(newest))
+        for day, names in past:
             partition = time.strftime("%Y%m%d", time.gmtime(day * 86_400))
             if names is None:
                 self._journal.command(
@@ -114,9 +121,10 @@ class Forgetter:
             else:
                 self._journal.command(
                     f"forget identities of {partition}",
-                    f"ALTER TABLE usage_identities DELETE IN PARTITION {partition} WHERE namespace IN {{names:Array(String)}}",
+                    f"ALTER TABLE usage_identities DELETE IN PARTITION {partition} WHERE namespace IN "
+                    f"{{names:Array(String)}}",
                     {"names": list(names)},
                 )
-        if found:
-            log.info("identities of %d days were forgotten, up to day %d", len(found), found[-1][0])
-        return found
+        if past:
+            log.info("identities of %d days were forgotten, up to day %d", len(past), past[-1][0])
+        return past

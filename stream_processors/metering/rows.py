@@ -66,8 +66,8 @@ class EventColumns:
         table = pa.table(columns)
         if self.size < table.num_rows:
             bases = np.cumsum([0, *sizes[:-1]])
-            kept = [np.asarray(one, np.int64) + base for one, base in zip(self._counted, bases, strict=True)]
-            table = table.take(pa.array(np.concatenate(kept)))
+            counted = [np.asarray(indices, np.int64) + base for indices, base in zip(self._counted, bases, strict=True)]
+            table = table.take(pa.array(np.concatenate(counted)))
         for name, column in (
             match_columns(self.matches.matched, self.size) | failure_columns(self.matches.failed, self.size)
         ).items():
@@ -88,25 +88,29 @@ def _dated(batches: Sequence[UsageBatch], sizes: Sequence[int]) -> NDArray[np.bo
 
 def match_columns(matched: Sequence[RuleMatches], size: int) -> dict[str, Any]:
     """The match_… columns of ``size`` rows: a list a row, in the order of the rules."""
-    counts = [len(one.rows) for one in matched]
-    starts, order = _grouped([one.rows for one in matched], size)
-    versions = np.repeat(np.array([one.profile_version for one in matched], np.uint32), counts)
+    counts = [len(match.rows) for match in matched]
+    starts, order = _grouped([match.rows for match in matched], size)
+    versions = np.repeat(np.array([match.profile_version for match in matched], np.uint32), counts)
     return {
-        "match_profile_ids": _lists(starts, _repeat([one.profile_id for one in matched], _STRING, counts).take(order)),
-        "match_profile_versions": _lists(starts, pa.array(versions).take(order)),
-        "match_quantities": _lists(starts, quantities([one.units for one in matched]).take(order)),
-        "match_unique_values": _lists(
-            starts, _texts_or_blank([one.unique_values for one in matched], counts).take(order)
+        "match_profile_ids": _lists(
+            starts, _repeat([match.profile_id for match in matched], _STRING, counts).take(order)
         ),
-        "match_dimensions": _lists(starts, _texts_or_blank([one.dimensions for one in matched], counts).take(order)),
+        "match_profile_versions": _lists(starts, pa.array(versions).take(order)),
+        "match_quantities": _lists(starts, quantities([match.units for match in matched]).take(order)),
+        "match_unique_values": _lists(
+            starts, _texts_or_blank([match.unique_values for match in matched], counts).take(order)
+        ),
+        "match_dimensions": _lists(
+            starts, _texts_or_blank([match.dimensions for match in matched], counts).take(order)
+        ),
     }
 
 
 def failure_columns(failed: Sequence[RuleFailures], size: int) -> dict[str, Any]:
     """The unmeterable_… columns of ``size`` rows."""
-    starts, order = _grouped([one.rows for one in failed], size)
-    ids = _repeat([one.profile_id for one in failed], _STRING, [len(one.rows) for one in failed])
-    reasons = pa.array([reason for one in failed for reason in one.reasons], _STRING)
+    starts, order = _grouped([failure.rows for failure in failed], size)
+    ids = _repeat([failure.profile_id for failure in failed], _STRING, [len(failure.rows) for failure in failed])
+    reasons = pa.array([reason for failure in failed for reason in failure.reasons], _STRING)
     return {
         "unmeterable_profile_ids": _lists(starts, ids.take(order)),
         "unmeterable_reasons": _lists(starts, reasons.take(order)),
@@ -245,11 +249,11 @@ def progress_table(progress: dict[tuple[int, int], int]) -> pa.Table:
 
 def carried_table(carried: Mapping[int, Sequence[int]]) -> pa.Table:
     """The Arrow table of usage_carried, from generation → next offset by partition."""
-    rows = [(number, place, end) for number, ends in carried.items() for place, end in enumerate(ends) if end]
+    rows = [(number, partition, end) for number, ends in carried.items() for partition, end in enumerate(ends) if end]
     return pa.table(
         {
             "generation": pa.array([number for number, *_ in rows], pa.uint32()),
-            "partition": pa.array([place for _, place, _ in rows], pa.uint32()),
+            "partition": pa.array([partition for _, partition, _ in rows], pa.uint32()),
             "next_offset": pa.array([end for *_, end in rows], pa.uint64()),
         }
     )
@@ -260,24 +264,24 @@ def given_up_table(ranges: Sequence[Range]) -> pa.Table:
     namespace."""
     rows = [
         # The same offsets may be given up again, for what was known to be lost only later.
-        (one, name, sum((same.events or {}).get(name, 0) for same in ranges if _offsets(same) == _offsets(one)))
-        for one in ranges
-        for name in (*(one.events or {}), "")
+        (range_, name, sum((same.events or {}).get(name, 0) for same in ranges if _offsets(same) == _offsets(range_)))
+        for range_ in ranges
+        for name in (*(range_.events or {}), "")
     ]
     return pa.table(
         {
-            "generation": pa.array([one.generation for one, *_ in rows], pa.uint32()),
-            "partition": pa.array([one.partition for one, *_ in rows], pa.uint32()),
-            "from_offset": pa.array([one.start for one, *_ in rows], pa.uint64()),
-            "next_offset": pa.array([one.end for one, *_ in rows], pa.uint64()),
+            "generation": pa.array([range_.generation for range_, *_ in rows], pa.uint32()),
+            "partition": pa.array([range_.partition for range_, *_ in rows], pa.uint32()),
+            "from_offset": pa.array([range_.start for range_, *_ in rows], pa.uint64()),
+            "next_offset": pa.array([range_.end for range_, *_ in rows], pa.uint64()),
             "namespace": pa.array([name for _, name, _ in rows], _STRING),
             "events": pa.array([count for *_, count in rows], pa.uint64()),
-            "reason": pa.array([one.reason for one, *_ in rows], _STRING),
-            "author": pa.array([one.author for one, *_ in rows], _STRING),
-            "given_up_at": pa.array([one.given_up_us for one, *_ in rows], _INSTANT),
+            "reason": pa.array([range_.reason for range_, *_ in rows], _STRING),
+            "author": pa.array([range_.author for range_, *_ in rows], _STRING),
+            "given_up_at": pa.array([range_.given_up_us for range_, *_ in rows], _INSTANT),
         }
     )
 
 
-def _offsets(one: Range) -> tuple[int, int, int, int]:
-    return one.generation, one.partition, one.start, one.end
+def _offsets(range_: Range) -> tuple[int, int, int, int]:
+    return range_.generation, range_.partition, range_.start, range_.end

@@ -4,8 +4,9 @@ are rare."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
+from schemas.kafka.codec import AvroRecord
 from schemas.values.instants import micros
 from stream_processors.metering.decide import Position, position_of
 from stream_processors.metering.dedupe import Counted, Record
@@ -24,7 +25,7 @@ from stream_processors.metering.voids import (
 _CHUNK: Final = 500
 
 
-def write_voids(journal: Journal, voids: Sequence[Record], topic: str) -> list[dict[str, Any]]:
+def write_voids(journal: Journal, voids: Sequence[Record], topic: str) -> list[AvroRecord]:
     """Write what the voids did; the rejections of those without effect. Every event before them must be durable. Raises
     Stopping."""
     journal.insert("usage_voids", voids_table(voids))
@@ -42,67 +43,72 @@ def copies_of(journal: Journal, records: Sequence[Record]) -> dict[bytes, list[C
     An identity that usage_identities has forgotten (W and the log's retention later) stands in usage_events for ever,
     so a void finds the same copy whenever its record is read.
     """
-    found = journal.counted(list({void_of(record).identity for record in records}))
+    copies = journal.counted(list({void_of(record).identity for record in records}))
     forgotten: dict[str, set[bytes]] = {}
     for record in records:
-        if meant(record, found) is None:
+        if meant(record, copies) is None:
             void = void_of(record)
             forgotten.setdefault(void.namespace, set()).add(void.identity)
     for namespace, names in forgotten.items():
-        wanted = sorted(names)
-        for start in range(0, len(wanted), _CHUNK):
+        identities = sorted(names)
+        for start in range(0, len(identities), _CHUNK):
             rows = journal.query(
                 "look up old identities",
                 "SELECT identity, generation, partition, offset, `index`, append_time, content_hash FROM usage_events"
-                " WHERE namespace = {n:String} AND identity IN (SELECT CAST(unhex(arrayJoin({ids:Array(String)})) AS FixedString(16)))",
-                {"n": namespace, "ids": [name.hex() for name in wanted[start : start + _CHUNK]]},
+                " WHERE namespace = {n:String} AND identity IN (SELECT CAST(unhex(arrayJoin({ids:Array(String)})) AS "
+                "FixedString(16)))",
+                {"n": namespace, "ids": [name.hex() for name in identities[start : start + _CHUNK]]},
             )
-            for name in wanted[start : start + _CHUNK]:
-                found[name] = []
+            for name in identities[start : start + _CHUNK]:
+                copies[name] = []
             for identity, generation, partition, offset, index, append_time, content_hash in rows:
-                found[identity].append(Counted(generation, partition, offset, index, micros(append_time), content_hash))
-    return found
+                copies[identity].append(
+                    Counted(generation, partition, offset, index, micros(append_time), content_hash)
+                )
+    return copies
 
 
 def standing_voids(journal: Journal, targets: Sequence[Counted]) -> dict[Position, VoidPlace]:
     """By position of an event: the first void of it that is durable."""
-    found: dict[Position, VoidPlace] = {}
+    places: dict[Position, VoidPlace] = {}
     for start in range(0, len(targets), _CHUNK):
         rows = journal.query(
             "look up voids",
             "SELECT generation, partition, offset, `index`, min((void_generation, void_offset)) FROM voided_events"
-            " WHERE (generation, partition, offset, `index`) IN (SELECT arrayJoin({at:Array(Tuple(UInt32, UInt32, UInt64, UInt32))}))"
+            " WHERE (generation, partition, offset, `index`) IN (SELECT arrayJoin({at:Array(Tuple(UInt32, UInt32, "
+            "UInt64, UInt32))}))"
             " GROUP BY generation, partition, offset, `index`",
-            {"at": [position_of(one) for one in targets[start : start + _CHUNK]]},
+            {"at": [position_of(target) for target in targets[start : start + _CHUNK]]},
         )
-        found |= {(row[0], row[1], row[2], row[3]): (int(row[4][0]), int(row[4][1])) for row in rows}
-    return found
+        places |= {(row[0], row[1], row[2], row[3]): (int(row[4][0]), int(row[4][1])) for row in rows}
+    return places
 
 
 def targets_of(journal: Journal, voided: Sequence[Voided]) -> dict[Position, Target]:
     """The events that are voided, by position."""
-    found: dict[Position, Target] = {}
+    targets: dict[Position, Target] = {}
     by_namespace: dict[str, list[Voided]] = {}
-    for one in voided:
-        by_namespace.setdefault(void_of(one.record).namespace, []).append(one)
-    for namespace, some in by_namespace.items():
-        for start in range(0, len(some), _CHUNK):
-            chunk = some[start : start + _CHUNK]
+    for void in voided:
+        by_namespace.setdefault(void_of(void.record).namespace, []).append(void)
+    for namespace, of_namespace in by_namespace.items():
+        for start in range(0, len(of_namespace), _CHUNK):
+            chunk = of_namespace[start : start + _CHUNK]
             # The append times prune to the days on which they came.
             rows = journal.query(
                 "read the events to void",
-                "SELECT generation, partition, offset, `index`, account_id, toString(event_name), timestamp, match_profile_ids"
+                "SELECT generation, partition, offset, `index`, account_id, toString(event_name), timestamp, "
+                "match_profile_ids"
                 " FROM usage_events WHERE namespace = {n:String}"
                 " AND append_time IN (SELECT fromUnixTimestamp64Milli(arrayJoin({ms:Array(Int64)}), 'UTC'))"
                 " AND (generation, partition, offset, `index`) IN"
                 " (SELECT arrayJoin({at:Array(Tuple(UInt32, UInt32, UInt64, UInt32))}))",
                 {
                     "n": namespace,
-                    "ms": sorted({one.target.append_us // 1000 for one in chunk}),
-                    "at": [position_of(one.target) for one in chunk],
+                    "ms": sorted({void.target.append_us // 1000 for void in chunk}),
+                    "at": [position_of(void.target) for void in chunk],
                 },
             )
-            found |= {
+            targets |= {
                 (row[0], row[1], row[2], row[3]): Target(row[4], row[5], micros(row[6]), tuple(row[7])) for row in rows
             }
-    return found
+    return targets

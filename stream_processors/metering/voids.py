@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from schemas.events.batch import EMPTY, UsageBatch
 from schemas.events.voids import ALREADY_VOIDED, NOTHING_TO_VOID, EventVoid, encode_void
+from schemas.kafka.codec import AvroRecord
 from schemas.values.instants import rfc3339
 from stream_processors.metering.decide import Position, position_of, rejection_id
 from stream_processors.metering.dedupe import Counted, Record, latest_before
@@ -48,7 +49,7 @@ class Settled:
     """What becomes of a flush's voids."""
 
     voided: list[Voided]
-    rejections: list[dict[str, Any]]
+    rejections: list[AvroRecord]
 
 
 def blank(namespace: str) -> UsageBatch:
@@ -82,30 +83,36 @@ def settle_voids(
     ``copies``: all counted copies of their identities below them; ``standing``: by position of a copy, the first void
     of it that the journal has, which may be one of these, or one after them, where the log is read again.
     """
-    first = dict(standing)
+    first_void = dict(standing)
     settled = Settled([], [])
     for record in records:
         target = meant(record, copies)
         if target is None:
-            why = "no event with this key and source had counted before it; mind the source, and void once the event is accepted"
+            why = (
+                "no event with this key and source had counted before it; mind the source, and void once the event "
+                "is accepted"
+            )
             settled.rejections.append(void_rejection(record, NOTHING_TO_VOID, why, topic))
             continue
-        place, mine = position_of(target), (record.generation, record.offset)
-        earlier = first.get(place)
-        if earlier is not None and earlier < mine:
-            why = f"the event at {_at(target)} was voided before, by the record at offset {earlier[1]} of generation {earlier[0]}"
+        position, void_offset = position_of(target), (record.generation, record.offset)
+        earlier = first_void.get(position)
+        if earlier is not None and earlier < void_offset:
+            why = (
+                f"the event at {_at(target)} was voided before, by the record at offset {earlier[1]} of generation "
+                f"{earlier[0]}"
+            )
             settled.rejections.append(void_rejection(record, ALREADY_VOIDED, why, topic))
             continue
-        first[place] = mine
+        first_void[position] = void_offset
         settled.voided.append(Voided(record, target))
     return settled
 
 
-def _at(one: Counted) -> str:
-    return f"generation {one.generation} partition {one.partition} offset {one.offset} index {one.index}"
+def _at(copy: Counted) -> str:
+    return f"generation {copy.generation} partition {copy.partition} offset {copy.offset} index {copy.index}"
 
 
-def void_rejection(record: Record, reason: str, why: str, topic: str) -> dict[str, Any]:
+def void_rejection(record: Record, reason: str, why: str, topic: str) -> AvroRecord:
     """The RejectedEvent record of a void without effect. It stands for no event, so the books are as they were."""
     void = void_of(record)
     return {
@@ -113,7 +120,8 @@ def void_rejection(record: Record, reason: str, why: str, topic: str) -> dict[st
         "detail": f"void by {void.author} of {rfc3339(record.append_us)} ({void.reason}): {why}"[:2000], "events": 0,
         "idempotency_key": void.idempotency_key, "original": encode_void(void), "origin_topic": topic,
         "origin_generation": record.generation, "origin_partition": record.partition, "origin_offset": record.offset,
-        "origin_index": 0, "received_at": record.append_us, "rejection_id": rejection_id(topic, record.partition, record.offset, 0),
+        "origin_index": 0, "received_at": record.append_us,
+        "rejection_id": rejection_id(topic, record.partition, record.offset, 0),
     }  # fmt: skip
 
 
@@ -139,29 +147,29 @@ def voids_table(records: Sequence[Record]) -> pa.Table:
 def voided_table(voided: Sequence[Voided], targets: Mapping[Position, Target]) -> pa.Table:
     """The Arrow table of voided_events. Raises LookupError where the journal lacks a counted event: it is not to be
     guessed."""
-    voids = [void_of(one.record) for one in voided]
-    places = [position_of(one.target) for one in voided]
-    if missing := [place for place in places if place not in targets]:
+    voids = [void_of(voided_event.record) for voided_event in voided]
+    places = [position_of(voided_event.target) for voided_event in voided]
+    if missing := [position for position in places if position not in targets]:
         raise LookupError(f"the journal has no event at {missing[0]}, which counted; it is not to be guessed")
-    found = [targets[place] for place in places]
+    rows = [targets[position] for position in places]
     return pa.table(
         {
             "namespace": [void.namespace for void in voids],
-            "account_id": [target.account_id for target in found],
-            "event_name": [target.event_name for target in found],
-            "timestamp": pa.array([target.timestamp_us for target in found], pa.int64()).view(_INSTANT),
+            "account_id": [target.account_id for target in rows],
+            "event_name": [target.event_name for target in rows],
+            "timestamp": pa.array([target.timestamp_us for target in rows], pa.int64()).view(_INSTANT),
             "source": [void.source for void in voids],
             "idempotency_key": [void.idempotency_key for void in voids],
-            "match_profile_ids": pa.array([list(target.match_profile_ids) for target in found], pa.list_(pa.string())),
-            "generation": pa.array([place[0] for place in places], pa.uint32()),
-            "partition": pa.array([place[1] for place in places], pa.uint32()),
-            "offset": pa.array([place[2] for place in places], pa.uint64()),
-            "index": pa.array([place[3] for place in places], pa.uint32()),
-            "append_time": _appended([one.target.append_us for one in voided]),
-            "void_generation": pa.array([one.record.generation for one in voided], pa.uint32()),
-            "void_partition": pa.array([one.record.partition for one in voided], pa.uint32()),
-            "void_offset": pa.array([one.record.offset for one in voided], pa.uint64()),
-            "void_append_time": _appended([one.record.append_us for one in voided]),
+            "match_profile_ids": pa.array([list(target.match_profile_ids) for target in rows], pa.list_(pa.string())),
+            "generation": pa.array([position[0] for position in places], pa.uint32()),
+            "partition": pa.array([position[1] for position in places], pa.uint32()),
+            "offset": pa.array([position[2] for position in places], pa.uint64()),
+            "index": pa.array([position[3] for position in places], pa.uint32()),
+            "append_time": _appended([voided_event.target.append_us for voided_event in voided]),
+            "void_generation": pa.array([voided_event.record.generation for voided_event in voided], pa.uint32()),
+            "void_partition": pa.array([voided_event.record.partition for voided_event in voided], pa.uint32()),
+            "void_offset": pa.array([voided_event.record.offset for voided_event in voided], pa.uint64()),
+            "void_append_time": _appended([voided_event.record.append_us for voided_event in voided]),
             "reason": [void.reason for void in voids],
             "author": [void.author for void in voids],
         }

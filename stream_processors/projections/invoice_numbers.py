@@ -25,13 +25,13 @@ def copy_numbers(journal: Journal, checkpoints: Checkpoints, *, again: bool = Fa
             f"SELECT toString(namespace), groupArray(({column}, rank, number)) FROM {table} FINAL GROUP BY namespace",
         )
         shown = {
-            str(namespace): {(str(name), int(rank), str(text)) for name, rank, text in found}
-            for namespace, found in rows
+            str(namespace): {(str(name), int(rank), str(text)) for name, rank, text in given_numbers}
+            for namespace, given_numbers in rows
         }
         for namespace in numbers.namespaces():
-            given = {(one.invoice_id, one.rank, one.text): one for one in numbers.given(namespace)}
+            given = {(number.invoice_id, number.rank, number.text): number for number in numbers.given(namespace)}
             have = shown.get(namespace, set())
-            missing = [one for key, one in given.items() if again or key not in have]
+            missing = [number for key, number in given.items() if again or key not in have]
             if missing:
                 journal.insert(table, numbers_table(column, namespace, missing))
                 written += len(missing)
@@ -49,8 +49,8 @@ def numbers_table(column: str, namespace: str, numbers: Sequence[Numbered]) -> p
     return pa.table(
         {
             "namespace": pa.array([namespace] * len(numbers), pa.string()),
-            column: pa.array([one.invoice_id for one in numbers], pa.string()),
-            "rank": pa.array([one.rank for one in numbers], pa.uint64()),
-            "number": pa.array([one.text for one in numbers], pa.string()),
+            column: pa.array([number.invoice_id for number in numbers], pa.string()),
+            "rank": pa.array([number.rank for number in numbers], pa.uint64()),
+            "number": pa.array([number.text for number in numbers], pa.string()),
         }
     )

@@ -10,7 +10,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from schemas.catalog.state import Entry
-from schemas.kafka.codec import CodecError, codec
+from schemas.kafka.codec import AvroRecord, CodecError, codec
 from schemas.kafka.topics import INVOICES, REJECTED
 from schemas.ledgers.first_valid import FirstValid
 from schemas.ledgers.invoice_claims import claim_of, is_draft
@@ -33,8 +33,10 @@ _INVOICE_COLUMNS: Final = (
 _LINE_COLUMNS: Final = (
     ("number", pa.uint32()), ("kind", pa.string()), ("charge", pa.string()), ("product", pa.string()),
     ("description", pa.string()), ("profile_id", pa.string()), ("profile_versions", pa.list_(pa.uint32())),
-    ("period_start", _INSTANT), ("period_end", _INSTANT), ("quantity", _WIDE), ("events", pa.uint64()), ("unit", pa.string()),
-    ("price", pa.string()), ("amount", _MONEY), ("unrounded", pa.string()), ("steps", pa.string()), ("note", pa.string()),
+    ("period_start", _INSTANT), ("period_end", _INSTANT), ("quantity", _WIDE), ("events", pa.uint64()),
+    ("unit", pa.string()),
+    ("price", pa.string()), ("amount", _MONEY), ("unrounded", pa.string()), ("steps", pa.string()),
+    ("note", pa.string()),
     ("adjusts", pa.string()),
 )  # fmt: skip
 _WRITTEN_BYTES: Final = 16 * 1024 * 1024
@@ -45,7 +47,8 @@ _REJECTED_COLUMNS: Final = (
     ("detail", pa.string()), ("events", pa.uint32()), ("account_id", pa.string()), ("event_name", pa.string()),
     ("idempotency_key", pa.string()), ("original", pa.binary()), ("origin_topic", pa.string()),
     ("origin_generation", pa.uint32()), ("origin_partition", pa.int32()), ("origin_offset", pa.int64()),
-    ("origin_index", pa.uint32()), ("received_at", _INSTANT), ("original_size", pa.int64()), ("original_hash", pa.string()),
+    ("origin_index", pa.uint32()), ("received_at", _INSTANT), ("original_size", pa.int64()),
+    ("original_hash", pa.string()),
 )  # fmt: skip
 
 
@@ -108,7 +111,7 @@ class InvoiceCopy:
         self._reader: LedgerReader | None = None
         self._claims = FirstValid()
         self._held: dict[_Version, int] | None = None
-        self._pending: list[dict[str, Any]] = []
+        self._pending: list[AvroRecord] = []
 
     def run(self) -> int:
         """Copy up to the log's present end; how many versions were written. Raises Stopping, LedgerUnavailable; then
@@ -132,14 +135,15 @@ class InvoiceCopy:
                 written += self._write()
                 size = 0
         written += self._write()
-        self._held = {}  # what comes from now on was not there when it was read; to write a version again changes nothing
+        # What comes from now on was not there when it was read; to write a version again changes nothing.
+        self._held = {}
         return written
 
     def _write(self) -> int:
         records = self._pending
         for drafts, (table, of_lines) in _INVOICE_TABLES.items():
-            if some := [record for record in records if is_draft(record) == drafts]:
-                invoices, lines = invoice_tables(some)
+            if alike := [record for record in records if is_draft(record) == drafts]:
+                invoices, lines = invoice_tables(alike)
                 # Lines first: an invoice that is seen is whole.
                 self._journal.insert(of_lines, lines)
                 self._journal.insert(table, invoices)
@@ -153,7 +157,8 @@ def held_versions(journal: Journal) -> dict[_Version, int]:
     for drafts, (table, of_lines) in _INVOICE_TABLES.items():
         rows = journal.query(
             f"read {table}",
-            f"SELECT namespace, invoice_id, version, lines.count FROM (SELECT DISTINCT namespace, invoice_id, version FROM {table}) AS heads"
+            "SELECT namespace, invoice_id, version, lines.count FROM (SELECT DISTINCT namespace, invoice_id, "
+            f"version FROM {table}) AS heads"
             f" LEFT JOIN (SELECT namespace, invoice_id, version, uniqExact(number) AS count FROM {of_lines}"
             " GROUP BY namespace, invoice_id, version) AS lines USING (namespace, invoice_id, version)",
         )
@@ -172,7 +177,7 @@ class RejectionCopy:
         self._journal = journal
         self._again = again
         self._readers: dict[int, LedgerReader] = {}
-        self._pending: dict[int, list[dict[str, Any]]] = {}
+        self._pending: dict[int, list[AvroRecord]] = {}
 
     def run(self, partitions: Iterable[int]) -> int:
         """Copy up to the log's present end; how many records. Raises Stopping, LedgerUnavailable; then run it again."""

@@ -61,7 +61,8 @@ class Rebuild:
         """Invoices, drafts and their lines; what was kept although the topic does not have it. Raises
         LedgerUnavailable."""
         say(
-            f"{InvoiceCopy(self._settings, self._journal, again=True).run()} versions of invoices and drafts copied again"
+            f"{InvoiceCopy(self._settings, self._journal, again=True).run()} versions of invoices and drafts "
+            "copied again"
         )
         ahead: list[Ahead] = []
         topic = self._versions()
@@ -70,9 +71,9 @@ class Rebuild:
             newest[drafts, namespace, name] = max(version, newest.get((drafts, namespace, name), 0))
         for drafts, (table, of_lines) in _TABLES.items():
             extra = [key[1:] for key in held_versions(self._journal) if key[0] == drafts and key not in topic]
-            kept = [key for key in extra if not drafts and key[2] > newest.get((False, key[0], key[1]), 0)]
-            ahead += self._states(kept, newest)
-            removed = sorted(set(extra) - set(kept))
+            unknown = [key for key in extra if not drafts and key[2] > newest.get((False, key[0], key[1]), 0)]
+            ahead += self._states(unknown, newest)
+            removed = sorted(set(extra) - set(unknown))
             self._delete(table, removed)
             self._delete(of_lines, removed)
             self._delete_lines(of_lines, {key[1:]: lines for key, lines in topic.items() if key[0] == drafts})
@@ -83,7 +84,8 @@ class Rebuild:
     def rejections(self, say: Say) -> None:
         """rejected_events. Raises LedgerUnavailable."""
         say(
-            f"{RejectionCopy(self._settings, self._journal, again=True).run(range(REJECTED_PARTITIONS))} rejections copied again"
+            f"{RejectionCopy(self._settings, self._journal, again=True).run(range(REJECTED_PARTITIONS))} rejections "
+            "copied again"
         )
 
     def catalog(self, say: Say) -> None:
@@ -101,7 +103,8 @@ class Rebuild:
         ledger = CheckpointLedger(self._settings)
         try:
             say(
-                f"{copy_numbers(self._journal, ledger.refresh(), again=True)} numbers of invoices and credit notes shown again"
+                f"{copy_numbers(self._journal, ledger.refresh(), again=True)} numbers of invoices and credit notes "
+                "shown again"
             )
         finally:
             ledger.close()
@@ -125,7 +128,7 @@ class Rebuild:
     def _versions(self) -> dict[tuple[bool, str, str, int], list[int]]:
         """What stands on usage.invoices, with the numbers of its lines."""
         claims = FirstValid()
-        found: dict[tuple[bool, str, str, int], list[int]] = {}
+        versions: dict[tuple[bool, str, str, int], list[int]] = {}
         with LedgerReader(self._settings, INVOICES) as reader:
             for record in reader.read_to(reader.end_offsets()):
                 try:
@@ -134,19 +137,20 @@ class Rebuild:
                     continue
                 if claims.offer(claim_of(decoded)):
                     key = (is_draft(decoded), decoded["namespace"], decoded["invoice_id"], decoded["version"])
-                    found[key] = [line["number"] for line in decoded["lines"]]
-        return found
+                    versions[key] = [line["number"] for line in decoded["lines"]]
+        return versions
 
     def _states(self, keys: Iterable[_Key], newest: dict[tuple[bool, str, str], int]) -> list[Ahead]:
-        found = []
+        states = []
         for namespace, name, version in sorted(keys):
             rows = self._journal.query(
                 "read an invoice's state",
-                "SELECT toString(state) FROM invoices WHERE namespace = {n:String} AND invoice_id = {i:String} AND version = {v:UInt32}",
+                "SELECT toString(state) FROM invoices WHERE namespace = {n:String} AND invoice_id = {i:String} AND "
+                "version = {v:UInt32}",
                 {"n": namespace, "i": name, "v": version},
             )
-            found.append(Ahead(namespace, name, version, newest.get((False, namespace, name), 0), str(rows[0][0])))
-        return found
+            states.append(Ahead(namespace, name, version, newest.get((False, namespace, name), 0), str(rows[0][0])))
+        return states
 
     def _delete(self, table: str, keys: list[_Key]) -> None:
         for at in range(0, len(keys), _CHUNK):
@@ -162,7 +166,8 @@ class Rebuild:
         rows: list[Any] = list(
             self._journal.query(
                 f"read {table}",
-                f"SELECT namespace, invoice_id, version, groupUniqArray(number) FROM {table} GROUP BY namespace, invoice_id, version",
+                f"SELECT namespace, invoice_id, version, groupUniqArray(number) FROM {table} GROUP BY namespace, "
+                "invoice_id, version",
             )
         )
         for namespace, name, version, numbers in rows:
@@ -171,7 +176,8 @@ class Rebuild:
             if wrong:
                 self._journal.command(
                     f"delete lines from {table}",
-                    f"DELETE FROM {table} WHERE namespace = {{n:String}} AND invoice_id = {{i:String}} AND version = {{v:UInt32}}"
+                    f"DELETE FROM {table} WHERE namespace = {{n:String}} AND invoice_id = {{i:String}} AND version = "
+                    f"{{v:UInt32}}"
                     " AND number IN {numbers:Array(UInt32)}",
                     {"n": namespace, "i": name, "v": int(version), "numbers": wrong},
                 )

@@ -17,6 +17,7 @@ from typing import Any, Final
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from schemas.catalog.follower import CatalogFollower
+from schemas.clickhouse.client import Parameters
 from schemas.errors import WeirError
 from schemas.kafka.topics import REJECTED, events_topic, partition_count
 from schemas.ledgers.checkpoints import Checkpoints, read_progress
@@ -99,8 +100,10 @@ class Remeter:
         low, high = self._bounds(partition)
         if start < low or stop > high:
             raise ReplayError(
-                f"{self._topic} partition {partition} has the offsets {low} to {high - 1} only; replay those with --from and --to, and"
-                f" give up by name what is gone: `weir log give-up --generation {generation} --partition {partition} --from … --to …`"
+                f"{self._topic} partition {partition} has the offsets {low} to {high - 1} only; replay those with "
+                "--from and --to, and"
+                f" give up by name what is gone: `weir log give-up --generation {generation} --partition {partition} "
+                "--from … --to …`"
             )
         done = events = duplicates = removed = 0
         for unit in self._units(partition, start, stop):
@@ -108,12 +111,12 @@ class Remeter:
             while left:
                 self._meter.begin_at(partition, left[0].offset)
                 flush = self._meter.prepare(left, None)
-                taken, left = parted(left, flush)
+                part, left = parted(left, flush)
                 # First, so that the records' voids are decided by copies that count.
-                removed += self._remove_others(partition, taken, flush)
+                removed += self._remove_others(partition, part, flush)
                 self._meter.commit(flush)
                 events, duplicates = events + flush.events.size, duplicates + len(flush.duplicates)
-                done += len(taken)
+                done += len(part)
                 on_progress("replaying", done, stop - start)
         return Replayed(done, events, duplicates, removed, self._roll_up(partition, start, stop, removed > 0))
 
@@ -138,7 +141,7 @@ class Remeter:
         dropped: set[Place] = {(row.record.offset, row.dropped.index) for row in flush.duplicates}
         at = "Tuple(UInt64, UInt32)"
         removed = 0
-        for name, place, kind, right in (
+        for name, position, kind, right in (
             *((name, _AT, at, counted) for name in _TABLES),
             ("usage_records", _RECORD_AT, "Tuple(UInt64, UInt32, String, UInt32)", recorded),
             ("duplicate_events", _AT, at, dropped),
@@ -146,22 +149,27 @@ class Remeter:
             where = (
                 "generation = {g:UInt32} AND partition = {p:UInt32} AND offset >= {a:UInt64} AND offset <= {b:UInt64}"
             )
-            if place is _RECORD_AT:  # what a backfill recorded of an event that counts is not the meter's
+            if position is _RECORD_AT:  # what a backfill recorded of an event that counts is not the meter's
                 where += " AND checkpoint = 0"
             # Positions order no table; by the append times all other days are left out.
-            where += " AND append_time >= fromUnixTimestamp64Milli({from:Int64}, 'UTC') AND append_time <= fromUnixTimestamp64Milli({to:Int64}, 'UTC')"
+            where += (
+                " AND append_time >= fromUnixTimestamp64Milli({from:Int64}, 'UTC') AND append_time <= "
+                "fromUnixTimestamp64Milli({to:Int64}, 'UTC')"
+            )
             times = [raw.append_us // 1000 for raw in unit]
-            bounds: dict[str, Any] = {
+            bounds: Parameters = {
                 "g": self._settings.generation, "p": partition, "a": unit[0].offset, "b": unit[-1].offset,
                 "from": min(times), "to": max(times),
             }  # fmt: skip
-            rows = self._journal.query(f"look at {name}", f"SELECT DISTINCT {place} FROM {name} WHERE {where}", bounds)
+            rows = self._journal.query(
+                f"look at {name}", f"SELECT DISTINCT {position} FROM {name} WHERE {where}", bounds
+            )
             wrong = sorted({tuple(row[0]) for row in rows} - right)
-            for first in range(0, len(wrong), 1000):
+            for start in range(0, len(wrong), 1000):
                 self._journal.command(
                     f"delete rows of {name} that no single pass writes",
-                    f"DELETE FROM {name} WHERE {where} AND {place} IN (SELECT arrayJoin({{at:Array({kind})}}))",
-                    bounds | {"at": wrong[first : first + 1000]},
+                    f"DELETE FROM {name} WHERE {where} AND {position} IN (SELECT arrayJoin({{at:Array({kind})}}))",
+                    bounds | {"at": wrong[start : start + 1000]},
                 )
             removed += len(wrong)
         return removed
@@ -207,8 +215,8 @@ def rows_of(flush: Flush) -> tuple[set[Place], set[Place]]:
         places, table["match_profile_ids"].to_pylist(), table["match_profile_versions"].to_pylist(), strict=True
     )
     return set(places), {
-        (*place, profile, version)
-        for place, profiles, versions in matches
+        (*position, profile, version)
+        for position, profiles, versions in matches
         for profile, version in zip(profiles, versions, strict=True)
     }
 

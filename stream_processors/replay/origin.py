@@ -40,9 +40,9 @@ def made_whole(settings: Settings, rejection: Rejection) -> Rejection:
 
 def of_batch(settings: Settings, rejection: Rejection, view: NamespaceView) -> Judged:
     """All records of a batch that was not read, judged as ``admit`` would have. Raises Gone."""
-    first = rejection.origin_offset - rejection.events + 1
+    first_offset = rejection.origin_offset - rejection.events + 1
     events: list[AcceptedEvent] = []
-    for offset, value in enumerate(_values(settings, rejection, first, rejection.origin_offset), first):
+    for offset, value in enumerate(_values(settings, rejection, first_offset, rejection.origin_offset), first_offset):
         record = InboxRecord(
             rejection.origin_topic,
             rejection.namespace,
@@ -58,7 +58,7 @@ def of_batch(settings: Settings, rejection: Rejection, view: NamespaceView) -> J
     return Judged(rejection, events, namespace=rejection.namespace)
 
 
-def _values(settings: Settings, rejection: Rejection, first: int, last: int) -> list[bytes]:
+def _values(settings: Settings, rejection: Rejection, first_offset: int, last_offset: int) -> list[bytes]:
     limit = EXPANSION * settings.kafka_record_bytes
     consumer = Consumer(
         settings.librdkafka()
@@ -67,24 +67,25 @@ def _values(settings: Settings, rejection: Rejection, first: int, last: int) -> 
         | {"max.partition.fetch.bytes": settings.kafka_record_bytes, "message.max.bytes": settings.kafka_record_bytes}
     )
     try:
-        place = TopicPartition(rejection.origin_topic, rejection.origin_partition, first)
-        low, high = consumer.get_watermark_offsets(place, timeout=_SECONDS)
-        if first < low or last >= high:
+        start = TopicPartition(rejection.origin_topic, rejection.origin_partition, first_offset)
+        low, high = consumer.get_watermark_offsets(start, timeout=_SECONDS)
+        if first_offset < low or last_offset >= high:
             raise Gone(
                 f"its bytes were not kept whole, and {_place(rejection)} is not in the log any more; send it again"
             )
-        consumer.assign([place])
+        consumer.assign([start])
         values: list[bytes] = []
         deadline = time.monotonic() + _SECONDS
-        while len(values) <= last - first:
+        while len(values) <= last_offset - first_offset:
             message = consumer.poll(1.0)
             error = None if message is None else message.error()
             if message is not None and error is None:
                 values.append(message.value() or b"")
             elif time.monotonic() > deadline:
-                told = "no answer" if error is None else error.str()
+                reason = "no answer" if error is None else error.str()
                 raise Gone(
-                    f"{_place(rejection)} cannot be read ({told}); where it is too large, raise WEIR_KAFKA_RECORD_BYTES for this command"
+                    f"{_place(rejection)} cannot be read ({reason}); where it is too large, raise "
+                    "WEIR_KAFKA_RECORD_BYTES for this command"
                 )
         return values
     except KafkaException as error:

@@ -31,12 +31,13 @@ from clickhouse_connect.driver.client import Client
 
 from schemas.catalog.follower import read_catalog
 from schemas.catalog.state import NamespaceView
+from schemas.clickhouse.client import Parameters
 from schemas.events.acceptance import AcceptedEvent, RawEvent, Refused, accept, decode_any
 from schemas.events.batch import decode_batch
 from schemas.events.event_types import event_types
 from schemas.events.identity import partition_of
 from schemas.events.voids import ALREADY_VOIDED, decode_void, encode_void, is_void
-from schemas.kafka.codec import CodecError, codec
+from schemas.kafka.codec import AvroRecord, CodecError, codec
 from schemas.kafka.topics import REJECTED, events_topic, partition_count
 from schemas.ledgers.transport import LedgerUnavailable, LedgerWriter
 from schemas.settings import Settings
@@ -102,10 +103,10 @@ def _of_inbox(rejection: Rejection, view: NamespaceView) -> Judged:
         rejection.origin_topic, rejection.namespace, rejection.origin_partition, rejection.origin_offset,
         rejection.received_us, rejection.original,
     )  # fmt: skip
-    again = admit(record, view)
-    if again.rejection is not None:
-        return Judged(rejection, why=f"still refused: {again.rejection['detail']}")
-    return Judged(rejection, again.events, namespace=rejection.namespace)
+    admitted = admit(record, view)
+    if admitted.rejection is not None:
+        return Judged(rejection, why=f"still refused: {admitted.rejection['detail']}")
+    return Judged(rejection, admitted.events, namespace=rejection.namespace)
 
 
 def _of_gateway(rejection: Rejection, view: NamespaceView, keyless: bool) -> Judged:
@@ -115,7 +116,10 @@ def _of_gateway(rejection: Rejection, view: NamespaceView, keyless: bool) -> Jud
         return Judged(rejection, why=f"its bytes were cut at {GATEWAY_SAMPLE}; send it again")
     raws: list[RawEvent] = decode_any(rejection.original)
     if not keyless and any(raw.idempotency_key is None for raw in raws):
-        why = "without idempotency keys nobody can tell whether its sender sent it again; --without-keys takes it all the same"
+        why = (
+            "without idempotency keys nobody can tell whether its sender sent it again; --without-keys takes it "
+            "all the same"
+        )
         return Judged(rejection, why=why)
     events = accept(
         rejection.namespace,
@@ -126,8 +130,8 @@ def _of_gateway(rejection: Rejection, view: NamespaceView, keyless: bool) -> Jud
         types=event_types(view),
     )
     # It is appended long after it was received, which says nothing about the clock that dated it.
-    kept = [event._replace(dated=False) for event in events]
-    return Judged(rejection, kept, namespace=rejection.namespace)
+    undated = [event._replace(dated=False) for event in events]
+    return Judged(rejection, undated, namespace=rejection.namespace)
 
 
 def _of_void(rejection: Rejection) -> Judged:
@@ -151,40 +155,43 @@ def _of_log(rejection: Rejection) -> Judged:
     return Judged(rejection, events, namespace=batch.namespace, catalog_offset=batch.catalog_offset)
 
 
-def replay_record(outcome: Outcome) -> dict[str, Any]:
+def replay_record(outcome: Outcome) -> AvroRecord:
     """The RejectedEvent record that says that a rejection was replayed."""
     rejection = outcome.rejection
-    told = f"{outcome.entered} entered, {outcome.counted} had counted before"
+    summary = f"{outcome.entered} entered, {outcome.counted} had counted before"
     return {
         "namespace": rejection.namespace, "stage": REPLAY, "reason": "replayed",
-        "detail": "; ".join([told, *outcome.places])[:2000], "events": outcome.entered, "account_id": rejection.account_id,
+        "detail": "; ".join([summary, *outcome.places])[:2000], "events": outcome.entered,
+        "account_id": rejection.account_id,
         "event_name": rejection.event_name, "idempotency_key": rejection.idempotency_key, "original": b"",
         "received_at": rejection.received_us, "rejection_id": rejection.rejection_id,
     }  # fmt: skip
 
 
-def find(client: Client, wanted: Wanted) -> list[Rejection]:
+def find(client: Client, criteria: Wanted) -> list[Rejection]:
     """Rejections as ClickHouse has them, newest first. Records that could not be read belong to no namespace and are in
     every list."""
     conditions = ["namespace IN ({n:String}, '')", f"stage != '{REPLAY}'"]
-    parameters: dict[str, Any] = {"n": wanted.namespace, "limit": wanted.limit}
-    if wanted.ids:
+    parameters: Parameters = {"n": criteria.namespace, "limit": criteria.limit}
+    if criteria.ids:
         conditions.append("hex(rejection_id) IN {ids:Array(String)}")
-        parameters["ids"] = [one.hex().upper() for one in wanted.ids]
-    if wanted.reason:
+        parameters["ids"] = [rejection_id.hex().upper() for rejection_id in criteria.ids]
+    if criteria.reason:
         conditions.append("reason = {reason:String}")
-        parameters["reason"] = wanted.reason
-    if wanted.stage:
+        parameters["reason"] = criteria.reason
+    if criteria.stage:
         conditions.append("stage = {stage:String}")
-        parameters["stage"] = wanted.stage
-    if wanted.since_us is not None:
+        parameters["stage"] = criteria.stage
+    if criteria.since_us is not None:
         conditions.append("received_at >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')")
-        parameters["since"] = wanted.since_us
-    if not wanted.replayed_too:
+        parameters["since"] = criteria.since_us
+    if not criteria.replayed_too:
         conditions.append("replayed = ''")
     rows = client.query(
-        "SELECT hex(rejection_id), namespace, toString(stage), toString(reason), detail, events, account_id, event_name,"
-        " idempotency_key, hex(original), origin_topic, origin_partition, origin_offset, received_at, replays.told AS replayed,"
+        "SELECT hex(rejection_id), namespace, toString(stage), toString(reason), detail, events, account_id, "
+        "event_name,"
+        " idempotency_key, hex(original), origin_topic, origin_partition, origin_offset, received_at, replays.told "
+        "AS replayed,"
         " original_size, original_hash"
         " FROM rejected_events AS rejections FINAL LEFT ANY JOIN ("
         f"SELECT rejection_id, detail AS told FROM rejected_events FINAL WHERE stage = '{REPLAY}'"
@@ -206,10 +213,10 @@ def counted_before(client: Client, judged: Iterable[Judged]) -> set[bytes]:
     """Identities that count already. Those that usage_identities has forgotten (W and the log's retention later) are
     looked for in usage_events, under the account."""
     by_account: dict[tuple[str, str], list[str]] = {}
-    for one in judged:
-        for event in one.events:
-            by_account.setdefault((one.namespace, event.account_id), []).append(event.identity.hex())
-    found: set[bytes] = set()
+    for judgement in judged:
+        for event in judgement.events:
+            by_account.setdefault((judgement.namespace, event.account_id), []).append(event.identity.hex())
+    counted: set[bytes] = set()
     for (namespace, account), names in by_account.items():
         for start in range(0, len(names), _CHUNK):
             rows = client.query(
@@ -220,8 +227,8 @@ def counted_before(client: Client, judged: Iterable[Judged]) -> set[bytes]:
                 " AND account_id = {a:String} AND has(wanted, identity)",
                 parameters={"ids": names[start : start + _CHUNK], "n": namespace, "a": account},
             ).result_rows
-            found |= {bytes.fromhex(row[0]) for row in rows}
-    return found
+            counted |= {bytes.fromhex(row[0]) for row in rows}
+    return counted
 
 
 class Replayer:
@@ -237,8 +244,8 @@ class Replayer:
         outcomes: list[Outcome] = []
         for start in range(0, len(rejections), _CHUNK):
             judged = [
-                self._judged(one, catalog.view(one.namespace or self._settings.namespace), keyless)
-                for one in rejections[start : start + _CHUNK]
+                self._judged(rejection, catalog.view(rejection.namespace or self._settings.namespace), keyless)
+                for rejection in rejections[start : start + _CHUNK]
             ]
             outcomes += self._enter(judged, catalog.next_offset, dry_run)
         return outcomes
@@ -247,41 +254,41 @@ class Replayer:
         try:
             if rejection.reason == NOT_READ:
                 return of_batch(self._settings, rejection, view)
-            whole = made_whole(self._settings, rejection) if kept_in_part(rejection) else rejection
+            complete = made_whole(self._settings, rejection) if kept_in_part(rejection) else rejection
         except Gone as error:
             return Judged(rejection, why=str(error))
-        return judge(whole, view, keyless=keyless)
+        return judge(complete, view, keyless=keyless)
 
     def _enter(self, judged: Sequence[Judged], catalog_offset: int, dry_run: bool) -> list[Outcome]:
         known = counted_before(self._client, judged)
         outcomes = []
-        for one in judged:
-            events = [event for event in one.events if event.identity not in known]
-            entered = len(events) + (one.void is not None)
-            places = [] if dry_run or not entered else self._append(one, events, catalog_offset)
-            counted = len(one.events) - len(events)
-            outcomes.append(Outcome(one.rejection, entered, counted, one.why, places))
+        for judgement in judged:
+            events = [event for event in judgement.events if event.identity not in known]
+            entered = len(events) + (judgement.void is not None)
+            places = [] if dry_run or not entered else self._append(judgement, events, catalog_offset)
+            counted = len(judgement.events) - len(events)
+            outcomes.append(Outcome(judgement.rejection, entered, counted, judgement.why, places))
         done = [outcome for outcome in outcomes if not outcome.why]
         if done and not dry_run:
             encode = codec("rejected_event").encode
             LedgerWriter(self._settings, REJECTED).append_all(
-                [(one.rejection.account_id.encode(), encode(replay_record(one))) for one in done]
+                [(judgement.rejection.account_id.encode(), encode(replay_record(judgement))) for judgement in done]
             )
         return outcomes
 
-    def _append(self, one: Judged, events: Sequence[AcceptedEvent], catalog_offset: int) -> list[str]:
+    def _append(self, judgement: Judged, events: Sequence[AcceptedEvent], catalog_offset: int) -> list[str]:
         generation = read_generations(self._settings).writable(self._settings.generation)
         if generation is None:
             raise LedgerUnavailable(
                 "usage.events is being moved to another number of partitions; try again in a moment"
             )
         topic = events_topic(generation.number)
-        record = InboxRecord("", one.namespace, 0, 0, one.rejection.received_us, b"")
-        pinned = catalog_offset if one.catalog_offset is None else one.catalog_offset
+        record = InboxRecord("", judgement.namespace, 0, 0, judgement.rejection.received_us, b"")
+        pinned = catalog_offset if judgement.catalog_offset is None else judgement.catalog_offset
         partitions = partition_count(self._settings, topic)
         batches = pack([Admitted(record, events, None)], partitions, pinned)
-        if one.void is not None:
-            batches[partition_of(one.void.identity, partitions)] = [encode_void(one.void)]
+        if judgement.void is not None:
+            batches[partition_of(judgement.void.identity, partitions)] = [encode_void(judgement.void)]
         writer = LedgerWriter(self._settings, topic)
         return [
             f"{topic} partition {partition} offset {offset}"
@@ -292,9 +299,10 @@ class Replayer:
 
 def replays_shown(client: Client, outcomes: Iterable[Outcome]) -> bool:
     """Whether every replay shows in ``rejected_events``, so that a second one passes it over."""
-    names = [one.rejection.rejection_id.hex().upper() for one in outcomes if not one.why]
+    names = [outcome.rejection.rejection_id.hex().upper() for outcome in outcomes if not outcome.why]
     rows = client.query(
-        f"SELECT uniqExact(rejection_id) FROM rejected_events WHERE stage = '{REPLAY}' AND hex(rejection_id) IN {{ids:Array(String)}}",
+        f"SELECT uniqExact(rejection_id) FROM rejected_events WHERE stage = '{REPLAY}' AND hex(rejection_id) IN "
+        f"{{ids:Array(String)}}",
         parameters={"ids": names},
     ).result_rows
     return int(rows[0][0]) == len(set(names))
@@ -311,5 +319,6 @@ def to_json(rejection: Rejection) -> Mapping[str, Any]:
         "reason": rejection.reason, "detail": rejection.detail, "events": rejection.events,
         "account_id": rejection.account_id, "event_name": rejection.event_name,
         "idempotency_key": rejection.idempotency_key, "received_at": rfc3339(rejection.received_us),
-        "replayed": rejection.replayed, **({"original_size": rejection.original_size} if rejection.original_size >= 0 else {}),
+        "replayed": rejection.replayed,
+        **({"original_size": rejection.original_size} if rejection.original_size >= 0 else {}),
     } | original  # fmt: skip

@@ -18,7 +18,8 @@ from stream_processors.rollup.windows import windows_sql
 log = logging.getLogger(__name__)
 
 _RECORD: Final = (
-    "namespace, profile_id, profile_version, account_id, timestamp, quantity, unique_value, dimensions, generation, partition, offset,"
+    "namespace, profile_id, profile_version, account_id, timestamp, quantity, unique_value, dimensions, generation, "
+    "partition, offset,"
     " `index`, append_time"
 )
 
@@ -44,13 +45,15 @@ def roll_up_backfill(journal: Journal, catalog: Catalog, checkpoints: Checkpoint
     staged = {"staged": staged_name(job.name, len(cuts)), "k": cut.number}
     months = journal.query(
         "list the months of a backfill",
-        "SELECT DISTINCT toYYYYMM(append_time) AS month FROM backfill_records WHERE backfill = {staged:String} ORDER BY month",
+        "SELECT DISTINCT toYYYYMM(append_time) AS month FROM backfill_records WHERE backfill = {staged:String} ORDER "
+        "BY month",
         staged,
     )
     for (month,) in months:  # one at a time: an insert into too many partitions is refused
         journal.command(
             f"take in the backfill of checkpoint {cut.number}",
-            f"INSERT INTO usage_records ({_RECORD}, checkpoint) SELECT {_RECORD}, {{k:UInt32}} FROM backfill_records FINAL"
+            f"INSERT INTO usage_records ({_RECORD}, checkpoint) SELECT {_RECORD}, {{k:UInt32}} FROM "
+            "backfill_records FINAL"
             f" WHERE backfill = {{staged:String}} AND toYYYYMM(append_time) = {{month:UInt32}} AND {condition}",
             parameters | staged | {"month": month},
         )
@@ -80,8 +83,8 @@ def _table(job: Job, cut: Cut) -> pa.Table:
     return pa.table(
         {
             "namespace": pa.array([job.namespace] * count, pa.string()),
-            "profile_id": pa.array([one.profile_id for one in job.versions], pa.string()),
-            "profile_version": pa.array([one.version for one in job.versions], pa.uint32()),
+            "profile_id": pa.array([version.profile_id for version in job.versions], pa.string()),
+            "profile_version": pa.array([version.version for version in job.versions], pa.uint32()),
             "start": pa.array([job.start_us] * count, pa.timestamp("us", tz="UTC")),
             "checkpoint": pa.array([cut.number] * count, pa.uint32()),
             "ends": pa.array([ends] * count, pa.map_(pa.uint64(), pa.uint64())),

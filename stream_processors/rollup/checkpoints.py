@@ -11,12 +11,12 @@ import logging
 import threading
 import time
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import pyarrow as pa
 
 from schemas.catalog.follower import CatalogFollower, catalog_end
 from schemas.catalog.profiles import ProfileVersion, profile_versions
+from schemas.clickhouse.client import Parameters
 from schemas.ledgers.checkpoints import CheckpointLedger, Checkpoints, Cut, next_cut, read_progress, rolled_up
 from schemas.settings import Settings
 from stream_processors.metering.journal import Journal
@@ -28,7 +28,7 @@ from stream_processors.threads import Stopping
 log = logging.getLogger(__name__)
 
 
-def roll_up_sql(ranges: Slice) -> tuple[str, dict[str, Any]]:
+def roll_up_sql(ranges: Slice) -> tuple[str, Parameters]:
     """The INSERT … SELECT of a slice, and its parameters, without ``{k:UInt32}``, the checkpoint's number. What was
     backfilled belongs to another checkpoint, wherever its positions lie.
 
@@ -47,20 +47,30 @@ def roll_up_sql(ranges: Slice) -> tuple[str, dict[str, Any]]:
 
 def versions_table(versions: Sequence[tuple[str, ProfileVersion]]) -> pa.Table:
     """The Arrow table of profile_versions from (namespace, version)."""
-    ones = [version for _, version in versions]
+    profile_versions = [version for _, version in versions]
     return pa.table(
         {
             "namespace": pa.array([namespace for namespace, _ in versions], pa.string()),
-            "profile_id": pa.array([one.profile_id for one in ones], pa.string()),
-            "profile_version": pa.array([one.version for one in ones], pa.uint32()),
-            "event_name": pa.array([one.event_name for one in ones], pa.string()),
-            "aggregation": pa.array([one.aggregation for one in ones], pa.string()),
-            "property": pa.array([one.property or () for one in ones], pa.list_(pa.string())),
-            "filters": pa.array(
-                [json.dumps([item.model_dump(mode="json") for item in one.filters]) for one in ones], pa.string()
+            "profile_id": pa.array([profile_version.profile_id for profile_version in profile_versions], pa.string()),
+            "profile_version": pa.array([profile_version.version for profile_version in profile_versions], pa.uint32()),
+            "event_name": pa.array([profile_version.event_name for profile_version in profile_versions], pa.string()),
+            "aggregation": pa.array([profile_version.aggregation for profile_version in profile_versions], pa.string()),
+            "property": pa.array(
+                [profile_version.property or () for profile_version in profile_versions], pa.list_(pa.string())
             ),
-            "dimensions": pa.array([one.dimensions for one in ones], pa.list_(pa.list_(pa.string()))),
-            "window_seconds": pa.array([one.window_seconds for one in ones], pa.uint32()),
+            "filters": pa.array(
+                [
+                    json.dumps([item.model_dump(mode="json") for item in profile_version.filters])
+                    for profile_version in profile_versions
+                ],
+                pa.string(),
+            ),
+            "dimensions": pa.array(
+                [profile_version.dimensions for profile_version in profile_versions], pa.list_(pa.list_(pa.string()))
+            ),
+            "window_seconds": pa.array(
+                [profile_version.window_seconds for profile_version in profile_versions], pa.uint32()
+            ),
         }
     )
 
@@ -122,10 +132,10 @@ class RollUp:
         self._await_catalog(end)
         youngest = now_us - self._settings.checkpoint_seconds * 1_000_000
 
-        def propose(last: Cut | None) -> Cut | None:
-            if last is not None and last.as_of_us > youngest:
+        def propose(previous: Cut | None) -> Cut | None:
+            if previous is not None and previous.as_of_us > youngest:
                 return None
-            return next_cut(last, progress, end, now_us)
+            return next_cut(previous, progress, end, now_us)
 
         return self._open().cut(propose) if progress else None
 
@@ -177,7 +187,7 @@ class RollUp:
 
 
 def _checkpoint_table(cut: Cut, checkpoints: Checkpoints) -> pa.Table:
-    before = checkpoints.cut(cut.number - 1).offsets if cut.number > 1 else {}
+    offsets_before = checkpoints.cut(cut.number - 1).offsets if cut.number > 1 else {}
     items = sorted(cut.offsets.items())
     count = len(items)
     return pa.table(
@@ -185,7 +195,7 @@ def _checkpoint_table(cut: Cut, checkpoints: Checkpoints) -> pa.Table:
             "number": pa.array([cut.number] * count, pa.uint32()),
             "generation": pa.array([key[0] for key, _ in items], pa.uint32()),
             "partition": pa.array([key[1] for key, _ in items], pa.uint32()),
-            "from_offset": pa.array([before.get(key, 0) for key, _ in items], pa.uint64()),
+            "from_offset": pa.array([offsets_before.get(key, 0) for key, _ in items], pa.uint64()),
             "next_offset": pa.array([end for _, end in items], pa.uint64()),
             "catalog_offset": pa.array([cut.catalog_offset] * count, pa.uint64()),
             "as_of": pa.array([cut.as_of_us] * count, pa.timestamp("us", tz="UTC")),

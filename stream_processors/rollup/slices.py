@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
+from schemas.clickhouse.client import Parameters
 from schemas.ledgers.checkpoints import Offsets
 
 Slice = Mapping[tuple[int, int], tuple[int, int]]
 """(generation, partition) → [from, next)."""
 
 
-def between(before: Offsets, offsets: Offsets) -> dict[tuple[int, int], tuple[int, int]]:
+def between(start_offsets: Offsets, end_offsets: Offsets) -> dict[tuple[int, int], tuple[int, int]]:
     """What lies between two cuts, empty ranges left out."""
-    ranges = {key: (before.get(key, 0), end) for key, end in offsets.items()}
+    ranges = {key: (start_offsets.get(key, 0), end) for key, end in end_offsets.items()}
     return {key: (start, end) for key, (start, end) in ranges.items() if start < end}
 
 
-def slice_sql(ranges: Slice) -> tuple[str, dict[str, Any]]:
+def slice_sql(ranges: Slice) -> tuple[str, Parameters]:
     """The condition that a row's position lies in a slice, and its parameters."""
     conditions = []
-    parameters: dict[str, Any] = {}
+    parameters: Parameters = {}
     for number, ((generation, partition), (start, end)) in enumerate(sorted(ranges.items())):
         conditions.append(
             f"(generation = {{g{number}:UInt32}} AND partition = {{p{number}:UInt32}} "

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 
 def windows_sql(records: str, *, backfilled: bool) -> str:
-    """The INSERT … SELECT of the windows of those records that the condition ``records`` picks, for ``{k:UInt32}``."""
+    """The INSERT … SELECT of the windows of those records that the condition ``records`` picks, for
+    ``{k:UInt32}``."""
     return f"""
 INSERT INTO usage_windows (namespace, profile_id, profile_version, account_id, dimensions, window_start, window_seconds,
     checkpoint, count, sum, max, min, latest_timestamp, latest_key, latest, unique_state, backfilled)
 SELECT namespace, profile_id, profile_version, account_id, dimensions,
-    fromUnixTimestamp64Micro(intDiv(toUnixTimestamp64Micro(timestamp), seconds * 1000000) * seconds * 1000000, 'UTC') AS window_start,
-    toUInt32(if(versions.window_seconds = 0, throwIf(1, 'a record names a profile version that is not in profile_versions'),
+    fromUnixTimestamp64Micro(intDiv(toUnixTimestamp64Micro(timestamp), seconds * 1000000) * seconds * 1000000, 'UTC')
+        AS window_start,
+    toUInt32(if(versions.window_seconds = 0,
+        throwIf(1, 'a record names a profile version that is not in profile_versions'),
         versions.window_seconds)) AS seconds,
     {{k:UInt32}}, count(), sum(toDecimal256(quantity, 12)), max(quantity), min(quantity),
     max(timestamp), argMax(unique_value, (timestamp, unique_value, quantity)),

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 from schemas.catalog.follower import CatalogFollower
 from schemas.health.readiness import Check, Readiness, Reason, to_json
 from schemas.health.stages import Stage, standing
+from schemas.values.json_text import JsonObject
 from stream_processors.metering.flush import Meter
 from stream_processors.upkeep.assignment import ConsumerApp
 
@@ -60,7 +61,7 @@ class WorkerHealth:
         self._stages = stages
         self._readiness = Readiness(self._of_catalog, self._of_stages, *checks)
 
-    def readiness(self, app: ConsumerApp) -> tuple[bool, dict[str, Any]]:
+    def readiness(self, app: ConsumerApp) -> tuple[bool, JsonObject]:
         """Whether the worker takes part (it follows the catalog, its consumer runs, and no other reason stands), and
         the body of /readyz."""
         try:

@@ -33,15 +33,17 @@ class Lag:
         if not partitions:
             return False
         with self._lock:
-            committed = self._connected().committed([TopicPartition(*one) for one in partitions], timeout=_TIMEOUT)
-        for one in committed:
-            low, high = self.bounds(one.topic, one.partition)
-            if high > max(one.offset, low):  # a negative offset: nothing was committed yet
+            committed = self._connected().committed(
+                [TopicPartition(*partition) for partition in partitions], timeout=_TIMEOUT
+            )
+        for partition in committed:
+            low, high = self.bounds(partition.topic, partition.partition)
+            if high > max(partition.offset, low):  # a negative offset: nothing was committed yet
                 return True
         return False
 
     def _connected(self) -> Consumer:
         if self._consumer is None:
-            own = {"group.id": self._group, "enable.auto.commit": False, "log_level": 2}
-            self._consumer = Consumer(self._settings.librdkafka() | own)
+            consumer_settings = {"group.id": self._group, "enable.auto.commit": False, "log_level": 2}
+            self._consumer = Consumer(self._settings.librdkafka() | consumer_settings)
         return self._consumer

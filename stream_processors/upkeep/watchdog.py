@@ -88,7 +88,8 @@ class Watchdog:
         self._stopping = stopping
         self._stall = stall_seconds
         self._threads = [
-            threading.Thread(target=self._run, args=(one,), name=f"watchdog {one.name}", daemon=True) for one in watched
+            threading.Thread(target=self._run, args=(consumer,), name=f"watchdog {consumer.name}", daemon=True)
+            for consumer in watched
         ]
 
     def start(self) -> None:
@@ -96,27 +97,28 @@ class Watchdog:
         for thread in self._threads:
             thread.start()
 
-    def _run(self, one: Watched) -> None:
+    def _run(self, consumer: Watched) -> None:
         stillness = Stillness(time.monotonic(), self._stall)
         while not self._stopping.wait(CHECK_SECONDS):
             looked = time.monotonic()
             try:
-                behind = one.behind()
+                behind = consumer.behind()
             except Stopping:
                 return
             except (KafkaException, RuntimeError) as error:
-                log.warning("watchdog of %s: %s", one.name, error)
+                log.warning("watchdog of %s: %s", consumer.name, error)
                 behind = False
             now = time.monotonic()
             stalled = stillness.seen(
-                now, looked_for=now - looked, behind=behind, excused=one.excused(), leash=one.leash(), moved_at=one.moved_at()
+                now, looked_for=now - looked, behind=behind, excused=consumer.excused(), leash=consumer.leash(),
+                moved_at=consumer.moved_at()
             )  # fmt: skip
-            if not stalled and stillness.nudges(now, one.moved_at()):
+            if not stalled and stillness.nudges(now, consumer.moved_at()):
                 try:
-                    one.nudge()
+                    consumer.nudge()
                 except Stopping:
                     return
                 except (KafkaException, RuntimeError) as error:
-                    log.warning("nudging %s: %s", one.name, error)
+                    log.warning("nudging %s: %s", consumer.name, error)
             if stalled:
-                end_hard(f"the consumer of {one.name} has stood still for {stalled:.0f} s with records to read")
+                end_hard(f"the consumer of {consumer.name} has stood still for {stalled:.0f} s with records to read")
