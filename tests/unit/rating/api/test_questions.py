@@ -35,7 +35,9 @@ class Client:
 def killed(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     event = threading.Event()
     monkeypatch.setattr(
-        questions, "connect", lambda _settings, more=None: Client((more or {}).get("log_comment", ""), event)
+        questions,
+        "connect",
+        lambda _settings, settings_of_queries=None: Client((settings_of_queries or {}).get("log_comment", ""), event),
     )
     monkeypatch.setattr(questions, "_LOOK_SECONDS", 0.01)
     return event
