@@ -124,7 +124,7 @@ class Rated:
     notes: tuple[str, ...]
     unpriced: tuple[MatrixQuantity, ...] = ()
 
-    def taken(self, kind: Literal["included_units", "free_units"]) -> Decimal:
+    def units_taken(self, kind: Literal["included_units", "free_units"]) -> Decimal:
         """How many units of that kind were taken off the quantity."""
         with exactly():
             return sum((step.quantity or ZERO for step in self.steps if step.kind == kind), ZERO)

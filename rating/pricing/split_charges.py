@@ -114,8 +114,8 @@ def _used_with(used: Used, price: Price, rated: Rated) -> Used:
             over = rated.billable - left
             left = -over if over <= 0 else packages_of(price, over) * price.package_size - over
         return Used(
-            used.included + rated.taken("included_units"),
-            used.free + rated.taken("free_units"),
+            used.included + rated.units_taken("included_units"),
+            used.free + rated.units_taken("free_units"),
             used.priced + rated.billable,
             left,
             used.amount + rated.unrounded,

@@ -43,13 +43,13 @@ def deliveries_for(
     """A delivery of each version that its namespace's webhook subscribes to. A disabled webhook queues too: it
     waits."""
     return [
-        queued(notice, now_us)
+        delivery_of(notice, now_us)
         for notice in notices
         if (hook := hooks.get(notice.namespace)) is not None and hook.wants(notice.type, notice.appended_us)
     ]
 
 
-def queued(notice: Notice, now_us: int, replay: str = "") -> QueuedDelivery:
+def delivery_of(notice: Notice, now_us: int, replay: str = "") -> QueuedDelivery:
     """The delivery of a version, first or by ``replay``."""
     return QueuedDelivery(
         notice.namespace,

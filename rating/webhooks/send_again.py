@@ -9,7 +9,7 @@ from clickhouse_connect.driver.client import Client
 
 from rating.webhooks import store
 from rating.webhooks.hook import WebhookEndpoint
-from rating.webhooks.intake import queued
+from rating.webhooks.intake import delivery_of
 from rating.webhooks.notices import Notice, Notices
 from schemas.kafka.topics import INVOICES
 from schemas.ledgers.transport import LedgerReader
@@ -38,7 +38,7 @@ def send_again(
     """Queue the messages of the versions that ``request`` names; returns how many. ``replay``: a name for this replay.
     Raises LedgerUnavailable. Repeating it is safe: receivers know copies by their id."""
     notices = _given_up(client, hook, request) if request.given_up else _on_ledger(settings, hook, request)
-    deliveries = [queued(notice, now_us, replay) for notice in notices]
+    deliveries = [delivery_of(notice, now_us, replay) for notice in notices]
     store.write(client, deliveries)
     # Now they are durable; whoever delivers reads them when it sees this, or when it starts.
     request_json = {"since_us": request.since_us, "invoice_id": request.invoice_id, "given_up": request.given_up}

@@ -110,7 +110,7 @@ def parse(text: str) -> JsonValue:
     return value if isinstance(value, dict) else {}
 
 
-def measures(version: ProfileVersion, event: Raw) -> EventMeasure | None:
+def measure_of(version: ProfileVersion, event: Raw) -> EventMeasure | None:
     """What the event gives under the version; None where it is not for it, or its value cannot be measured."""
     if version.event_name != event.event_name or not version.valid_from_us <= event.us < version.valid_to_us:
         return None

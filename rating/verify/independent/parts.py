@@ -12,7 +12,7 @@ from fractions import Fraction
 from math import ceil
 from typing import Final
 
-from rating.verify.independent.price_arithmetic import Cells, PriceJson, cost, priced, taken
+from rating.verify.independent.price_arithmetic import Cells, PriceJson, allowance_used, billable_quantity, cost
 
 SplitNumbers = dict[str, Fraction]
 """The numeric fields of a price's ``split``, by name."""
@@ -50,8 +50,8 @@ def splits(parts: Sequence[PlainPart]) -> list[SplitNumbers]:
                 "package_left": left if packaged else Fraction(0),
             }
         price = {**part.price, "split": {**split, **{name: str(number) for name, number in expected.items()}}}
-        included_taken, free_taken = taken(price, part.cells)
-        quantity = priced(price, part.cells)
+        included_taken, free_taken = allowance_used(price, part.cells)
+        quantity = billable_quantity(price, part.cells)
         if price.get("model") == "package":
             size, over = Fraction(str(price["package_size"])), quantity - left
             left = ceil(over / size) * size - over if over > 0 else -over

@@ -50,7 +50,7 @@ def cost(price: PriceJson, cells: Cells, events: int) -> Fraction:
     if model == "matrix":
         amount = _matrix(price, cells)
     else:
-        amount = _model(model, price, priced(price, cells), events)
+        amount = _model(model, price, billable_quantity(price, cells), events)
     if model == "flat" and part is not None:
         amount = _twelve_places(amount * part)
     earlier_cost = _number(split, "amount_before") if split.get("priced_before") is not None else Fraction(0)
@@ -66,7 +66,7 @@ def cost(price: PriceJson, cells: Cells, events: int) -> Fraction:
     return Fraction(0) if price.get("trial") else amount
 
 
-def taken(price: PriceJson, cells: Cells) -> tuple[Fraction, Fraction]:
+def allowance_used(price: PriceJson, cells: Cells) -> tuple[Fraction, Fraction]:
     """(included units, free units) that a quantity takes of what the price and the parts before it leave."""
     quantity = sum((max(cell, Fraction(0)) for cell in _with_price(price, cells).values()), Fraction(0))
     if price.get("model") != "matrix":
@@ -75,11 +75,11 @@ def taken(price: PriceJson, cells: Cells) -> tuple[Fraction, Fraction]:
     return included, min(quantity - included, _left(price, "free_units", "free_before"))
 
 
-def priced(price: PriceJson, cells: Cells) -> Fraction:
+def billable_quantity(price: PriceJson, cells: Cells) -> Fraction:
     """The quantity that is left to price."""
     cell_quantities = (max(cell, Fraction(0)) for cell in _with_price(price, cells).values())
     quantity = sum(cell_quantities if price.get("model") == "matrix" else cells.values(), Fraction(0))
-    return max(quantity, Fraction(0)) - sum(taken(price, cells))
+    return max(quantity, Fraction(0)) - sum(allowance_used(price, cells))
 
 
 def _left(price: PriceJson, units: str, used_name: str) -> Fraction:
@@ -157,7 +157,7 @@ def _matrix(price: PriceJson, cells: Cells) -> Fraction:
     unit = {values: named.get(values, _number(price, "default_unit_amount")) for values in cells}
     standing = sorted(_with_price(price, cells), key=lambda values: (rank.get(values, len(rank)), values))
     quantity = {values: max(cells[values], Fraction(0)) for values in standing}
-    order, left = price.get("included_order", "in_order"), taken(price, cells)[0]
+    order, left = price.get("included_order", "in_order"), allowance_used(price, cells)[0]
     amount = sum((quantity[values] * unit[values] for values in standing), Fraction(0))
     if order == "pro_rata":
         total, running, given = sum(quantity.values(), Fraction(0)), Fraction(0), Fraction(0)

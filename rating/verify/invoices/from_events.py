@@ -22,7 +22,7 @@ from rating.verify.backfilled_records import Pin, Pins
 from rating.verify.chains import COPY_REMEDY, Head, StoredLine, read_invoices
 from rating.verify.difference import Findings, Progress
 from rating.verify.independent.discounts_and_credits import is_reduction
-from rating.verify.independent.event_totals import Fold, Raw, dimension_values, measures, parse
+from rating.verify.independent.event_totals import Fold, Raw, dimension_values, measure_of, parse
 from rating.verify.independent.parts import PlainPart, pinned, splits
 from rating.verify.independent.price_arithmetic import PriceJson, cost, rounded
 from rating.verify.invoices.from_records import EarlierBilling
@@ -84,7 +84,7 @@ class _Work:
         number = version.version
         if any(pin.replaces(event.partition_key, event.offset, event.us, number, checkpoint) for pin in self.pins):
             return
-        measure = measures(version, event)
+        measure = measure_of(version, event)
         if measure is not None:
             cell = dimension_values(measure, self.price.get("dimensions") or ())
             self.folds.setdefault(cell, Fold()).add(event.us, measure, counts=event.us >= self.line.start_us)

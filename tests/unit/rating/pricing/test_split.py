@@ -160,7 +160,7 @@ def test_parts_of_one_price_come_to_what_the_period_would_unsplit(price: dict[st
     found = rated(split(*[price] * len(parts)), *parts)
     whole = rate(parse_price(price, "USD"), sum(parts, Decimal(0)), currency="USD", events=Decimal(0))
     assert sum(Fraction(one.unrounded) for _, one in found) == Fraction(whole.unrounded)
-    assert sum(one.taken("included_units") for _, one in found) == whole.taken("included_units")
+    assert sum(one.units_taken("included_units") for _, one in found) == whole.units_taken("included_units")
     for number, (pinned, one) in enumerate(found):
         again = parse_price(pinned.model_dump(mode="json"))
         assert again == pinned  # a line's price says all that its amount comes from

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from rating.pricing import MatrixQuantity, parse_price, rate
 from rating.pricing.split_charges import Quantity, rate_parts
-from rating.verify.independent.event_totals import EventMeasure, Fold, Raw, dimension_values, measures, parse
+from rating.verify.independent.event_totals import EventMeasure, Fold, Raw, dimension_values, measure_of, parse
 from rating.verify.independent.parts import PlainPart, pinned, splits
 from rating.verify.independent.price_arithmetic import cost, rounded
 from schemas.catalog.models import Filter
@@ -174,7 +174,7 @@ def test_every_event_is_measured_the_same_by_other_matching(
     )  # fmt: skip
     text = encoded(event)
     matched = Matcher([version]).match("e", us, "key", text).matches
-    mine = measures(version, Raw(us, (1, 0), 0, "e", "key", parse(text)))
+    mine = measure_of(version, Raw(us, (1, 0), 0, "e", "key", parse(text)))
     assert (mine is None) == (not matched)
     if mine is not None:
         (match,) = matched
@@ -201,10 +201,10 @@ def test_an_event_metered_before_numbers_were_rounded_stays_as_it_was_metered() 
     version = ProfileVersion("m.p", 1, "m", "p", "", "", "e", "sum", ("p",), (), (), 60, 0, 99)
     text = '{"p":114.97809459641576}'
     then = Raw(5, (1, 0), 0, "e", "k", parse(text), rounds=False)
-    now = measures(version, replace(then, rounds=True))
+    now = measure_of(version, replace(then, rounds=True))
     assert now is not None
     assert now.value == Decimal("114.978094596416")
-    assert measures(version, then) is None
-    exactly = measures(version, replace(then, properties=parse('{"p":114.5}')))  # another reason than its decimals
+    assert measure_of(version, then) is None
+    exactly = measure_of(version, replace(then, properties=parse('{"p":114.5}')))  # another reason than its decimals
     assert exactly is not None
     assert Matcher([version], exactly=True).match("e", 5, "k", text) == Matched((), (("m.p", "too_many_decimals"),))

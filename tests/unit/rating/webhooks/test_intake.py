@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rating.webhooks.hook import WebhookEndpoint
-from rating.webhooks.intake import Intake, deliveries_for, queued
+from rating.webhooks.intake import Intake, deliveries_for, delivery_of
 from rating.webhooks.queue import QueuedDelivery
 from schemas.kafka.codec import codec
 from schemas.ledgers.invoice_claims import FINALIZED
@@ -91,5 +91,5 @@ def test_nothing_is_left_out_and_nothing_delivered_is_undone(
     delivered = {name for name, row in rows.items() if row.state == "delivered"}
     for notice in Intake({}).take(records):
         if notice.message_id in rows:
-            write(queued(notice, 200))
+            write(delivery_of(notice, 200))
     assert {name for name, row in rows.items() if row.state == "delivered"} == delivered

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rating.verify.independent.event_totals import Raw, dimension_values, measures, parse
+from rating.verify.independent.event_totals import Raw, dimension_values, measure_of, parse
 from schemas.catalog.models import EventType, Filter, Meter
 from schemas.catalog.profiles import BEGINNING, FOREVER, ProfileVersion, profile_versions
 from schemas.catalog.state import Catalog, record_of
@@ -114,7 +114,7 @@ def test_rows_columns_and_the_independent_check_fill_in_alike(
     for number, text in enumerate(texts):
         matched = row.match("e", 0, "k", text)
         assert given_to(columns, number) == matched
-        mine = measures(version, Raw(0, (1, 0), 0, "e", "k", parse(text), schema=parse_schema(SCHEMA)))
+        mine = measure_of(version, Raw(0, (1, 0), 0, "e", "k", parse(text), schema=parse_schema(SCHEMA)))
         assert (mine is None) == (not matched.matches)
         if mine is not None:
             (match,) = matched.matches
