@@ -52,7 +52,7 @@ def _times(quantity: Decimal, unit_amount: Decimal) -> str:
     return f"{plain(quantity)} × {plain(unit_amount)}"
 
 
-def _of(quantity: Decimal, rate: Decimal) -> str:
+def _percent_of(quantity: Decimal, rate: Decimal) -> str:
     return f"{plain(rate)} % of {plain(quantity)}"
 
 
@@ -117,7 +117,7 @@ def _tier_step(
         charge, terms = quantity * tier.unit_amount, _times(quantity, tier.unit_amount)
     else:
         unit_amount, rate = None, tier.rate
-        charge, terms = quantity * tier.rate * PERCENT, _of(quantity, tier.rate)
+        charge, terms = quantity * tier.rate * PERCENT, _percent_of(quantity, tier.rate)
     span = f"over {plain(lower)}" if number > 1 else "from 0"
     if tier.up_to is not None:
         span += f" up to {plain(tier.up_to)}"
@@ -157,7 +157,7 @@ def packages_of(price: PackagePrice, quantity: Decimal) -> Decimal:
 
 def _percentage(price: PercentagePrice, line: PricingLine) -> Iterator[Step]:
     amount = line.quantity * price.rate * PERCENT
-    text = f"{_of(line.quantity, price.rate)} = {plain(amount)}"
+    text = f"{_percent_of(line.quantity, price.rate)} = {plain(amount)}"
     yield Step("percentage", amount, text, line.quantity, rate=price.rate)
     if price.fixed_amount:
         if line.events is None:

@@ -121,8 +121,8 @@ def lost_records(client: Client, namespace: str | None) -> list[LostRecords]:
     parameters = {"n": namespace or ""}
     given = _given([tuple(row) for row in client.query(_GIVEN).result_rows])
     rows = client.query(_missing(_BELOW, given), parameters=parameters).result_rows
-    records = [_of(row) for row in rows]
-    records += [_of(row) for row in client.query(_twice(_BELOW, given), parameters=parameters).result_rows]
+    records = [_lost_record(row) for row in rows]
+    records += [_lost_record(row) for row in client.query(_twice(_BELOW, given), parameters=parameters).result_rows]
     if not records:
         return []
     under_way = {(int(row[0]) - 1, int(row[1])) for row in client.query(_UNDER_WAY).result_rows}
@@ -182,8 +182,8 @@ def gap(client: Client, generation: int, partition: int, start: int, end: int, g
     given = _given(
         (gap_range.generation, gap_range.partition, gap_range.start, gap_range.end) for gap_range in given_up
     )
-    missing = [_of(row) for row in client.query(_missing(query, given), parameters=parameters).result_rows]
-    twice = [_of(row) for row in client.query(_twice(query, given), parameters=parameters).result_rows]
+    missing = [_lost_record(row) for row in client.query(_missing(query, given), parameters=parameters).result_rows]
+    twice = [_lost_record(row) for row in client.query(_twice(query, given), parameters=parameters).result_rows]
     [[present]] = client.query(
         f"SELECT uniqExact(offset) FROM usage_batches WHERE {range_condition}", parameters=parameters
     ).result_rows
@@ -243,7 +243,7 @@ def _not_given_up(scope: Scope) -> list[LostRecords]:
     return [record for record in lost_records(scope.client, scope.namespace) if not record.given_up]
 
 
-def _of(row: Row) -> LostRecords:
+def _lost_record(row: Row) -> LostRecords:
     namespace, generation, partition, given, start, end, records, events = row
     return LostRecords(
         str(namespace), int(generation), int(partition), int(start), int(end), int(records), int(events), bool(given)

@@ -72,7 +72,7 @@ class FirstVoid:
         return f"{self.event}, voided by {position} ({self.event.author}: {self.event.reason})"
 
 
-def voids_again(scope: Scope) -> dict[Position, FirstVoid]:
+def work_out_voids(scope: Scope) -> dict[Position, FirstVoid]:
     """The void that took each voided event back, by the event's position, as of the scope's progress. Blocking."""
     voids = scope.rows(_VOIDS.format(metered=scope.metered))
     if not voids:
@@ -109,7 +109,7 @@ def check_voids(scope: Scope, findings: Findings, on_progress: Progress) -> None
                 f"usage_voids of {namespace} at generation {generation} partition {partition} offset {offset}, identity"
             )
             findings.add("void", where, expected, name, replay_of(generation, partition, offset))
-    expected_voids = voids_again(scope)
+    expected_voids = work_out_voids(scope)
     stored = {
         (int(row[0]), int(row[1]), int(row[2]), int(row[3])): FirstVoid(
             int(row[4]), int(row[5]), int(row[6]), _VoidedEvent(row[7], row[8], int(row[9]), *row[10:])

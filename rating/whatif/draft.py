@@ -77,7 +77,7 @@ class Tried:
             "quantity": _quantity(self.everything, aggregation),
             "current": None if now is None else {"quantity": plain_or_none(now.quantity), "events": now.events},
             "accounts": [
-                {"account_id": name, "events": fold.events, "quantity": _text(quantity)}
+                {"account_id": name, "events": fold.events, "quantity": _decimal_text(quantity)}
                 for name, fold, quantity in ranked[:limit]
             ],
             "accounts_left_out": max(0, len(ranked) - limit),
@@ -199,9 +199,11 @@ def _current(
 
 
 def _quantity(fold: Fold, aggregation: Aggregation) -> str | None:
-    return None if not fold.events and aggregation not in ZERO_WITHOUT_USAGE else _text(fold.quantity(aggregation))
+    return (
+        None if not fold.events and aggregation not in ZERO_WITHOUT_USAGE else _decimal_text(fold.quantity(aggregation))
+    )
 
 
-def _text(number: Fraction) -> str:
+def _decimal_text(number: Fraction) -> str:
     scaled = number * 10**_DIGITS
     return plain(Decimal(scaled.numerator).scaleb(-_DIGITS))

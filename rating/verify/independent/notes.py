@@ -32,7 +32,7 @@ def check_notes(
 ) -> None:
     """Of every line that the invoice adjusts: what it credits with what it takes back, against what credit notes had
     credited."""
-    own_lines = _of(head, lines)
+    own_lines = _lines_on(head, lines)
     earlier = [invoice for invoice in before_it(head, chain) if invoice.invoice_id not in head.voids][::-1]
     for name in dict.fromkeys(line.adjusts for line in own_lines if line.adjusts):
         if name not in chain or all(not _notes(invoice, head) for invoice in earlier):
@@ -48,7 +48,7 @@ def check_notes(
         )
         for line in [adjusted for adjusted in adjusting if not adjusted.charge.startswith(_NOTED)]:
             change = Fraction(line.amount)
-            take_back = _kept(name, _key(line), earlier, lines, head, change)
+            take_back = _to_take_back(name, _key(line), earlier, lines, head, change)
             expected = Fraction(0)
             if take_back is not None:
                 expected = max(min(take_back, room), Fraction(0)) if change < 0 else min(take_back, Fraction(0))
@@ -71,7 +71,7 @@ def check_notes(
                 )
 
 
-def _of(head: Head, lines: StoredLines) -> Sequence[StoredLine]:
+def _lines_on(head: Head, lines: StoredLines) -> Sequence[StoredLine]:
     return lines.get((head.namespace, head.invoice_id, head.version), ())
 
 
@@ -98,10 +98,10 @@ def _notes(invoice: Head, head: Head) -> list[StoredCreditNote]:
     counted = read_body(head.body).get("noted", {})
     if invoice.invoice_id in counted:
         return notes[: counted[invoice.invoice_id]]
-    return [note for note in notes if _at(note) < head.as_of_us]
+    return [note for note in notes if _noted_at_us(note) < head.as_of_us]
 
 
-def _at(note: StoredCreditNote) -> int:
+def _noted_at_us(note: StoredCreditNote) -> int:
     return micros(parse_rfc3339(note["at"]))
 
 
@@ -110,7 +110,7 @@ def _credited(invoice: Head, notes: Iterable[StoredCreditNote], lines: StoredLin
     left of each."""
     line_amounts = {
         line.number: Fraction(line.amount)
-        for line in _of(invoice, lines)
+        for line in _lines_on(invoice, lines)
         if line.kind != "credit" and not line.charge.startswith(_NOTED) and line.amount > 0
     }
     credited = dict.fromkeys(line_amounts, Fraction(0))
@@ -132,7 +132,7 @@ def _credited(invoice: Head, notes: Iterable[StoredCreditNote], lines: StoredLin
     return credited
 
 
-def _kept(
+def _to_take_back(
     name: str, key: Key, earlier: Sequence[Head], lines: StoredLines, head: Head, change: Fraction
 ) -> Fraction | None:
     """How much more of the line is to be taken back where it changes by ``change``; None where credit notes credited
@@ -144,7 +144,7 @@ def _kept(
         if part := sum(
             (credited.get(line.number, Fraction(0)) for line in _lines_of(name, key, invoice, lines)), Fraction(0)
         ):
-            noted, last_note_us = noted + part, max(last_note_us, *(_at(note) for note in notes))
+            noted, last_note_us = noted + part, max(last_note_us, *(_noted_at_us(note) for note in notes))
     if not noted:
         return None
     value = taken_back = value_then = taken_back_then = Fraction(0)
@@ -162,6 +162,6 @@ def _kept(
 
 
 def _lines_of(name: str, key: Key, invoice: Head, lines: StoredLines) -> Iterator[StoredLine]:
-    for line in _of(invoice, lines):
+    for line in _lines_on(invoice, lines):
         if line.kind != "credit" and (line.adjusts or invoice.invoice_id) == name and _key(line) == key:
             yield line

@@ -50,15 +50,15 @@ class Periods:
         """Its discounts and its true-up, those of fees in advance, and what it adjusts of earlier ones. Heads come in
         the chain's order."""
         earlier = [invoice for invoice in before_it(head, self._chain) if invoice.invoice_id not in head.voids]
-        own_lines = self.of(head)
+        own_lines = self.lines_of(head)
         lump = self.is_lump(head) or self._ahead_of(earlier, head)
         if lump or "terms" in body(head) or "terms_ahead" in body(head) or any(map(is_term, own_lines)):
-            own_reductions, ahead_reductions = self._own(head, earlier), self._ahead(head, earlier)
+            own_reductions, ahead_reductions = self._own_reductions(head, earlier), self._ahead(head, earlier)
             if is_by_period(head):
                 if head.start_us < head.end_us:
-                    taken_off = self._taken([head], head.start_us, adjusting=not self.is_further(head, earlier))
+                    taken_off = self._reductions_on([head], head.start_us, adjusting=not self.is_further(head, earlier))
                     self._compare(head, "", own_reductions, taken_off, 0)
-                taken_off = self._taken([head], head.end_us, adjusting="change" in body(head))
+                taken_off = self._reductions_on([head], head.end_us, adjusting="change" in body(head))
                 self._compare(head, ", of fees in advance", ahead_reductions, taken_off, 0)
             else:
                 taken_off = total((line.charge, line.amount) for line in own_lines if line.kind in REDUCES)
@@ -69,7 +69,7 @@ class Periods:
             if name in self._chain:
                 self._adjusted(head, self._chain[name], earlier)
 
-    def of(self, head: Head) -> Sequence[StoredLine]:
+    def lines_of(self, head: Head) -> Sequence[StoredLine]:
         """The lines of an invoice."""
         return self._lines.get((head.namespace, head.invoice_id, head.version), ())
 
@@ -77,7 +77,7 @@ class Periods:
         """Whether its discounts were taken off fees in advance and its own charges at once, by an older rule."""
         if is_by_period(head) or "terms" not in body(head):
             return False
-        return any(line.kind == "flat" and is_ahead(line, head) for line in self.of(head))
+        return any(line.kind == "flat" and is_ahead(line, head) for line in self.lines_of(head))
 
     def _start(self, line: StoredLine, carrier: Head) -> int | None:
         """Start of the period that the line is of; None for a lump at a start, all of which was taken in advance."""
@@ -91,30 +91,30 @@ class Periods:
         return total(
             (line.product, line.amount)
             for head in heads
-            for line in self.of(head)
+            for line in self.lines_of(head)
             if ":" not in line.charge and self._start(line, head) == start_us
         )
 
-    def _taken(self, heads: Iterable[Head], start_us: int, *, adjusting: bool = True) -> Amounts:
+    def _reductions_on(self, heads: Iterable[Head], start_us: int, *, adjusting: bool = True) -> Amounts:
         """Key → what these invoices took off the period, or added to it; ``adjusting``: adjustments too."""
         return total(
             (line.charge, line.amount)
             for head in heads
-            for line in self.of(head)
+            for line in self.lines_of(head)
             if is_term(line) and self._start(line, head) == start_us and (adjusting or not line.adjusts)
         )
 
-    def _own(self, head: Head, earlier: Sequence[Head]) -> Amounts:
+    def _own_reductions(self, head: Head, earlier: Sequence[Head]) -> Amounts:
         """What it should take off its own period: what the period's charges owe, less what was taken off in advance."""
         start, terms = head.start_us, body(head).get("terms", {})
         if start == head.end_us or self.is_further(head, earlier):
             return {}  # at a start, or a further invoice of the period: what it adjusts is looked at by itself
         expected = reductions(self._charged([*earlier, head], start), terms, head.currency)
-        already = self._taken(earlier, start)
+        already = self._reductions_on(earlier, start)
         if not is_by_period(head):  # it settled discounts by the terms of the invoice that they stood on
             own_charges = (
                 (line.product, line.amount)
-                for line in self.of(head)
+                for line in self.lines_of(head)
                 if line.kind in CHARGES and not is_ahead(line, head)
             )
             unsettled = total([*own_charges, *self._charged(earlier, start).items()])
@@ -146,7 +146,7 @@ class Periods:
         terms = {"discounts": body(head).get("terms_ahead", {}).get("discounts", [])} if changes else terms_of(head)
         settled = [
             line
-            for line in self.of(head)
+            for line in self.lines_of(head)
             if line.adjusts and ":" not in line.charge and self._start(line, head) == start
         ]
         names = list(dict.fromkeys(line.adjusts for line in settled))
@@ -165,11 +165,13 @@ class Periods:
 
     def _ahead(self, head: Head, earlier: Sequence[Head]) -> Amounts:
         """What it should take off the fees in advance that it bills."""
-        fees = [line for line in self.of(head) if line.kind == "flat" and is_ahead(line, head)]
+        fees = [line for line in self.lines_of(head) if line.kind == "flat" and is_ahead(line, head)]
         if "change" in body(head):  # it settles fees of a running period: by all that is billed of it so far
             charged_so_far = self._charged([*earlier, head], head.end_us)
             discounts: PeriodTerms = {"discounts": body(head).get("terms_ahead", {}).get("discounts", [])}
-            return minus(reductions(charged_so_far, discounts, head.currency), self._taken(earlier, head.end_us))
+            return minus(
+                reductions(charged_so_far, discounts, head.currency), self._reductions_on(earlier, head.end_us)
+            )
         if not fees:
             return {}
         start, until = head.end_us, max(line.end_us for line in fees)
@@ -178,7 +180,7 @@ class Periods:
         if stands is not None:  # billed again, as the invoice of the period after it counts on it
             terms: PeriodTerms = body(stands).get("terms", {})
             charged = total([*charged.items(), *self._charged(earlier, start).items()])
-            already = self._taken(earlier, start)
+            already = self._reductions_on(earlier, start)
             already.pop(COMMITMENT, None)
         elif is_by_period(head):
             terms = body(head).get("terms_ahead", {})
@@ -225,14 +227,16 @@ class Periods:
         return any(
             invoice.end_us == head.start_us
             and ("terms" in body(invoice) or "terms_ahead" in body(invoice))
-            and any(line.kind == "flat" and is_ahead(line, invoice) for line in self.of(invoice))
+            and any(line.kind == "flat" and is_ahead(line, invoice) for line in self.lines_of(invoice))
             for invoice in earlier
         )
 
     def _adjusted(self, head: Head, original: Head, earlier: Sequence[Head]) -> None:
         """What this invoice adjusts of an earlier one's terms, by what the invoices before it that were not void then
         had come to."""
-        adjusting = [line for line in self.of(head) if line.adjusts == original.invoice_id and line.kind != "credit"]
+        adjusting = [
+            line for line in self.lines_of(head) if line.adjusts == original.invoice_id and line.kind != "credit"
+        ]
         where, by_period = f", adjustment of {original.invoice_id}", is_by_period(head)
         terms = body(original).get("terms", {})
         ahead = [line for line in adjusting if by_period and is_ahead(line, original)]
@@ -243,7 +247,7 @@ class Periods:
             self._changed(head, where, charged, billed, late, terms)
         if ahead and original.end_us != head.start_us:  # of a period that never was; else it is the invoice's own
             start = original.end_us
-            charged, billed = self._charged(earlier, start), self._taken(earlier, start)
+            charged, billed = self._charged(earlier, start), self._reductions_on(earlier, start)
             terms = body(original).get("terms_ahead", {})
             if self.is_lump(original):
                 billed = total([*billed.items(), *self._taken_ahead(original, earlier).items()])
@@ -255,7 +259,7 @@ class Periods:
         void by then are among the charges, with their discounts, though they are billed again only with ``head``, or
         after it."""
         start = original.start_us
-        charged, billed = self._charged(earlier, start), self._taken(earlier, start)
+        charged, billed = self._charged(earlier, start), self._reductions_on(earlier, start)
         stood = {(invoice.start_us, invoice.end_us) for invoice in earlier}
         voids = [
             invoice for name in head.voids if (invoice := self._chain.get(name)) is not None and invoice.end_us == start
@@ -264,7 +268,11 @@ class Periods:
             invoice for invoice in voids if (invoice.start_us, start) not in stood and "change" not in body(invoice)
         ]
         carrier = max(voids, key=lambda invoice: (bool(invoice.reissues), invoice.sequence), default=None)
-        fees = [line for line in self.of(carrier) if line.kind == "flat" and is_ahead(line, carrier)] if carrier else []
+        fees = (
+            [line for line in self.lines_of(carrier) if line.kind == "flat" and is_ahead(line, carrier)]
+            if carrier
+            else []
+        )
         if fees:
             charged = total([*charged.items(), *((line.product, line.amount) for line in fees)])
             discounts: PeriodTerms = {"discounts": body(original).get("terms", {}).get("discounts", [])}
@@ -277,7 +285,7 @@ class Periods:
         too."""
         lump_lines: list[StoredLine] = []
         for invoice in {head.invoice_id: head for head in [lump, *earlier]}.values():
-            for line in self.of(invoice):
+            for line in self.lines_of(invoice):
                 is_own = invoice is lump and line.kind in (*CHARGES, *REDUCES)
                 early = is_ahead(line, lump)
                 adjusts = line.adjusts == lump.invoice_id and not (is_by_period(invoice) and early)
@@ -298,7 +306,7 @@ class Periods:
 
     def _compare(self, head: Head, where: str, expected: Amounts, taken_off: Amounts, units: int) -> None:
         """``units``: how many minor units of a difference are rounding."""
-        numbers = {line.charge: line.number for line in reversed(self.of(head))}
+        numbers = {line.charge: line.number for line in reversed(self.lines_of(head))}
         for key in sorted(expected.keys() | taken_off.keys()):
             wants, has = expected.get(key, Fraction(0)), taken_off.get(key, Fraction(0))
             if abs(wants - has) > Fraction(units, 10 ** exponent(head.currency)):

@@ -27,7 +27,7 @@ from rating.verify.independent.parts import PlainPart, pinned, splits
 from rating.verify.independent.price_arithmetic import PriceJson, cost, rounded
 from rating.verify.invoices.from_records import EarlierBilling
 from rating.verify.matches import append_blocks
-from rating.verify.reread_voids import FirstVoid, Position, voids_again
+from rating.verify.reread_voids import FirstVoid, Position, work_out_voids
 from rating.verify.scope import Row, Scope
 from schemas.catalog.models import Aggregation
 from schemas.catalog.profiles import ProfileVersion, profile_versions
@@ -101,9 +101,11 @@ def check_rerated(scope: Scope, findings: Findings, on_progress: Progress) -> No
         for line in lines.get((head.namespace, head.invoice_id, head.version), ())
         if not is_reduction(line) and (work := _work(scope, catalogs, pins, head, line, findings)) is not None
     ]
-    billed = EarlierBilling(heads, lines)
+    earlier_billing = EarlierBilling(heads, lines)
     parts = {
-        id(work): _parts(scope, catalogs, pins, work, billed, findings) for work in works if work.price.get("split")
+        id(work): _parts(scope, catalogs, pins, work, earlier_billing, findings)
+        for work in works
+        if work.price.get("split")
     }
     works_by_account: dict[tuple[str, str], dict[str, list[_Work]]] = {}
     beside = [part for work in works for part in parts.get(id(work), ()) if part is not work]
@@ -114,7 +116,7 @@ def check_rerated(scope: Scope, findings: Findings, on_progress: Progress) -> No
     if works_by_account:
         _read(scope, catalogs, works_by_account, on_progress)
     for work in works:
-        _compare(work, billed, findings)
+        _compare(work, earlier_billing, findings)
         if id(work) in parts:
             _compare_parts(work, parts[id(work)], findings)
 
@@ -146,17 +148,17 @@ def _work(
 
 
 def _parts(
-    scope: Scope, catalogs: _Catalogs, pins: Pins, work: _Work, billed: EarlierBilling, findings: Findings
+    scope: Scope, catalogs: _Catalogs, pins: Pins, work: _Work, earlier_billing: EarlierBilling, findings: Findings
 ) -> list[_Work]:
     """The lines that a change of price has split from this one, and itself, in the order of time, each as of this one's
     invoice."""
     of = work.price["split"].get("of")
     split_works: list[_Work] = []
-    for line in billed.beside(work.head, work.line):
+    for line in earlier_billing.beside(work.head, work.line):
         if line.start_us == work.line.start_us:
             split_works.append(work)
             continue
-        price = billed.price_by(work.head, line)
+        price = earlier_billing.price_by(work.head, line)
         part = _work(scope, catalogs, pins, work.head, replace(line, price=price, adjusts=work.line.adjusts), findings)
         if part is not None and (part.price.get("split") or {}).get("of") == of:
             split_works.append(part)
@@ -189,7 +191,7 @@ def _read(
     """Every counted event to the lines that want it; bounded blocks."""
     blocks = append_blocks(scope)
     total, done = sum(block.events for block in blocks), 0
-    voided = voids_again(scope)
+    voided = work_out_voids(scope)
     for block in blocks:
         on_progress(NAME, done, total)
         append = block.condition
@@ -234,7 +236,7 @@ def _take(
                 work.take(replace(event, rounds=pin.version.rounds), pin.version, part)  # a backfill metered it anew
 
 
-def _compare(work: _Work, billed: EarlierBilling, findings: Findings) -> None:
+def _compare(work: _Work, earlier_billing: EarlierBilling, findings: Findings) -> None:
     head, line = work.head, work.line
     try:
         cells, events = work.measured()
@@ -254,7 +256,7 @@ def _compare(work: _Work, billed: EarlierBilling, findings: Findings) -> None:
         return
     amount = rounded(unrounded, exponent(head.currency))
     if line.adjusts:
-        amount = unrounded = amount - Fraction(billed.before(head, line))
+        amount = unrounded = amount - Fraction(earlier_billing.amount_before(head, line))
     if (Fraction(line.amount), Fraction(line.unrounded)) != (amount, unrounded):
         findings.add(
             "re-rated line",

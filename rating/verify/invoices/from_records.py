@@ -89,7 +89,7 @@ def check_invoices(scope: Scope, findings: Findings, on_progress: Progress) -> N
     """The newest version of every invoice that is not void: lines, sum, and its place in the chain."""
     heads, lines = read_invoices(scope)
     check_chains(heads, findings)
-    book, billed = _Book(scope, heads, lines), EarlierBilling(heads, lines)
+    book, earlier_billing = _Book(scope, heads, lines), EarlierBilling(heads, lines)
     standing = [head for head in heads if head.state != VOID]
     work: list[tuple[Head, StoredLine]] = []
     for head in standing:
@@ -109,12 +109,12 @@ def check_invoices(scope: Scope, findings: Findings, on_progress: Progress) -> N
     for done, (head, line) in enumerate(work):
         if done % 1000 == 0:
             on_progress("invoices from records", done, len(work))
-        _check_line(head, line, book, billed, findings)
+        _check_line(head, line, book, earlier_billing, findings)
     on_progress("invoices from records", len(work), len(work))
     check_reductions(heads, lines, scope.catalog, findings)
 
 
-def _check_line(head: Head, line: StoredLine, book: _Book, billed: EarlierBilling, findings: Findings) -> None:
+def _check_line(head: Head, line: StoredLine, book: _Book, earlier_billing: EarlierBilling, findings: Findings) -> None:
     location = f"{head.place}, line {line.number}"
     try:
         price = parse_price(json.loads(line.price), head.currency)
@@ -153,7 +153,7 @@ def _check_line(head: Head, line: StoredLine, book: _Book, billed: EarlierBillin
     amount, unrounded = priced.amount, priced.unrounded
     if line.kind == "adjustment":
         with exactly():
-            amount = unrounded = priced.amount - billed.before(head, line)
+            amount = unrounded = priced.amount - earlier_billing.amount_before(head, line)
     if (line.amount, line.unrounded) != (amount, plain(unrounded)):
         findings.add(
             "invoice line",
@@ -171,7 +171,7 @@ class EarlierBilling:
         self._lines = lines
         self._heads = {(head.namespace, head.invoice_id): head for head in heads}
 
-    def before(self, head: Head, line: StoredLine) -> Decimal:
+    def amount_before(self, head: Head, line: StoredLine) -> Decimal:
         """The amount billed for the line before ``head``. Invoices that were void when it was planned are left out; one
         that became void later had counted."""
         total = Decimal(0)
