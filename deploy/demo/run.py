@@ -32,7 +32,8 @@ CATALOG: Final = Path(__file__).with_name("catalog.yaml")
 NAMESPACE: Final = "nyc-airports"
 AS_OF: Final = datetime(2014, 1, 1, 6, tzinfo=UTC)
 """An hour, the plans' grace, after the year's end in New York: twelve months are due, the next is not."""
-INVOICES: Final = 16 * 12
+AIRLINES: Final = 16
+"""Each has a subscription, and so an invoice a month."""
 _STALLED_S: Final = 300.0
 _CONCURRENCY: Final = 6
 
@@ -46,7 +47,31 @@ class Outcome:
     closed: CloseResult
 
 
-def run() -> None:
+@dataclass(frozen=True, slots=True)
+class Season:
+    """What of the year is sent and billed: its first ``months``."""
+
+    months: int = 12
+
+    @property
+    def flights(self) -> int:
+        """Flights of these months, each an event."""
+        return sum(data.FLIGHTS_BY_MONTH[: self.months])
+
+    @property
+    def invoices(self) -> int:
+        """Invoices that these months end with."""
+        return AIRLINES * self.months
+
+    @property
+    def as_of(self) -> datetime:
+        """The instant that the months are billed at: the last is due then, the next is not."""
+        if self.months == len(data.FLIGHTS_BY_MONTH):
+            return AS_OF
+        return datetime(2013, self.months + 1, 1, 6, tzinfo=UTC)
+
+
+def run(season: Season) -> None:
     """Run the demo on the local stack: the running one, or one that it starts and stops."""
     data.package()
     folder = data_dir()
@@ -59,8 +84,8 @@ def run() -> None:
         say(f"the local stack is running on {folder}")
     try:
         settings = connection(NAMESPACE, local_stack=True)
-        outcome = bill_the_year(settings)
-        show(settings, outcome)
+        outcome = bill(settings, season)
+        show(settings, season, outcome)
         report.next_steps(settings, stopped=started)
     finally:
         if started:
@@ -68,7 +93,7 @@ def run() -> None:
             say("the stack that the demo had started is stopped; its data stays")
 
 
-def bill_the_year(settings: Settings) -> Outcome:
+def bill(settings: Settings, season: Season) -> Outcome:
     """Everything but the printing."""
     # 1. The catalog: what it declares already changes nothing.
     document = CATALOG.read_bytes()
@@ -77,25 +102,25 @@ def bill_the_year(settings: Settings) -> Outcome:
     # 2. The events, unless all of them are metered.
     sent: Summary | None = None
     began = time.monotonic()
-    if steadily("reading the ledger", lambda: books(settings))["metered"] < data.ROWS:
-        sent = send_all(settings)
+    if steadily("reading the ledger", lambda: books(settings))["metered"] < season.flights:
+        sent = send_all(settings, season)
         # 3. Everything that the gateway acknowledged is metered.
         wait_metered(settings)
     seconds = time.monotonic() - began
-    # 4. The twelve months.
+    # 4. The months.
     with StepsBar() as bar:
         closed = steadily(
-            "closing", lambda: run_close(settings, NAMESPACE, AS_OF, datetime.now(UTC), bar), seconds=_STALLED_S
+            "closing", lambda: run_close(settings, NAMESPACE, season.as_of, datetime.now(UTC), bar), seconds=_STALLED_S
         )
     return Outcome(sent, seconds, closed)
 
 
-def send_all(settings: Settings) -> Summary:
-    """Every flight through the gateway."""
+def send_all(settings: Settings, season: Season) -> Summary:
+    """Every flight of these months through the gateway."""
     url, key = base_url(settings, "gateway"), settings.admin_key.get_secret_value()
-    events = (event(row) for row in data.flights())
+    events = (event(row) for row in data.flights(months=season.months))
     with Client(url, key, NAMESPACE, deadline=_STALLED_S) as client, progress_bar("events") as bar:
-        task = bar.add_task("sending", total=events_sent(data.ROWS))
+        task = bar.add_task("sending", total=events_sent(season.flights))
         return client.send_batches(
             requests(batched(events, BATCH)),
             concurrency=_CONCURRENCY,
@@ -129,7 +154,7 @@ def books(settings: Settings) -> JsonObject:
         client.close()
 
 
-def show(settings: Settings, outcome: Outcome) -> None:
+def show(settings: Settings, season: Season, outcome: Outcome) -> None:
     """Print what stands and what this run did."""
     with http(settings, "rating") as client:
         invoices = steadily("reading the invoices", lambda: fetch_invoices(client))
@@ -150,6 +175,6 @@ def show(settings: Settings, outcome: Outcome) -> None:
         say(f"not billed: {problem}")
     if outcome.sent is None and not outcome.closed.invoices:
         say(
-            f"nothing was changed: all {data.ROWS:,} events were metered and all {len(invoices)} invoices stood before"
+            f"nothing was changed: all {season.flights:,} events were metered and all {len(invoices)} invoices stood before"
             " this run"
         )
