@@ -21,8 +21,11 @@ _CONFIG = {
     "post_hooks": [],
     "literal_enums": True,
     # Lines are bytes to the generator; JSON is YAML, too.
-    "content_type_overrides": {"application/x-ndjson": "application/octet-stream", "application/yaml": "application/json"},
-}  # fmt: skip
+    "content_type_overrides": {
+        "application/x-ndjson": "application/octet-stream",
+        "application/yaml": "application/json",
+    },
+}
 
 
 def needs_generator() -> None:
@@ -37,9 +40,18 @@ def generate(service: Service, folder: Path) -> Path:
     place, config = folder / f"weir_{service}", folder / f"{service}.json"
     config.write_text(json.dumps(_CONFIG))
     command = [
-        str(Path(sys.executable).with_name("openapi-python-client")), "generate", "--path", str(FOLDER / f"openapi_{service}.json"),
-        "--output-path", str(place), "--meta", "none", "--config", str(config), "--fail-on-warning",
-    ]  # fmt: skip
+        str(Path(sys.executable).with_name("openapi-python-client")),
+        "generate",
+        "--path",
+        str(FOLDER / f"openapi_{service}.json"),
+        "--output-path",
+        str(place),
+        "--meta",
+        "none",
+        "--config",
+        str(config),
+        "--fail-on-warning",
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return place

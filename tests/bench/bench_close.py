@@ -105,8 +105,15 @@ def fill(stack: Stack, subscriptions: int, records: int, new: int) -> float:
     key = next(str(n) for n in range(1000) if partition_of(identity(NAMESPACE, "", str(n)), settings.partitions) == 0)
     hashed = content_hash("call", "acct_0", b'{"s": 0}')
     first = AcceptedEvent(
-        identity(NAMESPACE, "", key), hashed, "call", "acct_0", key, "", micros(datetime(2026, 6, 2, tzinfo=UTC)), '{"s": 0}'
-    )  # fmt: skip
+        identity(NAMESPACE, "", key),
+        hashed,
+        "call",
+        "acct_0",
+        key,
+        "",
+        micros(datetime(2026, 6, 2, tzinfo=UTC)),
+        '{"s": 0}',
+    )
     LedgerWriter(settings, events_topic(1)).append_all([(b"", encode_batch(NAMESPACE, offset, [first]))], 0)
     ends = end_offsets(settings)
     wait_metered(client, ends, lambda *_: None)
@@ -150,11 +157,19 @@ class Stages:
 
     def install(self) -> None:
         stages = {
-            "read invoices": "read_standing", "read catalog": "read_catalog", "late usage": "find_late", "plan": "make_plan",
-            "wait for metering": "wait_metered", "checkpoint": "covering_cut", "wait for roll-up": "wait_rolled_up",
-            "measure": "measure", "rate": "build_invoices", "checklist": "make_checks",
-            "publish": "publish", "visible": "wait_visible",
-        }  # fmt: skip
+            "read invoices": "read_standing",
+            "read catalog": "read_catalog",
+            "late usage": "find_late",
+            "plan": "make_plan",
+            "wait for metering": "wait_metered",
+            "checkpoint": "covering_cut",
+            "wait for roll-up": "wait_rolled_up",
+            "measure": "measure",
+            "rate": "build_invoices",
+            "checklist": "make_checks",
+            "publish": "publish",
+            "visible": "wait_visible",
+        }
         for stage, name in stages.items():
             setattr(closing_run, name, self.timed(stage, getattr(closing_run, name)))
         real = publishing.codec
@@ -215,7 +230,8 @@ def closed(stack: Stack, stages: Stages, subscriptions: int, month: int) -> dict
         raise AssertionError(f"{len(result.invoices)} invoices of {subscriptions} subscriptions")
     total = sum((Decimal(invoice["total"]) for invoice in result.invoices), Decimal(0))
     print(
-        f"as of {as_of:%Y-%m-%d}: {subscriptions:,} invoices, {total:,} USD, in {took:.1f} s: {took / subscriptions * 1e6:.0f} µs a subscription"
+        f"as of {as_of:%Y-%m-%d}: {subscriptions:,} invoices, {total:,} USD, in {took:.1f} s: "
+        f"{took / subscriptions * 1e6:.0f} µs a subscription"
     )
     stages.seconds["other"] = took - sum(stages.seconds.values())
     stages.cpu["other"] = cpu - sum(stages.cpu.values())
@@ -224,9 +240,12 @@ def closed(stack: Stack, stages: Stages, subscriptions: int, month: int) -> dict
         print(f"  {stage:20} {seconds:8.2f} s; CPU {stages.cpu[stage]:8.2f} s, {each:8.1f} µs a subscription")
     print("CPU seconds: " + ", ".join(f"{name} {seconds:.1f}" for name, seconds in sorted(spent.items())), flush=True)
     return {
-        "seconds": took, "events": sum(int(line["events"] or 0) for invoice in result.invoices for line in invoice["lines"]),
-        "stages": dict(stages.seconds), "stages_cpu": dict(stages.cpu), "cpu_seconds": spent,
-    }  # fmt: skip
+        "seconds": took,
+        "events": sum(int(line["events"] or 0) for invoice in result.invoices for line in invoice["lines"]),
+        "stages": dict(stages.seconds),
+        "stages_cpu": dict(stages.cpu),
+        "cpu_seconds": spent,
+    }
 
 
 if __name__ == "__main__":

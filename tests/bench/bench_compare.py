@@ -46,7 +46,8 @@ from stream_processors.metering.journal import arrow_bytes
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 PEER_TABLE = (
-    "CREATE TABLE {table} (account_id String, idempotency_key String, timestamp Int64, plays UInt8, bytes Nullable(Int64)) "
+    "CREATE TABLE {table} (account_id String, idempotency_key String, timestamp Int64, plays "
+    "UInt8, bytes Nullable(Int64)) "
     "ENGINE = MergeTree ORDER BY (account_id, timestamp)"
 )
 
@@ -154,7 +155,10 @@ class Bench:
             "SELECT event, value FROM system.events WHERE event IN ('Merge', 'MergedRows', 'MergesTimeMilliseconds', "
             "'MergeTotalMilliseconds', 'MergeExecuteMilliseconds', 'InsertedRows')"
         )
-        parts = "SELECT table, count() FROM system.parts WHERE active AND database = {d:String} GROUP BY table ORDER BY 2 DESC LIMIT 6"
+        parts = (
+            "SELECT table, count() FROM system.parts WHERE active AND database = {d:String} GROUP BY "
+            "table ORDER BY 2 DESC LIMIT 6"
+        )
         return {
             "events": {str(name): int(value) for name, value in self.client.query(asked).result_rows},
             "parts": dict(self.client.query(parts, parameters={"d": self.settings.clickhouse_database}).result_rows),
@@ -169,11 +173,14 @@ class Bench:
         self.produce(topic, ((-1, key, value) for key, value in single_records(shape)))
         self.client.command(PEER_TABLE.format(table=table))
         env = {
-            "BENCH_TOPIC": topic, "BENCH_GROUP": f"bench-{name}-{shape.run}", "BENCH_KAFKA": self.settings.kafka_bootstrap,
-            "BENCH_CLICKHOUSE": str(self.settings.clickhouse_port), "BENCH_TABLE": f"{self.settings.clickhouse_database}.{table}",
+            "BENCH_TOPIC": topic,
+            "BENCH_GROUP": f"bench-{name}-{shape.run}",
+            "BENCH_KAFKA": self.settings.kafka_bootstrap,
+            "BENCH_CLICKHOUSE": str(self.settings.clickhouse_port),
+            "BENCH_TABLE": f"{self.settings.clickhouse_database}.{table}",
             "WEIR_CLICKHOUSE_PASSWORD": self.settings.clickhouse_password.get_secret_value(),
             "BENCH_FOLDER": str(self.folder / f"{name}-{shape.run}"),
-        }  # fmt: skip
+        }
         with self.process(command, env) as pid:
             return fill(self.count(table), distinct(shape), shape.events, self.pids(name, pid), 300)
 

@@ -44,7 +44,8 @@ def main() -> None:
             for durable in (0, 1) * 4:
                 for table in _TABLES:
                     client.command(
-                        f"ALTER TABLE {table} MODIFY SETTING fsync_after_insert = {durable}, fsync_part_directory = {durable}"
+                        f"ALTER TABLE {table} MODIFY SETTING fsync_after_insert = {durable}, "
+                        f"fsync_part_directory = {durable}"
                     )
                 for _ in range(given.flushes // 4):
                     position += events
@@ -55,7 +56,8 @@ def main() -> None:
             plain, fsynced = (statistics.median(seconds[kind]) * 1000 for kind in (0, 1))
             worst = [sorted(seconds[kind])[int(len(seconds[kind]) * 0.95)] * 1000 for kind in (0, 1)]
             print(
-                f"{events} events a flush: {plain:.1f} ms (p95 {worst[0]:.1f}) as it was, {fsynced:.1f} ms (p95 {worst[1]:.1f})"
+                f"{events} events a flush: {plain:.1f} ms (p95 {worst[0]:.1f}) as it was, {fsynced:.1f} "
+                f"ms (p95 {worst[1]:.1f})"
                 f" with fsync: {fsynced / plain:.2f} times"
             )
 

@@ -107,12 +107,18 @@ def measured(port: int, pid: int, key: str, seconds: float, connections: int, na
     before = cpu()
     single = load(port, key, 1_000, seconds, connections, f"{name}-one", 1)
     return {
-        "events_per_second": rate, "cpu_us_per_event": cost, "full_p50_ms": full["p50_ms"], "full_p99_ms": full["p99_ms"],
-        "half_p50_ms": half["p50_ms"], "half_p99_ms": half["p99_ms"],
-        "single_per_second": single["acknowledged"] / single["seconds"], "single_p50_ms": single["p50_ms"],
-        "single_p99_ms": single["p99_ms"], "single_cpu_us": (cpu() - before) / single["acknowledged"] * 1e6,
+        "events_per_second": rate,
+        "cpu_us_per_event": cost,
+        "full_p50_ms": full["p50_ms"],
+        "full_p99_ms": full["p99_ms"],
+        "half_p50_ms": half["p50_ms"],
+        "half_p99_ms": half["p99_ms"],
+        "single_per_second": single["acknowledged"] / single["seconds"],
+        "single_p50_ms": single["p50_ms"],
+        "single_p99_ms": single["p99_ms"],
+        "single_cpu_us": (cpu() - before) / single["acknowledged"] * 1e6,
         "rss_mib": sum(map(memory_mib, pids)),
-    }  # fmt: skip
+    }
 
 
 def stages(rounds: int) -> dict[str, float]:
@@ -149,9 +155,12 @@ def stages(rounds: int) -> dict[str, float]:
 def show(name: str, found: Mapping[str, float]) -> None:
     """One line for people."""
     print(
-        f"{name:30} {found['events_per_second']:>9,.0f} events/s, {found['cpu_us_per_event']:.1f} µs of CPU an event; at half p50 "
-        f"{found['half_p50_ms']:.1f}, p99 {found['half_p99_ms']:.1f} ms; singles at {found['single_per_second']:,.0f}/s p50 "
-        f"{found['single_p50_ms']:.1f}, p99 {found['single_p99_ms']:.1f} ms, {found['single_cpu_us']:.0f} µs of CPU each",
+        f"{name:30} {found['events_per_second']:>9,.0f} events/s, {found['cpu_us_per_event']:.1f} µs "
+        "of CPU an event; at half p50 "
+        f"{found['half_p50_ms']:.1f}, p99 {found['half_p99_ms']:.1f} ms; singles at "
+        f"{found['single_per_second']:,.0f}/s p50 "
+        f"{found['single_p50_ms']:.1f}, p99 {found['single_p99_ms']:.1f} ms, {found['single_cpu_us']:.0f} "
+        "µs of CPU each",
         flush=True,
     )
 
@@ -182,14 +191,41 @@ def main() -> None:
         ports = {name: free_port(taken) for name in ("uvicorn", "granian", "plain")}
         servers: dict[str, tuple[list[str], dict[str, str], str]] = {
             "Weir's gateway (uvicorn)": (
-                [sys.executable, "-m", "ingest.gateway"], own | {"WEIR_GATEWAY_PORT": str(ports["uvicorn"])}, "/readyz"),
+                [sys.executable, "-m", "ingest.gateway"],
+                own | {"WEIR_GATEWAY_PORT": str(ports["uvicorn"])},
+                "/readyz",
+            ),
             "Weir's gateway (granian)": (
-                [sys.executable, "-m", "granian", "--interface", "asgi", "--host", "127.0.0.1", "--port", str(ports["granian"]), "--loop",
-                 "uvloop", "--log-level", "error", "--factory", "tests.bench.peers.granian_app:create"], own, "/readyz"),
+                [
+                    sys.executable,
+                    "-m",
+                    "granian",
+                    "--interface",
+                    "asgi",
+                    "--host",
+                    "127.0.0.1",
+                    "--port",
+                    str(ports["granian"]),
+                    "--loop",
+                    "uvloop",
+                    "--log-level",
+                    "error",
+                    "--factory",
+                    "tests.bench.peers.granian_app:create",
+                ],
+                own,
+                "/readyz",
+            ),
             "FastAPI + pydantic, plain": (
                 [sys.executable, str(HERE / "peers/plain_gateway.py")],
-                {"BENCH_KAFKA": settings.kafka_bootstrap, "BENCH_TOPIC": "bench.plain", "BENCH_PORT": str(ports["plain"])}, "/docs"),
-        }  # fmt: skip
+                {
+                    "BENCH_KAFKA": settings.kafka_bootstrap,
+                    "BENCH_TOPIC": "bench.plain",
+                    "BENCH_PORT": str(ports["plain"]),
+                },
+                "/docs",
+            ),
+        }
         for (name, (command, env, path)), port in zip(servers.items(), ports.values(), strict=True):
             rounds = []
             for number in range(asked.rounds):

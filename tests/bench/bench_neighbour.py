@@ -105,8 +105,10 @@ def summed(answers: list[tuple[int, float]], seconds: float) -> dict[str, Any]:
     for status in sorted({status for status, _ in answers}):
         times = sorted(took * 1000 for found, took in answers if found == status)
         told[str(status)] = {
-            "count": len(times), "p50_ms": times[len(times) // 2], "p99_ms": times[min(len(times) - 1, len(times) * 99 // 100)],
-        }  # fmt: skip
+            "count": len(times),
+            "p50_ms": times[len(times) // 2],
+            "p99_ms": times[min(len(times) - 1, len(times) * 99 // 100)],
+        }
     return told
 
 

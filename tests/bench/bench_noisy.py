@@ -159,8 +159,12 @@ def scene(stack: Stack, name: str, quiet_key: str, seconds: float) -> dict[str, 
     settings = stack.settings
     namespace = f"noisy-{name}"
     noisy = Noisy(
-        settings.gateway_port, settings.rating_port, settings.admin_key.get_secret_value(), declared(stack, namespace), namespace,
-    )  # fmt: skip
+        settings.gateway_port,
+        settings.rating_port,
+        settings.admin_key.get_secret_value(),
+        declared(stack, namespace),
+        namespace,
+    )
     command = [sys.executable, str(HERE / "noise_of.py"), name, json.dumps(asdict(noisy))]
     report: dict[str, Any] = {}
     began = time.monotonic()

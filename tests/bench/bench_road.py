@@ -144,8 +144,10 @@ def show(report: dict[str, Any]) -> None:
         f"; shown after p50 {shown['p50']:.2f} s, p99 {shown['p99']:.2f} s ({shown['probes']} probes)" if shown else ""
     )
     print(
-        f"{report['rate']:,.0f} events/s for {report['seconds']:.0f} s: lag drained {report['drained_after_s']:.1f} s after"
-        f" ({'sustained' if report['sustained'] else 'NOT sustained'}); request p50 {report['p50_ms']:.1f} ms, p99 {report['p99_ms']:.1f} ms{seen}\n"
+        f"{report['rate']:,.0f} events/s for {report['seconds']:.0f} s: lag drained "
+        f"{report['drained_after_s']:.1f} s after"
+        f" ({'sustained' if report['sustained'] else 'NOT sustained'}); request p50 {report['p50_ms']:.1f} ms, "
+        f"p99 {report['p99_ms']:.1f} ms{seen}\n"
         f"    µs of CPU an event: {costs}; {report['cores_used']:.2f} of {_CORES} cores",
         flush=True,
     )

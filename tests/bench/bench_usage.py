@@ -52,7 +52,8 @@ SELECT 1, intDiv(n, {BATCH}) % {PARTITIONS}, intDiv(intDiv(n, {BATCH}), {PARTITI
     toDateTime64('{_START}', 3, 'UTC') + toIntervalDay({{day:UInt32}}) + toIntervalMillisecond(intDiv((n - {{first:UInt64}}) * {{step:UInt64}}, 1000))
 FROM (SELECT number * {BATCH} AS n FROM numbers(intDiv({{first:UInt64}}, {BATCH}), intDiv({{count:UInt64}}, {BATCH})))"""
 CHECKPOINT = (
-    "INSERT INTO usage_checkpoints (number, generation, partition, from_offset, next_offset, catalog_offset, as_of, backfill) "
+    "INSERT INTO usage_checkpoints (number, generation, partition, from_offset, next_offset, "
+    "catalog_offset, as_of, backfill) "
     "VALUES ({k:UInt32}, 1, {p:UInt32}, {a:UInt64}, {b:UInt64}, 2, toDateTime64({at:String}, 6, 'UTC'), '')"
 )
 
@@ -129,7 +130,8 @@ def plan(stack: Stack) -> list[str]:
     """What ClickHouse reads of usage_records for one account and month."""
     client = connect(stack.settings)
     sql = (
-        "EXPLAIN indexes = 1 SELECT sum(quantity) FROM usage_records FINAL WHERE namespace = 'default' AND profile_id = 'song.bytes' "
+        "EXPLAIN indexes = 1 SELECT sum(quantity) FROM usage_records FINAL WHERE namespace = 'default' "
+        "AND profile_id = 'song.bytes' "
         "AND account_id = 'acct_1' AND timestamp >= '2026-09-01' AND timestamp < '2026-10-01'"
     )
     return [str(row[0]) for row in client.query(sql).result_rows]
@@ -156,8 +158,10 @@ def main() -> None:
         report["plan"] = plan(stack)
     cost, query = report["roll_up_us_per_record"], report["usage_query"]
     print(
-        f"{report['records']:,} records of {report['accounts']:,} accounts; roll-up {cost['median']:.2f} µs a record (first day "
-        f"{cost['first']:.2f}, last {cost['last']:.2f}); one account's month p50 {query['p50_ms']:.1f} ms, p99 {query['p99_ms']:.1f} ms"
+        f"{report['records']:,} records of {report['accounts']:,} accounts; roll-up {cost['median']:.2f} "
+        "µs a record (first day "
+        f"{cost['first']:.2f}, last {cost['last']:.2f}); one account's month p50 {query['p50_ms']:.1f} "
+        f"ms, p99 {query['p99_ms']:.1f} ms"
     )
     print("\n".join(report["plan"]))
     asked.save.parent.mkdir(parents=True, exist_ok=True)

@@ -39,7 +39,8 @@ class Sender(threading.Thread):
         super().__init__(daemon=True)
         self._size = size
         self._head = (
-            f"POST /v1/events{'/batch' if size > 1 else ''} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\nContent-Type: application/json\r\n"
+            f"POST /v1/events{'/batch' if size > 1 else ''} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer "
+            f"{key}\r\nContent-Type: application/json\r\n"
         ).encode()
         self._socket = socket.create_connection(("127.0.0.1", port))
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

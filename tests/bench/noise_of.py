@@ -204,8 +204,9 @@ def prepare_usage(noisy: Noisy) -> None:
         applied(http, meters=[{"code": "use", "event_name": "use", "profiles": profiles}]).raise_for_status()
         for batch in range(80):
             events = [
-                event(f"k{batch}-{each}", "use", f"a{(batch * 500 + each) % 20_000}", x=each, pad=f"{each}" * 40) for each in range(500)
-            ]  # fmt: skip
+                event(f"k{batch}-{each}", "use", f"a{(batch * 500 + each) % 20_000}", x=each, pad=f"{each}" * 40)
+                for each in range(500)
+            ]
             http.post("/v1/events/batch", json={"events": events})
 
 
@@ -302,10 +303,15 @@ def broken_gzip(noisy: Noisy, seconds: float) -> Counter[str]:
 def hostile_values(noisy: Noisy, seconds: float) -> Counter[str]:
     """Numbers without end, depth, 100,000 names, long text: in properties."""
     properties: list[str] = [
-        '{"x":1e400000}', '{"x":-0}', '{"x":"NaN"}', '{"x":' + "9" * 100_000 + "}", '{"x":' + "[" * 5_000 + "]" * 5_000 + "}",
-        "{" + ",".join(f'"n{each}":{each}' for each in range(100_000)) + "}", '{"x":"' + "é" * 400_000 + '"}',
+        '{"x":1e400000}',
+        '{"x":-0}',
+        '{"x":"NaN"}',
+        '{"x":' + "9" * 100_000 + "}",
+        '{"x":' + "[" * 5_000 + "]" * 5_000 + "}",
+        "{" + ",".join(f'"n{each}":{each}' for each in range(100_000)) + "}",
+        '{"x":"' + "é" * 400_000 + '"}',
         '{"x":0.' + "1" * 100_000 + "}",
-    ]  # fmt: skip
+    ]
 
     def ask(http: httpx.Client, number: int) -> httpx.Response:
         start = f'{{"event_name":"use","account_id":"a","idempotency_key":"h{number}","properties":'

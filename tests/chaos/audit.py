@@ -78,7 +78,8 @@ def _counted(settings: Settings) -> Counter[Identity]:
     client = connect(settings)
     try:
         rows = client.query(
-            "SELECT toString(namespace), toString(source), idempotency_key, count() FROM usage_events FINAL GROUP BY 1, 2, 3"
+            "SELECT toString(namespace), toString(source), idempotency_key, count() FROM usage_events "
+            "FINAL GROUP BY 1, 2, 3"
         ).result_rows
     finally:
         client.close()

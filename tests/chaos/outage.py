@@ -51,7 +51,10 @@ class Sample:
     def line(self) -> str:
         """For people."""
         memory = "  ".join(f"{name} {self.mib.get(name, 0):>4} MiB" for name in WATCHED)
-        return f"{self.second:>5} s  {self.phase:<8} acknowledged {self.acknowledged:>9,}  lag {self.lag:>7,} batches  {memory}"
+        return (
+            f"{self.second:>5} s  {self.phase:<8} acknowledged {self.acknowledged:>9,}  lag "
+            f"{self.lag:>7,} batches  {memory}"
+        )
 
 
 class Watch:
@@ -176,8 +179,10 @@ def main() -> int:
     for name, peaks in result["memory"].items():
         print(f"{name}: peak MiB before {peaks[0]}, during {peaks[1]}, draining {peaks[2]}, after {peaks[3]}")
     print(
-        f"{result['acknowledged_meanwhile']:,} events acknowledged meanwhile, {result['lag_at_the_end']:,} batches behind, "
-        f"drained in {result['drain_seconds']} s; lost {result['verdict']['lost']}, double {result['verdict']['double']}"
+        f"{result['acknowledged_meanwhile']:,} events acknowledged meanwhile, {result['lag_at_the_end']:,} "
+        "batches behind, "
+        f"drained in {result['drain_seconds']} s; lost {result['verdict']['lost']}, double "
+        f"{result['verdict']['double']}"
     )
     for problem in result["problems"]:
         print(f"WRONG: {problem}")

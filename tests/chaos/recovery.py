@@ -56,9 +56,15 @@ class Probes:
         with self._lock:
             number = next(self._numbers)
         events: list[dict[str, Any]] = [
-            {"event_name": "probe", "account_id": "probe", "idempotency_key": f"{number}-{index}", "timestamp": self._timestamp, "properties": {}}
+            {
+                "event_name": "probe",
+                "account_id": "probe",
+                "idempotency_key": f"{number}-{index}",
+                "timestamp": self._timestamp,
+                "properties": {},
+            }
             for index in range(_EVENTS)
-        ]  # fmt: skip
+        ]
 
         def taken() -> bool:
             answer = self._http.post(f"{url}/v1/events/batch", json={"events": events}, headers=self._headers)

@@ -64,16 +64,21 @@ class Report:
         found = self.verdict
         lines = [_line(_COLUMNS), *(_line(row) for row in rows), ""]
         lines += [
-            f"events acknowledged {found.events:,}   lost {found.lost}   double {found.double}   from nowhere {found.foreign}",
-            f"copies in the log {found.copies:,}: {found.duplicates:,} duplicates, {found.conflicts:,} conflicts; {found.voided:,} events voided",
-            f"totals compared {found.totals:,}: {len(found.differences)} differ   books: {len(found.imbalances)} imbalances   weir verify: {len(found.verify)} differences",
+            f"events acknowledged {found.events:,}   lost {found.lost}   double {found.double}   "
+            f"from nowhere {found.foreign}",
+            f"copies in the log {found.copies:,}: {found.duplicates:,} duplicates, {found.conflicts:,} conflicts; "
+            f"{found.voided:,} events voided",
+            f"totals compared {found.totals:,}: {len(found.differences)} differ   books: {len(found.imbalances)} "
+            f"imbalances   weir verify: {len(found.verify)} differences",
             f"peak memory (MiB): {_pairs(self.peak_mib)}",
-            f"restarts by themselves: {_pairs({name: count for name, count in self.restarts.items() if count}) or 'none'}",
+            "restarts by themselves: "
+            f"{_pairs({name: count for name, count in self.restarts.items() if count}) or 'none'}",
             f"acknowledged offsets compared with durable ones {self.acknowledgements} times: never ahead"
             if not any("durable up to" in problem for problem in self.problems)
             else "acknowledged offsets were ahead of durable ones",
             f"requests: {_pairs(self.producers)}",
-            f"checkpoints cut {self.checkpoints}; connections and inserts struck on the way {self.proxy_hits}; seed {self.seed}; {self.seconds:.0f} s",
+            f"checkpoints cut {self.checkpoints}; connections and inserts struck on the way {self.proxy_hits}; "
+            f"seed {self.seed}; {self.seconds:.0f} s",
         ]
         for what in (*self.problems, *found.differences[:10], *found.imbalances[:10], *found.verify[:10]):
             lines.append(f"WRONG: {what}")

@@ -68,9 +68,13 @@ class Sent:
         if rewritten:
             properties = {"to": {"n": 1, "region": self.region}, "v": self.value}
         return {
-            "event_name": self.event_name, "account_id": self.account, "idempotency_key": self.identity.key, "source": self.identity.source,
-            "timestamp": self.timestamp.isoformat(), "properties": properties,
-        }  # fmt: skip
+            "event_name": self.event_name,
+            "account_id": self.account,
+            "idempotency_key": self.identity.key,
+            "source": self.identity.source,
+            "timestamp": self.timestamp.isoformat(),
+            "properties": properties,
+        }
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,11 +49,18 @@ def settle(world: World, marker: str, price: str) -> Tenant:
     })  # fmt: skip
     with world.http("gateway") as admin:
         made = admin.post("/v1/api-keys", json={"scopes": ["admin"], "name": marker}).json()
-    world.send([
-        {"event_name": "e", "account_id": "acme", "idempotency_key": f"k{number}", "timestamp": f"{DAY}T12:00:{number:02}Z",
-         "properties": {"v": price, "u": f"{marker}-{number}", "d": marker}}
-        for number in range(20)
-    ])  # fmt: skip
+    world.send(
+        [
+            {
+                "event_name": "e",
+                "account_id": "acme",
+                "idempotency_key": f"k{number}",
+                "timestamp": f"{DAY}T12:00:{number:02}Z",
+                "properties": {"v": price, "u": f"{marker}-{number}", "d": marker},
+            }
+            for number in range(20)
+        ]
+    )
     world.close("2026-06-02T00:00:00+00:00")
     (invoice,) = [one for one in world.invoices() if one["period_start"].startswith("2026-05")]
     return Tenant(world, marker, made["key"], made["id"], str(invoice["invoice_id"]))
@@ -81,11 +88,28 @@ class Operation:
     def url(self, tenant: Tenant) -> str:
         """The path with the tenant's own things in it. Raises KeyError for a parameter that nobody has told."""
         values = {
-            "code": {"event-types": "e", "meters": "m", "features": "f", "products": "p", "plans": "b", "accounts": "acme",
-                     "subscriptions": "s", "credit-grants": "g", "namespaces": tenant.world.namespace}.get(self.resource),
-            "key_id": tenant.key_id, "account_id": "acme", "account": "acme", "invoice_id": tenant.invoice, "number": "1", "run_id": "run_0", "idempotency_key": "k0",
-            "feature": "f", "subscription": "s", "id": tenant.invoice if self.resource == "invoices" else "acme",
-        }  # fmt: skip
+            "code": {
+                "event-types": "e",
+                "meters": "m",
+                "features": "f",
+                "products": "p",
+                "plans": "b",
+                "accounts": "acme",
+                "subscriptions": "s",
+                "credit-grants": "g",
+                "namespaces": tenant.world.namespace,
+            }.get(self.resource),
+            "key_id": tenant.key_id,
+            "account_id": "acme",
+            "account": "acme",
+            "invoice_id": tenant.invoice,
+            "number": "1",
+            "run_id": "run_0",
+            "idempotency_key": "k0",
+            "feature": "f",
+            "subscription": "s",
+            "id": tenant.invoice if self.resource == "invoices" else "acme",
+        }
         filled = re.sub(r"\{(\w+)(:path)?\}", lambda found: quote(_told(values, found[1], self), safe=""), self.path)
         query = {"metric": "m.sum", "from": DAY[:7], "to": "2026-06-01", "account_id": "acme", "at": f"{DAY}T13:00:00Z",
                  "period": DAY[:7], "start": DAY, "end": "2026-05-05", "meter": "m", "profile": "m.sum"}  # fmt: skip

@@ -31,13 +31,32 @@ from tests.integration.world import World
 pytestmark = pytest.mark.integration
 
 # usage_identities has no namespace to bind: its identities are hashes that begin with it.
-TABLES = ("usage_batches", "usage_events", "usage_records", "usage_windows", "usage_voids", "voided_events", "duplicate_events",
-          "rejected_events", "invoices", "invoice_lines", "invoice_numbers", "catalog_entries", "profile_versions",
-          "webhook_deliveries", "webhook_replays", "invoice_drafts", "invoice_draft_lines", "credit_note_numbers")  # fmt: skip
+TABLES = (
+    "usage_batches",
+    "usage_events",
+    "usage_records",
+    "usage_windows",
+    "usage_voids",
+    "voided_events",
+    "duplicate_events",
+    "rejected_events",
+    "invoices",
+    "invoice_lines",
+    "invoice_numbers",
+    "catalog_entries",
+    "profile_versions",
+    "webhook_deliveries",
+    "webhook_replays",
+    "invoice_drafts",
+    "invoice_draft_lines",
+    "credit_note_numbers",
+)
 WHOLE = {
-    "sum(sipHash64(hex(identity)": "`weir verify` compares a count and a hash of all events with those of usage_identities",
+    "sum(sipHash64(hex(identity)": "`weir verify` compares a count and a hash of all "
+    "events with those of usage_identities",
     "FROM usage_batches WHERE generation = {g:UInt32}": "… and which offsets of a partition are not there",
-    "HAVING accepted_ != counted_": "what a close and `weir verify` count by offset tells positions and numbers of rows, and no tenant's name",
+    "HAVING accepted_ != counted_": "what a close and `weir verify` count by offset tells positions "
+    "and numbers of rows, and no tenant's name",
 }
 SERVICES: tuple[Service, ...] = ("gateway", "rating")
 

@@ -36,8 +36,15 @@ class Batch(BaseModel):
 
 
 TOPIC = os.environ["BENCH_TOPIC"]
-producer = Producer({"bootstrap.servers": os.environ["BENCH_KAFKA"], "acks": "all", "enable.idempotence": True, "linger.ms": 5,
-                     "compression.type": "lz4"})  # fmt: skip
+producer = Producer(
+    {
+        "bootstrap.servers": os.environ["BENCH_KAFKA"],
+        "acks": "all",
+        "enable.idempotence": True,
+        "linger.ms": 5,
+        "compression.type": "lz4",
+    }
+)
 
 
 @asynccontextmanager
@@ -91,5 +98,12 @@ async def single(event: Event) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    uvicorn.run(app, host="127.0.0.1", port=int(os.environ["BENCH_PORT"]), loop="uvloop", http="httptools", access_log=False,
-                log_level="warning")  # fmt: skip
+    uvicorn.run(
+        app,
+        host="127.0.0.1",
+        port=int(os.environ["BENCH_PORT"]),
+        loop="uvloop",
+        http="httptools",
+        access_log=False,
+        log_level="warning",
+    )

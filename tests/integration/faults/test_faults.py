@@ -99,7 +99,10 @@ class Rig:
     def damage(self, *tables: str) -> None:
         """Cut the newest part of each table short while ClickHouse is down."""
         client = connect(self.stack.settings)
-        sql = "SELECT path FROM system.parts WHERE table = {t:String} AND active ORDER BY modification_time DESC, max_block_number DESC LIMIT 1"
+        sql = (
+            "SELECT path FROM system.parts WHERE table = {t:String} AND active ORDER BY modification_time "
+            "DESC, max_block_number DESC LIMIT 1"
+        )
         paths = [client.query(sql, parameters={"t": table}).result_rows[0][0] for table in tables]
         client.close()
         self.clickhouse.stop()
@@ -215,9 +218,10 @@ def test_a_clickhouse_that_is_restored_from_an_older_copy_gets_everything_again_
     rig.weir(world, "copies", "rebuild", "windows")
     assert world.differences() == []
     client.command(
-        "INSERT INTO invoices SELECT * REPLACE (version + 1 AS version) FROM invoices FINAL WHERE namespace = {n:String} ORDER BY version DESC LIMIT 1",
+        "INSERT INTO invoices SELECT * REPLACE (version + 1 AS version) FROM invoices FINAL WHERE namespace = "
+        "{n:String} ORDER BY version DESC LIMIT 1",
         parameters={"n": world.namespace},
-    )  # fmt: skip
+    )
     client.close()
     assert "weir invoice pay" in "\n".join(world.differences())
     assert "kept: version" in rig.weir(world, "copies", "rebuild", "invoices", code=1)
@@ -332,9 +336,15 @@ def test_another_log_under_the_same_name_takes_nothing_and_what_it_holds_is_carr
     # As a gateway may have written that had not looked yet.
     key = f"{world.namespace}-20"
     late = AcceptedEvent(
-        identity(world.namespace, "", key), content_hash("e", "a", b'{"n": 1}'), "e", "a", key, "", micros(datetime(2026, 1, 9, tzinfo=UTC)),
+        identity(world.namespace, "", key),
+        content_hash("e", "a", b'{"n": 1}'),
+        "e",
+        "a",
+        key,
+        "",
+        micros(datetime(2026, 1, 9, tzinfo=UTC)),
         '{"n": 1}',
-    )  # fmt: skip
+    )
     batch = encode_batch(world.namespace, catalog_end(world.settings), [late])
     rig.wait(lambda: appended(world, topic, batch))
     rig.wait(lambda: "log_replaced" in rig.reasons("gateway") and "log_replaced" in rig.reasons("worker-0"))

@@ -72,7 +72,10 @@ def test_no_event_is_lost_or_doubled_when_the_gateway_is_killed(stack: Stack, wo
     assert refusal.problem["path"].endswith("].account_id")
     assert (summary.lines, summary.accepted, summary.refused) == (EACH, EACH, 0)
     # A process that ends without closing its producer has sent what waited.
-    exiting = f"import sys; from ingest.client import Producer; Producer(*sys.argv[1:], interval=3600).produce({event('exit', 1)!r})"
+    exiting = (
+        "import sys; from ingest.client import Producer; Producer(*sys.argv[1:], "
+        f"interval=3600).produce({event('exit', 1)!r})"
+    )
     subprocess.run([sys.executable, "-c", exiting, *told], check=True, timeout=60)
 
     world.metered()

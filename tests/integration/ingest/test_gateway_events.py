@@ -39,7 +39,10 @@ def producer(settings: Settings, namespace: str, url: str | None = None, deadlin
 def test_what_is_acknowledged_is_in_kafka_in_its_partition_exactly_as_sent(
     kafka_settings: Settings, namespace: str, gateway: httpx.Client
 ) -> None:
-    body = b'{"event_name":"call","account_id":"a","properties":{"n" : 1.10,"\xc3\xa9":[1E400]},"source":"web","timestamp":"2013-03-10T02:30:00.000001-05:00","idempotency_key":"k"}'
+    body = (
+        b'{"event_name":"call","account_id":"a","properties":{"n" : '
+        b'1.10,"\xc3\xa9":[1E400]},"source":"web","timestamp":"2013-03-10T02:30:00.000001-05:00","idempotency_key":"k"}'
+    )
     answer = gateway.post("/v1/events", content=body)
     assert (answer.status_code, answer.json()) == (202, {"accepted": 1, "idempotency_key": "k"})
     ((partition, batch),) = packed(kafka_settings, namespace)

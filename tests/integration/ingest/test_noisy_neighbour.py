@@ -34,8 +34,12 @@ def quiet(settings: Settings, wait_until: Callable[..., Any]) -> World:
 
 def event(key: str, name: str = "call") -> dict[str, Any]:
     return {
-        "event_name": name, "account_id": "a", "idempotency_key": key, "timestamp": "2026-01-10T00:00:00Z", "properties": {"x": 1},
-    }  # fmt: skip
+        "event_name": name,
+        "account_id": "a",
+        "idempotency_key": key,
+        "timestamp": "2026-01-10T00:00:00Z",
+        "properties": {"x": 1},
+    }
 
 
 def served_beside(noise: Callable[[], list[httpx.Response]], quiet: World) -> list[httpx.Response]:
@@ -111,9 +115,15 @@ def test_bounds_are_the_operators_and_what_they_hold_back_is_named(world: World,
     def noise() -> list[httpx.Response]:
         with world.http("gateway", headers=bearer(owner)) as http:
             raised = {"code": world.namespace, "max_event_age_seconds": None, "bounds": {"event_types": 10**6}}
-            answers = [http.post("/v1/catalog/apply", json=body) for body in (
-                {"namespace": raised}, {"meters": meters}, {"event_types": types}, {"meters": meters[:3], "event_types": types[:300]},
-            )]  # fmt: skip
+            answers = [
+                http.post("/v1/catalog/apply", json=body)
+                for body in (
+                    {"namespace": raised},
+                    {"meters": meters},
+                    {"event_types": types},
+                    {"meters": meters[:3], "event_types": types[:300]},
+                )
+            ]
             return [*answers, http.post("/v1/events", json=event("k", "e7"))]
 
     raised, profiles, names, within, taken = served_beside(noise, quiet)
@@ -165,7 +175,10 @@ def test_bodies_under_way_and_idle_connections_are_their_senders_trouble(
     with ExitStack() as held:
         for _ in range(8):  # each announces a body of 8 MiB, and sends little of it
             sending = held.enter_context(socket.create_connection(("127.0.0.1", port)))
-            head = f"POST /v1/events/batch HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {noisy}\r\nContent-Length: 8388608\r\n\r\n"
+            head = (
+                f"POST /v1/events/batch HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {noisy}\r\nContent-Length: "
+                "8388608\r\n\r\n"
+            )
             sending.sendall(head.encode() + b'{"events":[')
         batch = json.dumps(
             {"events": [event(f"k{number}") | {"properties": {"x": "y" * 2000}} for number in range(100)]}

@@ -72,9 +72,12 @@ class Broker:
     def connection(self) -> dict[str, Any]:
         """Fields of Settings."""
         return {
-            "kafka_bootstrap": f"127.0.0.1:{self.port}", "kafka_security_protocol": "SASL_SSL", "kafka_ssl_ca": str(self.ca),
-            "kafka_sasl_username": USER, "kafka_sasl_password": SecretStr(PASSWORD),
-        }  # fmt: skip
+            "kafka_bootstrap": f"127.0.0.1:{self.port}",
+            "kafka_security_protocol": "SASL_SSL",
+            "kafka_ssl_ca": str(self.ca),
+            "kafka_sasl_username": USER,
+            "kafka_sasl_password": SecretStr(PASSWORD),
+        }
 
     def start(self) -> None:
         """Start; returns when the user is there, who is made by the other mechanism."""
@@ -137,8 +140,10 @@ def gateway(secured: Settings, broker: Broker) -> Iterator[GatewayProcess]:
 
 def post(gateway: GatewayProcess, name: str, count: int = 1) -> httpx.Response:
     key = gateway.settings.admin_key.get_secret_value()
-    events = [{"event_name": "e", "account_id": "a", "idempotency_key": f"{name}-{n}", "timestamp": "2026-05-04T00:00:00Z"}
-              for n in range(count)]  # fmt: skip
+    events = [
+        {"event_name": "e", "account_id": "a", "idempotency_key": f"{name}-{n}", "timestamp": "2026-05-04T00:00:00Z"}
+        for n in range(count)
+    ]
     headers = {"authorization": f"Bearer {key}", "weir-namespace": "s"}
     return httpx.post(f"{gateway.url}/v1/events/batch", json={"events": events}, headers=headers, timeout=30)
 
@@ -232,7 +237,10 @@ def test_sigterm_ends_no_request_that_has_begun(gateway: GatewayProcess, secured
     open_ones = []
     for text in texts:
         connection = socket.create_connection(("127.0.0.1", gateway.settings.gateway_port), timeout=20)
-        head = f"POST /v1/events HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\nweir-namespace: s\r\ncontent-length: {len(text)}\r\n\r\n"
+        head = (
+            f"POST /v1/events HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\nweir-namespace: "
+            f"s\r\ncontent-length: {len(text)}\r\n\r\n"
+        )
         connection.sendall(head.encode() + text[:30])
         open_ones.append(connection)
     assert gateway.process is not None

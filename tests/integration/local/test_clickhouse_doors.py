@@ -111,7 +111,8 @@ def outside(file: Path) -> list[str]:
         f"ALTER TABLE weir.raw ADD COLUMN z String DEFAULT file('{path}')",
         f"CREATE DATABASE f ENGINE = Filesystem('{file.parent}')",
         f"CREATE TABLE weir.f (a UInt8, b UInt8) ENGINE = EmbeddedRocksDB(0, '{path}.out') PRIMARY KEY a",
-        f"CREATE TABLE weir.f (a UInt8) ENGINE = MergeTree ORDER BY a SETTINGS disk = disk(type = local, path = '{path}.out/')",
+        "CREATE TABLE weir.f (a UInt8) ENGINE = MergeTree ORDER BY a SETTINGS disk = disk(type "
+        f"= local, path = '{path}.out/')",
         f"SELECT 'x' AS a FORMAT Template SETTINGS format_template_row = '{path}'",
         f"BACKUP TABLE weir.raw TO File('{path}.out')",
         "SELECT * FROM url('http://127.0.0.1:1/', TSV, 'a String')",
@@ -121,9 +122,11 @@ def outside(file: Path) -> list[str]:
         "SELECT * FROM executable('x.sh', TSV, 'a String')",
         "SELECT * FROM python('secrets')",
         "CREATE TABLE weir.u (a String) ENGINE = URL('http://127.0.0.1:1/', TSV)",
-        "CREATE TABLE weir.u (a UInt8) ENGINE = MergeTree ORDER BY a SETTINGS disk = disk(type = web, endpoint = 'http://127.0.0.1:1/')",
+        "CREATE TABLE weir.u (a UInt8) ENGINE = MergeTree ORDER BY a SETTINGS disk = disk(type = web, "
+        "endpoint = 'http://127.0.0.1:1/')",
         "CREATE TABLE weir.u (a String) ENGINE = Kafka('127.0.0.1:1', 't', 'g', 'TSV')",
-        "CREATE DICTIONARY weir.d (a UInt64) PRIMARY KEY a SOURCE(HTTP(url 'http://127.0.0.1:1/' format TSV)) LAYOUT(FLAT()) LIFETIME(0)",
+        "CREATE DICTIONARY weir.d (a UInt64) PRIMARY KEY a SOURCE(HTTP(url 'http://127.0.0.1:1/' format "
+        "TSV)) LAYOUT(FLAT()) LIFETIME(0)",
         "CREATE FUNCTION f AS x -> x",
         "CREATE USER other",
         "SET ROLE weir_analyst",
@@ -212,8 +215,14 @@ _DELETIONS: list[tuple[str, dict[str, Any]]] = [
     # processors.
     ("DELETE FROM {t} WHERE a = {{k:UInt32}}", {"k": 1}),
     ("DELETE FROM {t} WHERE a > {{k:UInt32}}", {"k": 0}),
-    ("DELETE FROM {t} WHERE n = {{n:String}} AND has({{names:Array(String)}}, n)", {"n": "x;'", "names": ["x;'", "`y`"]}),
-    ("DELETE FROM {t} WHERE (n, n, a) IN (SELECT arrayJoin({{keys:Array(Tuple(String, String, UInt32))}}))", {"keys": [("x;'", "x;'", 1)]}),
+    (
+        "DELETE FROM {t} WHERE n = {{n:String}} AND has({{names:Array(String)}}, n)",
+        {"n": "x;'", "names": ["x;'", "`y`"]},
+    ),
+    (
+        "DELETE FROM {t} WHERE (n, n, a) IN (SELECT arrayJoin({{keys:Array(Tuple(String, String, UInt32))}}))",
+        {"keys": [("x;'", "x;'", 1)]},
+    ),
     ("DELETE FROM {t} WHERE n = {{n:String}} AND a IN {{numbers:Array(UInt32)}}", {"n": "x;'", "numbers": [1, 9]}),
     (
         "DELETE FROM {t} WHERE a >= {{a:UInt64}} AND append_time >= fromUnixTimestamp64Milli({{from:Int64}}, 'UTC')"
@@ -224,7 +233,7 @@ _DELETIONS: list[tuple[str, dict[str, Any]]] = [
     ("ALTER TABLE {t} DROP PARTITION 20260101", {}),
     ("ALTER TABLE {t} DELETE IN PARTITION 20260101 WHERE n IN {{names:Array(String)}}", {"names": ["x;'", "z"]}),
     ("ALTER TABLE {t} DROP PARTITION ID '20260101'", {}),
-]  # fmt: skip
+]
 
 
 def weirs_own(front: FrontProcess) -> Client:

@@ -195,7 +195,10 @@ signal.pause()
 
 def test_a_process_that_says_it_needs_somebody_is_held_with_its_last_words(tmp_path: Path) -> None:
     gate = tmp_path / "gate"
-    code = f"import pathlib, sys, time\nwhile not pathlib.Path({str(gate)!r}).exists(): time.sleep(0.01)\nprint('too much junk')\nsys.exit(65)"
+    code = (
+        f"import pathlib, sys, time\nwhile not pathlib.Path({str(gate)!r}).exists(): time.sleep(0.01)\nprint('too "
+        "much junk')\nsys.exit(65)"
+    )
     supervisor = Supervisor(tmp_path, [spec("one", code, held_codes=frozenset({65})), spec("two")], {})
     supervisor.start()
     try:

@@ -88,7 +88,10 @@ class Receiver:
 def deliverer(settings: Settings, log: Path, **changes: Any) -> Process:
     """``python -m rating.webhooks`` with quick retries."""
     quick = {
-        "webhook_reach": "loopback", "webhook_port": free_port(), "webhook_first_retry_seconds": 0.1, "webhook_last_retry_seconds": 0.4,
+        "webhook_reach": "loopback",
+        "webhook_port": free_port(),
+        "webhook_first_retry_seconds": 0.1,
+        "webhook_last_retry_seconds": 0.4,
         "webhook_timeout_seconds": 2.0,
-    }  # fmt: skip
+    }
     return Process("rating.webhooks", settings, log, **(quick | changes))

@@ -25,11 +25,16 @@ ZONE = "Asia/Kathmandu"  # +05:45: a local day never begins at an hour of UTC
 PROFILES: list[dict[str, Any]] = [
     {"code": "number", "aggregation": "count"},
     {"code": "km", "aggregation": "sum", "property": "km", "dimensions": ["class"]},
-    {"code": "top", "aggregation": "max", "property": "km", "filters": [{"property": "class", "operator": "eq", "value": "a"}]},
+    {
+        "code": "top",
+        "aggregation": "max",
+        "property": "km",
+        "filters": [{"property": "class", "operator": "eq", "value": "a"}],
+    },
     {"code": "low", "aggregation": "min", "property": "km", "dimensions": ["class"]},
     {"code": "last", "aggregation": "latest", "property": "km", "dimensions": ["class"]},
     {"code": "cars", "aggregation": "count_unique", "property": "car", "dimensions": ["class"]},
-]  # fmt: skip
+]
 UNIT = {"model": "per_unit", "unit_amount": "0.01"}
 MATRIX = {
     "model": "matrix",
@@ -131,10 +136,16 @@ def folded(aggregation: str, events: list[dict[str, Any]], by: str | None) -> De
     for group in groups.values():
         values = [Decimal(str(event["properties"]["km"])) for event in group]
         total += {
-            "sum": sum(values), "count": len(group), "count_unique": len({str(event["properties"]["car"]) for event in group}),
-            "max": max(values), "min": min(values),
-            "latest": max((event["timestamp"], event["idempotency_key"], value) for event, value in zip(group, values, strict=True))[2],
-        }[aggregation]  # fmt: skip
+            "sum": sum(values),
+            "count": len(group),
+            "count_unique": len({str(event["properties"]["car"]) for event in group}),
+            "max": max(values),
+            "min": min(values),
+            "latest": max(
+                (event["timestamp"], event["idempotency_key"], value)
+                for event, value in zip(group, values, strict=True)
+            )[2],
+        }[aggregation]
     return total
 
 

@@ -95,8 +95,10 @@ def test_another_price_says_who_would_pay_less_and_who_more(post: Post) -> None:
     answer = post("/v1/simulations", period="2013-01", prices={"time": {"model": "tiered", "tiers": tiers}})
     # 100 s: 3 + 4.5 in place of 10; 50 s: 3 + 2 in place of 5; 0.5 s: 0.15 in place of 0.05; and 5 for the fee each
     assert rows(answer) == [
-        ("b", "15.00", "12.50", "-2.50", "less"), ("a", "10.00", "10.00", "0.00", "the same"), ("c", "5.05", "5.15", "0.10", "more"),
-    ]  # fmt: skip
+        ("b", "15.00", "12.50", "-2.50", "less"),
+        ("a", "10.00", "10.00", "0.00", "the same"),
+        ("c", "5.05", "5.15", "0.10", "more"),
+    ]
     assert answer["totals"] == [
         {
             "currency": "USD", "before": "30.05", "after": "27.65", "difference": "-2.40", "subscriptions": 3,

@@ -114,9 +114,11 @@ def test_verification_finds_a_planted_difference(billed: World, table: str) -> N
         "usage_events": "account_id = 'acme' ORDER BY timestamp LIMIT 1",
     }
     changes = {
-        "usage_records": "quantity + 1 AS quantity", "usage_windows": "sum + 1 AS sum", "invoice_lines": "amount + 1 AS amount",
+        "usage_records": "quantity + 1 AS quantity",
+        "usage_windows": "sum + 1 AS sum",
+        "invoice_lines": "amount + 1 AS amount",
         "usage_events": """'{"s": "99"}' AS properties""",
-    }  # fmt: skip
+    }
     client = connect(billed.settings)
     try:
         # A row with the same sorting key and other content replaces the true one, as a stray hand would.

@@ -16,12 +16,24 @@ from tests.integration.world import World
 pytestmark = pytest.mark.integration
 
 CATALOG = {
-    "meters": [{"code": "calls", "event_name": "call", "profiles": [{"code": "seconds", "aggregation": "sum", "property": ["seconds"]}]}],
+    "meters": [
+        {
+            "code": "calls",
+            "event_name": "call",
+            "profiles": [{"code": "seconds", "aggregation": "sum", "property": ["seconds"]}],
+        }
+    ],
     "products": [{"code": "calls", "profile": "calls.seconds"}],
-    "plans": [{"code": "basic", "currency": "USD", "charges": [{"product": "calls", "price": {"model": "per_unit", "unit_amount": "0.5"}}]}],
+    "plans": [
+        {
+            "code": "basic",
+            "currency": "USD",
+            "charges": [{"product": "calls", "price": {"model": "per_unit", "unit_amount": "0.5"}}],
+        }
+    ],
     "accounts": [{"code": "acme"}],
     "subscriptions": [{"code": "acme-basic", "account": "acme", "plan": "basic", "start": "2026-01-01T00:00:00Z"}],
-}  # fmt: skip
+}
 
 
 def test_generated_clients_publish_send_and_read(world: World, tmp_path: Path) -> None:

@@ -60,7 +60,8 @@ def test_other_content_under_a_used_key_is_a_conflict_and_the_same_said_otherwis
     world.send([call("k", "2.5")])
     # The timestamp is no part of what is compared; the order of properties and the form of numbers are none either.
     answer = world.post(
-        b'{"events": [{"event_name": "call", "account_id": "acme", "idempotency_key": "k", "properties": {"seconds":"1.5"}}]}'
+        b'{"events": [{"event_name": "call", "account_id": "acme", "idempotency_key": "k", '
+        b'"properties": {"seconds":"1.5"}}]}'
     )
     assert answer.status_code == 202
     world.metered()

@@ -137,5 +137,6 @@ def test_records_beyond_a_megabyte_are_taken_in_or_rejected_and_stop_nobody(worl
     )
     assert sorted(rows) == [("malformed", 2_000_000), ("not_read", 64 * 1024)]
     assert world.rows(
-        "SELECT count() FROM rejected_events FINAL WHERE {n:String} != '' AND length(original) = 2000000 AND reason = 'undecodable'"
+        "SELECT count() FROM rejected_events FINAL WHERE {n:String} != '' AND length(original) = "
+        "2000000 AND reason = 'undecodable'"
     ) == [(1,)]

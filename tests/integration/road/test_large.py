@@ -19,26 +19,54 @@ pytestmark = pytest.mark.integration
 SMALL = 128 * 1024
 CELLS = [{"values": [f"{number:05d}".ljust(120, "x")], "unit_amount": "0.02"} for number in range(9_000)]
 CATALOG: dict[str, Any] = {
-    "meters": [{"code": "tok", "event_name": "call",
-                "profiles": [{"code": "in", "aggregation": "count", "dimensions": ["model"]}]}],
+    "meters": [
+        {
+            "code": "tok",
+            "event_name": "call",
+            "profiles": [{"code": "in", "aggregation": "count", "dimensions": ["model"]}],
+        }
+    ],
     "products": [{"code": "tokens", "profile": "tok.in"}, {"code": "fee", "kind": "flat"}],
-    "plans": [{"code": "large", "currency": "USD", "grace_seconds": 0, "charges": [
-        {"product": "tokens", "price": {"model": "matrix", "dimensions": ["model"], "cells": CELLS, "default_unit_amount": "0.01"}}]},
-              {"code": "small", "currency": "USD", "grace_seconds": 0,
-               "charges": [{"product": "fee", "price": {"model": "flat", "amount": "5"}}]}],
+    "plans": [
+        {
+            "code": "large",
+            "currency": "USD",
+            "grace_seconds": 0,
+            "charges": [
+                {
+                    "product": "tokens",
+                    "price": {
+                        "model": "matrix",
+                        "dimensions": ["model"],
+                        "cells": CELLS,
+                        "default_unit_amount": "0.01",
+                    },
+                }
+            ],
+        },
+        {
+            "code": "small",
+            "currency": "USD",
+            "grace_seconds": 0,
+            "charges": [{"product": "fee", "price": {"model": "flat", "amount": "5"}}],
+        },
+    ],
     "accounts": [{"code": "acme"}, {"code": "beta"}],
     "subscriptions": [
         {"code": "s-acme", "account": "acme", "plan": "large", "start": "2026-06-01", "end": "2026-07-01"},
         {"code": "s-beta", "account": "beta", "plan": "small", "start": "2026-06-01", "end": "2026-07-01"},
     ],
-}  # fmt: skip
+}
 
 
 def event(number: int, model: str) -> dict[str, Any]:
     return {
-        "event_name": "call", "account_id": "acme", "idempotency_key": f"k{number}", "timestamp": "2026-06-10T12:00:00Z",
+        "event_name": "call",
+        "account_id": "acme",
+        "idempotency_key": f"k{number}",
+        "timestamp": "2026-06-10T12:00:00Z",
         "properties": {"model": model},
-    }  # fmt: skip
+    }
 
 
 def largest_records(world: World) -> tuple[int, int]:

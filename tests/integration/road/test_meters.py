@@ -131,17 +131,30 @@ def test_namespaces_never_see_each_other_even_with_the_same_keys(world: World) -
 
 
 TYPED: dict[str, Any] = {
-    "code": "token", "schema": {"type": "record", "name": "Token", "fields": [
-        {"name": "n", "type": "long", "default": 1}, {"name": "cached", "type": "long", "default": 0},
-        {"name": "model", "type": "string", "default": "base"}, {"name": "note", "type": ["null", "string"], "default": None},
-    ]},
-}  # fmt: skip
+    "code": "token",
+    "schema": {
+        "type": "record",
+        "name": "Token",
+        "fields": [
+            {"name": "n", "type": "long", "default": 1},
+            {"name": "cached", "type": "long", "default": 0},
+            {"name": "model", "type": "string", "default": "base"},
+            {"name": "note", "type": ["null", "string"], "default": None},
+        ],
+    },
+}
 TOKENS: dict[str, Any] = {
-    "code": "token", "profiles": [
+    "code": "token",
+    "profiles": [
         {"code": "n", "aggregation": "sum", "property": "n", "dimensions": ["model", "note"]},
-        {"code": "cached", "aggregation": "sum", "property": "cached", "filters": [{"property": "model", "operator": "eq", "value": "base"}]},
+        {
+            "code": "cached",
+            "aggregation": "sum",
+            "property": "cached",
+            "filters": [{"property": "model", "operator": "eq", "value": "base"}],
+        },
     ],
-}  # fmt: skip
+}
 
 
 def backfilled(world: World, meter: str) -> None:

@@ -50,9 +50,13 @@ def subscribed(account: str, **more: Any) -> dict[str, Any]:
 
 def call(account: str, key: str, day: int, model: str, number: int) -> dict[str, Any]:
     return {
-        "event_name": "call", "account_id": account, "idempotency_key": f"{account}-{key}", "timestamp": f"2026-06-0{day}T12:00:00Z",
-        "properties": {"model": model, "n": number}, "source": "the app",
-    }  # fmt: skip
+        "event_name": "call",
+        "account_id": account,
+        "idempotency_key": f"{account}-{key}",
+        "timestamp": f"2026-06-0{day}T12:00:00Z",
+        "properties": {"model": model, "n": number},
+        "source": "the app",
+    }
 
 
 def test_a_value_without_a_cell_stops_nothing_and_each_remedy_that_is_named_works(

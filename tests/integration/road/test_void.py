@@ -17,22 +17,38 @@ from tests.integration.world import World, books_of
 pytestmark = pytest.mark.integration
 
 CATALOG: dict[str, Any] = {
-    "meters": [{"code": "calls", "event_name": "call", "profiles": [{"code": "sum", "aggregation": "sum", "property": ["v"]}]}],
+    "meters": [
+        {"code": "calls", "event_name": "call", "profiles": [{"code": "sum", "aggregation": "sum", "property": ["v"]}]}
+    ],
     "products": [{"code": "calls", "profile": "calls.sum"}],
-    "plans": [{"code": "basic", "currency": "USD", "grace_seconds": 0,
-               "charges": [{"product": "calls", "price": {"model": "per_unit", "unit_amount": "1"}}]}],
+    "plans": [
+        {
+            "code": "basic",
+            "currency": "USD",
+            "grace_seconds": 0,
+            "charges": [{"product": "calls", "price": {"model": "per_unit", "unit_amount": "1"}}],
+        }
+    ],
     "accounts": [{"code": "acme"}],
     "subscriptions": [{"code": "s", "account": "acme", "plan": "basic", "start": "2026-05-01"}],
-}  # fmt: skip
+}
 
 
 def test_voids_and_a_correction_by_http_and_command_line(stack: Stack, world: World, tmp_path: Path) -> None:
     world.apply(**CATALOG)
     keys = ("a/b?c d%", "twice", "wrong")
-    world.send([
-        {"event_name": "call", "account_id": "acme", "idempotency_key": key, "timestamp": "2026-05-04T12:00:00Z", "properties": {"v": value}}
-        for key, value in zip((*keys, "right"), ("100", "10", "7", "1"), strict=True)
-    ])  # fmt: skip
+    world.send(
+        [
+            {
+                "event_name": "call",
+                "account_id": "acme",
+                "idempotency_key": key,
+                "timestamp": "2026-05-04T12:00:00Z",
+                "properties": {"v": value},
+            }
+            for key, value in zip((*keys, "right"), ("100", "10", "7", "1"), strict=True)
+        ]
+    )
     with world.http("gateway") as client:
         made = client.post("/v1/api-keys", json={"scopes": ["ingest"]}).json()["key"]
         path = f"/v1/events/{quote(keys[0], safe='')}/void"
@@ -63,7 +79,11 @@ def test_voids_and_a_correction_by_http_and_command_line(stack: Stack, world: Wo
     with world.http("rating") as client:
         first = client.get("/v1/voided-events", params={"limit": 2}).json()
         rest = client.get("/v1/voided-events", params={"limit": 2, "cursor": first["next_cursor"]}).json()
-        assert [one["reason"] for one in (*first["voided_events"], *rest["voided_events"])] == ["wrong unit", "sent twice", "test call"]  # fmt: skip
+        assert [one["reason"] for one in (*first["voided_events"], *rest["voided_events"])] == [
+            "wrong unit",
+            "sent twice",
+            "test call",
+        ]
         assert rest["next_cursor"] is None
         assert client.get("/v1/voided-events", params={"cursor": "x"}).status_code == 422
         assert client.get("/v1/voided-events", params={"account_id": "nobody"}).json()["voided_events"] == []

@@ -59,10 +59,18 @@ def test_a_silent_consumer_is_noticed_and_ended_and_nothing_is_lost(
     world.apply(meters=[{"code": "m", "event_name": "e", "profiles": [{"code": "count", "aggregation": "count"}]}])
     process.send_signal(signal.SIGUSR1)
     day = {"start": "2026-05-04T00:00:00Z", "end": "2026-05-05T00:00:00Z"}
-    world.send([
-        {"event_name": "e", "account_id": "a", "idempotency_key": str(number), "timestamp": "2026-05-04T12:00:00Z", "properties": {}}
-        for number in range(200)
-    ])  # fmt: skip
+    world.send(
+        [
+            {
+                "event_name": "e",
+                "account_id": "a",
+                "idempotency_key": str(number),
+                "timestamp": "2026-05-04T12:00:00Z",
+                "properties": {},
+            }
+            for number in range(200)
+        ]
+    )
     assert process.wait(60) == EXIT_HARD
     log = (tmp_path / "worker.log").read_text()
     assert "the consumer has stopped silently" in log

@@ -35,7 +35,9 @@ def test_the_demos_year_gives_every_topic_the_bytes_that_it_always_did() -> None
     )
     changed = [name for name in before["records"] if now["records"].get(name) != before["records"][name]]
     assert not changed, (
-        f"{len(changed)} records are other bytes than they were: {changed[:5]}; `.venv/bin/python -m tests.golden.year NAME`, "
-        "here and in a checkout from before, prints one to compare; where all that is meant: `.venv/bin/python -m tests.golden --records`"
+        f"{len(changed)} records are other bytes than they were: {changed[:5]}; `.venv/bin/python "
+        "-m tests.golden.year NAME`, "
+        "here and in a checkout from before, prints one to compare; where all that is meant: `.venv/bin/python "
+        "-m tests.golden --records`"
     )
     assert now["records"].keys() == before["records"].keys(), "`python -m tests.golden` adds new ones"

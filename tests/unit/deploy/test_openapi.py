@@ -113,8 +113,17 @@ def test_what_the_document_does_not_say_is_told() -> None:
     assert "declared nowhere" in str(fault("GET", "/v1/usage", 200, "text/html", known))
     assert "required" in str(fault("GET", "/v1/ledger", 200, "application/json", known))
     assert fault("GET", "/hook", 200, "application/json", known) is None
-    key = {"id": "key_1", "name": "", "scopes": ["read"], "expires_at": None, "limits": {}, "created_at": "2026-01-01T00:00:00Z",
-           "created_by": "root", "revoked_at": None, "revoked_by": None}  # fmt: skip
+    key = {
+        "id": "key_1",
+        "name": "",
+        "scopes": ["read"],
+        "expires_at": None,
+        "limits": {},
+        "created_at": "2026-01-01T00:00:00Z",
+        "created_by": "root",
+        "revoked_at": None,
+        "revoked_by": None,
+    }
     page = {"items": [key], "next_cursor": None}
     assert fault("GET", "/v1/api-keys", 200, "application/json", page) is None
     assert "secret" in str(

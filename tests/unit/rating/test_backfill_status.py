@@ -123,11 +123,13 @@ def table_of(events: list[Event]) -> pa.Table:
             "timestamp": pa.array([one.at_us for one in events], pa.timestamp("us", tz="UTC")),
             "idempotency_key": pa.array([b"k"] * number, pa.binary()),
             "properties": pa.array([one.properties.encode() for one in events], pa.binary()),
-            "generation": pa.array([1] * number, pa.uint32()), "partition": pa.array([0] * number, pa.uint32()),
-            "offset": pa.array([one.offset for one in events], pa.uint64()), "index": pa.array([0] * number, pa.uint32()),
+            "generation": pa.array([1] * number, pa.uint32()),
+            "partition": pa.array([0] * number, pa.uint32()),
+            "offset": pa.array([one.offset for one in events], pa.uint64()),
+            "index": pa.array([0] * number, pa.uint32()),
             "append_time": pa.array([0] * number, pa.timestamp("ms", tz="UTC")),
         }
-    )  # fmt: skip
+    )
 
 
 def meter(letter: str) -> Meter:

@@ -308,13 +308,27 @@ def test_invariant_10_whenever_usage_arrives_the_bills_of_a_period_sum_to_one_bi
             amount = rate(PRICE, sum(there(close, close), Decimal(0)), currency="USD").amount
             lines = [
                 {
-                    "number": 1, "kind": "usage", "charge": "c", "product": "p", "description": "P", "profile_id": "m.p",
-                    "profile_versions": [1], "period_start": start, "period_end": start + LENGTH, "quantity": "0",
-                    "events": "0", "unit": "", "price": price_text, "amount": str(amount), "unrounded": "0", "steps": "[]",
-                    "note": "", "adjusts": "",
+                    "number": 1,
+                    "kind": "usage",
+                    "charge": "c",
+                    "product": "p",
+                    "description": "P",
+                    "profile_id": "m.p",
+                    "profile_versions": [1],
+                    "period_start": start,
+                    "period_end": start + LENGTH,
+                    "quantity": "0",
+                    "events": "0",
+                    "unit": "",
+                    "price": price_text,
+                    "amount": str(amount),
+                    "unrounded": "0",
+                    "steps": "[]",
+                    "note": "",
+                    "adjusts": "",
                 },
                 *lines,
-            ]  # fmt: skip
+            ]
         head = {"invoice_id": str(close), "state": "finalized", "plan": "x", "plan_version": 1, "currency": "USD"}
         chain.append(head | {"lines": lines})
     for period in range(4):

@@ -48,10 +48,13 @@ def shop(road: Road) -> Road:
     charges = [
         {"product": "fee", "price": {"model": "flat", "amount": "10"}},
         {"product": "calls", "price": {"model": "tiered", "tiers": tiers}},
-        {"product": "time", "price": {"model": "matrix", "dimensions": ["way"], "cells": cells, "default_unit_amount": "0.02"}},
+        {
+            "product": "time",
+            "price": {"model": "matrix", "dimensions": ["way"], "cells": cells, "default_unit_amount": "0.02"},
+        },
         {"product": "long", "price": {"model": "per_unit", "unit_amount": "0.1"}},
         {"product": "people", "price": {"model": "package", "package_size": "2", "package_amount": "7"}},
-    ]  # fmt: skip
+    ]
     road.publish("plan", code="basic", currency="USD", interval="month", grace_seconds=0, charges=charges)
     for account, zone in {"acme": ZONE, "beta": ZONE, "utc": "UTC"}.items():
         road.publish("account", code=account, time_zone=zone)

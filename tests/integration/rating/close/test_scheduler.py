@@ -35,7 +35,13 @@ def test_what_is_due_is_billed_once_by_itself_over_a_kill_in_the_middle(
     today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     for number in range(10):
         road.publish("account", code=f"a{number}")
-        road.publish("subscription", code=f"s{number}", account=f"a{number}", plan="daily", start=(today - timedelta(days=3)).isoformat())  # fmt: skip
+        road.publish(
+            "subscription",
+            code=f"s{number}",
+            account=f"a{number}",
+            plan="daily",
+            start=(today - timedelta(days=3)).isoformat(),
+        )
     due = road.close(dry_run=True).invoices
     assert len(due) == 30
     scheduled = {"close_schedule_seconds": 1, "close_schedule_namespaces": road.namespace}

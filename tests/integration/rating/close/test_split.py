@@ -42,8 +42,13 @@ def test_parts_of_a_month_share_go_on_and_are_recomputed(road: Road) -> None:
     road.publish("plan", code="basic", currency="USD", grace_seconds=0, charges=charges)
     road.publish("account", code="acme")
     subscription = {
-        "code": "s", "account": "acme", "plan": "basic", "plan_version": 1, "start": "2013-01-01T00:00:00Z", "end": "2013-02-02T00:00:00Z",
-    }  # fmt: skip
+        "code": "s",
+        "account": "acme",
+        "plan": "basic",
+        "plan_version": 1,
+        "start": "2013-01-01T00:00:00Z",
+        "end": "2013-02-02T00:00:00Z",
+    }
     road.publish("subscription", **subscription)
     prices = {code: price | {"minimum_amount": "1"} for code, price in PRICES.items()}
     overrides = [{"charge": code, "price": price} for code, price in prices.items()]

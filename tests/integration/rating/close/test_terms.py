@@ -65,13 +65,21 @@ def lines(road: Road, account: str) -> list[list[tuple[str, str, str]]]:
 
 def test_bills_follow_what_was_agreed_and_late_usage_changes_discount_and_true_up(agreed: Road) -> None:
     assert lines(agreed, "acme") == [
-        [("usage", "call", "15.00"), ("discount", "discount:ten", "-1.50"), ("commitment", "commitment:", "6.50"), ("credit", "credit:paid", "-20.00")],
         [
-            ("usage", "call", "0.00"), ("commitment", "commitment:", "20.00"),
-            ("adjustment", "call", "10.00"), ("adjustment", "commitment:", "-6.50"), ("adjustment", "discount:ten", "-1.00"),
+            ("usage", "call", "15.00"),
+            ("discount", "discount:ten", "-1.50"),
+            ("commitment", "commitment:", "6.50"),
+            ("credit", "credit:paid", "-20.00"),
+        ],
+        [
+            ("usage", "call", "0.00"),
+            ("commitment", "commitment:", "20.00"),
+            ("adjustment", "call", "10.00"),
+            ("adjustment", "commitment:", "-6.50"),
+            ("adjustment", "discount:ten", "-1.00"),
             ("credit", "credit:paid", "-5.00"),
         ],
-    ]  # fmt: skip
+    ]
     # 30 − 3 = 27, then 50 − 5 = 45: late usage of 18 in all, and nothing to true up in January.
     assert lines(agreed, "beta") == [
         [("usage", "call", "30.00"), ("discount", "discount:ten", "-3.00")],
@@ -139,8 +147,10 @@ def test_late_usage_is_reported_until_it_is_billed(agreed: Road, service: httpx.
     # 30 less 10 % are 27 and no commitment of 20 is left to true up.
     assert found["totals"] == {"USD": "7.00"}
     assert [(one["charge"], one["billed"], one["now"], one["difference"]) for one in found["lines"]] == [
-        ("call", "0.00", "30.00", "30.00"), ("commitment:", None, None, "-20.00"), ("discount:ten", None, None, "-3.00"),
-    ]  # fmt: skip
+        ("call", "0.00", "30.00", "30.00"),
+        ("commitment:", None, None, "-20.00"),
+        ("discount:ten", None, None, "-3.00"),
+    ]
     assert found["lines"][0]["billed_as_of_checkpoint"] == found["last_checkpoint"]
     assert report(account_id="acme")["lines"] == []
     (billed,) = agreed.close("2013-03-01T00:00:00+00:00").invoices

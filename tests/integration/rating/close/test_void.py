@@ -129,8 +129,11 @@ def test_an_invoice_below_zero_pays_what_its_account_owes_and_prepaid_credit_com
     road.publish("credit_grant", code="gift", account="grant", amount="100", currency="USD")
     first = road.close("2013-02-01T00:00:00+00:00").invoices
     assert sorted((one["account_id"], one["total"], one["state"]) for one in first) == [
-        ("bank", "10.00", "finalized"), ("bank", "5.00", "finalized"), ("grant", "0.00", "paid"), ("grant", "0.00", "paid"),
-    ]  # fmt: skip
+        ("bank", "10.00", "finalized"),
+        ("bank", "5.00", "finalized"),
+        ("grant", "0.00", "paid"),
+        ("grant", "0.00", "paid"),
+    ]
     for account in ("bank", "grant"):
         road.publish(
             "subscription", code=account, account=account, plan="basic", start="2013-01-01T00:00:00Z",

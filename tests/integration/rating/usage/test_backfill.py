@@ -140,11 +140,13 @@ class Backed:
         for profile, column in columns.items():
             rows = self.road.client.query(
                 f"SELECT account_id, toString({column}) FROM usage_total(namespace = '{self.road.namespace}',"
-                f" profile_id = 'ride.{profile}', period_start = '2013-01-01 00:00:00', period_end = '2013-04-01 00:00:00')"
+                f" profile_id = 'ride.{profile}', period_start = '2013-01-01 00:00:00', period_end "
+                "= '2013-04-01 00:00:00')"
             ).result_rows
             found[profile] = {str(account): Decimal(value) for account, value in rows}
         days = self.road.client.query(
-            "SELECT account_id, toString(sum(count)) FROM usage_daily WHERE namespace = {n:String} AND profile_id = 'ride.number'"
+            "SELECT account_id, toString(sum(count)) FROM usage_daily WHERE namespace = {n:String} "
+            "AND profile_id = 'ride.number'"
             " GROUP BY account_id",
             parameters={"n": self.road.namespace},
         ).result_rows

@@ -223,8 +223,15 @@ def test_accounts_with_intervals_of_their_own_have_what_each_has_alone(
     expected = {}
     for (account, start), end in own.items():
         alone = UsageQuery(
-            engine.namespace, profile, start, end, accounts=(account,), by_account=True, dimensions=dimensions, as_of=as_of
-        )  # fmt: skip
+            engine.namespace,
+            profile,
+            start,
+            end,
+            accounts=(account,),
+            by_account=True,
+            dimensions=dimensions,
+            as_of=as_of,
+        )
         expected |= {(name, start, values): found for (name, _, values), found in folded(engine.rows, alone).items()}
     each = [(account, start, end) for (account, start), end in own.items()]
     assert totals(engine, of_account_intervals(engine.namespace, profile, each, dimensions, as_of)) == expected

@@ -59,8 +59,16 @@ def test_voids_before_and_after_the_close_and_a_correction(settings: Settings, w
     road.void("mistake", "mistake", "never sent")
     used("acme", "mistake", 100)  # a copy of a voided event is a duplicate as before
     january = road.close("2013-02-01T00:00:00+00:00")
-    assert amounts(january.invoices, "acme") == {("usage", "sum"): "24.00", ("usage", "max"): "10.00", ("usage", "unique"): "2.00"}  # fmt: skip
-    assert amounts(january.invoices, "beta") == {("usage", "sum"): "3.00", ("usage", "max"): "3.00", ("usage", "unique"): "1.00"}  # fmt: skip
+    assert amounts(january.invoices, "acme") == {
+        ("usage", "sum"): "24.00",
+        ("usage", "max"): "10.00",
+        ("usage", "unique"): "2.00",
+    }
+    assert amounts(january.invoices, "beta") == {
+        ("usage", "sum"): "3.00",
+        ("usage", "max"): "3.00",
+        ("usage", "unique"): "1.00",
+    }
 
     road.void("a1", reason="test traffic")
     february = road.close("2013-03-01T00:00:00+00:00")
@@ -76,7 +84,11 @@ def test_voids_before_and_after_the_close_and_a_correction(settings: Settings, w
     assert amounts(march.invoices, "acme") == {("adjustment", "sum"): "-3.00", ("adjustment", "unique"): "1.00"}
 
     # Nothing is left: the maximum is none, and all that was billed comes back.
-    assert amounts(march.invoices, "beta") == {("adjustment", "sum"): "-3.00", ("adjustment", "max"): "-3.00", ("adjustment", "unique"): "-1.00"}  # fmt: skip
+    assert amounts(march.invoices, "beta") == {
+        ("adjustment", "sum"): "-3.00",
+        ("adjustment", "max"): "-3.00",
+        ("adjustment", "unique"): "-1.00",
+    }
 
     scope = open_scope(settings, road.namespace)
     start, end = (micros(datetime(2013, month, 1, tzinfo=UTC)) for month in (1, 2))
@@ -120,7 +132,8 @@ def test_voids_before_and_after_the_close_and_a_correction(settings: Settings, w
     )
     assert any("test traffic" in sentence for sentence in found.findings)
     without = road.client.query(
-        "SELECT idempotency_key, reason FROM rejected_events FINAL WHERE namespace = {n:String} ORDER BY idempotency_key",
+        "SELECT idempotency_key, reason FROM rejected_events FINAL WHERE namespace = {n:String} "
+        "ORDER BY idempotency_key",
         parameters={"n": road.namespace},
     ).result_rows
     assert without == [("mistake", "already_voided"), ("never sent", "nothing_to_void")]
@@ -129,7 +142,8 @@ def test_voids_before_and_after_the_close_and_a_correction(settings: Settings, w
     assert verify(settings, namespace=road.namespace) == []
     assert verify(settings, namespace=road.namespace, invoices=True) == []
     daily = road.client.query(
-        "SELECT toString(sum(sum)), sum(count) FROM usage_daily WHERE namespace = {n:String} AND profile_id = 'calls.sum'",
+        "SELECT toString(sum(sum)), sum(count) FROM usage_daily WHERE namespace = {n:String} "
+        "AND profile_id = 'calls.sum'",
         parameters={"n": road.namespace},
     ).result_rows
     assert daily == [("11", 2)]

@@ -32,13 +32,19 @@ def ward(settings: Settings) -> Iterator[Road]:
     # "early" sends before there is any meter.
     road.send([event("early", "e1"), event("early", "e2")])
     road.publish(
-        "meter", code="songs", event_name="Song played",
+        "meter",
+        code="songs",
+        event_name="Song played",
         filters=[{"property": "kind", "operator": "in", "value": ["paid", 1.5]}],
         profiles=[
             {"code": "seconds", "aggregation": "sum", "property": "s"},
-            {"code": "count", "aggregation": "count", "filters": [{"property": ["user", "test"], "operator": "exists", "value": False}]},
+            {
+                "code": "count",
+                "aggregation": "count",
+                "filters": [{"property": ["user", "test"], "operator": "exists", "value": False}],
+            },
         ],
-    )  # fmt: skip
+    )
     road.publish("product", code="seconds", profile="songs.seconds")
     road.publish(
         "plan",
@@ -59,14 +65,26 @@ def ward(settings: Settings) -> Iterator[Road]:
         )
     road.send(
         [
-            event("well", "w1"), event("well", "w2", s="2.5"), event("well", "w2", s="2.5"),
-            event("filtered", "f1", kind="free"), event("filtered", "f2", kind="free"), event("filtered", "f3", user={"test": True}),
-            event("sick", "s1", s="a lot"), event("sick", "s2", s=None), event("sick", "s3"), event("sick", "s3", s=11),
-            event("other-month", "o1", month=2, day=28), event("other-month", "o2", month=4, day=1),
-            event("misnamed", "m1", name="song-played"), event("unpriced", "u1"), event("walker", "x1", name="walk"),
-            event("fine", "d1", s=114.97809459641576), event("fine", "d2", s="0.25"), event("fine", "d3", s=1e-20, kind="paid"),
+            event("well", "w1"),
+            event("well", "w2", s="2.5"),
+            event("well", "w2", s="2.5"),
+            event("filtered", "f1", kind="free"),
+            event("filtered", "f2", kind="free"),
+            event("filtered", "f3", user={"test": True}),
+            event("sick", "s1", s="a lot"),
+            event("sick", "s2", s=None),
+            event("sick", "s3"),
+            event("sick", "s3", s=11),
+            event("other-month", "o1", month=2, day=28),
+            event("other-month", "o2", month=4, day=1),
+            event("misnamed", "m1", name="song-played"),
+            event("unpriced", "u1"),
+            event("walker", "x1", name="walk"),
+            event("fine", "d1", s=114.97809459641576),
+            event("fine", "d2", s="0.25"),
+            event("fine", "d3", s=1e-20, kind="paid"),
         ]
-    )  # fmt: skip
+    )
     road.close()
     yield road
     road.client.close()
@@ -130,8 +148,8 @@ def test_events_of_another_month(ward: Road) -> None:
     found = examine(ward, "other-month")
     assert (found.outside.before, found.outside.after) == (1, 1)
     assert (
-        "2 events lie outside it, the last before it at 2013-02-28T12:00:00Z and the first after it at 2013-04-01T12:00:00Z"
-        in found.findings[0]
+        "2 events lie outside it, the last before it at 2013-02-28T12:00:00Z and the first after "
+        "it at 2013-04-01T12:00:00Z" in found.findings[0]
     )
 
 

@@ -19,24 +19,38 @@ from tests.integration.rating.road import Road
 pytestmark = pytest.mark.integration
 
 METER: dict[str, Any] = {
-    "code": "ride", "window": "hour",
+    "code": "ride",
+    "window": "hour",
     "profiles": [
         {"code": "number", "aggregation": "count"},
         {"code": "km", "aggregation": "sum", "property": "km", "dimensions": ["class"]},
-        {"code": "top", "aggregation": "max", "property": "km", "filters": [{"property": "class", "operator": "eq", "value": "a"}]},
+        {
+            "code": "top",
+            "aggregation": "max",
+            "property": "km",
+            "filters": [{"property": "class", "operator": "eq", "value": "a"}],
+        },
         {"code": "low", "aggregation": "min", "property": "km"},
         {"code": "last", "aggregation": "latest", "property": "km"},
         {"code": "cars", "aggregation": "count_unique", "property": "car"},
     ],
-}  # fmt: skip
+}
 PRICES: dict[str, dict[str, Any]] = {
-    "number": {"model": "tiered", "tiers": [{"up_to": "3", "unit_amount": "0"}, {"up_to": None, "unit_amount": "1.005"}]},
-    "km": {"model": "matrix", "dimensions": ["class"], "cells": [{"values": ["a"], "unit_amount": "0.1"}], "default_unit_amount": "0.3"},
+    "number": {
+        "model": "tiered",
+        "tiers": [{"up_to": "3", "unit_amount": "0"}, {"up_to": None, "unit_amount": "1.005"}],
+    },
+    "km": {
+        "model": "matrix",
+        "dimensions": ["class"],
+        "cells": [{"values": ["a"], "unit_amount": "0.1"}],
+        "default_unit_amount": "0.3",
+    },
     "top": {"model": "per_unit", "unit_amount": "0.333"},
     "low": {"model": "per_unit", "unit_amount": "2", "minimum_amount": "1"},
     "last": {"model": "volume", "tiers": [{"up_to": None, "unit_amount": "1", "flat_amount": "5"}]},
     "cars": {"model": "package", "package_size": "2", "package_amount": "7"},
-}  # fmt: skip
+}
 
 
 def ride(number: int, **change: Any) -> Any:
@@ -128,41 +142,113 @@ AGAIN = "INSERT INTO {t} SELECT * REPLACE "
 # Table → damages that do not touch the same rows: (statement, what is found, a text in the difference).
 DAMAGES: dict[str, list[tuple[str, str, str]]] = {
     "usage_windows": [
-        (AGAIN + "(count + 1 AS count) FROM (SELECT * FROM {b} WHERE profile_id = 'ride.number' LIMIT 1)", "window", "ride.number"),
-        (AGAIN + "(max + 1 AS max) FROM (SELECT * FROM {b} WHERE profile_id = 'ride.top' LIMIT 1)", "window", "ride.top"),
-        (AGAIN + "('x' AS latest_key) FROM (SELECT * FROM {b} WHERE profile_id = 'ride.last' LIMIT 1)", "window", "'x'"),
-        (AGAIN + "(arrayReduce('uniqExactState', ['other']) AS unique_state) FROM (SELECT * FROM {b} WHERE profile_id = 'ride.cars' LIMIT 1)", "window", "ride.cars"),
+        (
+            AGAIN + "(count + 1 AS count) FROM (SELECT * FROM {b} WHERE profile_id = 'ride.number' LIMIT 1)",
+            "window",
+            "ride.number",
+        ),
+        (
+            AGAIN + "(max + 1 AS max) FROM (SELECT * FROM {b} WHERE profile_id = 'ride.top' LIMIT 1)",
+            "window",
+            "ride.top",
+        ),
+        (
+            AGAIN + "('x' AS latest_key) FROM (SELECT * FROM {b} WHERE profile_id = 'ride.last' LIMIT 1)",
+            "window",
+            "'x'",
+        ),
+        (
+            AGAIN + "(arrayReduce('uniqExactState', ['other']) AS unique_state) FROM (SELECT * FROM {b} WHERE "
+            "profile_id = 'ride.cars' LIMIT 1)",
+            "window",
+            "ride.cars",
+        ),
         (AGAIN + "('ghost' AS account_id) FROM {b} LIMIT 1", "window", "expected no window"),
         ("DELETE FROM {t} WHERE {w} AND profile_id = 'ride.low' AND account_id = 'beta'", "window", "found no window"),
     ],
     "usage_records": [
-        ("DELETE FROM {t} WHERE {w} AND profile_id = 'ride.low' AND account_id = 'acme' AND quantity > 50", "record", "found no record"),
-        (AGAIN + "(`index` + 100 AS `index`) FROM (SELECT * FROM {b} WHERE profile_id = 'ride.last' LIMIT 1)", "record", "expected no record"),
-        (AGAIN + "(quantity * 2 AS quantity) FROM (SELECT * FROM {b} WHERE profile_id = 'ride.km' LIMIT 1)", "record", "ride.km"),
+        (
+            "DELETE FROM {t} WHERE {w} AND profile_id = 'ride.low' AND account_id = 'acme' AND quantity > 50",
+            "record",
+            "found no record",
+        ),
+        (
+            AGAIN + "(`index` + 100 AS `index`) FROM (SELECT * FROM {b} WHERE profile_id = 'ride.last' LIMIT 1)",
+            "record",
+            "expected no record",
+        ),
+        (
+            AGAIN + "(quantity * 2 AS quantity) FROM (SELECT * FROM {b} WHERE profile_id = 'ride.km' LIMIT 1)",
+            "record",
+            "ride.km",
+        ),
     ],
     "usage_identities": [
-        (f"DELETE FROM {{t}} WHERE identity IN (SELECT identity FROM usage_events WHERE {ONE_EVENT} AND {{n}})", "identity", "found no row"),
+        (
+            f"DELETE FROM {{t}} WHERE identity IN (SELECT identity FROM usage_events WHERE {ONE_EVENT} AND {{n}})",
+            "identity",
+            "found no row",
+        ),
     ],
     "usage_batches": [("DELETE FROM {t} WHERE {w}", "event", "no batch")],
     "duplicate_events": [
-        (AGAIN + "('k1' AS idempotency_key) FROM (SELECT * FROM {b} WHERE idempotency_key = 'k3')", "duplicate", "another event at"),
-        (AGAIN + "(first_index + 900 AS first_index) FROM (SELECT * FROM {b} WHERE idempotency_key = 'k102')", "duplicate", "no counted event at"),
+        (
+            AGAIN + "('k1' AS idempotency_key) FROM (SELECT * FROM {b} WHERE idempotency_key = 'k3')",
+            "duplicate",
+            "another event at",
+        ),
+        (
+            AGAIN + "(first_index + 900 AS first_index) FROM (SELECT * FROM {b} WHERE idempotency_key = 'k102')",
+            "duplicate",
+            "no counted event at",
+        ),
         (AGAIN + "(`index` + 900 AS `index`) FROM (SELECT * FROM {b} LIMIT 1)", "books", "69 accepted"),
     ],
     "invoice_lines": [
-        (AGAIN + "(quantity + 1 AS quantity) FROM (SELECT * FROM {b} WHERE charge = 'cars' LIMIT 1)", "invoice line", "count_unique of ride.cars"),
-        (AGAIN + "(amount + 1 AS amount) FROM (SELECT * FROM {b} WHERE charge = 'low' LIMIT 1)", "invoice line", "amount"),
-        (AGAIN + "(replaceAll(price, '0.333', '0.334') AS price) FROM (SELECT * FROM {b} WHERE charge = 'top' AND quantity > 9 LIMIT 1)", "invoice line", "amount"),
-        (AGAIN + "(amount + 2 AS amount) FROM (SELECT * FROM {b} WHERE kind = 'adjustment' LIMIT 1)", "invoice line", "amount"),
+        (
+            AGAIN + "(quantity + 1 AS quantity) FROM (SELECT * FROM {b} WHERE charge = 'cars' LIMIT 1)",
+            "invoice line",
+            "count_unique of ride.cars",
+        ),
+        (
+            AGAIN + "(amount + 1 AS amount) FROM (SELECT * FROM {b} WHERE charge = 'low' LIMIT 1)",
+            "invoice line",
+            "amount",
+        ),
+        (
+            AGAIN + "(replaceAll(price, '0.333', '0.334') AS price) FROM (SELECT * FROM {b} WHERE charge = "
+            "'top' AND quantity > 9 LIMIT 1)",
+            "invoice line",
+            "amount",
+        ),
+        (
+            AGAIN + "(amount + 2 AS amount) FROM (SELECT * FROM {b} WHERE kind = 'adjustment' LIMIT 1)",
+            "invoice line",
+            "amount",
+        ),
         ("DELETE FROM {t} WHERE {w} AND kind = 'flat'", "invoice", "the sum of its lines"),
     ],
     "invoices": [
-        (AGAIN + "(total + 1 AS total) FROM (SELECT * FROM {b} WHERE predecessor = '' LIMIT 1)", "invoice", "the sum of its lines"),
-        (AGAIN + "(period_start + 1 AS period_start) FROM (SELECT * FROM {b} WHERE sequence = 0 AND predecessor != '' AND account_id = 'acme' LIMIT 1)", "invoice chain", "where"),
-        (AGAIN + "('inv_none' AS predecessor, 9999999 AS checkpoint) FROM (SELECT * FROM {b} WHERE sequence = 0 AND predecessor != '' AND account_id = 'beta' LIMIT 1)", "invoice chain", "inv_none"),
+        (
+            AGAIN + "(total + 1 AS total) FROM (SELECT * FROM {b} WHERE predecessor = '' LIMIT 1)",
+            "invoice",
+            "the sum of its lines",
+        ),
+        (
+            AGAIN + "(period_start + 1 AS period_start) FROM (SELECT * FROM {b} WHERE sequence = 0 AND predecessor != "
+            "'' AND account_id = 'acme' LIMIT 1)",
+            "invoice chain",
+            "where",
+        ),
+        (
+            AGAIN + "('inv_none' AS predecessor, 9999999 AS checkpoint) FROM (SELECT * FROM {b} WHERE sequence = 0 AND "
+            "predecessor != '' AND account_id = 'beta' LIMIT 1)",
+            "invoice chain",
+            "inv_none",
+        ),
         ("SELECT 1", "invoice", "in usage.checkpoints"),
     ],
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("table", DAMAGES)
@@ -178,14 +264,16 @@ def test_damage_is_found_and_named(proven: Road, table: str) -> None:
 def test_damaged_events_are_found(proven: Road) -> None:
     changes = {
         "k11": "arrayMap(q -> q + 1, match_quantities) AS match_quantities",
-        "k12": "[] AS match_profile_ids, [] AS match_profile_versions, [] AS match_quantities, [] AS match_unique_values, [] AS match_dimensions",
+        "k12": "[] AS match_profile_ids, [] AS match_profile_versions, [] AS match_quantities, "
+        "[] AS match_unique_values, "
+        "[] AS match_dimensions",
         "k13": "['ride.km'] AS unmeterable_profile_ids, ['missing'] AS unmeterable_reasons",
         "k14": "unhex('00112233445566778899aabbccddeeff') AS identity",
         "k15": "reverse(content_hash) AS content_hash",
     }
     with damaged(
         proven, "usage_events",
-        *(f"{AGAIN}({change}) FROM (SELECT * FROM {{b}} WHERE idempotency_key = '{key}')" for key, change in changes.items()),
+        *(f"{AGAIN}({change}) FROM " "(SELECT * FROM {b} " f"WHERE idempotency_key = '{key}')" for key, change in changes.items()),
     ):  # fmt: skip
         differences = found(proven)
     # The views have written the damage on. The journal is as it was; its copies are made again.
@@ -201,15 +289,18 @@ def test_damaged_events_are_found(proven: Road) -> None:
 def test_invoices_are_rated_again_from_raw_events_and_compared_with_the_topic(proven: Road) -> None:
     assert found(proven, invoices=True) == []
     longer = "replaceRegexpOne(properties, '\"km\": *([0-9.]+)', '\"km\": 7\\\\1') AS properties"
-    only_properties = f"{AGAIN}({longer}, [] AS match_profile_ids, [] AS match_profile_versions, [] AS match_quantities, [] AS match_unique_values, [] AS match_dimensions) FROM (SELECT * FROM {{b}} WHERE idempotency_key = 'k7')"
+    only_properties = (
+        f"{AGAIN}({longer}, [] AS match_profile_ids, [] AS match_profile_versions, [] AS match_quantities, [] AS "
+        "match_unique_values, [] AS match_dimensions) FROM (SELECT * FROM {b} WHERE idempotency_key = 'k7')"
+    )
     with damaged(proven, "usage_events", only_properties):
         told = [str(one) for one in found(proven, invoices=True)]
     assert any("re-rated line" in one and "sum of ride.km" in one for one in told), told
     with damaged(
         proven, "invoice_lines",
-        AGAIN + "(quantity + 1 AS quantity, note || '!' AS note) FROM (SELECT * FROM {b} WHERE charge = 'number' AND kind = 'usage' LIMIT 1)",
+        AGAIN + "(quantity + 1 AS quantity, note || " "'!' AS note) FROM (SELECT " "* FROM {b} WHERE charge = 'number' " "AND kind = 'usage' LIMIT 1)",
         AGAIN + "(amount + 1 AS amount) FROM (SELECT * FROM {b} WHERE kind = 'adjustment' LIMIT 1)",
-        "DELETE FROM {t} WHERE {w} AND kind = 'flat' AND invoice_id = (SELECT min(invoice_id) FROM {b} WHERE kind = 'flat')",
+        "DELETE FROM {t} WHERE {w} AND " "kind = 'flat' AND " "invoice_id = (SELECT min(invoice_id) " "FROM {b} WHERE kind = 'flat')",
     ):  # fmt: skip
         differences = found(proven, invoices=True)
     told = [str(one) for one in differences]
@@ -226,7 +317,7 @@ def test_invoices_are_rated_again_from_raw_events_and_compared_with_the_topic(pr
         proven, "invoices",
         "DELETE FROM {t} WHERE {w} AND invoice_id = (SELECT min(invoice_id) FROM {b})",
         AGAIN + "('inv_made_up' AS invoice_id) FROM (SELECT * FROM {b} LIMIT 1)",
-        AGAIN + "('somebody' AS account_id) FROM (SELECT * FROM {b} WHERE invoice_id = (SELECT max(invoice_id) FROM {b}))",
+        AGAIN + "('somebody' AS account_id) " "FROM (SELECT * FROM " "{b} WHERE invoice_id = (SELECT " "max(invoice_id) FROM {b}))",
     ):  # fmt: skip
         copies = [str(one) for one in found(proven, invoices=True) if one.what == "invoice copy"]
     assert [one for one in copies if "found no row" in one], copies
@@ -238,8 +329,10 @@ def test_invoices_are_rated_again_from_raw_events_and_compared_with_the_topic(pr
 def test_an_identity_that_counted_twice_is_found(proven: Road) -> None:
     """Not possible through the road: a second counted copy, as a broken worker would have written it."""
     again = (
-        "INSERT INTO {t} SELECT * REPLACE (`index` + 500 AS `index`, [] AS match_profile_ids, [] AS match_profile_versions,"
-        " [] AS match_quantities, [] AS match_unique_values, [] AS match_dimensions) FROM (SELECT * FROM {b} WHERE idempotency_key = 'k7')"
+        "INSERT INTO {t} SELECT * REPLACE (`index` + 500 AS `index`, [] AS match_profile_ids, "
+        "[] AS match_profile_versions,"
+        " [] AS match_quantities, [] AS match_unique_values, [] AS match_dimensions) FROM (SELECT * FROM "
+        "{b} WHERE idempotency_key = 'k7')"
     )
     with damaged(proven, "usage_events", again):
         differences = found(proven)

@@ -130,10 +130,23 @@ def test_an_invoice_shows_its_steps_below_their_line() -> None:
     from rich.console import Console
 
     line = {
-        "number": 1, "kind": "usage", "plan": "q", "plan_version": 4, "description": "Calls", "quantity": "3", "unit": "call", "price": {"model": "per_unit"}, "amount": "0.32",
-        "note": "in trial: 0.315 is not billed; late", "period_start": "2013-03-01T05:00:00Z", "period_end": "2013-03-15T04:00:00Z",
-        "steps": [{"text": "3 × 0.105 = 0.315", "amount": "0.315"}, {"text": "in trial: 0.315 is not billed", "amount": "-0.315"}],
-    }  # fmt: skip
+        "number": 1,
+        "kind": "usage",
+        "plan": "q",
+        "plan_version": 4,
+        "description": "Calls",
+        "quantity": "3",
+        "unit": "call",
+        "price": {"model": "per_unit"},
+        "amount": "0.32",
+        "note": "in trial: 0.315 is not billed; late",
+        "period_start": "2013-03-01T05:00:00Z",
+        "period_end": "2013-03-15T04:00:00Z",
+        "steps": [
+            {"text": "3 × 0.105 = 0.315", "amount": "0.315"},
+            {"text": "in trial: 0.315 is not billed", "amount": "-0.315"},
+        ],
+    }
     item = {
         "invoice_id": "inv_1", "version": 1, "state": "finalized", "account_id": "a", "subscription": "s", "plan": "p",
         "plan_version": 1, "period_start": "2013-03-01T05:00:00Z", "period_end": "2013-04-01T04:00:00Z",

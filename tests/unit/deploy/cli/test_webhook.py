@@ -11,10 +11,23 @@ from typer.testing import CliRunner
 from deploy.cli.billing import webhook
 
 FINE: dict[str, Any] = {
-    "namespace": "n", "delivering": True, "waiting": 0, "delivered": 3, "given_up": 0, "oldest_waiting": None, "next_try": None,
-    "webhook": {"url": "https://example.com/h", "enabled": True, "since": "2026-01-01T00:00:00Z", "rotation": 1, "events": ["invoice.paid"]},
-    "last_success": {"message_id": "inv_1_v2", "type": "invoice.paid", "last_attempt": "2026-01-02T00:00:00Z"}, "last_failure": None,
-}  # fmt: skip
+    "namespace": "n",
+    "delivering": True,
+    "waiting": 0,
+    "delivered": 3,
+    "given_up": 0,
+    "oldest_waiting": None,
+    "next_try": None,
+    "webhook": {
+        "url": "https://example.com/h",
+        "enabled": True,
+        "since": "2026-01-01T00:00:00Z",
+        "rotation": 1,
+        "events": ["invoice.paid"],
+    },
+    "last_success": {"message_id": "inv_1_v2", "type": "invoice.paid", "last_attempt": "2026-01-02T00:00:00Z"},
+    "last_failure": None,
+}
 REFUSED = {
     "message_id": "inv_1_v3",
     "type": "invoice.updated",

@@ -41,13 +41,13 @@ def listed(values: int) -> str:
 @pytest.mark.parametrize(
     ("own", "within", "beyond", "path", "named"),
     [
-        ("profiles_per_event_name: 3", meters(3), meters(4), "$.meters[3]", "4 profiles that look at events named 'call'"),
+        ("profiles_per_event_name: 3", meters(3), meters(4), "$.meters[3]", "4 profiles that look at " "events named 'call'"),
         ("profiles: 3", meters(3), meters(4), "$.meters", "4 profiles of all meters"),
         ("filter_values: 5", listed(5), listed(6), "$.meters[0].profiles[0].filters[0].value", "6 values in one filter"),
-        ("filters: 2", listed(1), listed(1).replace("{property: x, operator: exists}", "{property: x, operator: exists}, {property: y, operator: exists}"),
+        ("filters: 2", listed(1), listed(1).replace("{property: x, operator: exists}", "{property: x, operator: exists}, " "{property: y, operator: exists}"),
          "$.meters[0].profiles[0].filters", "3 filters"),
         ("event_types: 1", "event_types: [{code: a}]", "event_types: [{code: a}, {code: b}]", "$.event_types", "2 event types"),
-        ("entries: 3", "accounts: [{code: a}, {code: b}]", "accounts: [{code: a}, {code: b}, {code: c}]", "$", "4 entries"),
+        ("entries: 3", "accounts: [{code: a}, {code: b}]", "accounts: [{code: a}, {code: " "b}, {code: c}]", "$", "4 entries"),
         ("catalog_bytes: 2000", "accounts: [{code: a}]", "accounts: [{code: a, name: " + "x" * 3000 + "}]", "$", "bytes of entries"),
     ],
 )  # fmt: skip
@@ -131,9 +131,10 @@ plans:
 accounts: [{code: a}]
 subscriptions:
 """ + "".join(
-        f"  - {{code: s{number}, account: a, plan: {code}, start: '2026-01-{start + 1:02}T00:00:00Z', end: '2026-01-{start + length + 1:02}T00:00:00Z'}}\n"
+        f"  - {{code: s{number}, account: a, plan: {code}, start: '2026-01-{start + 1:02}T00:00:00Z', end: "
+        f"'2026-01-{start + length + 1:02}T00:00:00Z'}}\n"
         for number, (start, length, code) in enumerate(spans)
-    )  # fmt: skip
+    )
     overlapping = any(
         one[0] < other[0] + other[1] and other[0] < one[0] + one[1] for one, other in combinations(spans, 2)
     )

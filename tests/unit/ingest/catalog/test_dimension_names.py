@@ -14,14 +14,18 @@ NAMESPACE = "namespace: {code: shop, max_event_age_seconds: null}"
 def meter(*dimensions: str, code: str = "tok") -> str:
     listed = ", ".join(dimensions)
     profile = f"{{code: in, aggregation: sum, property: n, dimensions: [{listed}]}}"
-    return f"{NAMESPACE}\nmeters: [{{code: {code}, event_name: call, profiles: [{{code: all, aggregation: count}}, {profile}]}}]"
+    return (
+        f"{NAMESPACE}\nmeters: [{{code: {code}, event_name: call, profiles: [{{code: all, "
+        f"aggregation: count}}, {profile}]}}]"
+    )
 
 
 def test_two_properties_of_one_name_are_refused_with_their_place() -> None:
     found = faults(applied(), meter('"a.b"', "[a, b]"))
     assert found == {
         "$.meters[0].profiles[1].dimensions[1]": (
-            "['a', 'b'] and ['a.b'] are both called a.b, so their values could not be told apart; keep one of them, or have the"
+            "['a', 'b'] and ['a.b'] are both called a.b, so their values could not be told apart; "
+            "keep one of them, or have the"
             " producer write one under another name"
         )
     }
@@ -36,9 +40,13 @@ def test_names_that_can_be_told_apart_are_taken_whatever_they_are() -> None:
 def test_a_stored_one_loads_and_is_left_alone_by_a_document_that_says_the_same() -> None:
     catalog = applied()
     body = {
-        "code": "tok", "event_name": "call",
-        "profiles": [{"code": "all", "aggregation": "count"}, {"code": "in", "aggregation": "sum", "property": "n", "dimensions": ["a.b", ["a", "b"]]}],
-    }  # fmt: skip
+        "code": "tok",
+        "event_name": "call",
+        "profiles": [
+            {"code": "all", "aggregation": "count"},
+            {"code": "in", "aggregation": "sum", "property": "n", "dimensions": ["a.b", ["a", "b"]]},
+        ],
+    }
     record = {
         "namespace": "shop", "kind": "meter", "code": "tok", "version": 1, "retired": False, "valid_from": None,
         "body": json.dumps(body), "author": "", "claim_id": "",

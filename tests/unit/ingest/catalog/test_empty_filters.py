@@ -74,8 +74,8 @@ def test_a_document_with_such_a_meter_is_refused_with_the_place() -> None:
     (fault,) = caught.value.faults
     assert fault.path == "$.meters[0].profiles[0].filters[1]"
     assert (
-        fault.detail
-        == "n lt 3 can never match together with n gt 5 ($.meters[0].profiles[0].filters[0]): no number is in both; remove one of them"
+        fault.detail == "n lt 3 can never match together with n gt 5 ($.meters[0].profiles[0].filters[0]): no number "
+        "is in both; remove one of them"
     )
 
 

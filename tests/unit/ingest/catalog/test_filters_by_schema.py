@@ -15,9 +15,15 @@ PLACE = {
     "additional": False,
     "fields": [{"name": "country", "type": {"type": "enum", "name": "C", "symbols": ["US", "CA"]}}],
 }
-SCHEMA = {"type": "record", "name": "Call", "fields": [
-    {"name": "seconds", "type": ["null", "double"]}, {"name": "to", "type": ["null", PLACE]}, {"name": "tags", "type": {"type": "map", "values": "string"}, "default": {}},
-]}  # fmt: skip
+SCHEMA = {
+    "type": "record",
+    "name": "Call",
+    "fields": [
+        {"name": "seconds", "type": ["null", "double"]},
+        {"name": "to", "type": ["null", PLACE]},
+        {"name": "tags", "type": {"type": "map", "values": "string"}, "default": {}},
+    ],
+}
 
 
 def faults(

@@ -241,7 +241,8 @@ def test_terms_that_lead_nowhere_are_refused() -> None:
     )
     assert faults(Catalog(), text) == {
         "$.credit_grants[0].account": "no account SE; declare it",
-        "$.subscriptions[0].discounts[0].product": "plan pro charges no product volume; name one that it charges, or none",
+        "$.subscriptions[0].discounts[0].product": "plan pro charges no product volume; name "
+        "one that it charges, or none",
         "$.subscriptions[0].overrides[0].charge": "plan pro has no charge calls; it has call, seat",
         "$.subscriptions[0].overrides[0].price": "price.currency: EUR is not the plan's USD; leave it out",
     }
@@ -251,7 +252,10 @@ def test_terms_that_lead_nowhere_are_refused() -> None:
 def test_what_was_retired_is_told_from_what_never_was_and_from_a_slip_of_the_pen() -> None:
     catalog = applied("namespace: shop\nproducts: [{code: seat, kind: flat}, {code: chair, kind: flat}]")
     publish(catalog, plan(catalog, "namespace: shop", retire=[("product", "chair")]))
-    text = "namespace: shop\nplans: [{code: pro, currency: USD, charges: [{product: %s, price: {model: flat, amount: 1}}]}]"
+    text = (
+        "namespace: shop\nplans: [{code: pro, currency: USD, charges: [{product: %s, price: "
+        "{model: flat, amount: 1}}]}]"
+    )
     place = "$.plans[0].charges[0].product"
     assert faults(catalog, text % "chair") == {place: "product chair is retired; publish it again, or refer to another"}
     assert faults(catalog, text % "seats") == {place: "no product seats; did you mean seat?"}

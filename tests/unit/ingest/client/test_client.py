@@ -179,7 +179,13 @@ BAD = {0, 17, 18, 150}
 def test_a_producer_decides_every_event_and_calls_back_once() -> None:
     gateway = Faulty(7)
     told: Counter[str] = Counter()
-    producer = Producer("http://x", "key", transport=httpx.MockTransport(gateway), interval=0.001, on_delivery=lambda key, _error: told.update([key]))  # fmt: skip
+    producer = Producer(
+        "http://x",
+        "key",
+        transport=httpx.MockTransport(gateway),
+        interval=0.001,
+        on_delivery=lambda key, _error: told.update([key]),
+    )
     with producer:
         futures = [producer.produce(named(number, BAD)) for number in range(300)]
         assert producer.flush(60) == 0
@@ -199,7 +205,9 @@ def test_an_async_producer_decides_every_event_and_calls_back_once() -> None:
 
     async def run() -> list[BaseException | None]:
         transport = httpx.MockTransport(gateway.later)
-        async with AsyncProducer("http://x", "key", transport=transport, interval=0.001, on_delivery=lambda key, _error: told.update([key])) as producer:  # fmt: skip
+        async with AsyncProducer(
+            "http://x", "key", transport=transport, interval=0.001, on_delivery=lambda key, _error: told.update([key])
+        ) as producer:
             futures = [await producer.produce(named(number, BAD)) for number in range(300)]
             await producer.flush()
             assert len(producer) == 0

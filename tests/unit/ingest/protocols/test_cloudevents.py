@@ -21,8 +21,14 @@ from schemas.values.instants import micros, parse_rfc3339
 
 NAMESPACE = Namespace(code="n", max_event_age_seconds=None)
 NOW = micros(parse_rfc3339("2026-06-01T00:00:00Z"))
-ATTRIBUTES = {"id": "i-1", "source": "/player", "type": "Song played", "subject": "acme", "time": "2026-05-04T12:00:00Z",
-              "specversion": "1.0"}  # fmt: skip
+ATTRIBUTES = {
+    "id": "i-1",
+    "source": "/player",
+    "type": "Song played",
+    "subject": "acme",
+    "time": "2026-05-04T12:00:00Z",
+    "specversion": "1.0",
+}
 EVENT = ATTRIBUTES | {"data": {"seconds": 212}}
 
 
@@ -69,7 +75,10 @@ def test_numbers_keep_every_digit() -> None:
     assert bytes(raw.properties) == b'{"seconds": 0.10000000000000000000000001}'
 
 
-@pytest.mark.parametrize("more", [{"data": "absent"}, {"data": None}, {"data": {}}, {"data": "absent", "data_base64": b64encode(b" {} ").decode()}])  # fmt: skip
+@pytest.mark.parametrize(
+    "more",
+    [{"data": "absent"}, {"data": None}, {"data": {}}, {"data": "absent", "data_base64": b64encode(b" {} ").decode()}],
+)
 def test_no_data_are_no_properties(more: dict[str, Any]) -> None:
     [raw] = cloudevents.decode_structured(structured(**more))
     assert bytes(raw.properties) == b"{}"

@@ -22,14 +22,39 @@ from schemas.events.event_types import NO_TYPES
 
 NOW = 1_780_000_000_000_000
 NAMES = [
-    "specversion", "id", "source", "type", "subject", "time", "datacontenttype", "data", "data_base64", "event", "events",
-    "transaction_id", "external_subscription_id", "external_customer_id", "code", "timestamp", "properties",
-    "precise_total_amount_cents", "event_name", "account_id", "idempotency_key",
-]  # fmt: skip
+    "specversion",
+    "id",
+    "source",
+    "type",
+    "subject",
+    "time",
+    "datacontenttype",
+    "data",
+    "data_base64",
+    "event",
+    "events",
+    "transaction_id",
+    "external_subscription_id",
+    "external_customer_id",
+    "code",
+    "timestamp",
+    "properties",
+    "precise_total_amount_cents",
+    "event_name",
+    "account_id",
+    "idempotency_key",
+]
 KINDS = [
-    "application/cloudevents+json", "application/cloudevents-batch+json", "application/cloudevents+avro", "application/json",
-    "application/json; charset=utf-16", "text/plain", "text/xml", "", "application/x-www-form-urlencoded",
-]  # fmt: skip
+    "application/cloudevents+json",
+    "application/cloudevents-batch+json",
+    "application/cloudevents+avro",
+    "application/json",
+    "application/json; charset=utf-16",
+    "text/plain",
+    "text/xml",
+    "",
+    "application/x-www-form-urlencoded",
+]
 
 
 def history() -> NamespaceView:
@@ -41,14 +66,22 @@ def history() -> NamespaceView:
 
 VIEW = history()
 scalars = (
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=12)
-    | st.sampled_from(["1.0", "a", "2026-05-04T12:00:00Z", "1769860800.25", "e30=", "{}", "application/json", "text/xml"])
-)  # fmt: skip
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=12)
+    | st.sampled_from(
+        ["1.0", "a", "2026-05-04T12:00:00Z", "1769860800.25", "e30=", "{}", "application/json", "text/xml"]
+    )
+)
 values = st.recursive(
     scalars,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(NAMES) | st.text(max_size=4), inner, max_size=6),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(NAMES) | st.text(max_size=4), inner, max_size=6)
+    ),
     max_leaves=12,
-)  # fmt: skip
+)
 cloudevent = st.fixed_dictionaries(
     {"specversion": st.just("1.0") | values, "id": st.just("i") | values, "source": st.just("s") | values,
      "type": st.just("t") | values},
@@ -56,9 +89,13 @@ cloudevent = st.fixed_dictionaries(
               "datacontenttype": values},
 )  # fmt: skip
 lago = st.fixed_dictionaries(
-    {"transaction_id": st.just("t") | values, "code": st.just("c") | values, "external_subscription_id": st.just("s") | values},
+    {
+        "transaction_id": st.just("t") | values,
+        "code": st.just("c") | values,
+        "external_subscription_id": st.just("s") | values,
+    },
     optional={"timestamp": values, "properties": values, "precise_total_amount_cents": values},
-)  # fmt: skip
+)
 documents = (
     values | cloudevent | st.lists(cloudevent, max_size=3) | lago.map(lambda one: {"event": one})
     | st.lists(lago, max_size=3).map(lambda many: {"events": many})
@@ -108,7 +145,8 @@ def answer(path: str, told: dict[str, str], body: bytes) -> tuple[int, Any]:
     detection.BATCH,
     "",
     {},
-    b'{"events": [{"transaction_id": "t", "code": "c", "external_subscription_id": "s", "precise_total_amount_cents": {"a": "b"}}]}',
+    b'{"events": [{"transaction_id": "t", "code": "c", "external_subscription_id": "s", '
+    b'"precise_total_amount_cents": {"a": "b"}}]}',
 )
 @example(detection.EVENTS, "", {}, b"[" * 100_000)
 @example(detection.EVENTS, "", {}, b'{"event": ' + b'{"properties": ' * 50_000)

@@ -73,16 +73,14 @@ DOORS: dict[str, Callable[[str], int]] = {
     "a CloudEvent in headers": lambda text: of(cloudevents.decode_binary(HEADERS | {"ce-time": text}, b"{}")),
     "the inbox, one": lambda text: inbox(native(text)),
     "the inbox, a batch": lambda text: inbox(f'{{"events": [{native(text)}]}}'),
-    "the client library": lambda text: of(
-        decode_batch(body_of([item_of(json.loads(native(text)), lambda: "k")]))
-    ),
+    "the client library": lambda text: of(decode_batch(body_of([item_of(json.loads(native(text)), lambda: "k")]))),
     "the catalog": lambda text: micros(
         Subscription.model_validate({"code": "s", "account": "a", "plan": "p", "start": text}).start  # type: ignore[arg-type]
     ),
     "--as-of": lambda text: micros(parse_as_of(text)),
     "a range": lambda text: micros(parse_range(f"{text}..2199-01-01T00:00:00Z", parse_zone("UTC")).start),
     "an instant in a request": lambda text: micros(TypeAdapter(Instant).validate_python(text)),
-}  # fmt: skip
+}
 
 SECONDS = st.integers(31_536_000, 1_798_761_599)  # 1971 to 2026
 FRACTIONS = st.text("0123456789", max_size=24) | st.sampled_from(["9999999", "999999999", "9999995", "0000000"])

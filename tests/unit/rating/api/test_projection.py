@@ -68,7 +68,15 @@ def test_a_trend_compares_with_the_same_charge_of_the_last_invoice() -> None:
             1, kind, charge, "", "", "m.p", (1,), 0, 100, Decimal(4), 2, "", {}, amount, amount, (), "", ""
         )
 
-    whole = WholeInvoice(head, (line("calls", "usage", "4.00"), line("calls", "adjustment", "1.00"), line("two", "flat", "1"), line("two", "flat", "1")))  # fmt: skip
+    whole = WholeInvoice(
+        head,
+        (
+            line("calls", "usage", "4.00"),
+            line("calls", "adjustment", "1.00"),
+            line("two", "flat", "1"),
+            line("two", "flat", "1"),
+        ),
+    )
     found = trend(whole, "calls", Decimal("5"))
     assert found == {"invoice_id": "inv_1", "quantity": "4", "amount": "4.00", "change_percent": "25.0"}
     assert shown({"trend": found}) == "4.00 (+25.0 %)"
@@ -86,7 +94,13 @@ def test_the_period_before_is_the_one_directly_before_and_no_older_one() -> None
         line = InvoiceLine(1, kind, "c", "", "", "", (), 0, 1, None, None, "", {}, "1", "1", (), "", "")
         return WholeInvoice(head, (line,))
 
-    recent = [invoice("late", 200), invoice("opening", 100, length=0), invoice("adjusting", 100, "adjustment"), invoice("good", 100), invoice("old", 90)]  # fmt: skip
+    recent = [
+        invoice("late", 200),
+        invoice("opening", 100, length=0),
+        invoice("adjusting", 100, "adjustment"),
+        invoice("good", 100),
+        invoice("old", 90),
+    ]
     found = invoice_before(recent, 100)
     assert found is not None
     assert found.head.invoice_id == "good"

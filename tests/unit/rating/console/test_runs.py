@@ -59,9 +59,16 @@ def test_the_list_links_each_run_with_its_invoices_and_findings() -> None:
 
 def test_the_webhooks_lines_say_what_is_wrong_and_nothing_where_there_never_was_one() -> None:
     status: dict[str, Any] = {
-        "webhook": None, "delivering": False, "waiting": 0, "delivered": 0, "given_up": 0, "oldest_waiting": None, "next_try": None,
-        "last_success": None, "last_failure": None,
-    }  # fmt: skip
+        "webhook": None,
+        "delivering": False,
+        "waiting": 0,
+        "delivered": 0,
+        "given_up": 0,
+        "oldest_waiting": None,
+        "next_try": None,
+        "last_success": None,
+        "last_failure": None,
+    }
     assert webhook_summary(status) is None
     refused = {"message_id": "inv_1_v1", "refused_at": "2026-11-01T00:00:00Z", "error": "it answered 500"}
     hook = {"url": "https://example.com/<x>", "enabled": False}

@@ -15,9 +15,27 @@ from rating.invoices.read import InvoiceHead, InvoiceLine
 
 BIG = Decimal("12345678901234567890123456789012345678901234567890123456789.000000000001")
 HEAD = InvoiceHead(
-    "shop", "inv_1", 2, "", "acme-1", 0, 'acme, "ü"', "basic", 3, 1_356_998_400_000_000, 1_359_676_800_000_000, "Asia/Kathmandu",
-    "run_1", 7, 40, 1_359_676_800_000_001, "finalized", "JPY", "12", "15",
-)  # fmt: skip
+    "shop",
+    "inv_1",
+    2,
+    "",
+    "acme-1",
+    0,
+    'acme, "ü"',
+    "basic",
+    3,
+    1_356_998_400_000_000,
+    1_359_676_800_000_000,
+    "Asia/Kathmandu",
+    "run_1",
+    7,
+    40,
+    1_359_676_800_000_001,
+    "finalized",
+    "JPY",
+    "12",
+    "15",
+)
 
 
 def line(number: int, **change: Any) -> InvoiceLine:
@@ -100,8 +118,14 @@ def test_in_csv_no_text_is_a_formula_and_parquet_has_it_raw() -> None:
 def test_columns_that_came_later_stand_at_the_end() -> None:
     names = [column.name for column in COLUMNS]
     assert names[31:38] == [
-        "as_of", "invoice_number", "due_date", "invoice_amount_due", "invoice_amount_credited", "amount_credited", "line_plan",
-    ]  # fmt: skip
+        "as_of",
+        "invoice_number",
+        "due_date",
+        "invoice_amount_due",
+        "invoice_amount_credited",
+        "amount_credited",
+        "line_plan",
+    ]
     head = replace(HEAD, service_span=(1_000_000, 2_000_000), body={"payments": [{"amount": "2"}]})
     out = io.BytesIO()
     write_lines(out, [[(head, replace(line(1), plan="payg", plan_version=4)), (head, line(2))]], "csv")

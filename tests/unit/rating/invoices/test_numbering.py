@@ -14,9 +14,16 @@ from schemas.ledgers.checkpoints import Checkpoints, numbers_record
 from schemas.ledgers.invoice_numbers import InvoiceNumbers
 
 INVOICES = [
-    {"invoice_id": f"inv_{number}", "state": "finalized", "period_start": number % 3, "account_id": "a", "subscription": str(number), "sequence": 0}
+    {
+        "invoice_id": f"inv_{number}",
+        "state": "finalized",
+        "period_start": number % 3,
+        "account_id": "a",
+        "subscription": str(number),
+        "sequence": 0,
+    }
     for number in range(12)
-]  # fmt: skip
+]
 
 
 def fold(log: list[bytes]) -> InvoiceNumbers:

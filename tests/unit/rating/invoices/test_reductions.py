@@ -60,15 +60,23 @@ def test_commitment(charged: str, minimum: str | None, expected: list[str]) -> N
 
 def test_a_bill_of_one_line_by_weir_price() -> None:
     item = {
-        "price": {"model": "per_unit", "unit_amount": "0.125"}, "quantity": "1", "commitment": "5",
+        "price": {"model": "per_unit", "unit_amount": "0.125"},
+        "quantity": "1",
+        "commitment": "5",
         "discounts": [{"percent": "10"}, {"amount": "1", "end": "2026-01-31"}],
-        "credits": ["2", {"amount": "1", "priority": 0, "code": "first"}, {"amount": "9", "expires": "2026-01-31"}], "at": "2026-01-31",
-    }  # fmt: skip
+        "credits": ["2", {"amount": "1", "priority": 0, "code": "first"}, {"amount": "9", "expires": "2026-01-31"}],
+        "at": "2026-01-31",
+    }
     (result,) = price_json(json.dumps(item))
     assert result["amount"] == "2.00"  # 0.13 − 0.01 = 0.12, raised to 5, less 1 and 2
     assert [(step["kind"], step["amount"]) for step in result["steps"]] == [
-        ("per_unit", "0.125"), ("rounding", "0.005"), ("discount", "-0.01"), ("commitment", "4.88"), ("credit", "-1"), ("credit", "-2"),
-    ]  # fmt: skip
+        ("per_unit", "0.125"),
+        ("rounding", "0.005"),
+        ("discount", "-0.01"),
+        ("commitment", "4.88"),
+        ("credit", "-1"),
+        ("credit", "-2"),
+    ]
     assert result["credits"] == [
         {"code": "credit_0", "used": "2", "left": "0"}, {"code": "first", "used": "1", "left": "0"},
     ]  # fmt: skip

@@ -22,9 +22,16 @@ from schemas.catalog.profiles import FOREVER
 from schemas.values.instants import DAY, SECOND, micros, rfc3339
 
 ZONES = [
-    "UTC", "America/New_York", "Asia/Kolkata", "Asia/Kathmandu", "Australia/Lord_Howe", "America/St_Johns", "Pacific/Chatham",
-    "America/Santiago", "Pacific/Apia",
-]  # fmt: skip
+    "UTC",
+    "America/New_York",
+    "Asia/Kolkata",
+    "Asia/Kathmandu",
+    "Australia/Lord_Howe",
+    "America/St_Johns",
+    "Pacific/Chatham",
+    "America/Santiago",
+    "Pacific/Apia",
+]
 HOUR = 3600 * SECOND
 YEARS = 366 * DAY
 

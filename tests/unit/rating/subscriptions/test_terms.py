@@ -53,10 +53,16 @@ def shelf(*entries: tuple[str, dict[str, Any]], plan: dict[str, Any] | None = No
         key = (kind, body["code"])
         versions[key] = versions.get(key, 0) + 1
         record = {
-            "namespace": "air", "kind": kind, "code": body["code"], "version": versions[key], "retired": body.get("retired", False),
-            "valid_from": None, "body": json.dumps({name: value for name, value in body.items() if name != "retired"}),
-            "author": "", "claim_id": "",
-        }  # fmt: skip
+            "namespace": "air",
+            "kind": kind,
+            "code": body["code"],
+            "version": versions[key],
+            "retired": body.get("retired", False),
+            "valid_from": None,
+            "body": json.dumps({name: value for name, value in body.items() if name != "retired"}),
+            "author": "",
+            "claim_id": "",
+        }
         assert catalog.apply(record, catalog.next_offset, 0) is not None
     return catalog
 
@@ -97,9 +103,13 @@ def test_a_subscription_has_its_own_price_discount_and_commitment() -> None:
         "minimum_commitment": "500",
     }
     own: dict[str, Any] = {
-        "overrides": [{"charge": "fee", "price": {"model": "flat", "amount": "80"}}, {"charge": "gone", "price": {"model": "flat", "amount": "1"}}],
-        "discounts": [{"code": "ten", "percent": "50"}], "minimum_commitment": "0",
-    }  # fmt: skip
+        "overrides": [
+            {"charge": "fee", "price": {"model": "flat", "amount": "80"}},
+            {"charge": "gone", "price": {"model": "flat", "amount": "1"}},
+        ],
+        "discounts": [{"code": "ten", "percent": "50"}],
+        "minimum_commitment": "0",
+    }
     other = ("subscription", SUBSCRIPTION | {"code": "two"})
     mine, theirs = billed(shelf(other, plan=plan, **own), "2026-02-02")
     assert shown(mine) == [("fee", "80.00"), ("seat", "20.00"), ("discount:one", "-1.00"), ("discount:ten", "-49.50")]
@@ -142,11 +152,17 @@ def test_credits_are_drawn_by_priority_expiry_start_and_code_and_go_on_with_what
     grants = [
         ("credit_grant", GRANT | {"code": code, **fields})
         for code, fields in {
-            "never": {}, "late": {"expires": "2026-06-01"}, "soon": {"expires": "2026-05-01"}, "first": {"priority": 0},
-            "young": {"effective": "2026-01-15", "expires": "2026-05-01"}, "old": {"expires": "2025-12-31"},
-            "euro": {"currency": "EUR"}, "theirs": {"account": "beta"}, "mine": {"account": None, "subscription": "one", "priority": 2},
+            "never": {},
+            "late": {"expires": "2026-06-01"},
+            "soon": {"expires": "2026-05-01"},
+            "first": {"priority": 0},
+            "young": {"effective": "2026-01-15", "expires": "2026-05-01"},
+            "old": {"expires": "2025-12-31"},
+            "euro": {"currency": "EUR"},
+            "theirs": {"account": "beta"},
+            "mine": {"account": None, "subscription": "one", "priority": 2},
         }.items()
-    ]  # fmt: skip
+    ]
     catalog = shelf(*grants, ("account", {"code": "beta"}))
     january, february, march = billed(catalog, "2026-04-02")
     assert shown(january)[2:] == [("credit:first", "-50.00"), ("credit:soon", "-50.00"), ("credit:young", "-20.00")]
@@ -280,9 +296,16 @@ def test_a_bill_and_its_adjustments_sum_to_one_bill_over_everything(agreed: Term
         Decimal(one["amount"]) for one in once
     )
     numbered = [
-        one | {"total": "0", "lines": [line | {"number": n, "profile_id": "", "price": "", "unrounded": ""} for n, line in enumerate(one["lines"])]}
+        one
+        | {
+            "total": "0",
+            "lines": [
+                line | {"number": n, "profile_id": "", "price": "", "unrounded": ""}
+                for n, line in enumerate(one["lines"])
+            ],
+        }
         for one in chain
-    ]  # fmt: skip
+    ]
     assert verified(numbered, Catalog()) == []
 
 

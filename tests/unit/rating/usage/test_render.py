@@ -156,7 +156,8 @@ def test_a_live_total_from_windows_adds_the_tail_beyond_the_last_checkpoint() ->
 def test_buckets_are_joined_by_their_starts() -> None:
     rendered = render(query(accounts=("acme",), buckets_us=(5 * HOUR, DAY + 5 * HOUR)))
     assert (
-        "ASOF INNER JOIN (SELECT 1 AS one, fromUnixTimestamp64Micro(arrayJoin({buckets:Array(Int64)}), 'UTC') AS bucket_start)"
+        "ASOF INNER JOIN (SELECT 1 AS one, fromUnixTimestamp64Micro(arrayJoin({buckets:Array(Int64)}), "
+        "'UTC') AS bucket_start)"
         " AS buckets ON source.one = buckets.one AND source.timestamp >= buckets.bucket_start"
     ) in rendered.sql
     assert rendered.parameters["buckets"] == [5 * HOUR, DAY + 5 * HOUR]

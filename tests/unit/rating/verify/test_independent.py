@@ -49,15 +49,23 @@ def prices(draw: st.DrawFn) -> dict[str, Any]:
             st.fixed_dictionaries({"model": st.just("per_unit"), "unit_amount": amounts}),
             st.fixed_dictionaries({"model": st.sampled_from(["tiered", "volume"]), "tiers": tiers("unit_amount")}),
             st.fixed_dictionaries({"model": st.just("tiered_percentage"), "tiers": tiers("rate")}),
-            st.fixed_dictionaries({"model": st.just("package"), "package_size": positive, "package_amount": amounts, "free_units": small}),
-            st.fixed_dictionaries({"model": st.just("percentage"), "rate": amounts, "fixed_amount": amounts, "free_units": small}),
             st.fixed_dictionaries(
-                {"model": st.just("matrix"), "dimensions": st.just(["x", "y"]), "cells": cells,
-                 "included_order": st.sampled_from(["in_order", "cheapest first", "dearest_first", "pro rata"])},
+                {"model": st.just("package"), "package_size": positive, "package_amount": amounts, "free_units": small}
+            ),
+            st.fixed_dictionaries(
+                {"model": st.just("percentage"), "rate": amounts, "fixed_amount": amounts, "free_units": small}
+            ),
+            st.fixed_dictionaries(
+                {
+                    "model": st.just("matrix"),
+                    "dimensions": st.just(["x", "y"]),
+                    "cells": cells,
+                    "included_order": st.sampled_from(["in_order", "cheapest first", "dearest_first", "pro rata"]),
+                },
                 optional={"default_unit_amount": amounts},
             ),
         )
-    )  # fmt: skip
+    )
     if model["model"] == "matrix":
         model["cells"] = [{"values": list(values), "unit_amount": unit} for values, unit in model["cells"].items()]
     low, high = sorted(map(Decimal, (draw(small), draw(small))))
@@ -77,8 +85,12 @@ def test_every_price_costs_the_same_by_other_arithmetic(
     price = parse_price(written)
     quantity = sum(quantities.values(), Decimal(0))
     rated = rate(
-        price, quantity, currency="KWD", events=Decimal(events), quantities=[MatrixQuantity(*one) for one in quantities.items()]
-    )  # fmt: skip
+        price,
+        quantity,
+        currency="KWD",
+        events=Decimal(events),
+        quantities=[MatrixQuantity(*one) for one in quantities.items()],
+    )
     as_pinned = json.loads(json.dumps(price.model_dump(mode="json")))
     matrix = written["model"] == "matrix"
     cells = {values: Fraction(one) for values, one in quantities.items()} if matrix else {(): Fraction(quantity)}
@@ -139,15 +151,26 @@ values = st.one_of(
 properties = st.dictionaries(st.sampled_from(["p", "f", "d", "n"]), values, max_size=4)
 LISTS = {"in": True, "not_in": True}
 filters = st.one_of(
-    st.builds(lambda path, operator, value: Filter(property=path, operator=operator, value=value),
-              st.sampled_from([("f",), ("p",), ("n", "q")]), st.sampled_from(["eq", "ne", "contains"]), scalars),
-    st.builds(lambda path, operator, value: Filter(property=path, operator=operator, value=value),
-              st.sampled_from([("f",), ("n", "q")]), st.sampled_from(["in", "not_in"]), st.lists(scalars, min_size=1, max_size=3)),
-    st.builds(lambda operator, value: Filter(property=("f",), operator=operator, value=value),
-              st.sampled_from(["gt", "gte", "lt", "lte"]), st.sampled_from([0, 1, "1.5", 2.5])),
+    st.builds(
+        lambda path, operator, value: Filter(property=path, operator=operator, value=value),
+        st.sampled_from([("f",), ("p",), ("n", "q")]),
+        st.sampled_from(["eq", "ne", "contains"]),
+        scalars,
+    ),
+    st.builds(
+        lambda path, operator, value: Filter(property=path, operator=operator, value=value),
+        st.sampled_from([("f",), ("n", "q")]),
+        st.sampled_from(["in", "not_in"]),
+        st.lists(scalars, min_size=1, max_size=3),
+    ),
+    st.builds(
+        lambda operator, value: Filter(property=("f",), operator=operator, value=value),
+        st.sampled_from(["gt", "gte", "lt", "lte"]),
+        st.sampled_from([0, 1, "1.5", 2.5]),
+    ),
     st.builds(lambda value: Filter(property=("f",), operator="exists", value=value), st.booleans()),
     st.builds(lambda value: Filter(property=("f",), operator="starts_with", value=value), st.sampled_from(["", "a"])),
-)  # fmt: skip
+)
 
 
 def encoded(value: Any) -> str:
@@ -191,9 +214,13 @@ def test_a_fold_is_what_its_words_say(events: list[tuple[int, Decimal, str]]) ->
         fold.add(us, EventMeasure(value, name, name, {}))
     numbers = [value for _, value, _ in events]
     expected = {
-        "count": len(events), "sum": sum(numbers), "max": max(numbers), "min": min(numbers),
-        "count_unique": len({name for *_, name in events}), "latest": max((us, name, value) for us, value, name in events)[2],
-    }  # fmt: skip
+        "count": len(events),
+        "sum": sum(numbers),
+        "max": max(numbers),
+        "min": min(numbers),
+        "count_unique": len({name for *_, name in events}),
+        "latest": max((us, name, value) for us, value, name in events)[2],
+    }
     assert {name: fold.quantity(name) for name in expected} == {name: Fraction(one) for name, one in expected.items()}
 
 

@@ -33,8 +33,14 @@ class Shop:
 
     def subscribe(self, version: int, **more: Any) -> int:
         return self.publish(
-            "subscription", code="sub", account="a", plan="basic", plan_version=version, start="2026-01-01T00:00:00Z", **more
-        )  # fmt: skip
+            "subscription",
+            code="sub",
+            account="a",
+            plan="basic",
+            plan_version=version,
+            start="2026-01-01T00:00:00Z",
+            **more,
+        )
 
     def prices(self, before: int) -> set[str]:
         return prices_of(self.catalog.view("s", before), "sub", "calls")
@@ -63,6 +69,9 @@ def test_an_override_stands_in_place_of_the_plans_price() -> None:
 
 
 def test_what_the_close_adds_to_a_price_is_left_aside() -> None:
-    added = '{"model": "per_unit", "unit_amount": "1", "trial": true, "proration": {"part_seconds": "1", "whole_seconds": "2"}}'
+    added = (
+        '{"model": "per_unit", "unit_amount": "1", "trial": true, "proration": {"part_seconds": '
+        '"1", "whole_seconds": "2"}}'
+    )
     assert plan_price_text(added, "USD") == text("1")
     assert plan_price_text("no price", "USD") == "no price"

@@ -25,11 +25,29 @@ HOOK = WebhookEndpoint(
 def record(partition: int, offset: int, namespace: str, subscription: int, version: int, at: int) -> LogRecord:
     name = f"inv_{namespace}{subscription}"
     body: dict[str, Any] = {
-        "namespace": namespace, "invoice_id": name, "version": version, "predecessor": "", "subscription": f"s{subscription}",
-        "sequence": 0, "account_id": "a", "plan": "p", "plan_version": 1, "period_start": 0, "period_end": 1, "time_zone": "UTC",
-        "run_id": "r", "checkpoint": 1, "catalog_offset": 1, "as_of": 1, "state": FINALIZED, "currency": "USD", "total": "1", "lines": [],
-        "body": "{}", "claim_id": "",
-    }  # fmt: skip
+        "namespace": namespace,
+        "invoice_id": name,
+        "version": version,
+        "predecessor": "",
+        "subscription": f"s{subscription}",
+        "sequence": 0,
+        "account_id": "a",
+        "plan": "p",
+        "plan_version": 1,
+        "period_start": 0,
+        "period_end": 1,
+        "time_zone": "UTC",
+        "run_id": "r",
+        "checkpoint": 1,
+        "catalog_offset": 1,
+        "as_of": 1,
+        "state": FINALIZED,
+        "currency": "USD",
+        "total": "1",
+        "lines": [],
+        "body": "{}",
+        "claim_id": "",
+    }
     return LogRecord(partition, offset, at, codec("invoice").encode(body))
 
 

@@ -36,9 +36,13 @@ def test_what_is_told_has_its_number_or_waited_a_quarter_of_an_hour(
 
     monkeypatch.setattr(rendering, "read_versions", read)
     asked = [
-        delivery("numbered"), delivery("unnumbered"), delivery("missing"), delivery("broken"), delivery("draft", "invoice.drafted"),
+        delivery("numbered"),
+        delivery("unnumbered"),
+        delivery("missing"),
+        delivery("broken"),
+        delivery("draft", "invoice.drafted"),
         delivery("numbered", namespace="other"),
-    ]  # fmt: skip
+    ]
     with caplog.at_level(logging.ERROR):
         soon = rendering.message_bodies(None, asked, MINUTE)
     assert [one is not None for one in soon] == [True, False, False, False, True, True]

@@ -30,8 +30,15 @@ URL = "https://example.com/hook"
 
 def version(number: int, state: str = "finalized", **more: Any) -> dict[str, Any]:
     return {
-        "namespace": "n", "invoice_id": "inv_1", "version": number, "predecessor": "", "subscription": "s", "state": state, "body": "{}", **more,
-    }  # fmt: skip
+        "namespace": "n",
+        "invoice_id": "inv_1",
+        "version": number,
+        "predecessor": "",
+        "subscription": "s",
+        "state": state,
+        "body": "{}",
+        **more,
+    }
 
 
 def test_a_copy_or_a_claim_that_lost_tells_nothing_and_ids_are_of_the_version() -> None:

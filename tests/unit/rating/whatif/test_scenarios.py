@@ -115,7 +115,12 @@ def test_a_scenario_that_cannot_be_names_its_field(scenario: Scenario, place: st
 
 
 def test_a_draft_is_valid_at_all_times() -> None:
-    meter = Meter.model_validate({"code": "m", "profiles": [{"code": "p", "aggregation": "count"}, {"code": "q", "aggregation": "max", "property": "x"}]})  # fmt: skip
+    meter = Meter.model_validate(
+        {
+            "code": "m",
+            "profiles": [{"code": "p", "aggregation": "count"}, {"code": "q", "aggregation": "max", "property": "x"}],
+        }
+    )
     versions = draft_versions("s", meter)
     assert [version.profile_id for version in versions] == ["m.p", "m.q"]
     assert {(version.valid_from_us, version.valid_to_us) for version in versions} == {(BEGINNING, FOREVER)}

@@ -20,8 +20,14 @@ def published(*steps: tuple[str, dict[str, Any], str, bool]) -> Catalog:
         key = (kind, body["code"])
         versions[key] = versions.get(key, 0) + 1
         record = record_of(
-            "ns", KINDS[kind].model_validate(body), kind=kind, version=versions[key], author=author, claim_id="", retired=retired
-        )  # fmt: skip
+            "ns",
+            KINDS[kind].model_validate(body),
+            kind=kind,
+            version=versions[key],
+            author=author,
+            claim_id="",
+            retired=retired,
+        )
         assert made.apply(record, offset, 1_000_000 * offset) is not None
     return made
 
@@ -36,15 +42,20 @@ SUM = {"code": "s", "aggregation": "sum", "property": ["bytes"]}
 
 def test_who_did_what_and_when_the_newest_first() -> None:
     catalog = published(
-        ("meter", meter(COUNT), "ann", False), ("meter", meter(SUM, COUNT, unit="MB"), "bob", False),
-        ("account", {"code": "a"}, "ann", False), ("account", {"code": "a"}, "eve", True), ("account", {"code": "a"}, "ann", False),
-    )  # fmt: skip
+        ("meter", meter(COUNT), "ann", False),
+        ("meter", meter(SUM, COUNT, unit="MB"), "bob", False),
+        ("account", {"code": "a"}, "ann", False),
+        ("account", {"code": "a"}, "eve", True),
+        ("account", {"code": "a"}, "ann", False),
+    )
     found = [one.to_json() for one in audit(catalog.view("ns"))]
     assert [(one["author"], one["action"], one["kind"], one["code"], one["version"], one["at"]) for one in found] == [
-        ("ann", "created", "account", "a", 3, "1970-01-01T00:00:04Z"), ("eve", "retired", "account", "a", 2, "1970-01-01T00:00:03Z"),
-        ("ann", "created", "account", "a", 1, "1970-01-01T00:00:02Z"), ("bob", "changed", "meter", "m", 2, "1970-01-01T00:00:01Z"),
+        ("ann", "created", "account", "a", 3, "1970-01-01T00:00:04Z"),
+        ("eve", "retired", "account", "a", 2, "1970-01-01T00:00:03Z"),
+        ("ann", "created", "account", "a", 1, "1970-01-01T00:00:02Z"),
+        ("bob", "changed", "meter", "m", 2, "1970-01-01T00:00:01Z"),
         ("ann", "created", "meter", "m", 1, "1970-01-01T00:00:00Z"),
-    ]  # fmt: skip
+    ]
     changes = {change["path"]: change for change in found[3]["changes"]}
     assert changes["unit"] == {"path": "unit", "before": "", "after": "MB"}
     # A profile is known by its code, wherever it stands in the list.
@@ -68,8 +79,10 @@ def test_a_price_is_shown_before_and_after_under_its_charge() -> None:
 
 def test_what_is_asked_for_is_told_and_nothing_of_another_namespace_or_of_later() -> None:
     catalog = published(
-        ("account", {"code": "a"}, "ann", False), ("account", {"code": "b"}, "bob", False), ("feature", {"code": "a"}, "bob", False)
-    )  # fmt: skip
+        ("account", {"code": "a"}, "ann", False),
+        ("account", {"code": "b"}, "bob", False),
+        ("feature", {"code": "a"}, "bob", False),
+    )
     view = catalog.view("ns")
 
     def offsets(**wanted: Any) -> list[int]:

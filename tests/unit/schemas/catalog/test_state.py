@@ -95,9 +95,14 @@ STEPS = st.lists(
 
 def records_of(steps: list[Any]) -> list[dict[str, Any]]:
     return [
-        record(meter(*([text] if text else []), profiles=profiles, name=name), number, retired=retired and number > 1, valid_from_us=begins)
+        record(
+            meter(*([text] if text else []), profiles=profiles, name=name),
+            number,
+            retired=retired and number > 1,
+            valid_from_us=begins,
+        )
         for number, (text, profiles, retired, begins, name) in enumerate(steps, 1)
-    ]  # fmt: skip
+    ]
 
 
 @given(STEPS)
@@ -152,8 +157,12 @@ def test_a_view_never_changes_while_later_entries_are_applied(steps: list[Any]) 
 
 def test_claims_first_wins_and_void_records_leave_no_trace() -> None:
     catalog = published(
-        record(meter(), 2), record(meter(), 1), record(meter("late"), 1), record(meter("a"), 2), record(meter(), 1, kind="nonsense")
-    )  # fmt: skip
+        record(meter(), 2),
+        record(meter(), 1),
+        record(meter("late"), 1),
+        record(meter("a"), 2),
+        record(meter(), 1, kind="nonsense"),
+    )
     view = catalog.view("ns")
     assert [(entry.version, entry.offset) for entry in view.history("meter", "m")] == [(1, 1), (2, 3)]
     assert catalog.next_offset == 5
@@ -221,7 +230,7 @@ class TestResolve:
 
     @pytest.mark.parametrize(
         ("address", "message"),
-        [("m", "several profiles; say which: m.p, m.q"), ("m.x", "no profile m.x in namespace ns; known: m.p, m.q, one.p"), ("x", "known: m.p")],
+        [("m", "several profiles; say which: m.p, m.q"), ("m.x", "no profile m.x in namespace ns; " "known: m.p, m.q, one.p"), ("x", "known: m.p")],
     )  # fmt: skip
     def test_what_exists_is_named(self, address: str, message: str) -> None:
         with pytest.raises(LookupError, match=message):

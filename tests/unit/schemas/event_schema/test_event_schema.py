@@ -253,10 +253,12 @@ class TestCompatibility:
             )
         )
         assert incompatibilities(after, before, "backward") == (
-            "properties.items[].price: was a number, is now a whole number of 64 bits (backward: the new schema must read what the old one accepted)",
-            "properties.items[].sku: the new schema needs it and the old one does not have it; give the field a default "
+            "properties.items[].price: was a number, is now a whole number of 64 bits (backward: the new schema "
+            "must read what the old one accepted)",
+            "properties.items[].sku: the new schema needs it and the old one does not have it; "
+            "give the field a default "
             "(backward: the new schema must read what the old one accepted)",
-        )  # fmt: skip
+        )
 
     @given(st.data())
     def test_what_is_called_compatible_reads_every_value_that_the_old_schema_accepted(

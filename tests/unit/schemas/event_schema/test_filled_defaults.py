@@ -69,25 +69,59 @@ def test_a_path_leads_to_what_was_sent_or_its_default(path: str, properties: dic
 
 
 PATHS = st.sampled_from(
-    [("n",), ("plan",), ("kind",), ("tags",), ("to",), ("to", "country"), ("to", "size"), ("to", "next", "size"), ("via", "size"), ("via",),
-     ("hops", "a", "size"), ("hops", "a"), ("must",), ("unknown",)]
-)  # fmt: skip
+    [
+        ("n",),
+        ("plan",),
+        ("kind",),
+        ("tags",),
+        ("to",),
+        ("to", "country"),
+        ("to", "size"),
+        ("to", "next", "size"),
+        ("via", "size"),
+        ("via",),
+        ("hops", "a", "size"),
+        ("hops", "a"),
+        ("must",),
+        ("unknown",),
+    ]
+)
 PLACES = st.recursive(
-    st.fixed_dictionaries({}, optional={"country": st.sampled_from(["FR", "DE"]), "size": st.sampled_from([1, 2.5]), "city": st.none()}),
+    st.fixed_dictionaries(
+        {}, optional={"country": st.sampled_from(["FR", "DE"]), "size": st.sampled_from([1, 2.5]), "city": st.none()}
+    ),
     lambda inner: st.fixed_dictionaries({}, optional={"next": st.one_of(st.none(), inner), "size": st.just(3)}),
     max_leaves=3,
-)  # fmt: skip
+)
 SENT = st.fixed_dictionaries(
     {},
     optional={
-        "n": st.integers(0, 3), "plan": st.sampled_from([None, "a"]), "kind": st.sampled_from(["voice", "fax"]), "tags": st.just([]),
-        "to": PLACES, "via": st.one_of(st.none(), PLACES), "hops": st.dictionaries(st.just("a"), PLACES), "must": st.just("x"),
+        "n": st.integers(0, 3),
+        "plan": st.sampled_from([None, "a"]),
+        "kind": st.sampled_from(["voice", "fax"]),
+        "tags": st.just([]),
+        "to": PLACES,
+        "via": st.one_of(st.none(), PLACES),
+        "hops": st.dictionaries(st.just("a"), PLACES),
+        "must": st.just("x"),
     },
-)  # fmt: skip
+)
 FILTERS = st.tuples(
-    PATHS, st.sampled_from([("eq", "voice"), ("ne", "DE"), ("gt", 1), ("lte", "2"), ("exists", True), ("exists", False), ("contains", "new"),
-                            ("in", ["DE", 1]), ("starts_with", "v")])
-)  # fmt: skip
+    PATHS,
+    st.sampled_from(
+        [
+            ("eq", "voice"),
+            ("ne", "DE"),
+            ("gt", 1),
+            ("lte", "2"),
+            ("exists", True),
+            ("exists", False),
+            ("contains", "new"),
+            ("in", ["DE", 1]),
+            ("starts_with", "v"),
+        ]
+    ),
+)
 
 
 @settings(max_examples=200)
@@ -107,9 +141,14 @@ def test_rows_columns_and_the_independent_check_fill_in_alike(
     columns = Matches()
     ColumnMatcher([version], lambda name: DEFAULTS).match(
         "e",
-        Events(np.arange(len(texts)), np.zeros(len(texts), np.int64), [text.encode() for text in texts], lambda: ["k"] * len(texts)),
+        Events(
+            np.arange(len(texts)),
+            np.zeros(len(texts), np.int64),
+            [text.encode() for text in texts],
+            lambda: ["k"] * len(texts),
+        ),
         columns,
-    )  # fmt: skip
+    )
     row = Matcher.of([version], DEFAULTS)
     for number, text in enumerate(texts):
         matched = row.match("e", 0, "k", text)
@@ -125,11 +164,17 @@ def test_rows_columns_and_the_independent_check_fill_in_alike(
 
 
 METER = {
-    "code": "call", "profiles": [
-        {"code": "n", "aggregation": "sum", "property": "n", "filters": [{"property": "kind", "operator": "eq", "value": "voice"}],
-         "dimensions": [["to", "country"]]},
+    "code": "call",
+    "profiles": [
+        {
+            "code": "n",
+            "aggregation": "sum",
+            "property": "n",
+            "filters": [{"property": "kind", "operator": "eq", "value": "voice"}],
+            "dimensions": [["to", "country"]],
+        },
     ],
-}  # fmt: skip
+}
 
 
 def catalog(*types: EventType | None) -> Catalog:
@@ -183,7 +228,15 @@ def _versions(made: Catalog, offset: int) -> tuple[ProfileVersion, ...]:
 
 
 def test_what_is_filled_in_is_nothing_to_warn_of_and_a_new_schema_brings_a_new_matcher() -> None:
-    made = catalog(typed(), typed(schema={**SCHEMA, "fields": [{**field, **({"default": 7} if field["name"] == "n" else {})} for field in SCHEMA["fields"]]}))  # fmt: skip
+    made = catalog(
+        typed(),
+        typed(
+            schema={
+                **SCHEMA,
+                "fields": [{**field, **({"default": 7} if field["name"] == "n" else {})} for field in SCHEMA["fields"]],
+            }
+        ),
+    )
     assert measurable(made.view("ns")).warnings([event("{}")]) == []
     matchers = Matchers(made)
     assert matchers.at("ns", 2)[0] is not matchers.at("ns", 3)[0]

@@ -228,10 +228,12 @@ def test_a_refusal_passes_through_a_context_manager() -> None:
 
 TEXTS = st.one_of(st.sampled_from(["", "a", "k", "x" * 256, "x" * 257, "\x1f", "\xa0", "\u2028"]), st.text(max_size=5))
 JSON = st.recursive(
-    st.one_of(st.none(), st.booleans(), st.integers(), st.text(max_size=4), st.floats(allow_nan=False, allow_infinity=False)),
+    st.one_of(
+        st.none(), st.booleans(), st.integers(), st.text(max_size=4), st.floats(allow_nan=False, allow_infinity=False)
+    ),
     lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=3), inner, max_size=3)),
     max_leaves=6,
-)  # fmt: skip
+)
 RAWS = st.fixed_dictionaries(
     {"event_name": TEXTS},
     optional={
@@ -239,11 +241,13 @@ RAWS = st.fixed_dictionaries(
         "idempotency_key": st.one_of(st.none(), TEXTS),
         "source": TEXTS,
         "timestamp": st.one_of(
-            st.none(), st.integers(NOW - 1001 * SECOND, NOW + 101 * SECOND).map(rfc3339), st.sampled_from(["x", "2023-11-14T00:00:00"])
+            st.none(),
+            st.integers(NOW - 1001 * SECOND, NOW + 101 * SECOND).map(rfc3339),
+            st.sampled_from(["x", "2023-11-14T00:00:00"]),
         ),
         "properties": st.one_of(JSON, st.fixed_dictionaries({"account_id": TEXTS}), st.just({"{": "[" * 40})),
     },
-)  # fmt: skip
+)
 
 
 def obviously_accepted(event: dict[str, Any]) -> bool:
@@ -254,8 +258,13 @@ def obviously_accepted(event: dict[str, Any]) -> bool:
         return False
     if account is None:
         account = next(
-            (found for name in ("account_id", "billingrails_account_id") if isinstance(found := properties.get(name), str)), None
-        )  # fmt: skip
+            (
+                found
+                for name in ("account_id", "billingrails_account_id")
+                if isinstance(found := properties.get(name), str)
+            ),
+            None,
+        )
     key = event.get("idempotency_key")
     texts = [(event["event_name"], 1), (account, 1), ("made" if key is None else key, 1), (event.get("source", ""), 0)]
     for text, least in texts:

@@ -22,7 +22,12 @@ from schemas.values.json_text import canonical, doubled_key, exact, keys_differ
 from schemas.values.quantity import unscaled
 
 FOR_EVER = Namespace(code="ns", max_event_age_seconds=None)
-METER = Meter.model_validate({"code": "e", "profiles": [{"code": "sum", "aggregation": "sum", "property": "n"}, {"code": "n", "aggregation": "count"}]})  # fmt: skip
+METER = Meter.model_validate(
+    {
+        "code": "e",
+        "profiles": [{"code": "sum", "aggregation": "sum", "property": "n"}, {"code": "n", "aggregation": "count"}],
+    }
+)
 
 
 def catalog(*types: dict[str, Any], settings: Namespace = FOR_EVER, meter: bool = True) -> Catalog:
@@ -96,16 +101,41 @@ REFUSED = {
     "an overlong zero": (b'{"n":"\xc0\x80"}', "invalid", "$.events[0].properties", "not UTF-8"),
     "a byte order mark inside": (b"\xef\xbb\xbf{}", "malformed", "$", "invalid character"),
     "33 levels": (b'{"n":[' + DEEP + b"]}", "too_deep", "$.events[0].properties", "32 levels"),
-    "64 KiB and a byte": (b'{"s":"' + b"x" * (MAX_PROPERTIES_BYTES - 7) + b'"}', "too_large", "$.events[0].properties", "65536"),
+    "64 KiB and a byte": (
+        b'{"s":"' + b"x" * (MAX_PROPERTIES_BYTES - 7) + b'"}',
+        "too_large",
+        "$.events[0].properties",
+        "65536",
+    ),
     "a key twice": (b'{"n":1,"n":2}', "doubled_key", "$.events[0].properties.n", "stands twice"),
     "a key twice with the same value": (b'{"n":1,"n":1}', "doubled_key", "$.events[0].properties.n", "stands twice"),
-    "a key twice, once by an escape": (b'{"n":1,"\\u006e":1}', "doubled_key", "$.events[0].properties.n", "stands twice"),
-    "a key twice, deep": (b'{"n":1,"l":[0,{"a b":1,"c":2,"a b":3}]}', "doubled_key", '$.events[0].properties.l[1]["a b"]', "send one"),
-    "a key twice, with space before the colon": (b'{"n" :1,"n":2}', "doubled_key", "$.events[0].properties.n", "send one"),
-    "a key twice, and 5,000 digits": (b'{"n":1,"n":' + b"9" * 5000 + b"}", "doubled_key", "$.events[0].properties.n", "send one"),
+    "a key twice, once by an escape": (
+        b'{"n":1,"\\u006e":1}',
+        "doubled_key",
+        "$.events[0].properties.n",
+        "stands twice",
+    ),
+    "a key twice, deep": (
+        b'{"n":1,"l":[0,{"a b":1,"c":2,"a b":3}]}',
+        "doubled_key",
+        '$.events[0].properties.l[1]["a b"]',
+        "send one",
+    ),
+    "a key twice, with space before the colon": (
+        b'{"n" :1,"n":2}',
+        "doubled_key",
+        "$.events[0].properties.n",
+        "send one",
+    ),
+    "a key twice, and 5,000 digits": (
+        b'{"n":1,"n":' + b"9" * 5000 + b"}",
+        "doubled_key",
+        "$.events[0].properties.n",
+        "send one",
+    ),
     "a list": (b"[]", "invalid", "$.events[0].properties", "not a JSON object"),
     "null": (b"null", "invalid", "$.events[0].properties", "not a JSON object"),
-}  # fmt: skip
+}
 # A schema that accepts every object: with it, properties are read by another decoder.
 OPEN = event_types(catalog({"code": "e", "schema": {"type": "record", "name": "E", "fields": []}}).view("ns"))
 
@@ -178,15 +208,22 @@ def test_keys_are_counted_as_they_are_seen_one_by_one(text: str) -> None:
 
 CALL = {
     "code": "call",
-    "schema": {"type": "record", "name": "Call", "fields": [
-        {"name": "seconds", "type": "double"}, {"name": "to", "type": {"type": "record", "name": "To", "fields": [{"name": "country", "type": "string"}]}},
-    ]},
-}  # fmt: skip
+    "schema": {
+        "type": "record",
+        "name": "Call",
+        "fields": [
+            {"name": "seconds", "type": "double"},
+            {"name": "to", "type": {"type": "record", "name": "To", "fields": [{"name": "country", "type": "string"}]}},
+        ],
+    },
+}
 
 
 class TestEventTypes:
     TYPES = event_types(catalog(CALL, {"code": "ping"}).view("ns"))
-    STRICT = event_types(catalog(CALL, {"code": "ping"}, settings=FOR_EVER.model_copy(update={"unknown_events": "reject"})).view("ns"))  # fmt: skip
+    STRICT = event_types(
+        catalog(CALL, {"code": "ping"}, settings=FOR_EVER.model_copy(update={"unknown_events": "reject"})).view("ns")
+    )
 
     def test_an_event_that_does_not_fit_is_refused_with_index_path_expected_and_found(self) -> None:
         good = b'{"event_name":"call","account_id":"a","properties":{"seconds":0.10000000000000000000000001,"to":{"country":"CA"}}}'

@@ -55,17 +55,40 @@ def test_round_trip(events: list[AcceptedEvent], catalog_offset: int) -> None:
 
 
 RECORD: dict[str, Any] = {
-    "namespace": "ns", "catalog_offset": 3, "identities": bytes(32), "content_hashes": bytes(16), "event_names": ["a", "b"],
-    "event_name_indexes": b"\0\0\1\0", "timestamps": bytes(16), "account_ids": [], "idempotency_keys": [], "sources": [],
-    "properties": [], "account_id_text": "xø".encode(), "account_id_lengths": lengths(1, 2), "idempotency_key_text": b"12",
-    "idempotency_key_lengths": lengths(1, 1), "source_text": b"s", "source_lengths": lengths(0, 1),
-    "properties_text": b"{}{}", "properties_lengths": lengths(2, 2), "dated": b"\1\0",
-}  # fmt: skip
+    "namespace": "ns",
+    "catalog_offset": 3,
+    "identities": bytes(32),
+    "content_hashes": bytes(16),
+    "event_names": ["a", "b"],
+    "event_name_indexes": b"\0\0\1\0",
+    "timestamps": bytes(16),
+    "account_ids": [],
+    "idempotency_keys": [],
+    "sources": [],
+    "properties": [],
+    "account_id_text": "xø".encode(),
+    "account_id_lengths": lengths(1, 2),
+    "idempotency_key_text": b"12",
+    "idempotency_key_lengths": lengths(1, 1),
+    "source_text": b"s",
+    "source_lengths": lengths(0, 1),
+    "properties_text": b"{}{}",
+    "properties_lengths": lengths(2, 2),
+    "dated": b"\1\0",
+}
 VERSION_1: dict[str, Any] = {
-    "namespace": "ns", "catalog_offset": 3, "identities": bytes(32), "content_hashes": bytes(16), "event_names": ["a", "b"],
-    "event_name_indexes": b"\0\0\1\0", "timestamps": bytes(16), "account_ids": ["x", "ø"], "idempotency_keys": ["1", "2"],
-    "sources": ["", "s"], "properties": ["{}", "{}"],
-}  # fmt: skip
+    "namespace": "ns",
+    "catalog_offset": 3,
+    "identities": bytes(32),
+    "content_hashes": bytes(16),
+    "event_names": ["a", "b"],
+    "event_name_indexes": b"\0\0\1\0",
+    "timestamps": bytes(16),
+    "account_ids": ["x", "ø"],
+    "idempotency_keys": ["1", "2"],
+    "sources": ["", "s"],
+    "properties": ["{}", "{}"],
+}
 
 
 def test_the_hand_made_record_is_a_batch() -> None:

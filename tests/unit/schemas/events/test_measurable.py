@@ -19,13 +19,19 @@ from schemas.events.measurable import MAX_JUDGED, Measurable, Warned, measurable
 from schemas.matching.rules import Matcher
 
 METER = {
-    "code": "call", "profiles": [
-        {"code": "s", "aggregation": "sum", "property": ["s"], "filters": [{"property": ["kind"], "operator": "ne", "value": "free"}]},
+    "code": "call",
+    "profiles": [
+        {
+            "code": "s",
+            "aggregation": "sum",
+            "property": ["s"],
+            "filters": [{"property": ["kind"], "operator": "ne", "value": "free"}],
+        },
         {"code": "deep", "aggregation": "max", "property": ["to", "size"]},
         {"code": "users", "aggregation": "count_unique", "property": ["user"]},
         {"code": "n", "aggregation": "count"},
     ],
-}  # fmt: skip
+}
 
 
 def view(*types: dict[str, Any], meter: dict[str, Any] = METER) -> NamespaceView:
@@ -47,10 +53,40 @@ def event(properties: str, name: str = "call") -> AcceptedEvent:
 
 
 VALUES = st.one_of(
-    st.sampled_from([0, 7, -3, 10**24, 10**25, 10**26, 10**40, True, None, "", "7", "-7.25", "1e3", " 7", "7 ", "a lot", "NaN", "9" * 27, [], [1], {},
-                     {"size": 3}, {"size": "x"}, {"size": None}, {"size": 1e30}]),
-    st.floats(allow_nan=False, allow_infinity=False), st.text(max_size=5), st.integers(), st.decimals(allow_nan=False, allow_infinity=False).map(str),
-)  # fmt: skip
+    st.sampled_from(
+        [
+            0,
+            7,
+            -3,
+            10**24,
+            10**25,
+            10**26,
+            10**40,
+            True,
+            None,
+            "",
+            "7",
+            "-7.25",
+            "1e3",
+            " 7",
+            "7 ",
+            "a lot",
+            "NaN",
+            "9" * 27,
+            [],
+            [1],
+            {},
+            {"size": 3},
+            {"size": "x"},
+            {"size": None},
+            {"size": 1e30},
+        ]
+    ),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.text(max_size=5),
+    st.integers(),
+    st.decimals(allow_nan=False, allow_infinity=False).map(str),
+)
 
 
 @settings(max_examples=200)

@@ -17,7 +17,8 @@ def test_a_disk_short_of_room_refuses_until_there_is_more() -> None:
     assert reason.refuses
     assert not reason.lasting
     assert str(reason) == (
-        "12 MB are left on the disk of /nowhere/kafka, fewer than 256 (WEIR_MINIMUM_FREE_MB); make room there; it goes on by "
+        "12 MB are left on the disk of /nowhere/kafka, fewer than 256 (WEIR_MINIMUM_FREE_MB); "
+        "make room there; it goes on by "
         "itself, and nothing that was acknowledged is lost"
     )
     left["/nowhere/kafka"] = 256 * MB

@@ -105,8 +105,15 @@ def test_a_broken_body_is_a_record_or_a_codec_error(name: str, body: bytes) -> N
 
 def test_one_record_type_does_not_read_as_another() -> None:
     value = codec("usage_event").encode(
-        {"event_name": "a", "account_id": None, "properties": "{}", "idempotency_key": None, "timestamp": None, "source": ""}
-    )  # fmt: skip
+        {
+            "event_name": "a",
+            "account_id": None,
+            "properties": "{}",
+            "idempotency_key": None,
+            "timestamp": None,
+            "source": "",
+        }
+    )
     with pytest.raises(CodecError, match="usage_batch: unknown header"):
         codec("usage_batch").decode(value)
 

@@ -16,9 +16,39 @@ from schemas.matching.rules import UNMATCHED, Match, Matched, Matcher
 
 PATHS = st.sampled_from([("n",), ("country",), ("to", "country"), ("to", "x", "y"), ("ø \"'",)])
 SCALARS = st.sampled_from(
-    [0, 1, -3, 7, 9223371, 9223372, 9223373, -9223372, 10**25, 10**26, 10**40, True, False, None, "USA", "FR", "", "1", "2.5", "x y",
-     "1e3", " 1", "\u00e9\"\\", [], [1], ["USA"], {}, {"country": "USA"}, {"country": 5, "x": {"y": "2"}}, {"x": 1}]
-)  # fmt: skip
+    [
+        0,
+        1,
+        -3,
+        7,
+        9223371,
+        9223372,
+        9223373,
+        -9223372,
+        10**25,
+        10**26,
+        10**40,
+        True,
+        False,
+        None,
+        "USA",
+        "FR",
+        "",
+        "1",
+        "2.5",
+        "x y",
+        "1e3",
+        " 1",
+        '\u00e9"\\',
+        [],
+        [1],
+        ["USA"],
+        {},
+        {"country": "USA"},
+        {"country": 5, "x": {"y": "2"}},
+        {"x": 1},
+    ]
+)
 FILTERS = st.one_of(
     st.tuples(st.sampled_from(["in", "not_in"]), st.lists(st.sampled_from(["USA", "FR", 1, True, None]), max_size=3)),
     st.tuples(st.sampled_from(["eq", "ne"]), st.sampled_from(["USA", 1, 2.5, None, True, "1"])),
@@ -37,29 +67,55 @@ def versions(draw: st.DrawFn) -> list[ProfileVersion]:
         span = draw(SPANS)
         made.append(
             ProfileVersion(
-                profile_id=f"m.p{number}", version=draw(st.integers(1, 3)), meter="m", profile=f"p{number}", name="", unit="",
-                event_name=draw(st.sampled_from(["e", "e", "other"])), aggregation=aggregation,
+                profile_id=f"m.p{number}",
+                version=draw(st.integers(1, 3)),
+                meter="m",
+                profile=f"p{number}",
+                name="",
+                unit="",
+                event_name=draw(st.sampled_from(["e", "e", "other"])),
+                aggregation=aggregation,
                 property=None if aggregation == "count" else draw(PATHS),
                 filters=tuple(
                     Filter(property=path, operator=operator, value=value)
                     for path, (operator, value) in draw(st.lists(st.tuples(PATHS, FILTERS), max_size=2))
                 ),
-                dimensions=tuple(draw(st.lists(PATHS, max_size=2, unique=True))), window_seconds=60,
-                valid_from_us=span[0], valid_to_us=span[1], by_text=draw(st.booleans()),
+                dimensions=tuple(draw(st.lists(PATHS, max_size=2, unique=True))),
+                window_seconds=60,
+                valid_from_us=span[0],
+                valid_to_us=span[1],
+                by_text=draw(st.booleans()),
             )
-        )  # fmt: skip
+        )
     return made
 
 
 PROPERTIES = st.one_of(
     st.dictionaries(st.sampled_from(["n", "country", "to", "ø \"'", "other"]), SCALARS, max_size=5).map(json.dumps),
-    st.dictionaries(st.sampled_from(["n", "country", "to"]), st.sampled_from([1, 2, "USA"]), min_size=2).map(json.dumps),
-    st.sampled_from(
-        ['{"n":1.50}', '{"n":1e30}', '{"n":1E-13}', '{"n":114.97809459641576}', '{"n":"0.0000000000005"}', '{"n":-0.0}', '{"n":1e99999999999999999999}', '{"n":1' + "0" * 5000 + "}",
-         '{"other":1e400}', '{"other":1' + "0" * 5000 + ',"n":2}', '{"n":1,"n":2}', '{"\\u006e":3}', '{"n":', "{}x", '{"other":"\\ud800"}',
-         '{"to":' + "[" * 3000 + "]" * 3000 + "}"]
+    st.dictionaries(st.sampled_from(["n", "country", "to"]), st.sampled_from([1, 2, "USA"]), min_size=2).map(
+        json.dumps
     ),
-)  # fmt: skip
+    st.sampled_from(
+        [
+            '{"n":1.50}',
+            '{"n":1e30}',
+            '{"n":1E-13}',
+            '{"n":114.97809459641576}',
+            '{"n":"0.0000000000005"}',
+            '{"n":-0.0}',
+            '{"n":1e99999999999999999999}',
+            '{"n":1' + "0" * 5000 + "}",
+            '{"other":1e400}',
+            '{"other":1' + "0" * 5000 + ',"n":2}',
+            '{"n":1,"n":2}',
+            '{"\\u006e":3}',
+            '{"n":',
+            "{}x",
+            '{"other":"\\ud800"}',
+            '{"to":' + "[" * 3000 + "]" * 3000 + "}",
+        ]
+    ),
+)
 
 
 @settings(max_examples=300)

@@ -25,12 +25,15 @@ def measuring(charge: str, *filters: Filter, path: str | None = "s", event: str 
 
 VALUES = st.sampled_from([0, 1, 2, 5, "US", "USA", "FR", "1", "", True, None, [1, "US"], {"b": 1}, {"b": "US"}, {}])
 FILTERS = st.one_of(
-    st.tuples(st.sampled_from(["in", "not_in"]), st.lists(st.sampled_from([0, 1, 2, "US", "FR", "1", True, None]), min_size=1, max_size=3)),
+    st.tuples(
+        st.sampled_from(["in", "not_in"]),
+        st.lists(st.sampled_from([0, 1, 2, "US", "FR", "1", True, None]), min_size=1, max_size=3),
+    ),
     st.tuples(st.sampled_from(["eq", "ne"]), st.sampled_from([0, 1, "US", "1", None, True])),
     st.tuples(st.sampled_from(["gt", "gte", "lt", "lte"]), st.sampled_from([0, 1, 2, 1.5])),
     st.tuples(st.just("exists"), st.booleans()),
     st.tuples(st.sampled_from(["contains", "starts_with"]), st.sampled_from(["U", "US", "F", ""])),
-)  # fmt: skip
+)
 SETS = st.lists(
     st.tuples(st.sampled_from(["a", "b", "a.b", "a.b.c"]), FILTERS).map(lambda pair: where(pair[0], *pair[1])),
     max_size=5,
@@ -90,7 +93,8 @@ def test_charges_by_different_values_are_told_in_one_sentence() -> None:
         [measuring("in", path="input"), measuring("out", path="output"), measuring("calls", path=None)], Budget()
     )
     assert told == [
-        "charges in (sum of input), out (sum of output), calls (count) can bill one event call each, by different values"
+        "charges in (sum of input), out (sum of output), calls (count) can bill one event "
+        "call each, by different values"
     ]
 
 

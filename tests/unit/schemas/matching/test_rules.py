@@ -20,9 +20,19 @@ from schemas.values.quantity import UNIT
 
 def version(profile: str = "p", number: int = 1, **more: Any) -> ProfileVersion:
     fields: dict[str, Any] = {
-        "profile_id": f"m.{profile}", "version": number, "meter": "m", "profile": profile, "name": "", "unit": "",
-        "event_name": "e", "aggregation": "sum", "property": ("n",), "filters": (), "dimensions": (), "window_seconds": 86_400,
-    }  # fmt: skip
+        "profile_id": f"m.{profile}",
+        "version": number,
+        "meter": "m",
+        "profile": profile,
+        "name": "",
+        "unit": "",
+        "event_name": "e",
+        "aggregation": "sum",
+        "property": ("n",),
+        "filters": (),
+        "dimensions": (),
+        "window_seconds": 86_400,
+    }
     return ProfileVersion(**(fields | more))
 
 
@@ -109,16 +119,26 @@ PROPERTIES = st.dictionaries(st.sampled_from(["n", "f", "d"]), VALUES, max_size=
 VERSIONS = st.lists(
     st.builds(
         lambda number, aggregation, filters, dimensions, span, event: version(
-            f"p{number}", number, aggregation=aggregation, property=None if aggregation == "count" else ("n",),
-            filters=tuple(filters), dimensions=dimensions, event_name=event,
-            valid_from_us=min(span), valid_to_us=max(span),
+            f"p{number}",
+            number,
+            aggregation=aggregation,
+            property=None if aggregation == "count" else ("n",),
+            filters=tuple(filters),
+            dimensions=dimensions,
+            event_name=event,
+            valid_from_us=min(span),
+            valid_to_us=max(span),
         ),
-        st.integers(1, 9), st.sampled_from(["sum", "count", "count_unique", "max", "min", "latest"]),
+        st.integers(1, 9),
+        st.sampled_from(["sum", "count", "count_unique", "max", "min", "latest"]),
         st.lists(st.sampled_from([where("f", "eq", 1), where("f", "exists", False), where("n", "gte", 1)]), max_size=2),
-        st.sampled_from([(), (("d",),)]), st.tuples(st.integers(0, 20), st.integers(0, 20)), st.sampled_from(["e", "f"]),
+        st.sampled_from([(), (("d",),)]),
+        st.tuples(st.integers(0, 20), st.integers(0, 20)),
+        st.sampled_from(["e", "f"]),
     ),
-    max_size=5, unique_by=lambda item: item.version,
-)  # fmt: skip
+    max_size=5,
+    unique_by=lambda item: item.version,
+)
 
 
 @given(VERSIONS, st.integers(0, 20), PROPERTIES)
@@ -165,8 +185,10 @@ def test_the_way_properties_are_written_changes_nothing(fields: list[str], two: 
     )
     found = matcher.match("e", 0, "k", text)
     assert found.matches == (
-        Match("m.p", 1, 2 * UNIT, "", ""), Match("m.u", 1, UNIT, canonical({"x": 2, "y": 1}), ""), Match("m.d", 1, UNIT, "", '{"n":2}')
-    )  # fmt: skip
+        Match("m.p", 1, 2 * UNIT, "", ""),
+        Match("m.u", 1, UNIT, canonical({"x": 2, "y": 1}), ""),
+        Match("m.d", 1, UNIT, "", '{"n":2}'),
+    )
 
 
 def test_units_are_exact() -> None:

@@ -61,12 +61,23 @@ def test_the_journal_loses_whole_days_beyond_the_window_and_the_logs_retention_a
     newest = 1_000 * DAY
     edge = 1_000 - (3 + EVENTS_RETENTION_DAYS + 1) - 1
     days = {
-        edge + 1: ["short"], edge: ["short"], edge - 1: ["short", "long"], edge - 2: ["short", "lifted"], edge - 3: ["lifted"],
-        edge - 4: ["", "short"], edge - 100: ["short", "long"], edge - 101: ["nobody"],
-    }  # fmt: skip
+        edge + 1: ["short"],
+        edge: ["short"],
+        edge - 1: ["short", "long"],
+        edge - 2: ["short", "lifted"],
+        edge - 3: ["lifted"],
+        edge - 4: ["", "short"],
+        edge - 100: ["short", "long"],
+        edge - 101: ["nobody"],
+    }
     assert dict(forgettable(days, made, newest)) == {
-        edge: None, edge - 1: ("short",), edge - 2: ("short",), edge - 4: ("short",), edge - 100: None, edge - 101: None,
-    }  # fmt: skip
+        edge: None,
+        edge - 1: ("short",),
+        edge - 2: ("short",),
+        edge - 4: ("short",),
+        edge - 100: None,
+        edge - 101: None,
+    }
 
 
 gaps_ = st.sampled_from([0, DAY // 3, DAY, W_DAYS * DAY - 1000, W_DAYS * DAY, W_DAYS * DAY + 1000])

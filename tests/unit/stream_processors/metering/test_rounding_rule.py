@@ -37,9 +37,26 @@ PACKED_BEFORE: Final = base64.b64decode(
 )
 # A meter as 85cd642 published it: its profiles have no `compare`.
 METER_BEFORE: Final = {
-    "code": "m", "event_name": "call", "filters": [], "name": "", "start": None, "unit": "", "window": "day",
-    "profiles": [{"aggregation": "sum", "carry_over": False, "code": "p", "dimensions": [], "filters": [], "name": "", "property": ["n"], "unit": ""}],
-}  # fmt: skip
+    "code": "m",
+    "event_name": "call",
+    "filters": [],
+    "name": "",
+    "start": None,
+    "unit": "",
+    "window": "day",
+    "profiles": [
+        {
+            "aggregation": "sum",
+            "carry_over": False,
+            "code": "p",
+            "dimensions": [],
+            "filters": [],
+            "name": "",
+            "property": ["n"],
+            "unit": "",
+        }
+    ],
+}
 METER: Final = Meter(code="m", event_name="call", profiles=(Profile(code="p", aggregation="sum", property=("n",)),))
 FINE: Final = "114.97809459641576"
 
@@ -84,20 +101,27 @@ def test_a_backfill_measures_by_the_rule_under_which_its_version_was_published(
     assert job.rounds == (body is None)
     page = pa.table(
         {
-            "account_id": pa.array([b"a"]), "timestamp": pa.array([1_000_000], pa.timestamp("us", tz="UTC")),
-            "idempotency_key": pa.array([b"k1"]), "properties": pa.array([f'{{"n":{FINE}}}'.encode()]),
-            "generation": pa.array([1], pa.uint32()), "partition": pa.array([0], pa.uint32()), "offset": pa.array([0], pa.uint64()),
-            "index": pa.array([0], pa.uint32()), "append_time": pa.array([5_000], pa.timestamp("ms", tz="UTC")),
+            "account_id": pa.array([b"a"]),
+            "timestamp": pa.array([1_000_000], pa.timestamp("us", tz="UTC")),
+            "idempotency_key": pa.array([b"k1"]),
+            "properties": pa.array([f'{{"n":{FINE}}}'.encode()]),
+            "generation": pa.array([1], pa.uint32()),
+            "partition": pa.array([0], pa.uint32()),
+            "offset": pa.array([0], pa.uint64()),
+            "index": pa.array([0], pa.uint32()),
+            "append_time": pa.array([5_000], pa.timestamp("ms", tz="UTC")),
         }
-    )  # fmt: skip
+    )
     records = BackfillMatcher(job).records(page)
     assert (records["quantity"].to_pylist() if records.num_rows else []) == quantities
 
 
 TEXTS: Final = st.one_of(
     st.decimals(allow_nan=False, allow_infinity=False).map(lambda number: format(number, "f")[:300]),
-    st.decimals(-1000, 1000, places=14).map(str), st.integers().map(str), st.sampled_from(["0.0000000000001", "1e-13", "1.1000000000000000", "x"]),
-)  # fmt: skip
+    st.decimals(-1000, 1000, places=14).map(str),
+    st.integers().map(str),
+    st.sampled_from(["0.0000000000001", "1e-13", "1.1000000000000000", "x"]),
+)
 
 
 @given(st.lists(TEXTS, min_size=1, max_size=6))

@@ -80,9 +80,17 @@ def test_catalog_entries_whose_write_failed_are_written_the_next_time() -> None:
     journal: Any = Journal()
     copy = CatalogCopy(journal)
     entry: Any = SimpleNamespace(
-        namespace="shop", kind="meter", code="calls", version=1, retired=False, valid_from_us=0, published_us=1, offset=3,
-        body={"code": "calls"}, author="",
-    )  # fmt: skip
+        namespace="shop",
+        kind="meter",
+        code="calls",
+        version=1,
+        retired=False,
+        valid_from_us=0,
+        published_us=1,
+        offset=3,
+        body={"code": "calls"},
+        author="",
+    )
     copy.add(entry)
     try:
         copy.write()
