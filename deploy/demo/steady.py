@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from deploy.cli.errors import Failure, explain
+from deploy.cli.errors import FAILED, Failure, explain
 
 Result = TypeVar("Result")
 
@@ -16,15 +16,15 @@ _PAUSE_S = 0.5
 def steadily(doing: str, action: Callable[[], Result], seconds: float = 180.0) -> Result:
     """``action``'s result, tried again for ``seconds`` while something outside does not answer.
 
-    For actions that may be repeated. Raises Failure with the last reason; an error of ours passes at once.
+    For actions that may be repeated. Raises Failure with the last reason; a bug and wrong input pass at once.
     """
     deadline = time.monotonic() + seconds
     while True:
         try:
             return action()
         except Exception as error:
-            reason = str(error) if isinstance(error, Failure) and error.code == 1 else explain(error)
-            if reason is None:
+            reason = explain(error)
+            if reason is None or (isinstance(error, Failure) and error.code != FAILED):
                 raise
             if time.monotonic() > deadline:
                 raise Failure(f"{doing}: {reason}") from error
