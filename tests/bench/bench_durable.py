@@ -17,7 +17,8 @@ from schemas.clickhouse.client import connect
 from schemas.migrations import migrate
 
 _TABLES = ("usage_events", "usage_identities", "usage_records", "usage_batches", "usage_progress")
-_EVENTS = """INSERT INTO usage_events SELECT 'bench', concat('account-', toString(number % 500)), 'call', now64(6), '', toString({n:UInt64} + number),
+_EVENTS = """INSERT INTO usage_events SELECT 'bench', concat('account-', toString(number % 500)), 'call', now64(6), '',
+    toString({n:UInt64} + number),
     unhex(hex(sipHash128({n:UInt64} + number))), unhex(hex(sipHash64(number))), '{"seconds": 12, "country": "DE"}',
     ['calls.count', 'calls.seconds'], [1, 1], [1, 12], ['', ''], ['', '{"country":"DE"}'], [], [],
     1, 0, {n:UInt64}, number, now64(3) FROM numbers({events:UInt64})"""

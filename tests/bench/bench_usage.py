@@ -37,20 +37,25 @@ _START = "2026-09-01 00:00:00.000000"
 
 # Event n of a day: partition, offset and index from n; both profiles match every second event, as in the comparison.
 FILL = f"""
-INSERT INTO usage_records (namespace, profile_id, profile_version, account_id, timestamp, quantity, unique_value, dimensions,
+INSERT INTO usage_records (namespace, profile_id, profile_version, account_id, timestamp,
+    quantity, unique_value, dimensions,
     generation, partition, offset, `index`, append_time)
 SELECT 'default', profile, 1, concat('acct_', toString(cityHash64(n) % {{accounts:UInt32}})),
-    toDateTime64('{_START}', 6, 'UTC') + toIntervalDay({{day:UInt32}}) + toIntervalMicrosecond((n - {{first:UInt64}}) * {{step:UInt64}}),
+    toDateTime64('{_START}', 6, 'UTC') + toIntervalDay({{day:UInt32}})
+        + toIntervalMicrosecond((n - {{first:UInt64}}) * {{step:UInt64}}),
     if(profile = 'song.plays', toDecimal128(1, 12), toDecimal128(n % 1000, 12)), '', '',
     1, intDiv(n, {BATCH}) % {PARTITIONS}, intDiv(intDiv(n, {BATCH}), {PARTITIONS}), n % {BATCH},
-    toDateTime64('{_START}', 3, 'UTC') + toIntervalDay({{day:UInt32}}) + toIntervalMillisecond(intDiv((intDiv(n, {BATCH}) * {BATCH} - {{first:UInt64}}) * {{step:UInt64}}, 1000))
+    toDateTime64('{_START}', 3, 'UTC') + toIntervalDay({{day:UInt32}})
+        + toIntervalMillisecond(intDiv((intDiv(n, {BATCH}) * {BATCH} - {{first:UInt64}}) * {{step:UInt64}}, 1000))
 FROM (SELECT number AS n, arrayJoin(if(number % 2 = 1, ['song.plays', 'song.bytes'], ['song.plays'])) AS profile
     FROM numbers({{first:UInt64}}, {{count:UInt64}}))"""
 BATCHES = f"""
 INSERT INTO usage_batches (generation, partition, offset, namespace, events, catalog_offset, append_time)
 SELECT 1, intDiv(n, {BATCH}) % {PARTITIONS}, intDiv(intDiv(n, {BATCH}), {PARTITIONS}), 'default', {BATCH}, 2,
-    toDateTime64('{_START}', 3, 'UTC') + toIntervalDay({{day:UInt32}}) + toIntervalMillisecond(intDiv((n - {{first:UInt64}}) * {{step:UInt64}}, 1000))
-FROM (SELECT number * {BATCH} AS n FROM numbers(intDiv({{first:UInt64}}, {BATCH}), intDiv({{count:UInt64}}, {BATCH})))"""
+    toDateTime64('{_START}', 3, 'UTC') + toIntervalDay({{day:UInt32}})
+        + toIntervalMillisecond(intDiv((n - {{first:UInt64}}) * {{step:UInt64}}, 1000))
+FROM (SELECT number * {BATCH} AS n
+    FROM numbers(intDiv({{first:UInt64}}, {BATCH}), intDiv({{count:UInt64}}, {BATCH})))"""
 CHECKPOINT = (
     "INSERT INTO usage_checkpoints (number, generation, partition, from_offset, next_offset, "
     "catalog_offset, as_of, backfill) "

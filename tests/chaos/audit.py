@@ -102,7 +102,8 @@ def _log(settings: Settings) -> dict[Identity, list[tuple[str, str, str]]]:
 
 
 def _books(
-    settings: Settings, namespace: str, log: dict[Identity, list[tuple[str, str, str]]], voided: set[Identity], verdict: Verdict
+    settings: Settings, namespace: str, log: dict[Identity, list[tuple[str, str, str]]], voided: set[Identity],
+    verdict: Verdict
 ) -> list[str]:  # fmt: skip
     client = connect(settings)
     try:

@@ -80,7 +80,8 @@ class HttpSender(Sender):
     """Sends to the gateways at ``urls``."""
 
     def __init__(
-        self, name: str, seed: int, writer: Writer, ledger: Ledger, stop: threading.Event, *, pace: float, patience: float,
+        self, name: str, seed: int, writer: Writer, ledger: Ledger, stop: threading.Event, *, pace: float,
+        patience: float,
         urls: Sequence[str], key: str,
     ) -> None:  # fmt: skip
         super().__init__(name, seed, writer, ledger, stop, pace=pace, patience=patience)
@@ -140,7 +141,8 @@ class InboxSender(Sender):
     """Writes to usage.inbox.<namespace> as a customer's producer would: acks=all, idempotent."""
 
     def __init__(
-        self, name: str, seed: int, writer: Writer, ledger: Ledger, stop: threading.Event, *, pace: float, patience: float,
+        self, name: str, seed: int, writer: Writer, ledger: Ledger, stop: threading.Event, *, pace: float,
+        patience: float,
         settings: Settings,
     ) -> None:  # fmt: skip
         super().__init__(name, seed, writer, ledger, stop, pace=pace, patience=patience)

@@ -36,7 +36,8 @@ def main() -> int:
     AIOKafkaConsumerThread.getmany = getmany
     if stall := os.environ.get("WEIR_CHAOS_STALL_SECONDS"):
         real = watchdog.Watchdog
-        worker.Watchdog = lambda watched, stopping: real(watched, stopping, float(stall))  # type: ignore[assignment,misc]
+        patience = float(stall)
+        worker.Watchdog = lambda watched, stopping: real(watched, stopping, patience)  # type: ignore[assignment,misc]
     return worker.main()
 
 

@@ -152,7 +152,9 @@ def test_broken_bodies_are_refused_whole_and_right_ones_taken_whole(own: Setting
             body=st.binary(max_size=300),
             head=st.fixed_dictionaries({}, optional={
                 "content-encoding": st.sampled_from(["gzip", "zstd", "identity", "br", "GZIP, gzip"]),
-                "content-type": st.sampled_from(["application/json", "text/plain", "application/cloudevents+json", "ü"]),
+                "content-type": st.sampled_from(
+                    ["application/json", "text/plain", "application/cloudevents+json", "ü"]
+                ),
             }),
             path=st.sampled_from(["/v1/events", "/v1/events/batch", "/api/v1/events", "/api/v1/events/batch"]),
         )  # fmt: skip

@@ -91,7 +91,8 @@ HEAD = b"POST / HTTP/1.1\r\nhost: x\r\n"
         ((b"\x16\x03\x01 no http at all\r\n\r\n",), b"400", b"malformed"),
         ((HEAD + b"content-length: 9\r\n\r\nabc",), b"408", b"slow_request"),
         ((HEAD + b"connection: close\r\ncontent-length: 300000\r\n\r\n",), b"413", b"body_too_large"),
-        ((HEAD + b"transfer-encoding: " b"chunked\r\nconnection: " b"close\r\n\r\n20000\r\n" + b"x" * 0x20000 + b"\r\n0\r\n\r\n",),
+        ((HEAD + b"transfer-encoding: chunked\r\nconnection: close\r\n\r\n20000\r\n" + b"x" * 0x20000
+            + b"\r\n0\r\n\r\n",),
          b"413", b"body_too_large"),
     ],
 )  # fmt: skip

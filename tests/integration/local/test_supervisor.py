@@ -177,7 +177,9 @@ def test_kill_9_of_the_supervisor_ends_its_children(tmp_path: Path) -> None:
 import sys, pathlib, signal
 from deploy.local.process import ProcessSpec
 from deploy.local.supervisor import Supervisor
-s = Supervisor(pathlib.Path({str(tmp_path)!r}), [ProcessSpec(n, (sys.executable, "-c", {_STUBBORN!r})) for n in "ab"], {{}})
+s = Supervisor(pathlib.Path({str(tmp_path)!r}), [
+    ProcessSpec(n, (sys.executable, "-c", {_STUBBORN!r})) for n in "ab"
+], {{}})
 s.start()
 print(s.pid("a"), s.pid("b"), flush=True)
 signal.pause()

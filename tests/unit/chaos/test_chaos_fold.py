@@ -97,7 +97,8 @@ def test_a_ledger_keeps_the_first_copy_of_each_event() -> None:
 
 @pytest.mark.parametrize(
     "verdict",
-    [Verdict(lost=1), Verdict(double=1), Verdict(foreign=1), Verdict(differences=["x"]), Verdict(imbalances=["x"]), Verdict(verify=["x"])],
+    [Verdict(lost=1), Verdict(double=1), Verdict(foreign=1), Verdict(differences=["x"]), Verdict(imbalances=["x"]),
+        Verdict(verify=["x"])],
 )  # fmt: skip
 def test_whatever_is_wrong_fails_the_run(verdict: Verdict) -> None:
     assert Report(1).passed

@@ -92,7 +92,8 @@ def test_a_float_from_a_json_parser_is_the_number_that_was_written(value: float)
 @pytest.mark.parametrize(
     ("operator", "value", "message"),
     [
-        ("like", "a", "unknown operator 'like'; " "known are in,"), ("gt", "a", "needs a number"), ("gt", None, "needs a number"),
+        ("like", "a", "unknown operator 'like'; known are in,"), ("gt", "a", "needs a number"),
+        ("gt", None, "needs a number"),
         ("lt", True, "needs a number"), ("gte", [1], "needs a number"), ("exists", 1, "true or false"),
         ("starts_with", 1, "needs a string"), ("eq", float("nan"), "not a JSON number"),
     ],

@@ -42,7 +42,7 @@ batches_ = st.lists(
 )
 
 
-# --- 3: first position wins ---------------------------------------------------------------------------------------------
+# --- 3: first position wins -----------------------------------------------------------------------------------------
 
 AGE = 3 * 3600
 W = AGE * SECOND + DAY
@@ -107,7 +107,7 @@ def test_invariant_2_and_3_hold_across_generations_whatever_their_partitions(bef
     assert len(store.events) == len(counted)
 
 
-# --- 4: W covers every acceptable event ---------------------------------------------------------------------------------
+# --- 4: W covers every acceptable event -----------------------------------------------------------------------------
 
 
 @settings(max_examples=150)
@@ -144,7 +144,7 @@ def test_invariant_4_for_ever_where_the_age_is_lifted():
     assert list(memory.decide(log[1], None, {}).counted) == []
 
 
-# --- 5: rows are a pure function of the log -----------------------------------------------------------------------------
+# --- 5: rows are a pure function of the log -------------------------------------------------------------------------
 
 changes_ = st.lists(
     st.tuples(st.sampled_from(["USA", "FR"]), st.booleans(), st.one_of(st.none(), st.integers(0, 50))), max_size=4
@@ -197,7 +197,7 @@ def test_invariant_5_rows_depend_on_the_log_and_on_the_catalog_that_each_batch_n
     assert store.rows() == clean.rows()
 
 
-# --- 6: one cursor ------------------------------------------------------------------------------------------------------
+# --- 6: one cursor --------------------------------------------------------------------------------------------------
 
 
 class Consumer:
@@ -362,7 +362,7 @@ def decided_before_all(identities: Any, offset: int) -> Any:
     return {name: {position_of(one): one for one in copies} for name, copies in kept.items()}
 
 
-# --- 11: the ledger balances --------------------------------------------------------------------------------------------
+# --- 11: the ledger balances ----------------------------------------------------------------------------------------
 
 
 @settings(max_examples=40)

@@ -18,7 +18,7 @@ from schemas.events.identity import hash_range, partition_of
 from stream_processors.inbox.decide import Admitted, InboxRecord, pack
 from tests.unit.stream_processors.metering.builders import event
 
-# --- 1: acknowledged = in Kafka -----------------------------------------------------------------------------------------
+# --- 1: acknowledged = in Kafka --------------------------------------------------------------------------------------
 
 
 class Log:
@@ -125,7 +125,7 @@ def test_invariant_1_holds_while_the_generation_changes(sends: list[tuple[int, s
     asyncio.run(run())
 
 
-# --- 2: one identity, one partition -------------------------------------------------------------------------------------
+# --- 2: one identity, one partition ---------------------------------------------------------------------------------
 
 
 @settings(max_examples=60)

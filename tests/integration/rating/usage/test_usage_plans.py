@@ -116,11 +116,15 @@ class Engine:
         for _ in range(2):  # twice: a roll-up that was interrupted
             self.client.command(
                 f"""INSERT INTO usage_windows SELECT namespace, profile_id, profile_version, account_id, dimensions,
-                fromUnixTimestamp64Micro(intDiv(toUnixTimestamp64Micro(timestamp), {size * SECOND}) * {size * SECOND}, 'UTC') AS w,
-                {size}, {cut.number}, count(), sum(toDecimal256(quantity, 12)), max(quantity), min(quantity), max(timestamp),
-                argMax(unique_value, (timestamp, unique_value, quantity)), argMax(quantity, (timestamp, unique_value, quantity)),
+                fromUnixTimestamp64Micro(intDiv(toUnixTimestamp64Micro(timestamp), {size * SECOND}) * {size * SECOND},
+                    'UTC') AS w,
+                {size}, {cut.number}, count(), sum(toDecimal256(quantity, 12)),
+                max(quantity), min(quantity), max(timestamp),
+                argMax(unique_value, (timestamp, unique_value, quantity)),
+                argMax(quantity, (timestamp, unique_value, quantity)),
                 uniqExactState(unique_value), 0
-                FROM usage_records FINAL WHERE namespace = {{namespace:String}} AND profile_version = {version} AND ({ranges})
+                FROM usage_records FINAL WHERE namespace = {{namespace:String}}
+                    AND profile_version = {version} AND ({ranges})
                 GROUP BY namespace, profile_id, profile_version, account_id, dimensions, w""",
                 parameters={"namespace": self.namespace},
             )

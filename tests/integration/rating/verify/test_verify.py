@@ -273,7 +273,10 @@ def test_damaged_events_are_found(proven: Road) -> None:
     }
     with damaged(
         proven, "usage_events",
-        *(f"{AGAIN}({change}) FROM " "(SELECT * FROM {b} " f"WHERE idempotency_key = '{key}')" for key, change in changes.items()),
+        *(
+            f"{AGAIN}({change}) FROM (SELECT * FROM {{b}} WHERE idempotency_key = '{key}')"
+            for key, change in changes.items()
+        ),
     ):  # fmt: skip
         differences = found(proven)
     # The views have written the damage on. The journal is as it was; its copies are made again.
@@ -298,9 +301,11 @@ def test_invoices_are_rated_again_from_raw_events_and_compared_with_the_topic(pr
     assert any("re-rated line" in one and "sum of ride.km" in one for one in told), told
     with damaged(
         proven, "invoice_lines",
-        AGAIN + "(quantity + 1 AS quantity, note || " "'!' AS note) FROM (SELECT " "* FROM {b} WHERE charge = 'number' " "AND kind = 'usage' LIMIT 1)",
+        AGAIN + "(quantity + 1 AS quantity, note || '!' AS note) "
+        "FROM (SELECT * FROM {b} WHERE charge = 'number' AND kind = 'usage' LIMIT 1)",
         AGAIN + "(amount + 1 AS amount) FROM (SELECT * FROM {b} WHERE kind = 'adjustment' LIMIT 1)",
-        "DELETE FROM {t} WHERE {w} AND " "kind = 'flat' AND " "invoice_id = (SELECT min(invoice_id) " "FROM {b} WHERE kind = 'flat')",
+        "DELETE FROM {t} WHERE {w} AND kind = 'flat'"
+        " AND invoice_id = (SELECT min(invoice_id) FROM {b} WHERE kind = 'flat')",
     ):  # fmt: skip
         differences = found(proven, invoices=True)
     told = [str(one) for one in differences]
@@ -317,7 +322,8 @@ def test_invoices_are_rated_again_from_raw_events_and_compared_with_the_topic(pr
         proven, "invoices",
         "DELETE FROM {t} WHERE {w} AND invoice_id = (SELECT min(invoice_id) FROM {b})",
         AGAIN + "('inv_made_up' AS invoice_id) FROM (SELECT * FROM {b} LIMIT 1)",
-        AGAIN + "('somebody' AS account_id) " "FROM (SELECT * FROM " "{b} WHERE invoice_id = (SELECT " "max(invoice_id) FROM {b}))",
+        AGAIN + "('somebody' AS account_id) "
+        "FROM (SELECT * FROM {b} WHERE invoice_id = (SELECT max(invoice_id) FROM {b}))",
     ):  # fmt: skip
         copies = [str(one) for one in found(proven, invoices=True) if one.what == "invoice copy"]
     assert [one for one in copies if "found no row" in one], copies

@@ -41,14 +41,20 @@ def listed(values: int) -> str:
 @pytest.mark.parametrize(
     ("own", "within", "beyond", "path", "named"),
     [
-        ("profiles_per_event_name: 3", meters(3), meters(4), "$.meters[3]", "4 profiles that look at " "events named 'call'"),
+        ("profiles_per_event_name: 3", meters(3), meters(4), "$.meters[3]",
+            "4 profiles that look at events named 'call'"),
         ("profiles: 3", meters(3), meters(4), "$.meters", "4 profiles of all meters"),
-        ("filter_values: 5", listed(5), listed(6), "$.meters[0].profiles[0].filters[0].value", "6 values in one filter"),
-        ("filters: 2", listed(1), listed(1).replace("{property: x, operator: exists}", "{property: x, operator: exists}, " "{property: y, operator: exists}"),
+        ("filter_values: 5", listed(5), listed(6), "$.meters[0].profiles[0].filters[0].value",
+            "6 values in one filter"),
+        ("filters: 2", listed(1), listed(1).replace("{property: x, operator: exists}",
+            "{property: x, operator: exists}, {property: y, operator: exists}"),
          "$.meters[0].profiles[0].filters", "3 filters"),
-        ("event_types: 1", "event_types: [{code: a}]", "event_types: [{code: a}, {code: b}]", "$.event_types", "2 event types"),
-        ("entries: 3", "accounts: [{code: a}, {code: b}]", "accounts: [{code: a}, {code: " "b}, {code: c}]", "$", "4 entries"),
-        ("catalog_bytes: 2000", "accounts: [{code: a}]", "accounts: [{code: a, name: " + "x" * 3000 + "}]", "$", "bytes of entries"),
+        ("event_types: 1", "event_types: [{code: a}]", "event_types: [{code: a}, {code: b}]", "$.event_types",
+            "2 event types"),
+        ("entries: 3", "accounts: [{code: a}, {code: b}]", "accounts: [{code: a}, {code: b}, {code: c}]", "$",
+            "4 entries"),
+        ("catalog_bytes: 2000", "accounts: [{code: a}]", "accounts: [{code: a, name: " + "x" * 3000 + "}]", "$",
+            "bytes of entries"),
     ],
 )  # fmt: skip
 def test_growth_beyond_a_bound_is_refused_and_the_operator_can_raise_it(

@@ -90,7 +90,8 @@ def doubled(levels: int) -> bytes:
 
 @pytest.mark.parametrize("text", [
     doubled(40),
-    b"a0: &a0 [1, 2]\n" + b"".join(b"a%d: &a%d [%s]\n" % (n, n, b",".join([b"*a%d" % (n - 1)] * 9)) for n in range(1, 30)),
+    b"a0: &a0 [1, 2]\n" + b"".join(b"a%d: &a%d [%s]\n" % (n, n, b",".join([b"*a%d" % (n - 1)] * 9))
+        for n in range(1, 30)),
 ])  # fmt: skip
 def test_what_aliases_and_merge_keys_stand_for_is_counted_before_it_is_built(text: bytes) -> None:
     with pytest.raises(DocumentError, match="more than 1000000 nodes"):

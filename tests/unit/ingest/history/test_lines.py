@@ -88,7 +88,8 @@ GOOD = b'{"event_name": "e", "account_id": "a", "idempotency_key": "k%d", "times
     [
         (Line(1, GOOD % 1, too_long=True), "too_large", "$"),
         (Line(1, b"{"), "malformed", "$"),
-        (Line(1, b'{"event_name": "e", ' b'"account_id": "a", ' b'"timestamp": "1999-01-01T00:00:00Z"}'), "missing", "$.idempotency_key"),
+        (Line(1, b'{"event_name": "e", "account_id": "a", "timestamp": "1999-01-01T00:00:00Z"}'), "missing",
+            "$.idempotency_key"),
         (Line(1, b'{"event_name": "e", "account_id": "a", "idempotency_key": "k"}'), "missing", "$.timestamp"),
         (Line(1, GOOD.replace(b'"a"', b'""') % 1), "invalid", "$.account_id"),
     ],

@@ -132,7 +132,8 @@ def test_what_is_no_unix_time_is_of_invalid_format(stamp: Any) -> None:
         ({"events": [EVENT] * 101}, {"events": ["too_many_events"]}),
         ({"events": [EVENT, EVENT | {"code": "other"}]}, {"1": {"transaction_id": ["value_already_exist"]}}),
         ({"events": [EVENT, {}]}, {"1": {"transaction_id": ["value_is_mandatory"]}}),
-        ({"events": [{"code": "c", "transaction_id": "t"}]}, {"0": {"external_subscription_id": ["value_is_mandatory"]}}),
+        ({"events": [{"code": "c", "transaction_id": "t"}]},
+            {"0": {"external_subscription_id": ["value_is_mandatory"]}}),
     ],
 )  # fmt: skip
 def test_errors_are_said_by_field_in_lagos_words(body: dict[str, Any], details: dict[str, Any]) -> None:

@@ -87,7 +87,8 @@ def test_bars_have_a_tooltip_each_and_reach_from_the_base_line() -> None:
 @pytest.mark.parametrize(
     ("number", "text"),
     [
-        ("1234567.50", "1\u202f234\u202f567.50"), ("-12.00", "−12.00"), (Decimal("1E+3"), "1\u202f000"), (0, "0"), (None, "–"),
+        ("1234567.50", "1\u202f234\u202f567.50"), ("-12.00", "−12.00"), (Decimal("1E+3"), "1\u202f000"), (0, "0"),
+        (None, "–"),
         ("0.05", "0.05"), (Decimal("-0.5"), "−0.5"),
     ],
 )  # fmt: skip

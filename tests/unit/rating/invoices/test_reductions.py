@@ -51,7 +51,8 @@ def test_discounts(charged: dict[str, str], discounts: list[dict[str, str]], exp
 
 @pytest.mark.parametrize(
     ("charged", "minimum", "expected"),
-    [("80", "100", ["20.00"]), ("100", "100", []), ("120", "100", []), ("0", "0", []), ("-5", "100", ["105.00"]), ("5", None, [])],
+    [("80", "100", ["20.00"]), ("100", "100", []), ("120", "100", []), ("0", "0", []), ("-5", "100", ["105.00"]),
+        ("5", None, [])],
 )  # fmt: skip
 def test_commitment(charged: str, minimum: str | None, expected: list[str]) -> None:
     lines = commitment_lines(Decimal(charged), None if minimum is None else Decimal(minimum), "USD")

@@ -70,21 +70,26 @@ def test_the_issues_example_an_allowance_of_1000_a_price_changed_in_mid_month_an
             (22, 50),
             ["8.00", "30.00"],
         ),
-        ([{"model": "percentage", "rate": "10", "free_units": "50", "fixed_amount": "1"}] * 2, (30, 40), ["3.00", "5.00"]),
+        ([{"model": "percentage", "rate": "10", "free_units": "50", "fixed_amount": "1"}] * 2, (30, 40),
+            ["3.00", "5.00"]),
         # Volume: all parts at the tier of the whole; its flat amount once.
         (
             [
-                {"model": "volume", "tiers": [{"up_to": "10", "unit_amount": "2", "flat_amount": "1"}, {"up_to": None, "unit_amount": "1", "flat_amount": "3"}]}
+                {"model": "volume", "tiers": [{"up_to": "10", "unit_amount": "2", "flat_amount": "1"},
+                    {"up_to": None, "unit_amount": "1", "flat_amount": "3"}]}
             ] * 2,
             (8, 4),
             ["11.00", "4.00"],
         ),
         ([{"model": "per_unit", "unit_amount": "1", "maximum_amount": "10"}] * 2, (8, 8), ["8.00", "2.00"]),
         ([{"model": "per_unit", "unit_amount": "1", "minimum_amount": "10"}] * 2, (2, 8), ["10.00", "8.00"]),
-        ([{"model": "per_unit", "unit_amount": "1", "maximum_amount": "10"}, {"model": "per_unit", "unit_amount": "1", "maximum_amount": "5"}], (8, 8), ["8.00", "0.00"]),
+        ([{"model": "per_unit", "unit_amount": "1", "maximum_amount": "10"},
+            {"model": "per_unit", "unit_amount": "1", "maximum_amount": "5"}], (8, 8), ["8.00", "0.00"]),
         # Tiers go on where units were priced otherwise before.
-        ([{"model": "per_unit", "unit_amount": "1"}, {"model": "tiered", "tiers": TIERS}], (1500, 100), ["1500.00", "1.00"]),
-        ([{"model": "tiered_percentage", "tiers": [{"up_to": "100", "rate": "10"}, {"up_to": None, "rate": "1"}]}] * 2, (80, 120), ["8.00", "3.00"]),
+        ([{"model": "per_unit", "unit_amount": "1"}, {"model": "tiered", "tiers": TIERS}], (1500, 100),
+            ["1500.00", "1.00"]),
+        ([{"model": "tiered_percentage", "tiers": [{"up_to": "100", "rate": "10"}, {"up_to": None, "rate": "1"}]}] * 2,
+            (80, 120), ["8.00", "3.00"]),
     ],
 )  # fmt: skip
 def test_what_parts_share_by_hand(

@@ -45,7 +45,8 @@ def plan(code: str = "basic", interval: Interval = "month") -> Plan:
 
 
 def line(
-    *changes: tuple[int, Plan], end: int = FOREVER, zone: str = "UTC", anchor: date | None = None, trial: int | None = None
+    *changes: tuple[int, Plan], end: int = FOREVER, zone: str = "UTC", anchor: date | None = None,
+    trial: int | None = None
 ) -> Timeline:  # fmt: skip
     """On each plan from its instant to the next one's."""
     starts = [at for at, _ in changes]
@@ -143,14 +144,17 @@ def test_a_fees_parts_sum_to_the_fee_within_half_a_minor_unit_a_part(
         ("UTC", "2024-02-15T00:00Z", "month", None, ("2024-03-01T00:00:00Z", "15/29")),  # a leap year
         ("UTC", "2023-02-15T00:00Z", "month", None, ("2023-03-01T00:00:00Z", "1/2")),
         ("UTC", "2024-02-29T00:00Z", "year", None, ("2025-01-01T00:00:00Z", "307/366")),
-        ("America/New_York", "2013-03-10T07:00Z", "month", None, ("2013-04-01T04:00:00Z", "525/743")),  # March lacks an hour
+        ("America/New_York", "2013-03-10T07:00Z", "month", None,
+            ("2013-04-01T04:00:00Z", "525/743")),  # March lacks an hour
         ("America/New_York", "2013-11-03T06:00Z", "day", None, ("2013-11-04T05:00:00Z", "23/25")),  # a day of 25 hours
         ("Asia/Kolkata", "2024-01-31T20:00Z", "month", None, ("2024-02-29T18:30:00Z", "463/464")),
         ("Asia/Kathmandu", "2024-01-31T18:15Z", "month", None, ("2024-02-29T18:15:00Z", "1")),  # +05:45
         ("Australia/Lord_Howe", "2023-09-30T13:30Z", "day", None, ("2023-10-01T13:00:00Z", "1")),  # 23.5 hours
         ("Australia/Lord_Howe", "2023-10-01T01:15Z", "day", None, ("2023-10-01T13:00:00Z", "1/2")),
-        ("Pacific/Chatham", "2024-04-06T10:15Z", "week", None, ("2024-04-07T11:15:00Z", "25/169")),  # its last day has 25 hours
-        ("UTC", "2024-02-10T00:00Z", "month", "2024-01-31", ("2024-02-29T00:00:00Z", "19/29")),  # 31 January to 29 February
+        ("Pacific/Chatham", "2024-04-06T10:15Z", "week", None,
+            ("2024-04-07T11:15:00Z", "25/169")),  # its last day has 25 hours
+        ("UTC", "2024-02-10T00:00Z", "month", "2024-01-31",
+            ("2024-02-29T00:00:00Z", "19/29")),  # 31 January to 29 February
         ("UTC", "2024-02-29T00:00Z", "month", "2024-01-31", ("2024-03-31T00:00:00Z", "1")),
         ("UTC", "2024-03-01T00:00Z", "quarter", "2023-11-30", ("2024-05-30T00:00:00Z", "90/91")),
         ("UTC", "2024-06-30T00:00Z", "year", "2020-02-29", ("2025-02-28T00:00:00Z", "243/365")),

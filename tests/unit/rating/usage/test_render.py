@@ -39,9 +39,11 @@ FROM (
     AND timestamp >= fromUnixTimestamp64Micro({start:Int64}, 'UTC')
     AND timestamp < fromUnixTimestamp64Micro({end:Int64}, 'UTC')
     AND checkpoint = 0
-    AND (generation, partition, offset, `index`) NOT IN (SELECT (generation, partition, offset, `index`) FROM voided_events \
+    AND (generation, partition, offset, `index`) NOT IN (SELECT (generation, partition, offset, `index`) \
+FROM voided_events \
 WHERE namespace = {namespace:String} AND account_id IN {accounts:Array(String)} \
-AND timestamp >= fromUnixTimestamp64Micro({start:Int64}, 'UTC') AND timestamp < fromUnixTimestamp64Micro({end:Int64}, 'UTC'))
+AND timestamp >= fromUnixTimestamp64Micro({start:Int64}, 'UTC') \
+AND timestamp < fromUnixTimestamp64Micro({end:Int64}, 'UTC'))
 ) AS source
 HAVING events > 0
 )
@@ -62,8 +64,10 @@ def test_one_account_live_reads_records_alone() -> None:
 
 
 VOIDED_BELOW = """FROM voided_events WHERE namespace = {namespace:String} \
-AND timestamp >= fromUnixTimestamp64Micro({start:Int64}, 'UTC') AND timestamp < fromUnixTimestamp64Micro({end:Int64}, 'UTC') \
-AND (void_offset < transform(bitShiftLeft(toUInt64(void_generation), 32) + void_partition, {cut_partitions:Array(UInt64)}, \
+AND timestamp >= fromUnixTimestamp64Micro({start:Int64}, 'UTC') \
+AND timestamp < fromUnixTimestamp64Micro({end:Int64}, 'UTC') \
+AND (void_offset < transform(bitShiftLeft(toUInt64(void_generation), 32) + void_partition, \
+{cut_partitions:Array(UInt64)}, \
 {cut_offsets:Array(UInt64)}, toUInt64(0)))"""
 ALL_ACCOUNTS_AS_OF = """\
 SELECT account_id, toString(sum(part)) AS quantity, sum(events) AS events

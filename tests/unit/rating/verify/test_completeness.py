@@ -33,7 +33,8 @@ def test_a_close_that_refuses_names_the_commands() -> None:
 
 @pytest.mark.parametrize(
     ("metered", "given_up", "lost", "balanced"),
-    [(10, 0, 0, True), (9, 0, 0, False), (11, 0, 0, False), (9, 1, 0, True), (8, 1, 0, False), (11, 5, 0, False), (10, 0, 1, False), (10, 2, 0, True)],
+    [(10, 0, 0, True), (9, 0, 0, False), (11, 0, 0, False), (9, 1, 0, True), (8, 1, 0, False), (11, 5, 0, False),
+        (10, 0, 1, False), (10, 2, 0, True)],
 )  # fmt: skip
 def test_books_balance_only_where_nothing_acknowledged_is_missing(
     metered: int, given_up: int, lost: int, balanced: bool

@@ -185,7 +185,8 @@ def encoded(value: Any) -> str:
 
 
 @given(
-    properties, st.lists(filters, max_size=2), st.sampled_from(["sum", "count", "count_unique", "max", "min", "latest"]),
+    properties, st.lists(filters, max_size=2),
+    st.sampled_from(["sum", "count", "count_unique", "max", "min", "latest"]),
     st.integers(0, 30), st.booleans(),
 )  # fmt: skip
 def test_every_event_is_measured_the_same_by_other_matching(

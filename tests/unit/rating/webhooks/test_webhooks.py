@@ -64,9 +64,12 @@ def test_a_draft_has_versions_and_messages_of_its_own() -> None:
 @pytest.mark.parametrize(
     ("before", "state", "event"),
     [
-        (None, "draft", "invoice.drafted"), ("draft", "draft", "invoice.drafted"), (None, "finalized", "invoice.finalized"),
-        ("draft", "finalized", "invoice.finalized"), ("finalized", "finalized", "invoice.updated"), ("finalized", "paid", "invoice.paid"),
-        ("paid", "paid", "invoice.updated"), ("paid", "finalized", "invoice.updated"), ("paid", "void", "invoice.voided"),
+        (None, "draft", "invoice.drafted"), ("draft", "draft", "invoice.drafted"),
+        (None, "finalized", "invoice.finalized"),
+        ("draft", "finalized", "invoice.finalized"), ("finalized", "finalized", "invoice.updated"),
+        ("finalized", "paid", "invoice.paid"),
+        ("paid", "paid", "invoice.updated"), ("paid", "finalized", "invoice.updated"),
+        ("paid", "void", "invoice.voided"),
         ("draft", "something new", "invoice.updated"),
     ],
 )  # fmt: skip
@@ -171,8 +174,10 @@ def test_the_old_secret_signs_for_a_while_and_an_old_document_brings_none_back()
 @pytest.mark.parametrize(
     ("url", "wrong"),
     [
-        ("ftp://example.com", "write https://"), ("https://", "write https://"), ("https://u:p@example.com", "no user and password"),
-        ("https://example.com/#x", "never sent"), ("https://example.com/a b", "without spaces"), ("https://example.com:x/", "no URL"),
+        ("ftp://example.com", "write https://"), ("https://", "write https://"),
+        ("https://u:p@example.com", "no user and password"),
+        ("https://example.com/#x", "never sent"), ("https://example.com/a b", "without spaces"),
+        ("https://example.com:x/", "no URL"),
         (7, "a URL is text"),
     ],
 )  # fmt: skip

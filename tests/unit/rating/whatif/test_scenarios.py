@@ -73,11 +73,13 @@ def test_another_price_is_that_of_every_plan_with_the_charge_and_of_nothing_else
         (Scenario(to_plan="basic", to_version=1, plan="pro"), {"sub-b": [("calls", "1")]}),
         (Scenario(to_plan="pro", account_id="a"), {"sub-a": [("cheap", "0.5")]}),
         (
-            Scenario(to_plan=Plan.model_validate({"code": "new", "currency": "USD", "charges": [{"product": "calls", "price": unit("3")}]})),
+            Scenario(to_plan=Plan.model_validate({"code": "new", "currency": "USD",
+                "charges": [{"product": "calls", "price": unit("3")}]})),
             {"sub-a": [("calls", "3")], "sub-b": [("calls", "3")]},
         ),
         (
-            Scenario(to_plan=Plan.model_validate({"code": "basic", "currency": "USD", "charges": [{"product": "calls", "price": unit("4")}]})),
+            Scenario(to_plan=Plan.model_validate({"code": "basic", "currency": "USD",
+                "charges": [{"product": "calls", "price": unit("4")}]})),
             {"sub-a": [("calls", "4")], "sub-b": [("calls", "4")]},
         ),
     ],

@@ -230,7 +230,8 @@ class TestResolve:
 
     @pytest.mark.parametrize(
         ("address", "message"),
-        [("m", "several profiles; say which: m.p, m.q"), ("m.x", "no profile m.x in namespace ns; " "known: m.p, m.q, one.p"), ("x", "known: m.p")],
+        [("m", "several profiles; say which: m.p, m.q"),
+            ("m.x", "no profile m.x in namespace ns; known: m.p, m.q, one.p"), ("x", "known: m.p")],
     )  # fmt: skip
     def test_what_exists_is_named(self, address: str, message: str) -> None:
         with pytest.raises(LookupError, match=message):

@@ -54,12 +54,17 @@ DEFAULTS = Defaults(parse_schema(SCHEMA))
 @pytest.mark.parametrize(
     ("path", "properties", "value"),
     [
-        ("n", {}, 1), ("n", {"n": 5}, 5), ("kind", {"kind": ""}, ""), ("plan", {}, MISSING), ("plan", {"plan": None}, None),
+        ("n", {}, 1), ("n", {"n": 5}, 5), ("kind", {"kind": ""}, ""), ("plan", {}, MISSING),
+        ("plan", {"plan": None}, None),
         ("to", {}, {"size": 2}), ("to.size", {}, 2), ("to.country", {}, "DE"), ("to.size", {"to": {}}, Decimal("0.1")),
-        ("to", {"to": {"city": "Ulm"}}, {"city": "Ulm"}), ("to.city", {"to": {}}, MISSING), ("to.next.country", {"to": {"next": {}}}, "DE"),
-        ("to.next.country", {"to": {"next": None}}, MISSING), ("to.next.country", {}, MISSING), ("via.country", {}, MISSING),
-        ("via.country", {"via": {}}, "DE"), ("via.country", {"via": None}, MISSING), ("hops.a.country", {"hops": {"a": {}}}, "DE"),
-        ("hops.a.country", {}, MISSING), ("must", {}, MISSING), ("unknown", {}, MISSING), ("to.unknown.country", {"to": {"unknown": {}}}, MISSING),
+        ("to", {"to": {"city": "Ulm"}}, {"city": "Ulm"}), ("to.city", {"to": {}}, MISSING),
+        ("to.next.country", {"to": {"next": {}}}, "DE"),
+        ("to.next.country", {"to": {"next": None}}, MISSING), ("to.next.country", {}, MISSING),
+        ("via.country", {}, MISSING),
+        ("via.country", {"via": {}}, "DE"), ("via.country", {"via": None}, MISSING),
+        ("hops.a.country", {"hops": {"a": {}}}, "DE"),
+        ("hops.a.country", {}, MISSING), ("must", {}, MISSING), ("unknown", {}, MISSING),
+        ("to.unknown.country", {"to": {"unknown": {}}}, MISSING),
         ("tags", {}, ["new"]),
     ],
 )  # fmt: skip
@@ -126,7 +131,8 @@ FILTERS = st.tuples(
 
 @settings(max_examples=200)
 @given(
-    st.lists(SENT, min_size=1, max_size=6), st.lists(FILTERS, max_size=2), st.sampled_from(["sum", "count_unique", "max", "latest", "count"]), PATHS,
+    st.lists(SENT, min_size=1, max_size=6), st.lists(FILTERS, max_size=2),
+    st.sampled_from(["sum", "count_unique", "max", "latest", "count"]), PATHS,
     st.lists(PATHS, max_size=2, unique=True),
 )  # fmt: skip
 def test_rows_columns_and_the_independent_check_fill_in_alike(

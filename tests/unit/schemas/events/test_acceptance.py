@@ -57,7 +57,10 @@ def refusal(*events: dict[str, Any], settings: Namespace = SETTINGS) -> Refused:
 
 def test_an_event_is_taken_as_it_is() -> None:
     text = '{"n": 1.10, "s": "é", "deep": {"a": [1, 2]}}'
-    body = f'{{"event_name":"a","account_id":"x","idempotency_key":"k","timestamp":"2023-11-14T23:13:20+01:00","source":"s","properties":{text}}}'
+    body = (
+        '{"event_name":"a","account_id":"x","idempotency_key":"k","timestamp":"2023-11-14T23:13:20+01:00","source":"s",'
+        f'"properties":{text}}}'
+    )
     assert accept("ns", SETTINGS, decode_event(body.encode()), now_us=NOW, mint_key=str, types=NO_TYPES) == [
         AcceptedEvent(identity("ns", "s", "k"), content_hash("a", "x", text.encode()), "a", "x", "k", "s", NOW, text)
     ]
@@ -121,13 +124,15 @@ def test_instants_at_the_ends_of_the_calendar_are_refused_in_words(stamp: str) -
         ({"event_name": "a\x00"}, "invalid", "event_name"), ({"event_name": "a\x85"}, "invalid", "event_name"),
         ({"account_id": ""}, "invalid", "account_id"), ({"account_id": "x\n"}, "invalid", "account_id"),
         ({"account_id": "x" * 257}, "invalid", "account_id"), ({"idempotency_key": ""}, "invalid", "idempotency_key"),
-        ({"idempotency_key": "k\t"}, "invalid", "idempotency_key"), ({"idempotency_key": "k" * 257}, "invalid", "idempotency_key"),
+        ({"idempotency_key": "k\t"}, "invalid", "idempotency_key"),
+        ({"idempotency_key": "k" * 257}, "invalid", "idempotency_key"),
         ({"source": "s" * 257}, "invalid", "source"), ({"source": "\x7f"}, "invalid", "source"),
         ({"properties": []}, "invalid", "properties"), ({"properties": None}, "invalid", "properties"),
         ({"properties": "{}"}, "invalid", "properties"), ({"properties": 5}, "invalid", "properties"),
         ({"properties": {"a": "x" * MAX_PROPERTIES_BYTES}}, "too_large", "properties"),
         ({"properties": {"a": json.loads("[" * 32 + "]" * 32)}}, "too_deep", "properties"),
-        ({"timestamp": "2023-11-14T22:13:20"}, "invalid", "timestamp"), ({"timestamp": "yesterday"}, "invalid", "timestamp"),
+        ({"timestamp": "2023-11-14T22:13:20"}, "invalid", "timestamp"),
+        ({"timestamp": "yesterday"}, "invalid", "timestamp"),
         ({"timestamp": 5}, "invalid", "timestamp"), ({"event_name": 5}, "invalid", "event_name"),
         ({"event_name": None}, "invalid", "event_name"), ({"account_id": 5}, "invalid", "account_id"),
     ],
@@ -159,7 +164,8 @@ def test_any_text_without_control_characters_is_taken(text: str) -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"{", b"\xff", b'{"events":[{"properties":' + b"[" * 100_000, b'{"events":[{"event_name":"a","properties":{"a":tru}}]}', b'{"events":[{"event_name":"\\ud800"}]}'],
+    [b"", b"{", b"\xff", b'{"events":[{"properties":' + b"[" * 100_000,
+        b'{"events":[{"event_name":"a","properties":{"a":tru}}]}', b'{"events":[{"event_name":"\\ud800"}]}'],
 )  # fmt: skip
 def test_a_body_that_is_no_json_is_malformed(body: bytes) -> None:
     with pytest.raises(Refused) as caught:

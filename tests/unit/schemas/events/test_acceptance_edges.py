@@ -226,7 +226,10 @@ class TestEventTypes:
     )
 
     def test_an_event_that_does_not_fit_is_refused_with_index_path_expected_and_found(self) -> None:
-        good = b'{"event_name":"call","account_id":"a","properties":{"seconds":0.10000000000000000000000001,"to":{"country":"CA"}}}'
+        good = (
+            b'{"event_name":"call","account_id":"a",'
+            b'"properties":{"seconds":0.10000000000000000000000001,"to":{"country":"CA"}}}'
+        )
         bad = good.replace(b'"CA"', b"7")
         with pytest.raises(Refused) as caught:
             accept(

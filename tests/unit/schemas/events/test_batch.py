@@ -114,7 +114,8 @@ def columns(batch: UsageBatch) -> tuple[list[Any], ...]:
 @pytest.mark.parametrize(
     ("column", "value"),
     [
-        ("identities", bytes(31)), ("identities", bytes(48)), ("content_hashes", bytes(15)), ("content_hashes", bytes(24)),
+        ("identities", bytes(31)), ("identities", bytes(48)), ("content_hashes", bytes(15)),
+        ("content_hashes", bytes(24)),
         ("event_name_indexes", b"\0\0"), ("event_name_indexes", b"\0\0\0"), ("timestamps", bytes(8)),
         ("timestamps", bytes(17)), ("account_id_lengths", lengths(3)), ("idempotency_key_lengths", lengths(0, 1, 1)),
         ("source_lengths", lengths(1)), ("source_lengths", b""), ("properties_lengths", lengths(4)),

@@ -83,7 +83,8 @@ def test_the_bearer_gets_the_entrys_rights_in_its_namespace() -> None:
 @pytest.mark.parametrize(
     ("scopes", "sufficient", "may"),
     [
-        (["ingest"], INGEST, True), (["ingest"], READ, False), (["read"], READ_CATALOG, True), (["read"], CATALOG, False),
+        (["ingest"], INGEST, True), (["ingest"], READ, False), (["read"], READ_CATALOG, True),
+        (["read"], CATALOG, False),
         (["ingest", "read", "catalog"], ADMIN, False), (["admin"], INGEST, True), (["admin"], ADMIN, True),
     ],
 )  # fmt: skip

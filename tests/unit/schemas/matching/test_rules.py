@@ -71,8 +71,10 @@ def test_an_event_may_match_several_profiles_each_with_its_filters() -> None:
     [
         ("sum", "1.5", 1_500_000_000_000, ""), ("sum", '"1.5"', 1_500_000_000_000, ""), ("max", "-3", -3 * UNIT, ""),
         ("min", "0", 0, ""), ("latest", "7", 7 * UNIT, "key"), ("count_unique", '"a"', UNIT, '"a"'),
-        ("count_unique", "1.0", UNIT, "1"), ("sum", "114.97809459641576", 114_978_094_596_416, ""), ("max", "1e-13", 0, ""),
-        ("count_unique", "0.12345678901234", UNIT, "0.12345678901234"), ("count_unique", "true", UNIT, "true"), ("count_unique", '{"b":1,"a":[]}', UNIT, '{"a":[],"b":1}'),
+        ("count_unique", "1.0", UNIT, "1"), ("sum", "114.97809459641576", 114_978_094_596_416, ""),
+        ("max", "1e-13", 0, ""),
+        ("count_unique", "0.12345678901234", UNIT, "0.12345678901234"), ("count_unique", "true", UNIT, "true"),
+        ("count_unique", '{"b":1,"a":[]}', UNIT, '{"a":[],"b":1}'),
     ],
 )  # fmt: skip
 def test_what_each_aggregation_keeps(aggregation: str, value: str, units: int, unique: str) -> None:
@@ -85,7 +87,8 @@ def test_what_each_aggregation_keeps(aggregation: str, value: str, units: int, u
     ("aggregation", "properties", "reason"),
     [
         ("sum", "{}", "missing"), ("sum", '{"n":null}', "missing"), ("sum", '{"n":"x"}', "not_a_number"),
-        ("sum", '{"n":true}', "not_a_number"), ("max", '{"n":[]}', "not_a_number"), ("latest", '{"n":1e30}', "out_of_range"),
+        ("sum", '{"n":true}', "not_a_number"), ("max", '{"n":[]}', "not_a_number"),
+        ("latest", '{"n":1e30}', "out_of_range"),
         ("min", '{"n":1e99999999999999999999}', "out_of_range"),
         ("count_unique", "{}", "missing"), ("count_unique", '{"n":null}', "missing"),
     ],

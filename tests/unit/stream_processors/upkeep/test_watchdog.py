@@ -34,7 +34,8 @@ def test_a_silent_consumer_is_noticed_in_time_to_be_back_within_half_a_minute() 
 
 
 @pytest.mark.parametrize(
-    "excuse", [{"behind": False}, {"excused": True}, {"looked_for": CHECK_SECONDS + 0.1}], ids=lambda excuse: next(iter(excuse))
+    "excuse", [{"behind": False}, {"excused": True}, {"looked_for": CHECK_SECONDS + 0.1}],
+    ids=lambda excuse: next(iter(excuse))
 )  # fmt: skip
 def test_nothing_to_read_and_failing_neighbours_excuse(excuse: dict[str, Any]) -> None:
     assert seconds_until_noticed(**excuse) is None
