@@ -29,7 +29,8 @@ ROOT = Path(__file__).resolve().parents[3]
 def second(settings: Settings, tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
     """Another worker of the run's group, which SIGUSR1 makes silent, and the URL of its readiness."""
     port = free_port()
-    # Its heartbeats outlast a busy machine: a member that Kafka gives up has no partitions, and nothing to be silent about.
+    # Its heartbeats outlast a busy machine: a member that Kafka gives up has no partitions, and nothing to be silent
+    # about.
     own = {
         "WEIR_WORKER_INDEX": "9", "WEIR_WORKER_WEB_PORT": str(port), "WEIR_WORKER_SESSION_TIMEOUT": "8",
         "WEIR_CHAOS_STALL_SECONDS": "1", "WEIR_DATA_DIR": str(tmp_path),
