@@ -133,7 +133,9 @@ meters: [{code: m, profiles: [{code: n, aggregation: count}]}, {code: o, profile
 products: [{code: m, profile: m}, {code: o, profile: o}]
 plans:
   - {code: p, currency: USD, charges: [{product: m, price: {model: flat, amount: "1"}}]}
-  - {code: q, currency: USD, charges: [{product: m, price: {model: flat, amount: "1"}}, {product: o, price: {model: flat, amount: "1"}}]}
+  - code: q
+    currency: USD
+    charges: [{product: m, price: {model: flat, amount: "1"}}, {product: o, price: {model: flat, amount: "1"}}]
 accounts: [{code: a}]
 subscriptions:
 """ + "".join(

@@ -18,7 +18,8 @@ BASE = """
 namespace: {code: shop, max_event_age_seconds: null}
 meters:
   - {code: calls, profiles: [{code: n, aggregation: count}]}
-  - {code: size, profiles: [{code: total, aggregation: sum, property: bytes}, {code: top, aggregation: max, property: bytes}]}
+  - code: size
+    profiles: [{code: total, aggregation: sum, property: bytes}, {code: top, aggregation: max, property: bytes}]
 features: [{code: api, profile: calls, limit: "1000", reset: month}]
 products:
   - {code: call, profile: calls}
@@ -222,7 +223,8 @@ def test_unknown_parts_and_doubled_codes_are_refused() -> None:
 TERMS = BASE.replace(
     "plan: pro, start: 2013-03-10}]",
     """plan: pro, start: 2013-03-10, minimum_commitment: 100,
-      overrides: [{charge: call, price: {model: per_unit, unit_amount: 0.05}}], discounts: [{code: ten, percent: 10, product: seat}]}]
+      overrides: [{charge: call, price: {model: per_unit, unit_amount: 0.05}}],
+      discounts: [{code: ten, percent: 10, product: seat}]}]
 credit_grants: [{code: paid, account: NO, amount: 50, currency: USD}]""",
 )
 

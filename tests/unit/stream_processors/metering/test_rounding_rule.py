@@ -32,7 +32,8 @@ from stream_processors.metering.rows import batches_table
 
 # Packed by the code of 85cd642: call {"n":114.97809459641576} and {"n":"2.5"} of account a, keys k1 and k2, at 1 s.
 PACKED_BEFORE: Final = base64.b64decode(
-    "wwE/jm1TiplCYARucwJAV5OS8BCNF+gAz1iTQbB8x/b1zKIksHnIp375JGylMn8gTRdmrhoMK21w4N7d3niZTwIIY2FsbAAIAAAAACBAQg8AAAAAAEBCDwAAAAAA"
+    "wwE/jm1TiplCYARucwJAV5OS8BCNF+gAz1iTQbB8x/b1zKIksHnIp375JGylMn8gTRdmrhoMK21w4N7d3niZTwIIY2FsbAAIAAAAACBAQg8AAAAAAEBCDw"
+    "AAAAAA"
     "AAAAAARhYRABAAAAAQAAAAhrMWsyEAIAAAACAAAAAABGeyJuIjoxMTQuOTc4MDk0NTk2NDE1NzZ9eyJuIjoiMi41In0QGAAAAAsAAAA="
 )
 # A meter as 85cd642 published it: its profiles have no `compare`.
