@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 from schemas.events.refused_body import Sketch
+from schemas.events.rejections import GATEWAY_SAMPLE_BYTES
 from schemas.values.json_text import JsonObject
 
-MAX_SAMPLE: Final = 16 * 1024
 SAMPLES_PER_SECOND: Final = 100
 
 
@@ -41,7 +41,7 @@ def rejection(
         "account_id": refused_body.account_id,
         "event_name": refused_body.event_name,
         "idempotency_key": refused_body.idempotency_key,
-        "original": original[:MAX_SAMPLE],
+        "original": original[:GATEWAY_SAMPLE_BYTES],
         "received_at": now_us,
         "rejection_id": rejection_id,
     }

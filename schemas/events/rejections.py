@@ -9,6 +9,8 @@ from typing import Any, Final
 
 from schemas.kafka.codec import codec
 
+GATEWAY_SAMPLE_BYTES: Final = 16 * 1024
+"""What a gateway keeps of a refused body: one of this length may have been cut."""
 BEGINNING_BYTES: Final = 64 * 1024
 _ENVELOPE_BYTES: Final = (
     16 * 1024

@@ -36,6 +36,7 @@ from schemas.events.acceptance import AcceptedEvent, RawEvent, Refused, accept, 
 from schemas.events.batch import decode_batch
 from schemas.events.event_types import event_types
 from schemas.events.identity import partition_of
+from schemas.events.rejections import GATEWAY_SAMPLE_BYTES
 from schemas.events.voids import ALREADY_VOIDED, decode_void, encode_void, is_void
 from schemas.kafka.codec import AvroRecord, CodecError, codec
 from schemas.kafka.topics import REJECTED, events_topic, partition_count
@@ -47,7 +48,6 @@ from stream_processors.inbox.decide import NOT_READ, Admitted, InboxRecord, admi
 from stream_processors.replay.judged import Judged, Rejection
 from stream_processors.replay.origin import Gone, kept_in_part, made_whole, of_batch
 
-GATEWAY_SAMPLE: Final = 16 * 1024
 """Bytes that a gateway keeps of a refused body at most; one as long as that may have been cut."""
 REPLAY: Final = "replay"
 _CHUNK: Final = 500
@@ -112,8 +112,8 @@ def _of_inbox(rejection: Rejection, view: NamespaceView) -> Judged:
 def _of_gateway(rejection: Rejection, view: NamespaceView, keyless: bool) -> Judged:
     if not rejection.original:
         return Judged(rejection, why="its bytes were not kept: a gateway keeps those of 100 refusals a second")
-    if len(rejection.original) >= GATEWAY_SAMPLE:
-        return Judged(rejection, why=f"its bytes were cut at {GATEWAY_SAMPLE}; send it again")
+    if len(rejection.original) >= GATEWAY_SAMPLE_BYTES:
+        return Judged(rejection, why=f"its bytes were cut at {GATEWAY_SAMPLE_BYTES}; send it again")
     raws: list[RawEvent] = decode_any(rejection.original)
     if not keyless and any(raw.idempotency_key is None for raw in raws):
         why = (

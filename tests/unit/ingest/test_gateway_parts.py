@@ -12,13 +12,14 @@ from pydantic import SecretStr
 
 from ingest.app import create_app
 from ingest.client import batched
-from ingest.events.refusals import MAX_SAMPLE, Sampler, rejection
+from ingest.events.refusals import Sampler, rejection
 from ingest.http.bodies import BadBody, inflated
 from ingest.http.decompression import zstd
 from ingest.http.problems import of_refusal, unavailable
 from schemas.catalog.models import Namespace
 from schemas.events.acceptance import Refused
 from schemas.events.refused_body import Sketch, sketch
+from schemas.events.rejections import GATEWAY_SAMPLE_BYTES
 from schemas.kafka.codec import codec
 from schemas.settings import Settings, SettingsError
 
@@ -115,7 +116,7 @@ def test_lone_surrogates_do_not_break_the_record() -> None:
 
 
 def test_samples_are_cut_and_counted_by_the_second() -> None:
-    assert len(rejection("n", "r", "d", Sketch(), b"x" * 100_000, 1, bytes(16))["original"]) == MAX_SAMPLE
+    assert len(rejection("n", "r", "d", Sketch(), b"x" * 100_000, 1, bytes(16))["original"]) == GATEWAY_SAMPLE_BYTES
     sampler = Sampler(limit=3)
     assert [sampler.take(5_000_000 + step) for step in range(5)] == [True, True, True, False, False]
     assert sampler.take(6_000_000)

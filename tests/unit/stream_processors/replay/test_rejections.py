@@ -11,10 +11,11 @@ import pytest
 from schemas.catalog.models import Namespace
 from schemas.catalog.state import Catalog, NamespaceView, record_of
 from schemas.events.batch import encode_batch
+from schemas.events.rejections import GATEWAY_SAMPLE_BYTES
 from schemas.kafka.codec import codec
 from schemas.values.instants import DAY, rfc3339
 from stream_processors.inbox.decide import InboxRecord, admit
-from stream_processors.replay.rejections import GATEWAY_SAMPLE, Outcome, Rejection, judge, replay_record, to_json
+from stream_processors.replay.rejections import Outcome, Rejection, judge, replay_record, to_json
 from tests.unit.stream_processors.metering.builders import event as accepted
 
 ARRIVED = 1_790_000_000_000_000
@@ -73,7 +74,7 @@ def test_without_a_key_a_gateways_event_enters_only_where_that_is_asked_for_and_
     ("given", "why"),
     [
         (rejection(b""), "not kept"),
-        (rejection(b'{"event_name": "' + b"x" * GATEWAY_SAMPLE), "cut"),
+        (rejection(b'{"event_name": "' + b"x" * GATEWAY_SAMPLE_BYTES), "cut"),
         (rejection(b"{"), "still refused"),
         (rejection(b"junk", "admit"), "still refused"),
         (rejection(b"{}", "meter", reason="conflict"), "key of its own"),
