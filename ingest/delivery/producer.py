@@ -123,7 +123,12 @@ class LoopProducer:
 
     def _poll(self) -> None:
         while not self._stop.is_set():
-            self._producer.poll(0.1)
+            try:
+                self._producer.poll(0.1)
+            except KafkaException as error:
+                # A fatal error is raised here, and ``error_cb`` is not called. Reports of what waits still come.
+                if (cause := kafka_error(error)) is not None:
+                    self._on_error(cause)
 
     def _wake(self) -> None:
         # A report appended after the loop cleared the flag wakes it again; one before is seen by the loop that clears
