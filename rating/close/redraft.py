@@ -13,7 +13,7 @@ from typing import Any
 
 from rating.close.checklist.make import make_checks
 from rating.close.checkpoint import covering_cut, end_offsets, wait_metered, wait_rolled_up
-from rating.invoices.ledger import Invoice, Standing
+from rating.invoices.ledger import Standing
 from rating.invoices.publish import publish, wait_written
 from rating.invoices.waiting import Progress
 from rating.invoicing.drafts import build_drafts
@@ -24,6 +24,7 @@ from schemas.catalog.state import NamespaceView
 from schemas.kafka.topics import INVOICES
 from schemas.ledgers.checkpoints import CheckpointLedger, Cut, Offsets, Run
 from schemas.ledgers.invoice_claims import DRAFT
+from schemas.ledgers.invoice_record import Invoice
 from schemas.ledgers.transport import LedgerReader, LedgerWriter
 from schemas.settings import Settings
 from schemas.values.instants import micros, rfc3339
@@ -75,9 +76,9 @@ def refresh_drafts(
     made, failed = build_drafts(plan, totals, run, standing)
     if not made:
         return Redrafted(problems=(*plan.problems, *failed))
-    ids = {one["invoice_id"] for one in made}
-    others = [one for one in standing.drafts(name) if one["invoice_id"] not in ids]
-    found = [*(one for one in made if one["state"] == DRAFT), *others]
+    ids = {one.invoice_id for one in made}
+    others = [one for one in standing.drafts(name) if one.invoice_id not in ids]
+    found = [*(one for one in made if one.state == DRAFT), *others]
     checks = make_checks(settings, client, view, plan, found, standing, (*plan.problems, *failed), cut)
     run = replace(run, body={**run.body, "checklist": [check.to_json() for check in checks]})
     if dry_run:
@@ -86,7 +87,7 @@ def refresh_drafts(
     else:
         run = ledger.announce(run)
         made = tuple(publish(LedgerWriter(settings, INVOICES), reader, standing, made, on_progress))
-    return Redrafted(tuple(one for one in made if one["state"] == DRAFT), (*plan.problems, *failed), run)
+    return Redrafted(tuple(one for one in made if one.state == DRAFT), (*plan.problems, *failed), run)
 
 
 def wait_drafts_visible(client: Any, namespace: str, standing: Standing, on_progress: Progress) -> None:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from rating.close.checklist.checks import Check, warnings
-from rating.invoices.ledger import Invoice
 from schemas.ledgers.checkpoints import Run
+from schemas.ledgers.invoice_record import Invoice
 from schemas.values.instants import micros, rfc3339
 
 

@@ -22,7 +22,7 @@ from rating.invoices.amend import wait_shown
 from rating.invoices.amounts.account_balances import counterparts, draws
 from rating.invoices.amounts.unpriced_values import unpriced_lines
 from rating.invoices.draft_decisions import awaiting
-from rating.invoices.ledger import Invoice, Standing, invoices_reader, read_standing
+from rating.invoices.ledger import Standing, invoices_reader, read_standing
 from rating.invoices.numbering import number_invoices
 from rating.invoices.publish import publish, wait_visible
 from rating.invoices.waiting import CloseError, Progress
@@ -37,6 +37,7 @@ from schemas.clickhouse.client import connect
 from schemas.kafka.clock import TOLERANCE_US, kafka_time_us, words
 from schemas.kafka.topics import INVOICES
 from schemas.ledgers.checkpoints import CheckpointLedger, Cut, Offsets, Run
+from schemas.ledgers.invoice_record import Invoice
 from schemas.ledgers.transport import LedgerReader, LedgerWriter
 from schemas.settings import Settings
 from schemas.values.instants import micros, rfc3339
@@ -192,7 +193,7 @@ class Close:
         invoices, problems = self.rated(plan, run, cut)
         # 5. The ledger decides which invoices stand.
         won = publish(writer, reader, standing, invoices, self._on_progress)
-        names = [one["invoice_id"] for one in invoices]
+        names = [one.invoice_id for one in invoices]
         missed = [name for name in names if standing.invoice(self._namespace, name) is None]
         # 6. Everybody can read them, with the numbers that they have from now on.
         self.number(ledger, catalog, standing)
@@ -207,7 +208,7 @@ class Close:
         """7. What has ended and is not finalised is a draft, as of now."""
         catalog = self._read or self.catalog()
         late = self.late(standing, ledger, None) if result.dry_run else {}
-        billed = {one["subscription"] for one in result.invoices}
+        billed = {one.subscription for one in result.invoices}
         if result.dry_run:  # as if it stood; what came late for those is on them
             for one in result.invoices:
                 standing.apply(one)
@@ -267,14 +268,14 @@ class Close:
         changed: dict[str, Invoice] = {}
         for _ in range(_ROUNDS):
             found = standing.invoices(self._namespace)
-            if not any(one["total"].startswith("-") for one in found):
+            if not any(one.total.startswith("-") for one in found):
                 break
             now_us = micros(self._now)
             made = list(counterparts(found, now_us)) or draws(found, now_us)
             if not made:
                 break
             won = publish(LedgerWriter(self._settings, INVOICES), reader, standing, made, self._on_progress)
-            changed |= {one["invoice_id"]: one for one in won}
+            changed |= {one.invoice_id: one for one in won}
         for one in changed.values():
             wait_shown(self._client, self._namespace, one, _SHOWN_SECONDS)
 

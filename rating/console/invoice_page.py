@@ -88,7 +88,7 @@ def _became(head: InvoiceHead, namespace: str) -> Iterator[Html]:
     for note in head.credit_notes:
         yield tag("p", _credit_note(note, head.currency))
     if head.state != VOID and not head.draft:
-        due = f" by {head.body['due_date']}" if "due_date" in head.body else ""
+        due = f" by {head.body.due_date}" if head.body.due_date else ""
         yield tag("p", f"Due{due}: {money(head.amount_due, head.currency)}")
 
 

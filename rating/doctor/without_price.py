@@ -60,7 +60,7 @@ def without_price(
         need = Need(profile, start_us, end_us, price.dimensions)
         lacking = list(_lacking(client, view.namespace, need, line.account_id, price))
         if billed and lacking:  # the next invoice has it, or one has it already
-            later = later_prices(line, {"charge": charge.key, "product": charge.product, "period_start": start_us})
+            later = later_prices(line, charge.key, charge.product, start_us)
             priced = completed(price, lacking, later)[0]
             named = cell_amounts(priced) if isinstance(priced, MatrixPrice) else {}
             lacking = [part for part in lacking if part.values not in named]

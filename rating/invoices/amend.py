@@ -8,10 +8,12 @@ import uuid
 from collections.abc import Callable
 from typing import Any, Final
 
-from rating.invoices.ledger import Invoice, Standing, invoices_reader
-from schemas.kafka.codec import codec
+from msgspec.structs import replace
+
+from rating.invoices.ledger import Standing, invoices_reader
 from schemas.kafka.topics import INVOICES
 from schemas.ledgers.invoice_claims import is_draft, record_key
+from schemas.ledgers.invoice_record import Invoice, encode_invoice
 from schemas.ledgers.transport import LedgerReader, LedgerUnavailable, LedgerWriter
 from schemas.settings import Settings
 
@@ -37,11 +39,11 @@ def amend(settings: Settings, namespace: str, subscription: str, invoice_id: str
             wanted = change(standing.chain(namespace, subscription), newest)
             if wanted is None:
                 return newest
-            record = dict(wanted) | {"claim_id": uuid.uuid4().hex}
-            partition, offset = writer.append(record_key(namespace, subscription), codec("invoice").encode(record))
+            record = replace(wanted, claim_id=uuid.uuid4().hex)
+            partition, offset = writer.append(record_key(namespace, subscription), encode_invoice(record))
             _follow(reader, standing, namespace, subscription, {partition: offset + 1})
             stands = _newest(standing, namespace, invoice_id)
-            if stands is not None and stands["claim_id"] == record["claim_id"]:
+            if stands is not None and stands.claim_id == record.claim_id:
                 return stands
     raise LedgerUnavailable(
         f"{INVOICES}: {_ATTEMPTS} versions of {invoice_id} in a row lost to other writers; try again"
@@ -68,9 +70,9 @@ def wait_shown(client: Any, namespace: str, invoice: Invoice, seconds: float) ->
     while True:
         rows = client.query(
             f"SELECT max(version) FROM {table} WHERE namespace = {{namespace:String}} AND invoice_id = {{name:String}}",
-            parameters={"namespace": namespace, "name": invoice["invoice_id"]},
+            parameters={"namespace": namespace, "name": invoice.invoice_id},
         ).result_rows
-        if int(rows[0][0]) >= invoice["version"]:
+        if int(rows[0][0]) >= invoice.version:
             return True
         if time.monotonic() > deadline:
             return False

@@ -3,7 +3,7 @@ that paid it. Pure; the next version of the invoice holds them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -19,11 +19,18 @@ from rating.invoices.amounts.line_balances import (
 )
 from rating.invoices.amounts.prepaid_credits import CREDIT, DrawnOn, to_give_back
 from rating.invoices.chain import voids_of
-from rating.invoices.ledger import Invoice
 from rating.invoices.transitions import Refused, amount_paid, check_digits, entries, settled
 from rating.pricing import money_text, plain
 from rating.pricing.exact import exact_sum, round_money, share
-from schemas.ledgers.invoice_claims import body_of
+from schemas.ledgers.invoice_record import (
+    CreditedLine,
+    CreditNoteEntry,
+    GivenBack,
+    Invoice,
+    Line,
+    NoteClaim,
+    body_of,
+)
 from schemas.values.instants import rfc3339
 
 
@@ -53,7 +60,7 @@ class CreditNote:
     at_us: int
     lines: tuple[LineCredit, ...] = ()
 
-    def same(self, recorded: Mapping[str, Any]) -> bool:
+    def same(self, recorded: CreditNoteEntry) -> bool:
         """Whether that one was asked for in the same words."""
         if self.amount is not None:
             return "lines" not in recorded and noted_in_all([recorded]) == self.amount
@@ -70,13 +77,13 @@ def with_credit_note(invoice: Invoice, note: CreditNote, chain: Sequence[Invoice
     than what was billed, nor those of a line to more than the line, each less what later invoices of ``chain`` credited
     of it. What prepaid credits paid of it comes back to them (``prepaid``) once nothing else of the invoice is owed;
     ``amount`` is the rest. What is paid beyond what is then owed is to be paid back. Raises Refused."""
-    name, currency = invoice["invoice_id"], invoice["currency"]
-    notes = entries(invoice, "credit_notes", note.reference, note.same)
+    name, currency = invoice.invoice_id, invoice.currency
+    notes = entries(invoice, "credit note", body_of(invoice).credit_notes, note.reference, note.same)
     if notes is None:
         return None
-    if Decimal(invoice["total"]) < 0:
+    if Decimal(invoice.total) < 0:
         raise Refused(
-            f"invoice {name} is a credit of {money_text(-Decimal(invoice['total']), currency)} {currency} itself; pay it back"
+            f"invoice {name} is a credit of {money_text(-Decimal(invoice.total), currency)} {currency} itself; pay it back"
             " (`weir invoice pay` with a negative amount), or let the account's next invoice draw on it"
         )
     lines = [_credited(invoice, notes, asked, chain) for asked in _once(name, note.lines)]
@@ -96,53 +103,59 @@ def with_credit_note(invoice: Invoice, note: CreditNote, chain: Sequence[Invoice
     parts = lines or (spread(amount, rest.each, currency) if rest is not None else [])
     back = _given_back(invoice, chain, notes, amount, parts)
     owed = exact_sum((amount, *(-part for *_, part in back)))
-    made = {
+    made: CreditNoteEntry = {
         "number": len(notes) + 1, "reference": note.reference, "amount": money_text(owed, currency), "tax_amount": None,
         "reason": note.reason, "author": note.author, "at": rfc3339(note.at_us), "series": True,
     }  # fmt: skip
-    over: dict[str, Any] = {"lines": lines} if lines else {}
+    if lines:
+        made["lines"] = lines
     if back:
-        over["subtotal"] = money_text(amount, currency)
-        over["prepaid"] = [
-            {"grant": grant, "amount": money_text(part, currency)} | ({} if paid == name else {"invoice": paid})
-            for paid, grant, part in back
-        ]
+        made["subtotal"] = money_text(amount, currency)
+        made["prepaid"] = [_given(grant, part, currency, paid if paid != name else None) for paid, grant, part in back]
     if rest is not None and (rest.adjusted or back):
-        over["spread"] = parts
+        made["spread"] = parts
     if not chain:
-        return settled(invoice, {"credit_notes": [*notes, made | over]})
-    order = last_order(chain) + 1
-    after = {
-        "version": invoice["version"] + 1,
-        "head": chain[-1]["invoice_id"],
+        return settled(invoice, {"credit_notes": [*notes, made]})
+    order = made["order"] = last_order(chain) + 1
+    claim: NoteClaim = {
+        "version": invoice.version + 1,
+        "head": chain[-1].invoice_id,
         "voids": list(voids_of(chain)),
         "order": order,
     }
-    return settled(invoice, {"credit_notes": [*notes, made | over | {"order": order}], "credited": after})
+    return settled(invoice, {"credit_notes": [*notes, made], "credited": claim})
 
 
-def _left(invoice: Invoice, chain: Sequence[Invoice], notes: Sequence[Mapping[str, Any]]) -> Decimal:
+def _given(grant: str, amount: Decimal, currency: str, invoice_id: str | None) -> GivenBack:
+    """``invoice_id``: whose charges the grant had paid; None for those of the invoice itself."""
+    given: GivenBack = {"grant": grant, "amount": money_text(amount, currency)}
+    if invoice_id is not None:
+        given["invoice"] = invoice_id
+    return given
+
+
+def _left(invoice: Invoice, chain: Sequence[Invoice], notes: Sequence[CreditNoteEntry]) -> Decimal:
     """What was billed, prepaid credits aside, and is credited neither by credit notes nor by later invoices."""
-    drew = (-Decimal(line["amount"]) for line in invoice["lines"] if line["kind"] == "credit")
+    drew = (-Decimal(line.amount) for line in invoice.lines if line.kind == "credit")
     adjusted = min(adjusted_by(chain, invoice), Decimal(0))
-    return max(exact_sum((Decimal(invoice["total"]), *drew, adjusted, -noted_in_all(notes))), Decimal(0))
+    return max(exact_sum((Decimal(invoice.total), *drew, adjusted, -noted_in_all(notes))), Decimal(0))
 
 
 def _given_back(
     invoice: Invoice,
     chain: Sequence[Invoice],
-    notes: Sequence[Mapping[str, Any]],
+    notes: Sequence[CreditNoteEntry],
     amount: Decimal,
-    parts: Iterable[Mapping[str, Any]],
+    parts: Iterable[CreditedLine],
 ) -> list[tuple[str, str, Decimal]]:
     """(invoice whose charges it had paid, grant, amount) of what prepaid credits would not have paid had so much less
     been billed: first comes what is owed in money, as far as this invoice asked for some. ``parts``: what is credited
     of each line."""
-    name, adjusts = invoice["invoice_id"], {line["number"]: line["adjusts"] for line in invoice["lines"]}
-    credits = [{"adjusts": adjusts.get(one["line"]) or name, "amount": -Decimal(one["amount"])} for one in parts]
-    drawn = drawn_on(chain or [invoice], {name, *(line["adjusts"] for line in invoice["lines"])})
+    name, adjusts = invoice.invoice_id, {line.number: line.adjusts for line in invoice.lines}
+    credits = [(adjusts.get(part["line"]) or name, -Decimal(part["amount"])) for part in parts]
+    drawn = drawn_on(chain or [invoice], {name, *(line.adjusts for line in invoice.lines)})
     found = to_give_back(-amount, drawn, credits)
-    in_money = max(exact_sum((Decimal(invoice["total"]), -amount_paid(notes))), Decimal(0))
+    in_money = max(exact_sum((Decimal(invoice.total), -amount_paid(notes))), Decimal(0))
     short = exact_sum((amount, -in_money, *(-part for *_, part in found)))
     found += _more(drawn, found, short)
     sums: dict[tuple[str, str], Decimal] = {}
@@ -164,7 +177,7 @@ def _more(
                 yield one.invoice_id, charge, part
 
 
-def credited(notes: Iterable[Mapping[str, Any]], number: int) -> tuple[Decimal, Decimal]:
+def credited(notes: Iterable[CreditNoteEntry], number: int) -> tuple[Decimal, Decimal]:
     """(amount, quantity) that credit notes, as a body has them, took of a line."""
     mine = [line for note in notes for line in note.get("lines", ()) if line["line"] == number]
     quantities = (Decimal(line["quantity"]) for line in mine if line["quantity"] is not None)
@@ -175,10 +188,10 @@ def notes_in_series(invoices: Iterable[Invoice]) -> Iterator[tuple[str, str]]:
     """(when it was made, id) of all credit notes that have a number of the series; older ones have that of their
     invoice and which one of its notes they are."""
     for invoice in invoices:
-        if '"series"' in invoice["body"]:  # spares all others being read
-            for note in body_of(invoice).get("credit_notes", ()):
+        if '"series"' in invoice.body:  # spares all others being read
+            for note in body_of(invoice).credit_notes:
                 if note.get("series"):
-                    yield note["at"], credit_note_id(invoice["invoice_id"], note["number"])
+                    yield note["at"], credit_note_id(invoice.invoice_id, note["number"])
 
 
 def _once(name: str, lines: Sequence[LineCredit]) -> Sequence[LineCredit]:
@@ -188,15 +201,15 @@ def _once(name: str, lines: Sequence[LineCredit]) -> Sequence[LineCredit]:
 
 
 def _credited(
-    invoice: Invoice, notes: Sequence[Mapping[str, Any]], asked: LineCredit, chain: Sequence[Invoice]
-) -> dict[str, Any]:
+    invoice: Invoice, notes: Sequence[CreditNoteEntry], asked: LineCredit, chain: Sequence[Invoice]
+) -> CreditedLine:
     """A line of a credit note. Raises Refused."""
-    currency = invoice["currency"]
-    line = next((one for one in invoice["lines"] if one["number"] == asked.number), None)
+    currency = invoice.currency
+    line = next((one for one in invoice.lines if one.number == asked.number), None)
     if line is None:
-        raise Refused(f"invoice {invoice['invoice_id']} has lines 1 to {len(invoice['lines'])}, no line {asked.number}")
-    place = f"line {asked.number} of invoice {invoice['invoice_id']}"
-    whole = Decimal(line["amount"])
+        raise Refused(f"invoice {invoice.invoice_id} has lines 1 to {len(invoice.lines)}, no line {asked.number}")
+    place = f"line {asked.number} of invoice {invoice.invoice_id}"
+    whole = Decimal(line.amount)
     if whole <= 0:
         raise Refused(
             f"{place} bills {money_text(whole, currency)} {currency}, of which nothing can be credited; choose another line"
@@ -215,17 +228,17 @@ def _credited(
             " give more than 0 and at most that"
         )
     return {
-        "line": asked.number, "charge": line["charge"], "product": line["product"], "description": line["description"],
-        "quantity": None if asked.quantity is None else plain(asked.quantity), "unit": line["unit"],
+        "line": asked.number, "charge": line.charge, "product": line.product, "description": line.description,
+        "quantity": None if asked.quantity is None else plain(asked.quantity), "unit": line.unit,
         "amount": money_text(amount, currency), "tax_amount": None, "asked": asked.to_json(),
     }  # fmt: skip
 
 
 def _of_quantity(
-    line: Mapping[str, Any], quantity: Decimal | None, units: Decimal, left: Decimal, currency: str, place: str
+    line: Line, quantity: Decimal | None, units: Decimal, left: Decimal, currency: str, place: str
 ) -> Decimal:
     """What a part of a line's quantity was billed with on average; the last part is what is left. Raises Refused."""
-    whole = Decimal(line["quantity"] or 0)
+    whole = Decimal(line.quantity or 0)
     rest = exact_sum((whole, -units))
     if quantity is None or not 0 < quantity <= rest:
         raise Refused(
@@ -234,4 +247,4 @@ def _of_quantity(
         )
     if quantity == rest:
         return left
-    return min(round_money(share(Decimal(line["amount"]), quantity, whole), currency), left)
+    return min(round_money(share(Decimal(line.amount), quantity, whole), currency), left)

@@ -76,7 +76,7 @@ COLUMNS: Final[tuple[Column, ...]] = (
     Column(
         "invoice_number", "text", lambda head, line: head.number, "gapless in the namespace; empty before it is given"
     ),
-    Column("due_date", "text", lambda head, line: head.body.get("due_date"), "local date by which it is to be paid"),
+    Column("due_date", "text", lambda head, line: head.body.due_date, "local date by which it is to be paid"),
     Column(
         "invoice_amount_due",
         "money",
@@ -87,13 +87,13 @@ COLUMNS: Final[tuple[Column, ...]] = (
     Column(
         "invoice_amount_credited",
         "money",
-        lambda head, line: _money(amount_paid(head.credit_notes), head),
+        lambda head, line: _money(amount_paid(head.body.credit_notes), head),
         "of its credit notes; in no row's amount",
     ),
     Column(
         "amount_credited",
         "money",
-        lambda head, line: _money(credited(head.credit_notes, line.number)[0], head),
+        lambda head, line: _money(credited(head.body.credit_notes, line.number)[0], head),
         "of credit notes that name the line",
     ),
     Column(

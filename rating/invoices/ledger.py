@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator
 
-from schemas.kafka.codec import CodecError, codec
 from schemas.kafka.topics import INVOICES
-from schemas.ledgers.first_valid import FirstValid
-from schemas.ledgers.invoice_claims import DRAFT, claim_of, is_draft
+from schemas.ledgers.invoice_claims import DRAFT, is_draft
+from schemas.ledgers.invoice_record import Invoice
 from schemas.ledgers.transport import LedgerReader
+from schemas.ledgers.valid_invoices import ValidInvoices
 from schemas.settings import Settings
-
-log = logging.getLogger(__name__)
-
-Invoice = Mapping[str, Any]
-"""A decoded Invoice record (avro/invoice.avsc)."""
-
-Line = dict[str, Any]
-"""A line of an Invoice record that is being made, without its number."""
 
 
 class Standing:
@@ -34,7 +24,7 @@ class Standing:
         self.applied = 0
         # A name stands in the records as it is, so most of other namespaces' need not be decoded.
         self._only = (only or "").encode()
-        self._claims = FirstValid()
+        self._valid = ValidInvoices()
         self._drafts: dict[tuple[str, str], Invoice] = {}
         self._draft_versions: dict[str, int] = {}
         self._invoices: dict[tuple[str, str], Invoice] = {}
@@ -51,34 +41,36 @@ class Standing:
 
     def assume(self, invoice: Invoice) -> None:
         """Take an invoice as the last of its chain, whatever it claims: for what would be."""
-        self._invoices[invoice["namespace"], invoice["invoice_id"]] = invoice
-        self._chains.setdefault((invoice["namespace"], invoice["subscription"]), []).append(invoice["invoice_id"])
+        self._invoices[invoice.namespace, invoice.invoice_id] = invoice
+        self._chains.setdefault((invoice.namespace, invoice.subscription), []).append(invoice.invoice_id)
 
     def apply(self, record: Invoice) -> bool:
         """Take the next record; False where it is void."""
-        if not self._claims.offer(claim_of(record)):
+        if not self._valid.offer(record):
             return False
+        self._keep(record)
+        return True
+
+    def _keep(self, record: Invoice) -> None:
         self.applied += 1
-        key = record["namespace"], record["invoice_id"]
+        key = record.namespace, record.invoice_id
         if is_draft(record):
             self._drafts[key] = record
             self._draft_versions[key[0]] = self._draft_versions.get(key[0], 0) + 1
-            return True
+            return
         self._invoices[key] = record
-        if record["version"] == 1:
+        if record.version == 1:
             self._drafts.pop(key, None)
-            self._chains.setdefault((record["namespace"], record["subscription"]), []).append(record["invoice_id"])
-        return True
+            self._chains.setdefault((record.namespace, record.subscription), []).append(record.invoice_id)
 
     def apply_bytes(self, value: bytes) -> bool:
         """``apply`` on a record's bytes; foreign bytes are void."""
         if self._only not in value:
             return False
-        try:
-            return self.apply(codec("invoice").decode(value))
-        except CodecError as error:
-            log.warning("a record of %s is void: %s", INVOICES, error)
-            return False
+        record = self._valid.offer_bytes(value)
+        if record is not None:
+            self._keep(record)
+        return record is not None
 
     def invoice(self, namespace: str, invoice_id: str) -> Invoice | None:
         """The newest version of an invoice."""
@@ -90,7 +82,7 @@ class Standing:
 
     def drafts(self, namespace: str) -> list[Invoice]:
         """The newest versions of all that are drafts now."""
-        return [one for (owner, _), one in self._drafts.items() if owner == namespace and one["state"] == DRAFT]
+        return [one for (owner, _), one in self._drafts.items() if owner == namespace and one.state == DRAFT]
 
     def draft_versions(self, namespace: str) -> int:
         """How many versions of drafts there have been."""

@@ -10,11 +10,11 @@ from typing import Any
 import pyarrow as pa
 
 from rating.invoices.credit_notes import notes_in_series
-from rating.invoices.ledger import Invoice
 from schemas.catalog.models import Namespace
 from schemas.ledgers.checkpoints import CheckpointLedger
 from schemas.ledgers.invoice_claims import DRAFT
 from schemas.ledgers.invoice_numbers import InvoiceNumbers, Numbered
+from schemas.ledgers.invoice_record import Invoice
 
 
 def unnumbered(numbers: InvoiceNumbers, namespace: str, invoices: Iterable[Invoice]) -> list[str]:
@@ -23,10 +23,10 @@ def unnumbered(numbers: InvoiceNumbers, namespace: str, invoices: Iterable[Invoi
     found = [
         one
         for one in invoices
-        if one["state"] != DRAFT and numbers.of(namespace, one["invoice_id"]) is None
+        if one.state != DRAFT and numbers.of(namespace, one.invoice_id) is None
     ]  # fmt: skip
-    found.sort(key=lambda one: (one["period_start"], one["account_id"], one["subscription"], one["sequence"]))
-    return [one["invoice_id"] for one in found]
+    found.sort(key=lambda one: (one.period_start, one.account_id, one.subscription, one.sequence))
+    return [one.invoice_id for one in found]
 
 
 def unnumbered_notes(numbers: InvoiceNumbers, namespace: str, invoices: Iterable[Invoice]) -> list[str]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from rating.invoices.ledger import Invoice, Standing
+from rating.invoices.ledger import Standing
 from rating.invoices.waiting import Progress, wait_until
-from schemas.kafka.codec import codec
 from schemas.ledgers.invoice_claims import record_key
+from schemas.ledgers.invoice_record import Invoice, encode_invoice
 from schemas.ledgers.transport import LedgerReader, LedgerWriter
 
 STALLED_SECONDS: Final = 120.0
@@ -28,9 +28,7 @@ def publish(
     won: list[Invoice] = []
     done = 0
     for lot in _lots(invoices):
-        placed = writer.append_all(
-            [(record_key(item["namespace"], item["subscription"]), value) for item, value in lot]
-        )
+        placed = writer.append_all([(record_key(item.namespace, item.subscription), value) for item, value in lot])
         ours = {place: item for place, (item, _) in zip(placed, lot, strict=True)}
         ends = dict(reader.positions)
         for partition, offset in placed:
@@ -46,11 +44,10 @@ def publish(
 
 def _lots(invoices: Sequence[Invoice]) -> Iterator[list[tuple[Invoice, bytes]]]:
     """Invoices with their records, so many and so many bytes at once."""
-    encode = codec("invoice").encode
     lot: list[tuple[Invoice, bytes]] = []
     size = 0
     for invoice in invoices:
-        value = encode(invoice)
+        value = encode_invoice(invoice)
         if lot and (len(lot) >= _AT_ONCE or size + len(value) > _BYTES_AT_ONCE):
             yield lot
             lot, size = [], 0

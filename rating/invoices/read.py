@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Any, Final, TypeVar
 
 from rating.invoices.amounts.billed_of_period import CHARGED
-from rating.invoices.amounts.line_plans import LinePlan, plan_of
+from rating.invoices.amounts.line_plans import plan_of
 from rating.invoices.credit_notes import credit_note_id
 from rating.invoices.draft_decisions import waits
 from rating.invoices.transitions import amount_due, amount_paid
@@ -20,6 +20,16 @@ from rating.pricing import money_text, plain
 from rating.pricing.exact import exact_sum
 from schemas.errors import WeirError
 from schemas.ledgers.invoice_claims import DRAFT, WITHDRAWN
+from schemas.ledgers.invoice_record import (
+    EMPTY_BODY,
+    Body,
+    CreditNoteEntry,
+    Invoice,
+    Line,
+    LinePlan,
+    PaymentEntry,
+    body_of_text,
+)
 from schemas.values.instants import rfc3339
 
 MAX_LIMIT: Final = 500
@@ -58,7 +68,7 @@ class InvoiceHead:
     total: str
     subtotal: str
     tax_amount: str | None = None
-    body: Mapping[str, Any] = field(default_factory=dict)
+    body: Body = EMPTY_BODY
     number: str | None = None
     note_numbers: Mapping[str, str] = field(default_factory=dict)
     service_span: tuple[int, int] | None = None
@@ -80,9 +90,9 @@ class InvoiceHead:
         return money_text(exact_sum((Decimal(self.subtotal), -Decimal(self.total))), self.currency)
 
     @property
-    def payments(self) -> list[Mapping[str, Any]]:
-        """Each with reference, amount, paid_at and author, in the order in which they were recorded."""
-        return list(self.body.get("payments", ()))
+    def payments(self) -> Sequence[PaymentEntry]:
+        """In the order in which they were recorded."""
+        return self.body.payments
 
     @property
     def amount_paid(self) -> str:
@@ -93,9 +103,9 @@ class InvoiceHead:
     def credit_notes(self) -> list[dict[str, Any]]:
         """Each with a number of the namespace's series; those made before there was one with the invoice's and which
         one of its credit notes it is. None before it is given."""
-        return [_shown(one) | {"number": self._note_number(one)} for one in self.body.get("credit_notes", ())]
+        return [_shown(one) | {"number": self._note_number(one)} for one in self.body.credit_notes]
 
-    def _note_number(self, note: Mapping[str, Any]) -> str | None:
+    def _note_number(self, note: CreditNoteEntry) -> str | None:
         if note.get("series"):
             return self.note_numbers.get(credit_note_id(self.invoice_id, note["number"]))
         return f"{self.number}-C{note['number']}" if self.number else None
@@ -108,36 +118,36 @@ class InvoiceHead:
     @property
     def void(self) -> dict[str, Any] | None:
         """Why it is void: reason, author, at."""
-        found = self.body.get("void")
-        return None if found is None else {name: found[name] for name in ("reason", "author", "at")}
+        void = self.body.void
+        return None if void is None else {"reason": void["reason"], "author": void["author"], "at": void["at"]}
 
     @property
     def reissues(self) -> str | None:
         """The void invoice whose period it bills again."""
-        return self.body.get("reissues")
+        return self.body.reissues
 
     @property
     def draft(self) -> dict[str, Any] | None:
         """What a draft waits for: approval (required or none), ready_at (end and grace), held (reason, author, at), and
         in words."""
-        found = self.body.get("draft") if self.state in (DRAFT, WITHDRAWN) else None
-        if found is None:
+        draft = self.body.draft if self.state in (DRAFT, WITHDRAWN) else None
+        if draft is None:
             return None
         words = (
-            waits(found, self.period_end_us)
+            waits(draft, self.period_end_us)
             if self.state == DRAFT
             else "was withdrawn: its period is not to be billed any longer"
         )
         return {
-            "approval": found["approval"], "ready_at": found["ready_at"], "held": found.get("held"),
-            "content_version": found["content"], "waits": words,
+            "approval": draft["approval"], "ready_at": draft["ready_at"], "held": draft.get("held"),
+            "content_version": draft["content"], "waits": words,
         }  # fmt: skip
 
     @property
     def approved(self) -> dict[str, Any] | None:
         """Who approved which version of its draft, and when."""
-        found = self.body.get("approved")
-        return None if found is None else {name: found[name] for name in ("author", "at", "draft")}
+        by = self.body.approved
+        return None if by is None else {"author": by["author"], "at": by["at"], "draft": by["draft"]}
 
     def to_json(self) -> dict[str, Any]:
         """Ready for json.dumps: instants in RFC 3339."""
@@ -149,10 +159,10 @@ class InvoiceHead:
             "service_start": rfc3339(self.service_start_us), "service_end": rfc3339(self.service_end_us),
             "time_zone": self.time_zone, "currency": self.currency, "subtotal": self.subtotal, "tax_amount": self.tax_amount,
             "credits_applied": self.credits_applied, "total": self.total, "amount_paid": self.amount_paid, "amount_due": self.amount_due,
-            "due_date": self.body.get("due_date"), "payments": self.payments, "credit_notes": self.credit_notes, "void": self.void, "reissues": self.reissues,
+            "due_date": self.body.due_date, "payments": list(self.payments), "credit_notes": self.credit_notes, "void": self.void, "reissues": self.reissues,
             "predecessor": self.predecessor or None, "run_id": self.run_id, "checkpoint": self.checkpoint,
             "catalog_offset": self.catalog_offset, "as_of": rfc3339(self.as_of_us),
-            "time_zone_data": self.body.get("time_zone_data"), "draft": self.draft, "approved": self.approved,
+            "time_zone_data": self.body.time_zone_data, "draft": self.draft, "approved": self.approved,
         }  # fmt: skip
 
 
@@ -195,25 +205,26 @@ class InvoiceLine:
             "plan": self.plan, "plan_version": self.plan_version,
         }  # fmt: skip
 
-    def record(self) -> dict[str, Any]:
-        """As a line of an Invoice record has it."""
-        return {
-            "number": self.number, "kind": self.kind, "charge": self.charge, "product": self.product, "description": self.description,
-            "profile_id": self.profile_id, "profile_versions": list(self.profile_versions),
-            "period_start": self.period_start_us, "period_end": self.period_end_us,
-            "quantity": "" if self.quantity is None else plain(self.quantity), "events": "" if self.events is None else str(self.events),
-            "unit": self.unit, "price": json.dumps(self.price, ensure_ascii=False, sort_keys=True), "amount": self.amount,
-            "unrounded": self.unrounded, "steps": json.dumps(list(self.steps), ensure_ascii=False), "note": self.note, "adjusts": self.adjusts,
-        }  # fmt: skip
+    def record(self) -> Line:
+        """As the record on usage.invoices has it."""
+        return Line(
+            number=self.number, kind=self.kind, charge=self.charge, product=self.product, description=self.description,
+            profile_id=self.profile_id, profile_versions=self.profile_versions,
+            period_start=self.period_start_us, period_end=self.period_end_us,
+            quantity="" if self.quantity is None else plain(self.quantity),
+            events="" if self.events is None else str(self.events), unit=self.unit,
+            price=json.dumps(self.price, ensure_ascii=False, sort_keys=True), amount=self.amount, unrounded=self.unrounded,
+            steps=json.dumps(list(self.steps), ensure_ascii=False), note=self.note, adjusts=self.adjusts,
+        )  # fmt: skip
 
 
-def service_span(start_us: int, end_us: int, lines: Iterable[Mapping[str, Any]]) -> tuple[int, int]:
+def service_span(start_us: int, end_us: int, lines: Iterable[Line]) -> tuple[int, int]:
     """What an invoice over [start_us, end_us) bills: that; where it is over no time, the span of its charges.
     ``lines``: of its record."""
-    charges = [line for line in lines if line["kind"] in CHARGED] if start_us == end_us else []
+    charges = [line for line in lines if line.kind in CHARGED] if start_us == end_us else []
     if not charges:
         return start_us, end_us
-    return min(line["period_start"] for line in charges), max(line["period_end"] for line in charges)
+    return min(line.period_start for line in charges), max(line.period_end for line in charges)
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,17 +234,18 @@ class WholeInvoice:
     head: InvoiceHead
     lines: tuple[InvoiceLine, ...]
 
-    def record(self) -> dict[str, Any]:
-        """As an Invoice record has it (schemas/avro/invoice.avsc), for the close's own code; without its claim."""
+    def record(self) -> Invoice:
+        """As the record on usage.invoices has it, for the close's own code; without its claim."""
         head = self.head
-        return {
-            "namespace": head.namespace, "invoice_id": head.invoice_id, "version": head.version, "predecessor": head.predecessor,
-            "subscription": head.subscription, "sequence": head.sequence, "account_id": head.account_id,
-            "plan": head.plan, "plan_version": head.plan_version, "period_start": head.period_start_us, "period_end": head.period_end_us,
-            "time_zone": head.time_zone, "run_id": head.run_id, "checkpoint": head.checkpoint, "catalog_offset": head.catalog_offset,
-            "as_of": head.as_of_us, "state": head.state, "currency": head.currency, "total": head.total,
-            "lines": [line.record() for line in self.lines], "body": json.dumps(head.body, ensure_ascii=False),
-        }  # fmt: skip
+        return Invoice(
+            namespace=head.namespace, invoice_id=head.invoice_id, version=head.version, predecessor=head.predecessor,
+            subscription=head.subscription, sequence=head.sequence, account_id=head.account_id,
+            plan=head.plan, plan_version=head.plan_version,
+            period_start=head.period_start_us, period_end=head.period_end_us, time_zone=head.time_zone,
+            run_id=head.run_id, checkpoint=head.checkpoint, catalog_offset=head.catalog_offset, as_of=head.as_of_us,
+            state=head.state, currency=head.currency, total=head.total,
+            lines=tuple(line.record() for line in self.lines), body=head.body.text(), claim_id="",
+        )  # fmt: skip
 
     def to_json(self) -> dict[str, Any]:
         """The head's JSON with ``lines``."""
@@ -412,9 +424,7 @@ def _heads(client: Any, namespace: str, rows: Iterable[Sequence[Any]]) -> list[I
         parameters={"namespace": namespace, "ids": [head.invoice_id for head in heads]},
     ).result_rows
     numbers = {str(name): str(number) for name, number in given}
-    notes = [
-        credit_note_id(head.invoice_id, note["number"]) for head in heads for note in head.body.get("credit_notes", ())
-    ]
+    notes = [credit_note_id(head.invoice_id, note["number"]) for head in heads for note in head.body.credit_notes]
     of_notes: dict[str, str] = {}
     if notes:
         rows = client.query(
@@ -428,7 +438,7 @@ def _heads(client: Any, namespace: str, rows: Iterable[Sequence[Any]]) -> list[I
         replace(
             head,
             number=numbers.get(head.invoice_id),
-            note_numbers=of_notes if head.body.get("credit_notes") else {},
+            note_numbers=of_notes if head.body.credit_notes else {},
             service_span=spans.get((head.invoice_id, head.version)),
         )
         for head in heads
@@ -453,10 +463,10 @@ def _lines_table(head: InvoiceHead) -> str:
     return "invoice_draft_lines" if head.draft is not None else "invoice_lines"
 
 
-def _shown(note: Mapping[str, Any]) -> dict[str, Any]:
+def _shown(note: CreditNoteEntry) -> dict[str, Any]:
     """A credit note without what only its next version needs. ``subtotal``: what it credits in all; ``amount``: the
     part that is no longer to be paid; ``prepaid``: the part that came back to grants."""
-    found = {name: value for name, value in note.items() if name not in ("series", "spread", "order")}
+    found: dict[str, Any] = {name: value for name, value in note.items() if name not in ("series", "spread", "order")}
     found |= {"subtotal": note.get("subtotal", note["amount"]), "prepaid": note.get("prepaid", [])}
     if "lines" in found:
         found["lines"] = [{name: value for name, value in line.items() if name != "asked"} for line in found["lines"]]
@@ -465,18 +475,17 @@ def _shown(note: Mapping[str, Any]) -> dict[str, Any]:
 
 def _head(row: Sequence[Any]) -> InvoiceHead:
     *fields, body = row
-    pinned = json.loads(body or "{}")
+    pinned = body_of_text(body)
     total = money_text(Decimal(fields[-1]), fields[-2])
     # Invoices of before there were credits have no subtotal of their own.
-    values = [*fields[:-1], total, pinned.get("subtotal", total), pinned.get("tax_amount"), pinned]
+    values = [*fields[:-1], total, pinned.subtotal or total, pinned.tax_amount, pinned]
     return InvoiceHead(*values)
 
 
 def _line(row: Sequence[Any], head: InvoiceHead) -> InvoiceLine:
     (number, kind, charge, product, description, profile_id, versions, start, end, quantity, events, unit, price, amount,
      unrounded, steps, note, adjusts) = row  # fmt: skip
-    named = {"number": number, "kind": kind, "note": note}
-    plan = plan_of(named, LinePlan(head.plan, head.plan_version), head.body.get("line_plans", {}))
+    plan = plan_of(number, kind, note, LinePlan(head.plan, head.plan_version), head.body.line_plans)
     return InvoiceLine(
         number, kind, charge, product, description, profile_id, tuple(versions), start, end,
         None if quantity is None else Decimal(quantity), None if events is None else int(events), unit,

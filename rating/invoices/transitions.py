@@ -6,25 +6,31 @@ A version holds all of the one before it; lines and totals never change.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
-from typing import Any, Final, Literal
+from typing import Any, TypeVar
+
+from msgspec.structs import replace
 
 from rating.invoices.chain import counted_on_by, voids_of
-from rating.invoices.ledger import Invoice
 from rating.periods import parse_zone
 from rating.pricing import money_text, plain
 from rating.pricing.exact import exact_sum
 from schemas.errors import WeirError
-from schemas.ledgers.invoice_claims import FINALIZED, PAID, VOID, body_of, is_draft
+from schemas.ledgers.invoice_claims import FINALIZED, PAID, VOID, is_draft
+from schemas.ledgers.invoice_record import (
+    Body,
+    CreditNoteEntry,
+    Invoice,
+    PaymentEntry,
+    body_of,
+)
 from schemas.values.currency import exponent
 from schemas.values.instants import instant, rfc3339
 
-Kind = Literal["payments", "credit_notes"]
-_WORDS: Final[dict[Kind, str]] = {"payments": "payment", "credit_notes": "credit note"}
+E = TypeVar("E", PaymentEntry, CreditNoteEntry)
 
 
 class Refused(WeirError):
@@ -44,17 +50,17 @@ class Payment:
     invoice: str = ""
 
 
-def amount_paid(payments: Sequence[Mapping[str, Any]]) -> Decimal:
+def amount_paid(payments: Iterable[PaymentEntry | CreditNoteEntry]) -> Decimal:
     """The sum of an invoice's payments, or of its credit notes, as its body has them."""
     return exact_sum(Decimal(one["amount"]) for one in payments)
 
 
-def amount_due(state: str, total: Decimal, body: Mapping[str, Any]) -> Decimal:
+def amount_due(state: str, total: Decimal, body: Body) -> Decimal:
     """What is still to be paid; below zero, of an invoice whose total is, what is still to be paid back: nothing on a
     draft or a void invoice."""
     if state not in (FINALIZED, PAID):
         return Decimal(0)
-    settled = (amount_paid(body.get("payments", ())), amount_paid(body.get("credit_notes", ())))
+    settled = (amount_paid(body.payments), amount_paid(body.credit_notes))
     rest = exact_sum((total, *(-one for one in settled)))
     return min(rest, Decimal(0)) if total < 0 else max(rest, Decimal(0))
 
@@ -62,21 +68,22 @@ def amount_due(state: str, total: Decimal, body: Mapping[str, Any]) -> Decimal:
 def voided(chain: Sequence[Invoice], invoice: Invoice, reason: str, author: str, at_us: int) -> Invoice | None:
     """``invoice``, of ``chain`` as it stands, as void; None where it is so already. Raises Refused."""
     name = _finalised(invoice)
-    if invoice["state"] == VOID:
+    if invoice.state == VOID:
         return None
     body = body_of(invoice)
-    if body.get("credit_notes"):
+    if body.credit_notes:
         raise Refused(f"invoice {name} has credit notes, which stand; credit the rest of it instead")
-    payments = body.get("payments", ())
+    payments = body.payments
     paid = amount_paid([one for one in payments if not one.get("invoice")])
     drawn = [one for one in payments if one.get("invoice")]
-    if Decimal(invoice["total"]) < 0 and amount_paid(drawn):
+    if Decimal(invoice.total) < 0 and amount_paid(drawn):
+        payers = [payment["invoice"] for payment in drawn]
         raise Refused(
-            f"invoice {name} has paid {', '.join(sorted({one['invoice'] for one in drawn}))} from its balance; void {_that(drawn)} first"
+            f"invoice {name} has paid {', '.join(sorted(set(payers)))} from its balance; void {_that(payers)} first"
         )
     if paid:
         raise Refused(
-            f"invoice {name} has payments of {plain(paid)} {invoice['currency']}; record what is paid back as a payment"
+            f"invoice {name} has payments of {plain(paid)} {invoice.currency}; record what is paid back as a payment"
             " of a negative amount first"
         )
     if others := counted_on_by(chain, name):
@@ -85,7 +92,7 @@ def voided(chain: Sequence[Invoice], invoice: Invoice, reason: str, author: str,
         )
     void = {
         "reason": reason, "author": author, "at": rfc3339(at_us),
-        "head": chain[-1]["invoice_id"], "voids": list(voids_of(chain)),
+        "head": chain[-1].invoice_id, "voids": list(voids_of(chain)),
     }  # fmt: skip
     return _next(invoice, VOID, {"void": void})
 
@@ -99,13 +106,16 @@ def with_payment(invoice: Invoice, payment: Payment) -> Invoice | None:
 
     Raises Refused, also where ``payment.reference`` names another amount.
     """
-    name, currency = invoice["invoice_id"], invoice["currency"]
-    payments = entries(invoice, "payments", payment.reference, lambda known: Decimal(known["amount"]) == payment.amount)
+    name, currency = invoice.invoice_id, invoice.currency
+    recorded = body_of(invoice).payments
+    payments = entries(
+        invoice, "payment", recorded, payment.reference, lambda known: Decimal(known["amount"]) == payment.amount
+    )
     if payments is None:
         return None
     check_digits(payment.amount, currency)
-    total = Decimal(invoice["total"])
-    due = amount_due(invoice["state"], total, body_of(invoice))
+    total = Decimal(invoice.total)
+    due = amount_due(invoice.state, total, body_of(invoice))
     if total < 0:
         _check_back(name, currency, payment.amount, due, amount_paid(payments))
     elif payment.amount > due:
@@ -118,7 +128,7 @@ def with_payment(invoice: Invoice, payment: Payment) -> Invoice | None:
         raise Refused(
             f"payments of invoice {name} would come to {plain(paid)} {currency}; pay back at most what was paid, and never 0"
         )
-    made = {
+    made: PaymentEntry = {
         "reference": payment.reference, "amount": money_text(payment.amount, currency),
         "paid_at": rfc3339(payment.paid_at_us), "author": payment.author,
     }  # fmt: skip
@@ -143,31 +153,30 @@ def _check_back(name: str, currency: str, amount: Decimal, due: Decimal, paid: D
 
 
 def entries(
-    invoice: Invoice, kind: Kind, reference: str, same: Callable[[Mapping[str, Any]], bool]
-) -> list[dict[str, Any]] | None:
-    """The invoice's payments or credit notes, one more of which may follow; None where that of ``reference`` is
-    recorded already, and the
-    ``same``. Raises Refused where it is another, and for a draft or a void invoice."""
-    name, word = _finalised(invoice), _WORDS[kind]
-    found: list[dict[str, Any]] = list(body_of(invoice).get(kind, ()))
-    known = next((one for one in found if one["reference"] == reference), None)
+    invoice: Invoice, word: str, recorded: Sequence[E], reference: str, same: Callable[[E], bool]
+) -> Sequence[E] | None:
+    """The invoice's payments or credit notes as ``recorded``, one more of which may follow; None where that of
+    ``reference`` is recorded already, and the ``same``. ``word``: what one of them is called. Raises Refused where it
+    is another, and for a draft or a void invoice."""
+    name = _finalised(invoice)
+    known = next((entry for entry in recorded if entry["reference"] == reference), None)
     if known is not None:
         if same(known):
             return None
         raise Refused(
-            f"{word} {reference!r} of invoice {name} is recorded over {known.get('subtotal', known['amount'])} {invoice['currency']};"
+            f"{word} {reference!r} of invoice {name} is recorded over {known.get('subtotal', known['amount'])} {invoice.currency};"
             f" another {word} needs another reference"
         )
-    if invoice["state"] == VOID:
+    if invoice.state == VOID:
         raise Refused(
             f"invoice {name} is void, so nothing of it is owed; the {word} belongs on the invoice that bills its period again"
         )
-    return found
+    return recorded
 
 
 def _finalised(invoice: Invoice) -> str:
     """The invoice's id. Raises Refused for a draft."""
-    name: str = invoice["invoice_id"]
+    name = invoice.invoice_id
     if is_draft(invoice):
         raise Refused(
             f"invoice {name} is a draft, of which nothing is owed yet; hold it back, or wait until it is finalised"
@@ -186,14 +195,13 @@ def check_digits(amount: Decimal, currency: str) -> None:
 
 def settled(invoice: Invoice, changes: Mapping[str, Any]) -> Invoice:
     """The next version, with these changes of its body: paid where nothing is left to pay."""
-    due = amount_due(FINALIZED, Decimal(invoice["total"]), body_of(invoice) | dict(changes))
+    due = amount_due(FINALIZED, Decimal(invoice.total), body_of(invoice).changed(changes))
     return _next(invoice, FINALIZED if due else PAID, changes)
 
 
 def _next(invoice: Invoice, state: str, changes: Mapping[str, Any]) -> Invoice:
-    body = json.dumps(body_of(invoice) | dict(changes), ensure_ascii=False)
-    record: dict[str, Any] = dict(invoice)
-    return record | {"version": invoice["version"] + 1, "state": state, "body": body, "claim_id": ""}
+    body = body_of(invoice).changed(changes).text()
+    return replace(invoice, version=invoice.version + 1, state=state, body=body, claim_id="")
 
 
 def due_date(finalised_us: int, zone: str, terms_days: int) -> str:

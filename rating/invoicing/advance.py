@@ -11,9 +11,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from rating.invoices.amounts.line_plans import OF_PLAN, plan_in
+from msgspec import structs
+
+from rating.invoices.amounts.line_plans import plan_in
 from rating.invoices.amounts.unpriced_values import same_line
-from rating.invoices.ledger import Invoice, Line
 from rating.invoicing.charges import Item, proration
 from rating.invoicing.lines import price_text, steps_text
 from rating.pricing import PriceError, Rated, money_text, parse_price, plain, rate
@@ -21,6 +22,10 @@ from rating.pricing.exact import exact_sum
 from rating.subscriptions.timeline import PlanningError
 from schemas.catalog.models import Charge, Product
 from schemas.ledgers.invoice_claims import VOID
+from schemas.ledgers.invoice_record import (
+    Invoice,
+    Line,
+)
 from schemas.prices import Price
 from schemas.values.instants import rfc3339
 
@@ -38,21 +43,23 @@ class Paid:
 def paid_in_advance(chain: Sequence[Invoice], until_us: int) -> tuple[Paid, ...]:
     """Lines in advance of what begins at ``until_us``, on invoices that end there, and that are not wholly credited.
     Raises PlanningError."""
-    standing = [invoice for invoice in chain if invoice["state"] != VOID]
+    standing = [invoice for invoice in chain if invoice.state != VOID]
     found: list[Paid] = []
     for invoice in standing:
-        if invoice["period_end"] != until_us:
+        if invoice.period_end != until_us:
             continue
-        for line in invoice["lines"]:
-            if line["kind"] != "flat" or line["period_start"] < invoice["period_end"]:
+        for line in invoice.lines:
+            if line.kind != "flat" or line.period_start < invoice.period_end:
                 continue
-            amount = exact_sum([Decimal(line["amount"]), *_adjusted(standing, invoice["invoice_id"], line)])
+            amount = exact_sum([Decimal(line.amount), *_adjusted(standing, invoice.invoice_id, line)])
             if amount:
                 try:
-                    price = parse_price(json.loads(line["price"]), invoice["currency"])
+                    price = parse_price(json.loads(line.price), invoice.currency)
                 except (PriceError, ValueError) as error:
-                    raise PlanningError(f"invoice {invoice['invoice_id']}, line {line['number']}: {error}") from None
-                found.append(Paid(invoice["invoice_id"], dict(line) | {OF_PLAN: plan_in(invoice, line)}, price, amount))
+                    raise PlanningError(f"invoice {invoice.invoice_id}, line {line.number}: {error}") from None
+                found.append(
+                    Paid(invoice.invoice_id, structs.replace(line, of_plan=plan_in(invoice, line)), price, amount)
+                )
     return tuple(found)
 
 
@@ -60,25 +67,25 @@ def advance_again(void: Invoice) -> tuple[Item, ...]:
     """The fees in advance of a void invoice, to be billed again as they were: the period they are for is billed
     already, and was settled against them. Raises PlanningError."""
     found: list[Item] = []
-    for line in void["lines"]:
-        if line["kind"] == "flat" and line["period_start"] >= void["period_end"]:
+    for line in void.lines:
+        if line.kind == "flat" and line.period_start >= void.period_end:
             try:
-                price = parse_price(json.loads(line["price"]), void["currency"])
+                price = parse_price(json.loads(line.price), void.currency)
             except (PriceError, ValueError) as error:
-                raise PlanningError(f"invoice {void['invoice_id']}, line {line['number']}: {error}") from None
-            charge = Charge(code=line["charge"], product=line["product"], price={}, in_advance=True)
-            product = Product(code=line["product"], name=line["description"], unit=line["unit"], kind="flat")
-            span = line["period_start"], line["period_end"]
+                raise PlanningError(f"invoice {void.invoice_id}, line {line.number}: {error}") from None
+            charge = Charge(code=line.charge, product=line.product, price={}, in_advance=True)
+            product = Product(code=line.product, name=line.description, unit=line.unit, kind="flat")
+            span = line.period_start, line.period_end
             found.append(Item(charge, product, price, None, (), *span, plan=plan_in(void, line)))
     return tuple(found)
 
 
 def _adjusted(chain: Iterable[Invoice], invoice_id: str, line: Line) -> list[Decimal]:
     return [
-        Decimal(other["amount"])
+        Decimal(other.amount)
         for invoice in chain
-        for other in invoice["lines"]
-        if other["adjusts"] == invoice_id and same_line(other, line)
+        for other in invoice.lines
+        if other.adjusts == invoice_id and same_line(other, line)
     ]
 
 
@@ -99,12 +106,12 @@ def settle(owed: Iterable[Item], paid: Iterable[Paid], currency: str) -> tuple[t
                 left = [item for item in left if item not in rest]
                 price = one.price
         else:
-            length = one.line["period_end"] - one.line["period_start"]
+            length = one.line.period_end - one.line.period_start
             price = one.price.model_copy(update={"proration": proration(0, length)})
         try:
             priced = rate(price, Decimal(1), currency=currency)
         except PriceError as error:
-            raise PlanningError(f"adjustment of {one.invoice_id}, line {one.line['number']}: {error}") from None
+            raise PlanningError(f"adjustment of {one.invoice_id}, line {one.line.number}: {error}") from None
         if difference := exact_sum((priced.amount, -one.amount)):
             lines.append(_adjustment(one, price, priced, difference))
     return tuple(left), tuple(lines)
@@ -114,9 +121,9 @@ def _rest_of_fee(first: Item, paid: Paid, owed: Iterable[Item], every: Iterable[
     """The parts after ``first`` into which something else has split a fee that is the same to its end: it was billed as
     a whole, and stays so. Were it credited and billed again, a credit note for it would be lost. None where another
     line was billed for a part of it."""
-    start_us, end_us = paid.line["period_start"], paid.line["period_end"]
+    start_us, end_us = paid.line.period_start, paid.line.period_end
     for other in every:
-        if other.line["charge"] == paid.line["charge"] and start_us < other.line["period_start"] < end_us:
+        if other.line.charge == paid.line.charge and start_us < other.line.period_start < end_us:
             return []
     found, until_us = list[Item](), first.end_us
     for item in sorted(owed, key=lambda item: item.start_us):
@@ -134,17 +141,18 @@ def _plain(price: Price) -> Price:
 def _same_fee(item: Item, paid: Paid) -> bool:
     plain_price = {"proration": None}
     return (item.charge.key, item.product.code, item.start_us) == (
-        paid.line["charge"],
-        paid.line["product"],
-        paid.line["period_start"],
+        paid.line.charge,
+        paid.line.product,
+        paid.line.period_start,
     ) and item.price.model_copy(update=plain_price) == paid.price.model_copy(update=plain_price)
 
 
 def _adjustment(paid: Paid, price: Price, priced: Rated, difference: Decimal) -> Line:
-    span = f"{rfc3339(paid.line['period_start'])} to {rfc3339(paid.line['period_end'])}"
+    span = f"{rfc3339(paid.line.period_start)} to {rfc3339(paid.line.period_end)}"
     was = f"{plain(priced.amount)} instead of {plain(paid.amount)}, billed in advance"
-    return paid.line | {
-        "kind": "adjustment", "description": f"{paid.line['description']}, adjusted for what was used of the period",
-        "price": price_text(price), "amount": money_text(difference, priced.currency), "unrounded": plain(difference),
-        "steps": steps_text(priced), "note": "; ".join([f"{span}: {was}", *priced.notes]), "adjusts": paid.invoice_id,
-    }  # fmt: skip
+    return structs.replace(
+        paid.line,
+        kind="adjustment", description=f"{paid.line.description}, adjusted for what was used of the period",
+        price=price_text(price), amount=money_text(difference, priced.currency), unrounded=plain(difference),
+        steps=steps_text(priced), note="; ".join([f"{span}: {was}", *priced.notes]), adjusts=paid.invoice_id,
+    )  # fmt: skip

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Final
 
-from rating.invoices.amounts.line_plans import LinePlan
 from rating.invoicing.need import Need
 from rating.invoicing.split_lines import Groups, joins
 from rating.pricing import PriceError, parse_price
@@ -19,6 +18,7 @@ from rating.usage import UsageGroup, measured, valid_versions
 from schemas.catalog.models import Charge, Plan, Product
 from schemas.catalog.profiles import ProfileVersion, profile_versions
 from schemas.catalog.state import NamespaceView
+from schemas.ledgers.invoice_record import LinePlan
 from schemas.prices import FlatPrice, MatrixPrice, Price, Proration
 from schemas.values.instants import SECOND, rfc3339
 

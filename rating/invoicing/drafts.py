@@ -5,24 +5,32 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from hashlib import blake2b
 from typing import Any, Final
 
+from msgspec import structs
+
 from rating.invoices.amounts.listed_values import listed
 from rating.invoices.amounts.prepaid_credits import Wallet
 from rating.invoices.draft_decisions import draft_of, following
-from rating.invoices.ledger import Invoice, Standing
+from rating.invoices.ledger import Standing
 from rating.invoicing.charges import Totals
 from rating.invoicing.due import Due
 from rating.invoicing.plan import Plan, invoice_of
 from rating.subscriptions.timeline import PlanningError
 from schemas.ledgers.checkpoints import Run
-from schemas.ledgers.invoice_claims import DRAFT, WITHDRAWN, body_of
+from schemas.ledgers.invoice_claims import DRAFT, WITHDRAWN
+from schemas.ledgers.invoice_record import (
+    Draft,
+    Invoice,
+    body_of,
+)
 from schemas.values.instants import rfc3339
 
-_OF_ITS_RUN: Final = frozenset({"version", "run_id", "checkpoint", "catalog_offset", "as_of", "claim_id", "body"})
+_OF_ITS_RUN: Final[dict[str, Any]] = {
+    "version": 0, "run_id": "", "checkpoint": 0, "catalog_offset": 0, "as_of": 0, "claim_id": "", "body": "",
+}  # fmt: skip
 
 
 def build_drafts(
@@ -56,37 +64,34 @@ def build_drafts(
         known = standing.draft(due.namespace, due.invoice_id)
         draft = _drafted(listed(found, plan.listed), due, known)
         if known is not None and _content(known) == _content(draft):
-            before[due.subscription] = known["run_id"]
+            before[due.subscription] = known.run_id
         else:
             before[due.subscription] = run.run_id
             made.append(draft)
     for draft in standing.drafts(plan.namespace):
-        known_of = draft["subscription"] in plan.planned and draft["period_end"] <= plan.as_of_us
-        if known_of and draft["invoice_id"] not in kept and draft["subscription"] not in failed:
-            made.append(following(draft, {"state": WITHDRAWN}, {"content": draft["version"] + 1}))
+        known_of = draft.subscription in plan.planned and draft.period_end <= plan.as_of_us
+        if known_of and draft.invoice_id not in kept and draft.subscription not in failed:
+            made.append(following(draft, {"state": WITHDRAWN}, {"content": draft.version + 1}))
     return tuple(made), tuple(failed.values())
 
 
 def _drafted(invoice: Invoice, due: Due, known: Invoice | None) -> Invoice:
     """``invoice`` as the draft's version after ``known``, held where that is."""
-    version = known["version"] + 1 if known is not None else 1
-    body = body_of(invoice)
-    body.pop("due_date", None)
-    held = {name: value for name, value in draft_of(known).items() if name in ("holds", "held")}
-    body["draft"] = {
-        "ready_at": rfc3339(due.ready_us), "approval": due.plan.approval, "payment_terms_days": due.plan.payment_terms_days,
-        "content": version, **held,
+    version = known.version + 1 if known is not None else 1
+    draft: Draft = {
+        "ready_at": rfc3339(due.ready_us), "approval": due.plan.approval,
+        "payment_terms_days": due.plan.payment_terms_days, "content": version,
     }  # fmt: skip
-    text = f"{invoice['claim_id']}:draft:{version}"
-    return dict(invoice) | {
-        "version": version, "state": DRAFT, "body": json.dumps(body, ensure_ascii=False),
-        "claim_id": blake2b(text.encode(), digest_size=12).hexdigest(),
-    }  # fmt: skip
+    held = {name: value for name, value in draft_of(known).items() if name in ("holds", "held")} if known else {}
+    body = body_of(invoice).without("due_date").changed({"draft": {**draft, **held}})
+    text = f"{invoice.claim_id}:draft:{version}"
+    claim_id = blake2b(text.encode(), digest_size=12).hexdigest()
+    return structs.replace(invoice, version=version, state=DRAFT, body=body.text(), claim_id=claim_id)
 
 
 def _content(draft: Invoice) -> tuple[Any, ...]:
     """What somebody approves: all but the run that it is as of, and who holds it."""
     body = body_of(draft)
-    body.pop("after_note", None)  # which credit notes it counted of what it adjusts, ``noted`` says
-    own = {name: value for name, value in body.pop("draft").items() if name not in ("content", "holds", "held")}
-    return {name: value for name, value in draft.items() if name not in _OF_ITS_RUN}, body, own
+    terms = {name: value for name, value in (body.draft or {}).items() if name not in ("content", "holds", "held")}
+    # Which credit notes it counted of what it adjusts, ``noted`` says.
+    return structs.replace(draft, **_OF_ITS_RUN), body.without("after_note", "draft"), terms

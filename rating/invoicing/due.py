@@ -9,11 +9,12 @@ from functools import cached_property
 from typing import Final
 
 from rating.invoices.chain import last_period, next_sequence, vacant, voids_of
-from rating.invoices.ledger import Invoice, Standing
+from rating.invoices.ledger import Standing
 from rating.subscriptions.billing_periods import Part, Span, span_of, spans
 from rating.subscriptions.timeline import Timeline
 from schemas.catalog.models import Interval, Plan
 from schemas.ledgers.invoice_claims import VOID, invoice_id
+from schemas.ledgers.invoice_record import Invoice
 from schemas.values.instants import SECOND
 
 SETTLED_AT_ONCE: Final[frozenset[Interval]] = frozenset({"quarter", "year"})
@@ -79,12 +80,12 @@ def due_of(line: Timeline, standing: Standing, as_of_us: int) -> Iterator[Due]:
     The first period starts at the subscription's start, each further one where its predecessor's stored invoice ended.
     """
     chain = standing.chain(line.namespace, line.subscription)
-    predecessor = chain[-1]["invoice_id"] if chain else ""
+    predecessor = chain[-1].invoice_id if chain else ""
     voids = voids_of(chain)
     last = last_period(chain)
-    last_start = last["period_start"] if last else None
+    last_start = last.period_start if last else None
     last_sequence = next_sequence(chain, last_start) - 1 if last_start is not None else 0
-    following = spans(line, last["period_end"] if last else None)
+    following = spans(line, last.period_end if last else None)
     span = next(following, None)
     advanced = False
     for due in _again(line, chain, voids, span):
@@ -118,22 +119,22 @@ def _again(line: Timeline, chain: list[Invoice], voids: tuple[str, ...], followi
     """The periods whose invoices are void, each as it was stored; ``following``: the first that no invoice was made
     for."""
     found = list(vacant(chain))
-    predecessor = chain[-1]["invoice_id"] if chain else ""
+    predecessor = chain[-1].invoice_id if chain else ""
     before: Due | None = None
     upcoming: Span | None
     for number, void in enumerate(found):
-        start, end = void["period_start"], void["period_end"]
+        start, end = void.period_start, void.period_end
         span = span_of(line, start, end)
-        after = next((one for one in chain if one["period_start"] == end and one["period_end"] > end), None)
+        after = next((one for one in chain if one.period_start == end and one.period_end > end), None)
         follows = found[number + 1] if number + 1 < len(found) else None
-        if follows is not None and follows["period_start"] == end:
-            upcoming = span_of(line, end, follows["period_end"])
+        if follows is not None and follows.period_start == end:
+            upcoming = span_of(line, end, follows.period_end)
         else:
             upcoming = following if after is None else None
         sequence = next_sequence(chain, start) + (before is not None and before.start_us == start)
         due = replace(
             _due(line, span, predecessor, sequence, before is not None and before.end_us == start and span.in_advance),
-            time_zone=void["time_zone"], voids=voids, reissues=void["invoice_id"], again=upcoming is None and after is not None,
+            time_zone=void.time_zone, voids=voids, reissues=void.invoice_id, again=upcoming is None and after is not None,
             advance=upcoming.parts if upcoming is not None and _fees_in_advance(upcoming) else (),
         )  # fmt: skip
         yield due
@@ -164,17 +165,17 @@ def change_due(line: Timeline, standing: Standing, as_of_us: int) -> Due | None:
     last = last_period(chain)
     if last is None or len(line.segments) < 2:
         return None
-    span = next(spans(line, last["period_end"]), None)
+    span = next(spans(line, last.period_end), None)
     if span is None or span.plan.interval not in SETTLED_AT_ONCE or not _fees_ahead(chain, span):
         return None
     if not span.start_us <= as_of_us < span.end_us:
         return None
-    billed = {line["period_start"] for one in chain if one["period_end"] == span.start_us for line in one["lines"]}
+    billed = {line.period_start for one in chain if one.period_end == span.start_us for line in one.lines}
     parts = tuple(_begun(span.parts, billed, as_of_us))
     part, start_us = [one for one in parts if one.start_us <= as_of_us][-1], span.start_us
     return Due(
         line.namespace, line.subscription, line.account_id, part.plan, part.plan_version, line.time_zone, start_us, start_us,
-        chain[-1]["invoice_id"], next_sequence(chain, start_us), (), parts, voids=voids_of(chain), change_us=part.start_us,
+        chain[-1].invoice_id, next_sequence(chain, start_us), (), parts, voids=voids_of(chain), change_us=part.start_us,
     )  # fmt: skip
 
 
@@ -194,7 +195,7 @@ def _begun(parts: Iterable[Part], billed: Collection[int], as_of_us: int) -> Ite
 
 def _fees_ahead(chain: list[Invoice], span: Span) -> bool:
     """Whether an invoice that stands was there to bill the period's fees in advance."""
-    ends = any(one["period_end"] == span.start_us and one["state"] != VOID for one in chain)
+    ends = any(one.period_end == span.start_us and one.state != VOID for one in chain)
     return span.in_advance and ends
 
 
@@ -203,12 +204,12 @@ def last_word(line: Timeline, standing: Standing) -> Due | None:
     and for credits that no next invoice can take; None where a next period will come, or nothing was billed yet."""
     chain = standing.chain(line.namespace, line.subscription)
     latest = last_period(chain)
-    if latest is None or latest["period_end"] < line.end_us:
+    if latest is None or latest.period_end < line.end_us:
         return None
     last = line.segments[-1]
     return Due(
-        line.namespace, line.subscription, line.account_id, last.plan, last.plan_version, latest["time_zone"],
-        latest["period_start"], latest["period_end"], chain[-1]["invoice_id"], next_sequence(chain, latest["period_start"]),
+        line.namespace, line.subscription, line.account_id, last.plan, last.plan_version, latest.time_zone,
+        latest.period_start, latest.period_end, chain[-1].invoice_id, next_sequence(chain, latest.period_start),
         alone=True, voids=voids_of(chain),
     )  # fmt: skip
 

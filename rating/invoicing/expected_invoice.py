@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from rating.invoices.amounts.prepaid_credits import Owned, Wallet, drawn
-from rating.invoices.ledger import Invoice, Line, Standing
+from rating.invoices.ledger import Standing
 from rating.invoicing.charges import ChargeBook, Need, Totals
 from rating.invoicing.due import due_of
 from rating.invoicing.late_usage import LateUsage
@@ -22,6 +22,7 @@ from rating.subscriptions.billing_periods import Span
 from rating.subscriptions.timeline import PlanningError, Timeline
 from schemas.catalog.state import NamespaceView
 from schemas.ledgers.checkpoints import Run
+from schemas.ledgers.invoice_record import Invoice, Line
 
 _ROUNDS: Final = 5
 """Closes that may follow each other at one instant: a change, or a last word, comes after the period before it."""
@@ -71,8 +72,7 @@ class Expected:
 
     def beside_charges(self, invoice: Invoice) -> Sequence[Line]:
         """The lines of adjustments, discounts, true-up and prepaid credits."""
-        lines: list[Line] = invoice["lines"]
-        return lines[len(self.billing.items) :]
+        return invoice.lines[len(self.billing.items) :]
 
 
 def bill_ended(account: Account, book: ChargeBook, run: Run, measure: Measure) -> tuple[Account, dict[str, str]]:
@@ -119,7 +119,7 @@ def expected_billing(account: Account, book: ChargeBook, running: Running) -> Bi
     if due is None:
         raise PlanningError("the period is billed, or one before it cannot be; `weir close --dry-run` says why")
     if chain:
-        due = replace(due, after=chain[-1]["run_id"])
+        due = replace(due, after=chain[-1].run_id)
     return billing_of(due, book, chain, account.late.get(line.subscription, ()), (), line)
 
 

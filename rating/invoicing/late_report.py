@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -11,7 +11,7 @@ from rating.invoices.amounts.line_balances import in_hand, nothing_further, take
 from rating.invoices.amounts.reductions import adjusted_terms, prior_terms
 from rating.invoices.amounts.unpriced_values import unpriced_lines
 from rating.invoices.chain import billed_up_to
-from rating.invoices.ledger import Invoice, Line, Standing
+from rating.invoices.ledger import Standing
 from rating.invoicing.charges import ChargeBook, Need, Totals
 from rating.invoicing.late_usage import LateUsage, Prior, adjustments, find_late, priors, rate_again
 from rating.invoicing.measure import measure
@@ -22,6 +22,10 @@ from rating.subscriptions.timeline import PlanningError, timeline
 from schemas.catalog.profiles import profile_versions
 from schemas.catalog.state import NamespaceView
 from schemas.ledgers.checkpoints import Checkpoints
+from schemas.ledgers.invoice_record import (
+    Invoice,
+    Line,
+)
 from schemas.values.instants import rfc3339
 
 
@@ -43,11 +47,11 @@ class LateLine:
     def to_json(self) -> dict[str, Any]:
         amounts = {"billed": self.billed, "now": self.now, "difference": self.difference}
         return {
-            "account_id": self.account_id, "subscription": self.subscription, "invoice_id": self.line["adjusts"],
-            "charge": self.line["charge"], "product": self.line["product"], "profile_id": self.line["profile_id"],
-            "period_start": rfc3339(self.line["period_start"]), "period_end": rfc3339(self.line["period_end"]),
-            "quantity_now": self.line["quantity"] or None, "events_now": int(self.line["events"]) if self.line["events"] else None,
-            "unit": self.line["unit"], "currency": self.currency,
+            "account_id": self.account_id, "subscription": self.subscription, "invoice_id": self.line.adjusts,
+            "charge": self.line.charge, "product": self.line.product, "profile_id": self.line.profile_id,
+            "period_start": rfc3339(self.line.period_start), "period_end": rfc3339(self.line.period_end),
+            "quantity_now": self.line.quantity or None, "events_now": int(self.line.events) if self.line.events else None,
+            "unit": self.line.unit, "currency": self.currency,
             **{name: None if amount is None else money_text(amount, self.currency) for name, amount in amounts.items()},
             "billed_as_of_checkpoint": self.checkpoint,
         }  # fmt: skip
@@ -89,7 +93,7 @@ def late_report(
     needs: dict[Need, set[str]] = {}
     for chain, some in found:
         for prior in some:
-            needs.setdefault(prior.need, set()).add(chain[-1]["account_id"])
+            needs.setdefault(prior.need, set()).add(chain[-1].account_id)
     totals = measure(client, view.namespace, needs, None, lambda *_: None)
     lines: list[LateLine] = []
     unpriced: list[UnpricedUsage] = []
@@ -98,8 +102,8 @@ def late_report(
             lines += (one for one in late_lines(chain, some, totals) if one.difference)
             unpriced += unpriced_now(chain, some, totals)
         except PlanningError as error:
-            problems.append(f"subscription {chain[-1]['subscription']}: {error}")
-    lines.sort(key=lambda one: (one.account_id, one.subscription, one.line["period_start"], one.line["charge"]))
+            problems.append(f"subscription {chain[-1].subscription}: {error}")
+    lines.sort(key=lambda one: (one.account_id, one.subscription, one.line.period_start, one.line.charge))
     unpriced.sort(key=lambda one: (one.account_id, one.subscription, one.start_us, one.charge, one.part.values))
     profiles = {need.profile.profile_id: need.profile for need in needs}
     last = checkpoints.last
@@ -116,9 +120,9 @@ def again(
     found: list[tuple[list[Invoice], tuple[Prior, ...]]] = []
     problems: list[str] = []
     for chain in standing.chains(view.namespace):
-        subscription = chain[-1]["subscription"]
+        subscription = chain[-1].subscription
         records = late.get(subscription, ())
-        if account_id is not None and chain[-1]["account_id"] != account_id:
+        if account_id is not None and chain[-1].account_id != account_id:
             continue
         if not records and not (unpriced and any(True for _ in unpriced_lines(chain))):
             continue
@@ -133,8 +137,8 @@ def again(
 
 def unpriced_now(chain: list[Invoice], found: Iterable[Prior], totals: Totals) -> list[UnpricedUsage]:
     """What the lines of ``found`` have no price for as of now. Raises PlanningError."""
-    by_id = {invoice["invoice_id"]: invoice for invoice in chain}
-    rated = rate_again(found, totals, chain[-1]["account_id"], chain[-1]["currency"])
+    by_id = {invoice.invoice_id: invoice for invoice in chain}
+    rated = rate_again(found, totals, chain[-1].account_id, chain[-1].currency)
     return [
         on_line(by_id[one.prior.invoice_id], one.prior.line, part, one.prior.invoice_id)
         for one in rated
@@ -145,24 +149,24 @@ def unpriced_now(chain: list[Invoice], found: Iterable[Prior], totals: Totals) -
 def late_lines(chain: list[Invoice], found: Iterable[Prior], totals: Totals) -> list[LateLine]:
     """What a next invoice of ``chain`` would adjust for late usage. Raises PlanningError."""
     head = chain[-1]
-    account, currency = head["account_id"], head["currency"]
+    account, currency = head.account_id, head.currency
     made: list[tuple[Line, Decimal | None]] = []
     for prior in found:
         made += [(line, prior.billed) for line in adjustments([prior], totals, account, currency)]
     lines = [line for line, _ in made]
-    terms = prior_terms(chain, [line["adjusts"] for line in lines])
+    terms = prior_terms(chain, [line.adjusts for line in lines])
     made += [(line, None) for line in adjusted_terms(terms, lines, currency)]
     further = [line for line, _ in made]
-    noted = taken_back(in_hand(chain, {line["adjusts"] for line in lines}), further, currency)
+    noted = taken_back(in_hand(chain, {line.adjusts for line in lines}), further, currency)
     if nothing_further([*further, *noted]):
         return []
     made += [(line, None) for line in noted]
     return [_late_line(head, billed_up_to(chain), line, billed) for line, billed in made]
 
 
-def _late_line(head: Invoice, checkpoint: int, line: Mapping[str, Any], billed: Decimal | None) -> LateLine:
-    difference = Decimal(line["amount"])
+def _late_line(head: Invoice, checkpoint: int, line: Line, billed: Decimal | None) -> LateLine:
+    difference = Decimal(line.amount)
     now = None if billed is None else exact_sum((billed, difference))
     return LateLine(
-        head["account_id"], head["subscription"], head["currency"], checkpoint, dict(line), billed, now, difference
+        head.account_id, head.subscription, head.currency, checkpoint, line, billed, now, difference
     )  # fmt: skip

@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
-from rating.invoices.amounts.line_plans import OF_PLAN, LinePlan, plan_in
+from msgspec import structs
+
+from rating.invoices.amounts.line_plans import plan_in
 from rating.invoices.amounts.unpriced_values import (
     LaterPrice,
     completed,
@@ -20,7 +22,7 @@ from rating.invoices.amounts.unpriced_values import (
     unpriced_of,
 )
 from rating.invoices.chain import billed_up_to
-from rating.invoices.ledger import Invoice, Line, Standing
+from rating.invoices.ledger import Standing
 from rating.invoicing.charges import ChargeBook, Need, Totals
 from rating.invoicing.lines import price_text, rate_rows, steps_text
 from rating.pricing import PriceError, Rated, money_text, parse_price, plain
@@ -32,6 +34,11 @@ from rating.usage.void_conditions import POSITION
 from schemas.catalog.profiles import FOREVER
 from schemas.ledgers.checkpoints import Checkpoints, Cut
 from schemas.ledgers.invoice_claims import VOID
+from schemas.ledgers.invoice_record import (
+    Invoice,
+    Line,
+    LinePlan,
+)
 from schemas.prices import MatrixPrice, Price
 from schemas.values.instants import rfc3339
 
@@ -56,19 +63,19 @@ class Prior:
     """
 
     invoice_id: str
-    line: Mapping[str, Any]
+    line: Line
     price: Price
     need: Need
     billed: Decimal
+    newest: Line
     plan: LinePlan | None = None
-    newest: Mapping[str, Any] = field(default_factory=dict)
     later: tuple[LaterPrice, ...] = ()
 
     @property
     def group(self) -> tuple[str, str, str, str] | None:
         """The same for the parts of one period that are rated together; None where the line stands alone."""
         split = self.price.split
-        return None if split is None else (self.invoice_id, self.line["charge"], self.line["profile_id"], split.of)
+        return None if split is None else (self.invoice_id, self.line.charge, self.line.profile_id, split.of)
 
 
 LateUsage = Mapping[str, tuple[Late, ...]]
@@ -98,17 +105,17 @@ def find_late(
         by_checkpoint.setdefault(billed_up_to(chain), []).append(chain)
     found: dict[str, tuple[Late, ...]] = {}
     for number, chains in sorted(by_checkpoint.items()):
-        ends = [max(invoice["period_end"] for invoice in chain) for chain in chains]
+        ends = [max(invoice.period_end for invoice in chain) for chain in chains]
         after = checkpoints.cut(number) if number else Cut(0, {}, 0, 0)
         by_account = _late_records(client, namespace, after, as_of, max(ends), account_id)
         for chain, end in zip(chains, ends, strict=True):
             mine = tuple(
                 replace(one, last_us=FOREVER) if one.profile_id in carried else one
-                for one in by_account.get(chain[-1]["account_id"], ())
+                for one in by_account.get(chain[-1].account_id, ())
                 if one.first_us < end
             )
             if mine and prior_lines(chain, mine):
-                found[chain[-1]["subscription"]] = mine
+                found[chain[-1].subscription] = mine
     return found
 
 
@@ -149,35 +156,33 @@ GROUP BY account_id, profile_id ORDER BY account_id, profile_id"""
     return result
 
 
-def prior_lines(chain: Iterable[Invoice], late: Iterable[Late]) -> list[tuple[Invoice, Mapping[str, Any]]]:
+def prior_lines(chain: Iterable[Invoice], late: Iterable[Late]) -> list[tuple[Invoice, Line]]:
     """Usage lines of invoices that stand, to whose profile and period late records may belong, and those that are rated
     with them."""
     records = tuple(late)
 
-    def touched(line: Mapping[str, Any]) -> bool:
+    def touched(line: Line) -> bool:
         return any(
-            one.profile_id == line["profile_id"]
-            and one.first_us < line["period_end"]
-            and one.last_us >= line["period_start"]
+            one.profile_id == line.profile_id and one.first_us < line.period_end and one.last_us >= line.period_start
             for one in records
         )
 
-    return [(invoice, line) for invoice in chain if invoice["state"] != VOID for line in _with_parts(invoice, touched)]
+    return [(invoice, line) for invoice in chain if invoice.state != VOID for line in _with_parts(invoice, touched)]
 
 
-def _with_parts(invoice: Invoice, chosen: Callable[[Mapping[str, Any]], bool]) -> list[Mapping[str, Any]]:
+def _with_parts(invoice: Invoice, chosen: Callable[[Line], bool]) -> list[Line]:
     """The chosen usage lines of an invoice, and the other parts of a period that a change of price has split."""
-    lines = [line for line in invoice["lines"] if line["kind"] == "usage"]
+    lines = [line for line in invoice.lines if line.kind == "usage"]
     found = [line for line in lines if chosen(line)]
     groups = {group for line in found if (group := _group(line)) is not None}
     return [line for line in lines if _group(line) in groups or line in found] if groups else found
 
 
-def _group(line: Mapping[str, Any]) -> tuple[str, str, str] | None:
-    if '"split"' not in line["price"]:
+def _group(line: Line) -> tuple[str, str, str] | None:
+    if '"split"' not in line.price:
         return None
-    split = json.loads(line["price"]).get("split")
-    return None if split is None else (line["charge"], line["profile_id"], split["of"])
+    split = json.loads(line.price).get("split")
+    return None if split is None else (line.charge, line.profile_id, split["of"])
 
 
 def priors(
@@ -200,43 +205,47 @@ def priors(
             found += [(invoice, line) for line in more if id(line) not in known]
     result: list[Prior] = []
     for invoice, line in found:
-        last = newest(chain, invoice["invoice_id"], line)
+        last = newest(chain, invoice.invoice_id, line)
         try:
-            price = parse_price(json.loads(last["price"]), invoice["currency"])
+            price = parse_price(json.loads(last.price), invoice.currency)
         except (PriceError, ValueError) as error:
-            raise PlanningError(f"invoice {invoice['invoice_id']}, line {line['number']}: {error}") from None
-        need = book.need(line["profile_id"], price, line["period_start"], line["period_end"])
+            raise PlanningError(f"invoice {invoice.invoice_id}, line {line.number}: {error}") from None
+        need = book.need(line.profile_id, price, line.period_start, line.period_end)
         if need.profile.backfilled:
-            need = replace(need, profile=need.profile.as_pinned(invoice["catalog_offset"], invoice["checkpoint"]))
-        billed = _billed(chain, invoice["invoice_id"], line)
+            need = replace(need, profile=need.profile.as_pinned(invoice.catalog_offset, invoice.checkpoint))
+        billed = _billed(chain, invoice.invoice_id, line)
         open_matrix = isinstance(price, MatrixPrice) and price.default_unit_amount is None
-        later = later_prices(timeline, line) if timeline is not None and open_matrix else ()
-        result.append(Prior(invoice["invoice_id"], line, price, need, billed, plan_in(invoice, line), last, later))
+        later = (
+            later_prices(timeline, line.charge, line.product, line.period_start)
+            if timeline is not None and open_matrix
+            else ()
+        )
+        result.append(Prior(invoice.invoice_id, line, price, need, billed, last, plan_in(invoice, line), later))
     return tuple(result)
 
 
-def priced_by_now(chain: list[Invoice], timeline: Timeline) -> list[tuple[Invoice, Mapping[str, Any]]]:
+def priced_by_now(chain: list[Invoice], timeline: Timeline) -> list[tuple[Invoice, Line]]:
     """Billed lines with usage that had no price, of which the subscription has one for some by now. Raises
     PlanningError."""
     found = []
     for invoice, line, lacking in unpriced_lines(chain):
         try:
-            price = parse_price(json.loads(line["price"]), invoice["currency"])
+            price = parse_price(json.loads(line.price), invoice.currency)
         except (PriceError, ValueError) as error:
-            raise PlanningError(f"invoice {invoice['invoice_id']}, line {line['number']}: {error}") from None
-        if completed(price, lacking, later_prices(timeline, line))[1]:
+            raise PlanningError(f"invoice {invoice.invoice_id}, line {line.number}: {error}") from None
+        if completed(price, lacking, later_prices(timeline, line.charge, line.product, line.period_start))[1]:
             found.append((invoice, line))
     return found
 
 
-def _billed(chain: Iterable[Invoice], invoice_id: str, line: Mapping[str, Any]) -> Decimal:
+def _billed(chain: Iterable[Invoice], invoice_id: str, line: Line) -> Decimal:
     return exact_sum(
-        Decimal(other["amount"])
+        Decimal(other.amount)
         for invoice in chain
-        if invoice["state"] != VOID
-        for other in invoice["lines"]
+        if invoice.state != VOID
+        for other in invoice.lines
         if same_line(other, line)
-        and (other["adjusts"] == invoice_id or (other is line and invoice["invoice_id"] == invoice_id))
+        and (other.adjusts == invoice_id or (other is line and invoice.invoice_id == invoice_id))
     )
 
 
@@ -259,7 +268,7 @@ def rate_again(found: Iterable[Prior], totals: Totals, account_id: str, currency
     result: list[Again] = []
     for group in groups.values():
         if len(group) > 1:
-            group.sort(key=lambda one: one.line["period_start"])
+            group.sort(key=lambda one: one.line.period_start)
         parts = [(one.price, one.need, totals[one.need].get(account_id)) for one in group]
         try:
             rated = rate_rows(parts, currency)
@@ -272,7 +281,7 @@ def rate_again(found: Iterable[Prior], totals: Totals, account_id: str, currency
                 rated = rate_rows(parts, currency)
         except PriceError as error:
             first = group[0]
-            raise PlanningError(f"adjustment of {first.invoice_id}, line {first.line['number']}: {error}") from None
+            raise PlanningError(f"adjustment of {first.invoice_id}, line {first.line.number}: {error}") from None
         for prior, (price, priced, usage, note), (_, told) in zip(group, rated, more, strict=True):
             result.append(Again(prior, price, priced, usage, "; ".join([*told, *([note] if note else [])])))
     return result
@@ -286,22 +295,20 @@ def adjustments(found: Iterable[Prior], totals: Totals, account_id: str, currenc
         prior, priced, usage = again.prior, again.priced, again.usage
         difference = exact_sum((priced.amount, -prior.billed))
         lacking = [(one.values, one.quantity) for one in priced.unpriced]
-        lacked = [(one.values, one.quantity) for one in unpriced_of(prior.newest or prior.line)]
+        lacked = [(one.values, one.quantity) for one in unpriced_of(prior.newest)]
         if not difference and lacking == lacked:
             continue
         was = f"{plain(priced.amount)} for {plain(usage.quantity or Decimal(0))} instead of {plain(prior.billed)}"
-        span = f"{rfc3339(prior.line['period_start'])} to {rfc3339(prior.line['period_end'])}"
-        pinned = {"price": prior.newest["price"]} if prior.newest else {}
-        pinned |= {"price": price_text(again.price)} if again.price != prior.price else {}
+        span = f"{rfc3339(prior.line.period_start)} to {rfc3339(prior.line.period_end)}"
         lines.append(
-            dict(prior.line)
-            | pinned
-            | {
-                "kind": "adjustment", "description": f"{prior.line['description']}, adjusted for late or voided usage",
-                "quantity": plain(usage.quantity or Decimal(0)), "events": str(usage.events),
-                "amount": money_text(difference, currency), "unrounded": plain(difference), "steps": steps_text(priced),
-                "note": "; ".join(part for part in (f"{span}: {was}", again.note) if part), "adjusts": prior.invoice_id,
-                **({} if prior.plan is None else {OF_PLAN: prior.plan}),
-            }
+            structs.replace(
+                prior.line,
+                kind="adjustment", description=f"{prior.line.description}, adjusted for late or voided usage",
+                price=prior.newest.price if again.price == prior.price else price_text(again.price),
+                quantity=plain(usage.quantity or Decimal(0)), events=str(usage.events),
+                amount=money_text(difference, currency), unrounded=plain(difference), steps=steps_text(priced),
+                note="; ".join(part for part in (f"{span}: {was}", again.note) if part), adjusts=prior.invoice_id,
+                of_plan=prior.plan,
+            )
         )  # fmt: skip
     return lines

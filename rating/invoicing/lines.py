@@ -10,12 +10,13 @@ from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, Final
 
-from rating.invoices.amounts.billed_of_period import MARK
+from msgspec import structs
+
+from rating.invoices.amounts.billed_of_period import OF_PERIOD
 from rating.invoices.amounts.line_balances import NOTHING_NOTED, InHand, taken_back
-from rating.invoices.amounts.line_plans import OF_PLAN, LinePlan, pinned
+from rating.invoices.amounts.line_plans import pinned
 from rating.invoices.amounts.prepaid_credits import DrawnOn, Wallet, to_give_back
 from rating.invoices.amounts.reductions import NO_AGREEMENT, Agreed, given_back, paid, reduced
-from rating.invoices.ledger import Invoice, Line
 from rating.invoices.transitions import due_date
 from rating.invoicing.charges import Item, Need, Totals
 from rating.invoicing.due import Due
@@ -28,6 +29,11 @@ from rating.subscriptions.timeline import PlanningError
 from rating.usage import Usage, UsageGroup, no_usage
 from schemas.ledgers.checkpoints import Run
 from schemas.ledgers.invoice_claims import FINALIZED, PAID
+from schemas.ledgers.invoice_record import (
+    Invoice,
+    Line,
+    LinePlan,
+)
 from schemas.prices import MatrixPrice, Price, plain
 from schemas.values.instants import rfc3339
 from schemas.values.time_zones import VERSION
@@ -159,14 +165,19 @@ def build_invoice(
         further = [*further, *taken_back(hand, further, currency, _effects(lines, due, agreed, settled, own))]
     lines += own
     lines += further
-    subtotal = exact_sum(Decimal(line["amount"]) for line in lines)
+    subtotal = exact_sum(Decimal(line.amount) for line in lines)
     balances = wallet.balances(due.account_id, due.subscription, currency, due.moment_us) if wallet else []
     lines += paid(subtotal, balances, currency, due.start_us, due.end_us)
     if subtotal < 0 and drawn:
-        lines += given_back(to_give_back(subtotal, drawn, further), currency, due.start_us, due.end_us)
+        lines += given_back(
+            to_give_back(subtotal, drawn, ((line.adjusts, Decimal(line.amount)) for line in further)),
+            currency,
+            due.start_us,
+            due.end_us,
+        )
     line_plans = pinned(lines, LinePlan(due.plan.code, due.plan_version))
     lines = [_numbered(line, number) for number, line in enumerate(lines, 1)]
-    total = exact_sum(Decimal(line["amount"]) for line in lines)
+    total = exact_sum(Decimal(line.amount) for line in lines)
     body: dict[str, Any] = {
         "subtotal": money_text(subtotal, currency), "tax_amount": None,
         "due_date": due_date(run.as_of_us, due.time_zone, due.plan.payment_terms_days),
@@ -177,11 +188,11 @@ def build_invoice(
         body["terms"] = agreed.terms.to_json()
     if agreed.ahead != NO_TERMS:
         body["terms_ahead"] = agreed.ahead.to_json()
-    if agreed.terms != NO_TERMS or agreed.ahead != NO_TERMS or any(line["adjusts"] for line in lines):
-        body |= MARK
+    if agreed.terms != NO_TERMS or agreed.ahead != NO_TERMS or any(line.adjusts for line in lines):
+        body["terms_of"] = OF_PERIOD
     if noted := {name: count for name, count in hand.notes.items() if count}:
         body["noted"] = noted
-    if any(line["adjusts"] for line in lines):
+    if any(line.adjusts for line in lines):
         body["after_note"] = hand.order
     if line_plans:
         body["line_plans"] = line_plans
@@ -195,15 +206,15 @@ def build_invoice(
         body["holds"] = due.holds
     if due.change_us is not None:
         body["change"] = rfc3339(due.change_us)
-    invoice = {
-        "namespace": due.namespace, "invoice_id": due.invoice_id, "version": 1, "predecessor": due.predecessor,
-        "subscription": due.subscription, "sequence": due.sequence, "account_id": due.account_id,
-        "plan": due.plan.code, "plan_version": due.plan_version,
-        "period_start": due.start_us, "period_end": due.end_us, "time_zone": due.time_zone,
-        "run_id": run.run_id, "checkpoint": run.number, "catalog_offset": run.catalog_offset, "as_of": run.as_of_us,
-        "state": FINALIZED if total else PAID, "currency": currency, "total": money_text(total, currency),
-        "lines": lines, "body": _encode(body), "claim_id": claim_id(run.run_id, due.invoice_id),
-    }  # fmt: skip
+    invoice = Invoice(
+        namespace=due.namespace, invoice_id=due.invoice_id, version=1, predecessor=due.predecessor,
+        subscription=due.subscription, sequence=due.sequence, account_id=due.account_id,
+        plan=due.plan.code, plan_version=due.plan_version,
+        period_start=due.start_us, period_end=due.end_us, time_zone=due.time_zone,
+        run_id=run.run_id, checkpoint=run.number, catalog_offset=run.catalog_offset, as_of=run.as_of_us,
+        state=FINALIZED if total else PAID, currency=currency, total=money_text(total, currency),
+        lines=tuple(lines), body=_encode(body), claim_id=claim_id(run.run_id, due.invoice_id),
+    )  # fmt: skip
     if wallet:
         wallet.draw(invoice)
     return invoice
@@ -216,21 +227,20 @@ def by_terms(lines: Sequence[Line], due: Due, agreed: Agreed, settled: Sequence[
         return []
     currency = due.plan.currency
     if due.change_us is not None:  # all of it is of the running period, which has no end yet
-        charged = [(line["product"], Decimal(line["amount"])) for line in [*lines, *settled]]
+        charged = [(line.product, Decimal(line.amount)) for line in [*lines, *settled]]
         last = due.advance[-1]
-        of_plan = {OF_PLAN: LinePlan(last.plan.code, last.plan_version)}
+        of_plan = LinePlan(last.plan.code, last.plan_version)
         changes = reduced(charged, agreed.ahead, currency, due.start_us, last.end_us, agreed.ahead_before)
-        return [line | of_plan for line in changes]
-    ahead = [line for line in lines if line["period_start"] >= due.end_us]
-    own = [line for line in lines if line["period_start"] < due.end_us]
-    charged = [(line["product"], Decimal(line["amount"])) for line in [*own, *settled]]
+        return [structs.replace(line, of_plan=of_plan) for line in changes]
+    ahead = [line for line in lines if line.period_start >= due.end_us]
+    own = [line for line in lines if line.period_start < due.end_us]
+    charged = [(line.product, Decimal(line.amount)) for line in [*own, *settled]]
     found = reduced(charged, agreed.terms, currency, due.start_us, due.end_us, agreed.before)
     if ahead:
-        charged = [(line["product"], Decimal(line["amount"])) for line in ahead]
-        until = max(line["period_end"] for line in ahead)
-        of_plan = {OF_PLAN: ahead[-1][OF_PLAN]} if OF_PLAN in ahead[-1] else {}
+        charged = [(line.product, Decimal(line.amount)) for line in ahead]
+        until = max(line.period_end for line in ahead)
         lines_ahead = reduced(charged, agreed.ahead, currency, due.end_us, until, agreed.ahead_before)
-        found += [line | of_plan for line in lines_ahead]
+        found += [structs.replace(line, of_plan=ahead[-1].of_plan) for line in lines_ahead]
     return found
 
 
@@ -239,13 +249,13 @@ def _effects(
 ) -> dict[str, Decimal]:
     """Adjusted invoice → what the terms of the invoice's own period come to more because ``settled`` adjusts it: one
     after another, in the order of their lines, so that all of them together are what the whole of ``settled`` does."""
-    names = list(dict.fromkeys(line["adjusts"] for line in settled))
+    names = list(dict.fromkeys(line.adjusts for line in settled))
     if not names or not own:
         return {}
     found: dict[str, Decimal] = {}
     before = _sum(by_terms(lines, due, agreed, ()))
     for number, name in enumerate(names, 1):
-        some = [line for line in settled if line["adjusts"] in names[:number]]
+        some = [line for line in settled if line.adjusts in names[:number]]
         until = _sum(by_terms(lines, due, agreed, some)) if number < len(names) else _sum(own)
         found[name] = exact_sum((until, -before))
         before = until
@@ -253,7 +263,7 @@ def _effects(
 
 
 def _sum(lines: Iterable[Line]) -> Decimal:
-    return exact_sum(Decimal(line["amount"]) for line in lines)
+    return exact_sum(Decimal(line.amount) for line in lines)
 
 
 def claim_id(run_id: str, invoice: str) -> str:
@@ -264,26 +274,22 @@ def claim_id(run_id: str, invoice: str) -> str:
 def line_of(rated: RatedItem) -> Line:
     """The line of an item as it was rated."""
     item, priced, usage, note = rated.item, rated.priced, rated.usage, rated.note
-    return {
-        "kind": "flat" if usage is None else "usage", "charge": item.charge.key,
-        "product": item.product.code, "description": item.product.name or item.product.code,
-        "profile_id": item.need.profile.profile_id if item.need else "", "profile_versions": list(item.versions),
-        "period_start": item.start_us, "period_end": item.end_us,
-        "quantity": "" if usage is None else plain(usage.quantity or Decimal(0)),
-        "events": "" if usage is None else str(usage.events),
-        "unit": item.product.unit or (item.need.profile.unit if item.need else ""),
-        "price": price_text(item.price),
-        "amount": money_text(priced.amount, priced.currency), "unrounded": plain(priced.unrounded),
-        "steps": steps_text(priced),
-        "note": "; ".join(part for part in (item.note, note) if part), "adjusts": "",
-        **({} if item.plan is None else {OF_PLAN: item.plan}),
-    }  # fmt: skip
+    return Line(
+        kind="flat" if usage is None else "usage", charge=item.charge.key,
+        product=item.product.code, description=item.product.name or item.product.code,
+        profile_id=item.need.profile.profile_id if item.need else "", profile_versions=item.versions,
+        period_start=item.start_us, period_end=item.end_us,
+        quantity="" if usage is None else plain(usage.quantity or Decimal(0)),
+        events="" if usage is None else str(usage.events),
+        unit=item.product.unit or (item.need.profile.unit if item.need else ""),
+        price=price_text(item.price),
+        amount=money_text(priced.amount, priced.currency), unrounded=plain(priced.unrounded),
+        steps=steps_text(priced), note="; ".join(part for part in (item.note, note) if part), of_plan=item.plan,
+    )  # fmt: skip
 
 
 def _numbered(line: Line, number: int) -> Line:
-    made = line | {"number": number}
-    made.pop(OF_PLAN, None)  # the body has it
-    return made
+    return structs.replace(line, number=number, of_plan=None)  # the body has its plan
 
 
 @lru_cache(maxsize=100)

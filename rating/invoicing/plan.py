@@ -28,7 +28,8 @@ from rating.invoices.amounts.reductions import (
     prior_terms,
     prior_terms_ahead,
 )
-from rating.invoices.ledger import Invoice, Line, Standing
+from rating.invoices.draft_decisions import draft_of
+from rating.invoices.ledger import Standing
 from rating.invoicing.advance import advance_again, paid_in_advance, settle
 from rating.invoicing.charges import ChargeBook, Item, Need, Totals
 from rating.invoicing.due import Due, change_due, due_of, last_word
@@ -42,7 +43,11 @@ from rating.subscriptions.timeline import PlanningError, Timeline, timelines
 from schemas.catalog.models import Plan as CatalogPlan
 from schemas.catalog.state import NamespaceView
 from schemas.ledgers.checkpoints import Run
-from schemas.ledgers.invoice_claims import VOID, body_of
+from schemas.ledgers.invoice_claims import VOID
+from schemas.ledgers.invoice_record import (
+    Invoice,
+    Line,
+)
 from schemas.settings import LISTED_VALUES
 
 
@@ -168,7 +173,7 @@ def ended_dues(line: Timeline, standing: Standing, as_of_us: int) -> list[Due]:
         found = [last]
     chain = standing.chain(line.namespace, line.subscription)
     if found and chain:
-        found[0] = replace(found[0], after=chain[-1]["run_id"])
+        found[0] = replace(found[0], after=chain[-1].run_id)
     return found
 
 
@@ -176,11 +181,11 @@ def _final(found: Iterable[Due], standing: Standing, as_of_us: int) -> list[Due]
     """Those, from the first on, that may be finalised: grace is over, and nobody has to approve or release it."""
     final: list[Due] = []
     for due in found:
-        draft = standing.draft(due.namespace, due.invoice_id)
-        own = body_of(draft)["draft"] if draft is not None else {}
-        if due.ready_us > as_of_us or due.plan.approval == "required" or "held" in own:
+        known = standing.draft(due.namespace, due.invoice_id)
+        draft = draft_of(known) if known is not None else None
+        if due.ready_us > as_of_us or due.plan.approval == "required" or (draft is not None and "held" in draft):
             break
-        final.append(replace(due, holds=own["holds"]) if "holds" in own else due)
+        final.append(replace(due, holds=draft["holds"]) if draft is not None and "holds" in draft else due)
     return final
 
 
@@ -218,7 +223,7 @@ def billing_of(
     if due.alone:
         adjusted += prior_terms_ahead(chain, credits_due)
     ahead = book.items(due.advance, in_advance=True)
-    if due.again and (void := next((one for one in chain if one["invoice_id"] == due.reissues), None)) is not None:
+    if due.again and (void := next((one for one in chain if one.invoice_id == due.reissues), None)) is not None:
         ahead = advance_again(void)
     items = (*book.items(due.parts), *fees, *ahead)
     agreed = NO_AGREEMENT if due.alone else _agreed(due, chain, before, ahead)
@@ -229,7 +234,7 @@ def _credited_before(
     chain: list[Invoice], prior: Iterable[Prior], settling: Iterable[Line]
 ) -> tuple[InHand, tuple[DrawnOn, ...]]:
     """Of the invoices that are to be adjusted: what credit notes have credited, and what prepaid credits paid."""
-    names = {*(one.invoice_id for one in prior), *(line["adjusts"] for line in settling)}
+    names = {*(one.invoice_id for one in prior), *(line.adjusts for line in settling)}
     hand, order = in_hand(chain, names) if names else NOTHING_NOTED, last_order(chain)
     return replace(hand, order=order) if order else hand, drawn_on(chain, names) if names else ()
 
@@ -250,10 +255,10 @@ def _agreed(due: Due, chain: list[Invoice], before: Sequence[Billing], ahead: tu
     if not ahead:
         return Agreed(terms, before=billed)
     following = next(
-        (one for one in chain if one["period_start"] == due.end_us < one["period_end"] and one["state"] != VOID), None
+        (one for one in chain if one.period_start == due.end_us < one.period_end and one.state != VOID), None
     )
     if due.again and following is not None:  # as the invoice of that period counts on it
-        carried = replace(billed_of(chain, due.end_us).discounted, carrier=following["invoice_id"])
+        carried = replace(billed_of(chain, due.end_us).discounted, carrier=following.invoice_id)
         return Agreed(terms, Terms(pinned_terms(following).discounts), billed, carried)
     own = TermsOf(due.start_us, due.end_us, frozenset(discount.code for discount in terms.discounts))
     plan, moment_us = due.advance[-1].plan, due.advance[-1].end_us - 1
@@ -271,7 +276,7 @@ def _agreed_at_change(due: Due, chain: list[Invoice]) -> Agreed:
 
 
 def _has_terms(chain: Iterable[Invoice], until_us: int) -> bool:
-    return any(one["period_end"] == until_us and '"terms' in one["body"] for one in chain)
+    return any(one.period_end == until_us and '"terms' in one.body for one in chain)
 
 
 def period_terms(plan: CatalogPlan, zone: str, moment_us: int, parts: Iterable[Part], used: Mapping[str, int]) -> Terms:

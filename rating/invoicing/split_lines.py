@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Final, Protocol
 
-from rating.invoices.amounts.line_plans import LinePlan
 from rating.invoicing.need import Need
 from rating.pricing.split_charges import must_be_priced_together
 from rating.subscriptions.billing_periods import Part
 from schemas.catalog.models import Aggregation, Charge
+from schemas.ledgers.invoice_record import LinePlan
 from schemas.prices import FlatPrice, Price, Split
 
 ADDS_UP: Final[frozenset[Aggregation]] = frozenset({"sum", "count"})

@@ -10,7 +10,6 @@ from typing import Any, Final
 
 from rating.invoices.amounts.line_plans import plan_in
 from rating.invoices.amounts.unpriced_values import unpriced_of
-from rating.invoices.ledger import Invoice
 from rating.invoicing.lines import RatedItem
 from rating.invoicing.measure import query_for
 from rating.invoicing.need import Need
@@ -22,6 +21,10 @@ from rating.usage.render import Binder, record_conditions
 from schemas.catalog.models import Plan
 from schemas.catalog.state import NamespaceView
 from schemas.ledgers.checkpoints import Cut
+from schemas.ledgers.invoice_record import (
+    Invoice,
+    Line,
+)
 from schemas.prices import MatrixPrice, PriceError, parse_price
 from schemas.values.instants import rfc3339
 from schemas.values.json_text import canonical, exact
@@ -101,17 +104,17 @@ class UnpricedUsage:
 def on_invoices(invoices: Iterable[Invoice]) -> Iterator[UnpricedUsage]:
     """What the lines of invoices, drafts or those to come, say they have no price for."""
     for invoice in invoices:
-        for line in invoice["lines"]:
+        for line in invoice.lines:
             for part in unpriced_of(line):
-                yield on_line(invoice, line, part, line["adjusts"])
+                yield on_line(invoice, line, part, line.adjusts)
 
 
-def on_line(invoice: Invoice, line: Mapping[str, Any], part: MatrixQuantity, billed_by: str) -> UnpricedUsage:
+def on_line(invoice: Invoice, line: Line, part: MatrixQuantity, billed_by: str) -> UnpricedUsage:
     """A part of a line's usage; ``billed_by``: the invoice that has the line, "" where it is yet to stand."""
     plan = plan_in(invoice, line)
-    dimensions = tuple(json.loads(line["price"]).get("dimensions", ()))
+    dimensions = tuple(json.loads(line.price).get("dimensions", ()))
     return UnpricedUsage(
-        invoice["account_id"], invoice["subscription"], line["charge"], line["profile_id"], line["period_start"], line["period_end"],
+        invoice.account_id, invoice.subscription, line.charge, line.profile_id, line.period_start, line.period_end,
         dimensions, part, plan.code, plan.version, billed_by, bool(billed_by),
     )  # fmt: skip
 

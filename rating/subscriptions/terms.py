@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -13,6 +12,10 @@ from schemas.catalog.models import Plan, Subscription
 from schemas.catalog.state import Entry
 from schemas.catalog.terms import Discount, in_force
 from schemas.ledgers.invoice_claims import VOID
+from schemas.ledgers.invoice_record import (
+    Invoice,
+    body_of,
+)
 from schemas.prices import plain
 
 
@@ -36,21 +39,20 @@ class Terms:
 NO_TERMS = Terms()
 
 
-def pinned_terms(invoice: Mapping[str, Any]) -> Terms:
+def pinned_terms(invoice: Invoice) -> Terms:
     """The terms that the period of an Invoice record was billed by; none on a record of before there were any."""
-    return _pinned(invoice, "terms")
+    return _of(body_of(invoice).terms)
 
 
-def pinned_terms_ahead(invoice: Mapping[str, Any]) -> Terms:
+def pinned_terms_ahead(invoice: Invoice) -> Terms:
     """The discounts of the period that follows, by which an Invoice record bills that period's fees in advance."""
-    return _pinned(invoice, "terms_ahead")
+    return _of(body_of(invoice).terms_ahead)
 
 
-def _pinned(invoice: Mapping[str, Any], name: str) -> Terms:
-    found = json.loads(invoice.get("body") or "{}").get(name, {})
-    minimum = found.get("minimum_commitment")
+def _of(pinned: Mapping[str, Any]) -> Terms:
+    minimum = pinned.get("minimum_commitment")
     return Terms(
-        tuple(Discount.model_validate(one) for one in found.get("discounts", ())),
+        tuple(Discount.model_validate(one) for one in pinned.get("discounts", ())),
         None if minimum is None else Decimal(minimum),
     )
 
@@ -102,14 +104,12 @@ class TermsOf:
     codes: frozenset[str]
 
 
-def terms_billed(chain: Iterable[Mapping[str, Any]]) -> list[TermsOf]:
+def terms_billed(chain: Iterable[Invoice]) -> list[TermsOf]:
     """By the terms pinned on the invoices of a chain that are not void."""
     return [
-        TermsOf(
-            one["period_start"], one["period_end"], frozenset(discount.code for discount in pinned_terms(one).discounts)
-        )
+        TermsOf(one.period_start, one.period_end, frozenset(discount.code for discount in pinned_terms(one).discounts))
         for one in chain
-        if one["state"] != VOID and one["period_start"] < one["period_end"] and '"discounts"' in one["body"]
+        if one.state != VOID and one.period_start < one.period_end and '"discounts"' in one.body
     ]
 
 

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from schemas.catalog.webhooks import WebhookEvent
-from schemas.kafka.codec import CodecError, codec
-from schemas.kafka.topics import INVOICES
-from schemas.ledgers.first_valid import FirstValid
-from schemas.ledgers.invoice_claims import DRAFT, FINALIZED, PAID, VOID, WITHDRAWN, claim_of
-
-log = logging.getLogger(__name__)
+from schemas.ledgers.invoice_claims import DRAFT, FINALIZED, PAID, VOID, WITHDRAWN
+from schemas.ledgers.invoice_record import Invoice
+from schemas.ledgers.valid_invoices import ValidInvoices
 
 DRAFTED: Final = "invoice.drafted"
 """Of every version of a draft, also where it is held or withdrawn."""
@@ -58,21 +53,19 @@ class Notices:
     order."""
 
     def __init__(self) -> None:
-        self._claims = FirstValid()
+        self._valid = ValidInvoices()
         self._states: dict[str, str] = {}  # invoice ids differ across namespaces
 
-    def apply(self, record: Mapping[str, Any], appended_us: int) -> Notice | None:
+    def apply(self, invoice: Invoice, appended_us: int) -> Notice | None:
         """Take the next record; None where it is void."""
-        if not self._claims.offer(claim_of(record)):
-            return None
-        name, state = str(record["invoice_id"]), str(record["state"])
-        previous_state, self._states[name] = self._states.get(name), state
-        return Notice(record["namespace"], name, record["version"], event_of(previous_state, state), appended_us)
+        return self._noticed(invoice, appended_us) if self._valid.offer(invoice) else None
 
     def apply_bytes(self, value: bytes, appended_us: int) -> Notice | None:
         """``apply`` on a record's bytes; foreign bytes are void."""
-        try:
-            return self.apply(codec("invoice").decode(value), appended_us)
-        except CodecError as error:
-            log.warning("a record of %s is void: %s", INVOICES, error)
-            return None
+        invoice = self._valid.offer_bytes(value)
+        return None if invoice is None else self._noticed(invoice, appended_us)
+
+    def _noticed(self, invoice: Invoice, appended_us: int) -> Notice:
+        name, state = invoice.invoice_id, invoice.state
+        previous_state, self._states[name] = self._states.get(name), state
+        return Notice(invoice.namespace, name, invoice.version, event_of(previous_state, state), appended_us)

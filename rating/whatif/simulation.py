@@ -9,7 +9,7 @@ from typing import Final
 
 from clickhouse_connect.driver.client import Client
 
-from rating.invoices.ledger import Invoice, Standing
+from rating.invoices.ledger import Standing
 from rating.invoices.waiting import Progress
 from rating.invoicing.measure import measure
 from rating.invoicing.need import Need
@@ -22,6 +22,7 @@ from rating.whatif import catalog
 from rating.whatif.catalog import Scenario, ScenarioError
 from schemas.catalog.state import NamespaceView
 from schemas.ledgers.checkpoints import Run
+from schemas.ledgers.invoice_record import Invoice
 from schemas.values.instants import DAY, micros
 from schemas.values.json_text import JsonObject
 
@@ -185,7 +186,7 @@ def _compare(
     compared: list[SubscriptionComparison] = []
     for name in dict.fromkeys([*ours, *theirs]):
         bills_before, bills_after = ours.get(name, []), theirs.get(name, [])
-        currencies = {invoice["currency"] for invoice in [*bills_before, *bills_after]}
+        currencies = {invoice.currency for invoice in [*bills_before, *bills_after]}
         if len(currencies) > 1:
             problems.append(
                 f"subscription {name}: the currencies {' and '.join(sorted(currencies))} cannot be compared"
@@ -203,7 +204,7 @@ def _compare(
 def _by_subscription(invoices: Iterable[Invoice]) -> dict[str, list[Invoice]]:
     by_subscription: dict[str, list[Invoice]] = {}
     for invoice in invoices:
-        by_subscription.setdefault(invoice["subscription"], []).append(invoice)
+        by_subscription.setdefault(invoice.subscription, []).append(invoice)
     return by_subscription
 
 
@@ -211,19 +212,17 @@ def _compared(
     subscription: str, invoices_before: list[Invoice], invoices_after: list[Invoice]
 ) -> SubscriptionComparison:
     sides = [
-        [line for invoice in side_invoices for line in invoice["lines"]]
+        [line for invoice in side_invoices for line in invoice.lines]
         for side_invoices in (invoices_before, invoices_after)
     ]
     charges = []
-    for code in dict.fromkeys(line["charge"] for side in sides for line in side):
-        sums = [exact_sum(Decimal(line["amount"]) for line in side if line["charge"] == code) for side in sides]
-        quantities = [line["quantity"] for side in sides for line in side if line["charge"] == code]
+    for code in dict.fromkeys(line.charge for side in sides for line in side):
+        sums = [exact_sum(Decimal(line.amount) for line in side if line.charge == code) for side in sides]
+        quantities = [line.quantity for side in sides for line in side if line.charge == code]
         charges.append(ChargeComparison(code, quantities[0], sums[0], sums[1]))
-    totals = [exact_sum(Decimal(line["amount"]) for line in side) for side in sides]
+    totals = [exact_sum(Decimal(line.amount) for line in side) for side in sides]
     head = invoices_before[0]
-    return SubscriptionComparison(
-        head["account_id"], subscription, head["currency"], totals[0], totals[1], tuple(charges)
-    )
+    return SubscriptionComparison(head.account_id, subscription, head.currency, totals[0], totals[1], tuple(charges))
 
 
 def _amounts(amount_before: Decimal, amount_after: Decimal, currency: str) -> dict[str, str]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable
 from hashlib import blake2b
-from typing import Any, Final
+from typing import Final
 
 from schemas.ledgers.first_valid import Claim
-from schemas.values.json_text import JsonObject
+from schemas.ledgers.invoice_record import Invoice, NoteClaim, body_of
 
 DRAFT: Final = "draft"
 FINALIZED: Final = "finalized"
@@ -29,7 +28,7 @@ def invoice_id(namespace: str, subscription: str, period_start_us: int, sequence
     return "inv_" + digest.hexdigest()
 
 
-def claim_of(record: Mapping[str, Any]) -> Claim:
+def claim_of(invoice: Invoice) -> Claim:
     """What an Invoice record claims: its version; version 1 also its place after its predecessor, and a void version
     what the chain is at that moment. An invoice names the void ones of its chain that it was planned after, and is
     valid after those alone: so neither can an invoice stand that counts on one which is void, nor one be voided that
@@ -45,63 +44,56 @@ def claim_of(record: Mapping[str, Any]) -> Claim:
     counted (``after_note``), and is valid after that alone: so neither is anything credited twice, nor does a credit
     note miss what an invoice has just credited. Those of before have neither.
     """
-    namespace, name, version = record["namespace"], record["invoice_id"], record["version"]
-    key, chain = (namespace, name), (namespace, record["subscription"])
+    namespace, name, version = invoice.namespace, invoice.invoice_id, invoice.version
+    key, chain = (namespace, name), (namespace, invoice.subscription)
     try:
-        body = body_of(record)
-        if is_draft(record):
-            facts = (((key, "draft"), version), ((key, "holds"), int(body["draft"].get("holds", 0)) or None))
+        body = body_of(invoice)
+        if is_draft(invoice):
+            draft = body.fields["draft"]
+            facts = (((key, "draft"), version), ((key, "holds"), int(draft.get("holds", 0)) or None))
             return Claim((key, "draft"), version, before=key, sets=facts)
         if version == 1:
-            known, run = tuple(body.get("voids", ())), (chain, "run")
-            needs: list[tuple[Hashable, Hashable | None]] = [((key, "holds"), body.get("holds"))]
+            voids, run = tuple(body.voids), (chain, "run")
+            needs: list[tuple[Hashable, Hashable | None]] = [((key, "holds"), body.holds)]
             if "after" in body:
-                needs.append((run, body["after"]))
+                needs.append((run, body.after))
             if "after_note" in body:
-                needs.append(((chain, "notes"), body["after_note"] or None))
+                needs.append(((chain, "notes"), body.after_note or None))
             if "approved" in body:
-                needs.append(((key, "draft"), body["approved"]["draft"]))
-            before, place = _place(namespace, record["predecessor"], known), _place(namespace, name, known)
-            return Claim(key, 1, chain, before, place, needs=tuple(needs), sets=((run, record.get("run_id")),))
-        if record["state"] != VOID:
-            return _credited(Claim(key, version), chain, namespace, body.get("credited"))
-        head, before_it = body["void"]["head"], tuple(body["void"]["voids"])
-        return Claim(
-            key, version, chain, _place(namespace, head, before_it), _place(namespace, head, sorted({*before_it, name}))
-        )
+                needs.append(((key, "draft"), body.fields["approved"]["draft"]))
+            predecessor, successor = _head(namespace, invoice.predecessor, voids), _head(namespace, name, voids)
+            return Claim(key, 1, chain, predecessor, successor, needs=tuple(needs), sets=((run, invoice.run_id),))
+        if invoice.state != VOID:
+            return _credited(Claim(key, version), chain, namespace, body.credited)
+        void = body.fields["void"]
+        head, voids = void["head"], tuple(void["voids"])
+        return Claim(key, version, chain, _head(namespace, head, voids), _head(namespace, head, sorted({*voids, name})))
     except (ValueError, KeyError, TypeError, AttributeError):
         return Claim(key, _NEVER)  # foreign: no record of ours
 
 
-def _credited(claim: Claim, chain: Hashable, namespace: str, credited: Mapping[str, Any] | None) -> Claim:
+def _credited(claim: Claim, chain: Hashable, namespace: str, credited: NoteClaim | None) -> Claim:
     """The claim of a version that adds a credit note; ``credited``: what its body says of the version that added the
     last one."""
     if credited is None or credited["version"] != claim.version:
         return claim
-    place, notes, order = _place(namespace, credited["head"], credited["voids"]), (chain, "notes"), credited["order"]
+    head, notes, order = _head(namespace, credited["head"], credited["voids"]), (chain, "notes"), credited["order"]
     return Claim(
-        claim.key, claim.version, chain, place, place, needs=((notes, order - 1 or None),), sets=((notes, order),)
+        claim.key, claim.version, chain, head, head, needs=((notes, order - 1 or None),), sets=((notes, order),)
     )
 
 
-def is_draft(record: Mapping[str, Any]) -> bool:
+def is_draft(invoice: Invoice) -> bool:
     """Whether the record is a version of a draft, and not of the invoice that it may become."""
-    return record["state"] in (DRAFT, WITHDRAWN)
+    return invoice.state in (DRAFT, WITHDRAWN)
 
 
 _NEVER: Final = -1
 
 
-def _place(namespace: str, head: str, voids: Iterable[str]) -> tuple[str, str, tuple[str, ...]] | None:
+def _head(namespace: str, head: str, voids: Iterable[str]) -> tuple[str, str, tuple[str, ...]] | None:
+    """The state of a chain: its last invoice, and those of it that are void; None before its first."""
     return (namespace, head, tuple(voids)) if head else None
-
-
-def body_of(record: Mapping[str, Any]) -> JsonObject:
-    """The record's ``body``: subtotal, terms, due date, payments, why it is void or held. Raises ValueError."""
-    found = json.loads(record.get("body") or "{}")
-    if not isinstance(found, dict):
-        raise ValueError("the body of an invoice is a JSON object")
-    return found
 
 
 def record_key(namespace: str, subscription: str) -> bytes:

@@ -12,9 +12,10 @@ import pyarrow as pa
 from schemas.catalog.state import Entry
 from schemas.kafka.codec import AvroRecord, CodecError, codec
 from schemas.kafka.topics import INVOICES, REJECTED
-from schemas.ledgers.first_valid import FirstValid
-from schemas.ledgers.invoice_claims import claim_of, is_draft
+from schemas.ledgers.invoice_claims import is_draft
+from schemas.ledgers.invoice_record import Invoice, to_fields
 from schemas.ledgers.transport import LedgerReader
+from schemas.ledgers.valid_invoices import ValidInvoices
 from schemas.settings import Settings
 from stream_processors.metering.journal import Journal
 
@@ -52,8 +53,9 @@ _REJECTED_COLUMNS: Final = (
 )  # fmt: skip
 
 
-def invoice_tables(records: Sequence[Mapping[str, Any]]) -> tuple[pa.Table, pa.Table]:
-    """Arrow tables of invoices and invoice_lines, or of drafts and their lines, from decoded Invoice records."""
+def invoice_tables(versions: Sequence[Invoice]) -> tuple[pa.Table, pa.Table]:
+    """Arrow tables of invoices and invoice_lines, or of drafts and their lines, of these versions."""
+    records = [to_fields(invoice) for invoice in versions]
     invoices = [dict(record) | {"total": Decimal(record["total"])} for record in records]
     lines = [
         line
@@ -109,9 +111,9 @@ class InvoiceCopy:
         self._journal = journal
         self._again = again
         self._reader: LedgerReader | None = None
-        self._claims = FirstValid()
+        self._valid = ValidInvoices()
         self._held: dict[_Version, int] | None = None
-        self._pending: list[AvroRecord] = []
+        self._pending: list[Invoice] = []
 
     def run(self) -> int:
         """Copy up to the log's present end; how many versions were written. Raises Stopping, LedgerUnavailable; then
@@ -122,14 +124,12 @@ class InvoiceCopy:
             self._held = {} if self._again else held_versions(self._journal)
         written = size = 0
         for record in self._reader.read_to(self._reader.end_offsets()):
-            try:
-                decoded = codec("invoice").decode(record.value)
-            except CodecError as error:
-                log.warning("usage.invoices partition %d offset %d is void: %s", record.partition, record.offset, error)
+            invoice = self._valid.offer_bytes(record.value)
+            if invoice is None:
                 continue
-            key = (is_draft(decoded), decoded["namespace"], decoded["invoice_id"], decoded["version"])
-            if self._claims.offer(claim_of(decoded)) and self._held.get(key, -1) < len(decoded["lines"]):
-                self._pending.append(decoded)
+            key = (is_draft(invoice), invoice.namespace, invoice.invoice_id, invoice.version)
+            if self._held.get(key, -1) < len(invoice.lines):
+                self._pending.append(invoice)
                 size += len(record.value)
             if len(self._pending) >= 2000 or size >= _WRITTEN_BYTES:
                 written += self._write()

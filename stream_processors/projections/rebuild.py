@@ -15,12 +15,11 @@ from typing import Any, Final
 
 from schemas.catalog.follower import CatalogFollower
 from schemas.catalog.state import Entry
-from schemas.kafka.codec import CodecError, codec
 from schemas.kafka.topics import INVOICES, REJECTED_PARTITIONS
 from schemas.ledgers.checkpoints import CheckpointLedger
-from schemas.ledgers.first_valid import FirstValid
-from schemas.ledgers.invoice_claims import claim_of, is_draft
+from schemas.ledgers.invoice_claims import is_draft
 from schemas.ledgers.transport import LedgerReader
+from schemas.ledgers.valid_invoices import ValidInvoices
 from schemas.settings import Settings
 from stream_processors.metering.journal import Journal
 from stream_processors.projections.invoice_numbers import copy_numbers
@@ -127,17 +126,14 @@ class Rebuild:
 
     def _versions(self) -> dict[tuple[bool, str, str, int], list[int]]:
         """What stands on usage.invoices, with the numbers of its lines."""
-        claims = FirstValid()
+        valid = ValidInvoices()
         versions: dict[tuple[bool, str, str, int], list[int]] = {}
         with LedgerReader(self._settings, INVOICES) as reader:
             for record in reader.read_to(reader.end_offsets()):
-                try:
-                    decoded = codec("invoice").decode(record.value)
-                except CodecError:
-                    continue
-                if claims.offer(claim_of(decoded)):
-                    key = (is_draft(decoded), decoded["namespace"], decoded["invoice_id"], decoded["version"])
-                    versions[key] = [line["number"] for line in decoded["lines"]]
+                invoice = valid.offer_bytes(record.value)
+                if invoice is not None:
+                    key = (is_draft(invoice), invoice.namespace, invoice.invoice_id, invoice.version)
+                    versions[key] = [line.number for line in invoice.lines]
         return versions
 
     def _states(self, keys: Iterable[_Key], newest: dict[tuple[bool, str, str], int]) -> list[Ahead]:

@@ -51,15 +51,13 @@ _INDEXES = 1 << 31  # far beyond the index of any event that a batch holds
 
 # Both profiles match every event; event n is of account n modulo their number, so that every account has as many.
 FILL = f"""
-INSERT INTO usage_events (namespace, account_id, event_name, timestamp, idempotency_key, identity,
-    content_hash, properties,
+INSERT INTO usage_events (namespace, account_id, event_name, timestamp, idempotency_key, identity, content_hash, properties,
     match_profile_ids, match_profile_versions, match_quantities, match_unique_values, match_dimensions,
     generation, partition, offset, `index`, append_time)
 SELECT '{NAMESPACE}', concat('acct_', toString(n % {{accounts:UInt64}})), 'call',
     toDateTime64('{MONTH}', 6, 'UTC') + toIntervalMicrosecond(cityHash64(n) % {_MONTH_US}), toString(n),
     unhex(hex(sipHash128(n))), toFixedString(unhex(hex(cityHash64(n))), 8), '{{{{}}}}', {list(PROFILES)}, [1, 1],
-    [toDecimal128(1, 12), toDecimal128(n % 100, 12)], ['', ''], ['', ''],
-    1, 0, 0, {_INDEXES} + n, {{at:DateTime64(3, 'UTC')}}
+    [toDecimal128(1, 12), toDecimal128(n % 100, 12)], ['', ''], ['', ''], 1, 0, 0, {_INDEXES} + n, {{at:DateTime64(3, 'UTC')}}
 FROM (SELECT number AS n FROM numbers({{first:UInt64}}, {{count:UInt64}}))"""
 
 
@@ -107,15 +105,9 @@ def fill(stack: Stack, subscriptions: int, records: int, new: int) -> float:
     key = next(str(n) for n in range(1000) if partition_of(identity(NAMESPACE, "", str(n)), settings.partitions) == 0)
     hashed = content_hash("call", "acct_0", b'{"s": 0}')
     first = AcceptedEvent(
-        identity(NAMESPACE, "", key),
-        hashed,
-        "call",
-        "acct_0",
-        key,
-        "",
-        micros(datetime(2026, 6, 2, tzinfo=UTC)),
-        '{"s": 0}',
-    )
+        identity(NAMESPACE, "", key), hashed, "call", "acct_0", key, "", micros(datetime(2026, 6, 2, tzinfo=UTC)),
+        '{"s": 0}'
+    )  # fmt: skip
     LedgerWriter(settings, events_topic(1)).append_all([(b"", encode_batch(NAMESPACE, offset, [first]))], 0)
     ends = end_offsets(settings)
     wait_metered(client, ends, lambda *_: None)
@@ -159,19 +151,12 @@ class Stages:
 
     def install(self) -> None:
         stages = {
-            "read invoices": "read_standing",
-            "read catalog": "read_catalog",
-            "late usage": "find_late",
+            "read invoices": "read_standing", "read catalog": "read_catalog", "late usage": "find_late",
             "plan": "make_plan",
-            "wait for metering": "wait_metered",
-            "checkpoint": "covering_cut",
-            "wait for roll-up": "wait_rolled_up",
-            "measure": "measure",
-            "rate": "build_invoices",
-            "checklist": "make_checks",
-            "publish": "publish",
-            "visible": "wait_visible",
-        }
+            "wait for metering": "wait_metered", "checkpoint": "covering_cut", "wait for roll-up": "wait_rolled_up",
+            "measure": "measure", "rate": "build_invoices", "checklist": "make_checks",
+            "publish": "publish", "visible": "wait_visible",
+        }  # fmt: skip
         for stage, name in stages.items():
             setattr(closing_run, name, self.timed(stage, getattr(closing_run, name)))
         real = publishing.codec
@@ -230,7 +215,7 @@ def closed(stack: Stack, stages: Stages, subscriptions: int, month: int) -> dict
     spent = {name: cpu_seconds(pid) - used[name] for name, pid in pids.items()} | {"close": cpu}
     if len(result.invoices) != subscriptions:
         raise AssertionError(f"{len(result.invoices)} invoices of {subscriptions} subscriptions")
-    total = sum((Decimal(invoice["total"]) for invoice in result.invoices), Decimal(0))
+    total = sum((Decimal(invoice.total) for invoice in result.invoices), Decimal(0))
     print(
         f"as of {as_of:%Y-%m-%d}: {subscriptions:,} invoices, {total:,} USD, in {took:.1f} s: "
         f"{took / subscriptions * 1e6:.0f} µs a subscription"
@@ -242,12 +227,9 @@ def closed(stack: Stack, stages: Stages, subscriptions: int, month: int) -> dict
         print(f"  {stage:20} {seconds:8.2f} s; CPU {stages.cpu[stage]:8.2f} s, {each:8.1f} µs a subscription")
     print("CPU seconds: " + ", ".join(f"{name} {seconds:.1f}" for name, seconds in sorted(spent.items())), flush=True)
     return {
-        "seconds": took,
-        "events": sum(int(line["events"] or 0) for invoice in result.invoices for line in invoice["lines"]),
-        "stages": dict(stages.seconds),
-        "stages_cpu": dict(stages.cpu),
-        "cpu_seconds": spent,
-    }
+        "seconds": took, "events": sum(int(line.events or 0) for invoice in result.invoices for line in invoice.lines),
+        "stages": dict(stages.seconds), "stages_cpu": dict(stages.cpu), "cpu_seconds": spent,
+    }  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from rating.app import build_app
 from rating.close.redraft import _run_id as drafts_run_id
 from rating.close.run import run_id
 from rating.invoices.credit_notes import credit_note_id
-from rating.invoices.ledger import Invoice, Standing
+from rating.invoices.ledger import Standing
 from rating.invoicing.drafts import build_drafts
 from rating.invoicing.lines import claim_id
 from rating.invoicing.plan import make_plan
@@ -22,6 +22,7 @@ from schemas.catalog.state import Catalog, NamespaceView
 from schemas.events.identity import content_hash, identity, partition_of
 from schemas.ledgers.checkpoints import Cut, Run
 from schemas.ledgers.invoice_claims import invoice_id, record_key
+from schemas.ledgers.invoice_record import Invoice
 from schemas.settings import Settings
 from schemas.values.instants import micros, parse_rfc3339
 
@@ -48,7 +49,7 @@ def ids() -> dict[str, Any]:
         "identity, no source": identity("shop", "", "ключ").hex(),
         "content_hash": content_hash("call", "acme", b'{"seconds": 90.5}').hex(),
         "partition_of": [partition_of(identity("shop", "", str(number)), 4) for number in range(12)],
-        "draft": [[one["invoice_id"], one["version"], one["run_id"], one["claim_id"]] for one in drafts()],
+        "draft": [[one.invoice_id, one.version, one.run_id, one.claim_id] for one in drafts()],
     }
 
 

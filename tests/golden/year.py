@@ -29,7 +29,7 @@ from ingest.catalog.plan import plan_document
 from ingest.delivery.packing import Packed, Packer
 from ingest.events.refusals import rejection
 from rating.close.run import run_id
-from rating.invoices.ledger import Invoice, Standing
+from rating.invoices.ledger import Standing
 from rating.invoices.numbering import unnumbered
 from rating.invoicing.plan import build_invoices, make_plan
 from rating.usage import Usage, UsageGroup
@@ -46,6 +46,7 @@ from schemas.kafka.topics import CATALOG as CATALOG_TOPIC
 from schemas.kafka.topics import CHECKPOINTS, INVOICES, REJECTED, events_topic
 from schemas.ledgers.checkpoints import Cut, Run, cut_record, numbers_record, run_record
 from schemas.ledgers.invoice_numbers import InvoiceNumbers
+from schemas.ledgers.invoice_record import Invoice, encode_invoice
 from schemas.ledgers.pieces import cut
 from schemas.matching.rules import Matcher
 from schemas.values.instants import micros, rfc3339
@@ -140,21 +141,21 @@ def _billed(view: NamespaceView, counted: Iterable[AcceptedEvent], offsets: list
     yield f"{CHECKPOINTS}: cut", checkpoint, checkpoint.encode(cut_record(cut_off, "claim-cut"))
     yield f"{CHECKPOINTS}: run", checkpoint, checkpoint.encode(run_record(run, "claim-run"))
     for one in invoices:
-        assert standing.apply(one), one["invoice_id"]
+        assert standing.apply(one), one.invoice_id
         yield _invoice("invoice", one)
     names = unnumbered(InvoiceNumbers(), NAMESPACE, standing.invoices(NAMESPACE))
     numbers = numbers_record(NAMESPACE, "NYC-", names, "claim-numbers")
     yield f"{CHECKPOINTS}: numbers", checkpoint, checkpoint.encode(numbers)
     for one in drafts():
         yield _invoice("draft", one)
-    whole = codec("invoice").encode(invoices[0])
+    whole = encode_invoice(invoices[0])
     for number, piece in enumerate(cut(whole, 2048, bytes(16))):
         yield f"{INVOICES}: piece {number}", codec("record_piece"), piece
 
 
 def _invoice(kind: str, record: Invoice) -> Record:
-    name = f"{record['subscription']} {rfc3339(record['period_start'])[:10]} version {record['version']}"
-    return f"{INVOICES}: {kind} {name}", codec("invoice"), codec("invoice").encode(record)
+    name = f"{record.subscription} {rfc3339(record.period_start)[:10]} version {record.version}"
+    return f"{INVOICES}: {kind} {name}", codec("invoice"), encode_invoice(record)
 
 
 def _totals(view: NamespaceView, counted: Iterable[AcceptedEvent], needs: Mapping[Any, set[str]]) -> Any:

@@ -66,9 +66,12 @@ def close(
                 "run_id": (result.run.run_id or None) if result.run else None,
                 "refused": result.refused,
                 "checklist": [check.to_json() for check in result.checks],
-                "invoices": [{name: invoice[name] for name in ("invoice_id", *members)} for invoice in result.invoices],
+                "invoices": [
+                    {name: getattr(invoice, name) for name in ("invoice_id", *members)} for invoice in result.invoices
+                ],
                 "drafts": [
-                    {name: draft[name] for name in ("invoice_id", "version", *members)} for draft in result.drafts
+                    {name: getattr(draft, name) for name in ("invoice_id", "version", *members)}
+                    for draft in result.drafts
                 ],
                 "awaiting": list(result.awaiting),
                 "problems": list(result.problems),

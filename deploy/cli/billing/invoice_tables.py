@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from schemas.ledgers.invoice_record import Invoice
 
 if TYPE_CHECKING:
     from rich.console import Group, RenderableType
@@ -57,13 +59,14 @@ def _span_cells(head: JsonObject) -> tuple[str, str, str, str]:
     return head["invoice_id"], head["account_id"], start, end
 
 
-def head_of_record(record: Mapping[str, Any]) -> JsonObject:
+def head_of_record(record: Invoice) -> JsonObject:
     """What ``heads_table`` shows of an invoice that is not published."""
     from rating.invoices.read import service_span
+    from schemas.ledgers.invoice_record import to_fields
     from schemas.values.instants import rfc3339
 
-    start, end = service_span(record["period_start"], record["period_end"], record["lines"])
-    return {**record, "service_start": rfc3339(start), "service_end": rfc3339(end)}
+    start, end = service_span(record.period_start, record.period_end, record.lines)
+    return {**to_fields(record), "service_start": rfc3339(start), "service_end": rfc3339(end)}
 
 
 def _plans(invoice: JsonObject) -> str:

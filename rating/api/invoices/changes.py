@@ -17,12 +17,12 @@ from rating.api.context import Authorized, Rating, View
 from rating.api.problems import Problem, missing
 from rating.invoices.amend import Change, amend, wait_shown
 from rating.invoices.credit_notes import CreditNote, LineCredit, with_credit_note
-from rating.invoices.ledger import Invoice
 from rating.invoices.numbering import number_invoices
 from rating.invoices.read import read_invoice
 from rating.invoices.transitions import Payment, Refused, voided, with_payment
 from schemas.catalog.state import NamespaceView
 from schemas.ledgers.checkpoints import CheckpointLedger
+from schemas.ledgers.invoice_record import Invoice
 from schemas.ledgers.transport import LedgerUnavailable
 from schemas.values.fine_instants import Cut
 from schemas.values.instants import micros

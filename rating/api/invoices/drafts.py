@@ -14,11 +14,11 @@ from rating.api.invoices.changes import amended, changed, numbered
 from rating.api.problems import Problem
 from rating.invoices.amounts.prepaid_credits import Wallet, drawn, owned_grants
 from rating.invoices.draft_decisions import Decision, approved, held, released
-from rating.invoices.ledger import Invoice
 from rating.invoices.read import read_invoice
 from rating.pricing.reduction_lines import Balance
 from schemas.catalog.state import NamespaceView
 from schemas.ledgers.invoice_claims import is_draft
+from schemas.ledgers.invoice_record import Invoice
 from schemas.values.instants import micros
 from schemas.values.json_text import JsonObject
 
@@ -60,7 +60,7 @@ async def approve(request: Request, rating: Authorized, view: View, invoice_id: 
         raise Problem(
             HTTPStatus.CONFLICT,
             f"prepaid credits pay another part of draft {invoice_id} now; it was refreshed: look at version"
-            f" {stands['version']} and approve that",
+            f" {stands.version} and approve that",
         )
     await numbered(rating, view, stands)
     shown = await rating.ask(lambda client: read_invoice(client, view.namespace, invoice_id))
@@ -85,14 +85,14 @@ async def release(rating: Authorized, view: View, invoice_id: str) -> JsonObject
 def _balances(rating: Rating, view: NamespaceView, draft: Invoice) -> list[Balance]:
     """What the invoice may draw on now. Raises LedgerUnavailable."""
     grants = owned_grants(view)
-    account = draft["account_id"]
+    account = draft.account_id
     if not any(grant.account_id == account for grant in grants):
         return []
 
     used = rating.invoice_ledger.ask(
         lambda standing: drawn(
-            invoice for invoice in standing.invoices(view.namespace) if invoice["account_id"] == account
+            invoice for invoice in standing.invoices(view.namespace) if invoice.account_id == account
         )
     )
-    moment_us = max(draft["period_end"] - 1, draft["period_start"])
-    return Wallet(grants, used).balances(account, draft["subscription"], draft["currency"], moment_us)
+    moment_us = max(draft.period_end - 1, draft.period_start)
+    return Wallet(grants, used).balances(account, draft.subscription, draft.currency, moment_us)

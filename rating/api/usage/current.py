@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated
 
 from clickhouse_connect.driver.client import Client
 from fastapi import APIRouter, Query
@@ -30,7 +30,7 @@ from rating.subscriptions.timeline import PlanningError, Timeline, timeline_of
 from schemas.catalog.profiles import profile_versions
 from schemas.catalog.state import NamespaceView
 from schemas.ledgers.checkpoints import Checkpoints, Run, UnknownCheckpoint
-from schemas.ledgers.invoice_claims import body_of
+from schemas.ledgers.invoice_record import Line, body_of
 from schemas.values.fine_instants import Cut
 from schemas.values.instants import micros, rfc3339
 from schemas.values.json_text import JsonObject
@@ -120,8 +120,8 @@ def _estimates(
     names = [line.subscription for line in lines]
     billed = [invoice.record() for invoice in read_chains(client, view.namespace, account_id, names)]
     # Of an instant in the past: what was billed after it tells nothing.
-    standing = Standing.holding([invoice for invoice in billed if invoice["period_end"] <= now_us])
-    later = Standing.holding([invoice for invoice in billed if invoice["period_end"] > now_us])
+    standing = Standing.holding([invoice for invoice in billed if invoice.period_end <= now_us])
+    later = Standing.holding([invoice for invoice in billed if invoice.period_end > now_us])
     carried = {version.profile_id for version in profile_versions(view) if version.carry_over}
     late = find_late(client, view.namespace, standing, checkpoints, None, carried, account_id)
     late = {name: usage for name, usage in late.items() if not later.chain(view.namespace, name)}
@@ -143,7 +143,7 @@ def _estimates(
 def _running(lines: Iterable[Timeline], standing: Standing, namespace: str, now_us: int) -> Iterator[Running]:
     for line in lines:
         chain = standing.chain(namespace, line.subscription)
-        billed_until = max((invoice["period_end"] for invoice in chain), default=None)
+        billed_until = max((invoice.period_end for invoice in chain), default=None)
         current_period = current_span(line, billed_until, now_us)
         if current_period is not None:
             yield Running(line, current_period[0])
@@ -197,10 +197,10 @@ def _estimate(client: Client, view: NamespaceView, period: Expected, estimates: 
         "period_start": rfc3339(span.start_us),
         "period_end": rfc3339(span.end_us),
         "currency": plan.currency,
-        "estimated_subtotal": body_of(invoice)["subtotal"],
-        "estimated_total": invoice["total"],
-        "projected_subtotal": body_of(projected)["subtotal"],
-        "projected_total": projected["total"],
+        "estimated_subtotal": body_of(invoice).subtotal,
+        "estimated_total": invoice.total,
+        "projected_subtotal": body_of(projected).subtotal,
+        "projected_total": projected.total,
         "last_period": None if previous is None else _previous_json(previous),
         "charges": charges,
         "reductions": [_reduction_json(reduction) for reduction in period.beside_charges(invoice)],
@@ -216,11 +216,11 @@ def _previous_json(previous: WholeInvoice) -> JsonObject:
     }
 
 
-def _reduction_json(line: Mapping[str, Any]) -> JsonObject:
+def _reduction_json(line: Line) -> JsonObject:
     """A line beside the charges: its code is what stands behind the kind in its charge."""
     return {
-        "kind": line["kind"],
-        "code": line["charge"].partition(":")[2] or line["charge"],
-        "amount": line["amount"],
-        "text": line["note"] or json.loads(line["steps"])[0]["text"],
+        "kind": line.kind,
+        "code": line.charge.partition(":")[2] or line.charge,
+        "amount": line.amount,
+        "text": line.note or json.loads(line.steps)[0]["text"],
     }

@@ -6,12 +6,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from rating.invoices.ledger import Invoice
 from rating.periods import parse_zone
 from rating.subscriptions.timeline import Segment, timelines
 from schemas.catalog.models import Plan
 from schemas.catalog.profiles import resolve
 from schemas.catalog.state import NamespaceView
+from schemas.ledgers.invoice_record import Invoice
 from schemas.matching.overlap import Budget, Measuring, double_billed
 from schemas.values.currency import withdrawn
 from schemas.values.instants import instant
@@ -96,9 +96,9 @@ def withdrawn_currencies(invoices: Iterable[Invoice]) -> list[str]:
     """Currencies of invoices whose periods begin after they were withdrawn."""
     found: dict[str, int] = {}
     for invoice in invoices:
-        gone = withdrawn(invoice["currency"])
+        gone = withdrawn(invoice.currency)
         if gone is not None:
-            began = instant(invoice["period_start"]).astimezone(parse_zone(invoice["time_zone"])).date()
+            began = instant(invoice.period_start).astimezone(parse_zone(invoice.time_zone)).date()
             if began >= gone:
-                found[invoice["currency"]] = found.get(invoice["currency"], 0) + 1
+                found[invoice.currency] = found.get(invoice.currency, 0) + 1
     return [f"{code}: not in use since {withdrawn(code)}, {count} invoices" for code, count in sorted(found.items())]

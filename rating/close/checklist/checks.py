@@ -11,11 +11,12 @@ from typing import Any, Final
 from rating.close.checklist.cautions import billed_twice, withdrawn_currencies
 from rating.close.checklist.optional_properties import left_out
 from rating.invoices.draft_decisions import awaiting
-from rating.invoices.ledger import Invoice, Standing
+from rating.invoices.ledger import Standing
 from rating.pricing import plain
 from rating.subscriptions.timeline import PlanningError, Timeline, timeline
 from schemas.catalog.state import NamespaceView
 from schemas.ledgers.invoice_claims import VOID
+from schemas.ledgers.invoice_record import Invoice
 from schemas.values.instants import rfc3339
 
 MAX_EXAMPLES: Final = 20
@@ -123,23 +124,23 @@ def _compared(invoices: Sequence[Invoice], standing: Standing, limits: Limits) -
     """Silent accounts and strongly changed lines: each invoice against that of the period before."""
     mine: dict[str, list[Invoice]] = {}
     for invoice in invoices:
-        mine.setdefault(invoice["subscription"], []).append(invoice)
+        mine.setdefault(invoice.subscription, []).append(invoice)
     silent: dict[str, bool] = {}
     changed: list[str] = []
     for invoice in invoices:
-        name = invoice["subscription"]
-        before = _period_before(invoice, [*standing.chain(invoice["namespace"], name), *mine[name]])
+        name = invoice.subscription
+        before = _period_before(invoice, [*standing.chain(invoice.namespace, name), *mine[name]])
         if before is None:
             continue
-        account = invoice["account_id"]
+        account = invoice.account_id
         was = _events(before)
         if was:
             silent[account] = silent.get(account, True) and not _events(invoice)
         if _alike(before, invoice):
             old = _amounts(before)
             changed += [
-                f"{account} {charge}: {plain(amount)} {invoice['currency']} in the period from"
-                f" {rfc3339(invoice['period_start'])}, {plain(old[charge, product])} before"
+                f"{account} {charge}: {plain(amount)} {invoice.currency} in the period from"
+                f" {rfc3339(invoice.period_start)}, {plain(old[charge, product])} before"
                 for (charge, product), amount in _amounts(invoice).items()
                 if (charge, product) in old and differs(old[charge, product], amount, limits)
             ]
@@ -151,8 +152,8 @@ def _period_before(invoice: Invoice, chain: Iterable[Invoice]) -> Invoice | None
     has none."""
     if not _amounts(invoice):
         return None
-    start = invoice["period_start"]
-    ends = [one for one in chain if one["period_start"] < start == one["period_end"] and one["state"] != VOID]
+    start = invoice.period_start
+    ends = [one for one in chain if one.period_start < start == one.period_end and one.state != VOID]
     return next((one for one in reversed(ends) if _amounts(one)), None)
 
 
@@ -165,20 +166,20 @@ def differs(before: Decimal, now: Decimal, limits: Limits) -> bool:
 
 
 def _alike(one: Invoice, other: Invoice) -> bool:
-    low, high = sorted(invoice["period_end"] - invoice["period_start"] for invoice in (one, other))
+    low, high = sorted(invoice.period_end - invoice.period_start for invoice in (one, other))
     return bool(low * 5 >= high * 4)
 
 
 def _events(invoice: Invoice) -> int:
-    return sum(int(line["events"] or 0) for line in invoice["lines"] if line["kind"] == "usage")
+    return sum(int(line.events or 0) for line in invoice.lines if line.kind == "usage")
 
 
 def _amounts(invoice: Invoice) -> dict[tuple[str, str], Decimal]:
     sums: dict[tuple[str, str], Decimal] = {}
-    for line in invoice["lines"]:
-        if line["kind"] == "usage":
-            key = line["charge"], line["product"]
-            sums[key] = sums.get(key, Decimal(0)) + Decimal(line["amount"])
+    for line in invoice.lines:
+        if line.kind == "usage":
+            key = line.charge, line.product
+            sums[key] = sums.get(key, Decimal(0)) + Decimal(line.amount)
     return sums
 
 

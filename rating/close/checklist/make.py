@@ -8,12 +8,13 @@ from typing import Any
 from rating.close.checklist.checks import MAX_EXAMPLES, Check, Limits, Seen, checklist
 from rating.close.checklist.observe import look
 from rating.invoices.amounts.listed_values import beyond
-from rating.invoices.ledger import Invoice, Standing
+from rating.invoices.ledger import Standing
 from rating.invoicing.plan import Plan
 from rating.invoicing.unpriced_usage import UnpricedUsage, on_invoices, told
 from rating.usage import Measured
 from schemas.catalog.state import NamespaceView
 from schemas.ledgers.checkpoints import Cut
+from schemas.ledgers.invoice_record import Invoice
 from schemas.settings import Settings
 
 
@@ -32,7 +33,7 @@ def make_checks(
     billed = {(account, need.profile.profile_id) for need, accounts in needs.items() for account in accounts}
     # A run of flat fees alone looks at their periods: usage that nobody pays for may be just there.
     spans = [(need.start_us, need.end_us) for need in needs]
-    spans = spans or [(one["period_start"], one["period_end"]) for one in invoices]
+    spans = spans or [(one.period_start, one.period_end) for one in invoices]
     seen = Seen()
     if spans:
         start_us, end_us = min(start for start, _ in spans), max(end for _, end in spans)
@@ -47,7 +48,7 @@ def _unlisted(invoices: Sequence[Invoice]) -> Iterator[Check]:
     """Values that somebody may have made up by mistake, or on purpose. The check is on the list where there are
     some."""
     found = [
-        f"{invoice['account_id']}, charge {charge}: {count} more combinations of values than WEIR_PRICED_VALUES, billed together by the default"
+        f"{invoice.account_id}, charge {charge}: {count} more combinations of values than WEIR_PRICED_VALUES, billed together by the default"
         for invoice, charge, count in beyond(invoices)
     ]
     if found:

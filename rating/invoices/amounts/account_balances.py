@@ -9,15 +9,21 @@ means, and are left to whoever pays them back.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
-from typing import Any, Final
+from typing import Final
 
-from rating.invoices.amounts.billed_of_period import MARK
-from rating.invoices.ledger import Invoice
+from msgspec.structs import replace
+
+from rating.invoices.amounts.billed_of_period import OF_PERIOD
 from rating.invoices.transitions import Payment, amount_due, with_payment
 from rating.pricing.exact import exact_sum
-from schemas.ledgers.invoice_claims import FINALIZED, VOID, body_of
+from schemas.ledgers.invoice_claims import FINALIZED, VOID
+from schemas.ledgers.invoice_record import (
+    Invoice,
+    PaymentEntry,
+    body_of,
+)
 
 AUTHOR: Final = "close"
 _FOR: Final = "for "
@@ -31,23 +37,23 @@ def draws(invoices: Iterable[Invoice], now_us: int) -> list[Invoice]:
     owed: dict[tuple[str, str], list[Invoice]] = {}
     credits: list[Invoice] = []
     for one in invoices:
-        if one["state"] != FINALIZED:
+        if one.state != FINALIZED:
             continue
-        if one["total"].startswith("-"):
-            if MARK.items() <= body_of(one).items():
+        if one.total.startswith("-"):
+            if body_of(one).terms_of == OF_PERIOD:
                 credits.append(one)
         else:
-            owed.setdefault((one["account_id"], one["currency"]), []).append(one)
+            owed.setdefault((one.account_id, one.currency), []).append(one)
     rest: dict[str, Decimal] = {}
     found: list[Invoice] = []
     for credit in sorted(credits, key=_age):
         left = -_due(credit)
-        names = {line["adjusts"] for line in credit["lines"]}
-        others = owed.get((credit["account_id"], credit["currency"]), ())
-        for other in sorted(others, key=lambda one: (one["invoice_id"] not in names, *_age(one))):
+        names = {line.adjusts for line in credit.lines}
+        others = owed.get((credit.account_id, credit.currency), ())
+        for other in sorted(others, key=lambda invoice: (invoice.invoice_id not in names, *_age(invoice))):
             if not _may_pay(credit, other):
                 continue
-            name = other["invoice_id"]
+            name = other.invoice_id
             due = rest.setdefault(name, _due(other))
             amount = min(left, due)
             if amount > 0 and (following := _paid(credit, f"{_FOR}{name}", -amount, now_us, name)) is not None:
@@ -60,46 +66,46 @@ def draws(invoices: Iterable[Invoice], now_us: int) -> list[Invoice]:
 def counterparts(invoices: Iterable[Invoice], now_us: int) -> Iterator[Invoice]:
     """The next versions of invoices of which a draw says that they are paid, and that do not say so yet. Where one is
     void by now, or was paid otherwise meanwhile, the balance comes back. At most one of each invoice."""
-    by_id = {one["invoice_id"]: one for one in invoices}
+    by_id = {one.invoice_id: one for one in invoices}
     changed: set[str] = set()
-    for credit in [one for one in by_id.values() if one["total"].startswith("-") and '"payments"' in one["body"]]:
-        name = credit["invoice_id"]
+    for credit in [one for one in by_id.values() if one.total.startswith("-") and '"payments"' in one.body]:
+        name = credit.invoice_id
         for payment in [one for one in _payments(credit) if one["reference"].startswith(_FOR)]:
             other = by_id.get(payment["invoice"])
             if other is None or _has(credit, f"{_BACK}{payment['invoice']}"):
                 continue
             amount = -Decimal(payment["amount"])
-            void = other["state"] == VOID
+            void = other.state == VOID
             if not void and _has(other, f"{_OF}{name}"):
                 continue
             back = void or amount > _due(other)
             target = credit if back else other
-            reference = f"{_BACK}{other['invoice_id']}" if back else f"{_OF}{name}"
-            source = other["invoice_id"] if back else name
-            if target["invoice_id"] not in changed:
+            reference = f"{_BACK}{other.invoice_id}" if back else f"{_OF}{name}"
+            source = other.invoice_id if back else name
+            if target.invoice_id not in changed:
                 following = _paid(target, reference, amount, now_us, source)
                 if following is not None:
-                    changed.add(target["invoice_id"])
+                    changed.add(target.invoice_id)
                     yield following
 
 
 def _may_pay(credit: Invoice, other: Invoice) -> bool:
     """Those that it credits itself, and those of the account that were finalised with it or later; each once."""
-    drawn = _has(credit, f"{_FOR}{other['invoice_id']}")
-    adjusts = any(line["adjusts"] == other["invoice_id"] for line in credit["lines"])
-    return not drawn and (adjusts or other["as_of"] >= credit["as_of"])
+    drawn = _has(credit, f"{_FOR}{other.invoice_id}")
+    adjusts = any(line.adjusts == other.invoice_id for line in credit.lines)
+    return not drawn and (adjusts or other.as_of >= credit.as_of)
 
 
 def _age(invoice: Invoice) -> tuple[int, int, str]:
-    return invoice["as_of"], invoice["period_start"], invoice["invoice_id"]
+    return invoice.as_of, invoice.period_start, invoice.invoice_id
 
 
 def _due(invoice: Invoice) -> Decimal:
-    return amount_due(invoice["state"], Decimal(invoice["total"]), body_of(invoice))
+    return amount_due(invoice.state, Decimal(invoice.total), body_of(invoice))
 
 
-def _payments(invoice: Invoice) -> list[Mapping[str, Any]]:
-    return list(body_of(invoice).get("payments", ()))
+def _payments(invoice: Invoice) -> Sequence[PaymentEntry]:
+    return body_of(invoice).payments
 
 
 def _has(invoice: Invoice, reference: str) -> bool:
@@ -111,4 +117,4 @@ def _paid(invoice: Invoice, reference: str, amount: Decimal, now_us: int, source
     following = with_payment(invoice, Payment(reference, amount, now_us, AUTHOR, source))
     if following is None:
         return None
-    return dict(following) | {"claim_id": f"{invoice['invoice_id']}:{following['version']}:{reference}"}
+    return replace(following, claim_id=f"{invoice.invoice_id}:{following.version}:{reference}")

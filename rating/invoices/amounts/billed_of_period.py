@@ -7,17 +7,21 @@ what such a lump took off fees in advance is what it comes to beyond the discoun
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import Any, Final
+from typing import Final
 
-from rating.invoices.ledger import Invoice
 from rating.pricing.exact import exactly
 from rating.pricing.priced_line import ZERO
 from rating.pricing.reduction_lines import ReductionLine, commitment_lines, discount_lines, total_of
 from rating.subscriptions.terms import Terms, pinned_terms
-from schemas.ledgers.invoice_claims import VOID, body_of
+from schemas.ledgers.invoice_claims import VOID
+from schemas.ledgers.invoice_record import (
+    Invoice,
+    Line,
+    body_of,
+)
 
 CHARGED: Final = frozenset({"usage", "flat"})
 """Kinds of lines that discounts and the commitment of their own period work on."""
@@ -27,8 +31,8 @@ NOTED: Final = "credit_note:"
 """What the charge of a line begins with that says what credit notes had credited already; the line's own charge
 follows."""
 
-MARK: Final = {"terms_of": "period"}
-"""In the body of an invoice whose terms are those of periods; one without it may be a lump."""
+OF_PERIOD: Final = "period"
+"""``Body.terms_of`` of an invoice whose terms are those of periods; one without it may be a lump."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,41 +72,41 @@ def reductions(charged: Iterable[tuple[str, Decimal]], terms: Terms, currency: s
     return found + commitment_lines(left, terms.minimum_commitment, currency)
 
 
-def is_ahead(line: Mapping[str, Any], invoice: Mapping[str, Any]) -> bool:
+def is_ahead(line: Line, invoice: Invoice) -> bool:
     """Whether a line of ``invoice``, or one that adjusts it, is of the period that follows the invoice's own."""
-    return bool(line["period_start"] >= invoice["period_end"] and line["period_end"] > line["period_start"])
+    return bool(line.period_start >= invoice.period_end and line.period_end > line.period_start)
 
 
 def is_lump(invoice: Invoice) -> bool:
     """Whether its discounts are of its own period and of its fees in advance together, as they once were."""
     body = body_of(invoice)
-    if "terms" not in body or MARK.items() <= body.items():
+    if "terms" not in body or body.terms_of == OF_PERIOD:
         return False
-    return any(line["kind"] == "flat" and is_ahead(line, invoice) for line in invoice["lines"])
+    return any(line.kind == "flat" and is_ahead(line, invoice) for line in invoice.lines)
 
 
 def billed_of(chain: Sequence[Invoice], start_us: int) -> Billed:
     """Of the period that begins at ``start_us``, by those of ``chain`` that are not void."""
-    standing = [one for one in chain if one["state"] != VOID]
-    by_id = {one["invoice_id"]: one for one in standing}
+    standing = [one for one in chain if one.state != VOID]
+    by_id = {one.invoice_id: one for one in standing}
     charged: dict[str, Decimal] = {}
     reduced: dict[str, Decimal] = {}
     carrier = ""
     with exactly():
         for invoice in standing:
-            for line in invoice["lines"]:
-                if line["kind"] == "credit" or line["charge"].startswith(NOTED):
+            for line in invoice.lines:
+                if line.kind == "credit" or line.charge.startswith(NOTED):
                     continue
-                of = by_id.get(line["adjusts"], invoice)
+                of = by_id.get(line.adjusts, invoice)
                 ahead = is_ahead(line, of)
-                if start_us != (of["period_end"] if ahead else of["period_start"]):
+                if start_us != (of.period_end if ahead else of.period_start):
                     continue
-                if not ahead and of["period_start"] == of["period_end"]:
+                if not ahead and of.period_start == of.period_end:
                     continue  # a lump of before at a start: all of it was taken in advance
                 if ahead and of is invoice:
-                    carrier = invoice["invoice_id"]
-                add(reduced if ":" in line["charge"] else charged, line)
-            if invoice["period_end"] == start_us and is_lump(invoice):
+                    carrier = invoice.invoice_id
+                add(reduced if ":" in line.charge else charged, line)
+            if invoice.period_end == start_us and is_lump(invoice):
                 for key, amount in taken_ahead(invoice, standing).items():
                     reduced[key] = reduced.get(key, ZERO) + amount
         for key in [key for key, amount in reduced.items() if not amount]:
@@ -110,11 +114,11 @@ def billed_of(chain: Sequence[Invoice], start_us: int) -> Billed:
     return Billed(tuple(charged.items()), tuple(reduced.items()), carrier)
 
 
-def add(sums: dict[str, Decimal], line: Mapping[str, Any]) -> None:
+def add(sums: dict[str, Decimal], line: Line) -> None:
     """The line's amount to what has come to its product, or for a discount or a true-up to its key."""
-    name = line["charge"] if ":" in line["charge"] else line["product"]
+    name = line.charge if ":" in line.charge else line.product
     with exactly():
-        sums[name] = sums.get(name, ZERO) + Decimal(line["amount"])
+        sums[name] = sums.get(name, ZERO) + Decimal(line.amount)
 
 
 def taken_ahead(lump: Invoice, standing: Iterable[Invoice]) -> dict[str, Decimal]:
@@ -122,18 +126,16 @@ def taken_ahead(lump: Invoice, standing: Iterable[Invoice]) -> dict[str, Decimal
     own: dict[str, Decimal] = {}
     billed: dict[str, Decimal] = {}
     for invoice in standing:
-        for line in invoice["lines"]:
-            if line["adjusts"] != lump["invoice_id"] and (
-                invoice is not lump or line["kind"] not in CHARGED | REDUCING
-            ):
+        for line in invoice.lines:
+            if line.adjusts != lump.invoice_id and (invoice is not lump or line.kind not in CHARGED | REDUCING):
                 continue
-            if is_ahead(line, lump) or line["charge"] == COMMITMENT or line["charge"].startswith(NOTED):
+            if is_ahead(line, lump) or line.charge == COMMITMENT or line.charge.startswith(NOTED):
                 continue
-            if line["kind"] == "credit":
+            if line.kind == "credit":
                 continue
-            add(billed if ":" in line["charge"] else own, line)
+            add(billed if ":" in line.charge else own, line)
     terms = Terms(pinned_terms(lump).discounts)
-    for one in reductions(own.items(), terms, lump["currency"]):
+    for one in reductions(own.items(), terms, lump.currency):
         with exactly():
             billed[key_of(one)] = billed.get(key_of(one), ZERO) - one.amount
     return billed

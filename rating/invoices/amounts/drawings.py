@@ -10,14 +10,16 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
 
 from rating.invoices.amounts.line_balances import credited_by_line
 from rating.invoices.amounts.prepaid_credits import CREDIT, DrawnOn
-from rating.invoices.ledger import Invoice
 from rating.pricing.exact import exactly
 from rating.pricing.priced_line import ZERO
-from schemas.ledgers.invoice_claims import VOID, body_of
+from schemas.ledgers.invoice_claims import VOID
+from schemas.ledgers.invoice_record import (
+    Invoice,
+    body_of,
+)
 
 
 @dataclass(slots=True)
@@ -52,10 +54,10 @@ class _Account:
 
 def drawn_on(chain: Iterable[Invoice], names: Collection[str]) -> tuple[DrawnOn, ...]:
     """Of those of ``names``, invoices of the chain that stand, of whose charges grants have paid something."""
-    standing = [one for one in chain if one["state"] != VOID]
-    if all(line["kind"] != "credit" for one in standing for line in one["lines"]):
+    standing = [one for one in chain if one.state != VOID]
+    if all(line.kind != "credit" for one in standing for line in one.lines):
         return ()
-    accounts = {one["invoice_id"]: _Account() for one in standing}
+    accounts = {one.invoice_id: _Account() for one in standing}
     with exactly():
         for one in standing:
             _book(one, accounts)
@@ -67,22 +69,22 @@ def drawn_on(chain: Iterable[Invoice], names: Collection[str]) -> tuple[DrawnOn,
 
 
 def _book(invoice: Invoice, accounts: Mapping[str, _Account]) -> None:
-    own = accounts[invoice["invoice_id"]]
+    own = accounts[invoice.invoice_id]
     changes: dict[str, Decimal] = {}
     draws: list[tuple[str, Decimal]] = []
-    for line in invoice["lines"]:
-        name, amount = line["adjusts"] or invoice["invoice_id"], Decimal(line["amount"])
-        if line["kind"] != "credit":
+    for line in invoice.lines:
+        name, amount = line.adjusts or invoice.invoice_id, Decimal(line.amount)
+        if line.kind != "credit":
             changes[name] = changes.get(name, ZERO) + amount
-        elif line["adjusts"]:
-            accounts.get(name, own).add(line["charge"], -amount)
+        elif line.adjusts:
+            accounts.get(name, own).add(line.charge, -amount)
         else:
-            draws.append((line["charge"], -amount))
+            draws.append((line.charge, -amount))
     for name, amount in changes.items():
         accounts.get(name, own).left += amount
     earlier = [(accounts[name], amount) for name, amount in changes.items() if accounts.get(name, own) is not own]
     _pay(own, earlier, sum(changes.values(), ZERO), draws)
-    if '"credit_notes"' in invoice["body"]:
+    if '"credit_notes"' in invoice.body:
         _note(invoice, own, accounts)
         for account, _ in earlier:
             # A line was credited by more than its discounts had left: that lowers what else the invoice bills.
@@ -111,9 +113,8 @@ def _pay(
 def _note(invoice: Invoice, own: _Account, accounts: Mapping[str, _Account]) -> None:
     """What its credit notes credited of the charges, and gave back to grants."""
     of_line = credited_by_line(invoice)
-    for line in invoice["lines"]:
-        accounts.get(line["adjusts"], own).left -= of_line.get(line["number"], ZERO)
-    notes: list[Mapping[str, Any]] = body_of(invoice)["credit_notes"]
-    for note in notes:
+    for line in invoice.lines:
+        accounts.get(line.adjusts, own).left -= of_line.get(line.number, ZERO)
+    for note in body_of(invoice).credit_notes:
         for part in note.get("prepaid", ()):
             accounts.get(part.get("invoice", ""), own).add(CREDIT + part["grant"], -Decimal(part["amount"]))

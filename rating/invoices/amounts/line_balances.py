@@ -12,14 +12,20 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any, Final
+from typing import Final
 
 from rating.invoices.amounts.billed_of_period import NOTED
-from rating.invoices.ledger import Invoice, Line
 from rating.pricing import money_text, plain
 from rating.pricing.exact import exact_sum, exactly, round_money, share
 from rating.pricing.priced_line import ZERO, Step
-from schemas.ledgers.invoice_claims import VOID, body_of
+from schemas.ledgers.invoice_claims import VOID
+from schemas.ledgers.invoice_record import (
+    CreditedLine,
+    CreditNoteEntry,
+    Invoice,
+    Line,
+    body_of,
+)
 from schemas.values.instants import micros, parse_rfc3339
 
 _BEFORE: Final = -1
@@ -67,25 +73,23 @@ NOTHING_NOTED: Final = InHand()
 def in_hand(chain: Iterable[Invoice], adjusted: Iterable[str]) -> InHand:
     """Of the lines of the invoices ``adjusted``, by those of ``chain`` that are not void."""
     wanted = set(adjusted)
-    standing = [one for one in chain if one["state"] != VOID]
+    standing = [one for one in chain if one.state != VOID]
     noted: dict[Key, Decimal] = {}
     last_us: dict[Key, int] = {}
     parts: dict[Key, list[tuple[int, bool, Decimal]]] = {}
     for invoice in standing:
-        of_notes = credited_by_line(invoice) if '"credit_notes"' in invoice["body"] else {}
-        for line in invoice["lines"]:
-            name = line["adjusts"] or invoice["invoice_id"]
-            if name not in wanted or line["kind"] == "credit":
+        of_notes = credited_by_line(invoice) if '"credit_notes"' in invoice.body else {}
+        for line in invoice.lines:
+            name = line.adjusts or invoice.invoice_id
+            if name not in wanted or line.kind == "credit":
                 continue
             key = key_of_line(name, line)
-            at_us = invoice["as_of"] if line["adjusts"] else _BEFORE
-            parts.setdefault(key, []).append((at_us, line["charge"].startswith(NOTED), Decimal(line["amount"])))
-            if amount := of_notes.get(line["number"], ZERO):
+            at_us = invoice.as_of if line.adjusts else _BEFORE
+            parts.setdefault(key, []).append((at_us, line.charge.startswith(NOTED), Decimal(line.amount)))
+            if amount := of_notes.get(line.number, ZERO):
                 noted[key] = exact_sum((noted.get(key, ZERO), amount))
                 last_us[key] = max(last_us.get(key, 0), last_note_us(invoice))
-    counts = {
-        one["invoice_id"]: len(body_of(one).get("credit_notes", ())) for one in standing if one["invoice_id"] in wanted
-    }
+    counts = {one.invoice_id: len(body_of(one).credit_notes) for one in standing if one.invoice_id in wanted}
     return InHand({key: _hand(amount, parts[key], last_us[key]) for key, amount in noted.items()}, counts)
 
 
@@ -99,7 +103,7 @@ def _hand(noted: Decimal, parts: Sequence[tuple[int, bool, Decimal]], last_us: i
     return Hand(noted, *sums)
 
 
-def noted_in_all(notes: Iterable[Mapping[str, Any]]) -> Decimal:
+def noted_in_all(notes: Iterable[CreditNoteEntry]) -> Decimal:
     """What credit notes, as a body has them, credit of what was billed: of the total, and of what prepaid credits
     paid."""
     return exact_sum(Decimal(note.get("subtotal", note["amount"])) for note in notes)
@@ -108,7 +112,7 @@ def noted_in_all(notes: Iterable[Mapping[str, Any]]) -> Decimal:
 def returned(invoice: Invoice) -> dict[str, Decimal]:
     """Grant → what the invoice's credit notes gave back to it, of what it had paid."""
     found: dict[str, Decimal] = {}
-    for note in body_of(invoice).get("credit_notes", ()) if '"prepaid"' in invoice.get("body", "") else ():
+    for note in body_of(invoice).credit_notes if '"prepaid"' in invoice.body else ():
         for part in note.get("prepaid", ()):
             found[part["grant"]] = exact_sum((found.get(part["grant"], ZERO), Decimal(part["amount"])))
     return found
@@ -118,44 +122,39 @@ def last_order(chain: Iterable[Invoice]) -> int:
     """Which of a chain's credit notes was the last to be made; 0 where there is none, and for those of before they were
     counted."""
     return max(
-        (
-            note.get("order", 0)
-            for one in chain
-            if '"credit_notes"' in one["body"]
-            for note in body_of(one)["credit_notes"]
-        ),
+        (note.get("order", 0) for one in chain if '"credit_notes"' in one.body for note in body_of(one).credit_notes),
         default=0,
     )
 
 
 def last_note_us(invoice: Invoice) -> int:
     """When the last credit note of an invoice was made, microseconds UTC; 0 for none."""
-    notes = body_of(invoice).get("credit_notes", ())
+    notes = body_of(invoice).credit_notes
     return max((micros(parse_rfc3339(one["at"])) for one in notes), default=0)
 
 
-def key_of_line(invoice_id: str, line: Mapping[str, Any]) -> Key:
+def key_of_line(invoice_id: str, line: Line) -> Key:
     """Of a line of that invoice, or of one that adjusts it."""
-    return invoice_id, line["charge"].removeprefix(NOTED), line["product"], line["period_start"], line["period_end"]
+    return invoice_id, line.charge.removeprefix(NOTED), line.product, line.period_start, line.period_end
 
 
 def credited_by_line(invoice: Invoice) -> dict[int, Decimal]:
     """Line → what credit notes credited of it. One without lines is spread over them as it pins (``spread``), else by
     what is left of each."""
     lines = {
-        line["number"]: Decimal(line["amount"])
-        for line in invoice["lines"]
-        if line["kind"] != "credit" and not line["charge"].startswith(NOTED) and Decimal(line["amount"]) > 0
+        line.number: Decimal(line.amount)
+        for line in invoice.lines
+        if line.kind != "credit" and not line.charge.startswith(NOTED) and Decimal(line.amount) > 0
     }
     found: dict[int, Decimal] = {}
     with exactly():
-        for note in body_of(invoice).get("credit_notes", ()):
+        for note in body_of(invoice).credit_notes:
             parts: Iterable[tuple[int, Decimal]] = [
                 (one["line"], Decimal(one["amount"])) for one in note.get("lines", note.get("spread", ()))
             ]
             if "lines" not in note and "spread" not in note:
                 rest = [(number, amount - found.get(number, ZERO)) for number, amount in lines.items()]
-                parts = list(_spread(Decimal(note["amount"]), rest, invoice["currency"]))
+                parts = list(_spread(Decimal(note["amount"]), rest, invoice.currency))
             for number, amount in parts:
                 found[number] = found.get(number, ZERO) + amount
     return found
@@ -176,17 +175,17 @@ def left_of_lines(chain: Sequence[Invoice], invoice: Invoice) -> LinesLeft:
     noted = credited_by_line(invoice)
     plain_rest: list[tuple[int, Decimal]] = []
     rest: list[tuple[int, Decimal]] = []
-    for line in invoice["lines"]:
-        amount = Decimal(line["amount"])
-        if line["kind"] != "credit" and not line["charge"].startswith(NOTED) and amount > 0:
-            own = exact_sum((amount, -noted.get(line["number"], ZERO)))
-            plain_rest.append((line["number"], own))
+    for line in invoice.lines:
+        amount = Decimal(line.amount)
+        if line.kind != "credit" and not line.charge.startswith(NOTED) and amount > 0:
+            own = exact_sum((amount, -noted.get(line.number, ZERO)))
+            plain_rest.append((line.number, own))
             balance = balance_of(chain, invoice, line) if chain else own
-            rest.append((line["number"], max(min(own, balance), ZERO)))
+            rest.append((line.number, max(min(own, balance), ZERO)))
     return LinesLeft(tuple(rest), rest != plain_rest)
 
 
-def spread(amount: Decimal, weights: Sequence[tuple[int, Decimal]], currency: str) -> list[dict[str, Any]]:
+def spread(amount: Decimal, weights: Sequence[tuple[int, Decimal]], currency: str) -> list[CreditedLine]:
     """A credit note's amount over lines, as its body pins it."""
     parts = _spread(amount, weights, currency)
     return [{"line": number, "amount": money_text(part, currency)} for number, part in parts if part]
@@ -218,11 +217,11 @@ def taken_back(
     with exactly():
         room: dict[str, Decimal] = {name: -max(amount, ZERO) for name, amount in (effects or {}).items()}
         for line in adjusting:
-            amount, term = Decimal(line["amount"]), line["charge"].startswith(("discount:", "commitment:"))
+            amount, term = Decimal(line.amount), line.charge.startswith(("discount:", "commitment:"))
             counts = -max(amount, ZERO) if term else max(-amount, ZERO)
-            room[line["adjusts"]] = room.get(line["adjusts"], ZERO) + counts
+            room[line.adjusts] = room.get(line.adjusts, ZERO) + counts
         for line in adjusting:
-            name, change = line["adjusts"], Decimal(line["amount"])
+            name, change = line.adjusts, Decimal(line.amount)
             of = hand.lines.get(key_of_line(name, line))
             if of is None:
                 continue
@@ -240,50 +239,49 @@ def _line(line: Line, amount: Decimal, currency: str) -> Line:
         if amount > 0
         else "no longer credited by the adjustment, but by credit notes"
     )
-    text = f"{plain(abs(amount))} of {line['adjusts']} {was}"
-    return {
-        "kind": "adjustment", "charge": f"{NOTED}{line['charge']}", "product": line["product"],
-        "description": f"{line['description']}: {was}", "profile_id": "", "profile_versions": [],
-        "period_start": line["period_start"], "period_end": line["period_end"], "quantity": "", "events": "", "unit": "",
-        "price": json.dumps({"credit_notes": line["adjusts"]}), "amount": money_text(amount, currency), "unrounded": plain(amount),
-        "steps": json.dumps([Step("credit", amount, text).as_json()], ensure_ascii=False), "note": text, "adjusts": line["adjusts"],
-    }  # fmt: skip
+    text = f"{plain(abs(amount))} of {line.adjusts} {was}"
+    return Line(
+        kind="adjustment", charge=f"{NOTED}{line.charge}", product=line.product,
+        description=f"{line.description}: {was}", period_start=line.period_start, period_end=line.period_end,
+        price=json.dumps({"credit_notes": line.adjusts}), amount=money_text(amount, currency), unrounded=plain(amount),
+        steps=json.dumps([Step("credit", amount, text).as_json()], ensure_ascii=False), note=text, adjusts=line.adjusts,
+    )  # fmt: skip
 
 
 def nothing_further(lines: Sequence[Line]) -> bool:
     """Whether they say no more than that all was credited by credit notes before."""
     sums: dict[str, Decimal] = {}
     for line in lines:
-        sums[line["adjusts"]] = exact_sum((sums.get(line["adjusts"], ZERO), Decimal(line["amount"])))
-    return any(line["charge"].startswith(NOTED) for line in lines) and not any(sums.values())
+        sums[line.adjusts] = exact_sum((sums.get(line.adjusts, ZERO), Decimal(line.amount)))
+    return any(line.charge.startswith(NOTED) for line in lines) and not any(sums.values())
 
 
-def balance_of(chain: Iterable[Invoice], invoice: Invoice, line: Mapping[str, Any]) -> Decimal:
+def balance_of(chain: Iterable[Invoice], invoice: Invoice, line: Line) -> Decimal:
     """What of a line, or of the one that it adjusts, is billed and credited neither by adjustments nor by credit
     notes."""
-    name = line["adjusts"] or invoice["invoice_id"]
+    name = line.adjusts or invoice.invoice_id
     key = key_of_line(name, line)
     parts: list[Decimal] = []
     for one in _with(chain, invoice):
         notes = credited_by_line(one)
-        for other in one["lines"]:
-            if other["kind"] != "credit" and key_of_line(other["adjusts"] or one["invoice_id"], other) == key:
-                parts += [Decimal(other["amount"]), -notes.get(other["number"], ZERO)]
+        for other in one.lines:
+            if other.kind != "credit" and key_of_line(other.adjusts or one.invoice_id, other) == key:
+                parts += [Decimal(other.amount), -notes.get(other.number, ZERO)]
     return exact_sum(parts)
 
 
 def adjusted_by(chain: Iterable[Invoice], invoice: Invoice) -> Decimal:
     """What later invoices that stand have added to an invoice, below zero for what they credited of it."""
-    name = invoice["invoice_id"]
+    name = invoice.invoice_id
     return exact_sum(
-        Decimal(line["amount"])
+        Decimal(line.amount)
         for one in chain
-        if one["state"] != VOID and one["invoice_id"] != name
-        for line in one["lines"]
-        if line["adjusts"] == name and line["kind"] != "credit"
+        if one.state != VOID and one.invoice_id != name
+        for line in one.lines
+        if line.adjusts == name and line.kind != "credit"
     )
 
 
 def _with(chain: Iterable[Invoice], invoice: Invoice) -> list[Invoice]:
     """Those that stand, with ``invoice`` as it is at hand."""
-    return [one for one in chain if one["state"] != VOID and one["invoice_id"] != invoice["invoice_id"]] + [invoice]
+    return [one for one in chain if one.state != VOID and one.invoice_id != invoice.invoice_id] + [invoice]

@@ -10,11 +10,16 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
-from typing import Any, Final
+from typing import Final
 
-from rating.invoices.ledger import Invoice
+from msgspec.structs import replace
+
 from rating.pricing import plain
 from rating.pricing.exact import exact_sum
+from schemas.ledgers.invoice_record import (
+    Invoice,
+    Line,
+)
 
 REST: Final = "others"
 _CELL: Final = '"cell"'
@@ -24,26 +29,26 @@ _encode: Final = json.JSONEncoder(ensure_ascii=False).encode
 def listed(invoice: Invoice, most: int) -> Invoice:
     """The invoice with at most ``most`` steps a line for values without a cell: those of the greatest quantities, among
     equal ones the first by their values. One further step has the sum of all others."""
-    if all(line["steps"].count(_CELL) <= most for line in invoice["lines"]):
+    if all(line.steps.count(_CELL) <= most for line in invoice.lines):
         return invoice
-    return dict(invoice) | {"lines": [_line(line, most) for line in invoice["lines"]]}
+    return replace(invoice, lines=tuple(_line(line, most) for line in invoice.lines))
 
 
 def beyond(invoices: Iterable[Invoice]) -> Iterator[tuple[Invoice, str, int]]:
     """(invoice, charge, how many values share a step) of every line that has such a step."""
     for invoice in invoices:
-        for line in invoice["lines"]:
-            if f'"{REST}"' in line["steps"]:
-                for step in json.loads(line["steps"]):
+        for line in invoice.lines:
+            if f'"{REST}"' in line.steps:
+                for step in json.loads(line.steps):
                     if step["kind"] == REST:
-                        yield invoice, line["charge"], step["count"]
+                        yield invoice, line.charge, step["count"]
 
 
-def _line(line: dict[str, Any], most: int) -> dict[str, Any]:
-    if line["steps"].count(_CELL) <= most:
+def _line(line: Line, most: int) -> Line:
+    if line.steps.count(_CELL) <= most:
         return line
-    steps = json.loads(line["steps"])
-    named = {tuple(cell["values"]) for cell in json.loads(line["price"]).get("cells", ())}
+    steps = json.loads(line.steps)
+    named = {tuple(cell["values"]) for cell in json.loads(line.price).get("cells", ())}
     free = [
         number for number, step in enumerate(steps) if step["kind"] == "cell" and tuple(step["values"]) not in named
     ]
@@ -60,4 +65,4 @@ def _line(line: dict[str, Any], most: int) -> dict[str, Any]:
     }  # fmt: skip
     after = free[-1]
     kept = [step for number, step in enumerate(steps) if number <= after and number not in rest]
-    return line | {"steps": _encode([*kept, bucket, *steps[after + 1 :]])}
+    return replace(line, steps=_encode([*kept, bucket, *steps[after + 1 :]]))

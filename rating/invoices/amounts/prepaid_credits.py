@@ -14,13 +14,15 @@ from decimal import Decimal
 from typing import Any, Final
 
 from rating.invoices.amounts.line_balances import returned
-from rating.invoices.ledger import Invoice
 from rating.pricing import money_text
 from rating.pricing.exact import exactly
 from rating.pricing.reduction_lines import Balance
 from schemas.catalog.state import Entry, NamespaceView
 from schemas.catalog.terms import CreditGrant, boundary, in_force
 from schemas.ledgers.invoice_claims import VOID
+from schemas.ledgers.invoice_record import (
+    Invoice,
+)
 from schemas.values.instants import rfc3339
 
 CREDIT: Final = "credit:"  # what a credit line's charge begins with; the grant's code follows
@@ -73,11 +75,11 @@ def drawn(invoices: Iterable[Invoice]) -> dict[str, Decimal]:
     used: dict[str, Decimal] = {}
     with exactly():
         for invoice in invoices:
-            if invoice["state"] != VOID:
-                for line in invoice["lines"]:
-                    if line["kind"] == "credit":
-                        code = line["charge"].removeprefix(CREDIT)
-                        used[code] = used.get(code, Decimal(0)) - Decimal(line["amount"])
+            if invoice.state != VOID:
+                for line in invoice.lines:
+                    if line.kind == "credit":
+                        code = line.charge.removeprefix(CREDIT)
+                        used[code] = used.get(code, Decimal(0)) - Decimal(line.amount)
                 for code, amount in returned(invoice).items():
                     used[code] = used.get(code, Decimal(0)) - amount
     return used
@@ -95,7 +97,7 @@ class DrawnOn:
 
 
 def to_give_back(
-    subtotal: Decimal, drawn: Iterable[DrawnOn], adjusting: Iterable[Mapping[str, Any]]
+    subtotal: Decimal, drawn: Iterable[DrawnOn], adjusting: Iterable[tuple[str, Decimal]]
 ) -> list[tuple[str, str, Decimal]]:
     """(adjusted invoice, charge of its credit line, amount) that an invoice below zero gives back to grants: what these
     would not have paid had the adjusted invoice billed from the beginning what it comes to now. The last drawn
@@ -104,8 +106,8 @@ def to_give_back(
     with exactly():
         room = -subtotal
         changes: dict[str, Decimal] = {}
-        for line in adjusting:
-            changes[line["adjusts"]] = changes.get(line["adjusts"], Decimal(0)) + Decimal(line["amount"])
+        for name, amount in adjusting:
+            changes[name] = changes.get(name, Decimal(0)) + amount
         for one in drawn:
             whole = sum((amount for _, amount in one.drawn), Decimal(0))
             change = changes.get(one.invoice_id, Decimal(0))

@@ -11,12 +11,14 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Final
 
+from msgspec import structs
+
 from rating.invoices.amounts.billed_of_period import (
     CHARGED,
     COMMITMENT,
-    MARK,
     NOTED,
     NOTHING,
+    OF_PERIOD,
     REDUCING,
     Billed,
     add,
@@ -26,15 +28,19 @@ from rating.invoices.amounts.billed_of_period import (
     key_of,
     reductions,
 )
-from rating.invoices.amounts.line_plans import OF_PLAN, LinePlan
 from rating.invoices.chain import vacant
-from rating.invoices.ledger import Invoice, Line
 from rating.pricing import money_text
 from rating.pricing.exact import exact_sum, exactly
 from rating.pricing.priced_line import ZERO, Step
 from rating.pricing.reduction_lines import Balance, ReductionKind, ReductionLine, credit_lines
 from rating.subscriptions.terms import NO_TERMS, Terms, pinned_terms, pinned_terms_ahead
-from schemas.ledgers.invoice_claims import VOID, body_of
+from schemas.ledgers.invoice_claims import VOID
+from schemas.ledgers.invoice_record import (
+    Invoice,
+    Line,
+    LinePlan,
+    body_of,
+)
 from schemas.prices import plain
 from schemas.values.instants import rfc3339
 
@@ -97,7 +103,8 @@ def _rest(
         exact = one.step.amount - already
     line = line_of(replace(one, amount=difference), terms, currency, start_us, end_us)
     steps = [one.step.as_json(), Step("in_advance", -already, text).as_json()]
-    return [line | {"unrounded": plain(exact), "steps": json.dumps(steps, ensure_ascii=False), "note": text}]
+    shown = json.dumps(steps, ensure_ascii=False)
+    return [structs.replace(line, unrounded=plain(exact), steps=shown, note=text)]
 
 
 def paid(due: Decimal, balances: Iterable[Balance], currency: str, start_us: int, end_us: int) -> list[Line]:
@@ -116,7 +123,7 @@ def given_back(parts: Iterable[tuple[str, str, Decimal]], currency: str, start_u
         text = f"{plain(amount)} that it paid of {name} are credited, and come back to it"
         one = ReductionLine("credit", code, amount, Step("credit", amount, text))
         line = _line(one, f"Prepaid credit {code}, given back", {"credit_grant": code}, currency, start_us, end_us)
-        lines.append(line | {"note": text, "adjusts": name})
+        lines.append(structs.replace(line, note=text, adjusts=name))
     return lines
 
 
@@ -138,19 +145,18 @@ def line_of(one: ReductionLine, terms: Terms, currency: str, start_us: int, end_
         start_us,
         end_us,
     )
-    return line | {"product": discount.product or ""}
+    return structs.replace(line, product=discount.product or "")
 
 
 def _line(
     one: ReductionLine, description: str, pinned: Mapping[str, Any], currency: str, start_us: int, end_us: int
 ) -> Line:
-    return {
-        "kind": one.kind, "charge": key_of(one), "product": "", "description": description, "profile_id": "",
-        "profile_versions": [], "period_start": start_us, "period_end": end_us, "quantity": "", "events": "", "unit": "",
-        "price": json.dumps(pinned, ensure_ascii=False, sort_keys=True),
-        "amount": money_text(one.amount, currency), "unrounded": plain(one.step.amount),
-        "steps": json.dumps([one.step.as_json()], ensure_ascii=False), "note": "", "adjusts": "",
-    }  # fmt: skip
+    return Line(
+        kind=one.kind, charge=key_of(one), product="", description=description, period_start=start_us, period_end=end_us,
+        price=json.dumps(pinned, ensure_ascii=False, sort_keys=True),
+        amount=money_text(one.amount, currency), unrounded=plain(one.step.amount),
+        steps=json.dumps([one.step.as_json()], ensure_ascii=False),
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,57 +176,57 @@ class PriorTerms:
 
     def changed_by(self, line: Line) -> bool:
         """Whether it is an adjustment of one of the period's charges."""
-        later = line["period_start"] >= (self.start_us if self.ahead else self.end_us)
-        return bool(line["adjusts"] == self.invoice_id and later == self.ahead)
+        later = line.period_start >= (self.start_us if self.ahead else self.end_us)
+        return bool(line.adjusts == self.invoice_id and later == self.ahead)
 
 
 def prior_terms(chain: Sequence[Invoice], invoice_ids: Iterable[str]) -> tuple[PriorTerms, ...]:
     """The periods of ``invoice_ids``, invoices of the chain that stand, that were billed by terms."""
-    by_id = {invoice["invoice_id"]: invoice for invoice in chain}
-    names = [name for name in dict.fromkeys(invoice_ids) if '"terms' in by_id[name]["body"]]
+    by_id = {invoice.invoice_id: invoice for invoice in chain}
+    names = [name for name in dict.fromkeys(invoice_ids) if '"terms' in by_id[name].body]
     found = [_prior(chain, by_id[name]) for name in names]
     return tuple(one for one in found if one.terms != NO_TERMS or one.billed)
 
 
 def prior_terms_ahead(chain: Sequence[Invoice], lines: Iterable[Line]) -> tuple[PriorTerms, ...]:
     """Of the periods for which ``lines`` adjust fees that were billed in advance, where these were billed by terms."""
-    by_id = {invoice["invoice_id"]: invoice for invoice in chain}
+    by_id = {invoice.invoice_id: invoice for invoice in chain}
     spans: dict[str, int] = {}
     for line in lines:
-        spans[line["adjusts"]] = max(spans.get(line["adjusts"], 0), line["period_end"])
+        spans[line.adjusts] = max(spans.get(line.adjusts, 0), line.period_end)
     found: list[PriorTerms] = []
     for name, end_us in spans.items():
         invoice = by_id[name]
-        before = billed_of(chain, invoice["period_end"])
+        before = billed_of(chain, invoice.period_end)
         terms = Terms(pinned_terms(invoice).discounts) if is_lump(invoice) else pinned_terms_ahead(invoice)
         if terms != NO_TERMS or before.reduced:
             found.append(
-                PriorTerms(name, invoice["period_end"], end_us, terms, before.charged, before.reduced, ahead=True)
+                PriorTerms(name, invoice.period_end, end_us, terms, before.charged, before.reduced, ahead=True)
             )
     return tuple(found)
 
 
 def _prior(chain: Sequence[Invoice], invoice: Invoice) -> PriorTerms:
     terms = pinned_terms(invoice)
-    start_us, end_us = invoice["period_start"], invoice["period_end"]
+    start_us, end_us = invoice.period_start, invoice.period_end
     before = (
         _lump(chain, invoice) if is_lump(invoice) else _with_fees_to_come(billed_of(chain, start_us), chain, invoice)
     )
-    plan = LinePlan(invoice["plan"], invoice["plan_version"])
-    return PriorTerms(invoice["invoice_id"], start_us, end_us, terms, before.charged, before.reduced, plan)
+    plan = LinePlan(invoice.plan, invoice.plan_version)
+    return PriorTerms(invoice.invoice_id, start_us, end_us, terms, before.charged, before.reduced, plan)
 
 
 def _with_fees_to_come(before: Billed, chain: Sequence[Invoice], invoice: Invoice) -> Billed:
     """With the period's fees in advance whose invoice is void: they are billed again, by this run or a later one, as
     the period's invoice counts on them, and so are its discounts. Without them the period would seem to be below its
     commitment, or to have been discounted too much."""
-    start_us = invoice["period_start"]
+    start_us = invoice.period_start
     fees = [
-        (line["product"], Decimal(line["amount"]))
-        for void in (vacant(chain) if any(one["state"] == VOID for one in chain) else ())
-        if void["period_end"] == start_us
-        for line in void["lines"]
-        if line["kind"] == "flat" and is_ahead(line, void)
+        (line.product, Decimal(line.amount))
+        for void in (vacant(chain) if any(one.state == VOID for one in chain) else ())
+        if void.period_end == start_us
+        for line in void.lines
+        if line.kind == "flat" and is_ahead(line, void)
     ]
     if not fees:
         return before
@@ -228,7 +234,7 @@ def _with_fees_to_come(before: Billed, chain: Sequence[Invoice], invoice: Invoic
     for product, amount in before.also(fees):
         charged[product] = exact_sum((charged.get(product, ZERO), amount))
     discounts = Terms(pinned_terms(invoice).discounts)
-    taken = [(key_of(one), one.amount) for one in reductions(charged.items(), discounts, invoice["currency"])]
+    taken = [(key_of(one), one.amount) for one in reductions(charged.items(), discounts, invoice.currency)]
     taken += [(key, amount) for key, amount in before.reduced if key == COMMITMENT]
     return replace(before, charged=tuple(charged.items()), reduced=tuple(taken))
 
@@ -239,14 +245,14 @@ def _lump(chain: Sequence[Invoice], invoice: Invoice) -> Billed:
     charged: dict[str, Decimal] = {}
     billed: dict[str, Decimal] = {}
     for other in chain:
-        if other["state"] == VOID:
+        if other.state == VOID:
             continue
-        by_period = MARK.items() <= body_of(other).items()
-        for line in other["lines"]:
-            own = other is invoice and line["kind"] in CHARGED | REDUCING
-            adjusts = line["adjusts"] == invoice["invoice_id"] and not (by_period and is_ahead(line, invoice))
-            if (own or adjusts) and line["kind"] != "credit" and not line["charge"].startswith(NOTED):
-                add(billed if ":" in line["charge"] else charged, line)
+        by_period = body_of(other).terms_of == OF_PERIOD
+        for line in other.lines:
+            own = other is invoice and line.kind in CHARGED | REDUCING
+            adjusts = line.adjusts == invoice.invoice_id and not (by_period and is_ahead(line, invoice))
+            if (own or adjusts) and line.kind != "credit" and not line.charge.startswith(NOTED):
+                add(billed if ":" in line.charge else charged, line)
     return Billed(tuple(charged.items()), tuple(billed.items()))
 
 
@@ -255,7 +261,7 @@ def adjusted_terms(prior: Iterable[PriorTerms], adjustments: Sequence[Line], cur
     difference."""
     found: list[Line] = []
     for one in prior:
-        changes = [(line["product"], Decimal(line["amount"])) for line in adjustments if one.changed_by(line)]
+        changes = [(line.product, Decimal(line.amount)) for line in adjustments if one.changed_by(line)]
         if not changes:
             continue
         now = {key_of(part): part for part in reductions([*one.charged, *changes], one.terms, currency)}
@@ -287,8 +293,8 @@ def _adjusted(
         return
     line = line_of(now, prior.terms, currency, prior.start_us, prior.end_us)
     span = f"{rfc3339(prior.start_us)} to {rfc3339(prior.end_us)}"
-    yield line | {
-        "kind": "adjustment", "description": f"{line['description']}, {why}", "amount": money_text(difference, currency),
-        "unrounded": plain(difference), "note": f"{span}: {plain(now.amount)} instead of {plain(before)}", "adjusts": prior.invoice_id,
-        **({} if prior.plan is None else {OF_PLAN: prior.plan}),
-    }  # fmt: skip
+    yield structs.replace(
+        line, kind="adjustment", description=f"{line.description}, {why}", amount=money_text(difference, currency),
+        unrounded=plain(difference), note=f"{span}: {plain(now.amount)} instead of {plain(before)}",
+        adjusts=prior.invoice_id, of_plan=prior.plan or line.of_plan,
+    )  # fmt: skip

@@ -11,17 +11,20 @@ All else is priced as the line pinned it.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Final
+from typing import Final
 
-from rating.invoices.ledger import Invoice
 from rating.pricing import PriceError, parse_price
 from rating.pricing.price_models import cell_amounts, label
 from rating.pricing.priced_line import MatrixQuantity
 from rating.subscriptions.timeline import Timeline
 from schemas.ledgers.invoice_claims import VOID
+from schemas.ledgers.invoice_record import (
+    Invoice,
+    Line,
+)
 from schemas.prices import Cell, MatrixPrice, Price, plain
 
 _MARK: Final = '"unpriced"'
@@ -35,64 +38,65 @@ class LaterPrice:
     place: str
 
 
-def same_line(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+def same_line(one: Line, other: Line) -> bool:
     """Whether both are for one charge over one part of a period: a line and its adjustment."""
-    return all(one[name] == other[name] for name in ("charge", "product", "period_start", "period_end"))
+    return (one.charge, one.product, one.period_start, one.period_end) == (
+        other.charge,
+        other.product,
+        other.period_start,
+        other.period_end,
+    )
 
 
-def newest(chain: Iterable[Invoice], invoice_id: str, line: Mapping[str, Any]) -> Mapping[str, Any]:
+def newest(chain: Iterable[Invoice], invoice_id: str, line: Line) -> Line:
     """The last adjustment of a line of ``invoice_id`` on an invoice that stands; the line itself where it has none."""
     found = line
     for invoice in chain:
-        if invoice["state"] == VOID:
+        if invoice.state == VOID:
             continue
-        for other in invoice["lines"]:
-            if other["adjusts"] == invoice_id and same_line(other, line):
+        for other in invoice.lines:
+            if other.adjusts == invoice_id and same_line(other, line):
                 found = other
     return found
 
 
-def unpriced_of(line: Mapping[str, Any]) -> tuple[MatrixQuantity, ...]:
+def unpriced_of(line: Line) -> tuple[MatrixQuantity, ...]:
     """What a line says it has no price for."""
-    if _MARK not in line.get("steps", ""):
+    if _MARK not in line.steps:
         return ()
     return tuple(
         MatrixQuantity(tuple(step["values"]), Decimal(step["quantity"]))
-        for step in json.loads(line["steps"])
+        for step in json.loads(line.steps)
         if step["kind"] == "unpriced"
     )
 
 
-def unpriced_lines(chain: Sequence[Invoice]) -> Iterator[tuple[Invoice, Mapping[str, Any], tuple[MatrixQuantity, ...]]]:
+def unpriced_lines(chain: Sequence[Invoice]) -> Iterator[tuple[Invoice, Line, tuple[MatrixQuantity, ...]]]:
     """(invoice, line, what has no price) of every billed line with such usage, by its newest adjustment."""
     marked = [
-        (invoice, line)
-        for invoice in chain
-        if invoice["state"] != VOID
-        for line in invoice["lines"]
-        if _MARK in line["steps"]
+        (invoice, line) for invoice in chain if invoice.state != VOID for line in invoice.lines if _MARK in line.steps
     ]
     seen: set[tuple[str, str, int, int]] = set()
-    by_id = {invoice["invoice_id"]: invoice for invoice in chain} if marked else {}
+    by_id = {invoice.invoice_id: invoice for invoice in chain} if marked else {}
     for invoice, line in marked:
-        owner = by_id.get(line["adjusts"] or invoice["invoice_id"])
-        key = (line["adjusts"] or invoice["invoice_id"], line["charge"], line["period_start"], line["period_end"])
-        if owner is None or owner["state"] == VOID or key in seen:
+        owner = by_id.get(line.adjusts or invoice.invoice_id)
+        key = (line.adjusts or invoice.invoice_id, line.charge, line.period_start, line.period_end)
+        if owner is None or owner.state == VOID or key in seen:
             continue
         seen.add(key)
-        original = next((one for one in owner["lines"] if one["kind"] == "usage" and same_line(one, line)), None)
-        if original is not None and (lacking := unpriced_of(newest(chain, owner["invoice_id"], original))):
+        original = next((one for one in owner.lines if one.kind == "usage" and same_line(one, line)), None)
+        if original is not None and (lacking := unpriced_of(newest(chain, owner.invoice_id, original))):
             yield owner, original, lacking
 
 
-def later_prices(line: Timeline, billed: Mapping[str, Any]) -> tuple[LaterPrice, ...]:
-    """The matrices that a subscription has for a billed line's charge from its period on, in the order of time."""
+def later_prices(timeline: Timeline, charge_key: str, product: str, from_us: int) -> tuple[LaterPrice, ...]:
+    """The matrices that a subscription has for a charge from ``from_us`` on, in the order of time."""
     found: list[LaterPrice] = []
-    for segment in line.segments:
-        if segment.end_us <= billed["period_start"]:
+    for segment in timeline.segments:
+        if segment.end_us <= from_us:
             continue
         for charge in segment.plan.charges:
-            if charge.key != billed["charge"] or charge.product != billed["product"]:
+            if charge.key != charge_key or charge.product != product:
                 continue
             try:
                 price = parse_price(charge.price, segment.plan.currency)

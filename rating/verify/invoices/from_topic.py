@@ -11,7 +11,7 @@ from typing import Final
 
 from clickhouse_connect.driver.client import Client
 
-from rating.invoices.ledger import Invoice, Standing, invoices_reader, read_standing
+from rating.invoices.ledger import Standing, invoices_reader, read_standing
 from rating.invoices.read import InvoiceHead, WholeInvoice, list_invoices, with_lines
 from rating.invoicing.lines import price_text
 from rating.pricing import PriceError, parse_price, plain
@@ -22,6 +22,7 @@ from rating.verify.scope import Scope
 from schemas.catalog.models import Plan, Subscription
 from schemas.catalog.state import NamespaceView
 from schemas.ledgers.invoice_claims import DRAFT
+from schemas.ledgers.invoice_record import Invoice
 from schemas.prices import OF_LINES
 from schemas.values.json_text import JsonObject
 
@@ -45,7 +46,7 @@ def check_copies(scope: Scope, findings: Findings, on_progress: Progress) -> Non
         copies = [_copies(scope.client, namespaces, state) for state in (None, DRAFT)]
         # What was copied while we read is on the topic by now; what was not yet copied then may still be under way.
         versions_before = [
-            {key: invoice["version"] for key, invoice in topic_invoices.items()}
+            {key: invoice.version for key, invoice in topic_invoices.items()}
             for topic_invoices in _originals(standing, namespaces)
         ]
         read_standing(reader, standing)
@@ -56,8 +57,8 @@ def check_copies(scope: Scope, findings: Findings, on_progress: Progress) -> Non
         if done % 1000 == 0:
             on_progress(NAME, done, len(originals))
         _check_copy(scope, "invoice", key, original, copies[0].pop(key, None), versions_before[0].get(key), findings)
-        view = scope.catalog.view(original["namespace"], original["catalog_offset"])
-        chain = standing.chain(original["namespace"], original["subscription"])
+        view = scope.catalog.view(original.namespace, original.catalog_offset)
+        chain = standing.chain(original.namespace, original.subscription)
         check_terms(view, chain, original, f"invoice {key[1]} of {key[0]}", findings)
     for key, original in sorted(drafts.items()):
         _check_copy(scope, "draft", key, original, copies[1].pop(key, None), versions_before[1].get(key), findings)
@@ -73,10 +74,8 @@ _Key = tuple[str, str]
 
 def _originals(standing: Standing, namespaces: Sequence[str]) -> list[dict[_Key, Invoice]]:
     """Invoices and drafts as the topic has them."""
-    originals = [{(name, invoice["invoice_id"]): invoice for name in namespaces for invoice in standing.invoices(name)}]
-    originals.append(
-        {(name, invoice["invoice_id"]): invoice for name in namespaces for invoice in standing.drafts(name)}
-    )
+    originals = [{(name, invoice.invoice_id): invoice for name in namespaces for invoice in standing.invoices(name)}]
+    originals.append({(name, invoice.invoice_id): invoice for name in namespaces for invoice in standing.drafts(name)})
     return originals
 
 
@@ -99,17 +98,17 @@ def _check_copy(
 ) -> None:
     """``before``: the version that the topic had when the copies were read."""
     location = f"{kind} {key[1]} of {key[0]}"
-    if copy is None or copy.head.version < original["version"]:
-        if version_before == original["version"]:
+    if copy is None or copy.head.version < original.version:
+        if version_before == original.version:
             found_text = "no row" if copy is None else f"version {copy.head.version}"
             findings.add(
-                "invoice copy", location, f"version {original['version']}, as on usage.invoices", found_text, _REMEDY
+                "invoice copy", location, f"version {original.version}, as on usage.invoices", found_text, _REMEDY
             )
         return
-    if copy.head.version > original["version"]:
+    if copy.head.version > original.version:
         found_text = f"version {copy.head.version} ({copy.head.state})"
         findings.add(
-            "invoice copy", location, f"version {original['version']}, as on usage.invoices", found_text, _AHEAD_REMEDY
+            "invoice copy", location, f"version {original.version}, as on usage.invoices", found_text, _AHEAD_REMEDY
         )
         return
     for where, expected, found_text in _differences(original, copy):
@@ -130,13 +129,13 @@ def _all_invoices(client: Client, namespace: str, state: str | None) -> Iterator
 def _differences(original: Invoice, copy: WholeInvoice) -> Iterator[tuple[str, str, str]]:
     """(place, on the topic, in ClickHouse) of every field that differs."""
     for name, stored in _head_fields(copy.head).items():
-        if not _same(original[name], stored):
-            yield f", {name}", str(original[name]), str(stored)
+        if not _same(getattr(original, name), stored):
+            yield f", {name}", str(getattr(original, name)), str(stored)
     lines = {line.number: line for line in copy.lines}
-    for written in original["lines"]:
-        line = lines.pop(written["number"], None)
+    for written in original.lines:
+        line = lines.pop(written.number, None)
         if line is None:
-            yield f", line {written['number']}", written["description"], "no row"
+            yield f", line {written.number}", written.description, "no row"
             continue
         fields: JsonObject = {
             "kind": line.kind,
@@ -144,7 +143,7 @@ def _differences(original: Invoice, copy: WholeInvoice) -> Iterator[tuple[str, s
             "product": line.product,
             "description": line.description,
             "profile_id": line.profile_id,
-            "profile_versions": list(line.profile_versions),
+            "profile_versions": line.profile_versions,
             "period_start": line.period_start_us,
             "period_end": line.period_end_us,
             "quantity": "" if line.quantity is None else plain(line.quantity),
@@ -158,9 +157,11 @@ def _differences(original: Invoice, copy: WholeInvoice) -> Iterator[tuple[str, s
             "adjusts": line.adjusts,
         }
         for name, stored in fields.items():
-            expected = json.loads(written[name] or "{}") if name in ("price", "steps") else written[name]
+            expected = (
+                json.loads(getattr(written, name) or "{}") if name in ("price", "steps") else getattr(written, name)
+            )
             if not _same(expected, stored):
-                yield f", line {line.number}, {name}", str(written[name]), str(stored)
+                yield f", line {line.number}, {name}", str(getattr(written, name)), str(stored)
     for number in sorted(lines):
         yield f", line {number}", "no row: the invoice has no such line", "a row"
 
@@ -200,16 +201,14 @@ def _same(left: object, right: object) -> bool:
 def _check_prices(scope: Scope, invoice: Invoice, location: str, findings: Findings) -> None:
     """Each line's pinned price is that of its charge on the plan version, or of the subscription's override, as of the
     invoice's catalog. What the close itself adds to a price (schemas.prices.OF_LINES) is left aside."""
-    view = scope.catalog.view(invoice["namespace"], invoice["catalog_offset"])
-    for line in invoice["lines"]:
-        if line["adjusts"] or line["kind"] not in ("usage", "flat"):
+    view = scope.catalog.view(invoice.namespace, invoice.catalog_offset)
+    for line in invoice.lines:
+        if line.adjusts or line.kind not in ("usage", "flat"):
             continue  # an adjustment is priced as the line that it adjusts
-        expected = prices_of(view, invoice["subscription"], line["charge"])
-        if plan_price_text(line["price"], invoice["currency"]) not in expected:
-            shown = " or ".join(sorted(expected)) or f"a charge {line['charge']} on the plan"
-            findings.add(
-                "pinned price", f"{location}, line {line['number']}, price", shown, line["price"], _PRICE_REMEDY
-            )
+        expected = prices_of(view, invoice.subscription, line.charge)
+        if plan_price_text(line.price, invoice.currency) not in expected:
+            shown = " or ".join(sorted(expected)) or f"a charge {line.charge} on the plan"
+            findings.add("pinned price", f"{location}, line {line.number}, price", shown, line.price, _PRICE_REMEDY)
 
 
 def prices_of(view: NamespaceView, subscription: str, charge: str) -> set[str]:

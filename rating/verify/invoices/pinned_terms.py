@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from rating.invoices.ledger import Invoice
 from rating.invoicing.plan import period_terms
 from rating.subscriptions.billing_periods import span_of
 from rating.subscriptions.terms import Terms, pinned_terms
 from rating.subscriptions.timeline import PlanningError, timeline
 from rating.verify.difference import Findings
 from schemas.catalog.state import NamespaceView
-from schemas.ledgers.invoice_claims import VOID, body_of
+from schemas.ledgers.invoice_claims import VOID
+from schemas.ledgers.invoice_record import Invoice, body_of
 from schemas.prices import plain
 
 REMEDY: Final = (
@@ -32,17 +32,17 @@ def check_terms(
 ) -> None:
     """``view``: the catalog as of the invoice. Discounts of a number of periods are left aside: other invoices, some
     void by now, decided on them."""
-    start_us, end_us = invoice["period_start"], invoice["period_end"]
-    if invoice["state"] == VOID or start_us == end_us or _is_further(chain, invoice):
+    start_us, end_us = invoice.period_start, invoice.period_end
+    if invoice.state == VOID or start_us == end_us or _is_further(chain, invoice):
         return
     try:
-        line = timeline(view, invoice["subscription"])
+        line = timeline(view, invoice.subscription)
     except (PlanningError, ValueError):
         return  # told by the close
     span = span_of(line, start_us, end_us) if line is not None else None
     if span is None or not span.parts:
         return  # the subscription's dates are others by now
-    expected = period_terms(span.plan, invoice["time_zone"], end_us - 1, span.parts, {})
+    expected = period_terms(span.plan, invoice.time_zone, end_us - 1, span.parts, {})
     for name, wants, has in zip(
         ("discounts", "commitment"), _texts(expected), _texts(pinned_terms(invoice)), strict=True
     ):
@@ -54,10 +54,9 @@ def _is_further(chain: Iterable[Invoice], invoice: Invoice) -> bool:
     """Whether it holds adjustments alone, after an invoice of the same period: such a one has no terms of its own."""
     if "reissues" in body_of(invoice):
         return False
-    span = invoice["period_start"], invoice["period_end"]
+    span = invoice.period_start, invoice.period_end
     return any(
-        (earlier["period_start"], earlier["period_end"]) == span and earlier["sequence"] < invoice["sequence"]
-        for earlier in chain
+        (earlier.period_start, earlier.period_end) == span and earlier.sequence < invoice.sequence for earlier in chain
     )
 
 

@@ -179,9 +179,9 @@ def test_a_clickhouse_that_is_restored_from_an_older_copy_gets_everything_again_
     rig.snapshot(copy)
     events(world, 4, 5, first=10)
     [invoice] = world.close("2026-02-10T00:00:00+00:00").invoices
-    assert invoice["total"] == "5.00"
+    assert invoice.total == "5.00"
     with world.http("rating") as client:
-        paid = client.post(f"/v1/invoices/{invoice['invoice_id']}/payments", json={"amount": "5.00", "reference": "r1"})
+        paid = client.post(f"/v1/invoices/{invoice.invoice_id}/payments", json={"amount": "5.00", "reference": "r1"})
         assert paid.is_success, paid.text
     rig.wait(lambda: world.invoices()[0]["state"] == "paid")
     for beneath in (True, False):  # a worker that goes on, and one that is started again
@@ -249,7 +249,7 @@ def test_a_damaged_part_is_noticed_bills_nothing_and_is_written_again_from_the_l
     rig.wait(lambda: "parts_set_aside" not in rig.reasons("worker-0"))
     world.metered()
     [invoice] = world.close("2026-02-10T00:00:00+00:00").invoices
-    assert invoice["total"] == "7.00"
+    assert invoice.total == "7.00"
     assert world.books()["duplicates"] == 1
     # Rows that no single pass over the log writes are deleted, wherever they stand.
     [(offset,)] = world.rows("SELECT max(offset) FROM usage_events WHERE namespace = {n:String}")

@@ -73,7 +73,7 @@ def test_delivered_at_least_once_in_order_and_signed_over_refusals_and_a_kill(
             bad.close("2013-03-01T00:00:00+00:00")
             wait_until(lambda: dead.got)
             (invoice,) = good.close("2013-03-01T00:00:00+00:00").invoices
-            name = invoice["invoice_id"]
+            name = invoice.invoice_id
             wait_until(lambda: held)
             first.kill()
             with client(good) as api:

@@ -105,7 +105,7 @@ def test_an_entry_and_an_invoice_above_a_megabyte_go_the_whole_road(world: World
         on_checks=checks.extend,
     )
     assert result.problems == ()
-    assert sorted((one["account_id"], one["total"]) for one in result.invoices) == [("acme", "3.02"), ("beta", "5.00")]
+    assert sorted((one.account_id, one.total) for one in result.invoices) == [("acme", "3.02"), ("beta", "5.00")]
     size, pieces = largest_records(world)
     assert pieces - before >= 1_200_000 // SMALL
     assert size <= SMALL

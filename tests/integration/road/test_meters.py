@@ -235,5 +235,5 @@ def test_what_an_event_leaves_out_has_its_event_types_default_everywhere(world: 
     closed = world.close("2026-06-02T00:00:00+00:00")
     assert closed.problems == ()
     (invoice,) = closed.invoices
-    assert [line["amount"] for line in invoice["lines"]] == ["21.00", "2.00"]
+    assert [line.amount for line in invoice.lines] == ["21.00", "2.00"]
     assert world.differences() == []

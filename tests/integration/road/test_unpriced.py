@@ -77,8 +77,7 @@ def test_a_value_without_a_cell_stops_nothing_and_each_remedy_that_is_named_work
         found = world.close(f"2026-06-0{as_of}T00:00:00+00:00")
         assert found.problems == ()
         return {
-            one["account_id"]: [f"{line['kind']} {line['charge']} {line['amount']}" for line in one["lines"]]
-            for one in found.invoices
+            one.account_id: [f"{line.kind} {line.charge} {line.amount}" for line in one.lines] for one in found.invoices
         }
 
     world.apply(**CATALOG, subscriptions=[subscribed("acme"), subscribed("beta")])

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from schemas.catalog.state import Catalog, NamespaceView
+from schemas.ledgers.invoice_record import Invoice, Line, decode_invoice, encode_invoice
 from schemas.values.instants import micros
 
 ZONE = "America/New_York"
@@ -17,6 +18,30 @@ PLAN = {
 FEE = {"code": "fee", "kind": "flat"}
 ACCOUNT = {"code": "acme", "time_zone": ZONE}
 SUBSCRIPTION = {"code": "acme-basic", "account": "acme", "plan": "basic", "start": "2013-01-01T05:00:00Z"}
+
+
+def line_of(**fields: Any) -> Line:
+    """A line, whose other fields say nothing in particular."""
+    others = {
+        "kind": "usage", "charge": "c", "product": "p", "description": "d", "period_start": 0, "period_end": 9, "price": "{}",
+        "amount": "0.00", "unrounded": "0", "steps": "[]",
+    }  # fmt: skip
+    return Line(**others | fields)
+
+
+def invoice_of(**fields: Any) -> Invoice:
+    """An invoice, whose other fields say nothing in particular."""
+    others = {
+        "namespace": "air", "invoice_id": "i", "version": 1, "predecessor": "", "subscription": "s", "sequence": 0, "account_id": "acme",
+        "plan": "basic", "plan_version": 1, "period_start": 0, "period_end": 9, "time_zone": "UTC", "run_id": "run", "checkpoint": 1,
+        "catalog_offset": 0, "as_of": 0, "state": "finalized", "currency": "USD", "total": "0.00", "lines": (), "claim_id": "claim",
+    }  # fmt: skip
+    return Invoice(**others | fields)
+
+
+def stored(invoice: Invoice) -> Invoice:
+    """As it is read back."""
+    return decode_invoice(encode_invoice(invoice))
 
 
 def us(text: str) -> int:

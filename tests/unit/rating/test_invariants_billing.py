@@ -22,8 +22,10 @@ from rating.usage import Measured, Usage, UsageGroup
 from rating.usage.query import split
 from schemas.catalog.state import Catalog
 from schemas.ledgers.checkpoints import Checkpoints, Cut, Run, cut_record, next_cut, run_record
+from schemas.ledgers.invoice_record import Invoice
+from tests.unit.rating.builders import invoice_of, line_of
 
-# --- 7: checkpoints are pinned ---------------------------------------------------------------------------------------
+# --- 7: checkpoints are pinned ------------------------------------------------------------------------------------------
 
 Place = tuple[int, int]
 """(partition, offset) of generation 1."""
@@ -107,7 +109,7 @@ def test_invariant_7_competing_cuts_give_one_sequence_and_what_stood_as_of_one_n
         assert set(slices) == before
 
 
-# --- 8: records are the truth, windows a roll-up of them ------------------------------------------------------------
+# --- 8: records are the truth, windows a roll-up of them ----------------------------------------------------------------
 
 Event = tuple[int, int, int]
 """(timestamp, value, slice) of an event; its number in the list is its key."""
@@ -165,7 +167,7 @@ def test_invariant_8_windows_with_ragged_edges_and_the_tail_give_what_the_record
     assert merged(parts) == fold((key, event) for key, event in numbered if bounds[0] <= event[0] < bounds[-1])
 
 
-# --- 9: an invoice names its checkpoint -----------------------------------------------------------------------------
+# --- 9: an invoice names its checkpoint ---------------------------------------------------------------------------------
 
 
 @settings(max_examples=80)
@@ -255,7 +257,7 @@ def test_invariant_9_a_period_starts_where_its_predecessor_ended_whatever_happen
         bills, problems = zip(*(build_invoices(plan, {}, run) for run in rivals), strict=True)
         assert problems == ((), ())
         for first, second in zip(*bills, strict=True):
-            spans.append((first["period_start"], first["period_end"]))
+            spans.append((first.period_start, first.period_end))
             assert standing.apply(first)
             assert not standing.apply(second), "two runs bill one period"
         assert make_plan(made.view("air"), standing, now, {}).billings == ()
@@ -263,7 +265,7 @@ def test_invariant_9_a_period_starts_where_its_predecessor_ended_whatever_happen
     assert all(start < end <= now for start, end in spans)
 
 
-# --- 10: late usage is never lost -----------------------------------------------------------------------------------
+# --- 10: late usage is never lost ---------------------------------------------------------------------------------------
 
 TIERS = [{"up_to": "10", "unit_amount": "1.005"}, {"up_to": None, "unit_amount": "0.333", "flat_amount": "2"}]
 PRICE = parse_price({"model": "tiered", "tiers": TIERS}, "USD")
@@ -282,7 +284,7 @@ def test_invariant_10_whenever_usage_arrives_the_bills_of_a_period_sum_to_one_bi
 ) -> None:
     """(period, instant in it, how many closes late, quantity): four periods, then closes that hold adjustments
     alone."""
-    chain: list[dict[str, Any]] = []
+    chain: list[Invoice] = []
     book: Any = SimpleNamespace(
         need=lambda profile, price, start, end: Need(Measured(profile, "sum", ((1, 86_400),)), start, end)
     )
@@ -306,36 +308,22 @@ def test_invariant_10_whenever_usage_arrives_the_bills_of_a_period_sum_to_one_bi
         if close < 4:
             start = close * LENGTH
             amount = rate(PRICE, sum(there(close, close), Decimal(0)), currency="USD").amount
-            lines = [
-                {
-                    "number": 1,
-                    "kind": "usage",
-                    "charge": "c",
-                    "product": "p",
-                    "description": "P",
-                    "profile_id": "m.p",
-                    "profile_versions": [1],
-                    "period_start": start,
-                    "period_end": start + LENGTH,
-                    "quantity": "0",
-                    "events": "0",
-                    "unit": "",
-                    "price": price_text,
-                    "amount": str(amount),
-                    "unrounded": "0",
-                    "steps": "[]",
-                    "note": "",
-                    "adjusts": "",
-                },
-                *lines,
-            ]
-        head = {"invoice_id": str(close), "state": "finalized", "plan": "x", "plan_version": 1, "currency": "USD"}
-        chain.append(head | {"lines": lines})
+            bill = line_of(
+                number=1,
+                description="P",
+                profile_id="m.p",
+                profile_versions=(1,),
+                period_start=start,
+                period_end=start + LENGTH,
+                quantity="0",
+                events="0",
+                price=price_text,
+                amount=str(amount),
+            )
+            lines = [bill, *lines]
+        chain.append(invoice_of(invoice_id=str(close), lines=tuple(lines)))
     for period in range(4):
         billed = [
-            Decimal(line["amount"])
-            for invoice in chain
-            for line in invoice["lines"]
-            if line["period_start"] == period * LENGTH
+            Decimal(line.amount) for invoice in chain for line in invoice.lines if line.period_start == period * LENGTH
         ]
         assert sum(billed) == rate(PRICE, sum(there(7, period), Decimal(0)), currency="USD").amount

@@ -61,8 +61,8 @@ def closed(road: Road, as_of: str) -> dict[str, list[tuple[str, ...]]]:
     dry = road.close(as_of, dry_run=True)
     real = road.close(as_of)
     assert real.problems == ()
-    assert [told(one["lines"]) for one in dry.invoices] == [told(one["lines"]) for one in real.invoices]
-    return {one["account_id"]: told(one["lines"]) for one in real.invoices}
+    assert [told(one.lines) for one in dry.invoices] == [told(one.lines) for one in real.invoices]
+    return {one.account_id: told(one.lines) for one in real.invoices}
 
 
 def told(lines: list[Any]) -> list[tuple[str, ...]]:
@@ -143,7 +143,7 @@ def test_a_year_begins_with_an_upgrade_a_cancellation_a_trial_and_a_level(road: 
         ]
     )
     last = road.close("2024-04-01T04:00:00+00:00")
-    assert {one["account_id"]: told(one["lines"]) for one in last.invoices} == {
+    assert {one.account_id: told(one.lines) for one in last.invoices} == {
         "up": [
             ("usage calls", MARCH, "0", "0.00"),
             ("flat seat", APRIL, "", "58.00"),
@@ -157,7 +157,7 @@ def test_a_year_begins_with_an_upgrade_a_cancellation_a_trial_and_a_level(road: 
         ],
         "two": [("usage level", MARCH, "4", "8.00")],
     }
-    notes = {line["note"] for one in last.invoices for line in one["lines"] if line["kind"] == "usage"}
+    notes = {line.note for one in last.invoices for line in one.lines if line.kind == "usage"}
     assert CARRIED in notes
     assert road.close("2024-04-01T04:00:00+00:00").invoices == ()
     for invoices in (None, True):

@@ -123,15 +123,15 @@ def test_three_months_are_caught_up_exactly_and_a_second_run_publishes_nothing(s
 
 def test_a_run_as_of_an_instant_bills_what_was_due_then_and_a_dry_run_writes_nothing(shop: Road) -> None:
     dry = shop.close("2013-04-01T04:00:00+00:00", dry_run=True)
-    assert {(item["account_id"], item["total"]) for item in dry.invoices} == {
+    assert {(item.account_id, item.total) for item in dry.invoices} == {
         ("acme", "29.72"),
         ("beta", "10.00"),
         ("utc", "9.93"),  # its first month starts five hours late: 739 of 744 hours of 10.00
     }
     assert list_invoices(shop.client, shop.namespace).invoices == ()
     real = shop.close("2013-04-01T04:00:00+00:00")
-    assert [(item["invoice_id"], item["total"]) for item in real.invoices] == [
-        (item["invoice_id"], item["total"]) for item in dry.invoices
+    assert [(item.invoice_id, item.total) for item in real.invoices] == [
+        (item.invoice_id, item.total) for item in dry.invoices
     ]
     assert len(bills(shop)) == 3
 
@@ -146,7 +146,7 @@ def test_two_processes_at_once_bill_everything_once(shop: Road) -> None:
     assert len(results) == 2
     assert sum(len(result.invoices) for result in results) == 10
     assert {result.run.run_id for result in results if result.run is not None} == {
-        item["run_id"] for result in results for item in result.invoices
+        item.run_id for result in results for item in result.invoices
     }
     assert len(bills(shop)) == 10
 
@@ -161,7 +161,7 @@ def test_a_run_that_died_half_way_is_joined_as_of_its_own_checkpoint(shop: Road)
         run, cut, planned = dying.announced(ledger, planned, catalog, standing, {})
         wait_rolled_up(shop.client, cut, lambda *_: None)
         invoices = dying.rated(planned, run, cut)[0]
-        assert [item["account_id"] for item in invoices] == ["acme"] * 3 + ["beta"] * 3 + ["utc"] * 4
+        assert [item.account_id for item in invoices] == ["acme"] * 3 + ["beta"] * 3 + ["utc"] * 4
         won = publish(LedgerWriter(shop.settings, "usage.invoices"), reader, standing, invoices[:4], lambda *_: None)
     assert len(won) == 4
     shop.send([call("utc", 90, "2013-03-05T00:00:00Z", 100)])  # beyond the checkpoint of the run
@@ -169,7 +169,7 @@ def test_a_run_that_died_half_way_is_joined_as_of_its_own_checkpoint(shop: Road)
     assert result.run == run
     assert list(result.invoices) == list(invoices[4:])
     late = shop.close()
-    assert [(item["account_id"], item["sequence"], item["total"]) for item in late.invoices] == [("utc", 1, "19.01")]
+    assert [(item.account_id, item.sequence, item.total) for item in late.invoices] == [("utc", 1, "19.01")]
 
 
 def test_late_usage_is_billed_on_the_next_invoice_with_the_price_as_pinned(shop: Road) -> None:
@@ -224,7 +224,7 @@ def test_late_usage_that_comes_while_a_run_starts_is_in_its_plan(shop: Road) -> 
         _, _, planned = starting.announced(ledger, planned, starting.catalog(), standing, {})
     with_prior = [billing for billing in planned.billings if billing.prior]
     assert [(one.due.account_id, len(one.prior), one.due.predecessor) for one in with_prior] == [
-        ("beta", 4, standing.chain(shop.namespace, "beta-basic")[0]["invoice_id"])
+        ("beta", 4, standing.chain(shop.namespace, "beta-basic")[0].invoice_id)
     ]
     shop.close()
     assert bills(shop)["beta", "2013-04-01T04:00:00Z"]["long"] == ("10", "1.00")
@@ -252,7 +252,7 @@ def test_late_usage_after_the_last_period_comes_on_an_invoice_of_its_own(
     finally:
         stack.send_signal("worker-0", signal.SIGCONT)
     assert waited[0] == "metering"
-    assert [(item["account_id"], item["sequence"], item["total"]) for item in result.invoices] == [
+    assert [(item.account_id, item.sequence, item.total) for item in result.invoices] == [
         ("beta", 1, "9.11")  # 1.005, 0.1, 1 and 7, each rounded
     ]
     if dry_run:
@@ -276,7 +276,7 @@ def test_a_subscription_published_later_is_billed_by_a_run_of_its_own(shop: Road
     assert first.run is not None
     assert second.run is not None
     assert second.run.run_id != first.run.run_id
-    assert {item["subscription"] for item in second.invoices} == {"late"}
+    assert {item.subscription for item in second.invoices} == {"late"}
     assert len(second.invoices) == 3
 
 

@@ -45,11 +45,11 @@ def test_drafts_are_refreshed_approved_held_and_finalised_once(
     used(1, 5)
     used(1, 4, "bolt")
     first = road.close(FEBRUARY)
-    assert (first.invoices, [one["total"] for one in first.drafts]) == ((), ["5.00", "4.00"])
+    assert (first.invoices, [one.total for one in first.drafts]) == ((), ["5.00", "4.00"])
     assert len(first.awaiting) == 1
     # The list of what to look at comes before somebody approves.
     run = service.get("/v1/runs", headers=named).json()["runs"][0]
-    assert (run["drafts"], run["invoices"], run["checkpoint"]) == (True, 0, first.drafts[0]["checkpoint"])
+    assert (run["drafts"], run["invoices"], run["checkpoint"]) == (True, 0, first.drafts[0].checkpoint)
     checks = service.get(f"/v1/runs/{run['run_id']}", headers=named).json()["checklist"]
     assert [check["check"] for check in checks] == [check.name for check in first.checks]
     drafts = listed(state="draft")
@@ -67,9 +67,7 @@ def test_drafts_are_refreshed_approved_held_and_finalised_once(
     ]
     # One more event, and only that draft has another version; then nothing is new, and nothing is written.
     used(1, 1)
-    assert [(one["invoice_id"], one["version"], one["total"]) for one in road.close(FEBRUARY).drafts] == [
-        (acme, 2, "6.00")
-    ]
+    assert [(one.invoice_id, one.version, one.total) for one in road.close(FEBRUARY).drafts] == [(acme, 2, "6.00")]
     assert road.close(FEBRUARY).drafts == ()
     assert verify(settings, namespace=road.namespace, invoices=True) == []
     lines = service.get(f"/v1/invoices/{acme}/lines/1/explain", headers=named)
@@ -100,7 +98,7 @@ def test_drafts_are_refreshed_approved_held_and_finalised_once(
     march = "2013-03-05T00:00:00+00:00"
     close = road.close(march)
     assert close.invoices == ()
-    assert [(one["subscription"], one["total"]) for one in close.drafts] == [("acme", "2.00"), ("bolt", "0.00")]
+    assert [(one.subscription, one.total) for one in close.drafts] == [("acme", "2.00"), ("bolt", "0.00")]
     assert [("held since" in text, bolt in text) for text in close.awaiting] == [(False, False), (True, True)]
     assert listed(state="draft")["acme"]["invoice_id"] != acme
     used(1, 1, "bolt")

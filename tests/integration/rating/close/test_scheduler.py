@@ -59,7 +59,7 @@ def test_what_is_due_is_billed_once_by_itself_over_a_kill_in_the_middle(
         assert runs() == announced, "the run that died was joined"
     with invoices_reader(road.settings) as reader:
         standing = read_standing(reader, Standing()).invoices(road.namespace)
-    assert sorted(one["invoice_id"] for one in standing) == sorted(one["invoice_id"] for one in due)
+    assert sorted(one.invoice_id for one in standing) == sorted(one.invoice_id for one in due)
     periods = {(one.subscription, one.period_start_us) for one in shown}
     assert len(periods) == len(due)
     assert sorted(str(one.number).rpartition("-")[2] for one in shown) == [f"{rank:06d}" for rank in range(1, 31)]

@@ -60,8 +60,8 @@ def test_parts_of_a_month_share_go_on_and_are_recomputed(road: Road) -> None:
         assert result.problems == ()
         found: dict[str, list[str]] = {}
         for one in result.invoices:
-            for line in one["lines"]:
-                found.setdefault(line["charge"], []).append(f"{line['kind']} {line['amount']}")
+            for line in one.lines:
+                found.setdefault(line.charge, []).append(f"{line.kind} {line.amount}")
         return found
 
     assert told("2013-02-01T00:00:00+00:00") == {
@@ -99,15 +99,15 @@ def test_an_upgrade_of_a_year_is_settled_at_the_change_and_recomputed(road: Road
     road.publish("account", code="acme")
     subscription = {"code": "s", "account": "acme", "plan_version": 1, "start": "2013-01-01T00:00:00Z"}
     road.publish("subscription", **subscription, plan="basic")
-    assert [one["total"] for one in road.close("2013-01-01T00:00:00+00:00").invoices] == ["182.50"]
+    assert [one.total for one in road.close("2013-01-01T00:00:00+00:00").invoices] == ["182.50"]
     road.publish("subscription", **subscription, plan="pro", change_at="2013-05-01T00:00:00Z")
     result = road.close("2013-05-02T00:00:00+00:00")
-    assert [(one["plan"], one["total"]) for one in result.invoices] == [
+    assert [(one.plan, one.total) for one in result.invoices] == [
         ("pro", "122.50")
     ]  # half of 245 days at 2 less 245 at 1
     assert road.close("2013-05-03T00:00:00+00:00").invoices == ()
     road.publish("subscription", **subscription, plan="basic", change_at="2013-12-02T00:00:00Z")
-    assert [one["total"] for one in road.close("2013-12-02T00:00:00+00:00").invoices] == ["-15.00"]
-    assert [one["total"] for one in road.close("2014-01-01T00:00:00+00:00").invoices] == ["182.50"]
+    assert [one.total for one in road.close("2013-12-02T00:00:00+00:00").invoices] == ["-15.00"]
+    assert [one.total for one in road.close("2014-01-01T00:00:00+00:00").invoices] == ["182.50"]
     for invoices in (None, True):
         assert verify(road.settings, namespace=road.namespace, invoices=invoices) == []

@@ -278,18 +278,18 @@ def test_a_later_version_replaces_the_one_before_it_from_its_start(backed: Backe
     everything = folded(of_both(BEFORE + LATER))
     assert backed.totals() == backed.totals(plan="windows") == backed.views() == everything
     assert backed.totals(reach) == backed.totals(reach, "windows") == everything
-    assert backed.totals(february["checkpoint"]) == backed.totals(february["checkpoint"], "windows") == first
+    assert backed.totals(february.checkpoint) == backed.totals(february.checkpoint, "windows") == first
     (march,) = road.close("2013-04-01T00:00:00+00:00").invoices
 
     def km(events: list[Event], month: int) -> Decimal:
         of_month = [one for one in events if one[1] == "acme" and one[3].startswith(f"2013-{month:02d}")]
         return sum((Decimal(str(one[4]["km"])) for one in of_month), Decimal(0))
 
-    assert [(line["kind"], Decimal(line["amount"])) for line in march["lines"]] == [
+    assert [(line.kind, Decimal(line.amount)) for line in march.lines] == [
         ("usage", km(of_both(BEFORE + LATER), 3)),
         ("adjustment", km(of_both(LATER), 2)),
     ]
-    assert Decimal(february["lines"][0]["amount"]) == km(of_first(BEFORE), 2)
+    assert Decimal(february.lines[0].amount) == km(of_first(BEFORE), 2)
     # Voids: what was billed under the first version is credited as it was billed, whatever the second one makes of it.
     acme = [one for one in OLD if one[1] == "acme" and at(one[3]) >= at(SECOND)]
     of_february = next(one for one in acme if one[3].startswith("2013-02") and one[4]["class"] == "b")
@@ -297,7 +297,7 @@ def test_a_later_version_replaces_the_one_before_it_from_its_start(backed: Backe
     for voided in (of_february, of_march):
         road.void(voided[2], reason="test traffic")
     (credit,) = road.close().invoices
-    assert sorted(Decimal(line["amount"]) for line in credit["lines"]) == sorted(
+    assert sorted(Decimal(line.amount) for line in credit.lines) == sorted(
         -Decimal(str(one[4]["km"])) for one in (of_february, of_march)
     )
     left = folded(of_both([one for one in BEFORE + LATER if one not in (of_february, of_march)]))
@@ -329,13 +329,13 @@ def test_a_void_invoice_is_billed_again_by_the_new_version(
     (told,) = service.get("/v1/backfills", headers=named).json()["backfills"]
     assert (told["state"], told["percent"], told["checkpoint"]) == ("done", 100, here.job().reaches[0].checkpoint)
     assert road.close("2013-03-02T00:00:00+00:00").invoices == ()
-    void = service.post(f"/v1/invoices/{first['invoice_id']}/void", json={"reason": "by class a alone"}, headers=named)
+    void = service.post(f"/v1/invoices/{first.invoice_id}/void", json={"reason": "by class a alone"}, headers=named)
     assert void.status_code == 200
     (again,) = road.close("2013-03-02T00:00:00+00:00").invoices
     old = [one for one in OLD if one[1] == "acme" and one[3].startswith("2013-02")]
     for invoice, events in ((first, old), (again, [one for one in old if one[4]["class"] == "a"])):
-        assert Decimal(invoice["total"]) == sum(Decimal(str(one[4]["km"])) for one in events)
-        path = f"/v1/invoices/{invoice['invoice_id']}/lines/1/explain/events"
+        assert Decimal(invoice.total) == sum(Decimal(str(one[4]["km"])) for one in events)
+        path = f"/v1/invoices/{invoice.invoice_id}/lines/1/explain/events"
         shown = wait_until(lambda path=path: service.get(path, headers=named).json()["events"])
         assert {one["idempotency_key"] for one in shown} == {one[2] for one in events}
     assert verify(backed.settings, namespace=road.namespace, invoices=True) == []

@@ -106,7 +106,7 @@ def test_voids_before_and_after_the_close_and_a_correction(settings: Settings, w
                 assert found["acme"] == (quantity, events), (metric, run, plan)
                 assert ("beta" in found) == (run is not march.run)
 
-    credit_id = next(one["invoice_id"] for one in february.invoices if one["account_id"] == "acme")
+    credit_id = next(one.invoice_id for one in february.invoices if one.account_id == "acme")
     wait_until(lambda: read_invoice(road.client, road.namespace, credit_id) is not None)
     whole = read_invoice(road.client, road.namespace, credit_id)
     (line,) = [one for one in whole.lines if (one.kind, one.charge) == ("adjustment", "sum")]

@@ -91,7 +91,7 @@ def proven(settings: Settings) -> Iterator[Road]:
     road.close("2013-04-01T00:00:00+00:00")
     # Late: billed as adjustments, on an invoice of their own.
     road.send([ride(200), ride(203)])
-    assert [line["kind"] for invoice in road.close().invoices for line in invoice["lines"]].count("adjustment") > 2
+    assert [line.kind for invoice in road.close().invoices for line in invoice.lines].count("adjustment") > 2
     yield road
     road.client.close()
 

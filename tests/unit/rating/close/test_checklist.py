@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from rating.close.checklist.checks import MAX_EXAMPLES, Check, Limits, Seen, checklist, differs, warnings
 from rating.invoices.ledger import Standing
-from tests.unit.rating.builders import Shelf, shelf, us
+from schemas.ledgers.invoice_record import Invoice, Line
+from tests.unit.rating.builders import Shelf, invoice_of, line_of, shelf, us
 
 LIMITS = Limits(Decimal(2), Decimal(10))
 START, END = us("2013-02-01T05:00:00Z"), us("2013-03-01T05:00:00Z")
@@ -18,29 +19,18 @@ DAY = 86_400_000_000
 NOTHING = Seen()
 
 
-def line(amount: str, events: str, charge: str = "call") -> dict[str, Any]:
-    return {"kind": "usage", "charge": charge, "product": "p", "amount": amount, "events": events}
+def line(amount: str, events: str, charge: str = "call") -> Line:
+    return line_of(charge=charge, amount=amount, events=events)
 
 
-def invoice(
-    name: str, account: str, *lines: dict[str, Any], predecessor: str = "", days: int = 30, **changes: Any
-) -> Any:
+def invoice(name: str, account: str, *lines: Line, predecessor: str = "", days: int = 30, **changes: Any) -> Invoice:
     start = 0 if not predecessor else 30 * DAY
-    return {
-        "namespace": "air",
-        "invoice_id": name,
-        "subscription": account,
-        "version": 1,
-        "sequence": 0,
-        "account_id": account,
-        "predecessor": predecessor,
+    fields = {
+        "invoice_id": name, "subscription": account, "account_id": account, "predecessor": predecessor,
         "period_start": start,
-        "period_end": start + days * DAY,
-        "state": "finalized",
-        "currency": "USD",
-        "lines": list(lines),
-        "claim_id": name,
-    } | changes
+        "period_end": start + days * DAY, "lines": lines, "claim_id": name,
+    }  # fmt: skip
+    return invoice_of(**fields | changes)
 
 
 def found(
@@ -57,18 +47,10 @@ def found(
 def test_nothing_found_is_a_list_of_fine_points_that_survives_json() -> None:
     checks = checklist(Seen(), shelf().view(), set(), [], Standing(), (), LIMITS)
     assert [check.name for check in checks] == [
-        "lag",
-        "silent_accounts",
-        "rejections",
-        "unbilled_accounts",
-        "uncharged_profiles",
-        "unmetered_events",
-        "changed_lines",
-        "unplanned",
-        "billed_twice",
-        "withdrawn_currencies",
-        "awaiting",
-    ]
+        "lag", "silent_accounts", "rejections", "unbilled_accounts", "uncharged_profiles", "unmetered_events",
+        "changed_lines", "unplanned",
+        "billed_twice", "withdrawn_currencies", "awaiting",
+    ]  # fmt: skip
     assert warnings(checks) == []
     assert tuple(Check.from_json(check.to_json()) for check in checks) == checks
 
@@ -151,14 +133,9 @@ def test_usage_without_subscription_and_profiles_without_charge() -> None:
 
 def test_lag_rejections_and_events_that_nobody_meters() -> None:
     seen = Seen(
-        START,
-        END,
-        7,
-        {("gateway", "too_old"): 3, ("admit", "malformed"): 2},
-        (),
-        ("visit",),
-        (("calls.s", "property s is missing"),),
-    )
+        START, END, 7, {("gateway", "too_old"): 3, ("admit", "malformed"): 2}, (), ("visit",),
+        (("calls.s", "property s is missing"),)
+    )  # fmt: skip
     names = found(seen, problems=("subscription x: no plan",))
     assert (names["lag"].count, names["rejections"].count) == (7, 5)
     assert names["rejections"].examples == ("malformed (admit): 2 events", "too_old (gateway): 3 events")
@@ -218,14 +195,10 @@ def gigabytes(*, second_plan: bool = False, accounts: tuple[str, ...] = ("a", "b
     account."""
     book = shelf()
     profiles = [
-        {
-            "code": code,
-            "aggregation": "sum",
-            "property": "gb",
-            "filters": [{"property": "region", "operator": "in", "value": regions}],
-        }
+        {"code": code, "aggregation": "sum", "property": "gb",
+        "filters": [{"property": "region", "operator": "in", "value": regions}]}
         for code, regions in (("eu", ["de", "fr"]), ("fr", ["fr"]), ("us", ["us"]))
-    ]
+    ]  # fmt: skip
     book.add("meter", {"code": "gb", "profiles": profiles})
     charges = []
     for code in ("eu", "fr", "us"):
@@ -254,8 +227,8 @@ def test_charges_that_can_bill_one_event_both_are_told_and_allowed() -> None:
     assert told("billed_twice", gigabytes()).examples == (f"plan both: {pair}",)
     found = told("billed_twice", gigabytes(second_plan=True))
     assert found.examples == (
-        "plans first, second of a: charges first.eu (gb.eu) and second.fr (gb.fr) can bill one "
-        "event gb both, each by sum of gb",
+        "plans first, second of a: charges first.eu (gb.eu) and second.fr (gb.fr) can bill one event gb both, each "
+        "by sum of gb",
     )
     assert told("billed_twice", shelf()).count == 0
 
@@ -272,8 +245,8 @@ def test_plans_that_follow_each_other_are_no_two_charges_of_one_event_but_two_su
     for code in ("s", "t", "u"):
         twice.add("subscription", said | {"code": code, "plan": "first"})
     assert told("billed_twice", twice).examples == (
-        "plan first of a: charges first.eu of s (gb.eu) and first.eu of t (gb.eu) can bill one "
-        "event gb both, each by sum of gb",
+        "plan first of a: charges first.eu of s (gb.eu) and first.eu of t (gb.eu) can bill one event gb both, each "
+        "by sum of gb",
     )
 
 

@@ -7,16 +7,17 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from rating.invoices.amounts.account_balances import counterparts, draws
 from rating.invoices.amounts.prepaid_credits import DrawnOn, drawn, to_give_back
 from rating.invoices.credit_notes import CreditNote, with_credit_note
-from rating.invoices.ledger import Invoice, Standing
+from rating.invoices.ledger import Standing
 from rating.invoices.transitions import Payment, Refused, amount_due, voided, with_payment
 from rating.invoicing.plan import build_invoices, make_plan
 from rating.webhooks.notices import event_of
 from schemas.ledgers.checkpoints import Run
-from schemas.ledgers.invoice_claims import body_of
+from schemas.ledgers.invoice_record import Invoice, body_of
 from tests.unit.rating.builders import Shelf, us
 from tests.unit.rating.verify.builders import verified
 
@@ -60,14 +61,14 @@ def pay(standing: Standing, name: str, reference: str, amount: str) -> Invoice:
     assert newest is not None
     following = with_payment(newest, Payment(reference, Decimal(amount), 0, "me"))
     assert following is not None
-    assert standing.apply(dict(following) | {"claim_id": reference})
+    assert standing.apply(replace(following, claim_id=reference))
     return following
 
 
 def due(standing: Standing, name: str) -> tuple[str, str]:
     one = standing.invoice("air", name)
     assert one is not None
-    return one["state"], str(amount_due(one["state"], Decimal(one["total"]), body_of(one)))
+    return one.state, str(amount_due(one.state, Decimal(one.total), body_of(one)))
 
 
 def balance(standing: Standing) -> int:
@@ -83,22 +84,22 @@ def balance(standing: Standing) -> int:
 
 def test_an_invoice_of_nothing_is_paid_at_once_and_told_as_finalized() -> None:
     (opening, january) = close(catalog(end="2024-02-01T00:00:00Z"), Standing(), "2024-03-01T00:00:00Z")
-    assert [(one["total"], one["state"]) for one in (opening, january)] == [("30.00", "finalized"), ("0.00", "paid")]
+    assert [(one.total, one.state) for one in (opening, january)] == [("30.00", "finalized"), ("0.00", "paid")]
     assert event_of(None, "paid") == event_of("draft", "paid") == "invoice.finalized"
     assert voided([opening, january], january, "wrong", "me", 0) is not None
 
 
 def test_an_invoice_below_zero_is_paid_back_in_parts_and_never_beyond() -> None:
     _, standing, alone = ended()
-    name = alone["invoice_id"]
-    assert (alone["total"], due(standing, name)) == ("-30.00", ("finalized", "-30.00"))
+    name = alone.invoice_id
+    assert (alone.total, due(standing, name)) == ("-30.00", ("finalized", "-30.00"))
     pay(standing, name, "a", "-10")
     assert due(standing, name) == ("finalized", "-20.00")
     for wrong in ("-20.01", "0", "10.01"):
         with pytest.raises(Refused):
             pay(standing, name, f"w{wrong}", wrong)
     pay(standing, name, "b", "10")  # the transfer came back
-    assert pay(standing, name, "c", "-30")["state"] == "paid"
+    assert pay(standing, name, "c", "-30").state == "paid"
     assert due(standing, name) == ("paid", "0.00")
     with pytest.raises(Refused, match=r"is a credit of 30.00 USD itself; pay it back"):
         with_credit_note(alone, CreditNote("n", Decimal(1), "r", "me", 0))
@@ -107,16 +108,16 @@ def test_an_invoice_below_zero_is_paid_back_in_parts_and_never_beyond() -> None:
 def test_the_accounts_next_invoice_draws_on_it() -> None:
     found, standing, alone = ended()
     for one in standing.chain("air", "s")[:2]:
-        pay(standing, one["invoice_id"], "bank", "30")
+        pay(standing, one.invoice_id, "bank", "30")
     found.add("subscription", BASE | {"code": "t", "plan": "arrears", "start": "2024-03-01T00:00:00Z"})
     march, april = close(found, standing, "2024-05-01T00:00:00Z")
     assert balance(standing) == 2
-    assert due(standing, alone["invoice_id"]) == ("paid", "0.00")
-    assert due(standing, march["invoice_id"]) == ("paid", "0.00")
-    assert due(standing, april["invoice_id"]) == ("finalized", "30.00")
-    paid = standing.invoice("air", march["invoice_id"])
+    assert due(standing, alone.invoice_id) == ("paid", "0.00")
+    assert due(standing, march.invoice_id) == ("paid", "0.00")
+    assert due(standing, april.invoice_id) == ("finalized", "30.00")
+    paid = standing.invoice("air", march.invoice_id)
     assert paid is not None
-    assert [(one["amount"], one["invoice"]) for one in body_of(paid)["payments"]] == [("30.00", alone["invoice_id"])]
+    assert [(one["amount"], one["invoice"]) for one in body_of(paid).payments] == [("30.00", alone.invoice_id)]
     assert balance(standing) == 0
 
 
@@ -124,14 +125,14 @@ def test_an_open_invoice_that_it_credits_is_paid_by_it_first() -> None:
     _, standing, alone = ended()
     opening, january, _ = standing.chain("air", "s")
     assert balance(standing) == 2
-    assert due(standing, january["invoice_id"]) == due(standing, alone["invoice_id"]) == ("paid", "0.00")
-    assert due(standing, opening["invoice_id"]) == ("finalized", "30.00")
+    assert due(standing, january.invoice_id) == due(standing, alone.invoice_id) == ("paid", "0.00")
+    assert due(standing, opening.invoice_id) == ("finalized", "30.00")
 
 
 def test_it_is_paid_back_or_drawn_on_and_never_both() -> None:
     _, standing, alone = ended()
     (stale,) = draws(standing.invoices("air"), 5)
-    pay(standing, alone["invoice_id"], "bank", "-30")
+    pay(standing, alone.invoice_id, "bank", "-30")
     assert not standing.apply(stale)
     assert balance(standing) == 0
 
@@ -143,43 +144,44 @@ def test_a_close_that_died_between_the_two_is_made_up_for() -> None:
         (draw,) = draws(standing.invoices("air"), 5)
         assert standing.apply(draw)
         if meanwhile == "pay":
-            pay(standing, january["invoice_id"], "bank", "30")
+            pay(standing, january.invoice_id, "bank", "30")
         balance(standing)
-        assert due(standing, january["invoice_id"])[1] == "0.00"
-        assert due(standing, alone["invoice_id"])[1] == ("-30.00" if meanwhile == "pay" else "0.00")
+        assert due(standing, january.invoice_id)[1] == "0.00"
+        assert due(standing, alone.invoice_id)[1] == ("-30.00" if meanwhile == "pay" else "0.00")
 
 
 def test_voiding_the_invoice_that_it_paid_gives_the_balance_back() -> None:
     found, standing, alone = ended()
     for one in standing.chain("air", "s")[:2]:
-        pay(standing, one["invoice_id"], "bank", "30")
+        pay(standing, one.invoice_id, "bank", "30")
     found.add(
         "subscription",
         BASE | {"code": "t", "plan": "arrears", "start": "2024-03-01T00:00:00Z", "end": "2024-04-01T00:00:00Z"},
     )
     (march,) = close(found, standing, "2024-04-01T00:00:00Z")
     balance(standing)
-    newest, credit = standing.invoice("air", march["invoice_id"]), standing.invoice("air", alone["invoice_id"])
+    newest, credit = standing.invoice("air", march.invoice_id), standing.invoice("air", alone.invoice_id)
     assert newest is not None
     assert credit is not None
-    with pytest.raises(Refused, match=f"has paid {march['invoice_id']} from its balance"):
+    with pytest.raises(Refused, match=f"has paid {march.invoice_id} from its balance"):
         voided(standing.chain("air", "s"), credit, "wrong", "me", 0)
     void = voided(standing.chain("air", "t"), newest, "wrong", "me", 0)
-    assert standing.apply(dict(void or {}) | {"claim_id": "void"})
+    assert void is not None
+    assert standing.apply(replace(void, claim_id="void"))
     balance(standing)
-    assert due(standing, alone["invoice_id"]) == ("finalized", "-30.00")
+    assert due(standing, alone.invoice_id) == ("finalized", "-30.00")
     (again,) = close(found, standing, "2024-04-02T00:00:00Z")
     balance(standing)
-    assert due(standing, again["invoice_id"]) == due(standing, alone["invoice_id"]) == ("paid", "0.00")
+    assert due(standing, again.invoice_id) == due(standing, alone.invoice_id) == ("paid", "0.00")
 
 
 def test_prepaid_credit_that_paid_for_what_is_credited_comes_back_to_its_grant() -> None:
     found, standing, alone = ended(GRANT)
     _, january, _ = standing.chain("air", "s")
-    assert [(one["kind"], one["charge"], one["amount"], one["adjusts"]) for one in alone["lines"]] == [
-        ("adjustment", "seat", "-30.00", january["invoice_id"]), ("credit", "credit:gift", "30.00", january["invoice_id"]),
+    assert [(one.kind, one.charge, one.amount, one.adjusts) for one in alone.lines] == [
+        ("adjustment", "seat", "-30.00", january.invoice_id), ("credit", "credit:gift", "30.00", january.invoice_id),
     ]  # fmt: skip
-    assert (alone["total"], alone["state"], json.loads(alone["body"])["subtotal"]) == ("0.00", "paid", "-30.00")
+    assert (alone.total, alone.state, json.loads(alone.body)["subtotal"]) == ("0.00", "paid", "-30.00")
     assert drawn(standing.invoices("air")) == {"gift": Decimal(30)}  # January's seat alone
     assert verified(standing.invoices("air"), found.catalog) == []
 
@@ -190,21 +192,21 @@ def test_what_was_paid_in_money_comes_back_in_money_first() -> None:
     close(found, standing, "2024-02-01T00:00:00Z")
     found.add("subscription", BASE | {"end": "2024-02-15T12:00:00Z"})
     (february,) = close(found, standing, "2024-02-16T00:00:00Z")
-    assert [(one["charge"], one["amount"]) for one in february["lines"]] == [
+    assert [(one.charge, one.amount) for one in february.lines] == [
         ("seat", "-15.00"),
         ("credit:gift", "5.00"),
     ]
-    assert february["total"] == "-10.00"
+    assert february.total == "-10.00"
     assert drawn(standing.invoices("air")) == {"gift": Decimal(45)}
 
 
 def test_an_invoice_below_zero_gives_back_only_of_what_it_credits_itself() -> None:
     """What an earlier invoice credited lowered what that one drew; the money paid for another invoice is paid back as
     money."""
-    credited = [{"adjusts": "paid_in_money", "amount": "-56.60"}]
+    credited = [("paid_in_money", Decimal("-56.60"))]
     drawn = [DrawnOn("by_a_grant", Decimal("296.13"), (("credit:gift", Decimal(300)),))]
     assert to_give_back(Decimal("-41.15"), drawn, credited) == []
-    more = [*credited, {"adjusts": "by_a_grant", "amount": "-2.00"}]
+    more = [*credited, ("by_a_grant", Decimal("-2.00"))]
     assert to_give_back(Decimal("-43.15"), drawn, more) == [("by_a_grant", "credit:gift", Decimal("2.00"))]
 
 
@@ -214,12 +216,11 @@ def test_verification_asks_for_both_payments_of_a_draw() -> None:
     assert standing.apply(first)
     (fault,) = verified(standing.invoices("air"))
     assert (
-        f"payments with {standing.chain('air', 's')[1]['invoice_id']}: expected 30 on the other, or back, found 0"
-        in fault
+        f"payments with {standing.chain('air', 's')[1].invoice_id}: expected 30 on the other, or back, found 0" in fault
     )
     assert "`weir close`" in fault
     assert balance(standing) == 1  # the remedy
     assert verified(standing.invoices("air")) == []
-    invoices = [alone if one["total"].startswith("-") else one for one in standing.invoices("air")]
+    invoices = [alone if one.total.startswith("-") else one for one in standing.invoices("air")]
     (fault,) = verified(invoices)
     assert "expected a payment by that one, found 30 alone" in fault

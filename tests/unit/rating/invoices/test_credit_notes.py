@@ -5,42 +5,27 @@ from __future__ import annotations
 
 import json
 from decimal import Decimal
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from rating.invoices.credit_notes import CreditNote, LineCredit, credited, notes_in_series, with_credit_note
-from rating.invoices.ledger import Invoice
 from rating.invoices.numbering import unnumbered_notes
 from rating.invoices.transitions import Refused, amount_paid
 from schemas.kafka.codec import codec
 from schemas.ledgers.checkpoints import Checkpoints, numbers_record
-from schemas.ledgers.invoice_claims import body_of
+from schemas.ledgers.invoice_record import Invoice, Line, body_of
+from tests.unit.rating.builders import invoice_of, line_of
 
 
-def line(number: int, amount: str, quantity: str = "") -> dict[str, Any]:
-    return {
-        "number": number,
-        "amount": amount,
-        "quantity": quantity,
-        "kind": "usage",
-        "adjusts": "",
-        "period_start": 0,
-        "period_end": 9,
-        "charge": "c",
-        "product": "p",
-        "description": "d",
-        "unit": "u",
-    }
+def line(number: int, amount: str, quantity: str = "") -> Line:
+    return line_of(number=number, amount=amount, quantity=quantity, unit="u")
 
 
-LINES = [line(1, "10.00", "3"), line(2, "5.00"), line(3, "-1.00")]
-INVOICE: Invoice = {
-    "namespace": "air", "invoice_id": "i", "version": 1, "predecessor": "", "subscription": "s", "state": "finalized",
-    "currency": "USD", "total": "14.00", "lines": LINES, "body": json.dumps({"subtotal": "14.00"}),
-}  # fmt: skip
+LINES = (line(1, "10.00", "3"), line(2, "5.00"), line(3, "-1.00"))
+INVOICE = invoice_of(total="14.00", lines=LINES, body=json.dumps({"subtotal": "14.00"}))
 
 
 def note(reference: str, *lines: LineCredit, amount: Decimal | None = None) -> CreditNote:
@@ -58,7 +43,7 @@ def made(invoice: Invoice, *notes: CreditNote) -> Invoice:
 def test_a_quantity_is_credited_at_the_average_price_and_the_last_of_it_with_what_is_left() -> None:
     one = LineCredit(1, quantity=Decimal(1))
     invoice = made(INVOICE, note("a", one), note("b", one), note("c", one))
-    notes = body_of(invoice)["credit_notes"]
+    notes = body_of(invoice).credit_notes
     assert [one["amount"] for one in notes] == ["3.33", "3.33", "3.34"]
     assert credited(notes, 1) == (Decimal("10.00"), Decimal(3))
     assert [one["tax_amount"] for one in notes] == [None] * 3
@@ -116,12 +101,12 @@ def test_never_more_than_a_line_billed_nor_than_the_total(
             invoice = with_credit_note(invoice, one) or invoice
         except Refused:
             continue
-    notes = body_of(invoice).get("credit_notes", [])
+    notes = body_of(invoice).credit_notes
     assert amount_paid(notes) <= 14
     for one in LINES:
-        of_line, quantity = credited(notes, one["number"])
-        assert 0 <= of_line <= max(Decimal(one["amount"]), Decimal(0))
-        assert quantity <= Decimal(one["quantity"] or 0)
+        of_line, quantity = credited(notes, one.number)
+        assert 0 <= of_line <= max(Decimal(one.amount), Decimal(0))
+        assert quantity <= Decimal(one.quantity or 0)
     for one in notes:
         if "lines" in one:
             assert sum(Decimal(part["amount"]) for part in one["lines"]) == Decimal(one["amount"])
@@ -153,7 +138,7 @@ def test_numbers_are_gapless_in_a_series_apart_from_invoices(writers: list[tuple
 
 def test_notes_of_before_there_was_a_series_get_no_number_of_it() -> None:
     old = {"number": 1, "reference": "r", "amount": "1.00", "reason": "", "author": "me", "at": "2026-01-01T00:00:00Z"}
-    invoice = dict(INVOICE) | {"body": json.dumps({"credit_notes": [old]})}
+    invoice = replace(INVOICE, body=json.dumps({"credit_notes": [old]}))
     assert list(notes_in_series([invoice])) == []
     newer = made(invoice, note("n", amount=Decimal(1)))
     assert [name for _, name in notes_in_series([newer])] == ["i-C2"]

@@ -12,20 +12,20 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from rating.invoices.amounts.prepaid_credits import Wallet, drawn, owned_grants
 from rating.invoices.chain import billed_up_to
 from rating.invoices.draft_decisions import Decision, approved, awaiting, draft_of, held, released
-from rating.invoices.ledger import Invoice, Standing
+from rating.invoices.ledger import Standing
 from rating.invoices.numbering import unnumbered
 from rating.invoices.transitions import Payment, Refused, voided, with_payment
 from rating.invoicing.drafts import build_drafts
 from rating.invoicing.plan import build_invoices, make_plan
 from rating.pricing.reduction_lines import Balance
-from schemas.kafka.codec import codec
 from schemas.ledgers.checkpoints import Run
-from schemas.ledgers.invoice_claims import body_of
 from schemas.ledgers.invoice_numbers import InvoiceNumbers
+from schemas.ledgers.invoice_record import Invoice, body_of, decode_invoice, encode_invoice
 from tests.unit.rating.builders import Shelf, us
 
 ME = Decision("me", us("2024-05-05T12:00:00Z"))
@@ -51,7 +51,7 @@ def _plan(approval: str, amount: str = "10", grace: int = 86_400) -> dict[str, A
 
 def stored(record: Invoice) -> Invoice:
     """As it is read back."""
-    return codec("invoice").decode(codec("invoice").encode(record))
+    return decode_invoice(encode_invoice(record))
 
 
 def finals(found: Shelf, standing: Standing, at: str, run: str = "run") -> list[Invoice]:
@@ -70,15 +70,15 @@ def drafts(found: Shelf, standing: Standing, at: str, run: str = "run", number: 
 
 def balances(found: Shelf, standing: Standing, one: Invoice) -> list[Balance]:
     wallet = Wallet(owned_grants(found.view()), drawn(standing.invoices("air")))
-    return wallet.balances(one["account_id"], one["subscription"], one["currency"], one["period_end"] - 1)
+    return wallet.balances(one.account_id, one.subscription, one.currency, one.period_end - 1)
 
 
 def approve(found: Shelf, standing: Standing, one: Invoice, version: int) -> Invoice | None:
-    return approved(standing.chain("air", one["subscription"]), one, version, ME, balances(found, standing, one))
+    return approved(standing.chain("air", one.subscription), one, version, ME, balances(found, standing, one))
 
 
 def of(records: list[Invoice], name: str) -> list[Invoice]:
-    return [one for one in records if one["subscription"] == name]
+    return [one for one in records if one.subscription == name]
 
 
 def applied(standing: Standing, records: list[Invoice]) -> list[Invoice]:
@@ -90,7 +90,7 @@ def test_within_grace_a_period_is_a_draft_that_a_close_finalises_afterwards() ->
     found, standing = catalog("none"), Standing()
     assert finals(found, standing, "2024-02-01T12:00:00Z") == []
     january = applied(standing, drafts(found, standing, "2024-02-01T12:00:00Z"))
-    assert [(one["state"], one["version"], one["total"]) for one in january] == [("draft", 1, "10.00")] * 2
+    assert [(one.state, one.version, one.total) for one in january] == [("draft", 1, "10.00")] * 2
     assert "due_date" not in body_of(january[0])
     assert standing.count("air") == 0
     assert standing.chain("air", "s") == []
@@ -99,14 +99,14 @@ def test_within_grace_a_period_is_a_draft_that_a_close_finalises_afterwards() ->
     found.add("plan", _plan("none", "12"))
     found.add("subscription", SUBSCRIPTION | {"plan_version": 2, "change_at": "2024-01-16"})
     (again,) = applied(standing, drafts(found, standing, "2024-02-01T13:00:00Z", "later", 2))
-    assert (again["version"], again["total"], again["run_id"], draft_of(again)["content"]) == (2, "11.03", "later", 2)
+    assert (again.version, again.total, again.run_id, draft_of(again)["content"]) == (2, "11.03", "later", 2)
     made = applied(standing, finals(found, standing, "2024-02-02T00:00:00Z"))
-    assert [(one["version"], one["state"], one["total"]) for one in made] == [
+    assert [(one.version, one.state, one.total) for one in made] == [
         (1, "finalized", "11.03"),
         (1, "finalized", "10.00"),
     ]
     assert standing.drafts("air") == []
-    assert not standing.apply(again | {"version": 3})  # it has become an invoice
+    assert not standing.apply(replace(again, version=3))  # it has become an invoice
     assert held_off(standing, again)
 
 
@@ -124,16 +124,16 @@ def test_what_is_approved_is_what_is_billed() -> None:
     assert drafts(found, standing, "2024-02-05T00:00:00Z", "of the past", 2) == []  # February's are not withdrawn by it
     january, february = of(made, "s")
     assert len(awaiting(standing.drafts("air"))) == 4
-    with pytest.raises(Refused, match=f"follows {january['invoice_id']}, which is a draft itself"):
+    with pytest.raises(Refused, match=f"follows {january.invoice_id}, which is a draft itself"):
         approve(found, standing, february, 1)
     invoice = approve(found, standing, january, 1)
     assert invoice is not None
     applied(standing, [invoice])
-    assert {name: invoice[name] for name in ("lines", "total", "checkpoint", "run_id", "as_of", "plan_version")} == {
-        name: january[name] for name in ("lines", "total", "checkpoint", "run_id", "as_of", "plan_version")
-    }
-    assert (invoice["version"], invoice["state"], body_of(invoice)["due_date"]) == (1, "finalized", "2024-06-04")
-    assert body_of(invoice)["approved"] == {"author": "me", "at": "2024-05-05T12:00:00Z", "draft": 1, "content": 1}
+    assert {
+        name: getattr(invoice, name) for name in ("lines", "total", "checkpoint", "run_id", "as_of", "plan_version")
+    } == {name: getattr(january, name) for name in ("lines", "total", "checkpoint", "run_id", "as_of", "plan_version")}
+    assert (invoice.version, invoice.state, body_of(invoice).due_date) == (1, "finalized", "2024-06-04")
+    assert body_of(invoice).approved == {"author": "me", "at": "2024-05-05T12:00:00Z", "draft": 1, "content": 1}
     assert approve(found, standing, invoice, 1) is None
     with pytest.raises(Refused, match="version 1 of its draft was approved"):
         approve(found, standing, invoice, 2)
@@ -163,15 +163,15 @@ def test_a_version_that_was_refreshed_since_is_not_approved_and_a_hold_changes_n
     assert released(free) is None
     invoice = approve(found, standing, free, 1)
     assert invoice is not None
-    assert (body_of(invoice)["approved"]["draft"], body_of(invoice)["holds"]) == (3, 2)
+    assert (body_of(invoice).approved["draft"], body_of(invoice).holds) == (3, 2)
     found.add("plan", _plan("required", "12"))
     found.add("subscription", SUBSCRIPTION | {"plan_version": 2, "change_at": "2024-01-16"})
     (again,) = of(applied(standing, drafts(found, standing, at, "later", 2)), "s")
-    assert (again["version"], draft_of(again)["holds"]) == (4, 2)
+    assert (again.version, draft_of(again)["holds"]) == (4, 2)
     assert not standing.apply(invoice)  # approved at the same time as it was refreshed
     with pytest.raises(Refused, match="at version 4, and was refreshed with other content since version 3"):
         approve(found, standing, again, 3)
-    assert standing.apply(approve(found, standing, again, 4) or {})
+    assert standing.apply(approve(found, standing, again, 4) or again)
 
 
 def test_a_held_period_and_those_after_it_wait_and_neither_close_nor_hold_can_miss_the_other() -> None:
@@ -185,10 +185,10 @@ def test_a_held_period_and_those_after_it_wait_and_neither_close_nor_hold_can_mi
     assert [standing.apply(one) for one in planned] == [False]
     assert of(finals(found, standing, "2024-04-02T00:00:00Z"), "s") == []
     waiting = of(applied(standing, drafts(found, standing, "2024-04-02T00:00:00Z")), "s")
-    assert [one["period_start"] for one in waiting] == [us("2024-02-01T00:00:00Z"), us("2024-03-01T00:00:00Z")]
-    applied(standing, [released(hold) or {}])
+    assert [one.period_start for one in waiting] == [us("2024-02-01T00:00:00Z"), us("2024-03-01T00:00:00Z")]
+    applied(standing, [released(hold) or hold])
     made = of(finals(found, standing, "2024-04-02T00:00:00Z"), "s")
-    assert applied(standing, made)[0]["period_start"] == us("2024-01-01T00:00:00Z")
+    assert applied(standing, made)[0].period_start == us("2024-01-01T00:00:00Z")
     assert len(made) == 3
     with pytest.raises(Refused, match="needs no approval"):
         approve(found, standing, january, 1)
@@ -198,19 +198,19 @@ def test_prepaid_credits_of_a_draft_are_its_own_alone_until_it_is_approved() -> 
     found, standing = catalog(grant="15"), Standing()
     at = "2024-02-05T00:00:00Z"
     made = applied(standing, drafts(found, standing, at))
-    assert [one["total"] for one in made] == ["0.00", "0.00"]
+    assert [one.total for one in made] == ["0.00", "0.00"]
     assert drafts(found, standing, at, "again", 2) == []
     assert drawn(standing.invoices("air")) == {}
     first, second = made
-    applied(standing, [approve(found, standing, first, 1) or {}])
+    applied(standing, [approve(found, standing, first, 1) or first])
     refreshed = approve(found, standing, second, 1)
     assert refreshed is not None
-    assert (refreshed["state"], refreshed["version"], refreshed["total"]) == ("draft", 2, "5.00")
+    assert (refreshed.state, refreshed.version, refreshed.total) == ("draft", 2, "5.00")
     applied(standing, [refreshed])
     assert drafts(found, standing, at, "again", 2) == []
     with pytest.raises(Refused, match="refreshed with other content since version 1"):
         approve(found, standing, refreshed, 1)
-    applied(standing, [approve(found, standing, refreshed, 2) or {}])
+    applied(standing, [approve(found, standing, refreshed, 2) or refreshed])
     assert drawn(standing.invoices("air")) == {"g": Decimal(15)}
 
 
@@ -222,17 +222,17 @@ def test_a_void_invoice_before_it_a_changed_grant_and_an_early_end_refresh_or_wi
     at = "2024-03-05T00:00:00Z"
     applied(standing, of(finals(found, standing, at), "t"))
     (february,) = applied(standing, drafts(found, standing, at))
-    applied(standing, [voided(standing.chain("air", "s"), january, "wrong", "me", 0) or {}])
+    applied(standing, [voided(standing.chain("air", "s"), january, "wrong", "me", 0) or january])
     with pytest.raises(Refused, match="`weir close` refreshes it"):
         approve(found, standing, february, 1)
     january_again = applied(standing, of(finals(found, standing, at, "second"), "s"))
-    assert [body_of(one)["reissues"] for one in january_again] == [january["invoice_id"]]
+    assert [body_of(one).reissues for one in january_again] == [january.invoice_id]
     (refreshed,) = applied(standing, drafts(found, standing, at, "second", 2))
-    assert (refreshed["invoice_id"], refreshed["version"]) == (february["invoice_id"], 2)
-    assert refreshed["predecessor"] == january_again[0]["invoice_id"]
+    assert (refreshed.invoice_id, refreshed.version) == (february.invoice_id, 2)
+    assert refreshed.predecessor == january_again[0].invoice_id
     found.add("subscription", SUBSCRIPTION | {"plan_version": 2, "change_at": "2024-02-01", "end": "2024-02-01"})
     (gone,) = applied(standing, drafts(found, standing, at, "third", 3))
-    assert (gone["state"], standing.drafts("air")) == ("withdrawn", [])
+    assert (gone.state, standing.drafts("air")) == ("withdrawn", [])
     with pytest.raises(Refused, match="was withdrawn"):
         approve(found, standing, gone, 3)
 
@@ -257,7 +257,7 @@ def test_an_invoice_counts_only_after_the_run_that_its_predecessor_is_of() -> No
     (earlier,) = of(finals(found, other, "2024-02-02T00:00:00Z", "earlier"), "s")
     assert [other.apply(record) for record in (earlier, *both)] == [True, False, False]
     (february,) = of(finals(found, other, "2024-03-02T00:00:00Z", "later"), "s")
-    assert body_of(february)["after"] == "earlier"
+    assert body_of(february).after == "earlier"
     assert other.apply(february)
     assert [one.apply(record) for record in both] == [True, True]
 
@@ -287,7 +287,7 @@ def _acts(found: Shelf, process: Process, act: str, choice: int, step: int) -> l
         return []
     one = open_drafts[choice % len(open_drafts)]
     decide: dict[str, Callable[[], Invoice | None]] = {
-        "approve": lambda: approve(found, standing, one, one["version"]),
+        "approve": lambda: approve(found, standing, one, one.version),
         "hold": lambda: held(one, "wait", ME),
         "release": lambda: released(one),
     }
@@ -325,18 +325,19 @@ def test_any_interleaving_gives_each_period_one_invoice_as_approved(
 
     def write(process: Process, record: Invoice) -> None:
         log.append(record)
-        draft = truth.draft("air", record["invoice_id"])
-        chain = truth.chain("air", record["subscription"])
+        draft = truth.draft("air", record.invoice_id)
+        chain = truth.chain("air", record.subscription)
         if truth.apply(record):
-            if record["state"] == "draft":
-                looked_at[record["invoice_id"], record["version"]] = record
+            if record.state == "draft":
+                looked_at[record.invoice_id, record.version] = record
             else:
-                assert record["version"] == 1
-                assert "held" not in draft_of(draft)
-                assert body_of(record).get("after") == (chain[-1]["run_id"] if chain else None)
-                if (seen := body_of(record).get("approved")) is not None:
-                    assert draft == looked_at[record["invoice_id"], seen["draft"]]
-                    assert (record["lines"], record["total"]) == (draft["lines"], draft["total"])
+                assert record.version == 1
+                assert draft is None or "held" not in draft_of(draft)
+                assert body_of(record).after == (chain[-1].run_id if chain else None)
+                if (seen := body_of(record).approved) is not None:
+                    assert draft is not None
+                    assert draft == looked_at[record.invoice_id, seen["draft"]]
+                    assert (record.lines, record.total) == (draft.lines, draft.total)
                 else:
                     assert approval == "none"
         process.follow(log, len(log))
@@ -373,10 +374,10 @@ def test_any_interleaving_gives_each_period_one_invoice_as_approved(
         for one in list(last.standing.drafts("air")):
             if (free := released(one)) is not None:
                 write(last, stored(free))
-        for one in sorted(last.standing.drafts("air"), key=lambda one: one["period_start"]):
-            newest = last.standing.draft("air", one["invoice_id"])
+        for one in sorted(last.standing.drafts("air"), key=lambda one: one.period_start):
+            newest = last.standing.draft("air", one.invoice_id)
             try:
-                record = approve(found, last.standing, newest or one, (newest or one)["version"])
+                record = approve(found, last.standing, newest or one, (newest or one).version)
             except Refused:
                 continue
             if record is not None:
@@ -384,12 +385,12 @@ def test_any_interleaving_gives_each_period_one_invoice_as_approved(
     numbers.give("air", "INV-", unnumbered(numbers, "air", truth.invoices("air")))
     for name in ("s", "t"):
         chain = truth.chain("air", name)
-        assert [one["period_start"] for one in chain] == [us(f"2024-0{month}-01T00:00:00Z") for month in (1, 2, 3)]
-        assert billed_up_to(chain) == chain[-1]["checkpoint"]
+        assert [one.period_start for one in chain] == [us(f"2024-0{month}-01T00:00:00Z") for month in (1, 2, 3)]
+        assert billed_up_to(chain) == chain[-1].checkpoint
         drawn_on = drawn(chain).get("g", Decimal(0))
         assert 0 <= drawn_on <= 25
-        assert all(Decimal(one["total"]) >= 0 for one in chain)
+        assert all(Decimal(one.total) >= 0 for one in chain)
     assert [one.rank for one in numbers.given("air")] == [1, 2, 3, 4, 5, 6]
-    assert {one.invoice_id for one in numbers.given("air")} == {one["invoice_id"] for one in truth.invoices("air")}
+    assert {one.invoice_id for one in numbers.given("air")} == {one.invoice_id for one in truth.invoices("air")}
     assert truth.drafts("air") == []
     assert json.dumps(awaiting(truth.drafts("air"))) == "[]"

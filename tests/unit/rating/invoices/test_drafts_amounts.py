@@ -9,11 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rating.invoices.draft_decisions import Decision, approved
-from rating.invoices.ledger import Invoice, Standing
+from rating.invoices.ledger import Standing
 from rating.invoices.transitions import Refused
 from rating.invoicing.drafts import build_drafts
 from rating.invoicing.plan import build_invoices, make_plan
 from schemas.ledgers.checkpoints import Run
+from schemas.ledgers.invoice_record import Invoice
 from tests.unit.rating.builders import Shelf, us
 
 DAY = 86_400 * 10**6
@@ -44,7 +45,7 @@ def catalog(approval: str, end: int, grace_days: int) -> Shelf:
 
 def billed(standing: Standing) -> list[tuple[Any, ...]]:
     return [
-        (one["invoice_id"], one["predecessor"], one["total"], [(line["charge"], line["kind"], line["amount"]) for line in one["lines"]])
+        (one.invoice_id, one.predecessor, one.total, [(line.charge, line.kind, line.amount) for line in one.lines])
         for one in standing.chain("air", "s")
     ]  # fmt: skip
 
@@ -62,7 +63,7 @@ def close(found: Shelf, standing: Standing, at_us: int, run: int) -> None:
 
 def approve(standing: Standing, draft: Invoice) -> None:
     try:
-        made = approved(standing.chain("air", "s"), draft, draft["version"], Decision("me", 0), [])
+        made = approved(standing.chain("air", "s"), draft, draft.version, Decision("me", 0), [])
     except Refused:
         return  # it follows another draft, or needs no approval
     assert made is not None
@@ -86,7 +87,7 @@ def test_approved_drafts_come_to_what_a_close_without_approval_bills(
     last = START + 170 * DAY
     for run in range(100, 112):
         close(found, standing, last, run)
-        for draft in sorted(standing.drafts("air"), key=lambda one: (one["period_start"], one["period_end"])):
+        for draft in sorted(standing.drafts("air"), key=lambda one: (one.period_start, one.period_end)):
             approve(standing, draft)
     plain, plainly = catalog("none", end, grace), Standing()
     for run in range(1, 4):

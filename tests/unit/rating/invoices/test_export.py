@@ -12,30 +12,14 @@ import pyarrow.parquet as pq
 
 from rating.invoices.export import COLUMNS, Row, write_lines
 from rating.invoices.read import InvoiceHead, InvoiceLine
+from schemas.ledgers.invoice_record import Body
 
 BIG = Decimal("12345678901234567890123456789012345678901234567890123456789.000000000001")
 HEAD = InvoiceHead(
-    "shop",
-    "inv_1",
-    2,
-    "",
-    "acme-1",
-    0,
-    'acme, "ü"',
-    "basic",
-    3,
-    1_356_998_400_000_000,
-    1_359_676_800_000_000,
+    "shop", "inv_1", 2, "", "acme-1", 0, 'acme, "ü"', "basic", 3, 1_356_998_400_000_000, 1_359_676_800_000_000,
     "Asia/Kathmandu",
-    "run_1",
-    7,
-    40,
-    1_359_676_800_000_001,
-    "finalized",
-    "JPY",
-    "12",
-    "15",
-)
+    "run_1", 7, 40, 1_359_676_800_000_001, "finalized", "JPY", "12", "15",
+)  # fmt: skip
 
 
 def line(number: int, **change: Any) -> InvoiceLine:
@@ -66,7 +50,7 @@ def test_csv_has_a_row_a_line_and_every_digit() -> None:
 
 def test_credit_notes_are_columns_beside_their_lines() -> None:
     note = {"number": 1, "amount": "5", "lines": [{"line": 2, "amount": "5", "quantity": None}]}
-    head = replace(HEAD, body={"credit_notes": [note, {"number": 2, "amount": "1"}]})
+    head = replace(HEAD, body=Body({"credit_notes": [note, {"number": 2, "amount": "1"}]}))
     out = io.BytesIO()
     assert write_lines(out, [[(head, line(1)), (head, line(2))], [(HEAD, line(1))]], "csv") == 3
     rows = csv.DictReader(io.StringIO(out.getvalue().decode()))
@@ -118,15 +102,10 @@ def test_in_csv_no_text_is_a_formula_and_parquet_has_it_raw() -> None:
 def test_columns_that_came_later_stand_at_the_end() -> None:
     names = [column.name for column in COLUMNS]
     assert names[31:38] == [
-        "as_of",
-        "invoice_number",
-        "due_date",
-        "invoice_amount_due",
-        "invoice_amount_credited",
-        "amount_credited",
+        "as_of", "invoice_number", "due_date", "invoice_amount_due", "invoice_amount_credited", "amount_credited",
         "line_plan",
-    ]
-    head = replace(HEAD, service_span=(1_000_000, 2_000_000), body={"payments": [{"amount": "2"}]})
+    ]  # fmt: skip
+    head = replace(HEAD, service_span=(1_000_000, 2_000_000), body=Body({"payments": [{"amount": "2"}]}))
     out = io.BytesIO()
     write_lines(out, [[(head, replace(line(1), plan="payg", plan_version=4)), (head, line(2))]], "csv")
     priced, own = csv.DictReader(io.StringIO(out.getvalue().decode()))

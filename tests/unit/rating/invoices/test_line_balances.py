@@ -3,23 +3,23 @@ fees, closed step by step."""
 
 from __future__ import annotations
 
-import json
 from decimal import Decimal
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from rating.invoices.amounts.line_balances import credited_by_line, in_hand, nothing_further, taken_back
 from rating.invoices.credit_notes import CreditNote, LineCredit, with_credit_note
-from rating.invoices.ledger import Invoice, Standing
+from rating.invoices.ledger import Standing
 from rating.invoices.transitions import Refused
 from rating.invoicing.plan import build_invoices, make_plan
 from schemas.ledgers.checkpoints import Run
-from schemas.ledgers.invoice_claims import body_of
+from schemas.ledgers.invoice_record import Invoice, Line, body_of
 from schemas.values.instants import rfc3339
-from tests.unit.rating.builders import Shelf, us
+from tests.unit.rating.builders import Shelf, invoice_of, line_of, us
 from tests.unit.rating.verify.builders import verified
 
 BASE = {
@@ -55,14 +55,14 @@ def close(found: Shelf, standing: Standing, as_of: str) -> list[Invoice]:
 def credit(standing: Standing, invoice: Invoice, amount: str, line: int | None = None) -> None:
     lines = () if line is None else (LineCredit(line, Decimal(amount)),)
     whole = Decimal(amount) if line is None else None
-    newest = standing.invoice("air", invoice["invoice_id"])
+    newest = standing.invoice("air", invoice.invoice_id)
     assert newest is not None
-    count = newest["version"]
-    at_us = max(one["as_of"] for one in standing.chain("air", "s")) + 1
+    count = newest.version
+    at_us = max(one.as_of for one in standing.chain("air", "s")) + 1
     note = CreditNote(f"c{count}", whole, "sorry", "me", at_us, lines)
     following = with_credit_note(newest, note, standing.chain("air", "s"))
     assert following is not None
-    assert standing.apply(dict(following) | {"claim_id": f"v{count}"})
+    assert standing.apply(replace(following, claim_id=f"v{count}"))
 
 
 @pytest.mark.parametrize("line", [None, 1])
@@ -70,7 +70,7 @@ def test_a_fee_credited_in_full_and_then_not_owed_is_credited_no_further(line: i
     """The fee of 10 Sep to 10 Oct, billed on the invoice that ends on 10 Sep."""
     found, standing = catalog(), Standing()
     _, august = close(found, standing, "2024-09-10T00:00:00Z")
-    assert [(one["amount"], rfc3339(one["period_start"])[:10]) for one in august["lines"]] == [("10.00", "2024-09-10")]
+    assert [(one.amount, rfc3339(one.period_start)[:10]) for one in august.lines] == [("10.00", "2024-09-10")]
     credit(standing, august, "10", line)
     found.add("subscription", BASE | {"end": "2024-09-10T00:00:00Z"})
     assert close(found, standing, "2024-09-12T00:00:00Z") == []
@@ -83,10 +83,10 @@ def test_a_part_that_was_credited_is_taken_back_from_what_the_settlement_credits
     credit(standing, august, "4", 1)
     found.add("subscription", BASE | {"end": "2024-09-10T00:00:00Z"})
     (last,) = close(found, standing, "2024-09-12T00:00:00Z")
-    assert [(one["kind"], one["charge"], one["amount"]) for one in last["lines"]] == [
+    assert [(one.kind, one.charge, one.amount) for one in last.lines] == [
         ("adjustment", "seat", "-10.00"), ("adjustment", "credit_note:seat", "4.00"),
     ]  # fmt: skip
-    assert last["total"] == "-6.00"
+    assert last.total == "-6.00"
     assert verified(standing.chain("air", "s")) == []
     with pytest.raises(Refused, match=r"0\.00 of it are not credited"):
         credit(standing, august, "1", 1)
@@ -99,7 +99,7 @@ def test_a_settlement_that_came_first_leaves_so_much_less_to_credit() -> None:
     _, august = close(found, standing, "2024-09-10T00:00:00Z")
     found.add("subscription", BASE | {"end": "2024-09-25T00:00:00Z"})
     (last,) = close(found, standing, "2024-09-25T00:00:00Z")
-    assert last["total"] == "-5.00"
+    assert last.total == "-5.00"
     with pytest.raises(Refused, match=r"5\.00 of it are not credited"):
         credit(standing, august, "6", 1)
     credit(standing, august, "5", 1)
@@ -113,7 +113,7 @@ def test_an_upgrade_after_the_credit_credits_the_old_fee_once() -> None:
     credit(standing, august, "10")
     found.add("subscription", BASE | {"plan": "pro", "change_at": "2024-09-25T00:00:00Z"})
     (september,) = close(found, standing, "2024-10-10T00:00:00Z")
-    assert [(one["charge"], one["amount"]) for one in september["lines"]] == [
+    assert [(one.charge, one.amount) for one in september.lines] == [
         ("seat", "15.50"), ("seat", "31.00"), ("seat", "-5.00"), ("credit_note:seat", "5.00"),
     ]  # fmt: skip
     assert verified(standing.chain("air", "s")) == []
@@ -123,11 +123,11 @@ def test_a_discount_that_falls_with_its_fee_is_no_reason_to_take_back_more() -> 
     terms = {"discounts": [{"code": "half", "percent": "50"}]}
     found, standing = catalog(**terms), Standing()
     _, august = close(found, standing, "2024-09-10T00:00:00Z")
-    assert august["total"] == "5.00"
+    assert august.total == "5.00"
     credit(standing, august, "5")
     found.add("subscription", BASE | terms | {"end": "2024-09-25T00:00:00Z"})
     (last,) = close(found, standing, "2024-09-25T00:00:00Z")
-    assert last["total"] == "0.00"
+    assert last.total == "0.00"
     assert verified(standing.chain("air", "s")) == []
 
 
@@ -142,35 +142,23 @@ def test_verification_finds_what_was_credited_again() -> None:
     (alone,) = close(found, other, "2024-09-12T00:00:00Z")
     credit(standing, august, "10")
     assert not standing.apply(alone)  # it names the credit notes that it counted
-    body = {name: value for name, value in body_of(alone).items() if name != "after_note"}
-    assert standing.apply(dict(alone) | {"body": json.dumps(body)})  # as those of before
+    assert standing.apply(replace(alone, body=body_of(alone).without("after_note").text()))  # as those of before
     (fault,) = verified(standing.chain("air", "s"))
     assert (
-        f"{alone['invoice_id']} of air acme 2024-08-10T00:00:00Z, line 1, seat beside credit notes of {august['invoice_id']}"
+        f"{alone.invoice_id} of air acme 2024-08-10T00:00:00Z, line 1, seat beside credit notes of {august.invoice_id}"
         in fault
     )
     assert "expected 0 in all, found -10" in fault
 
 
-def line(amount: str, number: int = 1, **more: Any) -> dict[str, Any]:
-    base = {
-        "number": number,
-        "kind": "usage",
-        "charge": "c",
-        "product": "p",
-        "description": "d",
-        "period_start": 0,
-        "period_end": 9,
-    }
-    return base | {"amount": amount, "adjusts": ""} | more
+def line(amount: str, number: int = 1, **more: Any) -> Line:
+    return line_of(number=number, amount=amount, **more)
 
 
-def invoice(name: str, *lines: dict[str, Any], notes: str = "[]") -> dict[str, Any]:
-    total = sum(Decimal(one["amount"]) for one in lines)
-    return {
-        "invoice_id": name, "state": "finalized", "currency": "USD", "total": str(total), "lines": list(lines),
-        "body": f'{{"credit_notes": {notes}}}', "as_of": int(name[1:] or 0),
-    }  # fmt: skip
+def invoice(name: str, *lines: Line, notes: str = "[]") -> Invoice:
+    total = sum(Decimal(line.amount) for line in lines)
+    body = f'{{"credit_notes": {notes}}}'
+    return invoice_of(invoice_id=name, total=str(total), lines=lines, body=body, as_of=int(name[1:] or 0))
 
 
 @given(
@@ -193,9 +181,9 @@ def test_whatever_late_usage_makes_of_a_line_it_is_credited_once(
         taken = taken_back(in_hand(chain, ["i0"]), [change], "USD")
         if nothing_further([change, *taken]):
             continue
-        chain.append(invoice(f"i{number}", change, *[one | {"number": 2} for one in taken]))
+        chain.append(invoice(f"i{number}", change, *[replace(one, number=2) for one in taken]))
         standing = amount
-    paid = sum(Decimal(one["amount"]) for each in chain for one in each["lines"]) - note
+    paid = sum(Decimal(one.amount) for each in chain for one in each.lines) - note
     last = amounts[-1]
     assert paid == (last - note if last >= billed else min(last, billed - note))
 
@@ -225,14 +213,14 @@ def test_a_note_without_lines_credits_of_each_line_what_adjustments_have_left() 
     _, august = close(found, standing, "2024-09-10T00:00:00Z")
     found.add("subscription", BASE | {"plan": "pro", "change_at": "2024-09-25T00:00:00Z"})
     (september,) = close(found, standing, "2024-10-10T00:00:00Z")
-    assert [one["amount"] for one in september["lines"]] == ["15.50", "31.00", "-5.00"]
+    assert [one.amount for one in september.lines] == ["15.50", "31.00", "-5.00"]
     found.add(
         "subscription", BASE | {"plan": "pro", "end": "2024-10-20T00:00:00Z", "change_at": "2024-09-25T00:00:00Z"}
     )
     (october,) = close(found, standing, "2024-10-20T00:00:00Z")
-    assert [one["amount"] for one in october["lines"]] == ["-21.00"]
+    assert [one.amount for one in october.lines] == ["-21.00"]
     credit(standing, september, "20.50")  # 41.50 less 21.00
-    noted = standing.invoice("air", september["invoice_id"])
+    noted = standing.invoice("air", september.invoice_id)
     assert noted is not None
     assert credited_by_line(noted) == {1: Decimal("12.46"), 2: Decimal("8.04")}  # in proportion to 15.50 and 10.00
     assert verified(standing.chain("air", "s")) == []
@@ -251,5 +239,5 @@ def test_a_plan_that_changes_for_the_whole_of_a_credited_month_is_owed_and_the_o
         moved = {"plan": "pro", "change_at": f"{at}T00:00:00Z", "end": "2024-10-10T00:00:00Z"}
         found.add("subscription", BASE | moved)
         (september,) = close(found, standing, "2024-10-10T00:00:00Z")
-        assert [one["amount"] for one in september["lines"]] == expected
+        assert [one.amount for one in september.lines] == expected
         assert verified(standing.chain("air", "s")) == []

@@ -8,10 +8,13 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from rating.invoices.amounts.listed_values import beyond, listed
 from rating.invoicing.lines import steps_text
 from rating.pricing import MatrixQuantity, parse_price, rate
+from schemas.ledgers.invoice_record import Invoice
+from tests.unit.rating.builders import invoice_of, line_of
 
 PRICE = {
     "model": "matrix", "dimensions": ["model"], "cells": [{"values": ["gpt"], "unit_amount": "0.5"}],
@@ -19,19 +22,22 @@ PRICE = {
 }  # fmt: skip
 
 
-def invoice(quantities: dict[str, str], price: dict[str, Any] | None = None) -> dict[str, Any]:
+def invoice(quantities: dict[str, str], price: dict[str, Any] | None = None) -> Invoice:
     cells = tuple(MatrixQuantity((name,), Decimal(number), 1) for name, number in quantities.items())
     total = sum((cell.quantity for cell in cells), Decimal(0))
     rated = rate(parse_price(price or PRICE), total, currency="USD", events=Decimal(len(cells)), quantities=cells)
-    line = {
-        "charge": "calls", "price": json.dumps(price or PRICE), "steps": steps_text(rated), "amount": str(rated.amount),
-        "unrounded": str(rated.unrounded),
-    }  # fmt: skip
-    return {"account_id": "acme", "lines": [line]}
+    line = line_of(
+        charge="calls",
+        price=json.dumps(price or PRICE),
+        steps=steps_text(rated),
+        amount=str(rated.amount),
+        unrounded=str(rated.unrounded),
+    )
+    return invoice_of(lines=(line,))
 
 
 def steps(made: Any) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = json.loads(made["lines"][0]["steps"])
+    found: list[dict[str, Any]] = json.loads(made.lines[0].steps)
     return found
 
 
@@ -44,10 +50,8 @@ def steps(made: Any) -> list[dict[str, Any]]:
 def test_the_steps_still_sum_to_the_unrounded_amount(quantities: dict[str, str], most: int) -> None:
     before = invoice(quantities)
     after = listed(before, most)
-    assert sum(Decimal(step["amount"]) for step in steps(after)) == Decimal(before["lines"][0]["unrounded"])
-    assert {name: value for name, value in after["lines"][0].items() if name != "steps"} == {
-        name: value for name, value in before["lines"][0].items() if name != "steps"
-    }
+    assert sum(Decimal(step["amount"]) for step in steps(after)) == Decimal(before.lines[0].unrounded)
+    assert replace(after.lines[0], steps="") == replace(before.lines[0], steps="")
     free = [step for step in steps(after) if step["kind"] == "cell" and step["values"] != ["gpt"]]
     assert len(free) <= max(most, 0)
     if len(quantities.keys() - {"gpt"}) <= most:

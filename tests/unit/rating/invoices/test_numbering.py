@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from rating.invoices.numbering import unnumbered
 from rating.verify.difference import Findings
@@ -12,16 +13,10 @@ from rating.verify.invoices.numbers import compare_numbers
 from schemas.kafka.codec import codec
 from schemas.ledgers.checkpoints import Checkpoints, numbers_record
 from schemas.ledgers.invoice_numbers import InvoiceNumbers
+from tests.unit.rating.builders import invoice_of
 
 INVOICES = [
-    {
-        "invoice_id": f"inv_{number}",
-        "state": "finalized",
-        "period_start": number % 3,
-        "account_id": "a",
-        "subscription": str(number),
-        "sequence": 0,
-    }
+    invoice_of(invoice_id=f"inv_{number}", period_start=number % 3, account_id="a", subscription=str(number))
     for number in range(12)
 ]
 
@@ -47,13 +42,15 @@ def test_any_interleaving_of_writers_gives_gapless_numbers_once(writers: list[tu
         given_numbers = fold(log).given(namespace)
         assert [one.rank for one in given_numbers] == list(range(1, len(given_numbers) + 1))
         seen_at_all = max((seen for _, seen, where in writers if where == namespace), default=0)
-        assert {one.invoice_id for one in given_numbers} == {str(one["invoice_id"]) for one in INVOICES[:seen_at_all]}
+        assert {one.invoice_id for one in given_numbers} == {one.invoice_id for one in INVOICES[:seen_at_all]}
         assert len({one.text for one in given_numbers}) == len(given_numbers)
 
 
 def test_a_draft_has_no_number_and_a_prefix_holds_for_what_is_given_after_it() -> None:
     numbers = InvoiceNumbers()
-    assert unnumbered(numbers, "air", [INVOICES[0] | {"state": "draft"}, INVOICES[1] | {"state": "void"}]) == ["inv_1"]
+    assert unnumbered(numbers, "air", [replace(INVOICES[0], state="draft"), replace(INVOICES[1], state="void")]) == [
+        "inv_1"
+    ]
     numbers.give("air", "A-", ["inv_1"])
     numbers.give("air", "B-", ["inv_1", "inv_2"])
     assert [one.text for one in numbers.given("air")] == ["A-000001", "B-000002"]

@@ -16,11 +16,13 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from rating.invoices.ledger import Invoice, Standing
+from rating.invoices.ledger import Standing
 from rating.invoices.transitions import Refused, voided
 from rating.invoicing.plan import build_invoices, make_plan
 from schemas.ledgers.checkpoints import Run
+from schemas.ledgers.invoice_record import Invoice
 from schemas.values.instants import rfc3339
 from tests.unit.rating.builders import Shelf, us
 from tests.unit.rating.verify.builders import verified
@@ -57,7 +59,7 @@ def close(found: Shelf, standing: Standing, as_of: str | int) -> list[Invoice]:
 
 
 def totals(invoices: Iterable[Invoice]) -> list[str]:
-    return [one["total"] for one in invoices]
+    return [one.total for one in invoices]
 
 
 SEAT = {"basic": {"seat": "30"}}
@@ -96,15 +98,15 @@ def test_terms_are_of_periods_and_not_of_invoices(
 def test_an_invoice_pins_its_own_terms_and_those_of_the_fees_in_advance() -> None:
     found, standing = catalog(SEAT, **HALF_ONCE), Standing()
     opening, january = close(found, standing, "2025-02-01T00:00:00Z")
-    bodies = [json.loads(one["body"]) for one in (opening, january)]
+    bodies = [json.loads(one.body) for one in (opening, january)]
     assert [[one["code"] for one in body.get("terms_ahead", {}).get("discounts", ())] for body in bodies] == [
         ["half"],
         [],
     ]
     assert [[one["code"] for one in body.get("terms", {}).get("discounts", ())] for body in bodies] == [[], ["half"]]
-    (seat, half) = opening["lines"]
-    assert [half[name] for name in ("charge", "amount", "period_start", "period_end")] == [
-        "discount:half", "-15.00", seat["period_start"], seat["period_end"],
+    (seat, half) = opening.lines
+    assert [getattr(half, name) for name in ("charge", "amount", "period_start", "period_end")] == [
+        "discount:half", "-15.00", seat.period_start, seat.period_end,
     ]  # fmt: skip
 
 
@@ -114,15 +116,15 @@ def test_what_a_discount_takes_in_advance_counts_in_the_period() -> None:
         Standing(),
     )
     opening, january = close(found, standing, "2025-02-01T00:00:00Z")
-    assert (opening["total"], january["total"]) == (
+    assert (opening.total, january.total) == (
         "0.00",
         "80.00",
     )  # 100 − 20, the rest of January's 50; February's seat is free
-    rest = january["lines"][2]
-    assert (rest["charge"], rest["amount"], rest["note"]) == (
-        "discount:off", "-20.00", f"-30 of it billed in advance on {opening['invoice_id']}",
+    rest = january.lines[2]
+    assert (rest.charge, rest.amount, rest.note) == (
+        "discount:off", "-20.00", f"-30 of it billed in advance on {opening.invoice_id}",
     )  # fmt: skip
-    assert sum(Decimal(step["amount"]) for step in json.loads(rest["steps"])) == Decimal(rest["unrounded"]) == -20
+    assert sum(Decimal(step["amount"]) for step in json.loads(rest.steps)) == Decimal(rest.unrounded) == -20
 
 
 def test_a_discount_on_a_fee_of_a_period_that_never_was_goes_with_the_fee() -> None:
@@ -131,7 +133,7 @@ def test_a_discount_on_a_fee_of_a_period_that_never_was_goes_with_the_fee() -> N
     close(found, standing, "2025-02-01T00:00:00Z")
     found.add("subscription", BASE | terms | {"end": "2025-02-01T00:00:00Z"})
     (alone,) = close(found, standing, "2025-02-03T00:00:00Z")
-    assert [(line["charge"], line["amount"]) for line in alone["lines"]] == [
+    assert [(line.charge, line.amount) for line in alone.lines] == [
         ("seat", "-30.00"),
         ("discount:ten", "3.00"),
     ]
@@ -145,27 +147,26 @@ def test_a_discount_that_was_agreed_within_the_period_holds_for_its_fee_in_advan
         "subscription", BASE | {"discounts": [{"code": "ten", "percent": "10"}]}, published="2025-01-20T00:00:00Z"
     )
     (january,) = close(found, standing, "2025-02-01T00:00:00Z")
-    assert [(line["charge"], line["amount"]) for line in january["lines"]] == [
+    assert [(line.charge, line.amount) for line in january.lines] == [
         ("seat", "30.00"), ("discount:ten", "-3.00"), ("discount:ten", "-3.00"),
     ]  # fmt: skip
 
 
-def old(invoice: Invoice, *reductions: tuple[str, str]) -> dict[str, Any]:
+def old(invoice: Invoice, *reductions: tuple[str, str]) -> Invoice:
     """The invoice as the code before billed it: one lump of discounts over all its lines."""
-    body = json.loads(invoice["body"])
+    body = json.loads(invoice.body)
     pinned = {"discounts": [HALF_ONCE["discounts"][0]]} if reductions else None
     body = {name: value for name, value in body.items() if name not in ("terms", "terms_ahead", "terms_of")}
     body |= {"terms": pinned} if pinned else {}
-    lines = [line for line in invoice["lines"] if ":" not in line["charge"]]
-    own = {"period_start": invoice["period_start"], "period_end": invoice["period_end"]}
+    lines = [line for line in invoice.lines if ":" not in line.charge]
+    own = {"period_start": invoice.period_start, "period_end": invoice.period_end}
     lines += [
-        lines[0] | own | {"kind": "discount", "charge": key, "product": "", "amount": amount}
-        for key, amount in reductions
+        replace(lines[0], **own, kind="discount", charge=key, product="", amount=amount) for key, amount in reductions
     ]
-    total = sum(Decimal(line["amount"]) for line in lines)
+    total = sum(Decimal(line.amount) for line in lines)
     body |= {"subtotal": f"{total:.2f}"}
-    numbered = [line | {"number": number} for number, line in enumerate(lines, 1)]
-    return dict(invoice) | {"body": json.dumps(body), "lines": numbered, "total": f"{total:.2f}"}
+    numbered = tuple(replace(line, number=number) for number, line in enumerate(lines, 1))
+    return replace(invoice, body=json.dumps(body), lines=numbered, total=f"{total:.2f}")
 
 
 def test_a_lump_of_before_is_settled_with_the_period_that_it_was_ahead_of() -> None:
@@ -178,12 +179,11 @@ def test_a_lump_of_before_is_settled_with_the_period_that_it_was_ahead_of() -> N
     assert totals(standing.chain("air", "s")) == ["15.00", "15.00"]
     (fault,) = verified(standing.chain("air", "s"))
     assert (
-        f"{january['invoice_id']} of air acme 2025-01-01T00:00:00Z, line 2, discount:half: expected 0, found -15"
-        in fault
+        f"{january.invoice_id} of air acme 2025-01-01T00:00:00Z, line 2, discount:half: expected 0, found -15" in fault
     )
     (february,) = close(found, standing, "2025-03-01T00:00:00Z")
-    assert [(line["kind"], line["charge"], line["amount"], line["adjusts"]) for line in february["lines"]] == [
-        ("flat", "seat", "30.00", ""), ("adjustment", "discount:half", "15.00", january["invoice_id"]),
+    assert [(line.kind, line.charge, line.amount, line.adjusts) for line in february.lines] == [
+        ("flat", "seat", "30.00", ""), ("adjustment", "discount:half", "15.00", january.invoice_id),
     ]  # fmt: skip
 
 
@@ -306,6 +306,6 @@ def test_the_invoices_of_a_subscription_come_to_what_its_periods_owe(
         if today in news or today % 9 == 0:
             close(found, standing, START + today * DAY)
     close(found, standing, START + 240 * DAY)
-    billed = sum((Fraction(one["total"]) for one in standing.chain("air", "s") if one["state"] != "void"), Fraction(0))
+    billed = sum((Fraction(one.total) for one in standing.chain("air", "s") if one.state != "void"), Fraction(0))
     assert verified(standing.chain("air", "s")) == []
     assert billed == owed(plain, end, trial, terms)

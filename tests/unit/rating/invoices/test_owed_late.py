@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from rating.invoices.credit_notes import CreditNote, LineCredit, with_credit_note
 from rating.invoices.transitions import voided
@@ -37,7 +38,7 @@ def books(*events: Any, **terms: Any) -> Books:
 
 
 def whole(made: Books) -> Decimal:
-    return sum((Decimal(one["total"]) for one in made.standing.chain("air", "s") if one["state"] != "void"), Decimal(0))
+    return sum((Decimal(one.total) for one in made.standing.chain("air", "s") if one.state != "void"), Decimal(0))
 
 
 @pytest.mark.parametrize(
@@ -73,9 +74,9 @@ def test_verification_takes_what_late_usage_changes_of_terms_after_the_end_for_n
         "adjustment c 8.00", "adjustment commitment: -2.00", "adjustment discount:half -4.00",
     ]  # fmt: skip
     assert verified(made.standing.chain("air", "s")) == []
-    wrong = [one | {"amount": "-1.00"} if one["charge"] == "commitment:" else one for one in late["lines"]]
+    wrong = tuple(replace(one, amount="-1.00") if one.charge == "commitment:" else one for one in late.lines)
     (fault,) = verified(
-        [*made.standing.chain("air", "s")[:-1], late | {"lines": wrong, "body": '{"terms_of": "period"}'}]
+        [*made.standing.chain("air", "s")[:-1], replace(late, lines=wrong, body='{"terms_of": "period"}')]
     )
     assert "commitment:" in fault
 
@@ -86,10 +87,10 @@ HALF = {"discounts": [{"code": "half", "percent": "50"}]}
 def noted(made: Books, amount: str, line: int) -> None:
     """A credit note on the newest invoice."""
     chain = made.standing.chain("air", "s")
-    note = CreditNote("n", None, "sorry", "me", chain[-1]["as_of"] + 1, (LineCredit(line, Decimal(amount)),))
+    note = CreditNote("n", None, "sorry", "me", chain[-1].as_of + 1, (LineCredit(line, Decimal(amount)),))
     following = with_credit_note(chain[-1], note, chain)
     assert following is not None
-    assert made.standing.apply(dict(following) | {"claim_id": "n"})
+    assert made.standing.apply(replace(following, claim_id="n"))
 
 
 def test_verification_knows_what_discounts_do_where_a_change_settles_a_fee_that_was_credited() -> None:
@@ -117,7 +118,7 @@ def test_verification_keeps_late_usage_apart_from_a_settlement_beside_a_credit_n
     noted(made, "15", 2)
     made.shelf.add("subscription", SUBSCRIPTION | HALF | {"end": "2026-02-15T00:00:00Z"})
     (february,) = made.close(FEBRUARY + 14 * DAY)
-    assert {line["adjusts"] for line in february["lines"]} == {"", january["invoice_id"]}
+    assert {line.adjusts for line in february.lines} == {"", january.invoice_id}
     assert verified(made.standing.chain("air", "s")) == []
 
 

@@ -11,18 +11,18 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from rating.invoices.chain import billed_up_to, vacant
 from rating.invoices.credit_notes import CreditNote, with_credit_note
-from rating.invoices.ledger import Invoice, Standing
+from rating.invoices.ledger import Standing
 from rating.invoices.transitions import Payment, Refused, amount_due, amount_paid, voided, with_payment
 from rating.invoicing.plan import build_invoices, make_plan
 from rating.verify.chains import Head, check_chains
 from rating.verify.difference import Findings
-from schemas.kafka.codec import codec
 from schemas.ledgers.checkpoints import Run
-from schemas.ledgers.invoice_claims import body_of
-from tests.unit.rating.builders import Shelf, us
+from schemas.ledgers.invoice_record import Invoice, body_of, encode_invoice
+from tests.unit.rating.builders import Shelf, invoice_of, us
 
 DAY = 86_400 * 10**6
 START = us("2024-01-01T00:00:00Z")
@@ -58,7 +58,7 @@ def close(found: Shelf, standing: Standing, at_us: int) -> list[Invoice]:
 
 def make_void(standing: Standing, name: str) -> Invoice:
     chain = standing.chain("air", "s")
-    void = voided(chain, next(one for one in chain if one["invoice_id"] == name), "wrong", "me", 0)
+    void = voided(chain, next(one for one in chain if one.invoice_id == name), "wrong", "me", 0)
     assert void is not None
     assert standing.apply(void)
     return void
@@ -66,15 +66,15 @@ def make_void(standing: Standing, name: str) -> Invoice:
 
 def billed(standing: Standing) -> Decimal:
     chain = standing.chain("air", "s")
-    return sum((Decimal(one["total"]) for one in chain if one["state"] != "void"), Decimal(0))
+    return sum((Decimal(one.total) for one in chain if one.state != "void"), Decimal(0))
 
 
 def differences(standing: Standing) -> list[str]:
     findings = Findings()
     heads = [
         Head(
-            "air", one["invoice_id"], one["version"], one["predecessor"], one["subscription"], one["sequence"], one["account_id"],
-            one["period_start"], one["period_end"], 1, 0, one["state"], one["currency"], one["body"], Decimal(one["total"]),
+            "air", one.invoice_id, one.version, one.predecessor, one.subscription, one.sequence, one.account_id,
+            one.period_start, one.period_end, 1, 0, one.state, one.currency, one.body, Decimal(one.total),
         )
         for one in standing.chain("air", "s")
     ]  # fmt: skip
@@ -85,21 +85,17 @@ def differences(standing: Standing) -> list[str]:
 def test_a_void_period_is_billed_again_by_the_next_close_and_the_chain_goes_on() -> None:
     found, standing = catalog(), Standing()
     opening, january, february = close(found, standing, us("2024-03-01T00:00:00Z"))
-    make_void(standing, january["invoice_id"])
+    make_void(standing, january.invoice_id)
     again, march = close(found, standing, us("2024-04-01T00:00:00Z"))
-    assert (again["period_start"], again["period_end"]) == (january["period_start"], january["period_end"])
-    assert (again["predecessor"], again["sequence"]) == (february["invoice_id"], january["sequence"] + 1)
-    assert (
-        [line["amount"] for line in again["lines"]]
-        == [line["amount"] for line in january["lines"]]
-        == ["10.00", "30.00"]
-    )
-    assert body_of(again)["reissues"] == january["invoice_id"]
-    assert (march["predecessor"], march["sequence"]) == (again["invoice_id"], 0)
-    assert march["period_start"] == february["period_end"]
+    assert (again.period_start, again.period_end) == (january.period_start, january.period_end)
+    assert (again.predecessor, again.sequence) == (february.invoice_id, january.sequence + 1)
+    assert [line.amount for line in again.lines] == [line.amount for line in january.lines] == ["10.00", "30.00"]
+    assert body_of(again).reissues == january.invoice_id
+    assert (march.predecessor, march.sequence) == (again.invoice_id, 0)
+    assert march.period_start == february.period_end
     assert close(found, standing, us("2024-04-01T00:00:00Z")) == []
     assert differences(standing) == []
-    assert opening["state"] == "finalized"
+    assert opening.state == "finalized"
 
 
 @settings(deadline=None, max_examples=60)
@@ -121,7 +117,7 @@ def test_whatever_is_voided_when_the_chain_comes_to_what_is_owed(
             chain = standing.chain("air", "s")
             if day == today and chain:
                 try:
-                    make_void(standing, chain[place % len(chain)]["invoice_id"])
+                    make_void(standing, chain[place % len(chain)].invoice_id)
                 except (Refused, AssertionError):
                     continue  # it is adjusted by another, or void already
     found.add("subscription", SUBSCRIPTION | {"end": f"{_date(end)}T00:00:00Z"})
@@ -150,10 +146,10 @@ def test_an_invoice_that_counts_on_one_that_was_voided_meanwhile_is_void_and_the
     other = Standing()
     assert all(other.apply(one) for one in [*chain, february])
     assert not other.apply(void)
-    assert not other.apply(void | {"body": "{}"})
+    assert not other.apply(replace(void, body="{}"))
     # Whoever was first in between decides which of both records stands; the other one asks again.
-    assert [one["period_start"] for one in close(found, standing, us("2024-03-01T00:00:00Z"))] == [
-        january["period_start"], february["period_start"],
+    assert [one.period_start for one in close(found, standing, us("2024-03-01T00:00:00Z"))] == [
+        january.period_start, february.period_start,
     ]  # fmt: skip
 
 
@@ -163,18 +159,18 @@ def test_an_invoice_that_another_adjusts_waits_for_that_one() -> None:
     found.add("subscription", SUBSCRIPTION | {"end": "2024-02-10T00:00:00Z"})
     (last,) = close(found, standing, us("2024-02-10T00:00:00Z"))
     before = billed(standing)
-    with pytest.raises(Refused, match=rf"is adjusted by {last['invoice_id']}; void that one first"):
-        make_void(standing, january["invoice_id"])
-    make_void(standing, last["invoice_id"])
-    make_void(standing, january["invoice_id"])
+    with pytest.raises(Refused, match=rf"is adjusted by {last.invoice_id}; void that one first"):
+        make_void(standing, january.invoice_id)
+    make_void(standing, last.invoice_id)
+    make_void(standing, january.invoice_id)
     again = close(found, standing, us("2024-02-11T00:00:00Z"))
-    assert [one["lines"][0]["amount"] for one in again] == ["10.00", "3.10"]
+    assert [one.lines[0].amount for one in again] == ["10.00", "3.10"]
     assert billed(standing) == before
 
 
 def test_late_usage_counts_from_the_last_invoice_before_which_none_was_voided_since() -> None:
     def one(name: str, number: int, state: str = "finalized", **body: Any) -> Invoice:
-        return {"invoice_id": name, "checkpoint": number, "state": state, "body": json.dumps(body)}
+        return invoice_of(invoice_id=name, checkpoint=number, state=state, body=json.dumps(body))
 
     chain = [one("a", 3), one("b", 5), one("c", 8)]
     assert billed_up_to(chain) == 8
@@ -183,10 +179,7 @@ def test_late_usage_counts_from_the_last_invoice_before_which_none_was_voided_si
     assert billed_up_to([one("a", 3, "void")]) == 0
 
 
-INVOICE = {
-    "namespace": "air", "invoice_id": "i", "version": 1, "predecessor": "", "subscription": "s", "state": "finalized",
-    "currency": "USD", "total": "30.00", "lines": [], "body": json.dumps({"subtotal": "30.00"}),
-}  # fmt: skip
+INVOICE = invoice_of(total="30.00", body=json.dumps({"subtotal": "30.00"}))
 
 
 @given(st.lists(st.tuples(st.sampled_from("abcd"), st.decimals(-40, 40, places=2)), max_size=12))
@@ -207,13 +200,13 @@ def test_payments_are_recorded_once_never_over_the_total_nor_below_zero(asked: l
         assert standing.apply(following)
         recorded[reference] = amount
         invoice = following
-    payments = body_of(invoice).get("payments", [])
+    payments = body_of(invoice).payments
     paid = sum(recorded.values(), Decimal(0))
     assert 0 <= paid <= 30
     assert amount_paid(payments) == paid
-    assert amount_due(invoice["state"], Decimal(invoice["total"]), body_of(invoice)) == 30 - paid
-    assert (invoice["state"] == "paid") == (paid == 30)
-    assert body_of(invoice)["subtotal"] == "30.00"
+    assert amount_due(invoice.state, Decimal(invoice.total), body_of(invoice)) == 30 - paid
+    assert (invoice.state == "paid") == (paid == 30)
+    assert body_of(invoice).subtotal == "30.00"
     if paid:
         with pytest.raises(Refused, match="record what is paid back"):
             voided([invoice], invoice, "wrong", "me", 0)
@@ -234,14 +227,12 @@ def test_credit_notes_never_exceed_the_total_and_an_invoice_is_paid_once_nothing
             continue
         invoice = following or invoice
     body = body_of(invoice)
-    credited, paid = amount_paid(body.get("credit_notes", [])), amount_paid(body.get("payments", []))
+    credited, paid = amount_paid(body.credit_notes), amount_paid(body.payments)
     assert 0 <= credited <= 30
     assert 0 <= paid <= 30
-    assert amount_due(invoice["state"], Decimal(30), body) == max(30 - credited - paid, Decimal(0))
-    assert (invoice["state"] == "paid") == (credited + paid >= 30)
-    assert [one["number"] for one in body.get("credit_notes", [])] == list(
-        range(1, len(body.get("credit_notes", [])) + 1)
-    )
+    assert amount_due(invoice.state, Decimal(30), body) == max(30 - credited - paid, Decimal(0))
+    assert (invoice.state == "paid") == (credited + paid >= 30)
+    assert [one["number"] for one in body.credit_notes] == list(range(1, len(body.credit_notes) + 1))
     if credited:
         with pytest.raises(Refused, match="credit the rest"):
             voided([invoice], invoice, "wrong", "me", 0)
@@ -279,12 +270,12 @@ def test_a_fold_of_one_namespace_has_what_the_whole_log_says_of_it() -> None:
     """Also where names of namespaces are parts of each other, or stand in others' records."""
     month = 31 * DAY
     log = [
-        dict(one) | {"namespace": owner}
+        replace(one, namespace=owner)
         for one in close(catalog(), Standing(), START + month)
         for owner in ("air", "ai", "r")
     ]
-    log[-1]["plan"] = "air"
-    encoded = [codec("invoice").encode(one) for one in log]
+    log[-1] = replace(log[-1], plan="air")
+    encoded = [encode_invoice(one) for one in log]
     whole = Standing()
     taken = [whole.apply_bytes(one) for one in encoded]
     assert all(taken)

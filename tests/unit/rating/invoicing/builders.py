@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from rating.invoices.ledger import Invoice, Standing
+from rating.invoices.ledger import Standing
 from rating.invoicing.charges import Totals
 from rating.invoicing.late_usage import Late
 from rating.invoicing.plan import Plan, build_invoices, make_plan
 from rating.usage import Usage, UsageGroup
 from schemas.ledgers.checkpoints import Run
+from schemas.ledgers.invoice_record import Invoice
 from schemas.values.instants import DAY
 from tests.unit.rating.builders import Shelf, us
 
@@ -95,14 +96,14 @@ class Books:
 
 def amounts(invoices: Sequence[Invoice]) -> list[str]:
     """Kind, charge and amount of each line."""
-    return [f"{line['kind']} {line['charge']} {line['amount']}" for one in invoices for line in one["lines"]]
+    return [f"{line.kind} {line.charge} {line.amount}" for one in invoices for line in one.lines]
 
 
 def by_part(standing: Standing) -> dict[tuple[str, int], Decimal]:
     """(charge, start of the part) → all that was billed for it, adjustments included."""
     found: dict[tuple[str, int], Decimal] = {}
     for invoice in standing.invoices("air"):
-        for line in invoice["lines"]:
-            key = line["charge"], line["period_start"]
-            found[key] = found.get(key, Decimal(0)) + Decimal(line["amount"])
+        for line in invoice.lines:
+            key = line.charge, line.period_start
+            found[key] = found.get(key, Decimal(0)) + Decimal(line.amount)
     return found

@@ -15,15 +15,18 @@ from itertools import pairwise
 from math import floor
 from typing import Any
 
+from msgspec.structs import replace
+
 from rating.invoices.amounts.account_balances import counterparts, draws
 from rating.invoices.credit_notes import CreditNote, LineCredit, with_credit_note
-from rating.invoices.ledger import Invoice, Standing
+from rating.invoices.ledger import Standing
 from rating.invoices.transitions import Payment, Refused, voided, with_payment
 from rating.invoicing.late_usage import Late
 from rating.invoicing.plan import build_invoices, make_plan
 from rating.usage import Usage, UsageGroup
 from schemas.ledgers.checkpoints import Run
 from schemas.ledgers.invoice_claims import VOID
+from schemas.ledgers.invoice_record import Invoice
 from schemas.values.instants import DAY, rfc3339
 from tests.unit.rating.builders import Shelf, us
 
@@ -234,7 +237,7 @@ class History:
 
     @property
     def standing_invoices(self) -> list[Invoice]:
-        return [one for one in self.standing.invoices("air") if one["state"] != VOID]
+        return [one for one in self.standing.invoices("air") if one.state != VOID]
 
     def run(self) -> None:
         step = self.draw.choice([1, 9, 9, 40])
@@ -262,27 +265,27 @@ class History:
             if act == "void":
                 self._write(voided(chain, one, "wrong", "me", 0), f"v{today}")
             elif act == "pay" and self.notes:
-                part = (Decimal(one["total"]) / self.draw.choice([1, 2])).quantize(Decimal("0.01"))
+                part = (Decimal(one.total) / self.draw.choice([1, 2])).quantize(Decimal("0.01"))
                 self._write(with_payment(one, Payment(f"p{today}", part, 0, "me")), f"p{today}")
             elif act == "note" and self.notes:
                 self._write(with_credit_note(one, self._note(one, today), chain), f"n{today}")
 
     def _note(self, invoice: Invoice, today: int) -> CreditNote:
-        lines = [line for line in invoice["lines"] if Decimal(line["amount"]) > 0]
+        lines = [line for line in invoice.lines if Decimal(line.amount) > 0]
         share, at_us = self.draw.choice([1, 2]), START + today * DAY + 1
         if lines and self.draw.random() < 0.6:
             line = self.draw.choice(lines)
-            part = (Decimal(line["amount"]) / share).quantize(Decimal("0.01"))
-            return CreditNote(f"n{today}", None, "sorry", "me", at_us, (LineCredit(line["number"], part),))
-        whole = Decimal(json.loads(invoice["body"])["subtotal"])
+            part = (Decimal(line.amount) / share).quantize(Decimal("0.01"))
+            return CreditNote(f"n{today}", None, "sorry", "me", at_us, (LineCredit(line.number, part),))
+        whole = Decimal(json.loads(invoice.body)["subtotal"])
         return CreditNote(f"n{today}", (whole / share).quantize(Decimal("0.01")), "sorry", "me", at_us)
 
     def _write(self, record: Invoice | None, claim: str) -> None:
         if record is not None:
-            assert self.standing.apply(dict(record) | {"claim_id": claim})
+            assert self.standing.apply(replace(record, claim_id=claim))
 
     def _late(self, agreed: Agreement, today: int) -> tuple[Late, ...]:
-        until = max((one["period_end"] for one in self.standing.chain("air", agreed.code)), default=0)
+        until = max((one.period_end for one in self.standing.chain("air", agreed.code)), default=0)
         days = (START + one.day * DAY for one in agreed.events if one.came <= today and START + one.day * DAY < until)
         return tuple(Late("m.p", at_us, at_us, 1) for at_us in days)
 
@@ -306,13 +309,13 @@ class History:
         invoices, problems = build_invoices(plan, totals, Run(f"run_{self.runs}", self.runs, 0, as_of, {}))
         assert problems == ()
         for invoice in invoices:
-            self._write(invoice, invoice["claim_id"])
+            self._write(invoice, invoice.claim_id)
         while self.notes and (
             made := list(counterparts(self.standing.invoices("air"), as_of))
             or draws(self.standing.invoices("air"), as_of)
         ):
             for one in made:
-                self._write(one, one["claim_id"])
+                self._write(one, one.claim_id)
 
 
 def amounts(
@@ -320,5 +323,5 @@ def amounts(
 ) -> Iterator[tuple[Invoice, dict[str, Any], Fraction]]:
     """(invoice, payment or credit note, its amount) of each that they have."""
     for invoice in invoices:
-        for one in json.loads(invoice["body"]).get(kind, ()):
+        for one in json.loads(invoice.body).get(kind, ()):
             yield invoice, one, Fraction(one.get(name, one["amount"]))

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rating.invoices.ledger import Invoice, Standing
+from rating.invoices.ledger import Standing
 from rating.invoicing.plan import build_invoices, make_plan
 from schemas.ledgers.checkpoints import Run
+from schemas.ledgers.invoice_record import Invoice
 from schemas.values.instants import rfc3339
 from tests.unit.rating.builders import Shelf, us
 
@@ -54,8 +55,8 @@ def told(invoices: list[Invoice]) -> list[list[str]]:
     """Each invoice's lines: kind, charge, days of the year it is for, amount."""
     return [
         [
-            f"{line['kind']} {line['charge']} {rfc3339(line['period_start'])[5:10]}..{rfc3339(line['period_end'])[5:10]} {line['amount']}"
-            for line in invoice["lines"]
+            f"{line.kind} {line.charge} {rfc3339(line.period_start)[5:10]}..{rfc3339(line.period_end)[5:10]} {line.amount}"
+            for line in invoice.lines
         ]
         for invoice in invoices
     ]
@@ -70,14 +71,14 @@ def test_a_fee_in_advance_is_billed_at_the_start_and_then_with_the_period_before
     assert close(found, standing, "2023-12-31T23:59:59Z") == []
     opening = close(found, standing, "2024-01-01T00:00:00Z")
     assert told(opening) == [OPENING]
-    assert (opening[0]["period_start"], opening[0]["period_end"]) == (us(BASE["start"]), us(BASE["start"]))
+    assert (opening[0].period_start, opening[0].period_end) == (us(BASE["start"]), us(BASE["start"]))
     assert close(found, standing, "2024-01-31T23:59:59Z") == []
     january = close(found, standing, "2024-02-01T00:00:00Z")
     assert told(january) == [JANUARY]
-    assert (january[0]["sequence"], january[0]["predecessor"]) == (1, opening[0]["invoice_id"])
+    assert (january[0].sequence, january[0].predecessor) == (1, opening[0].invoice_id)
     february = close(found, standing, "2024-03-01T00:00:00Z")
     assert told(february) == [["flat support 02-01..03-01 10.00", "flat seat 03-01..04-01 30.00"]]
-    assert february[0]["sequence"] == 0
+    assert february[0].sequence == 0
 
 
 def test_an_upgrade_credits_what_was_billed_ahead_and_bills_the_rest() -> None:
@@ -95,10 +96,10 @@ def test_an_upgrade_credits_what_was_billed_ahead_and_bills_the_rest() -> None:
             "adjustment seat 02-01..03-01 -15.52",  # 14 of 29 days of 30 are 14.48
         ]
     ]
-    credit = february["lines"][-1]
-    assert credit["adjusts"] == february["predecessor"]
-    assert credit["note"] == "2024-02-01T00:00:00Z to 2024-03-01T00:00:00Z: 14.48 instead of 30, billed in advance"
-    assert "14 of 29 days of the period: 30 becomes 14.482758620690"[:-1] in credit["steps"]
+    credit = february.lines[-1]
+    assert credit.adjusts == february.predecessor
+    assert credit.note == "2024-02-01T00:00:00Z to 2024-03-01T00:00:00Z: 14.48 instead of 30, billed in advance"
+    assert "14 of 29 days of the period: 30 becomes 14.482758620690"[:-1] in credit.steps
 
 
 def test_a_cancellation_credits_the_rest_on_the_last_invoice() -> None:
@@ -118,7 +119,7 @@ def test_a_cancellation_for_the_day_that_was_billed_to_is_credited_on_an_invoice
     found.add("subscription", BASE | {"end": "2024-02-01T00:00:00Z"})
     (alone,) = close(found, standing, "2024-02-03T00:00:00Z")
     assert told([alone]) == [["adjustment seat 02-01..03-01 -30.00"]]
-    assert (alone["sequence"], alone["total"]) == (2, "-30.00")
+    assert (alone.sequence, alone.total) == (2, "-30.00")
     assert close(found, standing, FAR) == []
 
 
@@ -145,7 +146,7 @@ def test_nothing_is_billed_in_a_trial_and_the_rest_of_its_period_in_arrears() ->
 
 def test_a_cancellation_in_the_trial_costs_nothing() -> None:
     found, standing = catalog(trial_end="2024-02-11T00:00:00Z", end="2024-01-20T00:00:00Z"), Standing()
-    assert [invoice["total"] for invoice in close(found, standing, FAR)] == ["0.00"]
+    assert [invoice.total for invoice in close(found, standing, FAR)] == ["0.00"]
 
 
 def test_a_charge_that_is_not_prorated_is_whole_once() -> None:
@@ -159,7 +160,7 @@ def test_a_charge_that_is_not_prorated_is_whole_once() -> None:
     body = BASE | {"plan": "whole", "code": "w", "start": "2024-01-20T00:00:00Z", "end": "2024-02-20T00:00:00Z"}
     found.add("subscription", body)
     found.add("subscription", body | {"plan": "other", "change_at": "2024-02-10T00:00:00Z"})
-    invoices = [one for one in close(found, Standing(), FAR) if one["subscription"] == "w"]
+    invoices = [one for one in close(found, Standing(), FAR) if one.subscription == "w"]
     assert told(invoices) == [
         ["flat seat 01-20..02-01 30.00"],
         ["flat support 01-20..02-01 10.00", "flat seat 02-01..02-10 30.00"],
@@ -169,10 +170,10 @@ def test_a_charge_that_is_not_prorated_is_whole_once() -> None:
 
 def test_a_discount_follows_the_credit_of_the_fee_it_was_on() -> None:
     found, standing = catalog(discounts=[{"code": "ten", "percent": "10"}]), Standing()
-    assert [one["total"] for one in close(found, standing, "2024-01-01T00:00:00Z")] == ["27.00"]
+    assert [one.total for one in close(found, standing, "2024-01-01T00:00:00Z")] == ["27.00"]
     found.add("subscription", BASE | {"end": "2024-01-16T12:00:00Z", "discounts": [{"code": "ten", "percent": "10"}]})
     (last,) = close(found, standing, FAR)
-    assert last["total"] == "-9.00"  # 5.00 less 10 % for support, and 15.00 less 10 % back for the seat
+    assert last.total == "-9.00"  # 5.00 less 10 % for support, and 15.00 less 10 % back for the seat
 
 
 @pytest.mark.parametrize("trial_days", [0, 31])
@@ -190,7 +191,7 @@ def test_a_commitment_is_prorated_and_not_asked_for_at_the_start_or_in_a_trial(t
         },
     )  # fmt: skip
     found.add("subscription", BASE | {"code": "c", "plan": "least", "end": "2024-02-16T00:00:00Z"})
-    totals = [one["total"] for one in close(found, Standing(), FAR) if one["subscription"] == "c"]
+    totals = [one.total for one in close(found, Standing(), FAR) if one.subscription == "c"]
     # 15 of 29 days of 58 are 30. A fee in advance, 1.00 and 0.52, is a charge of the period that it is for.
     assert totals == (["1.00", "57.52", "29.48"] if not trial_days else ["0.52", "29.48"])
 
@@ -223,8 +224,8 @@ def test_step_by_step_or_all_at_once_the_same_invoices(
     expected = close(found, once, start + 150 * day)
     got = [invoice for stop in [*sorted(stops), 150] for invoice in close(found, steps, start + stop * day)]
     assert got == expected
-    fees = [line for invoice in expected for line in invoice["lines"]]
-    assert all(line["kind"] == "flat" for line in fees)
+    fees = [line for invoice in expected for line in invoice.lines]
+    assert all(line.kind == "flat" for line in fees)
 
 
 @settings(deadline=None, max_examples=50)
@@ -256,10 +257,10 @@ def test_whatever_is_learned_late_the_chain_comes_to_what_the_final_timeline_owe
             found.add("subscription", body, published=rfc3339(start + today * day))
         if today in news or today % 10 == 0:
             close(found, standing, start + today * day)
-    billed = sum((Decimal(line["amount"]) for one in standing.chain("air", "s") for line in one["lines"]), Decimal(0))
+    billed = sum((Decimal(line.amount) for one in standing.chain("air", "s") for line in one.lines), Decimal(0))
     anew = Standing()
     close(found, anew, start + 200 * day)
-    owed = sum((Decimal(line["amount"]) for one in anew.chain("air", "s") for line in one["lines"]), Decimal(0))
+    owed = sum((Decimal(line.amount) for one in anew.chain("air", "s") for line in one.lines), Decimal(0))
     assert billed == owed
 
 

@@ -8,13 +8,15 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from rating.invoices.chain import counted_on_by, vacant
 from rating.invoices.credit_notes import CreditNote, LineCredit, with_credit_note
-from rating.invoices.ledger import Invoice, Standing
+from rating.invoices.ledger import Standing
 from rating.invoicing.plan import build_invoices, make_plan
 from schemas.ledgers.checkpoints import Run
-from schemas.ledgers.invoice_claims import VOID, body_of
+from schemas.ledgers.invoice_claims import VOID
+from schemas.ledgers.invoice_record import Invoice, body_of
 from schemas.values.instants import DAY, rfc3339
 from tests.unit.rating.builders import Shelf, us
 from tests.unit.rating.verify.builders import verified
@@ -52,7 +54,7 @@ def close(found: Shelf, standing: Standing, as_of: str | int) -> list[list[str]]
     assert problems == ()
     assert all(standing.apply(one) for one in invoices)
     return [
-        [f"{line['kind']} {line['charge']} {rfc3339(line['period_start'])[2:10]}..{rfc3339(line['period_end'])[2:10]} {line['amount']}" for line in one["lines"]]
+        [f"{line.kind} {line.charge} {rfc3339(line.period_start)[2:10]}..{rfc3339(line.period_end)[2:10]} {line.amount}" for line in one.lines]
         for one in invoices
     ]  # fmt: skip
 
@@ -79,12 +81,12 @@ def test_an_upgrade_of_a_year_is_billed_at_the_change_and_not_eleven_months_late
         ]
     ]
     change = last(standing)
-    assert (change["period_start"], change["period_end"], change["sequence"]) == (
+    assert (change.period_start, change.period_end, change.sequence) == (
         us(BASE["start"]),
         us(BASE["start"]),
         1,
     )
-    assert (change["plan"], body_of(change)["change"], body_of(change)["due_date"]) == (
+    assert (change.plan, body_of(change).change, body_of(change).due_date) == (
         "plus",
         "2026-05-01T00:00:00Z",
         "2026-05-31",
@@ -94,7 +96,7 @@ def test_an_upgrade_of_a_year_is_billed_at_the_change_and_not_eleven_months_late
     assert close(found, standing, "2027-01-01") == [
         ["flat seat 27-01-01..28-01-01 730.00", "flat vip 27-01-01..28-01-01 36.50"]
     ]
-    assert last(standing)["sequence"] == 2
+    assert last(standing).sequence == 2
 
 
 def test_a_downgrade_is_credited_at_the_change_and_a_second_change_settled_again() -> None:
@@ -140,14 +142,14 @@ def test_a_discount_of_half_is_taken_off_what_the_change_bills_and_credits() -> 
             "adjustment seat 26-01-01..27-01-01 -245.00",
         ]
     ]
-    assert Decimal(last(standing)["total"]) == Decimal("122.50")
+    assert Decimal(last(standing).total) == Decimal("122.50")
     move(found, "basic", "2026-12-02")
     (lines,) = close(found, standing, "2026-12-02")
     assert lines[1:] == [
         "adjustment discount:half 26-01-01..27-01-01 15.00",
         "adjustment seat 26-05-01..27-01-01 -60.00",
     ]
-    assert Decimal(last(standing)["total"]) == Decimal("-15.00")
+    assert Decimal(last(standing).total) == Decimal("-15.00")
     (year,) = close(found, standing, "2027-01-01")
     assert year == ["flat seat 27-01-01..28-01-01 365.00", "discount discount:half 27-01-01..28-01-01 -182.50"]
 
@@ -181,18 +183,18 @@ def test_voiding_it_bills_the_change_again_and_what_it_counts_on_stays() -> None
     close(found, standing, "2026-05-01")
     change = last(standing)
     chain = standing.chain("air", "s")
-    assert counted_on_by(chain, opening["invoice_id"]) == [change["invoice_id"]]
-    assert counted_on_by(chain, change["invoice_id"]) == []
-    void = {"reason": "r", "author": "a", "at": "", "head": change["invoice_id"], "voids": []}
+    assert counted_on_by(chain, opening.invoice_id) == [change.invoice_id]
+    assert counted_on_by(chain, change.invoice_id) == []
+    void = {"reason": "r", "author": "a", "at": "", "head": change.invoice_id, "voids": []}
     body = '{"change": "2026-05-01T00:00:00Z", "void": ' + str(void).replace("'", '"') + "}"
-    assert standing.apply(dict(change) | {"version": 2, "state": VOID, "body": body})
+    assert standing.apply(replace(change, version=2, state=VOID, body=body))
     assert list(vacant(standing.chain("air", "s"))) == []
     assert close(found, standing, "2026-05-02") == [
         ["flat seat 26-05-01..27-01-01 490.00", "adjustment seat 26-01-01..27-01-01 -245.00"]
     ]
     again = last(standing)
     close(found, standing, "2027-01-01")
-    assert counted_on_by(standing.chain("air", "s"), again["invoice_id"]) == [last(standing)["invoice_id"]]
+    assert counted_on_by(standing.chain("air", "s"), again.invoice_id) == [last(standing).invoice_id]
 
 
 def test_a_plan_that_requires_approval_makes_a_draft_of_it() -> None:
@@ -238,8 +240,8 @@ def test_whenever_it_is_closed_the_fees_and_discounts_of_all_periods_come_to_the
         close(found, standing, start + 1095 * DAY)
         by_charge: dict[str, Decimal] = {}
         for invoice in standing.invoices("air"):
-            for line in invoice["lines"]:
-                by_charge[line["charge"]] = by_charge.get(line["charge"], Decimal(0)) + Decimal(line["amount"])
+            for line in invoice.lines:
+                by_charge[line.charge] = by_charge.get(line.charge, Decimal(0)) + Decimal(line.amount)
         totals.append(by_charge)
     for charge in totals[0].keys() | totals[1].keys():
         one, other = (each.get(charge, Decimal(0)) for each in totals)
@@ -277,4 +279,4 @@ def credit(standing: Standing, at: str, amount: str) -> None:
     note = CreditNote("n", None, "sorry", "me", us(f"{at}T00:00:00Z"), (LineCredit(1, Decimal(amount)),))
     following = with_credit_note(last(standing), note, standing.chain("air", "s"))
     assert following is not None
-    assert standing.apply(dict(following) | {"claim_id": at})
+    assert standing.apply(replace(following, claim_id=at))

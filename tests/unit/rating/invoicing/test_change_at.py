@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 
-from rating.invoices.ledger import Invoice, Standing
+from rating.invoices.ledger import Standing
 from rating.invoices.transitions import voided
 from rating.invoicing.plan import build_invoices, make_plan
 from rating.subscriptions.terms import pinned_terms
 from rating.verify.difference import Findings
 from rating.verify.invoices.pinned_terms import check_terms
 from schemas.ledgers.checkpoints import Run
+from schemas.ledgers.invoice_record import Invoice
 from schemas.values.instants import rfc3339
 from tests.unit.rating.builders import Shelf, us
 
@@ -62,22 +63,22 @@ def test_what_is_to_change_next_year_changes_nothing_before(
 ) -> None:
     found = second(shelf(**before), change_at="2027-01-01", **after, **override)
     invoices = close(found, "2026-03-02T00:00:00Z")
-    assert [one["total"] for one in invoices] == totals
+    assert [one.total for one in invoices] == totals
     if "minimum_commitment" in before:
-        assert [one["lines"][1]["amount"] for one in invoices] == ["880.00", "880.00"]
+        assert [one.lines[1].amount for one in invoices] == ["880.00", "880.00"]
         assert [pinned_terms(one).minimum_commitment for one in invoices] == [Decimal(1000)] * 2
 
 
 def test_from_its_change_at_on_it_holds() -> None:
     found = second(shelf(minimum_commitment="1000"), change_at="2026-04-01", minimum_commitment="2000")
-    assert [one["total"] for one in close(found, "2026-05-01T00:00:00Z")] == ["1000.00"] * 3 + ["2000.00"]
+    assert [one.total for one in close(found, "2026-05-01T00:00:00Z")] == ["1000.00"] * 3 + ["2000.00"]
 
 
 def test_within_a_period_the_terms_of_its_last_moment_hold_for_all_of_it_and_usage_is_not_split() -> None:
     found = second(shelf(minimum_commitment="1000"), change_at="2026-03-20", minimum_commitment="2000")
     invoices = close(found, "2026-04-01T00:00:00Z")
-    assert [one["total"] for one in invoices] == ["1000.00", "1000.00", "2000.00"]
-    assert [line["charge"] for line in invoices[2]["lines"]] == ["fee", "commitment:"]
+    assert [one.total for one in invoices] == ["1000.00", "1000.00", "2000.00"]
+    assert [line.charge for line in invoices[2].lines] == ["fee", "commitment:"]
 
 
 def test_beside_another_price_a_commitment_is_prorated_with_the_parts() -> None:
@@ -85,29 +86,29 @@ def test_beside_another_price_a_commitment_is_prorated_with_the_parts() -> None:
         shelf(minimum_commitment="310"), change_at="2026-01-11", minimum_commitment="620", overrides=[OVERRIDE]
     )
     (january,) = close(found, "2026-02-01T00:00:00Z")
-    assert january["total"] == "520.00"  # 10 days of 310 and 21 of 620
+    assert january.total == "520.00"  # 10 days of 310 and 21 of 620
 
 
 def test_without_a_change_at_it_holds_from_its_publication_however_late_the_close() -> None:
     found = second(shelf(), discounts=[{"code": "half", "percent": "50"}])
-    assert [one["total"] for one in close(found, "2026-03-02T00:00:00Z")] == ["120.00", "60.00"]
+    assert [one.total for one in close(found, "2026-03-02T00:00:00Z")] == ["120.00", "60.00"]
 
 
 def test_one_before_it_that_lies_ahead_is_ended_by_a_later_version() -> None:
     found = second(shelf(minimum_commitment="1000"), change_at="2026-04-01", minimum_commitment="2000")
     second(found, published="2026-02-12T00:00:00Z", minimum_commitment="1000")
-    assert {one["total"] for one in close(found, "2026-07-01T00:00:00Z")} == {"1000.00"}
+    assert {one.total for one in close(found, "2026-07-01T00:00:00Z")} == {"1000.00"}
     second(found, published="2026-02-13T00:00:00Z", change_at="2026-05-01", minimum_commitment="3000")
     second(found, published="2026-02-14T00:00:00Z", change_at="2026-03-01", minimum_commitment="3000")  # moved
-    assert [one["total"] for one in close(found, "2026-04-01T00:00:00Z")] == ["1000.00", "1000.00", "3000.00"]
+    assert [one.total for one in close(found, "2026-04-01T00:00:00Z")] == ["1000.00", "1000.00", "3000.00"]
 
 
 def test_what_is_billed_stays_as_billed() -> None:
     found, standing = shelf(), Standing()
     close(found, "2026-02-01T00:00:00Z", standing)
     second(found, change_at="2026-01-01", minimum_commitment="500")
-    assert [one["total"] for one in close(found, "2026-03-01T00:00:00Z", standing)] == ["500.00"]
-    assert [one["total"] for one in standing.chain("air", "s")] == ["120.00", "500.00"]
+    assert [one.total for one in close(found, "2026-03-01T00:00:00Z", standing)] == ["500.00"]
+    assert [one.total for one in standing.chain("air", "s")] == ["120.00", "500.00"]
 
 
 def test_a_discount_of_a_number_of_periods_counts_from_the_version_that_agreed_it() -> None:
@@ -119,26 +120,26 @@ def test_a_discount_of_a_number_of_periods_counts_from_the_version_that_agreed_i
         published="2026-04-02T00:00:00Z",
         discounts=[{"code": "two", "percent": "50", "periods": 2}],
     )
-    assert [one["total"] for one in close(found, "2026-07-01T00:00:00Z", standing)] == ["60.00", "60.00", "120.00"]
+    assert [one.total for one in close(found, "2026-07-01T00:00:00Z", standing)] == ["60.00", "60.00", "120.00"]
 
 
 def test_a_trial_that_a_later_version_gives_or_ends_is_its_own() -> None:
     found = second(shelf(trial_end="2026-01-16"), published="2026-01-10T00:00:00Z", trial_end="2026-01-23")
     (january,) = close(found, "2026-02-01T00:00:00Z")
-    assert january["total"] == "34.84"  # 9 of 31 days
+    assert january.total == "34.84"  # 9 of 31 days
     found = second(shelf(trial_end="2026-01-16"), published="2026-01-11T00:00:00Z", trial_end="2026-01-01")
-    assert close(found, "2026-02-01T00:00:00Z")[0]["total"] == "81.29"  # 21 of 31 days
+    assert close(found, "2026-02-01T00:00:00Z")[0].total == "81.29"  # 21 of 31 days
 
 
 def test_an_anchor_begins_the_periods_after_its_change_at() -> None:
     found = second(shelf(), change_at="2026-03-10", billing_anchor="2026-03-15")
-    periods = [rfc3339(one["period_end"])[:10] for one in close(found, "2026-06-01T00:00:00Z")]
+    periods = [rfc3339(one.period_end)[:10] for one in close(found, "2026-06-01T00:00:00Z")]
     assert periods == ["2026-02-01", "2026-03-01", "2026-04-01", "2026-04-15", "2026-05-15"]
 
 
 def test_the_newest_version_alone_tells_start_and_end() -> None:
     found = second(shelf(), change_at="2027-01-01", end="2026-02-15")
-    assert [one["total"] for one in close(found, "2026-06-01T00:00:00Z")] == ["120.00", "60.00"]
+    assert [one.total for one in close(found, "2026-06-01T00:00:00Z")] == ["120.00", "60.00"]
 
 
 def test_a_document_that_keeps_an_old_change_at_may_agree_further_terms() -> None:
@@ -154,13 +155,13 @@ def test_a_document_that_keeps_an_old_change_at_may_agree_further_terms() -> Non
     standing = Standing()
     close(found, "2026-04-01T00:00:00Z", standing)
     second(found, published="2026-04-10T00:00:00Z", **pro, discounts=[{"code": "half", "percent": "50"}])
-    assert [one["total"] for one in close(found, "2026-05-01T00:00:00Z", standing)] == ["100.00"]
+    assert [one.total for one in close(found, "2026-05-01T00:00:00Z", standing)] == ["100.00"]
 
 
 def found_in(found: Shelf, invoices: list[Invoice]) -> list[str]:
     findings = Findings()
     for one in invoices:
-        check_terms(found.view(), invoices, one, one["invoice_id"], findings)
+        check_terms(found.view(), invoices, one, one.invoice_id, findings)
     return [str(one) for one in findings.differences()]
 
 
@@ -196,5 +197,5 @@ def test_verification_tells_invoices_that_were_billed_by_terms_of_another_time(
         assert void is not None
         assert standing.apply(void)
     again = close(found, "2026-03-02T00:00:00Z", standing)
-    assert [one["total"] for one in again] == [one["total"] for one in close(found, "2026-03-02T00:00:00Z")]
+    assert [one.total for one in again] == [one.total for one in close(found, "2026-03-02T00:00:00Z")]
     assert found_in(found, standing.chain("air", "s")) == []

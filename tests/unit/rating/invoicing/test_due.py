@@ -11,8 +11,9 @@ from rating.invoices.ledger import Standing
 from rating.invoicing.due import Due, current_span, last_word
 from rating.invoicing.plan import make_plan
 from rating.subscriptions.timeline import Timeline, timeline
+from schemas.ledgers.invoice_record import Invoice
 from schemas.values.instants import rfc3339
-from tests.unit.rating.builders import ACCOUNT, FEE, PLAN, SUBSCRIPTION, ZONE, Shelf, shelf, us
+from tests.unit.rating.builders import ACCOUNT, FEE, PLAN, SUBSCRIPTION, ZONE, Shelf, invoice_of, shelf, us
 
 
 def line_of(found: Shelf) -> Timeline:
@@ -21,19 +22,18 @@ def line_of(found: Shelf) -> Timeline:
     return line
 
 
-def invoice_of(due: Due, **changes: Any) -> dict[str, Any]:
-    record = {
-        "namespace": due.namespace, "invoice_id": due.invoice_id, "version": 1, "predecessor": due.predecessor,
-        "subscription": due.subscription, "sequence": 0, "period_start": due.start_us, "period_end": due.end_us,
-        "state": "finalized", "run_id": "run_1", "lines": [], "body": "{}", "account_id": due.account_id, "total": "0",
+def billing(due: Due, **changes: Any) -> Invoice:
+    fields = {
+        "namespace": due.namespace, "invoice_id": due.invoice_id, "predecessor": due.predecessor, "subscription": due.subscription,
+        "period_start": due.start_us, "period_end": due.end_us, "run_id": "run_1", "account_id": due.account_id,
     }  # fmt: skip
-    return record | changes
+    return invoice_of(**fields | changes)
 
 
 def due_of(found: Shelf, standing: Standing, as_of: str) -> list[Due]:
     plan = make_plan(found.view(), standing, us(as_of), {})
     assert plan.problems == ()
-    return [billing.due for billing in plan.billings]
+    return [planned.due for planned in plan.billings]
 
 
 def spans(due: list[Due]) -> list[tuple[str, str]]:
@@ -62,7 +62,7 @@ def test_what_stands_is_not_due_again_and_the_next_period_starts_where_it_ended_
     standing = Standing()
     january = due_of(shelf(), standing, "2013-02-02T00:00:00Z")[0]
     moved = us("2013-02-01T03:00:00Z")  # as if the account had lived in another zone then
-    assert standing.apply(invoice_of(january, period_end=moved))
+    assert standing.apply(billing(january, period_end=moved))
     assert due_of(shelf(), standing, "2013-02-02T00:00:00Z") == []
     february = due_of(shelf(), standing, "2013-03-02T00:00:00Z")
     assert spans(february) == [("2013-02-01T03:00:00Z", "2013-03-01T05:00:00Z")]
@@ -165,7 +165,7 @@ def test_only_a_subscription_that_ended_and_is_billed_gets_an_invoice_of_adjustm
     january, february = due_of(found, standing, "2013-04-01T00:00:00Z")
     for due in (january, february):
         assert last_word(line_of(found), standing) is None
-        assert standing.apply(invoice_of(due, time_zone=ZONE))
+        assert standing.apply(billing(due, time_zone=ZONE))
     last = last_word(line_of(found), standing)
     assert last is not None
     assert (last.sequence, last.predecessor, last.start_us) == (1, february.invoice_id, february.start_us)
@@ -175,11 +175,11 @@ def test_only_a_subscription_that_ended_and_is_billed_gets_an_invoice_of_adjustm
 def test_a_chain_takes_the_first_successor_only() -> None:
     standing = Standing()
     january, february = due_of(shelf(), standing, "2013-03-02T00:00:00Z")
-    assert standing.apply(invoice_of(january))
-    assert not standing.apply(invoice_of(january, period_end=0))
-    assert standing.apply(invoice_of(february))
-    assert not standing.apply(invoice_of(february, invoice_id="inv_other", predecessor=january.invoice_id))
-    assert [one["invoice_id"] for one in standing.chain("air", "acme-basic")] == [
+    assert standing.apply(billing(january))
+    assert not standing.apply(billing(january, period_end=0))
+    assert standing.apply(billing(february))
+    assert not standing.apply(billing(february, invoice_id="inv_other", predecessor=january.invoice_id))
+    assert [one.invoice_id for one in standing.chain("air", "acme-basic")] == [
         january.invoice_id,
         february.invoice_id,
     ]

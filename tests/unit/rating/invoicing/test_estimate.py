@@ -11,20 +11,21 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace as changed
 
 from rating.invoices.amounts.line_plans import LinePlan, plan_in
 from rating.invoices.amounts.prepaid_credits import owned_grants
-from rating.invoices.ledger import Invoice, Standing
+from rating.invoices.ledger import Standing
 from rating.invoices.read import InvoiceHead, InvoiceLine, WholeInvoice, service_span
 from rating.invoicing.due import current_span
 from rating.invoicing.expected_invoice import Account, Measure, Running, expect
 from rating.invoicing.late_usage import Late, LateUsage
 from rating.invoicing.plan import build_invoices, make_plan
 from rating.subscriptions.timeline import timelines
-from schemas.kafka.codec import codec
 from schemas.ledgers.checkpoints import Run
+from schemas.ledgers.invoice_record import Invoice, Line, body_of
 from schemas.values.instants import DAY
-from tests.unit.rating.builders import Shelf, us
+from tests.unit.rating.builders import Shelf, invoice_of, line_of, stored, us
 from tests.unit.rating.invoicing.builders import JANUARY, SUBSCRIPTION, Books, Used, used
 from tests.unit.rating.invoicing.builders import catalog as usage_catalog
 from tests.unit.rating.invoicing.builders import plan as usage_plan
@@ -78,10 +79,10 @@ def estimates(
     lines = timelines(view, [])
     running = []
     for line in lines:
-        until = max((one["period_end"] for one in known.chain("air", line.subscription)), default=None)
+        until = max((one.period_end for one in known.chain("air", line.subscription)), default=None)
         if (here := current_span(line, until, at_us)) is not None:
             running.append(Running(line, here[0]))
-    run = Run("", 1 + max((one["checkpoint"] for one in known.invoices("air")), default=0), 0, at_us, {})
+    run = Run("", 1 + max((one.checkpoint for one in known.invoices("air")), default=0), 0, at_us, {})
     account = Account(view, known, lines, owned_grants(view), late or {})
     account, periods, problems = expect(account, running, run, measure)
     assert problems == {}
@@ -90,7 +91,7 @@ def estimates(
 
 
 def amounts_of(invoice: Invoice) -> tuple[str, str]:
-    return json.loads(invoice["body"])["subtotal"], invoice["total"]
+    return json.loads(invoice.body)["subtotal"], invoice.total
 
 
 def test_the_estimate_settles_what_was_billed_in_advance_as_the_invoice_will() -> None:
@@ -100,7 +101,7 @@ def test_the_estimate_settles_what_was_billed_in_advance_as_the_invoice_will() -
     expected = estimated(found, standing, "2024-02-20T00:00:00Z")
     (february,) = close(found, standing, "2024-03-01T00:00:00Z")
     assert expected == amounts_of(february)
-    assert any(line["kind"] == "adjustment" for line in february["lines"])
+    assert any(line.kind == "adjustment" for line in february.lines)
 
 
 def test_the_estimate_has_what_the_terms_of_its_period_leave_beside_the_fee_in_advance() -> None:
@@ -117,7 +118,7 @@ def test_the_estimate_has_what_the_terms_of_its_period_leave_beside_the_fee_in_a
 def test_fees_that_an_invoice_to_come_bills_first_are_not_the_running_periods() -> None:
     found = catalog()
     (january,) = estimates(found, Standing(), us("2024-01-20T00:00:00Z")).values()
-    starts = [(line["charge"], line["period_start"]) for line in january["lines"]]
+    starts = [(line.charge, line.period_start) for line in january.lines]
     assert starts == [("support", us("2024-01-01T00:00:00Z")), ("seat", us("2024-02-01T00:00:00Z"))]
 
 
@@ -144,7 +145,7 @@ def test_running_periods_draw_on_the_same_credits_once_in_the_order_in_which_the
     for one in (later, BASE | {"code": "r", "plan": "payg"}, BASE | {"code": "t", "plan": "payg"}):
         found.add("subscription", one)
     bills = estimates(found, Standing(), us("2024-01-10T00:00:00Z"))
-    assert {name: one["total"] for name, one in bills.items()} == {
+    assert {name: one.total for name, one in bills.items()} == {
         "later": "0.00",
         "s": "0.00",
         "r": "9.52",
@@ -157,29 +158,29 @@ def test_a_line_names_the_plan_that_it_was_priced_by() -> None:
     close(found, standing, "2024-01-01T00:00:00Z")
     found.add("subscription", BASE | {"plan": "team", "change_at": "2024-01-16T00:00:00Z"})
     opening, january = close(found, standing, "2024-02-01T00:00:00Z")
-    (fee,) = opening["lines"]  # of the second half of January, by an invoice of its own at the start
-    assert (opening["plan"], plan_in(opening, fee)) == ("payg", LinePlan("team", 1))
-    assert (january["plan"], january["plan_version"]) == ("team", 1)
-    assert [(line["charge"], plan_in(january, line)) for line in january["lines"]] == [
+    (fee,) = opening.lines  # of the second half of January, by an invoice of its own at the start
+    assert (opening.plan, plan_in(opening, fee)) == ("payg", LinePlan("team", 1))
+    assert (january.plan, january.plan_version) == ("team", 1)
+    assert [(line.charge, plan_in(january, line)) for line in january.lines] == [
         ("support", LinePlan("payg", 1)),
         ("seat", LinePlan("team", 1)),
     ]
     # What is as its invoice says is written nowhere else, and the record is the contract's.
-    assert json.loads(january["body"])["line_plans"] == {"1": {"plan": "payg", "plan_version": 1}}
-    assert codec("invoice").decode(codec("invoice").encode(january)) == january
+    assert json.loads(january.body)["line_plans"] == {"1": {"plan": "payg", "plan_version": 1}}
+    assert stored(january) == january
     # What adjusts a line is of that line's plan.
     found.add("subscription", BASE | {"plan": "payg", "change_at": "2024-02-10T00:00:00Z"})
     (february,) = close(found, standing, "2024-03-01T00:00:00Z")
-    adjusting = [line for line in february["lines"] if line["kind"] == "adjustment"]
+    adjusting = [line for line in february.lines if line.kind == "adjustment"]
     assert [plan_in(february, line) for line in adjusting] == [LinePlan("team", 1)]
-    assert february["plan"] == "payg"
+    assert february.plan == "payg"
 
 
 def test_an_invoice_of_before_tells_the_plan_in_its_note() -> None:
-    invoice: Any = {"plan": "team", "plan_version": 2, "body": "{}"}
+    invoice = invoice_of(plan="team", plan_version=2)
 
-    def line(note: str, kind: str = "usage") -> dict[str, Any]:
-        return {"number": 1, "kind": kind, "note": note}
+    def line(note: str, kind: str = "usage") -> Line:
+        return line_of(number=1, kind=kind, note=note)
 
     assert plan_in(invoice, line("plan payg version 12; no usage in the period")) == LinePlan("payg", 12)
     assert plan_in(invoice, line("plan payg version 12")) == LinePlan("payg", 12)
@@ -191,20 +192,20 @@ def test_an_invoice_over_no_time_is_shown_with_the_dates_of_its_fees() -> None:
     found, standing = catalog(plan="payg"), Standing()
     found.add("subscription", BASE | {"plan": "team", "change_at": "2024-01-16T00:00:00Z"})
     invoices = close(found, standing, "2024-02-01T00:00:00Z")
-    empty = [one for one in invoices if one["period_start"] == one["period_end"]]
+    empty = [one for one in invoices if one.period_start == one.period_end]
     assert len(empty) == 1
     for one in empty:
-        span = service_span(one["period_start"], one["period_end"], one["lines"])
+        span = service_span(one.period_start, one.period_end, one.lines)
         assert span == (
-            min(line["period_start"] for line in one["lines"]),
-            max(line["period_end"] for line in one["lines"]),
+            min(line.period_start for line in one.lines),
+            max(line.period_end for line in one.lines),
         )
         assert span[0] < span[1]
     whole = next(one for one in invoices if one not in empty)
-    bounds = whole["period_start"], whole["period_end"]
-    assert service_span(*bounds, whole["lines"]) == bounds
-    fee = {"kind": "flat", "period_start": 5, "period_end": 9}
-    discount = {"kind": "discount", "period_start": 1, "period_end": 1}
+    bounds = whole.period_start, whole.period_end
+    assert service_span(*bounds, whole.lines) == bounds
+    fee = line_of(kind="flat", period_start=5, period_end=9)
+    discount = line_of(kind="discount", period_start=1, period_end=1)
     assert service_span(1, 1, [fee, discount]) == (5, 9)
     assert service_span(1, 1, [discount]) == (1, 1)
 
@@ -213,23 +214,19 @@ def test_an_invoice_as_it_was_read_is_a_record_again() -> None:
     found, standing = catalog(), Standing()
     (opening,) = close(found, standing, "2024-01-01T00:00:00Z")
     head = InvoiceHead(
-        opening["namespace"], opening["invoice_id"], 1, opening["predecessor"], "s", opening["sequence"], "acme", "basic", 1,
-        opening["period_start"], opening["period_end"], opening["time_zone"], "run", 1, 0, 0, "finalized", "USD", opening["total"],
-        "30.00", None, json.loads(opening["body"]),
+        opening.namespace, opening.invoice_id, 1, opening.predecessor, "s", opening.sequence, "acme", "basic", 1,
+        opening.period_start, opening.period_end, opening.time_zone, "run", 1, 0, 0, "finalized", "USD", opening.total,
+        "30.00", None, body_of(opening),
     )  # fmt: skip
-    (line,) = opening["lines"]
+    (line,) = opening.lines
     read = InvoiceLine(
-        1, "flat", "seat", "seat", line["description"], "", (), line["period_start"], line["period_end"], None, None, "",
-        json.loads(line["price"]), line["amount"], line["unrounded"], json.loads(line["steps"]), "", "",
+        1, "flat", "seat", "seat", line.description, "", (), line.period_start, line.period_end, None, None, "",
+        json.loads(line.price), line.amount, line.unrounded, json.loads(line.steps), "", "",
     )  # fmt: skip
     record = WholeInvoice(head, (read,)).record()
-    assert {name: value for name, value in opening.items() if name not in ("claim_id", "lines", "body")} == {
-        name: value for name, value in record.items() if name not in ("lines", "body")
-    }
-    assert json.loads(record["body"]) == json.loads(opening["body"])
-    assert {name: value for name, value in record["lines"][0].items() if name != "steps"} == {
-        name: value for name, value in line.items() if name != "steps"
-    }
+    assert changed(opening, claim_id="", lines=(), body="") == changed(record, lines=(), body="")
+    assert json.loads(record.body) == json.loads(opening.body)
+    assert changed(record.lines[0], steps="") == changed(line, steps="")
 
 
 UNIT = {
@@ -339,18 +336,16 @@ def test_an_estimate_is_what_the_closes_that_follow_put_on_the_invoices(history:
 
     late = tuple(Late("m.p", one.at_us, one.at_us, 1) for one in events if one.close == coming)
     bills = estimates(found, books.standing, now_us, measure, {"s": late} if late else {})
-    if not any(one["subscription"] == "s" for one in books.close(now_us)):
+    if not any(one.subscription == "s" for one in books.close(now_us)):
         books.events = [replace(one, close=one.close + (one.close == coming)) for one in events]
-    for bill in sorted(bills.values(), key=lambda one: one["period_end"]):
-        books.close(bill["period_end"])
+    for bill in sorted(bills.values(), key=lambda one: one.period_end):
+        books.close(bill.period_end)
     for bill in bills.values():
-        ends = [
-            one for one in books.standing.chain("air", bill["subscription"]) if one["period_end"] == bill["period_end"]
-        ]
-        made = next(one for one in ends if one["period_start"] == bill["period_start"] < one["period_end"])
-        assert [shown(line) for line in bill["lines"]] == [shown(line) for line in made["lines"]]
+        ends = [one for one in books.standing.chain("air", bill.subscription) if one.period_end == bill.period_end]
+        made = next(one for one in ends if one.period_start == bill.period_start < one.period_end)
+        assert [shown(line) for line in bill.lines] == [shown(line) for line in made.lines]
         assert amounts_of(bill) == amounts_of(made)
 
 
 def shown(line: Any) -> tuple[str, ...]:
-    return line["kind"], line["charge"], line["amount"], line["quantity"]
+    return line.kind, line.charge, line.amount, line.quantity

@@ -25,16 +25,16 @@ SEEDS = sorted({*range(int(os.environ.get("WEIR_TEST_HISTORIES", "8"))), 79, 95,
 
 
 def subtotals(history: History) -> Fraction:
-    return sum((Fraction(json.loads(one["body"])["subtotal"]) for one in history.standing_invoices), Fraction(0))
+    return sum((Fraction(json.loads(one.body)["subtotal"]) for one in history.standing_invoices), Fraction(0))
 
 
 def drawn(history: History) -> dict[str, Fraction]:
     """Grant → what it paid, less what came back."""
     found = dict.fromkeys(history.grants, Fraction(0))
     for invoice in history.standing_invoices:
-        for line in invoice["lines"]:
-            if line["kind"] == "credit":
-                found[line["charge"].removeprefix("credit:")] -= Fraction(line["amount"])
+        for line in invoice.lines:
+            if line.kind == "credit":
+                found[line.charge.removeprefix("credit:")] -= Fraction(line.amount)
     for _, note, _ in amounts(history.standing_invoices, "credit_notes"):
         for part in note.get("prepaid", ()):
             found[part["grant"]] -= Fraction(part["amount"])
@@ -47,12 +47,12 @@ def check_lines(history: History) -> None:
     net: dict[object, Fraction] = {}
     for invoice in history.standing_invoices:
         noted = credited_by_line(invoice)
-        for line in invoice["lines"]:
-            if line["kind"] != "credit":
-                key, amount = key_of_line(line["adjusts"] or invoice["invoice_id"], line), Fraction(line["amount"])
-                if not line["charge"].startswith("credit_note:"):
+        for line in invoice.lines:
+            if line.kind != "credit":
+                key, amount = key_of_line(line.adjusts or invoice.invoice_id, line), Fraction(line.amount)
+                if not line.charge.startswith("credit_note:"):
                     value[key] = value.get(key, Fraction(0)) + amount
-                net[key] = net.get(key, Fraction(0)) + amount - Fraction(noted.get(line["number"], 0))
+                net[key] = net.get(key, Fraction(0)) + amount - Fraction(noted.get(line.number, 0))
     for key, amount in value.items():
         assert min(amount, Fraction(0)) <= net[key] <= max(amount, Fraction(0)), key
 
@@ -66,11 +66,11 @@ def check_money(history: History) -> None:
     """All that was billed and not credited is asked for in money or paid by grants, and never less than nothing in
     money."""
     found = history.standing_invoices
-    totals = sum((Fraction(one["total"]) for one in found), Fraction(0))
+    totals = sum((Fraction(one.total) for one in found), Fraction(0))
     money = totals - sum((amount for *_, amount in amounts(found, "credit_notes")), Fraction(0))
     credited = sum((amount for *_, amount in amounts(found, "credit_notes", "subtotal")), Fraction(0))
     assert money + sum(drawn(history).values()) == subtotals(history) - credited
-    if all("terms" not in one["body"] for one in found) or not any(amounts(found, "credit_notes")):
+    if all("terms" not in one.body for one in found) or not any(amounts(found, "credit_notes")):
         assert (
             money >= 0
         )  # a credit note may credit a line that a discount had paid, and the discount's base may fall later
@@ -88,7 +88,7 @@ def test_an_account_is_billed_what_its_periods_owe(seed: int) -> None:
     chain, findings = history.standing.chain("air", "s"), Findings()
     assert verified(chain, history.shelf.catalog) == []
     for one in chain:
-        check_terms(history.shelf.view(history.offsets[one["run_id"]]), chain, one, one["invoice_id"], findings)
+        check_terms(history.shelf.view(history.offsets[one.run_id]), chain, one, one.invoice_id, findings)
     assert list(findings.differences()) == []
 
 

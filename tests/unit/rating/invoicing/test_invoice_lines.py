@@ -15,8 +15,9 @@ from rating.invoicing.lines import NO_USAGE, build_invoice
 from rating.pricing import parse_price
 from rating.usage import Measured, Usage, UsageGroup
 from schemas.catalog.models import Charge, Plan, Product
-from schemas.kafka.codec import codec
 from schemas.ledgers.checkpoints import Run
+from schemas.ledgers.invoice_record import Invoice, encode_invoice
+from tests.unit.rating.builders import stored
 
 RUN = Run("run_1", 3, 40, 99, {})
 DAY = 86_400_000_000
@@ -39,11 +40,9 @@ def metered(price: dict[str, Any], aggregation: Any = "sum", currency: str = "US
     return Item(Charge(code="c", product="p", price=price), Product(code="p", profile="m.p"), parsed, need, (1, 4))
 
 
-def invoice(
-    items: list[Item], totals: dict[Need, dict[str, list[UsageGroup]]], currency: str = "USD"
-) -> dict[str, Any]:
-    record = dict(build_invoice(due(currency), items, totals, RUN))
-    assert codec("invoice").decode(codec("invoice").encode(record)) == record
+def invoice(items: list[Item], totals: dict[Need, dict[str, list[UsageGroup]]], currency: str = "USD") -> Invoice:
+    record = build_invoice(due(currency), items, totals, RUN)
+    assert stored(record) == record
     return record
 
 
@@ -57,18 +56,18 @@ def test_lines_carry_quantity_price_steps_and_both_amounts() -> None:
     item = metered(TIERED)
     rows = {item.need: {"acme": [UsageGroup(Usage(Decimal("1001.5"), 7), "acme")]}}
     record = invoice([flat("9.99"), item], rows)
-    first, second = record["lines"]
-    assert (first["kind"], first["quantity"], first["events"], first["amount"]) == ("flat", "", "", "9.99")
-    assert first["description"] == "Monthly fee"
-    assert (second["kind"], second["quantity"], second["events"]) == ("usage", "1001.5", "7")
-    assert (second["amount"], second["unrounded"]) == ("5.02", "5.0165")
-    assert (second["unit"], second["profile_versions"], second["charge"]) == ("mi", [1, 4], "c")
-    assert json.loads(second["price"]) == TIERED | {"currency": "USD"} | {
+    first, second = record.lines
+    assert (first.kind, first.quantity, first.events, first.amount) == ("flat", "", "", "9.99")
+    assert first.description == "Monthly fee"
+    assert (second.kind, second.quantity, second.events) == ("usage", "1001.5", "7")
+    assert (second.amount, second.unrounded) == ("5.02", "5.0165")
+    assert (second.unit, second.profile_versions, second.charge) == ("mi", (1, 4), "c")
+    assert json.loads(second.price) == TIERED | {"currency": "USD"} | {
         "tiers": [{"up_to": "1000", "unit_amount": "0"}, {"unit_amount": "0.011", "flat_amount": "5", "up_to": None}]
     }
-    assert [step["amount"] for step in json.loads(second["steps"])] == ["0", "5.0165"]
-    assert record["total"] == "15.01"
-    assert (record["state"], record["predecessor"], record["checkpoint"]) == ("finalized", "inv_before", 3)
+    assert [step["amount"] for step in json.loads(second.steps)] == ["0", "5.0165"]
+    assert record.total == "15.01"
+    assert (record.state, record.predecessor, record.checkpoint) == ("finalized", "inv_before", 3)
 
 
 def test_no_usage_is_zero_and_a_maximum_without_usage_says_so() -> None:
@@ -79,17 +78,17 @@ def test_no_usage_is_zero_and_a_maximum_without_usage_says_so() -> None:
     record = invoice(
         [total, greatest], {total.need: {}, greatest.need: {"someone": [UsageGroup(Usage(Decimal(1), 1))]}}
     )
-    assert [(line["quantity"], line["events"], line["amount"]) for line in record["lines"]] == [("0", "0", "0.00")] * 2
-    assert [line["note"] for line in record["lines"]] == ["", NO_USAGE]
-    assert record["total"] == "0.00"
+    assert [(line.quantity, line.events, line.amount) for line in record.lines] == [("0", "0", "0.00")] * 2
+    assert [line.note for line in record.lines] == ["", NO_USAGE]
+    assert record.total == "0.00"
 
 
 def test_a_negative_quantity_is_priced_as_zero_and_the_line_says_so() -> None:
     item = metered({"model": "per_unit", "unit_amount": "2"})
     assert item.need is not None
-    line = invoice([item], {item.need: {"acme": [UsageGroup(Usage(Decimal("-3.50"), 2))]}})["lines"][0]
-    assert (line["quantity"], line["amount"], line["unrounded"]) == ("-3.5", "0.00", "0")
-    assert "negative" in line["note"]
+    line = invoice([item], {item.need: {"acme": [UsageGroup(Usage(Decimal("-3.50"), 2))]}}).lines[0]
+    assert (line.quantity, line.amount, line.unrounded) == ("-3.5", "0.00", "0")
+    assert "negative" in line.note
 
 
 def test_a_matrix_is_priced_by_its_dimensions() -> None:
@@ -105,8 +104,8 @@ def test_a_matrix_is_priced_by_its_dimensions() -> None:
         UsageGroup(Usage(Decimal(4), 2), "acme", None, ("gpt", "in")),
         UsageGroup(Usage(Decimal(3), 1), "acme", None, ("gpt", None)),
     ]
-    line = invoice([item], {item.need: {"acme": rows}})["lines"][0]
-    assert (line["quantity"], line["events"], line["amount"]) == ("7", "3", "5.00")
+    line = invoice([item], {item.need: {"acme": rows}}).lines[0]
+    assert (line.quantity, line.events, line.amount) == ("7", "3", "5.00")
 
 
 def test_cells_beyond_28_digits_are_summed_exactly() -> None:
@@ -114,24 +113,23 @@ def test_cells_beyond_28_digits_are_summed_exactly() -> None:
     assert item.need is not None
     large, small = Decimal("9" * 26 + ".111111111111"), Decimal("0.888888888889")
     rows = [UsageGroup(Usage(large, 1), "acme", None, ("a",)), UsageGroup(Usage(small, 1), "acme", None, ("b",))]
-    line = invoice([item], {item.need: {"acme": rows}})["lines"][0]
-    assert line["quantity"] == line["unrounded"] == "1" + "0" * 26
+    line = invoice([item], {item.need: {"acme": rows}}).lines[0]
+    assert line.quantity == line.unrounded == "1" + "0" * 26
 
 
 def test_amounts_have_the_digits_of_their_currency() -> None:
     item = metered({"model": "per_unit", "unit_amount": "0.5"}, currency="JPY")
     assert item.need is not None
     record = invoice([item], {item.need: {"acme": [UsageGroup(Usage(Decimal(5), 1))]}}, "JPY")
-    assert (record["lines"][0]["amount"], record["lines"][0]["unrounded"], record["total"]) == ("3", "2.5", "3")
+    assert (record.lines[0].amount, record.lines[0].unrounded, record.total) == ("3", "2.5", "3")
 
 
 @given(st.lists(st.decimals(-1000, 1000, places=4), max_size=6), st.sampled_from(["USD", "JPY", "KWD"]))
 def test_the_total_is_the_sum_of_the_lines_and_never_a_negative_zero(amounts: list[Decimal], currency: str) -> None:
     record = invoice([flat(format(amount, "f"), currency) for amount in amounts], {}, currency)
-    assert Decimal(record["total"]) == sum((Decimal(line["amount"]) for line in record["lines"]), Decimal(0))
+    assert Decimal(record.total) == sum((Decimal(line.amount) for line in record.lines), Decimal(0))
     assert not any(
-        text.startswith("-0") and not Decimal(text)
-        for text in [record["total"], *(line["amount"] for line in record["lines"])]
+        text.startswith("-0") and not Decimal(text) for text in [record.total, *(line.amount for line in record.lines)]
     )
 
 
@@ -139,5 +137,5 @@ def test_two_processes_of_one_run_write_the_same_bytes() -> None:
     item = metered(TIERED)
     assert item.need is not None
     rows = {item.need: {"acme": [UsageGroup(Usage(Decimal(12345), 9))]}}
-    one, two = (codec("invoice").encode(invoice([flat("1"), item], rows)) for _ in range(2))
+    one, two = (encode_invoice(invoice([flat("1"), item], rows)) for _ in range(2))
     assert one == two

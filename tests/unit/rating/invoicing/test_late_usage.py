@@ -15,22 +15,24 @@ from rating.invoicing.late_usage import Late, Prior, adjustments, prior_lines
 from rating.pricing import parse_price, rate
 from rating.pricing.exact import exact_sum
 from rating.usage import Measured, Usage, UsageGroup
+from schemas.ledgers.invoice_record import Invoice, Line
+from tests.unit.rating.builders import invoice_of, line_of
 
 TIERS = [{"up_to": "10", "unit_amount": "1.005"}, {"up_to": None, "unit_amount": "0.333", "flat_amount": "2"}]
 PRICE = parse_price({"model": "tiered", "tiers": TIERS}, "USD")
 NEED = Need(Measured("m.p", "sum", ((1, 86_400),)), 0, 100)
 
 
-def line(charge: str = "c", start: int = 0, **changes: Any) -> dict[str, Any]:
-    return {
-        "number": 1, "kind": "usage", "charge": charge, "product": "p", "description": "P", "profile_id": "m.p",
-        "profile_versions": [1], "period_start": start, "period_end": start + 100, "quantity": "0", "events": "0", "unit": "",
-        "price": json.dumps(PRICE.model_dump(mode="json")), "amount": "0", "unrounded": "0", "steps": "[]", "note": "", "adjusts": "",
-    } | changes  # fmt: skip
+def line(charge: str = "c", start: int = 0, **changes: Any) -> Line:
+    fields = {
+        "number": 1, "charge": charge, "description": "P", "profile_id": "m.p", "profile_versions": (1,), "period_start": start,
+        "period_end": start + 100, "quantity": "0", "events": "0", "price": json.dumps(PRICE.model_dump(mode="json")),
+    }  # fmt: skip
+    return line_of(**fields | changes)
 
 
-def invoice(name: str, *lines: dict[str, Any], state: str = "finalized") -> dict[str, Any]:
-    return {"invoice_id": name, "state": state, "currency": "USD", "lines": list(lines)}
+def invoice(name: str, *lines: Line, **changes: Any) -> Invoice:
+    return invoice_of(invoice_id=name, lines=lines, **changes)
 
 
 def test_only_lines_that_late_records_may_touch_are_rated_again() -> None:
@@ -42,7 +44,7 @@ def test_only_lines_that_late_records_may_touch_are_rated_again() -> None:
     ]
 
     def found(*late: Late) -> list[tuple[str, str]]:
-        return [(owner["invoice_id"], item["charge"]) for owner, item in prior_lines(chain, late)]
+        return [(owner.invoice_id, item.charge) for owner, item in prior_lines(chain, late)]
 
     assert found(Late("m.p", 0, 99, 1)) == [("one", "c")]
     assert found(Late("m.p", 99, 100, 2)) == [("one", "c"), ("two", "c")]
@@ -57,20 +59,20 @@ def test_a_bill_and_its_adjustments_sum_to_one_bill_over_everything(parts: list[
     quantity = Decimal(0)
     for number, part in enumerate(parts, 1):
         quantity += part
-        prior = Prior("one", line(), PRICE, NEED, exact_sum(billed))
+        prior = Prior("one", line(), PRICE, NEED, exact_sum(billed), line())
         rows = {NEED: {"acme": [UsageGroup(Usage(quantity, number), "acme")]}}
         lines = adjustments([prior], rows, "acme", "USD")
-        billed.extend(Decimal(found["amount"]) for found in lines)
-        assert all(found["kind"] == "adjustment" and found["adjusts"] == "one" for found in lines)
-        assert all(found["events"] == str(number) and Decimal(found["quantity"]) == quantity for found in lines)
-        assert adjustments([Prior("one", line(), PRICE, NEED, exact_sum(billed))], rows, "acme", "USD") == []
+        billed.extend(Decimal(found.amount) for found in lines)
+        assert all(found.kind == "adjustment" and found.adjusts == "one" for found in lines)
+        assert all(found.events == str(number) and Decimal(found.quantity) == quantity for found in lines)
+        assert adjustments([Prior("one", line(), PRICE, NEED, exact_sum(billed), line())], rows, "acme", "USD") == []
     assert sum(billed) == rate(PRICE, quantity, currency="USD").amount
 
 
 def test_the_report_of_late_usage_is_what_the_next_close_adjusts() -> None:
-    chain = [invoice("one", line()) | {"account_id": "acme", "subscription": "s", "checkpoint": 4, "body": "{}"}]
+    chain = [invoice("one", line(), checkpoint=4)]
     rows = {NEED: {"acme": [UsageGroup(Usage(Decimal(3), 2), "acme")]}}
-    (found,) = late_lines(chain, [Prior("one", line(), PRICE, NEED, Decimal("1.01"))], rows)
+    (found,) = late_lines(chain, [Prior("one", line(), PRICE, NEED, Decimal("1.01"), line())], rows)
     told = found.to_json()
     assert (told["billed"], told["now"], told["difference"], told["billed_as_of_checkpoint"]) == (
         "1.01",
@@ -79,4 +81,4 @@ def test_the_report_of_late_usage_is_what_the_next_close_adjusts() -> None:
         4,
     )
     assert (told["invoice_id"], told["quantity_now"], told["events_now"]) == ("one", "3", 2)
-    assert late_lines(chain, [Prior("one", line(), PRICE, NEED, Decimal("3.02"))], rows) == []
+    assert late_lines(chain, [Prior("one", line(), PRICE, NEED, Decimal("3.02"), line())], rows) == []

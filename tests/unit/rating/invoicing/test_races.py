@@ -3,7 +3,6 @@ credit it once."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
@@ -12,17 +11,18 @@ from itertools import zip_longest
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from rating.invoices.amounts.account_balances import counterparts, draws
 from rating.invoices.amounts.line_balances import credited_by_line, key_of_line
 from rating.invoices.credit_notes import CreditNote, LineCredit, with_credit_note
-from rating.invoices.ledger import Invoice, Standing
+from rating.invoices.ledger import Standing
 from rating.invoices.transitions import Payment, Refused, amount_due, amount_paid, voided, with_payment
 from rating.invoicing.plan import build_invoices, make_plan
-from schemas.kafka.codec import codec
 from schemas.ledgers.checkpoints import Run
-from schemas.ledgers.invoice_claims import VOID, body_of
-from tests.unit.rating.builders import Shelf, us
+from schemas.ledgers.invoice_claims import VOID
+from schemas.ledgers.invoice_record import Invoice, body_of
+from tests.unit.rating.builders import Shelf, stored, us
 from tests.unit.rating.verify.builders import verified
 
 BASE = {"code": "s", "account": "acme", "plan": "basic", "start": "2024-01-01T00:00:00Z"}
@@ -51,7 +51,7 @@ def planned(found: Shelf, standing: Standing, day: str, run: str = "run") -> lis
     plan = make_plan(found.view(), standing, us(f"{day}T00:00:00Z"), {})
     invoices, problems = build_invoices(plan, {}, Run(run, 1, 0, us(f"{day}T00:00:00Z"), {}))
     assert plan.problems == problems == ()
-    return [codec("invoice").decode(codec("invoice").encode(one)) for one in invoices]
+    return [stored(one) for one in invoices]
 
 
 def noted(standing: Standing, name: str, amount: str, line: int = 1, reference: str = "n") -> Invoice | None:
@@ -73,24 +73,24 @@ def ahead() -> tuple[Shelf, Standing, Invoice, list[Invoice]]:
 
 def test_a_close_that_counted_no_credit_note_is_not_valid_after_one() -> None:
     found, standing, january, (settlement,) = ahead()
-    note = noted(standing, january["invoice_id"], "10")
+    note = noted(standing, january.invoice_id, "10")
     assert note is not None
     assert standing.apply(note)
     assert not standing.apply(settlement)
     (again,) = planned(found, standing, "2024-02-03")
-    assert (settlement["total"], again["total"]) == ("-30.00", "-20.00")
+    assert (settlement.total, again.total) == ("-30.00", "-20.00")
     assert standing.apply(again)
     assert verified(standing.chain("air", "s")) == []
 
 
 def test_a_credit_note_that_did_not_see_a_close_is_not_valid_after_it() -> None:
     _, standing, january, (settlement,) = ahead()
-    note = noted(standing, january["invoice_id"], "10")
+    note = noted(standing, january.invoice_id, "10")
     assert note is not None
     assert standing.apply(settlement)
     assert not standing.apply(note)
     with pytest.raises(Refused, match=r"0.00 of it are not credited"):
-        noted(standing, january["invoice_id"], "10")
+        noted(standing, january.invoice_id, "10")
 
 
 def test_a_payment_between_them_disturbs_neither() -> None:
@@ -99,7 +99,7 @@ def test_a_payment_between_them_disturbs_neither() -> None:
     assert paid is not None
     assert standing.apply(paid)
     assert standing.apply(settlement)
-    note = noted(standing, standing.chain("air", "s")[0]["invoice_id"], "10")
+    note = noted(standing, standing.chain("air", "s")[0].invoice_id, "10")
     assert note is not None
     assert standing.apply(note)
     later = with_payment(note, Payment("q", Decimal(5), 0, "me"))
@@ -109,11 +109,10 @@ def test_a_payment_between_them_disturbs_neither() -> None:
 
 def test_records_of_before_are_valid_as_they_were() -> None:
     _, standing, january, (settlement,) = ahead()
-    note = noted(standing, january["invoice_id"], "10")
+    note = noted(standing, january.invoice_id, "10")
     assert note is not None
     for record, name in ((note, "credited"), (settlement, "after_note")):
-        body = {key: value for key, value in body_of(record).items() if key != name}
-        assert standing.apply(dict(record) | {"body": json.dumps(body)})
+        assert standing.apply(replace(record, body=body_of(record).without(name).text()))
 
 
 def acts(found: Shelf, log: list[Invoice], act: str, choice: int, step: int) -> list[Invoice]:
@@ -132,16 +131,16 @@ def acts(found: Shelf, log: list[Invoice], act: str, choice: int, step: int) -> 
     one = chain[choice % len(chain)]
     whole = CreditNote(f"n{step}", Decimal(5 + choice), "sorry", "me", us("2024-03-20T00:00:00Z") + step)
     decide: dict[str, Callable[[], Invoice | None]] = {
-        "line": lambda: noted(standing, one["invoice_id"], str(7 + choice), 1, f"l{step}"),
+        "line": lambda: noted(standing, one.invoice_id, str(7 + choice), 1, f"l{step}"),
         "note": lambda: with_credit_note(one, whole, chain),
         "void": lambda: voided(chain, one, "wrong", "me", step),
-        "pay": lambda: with_payment(one, Payment(f"p{step}", Decimal(one["total"]), 0, "me")),
+        "pay": lambda: with_payment(one, Payment(f"p{step}", Decimal(one.total), 0, "me")),
     }
     try:
         record = decide[act]()
     except Refused:
         return []
-    return [] if record is None else [dict(record) | {"claim_id": f"{act}{step}"}]
+    return [] if record is None else [replace(record, claim_id=f"{act}{step}")]
 
 
 ACT = st.tuples(
@@ -195,26 +194,24 @@ def test_whatever_two_processes_do_at_once_a_line_is_credited_once(
 def check(standing: Standing, grants: list[str]) -> None:
     """No line is credited beyond what it came to, no invoice paid beyond its total, no grant overdrawn or given more
     than it paid."""
-    invoices = [one for one in standing.invoices("air") if one["state"] != VOID]
+    invoices = [one for one in standing.invoices("air") if one.state != VOID]
     value: dict[object, Fraction] = {}
     net: dict[object, Fraction] = {}
     drawn = Fraction(0)
     for one in invoices:
         notes = credited_by_line(one)
-        for line in one["lines"]:
-            amount = Fraction(line["amount"])
-            if line["kind"] == "credit":
+        for line in one.lines:
+            amount = Fraction(line.amount)
+            if line.kind == "credit":
                 drawn -= amount
                 continue
-            key = key_of_line(line["adjusts"] or one["invoice_id"], line)
-            net[key] = net.get(key, Fraction(0)) + amount - Fraction(notes.get(line["number"], 0))
-            value[key] = value.get(key, Fraction(0)) + amount * (not line["charge"].startswith("credit_note:"))
-        body, total = body_of(one), Decimal(one["total"])
-        drawn -= sum(
-            Fraction(part["amount"]) for note in body.get("credit_notes", ()) for part in note.get("prepaid", ())
-        )
-        assert min(total, Decimal(0)) <= amount_paid(body.get("payments", ())) <= max(total, Decimal(0))
-        assert amount_due(one["state"], total, body) * total >= 0
+            key = key_of_line(line.adjusts or one.invoice_id, line)
+            net[key] = net.get(key, Fraction(0)) + amount - Fraction(notes.get(line.number, 0))
+            value[key] = value.get(key, Fraction(0)) + amount * (not line.charge.startswith("credit_note:"))
+        body, total = body_of(one), Decimal(one.total)
+        drawn -= sum(Fraction(part["amount"]) for note in body.credit_notes for part in note.get("prepaid", ()))
+        assert min(total, Decimal(0)) <= amount_paid(body.payments) <= max(total, Decimal(0))
+        assert amount_due(one.state, total, body) * total >= 0
     for key, amount in value.items():
         assert 0 <= net[key] <= amount, (key, amount, net[key])
     assert 0 <= drawn <= sum(map(Fraction, grants))

@@ -43,11 +43,11 @@ def test_a_price_override_in_mid_month_leaves_one_allowance_of_1000() -> None:
     books = Books(found, [used(3, 600), used(20, 1400)])
     (january,) = books.close(FEBRUARY)
     assert amounts([january]) == ["usage c 0.00", "usage c 20.00"]  # 1,000 of the 2,000, all of them in the dearer part
-    first, second = (json.loads(line["price"]) for line in january["lines"])
+    first, second = (json.loads(line.price) for line in january.lines)
     assert first["split"] == {"of": "basic"}
     assert second["split"] == {"of": "basic", "included_before": "600", "priced_before": "0"}
-    assert "400 of 1000 included units used (600 by earlier parts of the period)" in january["lines"][1]["steps"]
-    assert plan_price_text(january["lines"][1]["price"], "USD") == plan_price_text(json.dumps(DEARER), "USD")
+    assert "400 of 1000 included units used (600 by earlier parts of the period)" in january.lines[1].steps
+    assert plan_price_text(january.lines[1].price, "USD") == plan_price_text(json.dumps(DEARER), "USD")
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_another_plan_begins_anew_unless_its_charge_says_otherwise_and_coming_ba
     found.add("subscription", SUBSCRIPTION | {"plan": "pro", "change_at": "2026-01-11"})
     found.add("subscription", SUBSCRIPTION | {"change_at": "2026-01-21"})
     books = Books(found, [used(3, 1500), used(15, 1000), used(25, 1000)])
-    assert [line["amount"] for line in books.close(FEBRUARY)[0]["lines"]] == expected
+    assert [line.amount for line in books.close(FEBRUARY)[0].lines] == expected
 
 
 def test_what_was_used_in_a_trial_takes_nothing_of_the_allowance() -> None:
@@ -112,9 +112,9 @@ def test_a_maximum_adds_up_to_no_period_so_each_part_stands_alone() -> None:
     other = {"charge": "top", "price": price | {"maximum_amount": "9"}}
     found.add("subscription", SUBSCRIPTION | {"overrides": [other], "change_at": "2026-01-15"})
     (january,) = Books(found, [used(3, 5), used(20, 6)]).close(FEBRUARY)
-    top = [line for line in january["lines"] if line["charge"] == "top"]
-    assert [line["amount"] for line in top] == ["2.00", "3.00"]
-    assert not any("split" in line["price"] for line in top)
+    top = [line for line in january.lines if line.charge == "top"]
+    assert [line.amount for line in top] == ["2.00", "3.00"]
+    assert not any("split" in line.price for line in top)
 
 
 def test_late_usage_of_the_first_part_changes_what_the_second_costs() -> None:
@@ -124,9 +124,9 @@ def test_late_usage_of_the_first_part_changes_what_the_second_costs() -> None:
     books.close(FEBRUARY)
     (february,) = books.close(MARCH)
     assert amounts([february]) == ["usage c 0.00", "adjustment c 6.00"]  # 300 fewer of the dearer ones are included
-    change = february["lines"][1]
-    assert json.loads(change["price"])["split"]["included_before"] == "900"
-    assert (change["quantity"], change["period_start"]) == ("1400", JANUARY + 14 * DAY)
+    change = february.lines[1]
+    assert json.loads(change.price)["split"]["included_before"] == "900"
+    assert (change.quantity, change.period_start) == ("1400", JANUARY + 14 * DAY)
     (march,) = books.close(APRIL)
     assert amounts([march]) == [
         "usage c 0.00",
@@ -141,7 +141,7 @@ def test_an_invoice_of_before_keeps_what_it_meant() -> None:
     found.add("subscription", override(DEARER))
     books = Books(found, [used(3, 600), used(20, 1400), used(5, 500, close=2)])
     (january,) = books.close(FEBRUARY)
-    assert all("split" not in line["price"] for line in january["lines"])
+    assert all("split" not in line.price for line in january.lines)
     found.add("plan", plan(INCLUDED))  # the newest version shares; what is billed does not
     assert amounts(books.close(MARCH)) == ["usage c 0.00", "adjustment c 1.00"]
 
@@ -197,7 +197,7 @@ def test_a_highest_value_is_billed_once_where_another_price_of_the_plan_changes(
     found.add("subscription", override(DEARER))
     (january,) = Books(found, events).close(FEBRUARY)
     assert amounts([january]) == ["usage c 0.00", "usage top 10.00", "usage c 0.00"]
-    assert (january["lines"][1]["period_start"], january["lines"][1]["period_end"]) == (JANUARY, FEBRUARY)
+    assert (january.lines[1].period_start, january.lines[1].period_end) == (JANUARY, FEBRUARY)
     assert verified([january], found.catalog) == []
 
 
@@ -209,7 +209,7 @@ def test_each_part_has_its_own_highest_value_where_its_price_changes(top: int, e
     dearer = {"charge": "top", "price": TOP["price"] | {"unit_amount": "6"}}
     found.add("subscription", SUBSCRIPTION | {"overrides": [dearer], "change_at": "2026-01-15"})
     (january,) = Books(found, [used(3, top), used(20, top)]).close(FEBRUARY)
-    assert [line["amount"] for line in january["lines"] if line["charge"] == "top"] == expected
+    assert [line.amount for line in january.lines if line.charge == "top"] == expected
 
 
 def test_a_minimum_of_a_highest_value_stays_whole_where_another_price_changes() -> None:

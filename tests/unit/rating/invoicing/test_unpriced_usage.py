@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from rating.invoices.amounts.unpriced_values import unpriced_lines
-from rating.invoices.ledger import Invoice
 from rating.invoicing.plan import build_invoices, make_plan
 from rating.invoicing.unpriced_usage import FirstEvent, UnpricedUsage, on_invoices, remedy
 from rating.pricing import MatrixQuantity
 from schemas.ledgers.checkpoints import Run
+from schemas.ledgers.invoice_record import Invoice
 from schemas.values.instants import DAY
 from tests.unit.rating.invoicing.builders import (
     APRIL,
@@ -50,10 +50,10 @@ def test_an_unknown_value_of_the_running_period_stops_nothing_and_is_on_the_line
     found = books(used(3, 5, "a"), used(4, 2, "b"), used(5, 1, ""), used(40, 1, "a"))
     (january,) = found.close(FEBRUARY)
     assert amounts([january]) == ["usage c 5.00", "flat fee 10.00"]
-    line = january["lines"][0]
-    assert line["quantity"] == "8"
+    line = january.lines[0]
+    assert line.quantity == "8"
     assert (
-        line["note"]
+        line.note
         == "model= has no price: 1 from 1 event is not billed; model=b has no price: 2 from 1 event is not billed"
     )
     assert lacking(found) == [(("",), Decimal(1)), (("b",), Decimal(2))]
@@ -66,7 +66,7 @@ def test_a_late_event_with_an_unknown_value_stops_nothing_and_is_kept_in_mind_by
     found.close(FEBRUARY)
     (february,) = found.close(MARCH)
     assert amounts([february]) == ["usage c 0.00", "flat fee 10.00", "adjustment c 0.00"]
-    assert "model=b has no price" in february["lines"][2]["note"]
+    assert "model=b has no price" in february.lines[2].note
     (march,) = found.close(APRIL)
     assert amounts([march]) == ["usage c 0.00", "flat fee 10.00", "adjustment c 1.00"]
     assert lacking(found) == [(("b",), Decimal(2))]
@@ -88,7 +88,7 @@ def test_a_later_version_that_the_subscription_moves_to_bills_it_by_adjustment_o
     found.shelf.add("subscription", SUBSCRIPTION | {"plan_version": 2}, published="2026-03-02T00:00:00Z")
     (march,) = found.close(APRIL)
     assert amounts([march]) == ["usage c 0.00", "flat fee 0.32", "usage c 0.00", "flat fee 9.68", "adjustment c 6.00"]
-    assert march["lines"][-1]["note"].endswith("model=b at 3, of plan basic version 2")
+    assert march.lines[-1].note.endswith("model=b at 3, of plan basic version 2")
     assert lacking(found) == []
     found.shelf.add("plan", plan(WITH_B | {"cells": [{"values": ["b"], "unit_amount": "9"}]}, more=[FEE]))
     found.shelf.add("subscription", SUBSCRIPTION | {"plan_version": 3}, published="2026-04-01T00:00:00Z")
@@ -131,7 +131,7 @@ def test_included_units_go_to_what_has_a_price() -> None:
     found = books(used(3, 5, "a"), used(4, 9, "b"), price=MATRIX | {"included_units": "6"})
     (january,) = found.close(FEBRUARY)
     assert amounts([january])[0] == "usage c 0.00"
-    steps = json.loads(january["lines"][0]["steps"])
+    steps = json.loads(january.lines[0].steps)
     assert steps[1]["text"] == "5 of 6 included units used, in the order of the cells: model=a 5; 0 left to price"
 
 

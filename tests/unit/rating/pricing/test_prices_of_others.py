@@ -19,6 +19,7 @@ from rating.invoicing.late_usage import Prior, adjustments
 from rating.pricing import parse_price, price_json, rate
 from rating.pricing.exact import exact_sum
 from rating.usage import Measured, Usage, UsageGroup
+from tests.unit.rating.builders import line_of
 
 
 def tiers(*rows: tuple[str | None, str, str], amount: str = "unit_amount") -> list[dict[str, str | None]]:
@@ -138,13 +139,13 @@ def test_increments_billed_as_cumulative_deltas_come_to_what_the_whole_costs(
 ) -> None:
     """As late usage is billed: each adjustment is the price of all so far less what was billed for it."""
     parsed = parse_price(price)
-    line = {"number": 1, "description": "", "period_start": 0, "period_end": 1}
+    line = line_of(number=1, period_end=1)
     need = Need(Measured("m.p", "sum", ((1, 86_400),)), 0, 1)
     bills: list[Decimal] = []
     for number in range(1, len(parts) + 1):
         rows = {need: {"a": [UsageGroup(Usage(exact_sum(parts[:number]), number), "a")]}}
-        found = adjustments([Prior("one", line, parsed, need, exact_sum(bills))], rows, "a", currency)
-        bills.extend(Decimal(one["amount"]) for one in found)
+        found = adjustments([Prior("one", line, parsed, need, exact_sum(bills), line)], rows, "a", currency)
+        bills.extend(Decimal(one.amount) for one in found)
     assert exact_sum(bills) == rate(parsed, exact_sum(parts), currency=currency).amount
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from rating.invoices.amounts.prepaid_credits import drawn, grant_balances, owned_grants
 from rating.invoices.amounts.reductions import adjusted_terms, prior_terms, reduced
@@ -21,9 +22,10 @@ from rating.invoicing.plan import build_invoices, make_plan
 from rating.subscriptions.terms import Terms
 from schemas.catalog.state import Catalog
 from schemas.catalog.terms import Discount
-from schemas.kafka.codec import codec
 from schemas.ledgers.checkpoints import Run
+from schemas.ledgers.invoice_record import Invoice, Line
 from schemas.values.instants import micros
+from tests.unit.rating.builders import invoice_of, line_of, stored
 from tests.unit.rating.verify.builders import verified
 
 RUN = Run("run_1", 1, 99, 0, {})
@@ -53,30 +55,25 @@ def shelf(*entries: tuple[str, dict[str, Any]], plan: dict[str, Any] | None = No
         key = (kind, body["code"])
         versions[key] = versions.get(key, 0) + 1
         record = {
-            "namespace": "air",
-            "kind": kind,
-            "code": body["code"],
-            "version": versions[key],
+            "namespace": "air", "kind": kind, "code": body["code"], "version": versions[key],
             "retired": body.get("retired", False),
-            "valid_from": None,
-            "body": json.dumps({name: value for name, value in body.items() if name != "retired"}),
-            "author": "",
-            "claim_id": "",
-        }
+            "valid_from": None, "body": json.dumps({name: value for name, value in body.items() if name != "retired"}),
+            "author": "", "claim_id": "",
+        }  # fmt: skip
         assert catalog.apply(record, catalog.next_offset, 0) is not None
     return catalog
 
 
-def billed(catalog: Catalog, as_of: str, standing: Standing | None = None) -> list[dict[str, Any]]:
+def billed(catalog: Catalog, as_of: str, standing: Standing | None = None) -> list[Invoice]:
     until = micros(datetime.fromisoformat(as_of).replace(tzinfo=UTC))
     plan = make_plan(catalog.view("air"), standing or Standing(), until, {})
     invoices, problems = build_invoices(plan, {}, RUN)
     assert (plan.problems, problems) == ((), ())
-    return [codec("invoice").decode(codec("invoice").encode(one)) for one in invoices]
+    return [stored(one) for one in invoices]
 
 
-def shown(invoice: dict[str, Any]) -> list[tuple[str, str]]:
-    return [(line["charge"], line["amount"]) for line in invoice["lines"]]
+def shown(invoice: Invoice) -> list[tuple[str, str]]:
+    return [(line.charge, line.amount) for line in invoice.lines]
 
 
 def test_lines_stand_in_their_order_and_add_up() -> None:
@@ -87,12 +84,12 @@ def test_lines_stand_in_their_order_and_add_up() -> None:
         ("fee", "100.00"), ("seat", "20.00"), ("discount:off", "-20.00"), ("discount:ten", "-10.00"),
         ("commitment:", "60.00"), ("credit:gift", "-50.00"),
     ]  # fmt: skip
-    assert (invoice["total"], json.loads(invoice["body"])["subtotal"]) == ("100.00", "150.00")
-    assert json.loads(invoice["body"])["tax_amount"] is None
-    assert [line["number"] for line in invoice["lines"]] == [1, 2, 3, 4, 5, 6]
+    assert (invoice.total, json.loads(invoice.body)["subtotal"]) == ("100.00", "150.00")
+    assert json.loads(invoice.body)["tax_amount"] is None
+    assert [line.number for line in invoice.lines] == [1, 2, 3, 4, 5, 6]
     assert all(
-        sum(Decimal(step["amount"]) for step in json.loads(line["steps"])) == Decimal(line["unrounded"])
-        for line in invoice["lines"]
+        sum(Decimal(step["amount"]) for step in json.loads(line.steps)) == Decimal(line.unrounded)
+        for line in invoice.lines
     )
     assert verified([invoice], catalog) == []
 
@@ -103,19 +100,16 @@ def test_a_subscription_has_its_own_price_discount_and_commitment() -> None:
         "minimum_commitment": "500",
     }
     own: dict[str, Any] = {
-        "overrides": [
-            {"charge": "fee", "price": {"model": "flat", "amount": "80"}},
-            {"charge": "gone", "price": {"model": "flat", "amount": "1"}},
-        ],
-        "discounts": [{"code": "ten", "percent": "50"}],
-        "minimum_commitment": "0",
-    }
+        "overrides": [{"charge": "fee", "price": {"model": "flat", "amount": "80"}},
+        {"charge": "gone", "price": {"model": "flat", "amount": "1"}}],
+        "discounts": [{"code": "ten", "percent": "50"}], "minimum_commitment": "0",
+    }  # fmt: skip
     other = ("subscription", SUBSCRIPTION | {"code": "two"})
     mine, theirs = billed(shelf(other, plan=plan, **own), "2026-02-02")
     assert shown(mine) == [("fee", "80.00"), ("seat", "20.00"), ("discount:one", "-1.00"), ("discount:ten", "-49.50")]
     assert shown(theirs)[0] == ("fee", "100.00")
-    assert theirs["total"] == "500.00"
-    assert json.loads(mine["lines"][0]["price"])["amount"] == "80"
+    assert theirs.total == "500.00"
+    assert json.loads(mine.lines[0].price)["amount"] == "80"
 
 
 def test_an_override_that_does_not_fit_holds_its_subscription_back() -> None:
@@ -141,7 +135,7 @@ def test_a_discount_counts_where_it_is_in_force_at_the_periods_last_moment(
 ) -> None:
     catalog = shelf(plan={"discounts": [{"code": "ten", "percent": "10", **limits}]})
     at_once = billed(catalog, "2026-04-02")
-    assert [len(one["lines"]) - 2 for one in at_once] == expected
+    assert [len(one.lines) - 2 for one in at_once] == expected
     standing = Standing()
     for month, invoice in zip(("2026-02-02", "2026-03-02", "2026-04-02"), at_once, strict=True):
         assert billed(catalog, month, standing) == [invoice]
@@ -152,23 +146,18 @@ def test_credits_are_drawn_by_priority_expiry_start_and_code_and_go_on_with_what
     grants = [
         ("credit_grant", GRANT | {"code": code, **fields})
         for code, fields in {
-            "never": {},
-            "late": {"expires": "2026-06-01"},
-            "soon": {"expires": "2026-05-01"},
-            "first": {"priority": 0},
-            "young": {"effective": "2026-01-15", "expires": "2026-05-01"},
-            "old": {"expires": "2025-12-31"},
-            "euro": {"currency": "EUR"},
-            "theirs": {"account": "beta"},
+            "never": {}, "late": {"expires": "2026-06-01"}, "soon": {"expires": "2026-05-01"}, "first": {"priority": 0},
+            "young": {"effective": "2026-01-15", "expires": "2026-05-01"}, "old": {"expires": "2025-12-31"},
+            "euro": {"currency": "EUR"}, "theirs": {"account": "beta"},
             "mine": {"account": None, "subscription": "one", "priority": 2},
         }.items()
-    ]
+    ]  # fmt: skip
     catalog = shelf(*grants, ("account", {"code": "beta"}))
     january, february, march = billed(catalog, "2026-04-02")
     assert shown(january)[2:] == [("credit:first", "-50.00"), ("credit:soon", "-50.00"), ("credit:young", "-20.00")]
     assert shown(february)[2:] == [("credit:young", "-30.00"), ("credit:late", "-50.00"), ("credit:never", "-40.00")]
     assert shown(march)[2:] == [("credit:never", "-10.00"), ("credit:mine", "-50.00")]
-    assert (january["total"], march["total"]) == ("0.00", "60.00")
+    assert (january.total, march.total) == ("0.00", "60.00")
     assert verified([january, february, march], catalog) == []
 
 
@@ -176,7 +165,7 @@ def test_two_subscriptions_share_a_grant_and_a_second_process_goes_on_alike_from
     catalog = shelf(("credit_grant", GRANT | {"amount": "300"}), ("subscription", SUBSCRIPTION | {"code": "two"}))
     whole = billed(catalog, "2026-03-02")
     assert drawn(whole) == {"gift": Decimal(300)}
-    chains = {code: [one for one in whole if one["subscription"] == code] for code in ("one", "two")}
+    chains = {code: [one for one in whole if one.subscription == code] for code in ("one", "two")}
     for first in range(3):
         for second in range(3):
             standing = Standing()
@@ -190,7 +179,9 @@ def test_a_void_invoice_gives_back_what_it_drew_and_a_retired_grant_pays_no_more
     (january,) = billed(catalog, "2026-02-02")
     standing = Standing()
     assert standing.apply(january)
-    assert standing.apply(voided([january], january, "wrong", "me", 0))
+    void = voided([january], january, "wrong", "me", 0)
+    assert void is not None
+    assert standing.apply(void)
     assert drawn(standing.invoices("air")) == {}
     again, february = billed(catalog, "2026-03-02", standing)
     assert shown(again)[-1] == ("credit:gift", "-50.00")
@@ -226,13 +217,12 @@ def test_a_grant_is_used_left_or_expired_and_nothing_of_it_is_lost(
         assert shown["state"] in ("pending", "active", "used") or not one.left
 
 
-def charge(product: str, amount: Decimal, **fields: Any) -> dict[str, Any]:
-    line = {"kind": "usage", "charge": product, "product": product, "amount": str(amount), "adjusts": ""}
-    return line | {"period_start": 0, "period_end": 100} | fields
+def charge(product: str, amount: Decimal, **fields: Any) -> Line:
+    return line_of(charge=product, product=product, amount=str(amount), period_end=100, **fields)
 
 
-def pairs(lines: list[dict[str, Any]]) -> list[tuple[str, Decimal]]:
-    return [(line["product"], Decimal(line["amount"])) for line in lines]
+def pairs(lines: list[Line]) -> list[tuple[str, Decimal]]:
+    return [(line.product, Decimal(line.amount)) for line in lines]
 
 
 terms = st.builds(
@@ -257,53 +247,28 @@ cents = st.decimals(-30, 90, places=2)
 def test_a_bill_and_its_adjustments_sum_to_one_bill_over_everything(agreed: Terms, at_first: Any, late: Any) -> None:
     charges = [charge(product, amount) for product, amount in zip("ab", at_first, strict=True)]
     lines = charges + reduced(pairs(charges), agreed, "USD", 0, 100)
-    base = {
-        "namespace": "air",
-        "version": 1,
-        "subscription": "s",
-        "account_id": "a",
-        "plan": "p",
-        "plan_version": 1,
-        "period_start": 0,
-        "period_end": 100,
-        "currency": "USD",
-        "state": "finalized",
-    }
     body = json.dumps({"terms": agreed.to_json()})
-    chain: list[Any] = [base | {"invoice_id": "i0", "predecessor": "", "sequence": 0, "lines": lines, "body": body}]
+    chain = [invoice_of(invoice_id="i0", account_id="a", period_end=100, lines=tuple(lines), body=body)]
     for number, (product, amount) in enumerate(late, 1):
         changed = [charge(product, amount, kind="adjustment", adjusts="i0")]
         changed += adjusted_terms(prior_terms(chain, ["i0"]), changed, "USD")
-        chain.append(
-            base
-            | {
-                "invoice_id": f"i{number}",
-                "predecessor": f"i{number - 1}",
-                "sequence": number,
-                "lines": changed,
-                "body": "{}",
-            }
-        )
+        names = {"invoice_id": f"i{number}", "predecessor": f"i{number - 1}"}
+        chain.append(invoice_of(**names, account_id="a", period_end=100, sequence=number, lines=tuple(changed)))
     last = {
-        product: sum(
-            Decimal(one["amount"]) for invoice in chain for one in invoice["lines"] if one["charge"] == product
-        )
+        product: sum(Decimal(one.amount) for invoice in chain for one in invoice.lines if one.charge == product)
         for product in "ab"
     }
     once = [charge(product, amount) for product, amount in last.items()]
     once += reduced(pairs(once), agreed, "USD", 0, 100)
-    assert sum(Decimal(one["amount"]) for invoice in chain for one in invoice["lines"]) == sum(
-        Decimal(one["amount"]) for one in once
+    assert sum(Decimal(one.amount) for invoice in chain for one in invoice.lines) == sum(
+        Decimal(one.amount) for one in once
     )
     numbered = [
-        one
-        | {
-            "total": "0",
-            "lines": [
-                line | {"number": n, "profile_id": "", "price": "", "unrounded": ""}
-                for n, line in enumerate(one["lines"])
-            ],
-        }
+        replace(
+            one,
+            total="0",
+            lines=tuple(replace(line, number=n, price="", unrounded="") for n, line in enumerate(one.lines)),
+        )
         for one in chain
     ]
     assert verified(numbered, Catalog()) == []
@@ -324,5 +289,5 @@ def test_verification_tells_what_was_changed(number: int, changes: dict[str, str
     discounts = [{"code": "ten", "percent": "10"}, {"code": "off", "amount": "30", "product": "seat"}]
     catalog = shelf(("credit_grant", GRANT), plan={"discounts": discounts, "minimum_commitment": "150"})
     (invoice,) = billed(catalog, "2026-02-02")
-    invoice["lines"] = [line | (changes if line["number"] == number else {}) for line in invoice["lines"]]
-    assert any(expected in found for found in verified([invoice], catalog))
+    lines = tuple(replace(line, **changes) if line.number == number else line for line in invoice.lines)
+    assert any(expected in found for found in verified([replace(invoice, lines=lines)], catalog))

@@ -10,11 +10,12 @@ from zoneinfo import ZoneInfo
 import pytest
 import tzdata
 
-from rating.invoices.ledger import Invoice, Standing
+from rating.invoices.ledger import Standing
 from rating.invoicing.plan import build_invoices, make_plan
 from rating.subscriptions import billing_periods as spans_module
 from rating.subscriptions import timeline as timeline_module
 from schemas.ledgers.checkpoints import Run
+from schemas.ledgers.invoice_record import Invoice
 from schemas.values import time_zones
 from schemas.values.instants import instant
 from tests.unit.rating.builders import Shelf, us
@@ -77,18 +78,18 @@ def test_a_change_of_the_rules_between_two_closes(
     rules(monkeypatch, after)
     assert close(found, standing, "2026-12-05T12:00:00Z") in ([], billed[:0])  # nothing is billed again
     billed += close(found, standing, "2027-03-05T12:00:00Z")
-    periods = [(one["period_start"], one["period_end"]) for one in billed if one["period_start"] < one["period_end"]]
+    periods = [(one.period_start, one.period_end) for one in billed if one.period_start < one.period_end]
     assert [end for _, end in periods[:-1]] == [start for start, _ in periods[1:]]  # neither gap nor overlap
-    lines = [line for one in billed for line in one["lines"]]
-    assert {(line["kind"], line["charge"], Decimal(line["amount"])) for line in lines[1:]} <= {
+    lines = [line for one in billed for line in one.lines]
+    assert {(line.kind, line.charge, Decimal(line.amount)) for line in lines[1:]} <= {
         ("flat", "seat", Decimal(30)), ("flat", "support", Decimal(10)),
     }  # fmt: skip
     for charge, more in (("seat", 1), ("support", 0)):  # one fee a period, and one more is ahead
-        assert len([line for line in lines if line["charge"] == charge]) == len(periods) + more
+        assert len([line for line in lines if line.charge == charge]) == len(periods) + more
     last = instant(periods[-1][1]).astimezone(time_zones.parse_zone(PLACE))
     assert (last.hour, last.minute) == (0, 0)  # by the rules of now
 
 
 def test_an_invoice_says_by_which_rules_its_period_was_found() -> None:
     (opening,) = close(catalog("month"), Standing(), "2026-09-01T12:00:00Z")
-    assert f'"time_zone_data": "{time_zones.VERSION}"' in opening["body"]
+    assert f'"time_zone_data": "{time_zones.VERSION}"' in opening.body

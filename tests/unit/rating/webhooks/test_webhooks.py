@@ -22,23 +22,16 @@ from rating.webhooks.receiver import signing
 from rating.webhooks.receiver.attempt import ReceiverAnswer, Sender, retry_after
 from schemas.catalog.state import Entry
 from schemas.catalog.webhooks import Webhook
+from schemas.ledgers.invoice_record import Invoice
 from schemas.settings import Settings
+from tests.unit.rating.builders import invoice_of
 
 SECOND = 1_000_000
 URL = "https://example.com/hook"
 
 
-def version(number: int, state: str = "finalized", **more: Any) -> dict[str, Any]:
-    return {
-        "namespace": "n",
-        "invoice_id": "inv_1",
-        "version": number,
-        "predecessor": "",
-        "subscription": "s",
-        "state": state,
-        "body": "{}",
-        **more,
-    }
+def version(number: int, state: str = "finalized", **more: Any) -> Invoice:
+    return invoice_of(namespace="n", invoice_id="inv_1", version=number, state=state, **more)
 
 
 def test_a_copy_or_a_claim_that_lost_tells_nothing_and_ids_are_of_the_version() -> None:

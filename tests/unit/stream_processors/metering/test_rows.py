@@ -8,6 +8,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from schemas.ledgers.invoice_record import from_fields
 from schemas.matching.columns import RuleFailures, RuleMatches
 from schemas.values.quantity import LIMIT, UNIT, unscaled
 from stream_processors.metering.rows import EventColumns, quantities
@@ -62,7 +63,7 @@ def test_an_invoice_becomes_one_row_and_one_a_line():
         "total": "-0.50", "lines": [line, line | {"number": 2, "kind": "flat", "quantity": "", "events": ""}],
         "body": "{}", "claim_id": "x",
     }  # fmt: skip
-    invoices, lines = invoice_tables([invoice])
+    invoices, lines = invoice_tables([from_fields(invoice)])
     assert invoices.to_pylist()[0]["total"] == Decimal("-0.50")
     first, second = lines.to_pylist()
     assert (first["invoice_id"], first["quantity"], first["events"]) == ("i", Decimal(line["quantity"]), 3)

@@ -1,0 +1,33 @@
+"""Which records of usage.invoices are valid: the one fold that the close, the webhooks and the worker's copies share."""
+
+from __future__ import annotations
+
+import logging
+
+from schemas.kafka.codec import CodecError
+from schemas.kafka.topics import INVOICES
+from schemas.ledgers.first_valid import FirstValid
+from schemas.ledgers.invoice_claims import claim_of
+from schemas.ledgers.invoice_record import Invoice, decode_invoice
+
+log = logging.getLogger(__name__)
+
+
+class ValidInvoices:
+    """The first valid record wins. All records of a chain must be offered in log order."""
+
+    def __init__(self) -> None:
+        self._claims = FirstValid()
+
+    def offer(self, invoice: Invoice) -> bool:
+        """Take the next record; whether it is valid."""
+        return self._claims.offer(claim_of(invoice))
+
+    def offer_bytes(self, value: bytes) -> Invoice | None:
+        """``offer`` on a record's bytes; None where it is void, as foreign bytes are."""
+        try:
+            invoice = decode_invoice(value)
+        except CodecError as error:
+            log.warning("a record of %s is void: %s", INVOICES, error)
+            return None
+        return invoice if self.offer(invoice) else None
