@@ -175,6 +175,7 @@ def show(settings: Settings, season: Season, outcome: Outcome) -> None:
         say(f"not billed: {problem}")
     if outcome.sent is None and not outcome.closed.invoices:
         say(
-            f"nothing was changed: all {season.flights:,} events were metered and all {len(invoices)} invoices stood before"
+            f"nothing was changed: all {season.flights:,} events were metered and all {len(invoices)} invoices "
+            "stood before"
             " this run"
         )

@@ -8,6 +8,7 @@ from typing import Any
 from rating.close.result import stored_checks
 from schemas.ledgers.checkpoints import Checkpoints, Run
 from schemas.values.instants import rfc3339
+from schemas.values.json_text import JsonObject
 
 
 def runs_of(checkpoints: Checkpoints, namespace: str) -> list[Run]:
@@ -17,8 +18,8 @@ def runs_of(checkpoints: Checkpoints, namespace: str) -> list[Run]:
 
 def run_of(checkpoints: Checkpoints, namespace: str, run_id: str) -> Run | None:
     """One run, None where the namespace has none of that name."""
-    found = checkpoints.runs.get(run_id)
-    return found if found is not None and found.body.get("namespace") == namespace else None
+    run = checkpoints.runs.get(run_id)
+    return run if run is not None and run.body.get("namespace") == namespace else None
 
 
 def invoice_counts(client: Any, namespace: str, runs: Iterable[Run]) -> dict[str, int]:
@@ -31,7 +32,7 @@ def invoice_counts(client: Any, namespace: str, runs: Iterable[Run]) -> dict[str
     return {str(name): int(count) for name, count in rows}
 
 
-def run_head(run: Run, invoices: int) -> dict[str, Any]:
+def run_head(run: Run, invoices: int) -> JsonObject:
     """A run without its checklist, ready for json.dumps. ``drafts``: it made or refreshed drafts alone; the invoices
     are those that were approved since; ``time_zone_data``: the IANA release by which its periods were found, None for a
     run of before it was said."""

@@ -32,12 +32,12 @@ def covering_cut(settings: Settings, client: Any, ledger: CheckpointLedger, ends
     """The last checkpoint where it covers ``ends``, else a new one; ``ends`` must be metered. Raises
     LedgerUnavailable."""
 
-    def propose(last: Cut | None) -> Cut | None:
-        if last is not None and all(last.offsets.get(key, 0) >= end for key, end in ends.items()):
+    def propose(previous: Cut | None) -> Cut | None:
+        if previous is not None and all(previous.offsets.get(key, 0) >= end for key, end in ends.items()):
             return None
         # Every partition is named, so that the slice of an empty log can be rolled up, too.
         progress = dict.fromkeys(ends, 0) | read_progress(client)
-        return next_cut(last, progress, catalog_end(settings), micros(now))
+        return next_cut(previous, progress, catalog_end(settings), micros(now))
 
     try:
         cut = ledger.cut(propose) or ledger.checkpoints.last

@@ -24,20 +24,23 @@ def require_complete(
     many."""
     if parts := set_aside(client):
         raise CloseError(
-            f"ClickHouse has set damaged parts aside, and nothing is billed of less than all rows: {'; '.join(map(str, reasons(parts)))}"
+            "ClickHouse has set damaged parts aside, and nothing is billed of less than all rows: "
+            f"{'; '.join(map(str, reasons(parts)))}"
         )
     deadline = time.monotonic() + _PATIENCE_SECONDS
-    while found := find_damage(client, ends, namespace, given_up=catalog.given_up.ranges, identities=False):
+    while damages := find_damage(client, ends, namespace, given_up=catalog.given_up.ranges, identities=False):
         if time.monotonic() > deadline:
-            raise CloseError(refusal(found))
+            raise CloseError(refusal(damages))
         wait(0.5)  # conflicts reach ClickHouse by way of usage.rejected, a moment after the cursor
 
 
-def refusal(found: list[Damage]) -> str:
+def refusal(damages: list[Damage]) -> str:
     """What is missing, and what to do."""
-    places = [f"{one.place}: {one.what}" for one in found[:_SHOWN]]
-    more = f" (and {len(found) - _SHOWN} more)" if len(found) > _SHOWN else ""
+    places = [f"{damage.place}: {damage.what}" for damage in damages[:_SHOWN]]
+    count = f" (and {len(damages) - _SHOWN} more)" if len(damages) > _SHOWN else ""
     return (
-        "rows are missing in ClickHouse, and nothing is billed of less than all of it; write them again from the log with"
-        f" `{found[0].command}`, or all of them with `weir replay --damaged`, then close again. {'; '.join(places)}{more}"
+        "rows are missing in ClickHouse, and nothing is billed of less than all of it; write them again from the "
+        "log with"
+        f" `{damages[0].command}`, or all of them with `weir replay --damaged`, then close again. "
+        f"{'; '.join(places)}{count}"
     )

@@ -73,21 +73,21 @@ def refresh_drafts(
     plan = make_plan(view, standing, micros(as_of), late(cut), "drafts")
     plan = replace(plan, listed=settings.priced_values)
     totals = measure(client, name, plan.needs(), cut, on_progress)
-    made, failed = build_drafts(plan, totals, run, standing)
-    if not made:
+    drafts, failed = build_drafts(plan, totals, run, standing)
+    if not drafts:
         return Redrafted(problems=(*plan.problems, *failed))
-    ids = {one.invoice_id for one in made}
-    others = [one for one in standing.drafts(name) if one.invoice_id not in ids]
-    found = [*(one for one in made if one.state == DRAFT), *others]
-    checks = make_checks(settings, client, view, plan, found, standing, (*plan.problems, *failed), cut)
+    ids = {invoice.invoice_id for invoice in drafts}
+    others = [draft for draft in standing.drafts(name) if draft.invoice_id not in ids]
+    standing_drafts = [*(invoice for invoice in drafts if invoice.state == DRAFT), *others]
+    checks = make_checks(settings, client, view, plan, standing_drafts, standing, (*plan.problems, *failed), cut)
     run = replace(run, body={**run.body, "checklist": [check.to_json() for check in checks]})
     if dry_run:
-        for one in made:
-            standing.apply(one)
+        for invoice in drafts:
+            standing.apply(invoice)
     else:
         run = ledger.announce(run)
-        made = tuple(publish(LedgerWriter(settings, INVOICES), reader, standing, made, on_progress))
-    return Redrafted(tuple(one for one in made if one.state == DRAFT), (*plan.problems, *failed), run)
+        drafts = tuple(publish(LedgerWriter(settings, INVOICES), reader, standing, drafts, on_progress))
+    return Redrafted(tuple(invoice for invoice in drafts if invoice.state == DRAFT), (*plan.problems, *failed), run)
 
 
 def wait_drafts_visible(client: Any, namespace: str, standing: Standing, on_progress: Progress) -> None:

@@ -37,22 +37,31 @@ class CloseResult:
         """One sentence for people."""
         until = rfc3339(micros(self.as_of))
         if self.refused:
-            found = ", ".join(check.name for check in warnings(self.checks))
-            return f"nothing was billed in {self.namespace} as of {until}: the checklist found {found}; mend that, or close without --strict"
+            names = ", ".join(check.name for check in warnings(self.checks))
+            return (
+                f"nothing was billed in {self.namespace} as of {until}: the checklist found {names}; mend that, "
+                "or close without --strict"
+            )
         drafted = self._drafted()
         if self.unpriced:
             count = "quantity has" if self.unpriced == 1 else "quantities have"
             drafted += f"; {self.unpriced} billed {count} no price, `weir late` names them"
         if not (self.invoices or self.already) and self.problems:
             count = f"{len(self.problems)} thing{'' if len(self.problems) == 1 else 's'}"
-            return f"no invoice was published in {self.namespace} as of {until}{self._joined()}: {count} cannot be billed{drafted}"
+            return (
+                f"no invoice was published in {self.namespace} as of {until}{self._joined()}: {count} cannot be "
+                f"billed{drafted}"
+            )
         if self.run is None or not (self.invoices or self.already):
             return f"nothing is due in {self.namespace} as of {until}: no invoice was published{drafted}"
         done = f"{len(self.invoices)} invoice{'' if len(self.invoices) == 1 else 's'}"
         if self.dry_run:
             return f"{done} would be published in {self.namespace} as of {until}; nothing was written{drafted}"
-        first = f"; {self.already} stood already, by another process" if self.already else ""
-        return f"{done} published in {self.namespace} as of {until}, checkpoint {self.run.number}{first}{self._joined()}{drafted}"
+        already = f"; {self.already} stood already, by another process" if self.already else ""
+        return (
+            f"{done} published in {self.namespace} as of {until}, checkpoint "
+            f"{self.run.number}{already}{self._joined()}{drafted}"
+        )
 
     def _joined(self) -> str:
         """Whoever closes again with the same instant gets what stood then, not what came since."""
@@ -61,15 +70,15 @@ class CloseResult:
         return f", by run {self.run.run_id}, which stood already as of checkpoint {self.run.number}"
 
     def _drafted(self) -> str:
-        told = ""
+        sentence = ""
         if self.drafts:
             count = f"{len(self.drafts)} draft{'' if len(self.drafts) == 1 else 's'}"
-            told = f"; {count} {'would be ' if self.dry_run else ''}made or refreshed"
+            sentence = f"; {count} {'would be ' if self.dry_run else ''}made or refreshed"
         if self.awaiting:
-            told += f"; {len(self.awaiting)} await approval or are held, `weir invoices --state draft` lists them"
-        return told
+            sentence += f"; {len(self.awaiting)} await approval or are held, `weir invoices --state draft` lists them"
+        return sentence
 
 
 def stored_checks(run: Run) -> tuple[Check, ...]:
     """The checklist in a run's announcement; empty where it was announced by a Weir that made none."""
-    return tuple(Check.from_json(found) for found in run.body.get("checklist", ()))
+    return tuple(Check.from_json(check) for check in run.body.get("checklist", ()))

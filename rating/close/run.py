@@ -70,7 +70,10 @@ def run_close(
     if until > now:
         raise CloseError(f"as of {rfc3339(micros(until))} lies in the future; choose an instant up to now")
     if not dry_run and (kafka_us := kafka_time_us(settings)) is not None and micros(until) > kafka_us + TOLERANCE_US:
-        detail = f"this machine's clock is {words(micros(now) - kafka_us)}: set it (NTP), or close as of an instant that has passed"
+        detail = (
+            f"this machine's clock is {words(micros(now) - kafka_us)}: set it (NTP), or close as of an instant "
+            "that has passed"
+        )
         raise CloseError(
             f"as of {rfc3339(micros(until))} lies in the future by Kafka's clock, {rfc3339(kafka_us)}; {detail}"
         )
@@ -128,9 +131,9 @@ class Close:
         try:
             return self._run(dry_run)
         except _Refused as refused:
-            told = CloseResult(self._namespace, self._as_of, refused.run, (), 0, (), dry_run, refused.checks, True)
+            refusal = CloseResult(self._namespace, self._as_of, refused.run, (), 0, (), dry_run, refused.checks, True)
             self._on_checks(refused.checks)
-            return told
+            return refusal
 
     def _run(self, dry_run: bool) -> CloseResult:
         with invoices_reader(self._settings) as reader, closing(CheckpointLedger(self._settings)) as ledger:
@@ -193,7 +196,7 @@ class Close:
         invoices, problems = self.rated(plan, run, cut)
         # 5. The ledger decides which invoices stand.
         won = publish(writer, reader, standing, invoices, self._on_progress)
-        names = [one.invoice_id for one in invoices]
+        names = [invoice.invoice_id for invoice in invoices]
         missed = [name for name in names if standing.invoice(self._namespace, name) is None]
         # 6. Everybody can read them, with the numbers that they have from now on.
         self.number(ledger, catalog, standing)
@@ -208,28 +211,30 @@ class Close:
         """7. What has ended and is not finalised is a draft, as of now."""
         catalog = self._read or self.catalog()
         late = self.late(standing, ledger, None) if result.dry_run else {}
-        billed = {one.subscription for one in result.invoices}
+        billed = {invoice.subscription for invoice in result.invoices}
         if result.dry_run:  # as if it stood; what came late for those is on them
-            for one in result.invoices:
-                standing.apply(one)
-            late = {name: some for name, some in late.items() if name not in billed}
-        found = Redrafted()
+            for invoice in result.invoices:
+                standing.apply(invoice)
+            late = {name: of_account for name, of_account in late.items() if name not in billed}
+        redrafted = Redrafted()
         if self._waiting or standing.drafts(self._namespace):
-            found = refresh_drafts(
-                self._settings, self._client, ledger, reader, standing, catalog.view(self._namespace), self._as_of, self._now,
-                lambda cut: late if result.dry_run else self.late(standing, ledger, cut), self._on_progress, result.dry_run,
+            redrafted = refresh_drafts(
+                self._settings, self._client, ledger, reader, standing, catalog.view(self._namespace), self._as_of,
+                self._now,
+                lambda cut: late if result.dry_run else self.late(standing, ledger, cut), self._on_progress,
+                result.dry_run,
                 self.require,
             )  # fmt: skip
         if not result.dry_run:
             wait_drafts_visible(self._client, self._namespace, standing, self._on_progress)
-        if found.run is not None and not result.checks:  # nothing was billed, so this is the first list
-            result = replace(result, run=result.run or found.run, checks=stored_checks(found.run))
+        if redrafted.run is not None and not result.checks:  # nothing was billed, so this is the first list
+            result = replace(result, run=result.run or redrafted.run, checks=stored_checks(redrafted.run))
             self._on_checks(result.checks)
-        problems = tuple(dict.fromkeys(result.problems + found.problems))
+        problems = tuple(dict.fromkeys(result.problems + redrafted.problems))
         waiting = tuple(awaiting(standing.drafts(self._namespace)))
         lacking = sum(len(parts) for chain in standing.chains(self._namespace) for *_, parts in unpriced_lines(chain))
         return replace(
-            result, problems=problems, drafts=found.drafts, awaiting=waiting, unpriced=lacking, joined=self._joined
+            result, problems=problems, drafts=redrafted.drafts, awaiting=waiting, unpriced=lacking, joined=self._joined
         )
 
     def require(self, ends: Offsets) -> None:
@@ -267,17 +272,17 @@ class Close:
         """Invoices below zero pay what their accounts owe. Safe to repeat and to double. Raises LedgerUnavailable."""
         changed: dict[str, Invoice] = {}
         for _ in range(_ROUNDS):
-            found = standing.invoices(self._namespace)
-            if not any(one.total.startswith("-") for one in found):
+            invoices = standing.invoices(self._namespace)
+            if not any(standing_invoice.total.startswith("-") for standing_invoice in invoices):
                 break
             now_us = micros(self._now)
-            made = list(counterparts(found, now_us)) or draws(found, now_us)
-            if not made:
+            following = list(counterparts(invoices, now_us)) or draws(invoices, now_us)
+            if not following:
                 break
-            won = publish(LedgerWriter(self._settings, INVOICES), reader, standing, made, self._on_progress)
-            changed |= {one.invoice_id: one for one in won}
-        for one in changed.values():
-            wait_shown(self._client, self._namespace, one, _SHOWN_SECONDS)
+            won = publish(LedgerWriter(self._settings, INVOICES), reader, standing, following, self._on_progress)
+            changed |= {invoice.invoice_id: invoice for invoice in won}
+        for invoice in changed.values():
+            wait_shown(self._client, self._namespace, invoice, _SHOWN_SECONDS)
 
     def late(self, standing: Standing, ledger: CheckpointLedger, as_of: Cut | None) -> LateUsage:
         """What came for billed periods, up to a cut (None: live)."""
@@ -318,19 +323,20 @@ class Close:
         self.require(ends)
         cut = covering_cut(self._settings, self._client, ledger, ends, self._now)
         body = {
-            "namespace": self._namespace, "as_of": rfc3339(plan.ready_us), "attempt": attempt, "time_zone_data": VERSION,
+            "namespace": self._namespace, "as_of": rfc3339(plan.ready_us), "attempt": attempt,
+            "time_zone_data": VERSION,
         }  # fmt: skip
         run = Run(name, cut.number, catalog.next_offset, cut.as_of_us, body)
         wait_rolled_up(self._client, cut, self._on_progress)
-        whole = self.plan(catalog, standing, self.late(standing, ledger, cut), run.catalog_offset)
-        return ledger.announce(self._checked(run, whole, catalog, standing, cut))
+        whole_plan = self.plan(catalog, standing, self.late(standing, ledger, cut), run.catalog_offset)
+        return ledger.announce(self._checked(run, whole_plan, catalog, standing, cut))
 
     def _checked(self, run: Run, plan: Plan, catalog: Catalog, standing: Standing, cut: Cut | None) -> Run:
         """The run with its checklist in its body. Raises _Refused where it found something and the close is strict."""
         invoices, problems = self.rated(plan, run, cut)
         view = catalog.view(self._namespace, run.catalog_offset)
-        found = plan.problems + problems
-        checks = make_checks(self._settings, self._client, view, plan, invoices, standing, found, cut)
+        all_problems = plan.problems + problems
+        checks = make_checks(self._settings, self._client, view, plan, invoices, standing, all_problems, cut)
         run = replace(run, body={**run.body, "checklist": [check.to_json() for check in checks]})
         if self._strict and warnings(checks):
             raise _Refused(run, checks)

@@ -36,10 +36,10 @@ def amend(settings: Settings, namespace: str, subscription: str, invoice_id: str
             newest = _newest(standing, namespace, invoice_id)
             if newest is None:
                 raise LookupError(f"there is no invoice {invoice_id} in {namespace}")
-            wanted = change(standing.chain(namespace, subscription), newest)
-            if wanted is None:
+            following = change(standing.chain(namespace, subscription), newest)
+            if following is None:
                 return newest
-            record = replace(wanted, claim_id=uuid.uuid4().hex)
+            record = replace(following, claim_id=uuid.uuid4().hex)
             partition, offset = writer.append(record_key(namespace, subscription), encode_invoice(record))
             _follow(reader, standing, namespace, subscription, {partition: offset + 1})
             stands = _newest(standing, namespace, invoice_id)

@@ -26,9 +26,12 @@ def credits_drawn(client: Any, namespace: str, account_id: str) -> dict[str, Dec
         "   GROUP BY invoice_id HAVING argMax(state, version) != 'void')"
         " SELECT code, toString(sum(used)) FROM ("
         "   SELECT substring(charge, length('credit:') + 1) AS code, -amount AS used FROM invoice_lines FINAL"
-        "   WHERE namespace = {namespace:String} AND kind = 'credit' AND (invoice_id, version) IN (SELECT invoice_id, latest FROM newest)"
-        "   UNION ALL SELECT JSONExtractString(part, 'grant'), -toDecimal128(JSONExtractString(part, 'amount'), 12) FROM newest"
-        "   ARRAY JOIN arrayFlatten(arrayMap(note -> JSONExtractArrayRaw(note, 'prepaid'), JSONExtractArrayRaw(latest_body, 'credit_notes'))) AS part"
+        "   WHERE namespace = {namespace:String} AND kind = 'credit' AND (invoice_id, version) IN (SELECT "
+        "invoice_id, latest FROM newest)"
+        "   UNION ALL SELECT JSONExtractString(part, 'grant'), -toDecimal128(JSONExtractString(part, 'amount'), 12) "
+        "FROM newest"
+        "   ARRAY JOIN arrayFlatten(arrayMap(note -> JSONExtractArrayRaw(note, 'prepaid'), "
+        "JSONExtractArrayRaw(latest_body, 'credit_notes'))) AS part"
         " ) GROUP BY code",
         parameters={"namespace": namespace, "account_id": account_id},
     ).result_rows

@@ -11,17 +11,17 @@ from schemas.ledgers.invoice_record import Invoice, body_of
 
 def voids_of(chain: Sequence[Invoice]) -> tuple[str, ...]:
     """Ids of the chain's void invoices, sorted: what the next invoice is planned after."""
-    return tuple(sorted(one.invoice_id for one in chain if one.state == VOID))
+    return tuple(sorted(invoice.invoice_id for invoice in chain if invoice.state == VOID))
 
 
 def last_period(chain: Sequence[Invoice]) -> Invoice | None:
     """The invoice whose period is the last, void or not; the next period starts where it ended."""
-    return max(chain, key=lambda one: (one.period_end, one.period_start, one.sequence), default=None)
+    return max(chain, key=lambda invoice: (invoice.period_end, invoice.period_start, invoice.sequence), default=None)
 
 
 def next_sequence(chain: Sequence[Invoice], start_us: int) -> int:
     """The first number that no invoice of that period start has."""
-    return max((one.sequence + 1 for one in chain if one.period_start == start_us), default=0)
+    return max((invoice.sequence + 1 for invoice in chain if invoice.period_start == start_us), default=0)
 
 
 def vacant(chain: Sequence[Invoice]) -> Iterator[Invoice]:
@@ -32,15 +32,15 @@ def vacant(chain: Sequence[Invoice]) -> Iterator[Invoice]:
     worked out anew.
     """
     newest: dict[tuple[int, int], Invoice] = {}
-    for one in chain:
-        if "change" in body_of(one):
+    for invoice in chain:
+        if "change" in body_of(invoice):
             continue
-        span = one.period_start, one.period_end
-        if span not in newest or body_of(one).reissues:
-            newest[span] = one
-    for _, one in sorted(newest.items()):
-        if one.state == VOID:
-            yield one
+        span = invoice.period_start, invoice.period_end
+        if span not in newest or body_of(invoice).reissues:
+            newest[span] = invoice
+    for _, newest_invoice in sorted(newest.items()):
+        if newest_invoice.state == VOID:
+            yield newest_invoice
 
 
 def billed_up_to(chain: Sequence[Invoice]) -> int:
@@ -49,32 +49,33 @@ def billed_up_to(chain: Sequence[Invoice]) -> int:
     What an invoice is as of, its predecessors were adjusted as of, unless one of them was voided after it was planned.
     """
     voids: set[str] = set()
-    found = 0
-    for one in chain:
-        if one.state == VOID:
-            voids.add(one.invoice_id)
-        elif not voids or voids <= set(body_of(one).voids):
-            found = one.checkpoint
-    return found
+    checkpoint = 0
+    for invoice in chain:
+        if invoice.state == VOID:
+            voids.add(invoice.invoice_id)
+        elif not voids or voids <= set(body_of(invoice).voids):
+            checkpoint = invoice.checkpoint
+    return checkpoint
 
 
 def counted_on_by(chain: Sequence[Invoice], invoice_id: str) -> list[str]:
     """Invoices that stand and adjust that one, or settle a change of the fees that it billed in advance; of one that
     settles a change, the invoice of its period. As long as they do, it cannot be voided."""
-    mine = next((one for one in chain if one.invoice_id == invoice_id), None)
-    settles = mine is not None and "change" in body_of(mine)
+    invoice_counted = next((invoice for invoice in chain if invoice.invoice_id == invoice_id), None)
+    settles = invoice_counted is not None and "change" in body_of(invoice_counted)
     return [
-        one.invoice_id
-        for one in chain
-        if one.state != VOID
-        and one is not mine
+        invoice.invoice_id
+        for invoice in chain
+        if invoice.state != VOID
+        and invoice is not invoice_counted
         and (
-            any(line.adjusts == invoice_id for line in one.lines) or (mine is not None and _goes_on(mine, one, settles))
+            any(line.adjusts == invoice_id for line in invoice.lines)
+            or (invoice_counted is not None and _goes_on(invoice_counted, invoice, settles))
         )
     ]
 
 
-def _goes_on(mine: Invoice, other: Invoice, settles: bool) -> bool:
+def _goes_on(invoice: Invoice, later: Invoice, settles: bool) -> bool:
     if settles:
-        return bool(other.period_start == mine.period_end < other.period_end)
-    return bool(other.period_start == mine.period_end and "change" in body_of(other))
+        return bool(later.period_start == invoice.period_end < later.period_end)
+    return bool(later.period_start == invoice.period_end and "change" in body_of(later))

@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
 
 from rating.invoices.amounts.drawings import drawn_on
 from rating.invoices.amounts.line_balances import (
@@ -32,6 +31,7 @@ from schemas.ledgers.invoice_record import (
     body_of,
 )
 from schemas.values.instants import rfc3339
+from schemas.values.json_text import JsonObject
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class LineCredit:
     amount: Decimal | None = None
     quantity: Decimal | None = None
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         what = {"amount": self.amount, "quantity": self.quantity}
         return {"line": self.number} | {name: plain(value) for name, value in what.items() if value is not None}
 
@@ -64,7 +64,10 @@ class CreditNote:
         """Whether that one was asked for in the same words."""
         if self.amount is not None:
             return "lines" not in recorded and noted_in_all([recorded]) == self.amount
-        return bool([one.to_json() for one in self.lines] == [one["asked"] for one in recorded.get("lines", ())])
+        return bool(
+            [line.to_json() for line in self.lines]
+            == [recorded_line["asked"] for recorded_line in recorded.get("lines", ())]
+        )
 
 
 def credit_note_id(invoice_id: str, number: int) -> str:
@@ -83,47 +86,49 @@ def with_credit_note(invoice: Invoice, note: CreditNote, chain: Sequence[Invoice
         return None
     if Decimal(invoice.total) < 0:
         raise Refused(
-            f"invoice {name} is a credit of {money_text(-Decimal(invoice.total), currency)} {currency} itself; pay it back"
+            f"invoice {name} is a credit of {money_text(-Decimal(invoice.total), currency)} {currency} itself; pay "
+            "it back"
             " (`weir invoice pay` with a negative amount), or let the account's next invoice draw on it"
         )
-    lines = [_credited(invoice, notes, asked, chain) for asked in _once(name, note.lines)]
-    amount = exact_sum(Decimal(one["amount"]) for one in lines) if note.amount is None else note.amount
+    lines = [_credited(invoice, notes, requested, chain) for requested in _once(name, note.lines)]
+    amount = exact_sum(Decimal(line["amount"]) for line in lines) if note.amount is None else note.amount
     check_digits(amount, currency)
     left = _left(invoice, chain, notes)
-    rest = left_of_lines(chain, invoice) if not lines else None
+    uncredited = left_of_lines(chain, invoice) if not lines else None
     limit = left
-    if rest is not None and rest.adjusted:
+    if uncredited is not None and uncredited.adjusted:
         # A line is credited once: what adjustments credited of it is no part of the note.
-        limit = min(left, exact_sum(part for _, part in rest.each))
+        limit = min(left, exact_sum(part for _, part in uncredited.each))
     if not 0 < amount <= limit:
         raise Refused(
-            f"a credit note over {plain(amount)} {currency} does not fit invoice {name}, of which {money_text(limit, currency)} are"
+            f"a credit note over {plain(amount)} {currency} does not fit invoice {name}, of which "
+            f"{money_text(limit, currency)} are"
             " not credited; give more than 0 and at most that"
         )
-    parts = lines or (spread(amount, rest.each, currency) if rest is not None else [])
+    parts = lines or (spread(amount, uncredited.each, currency) if uncredited is not None else [])
     back = _given_back(invoice, chain, notes, amount, parts)
     owed = exact_sum((amount, *(-part for *_, part in back)))
-    made: CreditNoteEntry = {
+    entry: CreditNoteEntry = {
         "number": len(notes) + 1, "reference": note.reference, "amount": money_text(owed, currency), "tax_amount": None,
         "reason": note.reason, "author": note.author, "at": rfc3339(note.at_us), "series": True,
     }  # fmt: skip
     if lines:
-        made["lines"] = lines
+        entry["lines"] = lines
     if back:
-        made["subtotal"] = money_text(amount, currency)
-        made["prepaid"] = [_given(grant, part, currency, paid if paid != name else None) for paid, grant, part in back]
-    if rest is not None and (rest.adjusted or back):
-        made["spread"] = parts
+        entry["subtotal"] = money_text(amount, currency)
+        entry["prepaid"] = [_given(grant, part, currency, paid if paid != name else None) for paid, grant, part in back]
+    if uncredited is not None and (uncredited.adjusted or back):
+        entry["spread"] = parts
     if not chain:
-        return settled(invoice, {"credit_notes": [*notes, made]})
-    order = made["order"] = last_order(chain) + 1
+        return settled(invoice, {"credit_notes": [*notes, entry]})
+    order = entry["order"] = last_order(chain) + 1
     claim: NoteClaim = {
         "version": invoice.version + 1,
         "head": chain[-1].invoice_id,
         "voids": list(voids_of(chain)),
         "order": order,
     }
-    return settled(invoice, {"credit_notes": [*notes, made], "credited": claim})
+    return settled(invoice, {"credit_notes": [*notes, entry], "credited": claim})
 
 
 def _given(grant: str, amount: Decimal, currency: str, invoice_id: str | None) -> GivenBack:
@@ -154,34 +159,34 @@ def _given_back(
     name, adjusts = invoice.invoice_id, {line.number: line.adjusts for line in invoice.lines}
     credits = [(adjusts.get(part["line"]) or name, -Decimal(part["amount"])) for part in parts]
     drawn = drawn_on(chain or [invoice], {name, *(line.adjusts for line in invoice.lines)})
-    found = to_give_back(-amount, drawn, credits)
+    given = to_give_back(-amount, drawn, credits)
     in_money = max(exact_sum((Decimal(invoice.total), -amount_paid(notes))), Decimal(0))
-    short = exact_sum((amount, -in_money, *(-part for *_, part in found)))
-    found += _more(drawn, found, short)
+    short = exact_sum((amount, -in_money, *(-part for *_, part in given)))
+    given += _more(drawn, given, short)
     sums: dict[tuple[str, str], Decimal] = {}
-    for paid, charge, part in found:
+    for paid, charge, part in given:
         sums[paid, charge] = exact_sum((sums.get((paid, charge), Decimal(0)), part))
     return [(paid, charge.removeprefix(CREDIT), part) for (paid, charge), part in sums.items()]
 
 
 def _more(
-    drawn: Iterable[DrawnOn], found: Sequence[tuple[str, str, Decimal]], short: Decimal
+    drawn: Iterable[DrawnOn], given: Sequence[tuple[str, str, Decimal]], short: Decimal
 ) -> Iterator[tuple[str, str, Decimal]]:
-    """Of what was drawn and is not in ``found``, so much that it comes to ``short``."""
-    for one in drawn:
-        for charge, whole in reversed(one.drawn):
-            taken = (-part for name, of, part in found if (name, of) == (one.invoice_id, charge))
-            part = min(exact_sum((whole, *taken)), short)
+    """Of what was drawn and is not in ``given``, so much that it comes to ``short``."""
+    for draw in drawn:
+        for charge, drawn_amount in reversed(draw.drawn):
+            given_already = (-part for name, of, part in given if (name, of) == (draw.invoice_id, charge))
+            part = min(exact_sum((drawn_amount, *given_already)), short)
             if part > 0:
                 short = exact_sum((short, -part))
-                yield one.invoice_id, charge, part
+                yield draw.invoice_id, charge, part
 
 
 def credited(notes: Iterable[CreditNoteEntry], number: int) -> tuple[Decimal, Decimal]:
     """(amount, quantity) that credit notes, as a body has them, took of a line."""
-    mine = [line for note in notes for line in note.get("lines", ()) if line["line"] == number]
-    quantities = (Decimal(line["quantity"]) for line in mine if line["quantity"] is not None)
-    return exact_sum(Decimal(line["amount"]) for line in mine), exact_sum(quantities)
+    credited_lines = [line for note in notes for line in note.get("lines", ()) if line["line"] == number]
+    quantities = (Decimal(line["quantity"]) for line in credited_lines if line["quantity"] is not None)
+    return exact_sum(Decimal(line["amount"]) for line in credited_lines), exact_sum(quantities)
 
 
 def notes_in_series(invoices: Iterable[Invoice]) -> Iterator[tuple[str, str]]:
@@ -195,56 +200,61 @@ def notes_in_series(invoices: Iterable[Invoice]) -> Iterator[tuple[str, str]]:
 
 
 def _once(name: str, lines: Sequence[LineCredit]) -> Sequence[LineCredit]:
-    if len({one.number for one in lines}) < len(lines):
+    if len({line.number for line in lines}) < len(lines):
         raise Refused(f"a credit note of invoice {name} names a line twice; give each line once")
     return lines
 
 
 def _credited(
-    invoice: Invoice, notes: Sequence[CreditNoteEntry], asked: LineCredit, chain: Sequence[Invoice]
+    invoice: Invoice, notes: Sequence[CreditNoteEntry], requested: LineCredit, chain: Sequence[Invoice]
 ) -> CreditedLine:
     """A line of a credit note. Raises Refused."""
     currency = invoice.currency
-    line = next((one for one in invoice.lines if one.number == asked.number), None)
+    line = next((line for line in invoice.lines if line.number == requested.number), None)
     if line is None:
-        raise Refused(f"invoice {invoice.invoice_id} has lines 1 to {len(invoice.lines)}, no line {asked.number}")
-    place = f"line {asked.number} of invoice {invoice.invoice_id}"
-    whole = Decimal(line.amount)
-    if whole <= 0:
+        raise Refused(f"invoice {invoice.invoice_id} has lines 1 to {len(invoice.lines)}, no line {requested.number}")
+    line_text = f"line {requested.number} of invoice {invoice.invoice_id}"
+    billed = Decimal(line.amount)
+    if billed <= 0:
         raise Refused(
-            f"{place} bills {money_text(whole, currency)} {currency}, of which nothing can be credited; choose another line"
+            f"{line_text} bills {money_text(billed, currency)} {currency}, of which nothing can be credited; choose "
+            "another line"
         )
-    before, units = credited(notes, asked.number)
-    left = exact_sum((whole, -before))
+    credited_amount, units = credited(notes, requested.number)
+    left = exact_sum((billed, -credited_amount))
     if chain:
         left = max(min(left, balance_of(chain, invoice, line)), Decimal(0))
     amount = (
-        asked.amount if asked.amount is not None else _of_quantity(line, asked.quantity, units, left, currency, place)
+        requested.amount
+        if requested.amount is not None
+        else _of_quantity(line, requested.quantity, units, left, currency, line_text)
     )
     check_digits(amount, currency)
     if not 0 < amount <= left:
         raise Refused(
-            f"{plain(amount)} {currency} of {place} cannot be credited: {money_text(left, currency)} of it are not credited;"
+            f"{plain(amount)} {currency} of {line_text} cannot be credited: {money_text(left, currency)} of it are "
+            "not credited;"
             " give more than 0 and at most that"
         )
     return {
-        "line": asked.number, "charge": line.charge, "product": line.product, "description": line.description,
-        "quantity": None if asked.quantity is None else plain(asked.quantity), "unit": line.unit,
-        "amount": money_text(amount, currency), "tax_amount": None, "asked": asked.to_json(),
+        "line": requested.number, "charge": line.charge, "product": line.product, "description": line.description,
+        "quantity": None if requested.quantity is None else plain(requested.quantity), "unit": line.unit,
+        "amount": money_text(amount, currency), "tax_amount": None, "asked": requested.to_json(),
     }  # fmt: skip
 
 
 def _of_quantity(
-    line: Line, quantity: Decimal | None, units: Decimal, left: Decimal, currency: str, place: str
+    line: Line, quantity: Decimal | None, units: Decimal, left: Decimal, currency: str, line_text: str
 ) -> Decimal:
     """What a part of a line's quantity was billed with on average; the last part is what is left. Raises Refused."""
-    whole = Decimal(line.quantity or 0)
-    rest = exact_sum((whole, -units))
-    if quantity is None or not 0 < quantity <= rest:
+    billed_quantity = Decimal(line.quantity or 0)
+    quantity_left = exact_sum((billed_quantity, -units))
+    if quantity is None or not 0 < quantity <= quantity_left:
         raise Refused(
-            f"{plain(quantity or Decimal(0))} of the quantity of {place} cannot be credited: {plain(rest)} of {plain(whole)} are not"
+            f"{plain(quantity or Decimal(0))} of the quantity of {line_text} cannot be credited: "
+            f"{plain(quantity_left)} of {plain(billed_quantity)} are not"
             " credited; give more than 0 and at most that, or an amount"
         )
-    if quantity == rest:
+    if quantity == quantity_left:
         return left
-    return min(round_money(share(Decimal(line.amount), quantity, whole), currency), left)
+    return min(round_money(share(Decimal(line.amount), quantity, billed_quantity), currency), left)

@@ -30,6 +30,7 @@ from schemas.ledgers.invoice_record import (
     body_of,
 )
 from schemas.values.instants import rfc3339
+from schemas.values.json_text import JsonObject
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,120 +72,128 @@ def awaiting(drafts: Iterable[Invoice]) -> list[str]:
     ]
 
 
-def held(found: Invoice, reason: str, decision: Decision) -> Invoice | None:
+def held(invoice: Invoice, reason: str, decision: Decision) -> Invoice | None:
     """The draft as held back; None where it is so already. Raises Refused."""
-    draft = _open(found, "held")
+    draft = _open(invoice, "held")
     if "held" in draft:
         return None
-    told = {"reason": reason, "author": decision.author, "at": rfc3339(decision.at_us)}
-    return following(found, {}, {"held": told, "holds": draft.get("holds", 0) + 1})
+    hold = {"reason": reason, "author": decision.author, "at": rfc3339(decision.at_us)}
+    return following(invoice, {}, {"held": hold, "holds": draft.get("holds", 0) + 1})
 
 
-def released(found: Invoice) -> Invoice | None:
+def released(invoice: Invoice) -> Invoice | None:
     """The draft as no longer held; None where it is not. Raises Refused."""
-    draft = _open(found, "released")
+    draft = _open(invoice, "released")
     if "held" not in draft:
         return None
-    return following(found, {}, {"held": None, "holds": draft["holds"] + 1})
+    return following(invoice, {}, {"held": None, "holds": draft["holds"] + 1})
 
 
 def approved(
-    chain: Sequence[Invoice], found: Invoice, version: int, decision: Decision, balances: Iterable[Balance]
+    chain: Sequence[Invoice], invoice: Invoice, version: int, decision: Decision, balances: Iterable[Balance]
 ) -> Invoice | None:
-    """The invoice that draft ``found`` becomes, just as it is; None where that version of it was approved already.
+    """The invoice that the draft becomes, just as it is; None where that version of it was approved already.
 
     ``chain`` as it stands; ``balances``: of prepaid credits that the invoice may draw on now, in order. Where these are
     no longer what the draft was made with, its next version with those that are: a draft, to be looked at anew. Raises
     Refused.
     """
-    name = found.invoice_id
-    if not is_draft(found):
-        seen = body_of(found).approved
-        if seen is not None and seen["content"] <= version <= seen["draft"]:
+    name = invoice.invoice_id
+    if not is_draft(invoice):
+        approval_recorded = body_of(invoice).approved
+        if approval_recorded is not None and approval_recorded["content"] <= version <= approval_recorded["draft"]:
             return None
-        looked = f"version {seen['draft']} of its draft was approved" if seen is not None else "it needed no approval"
-        raise Refused(f"invoice {name} is {found.state} already: {looked}; void it if it is wrong")
-    draft = _open(found, "approved")
+        looked = (
+            f"version {approval_recorded['draft']} of its draft was approved"
+            if approval_recorded is not None
+            else "it needed no approval"
+        )
+        raise Refused(f"invoice {name} is {invoice.state} already: {looked}; void it if it is wrong")
+    draft = _open(invoice, "approved")
     if (hold := draft.get("held")) is not None:
         raise Refused(f"draft {name} is held since {hold['at']}: {hold['reason']}; release it first")
     if draft["approval"] != "required":
         raise Refused(f"draft {name} needs no approval: the first close from {draft['ready_at']} on finalises it")
-    if not draft["content"] <= version <= found.version:
+    if not draft["content"] <= version <= invoice.version:
         raise Refused(
-            f"draft {name} is at version {found.version}, and was refreshed with other content since version {version};"
+            f"draft {name} is at version {invoice.version}, and was refreshed with other content since version "
+            f"{version};"
             " look at it again and approve that version"
         )
-    _check_chain(chain, found)
-    _check_notes(chain, found)
-    if (refreshed := _paid_again(found, balances)) is not None:
+    _check_chain(chain, invoice)
+    _check_notes(chain, invoice)
+    if (refreshed := _paid_again(invoice, balances)) is not None:
         return refreshed
     approval: Approval = {
-        "author": decision.author, "at": rfc3339(decision.at_us), "draft": found.version, "content": draft["content"],
+        "author": decision.author, "at": rfc3339(decision.at_us), "draft": invoice.version, "content": draft["content"],
     }  # fmt: skip
-    changes: dict[str, Any] = {
-        "due_date": due_date(decision.at_us, found.time_zone, draft["payment_terms_days"]),
+    changes: JsonObject = {
+        "due_date": due_date(decision.at_us, invoice.time_zone, draft["payment_terms_days"]),
         "approved": approval,
     }
     if "holds" in draft:
         changes["holds"] = draft["holds"]
-    if any(line.adjusts for line in found.lines):
+    if any(line.adjusts for line in invoice.lines):
         changes["after_note"] = last_order(chain)
-    body = body_of(found).without("draft").changed(changes)
-    return replace(found, version=1, state=FINALIZED if Decimal(found.total) else PAID, body=body.text())
+    body = body_of(invoice).without("draft").changed(changes)
+    return replace(invoice, version=1, state=FINALIZED if Decimal(invoice.total) else PAID, body=body.text())
 
 
-def _check_notes(chain: Sequence[Invoice], found: Invoice) -> None:
+def _check_notes(chain: Sequence[Invoice], draft: Invoice) -> None:
     """Raises Refused where an invoice that the draft adjusts has other credit notes than it counted."""
-    names = {line.adjusts for line in found.lines}
-    counted = body_of(found).noted
-    for one in chain:
-        name = one.invoice_id
-        if name in names and len(body_of(one).credit_notes) != counted.get(name, 0):
+    names = {line.adjusts for line in draft.lines}
+    counted = body_of(draft).noted
+    for invoice in chain:
+        name = invoice.invoice_id
+        if name in names and len(body_of(invoice).credit_notes) != counted.get(name, 0):
             raise Refused(
-                f"invoice {name}, which draft {found.invoice_id} adjusts, has other credit notes than it was made with; `weir close`"
+                f"invoice {name}, which draft {draft.invoice_id} adjusts, has other credit notes than it was made "
+                "with; `weir close`"
                 " refreshes it, then look at it again"
             )
 
 
-def _open(found: Invoice, what: str) -> Draft:
+def _open(invoice: Invoice, what: str) -> Draft:
     """What a draft says of itself. Raises Refused where it is none any longer."""
-    name = found.invoice_id
-    if not is_draft(found):
-        raise Refused(f"invoice {name} is {found.state} and no draft, so it cannot be {what}; void it if it is wrong")
-    if found.state == WITHDRAWN:
+    name = invoice.invoice_id
+    if not is_draft(invoice):
+        raise Refused(f"invoice {name} is {invoice.state} and no draft, so it cannot be {what}; void it if it is wrong")
+    if invoice.state == WITHDRAWN:
         raise Refused(f"draft {name} was withdrawn: its period is not to be billed any longer")
-    return draft_of(found)
+    return draft_of(invoice)
 
 
-def _check_chain(chain: Sequence[Invoice], found: Invoice) -> None:
+def _check_chain(chain: Sequence[Invoice], draft: Invoice) -> None:
     """Raises Refused where the draft was planned after another chain than stands."""
-    name, predecessor = found.invoice_id, found.predecessor
-    if predecessor and all(one.invoice_id != predecessor for one in chain):
+    name, predecessor = draft.invoice_id, draft.predecessor
+    if predecessor and all(invoice.invoice_id != predecessor for invoice in chain):
         raise Refused(f"draft {name} follows {predecessor}, which is a draft itself; approve or release that one first")
-    body = body_of(found)
+    body = body_of(draft)
     head, run = (chain[-1].invoice_id, chain[-1].run_id) if chain else ("", None)
     if (head, run, voids_of(chain)) != (predecessor, body.after, tuple(body.voids)):
         raise Refused(
-            f"the invoices before draft {name} are others than it was made after; `weir close` refreshes it, then look at it again"
+            f"the invoices before draft {name} are others than it was made after; `weir close` refreshes it, then "
+            "look at it again"
         )
 
 
-def _paid_again(found: Invoice, balances: Iterable[Balance]) -> Invoice | None:
+def _paid_again(draft: Invoice, balances: Iterable[Balance]) -> Invoice | None:
     """The draft's next version where prepaid credits pay another part of it now; None where they pay what it says."""
-    currency, spans = found.currency, (found.period_start, found.period_end)
-    charged = [line for line in found.lines if line.kind != "credit"]
+    currency, spans = draft.currency, (draft.period_start, draft.period_end)
+    charged = [line for line in draft.lines if line.kind != "credit"]
     subtotal = exact_sum(Decimal(line.amount) for line in charged)
-    back = [line for line in found.lines if line.kind == "credit" and line.adjusts]
+    back = [line for line in draft.lines if line.kind == "credit" and line.adjusts]
     lines = [*charged, *paid(subtotal, balances, currency, *spans), *back]
     numbered = tuple(replace(line, number=number) for number, line in enumerate(lines, 1))
-    if numbered == found.lines:
+    if numbered == draft.lines:
         return None
     total = money_text(exact_sum(Decimal(line.amount) for line in numbered), currency)
-    return following(found, {"lines": numbered, "total": total}, {"content": found.version + 1})
+    return following(draft, {"lines": numbered, "total": total}, {"content": draft.version + 1})
 
 
-def following(found: Invoice, changes: Mapping[str, Any], own: Mapping[str, Any]) -> Invoice:
-    """The draft's next version; ``own``: changes of what it says of itself as a draft, None to leave one out."""
-    draft = {name: value for name, value in {**draft_of(found), **own}.items() if value is not None}
-    body = body_of(found).changed({"draft": draft})
-    return replace(found, version=found.version + 1, body=body.text(), claim_id="", **changes)
+def following(invoice: Invoice, changes: Mapping[str, Any], draft_changes: Mapping[str, Any]) -> Invoice:
+    """The draft's next version; ``draft_changes``: changes of what it says of itself as a draft, None to leave one
+    out."""
+    draft = {name: value for name, value in {**draft_of(invoice), **draft_changes}.items() if value is not None}
+    body = body_of(invoice).changed({"draft": draft})
+    return replace(invoice, version=invoice.version + 1, body=body.text(), claim_id="", **changes)

@@ -116,7 +116,9 @@ def line_pages(
     cursor: str | None = None
     while True:
         page = list_invoices(client, namespace, account_id=account_id, state=state, cursor=cursor, limit=MAX_LIMIT)
-        yield [(whole.head, line) for whole in with_lines(client, namespace, page.invoices) for line in whole.lines]
+        yield [
+            (invoice.head, line) for invoice in with_lines(client, namespace, page.invoices) for line in invoice.lines
+        ]
         cursor = page.next_cursor
         if cursor is None:
             return

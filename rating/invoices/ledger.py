@@ -34,10 +34,10 @@ class Standing:
     def holding(cls, invoices: Iterable[Invoice]) -> Standing:
         """That of these invoices, as they are by now, each chain's in its order. Nothing can be claimed in it, but
         ``assume`` takes more."""
-        found = cls()
-        for one in invoices:
-            found.assume(one)
-        return found
+        standing = cls()
+        for invoice in invoices:
+            standing.assume(invoice)
+        return standing
 
     def assume(self, invoice: Invoice) -> None:
         """Take an invoice as the last of its chain, whatever it claims: for what would be."""
@@ -82,7 +82,7 @@ class Standing:
 
     def drafts(self, namespace: str) -> list[Invoice]:
         """The newest versions of all that are drafts now."""
-        return [one for (owner, _), one in self._drafts.items() if owner == namespace and one.state == DRAFT]
+        return [draft for (owner, _), draft in self._drafts.items() if owner == namespace and draft.state == DRAFT]
 
     def draft_versions(self, namespace: str) -> int:
         """How many versions of drafts there have been."""
@@ -94,7 +94,7 @@ class Standing:
 
     def namespaces(self) -> list[str]:
         """All that have an invoice or a draft."""
-        return sorted({owner for found in (self._invoices, self._drafts) for owner, _ in found})
+        return sorted({owner for ledger in (self._invoices, self._drafts) for owner, _ in ledger})
 
     def count(self, namespace: str) -> int:
         """How many invoices stand in the namespace."""

@@ -20,19 +20,19 @@ from schemas.ledgers.invoice_record import Invoice
 def unnumbered(numbers: InvoiceNumbers, namespace: str, invoices: Iterable[Invoice]) -> list[str]:
     """Ids of invoices, finalised at some time, that have no number, in the order in which they get one: by period, then
     name."""
-    found = [
-        one
-        for one in invoices
-        if one.state != DRAFT and numbers.of(namespace, one.invoice_id) is None
+    waiting = [
+        invoice
+        for invoice in invoices
+        if invoice.state != DRAFT and numbers.of(namespace, invoice.invoice_id) is None
     ]  # fmt: skip
-    found.sort(key=lambda one: (one.period_start, one.account_id, one.subscription, one.sequence))
-    return [one.invoice_id for one in found]
+    waiting.sort(key=lambda item: (item.period_start, item.account_id, item.subscription, item.sequence))
+    return [item.invoice_id for item in waiting]
 
 
 def unnumbered_notes(numbers: InvoiceNumbers, namespace: str, invoices: Iterable[Invoice]) -> list[str]:
     """Ids of credit notes that have no number, in the order in which they get one: by when they were made."""
-    found = sorted(notes_in_series(invoices))
-    return [name for _, name in found if numbers.of(namespace, name) is None]
+    notes = sorted(notes_in_series(invoices))
+    return [name for _, name in notes if numbers.of(namespace, name) is None]
 
 
 def number_invoices(
@@ -49,14 +49,14 @@ def number_invoices(
     ``invoices``: of the namespace, as they stand; ``settings``: the namespace's. Raises LedgerUnavailable.
     """
     ledger.refresh()
-    found = ledger.checkpoints
-    if missing := unnumbered(found.numbers, namespace, invoices):
+    checkpoints = ledger.checkpoints
+    if missing := unnumbered(checkpoints.numbers, namespace, invoices):
         ledger.number(namespace, _prefix(settings.invoice_prefix, now), missing)
-    if missing := unnumbered_notes(found.note_numbers, namespace, invoices):
+    if missing := unnumbered_notes(checkpoints.note_numbers, namespace, invoices):
         ledger.number(namespace, _prefix(settings.credit_note_prefix, now), missing, "credit_notes")
-    _show(client, "invoice_numbers", "invoice_id", namespace, found.numbers)
-    if found.note_numbers.given(namespace):
-        _show(client, "credit_note_numbers", "credit_note_id", namespace, found.note_numbers)
+    _show(client, "invoice_numbers", "invoice_id", namespace, checkpoints.numbers)
+    if checkpoints.note_numbers.given(namespace):
+        _show(client, "credit_note_numbers", "credit_note_id", namespace, checkpoints.note_numbers)
 
 
 def _prefix(text: str, now: datetime) -> str:
@@ -76,8 +76,8 @@ def _table(column: str, namespace: str, numbers: Sequence[Numbered]) -> pa.Table
     return pa.table(
         {
             "namespace": pa.array([namespace] * len(numbers), pa.string()),
-            column: pa.array([one.invoice_id for one in numbers], pa.string()),
-            "rank": pa.array([one.rank for one in numbers], pa.uint64()),
-            "number": pa.array([one.text for one in numbers], pa.string()),
+            column: pa.array([number.invoice_id for number in numbers], pa.string()),
+            "rank": pa.array([number.rank for number in numbers], pa.uint64()),
+            "number": pa.array([number.text for number in numbers], pa.string()),
         }
     )

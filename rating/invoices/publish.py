@@ -29,14 +29,14 @@ def publish(
     done = 0
     for lot in _lots(invoices):
         placed = writer.append_all([(record_key(item.namespace, item.subscription), value) for item, value in lot])
-        ours = {place: item for place, (item, _) in zip(placed, lot, strict=True)}
+        ours = {position: item for position, (item, _) in zip(placed, lot, strict=True)}
         ends = dict(reader.positions)
         for partition, offset in placed:
             ends[partition] = max(ends[partition], offset + 1)
         valid = {
             (record.partition, record.offset) for record in reader.read_to(ends) if standing.apply_bytes(record.value)
         }
-        won.extend(item for place, item in ours.items() if place in valid)
+        won.extend(item for position, item in ours.items() if position in valid)
         done += len(lot)
         on_progress("publishing", done, len(invoices))
     return won

@@ -31,6 +31,7 @@ from schemas.ledgers.invoice_record import (
     body_of_text,
 )
 from schemas.values.instants import rfc3339
+from schemas.values.json_text import JsonObject
 
 MAX_LIMIT: Final = 500
 
@@ -100,10 +101,12 @@ class InvoiceHead:
         return money_text(amount_paid(self.payments), self.currency)
 
     @property
-    def credit_notes(self) -> list[dict[str, Any]]:
+    def credit_notes(self) -> list[JsonObject]:
         """Each with a number of the namespace's series; those made before there was one with the invoice's and which
         one of its credit notes it is. None before it is given."""
-        return [_shown(one) | {"number": self._note_number(one)} for one in self.body.credit_notes]
+        return [
+            _shown(credit_note) | {"number": self._note_number(credit_note)} for credit_note in self.body.credit_notes
+        ]
 
     def _note_number(self, note: CreditNoteEntry) -> str | None:
         if note.get("series"):
@@ -116,7 +119,7 @@ class InvoiceHead:
         return money_text(amount_due(self.state, Decimal(self.total), self.body), self.currency)
 
     @property
-    def void(self) -> dict[str, Any] | None:
+    def void(self) -> JsonObject | None:
         """Why it is void: reason, author, at."""
         void = self.body.void
         return None if void is None else {"reason": void["reason"], "author": void["author"], "at": void["at"]}
@@ -127,7 +130,7 @@ class InvoiceHead:
         return self.body.reissues
 
     @property
-    def draft(self) -> dict[str, Any] | None:
+    def draft(self) -> JsonObject | None:
         """What a draft waits for: approval (required or none), ready_at (end and grace), held (reason, author, at), and
         in words."""
         draft = self.body.draft if self.state in (DRAFT, WITHDRAWN) else None
@@ -144,22 +147,26 @@ class InvoiceHead:
         }  # fmt: skip
 
     @property
-    def approved(self) -> dict[str, Any] | None:
+    def approved(self) -> JsonObject | None:
         """Who approved which version of its draft, and when."""
         by = self.body.approved
         return None if by is None else {"author": by["author"], "at": by["at"], "draft": by["draft"]}
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Ready for json.dumps: instants in RFC 3339."""
         return {
-            "invoice_id": self.invoice_id, "number": self.number, "version": self.version, "state": self.state, "namespace": self.namespace,
+            "invoice_id": self.invoice_id, "number": self.number, "version": self.version, "state": self.state,
+            "namespace": self.namespace,
             "account_id": self.account_id, "subscription": self.subscription, "sequence": self.sequence,
             "plan": self.plan, "plan_version": self.plan_version,
             "period_start": rfc3339(self.period_start_us), "period_end": rfc3339(self.period_end_us),
             "service_start": rfc3339(self.service_start_us), "service_end": rfc3339(self.service_end_us),
-            "time_zone": self.time_zone, "currency": self.currency, "subtotal": self.subtotal, "tax_amount": self.tax_amount,
-            "credits_applied": self.credits_applied, "total": self.total, "amount_paid": self.amount_paid, "amount_due": self.amount_due,
-            "due_date": self.body.due_date, "payments": list(self.payments), "credit_notes": self.credit_notes, "void": self.void, "reissues": self.reissues,
+            "time_zone": self.time_zone, "currency": self.currency, "subtotal": self.subtotal,
+            "tax_amount": self.tax_amount,
+            "credits_applied": self.credits_applied, "total": self.total, "amount_paid": self.amount_paid,
+            "amount_due": self.amount_due,
+            "due_date": self.body.due_date, "payments": list(self.payments), "credit_notes": self.credit_notes,
+            "void": self.void, "reissues": self.reissues,
             "predecessor": self.predecessor or None, "run_id": self.run_id, "checkpoint": self.checkpoint,
             "catalog_offset": self.catalog_offset, "as_of": rfc3339(self.as_of_us),
             "time_zone_data": self.body.time_zone_data, "draft": self.draft, "approved": self.approved,
@@ -192,7 +199,7 @@ class InvoiceLine:
     plan: str = ""
     plan_version: int = 0
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Ready for json.dumps: decimals as plain strings, instants in RFC 3339."""
         return {
             "number": self.number, "kind": self.kind, "charge": self.charge, "product": self.product,
@@ -213,7 +220,8 @@ class InvoiceLine:
             period_start=self.period_start_us, period_end=self.period_end_us,
             quantity="" if self.quantity is None else plain(self.quantity),
             events="" if self.events is None else str(self.events), unit=self.unit,
-            price=json.dumps(self.price, ensure_ascii=False, sort_keys=True), amount=self.amount, unrounded=self.unrounded,
+            price=json.dumps(self.price, ensure_ascii=False, sort_keys=True), amount=self.amount,
+            unrounded=self.unrounded,
             steps=json.dumps(list(self.steps), ensure_ascii=False), note=self.note, adjusts=self.adjusts,
         )  # fmt: skip
 
@@ -247,7 +255,7 @@ class WholeInvoice:
             lines=tuple(line.record() for line in self.lines), body=head.body.text(), claim_id="",
         )  # fmt: skip
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """The head's JSON with ``lines``."""
         return self.head.to_json() | {"lines": [line.to_json() for line in self.lines]}
 
@@ -260,13 +268,16 @@ class Page:
     next_cursor: str | None
 
 
-_HEAD_COLUMNS: Final = """namespace, invoice_id, version, predecessor, subscription, sequence, account_id, plan, plan_version,
+_HEAD_COLUMNS: Final = """namespace, invoice_id, version, predecessor, subscription, sequence, account_id,
+    plan, plan_version,
     toUnixTimestamp64Micro(period_start) AS start_us, toUnixTimestamp64Micro(period_end) AS end_us, time_zone, run_id,
-    checkpoint, catalog_offset, toUnixTimestamp64Micro(as_of) AS as_of_us, state, currency, toString(total) AS total_text, body"""
+    checkpoint, catalog_offset, toUnixTimestamp64Micro(as_of) AS as_of_us, state, currency,
+    toString(total) AS total_text, body"""
 _NEWEST: Final = f"""SELECT {_HEAD_COLUMNS} FROM invoices FINAL
 WHERE namespace = {{namespace:String}} %s ORDER BY version DESC LIMIT 1 BY invoice_id"""
 _NEWEST_DRAFT: Final = f"""SELECT {_HEAD_COLUMNS} FROM invoice_drafts FINAL
-WHERE namespace = {{namespace:String}} %s AND invoice_id NOT IN (SELECT invoice_id FROM invoices WHERE namespace = {{namespace:String}})
+WHERE namespace = {{namespace:String}} %s
+    AND invoice_id NOT IN (SELECT invoice_id FROM invoices WHERE namespace = {{namespace:String}})
 ORDER BY version DESC LIMIT 1 BY invoice_id"""
 
 
@@ -284,7 +295,7 @@ def list_invoices(
     """A page of invoices, latest period first, then by id; drafts where ``state`` says so, and never else. Raises
     BadCursor. Blocking."""
     only, conditions = "", ["1"]
-    parameters: dict[str, Any] = {"namespace": namespace, "limit": min(max(limit, 1), MAX_LIMIT) + 1}
+    parameters: JsonObject = {"namespace": namespace, "limit": min(max(limit, 1), MAX_LIMIT) + 1}
     for name, value in (("account_id", account_id), ("subscription", subscription), ("run_id", run_id)):
         if value is not None:
             parameters[name] = value
@@ -303,10 +314,10 @@ def list_invoices(
         f"SELECT * FROM ({(_NEWEST_DRAFT if state == DRAFT else _NEWEST) % only}) WHERE {' AND '.join(conditions)}\n"
         "ORDER BY start_us DESC, invoice_id DESC LIMIT {limit:UInt32}"
     )
-    found = _heads(client, namespace, client.query(sql, parameters=parameters).result_rows)
-    page = found[: parameters["limit"] - 1]
-    more = len(found) > len(page)
-    return Page(tuple(page), f"{page[-1].period_start_us}_{page[-1].invoice_id}" if more else None)
+    heads = _heads(client, namespace, client.query(sql, parameters=parameters).result_rows)
+    page = heads[: parameters["limit"] - 1]
+    has_more = len(heads) > len(page)
+    return Page(tuple(page), f"{page[-1].period_start_us}_{page[-1].invoice_id}" if has_more else None)
 
 
 def read_heads(client: Any, namespace: str, invoice_ids: Collection[str]) -> list[InvoiceHead]:
@@ -326,7 +337,7 @@ def _parse_cursor(cursor: str) -> tuple[int, str]:
 def read_invoice(client: Any, namespace: str, invoice_id: str) -> WholeInvoice | None:
     """The newest version of an invoice with its lines, of its draft where it is one; None where there is none.
     Blocking."""
-    parameters: dict[str, Any] = {"namespace": namespace, "invoice_id": invoice_id}
+    parameters: JsonObject = {"namespace": namespace, "invoice_id": invoice_id}
     for newest in (_NEWEST, _NEWEST_DRAFT):
         heads = client.query(newest % "AND invoice_id = {invoice_id:String}", parameters=parameters).result_rows
         if heads:
@@ -335,19 +346,20 @@ def read_invoice(client: Any, namespace: str, invoice_id: str) -> WholeInvoice |
 
 
 def read_versions(
-    client: Any, namespace: str, wanted: Iterable[tuple[str, int]], *, draft: bool = False
+    client: Any, namespace: str, names: Iterable[tuple[str, int]], *, draft: bool = False
 ) -> dict[tuple[str, int], WholeInvoice]:
     """(invoice id, version) → that version of the invoice, or of its draft, with the number that it has by now; what is
     not there yet is left out. Blocking."""
-    versions = set(wanted)
+    versions = set(names)
     sql = (
-        f"SELECT {_HEAD_COLUMNS} FROM {'invoice_drafts' if draft else 'invoices'} FINAL WHERE namespace = {{namespace:String}}"
+        f"SELECT {_HEAD_COLUMNS} FROM {'invoice_drafts' if draft else 'invoices'} FINAL WHERE namespace = "
+        f"{{namespace:String}}"
         " AND invoice_id IN {ids:Array(String)}"
     )
-    parameters: dict[str, Any] = {"namespace": namespace, "ids": sorted({name for name, _ in versions})}
+    parameters: JsonObject = {"namespace": namespace, "ids": sorted({name for name, _ in versions})}
     rows = [row for row in client.query(sql, parameters=parameters).result_rows if (row[1], row[2]) in versions]
-    found = with_lines(client, namespace, _heads(client, namespace, rows)) if rows else []
-    return {(one.head.invoice_id, one.head.version): one for one in found}
+    invoices = with_lines(client, namespace, _heads(client, namespace, rows)) if rows else []
+    return {(invoice.head.invoice_id, invoice.head.version): invoice for invoice in invoices}
 
 
 def read_invoices(client: Any, namespace: str, *, adjusts: str) -> list[WholeInvoice]:
@@ -374,9 +386,9 @@ def _some(things: Sequence[T]) -> Iterator[Sequence[T]]:
 def read_chains(client: Any, namespace: str, account_id: str, subscriptions: Iterable[str]) -> list[WholeInvoice]:
     """The newest versions of all invoices of subscriptions that have billed an account, and of these; each one's in the
     order of its chain. Blocking."""
-    parameters: dict[str, Any] = {"namespace": namespace, "account_id": account_id}
+    parameters: JsonObject = {"namespace": namespace, "account_id": account_id}
     rows = client.query(_NEWEST % _OF_ACCOUNT, parameters=parameters).result_rows
-    heads = [head for some in _some(rows) for head in _heads(client, namespace, some)]
+    heads = [head for part in _some(rows) for head in _heads(client, namespace, part)]
     known = {head.subscription for head in heads}
     missing = [name for name in subscriptions if name not in known]  # which were another account's, or have no invoice
     for names in _some(missing):
@@ -390,7 +402,7 @@ def read_chains(client: Any, namespace: str, account_id: str, subscriptions: Ite
         while (head := followed.pop((subscription, name), None)) is not None:
             ordered.append(head)
             name = head.invoice_id
-    return [whole for some in _some(ordered) for whole in with_lines(client, namespace, some)]
+    return [invoice for part in _some(ordered) for invoice in with_lines(client, namespace, part)]
 
 
 def with_lines(client: Any, namespace: str, heads: Sequence[InvoiceHead]) -> list[WholeInvoice]:
@@ -401,7 +413,8 @@ def with_lines(client: Any, namespace: str, heads: Sequence[InvoiceHead]) -> lis
         "SELECT invoice_id, version, number, kind, charge, product, description, profile_id, profile_versions,"
         " toUnixTimestamp64Micro(period_start), toUnixTimestamp64Micro(period_end), toString(quantity), events, unit,"
         f" price, toString(amount), unrounded, steps, note, adjusts FROM {table} FINAL"
-        " WHERE namespace = {namespace:String} AND invoice_id IN {ids:Array(String)} ORDER BY invoice_id, version, number",
+        " WHERE namespace = {namespace:String} AND invoice_id IN {ids:Array(String)} ORDER BY invoice_id, "
+        "version, number",
         parameters={"namespace": namespace, "ids": [head.invoice_id for head in heads]},
     ).result_rows
     lines: dict[tuple[str, int], list[Sequence[Any]]] = {}
@@ -463,14 +476,14 @@ def _lines_table(head: InvoiceHead) -> str:
     return "invoice_draft_lines" if head.draft is not None else "invoice_lines"
 
 
-def _shown(note: CreditNoteEntry) -> dict[str, Any]:
+def _shown(note: CreditNoteEntry) -> JsonObject:
     """A credit note without what only its next version needs. ``subtotal``: what it credits in all; ``amount``: the
     part that is no longer to be paid; ``prepaid``: the part that came back to grants."""
-    found: dict[str, Any] = {name: value for name, value in note.items() if name not in ("series", "spread", "order")}
-    found |= {"subtotal": note.get("subtotal", note["amount"]), "prepaid": note.get("prepaid", [])}
-    if "lines" in found:
-        found["lines"] = [{name: value for name, value in line.items() if name != "asked"} for line in found["lines"]]
-    return found
+    fields: JsonObject = {name: value for name, value in note.items() if name not in ("series", "spread", "order")}
+    fields |= {"subtotal": note.get("subtotal", note["amount"]), "prepaid": note.get("prepaid", [])}
+    if "lines" in fields:
+        fields["lines"] = [{name: value for name, value in line.items() if name != "asked"} for line in fields["lines"]]
+    return fields
 
 
 def _head(row: Sequence[Any]) -> InvoiceHead:
@@ -483,12 +496,13 @@ def _head(row: Sequence[Any]) -> InvoiceHead:
 
 
 def _line(row: Sequence[Any], head: InvoiceHead) -> InvoiceLine:
-    (number, kind, charge, product, description, profile_id, versions, start, end, quantity, events, unit, price, amount,
-     unrounded, steps, note, adjusts) = row  # fmt: skip
+    (number, kind, charge, product, description, profile_id, versions, start, end, quantity, events, unit, price,
+     amount, unrounded, steps, note, adjusts) = row  # fmt: skip
     plan = plan_of(number, kind, note, LinePlan(head.plan, head.plan_version), head.body.line_plans)
     return InvoiceLine(
         number, kind, charge, product, description, profile_id, tuple(versions), start, end,
         None if quantity is None else Decimal(quantity), None if events is None else int(events), unit,
-        json.loads(price or "{}"), money_text(Decimal(amount), head.currency), unrounded, json.loads(steps or "[]"), note, adjusts,
+        json.loads(price or "{}"), money_text(Decimal(amount), head.currency), unrounded, json.loads(steps or "[]"),
+        note, adjusts,
         plan.code, plan.version,
     )  # fmt: skip

@@ -52,7 +52,7 @@ class Payment:
 
 def amount_paid(payments: Iterable[PaymentEntry | CreditNoteEntry]) -> Decimal:
     """The sum of an invoice's payments, or of its credit notes, as its body has them."""
-    return exact_sum(Decimal(one["amount"]) for one in payments)
+    return exact_sum(Decimal(payment["amount"]) for payment in payments)
 
 
 def amount_due(state: str, total: Decimal, body: Body) -> Decimal:
@@ -61,8 +61,8 @@ def amount_due(state: str, total: Decimal, body: Body) -> Decimal:
     if state not in (FINALIZED, PAID):
         return Decimal(0)
     settled = (amount_paid(body.payments), amount_paid(body.credit_notes))
-    rest = exact_sum((total, *(-one for one in settled)))
-    return min(rest, Decimal(0)) if total < 0 else max(rest, Decimal(0))
+    due = exact_sum((total, *(-line for line in settled)))
+    return min(due, Decimal(0)) if total < 0 else max(due, Decimal(0))
 
 
 def voided(chain: Sequence[Invoice], invoice: Invoice, reason: str, author: str, at_us: int) -> Invoice | None:
@@ -74,8 +74,8 @@ def voided(chain: Sequence[Invoice], invoice: Invoice, reason: str, author: str,
     if body.credit_notes:
         raise Refused(f"invoice {name} has credit notes, which stand; credit the rest of it instead")
     payments = body.payments
-    paid = amount_paid([one for one in payments if not one.get("invoice")])
-    drawn = [one for one in payments if one.get("invoice")]
+    paid = amount_paid([payment for payment in payments if not payment.get("invoice")])
+    drawn = [payment for payment in payments if payment.get("invoice")]
     if Decimal(invoice.total) < 0 and amount_paid(drawn):
         payers = [payment["invoice"] for payment in drawn]
         raise Refused(
@@ -88,7 +88,8 @@ def voided(chain: Sequence[Invoice], invoice: Invoice, reason: str, author: str,
         )
     if others := counted_on_by(chain, name):
         raise Refused(
-            f"invoice {name} is adjusted by {', '.join(others)}; void {_that(others)} first, the last one before the others"
+            f"invoice {name} is adjusted by {', '.join(others)}; void {_that(others)} first, the last one before "
+            "the others"
         )
     void = {
         "reason": reason, "author": author, "at": rfc3339(at_us),
@@ -126,15 +127,16 @@ def with_payment(invoice: Invoice, payment: Payment) -> Invoice | None:
     paid = exact_sum((amount_paid(payments), payment.amount))
     if not payment.amount or (paid < 0 <= total):
         raise Refused(
-            f"payments of invoice {name} would come to {plain(paid)} {currency}; pay back at most what was paid, and never 0"
+            f"payments of invoice {name} would come to {plain(paid)} {currency}; pay back at most what was paid, and "
+            "never 0"
         )
-    made: PaymentEntry = {
+    entry: PaymentEntry = {
         "reference": payment.reference, "amount": money_text(payment.amount, currency),
         "paid_at": rfc3339(payment.paid_at_us), "author": payment.author,
     }  # fmt: skip
     if payment.invoice:
-        made["invoice"] = payment.invoice
-    return settled(invoice, {"payments": [*payments, made]})
+        entry["invoice"] = payment.invoice
+    return settled(invoice, {"payments": [*payments, entry]})
 
 
 def _check_back(name: str, currency: str, amount: Decimal, due: Decimal, paid: Decimal) -> None:
@@ -142,12 +144,14 @@ def _check_back(name: str, currency: str, amount: Decimal, due: Decimal, paid: D
     Raises Refused."""
     if amount < due:
         raise Refused(
-            f"{plain(amount)} {currency} is more than the {money_text(due, currency)} that are to be paid back of invoice {name}; record at"
+            f"{plain(amount)} {currency} is more than the {money_text(due, currency)} that are to be paid back of "
+            f"invoice {name}; record at"
             " most that (the rest was paid back, or paid other invoices)"
         )
     if amount > 0 and exact_sum((paid, amount)) > 0:
         raise Refused(
-            f"invoice {name} is a credit, of which {plain(-paid)} {currency} are paid back; pay it back by a negative amount, e.g."
+            f"invoice {name} is a credit, of which {plain(-paid)} {currency} are paid back; pay it back by a "
+            "negative amount, e.g."
             f" {money_text(due, currency)}"
         )
 
@@ -164,12 +168,14 @@ def entries(
         if same(known):
             return None
         raise Refused(
-            f"{word} {reference!r} of invoice {name} is recorded over {known.get('subtotal', known['amount'])} {invoice.currency};"
+            f"{word} {reference!r} of invoice {name} is recorded over {known.get('subtotal', known['amount'])} "
+            f"{invoice.currency};"
             f" another {word} needs another reference"
         )
     if invoice.state == VOID:
         raise Refused(
-            f"invoice {name} is void, so nothing of it is owed; the {word} belongs on the invoice that bills its period again"
+            f"invoice {name} is void, so nothing of it is owed; the {word} belongs on the invoice that bills its "
+            "period again"
         )
     return recorded
 

@@ -26,14 +26,14 @@ def wait_until(
 
     Raises CloseError with ``remedy`` after ``stalled_seconds`` without any progress, however long the whole takes.
     """
-    before: tuple[int, int] | None = None
+    progress_before: tuple[int, int] | None = None
     pause = _FIRST_PAUSE_SECONDS
     deadline = time.monotonic() + stalled_seconds
     while True:
         done, total = measure()
-        if (done, total) != before:
+        if (done, total) != progress_before:
             on_progress(doing, min(done, total), total)
-            before, deadline = (done, total), time.monotonic() + stalled_seconds
+            progress_before, deadline = (done, total), time.monotonic() + stalled_seconds
         if done >= total:
             return
         if time.monotonic() > deadline:

@@ -44,7 +44,7 @@ def paid_in_advance(chain: Sequence[Invoice], until_us: int) -> tuple[Paid, ...]
     """Lines in advance of what begins at ``until_us``, on invoices that end there, and that are not wholly credited.
     Raises PlanningError."""
     standing = [invoice for invoice in chain if invoice.state != VOID]
-    found: list[Paid] = []
+    paid: list[Paid] = []
     for invoice in standing:
         if invoice.period_end != until_us:
             continue
@@ -57,16 +57,16 @@ def paid_in_advance(chain: Sequence[Invoice], until_us: int) -> tuple[Paid, ...]
                     price = parse_price(json.loads(line.price), invoice.currency)
                 except (PriceError, ValueError) as error:
                     raise PlanningError(f"invoice {invoice.invoice_id}, line {line.number}: {error}") from None
-                found.append(
+                paid.append(
                     Paid(invoice.invoice_id, structs.replace(line, of_plan=plan_in(invoice, line)), price, amount)
                 )
-    return tuple(found)
+    return tuple(paid)
 
 
 def advance_again(void: Invoice) -> tuple[Item, ...]:
     """The fees in advance of a void invoice, to be billed again as they were: the period they are for is billed
     already, and was settled against them. Raises PlanningError."""
-    found: list[Item] = []
+    items: list[Item] = []
     for line in void.lines:
         if line.kind == "flat" and line.period_start >= void.period_end:
             try:
@@ -76,16 +76,16 @@ def advance_again(void: Invoice) -> tuple[Item, ...]:
             charge = Charge(code=line.charge, product=line.product, price={}, in_advance=True)
             product = Product(code=line.product, name=line.description, unit=line.unit, kind="flat")
             span = line.period_start, line.period_end
-            found.append(Item(charge, product, price, None, (), *span, plan=plan_in(void, line)))
-    return tuple(found)
+            items.append(Item(charge, product, price, None, (), *span, plan=plan_in(void, line)))
+    return tuple(items)
 
 
 def _adjusted(chain: Iterable[Invoice], invoice_id: str, line: Line) -> list[Decimal]:
     return [
-        Decimal(other.amount)
+        Decimal(adjusting.amount)
         for invoice in chain
-        for other in invoice.lines
-        if other.adjusts == invoice_id and same_line(other, line)
+        for adjusting in invoice.lines
+        if adjusting.adjusts == invoice_id and same_line(adjusting, line)
     ]
 
 
@@ -97,41 +97,41 @@ def settle(owed: Iterable[Item], paid: Iterable[Paid], currency: str) -> tuple[t
     left = list(owed)
     lines: list[Line] = []
     every = tuple(paid)
-    for one in every:
-        match = next((item for item in left if _same_fee(item, one)), None)
+    for paid_fee in every:
+        match = next((item for item in left if _same_fee(item, paid_fee)), None)
         if match is not None:
             left.remove(match)
             price = match.price
-            if rest := _rest_of_fee(match, one, left, every):
-                left = [item for item in left if item not in rest]
-                price = one.price
+            if remainder := _rest_of_fee(match, paid_fee, left, every):
+                left = [item for item in left if item not in remainder]
+                price = paid_fee.price
         else:
-            length = one.line.period_end - one.line.period_start
-            price = one.price.model_copy(update={"proration": proration(0, length)})
+            length = paid_fee.line.period_end - paid_fee.line.period_start
+            price = paid_fee.price.model_copy(update={"proration": proration(0, length)})
         try:
             priced = rate(price, Decimal(1), currency=currency)
         except PriceError as error:
-            raise PlanningError(f"adjustment of {one.invoice_id}, line {one.line.number}: {error}") from None
-        if difference := exact_sum((priced.amount, -one.amount)):
-            lines.append(_adjustment(one, price, priced, difference))
+            raise PlanningError(f"adjustment of {paid_fee.invoice_id}, line {paid_fee.line.number}: {error}") from None
+        if difference := exact_sum((priced.amount, -paid_fee.amount)):
+            lines.append(_adjustment(paid_fee, price, priced, difference))
     return tuple(left), tuple(lines)
 
 
-def _rest_of_fee(first: Item, paid: Paid, owed: Iterable[Item], every: Iterable[Paid]) -> list[Item]:
-    """The parts after ``first`` into which something else has split a fee that is the same to its end: it was billed as
-    a whole, and stays so. Were it credited and billed again, a credit note for it would be lost. None where another
-    line was billed for a part of it."""
+def _rest_of_fee(owed_item: Item, paid: Paid, owed: Iterable[Item], every: Iterable[Paid]) -> list[Item]:
+    """The parts after ``owed_item`` into which something else has split a fee that is the same to its end: it was
+    billed as a whole, and stays so. Were it credited and billed again, a credit note for it would be lost. None where
+    another line was billed for a part of it."""
     start_us, end_us = paid.line.period_start, paid.line.period_end
-    for other in every:
-        if other.line.charge == paid.line.charge and start_us < other.line.period_start < end_us:
+    for candidate in every:
+        if candidate.line.charge == paid.line.charge and start_us < candidate.line.period_start < end_us:
             return []
-    found, until_us = list[Item](), first.end_us
+    items, until_us = list[Item](), owed_item.end_us
     for item in sorted(owed, key=lambda item: item.start_us):
-        same = (item.charge.key, item.product.code) == (first.charge.key, first.product.code)
-        if same and item.start_us == until_us and _plain(item.price) == _plain(first.price):
-            found.append(item)
+        same = (item.charge.key, item.product.code) == (owed_item.charge.key, owed_item.product.code)
+        if same and item.start_us == until_us and _plain(item.price) == _plain(owed_item.price):
+            items.append(item)
             until_us = item.end_us
-    return found if until_us == end_us else []
+    return items if until_us == end_us else []
 
 
 def _plain(price: Price) -> Price:

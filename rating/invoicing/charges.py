@@ -21,6 +21,7 @@ from schemas.catalog.state import NamespaceView
 from schemas.ledgers.invoice_record import LinePlan
 from schemas.prices import FlatPrice, MatrixPrice, Price, Proration
 from schemas.values.instants import SECOND, rfc3339
+from schemas.values.json_text import JsonObject
 
 __all__ = ["ChargeBook", "Item", "Need", "Totals", "proration"]
 
@@ -67,7 +68,11 @@ class ChargeBook:
             name: min(starts)
             for name, versions in self._profiles.items()
             if (
-                starts := [one.backfill_from_us for one in versions if one.backfill_from_us is not None and one.waits()]
+                starts := [
+                    version.backfill_from_us
+                    for version in versions
+                    if version.backfill_from_us is not None and version.waits()
+                ]
             )
         }
 
@@ -80,7 +85,10 @@ class ChargeBook:
         """
         key = (
             in_advance,
-            *[(id(one.plan), one.plan_version, one.start_us, one.end_us, one.whole_us, one.trial) for one in parts],
+            *[
+                (id(part.plan), part.plan_version, part.start_us, part.end_us, part.whole_us, part.trial)
+                for part in parts
+            ],
         )
         known = self._items.get(key)
         if known is None:
@@ -90,42 +98,44 @@ class ChargeBook:
         return known[1]
 
     def _resolved(self, parts: tuple[Part, ...], in_advance: bool) -> tuple[Item, ...]:
-        found: list[Item] = []
+        items: list[Item] = []
         groups = Groups()
-        whole: set[str] = set()
-        several = len({(part.plan.code, part.plan_version) for part in parts}) > 1
+        whole_fees: set[str] = set()
+        several_plans = len({(part.plan.code, part.plan_version) for part in parts}) > 1
         for part in parts:
             for charge in part.plan.charges:
                 if charge.in_advance != in_advance:
                     continue
-                note = f"plan {part.plan.code} version {part.plan_version}" if several else ""
+                note = f"plan {part.plan.code} version {part.plan_version}" if several_plans else ""
                 item = self._item(part, charge, note)
-                joined = next((one for one, before in enumerate(found) if joins(before, part, charge, item)), None)
+                joined = next(
+                    (position for position, earlier in enumerate(items) if joins(earlier, part, charge, item)), None
+                )
                 if joined is not None:
-                    found[joined] = self._item(replace(part, start_us=found[joined].start_us), charge, note)
+                    items[joined] = self._item(replace(part, start_us=items[joined].start_us), charge, note)
                     continue
                 fee = item.need is None or isinstance(item.price, FlatPrice)
-                if fee and (charge.key in whole or (part.trial and item.need is None)):
+                if fee and (charge.key in whole_fees or (part.trial and item.need is None)):
                     continue
                 if fee and not charge.prorated and not part.trial:
-                    whole.add(charge.key)
-                groups.add(part, charge, item.need, len(found))
-                found.append(item)
-        for number, price in groups.split([item.price for item in found]):
-            found[number] = replace(found[number], price=price)
-        return tuple(found)
+                    whole_fees.add(charge.key)
+                groups.add(part, charge, item.need, len(items))
+                items.append(item)
+        for number, price in groups.split([item.price for item in items]):
+            items[number] = replace(items[number], price=price)
+        return tuple(items)
 
     def _item(self, part: Part, charge: Charge, note: str) -> Item:
-        place = f"plan {part.plan.code} version {part.plan_version}, charge {charge.key}"
-        price = _of_part(self._price(part.plan, charge, place), part, charge)
+        location = f"plan {part.plan.code} version {part.plan_version}, charge {charge.key}"
+        price = _of_part(self._price(part.plan, charge, location), part, charge)
         plan = LinePlan(part.plan.code, part.plan_version)
         entry = self._view.get("product", charge.product)
         if entry is None:
-            raise PlanningError(f"{place}: there is no product {charge.product}; publish it")
+            raise PlanningError(f"{location}: there is no product {charge.product}; publish it")
         product: Product = entry.model
         if product.profile is None:
             return Item(charge, product, price, None, (), part.start_us, part.end_us, note, plan)
-        versions = self._versions(product.profile, place)
+        versions = self._versions(product.profile, location)
         need = self.need(versions[0].profile_id, price, part.start_us, part.end_us)
         valid = tuple(version.version for version in valid_versions(versions, part.start_us, part.end_us))
         return Item(charge, product, price, need, valid, part.start_us, part.end_us, note, plan)
@@ -148,22 +158,22 @@ class ChargeBook:
                     " once that is done (`weir backfill list`)"
                 )
 
-    def _price(self, plan: Plan, charge: Charge, place: str) -> Price:
+    def _price(self, plan: Plan, charge: Charge, location: str) -> Price:
         currency = plan.currency
         if currency not in self._prices:
-            self._prices[currency] = IdentityCache(lambda one: parse_price(one.price, currency))
+            self._prices[currency] = IdentityCache(lambda priced: parse_price(priced.price, currency))
         try:
             return self._prices[currency](charge)
         except PriceError as error:
-            raise PlanningError(f"{place}: {error}") from None
+            raise PlanningError(f"{location}: {error}") from None
 
-    def _versions(self, address: str, place: str) -> tuple[ProfileVersion, ...]:
+    def _versions(self, address: str, location: str) -> tuple[ProfileVersion, ...]:
         found = self._profiles.get(address)
         if found is None and "." not in address:
             of_meter = [versions for versions in self._profiles.values() if versions[0].meter == address]
             found = of_meter[0] if len(of_meter) == 1 else None
         if found is None:
-            raise PlanningError(f"{place}: there is no profile {address}; publish its meter, or mend the product")
+            raise PlanningError(f"{location}: there is no profile {address}; publish its meter, or mend the product")
         return found
 
 
@@ -171,7 +181,7 @@ def _of_part(price: Price, part: Part, charge: Charge) -> Price:
     """The price as the line of a part pins it: with which part of a whole period it is, where that changes its
     amount."""
     length = part.end_us - part.start_us
-    changes: dict[str, Any] = {"trial": True} if part.trial else {}
+    changes: JsonObject = {"trial": True} if part.trial else {}
     if charge.prorated and length < part.whole_us and (isinstance(price, FlatPrice) or price.minimum_amount):
         changes["proration"] = proration(length, part.whole_us)
     if charge.included == "prorated" and length < part.whole_us and allowance(price):

@@ -27,8 +27,9 @@ from schemas.ledgers.invoice_record import (
     body_of,
 )
 from schemas.values.instants import rfc3339
+from schemas.values.json_text import JsonObject
 
-_OF_ITS_RUN: Final[dict[str, Any]] = {
+_OF_ITS_RUN: Final[JsonObject] = {
     "version": 0, "run_id": "", "checkpoint": 0, "catalog_offset": 0, "as_of": 0, "claim_id": "", "body": "",
 }  # fmt: skip
 
@@ -41,38 +42,38 @@ def build_drafts(
 
     A subscription's drafts draw on prepaid credits one after another; those of others do not count.
     """
-    made: list[Invoice] = []
+    drafts: list[Invoice] = []
     failed: dict[str, str] = {}
-    kept: set[str] = set()
+    held_back: set[str] = set()
     wallets: dict[str, Wallet] = {}
-    before: dict[str, str] = {}  # subscription → the run of its draft before
-    whole = Wallet(plan.grants, plan.drawn)
+    run_before: dict[str, str] = {}  # subscription → the run of its draft before
+    wallet_of_all = Wallet(plan.grants, plan.drawn)
     for billing in plan.billings:
         due = billing.due
         if due.subscription in failed:
             continue
-        wallet = wallets.setdefault(due.subscription, whole.apart())
-        after = before.get(due.subscription, due.after)
+        wallet = wallets.setdefault(due.subscription, wallet_of_all.apart())
+        run_after = run_before.get(due.subscription, due.after)
         try:
-            found = invoice_of(replace(billing, due=replace(due, after=after)), totals, run, wallet)
+            found = invoice_of(replace(billing, due=replace(due, after=run_after)), totals, run, wallet)
         except PlanningError as error:
             failed[due.subscription] = str(error)
             continue
         if found is None:
             continue
-        kept.add(due.invoice_id)
+        held_back.add(due.invoice_id)
         known = standing.draft(due.namespace, due.invoice_id)
         draft = _drafted(listed(found, plan.listed), due, known)
         if known is not None and _content(known) == _content(draft):
-            before[due.subscription] = known.run_id
+            run_before[due.subscription] = known.run_id
         else:
-            before[due.subscription] = run.run_id
-            made.append(draft)
+            run_before[due.subscription] = run.run_id
+            drafts.append(draft)
     for draft in standing.drafts(plan.namespace):
         known_of = draft.subscription in plan.planned and draft.period_end <= plan.as_of_us
-        if known_of and draft.invoice_id not in kept and draft.subscription not in failed:
-            made.append(following(draft, {"state": WITHDRAWN}, {"content": draft.version + 1}))
-    return tuple(made), tuple(failed.values())
+        if known_of and draft.invoice_id not in held_back and draft.subscription not in failed:
+            drafts.append(following(draft, {"state": WITHDRAWN}, {"content": draft.version + 1}))
+    return tuple(drafts), tuple(failed.values())
 
 
 def _drafted(invoice: Invoice, due: Due, known: Invoice | None) -> Invoice:

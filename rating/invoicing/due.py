@@ -82,10 +82,10 @@ def due_of(line: Timeline, standing: Standing, as_of_us: int) -> Iterator[Due]:
     chain = standing.chain(line.namespace, line.subscription)
     predecessor = chain[-1].invoice_id if chain else ""
     voids = voids_of(chain)
-    last = last_period(chain)
-    last_start = last.period_start if last else None
+    last_billed = last_period(chain)
+    last_start = last_billed.period_start if last_billed else None
     last_sequence = next_sequence(chain, last_start) - 1 if last_start is not None else 0
-    following = spans(line, last.period_end if last else None)
+    following = spans(line, last_billed.period_end if last_billed else None)
     span = next(following, None)
     advanced = False
     for due in _again(line, chain, voids, span):
@@ -95,11 +95,12 @@ def due_of(line: Timeline, standing: Standing, as_of_us: int) -> Iterator[Due]:
         predecessor = due.invoice_id
         last_sequence = due.sequence if due.start_us == last_start else last_sequence
         advanced = span is not None and due.end_us == span.start_us
-    if last is None and span is not None and _fees_in_advance(span):
-        first = span.parts[0]
+    if last_billed is None and span is not None and _fees_in_advance(span):
+        first_part = span.parts[0]
         opening = replace(
             _due(line, span, ""),
-            end_us=span.start_us, plan=first.plan, plan_version=first.plan_version, parts=(), advance=span.parts,
+            end_us=span.start_us, plan=first_part.plan, plan_version=first_part.plan_version, parts=(),
+            advance=span.parts,
         )  # fmt: skip
         if opening.ready_us > as_of_us:
             return
@@ -110,35 +111,39 @@ def due_of(line: Timeline, standing: Standing, as_of_us: int) -> Iterator[Due]:
         due = _due(line, span, predecessor, sequence, advanced and span.in_advance, voids)
         if due.end_us > as_of_us:
             return
-        after = next(following, None)
-        yield replace(due, advance=after.parts) if after is not None and _fees_in_advance(after) else due
-        span, predecessor, last_start, advanced = after, due.invoice_id, due.start_us, True
+        next_due = next(following, None)
+        yield replace(due, advance=next_due.parts) if next_due is not None and _fees_in_advance(next_due) else due
+        span, predecessor, last_start, advanced = next_due, due.invoice_id, due.start_us, True
 
 
 def _again(line: Timeline, chain: list[Invoice], voids: tuple[str, ...], following: Span | None) -> Iterator[Due]:
     """The periods whose invoices are void, each as it was stored; ``following``: the first that no invoice was made
     for."""
-    found = list(vacant(chain))
+    vacancies = list(vacant(chain))
     predecessor = chain[-1].invoice_id if chain else ""
-    before: Due | None = None
+    previous: Due | None = None
     upcoming: Span | None
-    for number, void in enumerate(found):
+    for number, void in enumerate(vacancies):
         start, end = void.period_start, void.period_end
         span = span_of(line, start, end)
-        after = next((one for one in chain if one.period_start == end and one.period_end > end), None)
-        follows = found[number + 1] if number + 1 < len(found) else None
+        follower = next(
+            (invoice for invoice in chain if invoice.period_start == end and invoice.period_end > end), None
+        )
+        follows = vacancies[number + 1] if number + 1 < len(vacancies) else None
         if follows is not None and follows.period_start == end:
             upcoming = span_of(line, end, follows.period_end)
         else:
-            upcoming = following if after is None else None
-        sequence = next_sequence(chain, start) + (before is not None and before.start_us == start)
+            upcoming = following if follower is None else None
+        sequence = next_sequence(chain, start) + (previous is not None and previous.start_us == start)
         due = replace(
-            _due(line, span, predecessor, sequence, before is not None and before.end_us == start and span.in_advance),
-            time_zone=void.time_zone, voids=voids, reissues=void.invoice_id, again=upcoming is None and after is not None,
+            _due(line, span, predecessor, sequence,
+            previous is not None and previous.end_us == start and span.in_advance),
+            time_zone=void.time_zone, voids=voids, reissues=void.invoice_id,
+            again=upcoming is None and follower is not None,
             advance=upcoming.parts if upcoming is not None and _fees_in_advance(upcoming) else (),
         )  # fmt: skip
         yield due
-        predecessor, before = due.invoice_id, due
+        predecessor, previous = due.invoice_id, due
 
 
 def _fees_in_advance(span: Span) -> bool:
@@ -162,40 +167,41 @@ def change_due(line: Timeline, standing: Standing, as_of_us: int) -> Due | None:
     ``advance``: the running period's parts. It may turn out that they owe just what was billed.
     """
     chain = standing.chain(line.namespace, line.subscription)
-    last = last_period(chain)
-    if last is None or len(line.segments) < 2:
+    last_billed = last_period(chain)
+    if last_billed is None or len(line.segments) < 2:
         return None
-    span = next(spans(line, last.period_end), None)
+    span = next(spans(line, last_billed.period_end), None)
     if span is None or span.plan.interval not in SETTLED_AT_ONCE or not _fees_ahead(chain, span):
         return None
     if not span.start_us <= as_of_us < span.end_us:
         return None
-    billed = {line.period_start for one in chain if one.period_end == span.start_us for line in one.lines}
+    billed = {line.period_start for invoice in chain if invoice.period_end == span.start_us for line in invoice.lines}
     parts = tuple(_begun(span.parts, billed, as_of_us))
-    part, start_us = [one for one in parts if one.start_us <= as_of_us][-1], span.start_us
+    part, start_us = [part for part in parts if part.start_us <= as_of_us][-1], span.start_us
     return Due(
-        line.namespace, line.subscription, line.account_id, part.plan, part.plan_version, line.time_zone, start_us, start_us,
+        line.namespace, line.subscription, line.account_id, part.plan, part.plan_version, line.time_zone, start_us,
+        start_us,
         chain[-1].invoice_id, next_sequence(chain, start_us), (), parts, voids=voids_of(chain), change_us=part.start_us,
     )  # fmt: skip
 
 
 def _begun(parts: Iterable[Part], billed: Collection[int], as_of_us: int) -> Iterator[Part]:
     """The parts as if no change was to come, but for those from whose start on fees are billed already."""
-    last: Part | None = None
+    latest: Part | None = None
     for part in parts:
-        if last is None or part.start_us <= as_of_us or part.start_us in billed:
-            if last is not None:
-                yield last
-            last = part
+        if latest is None or part.start_us <= as_of_us or part.start_us in billed:
+            if latest is not None:
+                yield latest
+            latest = part
         else:
-            last = replace(last, end_us=part.end_us)
-    if last is not None:
-        yield last
+            latest = replace(latest, end_us=part.end_us)
+    if latest is not None:
+        yield latest
 
 
 def _fees_ahead(chain: list[Invoice], span: Span) -> bool:
     """Whether an invoice that stands was there to bill the period's fees in advance."""
-    ends = any(one.period_end == span.start_us and one.state != VOID for one in chain)
+    ends = any(invoice.period_end == span.start_us and invoice.state != VOID for invoice in chain)
     return span.in_advance and ends
 
 
@@ -206,9 +212,9 @@ def last_word(line: Timeline, standing: Standing) -> Due | None:
     latest = last_period(chain)
     if latest is None or latest.period_end < line.end_us:
         return None
-    last = line.segments[-1]
+    segment = line.segments[-1]
     return Due(
-        line.namespace, line.subscription, line.account_id, last.plan, last.plan_version, latest.time_zone,
+        line.namespace, line.subscription, line.account_id, segment.plan, segment.plan_version, latest.time_zone,
         latest.period_start, latest.period_end, chain[-1].invoice_id, next_sequence(chain, latest.period_start),
         alone=True, voids=voids_of(chain),
     )  # fmt: skip
@@ -221,8 +227,8 @@ def current_span(line: Timeline, billed_until_us: int | None, now_us: int) -> tu
     ``billed_until_us``: end of its last invoice's period, None for no invoice; an instant before it is looked for from
     the subscription's start on.
     """
-    after = billed_until_us if billed_until_us is not None and billed_until_us <= now_us else None
-    following = spans(line, after)
+    begins_us = billed_until_us if billed_until_us is not None and billed_until_us <= now_us else None
+    following = spans(line, begins_us)
     for span in following:
         if now_us < span.end_us:
             return (span, next(following, None)) if span.start_us <= now_us else None

@@ -66,9 +66,9 @@ class Expected:
 
     def invoice(self, totals: Totals, run: Run, wallet: Wallet) -> Invoice:
         """Its record by these totals; credits are taken from ``wallet``. Raises PlanningError."""
-        found = invoice_of(self.billing, totals, run, wallet)
-        assert found is not None, "a period that runs is no invoice of adjustments alone"
-        return found
+        invoice = invoice_of(self.billing, totals, run, wallet)
+        assert invoice is not None, "a period that runs is no invoice of adjustments alone"
+        return invoice
 
     def beside_charges(self, invoice: Invoice) -> Sequence[Line]:
         """The lines of adjustments, discounts, true-up and prepaid credits."""
@@ -91,7 +91,7 @@ def bill_ended(account: Account, book: ChargeBook, run: Run, measure: Measure) -
                 problems[line.subscription] = str(error)
         wallet = account.wallet()
         totals = measure(Plan(tuple(billings)).needs())
-        made = 0
+        count = 0
         for billing in billings:
             name = billing.due.subscription
             if name in problems:
@@ -104,8 +104,8 @@ def bill_ended(account: Account, book: ChargeBook, run: Run, measure: Measure) -
             late.pop(name, None)
             if invoice is not None:
                 standing.assume(invoice)
-                made += 1
-        if not made:
+                count += 1
+        if not count:
             break
     return replace(account, late=late), problems
 
@@ -115,7 +115,7 @@ def expected_billing(account: Account, book: ChargeBook, running: Running) -> Bi
     line, span, standing = running.line, running.span, account.standing
     chain = standing.chain(line.namespace, line.subscription)
     dues = due_of(line, standing, span.end_us)
-    due = next((one for one in dues if one.start_us == span.start_us < one.end_us), None)
+    due = next((due for due in dues if due.start_us == span.start_us < due.end_us), None)
     if due is None:
         raise PlanningError("the period is billed, or one before it cannot be; `weir close --dry-run` says why")
     if chain:
@@ -130,23 +130,25 @@ def expect(
     why it has none)."""
     book = ChargeBook(account.view)
     account, problems = bill_ended(account, book, run, measure)
-    found: list[tuple[Running, Billing]] = []
-    for each in running:
-        name = each.line.subscription
+    billings: list[tuple[Running, Billing]] = []
+    for running_period in running:
+        name = running_period.line.subscription
         if name in problems:
             continue
         try:
-            found.append((each, expected_billing(account, book, each)))
+            billings.append((running_period, expected_billing(account, book, running_period)))
         except (PlanningError, ValueError) as error:
             problems[name] = str(error)
-    found.sort(key=lambda one: one[1].due.ready_us)  # of one instant in the order of the catalog, as a close has them
-    totals = measure(Plan(tuple(billing for _, billing in found)).needs())
-    return account, [Expected(each, billing, totals) for each, billing in found], problems
+    billings.sort(
+        key=lambda pair: pair[1].due.ready_us
+    )  # of one instant in the order of the catalog, as a close has them
+    totals = measure(Plan(tuple(billing for _, billing in billings)).needs())
+    return account, [Expected(running_period, billing, totals) for running_period, billing in billings], problems
 
 
 def _ended(line: Timeline, standing: Standing, now_us: int, late: LateUsage, book: ChargeBook) -> list[Billing]:
     chain = standing.chain(line.namespace, line.subscription)
-    found: list[Billing] = []
+    billings: list[Billing] = []
     for due in ended_dues(line, standing, now_us):
-        found.append(billing_of(due, book, chain, late.get(line.subscription, ()), found, line))
-    return [one for one in found if not one.empty]
+        billings.append(billing_of(due, book, chain, late.get(line.subscription, ()), billings, line))
+    return [billing for billing in billings if not billing.empty]

@@ -27,6 +27,7 @@ from schemas.ledgers.invoice_record import (
     Line,
 )
 from schemas.values.instants import rfc3339
+from schemas.values.json_text import JsonObject
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +45,14 @@ class LateLine:
     now: Decimal | None
     difference: Decimal
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         amounts = {"billed": self.billed, "now": self.now, "difference": self.difference}
         return {
             "account_id": self.account_id, "subscription": self.subscription, "invoice_id": self.line.adjusts,
             "charge": self.line.charge, "product": self.line.product, "profile_id": self.line.profile_id,
             "period_start": rfc3339(self.line.period_start), "period_end": rfc3339(self.line.period_end),
-            "quantity_now": self.line.quantity or None, "events_now": int(self.line.events) if self.line.events else None,
+            "quantity_now": self.line.quantity or None,
+            "events_now": int(self.line.events) if self.line.events else None,
             "unit": self.line.unit, "currency": self.currency,
             **{name: None if amount is None else money_text(amount, self.currency) for name, amount in amounts.items()},
             "billed_as_of_checkpoint": self.checkpoint,
@@ -68,18 +70,18 @@ class LateReport:
     problems: tuple[str, ...]
     unpriced: tuple[UnpricedUsage, ...] = ()
 
-    def to_json(self, limit: int) -> dict[str, Any]:
+    def to_json(self, limit: int) -> JsonObject:
         """The first ``limit`` lines; ``totals`` and ``count`` are of all of them."""
         sums: dict[str, list[Decimal]] = {}
-        for one in self.lines:
-            sums.setdefault(one.currency, []).append(one.difference)
+        for line in self.lines:
+            sums.setdefault(line.currency, []).append(line.difference)
         return {
             "last_checkpoint": self.checkpoint,
             "count": len(self.lines),
             "totals": {currency: money_text(exact_sum(parts), currency) for currency, parts in sorted(sums.items())},
-            "lines": [one.to_json() for one in self.lines[:limit]],
+            "lines": [line.to_json() for line in self.lines[:limit]],
             "problems": list(self.problems),
-            "unpriced": [one.to_json() for one in self.unpriced[:limit]],
+            "unpriced": [part.to_json() for part in self.unpriced[:limit]],
         }
 
 
@@ -89,26 +91,26 @@ def late_report(
     """All that came late and is not invoiced, live; of one account where one is given. Blocking."""
     carried = {version.profile_id for version in profile_versions(view) if version.carry_over}
     late = find_late(client, view.namespace, standing, checkpoints, None, carried)
-    found, problems = again(view, standing, late, account_id)
+    by_chain, problems = again(view, standing, late, account_id)
     needs: dict[Need, set[str]] = {}
-    for chain, some in found:
-        for prior in some:
+    for chain, chain_priors in by_chain:
+        for prior in chain_priors:
             needs.setdefault(prior.need, set()).add(chain[-1].account_id)
     totals = measure(client, view.namespace, needs, None, lambda *_: None)
     lines: list[LateLine] = []
     unpriced: list[UnpricedUsage] = []
-    for chain, some in found:
+    for chain, chain_priors in by_chain:
         try:
-            lines += (one for one in late_lines(chain, some, totals) if one.difference)
-            unpriced += unpriced_now(chain, some, totals)
+            lines += (late_line for late_line in late_lines(chain, chain_priors, totals) if late_line.difference)
+            unpriced += unpriced_now(chain, chain_priors, totals)
         except PlanningError as error:
             problems.append(f"subscription {chain[-1].subscription}: {error}")
     lines.sort(key=lambda one: (one.account_id, one.subscription, one.line.period_start, one.line.charge))
     unpriced.sort(key=lambda one: (one.account_id, one.subscription, one.start_us, one.charge, one.part.values))
     profiles = {need.profile.profile_id: need.profile for need in needs}
-    last = checkpoints.last
+    newest_cut = checkpoints.last
     shown = told(client, view, unpriced, profiles, None)
-    return LateReport(last.number if last else 0, tuple(lines), tuple(problems), tuple(shown))
+    return LateReport(newest_cut.number if newest_cut else 0, tuple(lines), tuple(problems), tuple(shown))
 
 
 def again(
@@ -117,7 +119,7 @@ def again(
     """(chain, lines to rate again) of every subscription with late usage, or with usage that has no price, and what
     cannot be."""
     book = ChargeBook(view)
-    found: list[tuple[list[Invoice], tuple[Prior, ...]]] = []
+    by_chain: list[tuple[list[Invoice], tuple[Prior, ...]]] = []
     problems: list[str] = []
     for chain in standing.chains(view.namespace):
         subscription = chain[-1].subscription
@@ -128,21 +130,21 @@ def again(
             continue
         try:
             line = timeline(view, subscription)
-            if some := priors(chain, records, book, line, unpriced):
-                found.append((chain, some))
+            if chain_priors := priors(chain, records, book, line, unpriced):
+                by_chain.append((chain, chain_priors))
         except (PlanningError, ValueError) as error:
             problems.append(f"subscription {subscription}: {error}")
-    return found, problems
+    return by_chain, problems
 
 
-def unpriced_now(chain: list[Invoice], found: Iterable[Prior], totals: Totals) -> list[UnpricedUsage]:
-    """What the lines of ``found`` have no price for as of now. Raises PlanningError."""
+def unpriced_now(chain: list[Invoice], billed: Iterable[Prior], totals: Totals) -> list[UnpricedUsage]:
+    """What the lines of ``billed`` have no price for as of now. Raises PlanningError."""
     by_id = {invoice.invoice_id: invoice for invoice in chain}
-    rated = rate_again(found, totals, chain[-1].account_id, chain[-1].currency)
+    rated = rate_again(billed, totals, chain[-1].account_id, chain[-1].currency)
     return [
-        on_line(by_id[one.prior.invoice_id], one.prior.line, part, one.prior.invoice_id)
-        for one in rated
-        for part in one.priced.unpriced
+        on_line(by_id[rated_prior.prior.invoice_id], rated_prior.prior.line, part, rated_prior.prior.invoice_id)
+        for rated_prior in rated
+        for part in rated_prior.priced.unpriced
     ]
 
 
@@ -150,18 +152,18 @@ def late_lines(chain: list[Invoice], found: Iterable[Prior], totals: Totals) -> 
     """What a next invoice of ``chain`` would adjust for late usage. Raises PlanningError."""
     head = chain[-1]
     account, currency = head.account_id, head.currency
-    made: list[tuple[Line, Decimal | None]] = []
+    changes: list[tuple[Line, Decimal | None]] = []
     for prior in found:
-        made += [(line, prior.billed) for line in adjustments([prior], totals, account, currency)]
-    lines = [line for line, _ in made]
+        changes += [(line, prior.billed) for line in adjustments([prior], totals, account, currency)]
+    lines = [line for line, _ in changes]
     terms = prior_terms(chain, [line.adjusts for line in lines])
-    made += [(line, None) for line in adjusted_terms(terms, lines, currency)]
-    further = [line for line, _ in made]
+    changes += [(line, None) for line in adjusted_terms(terms, lines, currency)]
+    further = [line for line, _ in changes]
     noted = taken_back(in_hand(chain, {line.adjusts for line in lines}), further, currency)
     if nothing_further([*further, *noted]):
         return []
-    made += [(line, None) for line in noted]
-    return [_late_line(head, billed_up_to(chain), line, billed) for line, billed in made]
+    changes += [(line, None) for line in noted]
+    return [_late_line(head, billed_up_to(chain), line, billed) for line, billed in changes]
 
 
 def _late_line(head: Invoice, checkpoint: int, line: Line, billed: Decimal | None) -> LateLine:

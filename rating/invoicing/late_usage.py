@@ -103,28 +103,28 @@ def find_late(
     by_checkpoint: dict[int, list[list[Invoice]]] = {}
     for chain in standing.chains(namespace):
         by_checkpoint.setdefault(billed_up_to(chain), []).append(chain)
-    found: dict[str, tuple[Late, ...]] = {}
+    by_subscription: dict[str, tuple[Late, ...]] = {}
     for number, chains in sorted(by_checkpoint.items()):
         ends = [max(invoice.period_end for invoice in chain) for chain in chains]
-        after = checkpoints.cut(number) if number else Cut(0, {}, 0, 0)
-        by_account = _late_records(client, namespace, after, as_of, max(ends), account_id)
+        cut = checkpoints.cut(number) if number else Cut(0, {}, 0, 0)
+        by_account = _late_records(client, namespace, cut, as_of, max(ends), account_id)
         for chain, end in zip(chains, ends, strict=True):
-            mine = tuple(
-                replace(one, last_us=FOREVER) if one.profile_id in carried else one
-                for one in by_account.get(chain[-1].account_id, ())
-                if one.first_us < end
+            of_chain = tuple(
+                replace(record, last_us=FOREVER) if record.profile_id in carried else record
+                for record in by_account.get(chain[-1].account_id, ())
+                if record.first_us < end
             )
-            if mine and prior_lines(chain, mine):
-                found[chain[-1].subscription] = mine
-    return found
+            if of_chain and prior_lines(chain, of_chain):
+                by_subscription[chain[-1].subscription] = of_chain
+    return by_subscription
 
 
 def _late_records(
-    client: Any, namespace: str, after: Cut, as_of: Cut | None, until_us: int, account_id: str | None
+    client: Any, namespace: str, cut: Cut, as_of: Cut | None, until_us: int, account_id: str | None
 ) -> dict[str, list[Late]]:
     bind = Binder()
     came, voided = (
-        f"NOT {position_below(after, bind, prefix=prefix)}"
+        f"NOT {position_below(cut, bind, prefix=prefix)}"
         + ("" if as_of is None else f" AND {position_below(as_of, bind, 'as_of', prefix)}")
         for prefix in ("", "void_")
     )
@@ -137,7 +137,7 @@ def _late_records(
     # checkpoint; NULL, where there is none, is true of no record.
     batches = (
         f"FROM usage_batches WHERE namespace = {bind('namespace', 'String', namespace)}"
-        f" AND NOT {position_below(after, bind)}"
+        f" AND NOT {position_below(cut, bind)}"
     )
     since = f"append_time >= (SELECT minOrNull(append_time) {batches})"
     voids = f"FROM voided_events WHERE {scope} AND {voided}"
@@ -151,8 +151,8 @@ FROM (
 )
 GROUP BY account_id, profile_id ORDER BY account_id, profile_id"""
     result: dict[str, list[Late]] = {}
-    for account, profile, first, last, events in client.query(sql, parameters=bind.parameters).result_rows:
-        result.setdefault(account, []).append(Late(profile, int(first), int(last), int(events)))
+    for account, profile, first_us, last_us, events in client.query(sql, parameters=bind.parameters).result_rows:
+        result.setdefault(account, []).append(Late(profile, int(first_us), int(last_us), int(events)))
     return result
 
 
@@ -163,8 +163,10 @@ def prior_lines(chain: Iterable[Invoice], late: Iterable[Late]) -> list[tuple[In
 
     def touched(line: Line) -> bool:
         return any(
-            one.profile_id == line.profile_id and one.first_us < line.period_end and one.last_us >= line.period_start
-            for one in records
+            record.profile_id == line.profile_id
+            and record.first_us < line.period_end
+            and record.last_us >= line.period_start
+            for record in records
         )
 
     return [(invoice, line) for invoice in chain if invoice.state != VOID for line in _with_parts(invoice, touched)]
@@ -173,9 +175,9 @@ def prior_lines(chain: Iterable[Invoice], late: Iterable[Late]) -> list[tuple[In
 def _with_parts(invoice: Invoice, chosen: Callable[[Line], bool]) -> list[Line]:
     """The chosen usage lines of an invoice, and the other parts of a period that a change of price has split."""
     lines = [line for line in invoice.lines if line.kind == "usage"]
-    found = [line for line in lines if chosen(line)]
-    groups = {group for line in found if (group := _group(line)) is not None}
-    return [line for line in lines if _group(line) in groups or line in found] if groups else found
+    chosen_lines = [line for line in lines if chosen(line)]
+    groups = {group for line in chosen_lines if (group := _group(line)) is not None}
+    return [line for line in lines if _group(line) in groups or line in chosen_lines] if groups else chosen_lines
 
 
 def _group(line: Line) -> tuple[str, str, str] | None:
@@ -195,19 +197,19 @@ def priors(
     """What has to be rated again for a subscription: what late records may belong to, and what had no price and has one
     by now, on its
     ``timeline``; with ``unpriced`` also what still has none. Raises PlanningError."""
-    found = prior_lines(chain, late) if late else []
+    billed_lines = prior_lines(chain, late) if late else []
     if timeline is not None or unpriced:
-        known = {id(line) for _, line in found}
+        known = {id(line) for _, line in billed_lines}
         chosen = {id(line) for _, line, _ in unpriced_lines(chain)} if unpriced else set[int]()
         chosen |= {id(line) for _, line in priced_by_now(chain, timeline)} if timeline is not None else set()
         for invoice in chain if chosen else ():
-            more = _with_parts(invoice, lambda line: id(line) in chosen)
-            found += [(invoice, line) for line in more if id(line) not in known]
+            parts = _with_parts(invoice, lambda line: id(line) in chosen)
+            billed_lines += [(invoice, line) for line in parts if id(line) not in known]
     result: list[Prior] = []
-    for invoice, line in found:
-        last = newest(chain, invoice.invoice_id, line)
+    for invoice, line in billed_lines:
+        newest_line = newest(chain, invoice.invoice_id, line)
         try:
-            price = parse_price(json.loads(last.price), invoice.currency)
+            price = parse_price(json.loads(newest_line.price), invoice.currency)
         except (PriceError, ValueError) as error:
             raise PlanningError(f"invoice {invoice.invoice_id}, line {line.number}: {error}") from None
         need = book.need(line.profile_id, price, line.period_start, line.period_end)
@@ -220,32 +222,32 @@ def priors(
             if timeline is not None and open_matrix
             else ()
         )
-        result.append(Prior(invoice.invoice_id, line, price, need, billed, last, plan_in(invoice, line), later))
+        result.append(Prior(invoice.invoice_id, line, price, need, billed, newest_line, plan_in(invoice, line), later))
     return tuple(result)
 
 
 def priced_by_now(chain: list[Invoice], timeline: Timeline) -> list[tuple[Invoice, Line]]:
     """Billed lines with usage that had no price, of which the subscription has one for some by now. Raises
     PlanningError."""
-    found = []
+    priced = []
     for invoice, line, lacking in unpriced_lines(chain):
         try:
             price = parse_price(json.loads(line.price), invoice.currency)
         except (PriceError, ValueError) as error:
             raise PlanningError(f"invoice {invoice.invoice_id}, line {line.number}: {error}") from None
         if completed(price, lacking, later_prices(timeline, line.charge, line.product, line.period_start))[1]:
-            found.append((invoice, line))
-    return found
+            priced.append((invoice, line))
+    return priced
 
 
 def _billed(chain: Iterable[Invoice], invoice_id: str, line: Line) -> Decimal:
     return exact_sum(
-        Decimal(other.amount)
+        Decimal(adjusting.amount)
         for invoice in chain
         if invoice.state != VOID
-        for other in invoice.lines
-        if same_line(other, line)
-        and (other.adjusts == invoice_id or (other is line and invoice.invoice_id == invoice_id))
+        for adjusting in invoice.lines
+        if same_line(adjusting, line)
+        and (adjusting.adjusts == invoice_id or (adjusting is line and invoice.invoice_id == invoice_id))
     )
 
 
@@ -260,41 +262,43 @@ class Again:
     note: str
 
 
-def rate_again(found: Iterable[Prior], totals: Totals, account_id: str, currency: str) -> list[Again]:
+def rate_again(billed: Iterable[Prior], totals: Totals, account_id: str, currency: str) -> list[Again]:
     """Each prior line by what is measured now; parts of one period with one another. Raises PlanningError."""
     groups: dict[Hashable, list[Prior]] = {}
-    for number, prior in enumerate(found):
+    for number, prior in enumerate(billed):
         groups.setdefault(prior.group or number, []).append(prior)
     result: list[Again] = []
     for group in groups.values():
         if len(group) > 1:
-            group.sort(key=lambda one: one.line.period_start)
-        parts = [(one.price, one.need, totals[one.need].get(account_id)) for one in group]
+            group.sort(key=lambda prior_of_group: prior_of_group.line.period_start)
+        parts = [(prior.price, prior.need, totals[prior.need].get(account_id)) for prior in group]
         try:
             rated = rate_rows(parts, currency)
-            more = [
-                completed(price, priced.unpriced, one.later)
-                for one, (price, priced, _, _) in zip(group, rated, strict=True)
+            completions = [
+                completed(price, priced.unpriced, prior_of_group.later)
+                for prior_of_group, (price, priced, _, _) in zip(group, rated, strict=True)
             ]
-            if any(told for _, told in more):
-                parts = [(price, need, rows) for (price, _), (_, need, rows) in zip(more, parts, strict=True)]
+            if any(completed_notes for _, completed_notes in completions):
+                parts = [(price, need, rows) for (price, _), (_, need, rows) in zip(completions, parts, strict=True)]
                 rated = rate_rows(parts, currency)
         except PriceError as error:
-            first = group[0]
-            raise PlanningError(f"adjustment of {first.invoice_id}, line {first.line.number}: {error}") from None
-        for prior, (price, priced, usage, note), (_, told) in zip(group, rated, more, strict=True):
-            result.append(Again(prior, price, priced, usage, "; ".join([*told, *([note] if note else [])])))
+            group_head = group[0]
+            raise PlanningError(
+                f"adjustment of {group_head.invoice_id}, line {group_head.line.number}: {error}"
+            ) from None
+        for prior, (price, priced, usage, note), (_, completed_notes) in zip(group, rated, completions, strict=True):
+            result.append(Again(prior, price, priced, usage, "; ".join([*completed_notes, *([note] if note else [])])))
     return result
 
 
-def adjustments(found: Iterable[Prior], totals: Totals, account_id: str, currency: str) -> list[Line]:
+def adjustments(billed: Iterable[Prior], totals: Totals, account_id: str, currency: str) -> list[Line]:
     """A line for each prior one whose amount is now another, or of which other usage has no price now. Raises
     PlanningError."""
     lines: list[Line] = []
-    for again in rate_again(found, totals, account_id, currency):
-        prior, priced, usage = again.prior, again.priced, again.usage
+    for rated in rate_again(billed, totals, account_id, currency):
+        prior, priced, usage = rated.prior, rated.priced, rated.usage
         difference = exact_sum((priced.amount, -prior.billed))
-        lacking = [(one.values, one.quantity) for one in priced.unpriced]
+        lacking = [(part.values, part.quantity) for part in priced.unpriced]
         lacked = [(one.values, one.quantity) for one in unpriced_of(prior.newest)]
         if not difference and lacking == lacked:
             continue
@@ -304,10 +308,10 @@ def adjustments(found: Iterable[Prior], totals: Totals, account_id: str, currenc
             structs.replace(
                 prior.line,
                 kind="adjustment", description=f"{prior.line.description}, adjusted for late or voided usage",
-                price=prior.newest.price if again.price == prior.price else price_text(again.price),
+                price=prior.newest.price if rated.price == prior.price else price_text(rated.price),
                 quantity=plain(usage.quantity or Decimal(0)), events=str(usage.events),
                 amount=money_text(difference, currency), unrounded=plain(difference), steps=steps_text(priced),
-                note="; ".join(part for part in (f"{span}: {was}", again.note) if part), adjusts=prior.invoice_id,
+                note="; ".join(part for part in (f"{span}: {was}", rated.note) if part), adjusts=prior.invoice_id,
                 of_plan=prior.plan,
             )
         )  # fmt: skip

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import lru_cache
 from hashlib import blake2b
-from typing import Any, Final
+from typing import Final
 
 from msgspec import structs
 
@@ -36,6 +36,7 @@ from schemas.ledgers.invoice_record import (
 )
 from schemas.prices import MatrixPrice, Price, plain
 from schemas.values.instants import rfc3339
+from schemas.values.json_text import JsonObject
 from schemas.values.time_zones import VERSION
 
 _encode: Final = json.JSONEncoder(ensure_ascii=False).encode  # json.dumps makes an encoder each time
@@ -60,13 +61,13 @@ def rate_items(
 ) -> Iterator[RatedItem]:
     """Every item, in order; those that a change of price has split with what the others used. ``rows_of``: the
     account's, None for no usage. Raises PlanningError, which names the charge."""
-    each = list(items)
+    measured = list(items)
     together: dict[tuple[str, str, str], list[int]] = {}
-    for number, item in enumerate(each):
+    for number, item in enumerate(measured):
         if item.price.split is not None and item.need is not None:
             together.setdefault((item.charge.key, item.need.profile.profile_id, item.price.split.of), []).append(number)
     known: dict[int, tuple[Price, Rated, Usage, str]] = {}
-    for number, item in enumerate(each):
+    for number, item in enumerate(measured):
         try:
             if item.need is None:
                 priced = rate(item.price, Decimal(1), currency=currency)
@@ -79,7 +80,9 @@ def rate_items(
             if number not in known:
                 numbers = together[item.charge.key, item.need.profile.profile_id, split.of]
                 parts = [
-                    (each[one].price, need, rows_of(need)) for one in numbers if (need := each[one].need) is not None
+                    (measured[number].price, need, rows_of(need))
+                    for number in numbers
+                    if (need := measured[number].need) is not None
                 ]
                 known |= dict(zip(numbers, rate_rows(parts, currency), strict=True))
         except PriceError as error:
@@ -107,10 +110,10 @@ def rate_rows(
     the usage behind it, note). Raises PriceError."""
     each = [(price, need, list(rows or ())) for price, need, rows in parts]
     usages = [_usage(need, rows) for _, need, rows in each]
-    asked = [(price, _quantity(price, rows, usage)) for (price, _, rows), usage in zip(each, usages, strict=True)]
+    quantities = [(price, _quantity(price, rows, usage)) for (price, _, rows), usage in zip(each, usages, strict=True)]
     return [
         (price, priced, usage, _note(priced, usage, rows))
-        for (price, priced), (_, _, rows), usage in zip(rate_parts(asked, currency), each, usages, strict=True)
+        for (price, priced), (_, _, rows), usage in zip(rate_parts(quantities, currency), each, usages, strict=True)
     ]
 
 
@@ -154,16 +157,18 @@ def build_invoice(
     lines: list[Line] = []
     currency = due.plan.currency
     flat = _flat_lines(currency)
-    each = list(items)
+    all_items = list(items)
     try:
-        used = rate_items([one for one in each if one.need], lambda need: totals[need].get(due.account_id), currency)
-        lines += [flat(item) if item.need is None else line_of(next(used)) for item in each]
+        used = rate_items(
+            [one for one in all_items if one.need], lambda need: totals[need].get(due.account_id), currency
+        )
+        lines += [flat(item) if item.need is None else line_of(next(used)) for item in all_items]
     except (PriceError, PlanningError) as error:
         raise PlanningError(f"subscription {due.subscription}, {error}") from None
-    own = by_terms(lines, due, agreed, settled)
+    term_lines = by_terms(lines, due, agreed, settled)
     if hand.lines:
-        further = [*further, *taken_back(hand, further, currency, _effects(lines, due, agreed, settled, own))]
-    lines += own
+        further = [*further, *taken_back(hand, further, currency, _effects(lines, due, agreed, settled, term_lines))]
+    lines += term_lines
     lines += further
     subtotal = exact_sum(Decimal(line.amount) for line in lines)
     balances = wallet.balances(due.account_id, due.subscription, currency, due.moment_us) if wallet else []
@@ -178,7 +183,7 @@ def build_invoice(
     line_plans = pinned(lines, LinePlan(due.plan.code, due.plan_version))
     lines = [_numbered(line, number) for number, line in enumerate(lines, 1)]
     total = exact_sum(Decimal(line.amount) for line in lines)
-    body: dict[str, Any] = {
+    body: JsonObject = {
         "subtotal": money_text(subtotal, currency), "tax_amount": None,
         "due_date": due_date(run.as_of_us, due.time_zone, due.plan.payment_terms_days),
     }  # fmt: skip
@@ -228,38 +233,38 @@ def by_terms(lines: Sequence[Line], due: Due, agreed: Agreed, settled: Sequence[
     currency = due.plan.currency
     if due.change_us is not None:  # all of it is of the running period, which has no end yet
         charged = [(line.product, Decimal(line.amount)) for line in [*lines, *settled]]
-        last = due.advance[-1]
-        of_plan = LinePlan(last.plan.code, last.plan_version)
-        changes = reduced(charged, agreed.ahead, currency, due.start_us, last.end_us, agreed.ahead_before)
+        last_advance = due.advance[-1]
+        of_plan = LinePlan(last_advance.plan.code, last_advance.plan_version)
+        changes = reduced(charged, agreed.ahead, currency, due.start_us, last_advance.end_us, agreed.ahead_before)
         return [structs.replace(line, of_plan=of_plan) for line in changes]
     ahead = [line for line in lines if line.period_start >= due.end_us]
-    own = [line for line in lines if line.period_start < due.end_us]
-    charged = [(line.product, Decimal(line.amount)) for line in [*own, *settled]]
-    found = reduced(charged, agreed.terms, currency, due.start_us, due.end_us, agreed.before)
+    lines_of_period = [line for line in lines if line.period_start < due.end_us]
+    charged = [(line.product, Decimal(line.amount)) for line in [*lines_of_period, *settled]]
+    reductions = reduced(charged, agreed.terms, currency, due.start_us, due.end_us, agreed.before)
     if ahead:
         charged = [(line.product, Decimal(line.amount)) for line in ahead]
         until = max(line.period_end for line in ahead)
         lines_ahead = reduced(charged, agreed.ahead, currency, due.end_us, until, agreed.ahead_before)
-        found += [structs.replace(line, of_plan=ahead[-1].of_plan) for line in lines_ahead]
-    return found
+        reductions += [structs.replace(line, of_plan=ahead[-1].of_plan) for line in lines_ahead]
+    return reductions
 
 
 def _effects(
-    lines: Sequence[Line], due: Due, agreed: Agreed, settled: Sequence[Line], own: Sequence[Line]
+    lines: Sequence[Line], due: Due, agreed: Agreed, settled: Sequence[Line], term_lines: Sequence[Line]
 ) -> dict[str, Decimal]:
     """Adjusted invoice → what the terms of the invoice's own period come to more because ``settled`` adjusts it: one
     after another, in the order of their lines, so that all of them together are what the whole of ``settled`` does."""
     names = list(dict.fromkeys(line.adjusts for line in settled))
-    if not names or not own:
+    if not names or not term_lines:
         return {}
-    found: dict[str, Decimal] = {}
-    before = _sum(by_terms(lines, due, agreed, ()))
+    effects: dict[str, Decimal] = {}
+    sum_before = _sum(by_terms(lines, due, agreed, ()))
     for number, name in enumerate(names, 1):
-        some = [line for line in settled if line.adjusts in names[:number]]
-        until = _sum(by_terms(lines, due, agreed, some)) if number < len(names) else _sum(own)
-        found[name] = exact_sum((until, -before))
-        before = until
-    return found
+        settled_lines = [line for line in settled if line.adjusts in names[:number]]
+        until = _sum(by_terms(lines, due, agreed, settled_lines)) if number < len(names) else _sum(term_lines)
+        effects[name] = exact_sum((until, -sum_before))
+        sum_before = until
+    return effects
 
 
 def _sum(lines: Iterable[Line]) -> Decimal:

@@ -58,21 +58,21 @@ def asked(namespace: str, needs: Mapping[Need, Iterable[str]], as_of: Cut | None
             yield Asked(query_for(namespace, need, accounts, as_of), need)
         else:
             alike.setdefault((need.profile, need.dimensions), []).append(need)
-    for (profile, dimensions), several in alike.items():
-        for each in _lots((need, account) for need in several for account in sorted(set(needs[need]))):
-            if len(found := set(each.values())) == 1:
-                (need,) = found
-                yield Asked(query_for(namespace, need, [account for account, _ in each], as_of), need)
+    for (profile, dimensions), needs_alike in alike.items():
+        for lot in _lots((need, account) for need in needs_alike for account in sorted(set(needs[need]))):
+            if len(lot_needs := set(lot.values())) == 1:
+                (need,) = lot_needs
+                yield Asked(query_for(namespace, need, [account for account, _ in lot], as_of), need)
                 continue
-            own = [(account, start, need.end_us) for (account, start), need in each.items()]
-            yield Asked(of_account_intervals(namespace, profile, own, dimensions, as_of), None, each)
+            intervals = [(account, start, need.end_us) for (account, start), need in lot.items()]
+            yield Asked(of_account_intervals(namespace, profile, intervals, dimensions, as_of), None, lot)
 
 
-def _lots(wanted: Iterable[tuple[Need, str]]) -> Iterator[dict[tuple[str, int], Need]]:
+def _lots(pairs: Iterable[tuple[Need, str]]) -> Iterator[dict[tuple[str, int], Need]]:
     """As many at a time as parameters may name; no two of an account that start at once."""
     lot: dict[tuple[str, int], Need] = {}
     size = 0
-    for need, account in wanted:
+    for need, account in pairs:
         length = 2 * len(account.encode()) + _INSTANT_BYTES
         if lot and (size + length > MAX_NAMED_BYTES or (account, need.start_us) in lot):
             yield lot
@@ -94,10 +94,10 @@ def measure(
     Blocking."""
     totals: dict[Need, dict[str, list[UsageGroup]]] = {need: {} for need in needs}
     queries = list(asked(namespace, needs, as_of))
-    for number, one in enumerate(queries, 1):
-        for row in usage_totals(client, one.query):
+    for number, query in enumerate(queries, 1):
+        for row in usage_totals(client, query.query):
             account = row.account_id or ""
-            need = one.need or one.each[account, row.bucket_us or 0]
+            need = query.need or query.each[account, row.bucket_us or 0]
             totals[need].setdefault(account, []).append(
                 replace(row, bucket_us=None) if row.bucket_us is not None else row
             )

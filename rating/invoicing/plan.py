@@ -87,7 +87,9 @@ class Billing:
             )
         except PriceError as error:
             raise PlanningError(f"subscription {self.due.subscription}: {error}") from None
-        reduced = tuple((key_of(one), one.amount) for one in reductions(charged, self.agreed.ahead, currency))
+        reduced = tuple(
+            (key_of(reduction), reduction.amount) for reduction in reductions(charged, self.agreed.ahead, currency)
+        )
         return Billed(charged, reduced, self.due.invoice_id)
 
 
@@ -145,17 +147,17 @@ def make_plan(view: NamespaceView, standing: Standing, as_of_us: int, late: Late
     book = ChargeBook(view)
     for line in timelines(view, problems):
         try:
-            found = ended_dues(line, standing, as_of_us)
-            final = found if bills == "ended" else _final(found, standing, as_of_us)
-            rest = found[len(final) :]
-            some = _billings(final, book, standing, late, line)
+            dues = ended_dues(line, standing, as_of_us)
+            final = dues if bills == "ended" else _final(dues, standing, as_of_us)
+            open_dues = dues[len(final) :]
+            line_billings = _billings(final, book, standing, late, line)
             # These are one only where there is something to adjust or to settle.
-            alone = any(due.alone or due.change_us is not None for due in rest)
-            drafted = _billings(rest, book, standing, late, line) if bills == "drafts" or alone else []
-            waiting += len(drafted) if alone else len(rest)
-            if bills == "drafts" and some:
+            alone = any(due.alone or due.change_us is not None for due in open_dues)
+            drafted = _billings(open_dues, book, standing, late, line) if bills == "drafts" or alone else []
+            waiting += len(drafted) if alone else len(open_dues)
+            if bills == "drafts" and line_billings:
                 continue  # these come first
-            billings.extend(drafted if bills == "drafts" else some)
+            billings.extend(drafted if bills == "drafts" else line_billings)
             planned.add(line.subscription)
         except (PlanningError, ValueError) as error:  # ValueError: dates beyond the calendar
             problems.append(f"subscription {line.subscription}: {error}")
@@ -166,21 +168,21 @@ def make_plan(view: NamespaceView, standing: Standing, as_of_us: int, late: Late
 
 def ended_dues(line: Timeline, standing: Standing, as_of_us: int) -> list[Due]:
     """What has ended of a subscription and is not billed, in grace or not; else a change, else a last word."""
-    found = list(due_of(line, standing, as_of_us))
-    if not found and (change := change_due(line, standing, as_of_us)) is not None:
-        found = [change]
-    if not found and (last := last_word(line, standing)) is not None:
-        found = [last]
+    dues = list(due_of(line, standing, as_of_us))
+    if not dues and (change := change_due(line, standing, as_of_us)) is not None:
+        dues = [change]
+    if not dues and (last_due := last_word(line, standing)) is not None:
+        dues = [last_due]
     chain = standing.chain(line.namespace, line.subscription)
-    if found and chain:
-        found[0] = replace(found[0], after=chain[-1].run_id)
-    return found
+    if dues and chain:
+        dues[0] = replace(dues[0], after=chain[-1].run_id)
+    return dues
 
 
-def _final(found: Iterable[Due], standing: Standing, as_of_us: int) -> list[Due]:
+def _final(dues: Iterable[Due], standing: Standing, as_of_us: int) -> list[Due]:
     """Those, from the first on, that may be finalised: grace is over, and nobody has to approve or release it."""
     final: list[Due] = []
-    for due in found:
+    for due in dues:
         known = standing.draft(due.namespace, due.invoice_id)
         draft = draft_of(known) if known is not None else None
         if due.ready_us > as_of_us or due.plan.approval == "required" or (draft is not None and "held" in draft):
@@ -191,12 +193,12 @@ def _final(found: Iterable[Due], standing: Standing, as_of_us: int) -> list[Due]
 
 def _billings(dues: list[Due], book: ChargeBook, standing: Standing, late: LateUsage, line: Timeline) -> list[Billing]:
     """The first of them follows what stands: it takes what came late, and settles what was billed in advance."""
-    found: list[Billing] = []
+    billings: list[Billing] = []
     for due in dues:
         chain = standing.chain(due.namespace, due.subscription)
-        found.append(billing_of(due, book, chain, late.get(due.subscription, ()), found, line))
-        book.wait_for_backfills(found[-1].items)
-    return [one for one in found if not one.empty]
+        billings.append(billing_of(due, book, chain, late.get(due.subscription, ()), billings, line))
+        book.wait_for_backfills(billings[-1].items)
+    return [billing for billing in billings if not billing.empty]
 
 
 def billing_of(
@@ -204,29 +206,32 @@ def billing_of(
     book: ChargeBook,
     chain: list[Invoice],
     late: tuple[Late, ...] = (),
-    before: Sequence[Billing] = (),
+    billed_before: Sequence[Billing] = (),
     line: Timeline | None = None,
 ) -> Billing:
-    """``before``: the subscription's invoices that the same run bills before this one; ``line``: where prices of now
-    are looked for that billed usage had none of. Raises PlanningError."""
-    prior = priors(chain, late, book, line) if chain and not before else ()
+    """``billed_before``: the subscription's invoices that the same run bills before this one; ``line``: where prices of
+    now are looked for that billed usage had none of. Raises PlanningError."""
+    prior = priors(chain, late, book, line) if chain and not billed_before else ()
     if due.change_us is not None:
         paid = paid_in_advance(chain, due.start_us)
         fees, credits_due = settle(book.items(due.advance, in_advance=True), paid, due.plan.currency)
-        adjusted = prior_terms(chain, [one.invoice_id for one in prior])
+        adjusted = prior_terms(chain, [adjusted_prior.invoice_id for adjusted_prior in prior])
         before_it = _credited_before(chain, prior, credits_due)
         return Billing(due, fees, prior, credits_due, _agreed_at_change(due, chain), adjusted, *before_it)
     in_advance = () if due.advanced else paid_in_advance(chain, due.end_us if due.alone else due.start_us)
     owed = () if due.advanced else book.items(due.parts, in_advance=True)
     fees, credits_due = settle(owed, in_advance, due.plan.currency)
-    adjusted = prior_terms(chain, [one.invoice_id for one in prior])
+    adjusted = prior_terms(chain, [adjusted_prior.invoice_id for adjusted_prior in prior])
     if due.alone:
         adjusted += prior_terms_ahead(chain, credits_due)
     ahead = book.items(due.advance, in_advance=True)
-    if due.again and (void := next((one for one in chain if one.invoice_id == due.reissues), None)) is not None:
+    if (
+        due.again
+        and (void := next((invoice for invoice in chain if invoice.invoice_id == due.reissues), None)) is not None
+    ):
         ahead = advance_again(void)
     items = (*book.items(due.parts), *fees, *ahead)
-    agreed = NO_AGREEMENT if due.alone else _agreed(due, chain, before, ahead)
+    agreed = NO_AGREEMENT if due.alone else _agreed(due, chain, billed_before, ahead)
     return Billing(due, items, prior, credits_due, agreed, adjusted, *_credited_before(chain, prior, credits_due))
 
 
@@ -234,20 +239,20 @@ def _credited_before(
     chain: list[Invoice], prior: Iterable[Prior], settling: Iterable[Line]
 ) -> tuple[InHand, tuple[DrawnOn, ...]]:
     """Of the invoices that are to be adjusted: what credit notes have credited, and what prepaid credits paid."""
-    names = {*(one.invoice_id for one in prior), *(line.adjusts for line in settling)}
+    names = {*(adjusted_prior.invoice_id for adjusted_prior in prior), *(line.adjusts for line in settling)}
     hand, order = in_hand(chain, names) if names else NOTHING_NOTED, last_order(chain)
     return replace(hand, order=order) if order else hand, drawn_on(chain, names) if names else ()
 
 
-def _agreed(due: Due, chain: list[Invoice], before: Sequence[Billing], ahead: tuple[Item, ...]) -> Agreed:
+def _agreed(due: Due, chain: list[Invoice], billed_before: Sequence[Billing], ahead: tuple[Item, ...]) -> Agreed:
     """The terms of a period, and of the one whose fees in advance are billed with it, each by what holds at its own
     last moment."""
     plans = [due.plan, *(part.plan for part in due.advance)]
     counted = any(discount.periods is not None for plan in plans for discount in plan.discounts)
-    periods = [*terms_billed(chain), *(one.in_force for one in before)] if counted else []
+    periods = [*terms_billed(chain), *(billing.in_force for billing in billed_before)] if counted else []
     terms = period_terms(due.plan, due.time_zone, due.moment_us, due.parts, uses(periods, due.start_us))
-    last = before[-1] if before and before[-1].due.end_us == due.start_us else None
-    billed = last.billed_ahead() if last is not None and due.advanced else NOTHING
+    preceding = billed_before[-1] if billed_before and billed_before[-1].due.end_us == due.start_us else None
+    billed = preceding.billed_ahead() if preceding is not None and due.advanced else NOTHING
     if not due.advanced and (terms != NO_TERMS or _has_terms(chain, due.start_us)):
         billed = billed_of(chain, due.start_us)
     if due.start_us == due.end_us:
@@ -255,14 +260,19 @@ def _agreed(due: Due, chain: list[Invoice], before: Sequence[Billing], ahead: tu
     if not ahead:
         return Agreed(terms, before=billed)
     following = next(
-        (one for one in chain if one.period_start == due.end_us < one.period_end and one.state != VOID), None
+        (
+            invoice
+            for invoice in chain
+            if invoice.period_start == due.end_us < invoice.period_end and invoice.state != VOID
+        ),
+        None,
     )
     if due.again and following is not None:  # as the invoice of that period counts on it
         carried = replace(billed_of(chain, due.end_us).discounted, carrier=following.invoice_id)
         return Agreed(terms, Terms(pinned_terms(following).discounts), billed, carried)
-    own = TermsOf(due.start_us, due.end_us, frozenset(discount.code for discount in terms.discounts))
+    terms_of_period = TermsOf(due.start_us, due.end_us, frozenset(discount.code for discount in terms.discounts))
     plan, moment_us = due.advance[-1].plan, due.advance[-1].end_us - 1
-    later = terms_of(plan, due.time_zone, moment_us + 1, uses([*periods, own], due.end_us))
+    later = terms_of(plan, due.time_zone, moment_us + 1, uses([*periods, terms_of_period], due.end_us))
     return Agreed(terms, Terms(later.discounts), billed)
 
 
@@ -276,7 +286,7 @@ def _agreed_at_change(due: Due, chain: list[Invoice]) -> Agreed:
 
 
 def _has_terms(chain: Iterable[Invoice], until_us: int) -> bool:
-    return any(one.period_end == until_us and '"terms' in one.body for one in chain)
+    return any(invoice.period_end == until_us and '"terms' in invoice.body for invoice in chain)
 
 
 def period_terms(plan: CatalogPlan, zone: str, moment_us: int, parts: Iterable[Part], used: Mapping[str, int]) -> Terms:
@@ -319,8 +329,8 @@ def invoice_of(billing: Billing, totals: Totals, run: Run, wallet: Wallet) -> In
     further = [*billing.credits, *late]
     further += adjusted_terms(billing.prior_terms, further, due.plan.currency)
     if due.alone:
-        taken = taken_back(billing.hand, further, due.plan.currency)
-        if not further or nothing_further([*further, *taken]):
+        taken_lines = taken_back(billing.hand, further, due.plan.currency)
+        if not further or nothing_further([*further, *taken_lines]):
             return None
     settled = () if due.alone else billing.credits
     hand, drawn_before = billing.hand, billing.drawn

@@ -38,20 +38,20 @@ class Joinable(Protocol):
     def plan(self) -> LinePlan | None: ...
 
 
-def joins(before: Joinable, part: Part, charge: Charge, item: Joinable) -> bool:
-    """Whether a charge goes on over ``part`` as it was ``before``: something else has changed there. A highest or last
+def joins(earlier: Joinable, part: Part, charge: Charge, item: Joinable) -> bool:
+    """Whether a charge goes on over ``part`` as it was ``earlier``: something else has changed there. A highest or last
     value, or distinct values, of two parts do not add up to the whole's, so they would be charged twice if they were
     billed apart."""
     if (
         item.need is None
-        or before.need is None
+        or earlier.need is None
         or item.need.profile.aggregation in ADDS_UP
         or isinstance(item.price, FlatPrice)
     ):
         return False
-    same_plan = before.plan is not None and before.plan.code == part.plan.code and charge == before.charge
-    same_profile = before.need.profile.profile_id == item.need.profile.profile_id
-    return before.end_us == part.start_us and same_plan and same_profile and before.price.trial == item.price.trial
+    same_plan = earlier.plan is not None and earlier.plan.code == part.plan.code and charge == earlier.charge
+    same_profile = earlier.need.profile.profile_id == item.need.profile.profile_id
+    return earlier.end_us == part.start_us and same_plan and same_profile and earlier.price.trial == item.price.trial
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ class Groups:
         if need is None or part.trial or need.profile.aggregation not in ADDS_UP:
             return
         groups = self._found.setdefault((charge.key, need.profile.profile_id), [])
-        group = next((one for one in groups if part.plan.code in one.plans), None)
+        group = next((group for group in groups if part.plan.code in group.plans), None)
         same_plan = group is not None
         if group is None and groups and (charge.included == "shared" or charge.tiers == "continue"):
             group = groups[-1]
@@ -100,10 +100,12 @@ class Groups:
         for groups in self._found.values():
             for group in groups:
                 later = group.members[1:]
-                own = [prices[one.number] for one in group.members]
-                if not any(one.shared or one.goes_on for one in later) or not must_be_priced_together(own):
+                member_prices = [prices[member.number] for member in group.members]
+                if not any(
+                    later_price.shared or later_price.goes_on for later_price in later
+                ) or not must_be_priced_together(member_prices):
                     continue
-                for position, (one, price) in enumerate(zip(group.members, own, strict=True)):
+                for position, (one, price) in enumerate(zip(group.members, member_prices, strict=True)):
                     split = Split(
                         of=group.plans[0],
                         included_before=Decimal(0) if position and one.shared else None,

@@ -27,7 +27,7 @@ from schemas.ledgers.invoice_record import (
 )
 from schemas.prices import MatrixPrice, PriceError, parse_price
 from schemas.values.instants import rfc3339
-from schemas.values.json_text import canonical, exact
+from schemas.values.json_text import JsonObject, canonical, exact
 
 MAX_LOOKED_UP: Final = 50
 """So many are told with an event of theirs; a query each."""
@@ -80,23 +80,28 @@ class UnpricedUsage:
         event = ""
         if self.first is not None:
             count = self.first.events
-            event = f", {count} event{'' if count == 1 else 's'}, the first {self.first.idempotency_key} of {rfc3339(self.first.us)}"
+            event = (
+                f", {count} event{'' if count == 1 else 's'}, the first {self.first.idempotency_key} of "
+                f"{rfc3339(self.first.us)}"
+            )
         return (
             f"account {self.account_id}, charge {self.charge}: {self.label} has no price in plan {self.plan} version"
             f" {self.plan_version}, so {plain(self.part.quantity)} is not billed{event}; {self.remedy}"
         )
 
-    def to_json(self) -> dict[str, Any]:
-        first = self.first
+    def to_json(self) -> JsonObject:
+        first_event = self.first
         return {
             "account_id": self.account_id, "subscription": self.subscription, "invoice_id": self.invoice_id or None,
             "charge": self.charge, "profile_id": self.profile_id,
             "period_start": rfc3339(self.start_us), "period_end": rfc3339(self.end_us),
-            "dimensions": dict(zip(self.dimensions, self.part.values, strict=True)), "quantity": plain(self.part.quantity),
-            "events": first.events if first is not None else self.part.events,
+            "dimensions": dict(zip(self.dimensions, self.part.values, strict=True)),
+            "quantity": plain(self.part.quantity),
+            "events": first_event.events if first_event is not None else self.part.events,
             "first_event": None
-            if first is None
-            else {"idempotency_key": first.idempotency_key, "source": first.source, "timestamp": rfc3339(first.us)},
+            if first_event is None
+            else {"idempotency_key": first_event.idempotency_key, "source": first_event.source,
+            "timestamp": rfc3339(first_event.us)},
             "plan": self.plan, "plan_version": self.plan_version, "remedy": self.remedy, "text": self.sentence(),
         }  # fmt: skip
 
@@ -134,7 +139,7 @@ def on_item(account_id: str, subscription: str, rated: RatedItem) -> Iterator[Un
 def told(
     client: Any,
     view: NamespaceView,
-    found: Sequence[UnpricedUsage],
+    usages: Sequence[UnpricedUsage],
     profiles: Mapping[str, Measured],
     as_of: Cut | None,
 ) -> list[UnpricedUsage]:
@@ -142,14 +147,14 @@ def told(
     known. Blocking."""
     result: list[UnpricedUsage] = []
     known: dict[Any, dict[tuple[str, ...], FirstEvent]] = {}
-    for one in found:
-        key = (one.account_id, one.profile_id, one.start_us, one.end_us, one.dimensions)
-        profile = profiles.get(one.profile_id)
+    for usage in usages:
+        key = (usage.account_id, usage.profile_id, usage.start_us, usage.end_us, usage.dimensions)
+        profile = profiles.get(usage.profile_id)
         if key not in known and profile is not None and len(known) < MAX_LOOKED_UP:
-            need = Need(profile, one.start_us, one.end_us, one.dimensions)
-            known[key] = first_events(client, view.namespace, need, one.account_id, as_of)
-        first = known.get(key, {}).get(one.part.values)
-        result.append(replace(one, first=first, remedy=remedy(view, one, first)))
+            need = Need(profile, usage.start_us, usage.end_us, usage.dimensions)
+            known[key] = first_events(client, view.namespace, need, usage.account_id, as_of)
+        first_event = known.get(key, {}).get(usage.part.values)
+        result.append(replace(usage, first=first_event, remedy=remedy(view, usage, first_event)))
     return result
 
 
@@ -167,11 +172,13 @@ def first_events(
     conditions = " AND ".join(record_conditions(query, bind))
     rows = client.query(
         f"SELECT {group}, idempotency_key, us, events, source FROM ("
-        f"SELECT {columns}, argMin(({position}), (timestamp, {position})) AS place, toUnixTimestamp64Micro(min(timestamp)) AS us,"
+        f"SELECT {columns}, argMin(({position}), (timestamp, {position})) AS place, "
+        "toUnixTimestamp64Micro(min(timestamp)) AS us,"
         f" count() AS events FROM usage_records FINAL WHERE {conditions} GROUP BY {group}) AS firsts"
         f" INNER JOIN (SELECT ({position}) AS place, idempotency_key, source FROM usage_events FINAL"
         " WHERE namespace = {namespace:String} AND account_id IN {accounts:Array(String)}"
-        f" AND timestamp >= {bind.instant('start', need.start_us)} AND timestamp < {bind.instant('end', need.end_us)}) AS events USING (place)",
+        f" AND timestamp >= {bind.instant('start', need.start_us)} AND timestamp < "
+        f"{bind.instant('end', need.end_us)}) AS events USING (place)",
         parameters=bind.parameters,
     ).result_rows
     return {
@@ -180,44 +187,51 @@ def first_events(
     }
 
 
-def remedy(view: NamespaceView, one: UnpricedUsage, first: FirstEvent | None) -> str:
+def remedy(view: NamespaceView, usage: UnpricedUsage, first_event: FirstEvent | None) -> str:
     """What gives the values a price, or takes them back: each of it works."""
     overridden = any(
-        override.charge == one.charge
-        for entry in view.history("subscription", one.subscription)[-1:]
+        override.charge == usage.charge
+        for entry in view.history("subscription", usage.subscription)[-1:]
         for override in entry.model.overrides
     )
-    at = "" if one.billed else f" and `change_at` {rfc3339(one.start_us)} or earlier"
+    at = "" if usage.billed else f" and `change_at` {rfc3339(usage.start_us)} or earlier"
     if overridden:
-        step = f"publish subscription {one.subscription} with a cell for it, or default_unit_amount, in its override of {one.charge}"
+        step = (
+            f"publish subscription {usage.subscription} with a cell for it, or default_unit_amount, in its "
+            f"override of {usage.charge}"
+        )
         step += at.replace(" and", " with", 1)
     else:
-        history = view.history("plan", one.plan)
+        history = view.history("plan", usage.plan)
         newest = history[-1] if history else None
-        number = newest.version if newest is not None else one.plan_version
-        if newest is not None and number > one.plan_version and _prices(newest.model, one):
-            step = f"plan {one.plan} version {number} has one: publish subscription {one.subscription} with plan_version {number}{at}"
+        number = newest.version if newest is not None else usage.plan_version
+        if newest is not None and number > usage.plan_version and _prices(newest.model, usage):
+            step = (
+                f"plan {usage.plan} version {number} has one: publish subscription {usage.subscription} with "
+                f"plan_version {number}{at}"
+            )
         else:
             step = (
-                f"publish plan {one.plan} with a cell for it or default_unit_amount, which makes it version {number + 1}, and then"
-                f" subscription {one.subscription} with plan_version {number + 1}{at}"
+                f"publish plan {usage.plan} with a cell for it or default_unit_amount, which makes it version "
+                f"{number + 1}, and then"
+                f" subscription {usage.subscription} with plan_version {number + 1}{at}"
             )
-    if one.billed:
+    if usage.billed:
         step += ": the next close bills it by adjustment"
-    event = first.void if first is not None else "`weir void KEY --reason …`"
+    event = first_event.void if first_event is not None else "`weir void KEY --reason …`"
     return f"{step}; or take back what was sent by mistake with {event}"
 
 
-def _prices(plan: Plan, one: UnpricedUsage) -> bool:
+def _prices(plan: Plan, usage: UnpricedUsage) -> bool:
     for charge in plan.charges:
-        if charge.key != one.charge:
+        if charge.key != usage.charge:
             continue
         try:
             price = parse_price(charge.price, plan.currency)
         except PriceError:
             return False
-        if isinstance(price, MatrixPrice) and price.dimensions == one.dimensions:
-            return price.default_unit_amount is not None or one.part.values in cell_amounts(price)
+        if isinstance(price, MatrixPrice) and price.dimensions == usage.dimensions:
+            return price.default_unit_amount is not None or usage.part.values in cell_amounts(price)
     return False
 
 

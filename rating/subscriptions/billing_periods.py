@@ -65,28 +65,30 @@ def span_of(timeline: Timeline, start: int, end: int) -> Span:
     longer has it."""
     if start < timeline.end_us and start < end:
         natural = _span(timeline, start)
-        whole = natural.parts[0].whole_us if natural.parts else natural.end_us - start
-        parts = tuple(_parts(timeline, start, end, whole))
+        whole_us = natural.parts[0].whole_us if natural.parts else natural.end_us - start
+        parts = tuple(_parts(timeline, start, end, whole_us))
         if parts:
             return Span(start, end, parts[-1].plan, parts[-1].plan_version, parts)
-    last = next((one for one in reversed(timeline.segments) if one.start_us <= start), timeline.segments[0])
-    return Span(start, end, last.plan, last.plan_version, ())
+    governing = next(
+        (segment for segment in reversed(timeline.segments) if segment.start_us <= start), timeline.segments[0]
+    )
+    return Span(start, end, governing.plan, governing.plan_version, ())
 
 
 def _span(timeline: Timeline, start: int) -> Span:
-    rest = [segment for segment in timeline.segments if segment.end_us > start]
-    governing = rest[0]
+    later_segments = [segment for segment in timeline.segments if segment.end_us > start]
+    governing = later_segments[0]
     interval = governing.plan.interval
     fresh = governing.start_us == start and (governing.begins or _other_interval(timeline, governing))
     boundary, grid = _boundary(start, interval, timeline.time_zone, governing.anchor, fresh)
-    cut = next((one.start_us for one in rest if one.plan.interval != interval), boundary)
+    cut = next((one.start_us for one in later_segments if one.plan.interval != interval), boundary)
     end = min(boundary, timeline.end_us, cut)
-    begins = fresh or any(one.begins and start < one.start_us < end for one in rest)
+    begins = fresh or any(one.begins and start < one.start_us < end for one in later_segments)
     moved = not begins and (interval == "day" or abs(start - grid) <= _MOVED_US)
-    whole = boundary - (start if moved else min(grid, start))
-    parts = tuple(_parts(timeline, start, end, whole))
-    last = next((one for one in reversed(rest) if one.start_us < end), governing)
-    return Span(start, end, last.plan, last.plan_version, parts)
+    whole_us = boundary - (start if moved else min(grid, start))
+    parts = tuple(_parts(timeline, start, end, whole_us))
+    last_segment = next((one for one in reversed(later_segments) if one.start_us < end), governing)
+    return Span(start, end, last_segment.plan, last_segment.plan_version, parts)
 
 
 # Many subscriptions share their boundaries, and the calendar is most of the cost of a plan.
@@ -101,31 +103,36 @@ def _boundary(start: int, interval: BillingInterval, zone: str, anchor: date | N
 
 def _other_interval(timeline: Timeline, segment: Segment) -> bool:
     return any(
-        other is segment and one.plan.interval != other.plan.interval for one, other in pairwise(timeline.segments)
+        right is segment and left.plan.interval != right.plan.interval for left, right in pairwise(timeline.segments)
     )
 
 
-def _parts(timeline: Timeline, start: int, end: int, whole: int) -> Iterator[Part]:
+def _parts(timeline: Timeline, start: int, end: int, whole_us: int) -> Iterator[Part]:
     for segment in _charging(timeline, start, end):
         edges = sorted(
             {edge for trial in timeline.trials for edge in trial if segment.start_us < edge < segment.end_us}
             | {segment.start_us, segment.end_us}
         )
         for begins, ends in pairwise(edges):
-            in_trial = any(one <= begins < other for one, other in timeline.trials)
-            yield Part(begins, ends, segment.plan, segment.plan_version, whole, in_trial)
+            in_trial = any(trial_start <= begins < trial_end for trial_start, trial_end in timeline.trials)
+            yield Part(begins, ends, segment.plan, segment.plan_version, whole_us, in_trial)
 
 
 def _charging(timeline: Timeline, start: int, end: int) -> list[Segment]:
     """What charges in [start, end): neighbours that charge alike as one, with the terms of the last, which hold for the
     whole of it."""
-    found: list[Segment] = []
+    charging: list[Segment] = []
     for segment in timeline.segments:
-        first, last = max(segment.start_us, start), min(segment.end_us, end)
-        if first >= last:
+        from_us, until_us = max(segment.start_us, start), min(segment.end_us, end)
+        if from_us >= until_us:
             continue
-        before = found[-1] if found else None
-        if before is not None and before.end_us == first and not segment.begins and segment.charges_like(before):
-            first, found = before.start_us, found[:-1]
-        found.append(replace(segment, start_us=first, end_us=last))
-    return found
+        previous = charging[-1] if charging else None
+        if (
+            previous is not None
+            and previous.end_us == from_us
+            and not segment.begins
+            and segment.charges_like(previous)
+        ):
+            from_us, charging = previous.start_us, charging[:-1]
+        charging.append(replace(segment, start_us=from_us, end_us=until_us))
+    return charging

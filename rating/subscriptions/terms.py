@@ -17,6 +17,7 @@ from schemas.ledgers.invoice_record import (
     body_of,
 )
 from schemas.prices import plain
+from schemas.values.json_text import JsonObject
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,14 +27,14 @@ class Terms:
     discounts: tuple[Discount, ...] = ()
     minimum_commitment: Decimal | None = None
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """As it is pinned on the invoice."""
-        found: dict[str, Any] = {
-            "discounts": [one.model_dump(mode="json", exclude_none=True) for one in self.discounts]
+        fields: JsonObject = {
+            "discounts": [discount.model_dump(mode="json", exclude_none=True) for discount in self.discounts]
         }
         if self.minimum_commitment is not None:
-            found["minimum_commitment"] = plain(self.minimum_commitment)
-        return found
+            fields["minimum_commitment"] = plain(self.minimum_commitment)
+        return fields
 
 
 NO_TERMS = Terms()
@@ -52,7 +53,7 @@ def pinned_terms_ahead(invoice: Invoice) -> Terms:
 def _of(pinned: Mapping[str, Any]) -> Terms:
     minimum = pinned.get("minimum_commitment")
     return Terms(
-        tuple(Discount.model_validate(one) for one in pinned.get("discounts", ())),
+        tuple(Discount.model_validate(discount) for discount in pinned.get("discounts", ())),
         None if minimum is None else Decimal(minimum),
     )
 
@@ -70,12 +71,14 @@ def with_overrides(plan: Entry, subscription: Subscription) -> Entry:
     body = model.model_dump(mode="json")
     for charge, written in zip(model.charges, body["charges"], strict=True):
         written["price"] = prices.get(charge.key, written["price"])
-    own = subscription.model_dump(mode="json", include={"discounts", "minimum_commitment"})
-    taken = {one["code"] for one in own["discounts"]}
+    own_terms = subscription.model_dump(mode="json", include={"discounts", "minimum_commitment"})
+    own_codes = {discount["code"] for discount in own_terms["discounts"]}
     # A discount of the same code stands in place of the plan's.
-    body["discounts"] = [one for one in body["discounts"] if one["code"] not in taken] + own["discounts"]
-    if own["minimum_commitment"] is not None:
-        body["minimum_commitment"] = own["minimum_commitment"]
+    body["discounts"] = [discount for discount in body["discounts"] if discount["code"] not in own_codes] + own_terms[
+        "discounts"
+    ]
+    if own_terms["minimum_commitment"] is not None:
+        body["minimum_commitment"] = own_terms["minimum_commitment"]
     return replace(plan, body=body)
 
 
@@ -107,16 +110,20 @@ class TermsOf:
 def terms_billed(chain: Iterable[Invoice]) -> list[TermsOf]:
     """By the terms pinned on the invoices of a chain that are not void."""
     return [
-        TermsOf(one.period_start, one.period_end, frozenset(discount.code for discount in pinned_terms(one).discounts))
-        for one in chain
-        if one.state != VOID and one.period_start < one.period_end and '"discounts"' in one.body
+        TermsOf(
+            invoice.period_start,
+            invoice.period_end,
+            frozenset(discount.code for discount in pinned_terms(invoice).discounts),
+        )
+        for invoice in chain
+        if invoice.state != VOID and invoice.period_start < invoice.period_end and '"discounts"' in invoice.body
     ]
 
 
 def uses(periods: Iterable[TermsOf], before_us: int) -> dict[str, int]:
     """Discount → in how many of ``periods`` that begin before ``before_us`` it was in force."""
     codes: dict[int, frozenset[str]] = {}
-    for one in periods:
-        if one.start_us < before_us:
-            codes[one.start_us] = codes.get(one.start_us, frozenset()) | one.codes
-    return Counter(code for found in codes.values() for code in found)
+    for period in periods:
+        if period.start_us < before_us:
+            codes[period.start_us] = codes.get(period.start_us, frozenset()) | period.codes
+    return Counter(code for of_period in codes.values() for code in of_period)

@@ -38,16 +38,16 @@ class Segment:
     anchor: date | None = None
     trial_end: datetime | date | None = None
 
-    def charges_like(self, other: Segment) -> bool:
+    def charges_like(self, segment: Segment) -> bool:
         """The same plan version with the same prices; its discounts and its commitment may be others. Usage is not
         split there."""
-        same_plan = (self.plan.code, self.plan_version) == (other.plan.code, other.plan_version)
-        return same_plan and self.plan.charges == other.plan.charges
+        same_plan = (self.plan.code, self.plan_version) == (segment.plan.code, segment.plan_version)
+        return same_plan and self.plan.charges == segment.plan.charges
 
-    def says_like(self, other: Segment) -> bool:
+    def says_like(self, segment: Segment) -> bool:
         """The same in all that a version says, but from when on."""
-        same_terms = (self.plan, self.anchor, self.trial_end) == (other.plan, other.anchor, other.trial_end)
-        return self.plan_version == other.plan_version and same_terms
+        same_terms = (self.plan, self.anchor, self.trial_end) == (segment.plan, segment.anchor, segment.trial_end)
+        return self.plan_version == segment.plan_version and same_terms
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +74,9 @@ class Timeline:
 
 def timelines(view: NamespaceView, problems: list[str]) -> tuple[Timeline, ...]:
     """Of every subscription that there is or was, for any time at all; a sentence for each that cannot be planned."""
-    found, said = _all(view)
+    timelines_by_code, said = _all(view)
     problems += said
-    return found
+    return timelines_by_code
 
 
 @lru_cache(maxsize=1)  # a close plans several times by one view, which never changes
@@ -88,7 +88,7 @@ def _all(view: NamespaceView) -> tuple[tuple[Timeline, ...], tuple[str, ...]]:
 def _each(view: NamespaceView, problems: list[str]) -> Iterator[Timeline]:
     for versions in view.histories("subscription"):
         try:
-            found = timeline_of(view, versions)
+            timeline = timeline_of(view, versions)
         except PlanningError as error:
             problems.append(str(error))
         except (
@@ -96,8 +96,8 @@ def _each(view: NamespaceView, problems: list[str]) -> Iterator[Timeline]:
         ) as error:  # a body or an instant that nobody would take today: it holds back its own subscription alone
             problems.append(f"subscription {versions[-1].code}: {error}")
         else:
-            if found is not None:
-                yield found
+            if timeline is not None:
+                yield timeline
 
 
 def timeline(view: NamespaceView, code: str) -> Timeline | None:
@@ -118,21 +118,22 @@ def timeline_of(view: NamespaceView, versions: Sequence[Entry]) -> Timeline | No
     trials: list[tuple[int, int]] = []
     for life, retired_us in _lives(versions):
         zone = view.time_zone(life[-1].model.account)
-        found = _segments(view, life, retired_us, zone)
-        if not found:
+        segments_of_life = _segments(view, life, retired_us, zone)
+        if not segments_of_life:
             continue
-        begins = found[0].start_us
-        segments = [*_until(segments, begins), *found]
+        begins = segments_of_life[0].start_us
+        segments = [*_until(segments, begins), *segments_of_life]
         trials = [(start, min(end, begins)) for start, end in trials if start < begins]
-        trials += _trials(found, zone)
+        trials += _trials(segments_of_life, zone)
     if not segments:
         return None
     newest: Subscription = versions[-1].model
-    for one, other in pairwise(segments):
-        if one.plan.currency != other.plan.currency:
+    for left, right in pairwise(segments):
+        if left.plan.currency != right.plan.currency:
             raise PlanningError(
-                f"subscription {newest.code}: plan {one.plan.code} is in {one.plan.currency}, plan {other.plan.code} in"
-                f" {other.plan.currency}; end it, and start another subscription on the new plan"
+                f"subscription {newest.code}: plan {left.plan.code} is in {left.plan.currency}, plan "
+                f"{right.plan.code} in"
+                f" {right.plan.currency}; end it, and start another subscription on the new plan"
             )
     return Timeline(
         view.namespace, newest.code, newest.account, view.time_zone(newest.account),
@@ -163,26 +164,34 @@ def _segments(view: NamespaceView, life: Sequence[Entry], retired_us: int, zone:
             at_us if changes else BEGINNING, FOREVER, plan.model, plan.version,
             anchor=model.billing_anchor, trial_end=model.trial_end,
         )  # fmt: skip
-        last = changes[-1] if changes else None
-        if last is None or not new.charges_like(last):
+        latest_change = changes[-1] if changes else None
+        if latest_change is None or not new.charges_like(latest_change):
             changes.append(new)
-        elif len(changes) > 1 and last.start_us > entry.published_us and not last.charges_like(changes[-2]):
-            changes[-1] = new if model.change_at is not None else replace(new, start_us=last.start_us)
-        elif not new.says_like(last):
+        elif (
+            len(changes) > 1
+            and latest_change.start_us > entry.published_us
+            and not latest_change.charges_like(changes[-2])
+        ):
+            changes[-1] = new if model.change_at is not None else replace(new, start_us=latest_change.start_us)
+        elif not new.says_like(latest_change):
             changes.append(new)
-        elif len(changes) > 1 and model.change_at is not None and _moves(last.start_us, at_us, entry.published_us):
+        elif (
+            len(changes) > 1
+            and model.change_at is not None
+            and _moves(latest_change.start_us, at_us, entry.published_us)
+        ):
             changes[-1] = new
-    found: list[Segment] = []
+    segments: list[Segment] = []
     for change in changes:
-        found = [*_until(found, change.start_us), change]
+        segments = [*_until(segments, change.start_us), change]
     newest: Subscription = life[-1].model
     start = boundary_us(newest.start, zone)
     end = min(retired_us, FOREVER if newest.end is None else boundary_us(newest.end, zone))
     clipped: list[Segment] = []
-    for one in found:
-        begins, ends = max(one.start_us, start), min(one.end_us, end)
+    for segment in segments:
+        begins, ends = max(segment.start_us, start), min(segment.end_us, end)
         if begins < ends:
-            clipped.append(replace(one, start_us=begins, end_us=ends, begins=not clipped))
+            clipped.append(replace(segment, start_us=begins, end_us=ends, begins=not clipped))
     return clipped
 
 
@@ -193,32 +202,32 @@ def _moves(standing_us: int, wanted_us: int, published_us: int) -> bool:
 
 
 def _until(segments: Sequence[Segment], at_us: int) -> list[Segment]:
-    return [replace(one, end_us=min(one.end_us, at_us)) for one in segments if one.start_us < at_us]
+    return [replace(segment, end_us=min(segment.end_us, at_us)) for segment in segments if segment.start_us < at_us]
 
 
 def _trials(life: Sequence[Segment], zone: str) -> list[tuple[int, int]]:
     """[start, end) of what lies in a trial, neighbours joined, of the segments from one start on."""
     joined: list[tuple[int, int]] = []
-    for one in life:
-        end = min(_trial_end(one, life[0], zone), one.end_us)
-        if end <= one.start_us:
+    for version in life:
+        end = min(_trial_end(version, life[0], zone), version.end_us)
+        if end <= version.start_us:
             continue
-        if joined and joined[-1][1] == one.start_us:
+        if joined and joined[-1][1] == version.start_us:
             joined[-1] = joined[-1][0], end
         else:
-            joined.append((one.start_us, end))
+            joined.append((version.start_us, end))
     return joined
 
 
-def _trial_end(segment: Segment, first: Segment, zone: str) -> int:
+def _trial_end(segment: Segment, first_segment: Segment, zone: str) -> int:
     """Where the trial ends by what ``segment`` says; at or before the start for none. Days are local: the same time of
     day, so many dates later."""
     if segment.trial_end is not None:
         return boundary_us(segment.trial_end, zone)
-    if not first.plan.trial_days:
-        return first.start_us
-    local = instant(first.start_us).astimezone(parse_zone(zone))
-    day = local.date() + timedelta(days=first.plan.trial_days)
+    if not first_segment.plan.trial_days:
+        return first_segment.start_us
+    local = instant(first_segment.start_us).astimezone(parse_zone(zone))
+    day = local.date() + timedelta(days=first_segment.plan.trial_days)
     if local == local_midnight(local.date(), parse_zone(zone)):
         return boundary_us(day, zone)
     return micros(datetime.combine(day, local.timetz()))
@@ -240,14 +249,15 @@ def pinned_plan(view: NamespaceView, entry: Entry) -> Entry:
             f"subscription {subscription.code}: plan {subscription.plan} version {which} does not exist;"
             " publish the plan, then the subscription"
         )
-    mine = with_overrides(found, subscription)
+    plan_with_overrides = with_overrides(found, subscription)
     try:
-        _ = mine.model
+        _ = plan_with_overrides.model
     except ValidationError as error:
         raise PlanningError(
-            f"subscription {subscription.code}: its overrides do not fit plan {found.code} version {found.version}: {error.errors()[0]['msg']}"
+            f"subscription {subscription.code}: its overrides do not fit plan {found.code} version {found.version}: "
+            f"{error.errors()[0]['msg']}"
         ) from None
-    return mine
+    return plan_with_overrides
 
 
 @lru_cache(maxsize=4096)

@@ -35,7 +35,7 @@ class Notice:
 
 
 def event_of(previous_state: str | None, state: str) -> WebhookEvent:
-    """What became of an invoice from state ``before`` (None: it is new) to ``state``. States that this does not know
+    """What became of an invoice from ``previous_state`` (None: it is new) to ``state``. States that this does not know
     are updates."""
     if state in _DRAFTS:
         return DRAFTED

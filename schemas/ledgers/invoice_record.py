@@ -53,7 +53,8 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Invoice(msgspec.Struct, frozen=True, kw_only=True):
-    """One version of an invoice, or of the draft that it may become; ``invoice_claims.claim_of`` says what it claims."""
+    """One version of an invoice, or of the draft that it may become; ``invoice_claims.claim_of`` says what it
+    claims."""
 
     namespace: str
     invoice_id: str  # derived from namespace, subscription, period_start and sequence

@@ -1,4 +1,5 @@
-"""Which records of usage.invoices are valid: the one fold that the close, the webhooks and the worker's copies share."""
+"""Which records of usage.invoices are valid: the one fold that the close, the webhooks and the worker's copies
+share."""
 
 from __future__ import annotations
 

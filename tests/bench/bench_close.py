@@ -51,13 +51,14 @@ _INDEXES = 1 << 31  # far beyond the index of any event that a batch holds
 
 # Both profiles match every event; event n is of account n modulo their number, so that every account has as many.
 FILL = f"""
-INSERT INTO usage_events (namespace, account_id, event_name, timestamp, idempotency_key, identity, content_hash, properties,
-    match_profile_ids, match_profile_versions, match_quantities, match_unique_values, match_dimensions,
+INSERT INTO usage_events (namespace, account_id, event_name, timestamp, idempotency_key, identity, content_hash,
+    properties, match_profile_ids, match_profile_versions, match_quantities, match_unique_values, match_dimensions,
     generation, partition, offset, `index`, append_time)
 SELECT '{NAMESPACE}', concat('acct_', toString(n % {{accounts:UInt64}})), 'call',
     toDateTime64('{MONTH}', 6, 'UTC') + toIntervalMicrosecond(cityHash64(n) % {_MONTH_US}), toString(n),
     unhex(hex(sipHash128(n))), toFixedString(unhex(hex(cityHash64(n))), 8), '{{{{}}}}', {list(PROFILES)}, [1, 1],
-    [toDecimal128(1, 12), toDecimal128(n % 100, 12)], ['', ''], ['', ''], 1, 0, 0, {_INDEXES} + n, {{at:DateTime64(3, 'UTC')}}
+    [toDecimal128(1, 12), toDecimal128(n % 100, 12)], ['', ''], ['', ''], 1, 0, 0,
+    {_INDEXES} + n, {{at:DateTime64(3, 'UTC')}}
 FROM (SELECT number AS n FROM numbers({{first:UInt64}}, {{count:UInt64}}))"""
 
 

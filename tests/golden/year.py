@@ -90,7 +90,8 @@ def _catalog(catalog: Catalog) -> Iterator[tuple[str, bytes]]:
     plan = plan_document(catalog, document)
     for number, change in enumerate(plan.to_publish()):
         record = record_of(
-            plan.namespace, change.model, kind=change.kind, version=change.version, author="golden", claim_id=f"claim-{number}"
+            plan.namespace, change.model, kind=change.kind, version=change.version, author="golden",
+            claim_id=f"claim-{number}"
         )  # fmt: skip
         value = codec("catalog_entry").encode(record)
         assert catalog.apply(codec("catalog_entry").decode(value), catalog.next_offset, _NOW_US) is not None
@@ -111,7 +112,8 @@ def _sent(view: NamespaceView) -> tuple[list[Packed[int]], list[dict[str, Any]],
         body, now_us = request_body(events), _NOW_US + number * 1000
         try:
             accepted = accept(
-                NAMESPACE, settings, decode_batch(body), now_us=now_us, mint_key=lambda index: f"key-{index}", types=types
+                NAMESPACE, settings, decode_batch(body), now_us=now_us, mint_key=lambda index: f"key-{index}",
+                types=types
             )  # fmt: skip
         except Refused as error:
             told, name = sketch(body, error.index, settings, single=False), identity(NAMESPACE, "", str(number))

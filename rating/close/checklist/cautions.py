@@ -26,15 +26,15 @@ def billed_twice(view: NamespaceView, start_us: int, end_us: int) -> list[str]:
             if max(segment.start_us, start_us) < min(segment.end_us, end_us):
                 held.setdefault(line.account_id, []).append((line.subscription, segment))
     charges: dict[tuple[str, int], list[Measuring]] = {}
-    told: dict[str, None] = {}
+    sentences: dict[str, None] = {}
     budget = Budget()
-    seen: set[tuple[tuple[str, int], ...]] = set()
+    compared: set[tuple[tuple[str, int], ...]] = set()
     for account, all_of_it in held.items():
         for together in _at_one_time(all_of_it):
             plans = tuple(sorted((segment.plan.code, segment.plan_version) for _, segment in together))
-            if plans in seen:
+            if plans in compared:
                 continue
-            seen.add(plans)
+            compared.add(plans)
             codes = sorted({code for code, _ in plans})
             where = (
                 f"plan {codes[0]}"
@@ -46,11 +46,11 @@ def billed_twice(view: NamespaceView, start_us: int, end_us: int) -> list[str]:
                 plan = segment.plan.code, segment.plan_version
                 if plan not in charges:
                     charges[plan] = list(_charges(view, segment.plan))
-                before = f"{plan[0]}." if len(plans) > 1 else ""
-                after = f" of {subscription}" if plans.count(plan) > 1 else ""
-                measuring += [replace(one, charge=f"{before}{one.charge}{after}") for one in charges[plan]]
-            told |= {f"{where}: {sentence}": None for sentence in double_billed(measuring, budget)}
-    return list(told)
+                prefix = f"{plan[0]}." if len(plans) > 1 else ""
+                suffix = f" of {subscription}" if plans.count(plan) > 1 else ""
+                measuring += [replace(charge, charge=f"{prefix}{charge.charge}{suffix}") for charge in charges[plan]]
+            sentences |= {f"{where}: {sentence}": None for sentence in double_billed(measuring, budget)}
+    return list(sentences)
 
 
 _Held = tuple[str, Segment]  # a subscription, and what it says for a time
@@ -60,22 +60,26 @@ def _at_one_time(held: Iterable[_Held]) -> Iterator[list[_Held]]:
     """What stands together at some instant, each as large as it grows; of one plan version at most two, which tell what
     more would."""
     changes = sorted(
-        ((us, begins, one) for one in held for us, begins in ((one[1].start_us, True), (one[1].end_us, False))),
+        (
+            (us, begins, holding)
+            for holding in held
+            for us, begins in ((holding[1].start_us, True), (holding[1].end_us, False))
+        ),
         key=lambda change: change[:2],  # what ends, ends before what begins then
     )
     standing: list[_Held] = []
     grown = False
-    for _, begins, one in changes:
+    for _, begins, holding in changes:
         if grown and not begins:
             plans: dict[tuple[str, int], list[_Held]] = {}
             for there in standing:
                 plans.setdefault((there[1].plan.code, there[1].plan_version), []).append(there)
-            yield [there for some in plans.values() for there in some[:2]]
+            yield [there for plan in plans.values() for there in plan[:2]]
         grown = begins
         if begins:
-            standing.append(one)
+            standing.append(holding)
         else:
-            standing.remove(one)
+            standing.remove(holding)
 
 
 def _charges(view: NamespaceView, plan: Plan) -> Iterator[Measuring]:
@@ -94,11 +98,11 @@ def _charges(view: NamespaceView, plan: Plan) -> Iterator[Measuring]:
 
 def withdrawn_currencies(invoices: Iterable[Invoice]) -> list[str]:
     """Currencies of invoices whose periods begin after they were withdrawn."""
-    found: dict[str, int] = {}
+    counts: dict[str, int] = {}
     for invoice in invoices:
         gone = withdrawn(invoice.currency)
         if gone is not None:
             began = instant(invoice.period_start).astimezone(parse_zone(invoice.time_zone)).date()
             if began >= gone:
-                found[invoice.currency] = found.get(invoice.currency, 0) + 1
-    return [f"{code}: not in use since {withdrawn(code)}, {count} invoices" for code, count in sorted(found.items())]
+                counts[invoice.currency] = counts.get(invoice.currency, 0) + 1
+    return [f"{code}: not in use since {withdrawn(code)}, {count} invoices" for code, count in sorted(counts.items())]

@@ -18,6 +18,7 @@ from schemas.catalog.state import NamespaceView
 from schemas.ledgers.invoice_claims import VOID
 from schemas.ledgers.invoice_record import Invoice
 from schemas.values.instants import rfc3339
+from schemas.values.json_text import JsonObject
 
 MAX_EXAMPLES: Final = 20
 _TELLS: Final = frozenset(
@@ -35,12 +36,12 @@ class Check:
     text: str
     examples: tuple[str, ...] = ()
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         return {"check": self.name, "count": self.count, "text": self.text, "examples": list(self.examples)}
 
     @staticmethod
-    def from_json(found: Mapping[str, Any]) -> Check:
-        return Check(found["check"], found["count"], found["text"], tuple(found["examples"]))
+    def from_json(fields: Mapping[str, Any]) -> Check:
+        return Check(fields["check"], fields["count"], fields["text"], tuple(fields["examples"]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,18 +96,22 @@ def checklist(
         Check("lag", seen.waiting, "records in the inbox that are not taken in yet"),
         _check("silent_accounts", "accounts with usage in their last period and none in this one", silent),
         Check(
-            "rejections", sum(rejected.values()), "events refused since the period began and not replayed; `weir rejected list`",
+            "rejections", sum(rejected.values()), "events refused since the period began and not replayed; `weir "
+                "rejected list`",
             tuple(reasons[:MAX_EXAMPLES]),
         ),
         _check("unbilled_accounts", "accounts with usage and no subscription in the period", accounts),
-        _check("uncharged_profiles", "profiles with usage of subscribed accounts whose plans do not charge it", uncharged),
+        _check("uncharged_profiles", "profiles with usage of subscribed accounts whose plans do not "
+            "charge it", uncharged),
         _check("unmetered_events", "kinds of events in the period that are not metered", unmetered),
-        _check("changed_lines", f"lines {plain(limits.factor)} times or 1/{plain(limits.factor)} of those of the last period,"
+        _check("changed_lines", f"lines {plain(limits.factor)} times or 1/{plain(limits.factor)} of those of the "
+            "last period,"
                f" and {plain(limits.amount)} or more away", changed),
         _check("unplanned", "subscriptions that cannot be billed", problems),
         _check("billed_twice", "charges that can bill one event both; allowed, look whether it is meant",
                billed_twice(view, seen.start_us, seen.end_us)),
-        _check("withdrawn_currencies", "currencies of periods that began when they were no longer in use", withdrawn_currencies(invoices)),
+        _check("withdrawn_currencies", "currencies of periods that began when they were no "
+            "longer in use", withdrawn_currencies(invoices)),
         _check("awaiting", "drafts that wait for approval or are held", awaiting(standing.drafts(view.namespace))),
     )  # fmt: skip
 
@@ -116,28 +121,28 @@ def warnings(checks: Iterable[Check]) -> list[Check]:
     return [check for check in checks if check.count and check.name not in _TELLS]
 
 
-def _check(name: str, text: str, found: Sequence[str]) -> Check:
-    return Check(name, len(found), text, tuple(found[:MAX_EXAMPLES]))
+def _check(name: str, text: str, cases: Sequence[str]) -> Check:
+    return Check(name, len(cases), text, tuple(cases[:MAX_EXAMPLES]))
 
 
 def _compared(invoices: Sequence[Invoice], standing: Standing, limits: Limits) -> tuple[list[str], list[str]]:
     """Silent accounts and strongly changed lines: each invoice against that of the period before."""
-    mine: dict[str, list[Invoice]] = {}
+    of_subscription: dict[str, list[Invoice]] = {}
     for invoice in invoices:
-        mine.setdefault(invoice.subscription, []).append(invoice)
+        of_subscription.setdefault(invoice.subscription, []).append(invoice)
     silent: dict[str, bool] = {}
     changed: list[str] = []
     for invoice in invoices:
         name = invoice.subscription
-        before = _period_before(invoice, [*standing.chain(invoice.namespace, name), *mine[name]])
-        if before is None:
+        previous = _period_before(invoice, [*standing.chain(invoice.namespace, name), *of_subscription[name]])
+        if previous is None:
             continue
         account = invoice.account_id
-        was = _events(before)
+        was = _events(previous)
         if was:
             silent[account] = silent.get(account, True) and not _events(invoice)
-        if _alike(before, invoice):
-            old = _amounts(before)
+        if _alike(previous, invoice):
+            old = _amounts(previous)
             changed += [
                 f"{account} {charge}: {plain(amount)} {invoice.currency} in the period from"
                 f" {rfc3339(invoice.period_start)}, {plain(old[charge, product])} before"
@@ -153,20 +158,22 @@ def _period_before(invoice: Invoice, chain: Iterable[Invoice]) -> Invoice | None
     if not _amounts(invoice):
         return None
     start = invoice.period_start
-    ends = [one for one in chain if one.period_start < start == one.period_end and one.state != VOID]
-    return next((one for one in reversed(ends) if _amounts(one)), None)
+    ends = [
+        invoice for invoice in chain if invoice.period_start < start == invoice.period_end and invoice.state != VOID
+    ]
+    return next((invoice for invoice in reversed(ends) if _amounts(invoice)), None)
 
 
-def differs(before: Decimal, now: Decimal, limits: Limits) -> bool:
+def differs(previous: Decimal, now: Decimal, limits: Limits) -> bool:
     """Whether an amount is far from the one before it; a change of sign always is, beyond the least amount."""
-    if abs(now - before) < limits.amount:
+    if abs(now - previous) < limits.amount:
         return False
-    low, high = sorted((abs(before), abs(now)))
-    return high >= low * limits.factor or (before < 0) != (now < 0)
+    low, high = sorted((abs(previous), abs(now)))
+    return high >= low * limits.factor or (previous < 0) != (now < 0)
 
 
-def _alike(one: Invoice, other: Invoice) -> bool:
-    low, high = sorted(invoice.period_end - invoice.period_start for invoice in (one, other))
+def _alike(billed: Invoice, previous: Invoice) -> bool:
+    low, high = sorted(invoice.period_end - invoice.period_start for invoice in (billed, previous))
     return bool(low * 5 >= high * 4)
 
 
@@ -188,13 +195,13 @@ def _unbilled(seen: Seen, view: NamespaceView, billed: Collection[tuple[str, str
     open_pairs = [pair for pair in seen.used if pair not in billed]
     if not open_pairs:
         return [], []
-    asked = {account for account, _ in open_pairs}
+    accounts = {account for account, _ in open_pairs}
     subscriptions: dict[str, list[str]] = {}
     for versions in view.histories("subscription"):
-        if (account := versions[-1].body.get("account")) in asked:
+        if (account := versions[-1].body.get("account")) in accounts:
             subscriptions.setdefault(str(account), []).append(versions[-1].code)
     charged: dict[str, set[str] | None] = {}
-    for account in asked:
+    for account in accounts:
         lines = [line for code in subscriptions.get(account, ()) if (line := _planned(view, code)) is not None]
         charged[account] = _charged(view, lines, seen.start_us, seen.end_us)
     without = sorted(account for account, addresses in charged.items() if addresses is None)
@@ -216,9 +223,14 @@ def _planned(view: NamespaceView, code: str) -> Timeline | None:
 def _charged(view: NamespaceView, lines: Iterable[Timeline], start_us: int, end_us: int) -> set[str] | None:
     """Addresses (meter.profile, or a meter of one profile) that are charged in the time; None where no subscription is
     in force."""
-    segments = [one for line in lines for one in line.segments if one.start_us < end_us and start_us < one.end_us]
+    segments = [
+        segment
+        for line in lines
+        for segment in line.segments
+        if segment.start_us < end_us and start_us < segment.end_us
+    ]
     if not segments:
         return None
-    products = {charge.product for one in segments for charge in one.plan.charges}
-    found = (view.get("product", code) for code in products)
-    return {entry.model.profile for entry in found if entry is not None and entry.model.profile is not None}
+    products = {charge.product for segment in segments for charge in segment.plan.charges}
+    found_products = (view.get("product", code) for code in products)
+    return {entry.model.profile for entry in found_products if entry is not None and entry.model.profile is not None}

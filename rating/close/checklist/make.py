@@ -33,7 +33,7 @@ def make_checks(
     billed = {(account, need.profile.profile_id) for need, accounts in needs.items() for account in accounts}
     # A run of flat fees alone looks at their periods: usage that nobody pays for may be just there.
     spans = [(need.start_us, need.end_us) for need in needs]
-    spans = spans or [(one.period_start, one.period_end) for one in invoices]
+    spans = spans or [(invoice.period_start, invoice.period_end) for invoice in invoices]
     seen = Seen()
     if spans:
         start_us, end_us = min(start for start, _ in spans), max(end for _, end in spans)
@@ -47,29 +47,30 @@ def make_checks(
 def _unlisted(invoices: Sequence[Invoice]) -> Iterator[Check]:
     """Values that somebody may have made up by mistake, or on purpose. The check is on the list where there are
     some."""
-    found = [
-        f"{invoice.account_id}, charge {charge}: {count} more combinations of values than WEIR_PRICED_VALUES, billed together by the default"
+    unlisted = [
+        f"{invoice.account_id}, charge {charge}: {count} more combinations of values than WEIR_PRICED_VALUES, billed "
+        "together by the default"
         for invoice, charge, count in beyond(invoices)
     ]
-    if found:
+    if unlisted:
         yield Check(
             "many_values",
-            len(found),
+            len(unlisted),
             "lines with very many dimension values that no cell names",
-            tuple(found[:MAX_EXAMPLES]),
+            tuple(unlisted[:MAX_EXAMPLES]),
         )
 
 
 def _unpriced(
-    client: Any, view: NamespaceView, found: Sequence[UnpricedUsage], profiles: Mapping[str, Measured], cut: Cut | None
+    client: Any, view: NamespaceView, usage: Sequence[UnpricedUsage], profiles: Mapping[str, Measured], cut: Cut | None
 ) -> Iterator[Check]:
     """Usage that is on the lines without a price: nothing else waits for it. The check is on the list where there is
     some."""
-    if found:
-        examples = (one.sentence() for one in told(client, view, found[:MAX_EXAMPLES], profiles, cut))
+    if usage:
+        examples = (unpriced.sentence() for unpriced in told(client, view, usage[:MAX_EXAMPLES], profiles, cut))
         yield Check(
             "unpriced_usage",
-            len(found),
+            len(usage),
             "quantities of dimension values that no price has an amount for",
             tuple(examples),
         )

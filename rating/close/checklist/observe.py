@@ -19,12 +19,13 @@ _TIMEOUT = 10
 def look(settings: Settings, client: Any, namespace: str, start_us: int, end_us: int, as_of: Cut | None) -> Seen:
     """Over [start_us, end_us), as of a cut (None: live). Blocking. Raises KafkaException."""
     bind = Binder()
-    own = f"namespace = {bind('namespace', 'String', namespace)}"
-    span = f"{own} AND timestamp >= {bind.instant('start', start_us)} AND timestamp < {bind.instant('end', end_us)}" + (
-        "" if as_of is None else f" AND {position_below(as_of, bind)}"
+    condition = f"namespace = {bind('namespace', 'String', namespace)}"
+    span = (
+        f"{condition} AND timestamp >= {bind.instant('start', start_us)} AND timestamp < {bind.instant('end', end_us)}"
+        + ("" if as_of is None else f" AND {position_below(as_of, bind)}")
     )
     cut = "" if as_of is None else position_below(as_of, bind, prefix="void_")
-    span += f" AND {not_voided([own], cut)}"
+    span += f" AND {not_voided([condition], cut)}"
     backfills = "" if as_of is None else f" AND checkpoint <= {bind('checkpoint', 'UInt32', as_of.number)}"
     # Names alone, so that a row that was written twice needs no FINAL.
     used = client.query(
@@ -50,24 +51,32 @@ def look(settings: Settings, client: Any, namespace: str, start_us: int, end_us:
         {(str(stage), str(reason)): int(events) for stage, reason, events in refused},
         {(str(account), str(profile)) for account, profile in used.result_rows},
         {str(name) for name, matched, unmeterable, _ in lost if not matched and not unmeterable},
-        {(str(one), str(why)) for _, _, profiles, reasons in lost for one, why in zip(profiles, reasons, strict=True)},
+        {
+            (str(profile_id), str(why))
+            for _, _, profiles, reasons in lost
+            for profile_id, why in zip(profiles, reasons, strict=True)
+        },
     )
 
 
 def waiting(settings: Settings, namespace: str) -> int:
     """Records of the namespace's inbox that no worker has taken in; 0 where there is no inbox. Raises
     KafkaException."""
-    own = {"group.id": ADMIT_GROUP, "enable.auto.commit": False, "log_level": 2}
-    consumer = Consumer(settings.librdkafka() | own)  # asks in the group's name, and never joins it
+    consumer_settings = {"group.id": ADMIT_GROUP, "enable.auto.commit": False, "log_level": 2}
+    consumer = Consumer(settings.librdkafka() | consumer_settings)  # asks in the group's name, and never joins it
     try:
         topic = inbox_topic(namespace)
         known = consumer.list_topics(timeout=_TIMEOUT).topics.get(topic)
         if known is None or known.error is not None:
             return 0
         behind = 0
-        for one in consumer.committed([TopicPartition(topic, number) for number in known.partitions], timeout=_TIMEOUT):
-            low, high = consumer.get_watermark_offsets(TopicPartition(topic, one.partition), timeout=_TIMEOUT)
-            behind += max(0, int(high) - max(int(one.offset), int(low)))  # a negative offset: nothing was committed yet
+        for position in consumer.committed(
+            [TopicPartition(topic, number) for number in known.partitions], timeout=_TIMEOUT
+        ):
+            low, high = consumer.get_watermark_offsets(TopicPartition(topic, position.partition), timeout=_TIMEOUT)
+            behind += max(
+                0, int(high) - max(int(position.offset), int(low))
+            )  # a negative offset: nothing was committed yet
         return behind
     finally:
         consumer.close()

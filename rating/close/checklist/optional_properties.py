@@ -28,9 +28,9 @@ def left_out(view: NamespaceView, profile_id: str, reason: str, start_us: int, e
         return False
     types = event_types(view)
     versions = [
-        one
-        for one in profile_versions(view)
-        if one.profile_id == profile_id and one.valid_from_us < end_us and start_us < one.valid_to_us
+        version
+        for version in profile_versions(view)
+        if version.profile_id == profile_id and version.valid_from_us < end_us and start_us < version.valid_to_us
     ]
     for version in versions:
         check = types.check(version.event_name)

@@ -36,52 +36,54 @@ def draws(invoices: Iterable[Invoice], now_us: int) -> list[Invoice]:
     draw."""
     owed: dict[tuple[str, str], list[Invoice]] = {}
     credits: list[Invoice] = []
-    for one in invoices:
-        if one.state != FINALIZED:
+    for invoice in invoices:
+        if invoice.state != FINALIZED:
             continue
-        if one.total.startswith("-"):
-            if body_of(one).terms_of == OF_PERIOD:
-                credits.append(one)
+        if invoice.total.startswith("-"):
+            if body_of(invoice).terms_of == OF_PERIOD:
+                credits.append(invoice)
         else:
-            owed.setdefault((one.account_id, one.currency), []).append(one)
-    rest: dict[str, Decimal] = {}
-    found: list[Invoice] = []
+            owed.setdefault((invoice.account_id, invoice.currency), []).append(invoice)
+    left_of: dict[str, Decimal] = {}
+    following_versions: list[Invoice] = []
     for credit in sorted(credits, key=_age):
         left = -_due(credit)
         names = {line.adjusts for line in credit.lines}
         others = owed.get((credit.account_id, credit.currency), ())
-        for other in sorted(others, key=lambda invoice: (invoice.invoice_id not in names, *_age(invoice))):
-            if not _may_pay(credit, other):
+        for candidate in sorted(others, key=lambda invoice: (invoice.invoice_id not in names, *_age(invoice))):
+            if not _may_pay(credit, candidate):
                 continue
-            name = other.invoice_id
-            due = rest.setdefault(name, _due(other))
+            name = candidate.invoice_id
+            due = left_of.setdefault(name, _due(candidate))
             amount = min(left, due)
             if amount > 0 and (following := _paid(credit, f"{_FOR}{name}", -amount, now_us, name)) is not None:
-                rest[name] = exact_sum((due, -amount))
-                found.append(following)
+                left_of[name] = exact_sum((due, -amount))
+                following_versions.append(following)
                 break  # what is left of it is drawn by the next round
-    return found
+    return following_versions
 
 
 def counterparts(invoices: Iterable[Invoice], now_us: int) -> Iterator[Invoice]:
     """The next versions of invoices of which a draw says that they are paid, and that do not say so yet. Where one is
     void by now, or was paid otherwise meanwhile, the balance comes back. At most one of each invoice."""
-    by_id = {one.invoice_id: one for one in invoices}
+    by_id = {invoice.invoice_id: invoice for invoice in invoices}
     changed: set[str] = set()
-    for credit in [one for one in by_id.values() if one.total.startswith("-") and '"payments"' in one.body]:
+    for credit in [
+        invoice for invoice in by_id.values() if invoice.total.startswith("-") and '"payments"' in invoice.body
+    ]:
         name = credit.invoice_id
-        for payment in [one for one in _payments(credit) if one["reference"].startswith(_FOR)]:
-            other = by_id.get(payment["invoice"])
-            if other is None or _has(credit, f"{_BACK}{payment['invoice']}"):
+        for payment in [payment for payment in _payments(credit) if payment["reference"].startswith(_FOR)]:
+            paid = by_id.get(payment["invoice"])
+            if paid is None or _has(credit, f"{_BACK}{payment['invoice']}"):
                 continue
             amount = -Decimal(payment["amount"])
-            void = other.state == VOID
-            if not void and _has(other, f"{_OF}{name}"):
+            void = paid.state == VOID
+            if not void and _has(paid, f"{_OF}{name}"):
                 continue
-            back = void or amount > _due(other)
-            target = credit if back else other
-            reference = f"{_BACK}{other.invoice_id}" if back else f"{_OF}{name}"
-            source = other.invoice_id if back else name
+            back = void or amount > _due(paid)
+            target = credit if back else paid
+            reference = f"{_BACK}{paid.invoice_id}" if back else f"{_OF}{name}"
+            source = paid.invoice_id if back else name
             if target.invoice_id not in changed:
                 following = _paid(target, reference, amount, now_us, source)
                 if following is not None:
@@ -89,11 +91,11 @@ def counterparts(invoices: Iterable[Invoice], now_us: int) -> Iterator[Invoice]:
                     yield following
 
 
-def _may_pay(credit: Invoice, other: Invoice) -> bool:
+def _may_pay(credit: Invoice, invoice: Invoice) -> bool:
     """Those that it credits itself, and those of the account that were finalised with it or later; each once."""
-    drawn = _has(credit, f"{_FOR}{other.invoice_id}")
-    adjusts = any(line.adjusts == other.invoice_id for line in credit.lines)
-    return not drawn and (adjusts or other.as_of >= credit.as_of)
+    drawn = _has(credit, f"{_FOR}{invoice.invoice_id}")
+    adjusts = any(line.adjusts == invoice.invoice_id for line in credit.lines)
+    return not drawn and (adjusts or invoice.as_of >= credit.as_of)
 
 
 def _age(invoice: Invoice) -> tuple[int, int, str]:
@@ -109,7 +111,7 @@ def _payments(invoice: Invoice) -> Sequence[PaymentEntry]:
 
 
 def _has(invoice: Invoice, reference: str) -> bool:
-    return any(one["reference"] == reference for one in _payments(invoice))
+    return any(payment["reference"] == reference for payment in _payments(invoice))
 
 
 def _paid(invoice: Invoice, reference: str, amount: Decimal, now_us: int, source: str) -> Invoice | None:

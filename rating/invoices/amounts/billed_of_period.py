@@ -66,10 +66,10 @@ def key_of(reduction: ReductionLine) -> str:
 def reductions(charged: Iterable[tuple[str, Decimal]], terms: Terms, currency: str) -> list[ReductionLine]:
     """Discounts, then the commitment, on (product, rounded amount) of every charge of a period."""
     amounts = list(charged)
-    found = discount_lines(amounts, terms.discounts, currency)
+    reduction_lines = discount_lines(amounts, terms.discounts, currency)
     with exactly():
-        left = sum((amount for _, amount in amounts), ZERO) + total_of(found)
-    return found + commitment_lines(left, terms.minimum_commitment, currency)
+        left = sum((amount for _, amount in amounts), ZERO) + total_of(reduction_lines)
+    return reduction_lines + commitment_lines(left, terms.minimum_commitment, currency)
 
 
 def is_ahead(line: Line, invoice: Invoice) -> bool:
@@ -87,8 +87,8 @@ def is_lump(invoice: Invoice) -> bool:
 
 def billed_of(chain: Sequence[Invoice], start_us: int) -> Billed:
     """Of the period that begins at ``start_us``, by those of ``chain`` that are not void."""
-    standing = [one for one in chain if one.state != VOID]
-    by_id = {one.invoice_id: one for one in standing}
+    standing = [invoice for invoice in chain if invoice.state != VOID]
+    by_id = {invoice.invoice_id: invoice for invoice in standing}
     charged: dict[str, Decimal] = {}
     reduced: dict[str, Decimal] = {}
     carrier = ""
@@ -123,7 +123,7 @@ def add(sums: dict[str, Decimal], line: Line) -> None:
 
 def taken_ahead(lump: Invoice, standing: Iterable[Invoice]) -> dict[str, Decimal]:
     """What a lump's discounts came to beyond those of its own period: taken off its fees in advance."""
-    own: dict[str, Decimal] = {}
+    amounts: dict[str, Decimal] = {}
     billed: dict[str, Decimal] = {}
     for invoice in standing:
         for line in invoice.lines:
@@ -133,9 +133,9 @@ def taken_ahead(lump: Invoice, standing: Iterable[Invoice]) -> dict[str, Decimal
                 continue
             if line.kind == "credit":
                 continue
-            add(billed if ":" in line.charge else own, line)
+            add(billed if ":" in line.charge else amounts, line)
     terms = Terms(pinned_terms(lump).discounts)
-    for one in reductions(own.items(), terms, lump.currency):
+    for reduction in reductions(amounts.items(), terms, lump.currency):
         with exactly():
-            billed[key_of(one)] = billed.get(key_of(one), ZERO) - one.amount
+            billed[key_of(reduction)] = billed.get(key_of(reduction), ZERO) - reduction.amount
     return billed

@@ -37,10 +37,10 @@ class _Account:
     def add(self, charge: str, amount: Decimal) -> None:
         self.drawn[charge] = self.drawn.get(charge, ZERO) + amount
 
-    def even(self, other: _Account) -> None:
+    def even(self, account: _Account) -> None:
         """What is credited beyond these charges lowers others on the same invoice."""
-        beyond = min(max(-self.left, ZERO), max(other.left, ZERO))
-        self.left, other.left = self.left + beyond, other.left - beyond
+        beyond = min(max(-self.left, ZERO), max(account.left, ZERO))
+        self.left, account.left = self.left + beyond, account.left - beyond
 
     def move(self, amount: Decimal, to: _Account) -> None:
         """The last drawn first."""
@@ -54,13 +54,13 @@ class _Account:
 
 def drawn_on(chain: Iterable[Invoice], names: Collection[str]) -> tuple[DrawnOn, ...]:
     """Of those of ``names``, invoices of the chain that stand, of whose charges grants have paid something."""
-    standing = [one for one in chain if one.state != VOID]
-    if all(line.kind != "credit" for one in standing for line in one.lines):
+    standing = [invoice for invoice in chain if invoice.state != VOID]
+    if all(line.kind != "credit" for invoice in standing for line in invoice.lines):
         return ()
-    accounts = {one.invoice_id: _Account() for one in standing}
+    accounts = {invoice.invoice_id: _Account() for invoice in standing}
     with exactly():
-        for one in standing:
-            _book(one, accounts)
+        for invoice in standing:
+            _book(invoice, accounts)
         return tuple(
             DrawnOn(name, of.left, tuple(of.drawn.items()))
             for name, of in accounts.items()
@@ -69,7 +69,7 @@ def drawn_on(chain: Iterable[Invoice], names: Collection[str]) -> tuple[DrawnOn,
 
 
 def _book(invoice: Invoice, accounts: Mapping[str, _Account]) -> None:
-    own = accounts[invoice.invoice_id]
+    own_account = accounts[invoice.invoice_id]
     changes: dict[str, Decimal] = {}
     draws: list[tuple[str, Decimal]] = []
     for line in invoice.lines:
@@ -77,30 +77,37 @@ def _book(invoice: Invoice, accounts: Mapping[str, _Account]) -> None:
         if line.kind != "credit":
             changes[name] = changes.get(name, ZERO) + amount
         elif line.adjusts:
-            accounts.get(name, own).add(line.charge, -amount)
+            accounts.get(name, own_account).add(line.charge, -amount)
         else:
             draws.append((line.charge, -amount))
     for name, amount in changes.items():
-        accounts.get(name, own).left += amount
-    earlier = [(accounts[name], amount) for name, amount in changes.items() if accounts.get(name, own) is not own]
-    _pay(own, earlier, sum(changes.values(), ZERO), draws)
+        accounts.get(name, own_account).left += amount
+    earlier = [
+        (accounts[name], amount)
+        for name, amount in changes.items()
+        if accounts.get(name, own_account) is not own_account
+    ]
+    _pay(own_account, earlier, sum(changes.values(), ZERO), draws)
     if '"credit_notes"' in invoice.body:
-        _note(invoice, own, accounts)
+        _note(invoice, own_account, accounts)
         for account, _ in earlier:
             # A line was credited by more than its discounts had left: that lowers what else the invoice bills.
-            own.even(account)
+            own_account.even(account)
     for account, amount in earlier:
-        over = min(account.paid - max(account.left, ZERO), -amount, own.left - own.paid)
+        over = min(account.paid - max(account.left, ZERO), -amount, own_account.left - own_account.paid)
         if over > 0:
-            account.move(over, own)
-        account.even(own)
+            account.move(over, own_account)
+        account.even(own_account)
 
 
 def _pay(
-    own: _Account, earlier: Iterable[tuple[_Account, Decimal]], subtotal: Decimal, draws: Iterable[tuple[str, Decimal]]
+    own_account: _Account,
+    earlier: Iterable[tuple[_Account, Decimal]],
+    subtotal: Decimal,
+    draws: Iterable[tuple[str, Decimal]],
 ) -> None:
     added = [(account, amount) for account, amount in earlier if amount > 0]
-    room = [(own, subtotal - sum((amount for _, amount in added), ZERO)), *added]
+    room = [(own_account, subtotal - sum((amount for _, amount in added), ZERO)), *added]
     for charge, amount in draws:
         for number, (account, open_part) in enumerate(room):
             part = min(amount, open_part) if number + 1 < len(room) else amount
@@ -110,11 +117,11 @@ def _pay(
                 room[number] = account, open_part - part
 
 
-def _note(invoice: Invoice, own: _Account, accounts: Mapping[str, _Account]) -> None:
+def _note(invoice: Invoice, account: _Account, accounts: Mapping[str, _Account]) -> None:
     """What its credit notes credited of the charges, and gave back to grants."""
     of_line = credited_by_line(invoice)
     for line in invoice.lines:
-        accounts.get(line.adjusts, own).left -= of_line.get(line.number, ZERO)
+        accounts.get(line.adjusts, account).left -= of_line.get(line.number, ZERO)
     for note in body_of(invoice).credit_notes:
         for part in note.get("prepaid", ()):
-            accounts.get(part.get("invoice", ""), own).add(CREDIT + part["grant"], -Decimal(part["amount"]))
+            accounts.get(part.get("invoice", ""), account).add(CREDIT + part["grant"], -Decimal(part["amount"]))

@@ -72,8 +72,8 @@ NOTHING_NOTED: Final = InHand()
 
 def in_hand(chain: Iterable[Invoice], adjusted: Iterable[str]) -> InHand:
     """Of the lines of the invoices ``adjusted``, by those of ``chain`` that are not void."""
-    wanted = set(adjusted)
-    standing = [one for one in chain if one.state != VOID]
+    names = set(adjusted)
+    standing = [invoice for invoice in chain if invoice.state != VOID]
     noted: dict[Key, Decimal] = {}
     last_us: dict[Key, int] = {}
     parts: dict[Key, list[tuple[int, bool, Decimal]]] = {}
@@ -81,7 +81,7 @@ def in_hand(chain: Iterable[Invoice], adjusted: Iterable[str]) -> InHand:
         of_notes = credited_by_line(invoice) if '"credit_notes"' in invoice.body else {}
         for line in invoice.lines:
             name = line.adjusts or invoice.invoice_id
-            if name not in wanted or line.kind == "credit":
+            if name not in names or line.kind == "credit":
                 continue
             key = key_of_line(name, line)
             at_us = invoice.as_of if line.adjusts else _BEFORE
@@ -89,16 +89,18 @@ def in_hand(chain: Iterable[Invoice], adjusted: Iterable[str]) -> InHand:
             if amount := of_notes.get(line.number, ZERO):
                 noted[key] = exact_sum((noted.get(key, ZERO), amount))
                 last_us[key] = max(last_us.get(key, 0), last_note_us(invoice))
-    counts = {one.invoice_id: len(body_of(one).credit_notes) for one in standing if one.invoice_id in wanted}
+    counts = {
+        invoice.invoice_id: len(body_of(invoice).credit_notes) for invoice in standing if invoice.invoice_id in names
+    }
     return InHand({key: _hand(amount, parts[key], last_us[key]) for key, amount in noted.items()}, counts)
 
 
 def _hand(noted: Decimal, parts: Sequence[tuple[int, bool, Decimal]], last_us: int) -> Hand:
     """``parts``: (as of, whether it was taken back, amount) of the line and all that adjusts it."""
     sums = [
-        exact_sum(amount for at_us, back, amount in parts if back == kept and at_us <= until)
+        exact_sum(amount for at_us, back, amount in parts if back == stays and at_us <= until)
         for until in (_EVER, last_us)
-        for kept in (False, True)
+        for stays in (False, True)
     ]
     return Hand(noted, *sums)
 
@@ -111,18 +113,23 @@ def noted_in_all(notes: Iterable[CreditNoteEntry]) -> Decimal:
 
 def returned(invoice: Invoice) -> dict[str, Decimal]:
     """Grant → what the invoice's credit notes gave back to it, of what it had paid."""
-    found: dict[str, Decimal] = {}
+    amounts: dict[str, Decimal] = {}
     for note in body_of(invoice).credit_notes if '"prepaid"' in invoice.body else ():
         for part in note.get("prepaid", ()):
-            found[part["grant"]] = exact_sum((found.get(part["grant"], ZERO), Decimal(part["amount"])))
-    return found
+            amounts[part["grant"]] = exact_sum((amounts.get(part["grant"], ZERO), Decimal(part["amount"])))
+    return amounts
 
 
 def last_order(chain: Iterable[Invoice]) -> int:
     """Which of a chain's credit notes was the last to be made; 0 where there is none, and for those of before they were
     counted."""
     return max(
-        (note.get("order", 0) for one in chain if '"credit_notes"' in one.body for note in body_of(one).credit_notes),
+        (
+            note.get("order", 0)
+            for invoice in chain
+            if '"credit_notes"' in invoice.body
+            for note in body_of(invoice).credit_notes
+        ),
         default=0,
     )
 
@@ -130,7 +137,7 @@ def last_order(chain: Iterable[Invoice]) -> int:
 def last_note_us(invoice: Invoice) -> int:
     """When the last credit note of an invoice was made, microseconds UTC; 0 for none."""
     notes = body_of(invoice).credit_notes
-    return max((micros(parse_rfc3339(one["at"])) for one in notes), default=0)
+    return max((micros(parse_rfc3339(note["at"])) for note in notes), default=0)
 
 
 def key_of_line(invoice_id: str, line: Line) -> Key:
@@ -146,18 +153,19 @@ def credited_by_line(invoice: Invoice) -> dict[int, Decimal]:
         for line in invoice.lines
         if line.kind != "credit" and not line.charge.startswith(NOTED) and Decimal(line.amount) > 0
     }
-    found: dict[int, Decimal] = {}
+    credited: dict[int, Decimal] = {}
     with exactly():
         for note in body_of(invoice).credit_notes:
             parts: Iterable[tuple[int, Decimal]] = [
-                (one["line"], Decimal(one["amount"])) for one in note.get("lines", note.get("spread", ()))
+                (credited_line["line"], Decimal(credited_line["amount"]))
+                for credited_line in note.get("lines", note.get("spread", ()))
             ]
             if "lines" not in note and "spread" not in note:
-                rest = [(number, amount - found.get(number, ZERO)) for number, amount in lines.items()]
-                parts = list(_spread(Decimal(note["amount"]), rest, invoice.currency))
+                weights = [(number, amount - credited.get(number, ZERO)) for number, amount in lines.items()]
+                parts = list(_spread(Decimal(note["amount"]), weights, invoice.currency))
             for number, amount in parts:
-                found[number] = found.get(number, ZERO) + amount
-    return found
+                credited[number] = credited.get(number, ZERO) + amount
+    return credited
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,15 +182,15 @@ def left_of_lines(chain: Sequence[Invoice], invoice: Invoice) -> LinesLeft:
     invoice counts."""
     noted = credited_by_line(invoice)
     plain_rest: list[tuple[int, Decimal]] = []
-    rest: list[tuple[int, Decimal]] = []
+    left: list[tuple[int, Decimal]] = []
     for line in invoice.lines:
         amount = Decimal(line.amount)
         if line.kind != "credit" and not line.charge.startswith(NOTED) and amount > 0:
-            own = exact_sum((amount, -noted.get(line.number, ZERO)))
-            plain_rest.append((line.number, own))
-            balance = balance_of(chain, invoice, line) if chain else own
-            rest.append((line.number, max(min(own, balance), ZERO)))
-    return LinesLeft(tuple(rest), rest != plain_rest)
+            amount_left = exact_sum((amount, -noted.get(line.number, ZERO)))
+            plain_rest.append((line.number, amount_left))
+            balance = balance_of(chain, invoice, line) if chain else amount_left
+            left.append((line.number, max(min(amount_left, balance), ZERO)))
+    return LinesLeft(tuple(left), left != plain_rest)
 
 
 def spread(amount: Decimal, weights: Sequence[tuple[int, Decimal]], currency: str) -> list[CreditedLine]:
@@ -194,15 +202,15 @@ def spread(amount: Decimal, weights: Sequence[tuple[int, Decimal]], currency: st
 def _spread(amount: Decimal, weights: Sequence[tuple[int, Decimal]], currency: str) -> Iterator[tuple[int, Decimal]]:
     """Parts of ``amount`` in proportion, each rounded, that come to it; none is above its weight where ``amount`` is
     not above their sum."""
-    whole = exact_sum(weight for _, weight in weights)
-    if not whole:
+    total_weight = exact_sum(weight for _, weight in weights)
+    if not total_weight:
         return
-    before = told = ZERO
+    weight_so_far = amount_so_far = ZERO
     for number, weight in weights:
-        before = exact_sum((before, weight))
-        until = round_money(share(amount, before, whole), currency)
-        yield number, exact_sum((until, -told))
-        told = until
+        weight_so_far = exact_sum((weight_so_far, weight))
+        until = round_money(share(amount, weight_so_far, total_weight), currency)
+        yield number, exact_sum((until, -amount_so_far))
+        amount_so_far = until
 
 
 def taken_back(
@@ -211,9 +219,9 @@ def taken_back(
     """The lines that take back of ``adjusting`` what credit notes had credited already; where a discount falls with its
     fee, only the net of both is. ``effects``: adjusted invoice → what the terms of the invoice's own period change
     because of such lines."""
-    found: list[Line] = []
+    taken: list[Line] = []
     if not hand.lines:
-        return found
+        return taken
     with exactly():
         room: dict[str, Decimal] = {name: -max(amount, ZERO) for name, amount in (effects or {}).items()}
         for line in adjusting:
@@ -229,8 +237,8 @@ def taken_back(
             amount = max(min(amount, room[name]), ZERO) if change < 0 else min(amount, ZERO)
             room[name] -= max(amount, ZERO)
             if amount:
-                found.append(_line(line, amount, currency))
-    return found
+                taken.append(_line(line, amount, currency))
+    return taken
 
 
 def _line(line: Line, amount: Decimal, currency: str) -> Line:
@@ -262,11 +270,11 @@ def balance_of(chain: Iterable[Invoice], invoice: Invoice, line: Line) -> Decima
     name = line.adjusts or invoice.invoice_id
     key = key_of_line(name, line)
     parts: list[Decimal] = []
-    for one in _with(chain, invoice):
-        notes = credited_by_line(one)
-        for other in one.lines:
-            if other.kind != "credit" and key_of_line(other.adjusts or one.invoice_id, other) == key:
-                parts += [Decimal(other.amount), -notes.get(other.number, ZERO)]
+    for standing in _with(chain, invoice):
+        notes = credited_by_line(standing)
+        for line in standing.lines:
+            if line.kind != "credit" and key_of_line(line.adjusts or standing.invoice_id, line) == key:
+                parts += [Decimal(line.amount), -notes.get(line.number, ZERO)]
     return exact_sum(parts)
 
 
@@ -275,13 +283,15 @@ def adjusted_by(chain: Iterable[Invoice], invoice: Invoice) -> Decimal:
     name = invoice.invoice_id
     return exact_sum(
         Decimal(line.amount)
-        for one in chain
-        if one.state != VOID and one.invoice_id != name
-        for line in one.lines
+        for invoice in chain
+        if invoice.state != VOID and invoice.invoice_id != name
+        for line in invoice.lines
         if line.adjusts == name and line.kind != "credit"
     )
 
 
 def _with(chain: Iterable[Invoice], invoice: Invoice) -> list[Invoice]:
     """Those that stand, with ``invoice`` as it is at hand."""
-    return [one for one in chain if one.state != VOID and one.invoice_id != invoice.invoice_id] + [invoice]
+    return [standing for standing in chain if standing.state != VOID and standing.invoice_id != invoice.invoice_id] + [
+        invoice
+    ]

@@ -23,25 +23,29 @@ _CHARGES: Final = frozenset({"usage", "flat"})
 _NOTED: Final = re.compile(r"plan ([A-Za-z0-9_-]{1,64}) version (\d{1,9})(?:;|$)")
 
 
-def pinned(lines: Iterable[Line], own: LinePlan) -> dict[str, PlanOfLine]:
-    """What an invoice's body says of ``lines``, which are in their order: those of another plan than its ``own``."""
+def pinned(lines: Iterable[Line], invoice_plan: LinePlan) -> dict[str, PlanOfLine]:
+    """What an invoice's body says of ``lines``, which are in their order: those of another plan than
+    ``invoice_plan``."""
     return {
         str(number): {"plan": plan.code, "plan_version": plan.version}
         for number, line in enumerate(lines, 1)
-        if (plan := line.of_plan or own) != own
+        if (plan := line.of_plan or invoice_plan) != invoice_plan
     }
 
 
-def plan_of(number: int, kind: str, note: str, own: LinePlan, line_plans: Mapping[str, PlanOfLine]) -> LinePlan:
-    """Of line ``number``, of this kind, with this note; ``own``: the invoice's, ``line_plans``: as its body has them."""
-    said = line_plans.get(str(number))
-    if said is not None:
-        return LinePlan(said["plan"], said["plan_version"])
+def plan_of(
+    number: int, kind: str, note: str, invoice_plan: LinePlan, line_plans: Mapping[str, PlanOfLine]
+) -> LinePlan:
+    """Of line ``number``, of this kind, with this note; ``invoice_plan``: the invoice's, ``line_plans``: as its body
+    has them."""
+    pinned_plan = line_plans.get(str(number))
+    if pinned_plan is not None:
+        return LinePlan(pinned_plan["plan"], pinned_plan["plan_version"])
     noted = _NOTED.match(note) if kind in _CHARGES else None
-    return LinePlan(noted[1], int(noted[2])) if noted else own
+    return LinePlan(noted[1], int(noted[2])) if noted else invoice_plan
 
 
 def plan_in(invoice: Invoice, line: Line) -> LinePlan:
     """Of a line of an Invoice record."""
-    own = LinePlan(invoice.plan, invoice.plan_version)
-    return plan_of(line.number, line.kind, line.note, own, body_of(invoice).line_plans)
+    invoice_plan = LinePlan(invoice.plan, invoice.plan_version)
+    return plan_of(line.number, line.kind, line.note, invoice_plan, body_of(invoice).line_plans)

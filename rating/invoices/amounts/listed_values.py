@@ -55,14 +55,17 @@ def _line(line: Line, most: int) -> Line:
     if len(free) <= most:
         return line
     largest = sorted(free, key=lambda number: (-Decimal(steps[number]["quantity"]), steps[number]["values"]))
-    rest = set(largest[most:])
-    amount = exact_sum(Decimal(steps[number]["amount"]) for number in rest)
-    quantity = exact_sum(Decimal(steps[number]["quantity"]) for number in rest)
+    unlisted = set(largest[most:])
+    amount = exact_sum(Decimal(steps[number]["amount"]) for number in unlisted)
+    quantity = exact_sum(Decimal(steps[number]["quantity"]) for number in unlisted)
     unit_amount = steps[largest[-1]]["unit_amount"]
-    text = f"{len(rest)} other combinations of values (default): {plain(quantity)} × {unit_amount} = {plain(amount)}"
+    text = (
+        f"{len(unlisted)} other combinations of values (default): {plain(quantity)} × {unit_amount} = {plain(amount)}"
+    )
     bucket = {
-        "kind": REST, "amount": plain(amount), "text": text, "quantity": plain(quantity), "unit_amount": unit_amount, "count": len(rest),
+        "kind": REST, "amount": plain(amount), "text": text, "quantity": plain(quantity), "unit_amount": unit_amount,
+        "count": len(unlisted),
     }  # fmt: skip
-    after = free[-1]
-    kept = [step for number, step in enumerate(steps) if number <= after and number not in rest]
-    return replace(line, steps=_encode([*kept, bucket, *steps[after + 1 :]]))
+    position = free[-1]
+    listed_steps = [step for number, step in enumerate(steps) if number <= position and number not in unlisted]
+    return replace(line, steps=_encode([*listed_steps, bucket, *steps[position + 1 :]]))

@@ -11,7 +11,7 @@ from collections import ChainMap
 from collections.abc import Iterable, Mapping, MutableMapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Final
+from typing import Final
 
 from rating.invoices.amounts.line_balances import returned
 from rating.pricing import money_text
@@ -24,6 +24,7 @@ from schemas.ledgers.invoice_record import (
     Invoice,
 )
 from schemas.values.instants import rfc3339
+from schemas.values.json_text import JsonObject
 
 CREDIT: Final = "credit:"  # what a credit line's charge begins with; the grant's code follows
 
@@ -55,10 +56,10 @@ class Owned:
 
 def owned_grants(view: NamespaceView, *, retired: bool = False) -> tuple[Owned, ...]:
     """All grants in the order in which they are drawn on; ``retired``: also those, as they last were."""
-    found = [
+    owned = [
         _owned(view, versions[-1]) for versions in view.histories("credit_grant") if retired or not versions[-1].retired
     ]
-    return tuple(sorted(found, key=lambda one: one.grant.order(one.zone)))
+    return tuple(sorted(owned, key=lambda grant_owned: grant_owned.grant.order(grant_owned.zone)))
 
 
 def _owned(view: NamespaceView, entry: Entry) -> Owned:
@@ -102,24 +103,24 @@ def to_give_back(
     """(adjusted invoice, charge of its credit line, amount) that an invoice below zero gives back to grants: what these
     would not have paid had the adjusted invoice billed from the beginning what it comes to now. The last drawn
     first."""
-    found: list[tuple[str, str, Decimal]] = []
+    given: list[tuple[str, str, Decimal]] = []
     with exactly():
         room = -subtotal
         changes: dict[str, Decimal] = {}
         for name, amount in adjusting:
             changes[name] = changes.get(name, Decimal(0)) + amount
-        for one in drawn:
-            whole = sum((amount for _, amount in one.drawn), Decimal(0))
-            change = changes.get(one.invoice_id, Decimal(0))
-            left = max(one.left + change, Decimal(0))
+        for draw in drawn:
+            draw_total = sum((amount for _, amount in draw.drawn), Decimal(0))
+            change = changes.get(draw.invoice_id, Decimal(0))
+            left = max(draw.left + change, Decimal(0))
             # No more than this invoice credits of it: what earlier ones credited has lowered what they drew.
-            back = max(min(whole - left, room, -change), Decimal(0))
-            for charge, amount in reversed(one.drawn):
+            back = max(min(draw_total - left, room, -change), Decimal(0))
+            for charge, amount in reversed(draw.drawn):
                 part = min(back, amount)
                 if part > 0:
-                    found.append((one.invoice_id, charge, part))
+                    given.append((draw.invoice_id, charge, part))
                     back, room = back - part, room - part
-    return found
+    return given
 
 
 class Wallet:
@@ -128,32 +129,32 @@ class Wallet:
     def __init__(self, grants: Iterable[Owned] = (), used: Mapping[str, Decimal] | None = None) -> None:
         self._used: MutableMapping[str, Decimal] = dict(used or {})
         self._by_owner: dict[tuple[str, str], list[Owned]] = {}
-        for one in grants:
-            self._by_owner.setdefault(one.owner, []).append(one)
+        for grant in grants:
+            self._by_owner.setdefault(grant.owner, []).append(grant)
 
     def apart(self) -> Wallet:
         """One that draws without this one, and those beside it, knowing."""
-        other = Wallet()
-        other._by_owner, other._used = self._by_owner, ChainMap({}, self._used)
-        return other
+        copy = Wallet()
+        copy._by_owner, copy._used = self._by_owner, ChainMap({}, self._used)
+        return copy
 
     def balances(self, account_id: str, subscription: str, currency: str, moment_us: int) -> list[Balance]:
         """What an invoice may draw on, in order."""
-        mine = [
-            one
+        owned_grants = [
+            owned
             for owner in (("account", account_id), ("subscription", subscription))
-            for one in self._by_owner.get(owner, ())
-            if one.pays(currency, moment_us)
+            for owned in self._by_owner.get(owner, ())
+            if owned.pays(currency, moment_us)
         ]
-        mine.sort(key=lambda one: one.grant.order(one.zone))
+        owned_grants.sort(key=lambda owned: owned.grant.order(owned.zone))
         with exactly():
             return [
                 Balance(
-                    one.grant.code,
-                    one.grant.amount,
-                    max(one.grant.amount - self._used.get(one.grant.code, Decimal(0)), Decimal(0)),
+                    owned.grant.code,
+                    owned.grant.amount,
+                    max(owned.grant.amount - self._used.get(owned.grant.code, Decimal(0)), Decimal(0)),
                 )
-                for one in mine
+                for owned in owned_grants
             ]
 
     def draw(self, invoice: Invoice) -> None:
@@ -177,14 +178,16 @@ class GrantBalance:
     left: Decimal
     expired: Decimal
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Ready for json.dumps: amounts in the grant's currency, instants in RFC 3339."""
         grant, zone = self.owned.grant, self.owned.zone
         effective, expires = boundary(grant.effective, zone), boundary(grant.expires, zone)
         return {
-            "code": grant.code, "name": grant.name, "account_id": self.owned.account_id, "subscription": grant.subscription,
+            "code": grant.code, "name": grant.name, "account_id": self.owned.account_id,
+            "subscription": grant.subscription,
             "currency": grant.currency, "priority": grant.priority,
-            "effective": None if effective is None else rfc3339(effective), "expires": None if expires is None else rfc3339(expires),
+            "effective": None if effective is None else rfc3339(effective),
+            "expires": None if expires is None else rfc3339(expires),
             "state": self.state, "granted": money_text(grant.amount, grant.currency),
             "used": money_text(self.used, grant.currency), "left": money_text(self.left, grant.currency),
             "expired": money_text(self.expired, grant.currency),
@@ -196,20 +199,20 @@ def grant_balances(
 ) -> list[GrantBalance]:
     """The account's grants, its subscriptions' among them, in the order in which they are drawn on."""
     return [
-        _balance(one, used.get(one.grant.code, Decimal(0)), now_us)
-        for one in owned_grants(view, retired=True)
-        if one.account_id == account_id
+        _balance(owned_grant, used.get(owned_grant.grant.code, Decimal(0)), now_us)
+        for owned_grant in owned_grants(view, retired=True)
+        if owned_grant.account_id == account_id
     ]
 
 
-def _balance(one: Owned, used: Decimal, now_us: int) -> GrantBalance:
+def _balance(owned: Owned, used: Decimal, now_us: int) -> GrantBalance:
     zero = Decimal(0)
     with exactly():
-        rest = max(one.grant.amount - used, zero)
-    expires = boundary(one.grant.expires, one.zone)
+        left = max(owned.grant.amount - used, zero)
+    expires = boundary(owned.grant.expires, owned.zone)
     over = expires is not None and expires <= now_us
-    if one.retired or over:
-        return GrantBalance(one, "retired" if one.retired else "expired", used, zero, rest)
-    effective = boundary(one.grant.effective, one.zone)
-    state = "used" if not rest else "pending" if effective is not None and now_us < effective else "active"
-    return GrantBalance(one, state, used, rest, zero)
+    if owned.retired or over:
+        return GrantBalance(owned, "retired" if owned.retired else "expired", used, zero, left)
+    effective = boundary(owned.grant.effective, owned.zone)
+    state = "used" if not left else "pending" if effective is not None and now_us < effective else "active"
+    return GrantBalance(owned, state, used, left, zero)

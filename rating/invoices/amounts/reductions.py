@@ -66,43 +66,45 @@ def reduced(
     currency: str,
     start_us: int,
     end_us: int,
-    before: Billed = NOTHING,
+    billed: Billed = NOTHING,
 ) -> list[Line]:
     """The lines that ``terms`` add to an invoice for a period with these charges, beside what is billed of it
-    ``before``: what the whole of the period comes to, less what was taken off in advance."""
-    amounts = before.also(charged)
+    ``billed``: what the whole of the period comes to, less what was taken off in advance."""
+    amounts = billed.also(charged)
     if not amounts:
         return []
-    whole = reductions(amounts, terms, currency)
-    taken = dict(before.reduced)
+    of_period = reductions(amounts, terms, currency)
+    reduced_already = dict(billed.reduced)
     lines: list[Line] = []
-    for one in whole:
-        already = taken.pop(key_of(one), ZERO)
-        lines += _rest(one, already, terms, currency, start_us, end_us, before.carrier)
-    for key, already in taken.items():
-        lines += _rest(_none(key), already, terms, currency, start_us, end_us, before.carrier)
+    for reduction in of_period:
+        already = reduced_already.pop(key_of(reduction), ZERO)
+        lines += _rest(reduction, already, terms, currency, start_us, end_us, billed.carrier)
+    for key, already in reduced_already.items():
+        lines += _rest(_none(key), already, terms, currency, start_us, end_us, billed.carrier)
     return lines
 
 
 def _rest(
-    one: ReductionLine, already: Decimal, terms: Terms, currency: str, start_us: int, end_us: int, carrier: str
+    reduction: ReductionLine, already: Decimal, terms: Terms, currency: str, start_us: int, end_us: int, carrier: str
 ) -> list[Line]:
     """What is left to bill of a discount or a true-up of which ``already`` is; where that is too much, an adjustment of
     ``carrier``."""
     if not already:
-        return [line_of(one, terms, currency, start_us, end_us)]
+        return [line_of(reduction, terms, currency, start_us, end_us)]
     with exactly():
-        difference = one.amount - already
+        difference = reduction.amount - already
     if not difference:
         return []
-    if (difference > 0) == (one.kind == "discount"):
+    if (difference > 0) == (reduction.kind == "discount"):
         prior = PriorTerms(carrier, start_us, end_us, terms, (), ())
-        return list(_adjusted(prior, key_of(one), one, already, currency, "adjusted for what its period came to"))
+        return list(
+            _adjusted(prior, key_of(reduction), reduction, already, currency, "adjusted for what its period came to")
+        )
     text = f"{plain(already)} of it billed in advance on {carrier}"
     with exactly():
-        exact = one.step.amount - already
-    line = line_of(replace(one, amount=difference), terms, currency, start_us, end_us)
-    steps = [one.step.as_json(), Step("in_advance", -already, text).as_json()]
+        exact = reduction.step.amount - already
+    line = line_of(replace(reduction, amount=difference), terms, currency, start_us, end_us)
+    steps = [reduction.step.as_json(), Step("in_advance", -already, text).as_json()]
     shown = json.dumps(steps, ensure_ascii=False)
     return [structs.replace(line, unrounded=plain(exact), steps=shown, note=text)]
 
@@ -110,8 +112,15 @@ def _rest(
 def paid(due: Decimal, balances: Iterable[Balance], currency: str, start_us: int, end_us: int) -> list[Line]:
     """The lines by which prepaid credits pay of ``due``."""
     return [
-        _line(one, f"Prepaid credit {one.code}", {"credit_grant": one.code}, currency, start_us, end_us)
-        for one in credit_lines(due, balances)
+        _line(
+            credit_line,
+            f"Prepaid credit {credit_line.code}",
+            {"credit_grant": credit_line.code},
+            currency,
+            start_us,
+            end_us,
+        )
+        for credit_line in credit_lines(due, balances)
     ]
 
 
@@ -121,25 +130,27 @@ def given_back(parts: Iterable[tuple[str, str, Decimal]], currency: str, start_u
     for name, charge, amount in parts:
         code = charge.partition(":")[2]
         text = f"{plain(amount)} that it paid of {name} are credited, and come back to it"
-        one = ReductionLine("credit", code, amount, Step("credit", amount, text))
-        line = _line(one, f"Prepaid credit {code}, given back", {"credit_grant": code}, currency, start_us, end_us)
+        reduction = ReductionLine("credit", code, amount, Step("credit", amount, text))
+        line = _line(
+            reduction, f"Prepaid credit {code}, given back", {"credit_grant": code}, currency, start_us, end_us
+        )
         lines.append(structs.replace(line, note=text, adjusts=name))
     return lines
 
 
-def line_of(one: ReductionLine, terms: Terms, currency: str, start_us: int, end_us: int) -> Line:
+def line_of(reduction: ReductionLine, terms: Terms, currency: str, start_us: int, end_us: int) -> Line:
     """A discount or a true-up as a line; ``price`` holds the term as pinned."""
-    if one.kind == "commitment":
+    if reduction.kind == "commitment":
         minimum = plain(terms.minimum_commitment or ZERO)
         return _line(
-            one, "True-up to the minimum commitment", {"minimum_commitment": minimum}, currency, start_us, end_us
+            reduction, "True-up to the minimum commitment", {"minimum_commitment": minimum}, currency, start_us, end_us
         )
-    discount = next((discount for discount in terms.discounts if discount.code == one.code), None)
+    discount = next((discount for discount in terms.discounts if discount.code == reduction.code), None)
     if discount is None:  # it is not in force for the period, after all
-        return _line(one, f"Discount {one.code}", {"code": one.code}, currency, start_us, end_us)
+        return _line(reduction, f"Discount {reduction.code}", {"code": reduction.code}, currency, start_us, end_us)
     line = _line(
-        one,
-        discount.name or f"Discount {one.code}",
+        reduction,
+        discount.name or f"Discount {reduction.code}",
         discount.model_dump(mode="json", exclude_none=True),
         currency,
         start_us,
@@ -149,13 +160,14 @@ def line_of(one: ReductionLine, terms: Terms, currency: str, start_us: int, end_
 
 
 def _line(
-    one: ReductionLine, description: str, pinned: Mapping[str, Any], currency: str, start_us: int, end_us: int
+    reduction: ReductionLine, description: str, pinned: Mapping[str, Any], currency: str, start_us: int, end_us: int
 ) -> Line:
     return Line(
-        kind=one.kind, charge=key_of(one), product="", description=description, period_start=start_us, period_end=end_us,
+        kind=reduction.kind, charge=key_of(reduction), product="", description=description, period_start=start_us,
+        period_end=end_us,
         price=json.dumps(pinned, ensure_ascii=False, sort_keys=True),
-        amount=money_text(one.amount, currency), unrounded=plain(one.step.amount),
-        steps=json.dumps([one.step.as_json()], ensure_ascii=False),
+        amount=money_text(reduction.amount, currency), unrounded=plain(reduction.step.amount),
+        steps=json.dumps([reduction.step.as_json()], ensure_ascii=False),
     )  # fmt: skip
 
 
@@ -184,8 +196,8 @@ def prior_terms(chain: Sequence[Invoice], invoice_ids: Iterable[str]) -> tuple[P
     """The periods of ``invoice_ids``, invoices of the chain that stand, that were billed by terms."""
     by_id = {invoice.invoice_id: invoice for invoice in chain}
     names = [name for name in dict.fromkeys(invoice_ids) if '"terms' in by_id[name].body]
-    found = [_prior(chain, by_id[name]) for name in names]
-    return tuple(one for one in found if one.terms != NO_TERMS or one.billed)
+    priors = [_prior(chain, by_id[name]) for name in names]
+    return tuple(prior for prior in priors if prior.terms != NO_TERMS or prior.billed)
 
 
 def prior_terms_ahead(chain: Sequence[Invoice], lines: Iterable[Line]) -> tuple[PriorTerms, ...]:
@@ -194,49 +206,51 @@ def prior_terms_ahead(chain: Sequence[Invoice], lines: Iterable[Line]) -> tuple[
     spans: dict[str, int] = {}
     for line in lines:
         spans[line.adjusts] = max(spans.get(line.adjusts, 0), line.period_end)
-    found: list[PriorTerms] = []
+    priors: list[PriorTerms] = []
     for name, end_us in spans.items():
         invoice = by_id[name]
-        before = billed_of(chain, invoice.period_end)
+        billed = billed_of(chain, invoice.period_end)
         terms = Terms(pinned_terms(invoice).discounts) if is_lump(invoice) else pinned_terms_ahead(invoice)
-        if terms != NO_TERMS or before.reduced:
-            found.append(
-                PriorTerms(name, invoice.period_end, end_us, terms, before.charged, before.reduced, ahead=True)
+        if terms != NO_TERMS or billed.reduced:
+            priors.append(
+                PriorTerms(name, invoice.period_end, end_us, terms, billed.charged, billed.reduced, ahead=True)
             )
-    return tuple(found)
+    return tuple(priors)
 
 
 def _prior(chain: Sequence[Invoice], invoice: Invoice) -> PriorTerms:
     terms = pinned_terms(invoice)
     start_us, end_us = invoice.period_start, invoice.period_end
-    before = (
+    billed = (
         _lump(chain, invoice) if is_lump(invoice) else _with_fees_to_come(billed_of(chain, start_us), chain, invoice)
     )
     plan = LinePlan(invoice.plan, invoice.plan_version)
-    return PriorTerms(invoice.invoice_id, start_us, end_us, terms, before.charged, before.reduced, plan)
+    return PriorTerms(invoice.invoice_id, start_us, end_us, terms, billed.charged, billed.reduced, plan)
 
 
-def _with_fees_to_come(before: Billed, chain: Sequence[Invoice], invoice: Invoice) -> Billed:
+def _with_fees_to_come(billed: Billed, chain: Sequence[Invoice], invoice: Invoice) -> Billed:
     """With the period's fees in advance whose invoice is void: they are billed again, by this run or a later one, as
     the period's invoice counts on them, and so are its discounts. Without them the period would seem to be below its
     commitment, or to have been discounted too much."""
     start_us = invoice.period_start
     fees = [
         (line.product, Decimal(line.amount))
-        for void in (vacant(chain) if any(one.state == VOID for one in chain) else ())
+        for void in (vacant(chain) if any(invoice.state == VOID for invoice in chain) else ())
         if void.period_end == start_us
         for line in void.lines
         if line.kind == "flat" and is_ahead(line, void)
     ]
     if not fees:
-        return before
+        return billed
     charged: dict[str, Decimal] = {}
-    for product, amount in before.also(fees):
+    for product, amount in billed.also(fees):
         charged[product] = exact_sum((charged.get(product, ZERO), amount))
     discounts = Terms(pinned_terms(invoice).discounts)
-    taken = [(key_of(one), one.amount) for one in reductions(charged.items(), discounts, invoice.currency)]
-    taken += [(key, amount) for key, amount in before.reduced if key == COMMITMENT]
-    return replace(before, charged=tuple(charged.items()), reduced=tuple(taken))
+    reduced_already = [
+        (key_of(reduction), reduction.amount) for reduction in reductions(charged.items(), discounts, invoice.currency)
+    ]
+    reduced_already += [(key, amount) for key, amount in billed.reduced if key == COMMITMENT]
+    return replace(billed, charged=tuple(charged.items()), reduced=tuple(reduced_already))
 
 
 def _lump(chain: Sequence[Invoice], invoice: Invoice) -> Billed:
@@ -244,14 +258,14 @@ def _lump(chain: Sequence[Invoice], invoice: Invoice) -> Billed:
     adjusts them."""
     charged: dict[str, Decimal] = {}
     billed: dict[str, Decimal] = {}
-    for other in chain:
-        if other.state == VOID:
+    for standing in chain:
+        if standing.state == VOID:
             continue
-        by_period = body_of(other).terms_of == OF_PERIOD
-        for line in other.lines:
-            own = other is invoice and line.kind in CHARGED | REDUCING
+        by_period = body_of(standing).terms_of == OF_PERIOD
+        for line in standing.lines:
+            is_own = standing is invoice and line.kind in CHARGED | REDUCING
             adjusts = line.adjusts == invoice.invoice_id and not (by_period and is_ahead(line, invoice))
-            if (own or adjusts) and line.kind != "credit" and not line.charge.startswith(NOTED):
+            if (is_own or adjusts) and line.kind != "credit" and not line.charge.startswith(NOTED):
                 add(billed if ":" in line.charge else charged, line)
     return Billed(tuple(charged.items()), tuple(billed.items()))
 
@@ -259,16 +273,19 @@ def _lump(chain: Sequence[Invoice], invoice: Invoice) -> Billed:
 def adjusted_terms(prior: Iterable[PriorTerms], adjustments: Sequence[Line], currency: str) -> list[Line]:
     """What ``adjustments`` of earlier charges change in the discounts and true-ups of their periods: a line for each
     difference."""
-    found: list[Line] = []
-    for one in prior:
-        changes = [(line.product, Decimal(line.amount)) for line in adjustments if one.changed_by(line)]
+    lines: list[Line] = []
+    for prior_of_invoice in prior:
+        changes = [(line.product, Decimal(line.amount)) for line in adjustments if prior_of_invoice.changed_by(line)]
         if not changes:
             continue
-        now = {key_of(part): part for part in reductions([*one.charged, *changes], one.terms, currency)}
-        before = dict(one.billed)
-        for key in sorted(now.keys() | before.keys()):
-            found.extend(_adjusted(one, key, now.get(key), before.get(key, ZERO), currency))
-    return found
+        now = {
+            key_of(part): part
+            for part in reductions([*prior_of_invoice.charged, *changes], prior_of_invoice.terms, currency)
+        }
+        billed = dict(prior_of_invoice.billed)
+        for key in sorted(now.keys() | billed.keys()):
+            lines.extend(_adjusted(prior_of_invoice, key, now.get(key), billed.get(key, ZERO), currency))
+    return lines
 
 
 def _none(key: str) -> ReductionLine:
@@ -282,19 +299,19 @@ def _adjusted(
     prior: PriorTerms,
     key: str,
     now: ReductionLine | None,
-    before: Decimal,
+    billed: Decimal,
     currency: str,
     why: str = "adjusted for late or voided usage",
 ) -> Iterable[Line]:
     now = now or _none(key)
     with exactly():
-        difference = now.amount - before
+        difference = now.amount - billed
     if not difference:
         return
     line = line_of(now, prior.terms, currency, prior.start_us, prior.end_us)
     span = f"{rfc3339(prior.start_us)} to {rfc3339(prior.end_us)}"
     yield structs.replace(
         line, kind="adjustment", description=f"{line.description}, {why}", amount=money_text(difference, currency),
-        unrounded=plain(difference), note=f"{span}: {plain(now.amount)} instead of {plain(before)}",
+        unrounded=plain(difference), note=f"{span}: {plain(now.amount)} instead of {plain(billed)}",
         adjusts=prior.invoice_id, of_plan=prior.plan or line.of_plan,
     )  # fmt: skip

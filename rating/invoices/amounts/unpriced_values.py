@@ -38,26 +38,26 @@ class LaterPrice:
     place: str
 
 
-def same_line(one: Line, other: Line) -> bool:
+def same_line(left: Line, right: Line) -> bool:
     """Whether both are for one charge over one part of a period: a line and its adjustment."""
-    return (one.charge, one.product, one.period_start, one.period_end) == (
-        other.charge,
-        other.product,
-        other.period_start,
-        other.period_end,
+    return (left.charge, left.product, left.period_start, left.period_end) == (
+        right.charge,
+        right.product,
+        right.period_start,
+        right.period_end,
     )
 
 
 def newest(chain: Iterable[Invoice], invoice_id: str, line: Line) -> Line:
     """The last adjustment of a line of ``invoice_id`` on an invoice that stands; the line itself where it has none."""
-    found = line
+    latest = line
     for invoice in chain:
         if invoice.state == VOID:
             continue
-        for other in invoice.lines:
-            if other.adjusts == invoice_id and same_line(other, line):
-                found = other
-    return found
+        for candidate in invoice.lines:
+            if candidate.adjusts == invoice_id and same_line(candidate, line):
+                latest = candidate
+    return latest
 
 
 def unpriced_of(line: Line) -> tuple[MatrixQuantity, ...]:
@@ -76,22 +76,24 @@ def unpriced_lines(chain: Sequence[Invoice]) -> Iterator[tuple[Invoice, Line, tu
     marked = [
         (invoice, line) for invoice in chain if invoice.state != VOID for line in invoice.lines if _MARK in line.steps
     ]
-    seen: set[tuple[str, str, int, int]] = set()
+    listed: set[tuple[str, str, int, int]] = set()
     by_id = {invoice.invoice_id: invoice for invoice in chain} if marked else {}
     for invoice, line in marked:
         owner = by_id.get(line.adjusts or invoice.invoice_id)
         key = (line.adjusts or invoice.invoice_id, line.charge, line.period_start, line.period_end)
-        if owner is None or owner.state == VOID or key in seen:
+        if owner is None or owner.state == VOID or key in listed:
             continue
-        seen.add(key)
-        original = next((one for one in owner.lines if one.kind == "usage" and same_line(one, line)), None)
+        listed.add(key)
+        original = next(
+            (candidate for candidate in owner.lines if candidate.kind == "usage" and same_line(candidate, line)), None
+        )
         if original is not None and (lacking := unpriced_of(newest(chain, owner.invoice_id, original))):
             yield owner, original, lacking
 
 
 def later_prices(timeline: Timeline, charge_key: str, product: str, from_us: int) -> tuple[LaterPrice, ...]:
     """The matrices that a subscription has for a charge from ``from_us`` on, in the order of time."""
-    found: list[LaterPrice] = []
+    prices: list[LaterPrice] = []
     for segment in timeline.segments:
         if segment.end_us <= from_us:
             continue
@@ -103,8 +105,8 @@ def later_prices(timeline: Timeline, charge_key: str, product: str, from_us: int
             except PriceError:
                 continue  # is told where that plan is billed
             if isinstance(price, MatrixPrice):
-                found.append(LaterPrice(price, f"plan {segment.plan.code} version {segment.plan_version}"))
-    return tuple(found)
+                prices.append(LaterPrice(price, f"plan {segment.plan.code} version {segment.plan_version}"))
+    return tuple(prices)
 
 
 def completed(
@@ -114,16 +116,20 @@ def completed(
     it is."""
     if not isinstance(price, MatrixPrice):
         return price, ()
-    options = [(one, cell_amounts(one.price)) for one in later if one.price.dimensions == price.dimensions]
+    options = [
+        (later_price, cell_amounts(later_price.price))
+        for later_price in later
+        if later_price.price.dimensions == price.dimensions
+    ]
     cells: list[Cell] = []
-    told: list[str] = []
+    notes: list[str] = []
     for part in lacking:
-        for one, amounts in options:
-            amount = amounts.get(part.values, one.price.default_unit_amount)
+        for version, amounts in options:
+            amount = amounts.get(part.values, version.price.default_unit_amount)
             if amount is not None:
                 cells.append(Cell(values=part.values, unit_amount=amount))
-                told.append(f"{label(price, part.values)} at {plain(amount)}, of {one.place}")
+                notes.append(f"{label(price, part.values)} at {plain(amount)}, of {version.place}")
                 break
     if not cells:
         return price, ()
-    return price.model_copy(update={"cells": (*price.cells, *cells)}), tuple(told)
+    return price.model_copy(update={"cells": (*price.cells, *cells)}), tuple(notes)

@@ -96,7 +96,7 @@ def _check_copy(
     version_before: int | None,
     findings: Findings,
 ) -> None:
-    """``before``: the version that the topic had when the copies were read."""
+    """``version_before``: the version that the topic had when the copies were read."""
     location = f"{kind} {key[1]} of {key[0]}"
     if copy is None or copy.head.version < original.version:
         if version_before == original.version:

@@ -23,7 +23,8 @@ SUBSCRIPTION = {"code": "acme-basic", "account": "acme", "plan": "basic", "start
 def line_of(**fields: Any) -> Line:
     """A line, whose other fields say nothing in particular."""
     others = {
-        "kind": "usage", "charge": "c", "product": "p", "description": "d", "period_start": 0, "period_end": 9, "price": "{}",
+        "kind": "usage", "charge": "c", "product": "p", "description": "d", "period_start": 0, "period_end": 9,
+        "price": "{}",
         "amount": "0.00", "unrounded": "0", "steps": "[]",
     }  # fmt: skip
     return Line(**others | fields)
@@ -32,9 +33,12 @@ def line_of(**fields: Any) -> Line:
 def invoice_of(**fields: Any) -> Invoice:
     """An invoice, whose other fields say nothing in particular."""
     others = {
-        "namespace": "air", "invoice_id": "i", "version": 1, "predecessor": "", "subscription": "s", "sequence": 0, "account_id": "acme",
-        "plan": "basic", "plan_version": 1, "period_start": 0, "period_end": 9, "time_zone": "UTC", "run_id": "run", "checkpoint": 1,
-        "catalog_offset": 0, "as_of": 0, "state": "finalized", "currency": "USD", "total": "0.00", "lines": (), "claim_id": "claim",
+        "namespace": "air", "invoice_id": "i", "version": 1, "predecessor": "", "subscription": "s", "sequence": 0,
+        "account_id": "acme",
+        "plan": "basic", "plan_version": 1, "period_start": 0, "period_end": 9, "time_zone": "UTC", "run_id": "run",
+        "checkpoint": 1,
+        "catalog_offset": 0, "as_of": 0, "state": "finalized", "currency": "USD", "total": "0.00", "lines": (),
+        "claim_id": "claim",
     }  # fmt: skip
     return Invoice(**others | fields)
 

@@ -25,7 +25,7 @@ from schemas.ledgers.checkpoints import Checkpoints, Cut, Run, cut_record, next_
 from schemas.ledgers.invoice_record import Invoice
 from tests.unit.rating.builders import invoice_of, line_of
 
-# --- 7: checkpoints are pinned ------------------------------------------------------------------------------------------
+# --- 7: checkpoints are pinned --------------------------------------------------------------------------------------
 
 Place = tuple[int, int]
 """(partition, offset) of generation 1."""
@@ -109,7 +109,7 @@ def test_invariant_7_competing_cuts_give_one_sequence_and_what_stood_as_of_one_n
         assert set(slices) == before
 
 
-# --- 8: records are the truth, windows a roll-up of them ----------------------------------------------------------------
+# --- 8: records are the truth, windows a roll-up of them ------------------------------------------------------------
 
 Event = tuple[int, int, int]
 """(timestamp, value, slice) of an event; its number in the list is its key."""
@@ -167,7 +167,7 @@ def test_invariant_8_windows_with_ragged_edges_and_the_tail_give_what_the_record
     assert merged(parts) == fold((key, event) for key, event in numbered if bounds[0] <= event[0] < bounds[-1])
 
 
-# --- 9: an invoice names its checkpoint ---------------------------------------------------------------------------------
+# --- 9: an invoice names its checkpoint -----------------------------------------------------------------------------
 
 
 @settings(max_examples=80)
@@ -265,7 +265,7 @@ def test_invariant_9_a_period_starts_where_its_predecessor_ended_whatever_happen
     assert all(start < end <= now for start, end in spans)
 
 
-# --- 10: late usage is never lost ---------------------------------------------------------------------------------------
+# --- 10: late usage is never lost -----------------------------------------------------------------------------------
 
 TIERS = [{"up_to": "10", "unit_amount": "1.005"}, {"up_to": None, "unit_amount": "0.333", "flat_amount": "2"}]
 PRICE = parse_price({"model": "tiered", "tiers": TIERS}, "USD")

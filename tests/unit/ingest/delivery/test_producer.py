@@ -14,7 +14,8 @@ from schemas.settings import Settings
 
 
 class Desynchronized:
-    """What the client does when a broker lost the sequence numbers: the error comes out of ``poll``, then the reports."""
+    """What the client does when a broker lost the sequence numbers: the error comes out of ``poll``, then the
+    reports."""
 
     def __init__(self, configuration: dict[str, Any]) -> None:
         self.reports: list[Any] = []

@@ -61,7 +61,8 @@ def test_the_steps_still_sum_to_the_unrounded_amount(quantities: dict[str, str],
 def test_the_largest_are_listed_and_the_rest_is_one_step_after_them() -> None:
     made = listed(invoice({"gpt": "1", "a": "3", "b": "9", "c": "3", "d": "1"}), 2)
     assert [(step["kind"], step.get("values"), step.get("quantity")) for step in steps(made)] == [
-        ("cell", ["gpt"], "1"), ("cell", ["a"], "3"), ("cell", ["b"], "9"), ("others", None, "4"), ("minimum", None, None),
+        ("cell", ["gpt"], "1"), ("cell", ["a"], "3"), ("cell", ["b"], "9"), ("others", None, "4"),
+        ("minimum", None, None),
     ]  # fmt: skip
     assert "2 other combinations of values (default): 4 × 0.013 = 0.052" in steps(made)[3]["text"]
     assert [(charge, count) for _, charge, count in beyond([made])] == [("calls", 2)]

@@ -72,7 +72,8 @@ HALF_ONCE = {"discounts": [{"code": "half", "percent": "50", "periods": 1}]}
         (HALF_ONCE, "2025-04-01T00:00:00Z", ["15.00", "30.00", "30.00", "0.00"], 75),
         ({"minimum_commitment": "30"}, "2025-04-01T00:00:00Z", ["30.00", "30.00", "30.00", "0.00"], 90),
         ({"minimum_commitment": "100"}, "2025-03-01T00:00:00Z", ["30.00", "100.00", "70.00"], 200),
-        ({"discounts": [{"code": "off", "amount": "10"}]}, "2025-04-01T00:00:00Z", ["20.00", "20.00", "20.00", "0.00"], 60),
+        ({"discounts": [{"code": "off", "amount": "10"}]}, "2025-04-01T00:00:00Z",
+        ["20.00", "20.00", "20.00", "0.00"], 60),
         (
             {"discounts": [{"code": "half", "percent": "50", "end": "2025-02-01"}]}, "2025-03-01T00:00:00Z",
             ["15.00", "30.00", "0.00"], 45,
@@ -205,7 +206,8 @@ discounts = st.lists(
             "start": st.integers(1, 5).map(lambda month: f"2025-{month:02d}-01"),
             "end": st.integers(6, 8).map(lambda month: f"2025-{month:02d}-01"),
         },
-    ).flatmap(lambda found: st.sampled_from([found | {"percent": "50"}, found | {"percent": "33"}, found | {"amount": "25"}])),
+    ).flatmap(lambda found: st.sampled_from([found | {"percent": "50"}, found | {"percent": "33"},
+    found | {"amount": "25"}])),
     max_size=3,
 ).map(lambda found: [one | {"code": f"d{number}"} for number, one in enumerate(found)])  # fmt: skip
 

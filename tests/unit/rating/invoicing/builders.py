@@ -88,7 +88,8 @@ class Books:
             fold = max if need.profile.aggregation == "max" else sum
             totals[need] = {
                 "acme": [
-                    UsageGroup(Usage(Decimal(fold(some)), len(some)), "acme", None, values) for values, some in sorted(cells.items())
+                    UsageGroup(Usage(Decimal(fold(some)), len(some)), "acme", None, values) for values,
+                    some in sorted(cells.items())
                 ]
             }  # fmt: skip
         return totals

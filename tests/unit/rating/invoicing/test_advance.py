@@ -55,7 +55,8 @@ def told(invoices: list[Invoice]) -> list[list[str]]:
     """Each invoice's lines: kind, charge, days of the year it is for, amount."""
     return [
         [
-            f"{line.kind} {line.charge} {rfc3339(line.period_start)[5:10]}..{rfc3339(line.period_end)[5:10]} {line.amount}"
+            f"{line.kind} {line.charge} {rfc3339(line.period_start)[5:10]}..{rfc3339(line.period_end)[5:10]} "
+            f"{line.amount}"
             for line in invoice.lines
         ]
         for invoice in invoices

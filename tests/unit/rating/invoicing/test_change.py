@@ -54,7 +54,8 @@ def close(found: Shelf, standing: Standing, as_of: str | int) -> list[list[str]]
     assert problems == ()
     assert all(standing.apply(one) for one in invoices)
     return [
-        [f"{line.kind} {line.charge} {rfc3339(line.period_start)[2:10]}..{rfc3339(line.period_end)[2:10]} {line.amount}" for line in one.lines]
+        [f"{line.kind} {line.charge} {rfc3339(line.period_start)[2:10]}..{rfc3339(line.period_end)[2:10]} "
+            f"{line.amount}" for line in one.lines]
         for one in invoices
     ]  # fmt: skip
 

@@ -24,7 +24,8 @@ def line_of(found: Shelf) -> Timeline:
 
 def billing(due: Due, **changes: Any) -> Invoice:
     fields = {
-        "namespace": due.namespace, "invoice_id": due.invoice_id, "predecessor": due.predecessor, "subscription": due.subscription,
+        "namespace": due.namespace, "invoice_id": due.invoice_id, "predecessor": due.predecessor,
+        "subscription": due.subscription,
         "period_start": due.start_us, "period_end": due.end_us, "run_id": "run_1", "account_id": due.account_id,
     }  # fmt: skip
     return invoice_of(**fields | changes)

@@ -25,7 +25,8 @@ NEED = Need(Measured("m.p", "sum", ((1, 86_400),)), 0, 100)
 
 def line(charge: str = "c", start: int = 0, **changes: Any) -> Line:
     fields = {
-        "number": 1, "charge": charge, "description": "P", "profile_id": "m.p", "profile_versions": (1,), "period_start": start,
+        "number": 1, "charge": charge, "description": "P", "profile_id": "m.p", "profile_versions": (1,),
+        "period_start": start,
         "period_end": start + 100, "quantity": "0", "events": "0", "price": json.dumps(PRICE.model_dump(mode="json")),
     }  # fmt: skip
     return line_of(**fields | changes)

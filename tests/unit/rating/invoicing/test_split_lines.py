@@ -153,13 +153,24 @@ quantities = st.decimals(-5, 40, places=2)
 @st.composite
 def prices(draw: st.DrawFn) -> dict[str, Any]:
     bounds = [*sorted(draw(st.sets(st.integers(1, 60), max_size=3))), None]
-    tiers = [{"up_to": None if bound is None else str(bound), "unit_amount": str(draw(each)), "flat_amount": str(draw(each))} for bound in bounds]  # fmt: skip
+    tiers = [
+        {
+            "up_to": None if bound is None else str(bound),
+            "unit_amount": str(draw(each)),
+            "flat_amount": str(draw(each)),
+        }
+        for bound in bounds
+    ]
     model = draw(st.sampled_from(["per_unit", "tiered", "volume", "package"]))
     fields: dict[str, Any] = {"tiers": tiers}
     if model == "per_unit":
         fields = {"unit_amount": str(draw(each))}
     if model == "package":
-        fields = {"package_size": str(draw(st.integers(1, 9))), "package_amount": str(draw(each)), "free_units": str(draw(st.integers(0, 20)))}  # fmt: skip
+        fields = {
+            "package_size": str(draw(st.integers(1, 9))),
+            "package_amount": str(draw(each)),
+            "free_units": str(draw(st.integers(0, 20))),
+        }
     more = {"included_units": str(draw(st.integers(0, 40))), "maximum_amount": str(draw(st.integers(0, 60)))}
     return {"model": model} | fields | {name: more[name] for name in draw(st.sets(st.sampled_from(sorted(more))))}
 

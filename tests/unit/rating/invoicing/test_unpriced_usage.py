@@ -112,7 +112,8 @@ def test_change_at_gives_usage_of_a_period_that_is_not_billed_its_price_at_once(
     """Remedy: a version with `change_at` at the period's start."""
     found = books(used(3, 5, "a"), used(4, 2, "b"))
     found.shelf.add("plan", plan(WITH_B, more=[FEE]))
-    found.shelf.add("subscription", SUBSCRIPTION | {"plan_version": 2, "change_at": "2026-01-01T00:00:00Z"}, published="2026-01-20T00:00:00Z")  # fmt: skip
+    second = SUBSCRIPTION | {"plan_version": 2, "change_at": "2026-01-01T00:00:00Z"}
+    found.shelf.add("subscription", second, published="2026-01-20T00:00:00Z")
     assert amounts(found.close(FEBRUARY)) == ["usage c 11.00", "flat fee 10.00"]
 
 
@@ -148,9 +149,12 @@ def test_what_is_told_names_account_event_value_version_and_the_step_that_helps(
         return UnpricedUsage(**fields | {"remedy": remedy(view, made, event)}).sentence()
 
     assert told() == (
-        "account acme, charge c: model=b has no price in plan basic version 1, so 2 is not billed, 1 event, the first k17 of"
-        " 2026-01-01T00:00:00Z; publish plan basic with a cell for it or default_unit_amount, which makes it version 2, and then"
-        " subscription s with plan_version 2 and `change_at` 2026-01-01T00:00:00Z or earlier; or take back what was sent by"
+        "account acme, charge c: model=b has no price in plan basic version 1, so 2 is not billed, 1 event, the "
+        "first k17 of"
+        " 2026-01-01T00:00:00Z; publish plan basic with a cell for it or default_unit_amount, which makes it version "
+        "2, and then"
+        " subscription s with plan_version 2 and `change_at` 2026-01-01T00:00:00Z or earlier; or take back what was "
+        "sent by"
         " mistake with `weir void k17 --reason …`"
     )
     found.shelf.add("plan", plan(WITH_B, more=[FEE]))

@@ -67,8 +67,10 @@ def close(found: Shelf, standing: Standing, as_of: str) -> list[Invoice]:
 
 
 @pytest.mark.parametrize("interval", ["month", "week", "day"])
-@pytest.mark.parametrize(("before", "after"), [("America/Denver", "America/Regina"), ("America/Regina", "America/Denver"),
-                                               ("America/Phoenix", "America/New_York"), ("America/New_York", "America/Phoenix")])  # fmt: skip
+@pytest.mark.parametrize(("before", "after"), [("America/Denver", "America/Regina"),
+                                               ("America/Regina", "America/Denver"),
+                                               ("America/Phoenix", "America/New_York"),
+                                               ("America/New_York", "America/Phoenix")])  # fmt: skip
 def test_a_change_of_the_rules_between_two_closes(
     monkeypatch: pytest.MonkeyPatch, interval: str, before: str, after: str
 ) -> None:

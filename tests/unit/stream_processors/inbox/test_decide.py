@@ -153,7 +153,8 @@ def typed_view():
 @pytest.mark.parametrize(
     ("name", "properties", "reason"),
     [
-        ("call", '{"n": 1e400}', None), ("call", '{"n": "1.50"}', None), ("call", '{"n": true}', "schema"), ("call", "{}", "schema"),
+        ("call", '{"n": 1e400}', None), ("call", '{"n": "1.50"}', None), ("call", '{"n": true}', "schema"),
+        ("call", "{}", "schema"),
         ("call", '{"n": 1, "n": 2}', "doubled_key"), ("cal", '{"n": 1}', "unknown_event"), ("call", "[]", "invalid"),
     ],
 )  # fmt: skip

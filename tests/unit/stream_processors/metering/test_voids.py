@@ -173,8 +173,16 @@ def test_rows_say_what_was_voided_by_whom_and_why():
     target = Target("acct", "Song played", 5, ("song.plays",))
     [row] = voided_table(settled.voided, {(1, 0, 0, 0): target}).to_pylist()
     shown = {name: row[name] for name in ("account_id", "idempotency_key", "offset", "void_offset", "reason", "author")}
-    assert shown == {"account_id": "acct", "idempotency_key": "6", "offset": 0, "void_offset": 1, "reason": "sent twice", "author": "test"}  # fmt: skip
-    assert [(one["offset"], one["idempotency_key"]) for one in voids_table(log[1:]).to_pylist()] == [(1, "6"), (2, "6"), (3, "7")]  # fmt: skip
+    assert shown == {
+        "account_id": "acct",
+        "idempotency_key": "6",
+        "offset": 0,
+        "void_offset": 1,
+        "reason": "sent twice",
+        "author": "test",
+    }
+    rows = voids_table(log[1:]).to_pylist()
+    assert [(one["offset"], one["idempotency_key"]) for one in rows] == [(1, "6"), (2, "6"), (3, "7")]
     assert [(one["reason"], one["events"], one["origin_offset"]) for one in settled.rejections] == [
         ("already_voided", 0, 2), ("nothing_to_void", 0, 3),
     ]  # fmt: skip
