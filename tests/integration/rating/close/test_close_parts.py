@@ -5,12 +5,14 @@ it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from rating.invoicing.lines import CARRIED
 from rating.verify.verification import verify
+from schemas.ledgers.invoice_record import Line
 from schemas.values.instants import rfc3339
 from tests.integration.rating.road import Road
 
@@ -65,13 +67,13 @@ def closed(road: Road, as_of: str) -> dict[str, list[tuple[str, ...]]]:
     return {one.account_id: told(one.lines) for one in real.invoices}
 
 
-def told(lines: list[Any]) -> list[tuple[str, ...]]:
+def told(lines: Sequence[Line]) -> list[tuple[str, ...]]:
     return [
         (
-            f"{line['kind']} {line['charge']}",
-            f"{rfc3339(line['period_start'])[5:13]}..{rfc3339(line['period_end'])[5:13]}",
-            line["quantity"],
-            line["amount"],
+            f"{line.kind} {line.charge}",
+            f"{rfc3339(line.period_start)[5:13]}..{rfc3339(line.period_end)[5:13]}",
+            line.quantity,
+            line.amount,
         )
         for line in lines
     ]

@@ -4,12 +4,14 @@ down to verification."""
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable
 from typing import Any
 
 import httpx
 import pytest
 
 from rating.verify.verification import verify
+from schemas.ledgers.invoice_record import Invoice
 from schemas.settings import Settings
 from tests.integration.rating.road import Road
 
@@ -32,8 +34,8 @@ def test_void_bill_again_late_usage_and_pay(settings: Settings, service: httpx.C
     def ask(name: str, what: str, **body: Any) -> httpx.Response:
         return service.post(f"/v1/invoices/{name}/{what}", json=body, headers=named)
 
-    def totals(invoices: Any) -> list[list[tuple[str, str]]]:
-        return [[(line["kind"], line["amount"]) for line in one["lines"]] for one in invoices]
+    def totals(invoices: Iterable[Invoice]) -> list[list[tuple[str, str]]]:
+        return [[(line.kind, line.amount) for line in one.lines] for one in invoices]
 
     used(1, 5)
     (january,) = road.close("2013-02-01T00:00:00+00:00").invoices

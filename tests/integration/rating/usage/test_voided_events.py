@@ -4,7 +4,7 @@ adjustments, books, proofs."""
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -21,6 +21,7 @@ from rating.usage import UsageQuery, measured, usage_totals
 from rating.verify.scope import open_scope
 from rating.verify.verification import verify
 from schemas.catalog.profiles import resolve
+from schemas.ledgers.invoice_record import Invoice
 from schemas.settings import Settings
 from schemas.values.instants import micros
 from tests.integration.rating.road import Road
@@ -47,9 +48,9 @@ def test_voids_before_and_after_the_close_and_a_correction(settings: Settings, w
     def used(account: str, key: str, value: int, day: int = 10) -> None:
         road.send([("call", account, key, f"2013-01-{day:02}T12:00:00Z", {"v": value})])
 
-    def amounts(invoices: Any, account: str) -> dict[tuple[str, str], str]:
-        (one,) = [invoice for invoice in invoices if invoice["account_id"] == account]
-        return {(line["kind"], line["charge"]): line["amount"] for line in one["lines"] if line["amount"] != "0.00"}
+    def amounts(invoices: Iterable[Invoice], account: str) -> dict[tuple[str, str], str]:
+        (one,) = [invoice for invoice in invoices if invoice.account_id == account]
+        return {(line.kind, line.charge): line.amount for line in one.lines if line.amount != "0.00"}
 
     used("acme", "a1", 10)
     used("acme", "a2", 7, 11)
