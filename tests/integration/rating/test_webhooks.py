@@ -96,7 +96,9 @@ def test_delivered_at_least_once_in_order_and_signed_over_refusals_and_a_kill(
             for process in (first, second):
                 if process is not None:
                     process.kill()
-        assert [one.id for one in sent] == [f"{name}_v1"] * 4 + [f"{name}_v2"]
+        ids = [one.id for one in sent]
+        assert ids == [f"{name}_v1"] * (len(ids) - 1) + [f"{name}_v2"]
+        assert len(ids) >= 5, "refused three times, taken and not known, taken again; more copies are no fault"
         assert all(one.signed_by(secret) for one in receiver.got)
         assert {one.path for one in receiver.got} == {"/hook?token=of-the-receiver"}, "no redirect was followed"
         messages = [json.loads(one.body) for one in sent[-2:]]
