@@ -29,18 +29,18 @@ from schemas.events.acceptance import AcceptedEvent, RawEvent, Refused, accept, 
 from schemas.events.event_types import event_types
 from schemas.events.measurable import Warned, measurable
 from schemas.events.refused_body import Sketch, sketch
+from schemas.events.rejections import rejection_record
 from schemas.health.readiness import Readiness, Reason
 from schemas.http.access import INGEST
 from schemas.http.api_keys import Access
 from schemas.http.parameters import WrongParameter, wrong_parameters
-from schemas.kafka.codec import CodecError, codec
+from schemas.kafka.codec import CodecError
 from schemas.kafka.topics import REJECTED
 from schemas.values.json_text import JsonObject
 
 log = logging.getLogger(__name__)
 
 _REFUSAL_WAIT: Final = 1.0
-_rejected = codec("rejected_event")
 
 
 Taken = tuple[Sequence[AcceptedEvent], Sequence[Warned]]
@@ -237,7 +237,7 @@ class EventsApi:
                 delivered.set_result(None)
 
         try:
-            value = _rejected.encode(
+            value = rejection_record(
                 rejection(namespace, reason, detail, refused_body, sample, now_us, self._sources.new_id())
             )
         except CodecError as error:

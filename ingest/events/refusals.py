@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from schemas.events.refused_body import Sketch
-from schemas.events.rejections import GATEWAY_SAMPLE_BYTES
-from schemas.values.json_text import JsonObject
+from schemas.events.rejections import GATEWAY_SAMPLE_BYTES, RejectedEvent
 
 SAMPLES_PER_SECOND: Final = 100
 
@@ -29,19 +28,19 @@ class Sampler:
 
 
 def rejection(
-    namespace: str, reason: str, detail: str, refused_body: Sketch, original: bytes, now_us: int, rejection_id: bytes
-) -> JsonObject:
-    """A RejectedEvent record of stage "gateway"; ``original`` is cut to 16 KiB."""
-    return {
-        "namespace": namespace,
-        "stage": "gateway",
-        "reason": reason,
-        "detail": detail[:2000],
-        "events": refused_body.events,
-        "account_id": refused_body.account_id,
-        "event_name": refused_body.event_name,
-        "idempotency_key": refused_body.idempotency_key,
-        "original": original[:GATEWAY_SAMPLE_BYTES],
-        "received_at": now_us,
-        "rejection_id": rejection_id,
-    }
+    namespace: str, reason: str, detail: str, sketch: Sketch, body: bytes, now_us: int, rejection_id: bytes
+) -> RejectedEvent:
+    """A request that the gateway refused; of its ``body`` the first ``GATEWAY_SAMPLE_BYTES`` are kept."""
+    return RejectedEvent(
+        namespace=namespace,
+        stage="gateway",
+        reason=reason,
+        detail=detail,
+        events=sketch.events,
+        original=body[:GATEWAY_SAMPLE_BYTES],
+        received_at=now_us,
+        rejection_id=rejection_id,
+        account_id=sketch.account_id,
+        event_name=sketch.event_name,
+        idempotency_key=sketch.idempotency_key,
+    )

@@ -1,35 +1,83 @@
-"""Records of usage.rejected, each small enough to get in: what is too large is kept by its beginning, size, hash and
-origin. Pure."""
+"""Records of usage.rejected, which all who refuse build here, each small enough to get in: what is too large is kept by
+its beginning, size, hash and origin. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any, Final
+from typing import Final, Literal
 
+from schemas.events.identity import identity as identity_of
 from schemas.kafka.codec import codec
 
 GATEWAY_SAMPLE_BYTES: Final = 16 * 1024
 """What a gateway keeps of a refused body: one of this length may have been cut."""
 BEGINNING_BYTES: Final = 64 * 1024
-_ENVELOPE_BYTES: Final = (
-    16 * 1024
-)  # everything but the original: names of 256 characters, a detail of DETAIL_CHARACTERS
+_ENVELOPE_BYTES: Final = 16 * 1024
+"""Everything but the original: names of 256 characters, a detail of DETAIL_CHARACTERS."""
 DETAIL_CHARACTERS: Final = 2_000
 _codec = codec("rejected_event")
 
+Stage = Literal["gateway", "admit", "meter", "replay"]
 
-def rejection_record(fields: Mapping[str, Any], limit: int) -> bytes:
-    """The record of ``fields`` (avro/rejected_event.avsc) in at most ``limit`` bytes. Its original is whole where that
-    fits."""
-    record = dict(fields) | {"detail": fields["detail"][:DETAIL_CHARACTERS]}
-    original = record["original"]
-    if len(original) > limit - _ENVELOPE_BYTES:
-        record |= {
-            "original": original[: min(BEGINNING_BYTES, limit - _ENVELOPE_BYTES)], "original_size": len(original),
-            "original_hash": hash_of(original),
-        }  # fmt: skip
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where in Kafka the refused record stands; the gateway refuses before there is such a place. ``index``: of the
+    event at fault within its record."""
+
+    topic: str = ""
+    generation: int = 0
+    partition: int = -1
+    offset: int = -1
+    index: int = 0
+
+
+NOWHERE: Final = Origin()
+
+
+@dataclass(frozen=True, slots=True)
+class RejectedEvent:
+    """What was refused, and why (avro/rejected_event.avsc). ``reason``: a word for programs; ``detail``: a sentence
+    with place and remedy; ``events``: how many it stands for; ``original``: the bytes as they came; ``received_at``:
+    their arrival in microseconds since 1970."""
+
+    namespace: str
+    stage: Stage
+    reason: str
+    detail: str
+    events: int
+    original: bytes
+    received_at: int
+    rejection_id: bytes
+    account_id: str = ""
+    event_name: str = ""
+    idempotency_key: str = ""
+    origin: Origin = NOWHERE
+
+
+def rejection_record(rejected: RejectedEvent, limit: int | None = None) -> bytes:
+    """The record of ``rejected`` in at most ``limit`` bytes: its original is whole where that fits. None: whole in any
+    case. Raises CodecError where a field does not fit."""
+    original, origin = rejected.original, rejected.origin
+    record: dict[str, object] = {
+        "namespace": rejected.namespace, "stage": rejected.stage, "reason": rejected.reason,
+        "detail": rejected.detail[:DETAIL_CHARACTERS], "events": rejected.events, "account_id": rejected.account_id,
+        "event_name": rejected.event_name, "idempotency_key": rejected.idempotency_key, "original": original,
+        "origin_topic": origin.topic, "origin_generation": origin.generation, "origin_partition": origin.partition,
+        "origin_offset": origin.offset, "origin_index": origin.index, "received_at": rejected.received_at,
+        "rejection_id": rejected.rejection_id,
+    }  # fmt: skip
+    if limit is not None and len(original) > limit - _ENVELOPE_BYTES:
+        record["original"] = original[: min(BEGINNING_BYTES, limit - _ENVELOPE_BYTES)]
+        record["original_size"] = len(original)
+        record["original_hash"] = hash_of(original)
     return _codec.encode(record)
+
+
+def derived_id(topic: str, partition: int, offset: int, index: int) -> bytes:
+    """The 16 bytes of a rejection's id that follow from its origin, so that a repeated write is recognised."""
+    return identity_of(topic, f"{partition}:{offset}", str(index))
 
 
 def hash_of(original: bytes) -> str:

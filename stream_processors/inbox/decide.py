@@ -7,7 +7,7 @@ alone, so reading a record twice makes the same events, which deduplication then
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import msgspec
@@ -18,12 +18,12 @@ from schemas.events.batch import encode_batch, size_of
 from schemas.events.event_types import event_types
 from schemas.events.identity import partition_of
 from schemas.events.refused_body import Sketch, sketch, sketch_of
+from schemas.events.rejections import Origin, RejectedEvent, derived_id
 from schemas.kafka.codec import MARKER, AvroRecord, CodecError, codec
 from schemas.kafka.limits import PACKED_BYTES
 from schemas.values.instants import instant
 from schemas.values.json_text import exact
 from stream_processors.fetching.bounded import RefusedBatch
-from stream_processors.metering.decide import rejection_id
 
 BATCH_EVENTS = 500
 NOT_READ: Final = "not_read"
@@ -48,7 +48,7 @@ class Admitted:
 
     record: InboxRecord
     events: Sequence[AcceptedEvent]
-    rejection: AvroRecord | None
+    rejection: RejectedEvent | None
 
 
 def admit(record: InboxRecord, view: NamespaceView) -> Admitted:
@@ -149,17 +149,19 @@ def _cut(group: Sequence[Entry], events: int, size: int) -> Iterator[list[Entry]
         yield part
 
 
-def not_taken(entry: Entry, limit: int) -> AvroRecord:
-    """The RejectedEvent record of an accepted event that usage.events does not take, alone as it is."""
+def not_taken(entry: Entry, limit: int) -> RejectedEvent:
+    """An accepted event that usage.events does not take, alone as it is."""
     record, index, event = entry
     detail = (
         f"the event takes {size_of(event)} bytes, and usage.events takes records of {limit}: raise "
         "max.message.bytes, and replay it"
     )
-    return _rejection(
-        record, Refused("too_large", f"$.events[{index}]", detail, index),
-        Sketch(1, event.account_id, event.event_name, event.idempotency_key),
-    ) | {"rejection_id": rejection_id(record.topic, record.partition, record.offset, index)}  # fmt: skip
+    refused = Refused("too_large", f"$.events[{index}]", detail, index)
+    sketch = Sketch(1, event.account_id, event.event_name, event.idempotency_key)
+    return replace(
+        _rejection(record, refused, sketch),
+        rejection_id=derived_id(record.topic, record.partition, record.offset, index),
+    )
 
 
 def _avro_records(value: bytes) -> list[AvroRecord]:
@@ -197,7 +199,7 @@ def _json(record: AvroRecord) -> bytes:
     return msgspec.json.encode({name: record[name] for name in ("account_id", "event_name", "idempotency_key")})
 
 
-def _not_read(record: InboxRecord, batch: RefusedBatch) -> AvroRecord:
+def _not_read(record: InboxRecord, batch: RefusedBatch) -> RejectedEvent:
     which = f"offsets {batch.first} to {record.offset}" if batch.first < record.offset else f"offset {record.offset}"
     refused = Refused(
         NOT_READ,
@@ -208,13 +210,18 @@ def _not_read(record: InboxRecord, batch: RefusedBatch) -> AvroRecord:
     return _rejection(record, refused, Sketch(batch.records))
 
 
-def _rejection(record: InboxRecord, refused: Refused, refused_body: Sketch) -> AvroRecord:
-    return {
-        "namespace": record.namespace, "stage": "admit", "reason": refused.reason, "detail": str(refused),
-        "events": refused_body.events, "account_id": refused_body.account_id, "event_name": refused_body.event_name,
-        "idempotency_key": refused_body.idempotency_key,
-        "original": record.value, "origin_topic": record.topic, "origin_generation": 0,
-        "origin_partition": record.partition,
-        "origin_offset": record.offset, "origin_index": refused.index or 0, "received_at": record.append_us,
-        "rejection_id": rejection_id(record.topic, record.partition, record.offset, 0),
-    }  # fmt: skip
+def _rejection(record: InboxRecord, refused: Refused, sketch: Sketch) -> RejectedEvent:
+    return RejectedEvent(
+        namespace=record.namespace,
+        stage="admit",
+        reason=refused.reason,
+        detail=str(refused),
+        events=sketch.events,
+        original=record.value,
+        received_at=record.append_us,
+        rejection_id=derived_id(record.topic, record.partition, record.offset, 0),
+        account_id=sketch.account_id,
+        event_name=sketch.event_name,
+        idempotency_key=sketch.idempotency_key,
+        origin=Origin(record.topic, 0, record.partition, record.offset, refused.index or 0),
+    )

@@ -14,8 +14,7 @@ from schemas.catalog.profiles import KINDS, profile_versions
 from schemas.catalog.state import Catalog
 from schemas.events.acceptance import same_content
 from schemas.events.event_types import event_types
-from schemas.events.identity import identity as identity_of
-from schemas.kafka.codec import AvroRecord
+from schemas.events.rejections import Origin, RejectedEvent, derived_id
 from schemas.matching.columns import ColumnMatcher
 from stream_processors.metering.by_event_name import Runs
 from stream_processors.metering.dedupe import Counted, PartitionMemory, Record, window_us
@@ -35,7 +34,7 @@ class Flush:
     duplicates: list[DuplicateRow] = field(default_factory=list)
     conflicts: list[DuplicateRow] = field(default_factory=list)
     records: list[Record] = field(default_factory=list)
-    rejections: list[AvroRecord] = field(default_factory=list)
+    rejections: list[RejectedEvent] = field(default_factory=list)
     voids: list[Record] = field(default_factory=list)  # in log order by partition
     progress: dict[tuple[int, int], int] = field(default_factory=dict)
     gaps: dict[int, int] = field(default_factory=dict)
@@ -165,34 +164,39 @@ def _same(counted: Content, second: Content) -> bool:
         return False
 
 
-def conflict_rejection(row: DuplicateRow, topic: str) -> AvroRecord:
-    """The RejectedEvent record of a conflict; its id is derived from its position, so that writing it again is
-    recognised."""
+def conflict_rejection(row: DuplicateRow, topic: str) -> RejectedEvent:
+    """A conflict; its id is derived from its position, so that writing it again is recognised."""
     record, index, counted = row.record, row.dropped.index, row.dropped.first
     batch = record.batch
-    return {
-        "namespace": batch.namespace, "stage": "meter", "reason": "conflict",
-        "detail": f"the idempotency key was used before with other content, at partition {counted.partition} offset "
+    return RejectedEvent(
+        namespace=batch.namespace,
+        stage="meter",
+        reason="conflict",
+        detail=f"the idempotency key was used before with other content, at partition {counted.partition} offset "
         f"{counted.offset} index {counted.index}; send a different event under a key of its own",
-        "events": 1, "account_id": batch.account_ids[index], "event_name": batch.event_name(index),
-        "idempotency_key": batch.idempotency_keys[index], "original": batch.properties[index].encode(),
-        "origin_topic": topic, "origin_generation": record.generation, "origin_partition": record.partition,
-        "origin_offset": record.offset, "origin_index": index, "received_at": record.append_us,
-        "rejection_id": rejection_id(topic, record.partition, record.offset, index),
-    }  # fmt: skip
+        events=1,
+        original=batch.properties[index].encode(),
+        received_at=record.append_us,
+        rejection_id=derived_id(topic, record.partition, record.offset, index),
+        account_id=batch.account_ids[index],
+        event_name=batch.event_name(index),
+        idempotency_key=batch.idempotency_keys[index],
+        origin=Origin(topic, record.generation, record.partition, record.offset, index),
+    )
 
 
 def undecodable_rejection(
     topic: str, generation: int, partition: int, offset: int, append_us: int, value: bytes, why: str
-) -> AvroRecord:
-    """The RejectedEvent record of bytes in usage.events that are no packed batch. It stands for no accepted event."""
-    return {
-        "namespace": "", "stage": "meter", "reason": "undecodable", "detail": why[:500], "events": 0, "original": value,
-        "origin_topic": topic, "origin_generation": generation, "origin_partition": partition, "origin_offset": offset,
-        "origin_index": 0, "received_at": append_us, "rejection_id": rejection_id(topic, partition, offset, 0),
-    }  # fmt: skip
-
-
-def rejection_id(topic: str, partition: int, offset: int, index: int) -> bytes:
-    """16 bytes derived from an origin position."""
-    return identity_of(topic, f"{partition}:{offset}", str(index))
+) -> RejectedEvent:
+    """Bytes in usage.events that are no packed batch. They stand for no accepted event."""
+    return RejectedEvent(
+        namespace="",
+        stage="meter",
+        reason="undecodable",
+        detail=why[:500],
+        events=0,
+        original=value,
+        received_at=append_us,
+        rejection_id=derived_id(topic, partition, offset, 0),
+        origin=Origin(topic, generation, partition, offset),
+    )

@@ -30,9 +30,9 @@ import numpy as np
 from schemas.catalog.follower import CatalogFollower
 from schemas.errors import CannotGoOn
 from schemas.events.batch import EMPTY, UsageBatch, decode_batch
-from schemas.events.rejections import rejection_record
+from schemas.events.rejections import RejectedEvent, rejection_record
 from schemas.events.voids import decode_void, is_void
-from schemas.kafka.codec import AvroRecord, CodecError
+from schemas.kafka.codec import CodecError
 from schemas.kafka.errors import RecordRefused
 from schemas.kafka.topics import REJECTED
 from schemas.ledgers.checkpoints import read_progress
@@ -341,9 +341,9 @@ class Meter:
         contents |= self._reading.contents(unknown)
         settle(flush, doubtful, contents)
 
-    def _reject(self, rejections: Sequence[AvroRecord]) -> None:
+    def _reject(self, rejections: Sequence[RejectedEvent]) -> None:
         limit = self._rejected.limit
-        records = [(row.get("account_id", "").encode(), rejection_record(row, limit)) for row in rejections]
+        records = [(rejected.account_id.encode(), rejection_record(rejected, limit)) for rejected in rejections]
         while True:
             try:
                 self._rejected.append_all(records)

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from schemas.kafka.codec import AvroRecord
+from schemas.events.rejections import RejectedEvent
 from schemas.values.instants import micros
 from stream_processors.metering.decide import Position, position_of
 from stream_processors.metering.dedupe import Counted, Record
@@ -25,7 +25,7 @@ from stream_processors.metering.voids import (
 _CHUNK: Final = 500
 
 
-def write_voids(journal: Journal, voids: Sequence[Record], topic: str) -> list[AvroRecord]:
+def write_voids(journal: Journal, voids: Sequence[Record], topic: str) -> list[RejectedEvent]:
     """Write what the voids did; the rejections of those without effect. Every event before them must be durable. Raises
     Stopping."""
     journal.insert("usage_voids", voids_table(voids))

@@ -14,10 +14,10 @@ from typing import Any, Final, NamedTuple
 import pyarrow as pa
 
 from schemas.events.batch import EMPTY, UsageBatch
+from schemas.events.rejections import Origin, RejectedEvent, derived_id
 from schemas.events.voids import ALREADY_VOIDED, NOTHING_TO_VOID, EventVoid, encode_void
-from schemas.kafka.codec import AvroRecord
 from schemas.values.instants import rfc3339
-from stream_processors.metering.decide import Position, position_of, rejection_id
+from stream_processors.metering.decide import Position, position_of
 from stream_processors.metering.dedupe import Counted, Record, latest_before
 
 _INSTANT: Final = pa.timestamp("us", tz="UTC")
@@ -49,7 +49,7 @@ class Settled:
     """What becomes of a flush's voids."""
 
     voided: list[Voided]
-    rejections: list[AvroRecord]
+    rejections: list[RejectedEvent]
 
 
 def blank(namespace: str) -> UsageBatch:
@@ -112,17 +112,21 @@ def _at(copy: Counted) -> str:
     return f"generation {copy.generation} partition {copy.partition} offset {copy.offset} index {copy.index}"
 
 
-def void_rejection(record: Record, reason: str, why: str, topic: str) -> AvroRecord:
-    """The RejectedEvent record of a void without effect. It stands for no event, so the books are as they were."""
+def void_rejection(record: Record, reason: str, why: str, topic: str) -> RejectedEvent:
+    """A void without effect. It stands for no event, so the books are as they were."""
     void = void_of(record)
-    return {
-        "namespace": void.namespace, "stage": "meter", "reason": reason,
-        "detail": f"void by {void.author} of {rfc3339(record.append_us)} ({void.reason}): {why}"[:2000], "events": 0,
-        "idempotency_key": void.idempotency_key, "original": encode_void(void), "origin_topic": topic,
-        "origin_generation": record.generation, "origin_partition": record.partition, "origin_offset": record.offset,
-        "origin_index": 0, "received_at": record.append_us,
-        "rejection_id": rejection_id(topic, record.partition, record.offset, 0),
-    }  # fmt: skip
+    return RejectedEvent(
+        namespace=void.namespace,
+        stage="meter",
+        reason=reason,
+        detail=f"void by {void.author} of {rfc3339(record.append_us)} ({void.reason}): {why}",
+        events=0,
+        original=encode_void(void),
+        received_at=record.append_us,
+        rejection_id=derived_id(topic, record.partition, record.offset, 0),
+        idempotency_key=void.idempotency_key,
+        origin=Origin(topic, record.generation, record.partition, record.offset),
+    )
 
 
 def voids_table(records: Sequence[Record]) -> pa.Table:

@@ -53,7 +53,7 @@ def of_batch(settings: Settings, rejection: Rejection, view: NamespaceView) -> J
         )
         judged = admit(record, view)
         if judged.rejection is not None:
-            return Judged(rejection, why=f"still refused: offset {offset}: {judged.rejection['detail']}")
+            return Judged(rejection, why=f"still refused: offset {offset}: {judged.rejection.detail}")
         events += judged.events
     return Judged(rejection, events, namespace=rejection.namespace)
 

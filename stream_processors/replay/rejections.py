@@ -36,9 +36,9 @@ from schemas.events.acceptance import AcceptedEvent, RawEvent, Refused, accept, 
 from schemas.events.batch import decode_batch
 from schemas.events.event_types import event_types
 from schemas.events.identity import partition_of
-from schemas.events.rejections import GATEWAY_SAMPLE_BYTES
+from schemas.events.rejections import GATEWAY_SAMPLE_BYTES, RejectedEvent, rejection_record
 from schemas.events.voids import ALREADY_VOIDED, decode_void, encode_void, is_void
-from schemas.kafka.codec import AvroRecord, CodecError, codec
+from schemas.kafka.codec import CodecError
 from schemas.kafka.topics import REJECTED, events_topic, partition_count
 from schemas.ledgers.transport import LedgerUnavailable, LedgerWriter
 from schemas.settings import Settings
@@ -48,7 +48,6 @@ from stream_processors.inbox.decide import NOT_READ, Admitted, InboxRecord, admi
 from stream_processors.replay.judged import Judged, Rejection
 from stream_processors.replay.origin import Gone, kept_in_part, made_whole, of_batch
 
-"""Bytes that a gateway keeps of a refused body at most; one as long as that may have been cut."""
 REPLAY: Final = "replay"
 _CHUNK: Final = 500
 
@@ -105,7 +104,7 @@ def _of_inbox(rejection: Rejection, view: NamespaceView) -> Judged:
     )  # fmt: skip
     admitted = admit(record, view)
     if admitted.rejection is not None:
-        return Judged(rejection, why=f"still refused: {admitted.rejection['detail']}")
+        return Judged(rejection, why=f"still refused: {admitted.rejection.detail}")
     return Judged(rejection, admitted.events, namespace=rejection.namespace)
 
 
@@ -155,17 +154,23 @@ def _of_log(rejection: Rejection) -> Judged:
     return Judged(rejection, events, namespace=batch.namespace, catalog_offset=batch.catalog_offset)
 
 
-def replay_record(outcome: Outcome) -> AvroRecord:
-    """The RejectedEvent record that says that a rejection was replayed."""
+def replay_record(outcome: Outcome) -> RejectedEvent:
+    """What says that a rejection was replayed."""
     rejection = outcome.rejection
-    summary = f"{outcome.entered} entered, {outcome.counted} had counted before"
-    return {
-        "namespace": rejection.namespace, "stage": REPLAY, "reason": "replayed",
-        "detail": "; ".join([summary, *outcome.places])[:2000], "events": outcome.entered,
-        "account_id": rejection.account_id,
-        "event_name": rejection.event_name, "idempotency_key": rejection.idempotency_key, "original": b"",
-        "received_at": rejection.received_us, "rejection_id": rejection.rejection_id,
-    }  # fmt: skip
+    entered = f"{outcome.entered} entered, {outcome.counted} had counted before"
+    return RejectedEvent(
+        namespace=rejection.namespace,
+        stage=REPLAY,
+        reason="replayed",
+        detail="; ".join([entered, *outcome.places]),
+        events=outcome.entered,
+        original=b"",
+        received_at=rejection.received_us,
+        rejection_id=rejection.rejection_id,
+        account_id=rejection.account_id,
+        event_name=rejection.event_name,
+        idempotency_key=rejection.idempotency_key,
+    )
 
 
 def find(client: Client, criteria: Wanted) -> list[Rejection]:
@@ -270,9 +275,8 @@ class Replayer:
             outcomes.append(Outcome(judgement.rejection, entered, counted, judgement.why, places))
         done = [outcome for outcome in outcomes if not outcome.why]
         if done and not dry_run:
-            encode = codec("rejected_event").encode
             LedgerWriter(self._settings, REJECTED).append_all(
-                [(judgement.rejection.account_id.encode(), encode(replay_record(judgement))) for judgement in done]
+                [(outcome.rejection.account_id.encode(), rejection_record(replay_record(outcome))) for outcome in done]
             )
         return outcomes
 

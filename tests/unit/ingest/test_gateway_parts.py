@@ -19,7 +19,7 @@ from ingest.http.problems import of_refusal, unavailable
 from schemas.catalog.models import Namespace
 from schemas.events.acceptance import Refused
 from schemas.events.refused_body import Sketch, sketch
-from schemas.events.rejections import GATEWAY_SAMPLE_BYTES
+from schemas.events.rejections import GATEWAY_SAMPLE_BYTES, rejection_record
 from schemas.kafka.codec import codec
 from schemas.settings import Settings, SettingsError
 
@@ -107,16 +107,16 @@ def test_a_refused_batch_is_counted_as_far_as_it_can_be_read(body: bytes, index:
 def test_a_sketch_never_fails_and_always_fits_the_record(body: bytes, index: int | None, single: bool) -> None:
     told = sketch(body, index, NAMESPACE, single=single)
     record = rejection("n", "invalid", "d", told, body, 1, bytes(16))
-    assert codec("rejected_event").decode(codec("rejected_event").encode(record))["events"] == told.events
+    assert codec("rejected_event").decode(rejection_record(record))["events"] == told.events
 
 
 def test_lone_surrogates_do_not_break_the_record() -> None:
     told = sketch(b'{"account_id": "\\ud800", "event_name": "e"}', 0, NAMESPACE, single=True)
-    codec("rejected_event").encode(rejection("n", "invalid", "d", told, b"", 1, bytes(16)))
+    rejection_record(rejection("n", "invalid", "d", told, b"", 1, bytes(16)))
 
 
 def test_samples_are_cut_and_counted_by_the_second() -> None:
-    assert len(rejection("n", "r", "d", Sketch(), b"x" * 100_000, 1, bytes(16))["original"]) == GATEWAY_SAMPLE_BYTES
+    assert len(rejection("n", "r", "d", Sketch(), b"x" * 100_000, 1, bytes(16)).original) == GATEWAY_SAMPLE_BYTES
     sampler = Sampler(limit=3)
     assert [sampler.take(5_000_000 + step) for step in range(5)] == [True, True, True, False, False]
     assert sampler.take(6_000_000)

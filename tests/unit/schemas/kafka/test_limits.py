@@ -9,7 +9,7 @@ import pytest
 from fastavro import schemaless_writer
 
 from schemas.events.acceptance import MAX_PROPERTIES_BYTES, MAX_TEXT
-from schemas.events.rejections import hash_of, rejection_record
+from schemas.events.rejections import RejectedEvent, hash_of, rejection_record
 from schemas.kafka import limits as kafka_limits
 from schemas.kafka.codec import codec
 from schemas.kafka.limits import check_topics, packed_limit, producing, too_small, value_limit
@@ -62,7 +62,9 @@ FIELDS = {
 @pytest.mark.parametrize("size", [0, 1000, 110_000, 130_000, 5_000_000])
 def test_a_rejection_gets_in_whatever_its_size_whole_where_it_fits(size: int) -> None:
     original = b"\x00junk" * (size // 5)
-    record = rejection_record(FIELDS | {"original": original, "detail": "é" * 9_999}, value_limit(SMALL))
+    record = rejection_record(
+        RejectedEvent(**FIELDS | {"original": original, "detail": "é" * 9_999}), value_limit(SMALL)
+    )
     assert len(record) <= value_limit(SMALL)
     found = codec("rejected_event").decode(record)
     if size <= 110_000:

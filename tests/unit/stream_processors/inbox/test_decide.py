@@ -10,6 +10,7 @@ from schemas.catalog.models import EventType, Namespace
 from schemas.catalog.state import Catalog, record_of
 from schemas.events.batch import decode_batch
 from schemas.events.identity import partition_of
+from schemas.events.rejections import rejection_record
 from schemas.kafka.codec import codec
 from stream_processors.inbox.decide import InboxRecord, admit, pack
 
@@ -79,9 +80,9 @@ def test_an_avro_batch_is_the_same_events_as_a_json_batch():
 )
 def test_an_avro_batch_is_refused_whole_and_names_the_event_at_fault(events, reason, count, account):
     rejection = admit(record(avro_batch(*events)), view()).rejection
-    assert (rejection["reason"], rejection["events"], rejection["account_id"]) == (reason, count, account)
-    assert rejection["origin_index"] == (1 if events else 0)
-    assert reason == "batch_size" or "$.events[1]" in rejection["detail"]
+    assert (rejection.reason, rejection.events, rejection.account_id) == (reason, count, account)
+    assert rejection.origin.index == (1 if events else 0)
+    assert reason == "batch_size" or "$.events[1]" in rejection.detail
 
 
 def test_a_number_of_thousands_of_digits_is_judged_alike_in_avro_and_json():
@@ -109,18 +110,18 @@ def test_a_refusal_is_whole_keeps_the_bytes_and_counts_every_event(body, reason,
     admitted = admit(record(body), view())
     assert admitted.events == ()
     rejection = admitted.rejection
-    assert (rejection["reason"], rejection["events"], rejection["account_id"]) == (reason, events, account)
-    assert rejection["original"] == body
-    assert rejection["detail"]
-    codec("rejected_event").encode(rejection)
+    assert (rejection.reason, rejection.events, rejection.account_id) == (reason, events, account)
+    assert rejection.original == body
+    assert rejection.detail
+    rejection_record(rejection)
     assert admit(record(body), view()).rejection == rejection
 
 
 def test_an_undeclared_namespace_is_refused_with_the_remedy():
     catalog = Catalog()
     admitted = admit(record(json.dumps(event()).encode()), catalog.view("shop"))
-    assert admitted.rejection["reason"] == "unknown_namespace"
-    assert "apply" in admitted.rejection["detail"]
+    assert admitted.rejection.reason == "unknown_namespace"
+    assert "apply" in admitted.rejection.detail
 
 
 def test_every_event_is_packed_once_in_its_partition():
@@ -168,5 +169,5 @@ def test_event_types_and_oddities_are_judged_as_at_the_gateway_in_avro_and_json(
         if reason is None:
             assert [event.properties for event in admitted.events] == [properties]
         else:
-            assert admitted.rejection["reason"] == reason
-            assert "properties" in admitted.rejection["detail"] or "event_name" in admitted.rejection["detail"]
+            assert admitted.rejection.reason == reason
+            assert "properties" in admitted.rejection.detail or "event_name" in admitted.rejection.detail

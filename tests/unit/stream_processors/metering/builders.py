@@ -110,7 +110,7 @@ class Store:
             settled = settle_voids(flush.voids, self.counted(names), self.voided, "usage.events.1")
             for one in settled.voided:
                 self.voided[position_of(one.target)] = (one.record.generation, one.record.offset)
-            self.without_effect |= {row["origin_offset"]: row["reason"] for row in settled.rejections}
+            self.without_effect |= {rejected.origin.offset: rejected.reason for rejected in settled.rejections}
         if upto >= 4:
             for record in flush.records:
                 self.batches[(record.generation, record.partition, record.offset)] = record.batch.size

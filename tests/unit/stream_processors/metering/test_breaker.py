@@ -115,7 +115,7 @@ def test_the_unit_that_holds_the_last_straw_is_not_written_at_all_now_or_after_a
     # Records that can be read go on at once, and somebody may decide to let the junk pass, with its bytes.
     assert commit(model, metering(model), good(6)) == []
     passing = commit(model, metering(model, poison_percent=100), *(junk(offset) for offset in range(7, 20)))
-    assert [one["original"] for one in passing] == [b"junk"] * 13
+    assert [one.original for one in passing] == [b"junk"] * 13
 
 
 def test_one_partitions_junk_says_nothing_about_another() -> None:

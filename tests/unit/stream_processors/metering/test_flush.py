@@ -61,7 +61,7 @@ def test_junk_moves_the_cursor_and_is_rejected_with_its_bytes():
     assert flush.progress == {(1, 0): 7}
     assert flush.events.size == 1
     [rejection] = flush.rejections
-    assert (rejection["reason"], rejection["original"], rejection["origin_offset"]) == ("undecodable", b"junk", 5)
+    assert (rejection.reason, rejection.original, rejection.origin.offset) == ("undecodable", b"junk", 5)
     assert [one.batch.size for one in flush.records] == [0, 1]
 
 
@@ -70,7 +70,7 @@ def test_a_conflict_is_rejected_and_the_same_content_in_other_words_is_a_duplica
     flush = Asked().prepare(record(5, copies))
     assert flush.events.size == 1
     assert [row.dropped.index for row in flush.duplicates] == [1]
-    assert [row["origin_index"] for row in flush.rejections] == [2]
+    assert [rejected.origin.index for rejected in flush.rejections] == [2]
 
 
 def test_a_flush_takes_no_more_rows_than_it_holds_and_the_next_one_goes_on_there(monkeypatch: pytest.MonkeyPatch):

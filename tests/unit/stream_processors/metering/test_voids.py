@@ -156,7 +156,7 @@ def test_the_meter_takes_voids_in_their_order_and_a_broken_one_as_junk():
     assert [(one.offset, one.batch.namespace, one.batch.size) for one in flush.records] == [
         (5, "default", 1), (6, "default", 0), (7, "", 0), (8, "default", 1),
     ]  # fmt: skip
-    assert [row["reason"] for row in flush.rejections] == ["undecodable"]
+    assert [row.reason for row in flush.rejections] == ["undecodable"]
 
 
 def test_voids_alone_are_no_poison():
@@ -183,10 +183,10 @@ def test_rows_say_what_was_voided_by_whom_and_why():
     }
     rows = voids_table(log[1:]).to_pylist()
     assert [(one["offset"], one["idempotency_key"]) for one in rows] == [(1, "6"), (2, "6"), (3, "7")]
-    assert [(one["reason"], one["events"], one["origin_offset"]) for one in settled.rejections] == [
+    assert [(one.reason, one.events, one.origin.offset) for one in settled.rejections] == [
         ("already_voided", 0, 2), ("nothing_to_void", 0, 3),
     ]  # fmt: skip
-    assert "sent twice" in settled.rejections[0]["detail"]
-    assert "offset 1" in settled.rejections[0]["detail"]
+    assert "sent twice" in settled.rejections[0].detail
+    assert "offset 1" in settled.rejections[0].detail
     with pytest.raises(LookupError, match="not to be guessed"):
         voided_table([Voided(log[1], settled.voided[0].target)], {})

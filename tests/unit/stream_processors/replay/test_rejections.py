@@ -11,7 +11,7 @@ import pytest
 from schemas.catalog.models import Namespace
 from schemas.catalog.state import Catalog, NamespaceView, record_of
 from schemas.events.batch import encode_batch
-from schemas.events.rejections import GATEWAY_SAMPLE_BYTES
+from schemas.events.rejections import GATEWAY_SAMPLE_BYTES, rejection_record
 from schemas.kafka.codec import codec
 from schemas.values.instants import DAY, rfc3339
 from stream_processors.inbox.decide import InboxRecord, admit
@@ -95,7 +95,7 @@ def test_a_batch_that_a_wrong_version_could_not_read_enters_as_it_was_accepted()
 
 def test_the_record_of_a_replay_stands_beside_the_rejection() -> None:
     record = replay_record(Outcome(rejection(b"x"), 3, 1, places=["usage.events.1 partition 0 offset 5"]))
-    decoded = codec("rejected_event").decode(codec("rejected_event").encode(record))
+    decoded = codec("rejected_event").decode(rejection_record(record))
     assert (decoded["stage"], decoded["rejection_id"], decoded["received_at"]) == ("replay", b"i" * 16, ARRIVED)
     assert decoded["detail"] == "3 entered, 1 had counted before; usage.events.1 partition 0 offset 5"
 
