@@ -40,6 +40,7 @@ from schemas.events.batch import encode_batch
 from schemas.events.event_types import event_types
 from schemas.events.identity import identity
 from schemas.events.refused_body import sketch
+from schemas.events.rejections import rejection_record
 from schemas.events.voids import EventVoid, encode_void
 from schemas.kafka.codec import Codec, codec
 from schemas.kafka.topics import CATALOG as CATALOG_TOPIC
@@ -80,7 +81,7 @@ def records() -> Iterator[Record]:
     void = EventVoid(NAMESPACE, "", counted[0].idempotency_key, "never took off", "golden")
     yield f"{events_topic(1)}: void", codec("event_void"), encode_void(void)
     for number, fields in enumerate(refused):
-        yield f"{REJECTED}: refused request {number}", codec("rejected_event"), codec("rejected_event").encode(fields)
+        yield f"{REJECTED}: refused request {number}", codec("rejected_event"), rejection_record(fields)
     yield from _billed(view, counted, offsets)
 
 
