@@ -111,17 +111,26 @@ class Operation:
             "id": tenant.invoice if self.resource == "invoices" else "acme",
         }
         filled = re.sub(r"\{(\w+)(:path)?\}", lambda found: quote(_told(values, found[1], self), safe=""), self.path)
-        query = {"metric": "m.sum", "from": DAY[:7], "to": "2026-06-01", "account_id": "acme", "at": f"{DAY}T13:00:00Z",
-                 "period": DAY[:7], "start": DAY, "end": "2026-05-05", "meter": "m", "profile": "m.sum"}  # fmt: skip
+        query = {
+            "metric": "m.sum",
+            "from": DAY[:7],
+            "to": "2026-06-01",
+            "account_id": "acme",
+            "at": f"{DAY}T13:00:00Z",
+            "period": DAY[:7],
+            "start": DAY,
+            "end": "2026-05-05",
+            "meter": "m",
+            "profile": "m.sum",
+            "event_name": "e",
+        }
         asked = {name: _told(query, name, self) for name in self.required}
         return filled + ("?" + "&".join(f"{name}={quote(value)}" for name, value in asked.items()) if asked else "")
 
 
 def _told(values: dict[str, Any], name: str, operation: Operation) -> str:
     value = values.get(name)
-    assert value is not None, (
-        f"{operation.method} {operation.path}: tell isolationkit.Operation.url a value of {name!r}"
-    )
+    assert value is not None, f"{operation.method} {operation.path}: tell tenants.Operation.url a value of {name!r}"
     return str(value)
 
 
