@@ -160,13 +160,7 @@ class Stages:
         }  # fmt: skip
         for stage, name in stages.items():
             setattr(closing_run, name, self.timed(stage, getattr(closing_run, name)))
-        real = publishing.codec
-
-        class Encoder:
-            def __init__(self, name: str, timed: Callable[..., Any]) -> None:
-                self.encode = timed("publish: encode", real(name).encode)
-
-        publishing.codec = lambda name: Encoder(name, self.timed)  # type: ignore[assignment]
+        publishing.encode_invoice = self.timed("publish: encode", publishing.encode_invoice)
 
 
 def main() -> None:
