@@ -134,7 +134,7 @@ def measured(port: int, pid: int, keys: dict[str, str], seconds: float, run: str
     for phase, connections, rate in (("alone", 0, 0.0), ("twice", 600, 2 * capacity), ("connections", 1200, 0.0)):
         before = cpu_seconds(pid)
         noisy = drive(port, keys["noisy"], f"{run}-{phase}", connections, seconds + 1, rate) if connections else None
-        time.sleep(1.0)
+        time.sleep(1.0)  # until the noise is at its rate: what is measured begins then
         quiet = answer(drive(port, keys["quiet"], f"{run}-{phase}-q", 4, seconds, QUIET_RATE))
         report[phase] = {"quiet": quiet, "noisy": None if noisy is None else answer(noisy)}
         report[phase] |= {"gateway_cpu_s": cpu_seconds(pid) - before, "rss_mib": memory_mib(pid)}
