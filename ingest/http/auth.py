@@ -73,11 +73,8 @@ class Guard:
 
     def access(self, request: Request, sufficient: Scopes) -> Access:
         """The bearer's rights, which include one of the scopes. Raises Problem (401, 403, 429, 503)."""
-        try:
-            access = self._keys.access(request.headers.get("authorization"), self._now_us())
-            access.require(sufficient)
-        except Denied as denied:
-            raise of_denial(denied) from None
+        access = self._bearer(request)
+        _require(access, sufficient)
         if self.overload.refuses(self._tenant(access, request.headers.get(NAMESPACE_HEADER))):
             raise overloaded()
         self._count(access)
@@ -91,11 +88,7 @@ class Guard:
         """
         admitted: Admitted | None = request.scope.get("state", {}).get(EARLY)
         if admitted is None:
-            try:
-                access = self._keys.access(request.headers.get("authorization"), self._now_us())
-            except Denied as denied:
-                raise of_denial(denied) from None
-            admitted = self._admitted(access, request.headers.get(NAMESPACE_HEADER))
+            admitted = self._admitted(self._bearer(request), request.headers.get(NAMESPACE_HEADER))
         self.overload.begun(self.overload.clock() - admitted.since)
         return admitted
 
@@ -112,12 +105,16 @@ class Guard:
 
     def allow(self, admitted: Admitted, sufficient: Scopes) -> Access:
         """The rights of an admitted request, which include one of the scopes. Raises Problem (403, 429)."""
-        try:
-            admitted.access.require(sufficient)
-        except Denied as denied:
-            raise of_denial(denied) from None
+        _require(admitted.access, sufficient)
         self._count(admitted.access)
         return admitted.access
+
+    def _bearer(self, request: Request) -> Access:
+        """Raises Problem (401, 503)."""
+        try:
+            return self._keys.access(request.headers.get("authorization"), self._now_us())
+        except Denied as denied:
+            raise of_denial(denied) from None
 
     def _count(self, access: Access) -> None:
         """A request of that key. Raises Problem (429)."""
@@ -155,10 +152,7 @@ class Guard:
 
     def still(self, request: Request) -> None:
         """For a request that takes long: whether its key is one still. Raises Problem (401, 503)."""
-        try:
-            self._keys.access(request.headers.get("authorization"), self._now_us())
-        except Denied as denied:
-            raise of_denial(denied) from None
+        self._bearer(request)
 
     @property
     def default_rates(self) -> Rates:
@@ -177,12 +171,12 @@ class Guard:
     def _bounds(self, namespace: str) -> NamespaceBounds | None:
         return self._catalog.view(namespace).settings.bounds
 
-    async def small_body(self, request: Request, access: Access) -> bytes | None:
+    async def small_body(self, request: Request, access: Access, limit: int = MAX_BODY) -> bytes | None:
         """The request's body where its head says that it is small: see ``body``. None: it is not."""
         size = announced(request)
         if size is None or size > _SMALL:
             return None
-        return await read_body(request, MAX_BODY, partial(self._received, access))
+        return await read_body(request, limit, partial(self._received, access))
 
     @asynccontextmanager
     async def body(
@@ -194,10 +188,10 @@ class Guard:
         A large one has room kept for it until it is let go of: a key or a namespace that has many under way waits for
         its own. Raises Problem 429 and 503 without room.
         """
-        size = announced(request)
-        if size is not None and size <= _SMALL:
-            yield await read_body(request, limit, partial(self._received, access))
+        if (small := await self.small_body(request, access, limit)) is not None:
+            yield small
             return
+        size = announced(request)
         try:
             async with self._room.turn(namespace, access.key_id, limit if size is None else min(size, limit)):
                 yield await read_body(request, limit, partial(self._received, access))
@@ -225,6 +219,14 @@ class Guard:
             return access.choose(request.headers.get(NAMESPACE_HEADER), self._default_namespace)
         except Denied as denied:
             raise of_denial(denied) from None
+
+
+def _require(access: Access, sufficient: Scopes) -> None:
+    """Raises Problem (403)."""
+    try:
+        access.require(sufficient)
+    except Denied as denied:
+        raise of_denial(denied) from None
 
 
 def _text(field: bytes | None) -> str | None:
