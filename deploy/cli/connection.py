@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
@@ -137,14 +137,22 @@ def services(
     env = os.environ if environ is None else environ
     gateway, rating = (env.get(name, "").rstrip("/") for name in _URLS.values())
     if not gateway and not rating:
-        settings = connection(namespace, folder=folder, environ=environ)
-        key = env.get(_KEY) or settings.admin_key.get_secret_value()
-        gateway, rating = base_url(settings, "gateway"), base_url(settings, "rating")
-    else:
-        key = env.get(_KEY) or env.get("WEIR_ADMIN_KEY", "")
-        if not key:
-            raise Failure(f"{_KEY} is not set: set it to the key that the service is to be asked with")
+        local = services_of(connection(namespace, folder=folder, environ=environ))
+        return replace(local, key=env.get(_KEY) or local.key)
+    key = env.get(_KEY) or env.get("WEIR_ADMIN_KEY", "")
+    if not key:
+        raise Failure(f"{_KEY} is not set: set it to the key that the service is to be asked with")
     return Services(gateway, rating, key, _namespace(namespace, env) or "default")
+
+
+def services_of(settings: Settings) -> Services:
+    """The services of these settings, asked with the admin key."""
+    return Services(
+        base_url(settings, "gateway"),
+        base_url(settings, "rating"),
+        settings.admin_key.get_secret_value(),
+        settings.namespace,
+    )
 
 
 def _namespace(namespace: str | None, env: Mapping[str, str]) -> str | None:
@@ -174,21 +182,6 @@ def base_url(settings: Settings, service: Service) -> str:
     if service == "gateway":
         return f"http://{settings.gateway_host}:{settings.gateway_port}"
     return f"http://{settings.rating_host}:{settings.rating_port}"
-
-
-def http(settings: Settings, service: Service, *, timeout: float = 120.0) -> httpx.Client:
-    """A client with the admin key and the namespace of these settings. Close it."""
-    import httpx
-
-    return httpx.Client(base_url=base_url(settings, service), headers=headers(settings), timeout=timeout)
-
-
-def headers(settings: Settings) -> dict[str, str]:
-    """What every request with the admin key carries."""
-    return {
-        "authorization": f"Bearer {settings.admin_key.get_secret_value()}",
-        "weir-namespace": settings.namespace,
-    }
 
 
 def checked(response: httpx.Response) -> Any:

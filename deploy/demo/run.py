@@ -10,7 +10,7 @@ from typing import Final
 
 from deploy.cli.billing.invoices import fetch_invoices
 from deploy.cli.catalog.apply import publish
-from deploy.cli.connection import base_url, connection, data_dir, http
+from deploy.cli.connection import base_url, connection, data_dir, services_of
 from deploy.cli.output import StepsBar, console, progress_bar, say
 from deploy.demo import data, report
 from deploy.demo.events import event
@@ -97,7 +97,7 @@ def bill(settings: Settings, season: Season) -> Outcome:
     """Everything but the printing."""
     # 1. The catalog: what it declares already changes nothing.
     document = CATALOG.read_bytes()
-    with http(settings, "gateway") as client:
+    with services_of(settings).http("gateway") as client:
         steadily("publishing the catalog", lambda: publish(client, document))
     # 2. The events, unless all of them are metered.
     sent: Summary | None = None
@@ -156,7 +156,7 @@ def books(settings: Settings) -> JsonObject:
 
 def show(settings: Settings, season: Season, outcome: Outcome) -> None:
     """Print what stands and what this run did."""
-    with http(settings, "rating") as client:
+    with services_of(settings).http("rating") as client:
         invoices = steadily("reading the invoices", lambda: fetch_invoices(client))
     out = console()
     for part in report.invoices_tables(invoices, data.airlines()):

@@ -18,7 +18,7 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from deploy.cli.connection import base_url, headers
+from deploy.cli.connection import services_of
 from deploy.local.stack import ALL, Stack
 from schemas.settings import Settings
 from tests.integration.world import World, declare, gateway_client
@@ -150,7 +150,7 @@ def gateway(settings: Settings, namespace: str) -> Iterator[httpx.Client]:
 def rating(settings: Settings, namespace: str) -> Iterator[httpx.Client]:
     """A client of the rating service in the test's namespace."""
     own = settings.model_copy(update={"namespace": namespace})
-    with httpx.Client(base_url=base_url(own, "rating"), headers=headers(own), timeout=60) as client:
+    with services_of(own).http("rating", timeout=60) as client:
         yield client
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from deploy.cli.connection import base_url, headers
+from deploy.cli.connection import base_url, services_of
 from ingest.client import Client
 from rating.books import read_books
 from rating.close import CloseResult, run_close
@@ -40,7 +40,11 @@ class World:
 
     def http(self, service: str, **more: Any) -> httpx.Client:
         """A client of a service with key and namespace. Close it."""
-        own = {"base_url": base_url(self.settings, service), "headers": headers(self.settings), "timeout": 60}
+        own = {
+            "base_url": base_url(self.settings, service),
+            "headers": services_of(self.settings).headers(),
+            "timeout": 60,
+        }
         return httpx.Client(**(own | more))
 
     def apply(self, **lists: Any) -> dict[str, Any]:
@@ -146,4 +150,4 @@ def declare(settings: Settings, document: dict[str, Any]) -> Any:
 def gateway_client(settings: Settings, namespace: str) -> httpx.Client:
     """A client of the gateway with key and namespace. Close it."""
     own = settings.model_copy(update={"namespace": namespace})
-    return httpx.Client(base_url=base_url(own, "gateway"), headers=headers(own), timeout=30)
+    return httpx.Client(base_url=base_url(own, "gateway"), headers=services_of(own).headers(), timeout=30)

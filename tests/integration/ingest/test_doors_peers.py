@@ -19,7 +19,7 @@ from lago_python_client import Client as LagoClient
 from lago_python_client.exceptions import LagoApiError
 from lago_python_client.models import BatchEvent, Event
 
-from deploy.cli.connection import base_url, headers
+from deploy.cli.connection import base_url, services_of
 from tests.integration.world import World, books_of
 
 pytestmark = pytest.mark.integration
@@ -41,7 +41,7 @@ def metered(i: str, **more: Any) -> openmeter.models.Event:
 
 def test_cloudevents_of_every_mode_and_openmeters_clients_are_metered_once(world: World) -> None:
     world.apply(meters=[METER])
-    own = headers(world.settings)
+    own = services_of(world.settings).headers()
     with world.http("gateway") as http:
 
         def post(told: dict[str, str], body: bytes) -> httpx.Response:

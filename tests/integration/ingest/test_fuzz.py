@@ -22,7 +22,7 @@ from pydantic import SecretStr
 from requests import Session
 from schemathesis import GenerationMode
 
-from deploy.cli.connection import base_url, headers
+from deploy.cli.connection import base_url, services_of
 from ingest.http.decompression import zstd
 from schemas.http.access import Service
 from schemas.settings import Settings
@@ -67,7 +67,7 @@ def test_no_request_of_the_openapi_document_fails_the_service(own: Settings, ser
     with Session() as session:
 
         def ask(case: Any) -> None:
-            answer = case.call(base_url=url, session=session, headers=headers(own))
+            answer = case.call(base_url=url, session=session, headers=services_of(own).headers())
             statuses[answer.status_code] += 1
             if answer.status_code >= 500:
                 failures.append(
@@ -128,7 +128,7 @@ def encoded(body: bytes, how: str | None) -> tuple[bytes, dict[str, str]]:
 def test_broken_bodies_are_refused_whole_and_right_ones_taken_whole(own: Settings) -> None:
     accepted: list[str] = []
     refused = 0
-    with httpx.Client(base_url=base_url(own, "gateway"), headers=headers(own), timeout=30) as client:
+    with services_of(own).http("gateway", timeout=30) as client:
 
         @seed(11)
         @examples(max_examples=120, **ONCE)
@@ -159,8 +159,8 @@ def test_broken_bodies_are_refused_whole_and_right_ones_taken_whole(own: Setting
             path=st.sampled_from(["/v1/events", "/v1/events/batch", "/api/v1/events", "/api/v1/events/batch"]),
         )  # fmt: skip
         def noise(body: bytes, head: dict[str, str], path: str) -> None:
-            encoded_head = {name: value.encode() for name, value in head.items()}
-            answer = client.post(path, content=body, headers=encoded_head)  # type: ignore[arg-type]
+            encoded_head = {name.encode(): value.encode() for name, value in head.items()}
+            answer = client.post(path, content=body, headers=encoded_head)
             assert 400 <= answer.status_code < 500, (answer.status_code, answer.text, body)
 
         noise()

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from deploy.cli.connection import base_url, headers
+from deploy.cli.connection import services_of
 from rating.webhooks import store
 from rating.webhooks.receiver import signing
 from schemas.settings import Settings
@@ -45,7 +45,7 @@ def hooked(road: Road, url: str | None, **more: Any) -> None:
 
 def client(road: Road) -> httpx.Client:
     own = road.settings.model_copy(update={"namespace": road.namespace})
-    return httpx.Client(base_url=base_url(own, "rating"), headers=headers(own), timeout=30)
+    return services_of(own).http("rating", timeout=30)
 
 
 def test_delivered_at_least_once_in_order_and_signed_over_refusals_and_a_kill(
