@@ -138,6 +138,7 @@ def held_to_the_document() -> Iterator[None]:
     async def send_async(self: httpx.AsyncClient, request: httpx.Request, **more: Any) -> httpx.Response:
         return judged(await whole_async(self, request, **more), bool(more.get("stream")))
 
+    # Replaced on purpose, and put back: every client of the test is judged.
     httpx.Client.send, httpx.AsyncClient.send = send, send_async  # type: ignore[method-assign]
     try:
         yield

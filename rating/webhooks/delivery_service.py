@@ -73,7 +73,7 @@ class DeliveryService:
         self._group = asyncio.TaskGroup()
         self._couriers: dict[str, Courier] = {}
         self._intake = Intake({})
-        self._beat_at = float("-inf")
+        self._beat_at = float("-inf")  # by the monotonic clock: never yet
         self._attempts = Attempts(time.monotonic)
         self._pool = ClickHousePool(settings, _CLIENTS)
         render, record = Coalescing(self._render, _AT_ONCE), Coalescing(self._record, _AT_ONCE)

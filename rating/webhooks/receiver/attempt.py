@@ -109,7 +109,7 @@ def retry_after(text: str | None, now_seconds: float) -> float | None:
     if text is None:
         return None
     if text.strip().isascii() and text.strip().isdigit():
-        return float(text.strip()[:12])
+        return float(text.strip()[:12])  # seconds to wait
     try:
         return max(0.0, parsedate_to_datetime(text).timestamp() - now_seconds)
     except (ValueError, OverflowError):

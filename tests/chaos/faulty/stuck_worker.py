@@ -37,6 +37,7 @@ def main() -> int:
     if stall := os.environ.get("WEIR_CHAOS_STALL_SECONDS"):
         real = watchdog.Watchdog
         patience = float(stall)
+        # A class is replaced by what makes one: on purpose, in this process alone.
         worker.Watchdog = lambda watched, stopping: real(watched, stopping, patience)  # type: ignore[assignment,misc]
     return worker.main()
 
