@@ -15,7 +15,8 @@ from deploy.cli.operation.verify import books_table
 from deploy.cli.output import say, table
 from deploy.demo.steady import steadily
 from ingest.client import Summary
-from rating.invoices.read import WholeInvoice, read_invoice
+from rating.invoices.read import read_invoice
+from rating.invoices.stored_invoice import WholeInvoice
 from schemas.clickhouse.client import connect
 from schemas.settings import Settings
 

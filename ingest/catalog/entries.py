@@ -13,7 +13,8 @@ from ingest.catalog.checks.empty_filters import never_faults
 from ingest.catalog.checks.faults import placed_faults
 from ingest.catalog.document import DocumentError, Fault, Tick, no_tick
 from schemas.catalog.base import Model
-from schemas.catalog.models import KINDS, Meter, Namespace, Plan, Subscription
+from schemas.catalog.meters import Meter
+from schemas.catalog.models import KINDS, Namespace, Plan, Subscription
 from schemas.prices import parse_price
 from schemas.values.json_text import JsonObject, canonical, exact
 

@@ -18,7 +18,8 @@ from ingest.catalog.document import DocumentError, Fault, Tick, no_tick
 from ingest.catalog.entries import LISTS, Document, Item, says
 from schemas.catalog.base import Model
 from schemas.catalog.bounds import bounds_of
-from schemas.catalog.models import KINDS, Account, EventType, Meter, Namespace, Plan, Subscription
+from schemas.catalog.meters import EventType, Meter
+from schemas.catalog.models import KINDS, Account, Namespace, Plan, Subscription
 from schemas.catalog.state import Catalog, Entry
 from schemas.values.instants import micros, rfc3339
 from schemas.values.json_text import JsonObject

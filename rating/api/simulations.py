@@ -18,7 +18,8 @@ from rating.periods import parse_range, parse_zone
 from rating.whatif import Scenario, ScenarioError, simulate
 from rating.whatif.draft import TooManyEvents, try_meter
 from schemas.catalog.base import Model
-from schemas.catalog.models import Meter, Plan
+from schemas.catalog.meters import Meter
+from schemas.catalog.models import Plan
 from schemas.prices.json_schema import PriceJson
 from schemas.values.instants import micros
 from schemas.values.json_text import JsonObject

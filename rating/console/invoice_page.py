@@ -8,7 +8,7 @@ from rating.console.html import Html, join, link, page, table, tag
 from rating.console.text import grouped, local_span, money
 from rating.console.views import header, total_line
 from rating.invoices.amounts.billed_of_period import CHARGED
-from rating.invoices.read import InvoiceHead, InvoiceLine, WholeInvoice
+from rating.invoices.stored_invoice import InvoiceHead, InvoiceLine, WholeInvoice
 from schemas.ledgers.invoice_claims import VOID
 from schemas.values.json_text import JsonObject
 

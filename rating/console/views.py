@@ -8,7 +8,8 @@ from typing import Final
 from rating.books import Books
 from rating.console.html import Child, Html, address, join, link, page, table, tag
 from rating.console.text import grouped, local, money
-from rating.invoices.read import InvoiceHead, Page
+from rating.invoices.read import Page
+from rating.invoices.stored_invoice import InvoiceHead
 
 _ACCOUNTS_SHOWN: Final = 200
 

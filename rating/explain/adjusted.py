@@ -14,7 +14,8 @@ from rating.explain.counted_events import count_events, read_events
 from rating.explain.recomputed import plain_or_none, total
 from rating.explain.subject import Ledgers, Subject
 from rating.explain.voided_between import voided_since
-from rating.invoices.read import InvoiceLine, WholeInvoice, read_invoice, read_invoices
+from rating.invoices.read import read_invoice, read_invoices
+from rating.invoices.stored_invoice import InvoiceLine, WholeInvoice
 from rating.pricing import money_text
 from rating.pricing.exact import exact_sum
 from schemas.ledgers.invoice_claims import VOID

@@ -18,7 +18,7 @@ from clickhouse_connect.driver.client import Client
 from rating.pricing import plain
 from rating.usage import UsageQuery, looking_back
 from rating.usage.render import Binder, position_below, record_conditions
-from schemas.catalog.models import Aggregation
+from schemas.catalog.meters import Aggregation
 from schemas.errors import WeirError
 from schemas.ledgers.checkpoints import Cut
 from schemas.values.instants import instant, rfc3339

@@ -8,7 +8,8 @@ from zoneinfo import ZoneInfo
 
 from clickhouse_connect.driver.client import Client
 
-from rating.invoices.read import InvoiceHead, InvoiceLine, WholeInvoice, read_invoice
+from rating.invoices.read import read_invoice
+from rating.invoices.stored_invoice import InvoiceHead, InvoiceLine, WholeInvoice
 from rating.invoicing.charges import ChargeBook, Need
 from rating.invoicing.measure import query_for
 from rating.periods import parse_zone

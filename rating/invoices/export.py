@@ -15,7 +15,8 @@ from typing import IO, Any, Final, Literal
 
 from rating.csv_text import write_rows
 from rating.invoices.credit_notes import credited
-from rating.invoices.read import MAX_LIMIT, InvoiceHead, InvoiceLine, list_invoices, with_lines
+from rating.invoices.read import MAX_LIMIT, list_invoices, with_lines
+from rating.invoices.stored_invoice import InvoiceHead, InvoiceLine
 from rating.invoices.transitions import amount_paid
 from rating.pricing import money_text, plain
 from schemas.values.instants import rfc3339

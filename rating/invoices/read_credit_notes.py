@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from rating.invoices.read import MAX_LIMIT, BadCursor, InvoiceHead, read_heads
+from rating.invoices.read import MAX_LIMIT, BadCursor, read_heads
+from rating.invoices.stored_invoice import InvoiceHead
 from schemas.values.json_text import JsonObject
 
 _PAGE: Final = """

@@ -15,7 +15,8 @@ from typing import Final, Protocol
 from rating.invoicing.need import Need
 from rating.pricing.split_charges import must_be_priced_together
 from rating.subscriptions.billing_periods import Part
-from schemas.catalog.models import Aggregation, Charge
+from schemas.catalog.meters import Aggregation
+from schemas.catalog.models import Charge
 from schemas.ledgers.invoice_record import LinePlan
 from schemas.prices import FlatPrice, Price, Split
 

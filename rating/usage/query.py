@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import Literal
 
 from schemas.catalog.backfills import Reach
-from schemas.catalog.models import Aggregation
+from schemas.catalog.meters import Aggregation
 from schemas.catalog.profiles import ProfileVersion
 from schemas.ledgers.checkpoints import Cut
 

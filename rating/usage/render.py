@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 
 from rating.usage import void_conditions
 from rating.usage.query import Range, UsageQuery, split
-from schemas.catalog.models import Aggregation
+from schemas.catalog.meters import Aggregation
 from schemas.ledgers.checkpoints import Cut
 from schemas.values.instants import SECOND
 

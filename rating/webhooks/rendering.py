@@ -8,7 +8,8 @@ from typing import Final
 
 from clickhouse_connect.driver.client import Client
 
-from rating.invoices.read import WholeInvoice, read_versions
+from rating.invoices.read import read_versions
+from rating.invoices.stored_invoice import WholeInvoice
 from rating.webhooks import message
 from rating.webhooks.notices import DRAFTED
 from rating.webhooks.queue import QueuedDelivery

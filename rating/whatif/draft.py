@@ -22,7 +22,7 @@ from rating.usage.query import ZERO_WITHOUT_USAGE
 from rating.usage.render import Binder
 from rating.usage.void_conditions import not_voided
 from rating.verify.independent.event_totals import EventMeasure, Fold
-from schemas.catalog.models import Aggregation, Meter
+from schemas.catalog.meters import Aggregation, Meter
 from schemas.catalog.profiles import ProfileVersion, profile_versions
 from schemas.catalog.state import Catalog, NamespaceView, record_of
 from schemas.errors import WeirError

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from schemas.catalog.backfills import Backfill, Reach, backfill_code
-from schemas.catalog.models import WINDOW_SECONDS, Aggregation, Filter, Meter
+from schemas.catalog.meters import WINDOW_SECONDS, Aggregation, Filter, Meter
 from schemas.catalog.state import Entry, NamespaceView
 
 FOREVER: int = 1 << 62

@@ -10,7 +10,8 @@ from functools import cached_property
 from typing import Any, Final, TypeVar
 
 from schemas.catalog.base import STORED, Model
-from schemas.catalog.models import KINDS, Account, Meter, Namespace
+from schemas.catalog.meters import Meter
+from schemas.catalog.models import KINDS, Account, Namespace
 from schemas.ledgers.first_valid import Claim, FirstValid
 from schemas.ledgers.generations import KIND as GENERATION
 from schemas.ledgers.generations import Generations

@@ -9,7 +9,7 @@ from functools import cache, partial
 from itertools import chain, islice
 from typing import Any, Final
 
-from schemas.catalog.models import EventType
+from schemas.catalog.meters import EventType
 from schemas.catalog.profiles import ProfileVersion, event_names
 from schemas.catalog.state import NamespaceView
 from schemas.event_schema import Check, Schema, compile_schema, mismatch, parse_schema

@@ -12,7 +12,7 @@ from decimal import Decimal
 from itertools import combinations
 from typing import Any, Final
 
-from schemas.catalog.models import Aggregation, Filter, Meter, Profile
+from schemas.catalog.meters import Aggregation, Filter, Meter, Profile
 from schemas.filters import MISSING, compile_test, exact_value
 from schemas.values.quantity import number
 

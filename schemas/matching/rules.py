@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
-from schemas.catalog.models import Filter
+from schemas.catalog.meters import Filter
 from schemas.catalog.profiles import ProfileVersion
 from schemas.event_schema.filled import NO_DEFAULTS, Defaults
 from schemas.filters import MISSING, Predicate, compile_test

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
-from schemas.catalog import models, terms
+from schemas.catalog import meters, models, terms
 from schemas.catalog.bounds import NamespaceBounds
 from schemas.catalog.keys import KeyLimits
 from schemas.catalog.webhooks import Webhook
@@ -79,7 +79,7 @@ EXAMPLES: Final[dict[type[BaseModel], tuple[Example, ...]]] = {
         },
     ),
     prices.Cell: (_CELL,),
-    models.Meter: (
+    meters.Meter: (
         {
             "code": "calls", "name": "Calls", "unit": "second", "event_name": "call",
             "filters": [{"property": ["state"], "operator": "eq", "value": "ended"}], "window": "hour",
@@ -87,9 +87,9 @@ EXAMPLES: Final[dict[type[BaseModel], tuple[Example, ...]]] = {
             "profiles": [_PROFILE, _UNIQUE],
         },
     ),
-    models.Profile: (_PROFILE, _UNIQUE, _LATEST),
-    models.Filter: (_FILTER,),
-    models.EventType: (
+    meters.Profile: (_PROFILE, _UNIQUE, _LATEST),
+    meters.Filter: (_FILTER,),
+    meters.EventType: (
         {
             "code": "call", "name": "Call ended", "description": "one event a call, when "
                 "it ends", "compatibility": "backward", "schema": _SCHEMA,

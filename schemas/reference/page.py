@@ -10,7 +10,7 @@ from typing import Any, Final
 from pydantic import BaseModel, TypeAdapter
 from pydantic_core import PydanticUndefined
 
-from schemas.catalog import models, terms
+from schemas.catalog import meters, models, terms
 from schemas.catalog.bounds import NamespaceBounds
 from schemas.catalog.keys import KeyLimits
 from schemas.catalog.webhooks import Webhook
@@ -46,10 +46,10 @@ PARTS: Final = (
         "A meter says which events count, its profiles what is made of them: `meter.profile` is a metric. "
         "Aggregations: `sum`, `max`, `min` and `latest` of the"
         " property's numbers, `count` of events, `count_unique` of the property's values.",
-        (models.Meter, models.Profile, models.Filter),
+        (meters.Meter, meters.Profile, meters.Filter),
     ),
     Part("Event types", "Events need no type; one documents a name, and its schema refuses what does "
-        "not fit.", (models.EventType,)),
+        "not fit.", (meters.EventType,)),
     Part("Products and plans", "A plan bills products, each at "
         "a price.", (models.Product, models.Plan, models.Charge, terms.Discount)),
     Part("Accounts and "

@@ -29,7 +29,7 @@ from workload import CATALOG, NAMESPACE, STAMP_US
 
 from deploy.local.ports import free_port
 from deploy.local.stack import Stack, settings_environment
-from schemas.catalog.models import Meter
+from schemas.catalog.meters import Meter
 from schemas.catalog.state import Catalog, record_of
 from schemas.events.acceptance import accept, decode_batch
 from schemas.events.batch import encode_batch

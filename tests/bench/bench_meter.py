@@ -15,7 +15,8 @@ from typing import Any
 
 from workload import CATALOG, Shape, packed
 
-from schemas.catalog.models import Meter, Namespace
+from schemas.catalog.meters import Meter
+from schemas.catalog.models import Namespace
 from schemas.catalog.state import Catalog, record_of
 from schemas.events.batch import decode_batch
 from stream_processors.metering.bloom import DailyFilters

@@ -61,7 +61,7 @@ def _span_cells(head: JsonObject) -> tuple[str, str, str, str]:
 
 def head_of_record(record: Invoice) -> JsonObject:
     """What ``heads_table`` shows of an invoice that is not published."""
-    from rating.invoices.read import service_span
+    from rating.invoices.stored_invoice import service_span
     from schemas.ledgers.invoice_record import to_fields
     from schemas.values.instants import rfc3339
 

@@ -13,7 +13,7 @@ from deploy.cli.errors import USAGE, Failure
 
 if TYPE_CHECKING:
     from ingest.catalog.document import Fault
-    from schemas.catalog.models import Meter
+    from schemas.catalog.meters import Meter
     from schemas.values.json_text import JsonObject
 
 profile_app = typer.Typer(no_args_is_help=True, help="Ways of measuring a meter's events.", rich_markup_mode=None)
@@ -111,7 +111,7 @@ def scenario(
 
 
 def _meter(file: Path) -> Meter:
-    from schemas.catalog.models import Meter
+    from schemas.catalog.meters import Meter
 
     return Meter.model_validate(_read(file, "meter"))
 

@@ -11,7 +11,8 @@ from typing import Any, Final
 from ingest.catalog.document import Fault
 from schemas.catalog.base import Model
 from schemas.catalog.bounds import Bounds
-from schemas.catalog.models import Meter, Plan, Subscription
+from schemas.catalog.meters import Meter
+from schemas.catalog.models import Plan, Subscription
 
 Measure = Callable[[Any], Mapping[str, int]]
 """Of one entry: place below it → how much stands there."""

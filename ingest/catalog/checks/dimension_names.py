@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ingest.catalog.document import Fault
-from schemas.catalog.models import Meter
+from schemas.catalog.meters import Meter
 
 
 def name_faults(meter: Meter, path: str) -> Iterator[Fault]:

@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import Any, Final
 
 from ingest.catalog.document import Fault
-from schemas.catalog.models import Filter, Meter
+from schemas.catalog.meters import Filter, Meter
 from schemas.filters import MISSING, Predicate, compile_test, exact_value
 from schemas.values.quantity import number
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from ingest.catalog.document import Fault
 from schemas.catalog.base import Model
-from schemas.catalog.models import EventType, Filter, Meter
+from schemas.catalog.meters import EventType, Filter, Meter
 from schemas.event_schema import Schema, parse_schema
 from schemas.event_schema.check import compile_schema_node
 from schemas.event_schema.explain import describe

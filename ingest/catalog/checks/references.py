@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from ingest.catalog.checks.filters_by_schema import unfit_faults
 from ingest.catalog.document import Fault, Tick, no_tick
 from schemas.catalog.base import Model
-from schemas.catalog.models import Feature, Meter, Plan, Product, Subscription
+from schemas.catalog.meters import Meter
+from schemas.catalog.models import Feature, Plan, Product, Subscription
 from schemas.catalog.terms import CreditGrant
 from schemas.prices import PriceError, parse_price
 from schemas.values.suggestions import similar

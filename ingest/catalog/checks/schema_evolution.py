@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ingest.catalog.document import Fault
-from schemas.catalog.models import EventType
+from schemas.catalog.meters import EventType
 from schemas.event_schema import incompatibilities, parse_schema
 
 

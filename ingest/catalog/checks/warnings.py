@@ -9,7 +9,8 @@ from typing import Final
 
 from ingest.catalog.document import Fault, Tick, no_tick
 from schemas.catalog.base import Model
-from schemas.catalog.models import EventType, Meter, Plan, Product
+from schemas.catalog.meters import EventType, Meter
+from schemas.catalog.models import Plan, Product
 from schemas.event_schema import parse_schema
 from schemas.event_schema.filled import Defaults
 from schemas.filters import MISSING as ABSENT

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from rating.api.answers.line_price import LinePrice
 from rating.api.answers.prices import PriceStep
-from schemas.catalog.models import Aggregation, Filter
+from schemas.catalog.meters import Aggregation, Filter
 from schemas.http.openapi import Answer, DecimalText, EventPosition
 
 

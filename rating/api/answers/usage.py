@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from rating.api.answers.prices import PriceStep
-from schemas.catalog.models import Aggregation
+from schemas.catalog.meters import Aggregation
 from schemas.http.openapi import Answer, DecimalText, EventPosition, Position, absent
 
 

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from schemas.catalog.models import Aggregation
+from schemas.catalog.meters import Aggregation
 from schemas.http.openapi import Answer, DecimalText
 
 

@@ -18,7 +18,8 @@ from rating.api.problems import Problem, missing, wrong
 from rating.api.usage import projection
 from rating.invoices.amounts.prepaid_credits import Wallet, owned_grants
 from rating.invoices.ledger import Standing
-from rating.invoices.read import WholeInvoice, read_chains
+from rating.invoices.read import read_chains
+from rating.invoices.stored_invoice import WholeInvoice
 from rating.invoicing.due import current_span
 from rating.invoicing.expected_invoice import Account, Expected, Running, expect
 from rating.invoicing.late_usage import find_late

@@ -14,7 +14,8 @@ from typing import Final
 
 from clickhouse_connect.driver.client import Client
 
-from rating.invoices.read import InvoiceLine, WholeInvoice, list_invoices, with_lines
+from rating.invoices.read import list_invoices, with_lines
+from rating.invoices.stored_invoice import InvoiceLine, WholeInvoice
 from rating.invoicing.charges import Need
 from rating.pricing import plain
 from rating.usage import Usage, UsageGroup

@@ -11,7 +11,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any, Final
 
-from schemas.catalog.models import Aggregation
+from schemas.catalog.meters import Aggregation
 from schemas.catalog.profiles import profile_versions
 from schemas.catalog.state import NamespaceView
 from schemas.event_schema.absent import stands_for

@@ -14,7 +14,7 @@ from fractions import Fraction
 from typing import Final, TypeAlias
 
 from rating.verify.independent.defaults import with_default
-from schemas.catalog.models import Aggregation, Filter
+from schemas.catalog.meters import Aggregation, Filter
 from schemas.catalog.profiles import ProfileVersion
 from schemas.event_schema.nodes import Schema
 from schemas.values.json_text import canonical, exact

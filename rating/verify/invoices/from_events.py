@@ -29,7 +29,7 @@ from rating.verify.invoices.from_records import EarlierBilling
 from rating.verify.matches import append_blocks
 from rating.verify.reread_voids import FirstVoid, Position, work_out_voids
 from rating.verify.scope import Row, Scope
-from schemas.catalog.models import Aggregation
+from schemas.catalog.meters import Aggregation
 from schemas.catalog.profiles import ProfileVersion, profile_versions
 from schemas.event_schema import Schema, parse_schema
 from schemas.ledgers.checkpoints import Offsets

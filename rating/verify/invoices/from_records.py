@@ -19,7 +19,7 @@ from rating.verify.chains import COPY_REMEDY, Head, StoredLine, StoredLines, che
 from rating.verify.difference import Findings, Progress
 from rating.verify.independent.discounts_and_credits import check_reductions, is_reduction
 from rating.verify.scope import Scope, below
-from schemas.catalog.models import Aggregation
+from schemas.catalog.meters import Aggregation
 from schemas.catalog.profiles import ProfileVersion, profile_versions
 from schemas.ledgers.invoice_claims import VOID
 from schemas.prices import MatrixPrice

@@ -12,7 +12,8 @@ from typing import Final
 from clickhouse_connect.driver.client import Client
 
 from rating.invoices.ledger import Standing, invoices_reader, read_standing
-from rating.invoices.read import InvoiceHead, WholeInvoice, list_invoices, with_lines
+from rating.invoices.read import list_invoices, with_lines
+from rating.invoices.stored_invoice import InvoiceHead, WholeInvoice
 from rating.invoicing.lines import price_text
 from rating.pricing import PriceError, parse_price, plain
 from rating.subscriptions.timeline import PlanningError, pinned_plan

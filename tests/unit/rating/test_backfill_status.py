@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from rating.usage import Measured, measured
 from schemas.catalog.backfill_jobs import Job, job_of, jobs, waiting
-from schemas.catalog.models import Filter, Meter, Profile
+from schemas.catalog.meters import Filter, Meter, Profile
 from schemas.catalog.profiles import ProfileVersion, profile_versions
 from schemas.catalog.state import Catalog, record_of
 from schemas.ledgers.checkpoints import Cut

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.catalog.models import Filter
+from schemas.catalog.meters import Filter
 from schemas.filters import MISSING, OPERATORS, compile_filter, lookup
 from schemas.values.json_text import exact
 

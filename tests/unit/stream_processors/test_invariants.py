@@ -14,7 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.catalog.models import Filter, Namespace
+from schemas.catalog.meters import Filter
+from schemas.catalog.models import Namespace
 from schemas.catalog.state import Catalog, record_of
 from schemas.events.acceptance import RawEvent, Refused, accept
 from schemas.events.batch import decode_batch, encode_batch

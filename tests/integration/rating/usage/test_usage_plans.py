@@ -16,7 +16,7 @@ from hypothesis import settings as bounded
 from hypothesis import strategies as st
 
 from rating.usage import Measured, UsageQuery, of_account_intervals, usage_totals
-from schemas.catalog.models import Aggregation
+from schemas.catalog.meters import Aggregation
 from schemas.clickhouse.client import connect
 from schemas.ledgers.checkpoints import Cut
 from schemas.settings import Settings

@@ -14,7 +14,7 @@ from ingest.catalog.checks.empty_filters import Placed
 from ingest.catalog.document import DocumentError
 from ingest.catalog.publish import batched
 from schemas.catalog.bounds import BOUNDS, Bounds, NamespaceBounds, bounds_of
-from schemas.catalog.models import Filter
+from schemas.catalog.meters import Filter
 from schemas.catalog.state import Catalog
 from tests.unit.ingest.catalog.test_plan import BASE, applied, faults, plan, publish
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from ingest.catalog.checks.empty_filters import never_faults
 from ingest.catalog.document import DocumentError
 from ingest.catalog.entries import read_document
-from schemas.catalog.models import Meter
+from schemas.catalog.meters import Meter
 from schemas.filters import compile_filter
 
 

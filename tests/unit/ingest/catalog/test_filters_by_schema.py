@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ingest.catalog.checks.filters_by_schema import unfit_faults
-from schemas.catalog.models import EventType, Meter
+from schemas.catalog.meters import EventType, Meter
 
 PLACE = {
     "name": "Place",

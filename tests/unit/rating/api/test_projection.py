@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rating.api.usage.projection import at_end, invoice_before, percent, shown, trend
-from rating.invoices.read import InvoiceHead, InvoiceLine, WholeInvoice
+from rating.invoices.stored_invoice import InvoiceHead, InvoiceLine, WholeInvoice
 from rating.invoicing.charges import Need
 from rating.usage import Measured, Usage, UsageGroup
 

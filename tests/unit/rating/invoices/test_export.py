@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from rating.invoices.export import COLUMNS, Row, write_lines
-from rating.invoices.read import InvoiceHead, InvoiceLine
+from rating.invoices.stored_invoice import InvoiceHead, InvoiceLine
 from schemas.ledgers.invoice_record import Body
 
 BIG = Decimal("12345678901234567890123456789012345678901234567890123456789.000000000001")

@@ -16,7 +16,7 @@ from msgspec.structs import replace as changed
 from rating.invoices.amounts.line_plans import LinePlan, plan_in
 from rating.invoices.amounts.prepaid_credits import owned_grants
 from rating.invoices.ledger import Standing
-from rating.invoices.read import InvoiceHead, InvoiceLine, WholeInvoice, service_span
+from rating.invoices.stored_invoice import InvoiceHead, InvoiceLine, WholeInvoice, service_span
 from rating.invoicing.due import current_span
 from rating.invoicing.expected_invoice import Account, Measure, Running, expect
 from rating.invoicing.late_usage import Late, LateUsage

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from rating.invoicing.charges import Need
 from rating.invoicing.measure import FEW, MAX_NAMED_BYTES, asked
 from rating.usage import Measured
-from schemas.catalog.models import Aggregation
+from schemas.catalog.meters import Aggregation
 from schemas.ledgers.checkpoints import Cut
 
 CUT = Cut(3, {(1, 0): 10}, 5, 0)

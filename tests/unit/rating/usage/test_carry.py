@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from rating.usage import Measured, Usage, UsageGroup, UsageQuery, looking_back, render
 from rating.usage.carry import carried
-from schemas.catalog.models import Profile
+from schemas.catalog.meters import Profile
 from schemas.ledgers.checkpoints import Cut
 
 LEVEL = Measured("m.level", "latest", ((1, 100),), carry_over=True)

@@ -8,7 +8,7 @@ from typing import Any, get_args
 import pytest
 
 from rating.usage import Measured, UsageQuery, render
-from schemas.catalog.models import Aggregation
+from schemas.catalog.meters import Aggregation
 from schemas.ledgers.checkpoints import Cut
 
 DAY = 86_400_000_000

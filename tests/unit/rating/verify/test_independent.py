@@ -17,7 +17,7 @@ from rating.pricing.split_charges import Quantity, rate_parts
 from rating.verify.independent.event_totals import EventMeasure, Fold, Raw, dimension_values, measure_of, parse
 from rating.verify.independent.parts import PlainPart, pinned, splits
 from rating.verify.independent.price_arithmetic import cost, rounded
-from schemas.catalog.models import Filter
+from schemas.catalog.meters import Filter
 from schemas.catalog.profiles import ProfileVersion
 from schemas.matching.rules import Matched, Matcher
 from schemas.values.quantity import unscaled

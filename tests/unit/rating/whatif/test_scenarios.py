@@ -9,7 +9,8 @@ import pytest
 from rating.subscriptions.timeline import pinned_plan
 from rating.whatif import Scenario, ScenarioError, catalog
 from rating.whatif.draft import draft_versions
-from schemas.catalog.models import KINDS, Meter, Plan
+from schemas.catalog.meters import Meter
+from schemas.catalog.models import KINDS, Plan
 from schemas.catalog.profiles import BEGINNING, FOREVER
 from schemas.catalog.state import Catalog, NamespaceView, record_of
 

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 import schemas.events.event_types as event_types_module
-from schemas.catalog.models import Account, EventType, Meter
+from schemas.catalog.meters import EventType, Meter
+from schemas.catalog.models import Account
 from schemas.catalog.profiles import profile_versions
 from schemas.catalog.state import Catalog, record_of
 from schemas.events.event_types import event_types

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.catalog.models import Meter, Plan
+from schemas.catalog.meters import Meter
+from schemas.catalog.models import Plan
 from schemas.catalog.profiles import BEGINNING, FOREVER, ProfileVersion, profile_versions, resolve
 from schemas.catalog.state import DEFAULT_NAMESPACE, Catalog, Entry, NamespaceView, entry_of, record_of
 

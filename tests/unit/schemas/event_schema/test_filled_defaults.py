@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rating.verify.independent.event_totals import Raw, dimension_values, measure_of, parse
-from schemas.catalog.models import EventType, Filter, Meter
+from schemas.catalog.meters import EventType, Filter, Meter
 from schemas.catalog.profiles import BEGINNING, FOREVER, ProfileVersion, profile_versions
 from schemas.catalog.state import Catalog, record_of
 from schemas.event_schema import parse_schema

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from schemas.catalog.models import EventType, Meter, Namespace
+from schemas.catalog.meters import EventType, Meter
+from schemas.catalog.models import Namespace
 from schemas.catalog.profiles import profile_versions
 from schemas.catalog.state import Catalog, record_of
 from schemas.events.acceptance import MAX_PROPERTIES_BYTES, AcceptedEvent, Refused, accept, decode_batch

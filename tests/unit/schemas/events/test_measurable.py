@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.catalog.models import EventType, Meter, Namespace
+from schemas.catalog.meters import EventType, Meter
+from schemas.catalog.models import Namespace
 from schemas.catalog.profiles import profile_versions
 from schemas.catalog.state import Catalog, NamespaceView, record_of
 from schemas.events.acceptance import AcceptedEvent

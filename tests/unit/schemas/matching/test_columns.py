@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.catalog.models import Filter
+from schemas.catalog.meters import Filter
 from schemas.catalog.profiles import BEGINNING, FOREVER, ProfileVersion
 from schemas.matching.columns import ColumnMatcher, Events, Matches
 from schemas.matching.rules import UNMATCHED, Match, Matched, Matcher

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.catalog.models import Filter
+from schemas.catalog.meters import Filter
 from schemas.filters import compile_filter
 from schemas.matching.overlap import Budget, Measuring, can_both_match, contradictory, double_billed
 

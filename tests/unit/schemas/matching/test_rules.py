@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from schemas.catalog.models import Filter, Profile
+from schemas.catalog.meters import Filter, Profile
 from schemas.catalog.profiles import ProfileVersion
 from schemas.matching.rules import UNMATCHED, Match, Matcher, failing_filter
 from schemas.values.json_text import canonical, exact

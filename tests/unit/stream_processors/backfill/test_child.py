@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from schemas.catalog.backfill_jobs import waiting
-from schemas.catalog.models import Meter, Profile
+from schemas.catalog.meters import Meter, Profile
 from schemas.catalog.state import Catalog, record_of
 from schemas.ledgers.checkpoints import Cut
 from stream_processors.backfill.child import BackfillChild

@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from schemas.catalog.models import EventType, Namespace
+from schemas.catalog.meters import EventType
+from schemas.catalog.models import Namespace
 from schemas.catalog.state import Catalog, record_of
 from schemas.events.batch import decode_batch
 from schemas.events.identity import partition_of

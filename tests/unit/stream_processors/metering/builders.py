@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from schemas.catalog.models import Meter, Namespace
+from schemas.catalog.meters import Meter
+from schemas.catalog.models import Namespace
 from schemas.catalog.state import Catalog, record_of
 from schemas.events.acceptance import AcceptedEvent
 from schemas.events.batch import decode_batch, encode_batch

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.catalog.backfill_jobs import jobs
-from schemas.catalog.models import Meter, Profile
+from schemas.catalog.meters import Meter, Profile
 from schemas.catalog.profiles import ProfileVersion
 from schemas.catalog.state import Catalog, record_of
 from schemas.events.acceptance import AcceptedEvent
