@@ -91,7 +91,7 @@ def bounds(admin: AdminClient, topic: str) -> dict[int, tuple[int, int]]:
         raise KafkaException(topic_metadata.error)
     parts = [TopicPartition(topic, number) for number in sorted(topic_metadata.partitions)]
     ends: list[dict[int, int]] = []
-    for spec in (OffsetSpec.earliest(), OffsetSpec.latest()):  # type: ignore[no-untyped-call]  # confluent-kafka: no types
+    for spec in (OffsetSpec.earliest(), OffsetSpec.latest()):  # type: ignore[no-untyped-call]  # has no types
         futures = admin.list_offsets(
             dict.fromkeys(parts, spec), isolation_level=IsolationLevel.READ_UNCOMMITTED, request_timeout=_TIMEOUT
         )
