@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Final
 
 from rating.invoicing.need import Need
-from rating.invoicing.split_lines import Groups, joins
+from rating.invoicing.split_lines import Groups, by_time, joins
 from rating.pricing import PriceError, parse_price
 from rating.pricing.allowance import allowance
 from rating.pricing.identity_cache import IdentityCache
@@ -100,6 +100,7 @@ class ChargeBook:
     def _resolved(self, parts: tuple[Part, ...], in_advance: bool) -> tuple[Item, ...]:
         items: list[Item] = []
         groups = Groups()
+        together: dict[int, list[tuple[Part, Charge]]] = {}
         whole_fees: set[str] = set()
         several_plans = len({(part.plan.code, part.plan_version) for part in parts}) > 1
         for part in parts:
@@ -112,7 +113,8 @@ class ChargeBook:
                     (position for position, earlier in enumerate(items) if joins(earlier, part, charge, item)), None
                 )
                 if joined is not None:
-                    items[joined] = self._item(replace(part, start_us=items[joined].start_us), charge, note)
+                    together[joined].append((part, charge))
+                    items[joined] = self._over(together[joined], note)
                     continue
                 fee = item.need is None or isinstance(item.price, FlatPrice)
                 if fee and (charge.key in whole_fees or (part.trial and item.need is None)):
@@ -120,14 +122,30 @@ class ChargeBook:
                 if fee and not charge.prorated and not part.trial:
                     whole_fees.add(charge.key)
                 groups.add(part, charge, item.need, len(items))
+                together[len(items)] = [(part, charge)]
                 items.append(item)
         for number, price in groups.split([item.price for item in items]):
             items[number] = replace(items[number], price=price)
         return tuple(items)
 
+    def _over(self, parts: Sequence[tuple[Part, Charge]], note: str) -> Item:
+        """A charge that is measured once over parts that follow one another, on the last one's plan; each part's price
+        is as it would be for all of them."""
+        start_us, end_us = parts[0][0].start_us, parts[-1][0].end_us
+        last_part, last_charge = parts[-1]
+        item = self._item(replace(last_part, start_us=start_us), last_charge, note)
+        prices = [
+            (self._part_price(replace(part, start_us=start_us, end_us=end_us), charge), part.end_us - part.start_us)
+            for part, charge in parts
+        ]
+        return replace(item, price=by_time(prices))
+
+    def _part_price(self, part: Part, charge: Charge) -> Price:
+        return _of_part(self._price(part.plan, charge, _location(part, charge)), part, charge)
+
     def _item(self, part: Part, charge: Charge, note: str) -> Item:
-        location = f"plan {part.plan.code} version {part.plan_version}, charge {charge.key}"
-        price = _of_part(self._price(part.plan, charge, location), part, charge)
+        location = _location(part, charge)
+        price = self._part_price(part, charge)
         plan = LinePlan(part.plan.code, part.plan_version)
         entry = self._view.get("product", charge.product)
         if entry is None:
@@ -175,6 +193,10 @@ class ChargeBook:
         if found is None:
             raise PlanningError(f"{location}: there is no profile {address}; publish its meter, or mend the product")
         return found
+
+
+def _location(part: Part, charge: Charge) -> str:
+    return f"plan {part.plan.code} version {part.plan_version}, charge {charge.key}"
 
 
 def _of_part(price: Price, part: Part, charge: Charge) -> Price:

@@ -39,7 +39,7 @@ from schemas.ledgers.invoice_record import (
     Line,
     LinePlan,
 )
-from schemas.prices import MatrixPrice, Price
+from schemas.prices import MatrixPrice, Price, prices_in_time
 from schemas.values.instants import rfc3339
 
 
@@ -216,7 +216,9 @@ def priors(
         if need.profile.backfilled:
             need = replace(need, profile=need.profile.as_pinned(invoice.catalog_offset, invoice.checkpoint))
         billed = _billed(chain, invoice.invoice_id, line)
-        open_matrix = isinstance(price, MatrixPrice) and price.default_unit_amount is None
+        open_matrix = any(
+            isinstance(held, MatrixPrice) and held.default_unit_amount is None for held, _ in prices_in_time(price)
+        )
         later = (
             later_prices(timeline, line.charge, line.product, line.period_start)
             if timeline is not None and open_matrix

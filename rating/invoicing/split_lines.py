@@ -18,7 +18,8 @@ from rating.subscriptions.billing_periods import Part
 from schemas.catalog.meters import Aggregation
 from schemas.catalog.models import Charge
 from schemas.ledgers.invoice_record import LinePlan
-from schemas.prices import FlatPrice, Price, Split
+from schemas.prices import ByTime, EarlierPrice, FlatPrice, Price, Split
+from schemas.values.instants import SECOND
 
 ADDS_UP: Final[frozenset[Aggregation]] = frozenset({"sum", "count"})
 """Aggregations of which a period's quantity is the sum of its parts'."""
@@ -40,19 +41,38 @@ class Joinable(Protocol):
 
 
 def joins(earlier: Joinable, part: Part, charge: Charge, item: Joinable) -> bool:
-    """Whether a charge goes on over ``part`` as it was ``earlier``: something else has changed there. A highest or last
-    value, or distinct values, of two parts do not add up to the whole's, so they would be charged twice if they were
-    billed apart."""
-    if (
-        item.need is None
-        or earlier.need is None
-        or item.need.profile.aggregation in ADDS_UP
-        or isinstance(item.price, FlatPrice)
-    ):
+    """Whether a charge is measured once over ``part`` and what is ``earlier``. A highest or last value, or distinct
+    values, of two parts do not add up to the whole's, so they would be charged twice if they were billed apart; a
+    charge whose price or plan changes is billed apart only where it says that it begins anew (``tiers: reset``)."""
+    need, earlier_need = item.need, earlier.need
+    if need is None or earlier_need is None or need.profile.aggregation in ADDS_UP:
         return False
-    same_plan = earlier.plan is not None and earlier.plan.code == part.plan.code and charge == earlier.charge
-    same_profile = earlier.need.profile.profile_id == item.need.profile.profile_id
-    return earlier.end_us == part.start_us and same_plan and same_profile and earlier.price.trial == item.price.trial
+    if isinstance(item.price, FlatPrice) or isinstance(earlier.price, FlatPrice):
+        return False
+    same_charge = charge.key == earlier.charge.key and charge.product == earlier.charge.product
+    same_usage = (
+        need.profile.profile_id == earlier_need.profile.profile_id and need.dimensions == earlier_need.dimensions
+    )
+    goes_on = earlier.end_us == part.start_us and earlier.price.trial == item.price.trial
+    unchanged = charge == earlier.charge and earlier.plan is not None and earlier.plan.code == part.plan.code
+    return same_charge and same_usage and goes_on and (unchanged or charge.tiers != "reset")
+
+
+def by_time(prices: Sequence[tuple[Price, int]]) -> Price:
+    """The price of a line over parts that follow one another; ``prices``: each part's price and length, microseconds.
+    The last one's, with those before it where they differ."""
+    distinct: list[tuple[Price, int]] = []
+    for price, length_us in prices:
+        if distinct and distinct[-1][0] == price:
+            length_us += distinct.pop()[1]
+        distinct.append((price, length_us))
+    last_price, last_us = distinct[-1]
+    if len(distinct) == 1:
+        return last_price
+    earlier = tuple(
+        EarlierPrice(price=price, seconds=Decimal(length_us) / SECOND) for price, length_us in distinct[:-1]
+    )
+    return last_price.model_copy(update={"by_time": ByTime(seconds=Decimal(last_us) / SECOND, earlier=earlier)})
 
 
 @dataclass(frozen=True, slots=True)

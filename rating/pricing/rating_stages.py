@@ -11,7 +11,17 @@ from rating.pricing.allowance import take_off
 from rating.pricing.exact import exactly, round_money, share
 from rating.pricing.price_models import cell_amounts, label, model_steps
 from rating.pricing.priced_line import ZERO, MatrixQuantity, PricingLine, Rated, Step, StepKind
-from schemas.prices import FlatPrice, MatrixPrice, PackagePrice, PercentagePrice, Price, PriceError, Proration, plain
+from schemas.prices import (
+    FlatPrice,
+    MatrixPrice,
+    PackagePrice,
+    PercentagePrice,
+    Price,
+    PriceError,
+    Proration,
+    plain,
+    prices_in_time,
+)
 from schemas.values.currency import exponent
 
 # Steps whose sentences an invoice line must show.
@@ -47,12 +57,7 @@ def rate(
     if events is not None and (not events.is_finite() or events < 0):
         raise PriceError(f"events: {events} is not a count; write 0 or more")
     with exactly():
-        line = PricingLine(quantity, events)
-        if isinstance(price, MatrixPrice):
-            parts = tuple(quantities or ())
-            line = without_price(price, replace(line, cells=_cells(price, quantity, parts)), parts)
-        for stage in STAGES:
-            line = stage(price, line)
+        line = _by_time(price, quantity, events, tuple(quantities or ()))
         unrounded = line.total
     return Rated(
         quantity=quantity,
@@ -61,9 +66,51 @@ def rate(
         amount=round_money(unrounded, currency),
         unrounded=unrounded,
         steps=line.steps,
-        notes=tuple(step.text for step in line.steps if step.kind in _NOTED),
+        notes=tuple(dict.fromkeys(step.text for step in line.steps if step.kind in _NOTED)),
         unpriced=line.unpriced,
     )
+
+
+def _by_time(
+    price: Price, quantity: Decimal, events: Decimal | None, quantities: tuple[MatrixQuantity, ...]
+) -> PricingLine:
+    """The line after all stages. Where its price changed in its time, what each price would come to for the whole of it
+    counts by how long it held; the shares come to the mean to 12 decimals. Dimension values that one of the prices has
+    no amount for are left out of all."""
+    prices = prices_in_time(price)
+    lacking = _lacking(prices, quantities)
+    whole_seconds = sum((seconds for _, seconds in prices), ZERO)
+    steps: tuple[Step, ...] = ()
+    weighted = counted = ZERO
+    for number, (held, seconds) in enumerate(prices):
+        line = PricingLine(quantity, events)
+        if isinstance(held, MatrixPrice):
+            line = without_price(held, replace(line, cells=_cells(held, quantity, quantities)), quantities, lacking)
+        if number:
+            line = replace(line, steps=())  # what has no price is told once
+        for stage in STAGES:
+            line = stage(held, line)
+        if len(prices) > 1:
+            weighted += line.total * seconds
+            until = share(weighted, Decimal(1), whole_seconds)
+            part = until - counted
+            text = f"this price held for {_span(seconds, whole_seconds)}: {plain(line.total)} counts {plain(part)}"
+            line = line.then(Step("proration", part - line.total, text))
+            counted = until
+        steps += line.steps
+    return replace(line, steps=steps)
+
+
+def _lacking(
+    prices: Iterable[tuple[Price, Decimal]], quantities: Iterable[MatrixQuantity]
+) -> frozenset[tuple[str, ...]]:
+    """The combinations that one of the prices has neither a cell nor a default for."""
+    values = {part.values for part in quantities}
+    lacking: set[tuple[str, ...]] = set()
+    for price, _ in prices:
+        if isinstance(price, MatrixPrice) and price.default_unit_amount is None:
+            lacking |= values - cell_amounts(price).keys()
+    return frozenset(lacking)
 
 
 def _cells(
@@ -86,14 +133,12 @@ def _cells(
     return cells
 
 
-def without_price(price: MatrixPrice, line: PricingLine, parts: Iterable[MatrixQuantity]) -> PricingLine:
-    """What the matrix has neither a cell nor a default for is left out of the line, and a step each says so; nothing
-    else waits for it."""
+def without_price(
+    price: MatrixPrice, line: PricingLine, parts: Iterable[MatrixQuantity], values_without: frozenset[tuple[str, ...]]
+) -> PricingLine:
+    """What there is no price for is left out of the line, and a step each says so; nothing else waits for it."""
     cells = line.cells or {}
-    if price.default_unit_amount is not None:
-        return line
-    named = cell_amounts(price)
-    lacking = sorted(values for values in cells if values not in named)
+    lacking = sorted(values for values in cells if values in values_without)
     if not lacking:
         return line
     events: dict[tuple[str, ...], int] = {}
@@ -101,7 +146,7 @@ def without_price(price: MatrixPrice, line: PricingLine, parts: Iterable[MatrixQ
         if part.events is not None:
             events[part.values] = events.get(part.values, 0) + part.events
     unpriced = tuple(MatrixQuantity(values, cells[values], events.get(values)) for values in lacking)
-    priced_cells = {values: quantity for values, quantity in cells.items() if values in named}
+    priced_cells = {values: quantity for values, quantity in cells.items() if values not in values_without}
     steps = [
         Step(
             "unpriced",
@@ -166,10 +211,14 @@ def proration(price: Price, line: PricingLine) -> PricingLine:
 
 
 def _part(of: Proration) -> str:
-    part, whole_duration, unit = of.part_seconds, of.whole_seconds, "seconds"
+    return f"{_span(of.part_seconds, of.whole_seconds)} of the period"
+
+
+def _span(part_seconds: Decimal, whole_seconds: Decimal) -> str:
+    part, whole_duration, unit = part_seconds, whole_seconds, "seconds"
     if not part % _DAY and not whole_duration % _DAY:
         part, whole_duration, unit = part / _DAY, whole_duration / _DAY, "days"
-    return f"{plain(part)} of {plain(whole_duration)} {unit} of the period"
+    return f"{plain(part)} of {plain(whole_duration)} {unit}"
 
 
 def maximum(price: Price, line: PricingLine) -> PricingLine:

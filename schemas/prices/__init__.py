@@ -3,7 +3,9 @@
 from schemas.prices.decimals import MAX_AMOUNT_DIGITS, MAX_QUANTITY_DIGITS, exact_decimal, plain
 from schemas.prices.models import (
     OF_LINES,
+    ByTime,
     Cell,
+    EarlierPrice,
     FlatPrice,
     IncludedOrder,
     MatrixPrice,
@@ -18,6 +20,7 @@ from schemas.prices.models import (
     TieredPercentagePrice,
     TieredPrice,
     VolumePrice,
+    prices_in_time,
     set_by_close,
 )
 from schemas.prices.parse import PriceError, parse_price
@@ -26,7 +29,9 @@ __all__ = [
     "MAX_AMOUNT_DIGITS",
     "MAX_QUANTITY_DIGITS",
     "OF_LINES",
+    "ByTime",
     "Cell",
+    "EarlierPrice",
     "FlatPrice",
     "IncludedOrder",
     "MatrixPrice",
@@ -45,5 +50,6 @@ __all__ = [
     "exact_decimal",
     "parse_price",
     "plain",
+    "prices_in_time",
     "set_by_close",
 ]

@@ -105,6 +105,30 @@ class Split(_Part):
     priced_after: WorkedOutUnits = ZERO
 
 
+class EarlierPrice(_Part):
+    """A price that the charge of a line had before the line's own, and for how many seconds of the line's time."""
+
+    price: Price
+    seconds: Positive
+
+
+class ByTime(_Part):
+    """A line that was measured once over time in which its price changed: each price counts by how long it held.
+
+    ``seconds``: how long the price held that this is a field of, to the line's end. ``earlier``: those before it, in
+    the order of time; they have no ``by_time`` of their own.
+    """
+
+    seconds: Positive
+    earlier: Annotated[tuple[EarlierPrice, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _not_nested(self) -> Self:
+        if any(part.price.by_time is not None for part in self.earlier):
+            refuse([("earlier", "a price in it has a by_time of its own; list all prices in one")])
+        return self
+
+
 class _Price(_Part):
     """What every price may have. ``currency`` is None where the plan's currency counts.
 
@@ -113,7 +137,7 @@ class _Price(_Part):
 
     optional: ClassVar[frozenset[str]] = frozenset(
         {"currency", "included_units", "free_units", "fixed_amount", "minimum_amount", "maximum_amount"}
-        | {"default_unit_amount", "included_order", "proration", "trial", "split", "included_proration"}
+        | {"default_unit_amount", "included_order", "proration", "trial", "split", "included_proration", "by_time"}
     )
 
     model: str
@@ -132,6 +156,11 @@ class _Price(_Part):
     )
     included_proration: Proration | None = Field(
         None, description="included and free units count for a part of a period", json_schema_extra=_BY_CLOSE
+    )
+    by_time: ByTime | None = Field(
+        None,
+        description="prices that the charge had before within the line's time; each counts by how long it held",
+        json_schema_extra=_BY_CLOSE,
     )
 
     @field_validator("currency")
@@ -153,15 +182,16 @@ class _Price(_Part):
         return self
 
 
-OF_LINES: JsonObject = {"proration": None, "trial": False, "split": None, "included_proration": None}
+OF_LINES: JsonObject = {"proration": None, "trial": False, "split": None, "included_proration": None, "by_time": None}
 """What the close sets on a line's price → what a price in the catalog has there."""
 
 
 def set_by_close(price: _Price) -> str:
     """What is wrong with a price in the catalog that has what only a line's may have; "" for nothing."""
-    for names in (("proration", "trial"), ("split", "included_proration")):
+    for names in (("proration", "trial"), ("split", "included_proration"), ("by_time",)):
         if any(getattr(price, name) != OF_LINES[name] for name in names):
-            return f"{' and '.join(names)} are set by the close; remove them from the price"
+            verb, pronoun = ("are", "them") if len(names) > 1 else ("is", "it")
+            return f"{' and '.join(names)} {verb} set by the close; remove {pronoun} from the price"
     return ""
 
 
@@ -386,3 +416,16 @@ MODELS: dict[str, type[_Price]] = {
     "tiered_percentage": TieredPercentagePrice,
     "matrix": MatrixPrice,
 }
+
+_RECURSIVE: tuple[type[BaseModel], ...] = (EarlierPrice, ByTime, *MODELS.values())
+for _model in _RECURSIVE:
+    _model.model_rebuild()  # a line's price may hold others
+
+
+def prices_in_time(price: Price) -> tuple[tuple[Price, Decimal], ...]:
+    """(price, seconds that it held) of each price that a line counts, in the order of time; of a line with one price
+    that price, for 1."""
+    if price.by_time is None:
+        return ((price, Decimal(1)),)
+    own = price.model_copy(update={"by_time": None})
+    return (*((part.price, part.seconds) for part in price.by_time.earlier), (own, price.by_time.seconds))

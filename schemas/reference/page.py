@@ -118,7 +118,10 @@ def _sentence(text: str) -> str:
 
 
 def _fields(model: type[BaseModel]) -> Mapping[str, JsonObject]:
-    properties: dict[str, JsonObject] = TypeAdapter(model).json_schema(ref_template="{model}")["properties"]
+    schema = TypeAdapter(model).json_schema(ref_template="{model}")
+    if "$ref" in schema:  # a model that may hold one of its own kind stands among the definitions
+        schema = schema["$defs"][schema["$ref"]]
+    properties: dict[str, JsonObject] = schema["properties"]
     return properties
 
 

@@ -8,8 +8,9 @@ value, whatever the line does.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
+from itertools import accumulate
 from typing import Final
 
 from msgspec.structs import replace
@@ -20,6 +21,7 @@ from schemas.ledgers.invoice_record import (
     Invoice,
     Line,
 )
+from schemas.values.json_text import JsonObject
 
 REST: Final = "others"
 _CELL: Final = '"cell"'
@@ -48,7 +50,9 @@ def _line(line: Line, most: int) -> Line:
     if line.steps.count(_CELL) <= most:
         return line
     steps = json.loads(line.steps)
-    named = {tuple(cell["values"]) for cell in json.loads(line.price).get("cells", ())}
+    price = json.loads(line.price)
+    prices = [price, *(part["price"] for part in price.get("by_time", {}).get("earlier", ()))]
+    named = {tuple(cell["values"]) for held in prices for cell in held.get("cells", ())}
     free = [
         number for number, step in enumerate(steps) if step["kind"] == "cell" and tuple(step["values"]) not in named
     ]
@@ -56,16 +60,29 @@ def _line(line: Line, most: int) -> Line:
         return line
     largest = sorted(free, key=lambda number: (-Decimal(steps[number]["quantity"]), steps[number]["values"]))
     unlisted = set(largest[most:])
-    amount = exact_sum(Decimal(steps[number]["amount"]) for number in unlisted)
-    quantity = exact_sum(Decimal(steps[number]["quantity"]) for number in unlisted)
-    unit_amount = steps[largest[-1]]["unit_amount"]
+    # The steps of each of several prices end with its share of the time, and have a bucket of their own.
+    price_of = list(accumulate((step["kind"] == "proration" for step in steps), initial=0))
+    last_of = {price_of[number]: number for number in free}
+    together: dict[int, list[JsonObject]] = {}
+    for number in sorted(unlisted):
+        together.setdefault(price_of[number], []).append(steps[number])
+    written: list[JsonObject] = []
+    for number, step in enumerate(steps):
+        if number not in unlisted:
+            written.append(step)
+        if last_of.get(price_of[number]) == number and price_of[number] in together:
+            written.append(_bucket(together[price_of[number]]))
+    return replace(line, steps=_encode(written))
+
+
+def _bucket(unlisted: Sequence[JsonObject]) -> JsonObject:
+    amount = exact_sum(Decimal(step["amount"]) for step in unlisted)
+    quantity = exact_sum(Decimal(step["quantity"]) for step in unlisted)
+    unit_amount = unlisted[0]["unit_amount"]
     text = (
         f"{len(unlisted)} other combinations of values (default): {plain(quantity)} × {unit_amount} = {plain(amount)}"
     )
-    bucket = {
+    return {
         "kind": REST, "amount": plain(amount), "text": text, "quantity": plain(quantity), "unit_amount": unit_amount,
         "count": len(unlisted),
     }  # fmt: skip
-    position = free[-1]
-    listed_steps = [step for number, step in enumerate(steps) if number <= position and number not in unlisted]
-    return replace(line, steps=_encode([*listed_steps, bucket, *steps[position + 1 :]]))

@@ -11,7 +11,7 @@ All else is priced as the line pinned it.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
@@ -25,7 +25,7 @@ from schemas.ledgers.invoice_record import (
     Invoice,
     Line,
 )
-from schemas.prices import Cell, MatrixPrice, Price, plain
+from schemas.prices import Cell, MatrixPrice, Price, plain, prices_in_time
 
 _MARK: Final = '"unpriced"'
 
@@ -110,10 +110,26 @@ def later_prices(timeline: Timeline, charge_key: str, product: str, from_us: int
 
 
 def completed(
-    price: Price, lacking: Iterable[MatrixQuantity], later: Iterable[LaterPrice]
+    price: Price, lacking: Collection[MatrixQuantity], later: Collection[LaterPrice]
 ) -> tuple[Price, tuple[str, ...]]:
     """The price with a cell for each combination that one of ``later`` has an amount for, and a sentence each; else as
     it is."""
+    parts = [_completed(held, lacking, later) for held, _ in prices_in_time(price)]
+    notes = tuple(dict.fromkeys(note for _, part_notes in parts for note in part_notes))
+    if not notes:
+        return price, ()
+    own = parts[-1][0]
+    if (by_time := price.by_time) is not None:
+        earlier = tuple(
+            part.model_copy(update={"price": held}) for part, (held, _) in zip(by_time.earlier, parts, strict=False)
+        )
+        own = own.model_copy(update={"by_time": by_time.model_copy(update={"earlier": earlier})})
+    return own, notes
+
+
+def _completed(
+    price: Price, lacking: Iterable[MatrixQuantity], later: Iterable[LaterPrice]
+) -> tuple[Price, tuple[str, ...]]:
     if not isinstance(price, MatrixPrice):
         return price, ()
     options = [
@@ -123,7 +139,10 @@ def completed(
     ]
     cells: list[Cell] = []
     notes: list[str] = []
+    named = cell_amounts(price)
     for part in lacking:
+        if part.values in named or price.default_unit_amount is not None:
+            continue  # another of the line's prices lacks it
         for version, amounts in options:
             amount = amounts.get(part.values, version.price.default_unit_amount)
             if amount is not None:

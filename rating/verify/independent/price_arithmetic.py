@@ -22,7 +22,7 @@ _SPLIT: Final = frozenset(
 
 _COMMON: Final = frozenset(
     {"model", "currency", "included_units", "minimum_amount", "maximum_amount", "proration", "trial"}
-    | {"split", "included_proration"}
+    | {"split", "included_proration", "by_time"}
 )
 _FIELDS: Final[dict[str, frozenset[str]]] = {
     "flat": frozenset({"amount"}),
@@ -36,8 +36,35 @@ _FIELDS: Final[dict[str, frozenset[str]]] = {
 }
 
 
+def prices_by_time(price: PriceJson) -> list[tuple[PriceJson, Fraction]]:
+    """(price, seconds that it held) of all prices of a line, in the order of time. Raises ValueError."""
+    by_time: PriceJson = price.get("by_time") or {}
+    if not by_time:
+        return [(price, Fraction(1))]
+    if unknown := set(by_time) - {"seconds", "earlier"}:
+        raise ValueError(f"field by_time.{min(unknown)} has no independent check")
+    own = {name: value for name, value in price.items() if name != "by_time"}
+    prices = [(earlier["price"], _number(earlier, "seconds")) for earlier in by_time["earlier"]]
+    if any("by_time" in earlier for earlier, _ in prices):
+        raise ValueError("by_time stands in an earlier price")
+    return [*prices, (own, _number(by_time, "seconds"))]
+
+
 def cost(price: PriceJson, cells: Cells, events: int) -> Fraction:
-    """The unrounded amount. ``cells`` has one entry, ``()``, for every model but a matrix. Raises ValueError."""
+    """The unrounded amount. ``cells`` has one entry, ``()``, for every model but a matrix. Raises ValueError.
+
+    Of several prices each counts by the seconds that it held, for usage that all of them have an amount for."""
+    prices = prices_by_time(price)
+    if len(prices) == 1:
+        return _cost(price, cells, events)
+    for held, _ in prices:
+        cells = _with_price(held, cells)
+    weighted = sum((_cost(held, cells, events) * seconds for held, seconds in prices), Fraction(0))
+    return _twelve_places(weighted / sum(seconds for _, seconds in prices))
+
+
+def _cost(price: PriceJson, cells: Cells, events: int) -> Fraction:
+    """By one price."""
     model = str(price.get("model"))
     if model not in _FIELDS:
         raise ValueError(f"model {model} has no independent check")

@@ -24,7 +24,7 @@ from rating.verify.difference import Findings, Progress
 from rating.verify.independent.discounts_and_credits import is_reduction
 from rating.verify.independent.event_totals import Fold, Raw, dimension_values, measure_of, parse
 from rating.verify.independent.parts import PlainPart, pinned, splits
-from rating.verify.independent.price_arithmetic import PriceJson, cost, rounded
+from rating.verify.independent.price_arithmetic import PriceJson, cost, prices_by_time, rounded
 from rating.verify.invoices.from_records import EarlierBilling
 from rating.verify.matches import append_blocks
 from rating.verify.reread_voids import FirstVoid, Position, work_out_voids
@@ -35,6 +35,7 @@ from schemas.event_schema import Schema, parse_schema
 from schemas.ledgers.checkpoints import Offsets
 from schemas.ledgers.invoice_claims import VOID
 from schemas.values.currency import exponent
+from schemas.values.instants import SECOND
 
 NAME: Final = "invoices from events"
 _REMEDY: Final = "`weir explain` shows the line's events; void the invoice and bill the period again"
@@ -250,6 +251,15 @@ def _compare(work: _Work, earlier_billing: EarlierBilling, findings: Findings) -
                     f"{'nothing' if line.quantity is None else plain(line.quantity)} from {line.events} events",
                     _REMEDY,
                 )
+        seconds = [seconds for _, seconds in prices_by_time(work.price)]
+        if len(seconds) > 1 and sum(seconds) != Fraction(line.end_us - line.start_us, SECOND):
+            findings.add(
+                "re-rated line",
+                f"{work.place}, price.by_time",
+                f"{_text(Fraction(line.end_us - line.start_us, SECOND))} seconds, the line's time",
+                _text(sum(seconds, Fraction(0))),
+                _REMEDY,
+            )
         unrounded = cost(work.price, cells, events)
     except (ValueError, KeyError, ZeroDivisionError) as error:
         findings.add("re-rated line", f"{work.place}, price", "a price that can be applied", str(error), COPY_REMEDY)

@@ -207,9 +207,17 @@ def _check_prices(scope: Scope, invoice: Invoice, location: str, findings: Findi
         if line.adjusts or line.kind not in ("usage", "flat"):
             continue  # an adjustment is priced as the line that it adjusts
         expected = prices_of(view, invoice.subscription, line.charge)
-        if plan_price_text(line.price, invoice.currency) not in expected:
+        pinned_prices = [line.price, *_earlier_prices(line.price)]
+        if any(plan_price_text(price, invoice.currency) not in expected for price in pinned_prices):
             shown = " or ".join(sorted(expected)) or f"a charge {line.charge} on the plan"
             findings.add("pinned price", f"{location}, line {line.number}, price", shown, line.price, _PRICE_REMEDY)
+
+
+def _earlier_prices(price: str) -> list[str]:
+    """The prices that a line's charge had before its own, as JSON text."""
+    if '"by_time"' not in price:
+        return []
+    return [json.dumps(part["price"]) for part in json.loads(price)["by_time"]["earlier"]]
 
 
 def prices_of(view: NamespaceView, subscription: str, charge: str) -> set[str]:

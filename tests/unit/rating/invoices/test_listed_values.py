@@ -73,3 +73,16 @@ def test_cells_of_the_price_are_listed_however_many() -> None:
     made = invoice({f"m{number}": "1" for number in range(20)}, PRICE | {"cells": cells})
     assert listed(made, 3) == made
     assert not list(beyond([made]))
+
+
+def test_a_line_of_several_prices_has_a_bucket_for_each() -> None:
+    """Each price's steps end with its share of the time."""
+    earlier = [{"price": PRICE | {"default_unit_amount": "0.02"}, "seconds": "100"}]
+    before = invoice(dict.fromkeys("abcdefgh", "3"), PRICE | {"by_time": {"seconds": "200", "earlier": earlier}})
+    after = listed(before, 2)
+    assert sum(Decimal(step["amount"]) for step in steps(after)) == Decimal(before.lines[0].unrounded)
+    shown = [(step["kind"], step.get("unit_amount"), step.get("count")) for step in steps(after)]
+    assert shown == [
+        ("cell", "0.02", None), ("others", "0.02", 7), ("minimum", None, None), ("proration", None, None),
+        ("cell", "0.013", None), ("others", "0.013", 7), ("minimum", None, None), ("proration", None, None),
+    ]  # fmt: skip

@@ -42,9 +42,14 @@ def catalog(price: dict[str, Any], more: Sequence[dict[str, Any]] = (), **charge
     """One metered charge ``c`` on plan basic, in UTC, without grace; profile m.p, a sum by dimension ``model``."""
     found = Shelf()
     profile = {"code": "p", "aggregation": "sum", "property": "n", "dimensions": ["model"]}
-    found.add("meter", {"code": "m", "profiles": [profile, {"code": "top", "aggregation": "max", "property": "n"}]})
+    others = [
+        {"code": "top", "aggregation": "max", "property": "n"},
+        {"code": "users", "aggregation": "count_unique", "property": "n"},
+    ]
+    found.add("meter", {"code": "m", "profiles": [profile, *others]})
     found.add("product", {"code": "c", "profile": "m.p"})
     found.add("product", {"code": "top", "profile": "m.top"})
+    found.add("product", {"code": "users", "profile": "m.users"})
     found.add("product", {"code": "fee", "kind": "flat"})
     found.add("plan", plan(price, more=more, **charge))
     found.add("account", {"code": "acme"})
@@ -69,7 +74,8 @@ class Books:
         """What the next run publishes: with everything that came before it, also late."""
         self.closes += 1
         late = [one for one in self.events if one.close == self.closes and one.close]
-        records = {"s": tuple(Late("m.p", one.at_us, one.at_us, 1) for one in late)} if late else {}
+        profiles = ("m.p", "m.top")
+        records = {"s": tuple(Late(name, one.at_us, one.at_us, 1) for one in late for name in profiles)} if late else {}
         found = make_plan(self.shelf.view(), self.standing, as_of_us, records)
         assert found.problems == (), found.problems
         run = Run(f"run_{self.closes}", self.closes, 0, as_of_us, {})
@@ -85,7 +91,8 @@ class Books:
             for one in self.events:
                 if need.start_us <= one.at_us < need.end_us and one.close <= self.closes:
                     cells.setdefault(one.values if need.dimensions else (), []).append(one.quantity)
-            fold = max if need.profile.aggregation == "max" else sum
+            folds: dict[str, Any] = {"max": max, "count_unique": lambda values: len(set(values))}
+            fold = folds.get(need.profile.aggregation, sum)
             totals[need] = {
                 "acme": [
                     UsageGroup(Usage(Decimal(fold(some)), len(some)), "acme", None, values) for values,

@@ -5,13 +5,17 @@ from __future__ import annotations
 
 import json
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rating.pricing import parse_price
+from rating.verify.independent.price_arithmetic import cost as independent_cost
 from rating.verify.invoices.from_topic import plan_price_text
+from schemas.prices import prices_in_time
 from schemas.values.instants import DAY
 from tests.unit.rating.invoicing.builders import (
     APRIL,
@@ -20,6 +24,7 @@ from tests.unit.rating.invoicing.builders import (
     MARCH,
     SUBSCRIPTION,
     Books,
+    Used,
     amounts,
     by_part,
     catalog,
@@ -104,17 +109,6 @@ def test_what_was_used_in_a_trial_takes_nothing_of_the_allowance() -> None:
     found = catalog(INCLUDED)
     found.add("subscription", SUBSCRIPTION | {"trial_end": "2026-01-11"})
     assert amounts(Books(found, [used(3, 5000), used(15, 1001)]).close(FEBRUARY)) == ["usage c 0.00", "usage c 0.01"]
-
-
-def test_a_maximum_adds_up_to_no_period_so_each_part_stands_alone() -> None:
-    price = {"model": "tiered", "tiers": [{"up_to": "3", "unit_amount": "0"}, {"up_to": None, "unit_amount": "1"}]}
-    found = catalog(INCLUDED, [{"product": "top", "price": price}])
-    other = {"charge": "top", "price": price | {"maximum_amount": "9"}}
-    found.add("subscription", SUBSCRIPTION | {"overrides": [other], "change_at": "2026-01-15"})
-    (january,) = Books(found, [used(3, 5), used(20, 6)]).close(FEBRUARY)
-    top = [line for line in january.lines if line.charge == "top"]
-    assert [line.amount for line in top] == ["2.00", "3.00"]
-    assert not any("split" in line.price for line in top)
 
 
 def test_late_usage_of_the_first_part_changes_what_the_second_costs() -> None:
@@ -212,15 +206,94 @@ def test_a_highest_value_is_billed_once_where_another_price_of_the_plan_changes(
     assert verified([january], found.catalog) == []
 
 
-@pytest.mark.parametrize(("top", "expected"), [(10, ["0.00", "0.00"]), (12, ["10.00", "12.00"])])
-def test_each_part_has_its_own_highest_value_where_its_price_changes(top: int, expected: list[str]) -> None:
-    """What is included is for each part: 10 of 10 are nothing, with and without a change. Of what is beyond, each part
-    bills its own."""
+def top_lines(*versions: tuple[str, dict[str, Any]], events: list[Used], charge: dict[str, Any] | None = None) -> Any:
+    """January's lines of the highest value; ``versions``: (change_at, what the subscription says from then on)."""
+    found = catalog(INCLUDED, [TOP | (charge or {})])
+    found.add("plan", plan(INCLUDED, "pro", [TOP | {"price": TOP["price"] | {"unit_amount": "8"}} | (charge or {})]))
+    for at, body in versions:
+        found.add("subscription", SUBSCRIPTION | body | {"change_at": at})
+    (january,) = Books(found, events).close(FEBRUARY)
+    return [line for line in january.lines if line.charge == "top"]
+
+
+def dearer_top(unit_amount: str = "6", **price: Any) -> dict[str, Any]:
+    return {"overrides": [{"charge": "top", "price": TOP["price"] | {"unit_amount": unit_amount} | price}]}
+
+
+HALVES = [used(3, 12), used(20, 12)]
+
+
+@pytest.mark.parametrize(
+    ("versions", "expected"),
+    [
+        ([("2026-01-15", dearer_top())], "11.10"),  # 2 beyond the 10: 5.00 for 14 of 31 days, 6.00 for 17
+        ([("2026-01-15", dearer_top("5"))], "10.00"),  # the same price
+        ([("2026-01-15", dearer_top(included_units="12"))], "4.52"),  # 10.00 for 14 days, nothing for 17
+        ([("2026-01-15", {"plan": "pro"})], "13.29"),  # 5.00 and 8.00
+        ([("2026-01-11", dearer_top()), ("2026-01-21", dearer_top("7"))], "12.06"),  # 10, 10 and 11 days
+        ([("2026-01-11", dearer_top("7")), ("2026-01-21", {})], "11.29"),  # and back
+    ],
+)
+def test_a_highest_value_is_measured_and_billed_once_where_its_own_price_changes(
+    versions: list[tuple[str, dict[str, Any]]], expected: str
+) -> None:
+    """Whoever was there in all parts is not charged once a part: each price counts by how long it held."""
+    (line,) = top_lines(*versions, events=HALVES)
+    assert (line.quantity, line.amount, line.period_start, line.period_end) == ("12", expected, JANUARY, FEBRUARY)
+    cells = {(): Fraction(12)}
+    assert independent_cost(json.loads(line.price), cells, 2) == Fraction(line.unrounded)
+    assert sum(Decimal(step["amount"]) for step in json.loads(line.steps)) == Decimal(line.unrounded)
+    prices = prices_in_time(parse_price(json.loads(line.price), "USD"))
+    if len(prices) > 1:
+        assert sum(seconds for _, seconds in prices) == Decimal(FEBRUARY - JANUARY) / 10**6
+
+
+def test_a_user_who_is_active_in_both_parts_is_charged_once() -> None:
+    """100 users, of whom 60 come again after the price changed on 16 January."""
+    users = {"product": "users", "price": {"model": "per_unit", "unit_amount": "0.10"}}
+    found = catalog(INCLUDED, [users])
+    dearer = [{"charge": "users", "price": users["price"] | {"unit_amount": "0.20"}}]
+    found.add("subscription", SUBSCRIPTION | {"overrides": dearer, "change_at": "2026-01-16"})
+    events = [used(3, number) for number in range(80)] + [used(20, number) for number in range(20, 100)]
+    (january,) = Books(found, events).close(FEBRUARY)
+    (line,) = [line for line in january.lines if line.charge == "users"]
+    assert (line.quantity, line.amount) == ("100", "15.16")  # 10.00 for 15 of 31 days, 20.00 for 16
+
+
+def test_a_charge_that_begins_anew_measures_and_prices_each_part_for_itself() -> None:
+    for versions in ([("2026-01-15", dearer_top())], [("2026-01-15", {"plan": "pro"})]):
+        lines = top_lines(*versions, events=[used(3, 12), used(20, 11)], charge={"tiers": "reset"})
+        assert [line.quantity for line in lines] == ["12", "11"]
+        assert lines[0].amount == "10.00"
+
+
+def test_what_is_included_is_prorated_in_a_short_period_only_where_the_charge_says_so() -> None:
+    """From 11 January on, 21 of 31 days; the price changes on the 21st."""
+    for choice, expected in ((None, "11.05"), ("whole", "11.05"), ("prorated", "28.87")):
+        start = {"start": "2026-01-11T00:00:00Z"}
+        (line,) = top_lines(
+            ("2026-01-11", start), ("2026-01-21", dearer_top() | start), events=HALVES[1:], charge={"included": choice}
+        )
+        assert (line.period_start, line.amount) == (JANUARY + 10 * DAY, expected)
+
+
+def test_a_trial_s_part_of_a_highest_value_stands_alone_and_is_not_billed() -> None:
+    trial = {"trial_end": "2026-01-11"}
+    lines = top_lines(("2026-01-01", trial), ("2026-01-21", dearer_top() | trial), events=[used(3, 40), *HALVES[1:]])
+    assert [(line.amount, line.quantity) for line in lines] == [("0.00", "40"), ("11.05", "12")]
+
+
+def test_late_usage_of_any_part_adjusts_the_line_of_all_of_them_once() -> None:
     found = catalog(INCLUDED, [TOP])
-    dearer = {"charge": "top", "price": TOP["price"] | {"unit_amount": "6"}}
-    found.add("subscription", SUBSCRIPTION | {"overrides": [dearer], "change_at": "2026-01-15"})
-    (january,) = Books(found, [used(3, top), used(20, top)]).close(FEBRUARY)
-    assert [line.amount for line in january.lines if line.charge == "top"] == expected
+    found.add("subscription", SUBSCRIPTION | dearer_top() | {"change_at": "2026-01-15"})
+    late_events = [used(3, 12), used(20, 11), used(25, 14, close=2)]
+    books = Books(found, late_events)
+    books.close(FEBRUARY)
+    (february,) = books.close(MARCH)
+    (change,) = [line for line in february.lines if line.kind == "adjustment"]
+    assert (change.quantity, change.amount) == ("14", "11.09")  # 22.19 for 4 beyond it, less 11.10
+    assert "by_time" in change.price
+    assert verified(books.standing.chain("air", "s"), found.catalog) == []
 
 
 def test_a_minimum_of_a_highest_value_stays_whole_where_another_price_changes() -> None:

@@ -89,6 +89,20 @@ def test_a_plan_does_not_say_what_the_close_does(field: dict[str, Any]) -> None:
         Plan.model_validate({"code": "p", "currency": "USD", "charges": [charge]})
 
 
+def test_a_plan_does_not_list_prices_by_time() -> None:
+    earlier = [{"price": {"model": "per_unit", "unit_amount": "2"}, "seconds": "1"}]
+    price = {"model": "per_unit", "unit_amount": "1", "by_time": {"seconds": "1", "earlier": earlier}}
+    with pytest.raises(ValidationError, match="by_time is set by the close; remove it"):
+        Plan.model_validate({"code": "p", "currency": "USD", "charges": [{"product": "c", "price": price}]})
+    nested = {
+        "model": "per_unit",
+        "unit_amount": "1",
+        "by_time": {"seconds": "1", "earlier": [{"price": price, "seconds": "1"}]},
+    }
+    with pytest.raises(PriceError, match=r"price\.by_time\.earlier: a price in it has a by_time of its own"):
+        parse_price(nested)
+
+
 def test_only_a_flat_price_is_billed_in_advance() -> None:
     charge = {"product": "fee", "in_advance": True, "price": {"model": "per_unit", "unit_amount": "1"}}
     with pytest.raises(ValidationError, match="in_advance needs a price of model flat"):

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rating.invoices.amounts.unpriced_values import LaterPrice, completed
 from rating.pricing import MatrixQuantity, parse_price, rate
 from rating.pricing.split_charges import Quantity, rate_parts
-from schemas.prices import Price
+from schemas.prices import MatrixPrice, Price
 
 SHARED = {"of": "p", "included_before": "0", "priced_before": "0"}
 TIERS = [{"up_to": "1000", "unit_amount": "0"}, {"up_to": None, "unit_amount": "0.01", "flat_amount": "5"}]
@@ -178,3 +179,26 @@ def test_rating_parts_again_from_their_pinned_prices_changes_nothing(
 ) -> None:
     found = rated(split(*[price for price, _ in parts]), *[quantity for _, quantity in parts])
     assert rated([price for price, _ in found], *[quantity for _, quantity in parts]) == found
+
+
+def test_a_value_that_one_of_several_prices_has_no_amount_for_waits_until_all_have() -> None:
+    """Prices of a line that count by time: what is lacking is told once, and completed where it is lacking."""
+
+    def matrix(unit_amount: str, *values: str, **more: Any) -> dict[str, Any]:
+        cells = [{"values": [value], "unit_amount": unit_amount} for value in values]
+        return {"model": "matrix", "dimensions": ["d"], "cells": cells} | more
+
+    earlier = [{"price": matrix("2", "a"), "seconds": "10"}]
+    price = parse_price(matrix("4", "a", "b", by_time={"seconds": "30", "earlier": earlier}), "USD")
+    cells = (MatrixQuantity(("a",), Decimal(6), 1), MatrixQuantity(("b",), Decimal(8), 1))
+    found = rate(price, Decimal(14), currency="USD", quantities=cells)
+    assert [(one.values, one.quantity) for one in found.unpriced] == [(("b",), 8)]
+    assert (found.amount, [step.kind for step in found.steps]) == (
+        21, ["unpriced", "cell", "proration", "cell", "proration"],
+    )  # fmt: skip
+    later = parse_price(matrix("10", "b"), "USD")
+    assert isinstance(later, MatrixPrice)
+    made, notes = completed(price, found.unpriced, [LaterPrice(later, "plan p version 2")])
+    assert notes == ("d=b at 10, of plan p version 2",)
+    found = rate(made, Decimal(14), currency="USD", quantities=cells)
+    assert (found.amount, found.unpriced) == (65, ())  # (6 × 2 + 8 × 10) / 4 and (6 × 4 + 8 × 4) × 3 / 4

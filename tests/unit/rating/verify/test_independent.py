@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rating.pricing import MatrixQuantity, parse_price, rate
+from rating.pricing.exact import share
 from rating.pricing.split_charges import Quantity, rate_parts
 from rating.verify.independent.event_totals import EventMeasure, Fold, Raw, dimension_values, measure_of, parse
 from rating.verify.independent.parts import PlainPart, pinned, splits
@@ -97,6 +98,46 @@ def test_every_price_costs_the_same_by_other_arithmetic(
     again = cost(as_pinned, cells, events)
     assert again == Fraction(rated.unrounded)
     assert rounded(again, 3) == Fraction(rated.amount)
+
+
+@st.composite
+def prices_by_time(draw: st.DrawFn) -> dict[str, Any]:
+    """A price with others before it, all of them of a matrix or none."""
+    first = draw(prices())
+    own = draw(prices().filter(lambda one: (one["model"] == "matrix") == (first["model"] == "matrix")))
+    earlier = [{"price": first, "seconds": str(draw(st.integers(1, 10**6)))}]
+    if draw(st.booleans()):
+        earlier.append({"price": first | {"included_units": "3"}, "seconds": "0.000001"})
+    return own | {"by_time": {"seconds": str(draw(st.integers(1, 10**6))), "earlier": earlier}}
+
+
+@given(
+    prices_by_time(),
+    st.dictionaries(st.tuples(texts, texts), st.decimals(-9, 90, places=3), max_size=5),
+    st.integers(0, 7),
+)
+def test_prices_that_count_by_time_cost_the_same_by_other_arithmetic(
+    written: dict[str, Any], quantities: dict[tuple[str, str], Decimal], events: int
+) -> None:
+    price, quantity = parse_price(written), sum(quantities.values(), Decimal(0))
+    cells_of = [MatrixQuantity(*one) for one in quantities.items()]
+    rated = rate(price, quantity, currency="KWD", events=Decimal(events), quantities=cells_of)
+    as_pinned = json.loads(json.dumps(price.model_dump(mode="json")))
+    assert parse_price(as_pinned) == price
+    matrix = written["model"] == "matrix"
+    cells = {values: Fraction(one) for values, one in quantities.items()} if matrix else {(): Fraction(quantity)}
+    assert (
+        cost(as_pinned, cells, events) == Fraction(rated.unrounded) == sum(Fraction(one.amount) for one in rated.steps)
+    )
+    same = written | {
+        "by_time": {"seconds": "5", "earlier": [{"price": {**written, "by_time": None}, "seconds": "2.5"}]}
+    }
+    unsplit = rate(
+        parse_price({**written, "by_time": None}), quantity, currency="KWD", events=Decimal(events), quantities=cells_of
+    )
+    assert rate(
+        parse_price(same), quantity, currency="KWD", events=Decimal(events), quantities=cells_of
+    ).unrounded == share(unsplit.unrounded, Decimal(1), Decimal(1))
 
 
 @given(
