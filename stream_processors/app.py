@@ -1,12 +1,13 @@
-"""The road's table of contents: which agent reads which topic, in the order in which an event meets them.
+"""The worker's three Faust apps, one per consumer group, and which agent reads which topic.
 
-    usage.inbox.*      → admit   → usage.events
-    usage.events.N     → meter   → ClickHouse usage_events (→ identities, records by view)
-    usage.rejected     → reject  → ClickHouse rejected_events
-    usage.checkpoints  → rollup  → ClickHouse usage_windows
-    usage.invoices     → invoices → ClickHouse invoices, invoice_lines
+    usage.inbox.*      → admit    → usage.events                                      group weir-admit
+    usage.events.N     → meter    → ClickHouse usage_events (→ identities, records)   group weir-worker
+    usage.rejected     → reject   → ClickHouse rejected_events                        group weir-ledgers
+    usage.checkpoints  → rollup   → ClickHouse usage_windows                          group weir-ledgers
+    usage.invoices     → invoices → ClickHouse invoices, invoice_lines                group weir-ledgers
 
-Topics reach Faust as raw bytes, takes are acknowledged only after the write, one at a time an agent.
+Topics are delivered as raw bytes. Each agent processes one take (a list of Kafka records) at a time and
+acknowledges it only after its results are durable.
 """
 
 from __future__ import annotations
@@ -26,13 +27,17 @@ from stream_processors.wiring import LEDGERS_GROUP, METER_GROUP, Parts
 
 TAKE = 512
 REBALANCE_SECONDS = 30.0
-"""So long a group waits for a member that is at work, frozen or lost, before it goes on without it."""
+"""How long a rebalance waits for a member that is busy, frozen or lost before the group continues without it."""
 
 
 def build_app(settings: Settings, parts: Parts, *, index: int, web_port: int, session_timeout: float) -> faust.App:
-    """The metering app of one worker. ``index`` tells workers of one machine apart; each needs its own ``web_port``."""
-    # A group for each generation: while some workers are on the old one still, nobody is assigned what it does not
-    # read.
+    """The metering app (usage.events) of one worker, with its /readyz and /metrics pages.
+
+    ``index`` distinguishes workers on one machine (it names the data directory); each worker needs its own
+    ``web_port``.
+    """
+    # One consumer group per generation: while some workers still read the old topic, no worker is assigned partitions
+    # of a topic that it does not read.
     name = METER_GROUP if settings.generation == 1 else f"{METER_GROUP}-{settings.generation}"
     app = _app(name, settings, index, session_timeout, web_port=web_port, web_host="127.0.0.1")
 
@@ -64,7 +69,7 @@ def build_app(settings: Settings, parts: Parts, *, index: int, web_port: int, se
         return view.text(parts.health.metrics(), content_type="text/plain")
 
     async def seek(positions: Mapping[TP, int]) -> None:
-        # One by one: what is read at a partition's new place must not be dropped as read before.
+        # One partition at a time: records read at the new position must not be dropped as already read.
         for tp, offset in positions.items():
             await app.consumer.seek(tp, offset)
 
@@ -74,8 +79,11 @@ def build_app(settings: Settings, parts: Parts, *, index: int, web_port: int, se
 
 
 def _to_cursors(app: faust.App, parts: Parts) -> None:
-    """Faust goes to Kafka's commit when partitions are assigned, before anything flows; metering goes on to the
-    journal's cursors. A ClickHouse that was restored from a backup lies behind the commit."""
+    """Make the app's consumer start assigned partitions at the cursors stored in ClickHouse.
+
+    Faust seeks to Kafka's committed offset when partitions are assigned. The cursor may be lower: a ClickHouse that
+    was restored from a backup lies behind the commit.
+    """
     transport: Any = app.transport
 
     class ToCursors(transport.Consumer):  # type: ignore[misc]  # the driver's class, known at run time only
@@ -88,17 +96,17 @@ def _to_cursors(app: faust.App, parts: Parts) -> None:
 
 
 def build_admit_app(settings: Settings, parts: Parts, *, index: int, session_timeout: float) -> faust.App:
-    """The inboxes' app, a consumer group of its own: a namespace that is declared balances this one anew, not
+    """The inboxes' app, in a consumer group of its own, so that declaring a namespace rebalances this group and not
     metering."""
     app = _app(ADMIT_GROUP, settings, index, session_timeout, web_enabled=False)
 
-    # Faust does not support patterns, so the inboxes are named, and new ones are added by ``follow_inboxes``.
+    # Faust has no topic patterns: the inboxes are listed by name, and ``follow_inboxes`` adds new ones.
     @app.agent(_raw(app, *parts.inboxes.names()), name="admit", concurrency=1)
     async def admit(stream: Any) -> None:
         async for events in stream.noack_take(TAKE, within=0.05):
             await guarded("admit", parts.agents.inbox.take(events, stream.ack))
-            # Faust forgets on a rebalance what it had not committed; admitted again, events are duplicates in the
-            # books.
+            # On a rebalance Faust loses acknowledgements that it has not committed; the events would be admitted a
+            # second time and be counted as duplicates.
             await app.consumer.commit({event.message.topic for event in events})
 
     async def follow() -> None:
@@ -109,10 +117,10 @@ def build_admit_app(settings: Settings, parts: Parts, *, index: int, session_tim
 
 
 def build_ledgers_app(settings: Settings, parts: Parts, *, index: int, session_timeout: float) -> faust.App:
-    """The ledger topics' and rejections' app, a consumer group of its own.
+    """The app of the ledger topics and of rejections, in a consumer group of its own.
 
-    A rebalance waits until every member has finished what it is at (``stream_wait_empty``). A roll-up may take minutes,
-    and metering must not stand still for it.
+    A rebalance waits until every member has finished its current take (``stream_wait_empty``). A roll-up may take
+    minutes, and metering must not pause for it.
     """
     app = _app(LEDGERS_GROUP, settings, index, session_timeout, web_enabled=False)
 
@@ -166,7 +174,7 @@ def _app(name: str, settings: Settings, index: int, session_timeout: float, **op
 
 
 async def follow_inboxes(app: faust.App, parts: Parts) -> None:
-    """Subscribe to the inboxes of namespaces that were declared since; Kafka then balances the workers anew."""
+    """Subscribe to the inboxes of namespaces declared since the last call; Kafka then rebalances the group."""
     names = parts.inboxes.names()
     channels: list[Any] = [
         channel for channel in app.topics if any(name.startswith(INBOX_PREFIX) for name in channel.topics)

@@ -1,4 +1,5 @@
-"""A take: what Faust hands an agent at once. How it is cut into units, and where its records stand. Pure."""
+"""Takes: the lists of records that Faust passes to an agent. Splits them into units and describes their positions.
+Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ UNIT_BYTES: Final = 6 * 1024 * 1024
 
 
 class Message(Protocol):
-    """A record of Kafka as Faust gives it; ``timestamp`` is LogAppendTime in seconds, exact to the millisecond."""
+    """A Kafka record as delivered by Faust; ``timestamp`` is LogAppendTime in seconds, exact to the millisecond."""
 
     topic: str
     partition: int
@@ -20,13 +21,13 @@ class Message(Protocol):
 
 
 class Event(Protocol):
-    """What Faust wraps around a record; its acknowledgement is given by the event."""
+    """Faust's wrapper of a record, which is what an agent acknowledges."""
 
     message: Message
 
 
 Ack = Callable[[Event], Awaitable[object]]
-"""Tells Faust that an event is done with."""
+"""Acknowledges an event to Faust."""
 
 
 def append_us(message: Message) -> int:
@@ -36,7 +37,7 @@ def append_us(message: Message) -> int:
 
 
 def units_of(events: Sequence[Event]) -> list[list[Event]]:
-    """Cut a take into units of at most ``UNIT_BYTES``, so that one flush stays short; at least one event each."""
+    """Split a take into units of at most ``UNIT_BYTES`` (at least one event each), to keep flushes short."""
     units: list[list[Event]] = []
     size = 0
     for event in events:
@@ -50,6 +51,6 @@ def units_of(events: Sequence[Event]) -> list[list[Event]]:
 
 
 def begin_of(events: Sequence[Event]) -> str:
-    """Where a take begins, for people: topic, partition and offset of its first record."""
+    """Topic, partition and offset of a take's first record, as text."""
     message = events[0].message
     return f"{message.topic} partition {message.partition} offset {message.offset}"

@@ -1,7 +1,8 @@
-"""Work that an agent hands to a thread: repeated until it succeeds, watched for standing still, never lost in silence.
+"""Runs an agent's blocking work in threads: retried until it succeeds, monitored for stalls, never failing
+silently.
 
-No exception leaves an agent (a crashed Faust worker can hang instead of exiting): whatever is not a retry ends the
-process hard, and the supervisor starts it again.
+No exception may leave an agent, since a crashed Faust worker can hang instead of exiting. An error that is not
+retried ends the process, and the supervisor restarts it.
 """
 
 from __future__ import annotations
@@ -30,16 +31,16 @@ RETRY_SECONDS: Final = 1.0
 
 
 class Stopping(Exception):
-    """The worker is stopping; what was being retried is left for its successor."""
+    """The worker is stopping; work that was being retried is left to its successor."""
 
 
 def executor(name: str) -> ThreadPoolExecutor:
-    """A pool of one thread, so that what is submitted runs in order."""
+    """A pool of one thread, so that submitted calls run in order."""
     return ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
 
 
 def end_hard(why: str, code: int = EXIT_HARD) -> NoReturn:
-    """End the process at once; nothing that is not durable was acknowledged, so nothing is lost."""
+    """End the process at once. Nothing is lost, because nothing that is not durable was acknowledged."""
     log.critical("%s; ending the process", why)
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
@@ -47,8 +48,8 @@ def end_hard(why: str, code: int = EXIT_HARD) -> NoReturn:
 
 
 async def guarded(what: str, work: Awaitable[None]) -> None:
-    """Await ``work``, and end the process on any exception: Faust would go on without the agent, whose topics would
-    stand still."""
+    """Await ``work`` and end the process on any exception. Faust would otherwise continue without the agent, and
+    its topics would no longer be consumed."""
     try:
         await work
     except Exception as error:
@@ -57,9 +58,11 @@ async def guarded(what: str, work: Awaitable[None]) -> None:
 
 
 class Work:
-    """Whether an agent is at work (entered as often as it began something), and the monotonic instant of its last step.
+    """Progress of an agent, for stall detection: use it as a (re-entrant) context manager around each piece of
+    work.
 
-    ``position``: where it is at work; ``trouble``: the last error of what it tries again, "" where there was none.
+    ``moved_at``: monotonic instant of the last step; ``position``: what is being worked on; ``trouble``: the error
+    being retried, "" if none.
     """
 
     def __init__(self) -> None:
@@ -70,11 +73,11 @@ class Work:
 
     @property
     def busy(self) -> bool:
-        """Whether something is begun and not ended."""
+        """Whether a piece of work is in progress."""
         return self._pieces > 0
 
     def __enter__(self) -> None:
-        if not self._pieces:  # who had nothing to do has not stood still
+        if not self._pieces:  # idle time does not count as a stall
             self.moved_at = time.monotonic()
         self._pieces += 1
 
@@ -83,16 +86,18 @@ class Work:
         self.moved()
 
     def moved(self) -> None:
-        """Note that a step is done, now and without trouble."""
+        """Note that a step succeeded now."""
         self.moved_at = time.monotonic()
         self.trouble = ""
 
 
 async def in_thread(pool: ThreadPoolExecutor, what: str, call: Callable[[], T], work: Work | None = None) -> T:
-    """Run ``call`` in the pool until it succeeds; for work that is safe to repeat and has no poison in it.
+    """Run ``call`` in the pool until it succeeds. For work that is safe to repeat and cannot fail because of a
+    single record.
 
-    Kafka or ClickHouse away is a reason to wait, which ``work`` is told. What no repetition mends ends the process so
-    that it is not started again as it is (``EXIT_HELD``), after ``GIVE_UP_SECONDS``; anything else ends it, too.
+    While Kafka or ClickHouse is away it waits and retries, noting the error in ``work``. An error that retries
+    cannot fix ends the process after ``GIVE_UP_SECONDS`` with ``EXIT_HELD``, so that the supervisor does not
+    restart it; any other exception ends it at once.
     """
     loop = asyncio.get_running_loop()
     hopeless_since: float | None = None

@@ -1,4 +1,5 @@
-"""The composition of one worker process: what each agent, chore and check is made of. No behaviour of its own."""
+"""Composes one worker process: creates its agents, chores and health checks and connects them. No behaviour of its
+own."""
 
 from __future__ import annotations
 
@@ -57,7 +58,7 @@ LEDGERS_GROUP: Final = "weir-ledgers"
 
 @dataclass(frozen=True, slots=True)
 class Agents:
-    """What the agents of the three consumer groups call."""
+    """The objects called by the agents of the three consumer groups."""
 
     meter: MeterPipeline
     inbox: InboxAgent
@@ -67,10 +68,10 @@ class Agents:
 
 
 class Parts:
-    """Everything of a worker but Faust itself. ``start`` connects; ``stop`` ends what waits.
+    """All components of a worker except Faust itself. ``start`` connects them, ``stop`` ends their retries.
 
-    ``settings`` name the generation of usage.events that is metered: when it is metered to its end the worker is
-    started again, on the next one.
+    ``settings`` name the generation of usage.events that is metered. Once it is fully metered the worker is
+    restarted on the next one.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -126,18 +127,19 @@ class Parts:
         self.health = WorkerHealth(self.meter, self._catalog, self._stages(), checks)
 
     def start(self) -> None:
-        """Read the catalog to its end. Raises LedgerUnavailable."""
+        """Read the catalog to its end, and start the checks. Raises LedgerUnavailable."""
         self._catalog.start()
         self._damaged.look()
         self._log_watch.start()
 
     def stop(self) -> None:
-        """Let every retry give up; what is not durable was not acknowledged."""
+        """End all retries. Nothing that is not durable was acknowledged, so nothing is lost."""
         self.stopping.set()
         self._log_watch.stop()
 
     def watched(self, app: ConsumerApp, admit_app: ConsumerApp, ledgers_app: ConsumerApp) -> list[Watched]:
-        """The consumers that the watchdog looks at, one a group. From now on it is known who has usage.checkpoints."""
+        """The consumers for the watchdog, one per group. Also registers the app that shows which worker owns
+        usage.checkpoints."""
         self._ledgers_app = ledgers_app
         return [
             self._events.watched_in(app),
@@ -158,7 +160,7 @@ class Parts:
         return self._ledgers_app is not None and bool(owned(self._ledgers_app, {CHECKPOINTS: 1}))
 
     async def _catch_up(self) -> None:
-        """The copies go on from what ClickHouse has, which may be less than Kafka believes done."""
+        """Update the copies from ClickHouse's state, which may lie behind the offsets committed in Kafka."""
         for agent in (self.agents.invoices, self.agents.rejections, self.agents.roll_up):
             await agent.catch_up()
         await in_thread(

@@ -1,8 +1,8 @@
 """``python -m stream_processors.worker``: one worker process.
 
-``WEIR_WORKER_INDEX`` tells workers of one machine apart, ``WEIR_WORKER_WEB_PORT`` is the port of /readyz and /metrics,
-``WEIR_WORKER_SESSION_TIMEOUT`` (seconds) how long Kafka waits for a silent worker; all other settings:
-``schemas.settings``.
+Environment: ``WEIR_WORKER_INDEX`` distinguishes workers on one machine, ``WEIR_WORKER_WEB_PORT`` is the port of
+/readyz and /metrics, ``WEIR_WORKER_SESSION_TIMEOUT`` the seconds that Kafka waits for a silent worker. All other
+settings: ``schemas.settings``.
 """
 
 from __future__ import annotations
@@ -41,15 +41,18 @@ def _number(name: str, default: str) -> float:
 
 
 class _Worker(faust.Worker):
-    """Faust's worker without its signal handlers: ours have a deadline."""
+    """Faust's worker without its signal handlers; ``main`` installs its own, which have a deadline."""
 
     def install_signal_handlers(self) -> None:
-        """Leave the handlers that ``main`` set."""
+        """Keep the handlers installed by ``main``."""
 
 
 def main() -> int:
-    """Run until SIGTERM or SIGINT. Exit code 2: the settings are wrong; 70: it ended hard and is to be started again;
-    65: too much of the log cannot be read, and somebody has to decide (``metering.breaker``)."""
+    """Run until SIGTERM or SIGINT.
+
+    Exit codes: 2 = the settings are wrong; 70 = a hard end, to be restarted; 65 = an operator must act first (for
+    example too much of the log cannot be decoded, ``metering.breaker``).
+    """
     set_up()
     try:
         settings = load_settings()
@@ -60,7 +63,7 @@ def main() -> int:
         bound_fetches(settings)
         parts = Parts(settings)
         parts.start()
-        settings = parts.settings  # they name the generation that is to be metered
+        settings = parts.settings  # with the generation to meter
     except (SettingsError, LookupError) as error:
         print(error, file=sys.stderr)  # noqa: T201  # the process's last words
         return 2

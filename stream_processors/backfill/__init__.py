@@ -1,1 +1,2 @@
-"""Profile versions that were published with a start in the past count the events before it."""
+"""Backfills: applying a profile version that starts in the past to the events that were metered before it was
+published."""

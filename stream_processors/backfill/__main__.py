@@ -1,8 +1,8 @@
-"""``python -m stream_processors.backfill``: does what waits to be backfilled, then ends. A worker starts it
-(``child.py``), as a process of its own, so that metering shares neither its interpreter nor its fate.
+"""``python -m stream_processors.backfill [NAME]``: runs all pending backfills, or the one called NAME
+(namespace/meter/version), then exits.
 
-With a name (namespace/meter/version) as its argument it does that one alone. Its standard input is a pipe that its
-parent holds: when the parent is gone, so is this.
+A worker starts it as a separate process (``child.py``), so that a slow or failing backfill cannot affect metering.
+Its standard input is a pipe held open by its parent: when the parent ends, the process ends too.
 """
 
 from __future__ import annotations
@@ -25,11 +25,12 @@ log = logging.getLogger(__name__)
 def _end_with_parent() -> None:
     while sys.stdin.buffer.read(1):
         pass
-    os._exit(0)  # nothing is lost: what it does is done again from where it stood
+    os._exit(0)  # nothing is lost: the next process continues from the stored progress
 
 
 def main() -> int:
-    """Exit code 0: nothing waits any more; 2: the settings are wrong; 70: Kafka does not answer, start it again."""
+    """Exit codes: 0 = no backfill is pending; 2 = the settings are wrong; 70 = Kafka or ClickHouse failed, start it
+    again."""
     set_up()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:

@@ -1,7 +1,7 @@
-"""Keeps the process that backfills running while something waits: one for all workers, started by whoever has
-usage.checkpoints.
+"""Starts and supervises the backfill process while a backfill is pending.
 
-Two at once, while a group is balanced, do the same twice and write the same rows.
+The worker that is assigned usage.checkpoints starts it, so there is normally one for all workers. During a
+rebalance two may run at once; both then do the same work and write the same rows.
 """
 
 from __future__ import annotations
@@ -24,7 +24,11 @@ _WATCH_SECONDS: Final = 60.0
 
 
 class BackfillChild:
-    """``look`` once a second. ``stragglers``: whether events came that a backfill which is done has still to count."""
+    """Supervisor of the backfill process; call ``look`` about once a second.
+
+    ``stragglers`` returns whether events arrived that a finished backfill has yet to count; it queries ClickHouse
+    and is called at most once a minute.
+    """
 
     def __init__(
         self, catalog: Catalog, stragglers: Callable[[], bool], command: Sequence[str] = COMMAND,
@@ -44,16 +48,17 @@ class BackfillChild:
 
     @property
     def busy(self) -> bool:
-        """Whether it fails again and again; one that runs tells its own progress."""
+        """Whether the process keeps failing. A running process reports its own progress, so it is not "busy" here."""
         return bool(self.trouble)
 
     @property
     def pid(self) -> int | None:
-        """Of the process that runs, None while none does."""
+        """Process id, None while no process runs."""
         return None if self._process is None else self._process.pid
 
     def look(self, owner: bool) -> None:
-        """Start the process where something waits and ``owner``; see whether it has ended."""
+        """Check whether the process has ended, and start one if a backfill is pending and this worker is the
+        ``owner`` of usage.checkpoints."""
         if self._process is not None:
             code = self._process.poll()
             if code is None:

@@ -1,5 +1,5 @@
-"""What a backfill reads: counted events page by page in the order of the journal's key, and how far it has got. One
-instance a thread."""
+"""Reads counted events for a backfill, page by page in the order of usage_events' key, and stores the progress. One
+instance per thread."""
 
 from __future__ import annotations
 
@@ -22,15 +22,18 @@ _EVENTS: Final = (
 )
 
 Key = tuple[str, int, int, int, int, int]
-"""Account, timestamp (microseconds), position: the journal's order within an append day and event name."""
+"""Account, event timestamp (microseconds UTC) and position: the order of usage_events within an append day and event
+name."""
 NOWHERE: Final[Key] = ("", 0, 0, 0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far one pass over the events between two checkpoints has got: day by day of their append, page by page up to
-    ``key``.
-    ``name``: of the backfill and its part."""
+    """Progress of one pass over the events between two checkpoints.
+
+    ``name``: the backfill and its part; ``day``: the append day being read (yyyymmdd), ``DONE`` when the pass is
+    complete; ``key``: the last event that was processed on that day.
+    """
 
     name: str
     from_checkpoint: int
@@ -47,15 +50,18 @@ _PAGE_BYTES: Final = 64 * 1024 * 1024
 
 
 def next_size(size: int, events: int, size_bytes: int, most: int) -> int:
-    """Events of the page after one of ``size``, which had ``events`` in ``size_bytes``: so many that they are about 64
-    MiB, never more than ``most``; at most ten times as many at once, since those that follow may be larger."""
+    """Number of events to request for the page after one of ``size``, which returned ``events`` in ``size_bytes``.
+
+    The target is about 64 MiB, at most ``most`` events, and at most ten times the previous page, because later
+    events may be larger.
+    """
     if not events:
         return size
     return max(1, min(most, size * 10, _PAGE_BYTES * events // max(size_bytes, 1)))
 
 
 class Pages:
-    """Asks ClickHouse; ``most``: events of a page, fewer where they are large."""
+    """Reads pages of at most ``most`` events from ClickHouse, fewer where events are large."""
 
     def __init__(self, journal: Journal, most: int) -> None:
         self._journal = journal
@@ -63,7 +69,8 @@ class Pages:
         self._size = min(most, _FIRST_PAGE)
 
     def stand(self, name: str, from_checkpoint: int) -> Progress:
-        """The pass that is furthest; where there is none, one that is done up to ``from_checkpoint``."""
+        """The stored progress of the furthest pass; if none is stored, a complete pass that ends at
+        ``from_checkpoint``."""
         rows = self._journal.query(
             "read the backfill's progress",
             "SELECT from_checkpoint, to_checkpoint, day, account_id, toUnixTimestamp64Micro(timestamp), generation, "
@@ -79,7 +86,8 @@ class Pages:
         return Progress(name, int(start), int(end), int(day), key, int(read), int(total), int(records))
 
     def days(self, job: Job, ranges: Slice) -> list[tuple[int, int, bool]]:
-        """(append day, events, whether some batches of it knew the version) of what is to be read, ascending."""
+        """The append days to read, ascending, each as (yyyymmdd, number of events, whether some of its batches
+        already knew the version)."""
         condition, parameters = slice_sql(ranges)
         rows = self._journal.query(
             f"count the events of {job.name}",
@@ -88,20 +96,24 @@ class Pages:
             " GROUP BY day ORDER BY day",
             parameters | _parameters(job),
         )
-        # A batch that knew the version was appended after it was published, but for clocks of brokers.
+        # A batch that knew the version was appended after its publication, give or take an hour of broker clock skew.
         mixed_from = job.published_us - 3_600_000_000
         return [(int(day), int(count), micros(latest) >= mixed_from) for day, count, latest in rows]
 
     def page(
         self, job: Job, ranges: Slice, day: int, mixed: bool, after_key: Key, *, offsets: bool = False
     ) -> tuple[pa.Table, bool]:
-        """The next events after ``after_key`` of an append day, in order of their keys; whether they are the last.
-        ``offsets``: with the catalog offset of each one's batch."""
+        """The next events of an append day after ``after_key``, in key order, and whether they are the last of the
+        day.
+
+        ``mixed``: leave out batches that knew the version, which metering has counted. ``offsets``: add the catalog
+        offset of each event's batch as a column.
+        """
         condition, parameters = slice_sql(ranges)
         account, us, *position = after_key
         conditions = [_EVENTS, condition, "toYYYYMMDD(append_time) = {day:UInt32}"]
         if after_key != NOWHERE:
-            # The first line is what the primary key prunes by.
+            # Redundant beside the full comparison, but the only condition that the primary key can prune by.
             conditions.append(
                 "(account_id > {account:String} OR (account_id = {account:String} AND timestamp >= {at}))"
             )
@@ -139,7 +151,7 @@ class Pages:
         return table, ends
 
     def keep(self, progress: Progress, now_us: int) -> None:
-        """Written once every record up to it is in backfill_records."""
+        """Store the progress; call it only after all records up to it are in backfill_records."""
         account, us, generation, partition, offset, index = progress.key
         row: dict[str, tuple[Any, Any]] = {
             "backfill": (progress.name, pa.string()),
@@ -162,7 +174,7 @@ def _parameters(job: Job) -> Parameters:
 
 
 def key_of(events: pa.Table) -> Key:
-    """The key of a page's last event."""
+    """The key of the last event of a page that is not empty."""
     (newest,) = events.slice(events.num_rows - 1).to_pylist()
     return (
         newest["account_id"].decode(), micros(newest["timestamp"]), newest["generation"], newest["partition"],

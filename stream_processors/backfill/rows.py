@@ -1,5 +1,4 @@
-"""A page of stored events → the records that a backfilled profile version gives them: the meter's own matching.
-Pure."""
+"""Matches a page of stored events against a backfilled profile version, with the matcher that metering uses. Pure."""
 
 from __future__ import annotations
 
@@ -19,8 +18,11 @@ _KEPT: Final = ("account_id", "timestamp", *_POSITION, "append_time")
 
 
 class BackfillMatcher:
-    """The compiled versions of one backfill; ``part``: which of its checkpoints the records will belong to (1, 2,
-    …)."""
+    """The compiled profile versions of one backfill.
+
+    ``part``: the number (from 1) of the backfill's checkpoint to which the records will belong. ``defaults``: the
+    event types' default values by catalog offset, None to fill in none.
+    """
 
     def __init__(self, job: Job, part: int = 1, defaults: DefaultsByOffset | None = None) -> None:
         self._job = job
@@ -29,8 +31,11 @@ class BackfillMatcher:
         self._matchers: dict[Defaults, ColumnMatcher] = {}
 
     def records(self, events: pa.Table) -> pa.Table:
-        """Rows of backfill_records for ``events``: columns account_id, timestamp (µs), idempotency_key and properties
-        (binary), the position, append_time (ms); catalog_offset of their batches, where defaults are filled in."""
+        """Rows of backfill_records for a page of ``events``.
+
+        Expected columns: account_id, timestamp (µs), idempotency_key and properties (binary), the position,
+        append_time (ms), and catalog_offset of the batch if defaults are filled in.
+        """
         if self._defaults is None or not self._defaults.any:
             return self._records(NO_DEFAULTS, events)
         offsets = events["catalog_offset"].to_numpy()

@@ -1,14 +1,14 @@
-"""Doing a backfill, step by step (schemas/catalog/backfill_jobs.py says what holds in between). Safe to kill anywhere,
-and to run twice at once.
+"""The steps of a backfill. It can be killed at any point and may run in two processes at once
+(``schemas/catalog/backfill_jobs.py`` states what holds between the steps).
 
-1. A checkpoint, the *target*, covers all that is metered: events below it are the backfill's.
-2. Pages of counted events are read, matched and written to backfill_records, each page in the order of the journal's
-   key; after a page its end is written to backfill_progress. A page that is read again writes the same rows.
-3. A checkpoint of the backfill's own, over the target's offsets, is recorded. Where another cut came in between, it is
-   the new target, and what lies between the two is read first.
-4. The worker rolls it up, as any checkpoint (``rollup/checkpoints.py``).
-5. The catalog is told. From here on the version counts.
-6. What was staged is dropped.
+1. Cut a checkpoint, the *target*, that covers everything metered so far: the backfill applies to the events below it.
+2. Read counted events page by page in key order, match them, and insert the records into backfill_records. After each
+  page its last key is stored in backfill_progress; a page that is read again writes the same rows.
+3. Record a checkpoint that belongs to the backfill, over the target's offsets. If another cut was made in between, that
+  cut becomes the new target, and the events between the two are processed first.
+4. The worker rolls this checkpoint up like any other (``rollup/checkpoints.py``).
+5. Publish the backfill to the catalog. From then on the version counts.
+6. Drop the staged rows.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ from stream_processors.threads import Stopping
 log = logging.getLogger(__name__)
 
 SETTLE_SECONDS: Final = 2.0
-"""So old is a version before its backfill begins: gateways that did not know it at once do by now, and need no second
-round."""
+"""Minimum age of a version before its backfill begins. By then all gateways have read it, which avoids a second pass
+over events accepted by gateways that had not."""
 _WARN_SECONDS: Final = 30.0
 _AUTHOR: Final = "weir backfill"
 Report = Callable[[Progress], None]
@@ -51,13 +51,14 @@ Report = Callable[[Progress], None]
 
 @dataclass(slots=True)
 class Stages:
-    """What a test may kill between; None of it is needed otherwise."""
+    """Test hook: ``after`` is called with the name of each completed step, so that a test can kill the process
+    there."""
 
     after: Callable[[str], None] = field(default=lambda _: None)
 
 
 class Backfiller:
-    """Does every backfill that waits. One thread at a time; any number of processes."""
+    """Runs pending backfills. Use each instance from one thread; any number of processes may run at once."""
 
     def __init__(
         self,
@@ -80,10 +81,10 @@ class Backfiller:
         self._ledger: CheckpointLedger | None = None
 
     def run(self, only: str | None = None) -> int:
-        """Do what waits (``only``: the backfill of that name), look after those that are done, and tidy up; how many
-        were done.
+        """Run the pending backfills (``only``: just the one of that name), process stragglers of finished ones and
+        drop staged rows.
 
-        Raises Stopping, LedgerUnavailable.
+        Returns how many pending backfills were run. Raises Stopping, LedgerUnavailable, CannotGoOn.
         """
         done = 0
         while job := next(
@@ -98,7 +99,7 @@ class Backfiller:
         return done
 
     def with_stragglers(self) -> list[Job]:
-        """Backfills that are done, and have events since, of batches that did not know the version."""
+        """Finished backfills for which events have arrived since in batches that did not yet know the version."""
         stragglers = []
         for job in watched(self._catalog.catalog, time.time_ns() // 1000):
             condition, parameters = _beyond(job.reaches[-1].offsets)
@@ -115,10 +116,10 @@ class Backfiller:
         return stragglers
 
     def backfill(self, job: Job) -> None:
-        """All steps of one backfill, going on wherever it stands. Raises Stopping, LedgerUnavailable."""
+        """Run all steps of one backfill, continuing from its stored progress. Raises Stopping, LedgerUnavailable."""
         ledger = self._open()
         part = len(job.reaches) + 1
-        cut = _own(ledger.refresh(), job, part)  # whoever recorded it may have died before it could tell
+        cut = _own(ledger.refresh(), job, part)  # a process may have died between recording and publishing it
         if cut is None:
             self._settle(job)
             cut = self._staged(job, part, ledger)
@@ -131,7 +132,7 @@ class Backfiller:
         log.info("backfill %s is done as of checkpoint %d", job.name, cut.number)
 
     def tidy(self) -> None:
-        """Drop what was staged of backfills that are done."""
+        """Drop the staged rows of backfills that are finished."""
         rows = self._journal.query(
             "list staged backfills", "SELECT DISTINCT toString(backfill), _partition_id FROM backfill_records"
         )
@@ -158,7 +159,7 @@ class Backfiller:
     # --- staging ----------------------------------------------------------------------------------------------------
 
     def _staged(self, job: Job, part: int, ledger: CheckpointLedger) -> Cut:
-        """Steps 1 to 3: the backfill's own checkpoint, with everything below it staged."""
+        """Steps 1 to 3; returns the backfill's own checkpoint, below which every event is staged."""
         target = self._target(ledger)
         previous = _own(ledger.checkpoints, job, part - 1)
         while True:
@@ -176,7 +177,7 @@ class Backfiller:
             self._stages.after("staged")
 
     def _target(self, ledger: CheckpointLedger) -> Cut:
-        """A checkpoint over all that is in the log by now, and metered."""
+        """A checkpoint that covers everything now in the log; waits until all of that is metered."""
         ends = end_offsets(self._settings)
         while True:
             progress = self._journal.run("read progress", read_progress)
@@ -196,8 +197,8 @@ class Backfiller:
         return cut
 
     def _record(self, job: Job, part: int, ledger: CheckpointLedger, target: Cut) -> Cut | None:
-        """Step 3; None where another cut came after the target. One that another process recorded for this backfill is
-        taken."""
+        """Step 3; None if another cut was made after the target. A checkpoint that another process recorded for
+        this backfill is used as it is."""
         catalog_offset = catalog_end(self._settings)
 
         def propose(previous: Cut | None) -> Cut | None:
@@ -210,8 +211,8 @@ class Backfiller:
 
     def _pass(self, job: Job, part: int, checkpoints: Checkpoints, progress: Progress) -> None:
         """Step 2 for the events between two checkpoints."""
-        # Events name the event types that they were accepted under: all of those below the target are in the catalog by
-        # now.
+        # Events carry the catalog offset under which they were accepted. Reading the catalog to its end first ensures
+        # that the event types of all events below the target are known.
         self._await_catalog(catalog_end(self._settings))
         defaults = DefaultsByOffset(self._catalog.catalog.view(job.namespace), job.event_name)
         matcher = BackfillMatcher(job, part, defaults)
@@ -245,7 +246,7 @@ class Backfiller:
         self._pages.keep(progress, _now_us())
         self._report(progress)
 
-    # --- telling ----------------------------------------------------------------------------------------------------
+    # --- publishing -------------------------------------------------------------------------------------------------
 
     def _await_roll_up(self, cut: Cut) -> None:
         warned_at = time.monotonic()
@@ -257,7 +258,8 @@ class Backfiller:
                 raise Stopping("roll-up")
 
     def _tell(self, job: Job, cut: Cut, version: int) -> None:
-        """Step 5. The first entry of a version wins, and says the same as any other."""
+        """Step 5. The first catalog entry of a version wins; entries written by other processes have the same
+        content."""
         model = job.entry(cut)
         record = record_of(
             job.namespace, model, kind="backfill", version=version, author=_AUTHOR, claim_id=uuid.uuid4().hex
@@ -279,13 +281,14 @@ def _now_us() -> int:
 
 
 def _own(checkpoints: Checkpoints, job: Job, part: int) -> Cut | None:
-    """The checkpoint of a part of the backfill (1, 2, …), None where it has none yet."""
+    """The checkpoint of one part (from 1) of the backfill, None if it has none yet."""
     cuts = checkpoints.backfilled(job.name)
     return cuts[part - 1] if 0 < part <= len(cuts) else None
 
 
 def _beyond(offsets: Any) -> tuple[str, Parameters]:
-    """The condition that a position lies at ``offsets`` or beyond; a partition that they do not know does."""
+    """SQL condition, with its parameters: a position lies at or above ``offsets``. Partitions missing from
+    ``offsets`` always match."""
     keys = [(generation << 32) + partition for generation, partition in offsets]
     return (
         "(offset >= transform(bitShiftLeft(toUInt64(generation), 32) + partition, {keys:Array(UInt64)}, "

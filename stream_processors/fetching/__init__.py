@@ -1,1 +1,1 @@
-"""What a worker takes of its topics, bounded in bytes."""
+"""Limits on the bytes that a worker's Kafka consumers hold in memory."""

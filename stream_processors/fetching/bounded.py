@@ -1,13 +1,13 @@
-"""What a worker holds of its topics in memory is bounded in bytes, whatever their producers send.
+"""Limits the memory a worker uses for fetched records, whatever producers send.
 
-Three hooks into aiokafka's fetcher and one into Faust's buffer (``contract``:
+It replaces three classes of aiokafka's fetcher and Faust's stream buffer (behaviour:
 tests/unit/stream_processors/fetching/test_bounded.py):
 
-- a compressed batch is expanded to at most so many bytes. One that would be larger, or is broken, is never read: one
-  ``RefusedBatch`` stands in an inbox for all of its records, at its last offset, and the agent rejects it with its
-  reason. On other topics one stands for each record
-- a poll takes at most ``POLL_BYTES`` of a partition, so that a fetch of many small batches is not expanded at once
-- the buffer between the consumer and an agent is full at ``BUFFER_BYTES``, however few its records are
+- a compressed batch is decompressed to at most ``EXPANSION`` times the record limit. A batch that would be larger, or
+  is corrupt, is not read: in an inbox one ``RefusedBatch`` at its last offset replaces all of its records, and the
+  agent rejects it with the reason; on other topics one replaces each record
+- a poll returns at most ``POLL_BYTES`` of a partition, so that many small batches are not decompressed at once
+- the buffer between consumer and agent counts as full at ``BUFFER_BYTES``, however few records it holds
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from stream_processors.fetching.expansion import NAMES, Unexpanded, expand
 POLL_BYTES: Final = 4 * 1024 * 1024
 BUFFER_BYTES: Final = 32 * 1024 * 1024
 KEPT_BYTES: Final = 64 * 1024
-"""Of a batch that was not read, so much is kept of what its records begin with."""
-_OVERHEAD: Final = 12  # base offset and length, before what the length counts
+"""How many leading bytes of a batch that was not read are kept for its rejection."""
+_OVERHEAD: Final = 12  # base offset (8 bytes) and length (4), which the length itself does not include
 _MAGIC_AT: Final = 16
 _ATTRIBUTES: Final = slice(21, 23)
 _CODEC_MASK: Final = 0x07
@@ -41,18 +41,21 @@ _RECORDS_AT: Final = 61
 
 
 class RefusedBatch(bytes):
-    """Stands for records that were not read. As bytes: what they begin with, as far as that is known."""
+    """Placeholder for records that were not read; its bytes are the beginning of their content, empty if unknown.
+
+    ``why``: reason; ``first``: offset of the batch's first record; ``records``: number of records.
+    """
 
     why: str
-    first: int  # offset of the batch's first record
+    first: int
     records: int
 
     def __bool__(self) -> bool:
-        return True  # also where nothing is known of its bytes
+        return True  # also when its content is unknown and it is empty
 
     @classmethod
     def of(cls, why: str, first_offset: int, records: int, begin: bytes) -> RefusedBatch:
-        """See the class."""
+        """A placeholder with at most ``KEPT_BYTES`` of ``begin``."""
         refused = cls(begin[:KEPT_BYTES])
         refused.why, refused.first, refused.records = why, first_offset, records
         return refused
@@ -60,7 +63,7 @@ class RefusedBatch(bytes):
 
 @dataclass(frozen=True, slots=True)
 class _Record:
-    """In the place of a record that was not read."""
+    """Stands in place of a record that was not read, with the attributes of aiokafka's record."""
 
     offset: int
     timestamp: int
@@ -72,7 +75,7 @@ class _Record:
 
 
 class _Batch:
-    """A batch of records (format 2), which is expanded when it is iterated over, and not before."""
+    """A record batch (format 2) that is decompressed when it is iterated over, not before."""
 
     def __init__(self, data: bytes, limit: int, one_for_all: bool) -> None:
         self._data = data
@@ -86,7 +89,7 @@ class _Batch:
         return bool(self._head.validate_crc())
 
     def __next__(self) -> Any:
-        return next(self._head)  # of a control batch, which is never compressed
+        return next(self._head)  # called for control batches only, which are never compressed
 
     def __iter__(self) -> Iterator[Any]:
         (attributes,) = struct.unpack(">H", self._data[_ATTRIBUTES])
@@ -107,12 +110,13 @@ class _Batch:
         last_offset = head.next_offset - 1
         for offset in (last_offset,) if self._one_for_all else range(head.base_offset, last_offset + 1):
             value = RefusedBatch.of(why, head.base_offset, max(1, count), begin)
-            begin = b""  # once is enough
+            begin = b""  # kept for the first record only
             yield _Record(offset, head.max_timestamp, head.timestamp_type, value)
 
 
 class _Batches:
-    """The batches of a fetch, each cut out when it comes. As aiokafka's MemoryRecords."""
+    """The batches of one fetch, each cut out of the buffer when it is requested; same interface as aiokafka's
+    MemoryRecords."""
 
     limit = 0
     one_for_all = False
@@ -140,7 +144,7 @@ class _Batches:
         data = self._data[self._at : self._end]
         self._at = self._end
         self._end = self._next_end()
-        if data[_MAGIC_AT] < 2:  # brokers since 3.0 write no other any more
+        if data[_MAGIC_AT] < 2:  # an old format: brokers since 3.0 write format 2 only
             return MemoryRecords(data).next_batch()
         return _Batch(data, self.limit, self.one_for_all)
 
@@ -155,7 +159,7 @@ class _FetchResult(fetcher.FetchResult):  # type: ignore[misc]  # aiokafka has n
     _partition_records: Any
 
     def getall(self, max_records: int | None = None) -> list[Any]:
-        """As aiokafka's, and no more than POLL_BYTES and a record."""
+        """As aiokafka's, but stops once ``POLL_BYTES`` are reached."""
         if not self.check_assignment(self._topic_partition) or not self.has_more():
             return []
         records: list[Any] = []
@@ -173,7 +177,7 @@ class _FetchResult(fetcher.FetchResult):  # type: ignore[misc]  # aiokafka has n
 
 
 def bound_fetches(settings: Settings) -> None:
-    """From now on every consumer of this process is bounded."""
+    """Limit all consumers that this process creates from now on. Patches ``aiokafka.consumer.fetcher``."""
     limits = {"limit": EXPANSION * settings.kafka_record_bytes}
     fetcher.MemoryRecords = type("_BoundedBatches", (_Batches,), limits)
     fetcher.PartitionRecords = _PartitionRecords
@@ -181,7 +185,7 @@ def bound_fetches(settings: Settings) -> None:
 
 
 class ByteQueue(ThrowableQueue[Any]):
-    """Full at ``BUFFER_BYTES`` of records, or at its number of them."""
+    """A queue that is full at ``BUFFER_BYTES`` of record values, or at its maximum number of records."""
 
     def _init(self, maxsize: int) -> None:
         super()._init(maxsize)
@@ -197,20 +201,20 @@ class ByteQueue(ThrowableQueue[Any]):
         return item
 
     def clear(self) -> None:
-        """See mode."""
+        """See ``mode.utils.queues.ThrowableQueue``."""
         super().clear()
         self._bytes = 0
 
     def full(self) -> bool:
-        """Whether whoever puts has to wait."""
+        """Whether a producer has to wait."""
         return self._bytes >= BUFFER_BYTES or super().full()
 
 
 class BoundedApp(faust.App):
-    """An app whose buffers are bounded in bytes."""
+    """A Faust app whose stream buffers are limited in bytes."""
 
     def FlowControlQueue(self, maxsize: int | None = None, *, clear_on_resume: bool = False) -> ByteQueue:
-        """See Faust."""
+        """Faust's factory of stream buffers."""
         return ByteQueue(maxsize=maxsize, flow_control=self.flow_control, clear_on_resume=clear_on_resume)
 
 

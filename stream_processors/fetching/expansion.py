@@ -1,5 +1,5 @@
-"""Bytes of a compressed record batch, expanded to at most so many: whoever writes to an inbox decides how much that
-would be. Pure."""
+"""Decompresses Kafka record batches up to a size limit, since a producer's small batch may expand to any size.
+Pure."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ GZIP, SNAPPY, LZ4, ZSTD = 1, 2, 3, 4
 NAMES: Final = {GZIP: "gzip", SNAPPY: "snappy", LZ4: "lz4", ZSTD: "zstd"}
 _XERIAL: Final = b"\x82SNAPPY\x00"
 _XERIAL_HEAD_BYTES: Final = 16
-_ROOM: Final = 16  # ordinary batches shrink less than that, and are expanded at once
+_ROOM: Final = 16  # ordinary batches compress less than 16-fold and are decompressed in a single attempt
 
 
 class Unexpanded(WeirError, ValueError):
-    """What cannot be expanded: beyond ``limit`` bytes, or broken. ``begin``: what came out first, as far as that is
+    """A batch that cannot be decompressed: larger than the limit, or corrupt. ``begin``: its first bytes, as far as
     known."""
 
     def __init__(self, why: str, begin: bytes = b"") -> None:
@@ -27,8 +27,10 @@ class Unexpanded(WeirError, ValueError):
 
 
 def expand(kind: int, data: bytes, limit: int) -> bytes:
-    """``data``, compressed by one of Kafka's codecs, as it was before. Raises Unexpanded; never takes more than about
-    twice ``limit``."""
+    """Decompress ``data``. ``kind``: Kafka's codec number (1 gzip, 2 snappy, 3 lz4, 4 zstd); ``limit`` in bytes.
+
+    Raises Unexpanded. Uses at most about twice ``limit`` of memory.
+    """
     try:
         if kind == GZIP:
             return _gzip(data, limit)
@@ -61,7 +63,7 @@ def _gzip(data: bytes, limit: int) -> bytes:
 
 
 def _snappy(data: bytes, limit: int) -> bytes:
-    """Raw, or in the blocks of Java's library. Both say their length before."""
+    """Raw snappy, or the xerial block format written by Java clients. Both state the decompressed length up front."""
     if not data.startswith(_XERIAL):
         return _snappy_block(data, limit, limit, b"")
     expanded = bytearray()
@@ -80,7 +82,7 @@ def _snappy_block(block: bytes, room: int, limit: int, begin: bytes) -> bytes:
 
 
 def _framed(codec: object, data: bytes, limit: int) -> bytes:
-    # The library tells that its output does not fit by the same error as that its input is broken.
+    # cramjam raises the same error for "output does not fit" and "input is corrupt"; only the text differs.
     for room in sorted({min(limit, _ROOM * len(data) + 4096), limit}):
         expanded = bytearray(room)
         try:

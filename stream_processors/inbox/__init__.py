@@ -1,1 +1,1 @@
-"""Events from producers that write to an inbox themselves."""
+"""Admission of events that producers write directly to their namespace's Kafka topic, usage.inbox.<namespace>."""

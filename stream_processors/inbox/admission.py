@@ -1,8 +1,8 @@
-"""Inbox records on their way into usage.events, or into usage.rejected. ``step`` is repeated until it returns.
+"""Writes inbox records to usage.events, or to usage.rejected. ``Admission.step`` is repeated until it returns.
 
-What Kafka has acknowledged is not written again by a repetition: those events would be duplicates in the books. A
-record that Kafka takes neither now nor later is packed smaller, down to one event, which is then rejected with its
-reason; nothing else waits for it.
+A repeated step does not write again what Kafka has acknowledged: those events would be counted as duplicates. A
+packed record that Kafka will never accept (too large) is split into smaller ones, down to a single event, which is
+then rejected with the reason; other records do not wait for it.
 """
 
 from __future__ import annotations
@@ -35,11 +35,12 @@ from stream_processors.inbox.decide import (
 log = logging.getLogger(__name__)
 
 OpenEvents = Callable[[], tuple[LedgerWriter, int]]
-"""Writer and partitions of the generation that takes events. Raises LedgerUnavailable while it is replaced."""
+"""Returns a writer for the current generation of usage.events, and its number of partitions. Raises LedgerUnavailable
+while the generation is being replaced."""
 
 
 class Admission:
-    """Judges ``records`` by the catalog as it is now, once; ``step`` writes what came of it."""
+    """Judges ``records`` once, by the catalog as it is at construction; ``step`` writes the outcome."""
 
     def __init__(
         self,
@@ -63,7 +64,7 @@ class Admission:
         self._size = packed_limit(settings)
 
     def step(self) -> None:
-        """Write what is not in Kafka yet. Raises LedgerUnavailable, CannotGoOn."""
+        """Write everything that Kafka has not acknowledged yet. Raises LedgerUnavailable (try again), CannotGoOn."""
         while self._entries:
             writer, partitions = self._open_events()
             packed = pack_entries(self._entries, partitions, self._offset, size=self._size, events=BATCH_EVENTS)
@@ -112,8 +113,10 @@ class Admission:
         return outcomes
 
     def _smaller(self, writer: LedgerWriter, batch: PackedEvents, error: KafkaError) -> Sequence[Entry]:
-        """The entries that are to be packed anew. Raises LedgerUnavailable where the topic has just been sealed, which
-        looks the same."""
+        """Halve the packing size and return the entries to pack again; a single event becomes a rejection.
+
+        Raises LedgerUnavailable if the topic has just been sealed, which shows as the same error.
+        """
         limit = topic_limits(self._settings, [writer.topic])[writer.topic]
         if limit == 0:
             raise LedgerUnavailable(f"{writer.topic} is being sealed")

@@ -1,4 +1,4 @@
-"""The agent of the inboxes: usage.inbox.* → usage.events, or usage.rejected."""
+"""The agent of the inboxes: usage.inbox.* → usage.events or usage.rejected."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from stream_processors.takes import Ack, Event, Message, append_us, begin_of, un
 from stream_processors.threads import Work, executor, in_thread
 
 Judge = Callable[[Sequence[InboxRecord]], Admission]
-"""Judges records by the catalog as it is when it is called."""
+"""Judges records by the catalog as it is at the time of the call."""
 
 
 class InboxAgent:
-    """Admits what producers wrote to their inboxes, unit by unit, each acknowledged once Kafka has what came of it."""
+    """Admits inbox records in units (``takes.units_of``); each is acknowledged once Kafka has stored its events and
+    rejections."""
 
     def __init__(self, judge: Judge) -> None:
         self._judge = judge
@@ -24,7 +25,7 @@ class InboxAgent:
         self.work = Work()
 
     async def take(self, events: Sequence[Event], ack: Ack) -> None:
-        """Admit a take."""
+        """Admit one take of Faust events."""
         for unit in units_of(events):
             records = [inbox_record(event.message) for event in unit]
             with self.work:
@@ -36,7 +37,7 @@ class InboxAgent:
 
 
 def inbox_record(message: Message) -> InboxRecord:
-    """The record of an inbox behind a Faust message."""
+    """The inbox record contained in a Faust message."""
     return InboxRecord(
         message.topic,
         namespace_of_inbox(message.topic),

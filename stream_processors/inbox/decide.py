@@ -1,7 +1,8 @@
-"""Events from producers that write to usage.inbox.<namespace> themselves: judged like the gateway's, or rejected.
+"""Judges events that producers write to usage.inbox.<namespace>: accepted under the gateway's rules, or rejected.
+Pure.
 
-What admit derives (a missing key, a missing timestamp, the age) comes from the record's position and append time
-alone, so reading a record twice makes the same events, which deduplication then drops. Pure but for ``Admitter``.
+A missing key, a missing timestamp and the age check are derived from the record's position and append time alone.
+Reading a record twice therefore yields the same events, and deduplication drops the second copies.
 """
 
 from __future__ import annotations
@@ -27,12 +28,12 @@ from stream_processors.fetching.bounded import RefusedBatch
 
 BATCH_EVENTS = 500
 NOT_READ: Final = "not_read"
-"""The reason of a compressed batch that would be too large in memory, or is broken."""
+"""Rejection reason of a compressed batch that is corrupt or too large to decompress."""
 
 
 @dataclass(frozen=True, slots=True)
 class InboxRecord:
-    """A record of an inbox; ``append_us``: LogAppendTime, microseconds UTC."""
+    """A Kafka record of an inbox; ``append_us``: LogAppendTime in microseconds UTC."""
 
     topic: str
     namespace: str
@@ -44,7 +45,7 @@ class InboxRecord:
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """What one inbox record gives: accepted events, or why it was refused as a whole."""
+    """Outcome of one inbox record: either its accepted events, or the rejection of the whole record."""
 
     record: InboxRecord
     events: Sequence[AcceptedEvent]
@@ -52,8 +53,8 @@ class Admitted:
 
 
 def admit(record: InboxRecord, view: NamespaceView) -> Admitted:
-    """Judge one inbox record: Avro single-object ``UsageEvent`` or ``UsageEvents``, or JSON: one event, a list or
-    ``{"events": […]}``."""
+    """Judge one inbox record. Its value is Avro single-object ``UsageEvent`` or ``UsageEvents``, or JSON: one
+    event, a list, or ``{"events": […]}``."""
     if isinstance(record.value, RefusedBatch):
         return Admitted(record, (), _not_read(record, record.value))
     avro: list[AvroRecord] = []
@@ -75,7 +76,7 @@ def admit(record: InboxRecord, view: NamespaceView) -> Admitted:
             mint_key=lambda index: f"{record.topic}/{record.partition}/{record.offset}/{index}",
             types=event_types(view),
         )
-        # A missing timestamp became the append time of a broker, and no gateway's clock had a part in it.
+        # A missing timestamp was set to the broker's append time, so it was not dated by a gateway's clock.
         return Admitted(record, [event._replace(dated=False) if event.dated else event for event in events], None)
     except Refused as refused:
         if avro:
@@ -86,12 +87,12 @@ def admit(record: InboxRecord, view: NamespaceView) -> Admitted:
 
 
 Entry = tuple[InboxRecord, int, AcceptedEvent]
-"""An accepted event, with its record and its index in that."""
+"""An inbox record, the index of an event in it, and that accepted event."""
 
 
 @dataclass(frozen=True, slots=True)
 class PackedEvents:
-    """One packed batch, for ``partition`` of usage.events, and what it holds."""
+    """An encoded batch for one ``partition`` of usage.events, and the entries that it contains."""
 
     partition: int
     value: bytes
@@ -99,7 +100,7 @@ class PackedEvents:
 
 
 def entries_of(admitted: Sequence[Admitted]) -> list[Entry]:
-    """All accepted events, in order."""
+    """All accepted events in order."""
     return [
         (admitted_record.record, index, event)
         for admitted_record in admitted
@@ -115,8 +116,8 @@ def pack_entries(
     events: int = BATCH_EVENTS,
     size: int = PACKED_BYTES,
 ) -> list[PackedEvents]:
-    """Packed batches of at most so many events and bytes each, but of one event at least; in order within a
-    partition."""
+    """Encode entries into batches of at most ``events`` events and ``size`` bytes (but at least one event), in
+    order within each partition."""
     groups: dict[tuple[int, str], list[Entry]] = {}
     for entry in entries:
         groups.setdefault((partition_of(entry[2].identity, partitions), entry[0].namespace), []).append(entry)
@@ -128,7 +129,7 @@ def pack_entries(
 
 
 def pack(admitted: Sequence[Admitted], partitions: int, catalog_offset: int) -> dict[int, list[bytes]]:
-    """Packed batches of all accepted events, by partition of usage.events, in order."""
+    """Encoded batches of all accepted events, in order, by partition of usage.events."""
     packed: dict[int, list[bytes]] = {}
     for batch in pack_entries(entries_of(admitted), partitions, catalog_offset):
         packed.setdefault(batch.partition, []).append(batch.value)
@@ -150,7 +151,7 @@ def _cut(group: Sequence[Entry], events: int, size: int) -> Iterator[list[Entry]
 
 
 def not_taken(entry: Entry, limit: int) -> RejectedEvent:
-    """An accepted event that usage.events does not take, alone as it is."""
+    """Rejection of an accepted event that exceeds the record limit of usage.events (``limit`` bytes) by itself."""
     record, index, event = entry
     detail = (
         f"the event takes {size_of(event)} bytes, and usage.events takes records of {limit}: raise "
@@ -165,7 +166,7 @@ def not_taken(entry: Entry, limit: int) -> RejectedEvent:
 
 
 def _avro_records(value: bytes) -> list[AvroRecord]:
-    """The records of a batch, or the one record. Raises Refused."""
+    """The events of an Avro value (a batch or a single event). Raises Refused."""
     batch_codec = codec("usage_events")
     try:
         if not batch_codec.knows(value):
@@ -195,7 +196,7 @@ def _raw_event(record: AvroRecord, index: int) -> RawEvent:
 
 
 def _json(record: AvroRecord) -> bytes:
-    """An Avro record as JSON text, as far as it is needed to tell whose it is."""
+    """The fields of an Avro record that identify the event, as JSON text."""
     return msgspec.json.encode({name: record[name] for name in ("account_id", "event_name", "idempotency_key")})
 
 

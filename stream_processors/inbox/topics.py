@@ -1,4 +1,4 @@
-"""Which inboxes there are, and into which generation of usage.events their events go."""
+"""The inbox topics that exist, and the generation of usage.events that their events are written to."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _TIMEOUT_SECONDS = 10
 
 
 class Inboxes:
-    """The inbox topics of all declared namespaces that exist in Kafka."""
+    """Inbox topics that exist in Kafka and belong to a declared namespace."""
 
     def __init__(self, settings: Settings, catalog: Catalog) -> None:
         self._default_namespace = settings.namespace
@@ -22,11 +22,11 @@ class Inboxes:
         self._existing: set[str] = set()
 
     def known(self) -> set[str]:
-        """Those that the latest look into Kafka found."""
+        """The topics found by the last query of Kafka."""
         return self._existing
 
     def names(self) -> list[str]:
-        """Their names as of now, in order; asks Kafka while one that is declared was not found. Raises
+        """Sorted topic names; queries Kafka if a declared namespace's inbox was not found before. Raises
         KafkaException."""
         declared = {inbox_topic(name) for name in (*self._catalog.namespaces(), self._default_namespace)}
         if declared - self._existing:
@@ -35,9 +35,10 @@ class Inboxes:
 
 
 class OpenGeneration:
-    """A writer of the generation of usage.events that takes events; another one once that is replaced.
+    """Provides a writer for the generation of usage.events that accepts events, replacing it when the generation
+    changes.
 
-    ``first_generation``: the one that a stack of these settings began with.
+    ``first_generation``: the generation that the stack began with.
     """
 
     def __init__(self, settings: Settings, catalog: Catalog, first_generation: int) -> None:
@@ -48,7 +49,7 @@ class OpenGeneration:
         self._partitions = 0
 
     def __call__(self) -> tuple[LedgerWriter, int]:
-        """The writer and the topic's number of partitions. Raises LedgerUnavailable while the generation is
+        """The writer and the topic's number of partitions. Raises LedgerUnavailable while the generation is being
         replaced."""
         generation = self._catalog.generations.state.writable(self._first_generation)
         if generation is None:

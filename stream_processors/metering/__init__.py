@@ -1,1 +1,1 @@
-"""From usage.events to what is stored of them, exactly once."""
+"""Metering: deduplicates and matches the events of usage.events and writes them to ClickHouse exactly once."""

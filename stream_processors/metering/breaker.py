@@ -1,15 +1,15 @@
-"""The rejection circuit breaker: a worker that cannot read its log stops, and does not empty the log into
+"""Circuit breaker of rejections: a worker that cannot decode its log stops instead of moving the whole log to
 usage.rejected.
 
-*Poison* is a record of usage.events that cannot be read as a packed batch: only gateways and `admit` write there, so it
-means a wrong version of Weir, or somebody else's hand. What is not poison: duplicates and conflicts (well read, and
-decided); values that a profile cannot measure (the event counts, with the reason beside it); and whatever `admit`
-refuses: an inbox is open to its producers, and one of them must not be able to stop everybody's metering. Those keep
-their bytes, and `weir rejected replay` brings them back.
+*Poison* is a record of usage.events that cannot be decoded as a packed batch. Only gateways and `admit` write to
+that topic, so poison means a wrong version of Weir or a foreign writer. Not poison: duplicates and conflicts
+(decoded and decided), values that a profile cannot measure (the event counts and the reason is stored), and
+whatever `admit` refuses. An inbox is open to its producers, and one of them must not be able to stop metering for
+everybody. Rejections keep their bytes, and `weir rejected replay` processes them again.
 
-The breaker looks at a sliding count of records of one partition, those below the cursor included (`usage_batches` has
-them; a void has a namespace there, poison none), so its verdict is a function of the log: a worker that is started
-again, or another one, stops at the same record.
+The breaker counts poison in a sliding window of one partition's records, including records below the cursor (stored
+in usage_batches, where poison has an empty namespace and a void does not). Its verdict is therefore a function of
+the log: a restarted worker, or another one, stops at the same record.
 """
 
 from __future__ import annotations
@@ -22,17 +22,18 @@ from typing import Final
 from schemas.errors import WeirError
 
 WINDOW: Final = 1_000
-"""Records of a partition that the breaker looks back on."""
+"""Length of the sliding window, in records of one partition."""
 
 
 class Poisoned(WeirError):
-    """Too much of the log cannot be read; the message says what to do. Nothing of the unit may be written."""
+    """Too much of the log cannot be decoded; the message states the remedy. Nothing of the current unit may be
+    written."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Stop above ``percent`` of the last ``window`` records, once ``minimum`` of them are poison. Percent 100:
-    never."""
+    """Stop if more than ``percent`` of the last ``window`` records, and at least ``minimum`` of them, are poison.
+    100 percent: never stop."""
 
     percent: int
     minimum: int
@@ -40,8 +41,8 @@ class Limits:
 
 
 class Breaker:
-    """The last records of one partition, in order; ``history`` are those below the cursor, oldest first, True for
-    poison."""
+    """Sliding window over one partition's records. ``history``: the records below the cursor, oldest first, True
+    for poison."""
 
     def __init__(self, limits: Limits, history: Iterable[bool] = ()) -> None:
         self._limits = limits
@@ -49,7 +50,7 @@ class Breaker:
         self.poison = sum(self._seen)
 
     def see(self, poison: bool) -> bool:
-        """Take the next record; True where the worker must stop before it. Good records never stop it."""
+        """Add the next record. True if the worker must stop before it; only poison can cause that."""
         if len(self._seen) == self._limits.window:
             self.poison -= self._seen[0]
         self._seen.append(poison)
@@ -58,7 +59,7 @@ class Breaker:
         return poison and self.poison >= limits.minimum and self.poison * 100 > limits.percent * len(self._seen)
 
     def verdict(self, position: str, why: str) -> Poisoned:
-        """What to tell whoever is called."""
+        """The error to raise, with instructions for an operator."""
         return Poisoned(
             f"{position}: {self.poison} of the last {len(self._seen)} records cannot be read as packed batches "
             f"({why[:200]}). "

@@ -1,4 +1,4 @@
-"""Counted events of many batches gathered by event name, so that each profile goes over long columns. Pure."""
+"""Groups the counted events of many batches by event name, so that each profile is matched over long columns. Pure."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ class _Run:
 
 
 class Runs:
-    """The counted events of one namespace and catalog."""
+    """The counted events of one namespace under one matcher, by event name."""
 
     def __init__(self, matcher: ColumnMatcher) -> None:
         self._matcher = matcher
         self._by_name: dict[str, _Run] = {}
 
     def add(self, batch: UsageBatch, counted: Sequence[int], row: int) -> None:
-        """Counted events of a batch, of which the first is row ``row`` of the flush."""
+        """Add the ``counted`` events (indexes) of a batch; ``row`` is the row of the first of them in the flush."""
         indexes = np.asarray(counted, np.intp)
         if len(batch.names) == 1:
             self._add(batch.names[0], batch, indexes, np.arange(row, row + len(indexes)))
@@ -56,7 +56,7 @@ class Runs:
         run.parts.append((batch, indexes))
 
     def match(self, into: Matches) -> None:
-        """Match them all."""
+        """Match all added events and append the results to ``into``."""
         for name, run in self._by_name.items():
             events = Events(np.concatenate(run.rows), np.concatenate(run.stamps), run.properties, run.keys)
             self._matcher.match(name, events, into)

@@ -1,7 +1,7 @@
-"""From records of usage.events to what one flush writes: decode → dedupe → match → rows.
+"""Turns records of usage.events into the contents of one flush: decode → deduplicate → match → rows.
 
-Everything here is a function of the log, the catalog at each batch's offset, and what the journal holds below the
-cursor; so a replay prepares the same rows (DESIGN invariant 5).
+Everything here is a function of the log, of the catalog at each batch's offset, and of what the journal contains
+below the cursor. A replay therefore produces the same rows (DESIGN invariant 5).
 """
 
 from __future__ import annotations
@@ -27,33 +27,38 @@ Content = tuple[str, str, str]
 
 @dataclass(slots=True)
 class Flush:
-    """What one flush writes; ``progress``: (generation, partition) → next offset; ``gaps``: partition → cursor below
-    which alone its records are taken, since those above it do not follow it and have to be read again."""
+    """Everything that one flush writes.
+
+    ``progress``: (generation, partition) → next offset. ``gaps``: partition → offset below which its records may be
+    acknowledged; those from there on do not follow the cursor and must be read again. ``voids``: in log order
+    within a partition. ``gone_back``: a cursor was found below the flush's records, so the unit must be read again.
+    ``left``: partition → first offset that was left for the next flush.
+    """
 
     events: EventColumns = field(default_factory=EventColumns)
     duplicates: list[DuplicateRow] = field(default_factory=list)
     conflicts: list[DuplicateRow] = field(default_factory=list)
     records: list[Record] = field(default_factory=list)
     rejections: list[RejectedEvent] = field(default_factory=list)
-    voids: list[Record] = field(default_factory=list)  # in log order by partition
+    voids: list[Record] = field(default_factory=list)
     progress: dict[tuple[int, int], int] = field(default_factory=dict)
     gaps: dict[int, int] = field(default_factory=dict)
     gone_back: bool = False
-    """Whether a cursor was found behind the records: then the unit is read again."""
-    left: dict[int, int] = field(
-        default_factory=dict
-    )  # partition → offset from which its records are for the next flush
+    left: dict[int, int] = field(default_factory=dict)
 
 
 class Matchers:
-    """Compiled catalogs by namespace and catalog offset."""
+    """Compiled matchers by namespace and catalog offset."""
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
 
     def at(self, namespace: str, catalog_offset: int, rounds: bool = True) -> tuple[ColumnMatcher, int | None]:
-        """The matcher and the window W (microseconds; None: for ever) of a batch; ``rounds``: as the batch has it. The
-        same matcher as long as no meter and no event type changes, whoever signs up meanwhile."""
+        """The matcher and the deduplication window W (microseconds, None = unlimited) for a batch.
+
+        ``rounds``: whether the batch's writer rounds numbers to 12 decimals (``UsageBatch.rounds``). The same
+        matcher is returned as long as no meter and no event type changes; other catalog entries do not affect it.
+        """
         view = self._catalog.view(namespace, catalog_offset)
         settings = view.settings
         window = window_us(settings.max_event_age_seconds, settings.max_event_skew_seconds)
@@ -72,10 +77,11 @@ def meter_records(
     matchers: Matchers,
     journal: Mapping[bytes, Sequence[Counted]],
 ) -> list[DuplicateRow]:
-    """Decide and match consecutive records of one partition, beginning at the memory's cursor, into ``flush``.
+    """Deduplicate and match consecutive records of one partition, starting at the memory's cursor, and add the
+    results to ``flush``.
 
-    Returns the dropped events whose content hash differs from the counted copy's: duplicates or conflicts, which
-    ``settle`` tells apart.
+    ``journal``: counted copies found for the memory's suspects. Returns the dropped events whose content hash
+    differs from that of the counted copy; ``settle`` decides whether they are duplicates or conflicts.
     """
     doubtful: list[DuplicateRow] = []
     runs: dict[int, Runs] = {}
@@ -105,8 +111,8 @@ def meter_records(
 def decided_before(
     journal: Mapping[bytes, Sequence[Counted]], generation: int, offset: int
 ) -> dict[bytes, list[Counted]]:
-    """Without copies at ``offset`` and above: where those are replayed they are decided now, and what stands there may
-    be wrong."""
+    """``journal`` without copies at ``offset`` or above. In a replay those are decided anew, and the stored ones
+    may be wrong."""
     return {
         name: [copy for copy in copies if (copy.generation, copy.offset) < (generation, offset)]
         for name, copies in journal.items()
@@ -116,11 +122,11 @@ def decided_before(
 def following(
     flush: Flush, cursors: Mapping[tuple[int, int], int]
 ) -> tuple[dict[tuple[int, int], int], dict[int, int]]:
-    """The progress that follows the cursors as they stand, and by partition the cursors that have gone back.
+    """The progress entries that continue the stored cursors, and the cursors (by partition) that have gone back.
 
-    A ClickHouse that was restored beneath a worker, or a replica that has lost what it had acknowledged, lies behind
-    the flush. To move its cursor would leave a hole for ever: nothing of the partition is acknowledged (``gaps``), and
-    it is read again from there.
+    A ClickHouse that was restored, or a replica that lost acknowledged rows, may have a cursor below the flush's
+    first record. Advancing it would leave a permanent hole, so nothing of that partition is acknowledged (``gaps``)
+    and it is read again from the cursor.
     """
     begins: dict[tuple[int, int], int] = {}
     for record in flush.records:
@@ -133,19 +139,21 @@ def following(
 
 
 def content_of(record: Record, index: int) -> Content:
-    """What two copies must agree on."""
+    """The content of an event that all copies under one key must share: event name, account, properties."""
     batch = record.batch
     return batch.event_name(index), batch.account_ids[index], batch.properties[index]
 
 
 def position_of(counted: Counted) -> Position:
-    """The position of a counted copy."""
+    """Position (generation, partition, offset, index) of a counted copy."""
     return counted.generation, counted.partition, counted.offset, counted.index
 
 
 def settle(flush: Flush, doubtful: Sequence[DuplicateRow], contents: Mapping[Position, Content]) -> None:
-    """Sort the doubtful into duplicates (same canonical content) and conflicts. Raises LookupError where a counted
-    copy's content is unknown: then nothing may be written."""
+    """Sort ``doubtful`` rows into duplicates (equal canonical content) and conflicts.
+
+    Raises LookupError if the content of a counted copy is unknown; then nothing may be written.
+    """
     for row in doubtful:
         position = position_of(row.dropped.first)
         counted = contents.get(position)
@@ -165,7 +173,7 @@ def _same(counted: Content, second: Content) -> bool:
 
 
 def conflict_rejection(row: DuplicateRow, topic: str) -> RejectedEvent:
-    """A conflict; its id is derived from its position, so that writing it again is recognised."""
+    """The rejection of a conflict. Its id is derived from its position, so that writing it twice is recognised."""
     record, index, counted = row.record, row.dropped.index, row.dropped.first
     batch = record.batch
     return RejectedEvent(
@@ -188,7 +196,7 @@ def conflict_rejection(row: DuplicateRow, topic: str) -> RejectedEvent:
 def undecodable_rejection(
     topic: str, generation: int, partition: int, offset: int, append_us: int, value: bytes, why: str
 ) -> RejectedEvent:
-    """Bytes in usage.events that are no packed batch. They stand for no accepted event."""
+    """The rejection of a record of usage.events that is not a packed batch. It counts as zero events in the books."""
     return RejectedEvent(
         namespace="",
         stage="meter",

@@ -1,8 +1,9 @@
-"""First position wins (DESIGN invariant 3): which events of a partition count. Pure; look-ups are arguments.
+"""Deduplication of one partition: which events count under "first position wins" (DESIGN invariant 3). Pure;
+results of journal lookups are arguments.
 
-A ``PartitionMemory`` is valid at exactly one cursor: it has seen every counted event below it and none above. It knows
-the recent ones exactly, at least all that may not be durable yet; of all others its filters say "certainly new" or
-"maybe", and only a maybe is looked up in the journal.
+A ``PartitionMemory`` is valid at exactly one cursor: it has seen every counted event below it and none above. It
+holds recent identities exactly (at least all that may not be durable yet); for older ones its bloom filters answer
+"certainly new" or "maybe seen", and only a maybe is looked up in the journal.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ _IDENTITY: Final = np.dtype(f"V{IDENTITY_BYTES}")
 
 
 class Counted(msgspec.Struct, frozen=True, gc=False):
-    """A counted copy of an identity and its position; ``append_us`` in microseconds UTC."""
+    """A counted copy of an identity, with its position; ``append_us``: microseconds UTC."""
 
     generation: int
     partition: int
@@ -39,7 +40,7 @@ class Counted(msgspec.Struct, frozen=True, gc=False):
 
 
 class Dropped(msgspec.Struct, frozen=True, gc=False):
-    """An event that does not count, and the copy that did."""
+    """An event that does not count (``index`` in its record), and the counted copy because of which it does not."""
 
     index: int
     first: Counted
@@ -47,7 +48,7 @@ class Dropped(msgspec.Struct, frozen=True, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A decoded record of usage.events; a void's batch holds no events."""
+    """A decoded record of usage.events. If it is a void, its batch is empty. ``append_us``: microseconds UTC."""
 
     generation: int
     partition: int
@@ -58,37 +59,41 @@ class Record:
 
 
 class Decision(msgspec.Struct, frozen=True, gc=False):
-    """Which events of a record count (indexes, ascending), and which were dropped. Whether a dropped one
-    with another content hash is a conflict is for the caller to find out."""
+    """Indexes (ascending) of a record's events that count, and its dropped events.
+
+    The caller determines whether a dropped event with a different content hash is a conflict.
+    """
 
     counted: Sequence[int]
     dropped: Sequence[Dropped]
 
 
 def window_us(max_age_seconds: int | None, max_skew_seconds: int) -> int | None:
-    """W in microseconds of append time: age + skew + a day; None: for ever (DESIGN invariant 4)."""
+    """The deduplication window W in microseconds of append time: maximum age + skew + one day. None: unlimited
+    (DESIGN invariant 4)."""
     if max_age_seconds is None:
         return None
     return (max_age_seconds + max_skew_seconds) * SECOND + WINDOW_MARGIN_US
 
 
 class PartitionMemory:
-    """What a worker remembers of one partition at ``cursor`` (the next offset to decide)."""
+    """The identities of one partition known to a worker; ``cursor`` is the next offset to decide."""
 
     def __init__(self, generation: int, partition: int, cursor: int, filters: DailyFilters) -> None:
         self.generation = generation
         self.partition = partition
         self.cursor = cursor
         self.filters = filters
-        # identity → offset << 16 | index; the record's append time and hashes stand in _records, once a record.
+        # identity → offset << 16 | index. The append time and hashes of each record are stored once, in _records.
         self._recent: dict[bytes, int] = {}
         self._records: dict[int, tuple[int, bytes]] = {}
         self._order: deque[tuple[int, list[bytes]]] = deque()
-        self._recounted = False  # whether an identity ever counted twice, so that its older entry is gone already
+        self._recounted = False  # whether any identity counted twice, so that its older entry was replaced
         self.recent_limit = RECENT_EVENTS
 
     def suspects(self, records: Sequence[Record]) -> list[bytes]:
-        """Identities that must be looked up in the journal before ``decide``: maybe seen, and not among the recent."""
+        """Identities that must be looked up in the journal before ``decide``: the filters say "maybe" and the
+        recent ones do not contain them."""
         suspected: list[bytes] = []
         if not records:
             return suspected
@@ -100,10 +105,11 @@ class PartitionMemory:
         return suspected
 
     def decide(self, record: Record, window: int | None, journal: Mapping[bytes, Sequence[Counted]]) -> Decision:
-        """Decide the record at the cursor and move past it. ``journal``: what the look-up found for suspects.
+        """Decide the record at the cursor and advance the cursor. ``window``: W in microseconds; ``journal``:
+        counted copies of the suspects.
 
-        Raises ValueError for a record that is not at the cursor: the caller drops what is below and seeks back for what
-        is above.
+        Raises ValueError if the record is not at the cursor: the caller skips records below it and seeks back if
+        there is a gap.
         """
         if record.offset != self.cursor:
             raise ValueError(f"partition {self.partition}: record {record.offset} is not at the cursor {self.cursor}")
@@ -129,14 +135,15 @@ class PartitionMemory:
     def _decide_all(
         self, record: Record, names: list[bytes], window: int | None
     ) -> tuple[Sequence[int], Sequence[Dropped]]:
-        """Where the journal has none of them: all at once, and then only those that are among the recent already."""
+        """Decide a record of which no identity is in the journal: insert all identities at once, then check those
+        already recent."""
         base, size = record.offset << 16, len(names)
         recent = self._recent
         codes = list(map(recent.setdefault, names, range(base, base + size)))
         old = (np.fromiter(codes, np.int64, size) != np.arange(base, base + size)).nonzero()[0].tolist()
         dropped: list[Dropped] = []
         for index in old:
-            # Asked anew: a copy outside the window counts, and takes the place of the one before it.
+            # Looked up anew: an earlier event of this record may have counted outside the window and replaced it.
             counted_copy = self._counted(recent[names[index]])
             if window is None or counted_copy.append_us > record.append_us - window:
                 dropped.append(Dropped(index, counted_copy))
@@ -171,7 +178,8 @@ class PartitionMemory:
         return (counted, dropped) if dropped else (range(len(names)), ())
 
     def forget_durable(self, below: int) -> None:
-        """Drop the oldest recent identities beyond the limit, only from records below ``below``, which are durable."""
+        """Evict the oldest recent identities beyond ``recent_limit``, but only those of records below ``below``,
+        which are durable."""
         while len(self._recent) > self.recent_limit and self._order and self._order[0][0] < below:
             offset, names = self._order.popleft()
             if not self._recounted:
@@ -191,6 +199,7 @@ class PartitionMemory:
 
 
 def latest_before(copies: Sequence[Counted], position: tuple[int, int, int]) -> Counted | None:
-    """The counted copy that comes last before the position. The same position again is a replay, not a copy."""
+    """The last copy before ``position`` (generation, offset, index). A copy at the position itself is the same
+    event replayed, not an earlier copy."""
     earlier = [copy for copy in copies if (copy.generation, copy.offset, copy.index) < position]
     return max(earlier, key=lambda copy: (copy.generation, copy.offset, copy.index), default=None)

@@ -1,4 +1,4 @@
-"""The journal: everything the worker asks of and writes to ClickHouse. One instance a thread."""
+"""The journal: all reads and writes of metering data in ClickHouse. One instance per thread."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _FILTER_BLOCK: Final = IDENTITY_BYTES << 20
 
 
 def arrow_bytes(rows: pa.Table) -> bytes:
-    """The table as an Arrow stream, which an ``INSERT … FORMAT ArrowStream`` takes."""
+    """Serialise a table as an Arrow stream, as ``INSERT … FORMAT ArrowStream`` expects it."""
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, rows.schema) as writer:
         writer.write_table(rows)
@@ -42,10 +42,11 @@ def arrow_bytes(rows: pa.Table) -> bytes:
 
 
 class Journal:
-    """Every call is retried until ClickHouse answers: a look-up that cannot be answered blocks, it never guesses.
+    """ClickHouse client of a worker. Every call is retried until ClickHouse answers, so a failed lookup blocks
+    instead of being guessed.
 
-    Raises Stopping once ``stop`` is set, and CannotGoOn where no repetition helps until somebody has changed something
-    (``schemas.clickhouse.errors``). ``trouble``: the last error while it is being retried, "" while ClickHouse answers.
+    Calls raise Stopping once ``stop`` is set, and CannotGoOn for an error that persists and that retries cannot fix
+    (``schemas.clickhouse.errors``). ``trouble``: the error being retried, "" while ClickHouse answers.
     """
 
     def __init__(self, settings: Settings, stop: threading.Event) -> None:
@@ -81,14 +82,15 @@ class Journal:
                     hopeless_since = time.monotonic()
                 elif time.monotonic() - hopeless_since > GIVE_UP_SECONDS:
                     raise CannotGoOn(self.trouble) from error
-                # A client that failed may hold half a response; a new one costs a round trip.
+                # A client that failed may hold a partial response; reconnecting costs one round trip.
                 self._client = None
             if self._stop.wait(pause):
                 raise Stopping(what)
             pause = min(pause * 2, _LONGEST_PAUSE)
 
     def insert(self, table: str, rows: pa.Table) -> None:
-        """Insert an Arrow table; returns once it is durable, with all of its views. Repeating it is harmless."""
+        """Insert an Arrow table. Returns once it and its materialised views are durable; repeating the call is
+        harmless."""
         if rows.num_rows == 0:
             return
         block = arrow_bytes(rows)
@@ -99,7 +101,7 @@ class Journal:
         )
 
     def command(self, what: str, sql: str, parameters: Parameters) -> None:
-        """Run a statement that is safe to repeat."""
+        """Execute a statement that is safe to repeat."""
         self._retry(what, lambda client: client.command(sql, parameters=parameters))
 
     def query(self, what: str, sql: str, parameters: Parameters | None = None) -> Sequence[Sequence[Any]]:
@@ -107,11 +109,11 @@ class Journal:
         return self._retry(what, lambda client: client.query(sql, parameters=parameters).result_rows)
 
     def run(self, what: str, call: Callable[[Client], T]) -> T:
-        """Any read, with the client; retried whole."""
+        """Call ``call`` with the client, retrying it as a whole; for reads."""
         return self._retry(what, call)
 
     def cursor(self, generation: int, partition: int) -> int:
-        """Next offset of a partition: every row below it is durable."""
+        """The next offset of a partition; all rows of offsets below it are durable. 0 if there is none."""
         rows = self.query(
             "read the cursor",
             "SELECT max(next_offset) FROM usage_progress WHERE generation = {g:UInt32} AND partition = {p:UInt32}",
@@ -120,7 +122,7 @@ class Journal:
         return int(rows[0][0])
 
     def poison(self, generation: int, partition: int, cursor: int, records: int) -> list[bool]:
-        """Of the last ``records`` records below the cursor, oldest first: whether each could not be read."""
+        """For each of the last ``records`` records below the cursor, oldest first: whether it could not be decoded."""
         rows = self.query(
             "read the last records",
             "SELECT events = 0 AND namespace = '' FROM usage_batches FINAL WHERE generation = {g:UInt32} AND "
@@ -133,14 +135,17 @@ class Journal:
     def filters(
         self, partition: int, partitions: int, lifted: Collection[str] = (), first_day: int | None = None
     ) -> DailyFilters:
-        """Bloom filters over the identities of the partition's range of the hash space, of all generations, by append
-        day: all of the namespaces in ``lifted``, of the others those appended on ``first_day`` (since 1970) or
-        later."""
+        """Bloom filters, by append day, over the identities in the partition's range of the hash space, of all
+        generations.
+
+        They include all identities of the namespaces in ``lifted`` (no maximum event age), and of others those
+        appended on ``first_day`` (days since 1970, None = all) or later.
+        """
         low, high = hash_range(partition, partitions)
         condition = f"identity >= unhex('{(low + bytes(12)).hex()}')"
         if high is not None:
             condition += f" AND identity < unhex('{(high + bytes(12)).hex()}')"
-        # Identities from before the namespace stood beside them have none.
+        # Identities stored by releases that had no namespace column have an empty namespace.
         ours = {"lifted": ["", *lifted]}
 
         def build(client: Client) -> DailyFilters:
@@ -171,7 +176,7 @@ class Journal:
         return self._retry(f"build the filters of partition {partition}", build)
 
     def appended_before(self, generation: int, partition: int, cursor: int) -> int | None:
-        """Append time of the record below the cursor, microseconds UTC; None where there is none."""
+        """Append time (microseconds UTC) of the record just below the cursor; None if there is none."""
         rows = self.query(
             "read the append time at the cursor",
             "SELECT append_time FROM usage_batches WHERE generation = {g:UInt32} AND partition = {p:UInt32} "
@@ -181,7 +186,8 @@ class Journal:
         return micros(rows[0][0]) if cursor and rows else None
 
     def counted(self, identities: Sequence[bytes]) -> dict[bytes, list[Counted]]:
-        """All counted copies of the identities, in queries of bounded size (servers limit a parameter to 128 KiB)."""
+        """All counted copies of the identities, read in chunks because ClickHouse limits a query parameter to 128
+        KiB."""
         copies: dict[bytes, list[Counted]] = {}
         for start in range(0, len(identities), _LOOK_UP):
             part = identities[start : start + _LOOK_UP]
@@ -200,7 +206,8 @@ class Journal:
     def contents(
         self, positions: Sequence[tuple[int, int, int, int]]
     ) -> dict[tuple[int, int, int, int], tuple[str, str, str]]:
-        """(event_name, account_id, properties) of counted events by position, for the check of conflicts."""
+        """(event_name, account_id, properties) of counted events by position, for the comparison of possible
+        conflicts."""
         contents: dict[tuple[int, int, int, int], tuple[str, str, str]] = {}
         for start in range(0, len(positions), _LOOK_UP):
             part = positions[start : start + _LOOK_UP]
@@ -209,7 +216,7 @@ class Journal:
                 "SELECT generation, partition, offset, `index`, event_name, account_id, properties FROM usage_events "
                 "WHERE (generation, partition, offset, `index`) IN "
                 "(SELECT arrayJoin({at:Array(Tuple(UInt32, UInt32, UInt64, UInt32))})) "
-                # Positions order no table; by the append times of their batches all other days are left out.
+                # No table is sorted by position; the append times of the batches prune the other days' partitions.
                 "AND append_time IN (SELECT append_time FROM usage_batches WHERE (generation, partition, offset) IN "
                 "(SELECT arrayJoin({batches:Array(Tuple(UInt32, UInt32, UInt64))})))",
                 {"at": list(part), "batches": sorted({position[:3] for position in part})},

@@ -1,5 +1,5 @@
-"""What the catalog says of usage.events as a log, taken over into the journal: ranges that were given up, records that
-were carried over, a generation that is sealed."""
+"""Applies catalog entries about the usage.events log to the journal: offsets that were given up, records carried
+over to a new generation, and sealed generations."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ log = logging.getLogger(__name__)
 
 
 class GivenUpRanges:
-    """Moves cursors over offsets that somebody gave up. ``go_on_at`` has this worker meter a partition from a
-    cursor."""
+    """Advances cursors past offset ranges that an operator gave up.
+
+    ``go_on_at(partition, cursor)`` makes this worker continue a partition at a cursor.
+    """
 
     def __init__(
         self, catalog: Catalog, journal: Journal, generation: int, go_on_at: Callable[[int, int], None]
@@ -30,11 +32,11 @@ class GivenUpRanges:
         self._version = 0
 
     def due(self) -> bool:
-        """Whether something was given up since the last time."""
+        """Whether ranges were given up since the last call of ``pass_over``."""
         return self._catalog.given_up.version > self._version
 
     def pass_over(self) -> None:
-        """Write to the books what was given up, and only then move the cursors over it. Raises Stopping."""
+        """Record the given-up ranges in usage_given_up, and only then advance the cursors. Raises Stopping."""
         given_up = self._catalog.given_up
         ranges, version = given_up.ranges, given_up.version
         self._journal.insert("usage_given_up", given_up_table(ranges))
@@ -52,7 +54,7 @@ class GivenUpRanges:
 
 
 class CarriedOver:
-    """Copies how far records of an old log were carried into a new generation."""
+    """Copies to usage_carried how far records of an old topic were carried over to a new generation."""
 
     def __init__(self, catalog: Catalog, journal: Journal) -> None:
         self._catalog = catalog
@@ -60,7 +62,7 @@ class CarriedOver:
         self._copied: Mapping[int, tuple[int, ...]] = {}
 
     def due(self) -> bool:
-        """Whether the catalog says something else than what was copied."""
+        """Whether the catalog differs from what was copied last."""
         return self._catalog.generations.state.carried != self._copied
 
     def copy(self) -> None:
@@ -71,7 +73,8 @@ class CarriedOver:
 
 
 class SealedGeneration:
-    """Ends a worker whose generation is sealed and metered to its end; it is started again on the next one."""
+    """Ends a worker whose generation is sealed and fully metered; its supervisor restarts it on the next
+    generation."""
 
     def __init__(self, catalog: Catalog, journal: Journal, generation: int) -> None:
         self._catalog = catalog
@@ -83,9 +86,8 @@ class SealedGeneration:
         return self._generation in self._catalog.generations.state.ends
 
     def end_where_metered(self) -> None:
-        """End the process where nothing of the generation is left to meter. Raises Stopping."""
-        # Progress, not this worker's own partitions: another one may have metered the rest, and every row below it is
-        # durable.
+        """End the process if nothing of the generation is left to meter. Raises Stopping."""
+        # Uses the stored progress of all partitions, since other workers meter some of them.
         progress = self._journal.run("read progress", read_progress)
         if self._catalog.generations.state.metered_to_its_end(self._generation, progress):
             topic = events_topic(self._generation)

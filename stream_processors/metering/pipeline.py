@@ -1,4 +1,5 @@
-"""Between the meter agent and its threads: order, back-pressure, acknowledgement after the write."""
+"""Connects the Faust agent with the meter's two threads: ordering, back-pressure, and acknowledgement after the
+write."""
 
 from __future__ import annotations
 
@@ -17,17 +18,17 @@ from stream_processors.threads import Stopping, Work, end_hard, executor
 
 log = logging.getLogger(__name__)
 
-UNIT_SECONDS: Final = 0.2  # from the beginning of a small unit to the next one
+UNIT_SECONDS: Final = 0.2  # minimum time between the starts of small units
 
 
 def raw_record(event: Event) -> RawRecord:
-    """The Kafka record behind a Faust event."""
+    """The Kafka record of a Faust event."""
     message = event.message
     return RawRecord(message.partition, message.offset, append_us(message), message.value or b"")
 
 
 class MeterPipeline:
-    """Prepares one unit while the one before it is written, and acknowledges in order."""
+    """Prepares one unit of records while the previous one is written, and acknowledges units in order."""
 
     def __init__(self, meter: Meter) -> None:
         self._meter = meter
@@ -46,7 +47,8 @@ class MeterPipeline:
         return self._prepared.busy or (acknowledging is not None and not acknowledging.done())
 
     async def submit(self, events: Sequence[Event], ack: Ack) -> None:
-        """Meter a take. Returns when its last unit is prepared and being written: then the next take may come."""
+        """Meter one take. Returns once its last unit is prepared and its write has begun, so that the next take can
+        be accepted."""
         units = units_of(events)
         for unit in units:
             began = time.monotonic()
@@ -54,14 +56,13 @@ class MeterPipeline:
             while left:
                 left = await self._submit_unit(left, ack)
         if sum(len(event.message.value or b"") for event in units[-1]) < UNIT_BYTES // 2:
-            # An insert costs the engine about as much for ten rows as for a thousand, so small units do not chase each
-            # other.
+            # An insert of ten rows costs ClickHouse about as much as one of a thousand, so small units are spaced out.
             await asyncio.sleep(max(0.0, began + UNIT_SECONDS - time.monotonic()))
 
     async def _submit_unit(self, unit: list[Event], ack: Ack) -> list[Event]:
-        """Prepare as much of a unit as one flush holds, and begin to write it; what is left of it."""
+        """Prepare as much of a unit as fits into one flush and start writing it; returns the remaining events."""
         loop = asyncio.get_running_loop()
-        if not self.busy:  # who had nothing to do has not stood still
+        if not self.busy:  # idle time does not count as a stall
             self.moved_at = time.monotonic()
         self.position = begin_of(unit)
         raws = [raw_record(event) for event in unit]
@@ -98,14 +99,14 @@ class MeterPipeline:
             if message.offset < gaps.get(message.partition, message.offset + 1):
                 await ack(event)
             else:
-                # It was passed over and will be read again. Acknowledged, it would be a record that Kafka believes done
-                # and ClickHouse lacks; marked, a rebalance does not wait for it.
+                # The event lies beyond a gap and will be read again, so its offset must not be committed. Setting only
+                # the flag lets a rebalance proceed without waiting for it.
                 message.acked = True
         self.moved_at = time.monotonic()
 
 
 def _parted(unit: list[Event], left: Mapping[int, int]) -> tuple[list[Event], list[Event]]:
-    """Events below what is left of their partitions, and the others, both in order."""
+    """Split a unit into events below the offsets in ``left`` (partition → offset) and the others, both in order."""
     flushed: list[Event] = []
     left_over: list[Event] = []
     for event in unit:

@@ -1,9 +1,11 @@
-"""What may be forgotten of identities, and when (DESIGN invariant 4). The rules are pure; ``Forgetter`` applies them.
+"""Retention of identities: which may be dropped from filters and from usage_identities, and when (DESIGN invariant
+4). The rules are pure; ``Forgetter`` applies them.
 
-A worker's filters must know every identity that may count within W of a record still to be decided; the journal, every
-one within W of a record that is still in the log, since that may be read again: W + the log's retention. Both go by
-append times, never by a clock. W is that of the namespace: the longest that any version of its settings ever said, and
-for ever once one of them lifted the age. Identities from before the namespace stood beside them are kept for ever, too.
+A worker's filters must contain every identity appended within W before any record still to be decided. The journal
+must keep identities for W plus the log's retention, because records still in the log may be read again. Both rules
+use append times, never a clock. W of a namespace is the longest that any version of its settings defined, and
+unlimited once a version removed the maximum event age. Identities stored without a namespace (by old releases) are
+kept for ever.
 """
 
 from __future__ import annotations
@@ -26,11 +28,11 @@ log = logging.getLogger(__name__)
 LOOK_SECONDS: Final = 6 * 3600.0
 _FIRST_LOOK_SECONDS: Final = 60.0
 _MARGIN_DAYS: Final = 1
-"""Append times of a partition ascend but for a broker's clock after a change of leader."""
+"""Allowance for append times that go back after a change of partition leader, when the brokers' clocks differ."""
 
 
 def keep_us(view: NamespaceView) -> int | None:
-    """How long identities of a namespace matter after their append, microseconds; None: for ever."""
+    """How long identities of a namespace are needed after their append, in microseconds; None: for ever."""
     settings: list[Namespace] = [entry.model for entry in view.history("namespace", view.namespace)]
     if view.namespace == DEFAULT_NAMESPACE or not settings:
         settings.append(Namespace(code=DEFAULT_NAMESPACE))
@@ -47,19 +49,19 @@ def keep_us(view: NamespaceView) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class Horizon:
-    """``lifted``: namespaces whose identities matter for ever; ``longest_us``: how long those of all others do at
-    most."""
+    """``lifted``: namespaces whose identities are needed for ever; ``longest_us``: the longest time (microseconds)
+    for all others."""
 
     lifted: frozenset[str]
     longest_us: int
 
     def first_day(self, append_us: int) -> int:
-        """The first append day (since 1970, UTC) that matters to records appended at ``append_us`` or later."""
+        """The first append day (UTC days since 1970) needed for records appended at ``append_us`` or later."""
         return (append_us - self.longest_us) // DAY - _MARGIN_DAYS
 
 
 def horizon(catalog: Catalog) -> Horizon:
-    """As of everything that was read of the catalog."""
+    """The horizon of all namespaces in the catalog as read so far."""
     keeps = {name: keep_us(catalog.view(name)) for name in catalog.namespaces()}
     finite = [keep for keep in keeps.values() if keep is not None]
     return Horizon(frozenset(name for name, keep in keeps.items() if keep is None), max(finite, default=0))
@@ -68,8 +70,11 @@ def horizon(catalog: Catalog) -> Horizon:
 def forgettable(
     days: Mapping[int, Iterable[str]], catalog: Catalog, newest_us: int
 ) -> list[tuple[int, tuple[str, ...] | None]]:
-    """Of append days (since 1970) and the namespaces that have identities of them: what the journal may lose. None: the
-    whole day; else only these namespaces of it. ``newest_us``: append time of the newest metered record."""
+    """The identities that the journal may drop, as (append day, namespaces); namespaces None means the whole day.
+
+    ``days``: append day (since 1970) → namespaces with identities of that day; ``newest_us``: append time of the
+    newest metered record, microseconds UTC.
+    """
     names = {name for namespaces in days.values() for name in namespaces}
     keeps = {name: keep_us(catalog.view(name)) for name in names if name}
     result: list[tuple[int, tuple[str, ...] | None]] = []
@@ -86,18 +91,18 @@ def forgettable(
 
 
 class Forgetter:
-    """Looks every few hours; any number of workers may."""
+    """Drops expired identities from usage_identities every few hours; several workers may do so at once."""
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
         self._look_at = time.monotonic() + _FIRST_LOOK_SECONDS
 
     def due(self) -> bool:
-        """Whether it is time to look."""
+        """Whether the next run is due."""
         return time.monotonic() >= self._look_at
 
     def run(self, catalog: Catalog) -> Sequence[tuple[int, tuple[str, ...] | None]]:
-        """Drop what may be forgotten; what was dropped. Raises Stopping."""
+        """Drop expired identities and return what was dropped, as ``forgettable`` does. Raises Stopping."""
         self._look_at = time.monotonic() + LOOK_SECONDS
         rows = self._journal.query("read the newest append", "SELECT max(append_time), count() FROM usage_batches")
         newest, count = rows[0]

@@ -1,4 +1,4 @@
-"""Columns from the decoder to the insert: Arrow tables of what one flush writes. Pure."""
+"""Builds the Arrow tables that one flush inserts, from decoded columns, without one Python object per value. Pure."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ _STRING: Final = pa.string()
 
 
 class EventColumns:
-    """Rows of usage_events, collected record by record and made columns at once; ``matches`` is by row."""
+    """Rows of usage_events, collected by record and converted to columns at once; ``matches`` refers to row
+    numbers."""
 
     def __init__(self) -> None:
         self.size = 0
@@ -32,7 +33,7 @@ class EventColumns:
         self._counted: list[Sequence[int]] = []
 
     def add(self, record: Record, counted: Sequence[int]) -> int:
-        """The counted events of a record, ascending; the row of the first of them."""
+        """Add a record's counted events (indexes, ascending); returns the row number of the first."""
         row = self.size
         self.size += len(counted)
         self._records.append(record)
@@ -42,7 +43,7 @@ class EventColumns:
     def table(self) -> pa.Table:
         """The Arrow table of usage_events."""
         batches = [record.batch for record in self._records]
-        # Columns are made of whole batches, and dropped events are left out of all of them at the end.
+        # Columns are built from complete batches; the dropped events are removed from all columns at the end.
         sizes = [batch.size for batch in batches]
         columns: dict[str, Any] = {
             "namespace": _repeat([batch.namespace for batch in batches], _STRING, sizes),
@@ -76,7 +77,7 @@ class EventColumns:
 
 
 def _dated(batches: Sequence[UsageBatch], sizes: Sequence[int]) -> NDArray[np.bool_]:
-    """Of each event whether a gateway's clock dated it."""
+    """For each event, whether its timestamp was set by a gateway's clock."""
     flags = np.zeros(sum(sizes), np.bool_)
     base = 0
     for batch, size in zip(batches, sizes, strict=True):
@@ -87,7 +88,7 @@ def _dated(batches: Sequence[UsageBatch], sizes: Sequence[int]) -> NDArray[np.bo
 
 
 def match_columns(matched: Sequence[RuleMatches], size: int) -> dict[str, Any]:
-    """The match_… columns of ``size`` rows: a list a row, in the order of the rules."""
+    """The match_… columns for ``size`` rows: one list per row, in the order of the rules."""
     counts = [len(match.rows) for match in matched]
     starts, order = _grouped([match.rows for match in matched], size)
     versions = np.repeat(np.array([match.profile_version for match in matched], np.uint32), counts)
@@ -107,7 +108,7 @@ def match_columns(matched: Sequence[RuleMatches], size: int) -> dict[str, Any]:
 
 
 def failure_columns(failed: Sequence[RuleFailures], size: int) -> dict[str, Any]:
-    """The unmeterable_… columns of ``size`` rows."""
+    """The unmeterable_… columns for ``size`` rows."""
     starts, order = _grouped([failure.rows for failure in failed], size)
     ids = _repeat([failure.profile_id for failure in failed], _STRING, [len(failure.rows) for failure in failed])
     reasons = pa.array([reason for failure in failed for reason in failure.reasons], _STRING)
@@ -118,7 +119,7 @@ def failure_columns(failed: Sequence[RuleFailures], size: int) -> dict[str, Any]
 
 
 def quantities(columns: Sequence[NDArray[np.int64] | Sequence[int]]) -> Any:
-    """Decimal(38, 12) from counts of 10^-12 units, without a Decimal object a value."""
+    """A Decimal(38, 12) array from integer counts of 10^-12 units, without creating Decimal objects."""
     parts = []
     for units in columns:
         if isinstance(units, np.ndarray):
@@ -131,7 +132,7 @@ def quantities(columns: Sequence[NDArray[np.int64] | Sequence[int]]) -> Any:
 
 
 def texts_array(columns: Sequence[Texts]) -> Any:
-    """One Arrow column of string columns, without an object a string."""
+    """Concatenate string columns into one Arrow column, without creating Python strings."""
     lengths = [np.diff(column.offsets) for column in columns]
     offsets = np.zeros(sum(map(len, lengths)) + 1, np.int32)
     if lengths:
@@ -162,7 +163,7 @@ def _names(batches: Sequence[UsageBatch]) -> Any:
 
 
 def _repeat(values: Sequence[Any], kind: Any, counts: Sequence[int]) -> Any:
-    """Each value as often as its count says."""
+    """Each value repeated as often as its count says."""
     return pa.array(values, kind).take(pa.array(np.repeat(np.arange(len(values), dtype=np.int32), counts)))
 
 
@@ -171,7 +172,7 @@ def _joined(parts: Sequence[NDArray[Any]]) -> Any:
 
 
 def _grouped(rows: Sequence[NDArray[np.int64]], size: int) -> tuple[Any, Any]:
-    """(where each row's list starts, in which order items go): by row, and of one row in the order given."""
+    """Group items by row: (start of each row's list, item order). Items of one row stay in the given order."""
     joined = np.concatenate(rows) if rows else np.zeros(0, np.int64)
     starts = np.zeros(size + 1, np.int32)
     np.cumsum(np.bincount(joined, minlength=size), out=starts[1:])
@@ -188,7 +189,7 @@ def _fixed(parts: Sequence[bytes], width: int) -> Any:
 
 
 class DuplicateRow(NamedTuple):
-    """A duplicate and the record it stood in."""
+    """A duplicate event and the record that contains it."""
 
     record: Record
     dropped: Dropped
@@ -260,10 +261,10 @@ def carried_table(carried: Mapping[int, Sequence[int]]) -> pa.Table:
 
 
 def given_up_table(ranges: Sequence[Range]) -> pa.Table:
-    """The Arrow table of usage_given_up: a row a namespace of which events are known to be lost, or one without a
-    namespace."""
+    """The Arrow table of usage_given_up: for each range one row per namespace with known losses, and one with an
+    empty namespace."""
     rows = [
-        # The same offsets may be given up again, for what was known to be lost only later.
+        # A range may be given up several times, as more of its lost events become known; the counts are summed.
         (range_, name, sum((same.events or {}).get(name, 0) for same in ranges if _offsets(same) == _offsets(range_)))
         for range_ in ranges
         for name in (*(range_.events or {}), "")

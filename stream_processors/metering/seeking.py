@@ -1,4 +1,4 @@
-"""Where the consumer of usage.events goes on: at the journal's cursors, not at Kafka's commit."""
+"""Positions the consumer of usage.events at the journal's cursors instead of Kafka's committed offsets."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from stream_processors.threads import Stopping, end_hard, executor
 log = logging.getLogger(__name__)
 
 CURSOR_SECONDS: Final = 10.0
-"""So long a consumer that has got partitions waits for ClickHouse to say where it goes on."""
+"""How long a consumer with newly assigned partitions waits for ClickHouse to return the cursors."""
 
 SeekConsumer = Callable[[Mapping[TP, int]], Awaitable[None]]
 
 
 def seek_target(cursor: int) -> int:
-    """What Faust is told in order to go on at ``cursor``: it drops, or once dropped, the record at the very offset that
-    it is told."""
+    """The offset to pass to Faust's seek in order to continue at ``cursor``: one less, since Faust drops the record
+    at the offset itself."""
     return max(cursor - 1, 0)
 
 
 class Seeker:
-    """Moves the consumer of ``topic``. ``bind`` it to the running app before anything is metered."""
+    """Seeks the consumer of ``topic``. Call both ``bind_`` methods before metering begins."""
 
     def __init__(self, topic: str) -> None:
         self._topic = topic
@@ -36,15 +36,15 @@ class Seeker:
         self._seek_consumer: SeekConsumer | None = None
 
     def bind_consumer(self, seek: SeekConsumer) -> None:
-        """How to seek the consumer, once there is an app."""
+        """Set the coroutine function that seeks the app's consumer."""
         self._seek_consumer = seek
 
     def bind_loop(self, loop: asyncio.AbstractEventLoop) -> None:
-        """The loop in which the consumer lives."""
+        """Set the event loop of the consumer."""
         self._loop = loop
 
     def seek(self, partition: int, cursor: int) -> None:
-        """Have the consumer go on at ``cursor``. Any thread; returns at once."""
+        """Make the consumer continue at ``cursor``. Can be called from any thread; returns at once."""
         loop, seek = self._loop, self._seek_consumer
         if loop is None or seek is None:
             end_hard("a seek was asked for before the worker ran")
@@ -60,7 +60,7 @@ async def _seek_now(seek: SeekConsumer, target: Mapping[TP, int]) -> None:
 
 
 class AssignedCursors:
-    """The cursors of partitions of one generation of usage.events that a consumer has just got."""
+    """Reads the cursors of partitions that a consumer of one generation of usage.events was assigned."""
 
     def __init__(self, journal: Journal, topic: str, generation: int) -> None:
         self._journal = journal
@@ -69,8 +69,8 @@ class AssignedCursors:
         self._thread = executor("cursors")
 
     async def targets(self, assigned: Iterable[TP]) -> dict[TP, int]:
-        """Where to seek so that each assigned partition of the topic goes on at its cursor. Empty where ClickHouse does
-        not say in a few seconds: then the watchdog sees to it later."""
+        """The seek targets of the topic's assigned partitions. Empty if ClickHouse does not answer within
+        ``CURSOR_SECONDS``; the watchdog then corrects the positions later."""
         partitions = [tp for tp in assigned if tp.topic == self._topic]
         reading = asyncio.get_running_loop().run_in_executor(self._thread, self._read)
         try:

@@ -1,5 +1,4 @@
-"""Step 3 of a flush (``flush``): what the journal is asked about voids, and what is written of them. Few rows: voids
-are rare."""
+"""Reads and writes the journal for a flush's voids (step 3 of ``flush``). Voids are rare, so the rows are few."""
 
 from __future__ import annotations
 
@@ -26,8 +25,10 @@ _CHUNK: Final = 500
 
 
 def write_voids(journal: Journal, voids: Sequence[Record], topic: str) -> list[RejectedEvent]:
-    """Write what the voids did; the rejections of those without effect. Every event before them must be durable. Raises
-    Stopping."""
+    """Insert usage_voids and voided_events; returns the rejections of voids without effect.
+
+    Every event before the voids must be durable. Raises Stopping.
+    """
     journal.insert("usage_voids", voids_table(voids))
     copies = copies_of(journal, voids)
     targets = [target for record in voids if (target := meant(record, copies)) is not None]
@@ -40,8 +41,8 @@ def write_voids(journal: Journal, voids: Sequence[Record], topic: str) -> list[R
 def copies_of(journal: Journal, records: Sequence[Record]) -> dict[bytes, list[Counted]]:
     """All counted copies of the voids' identities.
 
-    An identity that usage_identities has forgotten (W and the log's retention later) stands in usage_events for ever,
-    so a void finds the same copy whenever its record is read.
+    usage_identities drops identities after W plus the log's retention, but usage_events keeps them, so a void finds
+    the same copy whenever its record is read.
     """
     copies = journal.counted(list({void_of(record).identity for record in records}))
     forgotten: dict[str, set[bytes]] = {}
@@ -69,7 +70,7 @@ def copies_of(journal: Journal, records: Sequence[Record]) -> dict[bytes, list[C
 
 
 def standing_voids(journal: Journal, targets: Sequence[Counted]) -> dict[Position, VoidPlace]:
-    """By position of an event: the first void of it that is durable."""
+    """The first durable void of each target, by the target's position."""
     places: dict[Position, VoidPlace] = {}
     for start in range(0, len(targets), _CHUNK):
         rows = journal.query(
@@ -85,7 +86,7 @@ def standing_voids(journal: Journal, targets: Sequence[Counted]) -> dict[Positio
 
 
 def targets_of(journal: Journal, voided: Sequence[Voided]) -> dict[Position, Target]:
-    """The events that are voided, by position."""
+    """The voided events by position."""
     targets: dict[Position, Target] = {}
     by_namespace: dict[str, list[Voided]] = {}
     for void in voided:
@@ -93,7 +94,7 @@ def targets_of(journal: Journal, voided: Sequence[Voided]) -> dict[Position, Tar
     for namespace, of_namespace in by_namespace.items():
         for start in range(0, len(of_namespace), _CHUNK):
             chunk = of_namespace[start : start + _CHUNK]
-            # The append times prune to the days on which they came.
+            # The append times let ClickHouse prune to the days on which the events were appended.
             rows = journal.query(
                 "read the events to void",
                 "SELECT generation, partition, offset, `index`, account_id, toString(event_name), timestamp, "

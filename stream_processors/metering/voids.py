@@ -1,8 +1,9 @@
-"""What a void does: the counted copy that it means, once (``schemas.events.voids``). Pure; look-ups are arguments.
+"""The effect of void records: each voids the last counted copy of its identity, once (``schemas.events.voids``).
+Pure; results of lookups are arguments.
 
-Everything here is a function of the log below the void's position, so a replay writes the same rows, and two owners of
-a partition do too: which copies had counted before the void, and which void of one copy came first, is told by
-positions alone.
+Everything here is a function of the log below the void's position, since positions alone decide which copies
+counted before the void and which of several voids came first. A replay, or two owners of a partition, therefore
+write the same rows.
 """
 
 from __future__ import annotations
@@ -24,11 +25,11 @@ _INSTANT: Final = pa.timestamp("us", tz="UTC")
 _APPENDED: Final = pa.timestamp("ms", tz="UTC")
 
 VoidPlace = tuple[int, int]
-"""(generation, offset): voids of one identity are ordered by it, as its copies are."""
+"""(generation, offset) of a void. An identity's voids and copies are all in one partition, so this orders them."""
 
 
 class Voided(NamedTuple):
-    """A void's record and the copy that it took back."""
+    """A void's record and the counted copy that it voids."""
 
     record: Record
     target: Counted
@@ -36,7 +37,7 @@ class Voided(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What the journal knows of a voided event; ``timestamp_us`` in microseconds UTC."""
+    """A voided event as stored in the journal; ``timestamp_us`` in microseconds UTC."""
 
     account_id: str
     event_name: str
@@ -46,14 +47,14 @@ class Target:
 
 @dataclass(slots=True)
 class Settled:
-    """What becomes of a flush's voids."""
+    """The outcome of a flush's voids."""
 
     voided: list[Voided]
     rejections: list[RejectedEvent]
 
 
 def blank(namespace: str) -> UsageBatch:
-    """What stands in for a void where records of batches are decided: no events, of its namespace."""
+    """An empty batch of ``namespace``, used as the batch of a void's record."""
     return UsageBatch(
         namespace, 0, 0, b"", b"", (), EMPTY.name_indexes, EMPTY.timestamps_us, EMPTY.account_ids,
         EMPTY.idempotency_keys, EMPTY.sources, EMPTY.properties,
@@ -61,14 +62,14 @@ def blank(namespace: str) -> UsageBatch:
 
 
 def void_of(record: Record) -> EventVoid:
-    """The void that the record is. Raises ValueError for a record that is none."""
+    """The void in a record. Raises ValueError if it contains none."""
     if record.void is None:
         raise ValueError(f"the record at offset {record.offset} is no void")
     return record.void
 
 
 def meant(record: Record, copies: Mapping[bytes, Sequence[Counted]]) -> Counted | None:
-    """The last copy of the void's identity that counted before it."""
+    """The copy that a void refers to: the last one of its identity that counted before it. None if there is none."""
     return latest_before(copies.get(void_of(record).identity, ()), (record.generation, record.offset, 0))
 
 
@@ -78,10 +79,10 @@ def settle_voids(
     standing: Mapping[Position, VoidPlace],
     topic: str,
 ) -> Settled:
-    """Decide a flush's voids, in log order by partition.
+    """Decide a flush's voids, given in log order within each partition.
 
-    ``copies``: all counted copies of their identities below them; ``standing``: by position of a copy, the first void
-    of it that the journal has, which may be one of these, or one after them, where the log is read again.
+    ``copies``: all counted copies of their identities below them. ``standing``: by position of a copy, its first
+    void in the journal; if the log is read again this may be one of ``records`` or a later one.
     """
     first_void = dict(standing)
     settled = Settled([], [])
@@ -113,7 +114,7 @@ def _at(copy: Counted) -> str:
 
 
 def void_rejection(record: Record, reason: str, why: str, topic: str) -> RejectedEvent:
-    """A void without effect. It stands for no event, so the books are as they were."""
+    """The rejection of a void without effect. It counts as zero events, so the books are unchanged."""
     void = void_of(record)
     return RejectedEvent(
         namespace=void.namespace,
@@ -149,8 +150,7 @@ def voids_table(records: Sequence[Record]) -> pa.Table:
 
 
 def voided_table(voided: Sequence[Voided], targets: Mapping[Position, Target]) -> pa.Table:
-    """The Arrow table of voided_events. Raises LookupError where the journal lacks a counted event: it is not to be
-    guessed."""
+    """The Arrow table of voided_events. Raises LookupError if the journal lacks a voided event; nothing is guessed."""
     voids = [void_of(voided_event.record) for voided_event in voided]
     places = [position_of(voided_event.target) for voided_event in voided]
     if missing := [position for position in places if position not in targets]:

@@ -1,1 +1,1 @@
-"""Copies of ledger topics in ClickHouse, and making them again."""
+"""Copies of ledger topics in ClickHouse tables, and rebuilding them."""

@@ -1,4 +1,4 @@
-"""The agent of a ledger topic, which brings a copy in ClickHouse up to date with it."""
+"""The Faust agent of a ledger topic, which updates the topic's copy in ClickHouse."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from stream_processors.takes import Ack, Event, begin_of
 from stream_processors.threads import Work, executor, in_thread
 
 BringUpToDate = Callable[[Collection[int]], object]
-"""Copies what the given partitions have and ClickHouse has not; safe to repeat."""
+"""Copies the records of the given partitions that ClickHouse lacks; safe to repeat."""
 
 
 class LedgerAgent:
-    """A record of its topic says only that there is something new: the copy itself knows from where it goes on.
+    """Updates a copy whenever its topic has new records. The records only trigger the update: the copy reads the
+    topic itself, from its own position.
 
-    ``name`` stands in log lines and names its thread; ``group_work`` is shared by the agents of one consumer group.
+    ``name`` labels log lines and the thread; ``group_work`` is shared by the agents of one consumer group.
     """
 
     def __init__(self, name: str, bring_up_to_date: BringUpToDate, partitions: int, group_work: Work) -> None:
@@ -25,10 +26,10 @@ class LedgerAgent:
         self._group_work = group_work
         self.work = Work()
         self.thread = executor(name)
-        """The one thread in which its copy is written, by whomever."""
+        """The only thread in which this copy is written, also by callers outside the agent."""
 
     async def take(self, events: Sequence[Event], ack: Ack) -> None:
-        """Bring the copy up to date with a take's partitions, and then acknowledge the take."""
+        """Update the copy for the partitions in a take, then acknowledge the take."""
         partitions = {event.message.partition for event in events}
         with self._group_work, self.work:
             self.work.position = begin_of(events)
@@ -37,5 +38,5 @@ class LedgerAgent:
                 await ack(event)
 
     async def catch_up(self) -> None:
-        """Bring the copy up to date with all partitions, without waiting for a record."""
+        """Update the copy for all partitions without waiting for a record."""
         await in_thread(self.thread, self._name, partial(self._bring_up_to_date, range(self._partitions)))

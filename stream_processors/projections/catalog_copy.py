@@ -1,4 +1,4 @@
-"""The copy of usage.catalog in ClickHouse."""
+"""Copies usage.catalog to the table catalog_entries."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from stream_processors.projections.ledgers import catalog_table
 
 
 class CatalogCopy:
-    """Writes catalog entries in the order in which the follower read them. ``add`` from its thread, the others from
-    one."""
+    """Queue of catalog entries to write, in the order in which the follower read them.
+
+    ``add`` is called from the follower's thread, the other methods from a single other thread.
+    """
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
@@ -20,15 +22,15 @@ class CatalogCopy:
         self._unwritten: list[Entry] = []
 
     def add(self, entry: Entry) -> None:
-        """An entry was read."""
+        """Add an entry that was read."""
         self._added.put(entry)
 
     def due(self) -> bool:
-        """Whether an entry is not written yet."""
+        """Whether entries are still to be written."""
         return bool(self._unwritten) or not self._added.empty()
 
     def write(self) -> None:
-        """Write all that was added. Raises Stopping; then nothing of it is lost."""
+        """Write all added entries. Raises Stopping; the entries then stay queued."""
         try:
             while True:
                 self._unwritten.append(self._added.get_nowait())

@@ -1,5 +1,8 @@
-"""Numbers of invoices and credit notes, as usage.checkpoints gave them, in ClickHouse. A close shows those that it
-gives; this those that a ClickHouse restored from an older copy lacks."""
+"""Copies the numbers of invoices and credit notes from usage.checkpoints to ClickHouse.
+
+A close writes the numbers it assigns itself; this adds numbers that are missing, for example after ClickHouse was
+restored from an older copy.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +19,8 @@ TABLES: Final = {"invoice_numbers": "invoice_id", "credit_note_numbers": "credit
 
 
 def copy_numbers(journal: Journal, checkpoints: Checkpoints, *, again: bool = False) -> int:
-    """Show what is not shown; how many numbers. ``again``: all of them, and those that nobody gave are deleted. Raises
-    Stopping."""
+    """Insert the missing numbers and return how many. ``again``: insert all, and delete numbers that the topic
+    never assigned. Raises Stopping."""
     written = 0
     for (table, column), numbers in zip(TABLES.items(), (checkpoints.numbers, checkpoints.note_numbers), strict=True):
         rows = journal.query(
@@ -45,7 +48,7 @@ def copy_numbers(journal: Journal, checkpoints: Checkpoints, *, again: bool = Fa
 
 
 def numbers_table(column: str, namespace: str, numbers: Sequence[Numbered]) -> pa.Table:
-    """The Arrow table of either."""
+    """The Arrow table of invoice_numbers or credit_note_numbers; ``column`` is its id column."""
     return pa.table(
         {
             "namespace": pa.array([namespace] * len(numbers), pa.string()),

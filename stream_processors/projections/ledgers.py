@@ -1,4 +1,5 @@
-"""Copies of ledger topics in ClickHouse: invoices with their lines, rejections, the catalog. All idempotent by key."""
+"""Copies ledger topics to ClickHouse: invoices with their lines, rejections, the catalog. All writes are idempotent
+by key."""
 
 from __future__ import annotations
 
@@ -54,7 +55,7 @@ _REJECTED_COLUMNS: Final = (
 
 
 def invoice_tables(versions: Sequence[Invoice]) -> tuple[pa.Table, pa.Table]:
-    """Arrow tables of invoices and invoice_lines, or of drafts and their lines, of these versions."""
+    """Arrow tables of invoices and invoice_lines (or of invoice_drafts and invoice_draft_lines) for these versions."""
     records = [to_fields(invoice) for invoice in versions]
     invoices = [dict(record) | {"total": Decimal(record["total"])} for record in records]
     lines = [
@@ -72,7 +73,7 @@ def invoice_tables(versions: Sequence[Invoice]) -> tuple[pa.Table, pa.Table]:
 
 
 def rejected_table(records: Sequence[Mapping[str, Any]]) -> pa.Table:
-    """The Arrow table of rejected_events from decoded RejectedEvent records."""
+    """The Arrow table of rejected_events, from decoded RejectedEvent records."""
     return _table(_REJECTED_COLUMNS, records)
 
 
@@ -99,12 +100,15 @@ def _table(columns: Sequence[tuple[str, Any]], rows: Sequence[Mapping[str, Any]]
 
 
 _Version = tuple[bool, str, str, int]
-"""(a draft, namespace, invoice, version)."""
+"""(whether it is a draft, namespace, invoice id, version)."""
 
 
 class InvoiceCopy:
-    """Follows usage.invoices from its beginning and writes every valid version that ClickHouse does not hold whole.
-    ``again``: also those that it holds, over what is there."""
+    """Reads usage.invoices from its beginning and inserts every valid version that ClickHouse lacks or has only
+    some lines of.
+
+    ``again``: insert all versions, replacing the stored ones.
+    """
 
     def __init__(self, settings: Settings, journal: Journal, *, again: bool = False) -> None:
         self._settings = settings
@@ -116,8 +120,10 @@ class InvoiceCopy:
         self._pending: list[Invoice] = []
 
     def run(self) -> int:
-        """Copy up to the log's present end; how many versions were written. Raises Stopping, LedgerUnavailable; then
-        run it again."""
+        """Copy up to the present end of the log; returns how many versions were inserted.
+
+        Raises Stopping, LedgerUnavailable; calling it again continues.
+        """
         if self._reader is None:
             self._reader = LedgerReader(self._settings, INVOICES)
         if self._held is None:
@@ -135,7 +141,7 @@ class InvoiceCopy:
                 written += self._write()
                 size = 0
         written += self._write()
-        # What comes from now on was not there when it was read; to write a version again changes nothing.
+        # Versions read from now on are newer than the comparison; inserting one twice is harmless.
         self._held = {}
         return written
 
@@ -144,7 +150,7 @@ class InvoiceCopy:
         for drafts, (table, of_lines) in _INVOICE_TABLES.items():
             if alike := [record for record in records if is_draft(record) == drafts]:
                 invoices, lines = invoice_tables(alike)
-                # Lines first: an invoice that is seen is whole.
+                # Lines first, so that a visible invoice always has all of its lines.
                 self._journal.insert(of_lines, lines)
                 self._journal.insert(table, invoices)
         self._pending = []
@@ -152,7 +158,7 @@ class InvoiceCopy:
 
 
 def held_versions(journal: Journal) -> dict[_Version, int]:
-    """Versions of invoices and drafts as ClickHouse has them now, and how many lines of each."""
+    """The versions of invoices and drafts stored in ClickHouse, each with its number of lines."""
     held: dict[_Version, int] = {}
     for drafts, (table, of_lines) in _INVOICE_TABLES.items():
         rows = journal.query(
@@ -170,7 +176,7 @@ PIECES: Final = 64
 
 
 class RejectionCopy:
-    """Copies partitions of usage.rejected from where ClickHouse has them. ``again``: from their beginning."""
+    """Copies partitions of usage.rejected, continuing from the stored progress. ``again``: from their beginning."""
 
     def __init__(self, settings: Settings, journal: Journal, *, again: bool = False) -> None:
         self._settings = settings
@@ -180,17 +186,20 @@ class RejectionCopy:
         self._pending: dict[int, list[AvroRecord]] = {}
 
     def run(self, partitions: Iterable[int]) -> int:
-        """Copy up to the log's present end; how many records. Raises Stopping, LedgerUnavailable; then run it again."""
+        """Copy the partitions up to the present end of the log; returns how many records were inserted.
+
+        Raises Stopping, LedgerUnavailable; calling it again continues.
+        """
         return sum(self._copy(partition) for partition in sorted(set(partitions)))
 
     def _copy(self, partition: int) -> int:
         reader = self._readers.get(partition)
         if reader is None:
             copied = 0 if self._again else self._copied(partition)
-            # A record in pieces may have begun below what was copied; to copy a few again changes nothing.
+            # A record written in pieces may begin below the copied offset; copying a few records twice is harmless.
             reader = LedgerReader(self._settings, REJECTED, begin={partition: max(0, copied - PIECES)})
             if (end := reader.end_offsets()[partition]) < copied:
-                # A log that ends before what is copied is another one, or an older copy of it: all of it is looked at.
+                # The log was recreated or restored from an older copy: read all of it.
                 log.warning(
                     "usage.rejected partition %d ends at %d, below what was copied of it: %d", partition, end, copied
                 )

@@ -1,8 +1,8 @@
-"""Copies in ClickHouse are made again from their topics, or windows from records (`weir copies rebuild`): nobody has to
-delete anything.
+"""Rebuilds ClickHouse tables from their topics, or windows from records (`weir copies rebuild`), without manual
+deletion.
 
-What the topic has is written over what is there; rows that it does not have are deleted. A version of an invoice that
-ClickHouse has and the topic has not is the one thing that is not deleted: it may be a payment that the topic has lost.
+Rows of the topic replace the stored ones, and stored rows that the topic lacks are deleted, with one exception: an
+invoice version that only ClickHouse has is kept and reported, because it may be a payment that the topic lost.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ _Key = tuple[str, str, int]
 
 @dataclass(frozen=True, slots=True)
 class Ahead:
-    """A version of an invoice that ClickHouse has and usage.invoices has not. ``topic``: the newest that the topic has,
-    0 for none."""
+    """A version of an invoice that ClickHouse has and usage.invoices lacks. ``topic``: the newest version in the
+    topic, 0 if none."""
 
     namespace: str
     invoice_id: str
@@ -45,7 +45,7 @@ class Ahead:
 
 
 class Rebuild:
-    """On a running stack. One thread. Close it."""
+    """Rebuilds copies on a running stack. Use it from one thread, and close it."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -53,12 +53,12 @@ class Rebuild:
         self._journal = Journal(settings, self._stop)
 
     def close(self) -> None:
-        """Let nothing go on."""
+        """Stop retries that are under way."""
         self._stop.set()
 
     def invoices(self, say: Say) -> list[Ahead]:
-        """Invoices, drafts and their lines; what was kept although the topic does not have it. Raises
-        LedgerUnavailable."""
+        """Rebuild invoices, drafts and their lines; returns versions that were kept although the topic lacks them.
+        Raises LedgerUnavailable."""
         say(
             f"{InvoiceCopy(self._settings, self._journal, again=True).run()} versions of invoices and drafts "
             "copied again"
@@ -81,14 +81,14 @@ class Rebuild:
         return ahead
 
     def rejections(self, say: Say) -> None:
-        """rejected_events. Raises LedgerUnavailable."""
+        """Rebuild rejected_events. Raises LedgerUnavailable."""
         say(
             f"{RejectionCopy(self._settings, self._journal, again=True).run(range(REJECTED_PARTITIONS))} rejections "
             "copied again"
         )
 
     def catalog(self, say: Say) -> None:
-        """catalog_entries. Raises LedgerUnavailable."""
+        """Rebuild catalog_entries. Raises LedgerUnavailable."""
         entries: list[Entry] = []
         follower = CatalogFollower(self._settings, entries.append).start()
         follower.stop()
@@ -98,7 +98,7 @@ class Rebuild:
         say(f"{len(entries)} versions of catalog entries copied again")
 
     def numbers(self, say: Say) -> None:
-        """invoice_numbers, credit_note_numbers. Raises LedgerUnavailable."""
+        """Rebuild invoice_numbers and credit_note_numbers. Raises LedgerUnavailable."""
         ledger = CheckpointLedger(self._settings)
         try:
             say(
@@ -109,7 +109,7 @@ class Rebuild:
             ledger.close()
 
     def windows(self, say: Say) -> None:
-        """usage_windows, checkpoint by checkpoint, from usage_records. Raises LedgerUnavailable."""
+        """Rebuild usage_windows from usage_records, checkpoint by checkpoint. Raises LedgerUnavailable."""
         catalog = CatalogFollower(self._settings).start()
         try:
             rollup = RollUp(self._settings, catalog, self._stop)
@@ -125,7 +125,7 @@ class Rebuild:
         say(f"the windows of {len(numbers)} checkpoints rolled up again")
 
     def _versions(self) -> dict[tuple[bool, str, str, int], list[int]]:
-        """What stands on usage.invoices, with the numbers of its lines."""
+        """The valid versions in usage.invoices, each with its line numbers."""
         valid = ValidInvoices()
         versions: dict[tuple[bool, str, str, int], list[int]] = {}
         with LedgerReader(self._settings, INVOICES) as reader:
@@ -158,7 +158,7 @@ class Rebuild:
             )
 
     def _delete_lines(self, table: str, lines: dict[_Key, list[int]]) -> None:
-        """Lines that a version of the topic does not have."""
+        """Delete stored lines that the topic's version does not contain."""
         rows: list[Any] = list(
             self._journal.query(
                 f"read {table}",

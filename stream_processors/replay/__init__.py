@@ -1,1 +1,1 @@
-"""Again: rejections that enter once more, and offsets that are metered once more."""
+"""Processing data a second time: replaying rejected events, and metering a range of offsets again."""

@@ -1,4 +1,4 @@
-"""What a replay begins with, and what judging it gives."""
+"""Records of a replay: a rejection read from ClickHouse, and the result of judging it again."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ from schemas.events.voids import EventVoid
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """A row of rejected_events. ``received_us``: original arrival; ``replayed``: what came of its replay, "" for none.
-    ``original_size``: where only the beginning of the original is kept, the bytes of all of it, else -1."""
+    """A row of rejected_events.
+
+    ``received_us``: original arrival, microseconds UTC. ``replayed``: result of an earlier replay, "" if none.
+    ``original_size``: size in bytes of the complete original if only its beginning is stored, else -1.
+    """
 
     rejection_id: bytes
     namespace: str
@@ -35,7 +38,10 @@ class Rejection:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A rejection's events, or ``why`` it cannot enter. ``catalog_offset``: where the batch itself names one."""
+    """A rejection's accepted events or void, or the reason (``why``) for which it cannot be accepted.
+
+    ``catalog_offset``: the catalog offset named by the batch itself, None if it names none.
+    """
 
     rejection: Rejection
     events: Sequence[AcceptedEvent] = ()

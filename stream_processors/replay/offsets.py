@@ -1,9 +1,9 @@
-"""Offsets that were metered once are metered again (`weir replay`): rows are a function of the log, so what is there is
-written over by the same, what is missing is there again, and what must not be there is deleted.
+"""Meters a range of offsets again (`weir replay`). Rows are a function of the log, so existing rows are replaced by
+equal ones, missing rows reappear, and rows that should not exist are deleted.
 
-May be repeated, interrupted anywhere, and done while workers run: nothing reaches beyond the cursor, which is theirs.
-Decisions look at identities below the range as a worker's do; so of several damaged ranges of one partition the first
-one is done first.
+A replay may be repeated, interrupted at any point, and run beside workers: it never goes beyond the cursor.
+Deduplication uses the stored identities below the range, as a worker's does; therefore, if several ranges of a
+partition are damaged, replay the lowest first.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ OnProgress = Callable[[str, int, int], None]
 
 
 class ReplayError(WeirError):
-    """The offsets cannot be replayed; the message says why and what to do."""
+    """The offsets cannot be replayed; the message states the reason and the remedy."""
 
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """What was written again. ``removed``: rows of events that do not count; ``checkpoints``: whose windows were rolled
-    up again."""
+    """Counts of a replay. ``removed``: deleted rows that a correct pass would not write; ``checkpoints``: numbers
+    of the checkpoints whose windows were rolled up again."""
 
     records: int
     events: int
@@ -56,10 +56,10 @@ class Replayed:
 
 
 class Remeter:
-    """Replays ranges of one generation on a running stack. One thread. Close it."""
+    """Replays ranges of one generation on a running stack. Use it from one thread, and close it."""
 
     def __init__(self, settings: Settings, generation: int) -> None:
-        # What was let pass once is let pass again.
+        # Poison that an operator let pass must not stop the replay.
         self._settings = settings = settings.model_copy(update={"generation": generation, "poison_percent": 100})
         self._topic = events_topic(generation)
         self._stop = threading.Event()
@@ -73,15 +73,17 @@ class Remeter:
         )  # fmt: skip
 
     def close(self) -> None:
-        """Leave Kafka."""
+        """Stop retries and leave Kafka."""
         self._stop.set()
         self._catalog.stop()
 
     def replay(
         self, partition: int, start: int, end: int | None, on_progress: OnProgress = lambda *_: None
     ) -> Replayed:
-        """Meter [start, end) of a partition again; None: up to the cursor. Raises ReplayError, LedgerUnavailable,
-        KafkaException."""
+        """Meter offsets [start, end) of a partition again; ``end`` None: up to the cursor.
+
+        Raises ReplayError, LedgerUnavailable, KafkaException.
+        """
         generation = self._settings.generation
         cursor = self._journal.run("read the cursors", read_progress).get((generation, partition), 0)
         stop = cursor if end is None else end
@@ -112,7 +114,7 @@ class Remeter:
                 self._meter.begin_at(partition, left[0].offset)
                 flush = self._meter.prepare(left, None)
                 part, left = parted(left, flush)
-                # First, so that the records' voids are decided by copies that count.
+                # Before the commit, so that voids are decided only by copies that really count.
                 removed += self._remove_others(partition, part, flush)
                 self._meter.commit(flush)
                 events, duplicates = events + flush.events.size, duplicates + len(flush.duplicates)
@@ -136,7 +138,8 @@ class Remeter:
             yield unit
 
     def _remove_others(self, partition: int, unit: Sequence[RawRecord], flush: Flush) -> int:
-        """Delete rows at the unit's positions that a single pass over the log would not have written; how many."""
+        """Delete rows at the unit's positions that a single pass over the log would not have written; returns how
+        many."""
         counted, recorded = rows_of(flush)
         dropped: set[Place] = {(row.record.offset, row.dropped.index) for row in flush.duplicates}
         at = "Tuple(UInt64, UInt32)"
@@ -149,9 +152,9 @@ class Remeter:
             where = (
                 "generation = {g:UInt32} AND partition = {p:UInt32} AND offset >= {a:UInt64} AND offset <= {b:UInt64}"
             )
-            if position is _RECORD_AT:  # what a backfill recorded of an event that counts is not the meter's
+            if position is _RECORD_AT:  # a backfill's records of counted events are not the meter's to delete
                 where += " AND checkpoint = 0"
-            # Positions order no table; by the append times all other days are left out.
+            # No table is sorted by position; the append times prune the other days' partitions.
             where += (
                 " AND append_time >= fromUnixTimestamp64Milli({from:Int64}, 'UTC') AND append_time <= "
                 "fromUnixTimestamp64Milli({to:Int64}, 'UTC')"
@@ -175,8 +178,7 @@ class Remeter:
         return removed
 
     def _roll_up(self, partition: int, start: int, end: int, afresh: bool) -> list[int]:
-        """Windows of the checkpoints that hold the range, from the records as they are now; ``afresh``: the old ones
-        are deleted first."""
+        """Roll up again the checkpoints that contain the range. ``afresh``: delete their windows first."""
         checkpoints = self._rollup.checkpoints()
         numbers = holding(checkpoints, self._settings.generation, partition, start, end)
         self._rollup.again(numbers, afresh=afresh)
@@ -196,8 +198,10 @@ class Remeter:
 
 
 def parted(unit: list[RawRecord], flush: Flush) -> tuple[list[RawRecord], list[RawRecord]]:
-    """The records of a unit of one partition that a flush holds, and those that are for the next one: it holds a
-    bounded number of rows (``meter.FLUSH_ROWS``), and nothing beyond offsets that the log does not have."""
+    """Split a unit of one partition into the records that the flush contains and those left for the next one.
+
+    A flush contains a limited number of rows (``flush.FLUSH_ROWS``) and ends before a gap in the log's offsets.
+    """
     ends = [*flush.left.values(), *flush.gaps.values()]
     if not ends:
         return unit, []
@@ -206,7 +210,7 @@ def parted(unit: list[RawRecord], flush: Flush) -> tuple[list[RawRecord], list[R
 
 
 def rows_of(flush: Flush) -> tuple[set[Place], set[Place]]:
-    """(offset, index) of the flush's events, and (offset, index, profile, version) of their records."""
+    """The flush's events as (offset, index), and their records as (offset, index, profile, version)."""
     if not flush.events.size:
         return set(), set()
     table = flush.events.table()
@@ -222,7 +226,7 @@ def rows_of(flush: Flush) -> tuple[set[Place], set[Place]]:
 
 
 def holding(checkpoints: Checkpoints, generation: int, partition: int, start: int, end: int) -> list[int]:
-    """Numbers of the checkpoints whose slice has offsets of [start, end)."""
+    """Numbers of the checkpoints whose slices overlap offsets [start, end) of a partition."""
     numbers = []
     for cut in checkpoints.cuts:
         low, high = checkpoints.slice(cut.number).get((generation, partition), (0, 0))

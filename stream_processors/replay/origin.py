@@ -1,5 +1,5 @@
-"""The bytes of rejections that were too large to be kept whole, read again where they came from, as long as that log
-has them."""
+"""Reads the full bytes of rejections that are stored only in part, from the topic that they came from, while it
+still has them."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ _SECONDS: Final = 30.0
 
 
 class Gone(WeirError):
-    """The log does not have them any more, or cannot be read; the message is for people."""
+    """The topic no longer has the bytes, or cannot be read; the message is for users."""
 
 
 def kept_in_part(rejection: Rejection) -> bool:
-    """Whether only the beginning of its original is kept."""
+    """Whether only the beginning of the rejection's original is stored."""
     return rejection.original_size >= 0 or rejection.reason == NOT_READ
 
 
 def made_whole(settings: Settings, rejection: Rejection) -> Rejection:
-    """The rejection with all of its bytes. Raises Gone."""
+    """The rejection with its complete original. Raises Gone."""
     [value] = _values(settings, rejection, rejection.origin_offset, rejection.origin_offset)
     if hash_of(value) != rejection.original_hash:
         raise Gone(f"{_place(rejection)} holds another record now: the topic was made anew")
@@ -39,7 +39,7 @@ def made_whole(settings: Settings, rejection: Rejection) -> Rejection:
 
 
 def of_batch(settings: Settings, rejection: Rejection, view: NamespaceView) -> Judged:
-    """All records of a batch that was not read, judged as ``admit`` would have. Raises Gone."""
+    """Judge all records of a compressed batch that was not read, as ``admit`` would have. Raises Gone."""
     first_offset = rejection.origin_offset - rejection.events + 1
     events: list[AcceptedEvent] = []
     for offset, value in enumerate(_values(settings, rejection, first_offset, rejection.origin_offset), first_offset):

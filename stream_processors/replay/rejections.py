@@ -1,24 +1,23 @@
-"""Rejections that enter again (`weir rejected replay`), each event counted at most once however often that is done.
+"""Replays rejected events (`weir rejected replay`); each event counts at most once however often that is done.
 
-A replay judges the kept bytes by the present rules, at the instant of their *original* arrival: what the age allowed
-then it allows now, and what was wrong for good is refused again. The steps, each safe to be the last:
+A replay judges the stored bytes by the present rules, at the instant of their *original* arrival: an event that was
+young enough then is accepted now, and one that was invalid is refused again. The steps, after each of which the
+process may die:
 
-1. read the rejections, and which of them are replayed already, from ``rejected_events``
-2. judge: an inbox record exactly as ``admit`` would, so that the keys it derives are those of its original position; a
-   body of the gateway as its native door would, a missing key derived from the rejection's id; a record that could not
-   be read, as a batch
-3. leave out every event whose identity counted before, however long ago: the worker looks back no further than W, and a
-   copy may have counted when this one was refused
-4. append the rest to the open generation of usage.events as any gateway would, acknowledged by the broker;
-   deduplication by identity drops what was under way by another door, and what an earlier attempt at this replay had
-   appended
-5. append a record of stage ``replay`` under the rejection's own id to usage.rejected: from then on lists and replays
-   pass it over. Nothing is taken back: the rejection stays, and the books count it as refused once, and as received
-   again (accepted) here
+1. read the rejections, and which of them were replayed already, from ``rejected_events``
+2. judge: an inbox record exactly as ``admit`` would, so that derived keys are those of its original position; a body
+   refused by a gateway as its native route would, deriving missing keys from the rejection's id; an undecodable record
+   as a batch
+3. leave out every event whose identity counted before, however long ago: a worker looks back only W, and a copy may
+   have counted when this one was refused
+4. append the remaining events to the open generation of usage.events, as a gateway would, and wait for the broker's
+   acknowledgement; deduplication drops events that arrived meanwhile or that an earlier attempt appended
+5. append a record of stage ``replay`` with the rejection's id to usage.rejected: lists and replays skip it from then
+   on. The rejection itself stays, and the books count its events once as refused and once, here, as accepted
 
-A crash before 5 makes the next replay do 1 to 5 again: its events are found counted, or are duplicates. Two replays at
-once likewise. Conflicts are not replayed: their key stands for another event, which counted. A void that found nothing
-is appended again, and means what has counted by then.
+After a crash before step 5, the next replay repeats all steps, and the events are recognised as counted or dropped
+as duplicates; the same holds for two concurrent replays. Conflicts are not replayed: another event counted under
+their key. A void without effect is appended again, and applies to the copy that has counted by then.
 """
 
 from __future__ import annotations
@@ -54,7 +53,8 @@ _CHUNK: Final = 500
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which rejections. Empty or None: any. ``since_us``: arrived at or after; newest first, at most ``limit``."""
+    """Criteria of the rejections to read; empty or None matches any. ``since_us``: arrived at or after this instant
+    (microseconds UTC). At most ``limit``, newest first."""
 
     namespace: str
     ids: tuple[bytes, ...] = ()
@@ -67,8 +67,8 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """``entered`` events are in usage.events (or would be), ``counted`` had counted before; ``why`` where it stays
-    out."""
+    """Result of a replay: ``entered`` events were (or, in a dry run, would be) appended, ``counted`` events had
+    counted before; ``why``: reason if the rejection stays refused; ``places``: positions of the appended records."""
 
     rejection: Rejection
     entered: int = 0
@@ -78,8 +78,11 @@ class Outcome:
 
 
 def judge(rejection: Rejection, view: NamespaceView, *, keyless: bool = False) -> Judged:
-    """By the rules of ``view`` at the instant of original arrival. ``keyless``: also events that a gateway refused and
-    that have no idempotency key; whoever sent them may have sent them again, and nothing could tell."""
+    """Judge a rejection by the rules of ``view``, as of its original arrival.
+
+    ``keyless``: also accept events without idempotency keys that a gateway refused. Their sender may have sent them
+    again, which deduplication cannot detect.
+    """
     try:
         if rejection.stage == "admit":
             return _of_inbox(rejection, view)
@@ -128,7 +131,7 @@ def _of_gateway(rejection: Rejection, view: NamespaceView, keyless: bool) -> Jud
         mint_key=lambda index: f"{REPLAY}/{rejection.rejection_id.hex()}/{index}",
         types=event_types(view),
     )
-    # It is appended long after it was received, which says nothing about the clock that dated it.
+    # The delay between timestamp and append is due to the replay and says nothing about the gateway's clock.
     undated = [event._replace(dated=False) for event in events]
     return Judged(rejection, undated, namespace=rejection.namespace)
 
@@ -155,7 +158,7 @@ def _of_log(rejection: Rejection) -> Judged:
 
 
 def replay_record(outcome: Outcome) -> RejectedEvent:
-    """What says that a rejection was replayed."""
+    """The record of stage ``replay`` that marks a rejection as replayed."""
     rejection = outcome.rejection
     entered = f"{outcome.entered} entered, {outcome.counted} had counted before"
     return RejectedEvent(
@@ -174,8 +177,8 @@ def replay_record(outcome: Outcome) -> RejectedEvent:
 
 
 def find(client: Client, criteria: Wanted) -> list[Rejection]:
-    """Rejections as ClickHouse has them, newest first. Records that could not be read belong to no namespace and are in
-    every list."""
+    """Matching rejections from ClickHouse, newest first. Undecodable records belong to no namespace and always
+    match it."""
     conditions = ["namespace IN ({n:String}, '')", f"stage != '{REPLAY}'"]
     parameters: Parameters = {"n": criteria.namespace, "limit": criteria.limit}
     if criteria.ids:
@@ -215,8 +218,8 @@ def find(client: Client, criteria: Wanted) -> list[Rejection]:
 
 
 def counted_before(client: Client, judged: Iterable[Judged]) -> set[bytes]:
-    """Identities that count already. Those that usage_identities has forgotten (W and the log's retention later) are
-    looked for in usage_events, under the account."""
+    """The identities that have counted already. usage_events is searched as well (by account), since
+    usage_identities drops identities after W plus the log's retention."""
     by_account: dict[tuple[str, str], list[str]] = {}
     for judgement in judged:
         for event in judgement.events:
@@ -237,14 +240,14 @@ def counted_before(client: Client, judged: Iterable[Judged]) -> set[bytes]:
 
 
 class Replayer:
-    """Replays rejections on a running stack; ``settings`` say where."""
+    """Replays rejections on the running stack that ``settings`` point to."""
 
     def __init__(self, settings: Settings, client: Client) -> None:
         self._settings = settings
         self._client = client
 
     def replay(self, rejections: Sequence[Rejection], *, keyless: bool = False, dry_run: bool = False) -> list[Outcome]:
-        """Steps 2 to 5. Raises LedgerUnavailable; doing it again is safe."""
+        """Steps 2 to 5. Raises LedgerUnavailable; repeating it is safe."""
         catalog = read_catalog(self._settings)
         outcomes: list[Outcome] = []
         for start in range(0, len(rejections), _CHUNK):
@@ -302,7 +305,7 @@ class Replayer:
 
 
 def replays_shown(client: Client, outcomes: Iterable[Outcome]) -> bool:
-    """Whether every replay shows in ``rejected_events``, so that a second one passes it over."""
+    """Whether all replays are visible in ``rejected_events``, so that another replay would skip them."""
     names = [outcome.rejection.rejection_id.hex().upper() for outcome in outcomes if not outcome.why]
     rows = client.query(
         f"SELECT uniqExact(rejection_id) FROM rejected_events WHERE stage = '{REPLAY}' AND hex(rejection_id) IN "
@@ -313,7 +316,7 @@ def replays_shown(client: Client, outcomes: Iterable[Outcome]) -> bool:
 
 
 def to_json(rejection: Rejection) -> Mapping[str, Any]:
-    """For programs: the bytes as text where they are UTF-8, else in hexadecimal."""
+    """A rejection as JSON: its bytes as text if they are UTF-8, else in hexadecimal."""
     try:
         original = {"original": rejection.original.decode()}
     except UnicodeDecodeError:

@@ -1,1 +1,1 @@
-"""From a checkpoint's slice of records to windows."""
+"""Roll-up: aggregates a checkpoint's slice of usage_records into usage_windows."""

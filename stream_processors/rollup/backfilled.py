@@ -1,5 +1,5 @@
-"""Roll-up of a backfill's checkpoint: what is staged becomes records and windows of it. Doing it again writes the same
-rows."""
+"""Rolls up a backfill's checkpoint: staged records become usage_records and windows of that checkpoint. Repeating
+it writes the same rows."""
 
 from __future__ import annotations
 
@@ -25,14 +25,15 @@ _RECORD: Final = (
 
 
 def roll_up_backfill_sql() -> str:
-    """The INSERT … SELECT of what a backfill's checkpoint ``{k:UInt32}`` holds, in ``{namespace:String}`` and
-    ``{profiles:Array(String)}``."""
+    """The INSERT … SELECT of a backfill's windows. Parameters: ``{k:UInt32}`` (its checkpoint),
+    ``{namespace:String}``, ``{profiles:Array(String)}``."""
     records = "checkpoint = {k:UInt32} AND namespace = {namespace:String} AND profile_id IN {profiles:Array(String)}"
     return windows_sql(records, backfilled=True)
 
 
 def roll_up_backfill(journal: Journal, catalog: Catalog, checkpoints: Checkpoints, cut: Cut) -> None:
-    """What is staged below the cut becomes records and windows of it; doing it again writes the same rows."""
+    """Copy the staged records below the cut to usage_records, aggregate them into windows, and note the roll-up in
+    usage_backfills."""
     job = job_of(catalog, cut.backfill)
     if job is None:
         log.warning("checkpoint %d names the backfill %s, which the catalog does not know", cut.number, cut.backfill)
@@ -49,7 +50,7 @@ def roll_up_backfill(journal: Journal, catalog: Catalog, checkpoints: Checkpoint
         "BY month",
         staged,
     )
-    for (month,) in months:  # one at a time: an insert into too many partitions is refused
+    for (month,) in months:  # one at a time: ClickHouse refuses an insert into too many partitions
         journal.command(
             f"take in the backfill of checkpoint {cut.number}",
             f"INSERT INTO usage_records ({_RECORD}, checkpoint) SELECT {_RECORD}, {{k:UInt32}} FROM "
@@ -67,7 +68,8 @@ def roll_up_backfill(journal: Journal, catalog: Catalog, checkpoints: Checkpoint
 
 
 def taken_in(journal: Journal, job: Job, cut: Cut) -> bool:
-    """Whether the checkpoint was rolled up with what it holds: an older Weir takes it for one that holds nothing."""
+    """Whether the checkpoint was rolled up together with its backfill. A release of Weir that knows no backfills
+    rolls it up as an empty slice."""
     rows = journal.query(
         "look for the backfill",
         "SELECT count() FROM usage_backfills WHERE namespace = {ns:String} AND checkpoint = {k:UInt32}",
@@ -77,7 +79,7 @@ def taken_in(journal: Journal, job: Job, cut: Cut) -> bool:
 
 
 def _table(job: Job, cut: Cut) -> pa.Table:
-    """For the analysts' views."""
+    """The Arrow table of usage_backfills, which the analysts' views use."""
     count = len(job.versions)
     ends = [((generation << 32) + partition, end) for (generation, partition), end in sorted(cut.offsets.items())]
     return pa.table(

@@ -1,4 +1,4 @@
-"""When a worker cuts a checkpoint."""
+"""Schedule of a worker's checkpoint cuts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from stream_processors.rollup.checkpoints import RollUp
 
 
 class CheckpointClock:
-    """Due every ``seconds`` by a clock that only goes forward; the first time so long after it was made."""
+    """Due every ``seconds`` of monotonic time, first that long after its construction."""
 
     def __init__(self, rollup: RollUp, seconds: float) -> None:
         self._rollup = rollup
@@ -16,10 +16,10 @@ class CheckpointClock:
         self._cut_at = time.monotonic()
 
     def due(self) -> bool:
-        """Whether it is time."""
+        """Whether the next cut is due."""
         return time.monotonic() - self._cut_at >= self._seconds
 
     def cut(self) -> None:
-        """Cut one, unless another worker just did. Raises Stopping, LedgerUnavailable."""
+        """Cut a checkpoint, unless another worker has just done so. Raises Stopping, LedgerUnavailable."""
         self._cut_at = time.monotonic()
         self._rollup.cut(time.time_ns() // 1000)

@@ -1,7 +1,7 @@
-"""Roll-up of a checkpoint's slice of usage_records into usage_windows (DESIGN invariants 7 and 8).
+"""Rolls up a checkpoint's slice of usage_records into usage_windows (DESIGN invariants 7 and 8).
 
-The rows carry the checkpoint, so doing it again writes the same rows; the row in usage_checkpoints, which says that the
-slice is rolled up, is written last.
+The rows carry the checkpoint's number, so repeating a roll-up writes the same rows. The row in usage_checkpoints
+that marks the slice as rolled up is written last.
 """
 
 from __future__ import annotations
@@ -29,14 +29,12 @@ log = logging.getLogger(__name__)
 
 
 def roll_up_sql(ranges: Slice) -> tuple[str, Parameters]:
-    """The INSERT … SELECT of a slice, and its parameters, without ``{k:UInt32}``, the checkpoint's number. What was
-    backfilled belongs to another checkpoint, wherever its positions lie.
+    """The INSERT … SELECT of a slice and its parameters, except ``{k:UInt32}``, the checkpoint's number.
 
-    Positions order no table, but every part knows its rows' append times: those of the slice's batches leave out all
-    parts that are older, so that the cost is that of the slice and not of the history.
-
-    profile_versions says each window's size, and for which profiles unique values are kept; a record of a version that
-    is not there makes the statement fail, for a window must never be left out.
+    Backfilled records are excluded: they belong to their backfill's checkpoint, whatever their positions. No table
+    is sorted by position, so the append times of the slice's batches prune older parts; the cost is proportional to
+    the slice, not to the history. Window sizes and the need for unique values come from profile_versions; a record
+    whose version is missing there makes the statement fail, since no window may be left out.
     """
     condition, parameters = slice_sql(ranges)
     records = f"""checkpoint = 0 AND {condition}
@@ -46,7 +44,7 @@ def roll_up_sql(ranges: Slice) -> tuple[str, Parameters]:
 
 
 def versions_table(versions: Sequence[tuple[str, ProfileVersion]]) -> pa.Table:
-    """The Arrow table of profile_versions from (namespace, version)."""
+    """The Arrow table of profile_versions, from (namespace, version) pairs."""
     profile_versions = [version for _, version in versions]
     return pa.table(
         {
@@ -76,7 +74,7 @@ def versions_table(versions: Sequence[tuple[str, ProfileVersion]]) -> pa.Table:
 
 
 class RollUp:
-    """Rolls up every slice that is not yet rolled up, in order. One thread at a time."""
+    """Rolls up all outstanding slices in order. Use it from one thread at a time."""
 
     def __init__(self, settings: Settings, catalog: CatalogFollower, stop: threading.Event) -> None:
         self._settings = settings
@@ -89,16 +87,19 @@ class RollUp:
 
     @property
     def trouble(self) -> str:
-        """What is being tried again, or waited for; "" for nothing."""
+        """The error being retried or the condition waited for; "" if none."""
         return self._journal.trouble or self._waiting
 
     def checkpoints(self) -> Checkpoints:
-        """As they stand now. Raises LedgerUnavailable."""
+        """All checkpoints recorded up to now. Raises LedgerUnavailable."""
         return self._open().refresh()
 
     def again(self, numbers: Iterable[int], *, afresh: bool = False) -> None:
-        """Roll up checkpoints once more, from the records as they are now. ``afresh``: without the windows that are
-        there, which may hold what no longer is a record. Raises Stopping, LedgerUnavailable."""
+        """Roll up checkpoints once more from the present records.
+
+        ``afresh``: delete their windows first, since some may stem from records that no longer exist. Raises
+        Stopping, LedgerUnavailable.
+        """
         checkpoints = self.checkpoints()
         for number in numbers:
             if afresh:
@@ -116,7 +117,8 @@ class RollUp:
         return self._ledger
 
     def run(self) -> int:
-        """Roll up what is outstanding; the newest checkpoint that is rolled up. Raises Stopping, LedgerUnavailable."""
+        """Roll up outstanding checkpoints; returns the newest one that is rolled up. Raises Stopping,
+        LedgerUnavailable."""
         checkpoints = self.checkpoints()
         done = self._journal.run("read roll-ups", rolled_up)
         for number in range(done + 1, len(checkpoints.cuts) + 1):
@@ -124,10 +126,11 @@ class RollUp:
         return max(done, len(checkpoints.cuts))
 
     def cut(self, now_us: int) -> Cut | None:
-        """Cut a checkpoint over what is metered, unless the last one is younger than the setting or nothing is new."""
+        """Cut a checkpoint over everything metered; None if the last one is younger than the setting, or if nothing
+        is new."""
         progress = self._journal.run("read progress", read_progress)
-        # Another worker may have metered under a newer catalog than this one has read; the cut must name one that holds
-        # for all.
+        # Another worker may have metered under a newer catalog than this one has read; the cut's catalog offset must
+        # cover all of them.
         end = catalog_end(self._settings)
         self._await_catalog(end)
         youngest = now_us - self._settings.checkpoint_seconds * 1_000_000
@@ -155,7 +158,8 @@ class RollUp:
         log.info("checkpoint %d rolled up in %.2f s", number, time.monotonic() - began)
 
     def _write_versions(self, catalog_offset: int) -> None:
-        """profile_versions holds every version that a record below the cut may name. Versions are immutable."""
+        """Insert every profile version that a record below the cut may name into profile_versions. Versions are
+        immutable."""
         catalog = self._catalog.catalog
         new = [
             (namespace, version)

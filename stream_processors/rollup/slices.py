@@ -1,4 +1,4 @@
-"""Slices of usage.events as conditions on the columns of a position. Pure."""
+"""Slices of usage.events (offset ranges between two cuts) as SQL conditions. Pure."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from schemas.clickhouse.client import Parameters
 from schemas.ledgers.checkpoints import Offsets
 
 Slice = Mapping[tuple[int, int], tuple[int, int]]
-"""(generation, partition) → [from, next)."""
+"""(generation, partition) → half-open offset range [start, end)."""
 
 
 def between(start_offsets: Offsets, end_offsets: Offsets) -> dict[tuple[int, int], tuple[int, int]]:
-    """What lies between two cuts, empty ranges left out."""
+    """The offset ranges between two cuts, without empty ones."""
     ranges = {key: (start_offsets.get(key, 0), end) for key, end in end_offsets.items()}
     return {key: (start, end) for key, (start, end) in ranges.items() if start < end}
 
 
 def slice_sql(ranges: Slice) -> tuple[str, Parameters]:
-    """The condition that a row's position lies in a slice, and its parameters."""
+    """The SQL condition, with its parameters, that a row's position lies in the slice."""
     conditions = []
     parameters: Parameters = {}
     for number, ((generation, partition), (start, end)) in enumerate(sorted(ranges.items())):

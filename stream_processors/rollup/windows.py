@@ -1,11 +1,11 @@
-"""Windows of records as one statement, whichever records they are. Pure."""
+"""The SQL statement that aggregates records into windows. Pure."""
 
 from __future__ import annotations
 
 
 def windows_sql(records: str, *, backfilled: bool) -> str:
-    """The INSERT … SELECT of the windows of those records that the condition ``records`` picks, for
-    ``{k:UInt32}``."""
+    """The INSERT … SELECT of the windows of the records selected by the condition ``records``; parameter
+    ``{k:UInt32}``: the checkpoint's number."""
     return f"""
 INSERT INTO usage_windows (namespace, profile_id, profile_version, account_id, dimensions, window_start, window_seconds,
     checkpoint, count, sum, max, min, latest_timestamp, latest_key, latest, unique_state, backfilled)

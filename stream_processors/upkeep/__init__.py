@@ -1,1 +1,1 @@
-"""What watches over a worker: its consumers, its lag, its logs."""
+"""Supervision of a worker: its consumers, their lag, health pages, periodic chores and logs."""

@@ -1,4 +1,4 @@
-"""Which partitions a Faust app owns, and how long its consumer may stand still meanwhile."""
+"""The partitions owned by a Faust app, and how long its consumer may make no progress."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from stream_processors.upkeep.watchdog import BALANCING, BUSY
 
 
 class Consumer(Protocol):
-    """The part of Faust's consumer that is asked here."""
+    """The part of Faust's consumer that is used here."""
 
     def assignment(self) -> Collection[TP]:
-        """The partitions that the group gave to this consumer."""
+        """The partitions assigned to this consumer."""
 
 
 class ConsumerApp(Protocol):
-    """The part of a Faust app that is asked here."""
+    """The part of a Faust app that is used here."""
 
     @property
     def started(self) -> bool:
@@ -26,7 +26,7 @@ class ConsumerApp(Protocol):
 
     @property
     def rebalancing(self) -> bool:
-        """Whether its group is being balanced."""
+        """Whether its consumer group is rebalancing."""
 
     @property
     def consumer(self) -> Consumer:
@@ -34,8 +34,8 @@ class ConsumerApp(Protocol):
 
 
 def owned(app: ConsumerApp, topics: Mapping[str, int]) -> list[tuple[str, int]]:
-    """Partitions of ``topics`` (with their counts) that the app's consumer owns; all of them while it balances, since
-    it may never end."""
+    """The partitions of ``topics`` (name → number of partitions) that the app's consumer owns; all of them during a
+    rebalance, since a rebalance may hang."""
     if not app.started:
         return []
     if app.rebalancing:
@@ -44,5 +44,5 @@ def owned(app: ConsumerApp, topics: Mapping[str, int]) -> list[tuple[str, int]]:
 
 
 def leash(app: ConsumerApp, busy: bool) -> float:
-    """How many times longer than an idle consumer the app's may stand still."""
+    """The factor by which the app's consumer may stall longer than an idle one."""
     return BUSY if busy else BALANCING if app.rebalancing else 1.0

@@ -1,4 +1,4 @@
-"""The consumers of a worker, one a group, as its watchdog looks at them."""
+"""How the watchdog observes each of a worker's consumers (one per consumer group)."""
 
 from __future__ import annotations
 
@@ -26,13 +26,16 @@ from stream_processors.upkeep.watchdog import Watched
 log = logging.getLogger(__name__)
 
 LEDGERS: Final = {REJECTED: REJECTED_PARTITIONS, CHECKPOINTS: 1, INVOICES: INVOICE_PARTITIONS}
-"""The topics of the ledgers' group, each with its number of partitions."""
+"""The topics of the ledgers' consumer group and their numbers of partitions."""
 
 
 @dataclass(frozen=True, slots=True)
 class EventsConsumer:
-    """The consumer of usage.events. Its cursors are those of the ``journal``, its log's bounds those that ``log_lag``
-    asks Kafka for; ``go_on_at`` has it meter a partition from a cursor."""
+    """The consumer of usage.events.
+
+    ``journal`` provides its cursors and ``log_lag`` the log's first and next offsets; ``go_on_at(partition,
+    cursor)`` makes it continue at a cursor.
+    """
 
     topic: str
     partitions: int
@@ -44,7 +47,7 @@ class EventsConsumer:
     go_on_at: Callable[[int, int], None]
 
     def watched_in(self, app: ConsumerApp) -> Watched:
-        """As the watchdog looks at it."""
+        """The consumer of ``app`` as the watchdog observes it."""
         return Watched(
             "usage.events",
             lambda: self._behind(app),
@@ -55,8 +58,7 @@ class EventsConsumer:
         )
 
     def _behind(self, app: ConsumerApp) -> bool:
-        # Of a log that begins above its cursor nothing can be taken (``LogWatch`` tells); to start again would not
-        # help.
+        # A log that begins above the cursor cannot be consumed (``LogWatch`` reports it), and a restart would not help.
         return any(
             low <= self.journal.cursor(self.generation, partition) < high
             for topic, partition in owned(app, {self.topic: self.partitions})
@@ -64,7 +66,7 @@ class EventsConsumer:
         )
 
     def _nudge(self, app: ConsumerApp) -> None:
-        """It stands still with records to read: it may be beyond the cursor, where none come."""
+        """Seek to the cursors: the consumer stalls with records to read and may be positioned beyond the log's end."""
         for topic, partition in owned(app, {self.topic: self.partitions}):
             cursor = self.journal.cursor(self.generation, partition)
             low, high = self.log_lag.bounds(topic, partition)
@@ -76,12 +78,12 @@ class EventsConsumer:
 
 
 def watched_inboxes(app: ConsumerApp, topics: Callable[[], set[str]], lag: Lag, work: Work) -> Watched:
-    """The consumer of the inboxes, whose ``topics`` grow with the namespaces."""
+    """The consumer of the inboxes; ``topics`` returns the present ones, which grow with the namespaces."""
     return Watched(
         "the inboxes",
         lambda: lag.behind(owned(app, dict.fromkeys(topics(), INBOX_PARTITIONS))),
         lambda: work.moved_at,
-        lambda: bool(work.trouble),  # which /readyz tells
+        lambda: bool(work.trouble),  # /readyz reports it
         lambda: leash(app, work.busy),
     )
 
@@ -92,6 +94,6 @@ def watched_ledgers(app: ConsumerApp, lag: Lag, work: Work) -> Watched:
         "the ledger topics",
         lambda: lag.behind(owned(app, LEDGERS)),
         lambda: work.moved_at,
-        lambda: work.busy,  # a roll-up takes what it takes
+        lambda: work.busy,  # a roll-up has no time limit
         lambda: leash(app, False),
     )

@@ -1,4 +1,5 @@
-"""Parts that ClickHouse has set aside: a worker looks for them, and holds metering where deduplication needs one."""
+"""Checks for table parts that ClickHouse has detached as damaged, and pauses metering while deduplication needs one
+of them."""
 
 from __future__ import annotations
 
@@ -15,13 +16,13 @@ from stream_processors.metering.journal import Journal
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS: Final = 20.0
-"""How often a worker looks for parts that ClickHouse has set aside."""
+"""Interval of the check while no damaged parts are known."""
 LOOK_AGAIN_SECONDS: Final = 2.0
-"""How often while there are some."""
+"""Interval of the check while there are damaged parts."""
 
 
 class DamagedParts:
-    """What the last look found, and when the next one is due."""
+    """The damaged parts found by the last check, and the time of the next."""
 
     def __init__(self, journal: Journal, meter: Meter) -> None:
         self._journal = journal
@@ -30,20 +31,20 @@ class DamagedParts:
         self._looked_at = float("-inf")
 
     def due(self) -> bool:
-        """Whether it is time to look."""
+        """Whether the next check is due."""
         return time.monotonic() - self._looked_at >= (LOOK_AGAIN_SECONDS if self._parts else LOOK_SECONDS)
 
     def look(self) -> None:
-        """Look, and hold or release the meter. Raises Stopping."""
+        """Check for damaged parts, and pause or resume the meter. Raises Stopping."""
         self._looked_at = time.monotonic()
         self._parts = self._journal.run("look for damaged parts", set_aside)
         hold = any(part.table in DEDUPLICATION for part in self._parts)
         if hold and not self._meter.held:
             log.error("metering waits: %s", "; ".join(map(str, self.reasons())))
         if self._meter.held and not hold:
-            self._meter.reassigned()  # the filters were built without what is there again
+            self._meter.reassigned()  # rebuild the filters, which lack the identities that were restored
         self._meter.held = hold
 
     def reasons(self) -> Iterator[Reason]:
-        """A reason for each remedy that is needed."""
+        """Readiness reasons: one for each remedy that is needed."""
         return reasons(self._parts)

@@ -1,4 +1,4 @@
-"""What a worker says of itself: /readyz with its reasons, /metrics."""
+"""A worker's /readyz (with reasons) and /metrics pages."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from stream_processors.metering.flush import Meter
 from stream_processors.upkeep.assignment import ConsumerApp
 
 CATALOG_SECONDS = 10
-"""A worker that has not heard of the catalog for so long is not ready."""
+"""A worker that has not read the catalog's end for this long is not ready."""
 
 
 class Troubled(Protocol):
-    """Something that tries again: ``trouble`` is its last error, "" for none."""
+    """Something that retries; ``trouble`` is the error being retried, "" if none."""
 
     @property
     def trouble(self) -> str:
@@ -26,11 +26,11 @@ class Troubled(Protocol):
 
 
 class Working(Troubled, Protocol):
-    """Something that may stand still: ``moved_at`` is the monotonic instant of its last step."""
+    """Something that may stall; ``moved_at`` is the monotonic instant of its last step."""
 
     @property
     def busy(self) -> bool:
-        """Whether it has begun something and not ended it."""
+        """Whether work is in progress."""
 
     @property
     def moved_at(self) -> float:
@@ -38,11 +38,11 @@ class Working(Troubled, Protocol):
 
     @property
     def position(self) -> str:
-        """Where it is at work, for people."""
+        """What it is working on, as text for people."""
 
 
 def stage_of(name: str, work: Working, *, journals: Sequence[Troubled] = ()) -> Stage:
-    """A stage of the road. Its trouble is that of ``work``, or else of the ``journals`` that it writes to."""
+    """A processing stage for /readyz. Its error is that of ``work``, or else of one of the ``journals`` it uses."""
 
     def trouble() -> str:
         return next((part.trouble for part in (work, *journals) if part.trouble), "")
@@ -51,7 +51,8 @@ def stage_of(name: str, work: Working, *, journals: Sequence[Troubled] = ()) -> 
 
 
 class WorkerHealth:
-    """Reads what is in memory, and never waits. ``checks``: further reasons not to be ready."""
+    """Health of a worker, computed from memory without waiting. ``checks``: additional sources of readiness
+    reasons."""
 
     def __init__(
         self, meter: Meter, catalog: CatalogFollower, stages: Sequence[Stage], checks: Sequence[Check]
@@ -62,8 +63,8 @@ class WorkerHealth:
         self._readiness = Readiness(self._of_catalog, self._of_stages, *checks)
 
     def readiness(self, app: ConsumerApp) -> tuple[bool, JsonObject]:
-        """Whether the worker takes part (it follows the catalog, its consumer runs, and no other reason stands), and
-        the body of /readyz."""
+        """Whether the worker is ready, and the body of /readyz. It is ready if it follows the catalog, its consumer
+        has partitions assigned or is not rebalancing, and no check gives a reason."""
         try:
             assigned = sorted(f"{tp.topic}/{tp.partition}" for tp in app.consumer.assignment())
             joined = not app.rebalancing
@@ -83,7 +84,7 @@ class WorkerHealth:
         }
 
     def metrics(self) -> str:
-        """The body of /metrics, in Prometheus' text format."""
+        """The body of /metrics in Prometheus' text format."""
         return (
             "# HELP weir_meter_events_total Events decided by this worker.\n# TYPE weir_meter_events_total counter\n"
             f'weir_meter_events_total{{outcome="counted"}} {self._meter.events_counted}\n'

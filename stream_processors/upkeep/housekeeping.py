@@ -1,4 +1,4 @@
-"""What a worker does each second beside its agents."""
+"""Periodic chores of a worker, run once a second beside its agents."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from stream_processors.threads import Work, in_thread
 
 
 def always() -> bool:
-    """For a chore that finds out itself whether there is something to do."""
+    """The ``due`` of a chore that determines itself whether there is something to do."""
     return True
 
 
 @dataclass(frozen=True, slots=True)
 class Chore:
-    """``run`` is called in ``thread`` each second in which it is ``due``; it is safe to repeat. ``told``: whether
-    /readyz names it while it stands still."""
+    """A periodic task: ``run`` is called in ``thread`` every second in which ``due`` returns True, and must be safe
+    to repeat. ``told``: whether /readyz reports it when it stalls."""
 
     name: str
     thread: ThreadPoolExecutor
@@ -28,7 +28,7 @@ class Chore:
 
 
 class Housekeeping:
-    """Does chores in their order, one at a time. ``catch_up`` is awaited once, before any of them."""
+    """Runs chores in order, one at a time, after awaiting ``catch_up`` once."""
 
     def __init__(self, catch_up: Callable[[], Awaitable[None]], chores: Sequence[Chore]) -> None:
         self._catch_up = catch_up
@@ -38,7 +38,7 @@ class Housekeeping:
         self.work = Work()
 
     async def tick(self) -> None:
-        """Begin a round of chores, unless the last one still goes on. Returns at once."""
+        """Start a round of chores unless the previous one is still running. Returns at once."""
         if self._round is None or self._round.done():
             self._round = asyncio.create_task(self._do_chores())
 

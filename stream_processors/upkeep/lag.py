@@ -1,5 +1,5 @@
-"""Where a log begins and ends, and how far a consumer group has committed: asked of Kafka beside the consumers.
-Thread-safe."""
+"""First and next offsets of partitions, and whether a consumer group has committed everything; queried from Kafka
+without joining the group. Thread-safe."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _TIMEOUT = 10
 
 
 class Lag:
-    """Asks in the name of ``group``, which it never joins. Connects when first asked."""
+    """Queries offsets of ``group``; connects on first use."""
 
     def __init__(self, settings: Settings, group: str) -> None:
         self._settings = settings
@@ -29,7 +29,7 @@ class Lag:
         return int(low), int(high)
 
     def behind(self, partitions: Sequence[tuple[str, int]]) -> bool:
-        """Whether one of the partitions has records that the group has not committed. Raises KafkaException."""
+        """Whether any of the partitions has records that the group has not committed. Raises KafkaException."""
         if not partitions:
             return False
         with self._lock:
@@ -38,7 +38,7 @@ class Lag:
             )
         for partition in committed:
             low, high = self.bounds(partition.topic, partition.partition)
-            if high > max(partition.offset, low):  # a negative offset: nothing was committed yet
+            if high > max(partition.offset, low):  # the offset is negative if nothing was committed yet
                 return True
         return False
 

@@ -1,4 +1,4 @@
-"""Logging of the worker: an outage fills no disk."""
+"""Logging of a worker, limited so that an outage does not fill the disk."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ SECONDS: Final = 5.0
 
 
 class Sparing(logging.Filter):
-    """Lets one record a level and logger pass in ``seconds``, of loggers below ``prefix``, and says how many it held
-    back.
+    """Rate limit for log records: of each logger below ``prefix``, at most one record per level in ``seconds``; the
+    next one states how many were suppressed.
 
-    A client that reconnects all the time says the same thing a hundred times a second.
+    A client that keeps reconnecting repeats the same message a hundred times a second.
     """
 
     def __init__(self, prefix: str, seconds: float = SECONDS, clock: Callable[[], float] = time.monotonic) -> None:
@@ -26,7 +26,7 @@ class Sparing(logging.Filter):
         self._held: dict[tuple[str, int], int] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether the record is written."""
+        """Whether the record is emitted."""
         if not record.name.startswith(self._prefix):
             return True
         key = (record.name, record.levelno)
@@ -41,19 +41,18 @@ class Sparing(logging.Filter):
 
 
 class Quiet(logging.Filter):
-    """Lowers to DEBUG what Faust says as an ERROR of every partition after every rebalance.
+    """Lowers a misleading ERROR of Faust, logged for every partition after every rebalance, to DEBUG.
 
-    It counts from the worker's start, not from the assignment: once the worker is older than a minute or so, each
-    partition that was assigned a moment ago "has not sent fetch request since start", by the hundred with each new
-    inbox. A consumer that really stands still is known by what is in Kafka and was not taken (``watchdog.py``), which
-    says so and ends the worker. All else that Faust says stays as it is.
+    Faust measures from the worker's start instead of the assignment: once the worker is older than about a minute,
+    each partition that was just assigned "has not sent fetch request since start". A consumer that really stalls is
+    detected by the watchdog (``watchdog.py``), which logs it and ends the worker. Other messages are unchanged.
     """
 
     LOGGER: Final = "faust.transport.drivers.aiokafka"
     MESSAGE: Final = "Aiokafka has not sent fetch request for %r since start (started %s)"
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether the record is written."""
+        """Whether the record is emitted."""
         if record.name != self.LOGGER or record.levelno != logging.ERROR or self._said(record.msg) != self.MESSAGE:
             return True
         record.levelno, record.levelname = logging.DEBUG, logging.getLevelName(logging.DEBUG)
@@ -61,17 +60,17 @@ class Quiet(logging.Filter):
 
     @staticmethod
     def _said(message: object) -> str:
-        """Without the name of the service that Faust puts before it: "[^--Name]: "."""
+        """The message without the service name that Faust puts before it: "[^--Name]: "."""
         text = str(message)
         return text.partition("]: ")[2] if text.startswith("[^") else text
 
 
 def set_up() -> None:
-    """One line a record on stderr; libraries say only what is wrong, and not all the time."""
+    """Log to stderr, one line per record; libraries only from WARNING on, and rate-limited."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     for noisy in ("aiokafka", "faust", "mode"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    for retried in ("urllib3", "clickhouse_connect"):  # the journal says once what failed and when it tries again
+    for retried in ("urllib3", "clickhouse_connect"):  # the journal logs their failures and its retries
         logging.getLogger(retried).setLevel(logging.CRITICAL)
     for handler in logging.getLogger().handlers:
         handler.addFilter(Quiet())

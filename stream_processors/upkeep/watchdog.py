@@ -1,7 +1,7 @@
-"""Consumers have been seen to stop silently: what was taken is compared with the log's end, and a worker that stands
-still ends hard.
+"""Detects consumers that stop silently: if a consumer makes no progress although its partitions have unread
+records, the worker process is ended, and its supervisor restarts it.
 
-The supervisor then starts it again. Whoever is at work on a record, or waits for ClickHouse or Kafka, is not silent.
+A consumer that is processing a record, or waits for ClickHouse or Kafka, is not considered stalled.
 """
 
 from __future__ import annotations
@@ -22,19 +22,21 @@ log = logging.getLogger(__name__)
 CHECK_SECONDS: Final = 2.0
 STALL_SECONDS: Final = 20.0
 NUDGE: Final = 0.2
-"""The part of its time after which a consumer that stands still is nudged."""
+"""Fraction of the stall time after which a stalled consumer is nudged."""
 BALANCING: Final = 4.0
-"""So many times longer may a rebalance take: the group waits for members that are at work, frozen or lost."""
+"""Factor on the stall time during a rebalance: the group waits for members that are busy, frozen or lost."""
 BUSY: Final = 15.0
-"""So many times longer may one piece of work take: ClickHouse's client gives a request 120 s before it counts as
-failed."""
+"""Factor on the stall time during one piece of work: a request to ClickHouse times out after 120 s only."""
 
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """One consumer. ``behind``: whether its partitions have records that were not taken (raises KafkaException,
-    RuntimeError, Stopping); ``moved_at``: monotonic instant of its last step; ``excused``: whether it waits for
-    something that fails; ``leash``: how many times longer than an idle consumer it may stand still."""
+    """A consumer as the watchdog observes it.
+
+    ``behind``: whether its partitions have unread records (raises KafkaException, RuntimeError, Stopping);
+    ``moved_at``: monotonic instant of its last step; ``excused``: whether it waits for something that fails;
+    ``leash``: factor on the stall time.
+    """
 
     name: str
     behind: Callable[[], bool]
@@ -42,11 +44,11 @@ class Watched:
     excused: Callable[[], bool]
     leash: Callable[[], float]
     nudge: Callable[[], None] = lambda: None
-    """Tried once a time of standing still, long before the process is ended: what may set the consumer going."""
+    """Called once per stall, long before the process is ended; may get the consumer going again."""
 
 
 class Stillness:
-    """How long a consumer has stood still with records to read. Pure: instants and durations are seconds."""
+    """How long a consumer has stalled with records to read. Pure: instants and durations are in seconds."""
 
     def __init__(self, now: float, stall: float) -> None:
         self._since = now
@@ -57,10 +59,11 @@ class Stillness:
     def seen(
         self, now: float, *, looked_for: float, behind: bool, excused: bool, leash: float, moved_at: float
     ) -> float:
-        """Seconds it has stood still where that is too long, else 0. ``looked_for``: how long finding out took.
+        """Take an observation; returns the seconds stalled if that is too long, else 0. ``looked_for``: duration of
+        the observation.
 
-        A look that took long met a Kafka or a ClickHouse that was away meanwhile, which excuses the consumer, too.
-        Another leash is another state, whose time begins anew: who has just got its partitions has not stood still
+        A slow observation means that Kafka or ClickHouse was away meanwhile, which excuses the consumer. A change
+        of ``leash`` restarts the measurement: a consumer that has just been assigned its partitions did not stall
         while it waited for them.
         """
         if excused or not behind or looked_for > CHECK_SECONDS or leash != self._leash:
@@ -71,7 +74,8 @@ class Stillness:
         return still if still > self._stall * leash else 0.0
 
     def nudges(self, now: float, moved_at: float) -> bool:
-        """Whether it has stood still, idle and with its partitions, for so long that it is to be nudged; True once."""
+        """Whether to nudge now: the consumer is idle, has partitions and has stalled for the fraction ``NUDGE``.
+        True once per stall."""
         due = (
             not self._nudged
             and self._leash == 1.0
@@ -82,7 +86,7 @@ class Stillness:
 
 
 class Watchdog:
-    """One thread a consumer; ``stopping`` ends them."""
+    """Watches each consumer in a thread, until ``stopping`` is set."""
 
     def __init__(self, watched: list[Watched], stopping: threading.Event, stall_seconds: float = STALL_SECONDS) -> None:
         self._stopping = stopping
@@ -93,7 +97,7 @@ class Watchdog:
         ]
 
     def start(self) -> None:
-        """Watch until the process ends."""
+        """Start watching."""
         for thread in self._threads:
             thread.start()
 
