@@ -1,4 +1,4 @@
-"""Composition of the gateway: what it is made of, which paths it answers, how it starts and stops."""
+"""Composition of the gateway: creates its components, registers its routes, starts and stops it."""
 
 from __future__ import annotations
 
@@ -52,12 +52,12 @@ from schemas.values.json_text import JsonObject
 log = logging.getLogger(__name__)
 
 _CLOCK_SECONDS: Final = 5.0
-STOP_SECONDS: Final = 1.5  # uvicorn has waited for the answers on their way already
+STOP_SECONDS: Final = 1.5  # by then uvicorn has already waited for responses in progress
 
 
 @dataclass(slots=True)
 class Gateway:
-    """The running parts, made at start-up."""
+    """The components of a running gateway, created at start-up."""
 
     settings: Settings
     guard: Guard
@@ -72,7 +72,7 @@ class Gateway:
     sources: Sources
     ready: Readiness
     watched: GatewayClock | None
-    """This gateway's clock, where usage.clock is there to ask it by."""
+    """This gateway's clock check; None if the topic usage.clock does not exist."""
     log_watch: LogWatch
 
     @classmethod
@@ -124,7 +124,7 @@ class Gateway:
         )  # fmt: skip
 
     def readiness(self, *, stopping: bool) -> JsonObject:
-        """What /readyz says; ``ready`` is True when events are taken and will be."""
+        """The body of /readyz; ``ready`` is True if events are accepted and the gateway is not stopping."""
         reasons = self.ready.reasons()
         if stopping:
             reasons += (Reason(STOPPING, "this gateway is stopping", "send to another one"),)
@@ -140,7 +140,7 @@ class Gateway:
         }
 
     async def stop(self) -> None:
-        """Everything that was taken gets its delivery report before the process ends."""
+        """Stop the gateway after every accepted event has received its delivery report."""
         self.catalog_api.stop()
         self.keys_api.stop()
         await self.delivery.close()
@@ -155,10 +155,10 @@ def create_app(
     settings: Settings, sources: Sources | None = None, on_fatal: Callable[[], None] = lambda: None,
     stopping: Callable[[], bool] = lambda: False,
 ) -> Application:  # fmt: skip
-    """The ASGI application. ``on_fatal`` is called once when the producer can produce nothing any more; ``stopping`` is
-    asked for readiness, and by requests that would take long.
+    """The ASGI application.
 
-    Raises SettingsError where the admin key is empty.
+    ``on_fatal`` is called once if the producer fails for good; ``stopping`` returns whether the process is stopping
+    (read by /readyz and by long-running requests). Raises SettingsError if the admin key is empty.
     """
     admin_key(settings)
     state: dict[str, Gateway] = {}
@@ -179,7 +179,7 @@ def create_app(
     parameters = KnownParameters()
 
     async def guarded(request: Request) -> None:
-        # Of every route there is or will be; one that schemas.http.access does not name answers nobody.
+        # Applies to every route; a route that schemas.http.access does not list is denied to everybody.
         request.state.access = state["gateway"].guard.route(request)
         if wrong := parameters.wrong(request):
             raise unknown_parameters(wrong)
@@ -209,20 +209,21 @@ DOORS: Final[dict[str, Callable[[Request, Sources], Door]]] = {
 }
 
 
-_EARLY: Final = frozenset((b"/v1/events", b"/v1/events/batch"))  # the doors whose problems have the native form
+_EARLY: Final = frozenset((b"/v1/events", b"/v1/events/batch"))  # the routes that answer with native problem documents
 _SHED: Final = overloaded().response()
 
 
 class Application:
-    """The FastAPI application behind a short cut: event requests go round routing and dependency resolution, which
-    cost more than the acceptance of an event."""
+    """The FastAPI application behind a fast path: event requests bypass routing and dependency resolution, which
+    cost more than accepting an event."""
 
     def __init__(self, app: FastAPI, state: dict[str, Gateway]) -> None:
         self.app = app
         self._state = state
 
     def early(self, target: bytes, headers: Headers) -> object:
-        """See ``serving.Early``: events are shed by their heads alone, at a tenth of what a request costs."""
+        """See ``serving.Early``: under overload, event requests are refused from their headers alone, at a tenth of
+        a request's cost."""
         if target not in _EARLY or (gateway := self._state.get("gateway")) is None:
             return None
         try:
@@ -232,7 +233,7 @@ class Application:
             return _SHED
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """ASGI."""
+        """The ASGI entry point."""
         if scope["type"] == "http" and scope["method"] == "POST" and (door_of := DOORS.get(scope["path"])) is not None:
             gateway = self._state["gateway"]
             request = Request(scope, receive)
@@ -243,7 +244,7 @@ class Application:
 
 
 def _events(app: FastAPI, state: dict[str, Gateway]) -> None:
-    """The event endpoints' documentation; the short cut of ``Application`` answers them with the same methods."""
+    """Registers the event routes for documentation; ``Application`` bypasses them and calls the same methods."""
 
     @app.post("/v1/events", status_code=202, tags=["events"], openapi_extra=EVENT_BODY)
     async def post_event(request: Request) -> Response:
@@ -283,8 +284,10 @@ def _operations(app: FastAPI, state: dict[str, Gateway], stopping: Callable[[], 
 
 
 async def _asked(settings: Settings, clock: GatewayClock, producer: LoopProducer) -> GatewayClock | None:
-    """``clock``, asked once before anything is judged by it; None where there is no usage.clock, and deliveries alone
-    tell."""
+    """Compare ``clock`` with Kafka once before any event is judged by it.
+
+    Returns None if the topic usage.clock does not exist; then only delivery reports reveal a wrong clock.
+    """
     try:
         clock.partitions = await asyncio.to_thread(partition_count, settings, CLOCK)
     except LookupError as error:

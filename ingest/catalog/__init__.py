@@ -1,1 +1,1 @@
-"""The catalog by HTTP: documents, entries, what applying one would change, publishing, API keys."""
+"""The catalog API: reading documents, checking and planning changes, publishing entries, API keys."""

@@ -1,4 +1,4 @@
-"""The catalog's HTTP paths."""
+"""HTTP routes of the catalog."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Cursor = Annotated[str | None, Query(description="next_cursor of the page before
 
 
 class CatalogApi:
-    """Turns requests into calls of CatalogService, each in a thread, since they wait for Kafka or look at a whole
+    """Maps requests to CatalogService, each call in a worker thread because it waits for Kafka or reads a whole
     catalog."""
 
     def __init__(self, guard: Guard, catalog: CatalogFollower, publisher: CatalogPublisher, rests: Rests) -> None:
@@ -42,17 +42,17 @@ class CatalogApi:
         self._pages = Turns(PAGES, "catalog pages", rests)
 
     def stop(self) -> None:
-        """Nothing more is begun."""
+        """Start no further work."""
         for turns in (self._documents, self._entries, self._pages):
             turns.stop()
 
     def caller(self, request: Request) -> Caller:
-        """For whom the request acts, and where. Raises Problem 403."""
+        """The namespace and access rights of a request. Raises Problem 403."""
         access: Access = request.state.access
         return Caller(self._guard.namespace(request, access), access)
 
     async def apply(self, request: Request, dry_run: bool) -> Response:
-        """201 where something was published, 200 where nothing was."""
+        """Apply a document: 201 if something was published, else 200."""
         caller = self.caller(request)
         body = await self._body(request, caller)
         json_only = "json" in request.headers.get("content-type", "")
@@ -62,18 +62,18 @@ class CatalogApi:
             published = bool(plan.to_publish()) and not dry_run
             return JSONResponse({"dry_run": dry_run, **plan.summary()}, 201 if published else 200)
 
-        # A small document waits behind other changes of its namespace only, never behind large documents.
+        # A small document queues with other changes of its namespace, never behind large documents.
         turns = self._documents if len(body) > SMALL_DOCUMENT else self._entries
         return await turns.run(caller, answer)
 
     async def create(self, request: Request, kind: str) -> Response:
-        """201 with the entry, and ``warnings`` where there are some."""
+        """Create an entry: 201 with the entry and any ``warnings``."""
         caller = self.caller(request)
         value = await self._value(request, caller)
         return await self._entries.run(caller, lambda: _entry(*self._service.create(kind, value, caller), status=201))
 
     async def replace(self, request: Request, kind: str, code: str) -> Response:
-        """200 with the entry as it now stands, and ``warnings`` where there are some."""
+        """Publish a new version: 200 with the entry and any ``warnings``."""
         caller = self.caller(request)
         value = await self._value(request, caller)
         if_match = request.headers.get("if-match")
@@ -82,14 +82,14 @@ class CatalogApi:
         )
 
     async def retire(self, request: Request, kind: str, code: str) -> Response:
-        """204."""
+        """Retire an entry: 204."""
         caller = self.caller(request)
         if_match = request.headers.get("if-match")
         await self._entries.run(caller, lambda: self._service.retire(kind, code, caller, if_match))
         return Response(status_code=204)
 
     async def get(self, request: Request, kind: str, code: str, history: bool) -> Response:
-        """The entry in force, or all its versions."""
+        """The version in force, or all versions if ``history``."""
         caller = self.caller(request)
         if not history:
             return _entry(self._service.get(kind, code, caller))
@@ -101,7 +101,7 @@ class CatalogApi:
         return await self._pages.run(caller, answer)
 
     async def page(self, request: Request, kind: str, limit: int, cursor: str | None) -> Response:
-        """One page of entries in force."""
+        """A page of the entries in force."""
         caller = self.caller(request)
 
         def answer() -> Response:
@@ -130,7 +130,8 @@ class CatalogApi:
 
     @staticmethod
     def routes(app: FastAPI, api: Callable[[], CatalogApi]) -> None:
-        """Put all paths on ``app``; ``api`` is asked at each request, since it is made at start-up."""
+        """Register the routes on ``app``; ``api`` is called per request, since the CatalogApi is created at
+        start-up."""
 
         @app.post("/v1/catalog/apply", tags=["catalog"], openapi_extra=APPLY_BODY)
         async def apply(request: Request, dry_run: bool = False) -> Response:
@@ -192,6 +193,6 @@ def _resource(app: FastAPI, api: Callable[[], CatalogApi], name: str, kind: str)
 
 
 def _entry(entry: Entry, plan: CatalogPlan | None = None, status: int = 200) -> JSONResponse:
-    """As ``shown``, with the ``warnings`` of the plan that made it."""
+    """Response for an entry as ``shown``, with the warnings of the plan that published it."""
     warned = {} if plan is None else plan.warned()
     return JSONResponse(shown(entry) | warned, status, headers={"ETag": f'"{entry.version}"'})

@@ -1,4 +1,4 @@
-"""GET /v1/catalog/audit: the audit trail by HTTP, paged, the newest first."""
+"""GET /v1/catalog/audit: the audit trail in pages, newest first."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from schemas.values.json_text import JsonObject
 def audit_page(
     view: NamespaceView, *, kind: str | None, code: str | None, author: str | None, limit: int, cursor: str | None
 ) -> JsonObject:
-    """``{"items", "next_cursor"}``. Raises Problem 422 for an unknown kind or a foreign cursor."""
+    """A page as ``{"items", "next_cursor"}``. Raises Problem 422 for an unknown kind or an invalid cursor."""
     if kind is not None and kind not in KINDS:
         raise Problem(422, "invalid", f"no kind {kind[:40]!r}; known: {', '.join(KINDS)}", path="kind")
     if cursor and not (cursor.isascii() and cursor.isdigit() and len(cursor) <= 18):

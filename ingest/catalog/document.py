@@ -1,8 +1,7 @@
-"""Catalog documents as text: YAML or JSON whose scalars are what was written (pure).
+"""Parses catalog documents (YAML or JSON) without altering scalars. Pure.
 
-YAML 1.1 makes a float of 0.10, False of NO, 8 of 010 and a date of 2013-01-01. Here numbers are exact (int or Decimal),
-only
-``true`` and ``false`` are booleans, and everything else stays text.
+YAML 1.1 reads 0.10 as a float, NO as False, 010 as 8 and 2013-01-01 as a date. Here numbers are exact (int or
+Decimal), only ``true`` and ``false`` are booleans, and everything else stays text.
 """
 
 from __future__ import annotations
@@ -24,14 +23,14 @@ MAX_DEPTH: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing wrong: JSON path and a sentence with the remedy."""
+    """One fault: its JSON path, and a sentence with the remedy."""
 
     path: str
     detail: str
 
 
 class DocumentError(WeirError, ValueError):
-    """A document that cannot be taken; all that is wrong with it."""
+    """A document that is refused, with all its faults. ``malformed``: it is not YAML or JSON at all."""
 
     def __init__(self, *faults: Fault, malformed: bool = False) -> None:
         super().__init__("\n".join(f"{fault.path}: {fault.detail}" for fault in faults))
@@ -40,16 +39,16 @@ class DocumentError(WeirError, ValueError):
 
 
 Tick = Callable[[], None]
-"""Called every few hundred steps of work that may be long; raises what ends it (a deadline)."""
+"""Called regularly during long work; raises an exception to end it (a deadline)."""
 _TICK: Final = 500
 
 
 def no_tick() -> None:
-    """For work without a deadline."""
+    """A tick for work without a deadline."""
 
 
 class _ExactLoader(yaml.CSafeLoader):
-    """Safe loader with exact scalars; a key that stands twice is an error."""
+    """YAML's safe loader with exact scalars; duplicate keys are an error."""
 
     tick: Tick = staticmethod(no_tick)
     mappings = 0
@@ -97,9 +96,12 @@ _ExactLoader.add_constructor("tag:yaml.org,2002:map", _mapping)
 def load_document(
     text: bytes, *, json_only: bool = False, most_nodes: int = MAX_NODES, tick: Tick = no_tick
 ) -> JsonObject:
-    """The document's top object. Raises DocumentError: ``malformed`` with the line where it is no YAML or JSON; and
-    where it has more than ``most_nodes`` nodes, counted before anything is built of it, with what its aliases and merge
-    keys stand for."""
+    """Parse a document; returns its top-level object.
+
+    Raises DocumentError: ``malformed`` (with the line) if it is not YAML or JSON, or if it has more than
+    ``most_nodes`` nodes. Nodes are counted with aliases and merge keys expanded, before anything is built from
+    them.
+    """
     try:
         document = exact(text) if json_only or text.lstrip()[:1] == b"{" else _yaml(text, most_nodes, tick)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
@@ -115,8 +117,11 @@ def load_document(
 
 
 def _yaml(text: bytes, most_nodes: int, tick: Tick) -> Any:
-    """The document as YAML. Looked at first, event by event: libyaml's composer recurses in C, where too deep is no
-    exception but the end of the process, and a merge key copies all that its alias stands for."""
+    """Parse YAML, after counting nodes and depth on the event stream.
+
+    libyaml's composer recurses in C, where excessive depth ends the process instead of raising, and a merge key
+    copies everything that its alias refers to.
+    """
     _measure(text, most_nodes, tick)
     loader = _ExactLoader(text)
     loader.tick = tick
@@ -128,8 +133,8 @@ def _yaml(text: bytes, most_nodes: int, tick: Tick) -> Any:
 
 @dataclass(slots=True)
 class _Open:
-    """A list or mapping whose end has not come: its anchor, nodes and levels so far, aliases counted as what they stand
-    for."""
+    """A list or mapping whose end was not read yet: its anchor, and its nodes and levels so far, with aliases
+    counted as what they refer to."""
 
     anchor: str | None
     nodes: int = 1
@@ -137,8 +142,10 @@ class _Open:
 
 
 def _measure(text: bytes, most_nodes: int, tick: Tick) -> None:
-    """Raises DocumentError for more nodes than that, ValueError for more than MAX_DEPTH levels, both after the
-    expansion of aliases. One pass, whatever they expand to."""
+    """Count nodes and levels in one pass, with aliases counted at their expanded size.
+
+    Raises DocumentError for more than ``most_nodes`` nodes, ValueError for more than MAX_DEPTH levels.
+    """
     known: dict[str, tuple[int, int]] = {}  # anchor → nodes, levels
     stack: list[_Open] = []
     for number, event in enumerate(yaml.parse(text, Loader=yaml.CSafeLoader)):
@@ -180,7 +187,7 @@ def _too_many(most_nodes: int) -> DocumentError:
 
 
 def _bounded(value: Any, most_nodes: int, tick: Tick) -> None:
-    """The same for JSON; and every key is text."""
+    """The same check for parsed JSON; also requires every key to be text."""
     stack: list[Any] = [value]
     nodes = 0
     while stack:
@@ -199,7 +206,7 @@ def _bounded(value: Any, most_nodes: int, tick: Tick) -> None:
 
 
 def _key_fault(value: Any) -> Fault:
-    """Where a key is no text."""
+    """The first key that is not text."""
     stack: list[tuple[str, Any]] = [("$", value)]
     while stack:
         path, item = stack.pop()

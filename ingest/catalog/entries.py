@@ -1,4 +1,4 @@
-"""From a document's items to catalog models, with every fault and its JSON path (pure)."""
+"""Converts a document's items to catalog models and reports every fault with its JSON path. Pure."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _TOP: Final = ("namespace", "prune", *LISTS)
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One entry of a document: its kind, its model and where it stands."""
+    """An entry of a document: kind, JSON path and model."""
 
     kind: str
     path: str
@@ -48,7 +48,8 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A whole document. ``declared`` is None where it only names its namespace; ``listed``: kinds it has a list of."""
+    """A checked document. ``declared``: the namespace's settings, None if the document only names it; ``listed``:
+    kinds for which it contains a list."""
 
     namespace: str
     declared: Namespace | None
@@ -58,7 +59,7 @@ class Document:
 
 
 def read_document(raw: Mapping[str, Any], default_namespace: str, tick: Tick = no_tick) -> Document:
-    """Check every item. Raises DocumentError with the faults, after MAX_FAULTS of which nothing more is looked at."""
+    """Check all items. Raises DocumentError with the faults; checking stops after MAX_FAULTS."""
     faults: list[Fault] = [
         Fault(f"$.{key}", f"unknown; a document has {', '.join(_TOP)}") for key in raw if key not in _TOP
     ]
@@ -96,13 +97,13 @@ def read_document(raw: Mapping[str, Any], default_namespace: str, tick: Tick = n
 
 
 def read_namespace(value: Any, faults: list[Fault]) -> Namespace | None:
-    """A namespace's settings from its object, or the defaults from its bare code."""
+    """A namespace's settings from its object, or default settings from its code alone."""
     namespace = read_model("namespace", {"code": value} if isinstance(value, str) else value, "$.namespace", faults)
     return namespace if isinstance(namespace, Namespace) else None
 
 
 def read_model(kind: str, value: Any, path: str, faults: list[Fault]) -> Model | None:
-    """The model, or None and what is wrong with it appended to ``faults``."""
+    """The model, or None after appending its faults to ``faults``."""
     placed = list(placed_faults(kind, value, path))
     try:
         model = KINDS[kind].model_validate(value)
@@ -111,9 +112,9 @@ def read_model(kind: str, value: Any, path: str, faults: list[Fault]) -> Model |
         problems = error.errors(include_url=False)
         for problem in problems:
             if not problem["loc"] and placed:
-                continue  # the model's own words for what ``placed`` says with its place
+                continue  # the model's general message for a fault that ``placed`` reports with its path
             if problem["type"] == "too_short" and any(_below(nested["loc"], problem["loc"]) for nested in problems):
-                continue  # short only of the items that are wrong themselves
+                continue  # too short only because of items that are faulty themselves
             faults.append(_fault(path, problem["loc"], problem["msg"], problem["type"]))
     except (ValueError, TypeError) as error:
         faults.append(Fault(path, str(error)))
@@ -142,14 +143,14 @@ def _fault(path: str, loc: Iterable[Any], message: str, kind: str) -> Fault:
 
 
 def body_of(model: Model) -> JsonObject:
-    """The body as it will stand in the log: JSON values only, decimals as text."""
+    """The entry's body as stored in the log: JSON values only, decimals as text."""
     body: JsonObject = json.loads(json.dumps(model.model_dump(mode="json"), allow_nan=False))
     return body
 
 
 def says(model: Model) -> str:
-    """One text for models that say the same, so that an unchanged entry is recognised however its prices are
-    written."""
+    """Canonical text of a model: equal for entries with the same meaning, however their prices are written, so that
+    unchanged entries are recognised."""
     body = body_of(model)
     priced = {Plan: "charges", Subscription: "overrides"}.get(type(model), "")
     for written in body[priced] if priced else ():

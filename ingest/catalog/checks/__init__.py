@@ -1,1 +1,1 @@
-"""What a catalog document is refused for, or warned of, before it is published. Pure."""
+"""Checks of a catalog document before it is published: faults, which refuse it, and warnings. Pure."""

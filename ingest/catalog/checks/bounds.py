@@ -1,5 +1,5 @@
-"""Whether a namespace would hold more than its bounds allow (pure). What grows beyond one is refused, what stood or
-shrinks is not."""
+"""Checks a namespace's limits (bounds) on its catalog. Growth beyond a bound is refused; what already exceeds it,
+or shrinks, is not. Pure."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from schemas.catalog.meters import Meter
 from schemas.catalog.models import Plan, Subscription
 
 Measure = Callable[[Any], Mapping[str, int]]
-"""Of one entry: place below it → how much stands there."""
-_ESTIMATED: Final = 64  # characters that an entry has at least
-_CHANGE: Final = 1024  # by so many an entry may grow also in a catalog that is full: a name is changed, a charge added
+"""Measures one entry: relative JSON path → size at that path."""
+_ESTIMATED: Final = 64  # minimum size of an entry, in characters
+_CHANGE: Final = 1024  # growth of an existing entry that is allowed even in a full catalog, in characters
 
 
 class Current:
-    """Models in force by kind and code, and their JSON's characters together."""
+    """The models in force by kind and code, and the total size of their JSON in characters."""
 
     def __init__(self, models: Mapping[str, Mapping[str, Model]], size: int) -> None:
         self.models = models
@@ -35,8 +35,11 @@ def bound_faults(
     changed: Sequence[tuple[str, str, Model | None]],
     path_of: Callable[[str, str], str],
 ) -> Iterator[Fault]:
-    """``changed``: kind, code and the standing model (None: new) of all that is published. ``current`` is asked where
-    something is beyond a bound. ``path_of``: see ``references.After``."""
+    """The bounds that publishing ``changed`` would exceed.
+
+    ``changed``: kind, code and present model (None if new) of each entry to publish; ``planned``: all models as
+    they would be. ``current`` is called only if a bound is exceeded. ``path_of``: see ``references.After``.
+    """
     yield from _of_entries(bounds, planned, changed, path_of)
     yield from _of_all(bounds, current, planned)
     yield from _of_names(bounds, current, planned, changed, path_of)
@@ -182,7 +185,7 @@ def _filter_values(meter: Meter) -> Mapping[str, int]:
 
 
 def _values(value: Any) -> int:
-    """Scalars in a filter's value, which may be a list of lists or objects."""
+    """Number of scalars in a filter's value, which may nest lists and objects."""
     stack, count = [value], 0
     while stack:
         item = stack.pop()

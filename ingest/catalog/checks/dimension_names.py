@@ -1,5 +1,5 @@
-"""Dimensions of one name: two properties whose usage nobody could tell apart. Checked where a meter is published anew;
-stored ones load."""
+"""Refuses a profile with two dimensions of one name, whose usage could not be told apart. Checked when a meter is
+published; stored meters still load."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from schemas.catalog.meters import Meter
 
 
 def name_faults(meter: Meter, path: str) -> Iterator[Fault]:
-    """``path``: the meter's place in the document. The name of a dimension is its path joined by dots."""
+    """Faults of a meter at ``path`` in the document. A dimension's name is its property path joined by dots."""
     for number, profile in enumerate(meter.profiles):
         dimension_by_name: dict[str, tuple[str, ...]] = {}
         for index, dimension in enumerate(profile.dimensions):

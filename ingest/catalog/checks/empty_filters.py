@@ -1,4 +1,5 @@
-"""Filters that no event can pass: a profile with them would measure nothing for ever, without a word (pure)."""
+"""Finds combinations of filters that no event can pass, so that their profile would silently never measure
+anything. Pure."""
 
 from __future__ import annotations
 
@@ -24,7 +25,7 @@ _SHOWN: Final = 120  # characters of a filter's value in a message
 
 @dataclass(frozen=True)
 class Placed:
-    """A filter, which of them all it is, and its JSON path."""
+    """A filter with its rank among the profile's filters and its JSON path."""
 
     order: int
     path: str
@@ -37,35 +38,35 @@ class Placed:
         return f"{'.'.join(self.filter.property)} {self.filter.operator}{value}"
 
     def passes(self, value: Any) -> bool:
-        """Whether a property of this value (MISSING: none) passes."""
+        """Whether a property with this value passes (MISSING: the property is absent)."""
         return self._test(value)
 
     @cached_property
     def _test(self) -> Predicate:
-        # Compiled once: a list of n values costs n, and is asked about each of them.
+        # Compiled once: compiling a list of n values costs O(n), and each of the values is tested.
         return compile_test(self.filter.operator, self.filter.value)
 
     @cached_property
     def values(self) -> list[Any]:
-        """The values of a filter in _LISTS."""
+        """The values allowed by a filter whose operator is in _LISTS."""
         value = exact_value(self.filter.value)
         return value if self.filter.operator == "in" and isinstance(value, list) else [value]
 
     @cached_property
     def may_be_object(self) -> bool:
-        """Whether the filter lets an object with something in it pass; a value in a list may be an object."""
+        """Whether the filter can let a non-empty object pass; values in a list may be objects."""
         if self.filter.operator in _LISTS:
             return any(isinstance(value, dict) for value in self.values)
         return self.passes({"p": 1})
 
     @cached_property
     def needs(self) -> bool:
-        """Whether the property must be there."""
+        """Whether the filter requires the property to be present."""
         return not self.passes(MISSING)
 
 
 def never_faults(meter: Meter, path: str) -> Iterator[Fault]:
-    """Each profile's contradictions, its filters combined with its meter's."""
+    """The contradictions of each profile, with its filters combined with its meter's."""
     common = [Placed(number, f"{path}.filters[{number}]", item) for number, item in enumerate(meter.filters)]
     reported: set[str] = set()
     for index, profile in enumerate(meter.profiles):
@@ -96,7 +97,7 @@ def _never(filters: Sequence[Placed]) -> Iterator[Fault]:
 
 
 def _contradiction(filters: Sequence[Placed]) -> Fault | None:
-    """Of all filters on one property."""
+    """A contradiction among the filters on one property, None if there is none."""
     listed = [placed for placed in filters if placed.filter.operator in _LISTS]
     if listed:
         return _of_list(min(listed, key=lambda placed: len(placed.values)), filters)
@@ -110,7 +111,7 @@ def _contradiction(filters: Sequence[Placed]) -> Fault | None:
 
 
 def _of_list(listed: Placed, filters: Sequence[Placed]) -> Fault | None:
-    """Every value that ``one`` allows, tried on all the filters."""
+    """Try each value that ``listed`` allows on all the filters."""
     values = listed.values
     if not values:
         return Fault(f"{listed.path}.value", "an empty list: no event passes; list the values, or remove the filter")
@@ -157,7 +158,7 @@ def _of_starts(filters: Sequence[Placed]) -> Fault | None:
 
 
 def _both(left: Placed, right: Placed, why: str) -> Fault:
-    """At the later of the two, which names the earlier."""
+    """A fault at the later of two filters that names the earlier one."""
     if left is right:
         return Fault(left.path, f"{left} lets no event pass; {why}")
     left, right = sorted((left, right), key=lambda placed: placed.order)

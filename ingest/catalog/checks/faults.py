@@ -1,4 +1,4 @@
-"""Faults of one entry that its model cannot tell the place of: prices, event schemas (pure)."""
+"""Locates faults inside prices and event schemas, for which pydantic reports only the entry as a whole. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from schemas.values.json_text import JsonObject, path_text
 
 
 def placed_faults(kind: str, value: Any, path: str) -> Iterator[Fault]:
-    """What the entry's model would say of the entry as a whole, with the place of each fault."""
+    """The faults of a raw entry's prices or schema, each with its JSON path."""
     if not isinstance(value, dict):
         return
     if kind == "plan":

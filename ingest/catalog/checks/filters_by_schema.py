@@ -1,4 +1,4 @@
-"""Filters that no event of their event type can pass, because its schema says otherwise (pure)."""
+"""Finds filters that no event can pass because the schema of its event type contradicts them. Pure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from schemas.filters import compile_filter, exact_value
 def unfit_faults(
     meters: Mapping[str, Model], types: Mapping[str, Model], path_of: Callable[[str, str], str]
 ) -> Iterator[Fault]:
-    """Of every meter that the document speaks of, itself or by its event type. ``path_of``: see ``After``."""
+    """Faults of the meters that the document contains, directly or through their event type. ``path_of``: see
+    ``references.After``."""
     for code, meter in meters.items():
         assert isinstance(meter, Meter)
         declared = types.get(meter.event_name or code)
@@ -26,7 +27,7 @@ def unfit_faults(
             continue
         at = path_of("meter", code)
         if at == "$" and path_of("event_type", declared.code) == "$":
-            continue  # stood before this document, and is none of its business
+            continue  # existed before and is not part of this document
         where = [(f"filters[{number}]", item) for number, item in enumerate(meter.filters)]
         for index, profile in enumerate(meter.profiles):
             where += [(f"profiles[{index}].filters[{number}]", item) for number, item in enumerate(profile.filters)]
@@ -39,7 +40,7 @@ def unfit_faults(
 
 
 def _unfit(schema: Schema, item: Filter) -> str | None:
-    """Why the filter lets nothing pass that fits the schema; None where it may let something pass."""
+    """Why no event that fits the schema passes the filter; None if some event may pass."""
     path = ".".join(item.property)
     if compile_filter(("p",), item.operator, item.value)({}):
         return None  # a missing property passes
@@ -59,7 +60,8 @@ def _unfit(schema: Schema, item: Filter) -> str | None:
 
 
 def _types(schema: Schema, node: Node, path: tuple[str, ...]) -> list[Node] | None:
-    """The types that may stand at the path; none: nothing can; None: anything may."""
+    """The schema types possible at a property path: empty if the property cannot exist, None if anything is
+    possible."""
     node = schema.resolve(node)
     if isinstance(node, Union):
         nodes: list[Node] = []

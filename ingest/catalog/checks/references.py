@@ -1,4 +1,4 @@
-"""What catalog entries refer to: checked over the catalog as it would be after a plan (pure)."""
+"""Checks references between catalog entries, on the catalog as it would be after a plan. Pure."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from schemas.catalog.terms import CreditGrant
 from schemas.prices import PriceError, parse_price
 from schemas.values.suggestions import similar
 
-_COMPARED = 50_000  # names that near misses are looked for among, in all messages of one plan
+_COMPARED = 50_000  # limit on names compared to suggest similar ones, over all messages of a plan
 _EVER = datetime.max.replace(tzinfo=UTC)
 
 
 class After:
-    """The catalog of one namespace as it would be.
+    """The catalog of one namespace as it would be after a plan.
 
-    ``current[kind][code]`` are the models in force; ``plan_version(code, version)`` any version of a plan, None where
-    there is none; ``path_of(kind, code)`` says where an entry stands in the document, "$" where it is not in it;
-    ``retired(kind, code)`` whether there was such an entry once.
+    ``current[kind][code]``: the models in force then. ``plan_version(code, version)``: a version of a plan, None if
+    it does not exist. ``path_of(kind, code)``: JSON path of an entry in the document, "$" if it is not in it.
+    ``retired(kind, code)``: whether the entry existed and is retired.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class After:
         self._billed_by_plan: dict[tuple[str, int], frozenset[str]] = {}
 
     def faults(self) -> Iterator[Fault]:
-        """Everything that refers to nothing, and subscriptions that would bill the same usage twice."""
+        """References to entries that do not exist, and subscriptions that would bill the same usage twice."""
         for kind in ("feature", "product"):
             for code, model in self._current[kind].items():
                 assert isinstance(model, Feature | Product)
@@ -84,7 +84,7 @@ class After:
         return Fault(path + below, detail)
 
     def _resolve(self, address: str) -> tuple[str, str]:
-        """(profile id, "") or ("", what is wrong)."""
+        """Resolve a profile address "meter" or "meter.profile" to (profile id, "") or ("", error)."""
         code, _, profile_code = address.partition(".")
         meter = self._current["meter"].get(code)
         if meter is None:
@@ -101,7 +101,7 @@ class After:
         return "", f"no profile {address}; known: {listed}"
 
     def _absent(self, kind: str, code: str) -> str:
-        """Why there is no such entry, and what to do."""
+        """Error message for a missing entry, with the remedy."""
         if self._retired(kind, code):
             return f"{kind} {code} is retired; publish it again, or refer to another"
         known = self._current[kind]
@@ -139,7 +139,7 @@ class After:
                 yield self._fault("subscription", code, f".overrides[{number}].price", str(error))
 
     def _discount_faults(self, kind: str, code: str, plan: Plan, owner: Plan | Subscription) -> Iterator[Fault]:
-        """A discount on a product that is not charged would silently do nothing."""
+        """Discounts on a product that the plan does not charge, which would silently have no effect."""
         products = {charge.product for charge in plan.charges}
         for number, discount in enumerate(owner.discounts):
             if discount.product is not None and discount.product not in products:
@@ -158,8 +158,11 @@ class After:
         return known
 
     def _overlaps(self, subscriptions: Sequence[Subscription]) -> Iterator[Fault]:
-        """Those of one account, profile by profile in order of their starts: each is compared with the one before it
-        that ends last, so an account with thousands of them costs what it holds."""
+        """Subscriptions of one account that bill the same profile at the same time.
+
+        Per profile, in order of their starts, each is compared only with the earlier one that ends last, so the
+        cost stays linear in the number of subscriptions.
+        """
         if len(subscriptions) < 2:
             return
         order = {subscription.code: number for number, subscription in enumerate(subscriptions)}

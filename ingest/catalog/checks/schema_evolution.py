@@ -1,4 +1,4 @@
-"""Whether an event type's changed schema may follow the one that stands (pure)."""
+"""Checks whether a changed event schema is compatible with the present one. Pure."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ from schemas.event_schema import incompatibilities, parse_schema
 
 
 def evolution_faults(standing: EventType, proposed: EventType, path: str) -> Iterator[Fault]:
-    """Why ``proposed`` may not be the next version under its own ``compatibility``. A first schema may always come;
-    taking the schema away reads everything, but nothing that is sent then is sure to fit the old one."""
+    """Why ``proposed`` may not follow ``standing`` under its own ``compatibility`` setting.
+
+    A first schema is always allowed. Removing the schema is backward compatible only: events sent afterwards may
+    not fit the old one.
+    """
     if standing.avro is None or proposed.compatibility == "none":
         return
     if proposed.avro is None:

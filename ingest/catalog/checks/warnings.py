@@ -1,5 +1,5 @@
-"""What a catalog document may say, and somebody should know of before it bills: events that two charges bill, withdrawn
-currencies, defaults that cannot be measured (pure)."""
+"""Warnings about a valid catalog document: events billed by two charges, withdrawn currencies, default values that
+cannot be measured. Pure."""
 
 from __future__ import annotations
 
@@ -24,11 +24,10 @@ MAX_WARNINGS: Final = 100
 def catalog_warnings(
     current: Mapping[str, Mapping[str, Model]], path_of: Callable[[str, str], str | None], tick: Tick = no_tick
 ) -> tuple[Fault, ...]:
-    """Of the plans that a document declares, or whose products or meters it does, and of its meters and event types; at
-    most MAX_WARNINGS.
+    """At most MAX_WARNINGS warnings about the plans, meters and event types that a document declares or affects.
 
-    ``current[kind][code]``: the models as they would be; ``place(kind, code)``: where the document has an entry, None
-    where it has not. Raises what ``tick`` raises.
+    ``current[kind][code]``: the models as they would be; ``path_of(kind, code)``: JSON path of an entry in the
+    document, None if it is not in it. Raises what ``tick`` raises.
     """
     return tuple(islice(chain(_warnings(current, path_of, tick), _defaults(current, path_of, tick)), MAX_WARNINGS))
 
@@ -36,8 +35,8 @@ def catalog_warnings(
 def _defaults(
     current: Mapping[str, Mapping[str, Model]], path_of: Callable[[str, str], str | None], tick: Tick
 ) -> Iterator[Fault]:
-    """Values that an event type's default cannot give, of meters that the document declares, itself or their event
-    type."""
+    """Default values of event types that a profile cannot measure, for meters declared in the document directly or
+    by their event type."""
     for code, meter in current["meter"].items():
         assert isinstance(meter, Meter)
         declared = current["event_type"].get(meter.event_name or code)
