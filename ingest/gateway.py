@@ -1,4 +1,4 @@
-"""The gateway's process: ``python -m ingest.gateway``. Settings come from the environment; SIGTERM stops it
+"""The gateway process: ``python -m ingest.gateway``. Settings come from the environment; SIGTERM stops it
 gracefully."""
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ EXIT_FATAL: Final = 70
 
 
 def serve(settings: Settings) -> int:
-    """Run until SIGTERM or SIGINT; the exit code. Raises SettingsError."""
+    """Run until SIGTERM or SIGINT; returns the exit code. Raises SettingsError."""
     failed: list[bool] = []
 
     def on_fatal() -> None:
@@ -34,17 +34,17 @@ def serve(settings: Settings) -> int:
         app, settings.gateway_host, settings.gateway_port, settings.connections, _GRACE_SECONDS, early=app.early
     )
     for number in (signal.SIGTERM, signal.SIGINT):
-        # uvicorn stops gracefully and then raises the signal again; a stop that was asked for ends with 0.
+        # uvicorn stops gracefully and then raises the signal again; a requested stop must exit with 0.
         signal.signal(number, lambda *_: None)
     settle_memory()
-    # Catalog work runs in threads; the loop, which answers events, is to get the interpreter back soon.
+    # Catalog work runs in threads; a short switch interval returns the interpreter quickly to the event loop.
     sys.setswitchinterval(SWITCH_SECONDS)
     server.run()
     return EXIT_FATAL if failed or not server.started else 0
 
 
 def main() -> int:
-    """Entry point."""
+    """Entry point; returns the exit code (2: wrong settings, 70: the producer failed for good)."""
     logging.basicConfig(
         stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", force=True
     )

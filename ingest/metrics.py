@@ -1,4 +1,4 @@
-"""Every metric of the gateway, in one place. Each gateway has a registry of its own; nothing is global."""
+"""All Prometheus metrics of the gateway. Each gateway has its own registry."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class Metrics:
-    """Names, meanings and labels."""
+    """Names, descriptions and labels."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -68,5 +68,5 @@ class Metrics:
         self.ready = Gauge("weir_gateway_ready", "1 where /readyz answers 200.", registry=registry)
 
     def render(self) -> bytes:
-        """The Prometheus text format."""
+        """The metrics in Prometheus' text format."""
         return generate_latest(self.registry)

@@ -1,5 +1,5 @@
-"""The gateway's own reasons for not being ready. Other parts add theirs to the same ``Readiness``
-(``Gateway.start``)."""
+"""Readiness checks of the gateway's catalog and producer. ``Gateway.start`` combines them with those of other
+components."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ STOPPING: Final = "stopping"
 
 
 def of_catalog(catalog: CatalogFollower) -> Callable[[], Iterator[Reason]]:
-    """Events are judged by the catalog; one that may be old judges none."""
+    """Refuses events while the catalog may be stale, since events are judged by it."""
 
     def check() -> Iterator[Reason]:
         if not catalog.fresh(CATALOG_FRESH_SECONDS):
@@ -31,7 +31,7 @@ def of_catalog(catalog: CatalogFollower) -> Callable[[], Iterator[Reason]]:
 
 
 def of_producer(producer: LoopProducer) -> Callable[[], Iterator[Reason]]:
-    """Not ready while deliveries fail; events are tried all the same, and answered by what the broker says."""
+    """Not ready while deliveries fail. Events are still tried, and answered by the broker's reports."""
 
     def check() -> Iterator[Reason]:
         if producer.failing:

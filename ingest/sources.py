@@ -1,4 +1,4 @@
-"""The outside world that the gateway depends on, as arguments: its clock and its randomness."""
+"""The gateway's clock and sources of randomness, passed in as arguments so that tests can replace them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from uuid import uuid4
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Microseconds UTC, fresh idempotency keys, 16 random bytes."""
+    """``now_us``: present instant in microseconds UTC; ``new_key``: a new idempotency key; ``new_id``: 16 random
+    bytes."""
 
     now_us: Callable[[], int]
     new_key: Callable[[], str]
@@ -19,5 +20,5 @@ class Sources:
 
 
 def system_sources() -> Sources:
-    """The real clock and the real randomness."""
+    """The system's clock and randomness."""
     return Sources(lambda: time.time_ns() // 1000, lambda: uuid4().hex, lambda: secrets.token_bytes(16))

@@ -1,4 +1,5 @@
-"""``/v1/api-keys``: keys are made once, told once, listed without their hash, and revoked by retiring their entry."""
+"""``/v1/api-keys``: creates API keys (the secret is returned once), lists them without hash, and revokes them by
+retiring their entry."""
 
 from __future__ import annotations
 
@@ -34,7 +35,7 @@ _LATEST = micros(datetime(9999, 12, 31, tzinfo=UTC))
 
 
 class KeysApi:
-    """Publishing waits for Kafka, so it runs in a thread."""
+    """API keys by HTTP. Calls run in worker threads, since publishing waits for Kafka."""
 
     def __init__(
         self, guard: Guard, catalog: CatalogFollower, publisher: CatalogPublisher, sources: Sources, rests: Rests
@@ -45,7 +46,7 @@ class KeysApi:
         self._turns = Turns(KEYS, "changes of keys", rests)
 
     def stop(self) -> None:
-        """Nothing more is begun."""
+        """Start no further work."""
         self._turns.stop()
 
     def _caller(self, request: Request) -> Caller:
@@ -53,7 +54,7 @@ class KeysApi:
         return Caller(self._guard.namespace(request, access), access)
 
     async def create(self, request: Request) -> Response:
-        """201 with the key itself, which nobody can read again."""
+        """201 with the key's secret, which cannot be read again."""
         caller = self._caller(request)
         async with self._guard.body(request, caller.access, caller.namespace, _MAX_BODY) as body:
             pass
@@ -70,13 +71,13 @@ class KeysApi:
         return JSONResponse({"key": text, **shown([entry])}, 201, headers)
 
     async def revoke(self, request: Request, key_id: str) -> Response:
-        """204: this gateway refuses the key from now on, every other process within a second."""
+        """204. This gateway refuses the key at once, other processes within a second."""
         caller = self._caller(request)
         await self._turns.run(caller, lambda: self._service.retire(KIND, key_id, caller, None))
         return Response(status_code=204)
 
     async def page(self, request: Request, limit: int, cursor: str | None) -> Response:
-        """One page of all keys, revoked ones too."""
+        """A page of all keys, including revoked ones."""
         caller = self._caller(request)
 
         def answer() -> Response:
@@ -88,7 +89,7 @@ class KeysApi:
 
     @staticmethod
     def routes(app: FastAPI, api: Callable[[], KeysApi]) -> None:
-        """Put the paths on ``app``."""
+        """Register the routes on ``app``."""
         tags: list[Any] = ["api-keys"]
 
         @app.post("/v1/api-keys", status_code=201, tags=tags, summary="Make a key", openapi_extra=KEY_BODY)
@@ -106,7 +107,7 @@ class KeysApi:
 
 
 def wanted(body: bytes, key_id: str, hash_text: str, now_us: int) -> ApiKey:
-    """The entry of the key that ``body`` asks for. Raises DocumentError with every fault."""
+    """The entry for the key requested by ``body``. Raises DocumentError with every fault."""
     value = load_document(body, json_only=True)
     faults = [Fault(f"$.{name}", "is made by the server; leave it out") for name in _OURS if name in value]
     model = read_model(KIND, value | {"code": key_id, "hash": hash_text}, "$", faults)
@@ -120,8 +121,11 @@ def wanted(body: bytes, key_id: str, hash_text: str, now_us: int) -> ApiKey:
 
 
 def within(key: ApiKey, most: Rates | None, default: Rates) -> ApiKey:
-    """The key, limited to what its maker may give: where it names no limit, that is written into it if ``default``,
-    which it would have, is more. Raises DocumentError for more than that."""
+    """Limit ``key`` to the rates that its creator may grant (``most``, None = any).
+
+    A rate that the key does not name is set to the creator's if the ``default`` would be higher. Raises
+    DocumentError if the key names a higher rate.
+    """
     if most is None:
         return key
     faults: list[Fault] = []
@@ -147,7 +151,7 @@ def within(key: ApiKey, most: Rates | None, default: Rates) -> ApiKey:
 
 
 def shown(history: list[Entry]) -> JsonObject:
-    """A key as the API shows it: never its hash."""
+    """A key's JSON representation, without its hash. ``history``: all versions of its entry."""
     created, newest = history[0], history[-1]
     key: ApiKey = newest.model
     return {

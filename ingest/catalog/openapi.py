@@ -1,4 +1,5 @@
-"""The OpenAPI document's parts that FastAPI cannot see, since bodies are read raw (pure)."""
+"""Request bodies and examples for the OpenAPI document, which FastAPI cannot derive because bodies are read raw.
+Pure."""
 
 from __future__ import annotations
 
@@ -45,7 +46,8 @@ def _body(schema: JsonObject, example: Any = None, media_type: str = "applicatio
 
 
 def bodies(content: JsonObject) -> JsonObject:
-    """The ``openapi_extra`` of a path that takes one of several media types: their schemas and examples by name."""
+    """The ``openapi_extra`` of a route that accepts one of several media types; ``content``: media type → schema
+    and example."""
     return {
         "requestBody": {"required": True, "content": content},
         "parameters": [NAMESPACE_HEADER],
@@ -63,7 +65,7 @@ BATCH_BODY: Final = _body(
     },
     {"events": [EVENT_EXAMPLE]},
 )
-# Which classes there are is known at run time alone.
+# The classes are known only at run time.
 _LISTS: Any = {name: (list[KINDS[kind]], absent()) for name, kind in LISTS.items()}  # type: ignore[valid-type]
 CatalogDocument: Final = create_model(
     "CatalogDocument",
@@ -143,11 +145,11 @@ IF_MATCH: Final[JsonObject] = {
 
 
 def entry_body(kind: str, *parameters: JsonObject) -> JsonObject:
-    """The ``openapi_extra`` of a path that takes one entry of ``kind``, and ``parameters`` beside it."""
+    """The ``openapi_extra`` of a route that accepts an entry of ``kind``, with additional ``parameters``."""
     model = KINDS[kind]
     body = _body({"$ref": REFERENCE.format(model=model.__name__)}, EXAMPLES[model][0])
     return body | {"parameters": [*body["parameters"], *parameters]}
 
 
 MODELS: Final = (*((model.__name__, model) for model in KINDS.values()), ("CatalogDocument", CatalogDocument))
-"""What bodies refer to by name."""
+"""The models to which bodies refer by name."""

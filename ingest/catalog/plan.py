@@ -1,4 +1,4 @@
-"""What applying a document would change (pure)."""
+"""Plans the changes that applying a catalog document would make. Pure."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ MAX_FAULTS: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One entry and what becomes of it; ``version`` is the one it will have (unchanged: has)."""
+    """A change of one entry. ``version``: the version that results (for "unchanged": the present one)."""
 
     action: Action
     kind: str
@@ -42,7 +42,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class CatalogPlan:
-    """All changes, in the order in which they are to be published."""
+    """All changes of a document, in the order of publication."""
 
     namespace: str
     changes: tuple[Change, ...]
@@ -53,9 +53,9 @@ class CatalogPlan:
         return [change for change in self.changes if change.action != "unchanged"]
 
     def summary(self) -> JsonObject:
-        """``{"namespace", "created": [{"kind", "code", "version"}], "changed", "retired", "unchanged"}``; a meter with
-        a start also tells ``start`` and ``event_name``. ``warnings``, where there are some: ``[{"path",
-        "detail"}]``."""
+        """``{"namespace", "created": [{"kind", "code", "version"}], "changed", "retired", "unchanged"}``, and
+        ``"warnings": [{"path", "detail"}]`` if there are any. A published meter with a start also has ``start`` and
+        ``event_name``."""
         lists: dict[str, list[JsonObject]] = {"created": [], "changed": [], "retired": [], "unchanged": []}
         for change in self.changes:
             summary = {"kind": change.kind, "code": change.code, "version": change.version}
@@ -72,7 +72,7 @@ class CatalogPlan:
         return {"namespace": self.namespace, **lists, **self.warned()}
 
     def warned(self) -> JsonObject:
-        """``{"warnings": [{"path", "detail"}]}``, where there are some."""
+        """``{"warnings": [{"path", "detail"}]}``, empty if there are none."""
         if not self.warnings:
             return {}
         return {"warnings": [{"path": fault.path, "detail": fault.detail} for fault in self.warnings]}
@@ -81,9 +81,10 @@ class CatalogPlan:
 def plan_document(
     catalog: Catalog, document: Document, retire: Sequence[tuple[str, str]] = (), tick: Tick = no_tick
 ) -> CatalogPlan:
-    """Compare with what stands; ``retire`` names further (kind, code) to be retired.
+    """Compare a document with the present catalog; ``retire``: further (kind, code) to retire.
 
-    Raises DocumentError with references that lead nowhere, at most MAX_FAULTS of them; and what ``tick`` raises.
+    Raises DocumentError with at most MAX_FAULTS faults, such as references to missing entries, and what ``tick``
+    raises.
     """
     return _Planner(catalog, document, retire, tick).plan()
 
@@ -138,7 +139,7 @@ class _Planner:
             if self._view.known:
                 return
             declared = Namespace(code=code)
-        if declared.bounds is None:  # says nothing of them
+        if declared.bounds is None:  # the document leaves them as they are
             declared = declared.model_copy(update={"bounds": self._view.settings.bounds if self._view.known else None})
         yield self._change("namespace", code, declared)
 
@@ -146,7 +147,7 @@ class _Planner:
         published = [change for change in changes if change.action != "unchanged"]
         if not published:
             return
-        # Those of the document itself: who may raise a bound, may do so with what needs it.
+        # The document's own bounds apply, so that it can raise a bound and use it at once.
         namespace = current["namespace"].get(self._document.namespace)
         bounds = namespace.bounds if isinstance(namespace, Namespace) else self._view.settings.bounds
         changed = [(change.kind, change.code, self._standing(change.kind, change.code)) for change in published]
@@ -171,7 +172,7 @@ class _Planner:
                 self._faults += name_faults(model, self._place(kind, code))
             return Change("created", kind, code, len(history) + 1, model)
         if isinstance(model, Meter) and model.start is None:
-            # What it says stands already, since whenever that is.
+            # Without a start it is unchanged if it equals the present version, whatever start that one has.
             standing: Meter = history[-1].model
             unchanged = says(standing) == says(model.model_copy(update={"start": standing.start}))
         else:
@@ -189,8 +190,8 @@ class _Planner:
         return Change("retired", kind, code, len(history) + 1, history[-1].model)
 
     def _pinned(self, item: Item) -> Subscription:
-        """With its plan version and its instants; those of the standing entry where the document says the same
-        again."""
+        """The subscription with its plan version and instants filled in; the present entry's values are kept where
+        the document does not change them."""
         proposed: Subscription = item.model
         entry = self._view.get("subscription", proposed.code)
         standing: Subscription | None = entry.model if entry else None
@@ -224,13 +225,13 @@ class _Planner:
         return pinned
 
     def _planned_version(self, item: Item) -> int:
-        """That of a plan of the document, worked out once however many subscriptions are on it."""
+        """The resulting version of a plan in the document, computed once per plan."""
         if item.code not in self._plans:
             self._plans[item.code] = self._change("plan", item.code, item.model).version
         return self._plans[item.code]
 
     def _currency(self, subscription: Subscription | None) -> str | None:
-        """That of the plan version a subscription is on; None where it is not known."""
+        """Currency of a subscription's plan version, None if unknown."""
         if subscription is None or subscription.plan_version is None:
             return None
         item = self._by_kind["plan"].get(subscription.plan)
@@ -245,7 +246,7 @@ class _Planner:
         if isinstance(day, datetime):
             return day.astimezone(UTC)
         if entry is not None and isinstance(standing, datetime):
-            # The zone in which the standing instant was made: a date that meant it then is no change now.
+            # Compared in the time zone valid when the present entry was published: the same date is then no change.
             zone = self._catalog.view(self._view.namespace, entry.offset).time_zone(proposed.account)
             if local_midnight(day, parse_zone(zone)) == standing:
                 return standing

@@ -1,5 +1,4 @@
-"""Publishing catalog changes to usage.catalog, and knowing which claims won (shell; blocking, so run it in a
-thread)."""
+"""Publishes catalog changes to usage.catalog and determines which claims won. Blocking; call it from a thread."""
 
 from __future__ import annotations
 
@@ -20,21 +19,20 @@ from schemas.settings import Settings
 
 _READ_BACK_SECONDS: Final = 15.0
 AT_ONCE: Final = 1_000
-"""Records written before they are read back. Between two such parts every follower is at the log's end once, so that
-none of them takes the catalog for stale, and another namespace's change, or a key's revocation, waits for one part
-only."""
+"""Records written before they are read back. Between such parts every follower reaches the log's end, so that none
+considers its catalog stale, and changes of other namespaces or a key's revocation wait for one part only."""
 _codec = codec("catalog_entry")
 
 
 def batched(changes: Iterable[Change], size: int) -> Iterator[list[Change]]:
-    """Parts of at most ``size``, in order."""
+    """Split into lists of at most ``size``, in order."""
     left = iter(changes)
     while part := list(islice(left, size)):
         yield part
 
 
 class LostClaims(WeirError):
-    """Another writer published these versions first. What else was in the plan is published."""
+    """Another writer published these versions first; the plan's other changes are published."""
 
     def __init__(self, lost: list[Change]) -> None:
         names = ", ".join(f"{change.kind} {change.code} version {change.version}" for change in lost)
@@ -43,7 +41,7 @@ class LostClaims(WeirError):
 
 
 class EntriesTooLarge(WeirError):
-    """These entries, with their bytes, are larger than ``limit``. None of the plan is published."""
+    """These entries (with their sizes in bytes) exceed ``limit``; nothing of the plan is published."""
 
     def __init__(self, entries: Sequence[tuple[Change, int]], limit: int) -> None:
         sizes = ", ".join(f"{change.kind} {change.code} ({size} bytes)" for change, size in entries)
@@ -56,8 +54,8 @@ class EntriesTooLarge(WeirError):
 
 
 class CatalogPublisher:
-    """Writes plans. ``exclusive(what)`` serialises the plans of one gateway for one namespace; between gateways the
-    ledger's rule decides."""
+    """Publishes plans. ``exclusive`` serialises plans within one gateway; between gateways the ledger's first-valid
+    rule decides."""
 
     def __init__(self, settings: Settings, catalog: CatalogFollower, new_claim: Callable[[], str]) -> None:
         self._settings = settings
@@ -67,15 +65,15 @@ class CatalogPublisher:
         self._locks: dict[str, threading.Lock] = {}
 
     def exclusive(self, what: str) -> threading.Lock:
-        """The lock of plans that may touch the same entries."""
+        """The lock named ``what``, to be held by plans that may change the same entries."""
         return self._locks.setdefault(what, threading.Lock())
 
     def publish(self, plan: CatalogPlan, author: str, rest: Tick = no_tick) -> None:
-        """Write all changes in their order, as ``author``'s, and wait until this gateway's own catalog has them.
+        """Write all changes in order and wait until this gateway's own catalog contains them.
 
-        So an event that this gateway takes afterwards is metered by them. ``rest`` is called between parts. Raises
-        LostClaims; LedgerUnavailable and KafkaException where Kafka does not answer (some changes may be published;
-        applying again is safe).
+        Events accepted by this gateway afterwards are metered by the new entries. ``rest`` is called between parts.
+        Raises LostClaims, and LedgerUnavailable or KafkaException if Kafka does not answer (some changes may be
+        published; applying them again is safe).
         """
         changes = plan.to_publish()
         if not changes:
@@ -100,9 +98,9 @@ class CatalogPublisher:
             raise LostClaims(lost)
 
     def check(self, plan: CatalogPlan, author: str) -> None:
-        """Raises EntriesTooLarge where entries are larger than a record may be; then none is written."""
+        """Raises EntriesTooLarge, before anything is written, if an entry exceeds the record limit."""
         changes = plan.to_publish()
-        if len(changes) <= AT_ONCE:  # else each part is looked at before it is written
+        if len(changes) <= AT_ONCE:  # larger plans are checked part by part before each is written
             self._records(plan, changes, author)
 
     def _records(self, plan: CatalogPlan, changes: Sequence[Change], author: str) -> list[tuple[bytes, bytes]]:

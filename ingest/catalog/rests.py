@@ -1,10 +1,10 @@
-"""Rests of long work in threads, while the loop serves others: both need the interpreter, and the threads would take
-most of it.
+"""Makes threads with long CPU-bound work sleep in between, so that the event loop gets its share of the
+interpreter.
 
-A thread that works through a document asks often (``tick``). Once it has used WORK_SECONDS of CPU since its last rest,
-and the loop has served a request lately, it sleeps for as long as it has worked, twice for each thread at such work. So
-however many documents are worked at, the loop has half of the interpreter; a gateway that serves nobody meanwhile loses
-no time.
+A thread that processes a document calls ``tick`` often. Once it has used WORK_SECONDS of CPU since its last rest,
+and if the loop has served a request recently, it sleeps for twice that time, multiplied by the number of threads at
+such work. However many documents are processed, at least half of the interpreter is left to the loop; a gateway
+without requests loses no time.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from typing import Final
 WORK_SECONDS: Final = 0.005
 LATELY_SECONDS: Final = 0.5
 MOST_SECONDS: Final = 0.5
-"""No rest is longer."""
+"""Upper limit of one rest."""
 
 
 class Rests:
-    """Shared by the threads of one gateway. ``served``: when the loop took up a request last, by ``clock``."""
+    """Shared by the threads of one gateway. ``served``: when the loop last started a request, by ``clock``."""
 
     def __init__(
         self, served: Callable[[], float], clock: Callable[[], float] = time.monotonic,
@@ -38,7 +38,7 @@ class Rests:
 
     @contextmanager
     def working(self) -> Iterator[None]:
-        """Around the whole work of one thread."""
+        """Context manager around the complete work of one thread."""
         with self._lock:
             self._working += 1
         self._rested.at = self._cpu()
@@ -50,7 +50,7 @@ class Rests:
                 self._working -= 1
 
     def tick(self) -> None:
-        """Sleeps where it is time to. Outside of ``working`` nothing happens."""
+        """Sleep if a rest is due. Does nothing outside of ``working``."""
         rested = getattr(self._rested, "at", None)
         if rested is None:
             return

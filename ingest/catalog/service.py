@@ -1,4 +1,4 @@
-"""What the catalog API does, without HTTP's paths and headers (shell; blocking, run in a thread)."""
+"""Operations of the catalog API, independent of routes and headers. Blocking; call it from a thread."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from schemas.values.json_text import JsonObject
 RESOURCES: Final[dict[str, str]] = {"namespaces": "namespace"} | {
     name.replace("_", "-"): kind for name, kind in LISTS.items()
 }
-_OURS: Final = ("version", "retired", "published_at", "backfill", "warnings")  # what is shown beside an entry's body
+_OURS: Final = ("version", "retired", "published_at", "backfill", "warnings")  # fields added to an entry's body
 FRESH_SECONDS: Final = 5.0
 DOCUMENT_SECONDS: Final = 120.0
 KEYS: Final = "api_key"
@@ -41,10 +41,10 @@ T = TypeVar("T")
 
 
 def shown(entry: Entry) -> JsonObject:
-    """An entry as the API shows it: its body, and its version, publication instant and whether it is retired.
+    """An entry's JSON representation: its body with version, publication instant and whether it is retired.
 
-    Where it is valid from before its publication, ``backfill`` says from when on older events are counted, and who
-    tells how far.
+    If it is valid from before its publication, ``backfill`` holds the instant from which older events count and
+    where to read the progress.
     """
     answer = {
         **entry.body,
@@ -62,14 +62,14 @@ def shown(entry: Entry) -> JsonObject:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks, and in which namespace."""
+    """The access rights of a request, and the namespace it addresses."""
 
     namespace: str
     access: Access
 
     def home(self, kind: str, code: str) -> str:
-        """The namespace of an entry; a namespace's settings stand in itself. Raises Problem 403 beyond the key's
-        own."""
+        """The namespace that contains an entry; a namespace's settings are contained in the namespace itself.
+        Raises Problem 403 if the key does not reach it."""
         try:
             return self.access.reach(code) if kind == "namespace" else self.namespace
         except Denied as denied:
@@ -77,7 +77,7 @@ class Caller:
 
 
 class CatalogService:
-    """Raises Problem for everything that is not a success."""
+    """Catalog operations; raises Problem for every failure."""
 
     def __init__(self, catalog: CatalogFollower, publisher: CatalogPublisher, rest: Tick = no_tick) -> None:
         """``rest`` is called often during long work (``Rests.tick``)."""
@@ -86,8 +86,8 @@ class CatalogService:
         self._publisher = publisher
 
     def apply(self, text: bytes, caller: Caller, *, json_only: bool, dry_run: bool) -> CatalogPlan:
-        """Apply a whole document; the caller's namespace counts where it names none. Problem 503 where that takes too
-        long."""
+        """Apply a document; if it names no namespace, the caller's is used. Raises Problem 503 if processing takes
+        too long."""
         deadline = Deadline(DOCUMENT_SECONDS, self._rest)
         bounds = bounds_of(self.view(caller.namespace, declared=False).settings.bounds)
 
@@ -100,7 +100,7 @@ class CatalogService:
         return self._change(lambda: document, caller, document.namespace, dry_run=dry_run, tick=deadline.tick)
 
     def create(self, kind: str, value: Any, caller: Caller) -> tuple[Entry, CatalogPlan]:
-        """A first version, and the plan that made it. Problem 409 where the entry exists."""
+        """Publish a first version; returns the entry and its plan. Raises Problem 409 if the entry exists."""
         item = or_problem(lambda: _item(kind, value))
         home = caller.home(kind, item.code)
 
@@ -116,8 +116,10 @@ class CatalogService:
     def replace(
         self, kind: str, code: str, value: Any, caller: Caller, if_match: str | None
     ) -> tuple[Entry, CatalogPlan]:
-        """A new version in place of the one that ``if_match`` names, and the plan that made it. Problem 412 where
-        another one stands, 428 without it."""
+        """Publish a new version in place of the one named by ``if_match``; returns the entry and its plan.
+
+        Raises Problem 412 if another version is in force, 428 if ``if_match`` is missing.
+        """
         item = or_problem(lambda: _item(kind, value))
         if item.code != code:
             raise Problem(422, "invalid", f"the body's code {item.code} is not the path's {code}", path="$.code")
@@ -131,7 +133,7 @@ class CatalogService:
         return self.get(kind, code, caller), plan
 
     def retire(self, kind: str, code: str, caller: Caller, if_match: str | None) -> None:
-        """Publish a retired version. Problem 409 where something still refers to the entry."""
+        """Publish a retired version. Raises Problem 409 if other entries refer to it."""
         if kind == "namespace":
             raise Problem(405, "method_not_allowed", "namespaces are not retired: their events and invoices stay")
 
@@ -142,21 +144,22 @@ class CatalogService:
         self._change(document, caller, lock_name(caller.namespace, kind), retire=[(kind, code)])
 
     def get(self, kind: str, code: str, caller: Caller) -> Entry:
-        """The entry in force. Problem 404."""
+        """The version in force. Raises Problem 404."""
         entry = self.view(caller.home(kind, code), declared=kind != "namespace").get(kind, code)
         if entry is None:
             raise Problem(404, "not_found", f"no {kind} {code} in namespace {caller.namespace}")
         return entry
 
     def history(self, kind: str, code: str, caller: Caller) -> list[Entry]:
-        """All versions, oldest first, retired ones included. Problem 404 where there is none."""
+        """All versions, oldest first, including retired ones. Raises Problem 404 if there is none."""
         versions = self.view(caller.home(kind, code), declared=kind != "namespace").history(kind, code)
         if not versions:
             raise Problem(404, "not_found", f"no {kind} {code} in namespace {caller.namespace}")
         return versions
 
     def add(self, kind: str, model: Model, caller: Caller) -> Entry:
-        """The first version of an entry of a kind that documents do not list; its code is a new one."""
+        """Publish the first version of an entry of a kind that documents do not contain (API keys); its code must
+        be new."""
         code = Item(kind, "$", model).code
         self._may_hold_another(kind, caller.namespace)
         change = Change("created", kind, code, 1, model)
@@ -168,7 +171,7 @@ class CatalogService:
         return self.get(kind, code, caller)
 
     def _may_hold_another(self, kind: str, namespace: str) -> None:
-        """Raises Problem 422 where the namespace has as many keys as it may."""
+        """Raises Problem 422 if the namespace has reached its limit of API keys."""
         view = self.view(namespace)
         most = bounds_of(view.settings.bounds).api_keys
         if kind == KEYS and len(view.all(kind)) >= most:
@@ -182,8 +185,7 @@ class CatalogService:
     def page(
         self, kind: str, caller: Caller, limit: int, cursor: str | None, *, retired: bool = False
     ) -> tuple[list[Entry], str | None]:
-        """At most ``limit`` entries in order of their codes, and the cursor of the next page (None: this is the
-        last)."""
+        """At most ``limit`` entries in order of their codes, and the cursor of the next page (None on the last)."""
         after_code = _after(cursor)
         if kind == "namespace":
             caller_namespace = caller.access.namespace
@@ -198,7 +200,7 @@ class CatalogService:
         return page, _cursor(page[-1].code) if len(following) > limit else None
 
     def view(self, namespace: str, *, declared: bool = True) -> NamespaceView:
-        """The namespace as it stands. Problem 404 where it must be declared and is not."""
+        """The namespace's present catalog. Raises Problem 404 if it must be ``declared`` and is not."""
         view = self._catalog.catalog.view(namespace)
         if declared and not view.known:
             raise Problem(404, "unknown_namespace", f"no namespace {namespace[:80]!r}; declare it with `weir apply`")
@@ -219,8 +221,8 @@ class CatalogService:
         return self._publish(plan, caller, lock, dry_run=dry_run)
 
     def _publish(self, make: Callable[[], CatalogPlan], caller: Caller, lock: str, *, dry_run: bool) -> CatalogPlan:
-        """Plan and publish, one at a time in a namespace, so that a plan is never made from what another is about to
-        change. Keys have a lock of their own, since no document touches them."""
+        """Plan and publish under a lock, so that no plan is based on a catalog that another request is changing.
+        API keys have a separate lock, since documents do not contain them."""
         with self._publisher.exclusive(lock):
             if not self._catalog.fresh(FRESH_SECONDS):
                 raise _unavailable("this gateway has lost sight of the catalog")
@@ -242,7 +244,7 @@ class CatalogService:
                         f"{change.code}", "detail": f"{size} bytes; up to {error.limit} are "
                             "allowed"} for change, size in error.entries],
                 ) from None  # fmt: skip
-            except RecordRefused as error:  # the topic takes less than the setting says
+            except RecordRefused as error:  # the topic's limit is below the setting
                 raise Problem(
                     503,
                     "misconfigured",
@@ -255,8 +257,8 @@ class CatalogService:
         return plan
 
     def _may_send(self, plan: CatalogPlan, caller: Caller) -> None:
-        """A webhook is told of every invoice, which a key for the catalog may not read; bounds are the operator's.
-        Raises Problem 403."""
+        """Raises Problem 403 for changes that need more than the scope "catalog": a webhook receives all invoices
+        and needs the scope admin, and bounds are set by the operator only."""
         if caller.access.namespace is None:
             return
         for change in plan.to_publish():
@@ -275,12 +277,12 @@ class CatalogService:
 
 
 def lock_name(namespace: str, kind: str) -> str:
-    """Of the plans that may touch what this one does."""
+    """Name of the lock shared by plans that may change the same entries."""
     return f"{namespace}/{kind}" if kind == KEYS else namespace
 
 
 class Deadline:
-    """``tick`` calls ``rest``, and raises Problem 503 once ``seconds`` have passed since it was made."""
+    """A tick that calls ``rest`` and raises Problem 503 once ``seconds`` have passed since construction."""
 
     def __init__(self, seconds: float, rest: Tick = no_tick, clock: Callable[[], float] = time.monotonic) -> None:
         self._rest = rest
@@ -289,7 +291,7 @@ class Deadline:
         self._end = clock() + seconds
 
     def tick(self) -> None:
-        """Asked every few hundred steps, and at each entry."""
+        """To be called every few hundred steps and for each entry."""
         self._rest()
         if self._clock() > self._end:
             detail = (
@@ -308,7 +310,7 @@ def _unavailable(detail: str) -> Problem:
 
 
 def or_problem(step: Callable[[], T], status: int = 422) -> T:
-    """The step's result. Raises Problem with every fault of a DocumentError."""
+    """The step's result; converts a DocumentError to a Problem with all its faults."""
     try:
         return step()
     except DocumentError as error:

@@ -1,5 +1,5 @@
-"""The catalog's work in threads: each kind of it has its own, shared by namespaces, so that none waits behind another's
-documents."""
+"""Thread pools for the catalog API's work, one per kind of work and shared fairly by namespaces, so that no
+namespace waits behind another's documents."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ KEYS: Final = Plan(places=4, each=2, each_key=2, waiting=100, seconds=20.0)
 
 
 class Turns:
-    """Runs blocking work in threads of its own, as ``plan`` shares them out."""
+    """Runs blocking work in a thread pool, shared out as ``plan`` says."""
 
     def __init__(self, plan: Plan, what: str, rests: Rests) -> None:
         self._shares = Shares(plan, what)
@@ -30,15 +30,15 @@ class Turns:
         self._threads = ThreadPoolExecutor(plan.places, thread_name_prefix=what.replace(" ", "-"))
 
     async def run(self, caller: Caller, work: Callable[[], T]) -> T:
-        """The result, and what ``work`` raises. Problem 429 where the namespace has enough in line, 503 where no place
-        becomes free."""
+        """Run ``work`` and return its result. Raises what ``work`` raises, Problem 429 if the namespace has too
+        much queued, and 503 if no thread becomes free in time."""
         try:
             async with self._shares.turn(caller.namespace):
                 done = asyncio.get_running_loop().run_in_executor(self._threads, self._worked, work)
                 try:
                     return await asyncio.shield(done)
                 except asyncio.CancelledError:
-                    # The client has gone. A thread cannot be taken back, and holds its place until it ends.
+                    # The client has disconnected. A running thread cannot be cancelled: it keeps its place.
                     await asyncio.wait({done})
                     raise
         except Busy as busy:
@@ -49,5 +49,5 @@ class Turns:
             return work()
 
     def stop(self) -> None:
-        """What has not begun is not begun any more."""
+        """Cancel work that has not started."""
         self._threads.shutdown(wait=False, cancel_futures=True)

@@ -1,10 +1,10 @@
-"""Producer library: sends events to the gateway so that a retry is always safe.
+"""Producer library: sends events to the gateway such that a retry is always safe.
 
-Every event gets its idempotency key here, once, before the first attempt; so an attempt whose answer was lost (a
-gateway killed in the middle, a broken connection) is sent again with the same keys, and counts once.
+Every event gets its idempotency key in the client, once, before the first attempt. An attempt whose response was
+lost (gateway killed, connection broken) is repeated with the same keys and counts once.
 
-``Client`` and ``AsyncClient`` send batches and wait, and ``void`` what was accepted; ``Producer`` and ``AsyncProducer``
-put a bounded queue before them.
+``Client`` and ``AsyncClient`` send batches and wait for the response, and ``void`` accepted events. ``Producer``
+and ``AsyncProducer`` put a bounded queue in front of them.
 """
 
 from ingest.client.aio import AsyncClient

@@ -1,4 +1,4 @@
-"""The sender for asyncio; the same as ``Client`` in everything but waiting."""
+"""The asyncio client; equivalent to the blocking ``Client``."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Batches = Iterable[Sequence[Mapping[str, Any]]] | AsyncIterable[Sequence[Mapping
 
 
 class AsyncClient:
-    """For one event loop; close it, or use it as an async context manager. Arguments as for ``Client``."""
+    """Client for one event loop; close it, or use it as an async context manager. Arguments as for ``Client``."""
 
     def __init__(
         self,
@@ -64,7 +64,7 @@ class AsyncClient:
     async def send_batches(
         self, batches: Batches, *, concurrency: int = 4, on_result: Callable[[BatchResult], None] | None = None
     ) -> Summary:
-        """Send many batches, ``concurrency`` at a time; ``batches`` may be an async iterable. As
+        """Send many batches, ``concurrency`` at a time. ``batches`` may be an async iterable; otherwise as
         ``Client.send_batches``."""
         summary = Summary()
         started = time.monotonic()
@@ -95,7 +95,7 @@ class AsyncClient:
         return summary
 
     async def deliver(self, items: Sequence[Item], number: int = 0) -> BatchResult:
-        """Send one batch until its answer is final. Raises GatewayUnavailable."""
+        """Send one batch, retrying until the response is final. Raises GatewayUnavailable."""
         sending = Sending(number, items, str(self._http.base_url), self._deadline, time.monotonic())
         body = body_of(items)
         while True:
@@ -105,7 +105,7 @@ class AsyncClient:
             await asyncio.sleep(step)
 
     async def void(self, idempotency_key: str, reason: str, source: str = "") -> VoidTaken:
-        """Take an accepted event back. As ``Client.void``."""
+        """Void an accepted event, as ``Client.void``."""
         voiding = Voiding(idempotency_key, reason, source, str(self._http.base_url), self._deadline, time.monotonic())
         while True:
             step = voiding.take(await self._attempt(voiding.body, VOID_PATH), time.monotonic(), random.random())

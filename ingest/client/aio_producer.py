@@ -1,4 +1,4 @@
-"""A queue in front of the sender, for asyncio."""
+"""An asyncio producer with a queue in front of the client."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ log = logging.getLogger(__name__)
 
 
 class AsyncProducer:
-    """For one event loop; use it as an async context manager, or ``close`` it: what waits is sent then.
+    """Producer for one event loop; use it as an async context manager, or ``close`` it, which sends what is queued.
 
-    Arguments and promises as for ``Producer``; ``on_delivery`` is called on the loop.
+    Arguments and guarantees as for ``Producer``; ``on_delivery`` is called on the loop.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class AsyncProducer:
         self._on_delivery = on_delivery
         self._new_key = new_key
         self._changed = asyncio.Condition()
-        self._open: set[asyncio.Future[str]] = set()  # not decided yet
+        self._open: set[asyncio.Future[str]] = set()  # events without a final result
         self._flushing = 0
         self._closed = False
         self._senders = senders
@@ -62,13 +62,14 @@ class AsyncProducer:
         await self.close()
 
     def __len__(self) -> int:
-        """Events that are not decided yet."""
+        """Number of events without a final result."""
         return len(self._open)
 
     async def produce(self, event: Mapping[str, Any]) -> asyncio.Future[str]:
-        """Hand one event over; the future gives its key once it is accepted, or raises Refusal or GatewayUnavailable.
+        """Queue one event. The future yields its key once it is accepted, or raises Refusal or GatewayUnavailable.
 
-        Waits for room, or raises QueueFull; raises Closed, or TypeError for a value that JSON has not.
+        Waits for room in the queue, or raises QueueFull. Raises Closed, and TypeError for a value that JSON cannot
+        represent.
         """
         item = item_of(event, self._new_key)
         self._start()
@@ -87,7 +88,7 @@ class AsyncProducer:
         return future
 
     async def flush(self) -> None:
-        """Send what waits now and wait until all of it is decided."""
+        """Send what is queued, and wait until all of it has a final result."""
         async with self._changed:
             now = frozenset(self._open)
             self._flushing += 1
@@ -98,8 +99,8 @@ class AsyncProducer:
                 self._flushing -= 1
 
     async def close(self, timeout: float = CLOSE_SECONDS) -> None:  # noqa: ASYNC109 - the same word as Producer.close
-        """Take nothing more, flush, stop. What is not decided by then fails with GatewayUnavailable, and the log says
-        so."""
+        """Accept no more events, flush, and stop. Events without a result by then fail with GatewayUnavailable,
+        which is logged."""
         if self._closed:
             return
         self._closed = True
@@ -129,7 +130,7 @@ class AsyncProducer:
             except asyncio.CancelledError:
                 self._decide(batch, GatewayUnavailable("the producer was closed", [event.item.key for event in batch]))
                 raise
-            except Exception as error:  # a fault of ours: the events' owners must hear of it
+            except Exception as error:  # a bug in this library: report it through the events' futures
                 log.exception("a batch could not be sent")
                 self._decide(batch, SendError(f"{type(error).__name__}: {error}"))
             async with self._changed:
@@ -164,7 +165,7 @@ class AsyncProducer:
 
     def _decide(self, events: Sequence[Waiting[asyncio.Future[str]]], error: SendError | None) -> None:
         for event in events:
-            if event.ticket.cancelled():  # by its owner; it is sent nevertheless
+            if event.ticket.cancelled():  # by the caller; the event was sent nevertheless
                 pass
             elif event.ticket.done():
                 continue
@@ -177,6 +178,6 @@ class AsyncProducer:
 
 
 def _looked_at(future: asyncio.Future[str]) -> None:
-    # Who does not look at the future has the callback; asyncio need not complain of it.
+    # Retrieves the exception, so that asyncio does not warn about callers that only use the callback.
     if not future.cancelled():
         future.exception()

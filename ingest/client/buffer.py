@@ -1,4 +1,4 @@
-"""Events that wait to be sent, and what a refusal means for each of them (pure; time is an argument)."""
+"""The producers' queue, and the effect of a refusal on each queued event. Pure; time is an argument."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Ticket = TypeVar("Ticket")
 
 @dataclass(frozen=True, slots=True)
 class Waiting(Generic[Ticket]):
-    """An event in the queue, whom to tell, and since when it waits (monotonic seconds)."""
+    """A queued event, the caller's future, and since when it is queued (monotonic seconds)."""
 
     item: Item
     ticket: Ticket
@@ -24,7 +24,8 @@ class Waiting(Generic[Ticket]):
 
 
 class Buffer(Generic[Ticket]):
-    """A queue that gives batches: full ones at once, others when their first event has waited ``interval`` seconds."""
+    """A queue that yields batches: full ones at once, others when their first event has waited ``interval``
+    seconds."""
 
     def __init__(self, *, batch: int = MAX_BATCH, interval: float = 0.2) -> None:
         self._batch = batch
@@ -35,11 +36,11 @@ class Buffer(Generic[Ticket]):
         return len(self._queue)
 
     def add(self, item: Item, ticket: Ticket, now: float) -> None:
-        """One more event at the end."""
+        """Append an event."""
         self._queue.append(Waiting(item, ticket, now))
 
     def due_in(self, now: float) -> float | None:
-        """Seconds until a batch is due; 0 where one is, None where nothing waits."""
+        """Seconds until a batch is due: 0 if one is due now, None if the queue is empty."""
         if not self._queue:
             return None
         if len(self._queue) >= self._batch:
@@ -47,7 +48,8 @@ class Buffer(Generic[Ticket]):
         return max(0.0, self._queue[0].since + self._interval - now)
 
     def take(self) -> list[Waiting[Ticket]]:
-        """The next batch, due or not: at most ``batch`` events and 1 MiB, and at least one event where any waits."""
+        """The next batch, due or not: at most ``batch`` events and 1 MiB, but at least one event unless the queue
+        is empty."""
         batch: list[Waiting[Ticket]] = []
         size = 0
         while self._queue and len(batch) < self._batch:
@@ -60,15 +62,15 @@ class Buffer(Generic[Ticket]):
 
 @dataclass(frozen=True, slots=True)
 class Verdict(Generic[Ticket]):
-    """After a refusal: events that are refused for good, and batches to send again without them."""
+    """Outcome of a refused batch: events that are refused finally, and batches to send again without them."""
 
     refused: Sequence[Waiting[Ticket]]
     again: Sequence[list[Waiting[Ticket]]]
 
 
 def after_refusal(batch: list[Waiting[Ticket]], refusal: Refusal) -> Verdict[Ticket]:
-    """A batch is refused as a whole, yet its events came from different callers: only the one at fault is refused for
-    good. What is too large is halved."""
+    """Split a refused batch. A batch is refused as a whole, but only the event at fault is refused finally; a batch
+    that is too large is halved."""
     index = refusal.index
     if refusal.status in (400, 422) and index is not None and 0 <= index < len(batch):
         others = batch[:index] + batch[index + 1 :]

@@ -1,4 +1,4 @@
-"""History by the streaming door, in parts, so that a break costs one part at most."""
+"""Sends history to the streaming route in parts, so that a broken connection costs at most one part."""
 
 from __future__ import annotations
 
@@ -25,8 +25,11 @@ _KEPT: Final = 1000
 
 @dataclass(slots=True)
 class HistorySummary:
-    """Totals of a run. ``refusals``: the first 1,000, each with ``line`` (from 1, of the whole), reason, path and
-    detail; ``warnings`` likewise, of accepted lines that count for nothing with a profile."""
+    """Totals of a run.
+
+    ``refusals``: the first 1,000, each with ``line`` (from 1, in the whole input), reason, path and detail.
+    ``warnings``: likewise, for accepted lines that a profile cannot measure.
+    """
 
     lines: int = 0
     accepted: int = 0
@@ -45,12 +48,12 @@ def send_history(
     deadline: float = 300.0,
     on_part: Callable[[HistorySummary], None] = lambda _summary: None,
 ) -> HistorySummary:
-    """Send NDJSON lines (each an event with idempotency_key and timestamp), a part at a time, until all are
+    """Send NDJSON lines (each an event with idempotency_key and timestamp) part by part, until all are
     acknowledged.
 
-    ``lines`` is read lazily. ``on_part`` is called after each part. Raises Refusal where the gateway does not take
-    history of this sender (wrong key, unknown namespace, an age limit), GatewayUnavailable where a part found no end
-    within ``deadline`` seconds; sending all again is safe.
+    ``lines`` is read lazily; ``on_part`` is called after each part. Raises Refusal if the gateway does not accept
+    history from this sender (wrong key, unknown namespace, an age limit), and GatewayUnavailable if a part was not
+    completed within ``deadline`` seconds; sending everything again is safe.
     """
     summary = HistorySummary()
     started = time.monotonic()
@@ -63,7 +66,7 @@ def send_history(
 
 
 def _parts(lines: Iterator[bytes], size: int, most: int = PART_BYTES) -> Iterator[list[bytes]]:
-    """``size`` lines each, or fewer where those have ``most`` bytes."""
+    """Parts of ``size`` lines, or fewer once they reach ``most`` bytes."""
     chunk: list[bytes] = []
     length = 0
     for line in lines:
@@ -95,7 +98,7 @@ def _send_part(client: Client, chunk: list[bytes], summary: HistorySummary, ends
             summary.refused += last["refused"]
             if last["complete"]:
                 return
-            # What is acknowledged is not sent again; nor need it be, for what follows to be safe.
+            # Continue after the last acknowledged line.
             done += last["last_acknowledged_line"]
         elif answer.status != 200 and not retried(answer):
             raise Refusal(answer.status, problem_of(answer))

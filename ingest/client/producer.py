@@ -1,4 +1,4 @@
-"""A queue in front of the sender: events are handed over at once and sent in batches by threads."""
+"""A producer with a queue in front of the client: events are queued at once and sent in batches by threads."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ from ingest.client.wire import MAX_BATCH, GatewayUnavailable, SendError, item_of
 log = logging.getLogger(__name__)
 
 CLOSE_SECONDS: Final = 30.0
-Delivered = Callable[[str, SendError | None], None]  # the event's key, and None or why it was not accepted
+Delivered = Callable[[str, SendError | None], None]  # called with the event's key, and the error or None
 
 
 class QueueFull(SendError):
-    """As many events wait as may; this one was not taken."""
+    """The queue is full; this event was not accepted."""
 
 
 class Closed(SendError):
-    """The producer is closed; this event was not taken."""
+    """The producer is closed; this event was not accepted."""
 
 
 class Producer:
-    """Thread-safe. Close it, or use it as a context manager; what waits is sent before the interpreter ends.
+    """Thread-safe producer. Close it, or use it as a context manager; queued events are sent before the interpreter
+    exits.
 
-    An event is accepted once its future is done: a gateway that restarts, or is killed, in between costs time, not
-    events, since every attempt carries the key that the event got when it was handed over.
+    An event is accepted once its future has a result. A gateway that restarts or is killed in between costs time,
+    not events, since every attempt carries the key that the event got when it was queued.
 
-    ``max_queue``: events that may wait or be on their way; ``when_full``: "block" until there is room, or "raise"
-    QueueFull.
-    ``interval``: seconds that an event waits at most for its batch to fill. ``deadline``: seconds for one batch with
-    all its retries, None without end. ``on_delivery`` is called once an event, in a sending thread, with its key and
-    None or the error.
+    ``max_queue``: maximum number of events that are queued or being sent. ``when_full``: "block" until there is
+    room, or "raise" QueueFull. ``interval``: maximum seconds an event waits for its batch to fill. ``deadline``:
+    seconds for one batch including retries, None for no limit. ``on_delivery`` is called once per event, in a
+    sending thread, with its key and the error or None.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Producer:
         self._on_delivery = on_delivery
         self._new_key = new_key
         self._changed = threading.Condition()
-        self._open: set[Future[str]] = set()  # not decided yet
+        self._open: set[Future[str]] = set()  # events without a final result
         self._flushing = 0
         self._closed = False
         self._give_up = threading.Event()
@@ -86,15 +86,15 @@ class Producer:
         self.close()
 
     def __len__(self) -> int:
-        """Events that are not decided yet."""
+        """Number of events without a final result."""
         return len(self._open)
 
     def produce(self, event: Mapping[str, Any], *, timeout: float | None = None) -> Future[str]:
-        """Hand one event over; it is written down here, so later changes to it do nothing.
+        """Queue one event; it is serialised at once, so later changes to ``event`` have no effect.
 
-        The future gives the event's key once it is accepted, or raises Refusal (with ``index`` and the path in
+        The future yields the event's key once it is accepted, or raises Refusal (with ``index``, and the path in
         ``problem``) or GatewayUnavailable. Raises QueueFull (at once, or after ``timeout`` seconds of blocking),
-        Closed, or TypeError for a value that JSON has not.
+        Closed, and TypeError for a value that JSON cannot represent.
         """
         item = item_of(event, self._new_key)
         future: Future[str] = Future()
@@ -109,8 +109,8 @@ class Producer:
         return future
 
     def flush(self, timeout: float | None = None) -> int:
-        """Send what waits now and wait until it is decided; the number of events that are not after ``timeout``
-        seconds."""
+        """Send what is queued and wait until all of it has a final result; returns the number of events without one
+        after ``timeout`` seconds."""
         with self._changed:
             now = frozenset(self._open)
             self._flushing += 1
@@ -122,8 +122,8 @@ class Producer:
                 self._flushing -= 1
 
     def close(self, timeout: float = CLOSE_SECONDS) -> None:
-        """Take nothing more, flush, stop. What is not decided by then fails with GatewayUnavailable, and the log says
-        so."""
+        """Accept no more events, flush, and stop. Events without a result by then fail with GatewayUnavailable,
+        which is logged."""
         with self._changed:
             if self._closed:
                 return
@@ -151,12 +151,12 @@ class Producer:
         while (batch := self._next()) is not None:
             try:
                 self._send(batch)
-            except Exception as error:  # a fault of ours: the events' owners must hear of it
+            except Exception as error:  # a bug in this library: report it through the events' futures
                 log.exception("a batch could not be sent")
                 self._decide(batch, SendError(f"{type(error).__name__}: {error}"))
 
     def _next(self) -> list[Waiting[Future[str]]] | None:
-        """The next batch, once it is due; None at the end."""
+        """The next batch once it is due; None when the producer has ended."""
         with self._changed:
             while True:
                 due = self._buffer.due_in(time.monotonic())
@@ -189,7 +189,7 @@ class Producer:
                     event.ticket.set_result(event.item.key)
                 else:
                     event.ticket.set_exception(error)
-            except InvalidStateError:  # its owner cancelled it; it is sent nevertheless
+            except InvalidStateError:  # cancelled by the caller; the event was sent nevertheless
                 if not event.ticket.cancelled():
                     continue
             call_back(self._on_delivery, event.item.key, error)
@@ -199,7 +199,7 @@ class Producer:
 
 
 def call_back(on_delivery: Delivered | None, key: str, error: SendError | None) -> None:
-    """Tell of one event; an error of the callback is logged and changes nothing."""
+    """Report one event's result to ``on_delivery``. An exception of the callback is logged and ignored."""
     if on_delivery is not None:
         try:
             on_delivery(key, error)

@@ -1,4 +1,5 @@
-"""One batch on its way: what an attempt's answer leads to (pure; time and randomness are arguments)."""
+"""State of one batch while it is sent: decides from each response whether to retry. Pure; time and randomness are
+arguments."""
 
 from __future__ import annotations
 
@@ -16,9 +17,11 @@ LONGEST_PAUSE: Final = 2.0
 
 @dataclass(frozen=True, slots=True)
 class BatchResult:
-    """What became of one batch: ``accepted`` events, or a ``refusal``. ``number``: its place in the input, from 0.
-    ``warnings``: of accepted events that count for nothing with a profile: ``index``, ``path``, ``profile``,
-    ``reason``, ``detail``."""
+    """Result of one batch: number of ``accepted`` events, or a ``refusal``.
+
+    ``number``: position in the input, from 0. ``warnings``: for accepted events that a profile cannot measure:
+    ``index``, ``path``, ``profile``, ``reason``, ``detail``.
+    """
 
     number: int
     size: int
@@ -41,7 +44,7 @@ class Summary:
     refusals: list[BatchResult] = field(default_factory=list)
 
     def add(self, result: BatchResult) -> None:
-        """Count one more batch."""
+        """Add the result of one batch."""
         self.batches += 1
         self.accepted += result.accepted
         self.retries += result.attempts - 1
@@ -52,16 +55,17 @@ class Summary:
 
 
 def pause_before(attempt: int, retry_after: float, jitter: float) -> float:
-    """Seconds to wait before the next attempt after ``attempt`` (from 1) failed.
+    """Seconds to wait before the next attempt after attempt number ``attempt`` (from 1) failed.
 
-    It doubles up to 2 s. ``jitter`` in [0, 1) spreads many senders that lost one gateway; never below ``retry_after``.
+    Doubles up to 2 s, and is never below ``retry_after``. ``jitter`` in [0, 1) spreads senders that lost the same
+    gateway.
     """
     backoff = min(LONGEST_PAUSE, FIRST_PAUSE * float(2 ** min(attempt, 10)))
     return max(backoff * (0.5 + jitter / 2), retry_after * (1 + jitter / 10))
 
 
 class Sending:
-    """Attempts at one batch, until an answer is final or ``deadline`` seconds have passed (None: without end)."""
+    """Attempts to send one batch, until a response is final or ``deadline`` seconds have passed (None: no limit)."""
 
     def __init__(self, number: int, items: Sequence[Item], url: str, deadline: float | None, now: float) -> None:
         self._number = number
@@ -72,7 +76,8 @@ class Sending:
         self.attempts = 0
 
     def take(self, answer: Answer, now: float, jitter: float) -> BatchResult | float:
-        """The result, or the seconds to wait before the next attempt. Raises GatewayUnavailable at the deadline."""
+        """Take a response: the result, or the seconds to wait before the next attempt. Raises GatewayUnavailable at
+        the deadline."""
         self.attempts += 1
         if answer.status == 202:
             body = msgspec.json.decode(answer.body)
@@ -86,7 +91,7 @@ class Sending:
         return pause
 
     def given_up(self) -> GatewayUnavailable:
-        """Why there is no result."""
+        """The error for a batch that was not accepted."""
         return GatewayUnavailable(f"{self._url}: no acceptance in {self.attempts} attempts ({self._what})", self._keys)
 
     def _result(

@@ -1,4 +1,4 @@
-"""The blocking sender."""
+"""The blocking client."""
 
 from __future__ import annotations
 
@@ -19,17 +19,16 @@ from ingest.client.wire import BATCH_PATH, Answer, Item, answer_of, body_of, ite
 
 
 def headers_of(key: str, namespace: str | None) -> dict[str, str]:
-    """What every request carries."""
+    """Headers of every request."""
     headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
     return headers if namespace is None else headers | {"Weir-Namespace": namespace}
 
 
 class Client:
-    """Thread-safe sender; close it, or use it as a context manager.
+    """Thread-safe client; close it, or use it as a context manager.
 
-    ``deadline``: seconds for one batch with all its retries (429, 5xx, broken or refused connections); None: without
-    end.
-    ``transport``: httpx's own, for proxies and the like.
+    ``deadline``: seconds for one batch including retries (after 429, 5xx, and broken or refused connections), None
+    for no limit. ``transport``: an httpx transport, for example for a proxy.
     """
 
     def __init__(
@@ -81,13 +80,13 @@ class Client:
         concurrency: int = 4,
         on_result: Callable[[BatchResult], None] | None = None,
     ) -> Summary:
-        """Send many batches, ``concurrency`` at a time, and count what became of them.
+        """Send many batches, ``concurrency`` at a time, and count the results.
 
-        ``batches`` is read lazily, at most ``2 × concurrency`` ahead. ``on_result`` runs in the calling thread, in the
-        order of the input, once a batch. A refused batch is counted (``Summary.refusals``) and the run goes on, unless
-        the refusal speaks of the sender (wrong key, unknown namespace): then that Refusal is raised. Raises
-        GatewayUnavailable when one batch found no answer before its deadline; sending all again with the same keys is
-        safe.
+        ``batches`` is read lazily, at most ``2 × concurrency`` ahead. ``on_result`` is called in the calling thread
+        once per batch, in input order. A refused batch is counted (``Summary.refusals``) and the run continues,
+        unless the refusal concerns the sender (wrong key, unknown namespace); that Refusal is raised. Raises
+        GatewayUnavailable if a batch got no final response before its deadline; sending everything again with the
+        same keys is safe.
         """
         summary = Summary()
         started = time.monotonic()
@@ -122,7 +121,8 @@ class Client:
         return summary
 
     def deliver(self, items: Sequence[Item], number: int = 0, give_up: threading.Event | None = None) -> BatchResult:
-        """Send one batch until its answer is final; ``give_up`` ends the waiting. Raises GatewayUnavailable."""
+        """Send one batch, retrying until the response is final; setting ``give_up`` ends the retries. Raises
+        GatewayUnavailable."""
         sending = Sending(number, items, str(self._http.base_url), self._deadline, time.monotonic())
         stop = give_up or threading.Event()
         body = body_of(items)
@@ -134,9 +134,10 @@ class Client:
                 raise sending.given_up()
 
     def void(self, idempotency_key: str, reason: str, source: str = "") -> VoidTaken:
-        """Take an accepted event back; returns once the void is in Kafka. Needs a key of scope admin. What it did shows
-        in usage once it is metered; a void that finds no event is among the rejections. Raises Refusal or
-        GatewayUnavailable; a repetition is safe.
+        """Void an accepted event; returns once the void is stored in Kafka. Needs a key with scope admin.
+
+        Its effect is visible once it is metered; a void that matches no event appears among the rejections. Raises
+        Refusal or GatewayUnavailable; repeating it is safe.
         """
         voiding = Voiding(idempotency_key, reason, source, str(self._http.base_url), self._deadline, time.monotonic())
         while True:
@@ -146,7 +147,7 @@ class Client:
             threading.Event().wait(step)
 
     def attempt(self, path: str, body: bytes, **headers: str) -> Answer:
-        """One request, whatever comes of it."""
+        """Make one request, without retries."""
         try:
             response = self._http.post(path, content=body, headers=headers)
         except httpx.TransportError as error:

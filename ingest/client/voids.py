@@ -1,4 +1,5 @@
-"""One void on its way: what an attempt's answer leads to (pure; time and randomness are arguments)."""
+"""State of one void while it is sent: decides from each response whether to retry. Pure; time and randomness are
+arguments."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ VOID_PATH: Final = "/v1/events/void"
 
 @dataclass(frozen=True, slots=True)
 class VoidTaken:
-    """A void that is in Kafka, at its position; what it does shows once it is metered."""
+    """A void stored in Kafka, with its position; its effect is visible once it is metered."""
 
     idempotency_key: str
     source: str
@@ -26,8 +27,8 @@ class VoidTaken:
 
 
 class Voiding:
-    """Attempts at one void, until an answer is final or ``deadline`` seconds have passed (None: without end). Sending
-    it twice is safe: the second one does nothing."""
+    """Attempts to send one void, until a response is final or ``deadline`` seconds have passed (None: no limit).
+    Sending it twice is safe: the second has no effect."""
 
     def __init__(self, key: str, reason: str, source: str, url: str, deadline: float | None, now: float) -> None:
         self.body = encode({"idempotency_key": key, "reason": reason, "source": source})
@@ -37,8 +38,8 @@ class Voiding:
         self._attempts = 0
 
     def take(self, answer: Answer, now: float, jitter: float) -> VoidTaken | float:
-        """The result, or the seconds to wait before the next attempt. Raises Refusal, or GatewayUnavailable at the
-        deadline."""
+        """Take a response: the result, or the seconds to wait before the next attempt. Raises Refusal, and
+        GatewayUnavailable at the deadline."""
         self._attempts += 1
         if answer.status == 202:
             body = msgspec.json.decode(answer.body)

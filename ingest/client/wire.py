@@ -1,4 +1,4 @@
-"""What goes over the wire and what it means (pure): keyed events, bodies, answers, errors."""
+"""The client's wire format: events with keys, request bodies, responses and errors. Pure."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ encode: Final = msgspec.json.Encoder(decimal_format="number").encode
 
 
 class SendError(WeirError):
-    """Base of what sending can raise."""
+    """Base class of the client's errors."""
 
 
 class GatewayUnavailable(SendError):
-    """No answer before the deadline. Nothing is known about ``keys``: send the same events again, with these keys."""
+    """No final response before the deadline. The state of ``keys`` is unknown: send the same events again with
+    these keys."""
 
     def __init__(self, detail: str, keys: Sequence[str]) -> None:
         super().__init__(f"{detail}; send the same events again with the same keys")
@@ -31,7 +32,7 @@ class GatewayUnavailable(SendError):
 
 
 class Refusal(SendError):
-    """The gateway refused a batch as a whole. ``problem`` is its problem+json document."""
+    """The gateway refused a batch as a whole. ``problem``: its problem+json document."""
 
     def __init__(self, status: int, problem: Mapping[str, Any]) -> None:
         path = f"{problem['path']}: " if problem.get("path") else ""
@@ -41,19 +42,19 @@ class Refusal(SendError):
 
     @property
     def of_sender(self) -> bool:
-        """Whether it speaks of the sender (key, namespace, address), so that every other batch would fare the same."""
+        """Whether it concerns the sender (key, namespace, address), so that every other batch would be refused too."""
         return self.status in (401, 403, 404, 405)
 
     @property
     def index(self) -> int | None:
-        """The place in the batch of the event at fault, where one is."""
+        """Position in the batch of the event at fault, None if no event is."""
         index = self.problem.get("index")
         return index if isinstance(index, int) else None
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One event, written once: every attempt sends these bytes with this key."""
+    """One serialised event: every attempt sends these bytes with this key."""
 
     key: str
     body: bytes
@@ -61,7 +62,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back from one attempt. ``status`` 0: nothing did, and ``body`` says why."""
+    """Response to one attempt. ``status`` 0: there was none, and ``body`` contains the reason."""
 
     status: int
     retry_after: float
@@ -69,10 +70,10 @@ class Answer:
 
 
 def item_of(event: Mapping[str, Any], new_key: Callable[[], str]) -> Item:
-    """The event with its key, made here where it has none.
+    """Serialise an event, adding a key if it has none.
 
-    An event is ``{"event_name", "account_id", "properties", "idempotency_key", "timestamp", "source"}``; Decimal and
-    datetime values are written exactly. Raises TypeError for a value that JSON has not.
+    An event is ``{"event_name", "account_id", "properties", "idempotency_key", "timestamp", "source"}``; Decimal
+    and datetime values are written exactly. Raises TypeError for a value that JSON cannot represent.
     """
     key = event.get("idempotency_key")
     if key is None:
@@ -87,12 +88,12 @@ def body_of(items: Iterable[Item]) -> bytes:
 
 
 def lost(error: Exception) -> Answer:
-    """No answer: the connection failed."""
+    """The Answer for a connection that failed."""
     return Answer(0, 0.0, f"{type(error).__name__}: {error}".encode())
 
 
 def answer_of(status: int, headers: Mapping[str, str], body: bytes) -> Answer:
-    """An answer; a Retry-After in seconds is read, anything else is none."""
+    """The Answer for a response. Only a Retry-After in seconds is understood."""
     try:
         retry_after = max(0.0, float(headers.get("retry-after", "0")))
     except ValueError:
@@ -101,12 +102,12 @@ def answer_of(status: int, headers: Mapping[str, str], body: bytes) -> Answer:
 
 
 def retried(answer: Answer) -> bool:
-    """Whether another attempt may fare better; the same keys make it safe."""
+    """Whether another attempt may succeed; it is safe because the keys stay the same."""
     return answer.status == 0 or answer.status in _RETRIED
 
 
 def problem_of(answer: Answer) -> JsonObject:
-    """The problem document of an answer, or one in its place."""
+    """The problem document of a response, or a substitute if it contains none."""
     try:
         document = msgspec.json.decode(answer.body)
     except msgspec.DecodeError:
@@ -117,7 +118,7 @@ def problem_of(answer: Answer) -> JsonObject:
 
 
 def batched(events: Iterable[Mapping[str, Any]], size: int = MAX_BATCH) -> Iterable[list[Mapping[str, Any]]]:
-    """Lists of ``size`` events, the last one shorter; lazy."""
+    """Lists of ``size`` events, the last one possibly shorter; lazy."""
     batch: list[Mapping[str, Any]] = []
     for event in events:
         batch.append(event)

@@ -1,1 +1,2 @@
-"""From accepted events to broker delivery reports."""
+"""Delivery to Kafka: packs accepted events into batches, produces them, and waits for the broker's delivery
+reports."""

@@ -1,8 +1,8 @@
-"""Whether this gateway's clock agrees with Kafka's, from the append time that comes back with each delivery report.
+"""Compares the gateway's clock with Kafka's, by the append time returned with each delivery report.
 
-The gateway dates events without a timestamp and judges the age of the others by its clock: where that is far off, it
-takes none. It is asked at the start, by every delivery, and by a record on usage.clock where nothing was delivered for
-a while.
+The gateway dates events without a timestamp, and judges the age of others, by its own clock. If that is far off, it
+accepts no events. The clock is compared at start-up, with every delivery, and by a record on usage.clock if nothing
+was delivered for a while.
 """
 
 from __future__ import annotations
@@ -27,42 +27,43 @@ log = logging.getLogger(__name__)
 CLOCK_WRONG: Final = "clock_wrong"
 IDLE_SECONDS: Final = 10.0
 WRONG_SECONDS: Final = 1.0
-"""How soon it is asked again where it was wrong: the sooner, the sooner a clock that was set right takes events."""
+"""Interval between comparisons while the clock is wrong; determines how soon a corrected clock accepts events again."""
 BELIEVED_SECONDS: Final = 30.0
-"""How long a wrong clock is believed to be wrong without another measurement. A gateway that refuses delivers nothing,
-so where usage.clock is missing or may not be written nothing would ever tell it that the clock was set right: then
-events are let in, and their first delivery tells."""
+"""How long a measurement of a wrong clock stays valid. A gateway that refuses events delivers nothing, so without a
+writable usage.clock it would never learn that its clock was corrected. Once the measurement has expired, events are
+accepted again, and their first delivery measures anew."""
 VOUCHED_SECONDS: Final = 600.0
-"""How long one broker's word that the clock is right stands against another's that it is wrong, while it was not set: a
-clock that nobody sets drifts by less than a second in that time."""
+"""How long one broker's measurement that the clock is right outweighs another's that it is wrong, provided that the
+clock was not set since. A clock that is not set drifts by less than a second in that time."""
 SET_SECONDS: Final = 1.0
-"""A clock that moved so much more or less than the machine's steady one was set."""
+"""A clock that deviates from the machine's monotonic clock by more than this since the last measurement was set."""
 
 
 class GatewayClock:
-    """What is known of this clock's error. ``measure`` may be called in any thread."""
+    """The measured error of this gateway's clock. ``measure`` may be called from any thread."""
 
     def __init__(self, now_us: Callable[[], int], steady: Callable[[], float] = time.monotonic) -> None:
         self.now_us = now_us
         self.partitions = 1
-        """Of usage.clock."""
+        """Number of partitions of usage.clock."""
         self._steady = steady
         self._error: ClockError | None = None
         self._measured_at = 0.0
-        self._right_at = float("-inf")  # by the steady clock, when a report last said that this one is right,
-        self._right_apart = 0.0  # and how far the two were apart then
+        self._right_at = float("-inf")  # monotonic instant of the last measurement that this clock is right
+        self._right_apart = 0.0  # difference between both clocks at that instant, in seconds
         self._told_at = float("-inf")
         self.measured = 0
 
     def measure(self, sent_us: int, stamp: tuple[int, int]) -> None:
-        """A delivery report of a record that was handed over at ``sent_us``."""
+        """Evaluate a delivery report. ``sent_us``: this clock when the record was produced; ``stamp``: timestamp
+        type and value (ms) from the report."""
         now_us, steady = self.now_us(), self._steady()
         error, apart = error_of(sent_us, stamp, now_us), now_us / SECOND - steady
-        # One that took long says little, and must not make up for one that said much.
+        # A delivery that took long bounds the error only loosely and must not replace a tighter measurement.
         if error is None or (self._error is not None and error.width_us > TOLERANCE_US and not error.beyond_us):
             return
         if error.beyond_us and self._vouched(steady, apart):
-            # Brokers disagree, or one's clock was set: no reason to take no events, which this gateway dates as before.
+            # The brokers disagree, or a broker's clock was set. This clock is unchanged, so events are accepted.
             if steady - self._told_at > VOUCHED_SECONDS:
                 self._told_at = steady
                 log.error("by one of Kafka's brokers this gateway's clock is %s, by another it was right: look at "
@@ -81,7 +82,7 @@ class GatewayClock:
 
     @property
     def wrong(self) -> bool:
-        """Whether the last measurement found it too far off, and is not too old to be believed."""
+        """Whether the last measurement found the clock too far off and has not expired."""
         return self._beyond_us() != 0
 
     def _beyond_us(self) -> int:
@@ -91,7 +92,7 @@ class GatewayClock:
         return error.beyond_us
 
     def check(self) -> Iterator[Reason]:
-        """For ``Readiness``."""
+        """Source of readiness reasons for ``Readiness``."""
         if beyond_us := self._beyond_us():
             yield Reason(
                 CLOCK_WRONG, f"this gateway's clock is {words(beyond_us)}, so it would date and judge events wrongly",
@@ -101,8 +102,8 @@ class GatewayClock:
 
 
 async def ask(clock: GatewayClock, producer: LoopProducer) -> None:
-    """Put a record on each partition of usage.clock, so that several brokers are asked where there are some;
-    ``producer`` hands the reports to its clock. Returns when all are reported."""
+    """Produce a record to each partition of usage.clock, to compare with several brokers; ``producer`` passes the
+    reports to its clock. Returns when all are reported."""
     loop = asyncio.get_running_loop()
 
     def asked(partition: int) -> asyncio.Future[None]:
@@ -121,11 +122,11 @@ async def ask(clock: GatewayClock, producer: LoopProducer) -> None:
 
 
 async def watch(clock: GatewayClock, producer: LoopProducer) -> None:
-    """Ask again and again, while no delivery tells."""
+    """Compare regularly while no deliveries do; runs until cancelled."""
     measured = clock.measured
     while True:
         await asyncio.sleep(WRONG_SECONDS if clock.wrong else IDLE_SECONDS)
         if clock.measured == measured or clock.wrong:
-            with contextlib.suppress(TimeoutError):  # a partition without a leader holds up no other's word
+            with contextlib.suppress(TimeoutError):  # a partition without a leader must not block the others
                 await asyncio.wait_for(ask(clock, producer), IDLE_SECONDS)
         measured = clock.measured

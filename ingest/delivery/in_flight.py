@@ -1,4 +1,5 @@
-"""From accepted events to broker delivery reports (shell around ``packing``); invariant 1 lives here."""
+"""Sends accepted events to Kafka and completes requests by the broker's delivery reports; ensures DESIGN invariant
+1."""
 
 from __future__ import annotations
 
@@ -21,20 +22,20 @@ from schemas.ledgers.generations import Generation, State
 from schemas.usage_log.acknowledged import Acknowledged
 
 MAX_BYTES_IN_FLIGHT: Final = 256 * 1024 * 1024
-_LITTLE: Final = 16  # such a part of what may wait
+_LITTLE: Final = 16  # a namespace with less than this fraction of the limit in flight may exceed it
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """The topic that takes events, and its partitions."""
+    """The topic that accepts events, and its number of partitions."""
 
     topic: str
     partitions: int
 
 
 def route_of(state: State, configured: Generation) -> Route | None:
-    """Where events go; None while the generation is replaced. ``configured``: the generation of the settings, and its
-    partitions."""
+    """The route for events, None while the generation is being replaced. ``configured``: the generation in the
+    settings, with its partitions."""
     generation = state.writable(configured.number)
     if generation is None:
         return None
@@ -46,7 +47,7 @@ class NotDelivered(WeirError):
 
 
 class Request:
-    """The events of one request on their way: done when every packed batch that holds one of them is reported."""
+    """The events of one request in flight: complete when every packed batch that contains one of them is reported."""
 
     __slots__ = ("error", "future", "parts")
 
@@ -56,10 +57,10 @@ class Request:
         self.error: str | None = None
 
     def report(self, error: str | None) -> None:
-        """One of its packed batches is in Kafka (None), or may not be."""
+        """Take the report for one of its batches: None if it is in Kafka, else the error."""
         self.parts -= 1
         self.error = self.error or error
-        # The future waits for the last part even after a failure: an answer must not overtake a part still on its way.
+        # Waits for the last batch even after a failure: no response may be sent while a batch is still in flight.
         if self.parts == 0 and not self.future.done():
             if self.error is None:
                 self.future.set_result(None)
@@ -68,7 +69,7 @@ class Request:
 
 
 class Delivery:
-    """Packs, encodes and produces; all on one loop."""
+    """Packs, encodes and produces events; all calls belong to one event loop."""
 
     def __init__(
         self,
@@ -96,8 +97,10 @@ class Delivery:
         self._closed = False
 
     def send(self, namespace: str, catalog_offset: int, events: Sequence[AcceptedEvent]) -> asyncio.Future[None]:
-        """A future that is done when all events are in Kafka, or raises NotDelivered. Raises NotDelivered at once when
-        nothing was taken: too much is in flight, or the process is stopping."""
+        """Send events; the future is done when all are in Kafka, or raises NotDelivered.
+
+        Raises NotDelivered at once, having accepted nothing, if too much is in flight or the process is stopping.
+        """
         if self._closed:
             raise NotDelivered("this gateway is stopping")
         if self._producer.fatal is not None:
@@ -120,8 +123,8 @@ class Delivery:
         return request.future
 
     def _full(self, namespace: str, new_events: int) -> bool:
-        """Where too much waits already, a namespace that has little of it waiting is taken beyond that: it did not fill
-        it."""
+        """Whether new events must be refused. Beyond the limit a namespace with little in flight is still accepted,
+        since it did not cause the congestion."""
         events = self._events + new_events
         if events <= self._max_events and self._bytes <= MAX_BYTES_IN_FLIGHT:
             return False
@@ -129,13 +132,13 @@ class Delivery:
         return not little or events > 2 * self._max_events or self._bytes > 2 * MAX_BYTES_IN_FLIGHT
 
     def _switch(self, route: Route) -> None:
-        # What lingers goes where it was packed for; a topic that is sealed refuses it, and its senders try again.
+        # Open batches go to the topic they were packed for; if it is sealed it refuses them, and their senders retry.
         for batch in self._packer.close_all():
             self._produce(batch)
         self._route, self._packer = route, Packer(route.partitions)
 
     async def close(self) -> None:
-        """Take nothing more and hand over what lingers; the producer's ``close`` then waits for its reports."""
+        """Accept nothing more and produce the open batches; the producer's ``close`` then waits for their reports."""
         self._closed = True
         if self._timer is not None:
             self._timer.cancel()

@@ -1,4 +1,4 @@
-"""Packing accepted events of many requests into batches of one partition (pure: time is an argument)."""
+"""Packs the accepted events of many requests into batches by partition. Pure; time is an argument."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ Ticket = TypeVar("Ticket")
 
 @dataclass(slots=True)
 class Packed(Generic[Ticket]):
-    """Events of one namespace, catalog offset and partition, in order of arrival, and whose requests they are of."""
+    """A batch of events of one namespace, catalog offset and partition, in order of arrival, with the requests they
+    belong to."""
 
     namespace: str
     catalog_offset: int
@@ -31,10 +32,10 @@ class Packed(Generic[Ticket]):
 
 
 class Packer(Generic[Ticket]):
-    """Collects events until a batch is full (500 events, 256 KiB) or has lingered 5 ms.
+    """Collects events until a batch is full (500 events or 256 KiB) or 5 ms old.
 
-    At any moment at most one batch is open for a (namespace, partition), so events of one partition leave in the order
-    in which they came.
+    At most one batch is open per (namespace, partition), so events of one partition are produced in order of
+    arrival.
     """
 
     def __init__(
@@ -49,7 +50,8 @@ class Packer(Generic[Ticket]):
     def add(
         self, namespace: str, catalog_offset: int, events: Sequence[AcceptedEvent], ticket: Ticket, now: float
     ) -> tuple[int, list[Packed[Ticket]]]:
-        """(number of batches, open or closed, that hold one of the events; batches that this addition closed)."""
+        """Add a request's events. Returns the number of batches that contain one of them, and the batches that
+        became full."""
         parts = 0
         closed: list[Packed[Ticket]] = []
         held: dict[int, Packed[Ticket]] = {}
@@ -82,17 +84,17 @@ class Packer(Generic[Ticket]):
         return batch
 
     def next_due(self) -> float | None:
-        """Monotonic seconds at which the first linger ends; None where nothing is open."""
-        # Dicts keep the order of insertion, and every batch lingers equally long.
+        """Monotonic seconds at which the oldest open batch is due; None if none is open."""
+        # Dicts keep insertion order and all batches linger equally long, so the first is the oldest.
         return next((batch.due for batch in self._open.values()), None)
 
     def close_due(self, now: float) -> list[Packed[Ticket]]:
-        """Close the batches whose linger has ended."""
+        """Close and return the batches that are due."""
         ended = [partition_key for partition_key, batch in self._open.items() if batch.due <= now]
         return [self._open.pop(partition_key) for partition_key in ended]
 
     def close_all(self) -> list[Packed[Ticket]]:
-        """Close whatever is open."""
+        """Close and return all open batches."""
         batches = list(self._open.values())
         self._open.clear()
         return batches

@@ -1,7 +1,7 @@
-"""One idempotent Kafka producer on an asyncio loop (shell).
+"""An idempotent Kafka producer for an asyncio event loop.
 
-librdkafka reports deliveries in a polling thread; they cross to the loop in batches, one wake-up for all that came
-since the last, so that a report costs the loop about a microsecond.
+librdkafka reports deliveries in a polling thread. They are passed to the loop in groups, with one wake-up for all
+reports since the last one, so that a report costs the loop about a microsecond.
 """
 
 from __future__ import annotations
@@ -25,13 +25,15 @@ from schemas.settings import Settings
 log = logging.getLogger(__name__)
 
 _FAILING_FOR: Final = 5.0
-Done = Callable[[str | None], None]  # called on the loop with None, or with what went wrong
+Done = Callable[[str | None], None]  # called on the loop with None, or with the error
 
 
 class LoopProducer:
-    """acks=all, idempotent. ``produce`` and all callbacks belong to the loop; make it on the running loop.
+    """Producer with acks=all and idempotence. Create it on the running loop; ``produce`` and all callbacks belong
+    to that loop.
 
-    lz4: measured no dearer than none (8.6 µs of CPU an event), and an eighth of the bytes in the log."""
+    Compression is lz4: measured as cheap in CPU as none (8.6 µs an event), at an eighth of the bytes in the log.
+    """
 
     def __init__(self, settings: Settings, *, compression: str = "lz4", clock: GatewayClock | None = None) -> None:
         self._clock = clock
@@ -42,8 +44,8 @@ class LoopProducer:
         self._failed_at = float("-inf")
         self.in_flight = 0
         self.failed_for_good = asyncio.Event()
-        self.trouble = ""  # the last error of a delivery, with the remedy where it needs somebody
-        self.fatal: str | None = None  # once set, nothing can be produced any more: the process must be replaced
+        self.trouble = ""  # the last delivery error, with the remedy if there is one
+        self.fatal: str | None = None  # once set, nothing can be produced and the process must be replaced
         self._producer = Producer(
             settings.librdkafka()
             | producing(settings)
@@ -67,8 +69,8 @@ class LoopProducer:
         self, topic: str, value: bytes, done: Done, *, partition: int = -1, key: bytes | None = None,
         placed: Callable[[int], None] | None = None,
     ) -> None:  # fmt: skip
-        """Hand one record over; ``done`` is always called later, on the loop. ``placed`` is told the record's offset
-        before, in a thread of its own, where it was delivered."""
+        """Produce one record. ``done`` is always called later, on the loop. ``placed`` is called before it with the
+        record's offset, in the polling thread, if the record was delivered."""
 
         clock = self._clock
         sent_us = 0 if clock is None else clock.now_us()
@@ -79,7 +81,7 @@ class LoopProducer:
             if placed is not None and error is None:
                 placed(message.offset())
             self._reports.append((done, None if error is None else self._told(topic, len(value), error)))
-            # A sealed topic is no outage, nor is it one that usage.clock may not be written.
+            # Neither a sealed topic nor a usage.clock that cannot be written counts as an outage.
             if error is not None and error.code() != KafkaError.MSG_SIZE_TOO_LARGE and topic != CLOCK:
                 self._failed_at = time.monotonic()
             self._wake()
@@ -105,17 +107,17 @@ class LoopProducer:
 
     @property
     def failing(self) -> bool:
-        """Whether a delivery failed within the last seconds, or nothing can be delivered any more."""
+        """Whether a delivery failed within the last seconds, or the producer has failed for good."""
         return self.fatal is not None or time.monotonic() - self._failed_at < _FAILING_FOR
 
     async def flush(self, seconds: float) -> int:
-        """Wait for all reports; the number still missing after ``seconds``."""
+        """Wait for all reports; returns the number still missing after ``seconds``."""
         left: int = await asyncio.to_thread(self._producer.flush, seconds)
         self._resolve()
         return left
 
     async def close(self, seconds: float) -> int:
-        """Flush and stop the thread; the number of records whose fate is unknown."""
+        """Flush and stop the thread; returns the number of records without a report."""
         left = await self.flush(seconds)
         self._stop.set()
         await asyncio.to_thread(self._thread.join, 2.0)
@@ -126,18 +128,18 @@ class LoopProducer:
             try:
                 self._producer.poll(0.1)
             except KafkaException as error:
-                # A fatal error is raised here, and ``error_cb`` is not called. Reports of what waits still come.
+                # A fatal error is raised here without a call of ``error_cb``; reports of pending records still arrive.
                 if (cause := kafka_error(error)) is not None:
                     self._on_error(cause)
 
     def _wake(self) -> None:
-        # A report appended after the loop cleared the flag wakes it again; one before is seen by the loop that clears
-        # it.
+        # The loop clears the flag before it reads the reports: a report appended earlier is read then, a later one
+        # wakes the loop again.
         if not self._woken:
             self._woken = True
             try:
                 self._loop.call_soon_threadsafe(self._resolve)
-            except RuntimeError:  # the loop has ended; nobody waits any more
+            except RuntimeError:  # the loop has ended; no request waits for the report
                 return
 
     def _resolve(self) -> None:

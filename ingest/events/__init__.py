@@ -1,1 +1,1 @@
-"""Events and voids by HTTP, and what is kept of those that are refused."""
+"""Routes for events and voids, and the records of those that are refused."""

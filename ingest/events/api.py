@@ -1,6 +1,6 @@
-"""Events by HTTP, in the order in which they take it; every door (``Door``) leads to this one road.
+"""Handles event requests: decode, judge, send to Kafka, respond. Formats differ only in their ``Door``.
 
-POST /v1/events and /v1/events/batch are the native doors; those of other systems are in ``doors/``.
+POST /v1/events and /v1/events/batch have the native formats; those of other systems are in ``ingest/protocols``.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ Taken = tuple[Sequence[AcceptedEvent], Sequence[Warned]]
 
 
 class Door(Protocol):
-    """How the requests of one door are read and answered; what lies between is the same for all."""
+    """A request format: how its requests are decoded and answered. Everything in between is common to all formats."""
 
     single: bool  # shortens the JSON paths of errors
 
@@ -58,24 +58,24 @@ class Door(Protocol):
         """The events of a body. Raises Refused."""
 
     def tell(self, body: bytes, index: int | None, settings: Namespace) -> Sketch:
-        """What can be told of a refused body; never raises."""
+        """What can be extracted from a refused body for its rejection record; never raises."""
 
     def answer(self, accepted: Sequence[AcceptedEvent], warned: Sequence[Warned]) -> Response:
-        """All events are in Kafka; ``warned``: those that count for nothing with some profile."""
+        """The response once all events are in Kafka; ``warned``: events that some profile cannot measure."""
 
     def refuse(self, problem: Problem) -> Response:
-        """Nothing was accepted, or nobody knows."""
+        """The response if nothing was accepted or the outcome is unknown."""
 
 
 class Native:
-    """One event, or ``{"events": [1 to 100]}``."""
+    """The native formats: one event, or ``{"events": [1 to 100]}``."""
 
     def __init__(self, decode: Callable[[bytes], list[RawEvent]], *, single: bool) -> None:
         self._decode = decode
         self.single = single
 
     def wrong_query(self, request: Request) -> list[WrongParameter]:
-        """See Door: there are none."""
+        """See Door: no query parameters are allowed."""
         return wrong_parameters(request, {})
 
     def decode(self, body: bytes, _view: NamespaceView) -> list[RawEvent]:
@@ -87,7 +87,7 @@ class Native:
         return sketch(body, index, settings, single=self.single)
 
     def answer(self, accepted: Sequence[AcceptedEvent], warned: Sequence[Warned]) -> Response:
-        """202 with the keys, also those made here, and ``warnings`` where there are some."""
+        """202 with all keys, including generated ones, and any ``warnings``."""
         keys = [event.idempotency_key for event in accepted]
         answer: JsonObject = {"accepted": len(keys)}
         answer |= {"idempotency_key": keys[0]} if self.single else {"idempotency_keys": keys}
@@ -105,7 +105,7 @@ BATCH: Final = Native(decode_batch, single=False)
 
 
 class EventsApi:
-    """The road from a request to its events in Kafka."""
+    """Handles a request from its headers to its events' delivery in Kafka."""
 
     def __init__(
         self, guard: Guard, catalog: CatalogFollower, delivery: Delivery, producer: LoopProducer,
@@ -121,7 +121,7 @@ class EventsApi:
         self._sampler = Sampler()
 
     async def answer(self, request: Request, door: Door) -> Response:
-        """Answer a request that came in by ``door``; 2xx once all its events are in Kafka."""
+        """Answer a request in the format of ``door``; 2xx once all its events are in Kafka."""
         started = asyncio.get_running_loop().time()
         admitted: Admitted | None = None
         try:
@@ -156,8 +156,8 @@ class EventsApi:
             raise
 
     async def _judged(self, admitted: Admitted, namespace: str, body: bytes, door: Door) -> Taken:
-        # From here to ``send`` nothing awaits: the offset that travels with the events is that of the catalog
-        # whose settings accepted them, and offsets never go back within a partition of this gateway.
+        # There is no await from here to ``send``: the events carry the offset of the very catalog that accepted them,
+        # and offsets never decrease within a partition of this gateway.
         if (reason := self.refusal()) is not None:
             raise unavailable(str(reason), cause=reason.name)
         offset = self._catalog.catalog.next_offset
@@ -181,7 +181,7 @@ class EventsApi:
         try:
             delivered = self._delivery.send(namespace, offset, accepted)
             self._guard.sent(admitted)
-            # While Kafka is waited for.
+            # Computed while waiting for Kafka.
             warned = measurable(view).warnings(accepted)
             await delivered
         except NotDelivered as error:
@@ -189,9 +189,9 @@ class EventsApi:
         return accepted, warned
 
     async def hand_over(self, namespace: str, judge: Callable[[NamespaceView], Sequence[AcceptedEvent]]) -> None:
-        """Judge and send; returns when all that ``judge`` accepted is in Kafka.
+        """Judge and send events; returns when all that ``judge`` accepted are in Kafka.
 
-        Raises NotDelivered; then judge and send again: copies are dropped.
+        Raises NotDelivered; judging and sending again is then safe, since deduplication drops copies.
         """
         if (reason := self.refusal()) is not None:
             raise NotDelivered(str(reason))
@@ -200,11 +200,11 @@ class EventsApi:
             await self._delivery.send(namespace, offset, accepted)
 
     def refusal(self) -> Reason | None:
-        """Why nothing is taken now; None where events are."""
+        """The reason why no events are accepted now, None if they are."""
         return self._ready.refusal()
 
     def count_accepted(self, events: int) -> None:
-        """For the metrics."""
+        """Add to the metric of accepted events."""
         self._metrics.events_accepted.inc(events)
 
     def target(self, request: Request, access: Access) -> tuple[str, Namespace]:
@@ -223,7 +223,7 @@ class EventsApi:
         return view.settings
 
     async def record(self, namespace: str, reason: str, detail: str, refused_body: Sketch, body: bytes) -> None:
-        """Put the refusal on usage.rejected; the answer waits at most a second for it."""
+        """Produce a rejection record to usage.rejected; waits at most a second for its delivery."""
         self._metrics.events_refused.labels(reason).inc(refused_body.events)
         now_us = self._sources.now_us()
         sample = body if self._sampler.take(now_us) else b""

@@ -1,4 +1,4 @@
-"""Refused requests as records of usage.rejected, so that the ledger balances: received = refused + accepted (pure)."""
+"""Rejection records of refused requests, by which the books balance: received = refused + accepted. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ SAMPLES_PER_SECOND: Final = 100
 
 
 class Sampler:
-    """Whether a refusal's bytes are kept: the first ``limit`` of each second. Time is an argument."""
+    """Decides whether a refusal's bytes are stored: the first ``limit`` of each second. Time is an argument."""
 
     def __init__(self, limit: int = SAMPLES_PER_SECOND) -> None:
         self._limit = limit
@@ -19,7 +19,7 @@ class Sampler:
         self._taken = 0
 
     def take(self, now_us: int) -> bool:
-        """Count one refusal at ``now_us``."""
+        """Count a refusal at ``now_us`` (microseconds UTC); whether to store its bytes."""
         second = now_us // 1_000_000
         if second != self._second:
             self._second, self._taken = second, 0
@@ -30,7 +30,7 @@ class Sampler:
 def rejection(
     namespace: str, reason: str, detail: str, sketch: Sketch, body: bytes, now_us: int, rejection_id: bytes
 ) -> RejectedEvent:
-    """A request that the gateway refused; of its ``body`` the first ``GATEWAY_SAMPLE_BYTES`` are kept."""
+    """The rejection record of a request; the first ``GATEWAY_SAMPLE_BYTES`` of its ``body`` are stored."""
     return RejectedEvent(
         namespace=namespace,
         stage="gateway",

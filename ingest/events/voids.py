@@ -1,5 +1,5 @@
-"""Voids by HTTP: ``POST /v1/events/{idempotency_key}/void``, or the key in the body. What a void does, ``meter``
-decides."""
+"""Routes that void events: ``POST /v1/events/{idempotency_key}/void``, or with the key in the body. The effect is
+decided by the ``meter`` agent."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from schemas.kafka.topics import generation_of
 from schemas.usage_log.acknowledged import Acknowledged
 
 MAX_TEXT: Final = 256
-"""Characters of an idempotency key and of a source, as of events."""
+"""Maximum length of an idempotency key and of a source in characters, as for events."""
 _MAX_BODY: Final = 64 * 1024
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 class VoidsApi:
-    """The road from a request to its record in Kafka."""
+    """Handles requests to void events."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class VoidsApi:
         self._acknowledged = acknowledged
 
     async def take(self, request: Request, key: str | None) -> Response:
-        """202 with the void's position, once it is in Kafka. ``key`` None: it stands in the body. Raises Problem."""
+        """202 with the void's position, once it is in Kafka. ``key`` None: it is in the body. Raises Problem."""
         access: Access = request.state.access
         namespace, _ = self._events.target(request, access)
         async with self._guard.body(request, access, namespace, _MAX_BODY) as body:
@@ -87,12 +87,12 @@ class VoidsApi:
 
     @staticmethod
     def routes(app: FastAPI, api: Callable[[], VoidsApi]) -> None:
-        """Put the paths on ``app``."""
+        """Register the routes on ``app``."""
         tags: list[Any] = ["events"]
 
         @app.post("/v1/events/void", status_code=202, tags=tags, summary="Void an event", openapi_extra=VOID_OF_BODY)
         async def void_of_body(request: Request) -> Response:
-            """The same, with the key in the body: for keys that paths do not carry well, as "." or ".."."""
+            """The same with the key in the body, for keys that a path cannot carry, such as "." or ".."."""
             return await api().take(request, None)
 
         @app.post(
@@ -103,18 +103,18 @@ class VoidsApi:
             openapi_extra=VOID_BODY,
         )
         async def void(request: Request, idempotency_key: str) -> Response:
-            """Take an accepted event back: the last copy of its key and source that counted before. 202 once the void
-            is in Kafka.
+            """Void an accepted event: the last copy of its key and source that counted before. 202 once the void is
+            in Kafka.
 
-            Totals are without the event as soon as the void is metered; invoices follow as late usage does. A void that
-            finds nothing, or a second one, is on usage.rejected with the reason. The key stays used: send a correction
-            under a key of its own.
+            Totals exclude the event as soon as the void is metered; invoices follow as for late usage. A void that
+            matches no event, or a second void of one, is recorded on usage.rejected with the reason. The key stays
+            used: send a correction under a key of its own.
             """
             return await api().take(request, idempotency_key)
 
 
 def wanted(body: bytes, key: str | None, namespace: str, author: str) -> EventVoid:
-    """The void that a body asks for; ``key``: of the path. Raises DocumentError with every fault."""
+    """The void requested by a body; ``key``: from the path. Raises DocumentError with every fault."""
     value = load_document(body, json_only=True)
     allowed = ("reason", "source") if key is not None else ("idempotency_key", "reason", "source")
     faults = [

@@ -1,1 +1,1 @@
-"""History as NDJSON: one native event a line, of any length, in bounded memory."""
+"""Streaming import of history as NDJSON: one event per line, of any length, in bounded memory."""

@@ -1,4 +1,4 @@
-"""A request's body as it comes, with a word where nothing comes; for answers that run while it is read (shell)."""
+"""Reads a request body in chunks while its response is already being sent."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _DRAIN_SECONDS: Final = 5.0
 
 
 class Ended(Exception):
-    """The body ends before its end."""
+    """The body ended prematurely."""
 
 
 async def chunks_of(receive: Receive, stopping: Callable[[], bool]) -> AsyncIterator[bytes | None]:
-    """The body; b"" where nothing came for a while. Raises Ended."""
+    """The chunks of the body; b"" after a period without data. Raises Ended."""
     pending: asyncio.Future[Any] | None = None
     loop = asyncio.get_running_loop()
     came = loop.time()
@@ -32,7 +32,7 @@ async def chunks_of(receive: Receive, stopping: Callable[[], bool]) -> AsyncIter
             if not done:
                 asked_at = loop.time()
                 yield b""
-                came += loop.time() - asked_at  # while the reader does something else, nobody is waited for
+                came += loop.time() - asked_at  # time spent by the reader does not count as the sender's pause
                 if loop.time() - came > _LONGEST_PAUSE:
                     raise Ended(f"nothing came for {_LONGEST_PAUSE:g} s")
                 continue
@@ -50,7 +50,8 @@ async def chunks_of(receive: Receive, stopping: Callable[[], bool]) -> AsyncIter
 
 
 async def drain(chunks: AsyncIterator[bytes | None]) -> None:
-    """Read on for a while, unused: a sender that reads only at the end would not get its answer otherwise."""
+    """Read and discard the body for a few seconds, since a sender that reads only at the end would not get the
+    response otherwise."""
     deadline = asyncio.get_running_loop().time() + _DRAIN_SECONDS
     with contextlib.suppress(Ended):
         async for _ in chunks:

@@ -1,4 +1,4 @@
-"""A long body as numbered lines, in bounded memory: cut at newlines (pure)."""
+"""Splits a streamed body into numbered lines in bounded memory. Pure."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ MAX_LINE: Final = 256 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line that is not blank. ``number``: from 1, blank lines counted. Of a line that is too long only its
-    beginning is kept."""
+    """A non-blank line. ``number``: from 1, counting blank lines. A line that is too long keeps only its beginning."""
 
     number: int
     text: bytes
@@ -20,16 +19,16 @@ class Line:
 
 
 class Lines:
-    """Cuts pieces at newlines; keeps at most one unfinished line of ``limit`` bytes."""
+    """Splits pieces at newlines, buffering at most one incomplete line of ``limit`` bytes."""
 
     def __init__(self, limit: int = MAX_LINE) -> None:
         self._limit = limit
         self._rest = bytearray()
         self._too_long = False
-        self.number = 0  # of the last line that has ended
+        self.number = 0  # number of the last complete line
 
     def feed(self, piece: bytes) -> Iterator[Line]:
-        """The lines that end in this piece."""
+        """The lines completed by this piece."""
         *ended, remainder = piece.split(b"\n")
         for text in ended:
             self._append(text)
@@ -37,7 +36,7 @@ class Lines:
         self._append(remainder)
 
     def finish(self) -> Iterator[Line]:
-        """The body has ended: what stands behind the last newline is a line too."""
+        """The last line, if the body does not end with a newline."""
         if self._rest:
             yield from self._end()
 

@@ -1,8 +1,8 @@
-"""POST /v1/events/stream: history as NDJSON, one native event a line, of any length, in bounded memory.
+"""POST /v1/events/stream: imports history as NDJSON, one native event per line, of any length, in bounded memory.
 
-Lines are judged one by one: a refused one is told with its number and reason, is a record of usage.rejected, and stops
-nothing. Each line needs its own key and timestamp, so that sending the whole file again is safe. The answer runs while
-the body is read: refusals, progress, and a summary as the last line.
+Lines are judged one by one. A refused line is reported with its number and reason and recorded on usage.rejected;
+the import continues. Each line needs its own key and timestamp, so that sending the whole file again is safe. The
+response is sent while the body is read: refusals, progress, and a summary as its last line.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ log = logging.getLogger(__name__)
 MEDIA_TYPE: Final = "application/x-ndjson"
 GROUP_LINES: Final = 500
 GROUP_BYTES: Final = 256 * 1024
-GROUPS_IN_FLIGHT: Final = 8  # then the body is not read on, and the sender has to wait
-WARNED: Final = 100  # warnings told one by one
-LISTED: Final = 1000  # refusals told one by one; a sender that reads only at the end must never fill the connection
+GROUPS_IN_FLIGHT: Final = 8  # beyond this reading pauses, and the sender has to wait
+WARNED: Final = 100  # limit on reported warnings
+LISTED: Final = 1000  # limit on reported refusals: a sender that reads only at the end must not block the response
 PROGRESS_SECONDS: Final = 1.0
 PATIENCE_SECONDS: Final = 30.0
 _PAUSE_SECONDS: Final = 0.25
@@ -50,7 +50,7 @@ _PAUSE_SECONDS: Final = 0.25
 
 @dataclass(frozen=True, slots=True)
 class RefusedLine:
-    """Why a line is not taken."""
+    """A refused line with the reason."""
 
     line: int
     reason: str
@@ -60,7 +60,7 @@ class RefusedLine:
 
 @dataclass(frozen=True, slots=True)
 class WarnedLine:
-    """A profile that an accepted line counts for nothing with."""
+    """An accepted line that a profile cannot measure."""
 
     line: int
     profile: str
@@ -70,8 +70,8 @@ class WarnedLine:
 
 @dataclass(slots=True)
 class Tally:
-    """What became of the lines so far; ``warned``: profiles that accepted ones count for nothing with, as far as looked
-    at. Every line up to ``last_acknowledged_line`` is in Kafka, or refused and recorded."""
+    """Counts so far. ``warned``: accepted lines that a profile cannot measure, as far as checked. Every line up to
+    ``last_acknowledged_line`` is in Kafka, or refused and recorded."""
 
     accepted: int = 0
     refused: int = 0
@@ -105,7 +105,7 @@ def judge(line: Line, view: NamespaceView, now_us: int) -> AcceptedEvent:
 def judge_all(
     lines: Iterable[Line], view: NamespaceView, now_us: int
 ) -> tuple[list[AcceptedEvent], list[tuple[Line, Refused]]]:
-    """Every line by itself: the events of the good ones, and why the others are none."""
+    """Judge each line separately: the events of accepted lines, and the refusals of the others."""
     accepted: list[AcceptedEvent] = []
     refused: list[tuple[Line, Refused]] = []
     for line in lines:
@@ -117,7 +117,7 @@ def judge_all(
 
 
 class HistoryApi:
-    """Opens streams."""
+    """Starts imports."""
 
     def __init__(
         self, guard: Guard, events: EventsApi, now_us: Callable[[], int], stopping: Callable[[], bool]
@@ -128,8 +128,8 @@ class HistoryApi:
         self._stopping = stopping
 
     def open(self, request: Request) -> Response:
-        """The answer that takes the body. The route's guard has asked for the scope. Raises Problem before anything is
-        read."""
+        """The response that imports the body; the scope was checked by the route's guard. Raises Problem before
+        anything is read."""
         namespace, settings = self._events.target(request, request.state.access)
         if settings.max_event_age_seconds is not None:
             remedy = "apply it with max_event_age_seconds: null, or send recent events to /v1/events/batch"
@@ -144,8 +144,7 @@ class HistoryApi:
 
 
 class Toll:
-    """What a stream takes is counted against its key as any other request's; beyond the limits the sender is held back,
-    not refused."""
+    """Counts a stream against its key's rate limits. Beyond the limits the sender is slowed down, not refused."""
 
     def __init__(self, guard: Guard, request: Request) -> None:
         self._guard = guard
@@ -155,13 +154,13 @@ class Toll:
         self._plain = 0
 
     def bytes(self, sent: int, plain: int) -> None:
-        """As they came, and decompressed: whichever is more in all is counted."""
+        """Count received and decompressed bytes; the larger total counts."""
         counted = max(self._sent, self._plain)
         self._sent, self._plain = self._sent + sent, self._plain + plain
         self._guard.spend(self._access, size=max(self._sent, self._plain) - counted)
 
     async def events(self, count: int, stopping: Callable[[], bool]) -> None:
-        """Count lines, and wait until the key may send on. Raises Ended where it is revoked or has expired
+        """Count lines, and wait until the key may send more. Raises Ended if the key was revoked or has expired
         meanwhile."""
         self._guard.spend(self._access, events=count)
         while (seconds := self._guard.pause(self._access)) > 0 and not stopping():  # noqa: ASYNC110
@@ -173,7 +172,7 @@ class Toll:
 
 
 class HistoryStream(Response):
-    """Reads, judges, delivers and tells, all at once. The reader never waits for the one who reads the answer."""
+    """Reads, judges, delivers and reports concurrently. Reading never waits for the client to read the response."""
 
     media_type = MEDIA_TYPE
 
@@ -195,9 +194,10 @@ class HistoryStream(Response):
         self._in_flight: deque[asyncio.Task[None]] = deque()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """ASGI."""
+        """The ASGI entry point."""
         started = asyncio.get_running_loop().time()
-        # The first bytes come before the answer starts, so that a client which waits for "100 Continue" gets it.
+        # Read the first chunk before starting the response: it makes the server send "100 Continue" to clients that
+        # wait for it.
         chunks = chunks_of(receive, self._stopping)
         try:
             first_chunk = await anext(chunks, None)
@@ -224,7 +224,7 @@ class HistoryStream(Response):
         await self._send_lines(send, [*self._refusals(), summary], last=True)
 
     async def _take(self, first_chunk: bytes | None, chunks: AsyncIterator[bytes | None]) -> str | None:
-        """Read to the end; why it is not the end, or None."""
+        """Read to the end of the body; returns the reason if it ended prematurely, else None."""
         group = _Group()
         try:
             chunk = first_chunk
@@ -234,7 +234,7 @@ class HistoryStream(Response):
                     self._toll.bytes(0, len(piece))
                     for line in self._lines.feed(piece):
                         group = await self._add(group, line)
-                if not chunk and group.lines:  # nothing more comes for now
+                if not chunk and group.lines:  # no data for a while: deliver what is there
                     group = await self._close(group)
                 await self._settle(GROUPS_IN_FLIGHT)
                 chunk = await anext(chunks, None)
@@ -255,7 +255,7 @@ class HistoryStream(Response):
         return trouble
 
     async def _wind_up(self, group: _Group, trouble: str) -> str:
-        """What was read whole is delivered, if it can be."""
+        """Deliver the complete lines read so far, if possible."""
         try:
             await self._close(group)
             await self._settle(1)
@@ -278,17 +278,17 @@ class HistoryStream(Response):
             await self._settle(GROUPS_IN_FLIGHT)
             previous_part = self._in_flight[-1] if self._in_flight else None
             self._in_flight.append(asyncio.create_task(self._deliver(group.lines, previous_part)))
-            await asyncio.sleep(0)  # other requests' turn
+            await asyncio.sleep(0)  # let other requests run
         return _Group()
 
     async def _settle(self, fewer_than: int) -> None:
-        """Wait until fewer groups are on their way. Raises NotDelivered."""
+        """Wait until fewer than ``fewer_than`` groups are in flight. Raises NotDelivered."""
         while self._in_flight and (self._in_flight[0].done() or len(self._in_flight) >= fewer_than):
             await self._in_flight[0]
             self._in_flight.popleft()
 
     async def _deliver(self, lines: Sequence[Line], previous_part: asyncio.Task[None] | None) -> None:
-        """Deliver one group, again and again for a while, and count it once the group before it is counted."""
+        """Deliver one group, retrying for a while, and count it after the previous group was counted."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + PATIENCE_SECONDS
         while True:
@@ -309,7 +309,7 @@ class HistoryStream(Response):
         self._tally.warned += len(warned)
 
     async def _attempt(self, lines: Sequence[Line]) -> tuple[list[tuple[Line, Refused, Sketch]], list[WarnedLine]]:
-        """Hand the good lines over; the others, and what good ones are warned of."""
+        """Send the accepted lines; returns the refused lines and the warnings."""
         refusals: list[tuple[Line, Refused, Sketch]] = []
         warned: list[WarnedLine] = []
 
@@ -342,7 +342,7 @@ class HistoryStream(Response):
         while not finished.is_set():
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(finished.wait(), PROGRESS_SECONDS)
-            if not finished.is_set():  # also where nothing has changed: it keeps the connection alive
+            if not finished.is_set():  # sent even if nothing changed, to keep the connection alive
                 progress = {"type": "progress", "lines": self._lines.number} | asdict(self._tally)
                 await self._send_lines(send, [*self._refusals(), progress])
 

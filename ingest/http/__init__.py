@@ -1,1 +1,1 @@
-"""HTTP at the gateway: who may, bodies, limits, overload, problem documents."""
+"""HTTP concerns of the gateway: authorisation, request bodies, rate limits, overload, problem documents."""

@@ -1,5 +1,5 @@
-"""Who may do what at the gateway: the keys of ``schemas.http.api_keys`` and the table of ``schemas.http.access``, as
-HTTP problems."""
+"""Authorisation at the gateway: applies API keys (``schemas.http.api_keys``) and the table of scopes
+(``schemas.http.access``) to requests, and raises HTTP problems."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from schemas.settings import Settings, SettingsError
 NAMESPACE_HEADER: Final = "weir-namespace"
 _NAMESPACE_FIELD: Final = NAMESPACE_HEADER.encode()
 _FRESH_SECONDS: Final = 5.0
-_SMALL: Final = 16 * 1024  # bodies that need no room kept: those of all connections there can be are some MB
+_SMALL: Final = 16 * 1024  # bodies up to this size need no reservation: for all possible connections they are some MB
 _BODIES_WAITING: Final = 1_000
 _ROOM_SECONDS: Final = 10.0
 
 
 def admin_key(settings: Settings) -> str:
-    """The settings' admin key. Raises SettingsError where there is none: an open gateway is never meant."""
+    """The admin key of the settings. Raises SettingsError if it is empty, since that would leave the gateway open."""
     key = settings.admin_key.get_secret_value()
     if not key:
         raise SettingsError("WEIR_ADMIN_KEY is empty; set it to a long random text (`weir up` makes one)")
@@ -42,18 +42,18 @@ def admin_key(settings: Settings) -> str:
 
 @dataclass(slots=True)
 class Admitted:
-    """An event request that is answered with more than a refusal of its head."""
+    """An event request that passed authentication and overload control."""
 
     access: Access
     tenant: str
-    """Whose share of the gateway it is counted to."""
+    """The namespace to whose share of the gateway it counts."""
     since: float
-    """When it was read, by the overload's clock."""
+    """When it was read, by the overload control's clock."""
     in_hand: bool = True
 
 
 class Guard:
-    """Asked for every request, before anything of it is read but its head."""
+    """Checks each request by its headers, before its body is read."""
 
     def __init__(
         self, settings: Settings, catalog: CatalogFollower, now_us: Callable[[], int],
@@ -69,10 +69,10 @@ class Guard:
         self._default_namespace = settings.namespace
         self.overload = Overload()
         self.served = 0.0
-        """When a request was taken up last, by the clock."""
+        """When the last request was started, by the clock."""
 
     def access(self, request: Request, sufficient: Scopes) -> Access:
-        """The bearer's rights, which include one of the scopes. Raises Problem (401, 403, 429, 503)."""
+        """The bearer's rights, which include one of the ``sufficient`` scopes. Raises Problem (401, 403, 429, 503)."""
         access = self._bearer(request)
         _require(access, sufficient)
         if self.overload.refuses(self._tenant(access, request.headers.get(NAMESPACE_HEADER))):
@@ -81,8 +81,7 @@ class Guard:
         return access
 
     def admit(self, request: Request) -> Admitted:
-        """An event request is in hand until it is ``sent`` or ``answered``; its scopes are not looked at (see
-        ``allow``).
+        """Admit an event request; it is in hand until ``sent`` or ``answered``. Scopes are checked by ``allow``.
 
         Raises Problem (401, 503).
         """
@@ -93,31 +92,31 @@ class Guard:
         return admitted
 
     def sent(self, admitted: Admitted) -> None:
-        """It waits for Kafka, and is in hand no longer."""
+        """Mark the request as waiting for Kafka: it is no longer in hand."""
         if admitted.in_hand:
             admitted.in_hand = False
             self.overload.let_go(admitted.tenant)
 
     def answered(self, admitted: Admitted) -> None:
-        """See ``admit``."""
+        """Mark the request as answered; see ``admit``."""
         self.sent(admitted)
         self.overload.finished()
 
     def allow(self, admitted: Admitted, sufficient: Scopes) -> Access:
-        """The rights of an admitted request, which include one of the scopes. Raises Problem (403, 429)."""
+        """Rights of an admitted request, which include one of the ``sufficient`` scopes. Raises Problem (403, 429)."""
         _require(admitted.access, sufficient)
         self._count(admitted.access)
         return admitted.access
 
     def _bearer(self, request: Request) -> Access:
-        """Raises Problem (401, 503)."""
+        """Authenticate the bearer. Raises Problem (401, 503)."""
         try:
             return self._keys.access(request.headers.get("authorization"), self._now_us())
         except Denied as denied:
             raise of_denial(denied) from None
 
     def _count(self, access: Access) -> None:
-        """A request of that key. Raises Problem (429)."""
+        """Count a request against the key's rate limits. Raises Problem (429)."""
         self.served = now = self._clock()
         try:
             if (buckets := self._limits.of(access, now)) is not None:
@@ -126,14 +125,15 @@ class Guard:
             raise too_much(error) from None
 
     def spend(self, access: Access, *, size: int = 0, events: int = 0) -> None:
-        """Count bytes of a body or events against the key's limits; what is spent on credit is waited for later."""
+        """Count body bytes or events against the key's limits. They may exceed the limits, in which case later
+        requests wait."""
         if (buckets := self._limits.of(access, self._clock())) is not None:
             buckets.spend(size, events)
 
     def early(self, headers: Headers) -> Admitted | None:
-        """What ``admit`` gives, by the head alone. None: the key is none, and the application says why. Raises Problem
-        (503)."""
-        fields = dict(reversed(headers))  # of a field that stands twice the first, which the application reads too
+        """As ``admit``, from the headers alone. None if the key is invalid; the application then answers with the
+        reason. Raises Problem (503)."""
+        fields = dict(reversed(headers))  # the first of repeated fields, as the application reads them
         try:
             access = self._keys.access(_text(fields.get(b"authorization")), self._now_us())
         except Denied:
@@ -151,12 +151,12 @@ class Guard:
         return access.namespace or namespace or self._default_namespace
 
     def still(self, request: Request) -> None:
-        """For a request that takes long: whether its key is one still. Raises Problem (401, 503)."""
+        """Check again whether the key is valid, for long requests. Raises Problem (401, 503)."""
         self._bearer(request)
 
     @property
     def default_rates(self) -> Rates:
-        """Of a key that names none."""
+        """The rate limits of a key that names none."""
         return self._limits.default
 
     def may_give(self, access: Access) -> Rates | None:
@@ -164,7 +164,7 @@ class Guard:
         return self._limits.may_give(access)
 
     def pause(self, access: Access) -> float:
-        """Seconds until the key may send on, 0: now."""
+        """Seconds until the key may send more; 0: now."""
         buckets = self._limits.of(access, self._clock())
         return 0.0 if buckets is None else buckets.pause(self._clock())
 
@@ -172,7 +172,7 @@ class Guard:
         return self._catalog.view(namespace).settings.bounds
 
     async def small_body(self, request: Request, access: Access, limit: int = MAX_BODY) -> bytes | None:
-        """The request's body where its head says that it is small: see ``body``. None: it is not."""
+        """The body if its headers announce it as small (see ``body``), else None."""
         size = announced(request)
         if size is None or size > _SMALL:
             return None
@@ -182,11 +182,11 @@ class Guard:
     async def body(
         self, request: Request, access: Access, namespace: str, limit: int = MAX_BODY
     ) -> AsyncIterator[bytes]:
-        """The request's body, read (see ``read_body``) and counted against the key's bytes as it comes, whatever
-        becomes of it.
+        """Context manager with the request's body (see ``read_body``); its bytes are counted against the key as
+        they arrive, whatever the outcome.
 
-        A large one has room kept for it until it is let go of: a key or a namespace that has many under way waits for
-        its own. Raises Problem 429 and 503 without room.
+        Memory is reserved for a large body until the context ends, and a key or namespace with many large bodies
+        waits for its own share. Raises Problem 429 and 503 if no memory becomes free.
         """
         if (small := await self.small_body(request, access, limit)) is not None:
             yield small
@@ -202,7 +202,7 @@ class Guard:
         self.spend(access, size=size)
 
     def route(self, request: Request) -> Access | None:
-        """The rights for the route that the request was matched to, None for an open one. Raises Problem."""
+        """Rights for the route that the request matched; None for an open route. Raises Problem."""
         path = str(getattr(request.scope.get("route"), "path", ""))
         sufficient = scopes_of("gateway", request.method, path)
         if sufficient is None:
@@ -210,11 +210,11 @@ class Guard:
         if not sufficient:
             return None
         access = self.access(request, sufficient)
-        self.namespace(request, access)  # so that no route can forget it
+        self.namespace(request, access)  # checked here, so that no route can omit it
         return access
 
     def namespace(self, request: Request, access: Access) -> str:
-        """The namespace that the request means and its key may reach. Raises Problem (403)."""
+        """The namespace that the request addresses, if its key may reach it. Raises Problem (403)."""
         try:
             return access.choose(request.headers.get(NAMESPACE_HEADER), self._default_namespace)
         except Denied as denied:
@@ -222,7 +222,7 @@ class Guard:
 
 
 def _require(access: Access, sufficient: Scopes) -> None:
-    """Raises Problem (403)."""
+    """Check the scopes. Raises Problem (403)."""
     try:
         access.require(sufficient)
     except Denied as denied:

@@ -1,4 +1,4 @@
-"""Request bodies: read whole, bounded in size before and after decompression, and in time."""
+"""Reads request bodies, limited in time and in size before and after decompression."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MAX_MEMBERS: Final = 64
 
 
 class BadBody(Problem):
-    """A body that cannot be read; ``sample`` holds bytes of it."""
+    """A body that cannot be read; ``sample``: some of its bytes."""
 
     def __init__(self, status: int, reason: str, detail: str, sample: bytes, *, close: bool = False) -> None:
         super().__init__(status, reason, detail, headers={"Connection": "close"} if close else None, path="$")
@@ -26,11 +26,11 @@ class BadBody(Problem):
 
 
 Received = Callable[[int], None]
-"""Told of every byte as it comes, and then of those that decompression adds."""
+"""Called with the number of bytes received, and with the number that decompression adds."""
 
 
 def announced(request: Request) -> int | None:
-    """Bytes of the body as its head says; None where it says nothing, or the body is compressed."""
+    """Size of the body in bytes according to its headers; None if unknown, or if the body is compressed."""
     length = request.headers.get("content-length")
     if length is None:
         return None if "transfer-encoding" in request.headers else 0
@@ -40,8 +40,8 @@ def announced(request: Request) -> int | None:
 
 
 async def read_body(request: Request, limit: int = MAX_BODY, received: Received = lambda _size: None) -> bytes:
-    """The body, decompressed. Raises BadBody: 408 where it stops coming, 413 over ``limit`` bytes, 415 unknown
-    encoding, 400 broken gzip or zstd."""
+    """The decompressed body. Raises BadBody: 408 if it arrives too slowly, 413 above ``limit`` bytes, 415 for an
+    unknown encoding, 400 for corrupt gzip or zstd."""
     chunks: list[bytes] = []
     size = 0
     loop = asyncio.get_running_loop()
@@ -49,9 +49,8 @@ async def read_body(request: Request, limit: int = MAX_BODY, received: Received 
     try:
         async with asyncio.timeout(PAUSE_SECONDS) as bound:
             expected = True
-            while (
-                expected
-            ):  # not ``request.stream``: most bodies come in one message, and its generator costs as much as they do
+            # Not ``request.stream``: most bodies are one message, and its generator would cost as much as reading them.
+            while expected:
                 message = await request.receive()
                 if message["type"] == "http.disconnect":
                     raise BadBody(400, "malformed", "the connection ended before the body did", b"".join(chunks))
@@ -77,8 +76,8 @@ async def read_body(request: Request, limit: int = MAX_BODY, received: Received 
 
 
 def inflated(encoding: str, body: bytes, limit: int, received: Received = lambda _size: None) -> bytes:
-    """A body in one of ENCODINGS, decompressed to at most ``limit`` bytes; ``received`` is told by how much it is
-    larger so, also where it turns out to be broken. Raises BadBody."""
+    """Decompress a body in one of ENCODINGS to at most ``limit`` bytes. ``received`` is called with the number of
+    bytes added, also for a corrupt body. Raises BadBody."""
     inflater = Inflater(encoding, MAX_MEMBERS)
     plain = bytearray()
     try:

@@ -1,4 +1,4 @@
-"""Compressed bodies, decompressed piece by piece in bounded memory (pure)."""
+"""Decompresses bodies piece by piece in bounded memory. Pure."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
-__all__ = ["ENCODINGS", "PIECE", "BrokenBody", "Inflater", "zstd"]  # zstd: as this Python has it
+__all__ = ["ENCODINGS", "PIECE", "BrokenBody", "Inflater", "zstd"]  # zstd: from the standard library or its backport
 
 PIECE: Final = 64 * 1024
-_LARGEST_WINDOW_LOG: Final = 23  # 8 MiB, what RFC 8878 asks of every decoder
+_LARGEST_WINDOW_LOG: Final = 23  # 8 MiB, the window size that RFC 8878 recommends every decoder to support
 
 
 class BrokenBody(WeirError, ValueError):
-    """A compressed body that cannot be read on."""
+    """A compressed body that is corrupt or truncated."""
 
 
 class _Decompressor(Protocol):
@@ -32,7 +32,7 @@ class _Decompressor(Protocol):
 
 
 class _Gunzip:
-    """zlib's object with the interface that bz2, lzma and zstd share: what it did not take it keeps."""
+    """zlib's decompressor with the interface of bz2, lzma and zstd: it keeps unconsumed input itself."""
 
     def __init__(self) -> None:
         self._member = zlib.decompressobj(wbits=31)
@@ -58,10 +58,10 @@ ENCODINGS: Final = tuple(_DECOMPRESSORS)
 
 
 class Inflater:
-    """Pieces of at most 64 KiB of plain bytes, from a body in one of ``ENCODINGS``, or as it is ("").
+    """Yields pieces of at most 64 KiB of plain bytes from a body in one of ``ENCODINGS``, or uncompressed ("").
 
-    ``members``: how many compressed ones may follow one another, None: any number. Each costs a copy of what was fed
-    with it.
+    ``members``: maximum number of concatenated compressed members, None = any. Each costs a copy of the remaining
+    input.
     """
 
     def __init__(self, encoding: str = "", members: int | None = None) -> None:
@@ -71,7 +71,7 @@ class Inflater:
         self._begun = 0
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """What ``data`` decompresses to. Raises BrokenBody."""
+        """The plain bytes of ``data``. Raises BrokenBody."""
         if self._new is None:
             for start in range(0, len(data), PIECE):
                 yield data[start : start + PIECE]
@@ -90,12 +90,12 @@ class Inflater:
             if piece:
                 yield piece
             if self._member.eof:
-                # Members may follow one another.
+                # Another member may follow.
                 data, self._member = self._member.unused_data, None
             elif not piece:
                 return
 
     def finish(self) -> None:
-        """The body has ended. Raises BrokenBody where it is cut."""
+        """Check that the body is complete. Raises BrokenBody if it is truncated."""
         if self._member is not None:
             raise BrokenBody("the compressed body is cut")

@@ -1,4 +1,4 @@
-"""What the gateway refuses, as problem documents (``schemas.http.problems``)."""
+"""The gateway's refusals as problem documents (``schemas.http.problems``)."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ __all__ = [
 
 
 def of_refusal(refused: Refused) -> Problem:
-    """400 for a body that is no JSON, 422 for one that says something unacceptable."""
+    """400 for a body that is not JSON, 422 for unacceptable content."""
     status = 400 if refused.reason == "malformed" else 422
     return Problem(status, refused.reason, refused.detail, index=refused.index, path=refused.path)
 
 
 def unavailable(detail: str, keys: Sequence[str] | None = None, cause: str | None = None) -> Problem:
-    """503; ``keys`` make the retry safe, ``cause`` is the name of the reason (``schemas.health.readiness``) where there
-    is one."""
+    """503. ``keys``: the events' keys, with which a retry is safe; ``cause``: name of the readiness reason
+    (``schemas.health.readiness``), if there is one."""
     return Problem(
         503,
         "unavailable",
@@ -34,7 +34,7 @@ def unavailable(detail: str, keys: Sequence[str] | None = None, cause: str | Non
 
 
 def overloaded() -> Problem:
-    """503 before anything of the body was looked at."""
+    """503, sent before any of the body was read."""
     detail = (
         "this gateway has more requests than it can answer, and this namespace sends the most of them; nothing "
         "was taken, send it again"
@@ -43,5 +43,5 @@ def overloaded() -> Problem:
 
 
 def too_much(error: TooMuch) -> Problem:
-    """429; nothing was taken, and the same request may be sent again then."""
+    """429: nothing was accepted, and the same request may be sent again after Retry-After."""
     return Problem(429, "rate_limit", str(error), headers={"Retry-After": str(error.retry_after)}, limit=error.what)

@@ -1,8 +1,8 @@
-"""What one key, and all keys of a namespace together, may send each second: token buckets for requests, events and
-bytes (pure: ``now`` is an argument, in seconds).
+"""Rate limits per key, and for all keys of a namespace together: token buckets for requests, events and bytes per
+second. Pure: ``now`` is an argument, in seconds.
 
-A bucket holds one second's worth. It may go into debt, and who finds it in debt waits: so no batch is too large for its
-bucket, and over time the rate holds. Each gateway process has buckets of its own.
+A bucket holds one second's worth of tokens and may go into debt; the next request then waits. So no batch is too
+large for its bucket, and the rate holds over time. Each gateway process has its own buckets.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ MAX_KEYS: Final = 10_000
 
 
 class Bucket:
-    """``rate`` tokens flow in a second, up to ``rate``."""
+    """A token bucket filled with ``rate`` tokens per second, up to ``rate``."""
 
     __slots__ = ("_at", "_rate", "_tokens")
 
@@ -31,20 +31,20 @@ class Bucket:
         self._at = now
 
     def wait(self, now: float) -> float:
-        """Seconds until something may be taken; 0: now."""
-        # A clock that steps back gives nothing and takes nothing.
+        """Seconds until tokens are available; 0: now."""
+        # A clock that steps back neither adds nor removes tokens.
         self._tokens = min(float(self._rate), self._tokens + max(0.0, now - self._at) * self._rate)
         self._at = max(self._at, now)
         return 0.0 if self._tokens > 0 else (-self._tokens + 1) / self._rate
 
     def take(self, cost: int) -> None:
-        """Take it, if need be on credit."""
+        """Remove tokens, if necessary into debt."""
         self._tokens -= cost
 
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """What a key may send in a second."""
+    """Rate limits of a key, per second."""
 
     requests: int
     events: int
@@ -52,7 +52,7 @@ class Rates:
 
 
 class TooMuch(Exception):
-    """Too much of something was sent by ``who``; ``retry_after`` whole seconds, at least 1."""
+    """A rate limit of ``who`` is exceeded; ``retry_after``: whole seconds, at least 1."""
 
     def __init__(self, what: str, rate: int, seconds: float, who: str = "this key") -> None:
         self.retry_after = max(1, math.ceil(seconds))
@@ -61,7 +61,7 @@ class TooMuch(Exception):
 
 
 class KeyBuckets:
-    """The three buckets of one key, and those of its namespace (``shared``), from which everything is taken as well."""
+    """The three buckets of one key and those of its namespace (``shared``), which are charged as well."""
 
     __slots__ = ("_bytes", "_events", "_requests", "_who", "rates", "shared")
 
@@ -74,7 +74,7 @@ class KeyBuckets:
         self._bytes = Bucket(rates.bytes, now)
 
     def request(self, now: float) -> None:
-        """Take one request. Raises TooMuch, then nothing is taken."""
+        """Charge one request. Raises TooMuch, having charged nothing."""
         if (lacking := self._lacking(now)) is not None:
             raise lacking
         self._requests.take(1)
@@ -90,22 +90,24 @@ class KeyBuckets:
         return None if self.shared is None else self.shared._lacking(now)
 
     def spend(self, size: int, events: int) -> None:
-        """Count bytes of a body, as sent or decompressed, whichever is more, and events that were taken."""
+        """Charge body bytes (as sent or decompressed, whichever is more) and accepted events."""
         self._bytes.take(size)
         self._events.take(events)
         if self.shared is not None:
             self.shared.spend(size, events)
 
     def pause(self, now: float) -> float:
-        """Seconds until bytes and events may be taken again: for who sends one long body."""
+        """Seconds until more bytes and events may be sent within one long body."""
         pause = max(self._events.wait(now), self._bytes.wait(now))
         return pause if self.shared is None else max(pause, self.shared.pause(now))
 
 
 class Limits:
-    """Buckets by key. The least recently seen of more than MAX_KEYS are forgotten: their keys begin with full ones.
+    """Buckets by key. Beyond MAX_KEYS the least recently used are evicted; their keys start again with full
+    buckets.
 
-    ``bounds``: what the operator has set for a namespace, as long as ``version`` is the same.
+    ``bounds``: limits that the operator set for a namespace; its results are cached as long as ``version()`` stays
+    the same.
     """
 
     def __init__(
@@ -123,14 +125,13 @@ class Limits:
         self._bounds = bounds
         self._version = version
         self._as_of = version()
-        # By identity: a key's Access is the same object until the catalog changes, and every request asks several
-        # times. Held, so that no other object gets its number.
+        # Cache keyed by object identity: a key's Access is the same object until the catalog changes. The Access is
+        # stored in the value, so that its id is not reused.
         self._known: dict[int, tuple[Access, KeyBuckets]] = {}
         self._buckets: OrderedDict[tuple[str, str], KeyBuckets] = OrderedDict()
 
     def of(self, access: Access, now: float) -> KeyBuckets | None:
-        """The key's buckets, new ones where its limits have changed; None: no limits (the admin key of the
-        settings)."""
+        """The key's buckets, new ones if its limits changed; None: no limits (the admin key of the settings)."""
         if access.namespace is None:
             return None
         known = self._known.get(id(access))
@@ -146,7 +147,7 @@ class Limits:
     def _found(self, access: Access, namespace: str, now: float) -> KeyBuckets:
         rates, together = self._rates(access), self._of_namespace(namespace)
         shared = self._kept((namespace, ""), together, now, None, f"the keys of namespace {namespace} together")
-        # A key of more than that was made by the operator, beside the others.
+        # A key with higher limits than its namespace was created by the operator and does not share the namespace's.
         beside = rates.requests > together.requests or rates.events > together.events or rates.bytes > together.bytes
         return self._kept((namespace, access.key_id), rates, now, None if beside else shared, "this key")
 
@@ -170,7 +171,7 @@ class Limits:
         )
 
     def _of_namespace(self, namespace: str) -> Rates:
-        """What the operator has set, else the default."""
+        """The rates that the operator set for the namespace, else the default."""
         bounds, default = self._bounds(namespace), self._together
         if bounds is None:
             return default
@@ -181,8 +182,8 @@ class Limits:
         )
 
     def may_give(self, access: Access) -> Rates | None:
-        """The most that a key made with ``access`` may be allowed: what its maker is limited to, else what the operator
-        has set for the namespace, else the default of a key. None: anything (the admin key of the settings)."""
+        """The highest rates that a key created with ``access`` may get: the creator's limits, else those the
+        operator set for the namespace, else the default. None: unlimited (the admin key of the settings)."""
         if access.namespace is None:
             return None
         limits, bounds, default = access.limits, self._bounds(access.namespace), self.default

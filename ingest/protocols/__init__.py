@@ -1,0 +1,1 @@
+"""Event formats of other systems (CloudEvents, Lago), translated to native events."""

@@ -1,9 +1,9 @@
-"""CloudEvents 1.0 by HTTP, in structured, batched and binary mode, as native events (pure).
+"""CloudEvents 1.0 over HTTP in structured, batched and binary mode, translated to native events. Pure.
 
-``source`` + ``id`` are the identity, ``subject`` is the account, ``type`` the event name, ``time`` the timestamp and
-``data`` the properties. Extension attributes and ``dataschema`` are not metered. Sources: CloudEvents 1.0.2, its JSON
-event format and its HTTP protocol binding. OpenMeter's clients speak the same, so a success is its 204 and an error its
-problem document.
+``source`` and ``id`` form the identity, ``subject`` is the account, ``type`` the event name, ``time`` the timestamp
+and ``data`` the properties. Extension attributes and ``dataschema`` are ignored. Sources: CloudEvents 1.0.2, its
+JSON event format and its HTTP protocol binding. OpenMeter's clients use the same format, so success is answered
+with 204 and an error with OpenMeter's problem document.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _ESCAPED: Final = re.compile(r"\\(.)")
 
 
 class CloudEvent(msgspec.Struct, gc=False):
-    """One CloudEvent as its sender wrote it; attributes that Weir does not meter are left out."""
+    """A CloudEvent as sent, reduced to the attributes that Weir uses."""
 
     specversion: str
     id: str
@@ -52,7 +52,7 @@ class CloudEvent(msgspec.Struct, gc=False):
 
 
 class _Written(msgspec.Struct, gc=False):
-    """A CloudEvent's time as text, where it may be finer than a microsecond."""
+    """A CloudEvent's time as text, needed where it is finer than a microsecond."""
 
     time: str | None = None
 
@@ -65,7 +65,7 @@ _raws = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 def is_batch(body: bytes) -> bool:
-    """Whether a JSON body is an array, so a batch of CloudEvents."""
+    """Whether a JSON body is an array, that is, a batch of CloudEvents."""
     return body.lstrip()[:1] == b"["
 
 
@@ -90,9 +90,9 @@ def _decoded(body: bytes) -> list[CloudEvent]:
 
 
 def decode_binary(headers: Mapping[str, str], body: bytes) -> list[RawEvent]:
-    """The one CloudEvent of a request: attributes in ``ce-`` headers (lower-case names), data as the body.
+    """The CloudEvent of a binary-mode request: attributes in ``ce-`` headers (lower-case names), data as the body.
 
-    Raises Refused; its path names the header, or ``$``, the body.
+    Raises Refused; its path names the header, or is ``$`` for the body.
     """
     attributes: JsonObject = {
         name.removeprefix(PREFIX): _header_value(name, value)
@@ -112,7 +112,7 @@ def decode_binary(headers: Mapping[str, str], body: bytes) -> list[RawEvent]:
 
 
 def binary_sketch(headers: Mapping[str, str]) -> bytes:
-    """The ``ce-`` headers as one JSON object, so that a refusal can be told like any other."""
+    """The ``ce-`` headers as a JSON object, for the rejection record of a refused request."""
     return msgspec.json.encode({name.removeprefix(PREFIX): v for name, v in headers.items() if name.startswith(PREFIX)})
 
 
@@ -122,7 +122,8 @@ def structured_sketch(body: bytes) -> list[bytes]:
 
 
 def _event(event: CloudEvent, at: str, index: int, unread: bytes = b"") -> RawEvent:
-    """``at``: where its attributes stand; ``unread``: data that nobody has read as JSON yet."""
+    """Translate one CloudEvent. ``at``: JSON path of its attributes; ``unread``: data that is not parsed as JSON
+    yet."""
 
     def place(attribute: str) -> str:
         if at == PREFIX:
@@ -162,7 +163,7 @@ def _event(event: CloudEvent, at: str, index: int, unread: bytes = b"") -> RawEv
 
 
 def is_json(content_type: str | None) -> bool:
-    """Whether a media type says JSON; where there is none, data is JSON."""
+    """Whether a media type denotes JSON; data without a media type is JSON."""
     if content_type is None or not content_type.strip():
         return True
     subtype = content_type.split(";")[0].strip().lower().rpartition("/")[2]
@@ -177,7 +178,7 @@ def _check_json(data: bytes, path: str, index: int) -> None:
 
 
 def _header_value(name: str, value: str) -> str:
-    """An attribute from its header: perhaps quoted, percent-encoded UTF-8 (HTTP protocol binding, 3.1.3.2)."""
+    """Decode an attribute's header value: possibly quoted, percent-encoded UTF-8 (HTTP protocol binding, 3.1.3.2)."""
     if len(value) >= 2 and value[0] == value[-1] == '"':
         value = _ESCAPED.sub(r"\1", value[1:-1])
     try:
@@ -187,7 +188,7 @@ def _header_value(name: str, value: str) -> str:
 
 
 def peer_path(path: str | None, *, batch: bool, binary: bool) -> str | None:
-    """The place in a CloudEvents request that acceptance names in a native one; other places stay as they are."""
+    """Translate a path in a native request to the CloudEvents request; other paths are unchanged."""
     match = _NATIVE_PATH.match(path or "")
     if match is None:
         return path
@@ -198,13 +199,13 @@ def peer_path(path: str | None, *, batch: bool, binary: bool) -> str | None:
 
 
 def answer_accepted() -> Response:
-    """204, as OpenMeter answers: there is no key to tell, since every CloudEvent has an id."""
+    """204 as OpenMeter answers; no keys are returned, since every CloudEvent has an id."""
     return Response(status_code=204)
 
 
 def answer_refused(problem: Problem, path: str, *, batch: bool, binary: bool) -> Response:
-    """The problem as OpenMeter's clients read it: 400 for whatever is wrong with the events, index and place also as
-    ``extensions``. ``path``: that of the request."""
+    """The problem document as OpenMeter's clients expect it: status 400 for any fault of the events, with index and
+    path also in ``extensions``. ``path``: the request's path."""
     document = problem.document()
     status = 400 if problem.status == 422 else problem.status
     if "path" in document:

@@ -1,8 +1,8 @@
-"""POST /api/v1/events and /api/v1/events/batch: which system's format a request speaks, and that format's door.
+"""Detects the format of requests to POST /api/v1/events and /api/v1/events/batch and delegates to its
+implementation.
 
-Content type and headers decide first, then the shape of the body: an array or ``specversion`` is CloudEvents, ``event``
-or
-``events`` is Lago; the path that ends in /batch is always Lago's.
+Content type and headers decide first, then the shape of the body: an array or ``specversion`` means CloudEvents,
+``event`` or ``events`` means Lago. The path that ends in /batch is always Lago's.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ _TOLD: Final = 10
 BATCH: Final = "/api/v1/events/batch"
 Format = Literal["binary", "structured", "lago", "lago_batch"]
 
-# What senders write that do not say what they send.
+# Default content types of HTTP clients, which say nothing about the format.
 _UNTOLD: Final = frozenset({"", "text/plain", "application/x-www-form-urlencoded"})
 _CHARSETS: Final = frozenset({"", "utf-8", "utf8", "us-ascii"})
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def format_by_headers(path: str, headers: Mapping[str, str]) -> Format | None:
-    """What path and headers (lower-case names) tell; None where the body must.
+    """The format according to path and headers (lower-case names); None if the body must decide.
 
-    Raises ValueError for a content type that no door reads; it says which are.
+    Raises ValueError for an unsupported content type; the message names the supported ones.
     """
     if path == BATCH:
         return "lago_batch"
@@ -62,7 +62,7 @@ def format_by_headers(path: str, headers: Mapping[str, str]) -> Format | None:
 
 
 def format_by_shape(body: bytes) -> Format:
-    """What the shape of a JSON body tells. Raises Refused."""
+    """The format according to the shape of a JSON body. Raises Refused."""
     if cloudevents.is_batch(body):
         return "structured"
     fields = decode_json(_fields, body)
@@ -77,7 +77,7 @@ def format_by_shape(body: bytes) -> Format:
 
 
 class Foreign:
-    """The door of one request; it learns on the way which format it is."""
+    """The Door of one request, which detects its format on the way."""
 
     single = False
 
@@ -95,9 +95,9 @@ class Foreign:
             self._unread = str(error)
 
     def wrong_query(self, request: Request) -> list[WrongParameter]:
-        """See ``ingest.events.api.Door``. Neither peer has parameters here, but a CloudEvents sink is any URL, with
-        what a sender's own routing put into it: that is let be. What reads as a choice of the namespace is not, since
-        the events would go to another."""
+        """See ``ingest.events.api.Door``. Query parameters are ignored, since a CloudEvents sink may be any URL and
+        senders add their own; except those that look like a choice of the namespace, because the events would go to
+        another one."""
         return [parameter for parameter in wrong_parameters(request, {}) if means_namespace(parameter.name)]
 
     def decode(self, body: bytes, view: NamespaceView) -> list[RawEvent]:
@@ -130,8 +130,8 @@ class Foreign:
         return Sketch()
 
     def answer(self, accepted: Sequence[AcceptedEvent], warned: Sequence[Warned]) -> Response:
-        """See ``ingest.events.api.Door``. What is warned of stands in a header, since peers' answers have no place for
-        it."""
+        """See ``ingest.events.api.Door``. Warnings are returned in a header, since the peers' responses have no
+        place for them."""
         if self._lago:
             answer = lago.answer_accepted(self._lago, accepted, self._now_us(), batch=self._format == "lago_batch")
         else:
@@ -145,7 +145,7 @@ class Foreign:
         return answer
 
     def refuse(self, problem: Problem) -> Response:
-        """In the words of the format; where it is not known yet, in a document that has both peers' members."""
+        """The refusal in the request's format; if that is not known yet, a document with the members of both."""
         if self._format in ("binary", "structured"):
             binary = self._format == "binary"
             return cloudevents.answer_refused(problem, self._path, batch=self._batch, binary=binary)

@@ -1,8 +1,8 @@
-"""Lago's event API as native events, its answers and its errors (pure).
+"""Lago's event API: translates its requests to native events, and responses and errors to Lago's format. Pure.
 
-``transaction_id`` is the key, unique within its subscription as in Lago, so ``external_subscription_id`` is the source;
-``code`` the event name, ``timestamp`` Unix seconds, exact to the microsecond whether it comes as an integer, a decimal
-or a string. ``external_subscription_id`` names a subscription, whose account is billed, or else the account itself.
+``transaction_id`` is the key. It is unique within a subscription, as in Lago, so ``external_subscription_id`` is
+the source. ``code`` is the event name, ``timestamp`` Unix seconds, exact to the microsecond as an integer, decimal
+or string. ``external_subscription_id`` names a subscription, whose account is billed, or else the account itself.
 ``precise_total_amount_cents`` becomes a property of that name, so that a meter can sum it.
 """
 
@@ -36,8 +36,7 @@ _NULL: Final = msgspec.Raw(b"null")
 
 
 class LagoEvent(msgspec.Struct, gc=False):
-    """One event as Lago's clients write it. ``external_customer_id``: what older clients send in place of a
-    subscription."""
+    """An event as sent by Lago's clients. Older clients send ``external_customer_id`` in place of a subscription."""
 
     transaction_id: str | None = None
     external_subscription_id: str | None = None
@@ -72,7 +71,7 @@ def decode(body: bytes, *, batch: bool) -> list[LagoEvent]:
 
 
 def translate(events: Sequence[LagoEvent], view: NamespaceView, *, batch: bool) -> list[RawEvent]:
-    """Native events. Raises Refused with Lago's names in its path."""
+    """Translate to native events. Raises Refused with Lago's field names in its path."""
     return [
         _event(event, view, f"$.events[{index}]" if batch else "$.event", index) for index, event in enumerate(events)
     ]
@@ -95,7 +94,7 @@ def _account(event: LagoEvent, view: NamespaceView) -> str | None:
     code = event.external_subscription_id
     if not code:
         return event.external_customer_id or None
-    # Of a retired subscription too: what was used before it ended may arrive later.
+    # Retired subscriptions are included: usage from before their end may arrive later.
     versions = view.history("subscription", code)
     return str(versions[-1].body["account"]) if versions else code
 
@@ -109,7 +108,7 @@ def _properties(event: LagoEvent, path: str, index: int) -> bytes:
         return text
     if not text.startswith(b"{"):
         raise Refused("invalid", path, "not a JSON object; send {} for none", index)
-    # Where the properties hold one of that name, it is the sender's own and stays.
+    # A property of that name that the sender set itself takes precedence.
     known = _object.decode(text)
     if AMOUNT in known:
         return text
@@ -117,7 +116,7 @@ def _properties(event: LagoEvent, path: str, index: int) -> bytes:
 
 
 def _micros(raw: bytes, path: str, index: int) -> int | None:
-    """Microseconds since 1970 of Unix seconds as a JSON number or string; None for null. What is finer is cut."""
+    """Unix seconds (a JSON number or string) as microseconds since 1970, truncated; None for null."""
     if raw == b"null":
         return None
     text = msgspec.json.decode(raw).strip() if raw.startswith(b'"') else raw.decode(errors="replace")
@@ -141,14 +140,15 @@ def elements(body: bytes, *, batch: bool) -> list[bytes]:
 def answer_accepted(
     events: Sequence[LagoEvent], accepted: Sequence[AcceptedEvent], now_us: int, *, batch: bool
 ) -> Response:
-    """200 with what was stored, as Lago answers; ``lago_id`` is the event's identity, so a retry tells the same."""
+    """200 with the stored events, as Lago answers; ``lago_id`` is the event's identity, so a retry gets the same
+    response."""
     stored = [_stored(event, acceptance, now_us) for event, acceptance in zip(events, accepted, strict=True)]
     return _json({"events": stored} if batch else {"event": stored[0]}, 200)
 
 
 def _stored(event: LagoEvent, acceptance: AcceptedEvent, now_us: int) -> JsonObject:
     amount = bytes(event.precise_total_amount_cents)
-    # A number is answered as text, as Lago does; so is whatever else was sent, which may hold quotes.
+    # Lago returns the amount as text; other JSON values are quoted as text as well.
     quoted = amount if amount.startswith(b'"') or amount == b"null" else msgspec.json.encode(amount.decode())
     return {
         "lago_id": str(UUID(bytes=acceptance.identity)),
@@ -166,7 +166,7 @@ def _stored(event: LagoEvent, acceptance: AcceptedEvent, now_us: int) -> JsonObj
 
 
 def peer_path(path: str | None, *, batch: bool) -> str | None:
-    """The place in a Lago request that acceptance names in a native one; other places stay as they are."""
+    """Translate a path in a native request to the Lago request; other paths are unchanged."""
     match = _NATIVE_PATH.match(path or "")
     if match is None:
         return path
@@ -175,7 +175,7 @@ def peer_path(path: str | None, *, batch: bool) -> str | None:
 
 
 def members(problem: Problem, *, batch: bool) -> JsonObject:
-    """What Lago's clients read of an error: ``error``, ``code`` and, for events at fault, ``error_details``."""
+    """The error members that Lago's clients read: ``error``, ``code`` and, for faulty events, ``error_details``."""
     if problem.status != 422:
         return {"error": problem.document()["title"], "code": problem.reason}
     match = _FIELD.match(peer_path(problem.members.get("path"), batch=batch) or "")
@@ -193,7 +193,7 @@ def members(problem: Problem, *, batch: bool) -> JsonObject:
 
 
 def answer_refused(problem: Problem, *, batch: bool) -> Response:
-    """Lago's error document, with our detail, index and place beside its words."""
+    """Lago's error document, extended by Weir's detail, index and path."""
     document: JsonObject = {"status": problem.status} | members(problem, batch=batch) | {"detail": problem.detail}
     document |= {name: value for name, value in problem.members.items() if name != "path"}
     if problem.members.get("path") is not None:
@@ -202,7 +202,7 @@ def answer_refused(problem: Problem, *, batch: bool) -> Response:
         document["detail"] = problem.detail.replace("account_id,", "external_subscription_id,", 1)
     headers = dict(problem.headers)
     if problem.status == 429 and "Retry-After" in headers:
-        headers["x-ratelimit-reset"] = headers["Retry-After"]  # how Lago's clients learn how long to wait
+        headers["x-ratelimit-reset"] = headers["Retry-After"]  # Lago's clients read the waiting time from this header
     return _json(document, problem.status, headers)
 
 

@@ -1,4 +1,4 @@
-"""The paths of the doors beside the native ones, and what the OpenAPI document says of them."""
+"""Routes of the foreign event formats and of the history stream, with their OpenAPI descriptions."""
 
 from __future__ import annotations
 
@@ -72,7 +72,8 @@ _LAGO_MANY: Final[JsonObject] = {
 
 
 def foreign_events(app: FastAPI, answer: Answer) -> None:
-    """Describe both paths; the short cut of ``ingest.app.Application`` answers them with the same ``answer``."""
+    """Register both routes for documentation; ``ingest.app.Application`` bypasses them and calls the same
+    ``answer``."""
     single = bodies(
         {
             "application/cloudevents+json": {"schema": _CLOUDEVENT, "example": _CLOUDEVENT_EXAMPLE},
@@ -97,7 +98,7 @@ def foreign_events(app: FastAPI, answer: Answer) -> None:
 
 
 def history_stream(app: FastAPI, history: Callable[[], HistoryApi]) -> None:
-    """The path for history."""
+    """Register the route for history."""
     lines = {
         "type": "string",
         "format": "binary",
@@ -108,5 +109,5 @@ def history_stream(app: FastAPI, history: Callable[[], HistoryApi]) -> None:
 
     @app.post("/v1/events/stream", tags=["events"], openapi_extra=extra)
     async def post_stream(request: Request) -> Response:
-        """History: any number of lines, judged one by one. The answer runs while they are sent."""
+        """Import history: any number of lines, judged one by one. The response is sent while the body is read."""
         return history().open(request)
