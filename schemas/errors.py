@@ -1,5 +1,5 @@
-"""The family of Weir's exceptions, what an error means for whoever tries again (``kafka.errors``,
-``clickhouse.errors``), and the exit code at which trying ends."""
+"""Base classes of Weir's exceptions, the classification of errors for retry loops (``kafka.errors``,
+``clickhouse.errors``), and the exit code of processes that need an operator."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ Meaning = Literal["may pass", "not this record", "cannot go on"]
 
 
 EXIT_HELD: Final = 65
-"""Exit code of a process that is not to be started again as it is: somebody has to decide, or to change something,
-first."""
+"""Exit code of a process that must not be restarted until somebody has decided or changed something."""
 
 
 class WeirError(Exception):
-    """Base of every exception of Weir whose message may stand before a person as it is: it names the place and the
-    remedy. What only steers the code between two functions of ours derives from Exception, and is a bug where it gets
-    further."""
+    """Base of exceptions whose message can be shown to people as it is: it names the place and the remedy.
+
+    Exceptions that only pass control between two functions derive from Exception; it is a bug if one gets further.
+    """
 
 
 class CannotGoOn(WeirError):
-    """No repetition helps until somebody has changed something; the message says what. Who catches it stops, or shows
-    the message."""
+    """Retries do not help until somebody has changed something; the message states what. The handler stops, or
+    shows the message."""

@@ -1,2 +1,2 @@
-"""The catalog: what customers declare (models), how its log becomes state, and which profile versions are valid
-when."""
+"""The catalog: models of what customers declare, the state derived from its log, and the profile versions valid at
+each instant."""

@@ -1,6 +1,7 @@
-"""The audit trail: who changed what in a namespace's catalog, when, read off the catalog's own log (pure).
+"""The audit trail of a namespace's catalog (who changed what, and when), derived from the catalog's own log. Pure.
 
-The log is the trail: nothing is written beside it, so nothing can be missing from it, and it is never shortened.
+The log itself is the trail: nothing is written in addition, so nothing can be missing, and the log is never
+truncated.
 """
 
 from __future__ import annotations
@@ -14,21 +15,21 @@ from schemas.values.instants import rfc3339
 from schemas.values.json_text import JsonObject, path_text
 
 Action = Literal["created", "changed", "retired"]
-HIDDEN: Final = frozenset({"hash"})  # of an API key: nobody needs it to know who changed what
+HIDDEN: Final = frozenset({"hash"})  # an API key's hash is not part of the trail
 _MISSING: Final = object()
 
 
 @dataclass(frozen=True, slots=True)
 class Audited:
-    """One version that was published. ``changes``: ``{"path", "before", "after"}``, without the side that is not
-    there."""
+    """One published version. ``changes``: ``{"path", "before", "after"}``, without ``before`` for an added and
+    ``after`` for a removed field."""
 
     entry: Entry
     action: Action
     changes: tuple[JsonObject, ...]
 
     def to_json(self) -> JsonObject:
-        """As the API shows it."""
+        """The API's representation."""
         return {
             "at": rfc3339(self.entry.published_us),
             "author": self.entry.author,
@@ -45,7 +46,7 @@ def audit(
     view: NamespaceView, *, kind: str | None = None, code: str | None = None, author: str | None = None,
     before_offset: int | None = None,
 ) -> Iterator[Audited]:  # fmt: skip
-    """What was published in the namespace, the newest first, from below ``before_offset``; lazily."""
+    """The versions published in the namespace at offsets below ``before_offset``, newest first; lazy."""
     for entry in view.log(before_offset):
         if kind in (None, entry.kind) and code in (None, entry.code) and author in (None, entry.author):
             yield _audited(entry, view.version(entry.kind, entry.code, entry.version - 1))
@@ -64,7 +65,7 @@ def _shown(body: Mapping[str, Any]) -> JsonObject:
 
 
 def _differences(path: str, before: Any, after: Any) -> Iterator[JsonObject]:
-    """Field by field. Lists of entries with codes are compared code by code, other lists as a whole."""
+    """Differences by field. Lists whose items have codes are compared by code, other lists as a whole."""
     if isinstance(before, dict) and isinstance(after, dict):
         for name in dict.fromkeys((*before, *after)):
             yield from _differences(path + path_text((name,)), before.get(name, _MISSING), after.get(name, _MISSING))
@@ -77,7 +78,7 @@ def _differences(path: str, before: Any, after: Any) -> Iterator[JsonObject]:
 
 
 def _by_code(value: Any) -> JsonObject | None:
-    """The items of a list by their codes (of a charge: or its product's), None where they do not all have one."""
+    """The items of a list by code (a charge without one: by its product); None unless all items have one."""
     if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
         return None
     codes = [item.get("code") or item.get("product") for item in value]

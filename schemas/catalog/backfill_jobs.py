@@ -1,16 +1,15 @@
-"""Backfills: a profile version that was published with a start in the past counts the events that came before it
-(DESIGN invariants 5 and 7).
+"""Backfills: a profile version published with a start in the past also counts events that arrived before it (DESIGN
+invariants 5 and 7).
 
-    published at catalog offset c   events of batches that know it (catalog offset ≥ c) are metered by it, as by any
-    version staged                          counted events of batches that do not, from its start on: matched by it,
-    into backfill_records recorded                        a checkpoint b of its own on usage.checkpoints, which names
-    it, once all below b's offsets is staged rolled up                       usage_records and usage_windows get what is
-    staged, with b in a column done                            an entry of kind ``backfill`` on usage.catalog: who reads
-    totals as of b or later counts it from here on,
-                                    and no longer what earlier versions gave for these events
+    published    at catalog offset c; events of batches with a catalog offset ≥ c are metered by it like by any version
+    staged       counted events of older batches, from its start on, are matched by it into backfill_records
+    recorded     once everything below them is staged: a checkpoint b on usage.checkpoints that names the backfill
+    rolled up    the staged records are copied to usage_records and usage_windows, with b in a column
+    done         an entry of kind ``backfill`` on usage.catalog; from then on totals as of b or later contain the
+                 backfilled records, in place of those that earlier versions gave for the same events
 
-Each step is a function of what the steps before it left, so any process may do it, any number of times. Until the last,
-every event counts once, under the version that metered it; as of checkpoints below b for ever.
+Each step depends only on the results of the steps before, so any process may do it, any number of times. Until the last
+step every event counts once, under the version that metered it, and as of checkpoints below b that remains so.
 """
 
 from __future__ import annotations
@@ -27,8 +26,9 @@ from schemas.values.instants import DAY
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One backfill. ``known_from``: the catalog offset from which on batches know the version (c above); ``versions``:
-    the profile versions that it counts, all of one meter entry."""
+    """One backfill. ``known_from``: the catalog offset from which on batches know the version (c above);
+    ``versions``: the profile versions it counts, all of one meter entry; ``reaches``: the checkpoints at which it
+    is done."""
 
     namespace: str
     meter: str
@@ -42,21 +42,21 @@ class Job:
 
     @property
     def name(self) -> str:
-        """As checkpoints name it."""
+        """The name by which checkpoints refer to it: namespace/meter/version."""
         return f"{self.namespace}/{self.meter}/{self.version}"
 
     @property
     def rounds(self) -> bool:
-        """Whether the events that it counts are measured with numbers rounded to 12 decimals."""
+        """Whether numbers of backfilled events are rounded to 12 decimals."""
         return all(version.rounds for version in self.versions)
 
     @property
     def done(self) -> bool:
-        """Whether older events count."""
+        """Whether older events count already."""
         return bool(self.reaches)
 
     def entry(self, cut: Cut) -> Backfill:
-        """What the catalog is told once ``cut``, which names this backfill, is rolled up."""
+        """The catalog entry to publish once ``cut``, the backfill's checkpoint, is rolled up."""
         offsets = tuple((generation, partition, end) for (generation, partition), end in sorted(cut.offsets.items()))
         return Backfill(
             code=backfill_code(self.meter, self.version), meter=self.meter, version=self.version, checkpoint=cut.number,
@@ -65,13 +65,13 @@ class Job:
 
 
 def staged_name(name: str, part: int) -> str:
-    """What is staged for the ``part``-th checkpoint (1, 2, …) that names the backfill."""
+    """Name of the rows staged for the backfill's ``part``-th checkpoint (from 1)."""
     return f"{name}#{part}"
 
 
 def jobs(view: NamespaceView) -> tuple[Job, ...]:
-    """Every backfill of the namespace, done or not, in order of meters and versions: the order in which they are to be
-    done."""
+    """All backfills of the namespace, done or not, ordered by meter and version, which is the order in which they
+    run."""
     stated = [
         (entry, entry.valid_from_us)
         for entries in view.histories("meter")
@@ -83,7 +83,7 @@ def jobs(view: NamespaceView) -> tuple[Job, ...]:
     waiting: list[Job] = []
     latest = {(version.profile_id, version.version): version for version in profile_versions(view)}
     for entry, start_us in stated:
-        # What it means, and whose it is, as it was published; how far it has got, as of now.
+        # The versions are those at publication; the progress is the present one.
         then = profile_versions(view.at(entry.offset + 1))
         versions = tuple(
             version
@@ -103,8 +103,7 @@ def jobs(view: NamespaceView) -> tuple[Job, ...]:
 
 
 def waiting(catalog: Catalog) -> Iterator[Job]:
-    """Of all namespaces the backfills that are to be done; of a meter only the first, since the next one counts on top
-    of it."""
+    """Pending backfills of all namespaces; only the first of each meter, since the next one builds on it."""
     for namespace in catalog.namespaces():
         meters: set[str] = set()
         for job in jobs(catalog.view(namespace)):
@@ -114,18 +113,18 @@ def waiting(catalog: Catalog) -> Iterator[Job]:
 
 
 STRAGGLERS_US = DAY
-"""So long after its publication events are looked for whose gateway did not know the version: far beyond any delivery
-timeout."""
+"""How long after publication a finished backfill checks for events from gateways that did not know the version yet; far
+beyond any delivery timeout."""
 
 
 def watched(catalog: Catalog, now_us: int) -> Iterator[Job]:
-    """Backfills that are done, of which such events may still come: the last one of a meter."""
+    """Finished backfills for which such events may still arrive: the last one of each meter."""
     for namespace in catalog.namespaces():
         known = {job.meter: job for job in jobs(catalog.view(namespace))}
         yield from (job for job in known.values() if job.done and now_us - job.published_us < STRAGGLERS_US)
 
 
 def job_of(catalog: Catalog, name: str) -> Job | None:
-    """The backfill that a checkpoint names; None where the catalog has none."""
+    """The backfill named by a checkpoint; None if the catalog has none."""
     namespace, _, address = name.partition("/")
     return next((job for job in jobs(catalog.view(namespace)) if job.name == f"{namespace}/{address}"), None)

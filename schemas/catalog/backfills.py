@@ -1,5 +1,4 @@
-"""What the catalog says of a backfill that is done: from which checkpoint on a profile version counts older events,
-too."""
+"""Catalog entries of finished backfills: the checkpoint from which on a profile version also counts older events."""
 
 from __future__ import annotations
 
@@ -15,11 +14,11 @@ PartitionEnd = tuple[tuple[int, int], int]
 
 
 class Backfill(Model):
-    """Version ``version`` of ``meter`` is backfilled over the events below ``offsets``, under checkpoint
-    ``checkpoint``, which is rolled up.
+    """Version ``version`` of ``meter`` is backfilled over the events below ``offsets``, under the rolled-up
+    checkpoint ``checkpoint``.
 
-    Written by the backfill itself, never by users. Entry version 1 is the backfill; a later one covers events that were
-    appended after it although their gateway did not know the meter's version yet.
+    Written by the backfill process, never by users. Version 1 of the entry is the backfill itself; later ones cover
+    events that were appended afterwards by gateways that did not know the meter's version yet.
     """
 
     code: Identifier
@@ -30,14 +29,14 @@ class Backfill(Model):
 
 
 def backfill_code(meter: str, version: int) -> str:
-    """The code of its entry."""
+    """The code of the backfill's entry."""
     return f"{meter}.{version}"
 
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """From ``checkpoint`` on, the version counts all events below ``ends``; ``catalog_offset``: of the entry that says
-    so."""
+    """From ``checkpoint`` on the version counts all events below ``ends``; ``catalog_offset``: offset of the entry
+    that records it."""
 
     checkpoint: int
     catalog_offset: int

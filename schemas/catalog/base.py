@@ -1,4 +1,4 @@
-"""What all catalog models share: their base, and the types of names."""
+"""Base class of all catalog models, and the types of codes and names."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ Identifier = Annotated[str, StringConstraints(min_length=1, max_length=256, patt
 
 
 STORED: Final = {"stored": True}
-"""Validation context of an entry that the catalog accepted once: it always loads, whatever a library has forgotten
-since."""
+"""Validation context for entries read from the catalog. They always load, even if a library's data (time zones,
+currencies) no longer contains what they refer to."""
 
 
 def is_stored(info: ValidationInfo) -> bool:
-    """Whether an entry is read back rather than published. What depends on a library's data is then not judged
-    again."""
+    """Whether an entry is being read from the catalog rather than published; checks that depend on a library's data
+    are then skipped."""
     return isinstance(info.context, dict) and bool(info.context.get("stored"))
 
 
 class Model(BaseModel):
-    """Base of all catalog models: immutable, strict about field names. A string under a field says what it means, in
-    documents and in REFERENCE.md."""
+    """Base of all catalog models: immutable, unknown fields are refused. The string below a field is its
+    description in the OpenAPI documents and in REFERENCE.md."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)

@@ -1,9 +1,9 @@
-"""How much one namespace may hold and send: the one table of bounds, and what the operator sets in place of its
-defaults.
+"""Limits (bounds) on what one namespace may contain and send: the defaults, and the operator's settings in their
+place.
 
-A bound is generous: nobody who means well meets it. What a catalog holds already is always loaded and may be changed
-and made less; only growth beyond a bound is refused. Bounds are set with the admin key of the settings alone
-(``namespace: {code: …, bounds: {…}}``), never with a key of the namespace.
+The bounds are generous for legitimate use. Entries that exist already always load and may be changed or reduced;
+only growth beyond a bound is refused. Bounds can be set only with the admin key of the settings (``namespace:
+{code: …, bounds: {…}}``), never with a key of the namespace.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ Count = Annotated[int, Field(ge=1, le=10**12)]
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What holds for a namespace. Of the catalog: entries that are in force, retired ones and older versions not
-    counted."""
+    """The bounds in force for a namespace. Those of the catalog count entries in force, not retired ones or older
+    versions."""
 
     entries: int = 500_000
     """entries of all kinds (each process keeps about 3 KiB of each)"""
@@ -32,8 +32,7 @@ class Bounds:
     profiles: int = 10_000
     """profiles of all meters"""
     profiles_per_event_name: int = 256
-    """profiles that look at events of one name: each costs a worker some 0.3 µs an event, and a record where it
-    matches"""
+    """profiles that match events of one name: each costs a worker about 0.3 µs per event, and a record per match"""
     filters: int = 100
     """filters of one profile, with its meter's"""
     filter_values: int = 10_000
@@ -47,16 +46,16 @@ class Bounds:
     api_keys: int = 1_000
     """keys that are not revoked"""
     document_nodes: int = 1_000_000
-    """scalars, lists and mappings of one document, with all that its aliases stand for"""
+    """scalars, lists and mappings of one document, with its aliases expanded"""
 
 
 BOUNDS: Final = Bounds()
 
 
 class NamespaceBounds(Model):
-    """What the operator has set for one namespace; null: the default. The last three are what one gateway takes in a
-    second of all the namespace's keys together (default: ``WEIR_NAMESPACE_…_PER_SECOND``), and the most that a key of
-    the namespace may give another key."""
+    """Bounds that the operator has set for one namespace; null: the default. The last three limit what one gateway
+    accepts per second from all keys of the namespace together (default: ``WEIR_NAMESPACE_…_PER_SECOND``), and the
+    limits that a key of the namespace may grant to another key."""
 
     entries: Count | None = None
     """entries of all kinds that are in force"""
@@ -67,7 +66,7 @@ class NamespaceBounds(Model):
     profiles: Count | None = None
     """profiles of all meters"""
     profiles_per_event_name: Count | None = None
-    """profiles that look at events of one name"""
+    """profiles that match events of one name"""
     filters: Count | None = None
     """filters of one profile, with its meter's"""
     filter_values: Count | None = None
@@ -81,20 +80,20 @@ class NamespaceBounds(Model):
     api_keys: Count | None = None
     """keys that are not revoked"""
     document_nodes: Count | None = None
-    """scalars, lists and mappings of one document, with all that its aliases stand for"""
+    """scalars, lists and mappings of one document, with its aliases expanded"""
     requests_per_second: Count | None = None
-    """what one gateway takes of all the namespace's keys together"""
+    """requests that one gateway accepts per second from all keys of the namespace together"""
     events_per_second: Count | None = None
-    """the same in events"""
+    """events, likewise"""
     bytes_per_second: Count | None = None
-    """the same in bytes of bodies"""
+    """bytes of request bodies, likewise"""
 
     def in_force(self) -> Bounds:
-        """With the defaults for what is not set."""
+        """These bounds, with defaults for those that are not set."""
         settings = {item.name: getattr(self, item.name) for item in fields(Bounds)}
         return Bounds(**{name: value for name, value in settings.items() if value is not None})
 
 
 def bounds_of(settings: NamespaceBounds | None) -> Bounds:
-    """What holds where a namespace's ``settings`` say so."""
+    """The bounds in force, given a namespace's ``settings``."""
     return BOUNDS if settings is None else settings.in_force()

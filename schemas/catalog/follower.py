@@ -1,4 +1,4 @@
-"""A catalog kept up to date from usage.catalog in a thread."""
+"""Follows usage.catalog in a thread and keeps a ``Catalog`` up to date."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 
 def apply_record(catalog: Catalog, record: LogRecord) -> Entry | None:
-    """Apply one record of usage.catalog; foreign bytes are void like any claim that loses."""
+    """Apply one record of usage.catalog; returns its entry, or None if it is invalid or lost its claim."""
     try:
         decoded = codec("catalog_entry").decode(record.value)
         entry = catalog.apply(decoded, record.offset, record.append_us)
@@ -27,7 +27,8 @@ def apply_record(catalog: Catalog, record: LogRecord) -> Entry | None:
 
 
 class CatalogFollower:
-    """``catalog`` is safe to read from other threads. ``on_entry`` runs in the follower's thread."""
+    """Keeps ``catalog`` up to date; it may be read from other threads. ``on_entry`` is called in the follower's
+    thread."""
 
     def __init__(self, settings: Settings, on_entry: Callable[[Entry], None] | None = None) -> None:
         self.catalog = Catalog()
@@ -40,7 +41,7 @@ class CatalogFollower:
             self._on_entry(entry)
 
     def start(self, timeout: float = 60.0) -> CatalogFollower:
-        """Start, and wait until the catalog's present end is read. Raises LedgerUnavailable."""
+        """Start following, and wait until the catalog's present end is read. Raises LedgerUnavailable."""
         self._follower.start(timeout)
         return self
 
@@ -53,18 +54,18 @@ class CatalogFollower:
         return self._follower.wait_for(0, next_offset, timeout)
 
     def fresh(self, seconds: float = 5.0) -> bool:
-        """Whether the catalog was at the log's end within the last ``seconds``."""
+        """Whether the catalog reached the log's end within the last ``seconds``."""
         return self._follower.fresh(seconds)
 
 
 def catalog_end(settings: Settings) -> int:
-    """The offset below which every record of the catalog of this moment lies. Raises LedgerUnavailable."""
+    """The present end offset of usage.catalog. Raises LedgerUnavailable."""
     with LedgerReader(settings, CATALOG) as reader:
         return reader.end_offsets()[0]
 
 
 def read_catalog(settings: Settings, up_to: int | None = None) -> Catalog:
-    """The catalog as of now, or with every record below ``up_to``, read once. Raises LedgerUnavailable."""
+    """Read the catalog once, to its present end or up to offset ``up_to`` (exclusive). Raises LedgerUnavailable."""
     catalog = Catalog()
     with LedgerReader(settings, CATALOG) as reader:
         ends = reader.end_offsets() if up_to is None else {0: up_to}

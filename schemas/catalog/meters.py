@@ -1,4 +1,4 @@
-"""Catalog models (pydantic) of what is measured: event types, meters, their profiles and filters."""
+"""Catalog models (pydantic) of what is measured: event types, meters, profiles and filters."""
 
 from __future__ import annotations
 
@@ -36,8 +36,10 @@ WINDOW_SECONDS: dict[Window, int] = {"minute": 60, "hour": 3600, "day": 86_400}
 
 
 def _plain_numbers(value: Any) -> Any:
-    """Decimals as the int or float of the same text, so that a dump of the model has a JSON number again. A float is
-    taken only where its shortest text is the number as it was written: nothing is rounded. Raises ValueError."""
+    """Convert Decimals to the int or float with the same text, so that a dump of the model has a JSON number again.
+
+    Raises ValueError where a float would round the number.
+    """
     if isinstance(value, Decimal):
         number = int(value) if value == value.to_integral_value() and value.adjusted() < 19 else float(value)
         if Decimal(repr(number)) != value:
@@ -54,11 +56,11 @@ class Filter(Model):
     """One condition on a property; a profile's filters combine by AND."""
 
     property: PropertyPath
-    """path of names below the properties; a bare name is a path of one"""
+    """path of names below the properties; a single name is a path of length one"""
     operator: Operator
     """how the property is compared"""
     value: Annotated[Any, BeforeValidator(_plain_numbers)] = None
-    """what it is compared with: a list for in and not_in, true or false for exists"""
+    """the value to compare with: a list for in and not_in, true or false for exists"""
 
     @model_validator(mode="after")
     def _compiles(self) -> Self:
@@ -74,22 +76,22 @@ class Profile(Model):
     code: Code
     """its name within the meter; `meter.profile` is its address"""
     name: str = ""
-    """as people read it"""
+    """display name"""
     unit: str = ""
-    """of its quantities; the meter's where it is empty"""
+    """unit of its quantities; empty: the meter's"""
     aggregation: Aggregation
-    """what is made of the events of a period"""
+    """how the events of a period are aggregated"""
     property: PropertyPath | None = None
-    """the value that is aggregated; none for count"""
+    """path of the aggregated value; none for count"""
     filters: tuple[Filter, ...] = ()
-    """which events count; all of them must hold, and the meter's"""
+    """conditions on events; all of them, and the meter's, must hold"""
     dimensions: tuple[PropertyPath, ...] = ()
-    """paths by whose values usage is kept apart, for matrix prices and groups"""
+    """property paths by whose values usage is grouped, for matrix prices and reports"""
     carry_over: bool = False
-    """latest only: a period without events has the last value before it"""
+    """latest only: a period without events takes over the last value before it"""
     compare: Literal["value", "text"] = "value"
-    """count_unique only: as JSON values, so that 42 and "42" are two, or by their text, so that 42, 42.0 and "42" are
-    one"""
+    """count_unique only: compare as JSON values, so that 42 and "42" differ, or as text, so that 42, 42.0 and "42" are
+    equal"""
 
     @model_validator(mode="after")
     def _has_value(self) -> Self:
@@ -104,7 +106,7 @@ class Profile(Model):
 
 
 def _event_instant(value: Any) -> datetime:
-    """In UTC, so that one instant has one text."""
+    """Convert to UTC, so that equal instants have equal text. Raises ValueError."""
     if isinstance(value, str):
         value = parse_rfc3339(value)
     if not isinstance(value, datetime) or value.tzinfo is None:
@@ -115,24 +117,24 @@ def _event_instant(value: Any) -> datetime:
 
 
 class Meter(Model):
-    """An event type to measure, with one or more profiles."""
+    """Events of one name to measure, with one or more profiles."""
 
     code: Code
-    """its name within the namespace, for ever"""
+    """its name within the namespace, immutable"""
     name: str = ""
-    """as people read it"""
+    """display name"""
     unit: str = ""
-    """of all its profiles that name none"""
+    """unit of all its profiles that have none of their own"""
     event_name: Identifier | None = None
-    """the events that it measures; its code where it is null"""
+    """name of the events it measures; null: its code"""
     filters: tuple[Filter, ...] = ()
-    """hold for all its profiles"""
+    """conditions that apply to all its profiles"""
     window: Window = "day"
-    """the span that usage is rolled up by"""
+    """the span by which usage is rolled up"""
     start: Annotated[AwareDatetime, BeforeValidator(_event_instant)] | None = None
-    """what this version says holds for events of that instant and later, and ends what versions before it said there;
-    in the past: older events are backfilled; null: a first version counts what comes from now on, a later one holds
-    from its publication"""
+    """this version applies to events with a timestamp at or after this instant and replaces earlier versions there; if
+    it lies in the past, older events are backfilled; null: a first version counts events that arrive from now on, a
+    later one applies from its publication"""
     profiles: Annotated[tuple[Profile, ...], Field(min_length=1, max_length=64)]
     """at least one"""
 
@@ -154,22 +156,22 @@ class EventType(Model):
     code: Identifier
     """the event name"""
     name: str = ""
-    """as people read it"""
+    """display name"""
     description: str = ""
-    """for people"""
+    """free text"""
     compatibility: Compatibility = "backward"
     """what a changed schema must be able to read"""
     avro: Annotated[JsonObject | None, BeforeValidator(_plain_numbers), Field(alias="schema")] = None
-    """Avro record schema of the properties, for plain JSON; null: any properties"""
+    """Avro record schema of the properties, applied to plain JSON; null: any properties"""
     fill_defaults: Annotated[bool | None, Field(exclude_if=lambda value: value is None)] = None
-    """whether filters, values and dimensions take the schema's default where an event leaves a field out: true unless
-    it is said, but false for what was published before there was this choice, until it is published again; null where
-    the schema has no default but null"""
+    """whether filters, values and dimensions use the schema's default for a field that an event omits; true if not
+    given, but false for entries published before this field existed, until they are published again; null if the
+    schema has no default other than null"""
 
     @model_validator(mode="after")
     def _schema_stands(self, info: ValidationInfo) -> Self:
         fills = None
         if self.avro is not None and Defaults(parse_schema(self.avro)).any:
             fills = not is_stored(info) if self.fill_defaults is None else self.fill_defaults
-        object.__setattr__(self, "fill_defaults", fills)  # once, before anybody has it
+        object.__setattr__(self, "fill_defaults", fills)  # during validation, before the frozen model is handed out
         return self

@@ -1,4 +1,4 @@
-"""Catalog models (pydantic) of what is sold and to whom, and of the namespace; those of what is measured are in
+"""Catalog models (pydantic) of namespaces, products, plans, accounts and subscriptions; those of meters are in
 ``meters``. Unknown fields are refused, so that a typo is never ignored."""
 
 from __future__ import annotations
@@ -39,42 +39,42 @@ class Namespace(Model):
     """Settings of a namespace."""
 
     code: Code
-    """its name, for ever"""
+    """its name, immutable"""
     name: str = ""
-    """as people read it"""
+    """display name"""
     sandbox: bool = False
-    """for trying things out; only said, nothing depends on it"""
+    """marks a namespace for experiments; informational only"""
     max_event_age_seconds: Annotated[int, Field(ge=60)] | None = 35 * 86_400
-    """older events are refused; null lifts the limit, for history"""
+    """older events are refused; null: no limit, for importing history"""
     max_event_skew_seconds: Annotated[int, Field(ge=0, le=7 * 86_400)] = 3600
-    """events from further in the future are refused"""
+    """events further in the future are refused"""
     account_paths: tuple[PropertyPath, ...] = (("account_id",), ("billingrails_account_id",))
-    """where in the properties the account stands that an event does not name itself; the first that is there counts"""
+    """property paths in which the account of an event without account_id is looked up; the first that exists counts"""
     unknown_events: Literal["accept", "reject"] = "accept"
-    """whether an event is taken whose name is neither an event type nor a meter's"""
+    """whether to accept events whose name belongs neither to an event type nor to a meter"""
     invoice_prefix: NumberPrefix = "INV-{year}-"
-    """what invoice numbers given from now on begin with; `{year}` is the year (UTC) in which one is given"""
+    """prefix of invoice numbers assigned from now on; `{year}` is the year (UTC) of the assignment"""
     credit_note_prefix: NumberPrefix = "CN-{year}-"
-    """the same of credit notes"""
+    """prefix of credit note numbers, likewise"""
     webhook: Webhook | None = None
-    """where versions of its invoices are sent"""
+    """receiver of its invoices' versions"""
     bounds: NamespaceBounds | None = None
-    """set by the operator alone; null: as they stand"""
+    """limits that only the operator can set; null: unchanged"""
 
 
 class Feature(Model):
-    """What an account is entitled to; a metered one names a profile, a limit and a reset."""
+    """Something an account is entitled to; a metered feature names a profile, a limit and a reset interval."""
 
     code: Code
-    """its name within the namespace, for ever"""
+    """its name within the namespace, immutable"""
     name: str = ""
-    """as people read it"""
+    """display name"""
     profile: ProfileAddress | None = None
-    """`meter.profile` by which its use is counted; null: it is only granted"""
+    """`meter.profile` that measures its use; null: it is granted without being measured"""
     limit: Annotated[str, StringConstraints(pattern=r"^\d{1,26}(\.\d{1,12})?$")] | None = None
-    """how much of it; null: without limit"""
+    """maximum use per interval; null: unlimited"""
     reset: Interval | None = None
-    """when counting begins anew"""
+    """interval after which the count restarts"""
 
     @model_validator(mode="after")
     def _metered_is_whole(self) -> Self:
@@ -87,15 +87,15 @@ class Product(Model):
     """Something with a price: flat, or metered by one profile."""
 
     code: Code
-    """its name within the namespace, for ever"""
+    """its name within the namespace, immutable"""
     name: str = ""
-    """as it stands on invoices"""
+    """name shown on invoices"""
     unit: str = ""
-    """of its quantities on invoices; the profile's where it is empty"""
+    """unit shown on invoices; empty: the profile's"""
     kind: Literal["flat", "metered"] = "metered"
-    """whether usage counts, or a fee is billed"""
+    """metered: bills usage; flat: bills a fee"""
     profile: ProfileAddress | None = None
-    """`meter.profile`, of a metered product"""
+    """`meter.profile` of a metered product"""
 
     @model_validator(mode="after")
     def _metered_has_profile(self) -> Self:
@@ -109,23 +109,23 @@ class Charge(Model):
     """A product with its price on a plan."""
 
     code: Code | None = None
-    """its name on the plan; the product's where it is null"""
+    """its name on the plan; null: the product's"""
     product: Code
-    """what it bills"""
+    """the product it bills"""
     price: PriceJson
-    """one of the price models; its currency is the plan's"""
+    """one of the price models, in the plan's currency"""
     prorated: bool = True
-    """false: a flat amount and a minimum are billed whole also for a part of a period"""
+    """false: a flat amount and a minimum are billed in full even for a part of a period"""
     in_advance: bool = False
-    """flat products at flat prices: billed at the beginning of its period, and credited in part where that is cut
-    short"""
+    """flat products at flat prices only: billed at the beginning of the period, and credited in part if the period is
+    cut short"""
     included: Literal["shared", "whole", "prorated"] | None = None
-    """what a change of price in mid-period does to included and free units: shared: what was used before counts; whole:
-    they begin anew; prorated: so many as the part of the period has of it, also where a period is short; null: shared
-    on the same plan, anew on another"""
+    """included and free units after a change of price within a period: shared: units used before the change count;
+    whole: the full number is available again; prorated: the number is proportional to the part of the period, and also
+    for a short period; null: shared if the plan stays the same, whole if it changes"""
     tiers: Literal["continue", "reset"] | None = None
-    """the same of tiers, started packages and the maximum: continue: they go on; reset: they begin anew; null: they go
-    on on the same plan"""
+    """tiers, started packages and the maximum after such a change: continue: usage before the change counts; reset:
+    they start again; null: continue if the plan stays the same, reset if it changes"""
 
     @property
     def key(self) -> str:
@@ -137,32 +137,33 @@ class Plan(Model):
     """Charges in one currency, billed every interval."""
 
     code: Code
-    """its name within the namespace, for ever"""
+    """its name within the namespace, immutable"""
     name: str = ""
-    """as people read it"""
+    """display name"""
     currency: Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
     """ISO 4217 code of all its prices"""
     interval: Interval = "month"
-    """how long a period is"""
+    """length of a billing period"""
     grace_seconds: Annotated[int, Field(ge=0, le=31 * 86_400)] = 3600
-    """wait after a period's end before it is billed"""
+    """seconds to wait after a period's end before it is billed"""
     trial_days: Annotated[int, Field(ge=0, le=3660)] = 0
-    """local days from the start of a subscription that begins on this plan, in which nothing is billed"""
+    """days (in the account's time zone) from the start of a subscription that begins on this plan in which nothing is
+    billed"""
     charges: Annotated[tuple[Charge, ...], Field(max_length=256)] = ()
-    """what is billed"""
+    """products and prices that are billed"""
     discounts: Annotated[tuple[Discount, ...], Field(max_length=64)] = ()
-    """for all its subscriptions"""
+    """discounts for all its subscriptions"""
     minimum_commitment: NotNegative | None = None
-    """a period's charges, after discounts, come to at least this; a true-up line says so"""
+    """minimum total of a period's charges after discounts; the difference is billed as a true-up line"""
     payment_terms_days: Annotated[int, Field(ge=0, le=3660)] = 30
-    """an invoice is due so many days after the local date on which it was finalised"""
+    """days after the local date of finalisation on which an invoice is due"""
     approval: Literal["none", "required"] = "none"
-    """required: its invoices stay drafts until somebody approves them"""
+    """required: its invoices remain drafts until they are approved"""
 
     @model_validator(mode="after")
     def _charges_stand(self, info: ValidationInfo) -> Self:
         if is_stored(info) and not is_known(self.currency):
-            return self  # its charges were judged when it was published; what needs the currency says so
+            return self  # its charges were validated at publication; code that needs the currency reports the fault
         exponent(self.currency)
         check_discounts(self.discounts)
         codes: set[str] = set()
@@ -187,7 +188,7 @@ class Plan(Model):
 
 
 def _known_zone(value: Any, info: ValidationInfo) -> str:
-    # A stored account always loads: where its zone has left the rules, its subscriptions say so, and nobody else's.
+    # A stored account always loads. If its zone was removed from tzdata, only its own subscriptions report a fault.
     if not isinstance(value, str) or (value not in NAMES and not is_stored(info)):
         raise ValueError(f"{value!r} is no IANA time zone; write e.g. America/New_York or UTC")
     return value
@@ -197,48 +198,48 @@ TimeZone = Annotated[str, BeforeValidator(_known_zone)]
 
 
 class Account(Model):
-    """Who pays."""
+    """The customer who pays."""
 
     code: Identifier
     """the `account_id` of its events"""
     name: str = ""
-    """as people read it"""
+    """display name"""
     time_zone: TimeZone = "UTC"
-    """IANA name of the zone in which its periods and dates are"""
+    """IANA name of the time zone of its periods and dates"""
 
 
 class Subscription(Model):
-    """An account on a plan version from an instant.
+    """An account's subscription to a plan version from an instant on.
 
-    ``account``, ``start`` and ``end`` are the newest version's alone: an ``end`` is an instant itself. Discounts and
-    commitment of a period are those of its last moment.
+    ``account``, ``start`` and ``end`` are taken from the newest version for all periods, since they name instants
+    themselves. Discounts and commitment of a period are those in force at its last moment.
     """
 
     code: Code
-    """its name within the namespace, for ever"""
+    """its name within the namespace, immutable"""
     account: Identifier
-    """who pays"""
+    """the account that pays"""
     plan: Code
-    """what it is billed by"""
+    """the plan that is billed"""
     plan_version: Annotated[int, Field(ge=1)] | None = None
-    """null: the version current at publication, pinned then"""
+    """null: the version in force at publication is pinned"""
     start: InstantOrDate
-    """billed from here on; a date means local midnight in the account's time zone"""
+    """billed from this instant on; a date means local midnight in the account's time zone"""
     end: InstantOrDate | None = None
-    """billed until here, not included; null: without end"""
+    """billed until this instant (exclusive); null: no end"""
     billing_anchor: date | None = None
-    """null: periods follow the calendar; a date: its day, clamped to the month's end, starts each period"""
+    """null: periods follow the calendar; a date: each period starts on its day, clamped to the month's end"""
     change_at: InstantOrDate | None = None
-    """the instant from which all that a new version says holds, and all versions before it no longer; null: its
-    publication; usage and fees are split there, what is billed already stays as billed"""
+    """the instant from which on a new version replaces the earlier ones; null: its publication; usage and fees are
+    split there, and what is billed already stays billed"""
     trial_end: InstantOrDate | None = None
-    """nothing is billed before it; null: the trial_days of the plan at the start count"""
+    """nothing is billed before this instant; null: determined by the trial_days of the plan at the start"""
     overrides: Annotated[tuple[PriceOverride, ...], Field(max_length=256)] = ()
     """replace prices of the plan's charges"""
     discounts: Annotated[tuple[Discount, ...], Field(max_length=64)] = ()
-    """come after the plan's"""
+    """applied after the plan's discounts"""
     minimum_commitment: NotNegative | None = None
-    """in place of the plan's; "0": none"""
+    """replaces the plan's; "0": none"""
 
     @model_validator(mode="after")
     def _terms_stand(self) -> Self:
@@ -256,7 +257,7 @@ class Subscription(Model):
 
 
 KINDS: dict[str, type[Model]] = {
-    # In the order in which entries are published: what is referred to comes first.
+    # In order of publication: entries come after those they refer to.
     "namespace": Namespace,
     "event_type": EventType,
     "meter": Meter,

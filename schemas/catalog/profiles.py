@@ -1,4 +1,5 @@
-"""Profile versions: what each meter's entries mean, over which span of event time (DESIGN invariant 5)."""
+"""Profile versions: the measuring rules defined by each meter's entries, and the span of event time in which each
+is valid (DESIGN invariant 5)."""
 
 from __future__ import annotations
 
@@ -16,15 +17,16 @@ BEGINNING: int = -(1 << 62)
 
 @dataclass(frozen=True, slots=True)
 class ProfileVersion:
-    """An immutable rule of measuring, valid for events with timestamp in [valid_from_us, valid_to_us).
+    """An immutable measuring rule, valid for events with a timestamp in [valid_from_us, valid_to_us), microseconds
+    UTC.
 
-    Events that came before it was published are not under it, unless ``backfill_from_us`` states a start in the past:
-    then it counts all of them from that instant on, as of the checkpoint of its (last) reach, in place of the versions
-    before it.
+    It does not apply to events that arrived before its publication, unless ``backfill_from_us`` states a start in
+    the past: then, as of the checkpoint of its last reach, it counts all events from that instant on in place of
+    earlier versions.
     """
 
     profile_id: str  # meter.profile
-    version: int  # the meter entry's version that brought this definition
+    version: int  # the version of the meter's entry that introduced this definition
     meter: str
     profile: str
     name: str
@@ -37,20 +39,20 @@ class ProfileVersion:
     window_seconds: int
     valid_from_us: int = BEGINNING
     valid_to_us: int = FOREVER
-    carry_over: bool = False  # of latest: a period without events has the last value before it
+    carry_over: bool = False  # latest only: a period without events takes over the last value before it
     backfill_from_us: int | None = None
     reaches: tuple[Reach, ...] = ()
-    by_text: bool = False  # of count_unique: values of one text are one
+    by_text: bool = False  # count_unique only: values with equal text are equal
     rounds: bool = True
-    """Whether what it backfills is measured with numbers rounded to 12 decimals: not where it was published when they
-    were not yet."""
+    """Whether numbers of backfilled events are rounded to 12 decimals; False if the version was published by a release
+    that did not round."""
 
     def waits(self) -> bool:
-        """Whether it is to count older events, and does not yet."""
+        """Whether its backfill is still pending."""
         return self.backfill_from_us is not None and not self.reaches
 
     def measures_like(self, version: ProfileVersion) -> bool:
-        """Whether both give the same totals: a new name or unit text alone makes no new version."""
+        """Whether both give the same totals; a changed name or unit alone creates no new version."""
         return (
             self.event_name, self.aggregation, self.property, self.filters, self.dimensions, self.window_seconds,
             self.carry_over, self.by_text,
@@ -79,30 +81,32 @@ def _versions_in(entry: Entry) -> dict[str, ProfileVersion]:
 
 
 def _published_since_rounding(entry: Entry) -> bool:
-    """Told by a field that every published profile has had since that release, and none had before."""
+    """Whether the entry was published by a release that rounds numbers, recognised by a field that all profiles
+    have had since then and none before."""
     return all("compare" in profile for profile in entry.body.get("profiles", ()))
 
 
 def _ended(chain: list[ProfileVersion], at_us: int) -> list[ProfileVersion]:
-    """All of them end at ``at_us`` at the latest: a version from a stated instant may reach back over several
-    predecessors, and no event may ever be under two versions. One that had not begun by then is valid never."""
+    """Limit the validity of all versions in the chain to ``at_us``, since no event may be under two versions. A
+    version with a stated start may supersede several predecessors; one that begins later becomes never valid."""
     return [
         replace(version, valid_to_us=min(version.valid_to_us, max(at_us, version.valid_from_us))) for version in chain
     ]
 
 
 def _counts_from(chain: list[ProfileVersion], start_us: int) -> bool:
-    """Whether the last one already is to count every event of ``start_us`` and later, whenever it came."""
+    """Whether the last version already counts (or will count) every event from ``start_us`` on, whenever it
+    arrived."""
     begun = chain[-1].backfill_from_us
     return begun is not None and begun <= start_us
 
 
 KINDS = ("meter", "backfill")
-"""What profile versions are made of."""
+"""The kinds of catalog entries from which profile versions are derived."""
 
 
 def profile_versions(view: NamespaceView) -> tuple[ProfileVersion, ...]:
-    """All profile versions of the namespace, with their spans, in order of meters, profiles and versions."""
+    """All profile versions of the namespace with their spans, ordered by meter, profile and version."""
 
     def make() -> tuple[tuple[ProfileVersion, ...], int]:
         versions = _profile_versions(view)
@@ -112,7 +116,7 @@ def profile_versions(view: NamespaceView) -> tuple[ProfileVersion, ...]:
 
 
 def event_names(view: NamespaceView) -> frozenset[str]:
-    """Names that some profile version measures, also a retired meter's for the events of its time."""
+    """The event names measured by some profile version, including retired meters' for the events of their time."""
 
     def make() -> tuple[frozenset[str], int]:
         names = {
@@ -131,12 +135,13 @@ def _profile_versions(view: NamespaceView) -> tuple[ProfileVersion, ...]:
 def meter_versions(
     entries: Sequence[Entry], reaches: Mapping[tuple[str, int], tuple[Reach, ...]] = MappingProxyType({})
 ) -> Iterator[ProfileVersion]:
-    """Those of one meter, from all its entries, oldest first; ``reaches``: how far versions are backfilled."""
+    """The profile versions of one meter, from all its entries, oldest first; ``reaches``: (meter, version) →
+    finished backfills."""
     chains: dict[str, list[ProfileVersion]] = {}
     for entry in entries:
         begins = entry.valid_from_us if entry.valid_from_us is not None else entry.published_us
         current = {} if entry.retired else _versions_in(entry)
-        # A profile that is left out has no version that could be backfilled in its place: what it counted stays.
+        # A profile that the new entry drops has no version to backfill in its place: what it counted stays.
         ends = max(begins, entry.published_us)
         stated = begins if begins < entry.published_us and not entry.retired else None
         reached = reaches.get((entry.code, entry.version), ())
@@ -159,7 +164,7 @@ def meter_versions(
 
 
 def _reaches(view: NamespaceView) -> dict[tuple[str, int], tuple[Reach, ...]]:
-    """(meter, version) → how far it is backfilled, in order of the checkpoints."""
+    """(meter, version) → its finished backfills, ordered by checkpoint."""
     reaches: dict[tuple[str, int], tuple[Reach, ...]] = {}
     for entries in view.histories("backfill"):
         model: Backfill = entries[0].model
@@ -175,9 +180,9 @@ def _reaches(view: NamespaceView) -> dict[tuple[str, int], tuple[Reach, ...]]:
 
 
 def resolve(view: NamespaceView, address: str) -> tuple[ProfileVersion, ...]:
-    """All versions of the profile at ``meter.profile``, or ``meter`` where it has only one, oldest first.
+    """All versions of the profile ``meter.profile``, or ``meter`` if it has only one, oldest first.
 
-    Raises LookupError that names what exists.
+    Raises LookupError, which lists the existing profiles.
     """
     everything = profile_versions(view)
     if "." in address:
@@ -197,5 +202,5 @@ def resolve(view: NamespaceView, address: str) -> tuple[ProfileVersion, ...]:
 
 
 def dimension_names(versions: Iterable[ProfileVersion]) -> tuple[str, ...]:
-    """Names of the dimensions that some of these versions has, sorted."""
+    """Sorted names of the dimensions that any of the versions has."""
     return tuple(sorted({".".join(path) for version in versions for path in version.dimensions}))

@@ -1,4 +1,5 @@
-"""The catalog as its log tells it: every winning version of every entry, viewable as of any catalog offset."""
+"""State of the catalog derived from its log: every winning version of every entry, viewable as of any catalog
+offset."""
 
 from __future__ import annotations
 
@@ -26,8 +27,8 @@ T = TypeVar("T")
 DEFAULT_NAMESPACE: Final = "default"
 MOST_VIEWS: Final = 16_384
 MOST_DERIVED: Final = 1_000_000
-"""Of what is made of catalogs (``NamespaceView.derived``) and kept: profile versions, values of filters, hundreds of
-characters of schemas."""
+"""Capacity of the cache of derived values (``NamespaceView.derived``), in units of about one profile version, one
+filter value or some hundred characters of a schema."""
 
 
 @dataclass(frozen=True)
@@ -41,24 +42,25 @@ class Entry:
     retired: bool
     valid_from_us: int | None
     published_us: int  # append time of the record, microseconds UTC
-    offset: int  # of the record in usage.catalog
+    offset: int  # the record's offset in usage.catalog
     body: Mapping[str, Any]
     author: str = ""
     size: int = 0  # characters of the body's JSON
 
     @cached_property
     def model(self) -> Any:
-        """The body as its pydantic model. Raises pydantic.ValidationError for a body that an older Weir let through."""
+        """The body as its pydantic model. Raises pydantic.ValidationError for a body that only an older release
+        accepted."""
         return KINDS[self.kind].model_validate(self.body, context=STORED)
 
 
 def claim_of(record: Mapping[str, Any]) -> Claim:
-    """What a CatalogEntry record claims."""
+    """The claim of a CatalogEntry record."""
     return Claim((record["namespace"], record["kind"], record["code"]), record["version"])
 
 
 def entry_of(record: Mapping[str, Any], offset: int, append_us: int) -> Entry:
-    """The entry that a decoded CatalogEntry record at ``offset`` stands for."""
+    """The entry in a decoded CatalogEntry record at ``offset``, appended at ``append_us``."""
     return Entry(
         record["namespace"], record["kind"], record["code"], record["version"], record["retired"],
         record["valid_from"], append_us, offset, json.loads(record["body"]), record["author"], len(record["body"]),
@@ -69,7 +71,8 @@ def record_of(
     namespace: str, model: Model, *, kind: str, version: int, author: str, claim_id: str,
     retired: bool = False, valid_from_us: int | None = None,
 ) -> JsonObject:  # fmt: skip
-    """A CatalogEntry record for ``model``, ready for the codec. A meter's ``start`` is what it is valid from."""
+    """A CatalogEntry record for ``model``, ready for the codec. It is valid from a meter's ``start``, if that is
+    set."""
     body = model.model_dump(mode="json")
     if isinstance(model, Meter) and model.start is not None and valid_from_us is None and not retired:
         valid_from_us = micros(model.start)
@@ -81,9 +84,10 @@ def record_of(
 
 
 class Catalog:
-    """The fold of usage.catalog. Append only: a view of an older offset never changes.
+    """State of the catalog, built by applying the records of usage.catalog in order. Append-only: a view as of an
+    older offset never changes.
 
-    One thread applies; views may be read from others, since lists only grow at their end.
+    One thread applies records; views may be read from other threads, since lists only grow at their end.
     """
 
     def __init__(self) -> None:
@@ -100,9 +104,10 @@ class Catalog:
         self.next_offset = 0
 
     def apply(self, record: Mapping[str, Any], offset: int, append_us: int) -> Entry | None:
-        """Take the decoded record at ``offset``; the entry if its claim won, None if it is void. Offsets must ascend.
+        """Apply the decoded record at ``offset``; returns its entry if its claim won, else None. Offsets must
+        ascend.
 
-        Raises ValueError for a body that is no JSON; such a record claims nothing.
+        Raises ValueError for a body that is not JSON; such a record claims nothing.
         """
         if offset < self.next_offset:
             return None
@@ -111,8 +116,7 @@ class Catalog:
             self.generations.apply(record)
         if record["kind"] == GIVEN_UP:
             self.given_up.apply(record, append_us)
-        # Read before it may claim: a version that won without being readable would leave a hole that no writer can
-        # fill.
+        # Decoded before it may claim: an unreadable winner would leave a gap in the versions that no writer can fill.
         read = entry_of(record, offset, append_us) if record["kind"] in KINDS else None
         if read is not None and isinstance(read.body, dict) and self._claims.offer(claim_of(record)):
             entry = read
@@ -132,31 +136,35 @@ class Catalog:
         return entry
 
     def skip_to(self, next_offset: int) -> None:
-        """Everything below ``next_offset`` has been read (unreadable records included)."""
+        """Mark everything below ``next_offset`` as read, including unreadable records."""
         self.next_offset = max(self.next_offset, next_offset)
 
     def namespaces(self) -> list[str]:
-        """All declared namespaces and the default one."""
+        """All declared namespaces and the default one, sorted."""
         return sorted({DEFAULT_NAMESPACE, *(name for name, kind in list(self._versions) if kind == "namespace")})
 
     def view(self, namespace: str, offset: int | None = None) -> NamespaceView:
-        """The namespace's catalog as of ``offset`` (exclusive; None: all that was read). Cached by last change."""
+        """The namespace's catalog as of ``offset`` (exclusive; None: everything read). Cached by the last change
+        below the offset."""
         bound = self.next_offset if offset is None else offset
         changes = self._changes.get(namespace, [])
         change_count = bisect_left(changes, bound)
         key = (namespace, changes[change_count - 1] + 1 if change_count else 0)
         view = self._views.get(key)
         if view is None:
-            # Re-created on demand, so forgetting the oldest costs only time. A view is some 200 bytes: what it shows is
-            # the catalog's.
+            # Views are re-created on demand, so evicting the oldest costs only time. A view takes some 200 bytes, since
+            # it refers to the catalog's data.
             while len(self._views) >= MOST_VIEWS:
                 self._views.pop(next(iter(self._views)), None)
             view = self._views[key] = NamespaceView(self, namespace, key[1])
         return view
 
     def changed(self, namespace: str, kinds: Iterable[str], before_offset: int) -> int:
-        """One more than the offset below ``before_offset`` at which something of these kinds changed last, 0: never.
-        What is made of these kinds alone is the same in every view that this is the same of."""
+        """One more than the last offset below ``before_offset`` at which an entry of these kinds changed; 0 if none
+        did.
+
+        Views with equal results have equal entries of these kinds, so values derived from them can be shared.
+        """
         changed_offset = 0
         for kind in kinds:
             changes = self._changes_of.get((namespace, kind), ())
@@ -165,23 +173,22 @@ class Catalog:
         return changed_offset
 
     def derived(self, key: Hashable, make: Callable[[], tuple[T, int]]) -> T:
-        """What was made under ``key``, or is made now; see ``Weighed.get``."""
+        """The cached value for ``key``, computed by ``make`` if missing; see ``Weighed.get``."""
         value: T = self._derived.get(key, make)
         return value
 
     def size(self, namespace: str) -> int:
-        """Characters of the bodies of all entries in force, as of now."""
+        """Total characters of the bodies of all entries in force."""
         return self._sizes.get(namespace, 0)
 
     def entries(self, namespace: str, kind: str, before_offset: int) -> Iterator[list[Entry]]:
-        """Per code (in order of codes' first publication) its versions with offset < ``before_offset``, oldest
-        first."""
+        """For each code (in order of first publication) its versions with offset < ``before_offset``, oldest first."""
         for versions in list(self._versions.get((namespace, kind), {}).values()):
             if published := versions[: bisect_left(versions, before_offset, key=lambda entry: entry.offset)]:
                 yield published
 
     def log(self, namespace: str, before_offset: int) -> Iterator[Entry]:
-        """Every version of the namespace with offset < ``before_offset``, the newest first."""
+        """All versions in the namespace with offset < ``before_offset``, newest first."""
         entries = self._logs.get(namespace, [])
         return (
             entries[index]
@@ -189,13 +196,13 @@ class Catalog:
         )
 
     def versions(self, namespace: str, kind: str, code: str, before_offset: int) -> list[Entry]:
-        """One code's versions with offset < ``before_offset``, oldest first; empty where there is none."""
+        """The versions of one code with offset < ``before_offset``, oldest first; may be empty."""
         versions = self._versions.get((namespace, kind), {}).get(code, [])
         return versions[: bisect_left(versions, before_offset, key=lambda entry: entry.offset)]
 
 
 class NamespaceView:
-    """One namespace as of one catalog offset; immutable."""
+    """The catalog of one namespace as of one catalog offset; immutable."""
 
     def __init__(self, catalog: Catalog, namespace: str, before_offset: int) -> None:
         self._catalog = catalog
@@ -211,22 +218,22 @@ class NamespaceView:
         return self._catalog.changed(self.namespace, kinds, self.before)
 
     def derived(self, what: str, kinds: tuple[str, ...], make: Callable[[], tuple[T, int]]) -> T:
-        """Something that is made of entries of these kinds alone: once for each change of them, whatever else changes.
-        ``make()`` gives it with its weight, about how many small objects it is."""
+        """A value derived from entries of these kinds only, computed once per change of such entries and cached.
+        ``make`` returns the value and its weight, about the number of small objects in it."""
         return self._catalog.derived((what, self.namespace, self.changed(*kinds)), make)
 
     def of_version(self, what: str, entry: Entry, make: Callable[[], tuple[T, int]]) -> T:
-        """Something that is made of one version of an entry, which never changes."""
+        """A cached value derived from one version of an entry, which never changes."""
         return self._catalog.derived((what, self.namespace, entry.kind, entry.code, entry.version), make)
 
     @property
     def size(self) -> int:
-        """Characters of the bodies of all entries in force, as of now, whatever the view's offset."""
+        """Total characters of the bodies of all entries in force now, whatever the view's offset."""
         return self._catalog.size(self.namespace)
 
     @property
     def known(self) -> bool:
-        """Whether the namespace is declared (the default one always is)."""
+        """Whether the namespace is declared; the default one always is."""
         return self.namespace == DEFAULT_NAMESPACE or self.get("namespace", self.namespace) is not None
 
     @cached_property
@@ -236,12 +243,12 @@ class NamespaceView:
         return entry.model if entry else Namespace(code=DEFAULT_NAMESPACE)
 
     def get(self, kind: str, code: str) -> Entry | None:
-        """The newest version of an entry, None where there is none or it is retired."""
+        """The newest version of an entry; None if there is none or it is retired."""
         versions = self.history(kind, code)
         return versions[-1] if versions and not versions[-1].retired else None
 
     def version(self, kind: str, code: str, version: int) -> Entry | None:
-        """That version of an entry."""
+        """One version of an entry, None if it does not exist."""
         versions = self.history(kind, code)
         return versions[version - 1] if 0 < version <= len(versions) else None
 
@@ -250,11 +257,11 @@ class NamespaceView:
         return self._catalog.versions(self.namespace, kind, code, self.before)
 
     def histories(self, kind: str) -> Iterator[list[Entry]]:
-        """All versions of all codes of a kind, retired ones included."""
+        """All versions of every code of a kind, including retired ones."""
         return self._catalog.entries(self.namespace, kind, self.before)
 
     def log(self, before_offset: int | None = None) -> Iterator[Entry]:
-        """Every version of every kind, the newest first; those below ``before_offset`` where one is given."""
+        """All versions of every kind, newest first, limited to offsets below ``before_offset`` if given."""
         return self._catalog.log(
             self.namespace, self.before if before_offset is None else min(before_offset, self.before)
         )
@@ -264,7 +271,7 @@ class NamespaceView:
         return [versions[-1] for versions in self.histories(kind) if not versions[-1].retired]
 
     def time_zone(self, account_id: str) -> str:
-        """The account's IANA time zone, also of a retired one; UTC for an unknown account."""
+        """The account's IANA time zone, also for a retired account; UTC for an unknown one."""
         versions = self.history("account", account_id)
         account: Account | None = versions[-1].model if versions else None
         return account.time_zone if account else "UTC"

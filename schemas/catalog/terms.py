@@ -1,7 +1,7 @@
-"""What may be agreed beside a plan's prices: discounts, another price for one subscription, prepaid credits.
+"""Terms agreed in addition to a plan's prices: discounts, price overrides of a subscription, prepaid credits.
 
-Of discounts and credits an invoice gets what is in force at the last moment of its period, start inclusive, end
-exclusive. A date means local midnight in the account's time zone.
+An invoice uses the discounts and credits in force at the last moment of its period (start inclusive, end
+exclusive). A date means local midnight in the account's time zone.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ def _at_most_all(number: Decimal) -> Decimal:
 
 
 def _in_order(start: datetime | date | None, end: datetime | date | None, names: str) -> None:
-    """Two dates or two instants; a date beside an instant needs a time zone and is left to the day it matters."""
+    """Check the order of two dates or two instants. A date and an instant cannot be compared without a time zone,
+    so that is left to the time of use."""
     for value in (start, end):
         if value is not None:
             try:
@@ -52,24 +53,24 @@ def _in_order(start: datetime | date | None, end: datetime | date | None, names:
 
 
 class Discount(Model):
-    """Percent or a fixed amount a period off a product's lines, or off the whole invoice. Never below zero, and not
-    prorated where a period is cut short."""
+    """A percentage or a fixed amount per period off a product's lines, or off the whole invoice. Totals never fall
+    below zero, and discounts are not prorated for short periods."""
 
     code: Code
-    """its name among the discounts beside it"""
+    """its name, unique within its plan or subscription"""
     name: str = ""
-    """as it stands on invoices"""
+    """name shown on invoices"""
     percent: Annotated[Positive, AfterValidator(_at_most_all)] | None = None
-    """this or an amount; at most 100"""
+    """percentage, at most 100; either this or an amount"""
     amount: Positive | None = None
-    """in the plan's currency, a period; this or a percentage"""
-    product: Code | None = Field(None, description="only this product's lines; without it the whole invoice")
+    """amount per period in the plan's currency; either this or a percentage"""
+    product: Code | None = Field(None, description="applies to this product's lines; null: to the whole invoice")
     start: InstantOrDate | None = None
-    """in force from here on; null: from the beginning"""
+    """in force from this instant on; null: from the beginning"""
     end: InstantOrDate | None = None
-    """no longer in force from here on; null: for ever"""
+    """no longer in force from this instant on; null: no end"""
     periods: Annotated[int, Field(ge=1)] | None = None
-    """only the first so many periods of the subscription in which it was in force"""
+    """limits it to the subscription's first so many periods in which it was in force"""
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
@@ -80,19 +81,19 @@ class Discount(Model):
 
 
 def check_discounts(discounts: tuple[Discount, ...]) -> None:
-    """Raises ValueError where a code stands twice."""
+    """Raises ValueError if two discounts have the same code."""
     codes = [discount.code for discount in discounts]
     if doubled := {code for code in codes if codes.count(code) > 1}:
         raise ValueError(f"discounts: code {min(doubled)} stands twice; give each a code of its own")
 
 
 class PriceOverride(Model):
-    """Another price for one charge of the plan, for one subscription."""
+    """A different price for one charge of the plan, for one subscription."""
 
     charge: Code
     """the charge's code (by default its product's)"""
     price: PriceJson
-    """in place of the charge's"""
+    """replaces the charge's price"""
 
     @field_validator("price")
     @classmethod
@@ -107,27 +108,28 @@ class PriceOverride(Model):
 
 
 class CreditGrant(Model):
-    """Money that an account (or one subscription) has paid ahead; invoices draw on it until it is used up or expires.
+    """Prepaid credit of an account (or of one subscription); invoices draw on it until it is used up or expires.
 
-    Applied in order of priority (lowest number first), expiry (soonest first, never last), effective instant, code.
+    Grants are drawn in order of priority (lowest number first), expiry (earliest first, no expiry last), effective
+    instant, code.
     """
 
     code: Code
-    """its name within the namespace, for ever"""
+    """its name within the namespace, immutable"""
     name: str = ""
-    """as people read it"""
+    """display name"""
     account: Identifier | None = None
-    """whose it is; this or a subscription"""
+    """the account that owns it; either this or a subscription"""
     subscription: Code | None = None
-    """whose invoices alone draw on it; this or an account"""
+    """the subscription whose invoices alone draw on it; either this or an account"""
     amount: Positive
-    """what was paid ahead"""
+    """the prepaid amount"""
     currency: CurrencyCode
-    """only invoices in it draw on it"""
+    """ISO 4217 code; only invoices in this currency draw on it"""
     priority: Annotated[int, Field(ge=0, le=1_000_000)] = 1
-    """lower ones are drawn on first"""
-    effective: InstantOrDate | None = Field(None, description="in force from here on; null: from the beginning")
-    expires: InstantOrDate | None = Field(None, description="no longer in force from here on; null: never")
+    """grants with lower numbers are drawn first"""
+    effective: InstantOrDate | None = Field(None, description="in force from this instant on; null: from the beginning")
+    expires: InstantOrDate | None = Field(None, description="no longer in force from this instant on; null: never")
 
     @model_validator(mode="after")
     def _belongs(self, info: ValidationInfo) -> Self:
@@ -144,7 +146,7 @@ class CreditGrant(Model):
         return self
 
     def order(self, zone: str) -> tuple[int, int, int, str]:
-        """Grants are drawn on in ascending order of it. ``zone``: the account's."""
+        """Sort key: grants are drawn in ascending order. ``zone``: the account's time zone."""
         effective, expires = boundary(self.effective, zone), boundary(self.expires, zone)
         return (
             self.priority,
@@ -155,13 +157,13 @@ class CreditGrant(Model):
 
 
 def boundary(value: datetime | date | None, zone: str) -> int | None:
-    """As microseconds UTC; a date is local midnight in ``zone``."""
+    """Microseconds UTC; a date means local midnight in ``zone``."""
     if value is None:
         return None
     return micros(value if isinstance(value, datetime) else local_midnight(value, parse_zone(zone)))
 
 
 def in_force(start: datetime | date | None, end: datetime | date | None, moment_us: int, zone: str) -> bool:
-    """Whether ``moment_us`` lies in [start, end); None: no bound."""
+    """Whether ``moment_us`` lies in [start, end); None: no limit on that side."""
     start_instant, end_instant = boundary(start, zone), boundary(end, zone)
     return (start_instant is None or start_instant <= moment_us) and (end_instant is None or moment_us < end_instant)

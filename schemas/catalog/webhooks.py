@@ -1,5 +1,4 @@
-"""A namespace's webhook: the one address to which what becomes of its invoices is sent (`rating/webhooks/` sends
-it)."""
+"""The webhook settings of a namespace; `rating/webhooks/` sends the messages."""
 
 from __future__ import annotations
 
@@ -18,7 +17,7 @@ _MAX_URL: Final = 2048
 
 
 def _sendable(value: Any) -> str:
-    """An http or https URL without anything secret in its authority. Raises ValueError."""
+    """Validate an http or https URL without credentials. Raises ValueError."""
     if not isinstance(value, str) or len(value) > _MAX_URL or not value.isprintable() or " " in value:
         raise ValueError(f"a URL is text without spaces, of at most {_MAX_URL} characters")
     try:
@@ -36,14 +35,14 @@ def _sendable(value: Any) -> str:
 
 
 class Webhook(Model):
-    """Where versions of a namespace's invoices are sent."""
+    """Receiver of a namespace's invoice versions."""
 
     url: Annotated[str, BeforeValidator(_sendable)]
-    """http or https, without a secret in it"""
+    """http or https URL without credentials"""
     enabled: bool = True
-    """false: nothing is sent, and what comes meanwhile waits"""
+    """false: nothing is sent, and new messages wait"""
     events: Annotated[tuple[WebhookEvent, ...], Field(min_length=1, max_length=16)] = SENT_UNASKED
-    """what is sent; drafts only where they are named"""
+    """messages to send; drafts are sent only if named here"""
     rotation: Annotated[int, Field(ge=1, le=1_000_000)] = 1
-    """raising it makes a new secret, beside which the old one signs for a while; it never goes back: the greatest
-    number that the namespace has declared counts"""
+    """raising it creates a new secret; the old one signs as well for a while; it cannot be lowered: the highest number
+    that the namespace ever declared counts"""

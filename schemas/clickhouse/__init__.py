@@ -1,1 +1,1 @@
-"""ClickHouse: clients, a pool of them, what its errors mean, parts that it has set aside."""
+"""ClickHouse access: clients and a pool of them, the meaning of errors, damaged parts."""

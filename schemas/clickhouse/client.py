@@ -1,4 +1,4 @@
-"""How every client of ours talks to ClickHouse: plain clickhouse-connect with pinned settings."""
+"""Creates ClickHouse clients (clickhouse-connect) with pinned settings."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from clickhouse_connect.driver.client import Client
 from schemas.settings import Settings
 
 Parameters: TypeAlias = dict[str, Any]
-"""Of a query: what its placeholders, or its settings, are set to, by name."""
+"""Values of a query's placeholders, or of its settings, by name."""
 
 PINNED: Final[Parameters] = {
-    # An acknowledged insert is on disk in its own part, with all of its views.
+    # An acknowledged insert is on disk in its own part, with all of its materialised views.
     "async_insert": 0,
-    # On a retry, deduplication may skip the block and with it a view that had failed; our keys make retries safe.
+    # On a retry, block deduplication might skip a view that had failed; our sorting keys make retries safe.
     "insert_deduplicate": 0,
-    # Replayed rows come in other inserts, never twice in one block: looking for them there is 40 % of an insert's CPU.
+    # Replayed rows never occur twice in one block, and looking for duplicates in it takes 40 % of an insert's CPU.
     "optimize_on_insert": 0,
     "materialized_views_ignore_errors": 0,
     # Decimals and 64-bit numbers come back as exact text in JSON formats.
@@ -38,7 +38,8 @@ def connect(
     timeout_seconds: int = 300,
     settings_of_queries: Mapping[str, Any] | None = None,
 ) -> Client:
-    """A client bound to Weir's database (or ``database``), without a server session, safe to use from one thread."""
+    """A client for Weir's database (or ``database``), without a server session, to be used from one thread at a
+    time."""
     pinned = PINNED | (ON_CLUSTER if settings.clickhouse_cluster else {}) | dict(settings_of_queries or {})
     return clickhouse_connect.get_client(
         host=settings.clickhouse_host,

@@ -1,4 +1,5 @@
-"""Parts that ClickHouse has set aside because they are damaged: their rows are in no table, and no query says so."""
+"""Table parts that ClickHouse has detached because they are damaged. Their rows are missing from queries without
+any error."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ from typing import Any, Final
 from schemas.health.readiness import Reason
 
 DEDUPLICATION: Final = frozenset({"usage_events", "usage_identities"})
-"""While a part of these is missing, whether an event is new cannot be told."""
+"""While a part of these tables is missing, deduplication cannot decide whether an event is new."""
 COPIES: Final = frozenset(
     {"invoices", "invoice_lines", "invoice_drafts", "invoice_draft_lines", "rejected_events", "catalog_entries"}
 )
@@ -22,7 +23,7 @@ WINDOWS: Final = frozenset({"usage_windows", "usage_checkpoints", "profile_versi
 
 @dataclass(frozen=True, slots=True)
 class SetAside:
-    """A part in the folder ``detached`` of its table; ``why`` is the engine's word, such as broken-on-start."""
+    """A part in the folder ``detached`` of its table; ``why``: ClickHouse's reason, such as broken-on-start."""
 
     table: str
     name: str
@@ -30,7 +31,7 @@ class SetAside:
 
     @property
     def mended_by(self) -> str:
-        """The command that writes its rows again; empty where none does."""
+        """The command that restores its rows; empty if none does."""
         if self.table in COPIES | NUMBERS:
             return "weir copies rebuild"
         if self.table in METERED:
@@ -39,7 +40,7 @@ class SetAside:
 
     @property
     def remedy(self) -> str:
-        """For people."""
+        """The remedy, as text for people."""
         if self.mended_by:
             return f"`{self.mended_by}` writes its rows again"
         return (
@@ -49,7 +50,7 @@ class SetAside:
 
 
 def set_aside(client: Any) -> list[SetAside]:
-    """Damaged parts of Weir's tables. Those that somebody detached by hand have no reason, and are his."""
+    """The damaged parts of Weir's tables. Parts that somebody detached manually have no reason and are ignored."""
     rows = client.query(
         "SELECT table, name, reason FROM system.detached_parts"
         " WHERE database = currentDatabase() AND reason IN ('broken', 'broken-on-start', 'broken-from-backup', "
@@ -60,12 +61,12 @@ def set_aside(client: Any) -> list[SetAside]:
 
 
 def drop(client: Any, part: SetAside) -> None:
-    """Delete a part that was set aside. Its rows must be there again."""
+    """Delete a detached part, after its rows were restored."""
     client.command(f"ALTER TABLE `{part.table}` DROP DETACHED PART '{part.name}' SETTINGS allow_drop_detached = 1")
 
 
 def reasons(parts: list[SetAside]) -> Iterator[Reason]:
-    """One a remedy."""
+    """One readiness reason per remedy."""
     for remedy in sorted({part.remedy for part in parts}):
         alike = [part for part in parts if part.remedy == remedy]
         tables = ", ".join(sorted({part.table for part in alike}))

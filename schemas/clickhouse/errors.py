@@ -1,11 +1,11 @@
-"""What an error of ClickHouse means for whoever tries again: every loop of ours that asks or writes again asks here.
+"""Classifies ClickHouse errors for retry loops.
 
-    may pass           a server that is away, or short of memory, disk or parts: the same again, later
-    not this record    the block as it is cannot be written: no repetition helps
-    cannot go on       nothing helps until a person has changed something: rights, tables, a version
+    may pass           the server is away, or lacks memory, disk or parts: retry later
+    not this record    the block cannot be written as it is: retries do not help
+    cannot go on       nothing helps until somebody changes something: access rights, tables, a version
 
-Rows are a function of the log, so none is left out: after ``GIVE_UP_SECONDS`` of the latter two a worker stops and says
-why. Until then it waits: tables are away for a moment while somebody restores them.
+Rows are a function of the log, so none may be skipped: after ``GIVE_UP_SECONDS`` of either of the latter two a
+worker stops and reports why. Until then it waits, since tables may be missing for a moment during a restore.
 """
 
 from __future__ import annotations
@@ -34,17 +34,17 @@ _BLOCK: Final = (
     "its way; the log has the rows"
 )
 _NOT_THIS_RECORD: Final = frozenset((6, 27, 38, 41, 69, 70, 117, 128, 131, 349, 407, 469))
-"""Parsing, conversion, overflow, sizes, constraints."""
+"""Error codes of parsing, conversion, overflow, sizes and constraints."""
 
 
 def code_of(error: BaseException) -> int:
-    """ClickHouse's number in the message of its client's exception; 0 where there is none."""
+    """ClickHouse's error code from the client's exception message; 0 if there is none."""
     match = _CODE.search(str(error)[:4096])
     return int(match.group(1)) if match else 0
 
 
 def meaning(error: BaseException) -> Meaning:
-    """What ``error`` means. What is not known may pass."""
+    """Classify ``error``; unknown errors may pass."""
     code = code_of(error)
     if code in _NOT_THIS_RECORD:
         return "not this record"
@@ -52,7 +52,7 @@ def meaning(error: BaseException) -> Meaning:
 
 
 def explained(error: BaseException) -> str:
-    """The first line of its text that tells something, with the remedy where it needs somebody."""
+    """The first informative line of the error's text, with the remedy if it needs somebody."""
     lines = [line.strip() for line in str(error).split("\n") if line.strip()]
     text = next((line for line in lines if line.startswith("Code:")), lines[0] if lines else type(error).__name__)[:500]
     code = code_of(error)

@@ -1,4 +1,4 @@
-"""ClickHouse from asyncio: blocking questions in threads, each of which has a client of its own."""
+"""ClickHouse access from asyncio: runs blocking queries in threads, each with its own client."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 class ClickHousePool:
-    """At most ``clients`` questions at once. Clients are made when they are first needed."""
+    """Runs at most ``clients`` queries at once. Clients are created on first use."""
 
     def __init__(self, settings: Settings, clients: int) -> None:
         self._settings = settings
@@ -23,11 +23,11 @@ class ClickHousePool:
         self._local = threading.local()
 
     async def ask(self, question: Callable[[Any], T]) -> T:
-        """``question(client)``, which blocks, and what it raises."""
+        """Call ``question(client)`` in a thread; returns or raises what it does."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._with_client, question)
 
     def stop(self) -> None:
-        """Without waiting: what has not begun is cancelled, what is under way ends by itself."""
+        """Cancel calls that have not started, without waiting for those that run."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _with_client(self, question: Callable[[Any], T]) -> T:

@@ -1,9 +1,8 @@
-"""Event schemas: Avro record schemas for an event's properties, read as schemas of plain JSON.
+"""Event schemas: Avro record schemas applied to an event's properties in plain JSON.
 
-``nodes``: the parsed schema; ``parse``: from JSON, with the place of every fault; ``check``: compiled predicates, the
-fast path;
-``explain``: what is wrong with a value and where, the slow path; ``compatibility``: whether one schema reads what
-another accepted.
+``nodes``: the parsed schema; ``parse``: parses JSON and locates every fault; ``check``: compiled predicates, the
+fast path; ``explain``: what is wrong with a value and where, the slow path; ``compatibility``: whether one schema
+reads what another accepted.
 """
 
 from schemas.event_schema.check import compile_schema

@@ -1,4 +1,5 @@
-"""What a property stands for that an event does not have, by its event type's schema: Avro's default, or null. Pure."""
+"""The values that a missing property stands for according to its event type's schema: Avro's default, or null.
+Pure."""
 
 from __future__ import annotations
 
@@ -10,9 +11,12 @@ from schemas.filters import MISSING, lookup
 
 
 def stands_for(schema: Schema, path: Sequence[str]) -> tuple[Any, ...]:
-    """The values, one for each way in which the property at ``path`` may be missing or null: a field on the way there
-    may be left out where it has a default, and be null where its type allows it. Empty where the schema does not name
-    the property, or it must be sent."""
+    """The values that the property at ``path`` may stand for when it is missing or null, one for each way this can
+    happen.
+
+    A field on the path may be omitted if it has a default, and be null if its type allows it. Empty if the schema
+    does not contain the property, or requires it.
+    """
     defaults: list[Any] = []
     node: Node = schema.root
     for level, name in enumerate(path, 1):
@@ -43,6 +47,6 @@ def _nullable(schema: Schema, node: Node) -> bool:
 
 
 def _record(schema: Schema, node: Node) -> Record | None:
-    """The one record that ``node`` may be; None where it is none, or several."""
+    """The only record that ``node`` may be; None if there is none, or several."""
     records = [branch for branch in _branches(schema, node) if isinstance(branch, Record)]
     return records[0] if len(records) == 1 else None

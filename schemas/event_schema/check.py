@@ -1,4 +1,4 @@
-"""Compiled predicates: whether parsed properties fit a schema. The fast path; ``explain`` says what does not fit."""
+"""Compiles a schema to predicates over parsed properties: the fast path. ``explain`` states what does not fit."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from schemas.event_schema.scalars import SCALARS, Check, base64_bytes, exact_che
 
 
 def compile_schema(schema: Schema) -> Check:
-    """A predicate over properties as ``json_text.exact`` reads them."""
+    """A predicate over properties as parsed by ``json_text.exact``."""
     return _Compiler(schema.named).check(schema.root)
 
 
@@ -20,12 +20,12 @@ def compile_schema_node(node: Node, named: Mapping[str, Node]) -> Check:
 
 
 def node_compiler(named: Mapping[str, Node]) -> Callable[[Node], Check]:
-    """The same for many types of one schema: each named type is compiled once."""
+    """As ``compile_schema_node`` for many types of one schema; each named type is compiled once."""
     return _Compiler(named).check
 
 
 class _Compiler:
-    """Compiles each named type once; a type inside itself is looked up when it is met."""
+    """Compiles each named type once; recursive types are resolved at call time."""
 
     def __init__(self, named: Mapping[str, Node]) -> None:
         self._named = named
