@@ -15,7 +15,7 @@ from ingest.catalog.document import DocumentError, Fault, Tick, no_tick
 from schemas.catalog.base import Model
 from schemas.catalog.meters import Meter
 from schemas.catalog.models import KINDS, Namespace, Plan, Subscription
-from schemas.prices import parse_price
+from schemas.prices import price_in
 from schemas.values.json_text import JsonObject, canonical, exact
 
 LISTS: Final[dict[str, str]] = {
@@ -104,11 +104,11 @@ def read_namespace(value: Any, faults: list[Fault]) -> Namespace | None:
 
 def read_model(kind: str, value: Any, path: str, faults: list[Fault]) -> Model | None:
     """The model, or None after appending its faults to ``faults``."""
-    placed = list(placed_faults(kind, value, path))
     try:
         model = KINDS[kind].model_validate(value)
         body_of(model)
     except ValidationError as error:
+        placed = list(placed_faults(kind, value, path))
         problems = error.errors(include_url=False)
         for problem in problems:
             if not problem["loc"] and placed:
@@ -116,14 +116,14 @@ def read_model(kind: str, value: Any, path: str, faults: list[Fault]) -> Model |
             if problem["type"] == "too_short" and any(_below(nested["loc"], problem["loc"]) for nested in problems):
                 continue  # too short only because of items that are faulty themselves
             faults.append(_fault(path, problem["loc"], problem["msg"], problem["type"]))
+        faults.extend(placed)
+        return None
     except (ValueError, TypeError) as error:
-        faults.append(Fault(path, str(error)))
-    else:
-        never = list(never_faults(model, path)) if isinstance(model, Meter) else []
-        faults.extend(never)
-        return None if never else model
-    faults.extend(placed)
-    return None
+        faults += [Fault(path, str(error)), *placed_faults(kind, value, path)]
+        return None
+    never = list(never_faults(model, path)) if isinstance(model, Meter) else []
+    faults.extend(never)
+    return None if never else model
 
 
 def _below(location: tuple[Any, ...], above: tuple[Any, ...]) -> bool:
@@ -152,7 +152,10 @@ def says(model: Model) -> str:
     """Canonical text of a model: equal for entries with the same meaning, however their prices are written, so that
     unchanged entries are recognised."""
     body = body_of(model)
-    priced = {Plan: "charges", Subscription: "overrides"}.get(type(model), "")
-    for written in body[priced] if priced else ():
-        written["price"] = parse_price(written["price"]).model_dump(mode="json")
+    if isinstance(model, Plan):
+        for charge, written in zip(model.charges, body["charges"], strict=True):
+            written["price"] = price_in(charge.price).model_dump(mode="json")
+    elif isinstance(model, Subscription):
+        for override, written in zip(model.overrides, body["overrides"], strict=True):
+            written["price"] = price_in(override.price).model_dump(mode="json")
     return canonical(exact(json.dumps(body)))

@@ -11,7 +11,7 @@ from rating.invoices.amounts.unpriced_values import completed, later_prices
 from rating.invoicing.measure import query_for
 from rating.invoicing.need import Need
 from rating.invoicing.unpriced_usage import UnpricedUsage, told
-from rating.pricing import MatrixQuantity, PriceError, parse_price
+from rating.pricing import MatrixQuantity, PriceError
 from rating.pricing.price_models import cell_amounts
 from rating.pricing.priced_line import ZERO
 from rating.subscriptions.timeline import Segment, Timeline
@@ -19,7 +19,7 @@ from rating.usage import measured, usage_totals
 from schemas.catalog.models import Charge
 from schemas.catalog.profiles import ProfileVersion
 from schemas.catalog.state import NamespaceView
-from schemas.prices import MatrixPrice
+from schemas.prices import MatrixPrice, price_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ def without_price(
     line, segment, charge = subscribed.line, subscribed.segment, subscribed.charge
     billed_until_us = subscribed.billed_until_us
     try:
-        price = parse_price(charge.price, segment.plan.currency)
+        price = price_in(charge.price, segment.plan.currency)
     except PriceError:
         return []  # is told where it is billed
     if not isinstance(price, MatrixPrice) or price.default_unit_amount is not None:

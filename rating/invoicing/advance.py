@@ -6,7 +6,6 @@ invoice of the period it is for, or where the subscription ended before, on one 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -17,7 +16,8 @@ from rating.invoices.amounts.line_plans import plan_in
 from rating.invoices.amounts.unpriced_values import same_line
 from rating.invoicing.charges import Item, proration
 from rating.invoicing.lines import price_text, steps_text
-from rating.pricing import PriceError, Rated, money_text, parse_price, plain, rate
+from rating.invoicing.pinned_prices import price_of
+from rating.pricing import PriceError, Rated, money_text, plain, rate
 from rating.pricing.exact import exact_sum
 from rating.subscriptions.timeline import PlanningError
 from schemas.catalog.models import Charge, Product
@@ -53,10 +53,7 @@ def paid_in_advance(chain: Sequence[Invoice], until_us: int) -> tuple[Paid, ...]
                 continue
             amount = exact_sum([Decimal(line.amount), *_adjusted(standing, invoice.invoice_id, line)])
             if amount:
-                try:
-                    price = parse_price(json.loads(line.price), invoice.currency)
-                except (PriceError, ValueError) as error:
-                    raise PlanningError(f"invoice {invoice.invoice_id}, line {line.number}: {error}") from None
+                price = price_of(invoice, line)
                 paid.append(
                     Paid(invoice.invoice_id, structs.replace(line, of_plan=plan_in(invoice, line)), price, amount)
                 )
@@ -69,10 +66,7 @@ def advance_again(void: Invoice) -> tuple[Item, ...]:
     items: list[Item] = []
     for line in void.lines:
         if line.kind == "flat" and line.period_start >= void.period_end:
-            try:
-                price = parse_price(json.loads(line.price), void.currency)
-            except (PriceError, ValueError) as error:
-                raise PlanningError(f"invoice {void.invoice_id}, line {line.number}: {error}") from None
+            price = price_of(void, line)
             charge = Charge(code=line.charge, product=line.product, price={}, in_advance=True)
             product = Product(code=line.product, name=line.description, unit=line.unit, kind="flat")
             span = line.period_start, line.period_end

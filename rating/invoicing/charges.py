@@ -9,17 +9,16 @@ from typing import Any, Final
 
 from rating.invoicing.need import Need
 from rating.invoicing.split_lines import Groups, by_time, joins
-from rating.pricing import PriceError, parse_price
+from rating.pricing import PriceError
 from rating.pricing.allowance import allowance
-from rating.pricing.identity_cache import IdentityCache
 from rating.subscriptions.billing_periods import Part
 from rating.subscriptions.timeline import PlanningError
 from rating.usage import UsageGroup, measured, valid_versions
-from schemas.catalog.models import Charge, Plan, Product
+from schemas.catalog.models import Charge, Product
 from schemas.catalog.profiles import ProfileVersion, profile_versions
 from schemas.catalog.state import NamespaceView
 from schemas.ledgers.invoice_record import LinePlan
-from schemas.prices import FlatPrice, MatrixPrice, Price, Proration
+from schemas.prices import FlatPrice, MatrixPrice, Price, Proration, price_in
 from schemas.values.instants import SECOND, rfc3339
 from schemas.values.json_text import JsonObject
 
@@ -59,8 +58,6 @@ class ChargeBook:
         self._profiles: dict[str, tuple[ProfileVersion, ...]] = {}
         for version in profile_versions(view):
             self._profiles[version.profile_id] = (*self._profiles.get(version.profile_id, ()), version)
-        # By the charge itself: an override shares plan, version and code.
-        self._prices: dict[str, IdentityCache[Charge, Price]] = {}
         # Most subscriptions share their plan and their period. By the plans themselves, which are kept so that their
         # ids stay theirs.
         self._items: dict[Any, tuple[tuple[Part, ...], tuple[Item, ...]]] = {}
@@ -135,17 +132,14 @@ class ChargeBook:
         last_part, last_charge = parts[-1]
         item = self._item(replace(last_part, start_us=start_us), last_charge, note)
         prices = [
-            (self._part_price(replace(part, start_us=start_us, end_us=end_us), charge), part.end_us - part.start_us)
+            (_part_price(replace(part, start_us=start_us, end_us=end_us), charge), part.end_us - part.start_us)
             for part, charge in parts
         ]
         return replace(item, price=by_time(prices))
 
-    def _part_price(self, part: Part, charge: Charge) -> Price:
-        return _of_part(self._price(part.plan, charge, _location(part, charge)), part, charge)
-
     def _item(self, part: Part, charge: Charge, note: str) -> Item:
         location = _location(part, charge)
-        price = self._part_price(part, charge)
+        price = _part_price(part, charge)
         plan = LinePlan(part.plan.code, part.plan_version)
         entry = self._view.get("product", charge.product)
         if entry is None:
@@ -176,15 +170,6 @@ class ChargeBook:
                     " once that is done (`weir backfill list`)"
                 )
 
-    def _price(self, plan: Plan, charge: Charge, location: str) -> Price:
-        currency = plan.currency
-        if currency not in self._prices:
-            self._prices[currency] = IdentityCache(lambda priced: parse_price(priced.price, currency))
-        try:
-            return self._prices[currency](charge)
-        except PriceError as error:
-            raise PlanningError(f"{location}: {error}") from None
-
     def _versions(self, address: str, location: str) -> tuple[ProfileVersion, ...]:
         found = self._profiles.get(address)
         if found is None and "." not in address:
@@ -197,6 +182,14 @@ class ChargeBook:
 
 def _location(part: Part, charge: Charge) -> str:
     return f"plan {part.plan.code} version {part.plan_version}, charge {charge.key}"
+
+
+def _part_price(part: Part, charge: Charge) -> Price:
+    try:
+        price = price_in(charge.price, part.plan.currency)
+    except PriceError as error:
+        raise PlanningError(f"{_location(part, charge)}: {error}") from None
+    return _of_part(price, part, charge)
 
 
 def _of_part(price: Price, part: Part, charge: Charge) -> Price:

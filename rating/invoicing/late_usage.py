@@ -25,7 +25,8 @@ from rating.invoices.chain import billed_up_to
 from rating.invoices.ledger import Standing
 from rating.invoicing.charges import ChargeBook, Need, Totals
 from rating.invoicing.lines import price_text, rate_rows, steps_text
-from rating.pricing import PriceError, Rated, money_text, parse_price, plain
+from rating.invoicing.pinned_prices import price_of
+from rating.pricing import PriceError, Rated, money_text, plain
 from rating.pricing.exact import exact_sum
 from rating.subscriptions.timeline import PlanningError, Timeline
 from rating.usage import Usage
@@ -177,10 +178,13 @@ def _with_parts(invoice: Invoice, chosen: Callable[[Line], bool]) -> list[Line]:
     lines = [line for line in invoice.lines if line.kind == "usage"]
     chosen_lines = [line for line in lines if chosen(line)]
     groups = {group for line in chosen_lines if (group := _group(line)) is not None}
-    return [line for line in lines if _group(line) in groups or line in chosen_lines] if groups else chosen_lines
+    if not groups:
+        return chosen_lines
+    return [line for line in lines if _group(line) in groups or line in chosen_lines]
 
 
 def _group(line: Line) -> tuple[str, str, str] | None:
+    # Of the text alone: a price that cannot be read must not stop other subscriptions.
     if '"split"' not in line.price:
         return None
     split = json.loads(line.price).get("split")
@@ -208,10 +212,7 @@ def priors(
     result: list[Prior] = []
     for invoice, line in billed_lines:
         newest_line = newest(chain, invoice.invoice_id, line)
-        try:
-            price = parse_price(json.loads(newest_line.price), invoice.currency)
-        except (PriceError, ValueError) as error:
-            raise PlanningError(f"invoice {invoice.invoice_id}, line {line.number}: {error}") from None
+        price = price_of(invoice, line, newest_line)
         need = book.need(line.profile_id, price, line.period_start, line.period_end)
         if need.profile.backfilled:
             need = replace(need, profile=need.profile.as_pinned(invoice.catalog_offset, invoice.checkpoint))
@@ -233,10 +234,7 @@ def priced_by_now(chain: list[Invoice], timeline: Timeline) -> list[tuple[Invoic
     PlanningError."""
     priced = []
     for invoice, line, lacking in unpriced_lines(chain):
-        try:
-            price = parse_price(json.loads(line.price), invoice.currency)
-        except (PriceError, ValueError) as error:
-            raise PlanningError(f"invoice {invoice.invoice_id}, line {line.number}: {error}") from None
+        price = price_of(invoice, line)
         if completed(price, lacking, later_prices(timeline, line.charge, line.product, line.period_start))[1]:
             priced.append((invoice, line))
     return priced

@@ -25,7 +25,7 @@ from schemas.ledgers.invoice_record import (
     Invoice,
     Line,
 )
-from schemas.prices import MatrixPrice, PriceError, parse_price
+from schemas.prices import MatrixPrice, PriceError, price_in
 from schemas.values.instants import rfc3339
 from schemas.values.json_text import JsonObject, canonical, exact
 
@@ -227,7 +227,7 @@ def _prices(plan: Plan, usage: UnpricedUsage) -> bool:
         if charge.key != usage.charge:
             continue
         try:
-            price = parse_price(charge.price, plan.currency)
+            price = price_in(charge.price, plan.currency)
         except PriceError:
             return False
         if isinstance(price, MatrixPrice) and price.dimensions == usage.dimensions:

@@ -21,7 +21,7 @@ from schemas.catalog.keys import ApiKey
 from schemas.catalog.meters import EventType, Meter, PropertyPath
 from schemas.catalog.terms import CreditGrant, Discount, PriceOverride, check_discounts
 from schemas.catalog.webhooks import Webhook
-from schemas.prices import PriceError, parse_price, set_by_close
+from schemas.prices import PriceError, price_in, set_by_close
 from schemas.prices.decimals import NotNegative
 from schemas.prices.json_schema import PriceJson
 from schemas.values.currency import exponent, is_known
@@ -174,7 +174,7 @@ class Plan(Model):
                 )
             codes.add(charge.key)
             try:
-                price = parse_price(charge.price, self.currency)
+                price = price_in(charge.price, self.currency)
             except PriceError as error:
                 raise ValueError(f"charges.{number} ({charge.key}): {error}") from None
             if charge.in_advance and price.model != "flat":

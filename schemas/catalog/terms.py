@@ -14,7 +14,7 @@ from pydantic import AfterValidator, Field, StringConstraints, ValidationInfo, f
 from pydantic_core import PydanticCustomError
 
 from schemas.catalog.base import Code, Identifier, Model, is_stored
-from schemas.prices import PriceError, parse_price, set_by_close
+from schemas.prices import PriceError, price_in, set_by_close
 from schemas.prices.decimals import Positive
 from schemas.prices.json_schema import PriceJson
 from schemas.values.currency import exponent, is_known
@@ -99,7 +99,7 @@ class PriceOverride(Model):
     @classmethod
     def _is_a_price(cls, price: JsonObject) -> JsonObject:
         try:
-            parsed = parse_price(price)
+            parsed = price_in(price)
         except PriceError as error:
             raise ValueError(str(error)) from None
         if fault := set_by_close(parsed):

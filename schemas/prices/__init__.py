@@ -24,6 +24,7 @@ from schemas.prices.models import (
     set_by_close,
 )
 from schemas.prices.parse import PriceError, parse_price
+from schemas.prices.parsed import pinned_price, price_in
 
 __all__ = [
     "MAX_AMOUNT_DIGITS",
@@ -49,7 +50,9 @@ __all__ = [
     "VolumePrice",
     "exact_decimal",
     "parse_price",
+    "pinned_price",
     "plain",
+    "price_in",
     "prices_in_time",
     "set_by_close",
 ]

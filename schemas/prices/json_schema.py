@@ -25,4 +25,4 @@ class _AsPrice:
 
 
 PriceJson = Annotated[JsonObject, _AsPrice()]
-"""A price as it was written; parse it with ``parse_price``."""
+"""A price as it was written; ``price_in`` parses it."""

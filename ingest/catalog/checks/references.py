@@ -11,7 +11,7 @@ from schemas.catalog.base import Model
 from schemas.catalog.meters import Meter
 from schemas.catalog.models import Feature, Plan, Product, Subscription
 from schemas.catalog.terms import CreditGrant
-from schemas.prices import PriceError, parse_price
+from schemas.prices import PriceError, price_in
 from schemas.values.suggestions import similar
 
 _COMPARED = 50_000  # limit on names compared to suggest similar ones, over all messages of a plan
@@ -134,7 +134,7 @@ class After:
                 )
                 yield self._fault("subscription", code, f".overrides[{number}].charge", detail)
             try:
-                parse_price(override.price, plan.currency)
+                price_in(override.price, plan.currency)
             except PriceError as error:
                 yield self._fault("subscription", code, f".overrides[{number}].price", str(error))
 

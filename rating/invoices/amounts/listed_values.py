@@ -21,6 +21,7 @@ from schemas.ledgers.invoice_record import (
     Invoice,
     Line,
 )
+from schemas.prices import MatrixPrice, pinned_price, prices_in_time
 from schemas.values.json_text import JsonObject
 
 REST: Final = "others"
@@ -33,7 +34,7 @@ def listed(invoice: Invoice, most: int) -> Invoice:
     equal ones the first by their values. One further step has the sum of all others."""
     if all(line.steps.count(_CELL) <= most for line in invoice.lines):
         return invoice
-    return replace(invoice, lines=tuple(_line(line, most) for line in invoice.lines))
+    return replace(invoice, lines=tuple(_line(line, invoice.currency, most) for line in invoice.lines))
 
 
 def beyond(invoices: Iterable[Invoice]) -> Iterator[tuple[Invoice, str, int]]:
@@ -46,13 +47,12 @@ def beyond(invoices: Iterable[Invoice]) -> Iterator[tuple[Invoice, str, int]]:
                         yield invoice, line.charge, step["count"]
 
 
-def _line(line: Line, most: int) -> Line:
+def _line(line: Line, currency: str, most: int) -> Line:
     if line.steps.count(_CELL) <= most:
         return line
     steps = json.loads(line.steps)
-    price = json.loads(line.price)
-    prices = [price, *(part["price"] for part in price.get("by_time", {}).get("earlier", ()))]
-    named = {tuple(cell["values"]) for held in prices for cell in held.get("cells", ())}
+    prices = [price for price, _ in prices_in_time(pinned_price(line.price, currency))]
+    named = {cell.values for price in prices if isinstance(price, MatrixPrice) for cell in price.cells}
     free = [
         number for number, step in enumerate(steps) if step["kind"] == "cell" and tuple(step["values"]) not in named
     ]

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
-from rating.pricing import PriceError, parse_price
+from rating.pricing import PriceError
 from rating.pricing.price_models import cell_amounts, label
 from rating.pricing.priced_line import MatrixQuantity
 from rating.subscriptions.timeline import Timeline
@@ -25,7 +25,7 @@ from schemas.ledgers.invoice_record import (
     Invoice,
     Line,
 )
-from schemas.prices import Cell, MatrixPrice, Price, plain, prices_in_time
+from schemas.prices import Cell, MatrixPrice, Price, plain, price_in, prices_in_time
 
 _MARK: Final = '"unpriced"'
 
@@ -101,7 +101,7 @@ def later_prices(timeline: Timeline, charge_key: str, product: str, from_us: int
             if charge.key != charge_key or charge.product != product:
                 continue
             try:
-                price = parse_price(charge.price, segment.plan.currency)
+                price = price_in(charge.price, segment.plan.currency)
             except PriceError:
                 continue  # is told where that plan is billed
             if isinstance(price, MatrixPrice):

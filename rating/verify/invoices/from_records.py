@@ -5,14 +5,13 @@ voided events left out, and priced again from the price pinned on the line.
 
 from __future__ import annotations
 
-import json
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
-from rating.pricing import MatrixQuantity, PriceError, parse_price, plain, rate
+from rating.pricing import MatrixQuantity, PriceError, plain, rate
 from rating.pricing.exact import exactly
 from rating.verify.backfilled_records import Pin, Pins, counted_sql
 from rating.verify.chains import COPY_REMEDY, Head, StoredLine, StoredLines, check_chains, read_invoices
@@ -22,7 +21,7 @@ from rating.verify.scope import Scope, below
 from schemas.catalog.meters import Aggregation
 from schemas.catalog.profiles import ProfileVersion, profile_versions
 from schemas.ledgers.invoice_claims import VOID
-from schemas.prices import MatrixPrice
+from schemas.prices import MatrixPrice, pinned_price
 from schemas.values.json_text import canonical, exact
 
 _REMEDY: Final = "void the invoice and bill the period again; the records are the truth"
@@ -117,7 +116,7 @@ def check_invoices(scope: Scope, findings: Findings, on_progress: Progress) -> N
 def _check_line(head: Head, line: StoredLine, book: _Book, earlier_billing: EarlierBilling, findings: Findings) -> None:
     location = f"{head.place}, line {line.number}"
     try:
-        price = parse_price(json.loads(line.price), head.currency)
+        price = pinned_price(line.price, head.currency)
         if not line.profile_id:  # a flat fee, or the adjustment of one that was billed in advance
             priced = rate(price, Decimal(1), currency=head.currency)
         else:

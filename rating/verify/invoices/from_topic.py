@@ -15,7 +15,7 @@ from rating.invoices.ledger import Standing, invoices_reader, read_standing
 from rating.invoices.read import list_invoices, with_lines
 from rating.invoices.stored_invoice import InvoiceHead, WholeInvoice
 from rating.invoicing.lines import price_text
-from rating.pricing import PriceError, parse_price, plain
+from rating.pricing import PriceError, plain
 from rating.subscriptions.timeline import PlanningError, pinned_plan
 from rating.verify.difference import Findings, Progress
 from rating.verify.invoices.pinned_terms import check_terms
@@ -24,7 +24,7 @@ from schemas.catalog.models import Plan, Subscription
 from schemas.catalog.state import NamespaceView
 from schemas.ledgers.invoice_claims import DRAFT
 from schemas.ledgers.invoice_record import Invoice
-from schemas.prices import OF_LINES
+from schemas.prices import OF_LINES, Price, pinned_price, price_in
 from schemas.values.json_text import JsonObject
 
 NAME: Final = "invoices from the topic"
@@ -232,7 +232,7 @@ def prices_of(view: NamespaceView, subscription: str, charge: str) -> set[str]:
             continue
         overridden = [override.price for override in model.overrides if override.charge == charge]
         of_plan = [override.price for override in plan.charges if override.key == charge]
-        prices |= {plan_price_text(json.dumps(price), plan.currency) for price in overridden or of_plan}
+        prices |= {_of_plan(price_in(price, plan.currency)) for price in overridden or of_plan}
     return prices
 
 
@@ -240,7 +240,11 @@ def plan_price_text(price: str, currency: str) -> str:
     """The canonical text of a price as the plan has it, without what the close adds; the text itself where it is no
     price."""
     try:
-        parsed = parse_price(json.loads(price), currency)
+        parsed = pinned_price(price, currency)
     except (PriceError, ValueError):
         return price
-    return price_text(parsed.model_copy(update=OF_LINES))
+    return _of_plan(parsed)
+
+
+def _of_plan(price: Price) -> str:
+    return price_text(price.model_copy(update=OF_LINES))

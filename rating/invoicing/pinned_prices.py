@@ -1,0 +1,16 @@
+"""The price that a line of a stored invoice pins: pure."""
+
+from __future__ import annotations
+
+from rating.subscriptions.timeline import PlanningError
+from schemas.ledgers.invoice_record import Invoice, Line
+from schemas.prices import Price, PriceError, pinned_price
+
+
+def price_of(invoice: Invoice, line: Line, adjusted: Line | None = None) -> Price:
+    """The price of a line of ``invoice``, or of what ``adjusted`` made of it on a later invoice. Raises PlanningError,
+    which names the line."""
+    try:
+        return pinned_price((adjusted or line).price, invoice.currency)
+    except (PriceError, ValueError) as error:
+        raise PlanningError(f"invoice {invoice.invoice_id}, line {line.number}: {error}") from None
