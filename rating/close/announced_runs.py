@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from hashlib import blake2b
 from typing import Any
 
 from rating.close.result import stored_checks
 from schemas.ledgers.checkpoints import Checkpoints, Run
 from schemas.values.instants import rfc3339
 from schemas.values.json_text import JsonObject
+
+
+def run_id(namespace: str, as_of_us: int, attempt: int, voids: Iterable[str] = ()) -> str:
+    """The same in every process that closes the same periods: ``run_`` + 24 hex digits.
+
+    ``as_of_us``: the instant at which the last of them became due. ``attempt`` counts plans of it: the next one is for
+    what an earlier one did not know, such as a subscription that was published after it. ``voids``: void invoices of
+    what it bills, so that a period which is billed again is so as of its own run.
+    """
+    text = f"{len(namespace)}:{namespace}{as_of_us}:{attempt}" + "".join(f":{name}" for name in voids)
+    return "run_" + blake2b(text.encode(), digest_size=12).hexdigest()
 
 
 def runs_of(checkpoints: Checkpoints, namespace: str) -> list[Run]:

@@ -34,6 +34,22 @@ def require_complete(
         wait(0.5)  # conflicts reach ClickHouse by way of usage.rejected, a moment after the cursor
 
 
+class CompleteRows:
+    """``require_complete`` for one close: what was found whole is not looked at again."""
+
+    def __init__(self, client: Any, namespace: str, catalog: Callable[[], Catalog]) -> None:
+        self._client = client
+        self._namespace = namespace
+        self._catalog = catalog
+        self._whole: Offsets = {}
+
+    def require(self, ends: Offsets) -> None:
+        """Raises CloseError where ClickHouse has not every row below ``ends``."""
+        if any(end > self._whole.get(key, 0) for key, end in ends.items()):
+            require_complete(self._client, self._namespace, ends, self._catalog())
+            self._whole = dict(ends)
+
+
 def refusal(damages: list[Damage]) -> str:
     """What is missing, and what to do."""
     places = [f"{damage.place}: {damage.what}" for damage in damages[:_SHOWN]]

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime
 from hashlib import blake2b
 from typing import Any
 
+from rating.close.checklist.checks import PlannedInvoices
 from rating.close.checklist.make import make_checks
 from rating.close.checkpoint import covering_cut, end_offsets, wait_metered, wait_rolled_up
+from rating.close.request import CloseRequest, FollowedLedgers
 from rating.invoices.ledger import Standing
 from rating.invoices.publish import publish, wait_written
 from rating.invoices.waiting import Progress
@@ -22,11 +23,10 @@ from rating.invoicing.measure import measure
 from rating.invoicing.plan import make_plan
 from schemas.catalog.state import NamespaceView
 from schemas.kafka.topics import INVOICES
-from schemas.ledgers.checkpoints import CheckpointLedger, Cut, Offsets, Run
+from schemas.ledgers.checkpoints import Cut, Offsets, Run
 from schemas.ledgers.invoice_claims import DRAFT
 from schemas.ledgers.invoice_record import Invoice
-from schemas.ledgers.transport import LedgerReader, LedgerWriter
-from schemas.settings import Settings
+from schemas.ledgers.transport import LedgerWriter
 from schemas.values.instants import micros, rfc3339
 from schemas.values.time_zones import VERSION
 
@@ -42,35 +42,30 @@ class Redrafted:
 
 
 def refresh_drafts(
-    settings: Settings,
-    client: Any,
-    ledger: CheckpointLedger,
-    reader: LedgerReader,
-    standing: Standing,
+    request: CloseRequest,
+    ledgers: FollowedLedgers,
     view: NamespaceView,
-    as_of: datetime,
-    now: datetime,
     late: Callable[[Cut | None], LateUsage],
-    on_progress: Progress,
-    dry_run: bool,
     require: Callable[[Offsets], None] = lambda _: None,
 ) -> Redrafted:
-    """``standing``, which ``reader`` follows, holds what was finalised before; ``late`` gives late usage up to a cut;
-    ``require`` raises where ClickHouse has not every row below some offsets. Blocking.
+    """``ledgers`` hold what was finalised before; ``late`` gives late usage up to a cut; ``require`` raises where
+    ClickHouse has not every row below some offsets. Blocking.
 
     Two processes at once write the same versions, of which one stands; whoever held a draft meanwhile keeps it as it
     was, to be refreshed by the next close. Raises CloseError and LedgerUnavailable.
     """
+    settings, client, now = request.settings, request.client, request.now
+    standing, on_progress = ledgers.standing, request.on_progress
     name, cut = view.namespace, None
     wait_metered(client, ends := end_offsets(settings), on_progress)
     require(ends)
     run = Run("", 0, view.before, micros(now), {})
-    if not dry_run:
-        cut = covering_cut(settings, client, ledger, ends, now)
-        body = {"namespace": name, "as_of": rfc3339(micros(as_of)), "drafts": True, "time_zone_data": VERSION}
+    if not request.dry_run:
+        cut = covering_cut(settings, client, ledgers.checkpoints, ends, now)
+        body = {"namespace": name, "as_of": rfc3339(micros(request.as_of)), "drafts": True, "time_zone_data": VERSION}
         run = Run(_run_id(name, cut, view.before), cut.number, view.before, cut.as_of_us, body)
         wait_rolled_up(client, cut, on_progress)
-    plan = make_plan(view, standing, micros(as_of), late(cut), "drafts")
+    plan = make_plan(view, standing, micros(request.as_of), late(cut), "drafts")
     plan = replace(plan, listed=settings.priced_values)
     totals = measure(client, name, plan.needs(), cut, on_progress)
     drafts, failed = build_drafts(plan, totals, run, standing)
@@ -79,14 +74,17 @@ def refresh_drafts(
     ids = {invoice.invoice_id for invoice in drafts}
     others = [draft for draft in standing.drafts(name) if draft.invoice_id not in ids]
     standing_drafts = [*(invoice for invoice in drafts if invoice.state == DRAFT), *others]
-    checks = make_checks(settings, client, view, plan, standing_drafts, standing, (*plan.problems, *failed), cut)
+    planned = PlannedInvoices(
+        plan=plan, view=view, invoices=standing_drafts, standing=standing, problems=(*plan.problems, *failed)
+    )
+    checks = make_checks(settings, client, planned, cut)
     run = replace(run, body={**run.body, "checklist": [check.to_json() for check in checks]})
-    if dry_run:
+    if request.dry_run:
         for invoice in drafts:
             standing.apply(invoice)
     else:
-        run = ledger.announce(run)
-        drafts = tuple(publish(LedgerWriter(settings, INVOICES), reader, standing, drafts, on_progress))
+        run = ledgers.checkpoints.announce(run)
+        drafts = tuple(publish(LedgerWriter(settings, INVOICES), ledgers.invoices, standing, drafts, on_progress))
     return Redrafted(tuple(invoice for invoice in drafts if invoice.state == DRAFT), (*plan.problems, *failed), run)
 
 

@@ -11,7 +11,7 @@ from schemas.ledgers.invoice_record import Invoice
 from schemas.values.instants import micros, rfc3339
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CloseResult:
     """``invoices``: records that this run made stand (or, of a dry run, would). ``already``: due ones that another
     process made stand first. ``problems``: sentences about what cannot be billed. ``run`` is None where nothing was

@@ -24,6 +24,7 @@ from typing import Any
 from measuring import cpu_seconds
 
 from deploy.local.stack import Stack
+from rating.close import announcing, planning, rated_plan
 from rating.close import run as closing_run
 from rating.close.checkpoint import covering_cut, end_offsets, wait_metered, wait_rolled_up
 from rating.invoices import publish as publishing
@@ -165,7 +166,9 @@ class Stages:
             "publish": "publish", "visible": "wait_visible",
         }  # fmt: skip
         for stage, name in stages.items():
-            setattr(closing_run, name, self.timed(stage, getattr(closing_run, name)))
+            for steps in (closing_run, planning, announcing, rated_plan):
+                if hasattr(steps, name):
+                    setattr(steps, name, self.timed(stage, getattr(steps, name)))
         publishing.encode_invoice = self.timed("publish: encode", publishing.encode_invoice)
 
 

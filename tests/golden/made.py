@@ -11,8 +11,8 @@ from pydantic import SecretStr
 
 from ingest.app import create_app
 from rating.app import build_app
+from rating.close.announced_runs import run_id
 from rating.close.redraft import _run_id as drafts_run_id
-from rating.close.run import run_id
 from rating.invoices.credit_notes import credit_note_id
 from rating.invoices.ledger import Standing
 from rating.invoicing.drafts import build_drafts

@@ -28,7 +28,7 @@ from ingest.catalog.entries import read_document
 from ingest.catalog.plan import plan_document
 from ingest.delivery.packing import Packed, Packer
 from ingest.events.refusals import rejection
-from rating.close.run import run_id
+from rating.close.announced_runs import run_id
 from rating.invoices.ledger import Standing
 from rating.invoices.numbering import unnumbered
 from rating.invoicing.plan import build_invoices, make_plan

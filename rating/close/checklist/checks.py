@@ -12,6 +12,7 @@ from rating.close.checklist.cautions import billed_twice, withdrawn_currencies
 from rating.close.checklist.optional_properties import left_out
 from rating.invoices.draft_decisions import awaiting
 from rating.invoices.ledger import Standing
+from rating.invoicing.plan import Plan
 from rating.pricing import plain
 from rating.subscriptions.timeline import PlanningError, Timeline, timeline
 from schemas.catalog.state import NamespaceView
@@ -72,16 +73,23 @@ class Limits:
     amount: Decimal
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedInvoices:
+    """What a run would publish: the ``invoices`` of ``plan``, or their drafts, by ``view``, the run's catalog.
+    ``problems``: sentences about what it cannot bill."""
+
+    plan: Plan
+    view: NamespaceView
+    invoices: Sequence[Invoice]
+    standing: Standing
+    problems: Sequence[str]
+
+
 def checklist(
-    seen: Seen,
-    view: NamespaceView,
-    billed: Collection[tuple[str, str]],
-    invoices: Sequence[Invoice],
-    standing: Standing,
-    problems: Sequence[str],
-    limits: Limits,
+    seen: Seen, planned: PlannedInvoices, billed: Collection[tuple[str, str]], limits: Limits
 ) -> tuple[Check, ...]:
-    """The list for a run that would publish ``invoices``; ``billed``: (account, profile) that they have a line for."""
+    """The list for a run; ``billed``: (account, profile) that its invoices have a line for."""
+    view, invoices, standing = planned.view, planned.invoices, planned.standing
     silent, changed = _compared(invoices, standing, limits)
     accounts, uncharged = _unbilled(seen, view, billed)
     rejected = seen.rejected or {}
@@ -107,7 +115,7 @@ def checklist(
         _check("changed_lines", f"lines {plain(limits.factor)} times or 1/{plain(limits.factor)} of those of the "
             "last period,"
                f" and {plain(limits.amount)} or more away", changed),
-        _check("unplanned", "subscriptions that cannot be billed", problems),
+        _check("unplanned", "subscriptions that cannot be billed", planned.problems),
         _check("billed_twice", "charges that can bill one event both; allowed, look whether it is meant",
                billed_twice(view, seen.start_us, seen.end_us)),
         _check("withdrawn_currencies", "currencies of periods that began when they were no "

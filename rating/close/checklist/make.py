@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from rating.close.checklist.checks import MAX_EXAMPLES, Check, Limits, Seen, checklist
+from rating.close.checklist.checks import MAX_EXAMPLES, Check, Limits, PlannedInvoices, Seen, checklist
 from rating.close.checklist.observe import look
 from rating.invoices.amounts.listed_values import beyond
-from rating.invoices.ledger import Standing
-from rating.invoicing.plan import Plan
 from rating.invoicing.unpriced_usage import UnpricedUsage, on_invoices, told
 from rating.usage import Measured
 from schemas.catalog.state import NamespaceView
@@ -21,15 +19,11 @@ from schemas.settings import Settings
 def make_checks(
     settings: Settings,
     client: Any,
-    view: NamespaceView,
-    plan: Plan,
-    invoices: Sequence[Invoice],
-    standing: Standing,
-    problems: Sequence[str],
+    planned: PlannedInvoices,
     cut: Cut | None,
 ) -> tuple[Check, ...]:
-    """For the ``invoices`` of ``plan``, or their drafts, as of ``cut`` (None: live); ``view``: the run's catalog."""
-    needs = plan.needs()
+    """For what a run would publish as of ``cut`` (None: live)."""
+    view, invoices, needs = planned.view, planned.invoices, planned.plan.needs()
     billed = {(account, need.profile.profile_id) for need, accounts in needs.items() for account in accounts}
     # A run of flat fees alone looks at their periods: usage that nobody pays for may be just there.
     spans = [(need.start_us, need.end_us) for need in needs]
@@ -39,7 +33,7 @@ def make_checks(
         start_us, end_us = min(start for start, _ in spans), max(end for _, end in spans)
         seen = look(settings, client, view.namespace, start_us, end_us, cut)
     limits = Limits(settings.close_differs_factor, settings.close_differs_amount)
-    checks = checklist(seen, view, billed, invoices, standing, problems, limits)
+    checks = checklist(seen, planned, billed, limits)
     profiles = {need.profile.profile_id: need.profile for need in needs}
     return (*checks, *_unlisted(invoices), *_unpriced(client, view, list(on_invoices(invoices)), profiles, cut))
 

@@ -14,6 +14,7 @@ import pytest
 from deploy.local.stack import Stack
 from rating.close import CloseError, CloseResult, run_close
 from rating.close.checkpoint import wait_rolled_up
+from rating.close.request import CloseRequest, FollowedLedgers
 from rating.close.run import Close
 from rating.invoices.ledger import Standing, invoices_reader, read_standing
 from rating.invoices.publish import publish
@@ -151,16 +152,26 @@ def test_two_processes_at_once_bill_everything_once(shop: Road) -> None:
     assert len(bills(shop)) == 10
 
 
+def asked(shop: Road) -> CloseRequest:
+    return CloseRequest(
+        settings=shop.settings,
+        client=shop.client,
+        namespace=shop.namespace,
+        as_of=NOW,
+        now=NOW,
+        on_progress=lambda *_: None,
+    )
+
+
 def test_a_run_that_died_half_way_is_joined_as_of_its_own_checkpoint(shop: Road) -> None:
-    dying = Close(shop.settings, shop.namespace, NOW, NOW, lambda *_: None, shop.client)
     with invoices_reader(shop.settings) as reader, closing(CheckpointLedger(shop.settings)) as ledger:
         standing = read_standing(reader, Standing())
-        catalog = dying.catalog()
-        planned = dying.plan(catalog, standing, {})
+        dying = Close(asked(shop), FollowedLedgers(reader, ledger, standing))
         ledger.refresh()
-        run, cut, planned = dying.announced(ledger, planned, catalog, standing, {})
-        wait_rolled_up(shop.client, cut, lambda *_: None)
-        invoices = dying.rated(planned, run, cut)[0]
+        announced = dying.announcer.announced(dying.planning.plan({}), {})
+        run = announced.run
+        wait_rolled_up(shop.client, announced.cut, lambda *_: None)
+        invoices = dying.rated_plan.rated(announced.plan, run, announced.cut)[0]
         assert [item.account_id for item in invoices] == ["acme"] * 3 + ["beta"] * 3 + ["utc"] * 4
         won = publish(LedgerWriter(shop.settings, "usage.invoices"), reader, standing, invoices[:4], lambda *_: None)
     assert len(won) == 4
@@ -214,15 +225,16 @@ def test_late_usage_is_billed_on_the_next_invoice_with_the_price_as_pinned(shop:
 
 def test_late_usage_that_comes_while_a_run_starts_is_in_its_plan(shop: Road) -> None:
     shop.close("2013-04-01T04:00:00+00:00")
-    starting = Close(shop.settings, shop.namespace, NOW, NOW, lambda *_: None, shop.client)
     with invoices_reader(shop.settings) as reader, closing(CheckpointLedger(shop.settings)) as ledger:
         standing = read_standing(reader, Standing())
         ledger.refresh()
-        assert starting.late(standing, ledger, None) == {}
-        planned = starting.plan(starting.catalog(), standing, {})
+        starting = Close(asked(shop), FollowedLedgers(reader, ledger, standing))
+        assert starting.planning.late(None) == {}
+        planned = starting.planning.plan({})
         shop.send([call("beta", 95, "2013-03-20T00:00:00Z", 10)])
-        _, _, planned = starting.announced(ledger, planned, starting.catalog(), standing, {})
-    with_prior = [billing for billing in planned.billings if billing.prior]
+        starting.planning.read_catalog()
+        announced = starting.announcer.announced(planned, {})
+    with_prior = [billing for billing in announced.plan.billings if billing.prior]
     assert [(one.due.account_id, len(one.prior), one.due.predecessor) for one in with_prior] == [
         ("beta", 4, standing.chain(shop.namespace, "beta-basic")[0].invoice_id)
     ]

@@ -8,8 +8,18 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rating.close.checklist.checks import MAX_EXAMPLES, Check, Limits, Seen, checklist, differs, warnings
+from rating.close.checklist.checks import (
+    MAX_EXAMPLES,
+    Check,
+    Limits,
+    PlannedInvoices,
+    Seen,
+    checklist,
+    differs,
+    warnings,
+)
 from rating.invoices.ledger import Standing
+from rating.invoicing.plan import Plan
 from schemas.ledgers.invoice_record import Invoice, Line
 from tests.unit.rating.builders import Shelf, invoice_of, line_of, shelf, us
 
@@ -33,6 +43,18 @@ def invoice(name: str, account: str, *lines: Line, predecessor: str = "", days: 
     return invoice_of(**fields | changes)
 
 
+def planned(
+    book: Shelf, invoices: list[Any] | None = None, standing: Standing | None = None, problems: tuple[str, ...] = ()
+) -> PlannedInvoices:
+    return PlannedInvoices(
+        plan=Plan(()),
+        view=book.view(),
+        invoices=invoices or [],
+        standing=standing or Standing(),
+        problems=problems,
+    )
+
+
 def found(
     seen: Seen = NOTHING, billed: set[tuple[str, str]] | None = None, invoices: list[Any] | None = None,
     standing: list[Any] | None = None, book: Shelf | None = None, problems: tuple[str, ...] = (),
@@ -40,12 +62,12 @@ def found(
     stands = Standing()
     for one in standing or []:
         assert stands.apply(one)
-    checks = checklist(seen, (book or shelf()).view(), billed or set(), invoices or [], stands, problems, LIMITS)
+    checks = checklist(seen, planned(book or shelf(), invoices or [], stands, problems), billed or set(), LIMITS)
     return {check.name: check for check in warnings(checks)}
 
 
 def test_nothing_found_is_a_list_of_fine_points_that_survives_json() -> None:
-    checks = checklist(Seen(), shelf().view(), set(), [], Standing(), (), LIMITS)
+    checks = checklist(Seen(), planned(shelf()), set(), LIMITS)
     assert [check.name for check in checks] == [
         "lag", "silent_accounts", "rejections", "unbilled_accounts", "uncharged_profiles", "unmetered_events",
         "changed_lines", "unplanned",
@@ -217,7 +239,7 @@ def gigabytes(*, second_plan: bool = False, accounts: tuple[str, ...] = ("a", "b
 
 
 def told(name: str, book: Shelf, invoices: list[Any] | None = None) -> Check:
-    checks = checklist(Seen(START, END), book.view(), set(), invoices or [], Standing(), (), LIMITS)
+    checks = checklist(Seen(START, END), planned(book, invoices), set(), LIMITS)
     assert name not in {check.name for check in warnings(checks)}  # a strict close bills all the same
     return next(check for check in checks if check.name == name)
 

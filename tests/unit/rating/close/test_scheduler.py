@@ -14,7 +14,7 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def nothing(name: str, problems: tuple[str, ...] = ()) -> CloseResult:
-    return CloseResult(name, NOW, None, (), 0, problems, False)
+    return CloseResult(namespace=name, as_of=NOW, run=None, invoices=(), already=0, problems=problems, dry_run=False)
 
 
 def test_a_failure_of_one_namespace_keeps_none_from_its_close(caplog: pytest.LogCaptureFixture) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from rating.close.run import run_id
+from rating.close.announced_runs import run_id
 from rating.invoices.ledger import Standing
 from rating.invoicing.due import Due, current_span, last_word
 from rating.invoicing.plan import make_plan

@@ -1,0 +1,31 @@
+"""The invoices of a plan as of a run."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from rating.close.request import CloseRequest
+from rating.invoicing.measure import measure
+from rating.invoicing.plan import Plan, build_invoices
+from schemas.ledgers.checkpoints import Cut, Run
+from schemas.ledgers.invoice_record import Invoice
+
+RatedInvoices = tuple[tuple[Invoice, ...], tuple[str, ...]]
+"""Invoices, and sentences about what cannot be rated."""
+
+
+class RatedPlan:
+    """Measures and rates a plan once: the checklist is made of the same invoices that are published then."""
+
+    def __init__(self, request: CloseRequest) -> None:
+        self._request = request
+        self._rated: tuple[Plan, Run, RatedInvoices] | None = None
+
+    def rated(self, plan: Plan, run: Run, cut: Cut | None) -> RatedInvoices:
+        """The invoices as of ``cut`` (None: live), and what cannot be rated."""
+        pinned = replace(run, body={})  # an invoice has nothing of the body
+        if self._rated is None or self._rated[0] is not plan or self._rated[1] != pinned:
+            request = self._request
+            totals = measure(request.client, request.namespace, plan.needs(), cut, request.on_progress)
+            self._rated = plan, pinned, build_invoices(plan, totals, run)
+        return self._rated[2]
