@@ -53,9 +53,9 @@ def build_drafts(
         if due.subscription in failed:
             continue
         wallet = wallets.setdefault(due.subscription, wallet_of_all.apart())
-        run_after = run_before.get(due.subscription, due.after)
+        run_after = run_before.get(due.subscription, due.position.after)
         try:
-            found = invoice_of(replace(billing, due=replace(due, after=run_after)), totals, run, wallet)
+            found = invoice_of(replace(billing, due=due.after_run(run_after)), totals, run, wallet)
         except PlanningError as error:
             failed[due.subscription] = str(error)
             continue

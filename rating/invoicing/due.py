@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Final
+from typing import Final, Literal
 
 from rating.invoices.chain import last_period, next_sequence, vacant, voids_of
 from rating.invoices.ledger import Standing
@@ -21,12 +21,43 @@ SETTLED_AT_ONCE: Final[frozenset[Interval]] = frozenset({"quarter", "year"})
 """Intervals so long that a change of fees in advance is billed when it happens; of shorter ones with the period."""
 
 
-@dataclass(frozen=True)
+Kind = Literal["period", "change", "last_word"]
+"""period: it bills a period, or opens the chain with fees in advance; change: it settles the running period's fees in
+advance at a change of them; last_word: a further invoice of a period that is billed, with adjustments alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChainPosition:
+    """Where an invoice comes in the chain of its subscription.
+
+    ``predecessor``: the invoice before it, "" for none; ``after``: the run which that is of where it stands, else it is
+    of the same run. ``sequence``: 1, 2, … for further invoices that start at the same instant. ``voids``: void invoices
+    of the chain, sorted.
+    """
+
+    predecessor: str = ""
+    sequence: int = 0
+    voids: tuple[str, ...] = ()
+    after: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Reissue:
+    """The void invoice whose period is billed again. ``keeps_fees``: what follows the period is billed, so its fees in
+    advance are billed as the void invoice had them."""
+
+    invoice_id: str
+    keeps_fees: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class Due:
-    """One invoice to write: the period [start_us, end_us) of a subscription, after ``predecessor`` ("" for none).
+    """One invoice to write: the period [start_us, end_us) of a subscription.
 
     It bills ``parts``: the period's usage, and its flat fees in arrears; and fees in advance of ``advance``: the parts
     of the period that follows. The first invoice of a subscription with such fees is at its start, over no time at all.
+    ``advanced``: an invoice of the same run, before this one, bills this period's fees in advance. ``change_us``: the
+    instant of a change. ``holds``: how often its draft was held and released.
     """
 
     namespace: str
@@ -37,40 +68,38 @@ class Due:
     time_zone: str
     start_us: int
     end_us: int
-    predecessor: str
-    sequence: int = 0  # 1, 2, … for further invoices that start at the same instant
+    position: ChainPosition
+    kind: Kind = "period"
+    change_us: int = 0
     parts: tuple[Part, ...] = ()
     advance: tuple[Part, ...] = ()
-    advanced: bool = False  # an invoice of the same run, before this one, bills this period's fees in advance
-    alone: bool = False  # a further invoice of a period that is billed: it holds adjustments alone
-    voids: tuple[str, ...] = ()  # void invoices of the chain, sorted
-    reissues: str = ""  # the void invoice whose period this one bills again
-    again: bool = (
-        False  # what follows the period is billed: its fees in advance are billed as the void invoice had them
-    )
-    after: str = ""  # the run that the predecessor is of, where that stands; else it is of the same run
-    holds: int = 0  # how often its draft was held and released
-    change_us: int | None = None  # an invoice that settles the running period's fees in advance at this change of them
+    advanced: bool = False
+    reissue: Reissue | None = None
+    holds: int = 0
 
     @property
     def ready_us(self) -> int:
         """The instant from which it may be billed: the period's end and the plan's grace, at a start the start itself,
         at a change that."""
-        if self.change_us is not None:
+        if self.kind == "change":
             return self.change_us
         return self.end_us if self.start_us == self.end_us else self.end_us + self.plan.grace_seconds * SECOND
 
     @property
     def moment_us(self) -> int:
         """The last instant that it is for; at a start the start itself. What is in force then holds for it."""
-        if self.change_us is not None:
+        if self.kind == "change":
             return self.change_us
         return max(self.end_us - 1, self.start_us)
 
     @cached_property
     def invoice_id(self) -> str:
         """The same for every process that plans this period."""
-        return invoice_id(self.namespace, self.subscription, self.start_us, self.sequence)
+        return invoice_id(self.namespace, self.subscription, self.start_us, self.position.sequence)
+
+    def after_run(self, run_id: str) -> Due:
+        """The same after an invoice of that run."""
+        return replace(self, position=replace(self.position, after=run_id))
 
 
 def due_of(line: Timeline, standing: Standing, as_of_us: int) -> Iterator[Due]:
@@ -93,12 +122,12 @@ def due_of(line: Timeline, standing: Standing, as_of_us: int) -> Iterator[Due]:
             return
         yield due
         predecessor = due.invoice_id
-        last_sequence = due.sequence if due.start_us == last_start else last_sequence
+        last_sequence = due.position.sequence if due.start_us == last_start else last_sequence
         advanced = span is not None and due.end_us == span.start_us
     if last_billed is None and span is not None and _fees_in_advance(span):
         first_part = span.parts[0]
         opening = replace(
-            _due(line, span, ""),
+            _due(line, span, ChainPosition()),
             end_us=span.start_us, plan=first_part.plan, plan_version=first_part.plan_version, parts=(),
             advance=span.parts,
         )  # fmt: skip
@@ -108,7 +137,7 @@ def due_of(line: Timeline, standing: Standing, as_of_us: int) -> Iterator[Due]:
         predecessor, last_start, advanced = opening.invoice_id, span.start_us, True
     while span is not None:
         sequence = last_sequence + 1 if span.start_us == last_start else 0
-        due = _due(line, span, predecessor, sequence, advanced and span.in_advance, voids)
+        due = _due(line, span, ChainPosition(predecessor, sequence, voids), advanced and span.in_advance)
         if due.end_us > as_of_us:
             return
         next_due = next(following, None)
@@ -135,13 +164,13 @@ def _again(line: Timeline, chain: list[Invoice], voids: tuple[str, ...], followi
         else:
             upcoming = following if follower is None else None
         sequence = next_sequence(chain, start) + (previous is not None and previous.start_us == start)
+        advanced = previous is not None and previous.end_us == start and span.in_advance
         due = replace(
-            _due(line, span, predecessor, sequence,
-            previous is not None and previous.end_us == start and span.in_advance),
-            time_zone=void.time_zone, voids=voids, reissues=void.invoice_id,
-            again=upcoming is None and follower is not None,
+            _due(line, span, ChainPosition(predecessor, sequence, voids), advanced),
+            time_zone=void.time_zone,
+            reissue=Reissue(void.invoice_id, keeps_fees=upcoming is None and follower is not None),
             advance=upcoming.parts if upcoming is not None and _fees_in_advance(upcoming) else (),
-        )  # fmt: skip
+        )
         yield due
         predecessor, previous = due.invoice_id, due
 
@@ -150,12 +179,11 @@ def _fees_in_advance(span: Span) -> bool:
     return span.in_advance and any(charge.in_advance for part in span.parts for charge in part.plan.charges)
 
 
-def _due(
-    line: Timeline, span: Span, predecessor: str, sequence: int = 0, advanced: bool = False, voids: tuple[str, ...] = ()
-) -> Due:
+def _due(line: Timeline, span: Span, position: ChainPosition, advanced: bool = False) -> Due:
     return Due(
-        line.namespace, line.subscription, line.account_id, span.plan, span.plan_version, line.time_zone,
-        span.start_us, span.end_us, predecessor, sequence, span.parts, (), advanced, False, voids,
+        namespace=line.namespace, subscription=line.subscription, account_id=line.account_id,
+        plan=span.plan, plan_version=span.plan_version, time_zone=line.time_zone,
+        start_us=span.start_us, end_us=span.end_us, position=position, parts=span.parts, advanced=advanced,
     )  # fmt: skip
 
 
@@ -179,9 +207,10 @@ def change_due(line: Timeline, standing: Standing, as_of_us: int) -> Due | None:
     parts = tuple(_begun(span.parts, billed, as_of_us))
     part, start_us = [part for part in parts if part.start_us <= as_of_us][-1], span.start_us
     return Due(
-        line.namespace, line.subscription, line.account_id, part.plan, part.plan_version, line.time_zone, start_us,
-        start_us,
-        chain[-1].invoice_id, next_sequence(chain, start_us), (), parts, voids=voids_of(chain), change_us=part.start_us,
+        namespace=line.namespace, subscription=line.subscription, account_id=line.account_id,
+        plan=part.plan, plan_version=part.plan_version, time_zone=line.time_zone, start_us=start_us, end_us=start_us,
+        position=ChainPosition(chain[-1].invoice_id, next_sequence(chain, start_us), voids_of(chain)),
+        kind="change", change_us=part.start_us, advance=parts,
     )  # fmt: skip
 
 
@@ -213,10 +242,11 @@ def last_word(line: Timeline, standing: Standing) -> Due | None:
     if latest is None or latest.period_end < line.end_us:
         return None
     segment = line.segments[-1]
+    position = ChainPosition(chain[-1].invoice_id, next_sequence(chain, latest.period_start), voids_of(chain))
     return Due(
-        line.namespace, line.subscription, line.account_id, segment.plan, segment.plan_version, latest.time_zone,
-        latest.period_start, latest.period_end, chain[-1].invoice_id, next_sequence(chain, latest.period_start),
-        alone=True, voids=voids_of(chain),
+        namespace=line.namespace, subscription=line.subscription, account_id=line.account_id,
+        plan=segment.plan, plan_version=segment.plan_version, time_zone=latest.time_zone,
+        start_us=latest.period_start, end_us=latest.period_end, position=position, kind="last_word",
     )  # fmt: skip
 
 

@@ -119,7 +119,7 @@ def expected_billing(account: Account, book: ChargeBook, running: Running) -> Bi
     if due is None:
         raise PlanningError("the period is billed, or one before it cannot be; `weir close --dry-run` says why")
     if chain:
-        due = replace(due, after=chain[-1].run_id)
+        due = due.after_run(chain[-1].run_id)
     return billing_of(due, book, chain, account.late.get(line.subscription, ()), (), line)
 
 

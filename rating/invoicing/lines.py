@@ -201,19 +201,20 @@ def build_invoice(
         body["after_note"] = hand.order
     if line_plans:
         body["line_plans"] = line_plans
-    if due.voids:
-        body["voids"] = list(due.voids)
-    if due.reissues:
-        body["reissues"] = due.reissues
-    if due.predecessor:
-        body["after"] = due.after or run.run_id
+    position = due.position
+    if position.voids:
+        body["voids"] = list(position.voids)
+    if due.reissue is not None:
+        body["reissues"] = due.reissue.invoice_id
+    if position.predecessor:
+        body["after"] = position.after or run.run_id
     if due.holds:
         body["holds"] = due.holds
-    if due.change_us is not None:
+    if due.kind == "change":
         body["change"] = rfc3339(due.change_us)
     invoice = Invoice(
-        namespace=due.namespace, invoice_id=due.invoice_id, version=1, predecessor=due.predecessor,
-        subscription=due.subscription, sequence=due.sequence, account_id=due.account_id,
+        namespace=due.namespace, invoice_id=due.invoice_id, version=1, predecessor=position.predecessor,
+        subscription=due.subscription, sequence=position.sequence, account_id=due.account_id,
         plan=due.plan.code, plan_version=due.plan_version,
         period_start=due.start_us, period_end=due.end_us, time_zone=due.time_zone,
         run_id=run.run_id, checkpoint=run.number, catalog_offset=run.catalog_offset, as_of=run.as_of_us,
@@ -231,7 +232,7 @@ def by_terms(lines: Sequence[Line], due: Due, agreed: Agreed, settled: Sequence[
     if agreed == NO_AGREEMENT:
         return []
     currency = due.plan.currency
-    if due.change_us is not None:  # all of it is of the running period, which has no end yet
+    if due.kind == "change":  # all of it is of the running period, which has no end yet
         charged = [(line.product, Decimal(line.amount)) for line in [*lines, *settled]]
         last_advance = due.advance[-1]
         of_plan = LinePlan(last_advance.plan.code, last_advance.plan_version)

@@ -67,9 +67,9 @@ class Billing:
     @property
     def empty(self) -> bool:
         """Whether there is nothing that an invoice of adjustments alone, or of a change, could hold."""
-        if self.due.change_us is not None:
+        if self.due.kind == "change":
             return not self.items and not self.credits
-        return self.due.alone and not self.prior and not self.credits
+        return self.due.kind == "last_word" and not self.prior and not self.credits
 
     @property
     def in_force(self) -> TermsOf:
@@ -120,7 +120,7 @@ class Plan:
     @property
     def voids(self) -> tuple[str, ...]:
         """Void invoices of the chains that it goes on with, sorted."""
-        return tuple(sorted({name for billing in self.billings for name in billing.due.voids}))
+        return tuple(sorted({name for billing in self.billings for name in billing.due.position.voids}))
 
     def needs(self) -> dict[Need, set[str]]:
         """Every total that is needed → the accounts for which."""
@@ -152,7 +152,7 @@ def make_plan(view: NamespaceView, standing: Standing, as_of_us: int, late: Late
             open_dues = dues[len(final) :]
             line_billings = _billings(final, book, standing, late, line)
             # These are one only where there is something to adjust or to settle.
-            alone = any(due.alone or due.change_us is not None for due in open_dues)
+            alone = any(due.kind != "period" for due in open_dues)
             drafted = _billings(open_dues, book, standing, late, line) if bills == "drafts" or alone else []
             waiting += len(drafted) if alone else len(open_dues)
             if bills == "drafts" and line_billings:
@@ -175,7 +175,7 @@ def ended_dues(line: Timeline, standing: Standing, as_of_us: int) -> list[Due]:
         dues = [last_due]
     chain = standing.chain(line.namespace, line.subscription)
     if dues and chain:
-        dues[0] = replace(dues[0], after=chain[-1].run_id)
+        dues[0] = dues[0].after_run(chain[-1].run_id)
     return dues
 
 
@@ -212,26 +212,24 @@ def billing_of(
     """``billed_before``: the subscription's invoices that the same run bills before this one; ``line``: where prices of
     now are looked for that billed usage had none of. Raises PlanningError."""
     prior = priors(chain, late, book, line) if chain and not billed_before else ()
-    if due.change_us is not None:
+    if due.kind == "change":
         paid = paid_in_advance(chain, due.start_us)
         fees, credits_due = settle(book.items(due.advance, in_advance=True), paid, due.plan.currency)
         adjusted = prior_terms(chain, [adjusted_prior.invoice_id for adjusted_prior in prior])
         before_it = _credited_before(chain, prior, credits_due)
         return Billing(due, fees, prior, credits_due, _agreed_at_change(due, chain), adjusted, *before_it)
-    in_advance = () if due.advanced else paid_in_advance(chain, due.end_us if due.alone else due.start_us)
+    in_advance = () if due.advanced else paid_in_advance(chain, due.end_us if due.kind == "last_word" else due.start_us)
     owed = () if due.advanced else book.items(due.parts, in_advance=True)
     fees, credits_due = settle(owed, in_advance, due.plan.currency)
     adjusted = prior_terms(chain, [adjusted_prior.invoice_id for adjusted_prior in prior])
-    if due.alone:
+    if due.kind == "last_word":
         adjusted += prior_terms_ahead(chain, credits_due)
     ahead = book.items(due.advance, in_advance=True)
-    if (
-        due.again
-        and (void := next((invoice for invoice in chain if invoice.invoice_id == due.reissues), None)) is not None
-    ):
-        ahead = advance_again(void)
+    if due.reissue is not None and due.reissue.keeps_fees:
+        void = next((invoice for invoice in chain if invoice.invoice_id == due.reissue.invoice_id), None)
+        ahead = advance_again(void) if void is not None else ahead
     items = (*book.items(due.parts), *fees, *ahead)
-    agreed = NO_AGREEMENT if due.alone else _agreed(due, chain, billed_before, ahead)
+    agreed = NO_AGREEMENT if due.kind == "last_word" else _agreed(due, chain, billed_before, ahead)
     return Billing(due, items, prior, credits_due, agreed, adjusted, *_credited_before(chain, prior, credits_due))
 
 
@@ -267,7 +265,9 @@ def _agreed(due: Due, chain: list[Invoice], billed_before: Sequence[Billing], ah
         ),
         None,
     )
-    if due.again and following is not None:  # as the invoice of that period counts on it
+    if (
+        due.reissue is not None and due.reissue.keeps_fees and following is not None
+    ):  # as the invoice of that period counts on it
         carried = replace(billed_of(chain, due.end_us).discounted, carrier=following.invoice_id)
         return Agreed(terms, Terms(pinned_terms(following).discounts), billed, carried)
     terms_of_period = TermsOf(due.start_us, due.end_us, frozenset(discount.code for discount in terms.discounts))
@@ -328,10 +328,10 @@ def invoice_of(billing: Billing, totals: Totals, run: Run, wallet: Wallet) -> In
     late = adjustments(billing.prior, totals, due.account_id, due.plan.currency)
     further = [*billing.credits, *late]
     further += adjusted_terms(billing.prior_terms, further, due.plan.currency)
-    if due.alone:
+    if due.kind == "last_word":
         taken_lines = taken_back(billing.hand, further, due.plan.currency)
         if not further or nothing_further([*further, *taken_lines]):
             return None
-    settled = () if due.alone else billing.credits
+    settled = () if due.kind == "last_word" else billing.credits
     hand, drawn_before = billing.hand, billing.drawn
     return build_invoice(due, billing.items, totals, run, further, billing.agreed, wallet, settled, hand, drawn_before)

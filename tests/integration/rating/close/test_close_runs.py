@@ -235,7 +235,7 @@ def test_late_usage_that_comes_while_a_run_starts_is_in_its_plan(shop: Road) -> 
         starting.planning.read_catalog()
         announced = starting.announcer.announced(planned, {})
     with_prior = [billing for billing in announced.plan.billings if billing.prior]
-    assert [(one.due.account_id, len(one.prior), one.due.predecessor) for one in with_prior] == [
+    assert [(one.due.account_id, len(one.prior), one.due.position.predecessor) for one in with_prior] == [
         ("beta", 4, standing.chain(shop.namespace, "beta-basic")[0].invoice_id)
     ]
     shop.close()

@@ -24,7 +24,7 @@ def line_of(found: Shelf) -> Timeline:
 
 def billing(due: Due, **changes: Any) -> Invoice:
     fields = {
-        "namespace": due.namespace, "invoice_id": due.invoice_id, "predecessor": due.predecessor,
+        "namespace": due.namespace, "invoice_id": due.invoice_id, "predecessor": due.position.predecessor,
         "subscription": due.subscription,
         "period_start": due.start_us, "period_end": due.end_us, "run_id": "run_1", "account_id": due.account_id,
     }  # fmt: skip
@@ -55,7 +55,7 @@ def test_a_year_is_caught_up_as_one_chain_across_daylight_saving() -> None:
         ("2013-03-01T05:00:00Z", "2013-04-01T04:00:00Z"),
         ("2013-04-01T04:00:00Z", "2013-05-01T04:00:00Z"),
     ]
-    assert [one.predecessor for one in due] == ["", *(one.invoice_id for one in due[:-1])]
+    assert [one.position.predecessor for one in due] == ["", *(one.invoice_id for one in due[:-1])]
     assert [one.start_us for one in due[1:]] == [one.end_us for one in due[:-1]]
 
 
@@ -67,7 +67,7 @@ def test_what_stands_is_not_due_again_and_the_next_period_starts_where_it_ended_
     assert due_of(shelf(), standing, "2013-02-02T00:00:00Z") == []
     february = due_of(shelf(), standing, "2013-03-02T00:00:00Z")
     assert spans(february) == [("2013-02-01T03:00:00Z", "2013-03-01T05:00:00Z")]
-    assert february[0].predecessor == january.invoice_id
+    assert february[0].position.predecessor == january.invoice_id
 
 
 def test_a_start_within_a_month_makes_a_short_first_period_and_an_end_a_short_last_one() -> None:
@@ -169,7 +169,11 @@ def test_only_a_subscription_that_ended_and_is_billed_gets_an_invoice_of_adjustm
         assert standing.apply(billing(due, time_zone=ZONE))
     last = last_word(line_of(found), standing)
     assert last is not None
-    assert (last.sequence, last.predecessor, last.start_us) == (1, february.invoice_id, february.start_us)
+    assert (last.position.sequence, last.position.predecessor, last.start_us) == (
+        1,
+        february.invoice_id,
+        february.start_us,
+    )
     assert last.invoice_id not in (january.invoice_id, february.invoice_id)
 
 

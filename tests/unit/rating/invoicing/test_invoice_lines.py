@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rating.invoicing.charges import Item, Need
-from rating.invoicing.due import Due
+from rating.invoicing.due import ChainPosition, Due
 from rating.invoicing.lines import NO_USAGE, build_invoice
 from rating.pricing import parse_price
 from rating.usage import Measured, Usage, UsageGroup
@@ -25,7 +25,10 @@ DAY = 86_400_000_000
 
 def due(currency: str = "USD") -> Due:
     plan = Plan(code="basic", currency=currency)
-    return Due("air", "acme-basic", "acme", plan, 2, "UTC", 0, 31 * DAY, "inv_before")
+    return Due(
+        namespace="air", subscription="acme-basic", account_id="acme", plan=plan, plan_version=2, time_zone="UTC",
+        start_us=0, end_us=31 * DAY, position=ChainPosition("inv_before"),
+    )  # fmt: skip
 
 
 def flat(amount: str, currency: str = "USD") -> Item:
