@@ -90,7 +90,7 @@ def bill_ended(account: Account, book: ChargeBook, run: Run, measure: Measure) -
             except (PlanningError, ValueError) as error:
                 problems[line.subscription] = str(error)
         wallet = account.wallet()
-        totals = measure(Plan(tuple(billings)).needs())
+        totals = measure(Plan(billings=tuple(billings)).needs())
         count = 0
         for billing in billings:
             name = billing.due.subscription
@@ -142,7 +142,7 @@ def expect(
     billings.sort(
         key=lambda pair: pair[1].due.ready_us
     )  # of one instant in the order of the catalog, as a close has them
-    totals = measure(Plan(tuple(billing for _, billing in billings)).needs())
+    totals = measure(Plan(billings=tuple(billing for _, billing in billings)).needs())
     return account, [Expected(running_period, billing, totals) for running_period, billing in billings], problems
 
 

@@ -137,23 +137,34 @@ def _quantity(price: Price, rows: Iterable[UsageGroup], usage: Usage) -> Quantit
     return Quantity(usage.quantity if usage.quantity is not None else Decimal(0), Decimal(usage.events), cells)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adjusting:
+    """What an invoice adjusts of earlier ones: by ``lines``, of which ``settled`` adjust fees of its own period that
+    were billed in advance. ``hand``: what credit notes have credited of the adjusted invoices; ``drawn``: what those
+    drew on grants."""
+
+    lines: Sequence[Line] = ()
+    settled: Sequence[Line] = ()
+    hand: InHand = NOTHING_NOTED
+    drawn: Sequence[DrawnOn] = ()
+
+
+NOTHING_ADJUSTED: Final = Adjusting()
+
+
 def build_invoice(
     due: Due,
     items: Iterable[Item],
     totals: Totals,
     run: Run,
-    further: Sequence[Line] = (),
+    *,
     agreed: Agreed = NO_AGREEMENT,
+    adjusting: Adjusting = NOTHING_ADJUSTED,
     wallet: Wallet | None = None,
-    settled: Sequence[Line] = (),
-    hand: InHand = NOTHING_NOTED,
-    drawn: Sequence[DrawnOn] = (),
 ) -> Invoice:
-    """The Invoice record: charges, what the terms of their periods add, ``further`` lines, and credits of ``wallet``,
-    which is drawn on.
-    ``settled``: those of ``further`` that adjust this period's fees, which were billed in advance; ``hand``: what
-    credit notes have credited of what ``further`` adjusts; ``drawn``: what adjusted invoices drew on grants. The same
-    bytes in every process that builds it for ``run``. Raises PlanningError."""
+    """The Invoice record: charges, what the terms of their periods add, the lines of ``adjusting``, and credits of
+    ``wallet``, which is drawn on. The same bytes in every process that builds it for ``run``. Raises PlanningError."""
+    further, settled, hand, drawn = adjusting.lines, adjusting.settled, adjusting.hand, adjusting.drawn
     lines: list[Line] = []
     currency = due.plan.currency
     flat = _flat_lines(currency)

@@ -34,7 +34,7 @@ from rating.invoicing.advance import advance_again, paid_in_advance, settle
 from rating.invoicing.charges import ChargeBook, Item, Need, Totals
 from rating.invoicing.due import Due, change_due, due_of, last_word
 from rating.invoicing.late_usage import Late, LateUsage, Prior, adjustments, priors
-from rating.invoicing.lines import build_invoice
+from rating.invoicing.lines import Adjusting, build_invoice
 from rating.pricing import PriceError, rate
 from rating.pricing.exact import exact_sum, share
 from rating.subscriptions.billing_periods import Part
@@ -51,7 +51,7 @@ from schemas.ledgers.invoice_record import (
 from schemas.settings import LISTED_VALUES
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Billing:
     """One invoice to write: its charges, the earlier lines to rate again, and credits of fees billed in advance."""
 
@@ -93,7 +93,7 @@ class Billing:
         return Billed(charged, reduced, self.due.invoice_id)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """``billings`` in the order of their chains; ``problems``: sentences about subscriptions that wait. ``grants`` and
     ``drawn``: prepaid credits, and what invoices that stand have drawn on them. ``waiting``: how many periods have
@@ -163,7 +163,10 @@ def make_plan(view: NamespaceView, standing: Standing, as_of_us: int, late: Late
             problems.append(f"subscription {line.subscription}: {error}")
     grants = owned_grants(view)
     used = drawn(standing.invoices(view.namespace)) if grants else {}
-    return Plan(tuple(billings), tuple(problems), grants, used, view.namespace, waiting, frozenset(planned), as_of_us)
+    return Plan(
+        billings=tuple(billings), problems=tuple(problems), grants=grants, drawn=used, namespace=view.namespace,
+        waiting=waiting, planned=frozenset(planned), as_of_us=as_of_us,
+    )  # fmt: skip
 
 
 def ended_dues(line: Timeline, standing: Standing, as_of_us: int) -> list[Due]:
@@ -216,8 +219,11 @@ def billing_of(
         paid = paid_in_advance(chain, due.start_us)
         fees, credits_due = settle(book.items(due.advance, in_advance=True), paid, due.plan.currency)
         adjusted = prior_terms(chain, [adjusted_prior.invoice_id for adjusted_prior in prior])
-        before_it = _credited_before(chain, prior, credits_due)
-        return Billing(due, fees, prior, credits_due, _agreed_at_change(due, chain), adjusted, *before_it)
+        hand, drawn_before = _credited_before(chain, prior, credits_due)
+        return Billing(
+            due=due, items=fees, prior=prior, credits=credits_due, agreed=_agreed_at_change(due, chain),
+            prior_terms=adjusted, hand=hand, drawn=drawn_before,
+        )  # fmt: skip
     in_advance = () if due.advanced else paid_in_advance(chain, due.end_us if due.kind == "last_word" else due.start_us)
     owed = () if due.advanced else book.items(due.parts, in_advance=True)
     fees, credits_due = settle(owed, in_advance, due.plan.currency)
@@ -230,7 +236,11 @@ def billing_of(
         ahead = advance_again(void) if void is not None else ahead
     items = (*book.items(due.parts), *fees, *ahead)
     agreed = NO_AGREEMENT if due.kind == "last_word" else _agreed(due, chain, billed_before, ahead)
-    return Billing(due, items, prior, credits_due, agreed, adjusted, *_credited_before(chain, prior, credits_due))
+    hand, drawn_before = _credited_before(chain, prior, credits_due)
+    return Billing(
+        due=due, items=items, prior=prior, credits=credits_due, agreed=agreed,
+        prior_terms=adjusted, hand=hand, drawn=drawn_before,
+    )  # fmt: skip
 
 
 def _credited_before(
@@ -265,9 +275,8 @@ def _agreed(due: Due, chain: list[Invoice], billed_before: Sequence[Billing], ah
         ),
         None,
     )
-    if (
-        due.reissue is not None and due.reissue.keeps_fees and following is not None
-    ):  # as the invoice of that period counts on it
+    if due.reissue is not None and due.reissue.keeps_fees and following is not None:
+        # The invoice of that period counts on these discounts.
         carried = replace(billed_of(chain, due.end_us).discounted, carrier=following.invoice_id)
         return Agreed(terms, Terms(pinned_terms(following).discounts), billed, carried)
     terms_of_period = TermsOf(due.start_us, due.end_us, frozenset(discount.code for discount in terms.discounts))
@@ -332,6 +341,10 @@ def invoice_of(billing: Billing, totals: Totals, run: Run, wallet: Wallet) -> In
         taken_lines = taken_back(billing.hand, further, due.plan.currency)
         if not further or nothing_further([*further, *taken_lines]):
             return None
-    settled = () if due.kind == "last_word" else billing.credits
-    hand, drawn_before = billing.hand, billing.drawn
-    return build_invoice(due, billing.items, totals, run, further, billing.agreed, wallet, settled, hand, drawn_before)
+    adjusting = Adjusting(
+        lines=further,
+        settled=() if due.kind == "last_word" else billing.credits,
+        hand=billing.hand,
+        drawn=billing.drawn,
+    )
+    return build_invoice(due, billing.items, totals, run, agreed=billing.agreed, adjusting=adjusting, wallet=wallet)

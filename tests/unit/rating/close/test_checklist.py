@@ -47,7 +47,7 @@ def planned(
     book: Shelf, invoices: list[Any] | None = None, standing: Standing | None = None, problems: tuple[str, ...] = ()
 ) -> PlannedInvoices:
     return PlannedInvoices(
-        plan=Plan(()),
+        plan=Plan(billings=()),
         view=book.view(),
         invoices=invoices or [],
         standing=standing or Standing(),

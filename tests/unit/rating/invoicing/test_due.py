@@ -8,7 +8,7 @@ import pytest
 
 from rating.close.announced_runs import run_id
 from rating.invoices.ledger import Standing
-from rating.invoicing.due import Due, current_span, last_word
+from rating.invoicing.due import ChainPosition, Due, current_span, last_word
 from rating.invoicing.plan import make_plan
 from rating.subscriptions.timeline import Timeline, timeline
 from schemas.ledgers.invoice_record import Invoice
@@ -169,11 +169,7 @@ def test_only_a_subscription_that_ended_and_is_billed_gets_an_invoice_of_adjustm
         assert standing.apply(billing(due, time_zone=ZONE))
     last = last_word(line_of(found), standing)
     assert last is not None
-    assert (last.position.sequence, last.position.predecessor, last.start_us) == (
-        1,
-        february.invoice_id,
-        february.start_us,
-    )
+    assert (last.position, last.start_us) == (ChainPosition(february.invoice_id, 1), february.start_us)
     assert last.invoice_id not in (january.invoice_id, february.invoice_id)
 
 
