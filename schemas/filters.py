@@ -1,4 +1,4 @@
-"""Filters over an event's properties (DESIGN section 2), compiled to plain predicates."""
+"""Compiles filters over an event's properties to predicates (DESIGN section 2)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ OPERATORS: Final = (
 
 
 def lookup(properties: Any, path: Path) -> Any:
-    """The value at a nested path, or MISSING. A JSON null is a value, not missing."""
+    """The value at a nested path, or MISSING. A JSON null is a value."""
     value = properties
     for name in path:
         if not isinstance(value, dict) or name not in value:
@@ -38,7 +38,7 @@ def lookup(properties: Any, path: Path) -> Any:
 
 
 def compile_filter(path: Path, operator: str, value: Any) -> Predicate:
-    """A predicate over the parsed properties. Raises ValueError for an unknown operator or an unfit value."""
+    """A predicate over parsed properties. Raises ValueError for an unknown operator or an unsuitable value."""
     test = compile_test(operator, value)
     if len(path) == 1:
         only = path[0]
@@ -47,12 +47,13 @@ def compile_filter(path: Path, operator: str, value: Any) -> Predicate:
 
 
 def compile_test(operator: str, value: Any) -> Predicate:
-    """A predicate over what stands at a path, MISSING included. Raises ValueError as ``compile_filter`` does."""
+    """A predicate over the value at a path, which may be MISSING. Raises ValueError like ``compile_filter``."""
     return _compile_test(operator, exact_value(value))
 
 
 def exact_value(value: Any) -> Any:
-    """A catalog body comes through JSON parsers that make floats; the shortest text of one is what was written."""
+    """Convert the floats in a catalog body to Decimals: JSON parsers create floats, and a float's shortest text is
+    the number as written."""
     if isinstance(value, float):
         if not math.isfinite(value):
             raise ValueError(f"{value} is not a JSON number")
@@ -94,7 +95,7 @@ def _wanted(operator: str, value: Any) -> Sequence[Any]:
 
 
 def _one_of(values: Sequence[Any]) -> Predicate:
-    """Equality of JSON values: numbers by value, so 1 = 1.0, but not "1" and not true."""
+    """Equality of JSON values: numbers compare by value (1 = 1.0), and differ from "1" and true."""
     texts = frozenset(value for value in values if isinstance(value, str))
     if len(texts) == len(set(map(canonical, values))):
         return lambda present: isinstance(present, str) and present in texts

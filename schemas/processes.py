@@ -1,4 +1,4 @@
-"""How long-running processes keep Python's garbage collector out of their hot paths."""
+"""Tunes Python's garbage collector for long-running processes."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ _THRESHOLDS: Final = (50_000, 20, 50)
 
 
 def settle_memory() -> None:
-    """To be called once a process has loaded what it needs: the collector no longer walks that, and looks at the rest
+    """Call once after start-up: objects allocated so far are excluded from collection, and later collections run
     less often.
 
-    Events are trees that reference counts free; walking them took a tenth of the time of accepting one.
+    Events are trees freed by reference counts; collecting them took a tenth of the time of accepting one.
     """
     gc.collect()
     gc.freeze()

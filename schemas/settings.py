@@ -249,9 +249,9 @@ def _receivers(text: str) -> frozenset[tuple[IPv4Address | IPv6Address, int]]:
 
 
 def load_settings(**overrides: Any) -> Settings:
-    """Read the environment; ``overrides`` win over it.
+    """Read the settings from the environment; ``overrides`` take precedence.
 
-    Raises SettingsError with one line a wrong variable.
+    Raises SettingsError with one line per faulty variable.
     """
     try:
         return Settings(**overrides)

@@ -1,8 +1,8 @@
-"""Whether one schema reads what another accepted, in terms of plain JSON.
+"""Decides whether one schema reads every JSON value that another accepts.
 
-A field that the writer's schema does not name counts as not sent. Beyond that, what this file lets pass is true of
-every value: each JSON text that the old schema accepts, the new one accepts (an enum's default stands for symbols it
-lost).
+A field that the writer's schema does not name counts as not sent. Apart from that the decision is strict: every
+JSON text that the old schema accepts is accepted by the new one (an enum's default stands for symbols that were
+removed).
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ _READS: Final[dict[str, tuple[str, ...]]] = {
     "big-decimal": _NUMBERS,
     "date": ("int",),
 } | {f"{local}timestamp-{unit}s": _WHOLE for local in ("", "local-") for unit in ("milli", "micro", "nano")}
-# A schema of 2,000 types compared with itself takes as many steps; nested unions may double with each level.
+# Comparing a schema of 2,000 types with itself takes 2,000 steps; nested unions may double the steps with each level.
 _MOST_STEPS: Final = 200_000
 _WHOLE_DIGITS: Final = {"int": 10, "long": 19}
 
 
 def incompatibilities(new: Schema, old: Schema, mode: Compatibility) -> tuple[str, ...]:
-    """Why ``new`` may not follow ``old``, each with the path in the properties; empty where it may."""
+    """Why ``new`` may not follow ``old``, each with its path in the properties; empty if it may."""
     faults: list[str] = []
     if mode in ("backward", "full"):
         faults += [
@@ -51,7 +51,8 @@ class _Beyond(Exception):
 
 
 class _Reading:
-    """``reader`` reads what ``writer`` accepted; ``side`` names the reader in sentences."""
+    """Checks whether ``reader`` reads what ``writer`` accepts; ``side`` ("new" or "old") names the reader in
+    messages."""
 
     def __init__(self, reader: Schema, writer: Schema, side: str) -> None:
         self._reader, self._writer, self._side = reader, writer, side
@@ -117,7 +118,7 @@ class _Reading:
             )
 
     def _records(self, reader: Record, writer: Record, path: str) -> Iterator[str]:
-        # A type inside itself: what is being looked at already is not looked at again.
+        # A recursive type: a pair that is being compared already is assumed to be compatible.
         if (reader.name, writer.name) in self._assumed:
             return
         self._assumed.add((reader.name, writer.name))
@@ -152,7 +153,7 @@ class _Reading:
 
 
 def _reads(reader: Node, writer: Node) -> bool:
-    """Whether the one simple type accepts every JSON value that the other does."""
+    """Whether the simple type ``reader`` accepts every JSON value that ``writer`` does."""
     if reader == writer:
         return True
     match reader, writer:

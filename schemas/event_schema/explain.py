@@ -1,4 +1,4 @@
-"""What is wrong with properties that do not fit their schema: the slow path, never asked about what fits."""
+"""Explains why properties do not fit their schema: the slow path, used only after the compiled check failed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SHOWN: Final = 60
 
 @dataclass(frozen=True, slots=True)
 class Mismatch:
-    """The first thing that does not fit. ``path`` begins below the properties: ``.items[0].price``."""
+    """The first value that does not fit. ``path`` begins below the properties: ``.items[0].price``."""
 
     path: str
     expected: str
@@ -28,7 +28,7 @@ class Mismatch:
 
 
 def mismatch(schema: Schema, properties: Any) -> Mismatch | None:
-    """Where ``properties`` do not fit the schema, None where they fit; the same judgement as the compiled check's."""
+    """Where ``properties`` do not fit the schema; None if they fit. Agrees with the compiled check."""
     return _of(schema, schema.root, properties, "")
 
 
@@ -72,7 +72,7 @@ def _union(schema: Schema, branches: tuple[Node, ...], value: Any, path: str) ->
     mismatches = [_of(schema, branch, value, path) for branch in branches]
     if None in mismatches:
         return None
-    # Into the one branch that was meant, so that the place is that of the fault and not of the whole object.
+    # If only one branch got past the top level it was meant: report the fault inside it, not at the whole object.
     inside = [wrong for wrong in mismatches if wrong is not None and wrong.path != path]
     if len(inside) == 1:
         return inside[0]
@@ -105,13 +105,13 @@ def describe(schema: Schema, node: Node) -> str:
 
 
 def _kind(schema: Schema, node: Node) -> str:
-    """The items of a list in a word or two, without going deeper."""
+    """A list's item type in a few words, without its own items."""
     node = schema.resolve(node)
     return "lists" if isinstance(node, Array) else describe(schema, node)
 
 
 def shown(value: Any) -> str:
-    """A JSON value in words, cut to a readable length."""
+    """A JSON value in words, shortened."""
     if isinstance(value, dict):
         return "an object"
     if isinstance(value, list):

@@ -1,10 +1,10 @@
-"""The defaults that a schema puts in place of what an event leaves out, along the paths that filters, values and
-dimensions ask for. Pure.
+"""Fills in a schema's defaults for fields that an event omits, along the paths used by filters, values and
+dimensions. Pure.
 
-An event is stored, hashed and compared as it was sent; it is *read* as if each field that it leaves out had its
-default, wherever the path to it leads through records (also through those of maps, and through a union that holds one
-of either). A default of null fills nothing in: it is how Avro says that a field is optional. What a path ends at is
-taken whole, an object as it was sent or as its default is written.
+An event is stored, hashed and compared as sent, but it is *read* as if each omitted field had its default, wherever
+its path leads through records (including those inside maps, and through a union that contains one record or map). A
+default of null fills in nothing: it is Avro's way to mark a field as optional. The value at the end of a path is
+taken as a whole, either as sent or as the default is written.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from schemas.event_schema.nodes import Map, Node, Record, Schema, Union
 from schemas.filters import MISSING, Path, exact_value, lookup
 
 Steps = tuple[tuple[str, Any], ...]
-"""A path with each field's default, MISSING where there is none."""
+"""The fields of a path, each with its default, MISSING if it has none."""
 
 
 class Defaults:
-    """Those of one schema; without one there are none. ``any``: whether the schema has some at all."""
+    """The defaults of one schema (None: no defaults). ``any``: whether the schema has any."""
 
     def __init__(self, schema: Schema | None = None) -> None:
         self._schema = schema
@@ -32,7 +32,7 @@ class Defaults:
         )
 
     def steps(self, path: Sequence[str]) -> Steps | None:
-        """The path with the defaults on it; None where nothing is ever filled in there."""
+        """The path with the defaults on it; None if nothing can be filled in there."""
         if self._schema is None or not self.any:
             return None
         node: Node | None = self._schema.root
@@ -51,7 +51,7 @@ class Defaults:
         return None if all(default is MISSING for _, default in steps) else tuple(steps)
 
     def getter(self, path: Path) -> Callable[[Any], Any]:
-        """What stands at the path of parsed properties, or stands in for it; MISSING for neither."""
+        """A function that returns the value at the path in parsed properties, or its default, or MISSING."""
         steps = self.steps(path)
         if steps is None:
             if len(path) == 1:
@@ -65,7 +65,7 @@ NO_DEFAULTS: Final = Defaults()
 
 
 def lookup_filled(properties: Any, steps: Steps) -> Any:
-    """As ``lookup``, with the default of a field that its record leaves out."""
+    """As ``lookup``, with the default of a field that its record omits."""
     value = properties
     for name, default in steps:
         if not isinstance(value, dict):
@@ -75,7 +75,7 @@ def lookup_filled(properties: Any, steps: Steps) -> Any:
 
 
 def _object(schema: Schema, node: Node) -> Record | Map | None:
-    """The one record or map that ``node`` may be; None where it is none, or one of several."""
+    """The only record or map that ``node`` may be; None if there is none, or several."""
     resolved = schema.resolve(node)
     branches = [schema.resolve(branch) for branch in resolved.branches] if isinstance(resolved, Union) else [resolved]
     objects = [branch for branch in branches if isinstance(branch, Record | Map)]

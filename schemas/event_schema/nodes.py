@@ -1,4 +1,4 @@
-"""The parsed form of an event schema: plain values."""
+"""The node types of a parsed event schema."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ class Exact:
 
 @dataclass(frozen=True, slots=True)
 class Fixed:
-    """So many bytes, in JSON as base64 text."""
+    """A fixed number of bytes, in JSON as base64 text."""
 
     size: int
 
 
 @dataclass(frozen=True, slots=True)
 class Enum:
-    """One of the symbols. ``default`` counts only for compatibility: an event must name one of the symbols."""
+    """One of the symbols. ``default`` is used only for compatibility; an event must name one of the symbols."""
 
     name: str
     symbols: tuple[str, ...]
@@ -48,7 +48,7 @@ class Array:
 
 @dataclass(frozen=True, slots=True)
 class Map:
-    """A JSON object with any names."""
+    """A JSON object with arbitrary names."""
 
     values: Node
 
@@ -62,7 +62,7 @@ class Union:
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A field of a record; it may be missing where the schema gives it a ``default``."""
+    """A field of a record; it may be omitted if it has a ``default``."""
 
     name: str
     type: Node
@@ -72,7 +72,7 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A JSON object. ``additional``: whether it may hold fields that the schema does not name."""
+    """A JSON object. ``additional``: whether it may have fields that the schema does not name."""
 
     name: str
     fields: tuple[Field, ...]
@@ -81,7 +81,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Ref:
-    """A named type used by its full name, possibly inside itself."""
+    """A reference to a named type by its full name, possibly from inside itself."""
 
     name: str
 
@@ -91,11 +91,11 @@ Node = Scalar | Exact | Fixed | Enum | Array | Map | Union | Record | Ref
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """A whole schema. ``named`` holds every record, enum and fixed by its full name."""
+    """A complete schema. ``named``: every record, enum and fixed by its full name."""
 
     root: Record
     named: Mapping[str, Node]
 
     def resolve(self, node: Node) -> Node:
-        """The type that a reference stands for; any other node itself."""
+        """The type that a reference points to; any other node unchanged."""
         return self.named[node.name] if isinstance(node, Ref) else node

@@ -1,4 +1,4 @@
-"""From an Avro schema in JSON to nodes, with the place of every fault."""
+"""Parses an Avro schema in JSON to nodes and locates every fault."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ _ATTRIBUTES: Final[dict[str, frozenset[str]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What is wrong at a place of the schema; ``path`` begins below the schema: ``.fields[2].type``."""
+    """A fault of the schema; ``path`` begins below the schema: ``.fields[2].type``."""
 
     path: str
     detail: str
 
 
 class SchemaError(WeirError, ValueError):
-    """A schema that cannot be taken, with everything that is wrong with it."""
+    """A schema that is refused, with all its faults."""
 
     def __init__(self, faults: tuple[Fault, ...]) -> None:
         super().__init__("; ".join(f"schema{fault.path}: {fault.detail}" for fault in faults))
@@ -60,7 +60,7 @@ class SchemaError(WeirError, ValueError):
 
 
 def parse_schema(value: Any) -> Schema:
-    """The schema of a record. Raises SchemaError."""
+    """Parse a record schema. Raises SchemaError."""
     parser = _Parser()
     if not isinstance(value, Mapping) or value.get("type") != "record":
         kind = value.get("type") if isinstance(value, Mapping) else value
@@ -88,7 +88,7 @@ class _Parser:
         return Scalar("null")
 
     def node(self, value: Any, path: str, namespace: str, level: int) -> Node:
-        """The type at ``path``; names are read in ``namespace``."""
+        """Parse the type at ``path``; names are resolved in ``namespace``."""
         self._types += 1
         if self._types > MAX_TYPES or level > MAX_NESTING:
             if self._types == MAX_TYPES + 1 or level == MAX_NESTING + 1:
@@ -131,7 +131,8 @@ class _Parser:
         return self.node(value[part], f"{path}.{part}", namespace, level + 1)
 
     def _known(self, value: Mapping[str, Any], what: str, path: str) -> None:
-        """Attributes that Avro does not know are notes; a misspelt one would loosen the schema without a word."""
+        """Report misspelt attributes. Attributes unknown to Avro are allowed as annotations, but a misspelt one
+        would silently loosen the schema."""
         known = _ATTRIBUTES[what]
         for name in value:
             if name not in known and name not in _NOTES and (near := get_close_matches(name, known, 1, 0.8)):
@@ -165,8 +166,8 @@ class _Parser:
 
     def _exact(self, value: Mapping[str, Any], path: str, size: int | None) -> Node:
         precision, scale = value.get("precision"), value.get("scale", 0)
-        # Digits that a number of so many bytes always holds. Not counted in its text: Python refuses more than 4,300 of
-        # them.
+        # The number of digits that fit into so many bytes, by logarithm: Python refuses to print numbers of more than
+        # 4,300 digits.
         most = 1000 if size is None else math.floor((8 * size - 1) * math.log10(2))
         if not _natural(precision) or not 1 <= precision <= most:
             return self._wrong(f"{path}.precision", f"a decimal needs a precision of 1 to {most} digits")
@@ -193,7 +194,7 @@ class _Parser:
         return Union(tuple(branches))
 
     def _full_name(self, value: Mapping[str, Any], path: str, namespace: str) -> tuple[str, str]:
-        """(full name, namespace of what is inside)."""
+        """(full name, namespace of the nested types)."""
         name, own_namespace = value.get("name"), value.get("namespace", namespace)
         if not isinstance(name, str) or not _FULL_NAME.fullmatch(name):
             self._wrong(f"{path}.name", f"a {value['type']} needs a name of letters, digits and _")
@@ -285,7 +286,8 @@ class _Parser:
         return Ref(full)
 
     def check_defaults(self) -> None:
-        """Once all names stand: each default must be a value of its type (plain JSON; of a union, any branch)."""
+        """Check, once all names are known, that each default is a value of its type (plain JSON; for a union of any
+        branch)."""
         compiled = node_compiler(self.named)
         for path, node, default in self._defaults:
             if not compiled(node)(exact_value(default)):

@@ -1,7 +1,7 @@
-"""Types without parameters: what each accepts of plain JSON, and how a person calls it.
+"""The types without parameters: which plain JSON values each accepts, and its description for people.
 
-Values are as ``json_text.exact`` reads them: None, bool, int, Decimal, str, list, dict. Nothing here rounds or rewrites
-a number.
+Values are as parsed by ``json_text.exact``: None, bool, int, Decimal, str, list, dict. No number is rounded or
+rewritten.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def _boolean(value: Any) -> bool:
 
 
 def _whole(low: int, end: int) -> Check:
-    """A whole number of [low, end), however it is written: 2, 2.0 and 2e0 are one number."""
+    """A check for whole numbers in [low, end), however they are written: 2, 2.0 and 2e0 are equal."""
 
     def whole(value: Any) -> bool:
         if type(value) is int:
@@ -56,7 +56,7 @@ def _text(value: Any) -> bool:
 
 
 def base64_bytes(value: Any) -> bytes | None:
-    """The bytes that base64 text stands for, None for anything else."""
+    """The bytes encoded by base64 text; None for anything else."""
     if type(value) is not str:
         return None
     try:
@@ -74,7 +74,7 @@ def _uuid(value: Any) -> bool:
 
 
 def _written(kind: Any, text_check: Check) -> Check:
-    """Text that reads as ``kind``, or a whole number."""
+    """A check for text that parses as ``kind``; other values are passed to ``text_check``."""
     convert = msgspec.convert
 
     def written(value: Any) -> bool:
@@ -118,7 +118,8 @@ SCALARS: Final[dict[str, tuple[Check, str]]] = {
 
 
 def exact_check(precision: int, scale: int) -> Check:
-    """Numbers and numeric strings of at most ``precision`` digits, ``scale`` of them after the point, by value."""
+    """A check for numbers and numeric strings of at most ``precision`` digits, at most ``scale`` of them after the
+    point, by value."""
     whole_end: int = 10 ** (precision - scale)
     most = precision - scale
 
@@ -131,7 +132,7 @@ def exact_check(precision: int, scale: int) -> Check:
         _, digits, exponent = decimal_value.as_tuple()
         if not any(digits):
             return True
-        # By its digits, so that 1e999999999 costs nothing.
+        # Computed from digits and exponent, so that 1e999999999 is not expanded.
         beyond = -int(exponent) - scale  # digits beyond the scale, which must be zeros
         return bool(decimal_value.adjusted() < most) and (beyond <= 0 or not any(digits[-beyond:]))
 

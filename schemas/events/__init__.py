@@ -1,1 +1,1 @@
-"""Events: what is accepted, what makes two copies one, how they are packed, voided, refused."""
+"""Events: acceptance, identity, packed batches, voids and rejections."""

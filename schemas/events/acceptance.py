@@ -1,7 +1,7 @@
-"""Acceptance of events: one function for every door (HTTP, inbox), all or nothing for a batch.
+"""Acceptance of events: one function for all sources (HTTP, inbox), all or nothing for a batch.
 
-The fast path decodes with msgspec and leaves properties raw; a refusal is explained on the slow path and names the
-index of the event, the JSON path of what is wrong, and the remedy.
+The fast path decodes with msgspec and leaves properties as raw bytes. A refusal is explained on the slow path; it
+names the event's index, the JSON path of the fault, and the remedy.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 class RawEvent(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    """An event as its sender wrote it; properties stay the sender's bytes."""
+    """An event as sent; its properties are kept as raw bytes."""
 
     event_name: str
     properties: msgspec.Raw = msgspec.Raw(b"{}")
@@ -49,7 +49,7 @@ class RawBatch(msgspec.Struct, forbid_unknown_fields=True, gc=False):
 
 
 class _Written(msgspec.Struct, gc=False):
-    """An event's timestamp as text, where it may be finer than a microsecond."""
+    """An event's timestamp as text, needed where it is finer than a microsecond."""
 
     timestamp: str | None = None
 
@@ -59,7 +59,7 @@ class _WrittenBatch(msgspec.Struct, gc=False):
 
 
 class AcceptedEvent(NamedTuple):
-    """An event that will be metered; ``properties`` is JSON text as sent."""
+    """An accepted event; ``properties`` is JSON text as sent, ``timestamp_us`` microseconds UTC."""
 
     identity: bytes
     content_hash: bytes
@@ -69,12 +69,12 @@ class AcceptedEvent(NamedTuple):
     source: str
     timestamp_us: int
     properties: str
-    dated: bool = False  # it came without a timestamp, so its timestamp is what the gateway's clock said
+    dated: bool = False  # it was sent without a timestamp and dated by the gateway's clock
 
 
 @dataclass(eq=False)
-class Refused(WeirError):  # not frozen: context managers set an exception's traceback
-    """Why a batch is refused as a whole. ``index`` is that of the event at fault, None where it is the batch itself."""
+class Refused(WeirError):  # not frozen, since context managers set an exception's traceback
+    """The reason for refusing a whole batch. ``index``: the event at fault, None if it is the batch itself."""
 
     reason: str
     path: str
@@ -92,7 +92,7 @@ _written_single = msgspec.json.Decoder(_Written)
 _written_batch = msgspec.json.Decoder(_WrittenBatch)
 _written_list = msgspec.json.Decoder(list[_Written])
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
-# Numbers as they are written: reading them here could only fail where ``exact`` does not.
+# Numbers are kept as text: parsing them here could fail where ``exact`` does not.
 _object = msgspec.json.Decoder(JsonObject, float_hook=str).decode
 _NO_NUMBER = re.compile(rb"[:\[,]\s*-?(?:NaN|Infinity)\b")
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
@@ -101,7 +101,7 @@ _MSGSPEC_INDEX = re.compile(r"^\$(?:\.events)?\[(\d+)\]")
 
 
 def decode_json(decoder: msgspec.json.Decoder[Any], body: bytes) -> Any:
-    """``body`` as the decoder's type. Raises Refused with path and, where the path holds one, the index."""
+    """Decode ``body``. Raises Refused with the JSON path and, if the path contains one, the event's index."""
     try:
         return decoder.decode(body)
     except msgspec.ValidationError as error:
@@ -118,7 +118,7 @@ def decode_json(decoder: msgspec.json.Decoder[Any], body: bytes) -> Any:
 
 
 def _remedy(body: bytes) -> str:
-    """What to do about the ways in which JSON libraries write what is no JSON."""
+    """A hint for typical output of JSON libraries that is not JSON."""
     if body.startswith(b"\xef\xbb\xbf"):
         return "; it begins with a byte order mark: send UTF-8 without one"
     if _NO_NUMBER.search(body):
@@ -129,7 +129,7 @@ def _remedy(body: bytes) -> str:
 
 
 def decode_event(body: bytes) -> list[RawEvent]:
-    """A body that is one event, as a list of one. Raises Refused."""
+    """The event of a body with a single event, as a list. Raises Refused."""
     events = [decode_json(_single, body)]
     if may_be_fine(body):
         _cut(events, [_written_single.decode(body)])
@@ -137,7 +137,7 @@ def decode_event(body: bytes) -> list[RawEvent]:
 
 
 def decode_batch(body: bytes) -> list[RawEvent]:
-    """A body ``{"events": [1 to 100]}``. Raises Refused."""
+    """The events of a body ``{"events": [1 to 100]}``. Raises Refused."""
     events: list[RawEvent] = decode_json(_batch, body).events
     if may_be_fine(body):
         _cut(events, _written_batch.decode(body).events)
@@ -145,7 +145,7 @@ def decode_batch(body: bytes) -> list[RawEvent]:
 
 
 def decode_any(body: bytes) -> list[RawEvent]:
-    """One event, ``{"events": […]}`` or a bare list (what an inbox record may hold). Raises Refused."""
+    """The events of an inbox record: one event, ``{"events": […]}`` or a list. Raises Refused."""
     if body.lstrip()[:1] == b"[":
         events: list[RawEvent] = decode_json(_list, body)
         if may_be_fine(body):
@@ -167,7 +167,7 @@ def _sized(events: list[RawEvent]) -> list[RawEvent]:
 
 
 def check_size(events: int, path: str = "$.events") -> None:
-    """Raises Refused unless so many events are a batch."""
+    """Raises Refused unless the number of events is allowed in a batch."""
     if not 1 <= events <= MAX_BATCH:
         detail = f"{events} events; a batch holds 1 to {MAX_BATCH}: split it and send each part"
         raise Refused("batch_size", path, detail)
@@ -183,10 +183,10 @@ def accept(
     types: EventTypes,
     single: bool = False,
 ) -> list[AcceptedEvent]:
-    """Judge all events against the namespace's settings and event types; all of them or Refused.
+    """Accept all events under the namespace's settings and event types, or raise Refused.
 
-    ``now_us`` is the instant of arrival (a missing timestamp becomes it, the age is judged by it); ``mint_key(index)``
-    makes a missing idempotency key. ``single`` only shortens the JSON paths of errors.
+    ``now_us``: instant of arrival, microseconds UTC; it replaces a missing timestamp, and ages are measured from
+    it. ``mint_key(index)`` generates a missing idempotency key. ``single`` only shortens the JSON paths in errors.
     """
     accepted: list[AcceptedEvent] = []
     latest = now_us + settings.max_event_skew_seconds * SECOND
@@ -213,7 +213,7 @@ def accept(
         try:
             parsed = _object(text) if check is None else exact(text)
         except (ValueError, RecursionError):
-            parsed = None  # no object, or one that only the slow path can read
+            parsed = None  # not an object, or one that only the slow path can parse
         if not (
             earliest <= stamp <= latest
             and 0 < len(key) <= MAX_TEXT
@@ -251,7 +251,7 @@ def accept(
 
 
 def same_content(left: tuple[str, str, str], right: tuple[str, str, str]) -> bool:
-    """Whether two (event_name, account_id, properties text) say the same, by canonical forms."""
+    """Whether two (event_name, account_id, properties text) are equal, comparing properties by canonical form."""
     if left[:2] != right[:2]:
         return False
     return left[2] == right[2] or canonical(exact(left[2])) == canonical(exact(right[2]))
@@ -295,7 +295,7 @@ def _explain(
     raw: RawEvent, key: str, account: str, stamp: int, text: str, earliest: int, latest: int,
     settings: Namespace, types: EventTypes, index: int, single: bool,
 ) -> None:  # fmt: skip
-    """Raise Refused for the first thing wrong; return where nothing is (the fast path's checks are stricter)."""
+    """Raise Refused for the first fault; return if there is none, since the fast path's checks are stricter."""
     fields = (
         ("event_name", raw.event_name, 1), ("account_id", account, 1), ("idempotency_key", key, 1),
         ("source", raw.source, 0),
@@ -325,7 +325,7 @@ def _explain(
     check = types.check(raw.event_name)
     if check is not None and (wrong := check.explain(parsed)) is not None:
         raise _refused("schema", index, f"properties{wrong[0]}", wrong[1], single)
-    # As written: near year 1 and 9999 an offset can carry the instant out of what a datetime holds in UTC.
+    # Shown as written: near the years 1 and 9999 the conversion to UTC may exceed the range of datetime.
     written = rfc3339(stamp) if raw.timestamp is None else raw.timestamp.isoformat().replace("+00:00", "Z")
     if stamp > latest:
         detail = f"{written} is more than {settings.max_event_skew_seconds} s ahead of now; check the sender's clock"

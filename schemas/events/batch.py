@@ -1,4 +1,4 @@
-"""Packed batches: the value of a usage.events record, as columns (DESIGN section 3)."""
+"""Packed batches: the value of a usage.events record, stored as columns (DESIGN section 3)."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from schemas.values.text_columns import Texts, packed
 _codec = codec("usage_batch")
 _NAME_INDEX: Final = np.dtype("<u2")
 _STAMP: Final = np.dtype("<i8")
-_ROUNDS: Final = 3  # the first version of the schema whose writers' numbers are rounded
+_ROUNDS: Final = 3  # the first schema version whose batches are measured with rounded numbers
 # Identity, content hash, timestamp, name index, and the lengths of the text columns with the name's prefix.
 _FIXED_BYTES: Final = 16 + 8 + 8 + 2 + 4 * 4 + 2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class UsageBatch:
-    """1..n events as columns of equal length ``size``. ``identities`` and ``content_hashes`` are end to end."""
+    """One or more events as columns of length ``size``; ``identities`` and ``content_hashes`` are concatenated."""
 
     namespace: str
     catalog_offset: int
@@ -32,18 +32,17 @@ class UsageBatch:
     identities: bytes
     content_hashes: bytes
     names: tuple[str, ...]  # dictionary of event names
-    name_indexes: NDArray[np.uint16]  # into names, one an event
+    name_indexes: NDArray[np.uint16]  # for each event its index in names
     timestamps_us: NDArray[np.int64]
     account_ids: Texts
     idempotency_keys: Texts
     sources: Texts
     properties: Texts
     dated: NDArray[np.uint16] = field(default_factory=lambda: np.zeros(0, np.uint16))
-    """Which events came without a timestamp, ascending: their timestamps are what a gateway's clock said."""
+    """Ascending indexes of the events that were dated by a gateway's clock, since they had no timestamp."""
     rounds: bool = True
-    """Whether a number with more than 12 decimals is rounded (``quantity``). Told by the version of the schema that the
-    batch was written in, so by the log alone: whoever meters it, and however often, measures it as the release did that
-    packed it."""
+    """Whether numbers with more than 12 decimals are rounded (``quantity``). Determined by the batch's schema version,
+    so that every metering of it follows the rule of the release that packed it."""
 
     def identity(self, index: int) -> bytes:
         """The 16 bytes of one event's identity."""
@@ -62,11 +61,11 @@ _NONE: Final = Texts.of(())
 EMPTY: Final = UsageBatch(
     "", 0, 0, b"", b"", (), np.zeros(0, np.uint16), np.zeros(0, np.int64), _NONE, _NONE, _NONE, _NONE
 )
-"""What stands in for a record that is no batch: no events."""
+"""Used in place of a record that is not a batch: no events."""
 
 
 def size_of(event: AcceptedEvent) -> int:
-    """Bytes that the event takes in a packed batch, at most (its name counts as if it were not shared)."""
+    """Upper limit of the bytes that the event takes in a packed batch (its name counts as if it were not shared)."""
     _, _, name, account, key, source, _, properties, *_ = event
     size = _FIXED_BYTES
     for text in (name, account, key, source, properties):
@@ -75,7 +74,7 @@ def size_of(event: AcceptedEvent) -> int:
 
 
 def encode_batch(namespace: str, catalog_offset: int, events: Sequence[AcceptedEvent]) -> bytes:
-    """Pack events of one namespace and one partition, which were accepted under one catalog offset."""
+    """Pack events of one namespace and partition that were accepted under one catalog offset."""
     identities, hashes, names, accounts, keys, sources, stamps, properties, dated = zip(*events, strict=True)
     dictionary = {name: number for number, name in enumerate(dict.fromkeys(names))}
     size = len(events)
@@ -98,7 +97,7 @@ def encode_batch(namespace: str, catalog_offset: int, events: Sequence[AcceptedE
 
 
 def decode_batch(data: bytes) -> UsageBatch:
-    """Unpack. Raises CodecError for bytes that are no batch or whose columns differ in length."""
+    """Unpack a batch. Raises CodecError if the bytes are not a batch, or if its columns differ in length."""
     record = _codec.decode(data)
     properties = _texts(record, "properties", "properties", 0)
     size = len(properties)
@@ -129,7 +128,7 @@ def decode_batch(data: bytes) -> UsageBatch:
 
 
 def _texts(record: AvroRecord, old_field: str, name: str, blank: int) -> Texts:
-    """A text column; ``old_field``: its field in version 1. A column without any text stands for ``blank`` empty
+    """A text column; ``old_field``: its field in schema version 1. A column without text means ``blank`` empty
     strings."""
     if record[old_field]:
         return Texts.of(record[old_field])
@@ -141,7 +140,7 @@ def _texts(record: AvroRecord, old_field: str, name: str, blank: int) -> Texts:
 
 
 def _numbers(record: AvroRecord, column: str, kind: np.dtype[Any]) -> NDArray[Any]:
-    data = record[column] or b""  # fastavro gives the default of a field that an older version lacks as text
+    data = record[column] or b""  # fastavro returns the default of a missing bytes field as text
     if len(data) % kind.itemsize:
         raise CodecError(f"usage_batch: {column}: {len(data)} bytes are no whole number of {kind.itemsize}-byte items")
     return np.frombuffer(data, kind)

@@ -1,4 +1,4 @@
-"""What a namespace says of its events' names and properties: compiled from the catalog, asked for every event."""
+"""The event types of a namespace, compiled from its catalog: known names, schemas and defaults."""
 
 from __future__ import annotations
 
@@ -20,17 +20,18 @@ from schemas.values.suggestions import similar
 
 @dataclass(frozen=True)
 class TypeCheck:
-    """One version of an event type's schema. ``fits`` is the fast judgement, ``explain`` the words for a refusal."""
+    """The compiled schema of one event type version. ``fits``: the fast check; ``explain``: the message for a
+    refusal."""
 
     code: str
     version: int
     schema: Schema
     fits: Check
     defaults: Defaults = NO_DEFAULTS
-    """What filters, values and dimensions take where an event leaves a field out."""
+    """The values that filters, values and dimensions use for fields that an event omits."""
 
     def explain(self, properties: Any) -> tuple[str, str] | None:
-        """(path below the properties, sentence) of the first thing that does not fit; None where all does."""
+        """(path below the properties, message) of the first value that does not fit; None if all fit."""
         wrong = mismatch(self.schema, properties)
         if wrong is None:
             return None
@@ -38,8 +39,7 @@ class TypeCheck:
 
 
 class EventTypes:
-    """What a namespace says of its events, looked up name by name: nothing is compiled before an event of that name
-    comes."""
+    """The event types of a namespace by name; each is compiled when the first event of its name arrives."""
 
     def __init__(self, view: NamespaceView | None = None) -> None:
         self.reject_unknown = view is not None and view.settings.unknown_events == "reject"
@@ -47,13 +47,13 @@ class EventTypes:
         self._checks: dict[str, TypeCheck | None] = {}
 
     def check(self, event_name: str) -> TypeCheck | None:
-        """That of the event type of this name, where it has a schema."""
+        """The check for events of this name; None if there is no event type with a schema."""
         try:
             return self._checks[event_name]
         except KeyError:
             pass
         compiled = self._made(event_name)
-        if len(self._checks) >= _REMEMBERED:  # names are what senders write
+        if len(self._checks) >= _REMEMBERED:  # limited, since names are chosen by senders
             self._checks.clear()
         self._checks[event_name] = compiled
         return compiled
@@ -76,18 +76,18 @@ class EventTypes:
         return view.of_version("check", entry, make)
 
     def defaults(self, event_name: str) -> Defaults:
-        """Those that events of this name are read with."""
+        """The default values for events of this name."""
         check = self.check(event_name)
         return NO_DEFAULTS if check is None else check.defaults
 
     def knows(self, event_name: str) -> bool:
-        """Whether it is an event type, or a name that a meter's profile version measures, also a retired meter's for
-        the events of its time."""
+        """Whether the name is an event type, or is measured by a meter (including a retired meter, for the events
+        of its time)."""
         view = self._view
         return view is not None and (view.get("event_type", event_name) is not None or event_name in event_names(view))
 
     def unknown(self, event_name: str) -> str:
-        """The sentence for a name that is not known: what was probably meant, and the remedy."""
+        """The message for an unknown name, with similar names and the remedy."""
         view = self._view
         known: set[str] = set()
         if view is not None:
@@ -95,9 +95,7 @@ class EventTypes:
                 event_names(view),
                 (versions[-1].code for versions in view.histories("event_type") if not versions[-1].retired),
             )
-            known = set(
-                islice(names, _COMPARED)
-            )  # each refused event is compared with them, on the road that all events take
+            known = set(islice(names, _COMPARED))  # limited, since this runs in the request's own path
         near = similar(sorted(known), (event_name,))
         listed = near or tuple(sorted(known)[:10])
         hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"known: {', '.join(listed) or 'none yet'}"
@@ -111,7 +109,7 @@ class EventTypes:
 NO_TYPES: Final = EventTypes()
 _KINDS: Final = ("namespace", "event_type", "meter", "backfill")
 _REMEMBERED: Final = 256
-_CHARACTERS: Final = 100  # of a schema's text, which weigh as much as a profile version when it is compiled
+_CHARACTERS: Final = 100  # characters of a schema's text that count as one unit of weight in the cache
 _COMPARED: Final = 500
 
 
@@ -121,10 +119,9 @@ def event_types(view: NamespaceView) -> EventTypes:
 
 
 class DefaultsByOffset:
-    """The defaults that stored events of one name are read with: those of the event type as the catalog of their batch
-    knew it.
+    """The default values for stored events of one name, by the catalog offset of their batch.
 
-    ``any``: whether there ever were some; where not, no batch need be asked for its catalog.
+    ``any``: whether there were ever any; if not, the batches' catalog offsets need not be read.
     """
 
     def __init__(self, view: NamespaceView, event_name: str) -> None:
@@ -136,11 +133,13 @@ class DefaultsByOffset:
         self.any = any(defaults.any for defaults in self._defaults)
 
     def at(self, catalog_offset: int) -> Defaults:
-        """Of a batch with this catalog offset."""
+        """The defaults for a batch with this catalog offset."""
         return self._defaults[bisect_left(self._offsets, catalog_offset)]
 
     def matchers(self, versions: Sequence[ProfileVersion], exactly: bool = False) -> Callable[[int], Matcher]:
-        """Catalog offset of a batch → what matches its events against the versions; ``exactly``: by the rule of a time
-        when numbers were not rounded (``quantity.scaled``)."""
+        """A function from a batch's catalog offset to the matcher for its events.
+
+        ``exactly``: without rounding of numbers, the rule of older releases (``quantity.scaled``).
+        """
         of_defaults = cache(partial(Matcher.of, versions, exactly=exactly))
         return lambda catalog_offset: of_defaults(self.at(catalog_offset))

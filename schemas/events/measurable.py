@@ -1,7 +1,7 @@
-"""Which of an event's profiles can take no value from it, told at the door: cheap for events with which all is well.
+"""Warns, at acceptance, of profiles that cannot take a value from an event; cheap for ordinary events.
 
-Of an ordinary event only the values that profiles take are decoded, and looked at by their types. Whatever is out of
-the ordinary is matched as the worker will match it, so that a warning says what will be.
+For an ordinary event only the values used by profiles are decoded and their types checked. Any other event is
+matched exactly as a worker will match it, so that the warning states what will happen.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from schemas.values.json_text import JsonObject, path_text
 from schemas.values.quantity import MISSING, NOT_A_NUMBER, OUT_OF_RANGE
 
 MAX_JUDGED: Final = 20
-"""Events of one request that are looked at closely: whose all are wrong learns it of the first, and costs no more than
+"""Limit on events per request that are matched in full, so that a request with only faulty events costs no more than
 others."""
 _PLAIN: Final = re.compile(r"-?[0-9]{1,25}(?:\.[0-9]{1,40})?").fullmatch
 _LARGE: Final = 10**25
@@ -39,7 +39,7 @@ _WORDS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Warned:
-    """A profile that the event counts for nothing with. ``index``: of the event in its request; ``path``: below the
+    """An event that a profile cannot measure. ``index``: the event's index in its request; ``path``: below the
     properties."""
 
     index: int
@@ -49,14 +49,14 @@ class Warned:
 
     @property
     def detail(self) -> str:
-        """A sentence for the sender."""
+        """The message for the sender."""
         return (
             f"{self.path.removeprefix('.')} {_WORDS.get(self.reason, self.reason)}, so the event counts for "
             f"nothing with {self.profile_id}"
         )
 
     def to_json(self, *, single: bool) -> JsonObject:
-        """As it stands in an answer."""
+        """The warning as it appears in a response."""
         at = "$.properties" if single else f"$.events[{self.index}].properties"
         return {
             "index": self.index, "path": at + self.path, "profile": self.profile_id, "reason": self.reason,
@@ -93,15 +93,15 @@ class _Watch:
         self.only: Callable[[str], Any] | None = (
             self._decode if len(self._values) == 1 and self._values[0][:3] == ("p0", (), True) else None
         )
-        """Decodes ``p0``, where that is all that is taken, as a number."""
+        """A decoder that returns ``p0``, if a single top-level number is all that the profiles use; else None."""
 
     def is_ordinary(self, properties: str) -> bool:
-        """Whether every value that some profile takes is surely one that it can."""
+        """Whether every value that the profiles use is certainly measurable."""
         if self._decode is None:
             return False
         try:
             fields = self._decode(properties)
-        except (ValueError, RecursionError):  # a number that no float holds, among others
+        except (ValueError, RecursionError):  # for example a number beyond the range of float
             return False
         for attribute, inner_path, numeric, may_lack in self._values:
             value = getattr(fields, attribute)
@@ -116,7 +116,7 @@ class _Watch:
         return True
 
     def judge(self, index: int, event: AcceptedEvent) -> Iterator[Warned]:
-        """What the worker will find."""
+        """The warnings according to the worker's matching."""
         try:
             lost = match_rules(self._rules, event.timestamp_us, event.idempotency_key, event.properties).unmeterable
         except ValueError:
@@ -133,8 +133,7 @@ def _is_plain(value: Any, kind: type) -> bool:
 
 
 class Measurable:
-    """A namespace's profiles as of a view of its catalog, by the name of the events that they look at; compiled as
-    names come."""
+    """The profiles of a namespace as of a view of its catalog, by event name; compiled on demand."""
 
     def __init__(self, view: NamespaceView) -> None:
         self._view = view
@@ -144,11 +143,11 @@ class Measurable:
                 name = entry.body.get("event_name") or entry.code
                 self._meters.setdefault(str(name), {})[entry.code] = None
         self.size = 1 + sum(map(len, self._meters.values()))
-        """Roughly what it holds, in entries."""
+        """Approximate size, in catalog entries."""
         self._watches: dict[str, _Watch | None] = {}
 
     def warnings(self, events: Iterable[AcceptedEvent]) -> list[Warned]:
-        """Of events of one request; of MAX_JUDGED of them at most."""
+        """Warnings for the events of one request, for at most MAX_JUDGED of them."""
         warnings: list[Warned] = []
         judged = 0
         for index, event in enumerate(events):
@@ -159,7 +158,7 @@ class Measurable:
             if watch is None:
                 continue
             if watch.only is not None:
-                # What most events come to, without a call.
+                # The most common case, inlined to save a call.
                 try:
                     value = watch.only(event.properties).p0
                 except (ValueError, RecursionError):
@@ -194,7 +193,7 @@ _KINDS: Final = (*KINDS, "event_type", "namespace")
 
 
 def measurable(view: NamespaceView) -> Measurable:
-    """Made once for each change of the entries that it is made of."""
+    """The namespace's profiles, cached until one of the entries it depends on changes."""
 
     def make() -> tuple[Measurable, int]:
         checks = Measurable(view)

@@ -1,6 +1,6 @@
-"""What can be told of a body that was refused: how many events it was meant to hold, and whose is at fault.
+"""Extracts from a refused body how many events it contained and which event was at fault.
 
-The same for every door, so that the books count a refusal alike wherever it came in.
+The same for all sources, so that the books count refusals alike.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 @dataclass(frozen=True, slots=True)
 class Sketch:
-    """What can be told of a refused body: how many events, and whose event is at fault ("" where unknown)."""
+    """What is known of a refused body: its number of events, and the fields of the event at fault ("" if unknown)."""
 
     events: int = 1
     account_id: str = ""
@@ -31,7 +31,7 @@ class Sketch:
 
 
 class Fields(NamedTuple):
-    """What a door calls the fields that a sketch tells."""
+    """The names that a format uses for the fields of a Sketch."""
 
     account_id: str = "account_id"
     event_name: str = "event_name"
@@ -43,7 +43,7 @@ NATIVE: Final = Fields()
 
 
 def sketch(body: bytes, index: int | None, settings: Namespace, *, single: bool) -> Sketch:
-    """Read as much as can be read; never raises. Of a body that is no batch, one event is assumed."""
+    """Extract what can be parsed; never raises. A body that is not a batch counts as one event."""
     try:
         events = [body] if single else _events(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -54,7 +54,7 @@ def sketch(body: bytes, index: int | None, settings: Namespace, *, single: bool)
 
 
 def sketch_of(events: Sequence[bytes], index: int | None, settings: Namespace, fields: Fields = NATIVE) -> Sketch:
-    """What the event at ``index`` tells of itself, in the words of its door; never raises."""
+    """The Sketch for the event at ``index``, with the format's field names; never raises."""
     if index is None or index >= len(events):
         return Sketch(len(events))
     try:
@@ -81,5 +81,5 @@ def _events(body: bytes) -> list[bytes]:
 
 
 def _text(value: Any) -> str:
-    # Lone surrogates, which JSON can spell, do not go into Avro.
+    # JSON can express lone surrogates, but Avro cannot.
     return value[:MAX_TEXT].encode(errors="replace").decode() if isinstance(value, str) else ""

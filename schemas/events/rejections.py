@@ -1,5 +1,5 @@
-"""Records of usage.rejected, which all who refuse build here, each small enough to get in: what is too large is kept by
-its beginning, size, hash and origin. Pure."""
+"""Builds the records of usage.rejected. An original that exceeds the record limit is stored by its beginning, size,
+hash and origin. Pure."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from schemas.events.identity import identity as identity_of
 from schemas.kafka.codec import codec
 
 GATEWAY_SAMPLE_BYTES: Final = 16 * 1024
-"""What a gateway keeps of a refused body: one of this length may have been cut."""
+"""How much of a refused body a gateway stores; a stored original of this length may be truncated."""
 BEGINNING_BYTES: Final = 64 * 1024
 _ENVELOPE_BYTES: Final = 16 * 1024
-"""Everything but the original: names of 256 characters, a detail of DETAIL_CHARACTERS."""
+"""Upper limit of everything but the original: names of 256 characters, a detail of DETAIL_CHARACTERS."""
 DETAIL_CHARACTERS: Final = 2_000
 _codec = codec("rejected_event")
 
@@ -23,8 +23,8 @@ Stage = Literal["gateway", "admit", "meter", "replay"]
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where in Kafka the refused record stands; the gateway refuses before there is such a place. ``index``: of the
-    event at fault within its record."""
+    """Position in Kafka of the refused record; empty for the gateway, which refuses before there is one. ``index``:
+    the event at fault within the record."""
 
     topic: str = ""
     generation: int = 0
@@ -38,9 +38,11 @@ NOWHERE: Final = Origin()
 
 @dataclass(frozen=True, slots=True)
 class RejectedEvent:
-    """What was refused, and why (avro/rejected_event.avsc). ``reason``: a word for programs; ``detail``: a sentence
-    with place and remedy; ``events``: how many it stands for; ``original``: the bytes as they came; ``received_at``:
-    their arrival in microseconds since 1970."""
+    """A rejection (avro/rejected_event.avsc).
+
+    ``reason``: for programs; ``detail``: a sentence with the place and the remedy; ``events``: the number of events
+    it stands for; ``original``: the bytes as received; ``received_at``: their arrival, microseconds UTC.
+    """
 
     namespace: str
     stage: Stage
@@ -57,8 +59,8 @@ class RejectedEvent:
 
 
 def rejection_record(rejected: RejectedEvent, limit: int | None = None) -> bytes:
-    """The record of ``rejected`` in at most ``limit`` bytes: its original is whole where that fits. None: whole in any
-    case. Raises CodecError where a field does not fit."""
+    """Encode a rejection in at most ``limit`` bytes, with the complete original if it fits; None: always complete.
+    Raises CodecError if a field does not fit."""
     original, origin = rejected.original, rejected.origin
     record: dict[str, object] = {
         "namespace": rejected.namespace, "stage": rejected.stage, "reason": rejected.reason,
@@ -76,10 +78,10 @@ def rejection_record(rejected: RejectedEvent, limit: int | None = None) -> bytes
 
 
 def derived_id(topic: str, partition: int, offset: int, index: int) -> bytes:
-    """The 16 bytes of a rejection's id that follow from its origin, so that a repeated write is recognised."""
+    """A 16-byte rejection id derived from its origin, so that a repeated write is recognised."""
     return identity_of(topic, f"{partition}:{offset}", str(index))
 
 
 def hash_of(original: bytes) -> str:
-    """What ``original_hash`` holds."""
+    """The value of ``original_hash``."""
     return blake2b(original, digest_size=16).hexdigest()

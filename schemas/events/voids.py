@@ -1,8 +1,8 @@
-"""Voids: the record on usage.events that takes an accepted event back.
+"""Voids: records on usage.events that void an accepted event.
 
-It stands in the partition of the event's identity, so the log orders both; what it does is for ``meter`` to decide (the
-last counted copy before it is voided, once). Events stay where they are: whoever totals leaves out what was voided
-below the cut it reads.
+A void is in the partition of its event's identity, so the log orders both. The ``meter`` agent decides its effect
+(it voids the last copy counted before it, once). Events stay stored: totals exclude events voided below the cut
+they refer to.
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ from schemas.events.identity import identity
 from schemas.kafka.codec import codec
 
 MAX_REASON: Final = 500
-"""Characters of a void's reason."""
+"""Maximum length of a void's reason, in characters."""
 
 NOTHING_TO_VOID: Final = "nothing_to_void"
 ALREADY_VOIDED: Final = "already_voided"
 WITHOUT_EFFECT: Final = (NOTHING_TO_VOID, ALREADY_VOIDED)
-"""Why a void did nothing: the reasons of its row in rejected_events."""
+"""The rejection reasons of voids without effect."""
 
 _codec: Final = codec("event_void")
 is_void: Final = _codec.knows
-"""Whether the value of a record of usage.events is a void, by its header; it may be broken nevertheless."""
+"""Whether a record of usage.events has the header of a void; its body may still be corrupt."""
 
 
 @dataclass(frozen=True, slots=True)
 class EventVoid:
-    """What is asked for; its position is its record's."""
+    """A void as requested; its position is that of its record."""
 
     namespace: str
     source: str
@@ -38,15 +38,15 @@ class EventVoid:
 
     @property
     def identity(self) -> bytes:
-        """16 bytes: whose events are meant, and which partition takes the void."""
+        """The 16-byte identity of the event to void, which also determines the partition."""
         return identity(self.namespace, self.source, self.idempotency_key)
 
 
 def encode_void(void: EventVoid) -> bytes:
-    """The value of its record."""
+    """Encode a void as a record's value."""
     return _codec.encode(asdict(void))
 
 
 def decode_void(value: bytes) -> EventVoid:
-    """Raises CodecError for bytes that are no void."""
+    """Decode a void. Raises CodecError."""
     return EventVoid(**_codec.decode(value))

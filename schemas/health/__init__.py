@@ -1,1 +1,1 @@
-"""Why a process is not ready: named reasons, stages that stand still, room on disks."""
+"""Health of a process: named readiness reasons, stalled processing stages, free disk space."""

@@ -1,4 +1,4 @@
-"""Room on the disks that a stack writes to: what falls short of it, in words."""
+"""Checks the free space on the disks that a stack writes to."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LOOK_SECONDS: Final = 0.25
 
 
 def free_bytes(folder: str) -> int:
-    """Bytes that may still be written below the folder, or below the nearest folder above it that is there."""
+    """Free bytes on the disk of the folder, or of its nearest existing parent."""
     path = Path(folder).absolute()
     while not path.exists() and path != path.parent:
         path = path.parent
@@ -26,7 +26,7 @@ def free_bytes(folder: str) -> int:
 def short_of_room(
     folders: Sequence[str], minimum_bytes: int, free: Callable[[str], int] = free_bytes
 ) -> Iterator[tuple[str, int]]:
-    """(folder, free bytes) of those with less than ``minimum_bytes``; several on one disk are told by the first."""
+    """(folder, free bytes) of folders with less than ``minimum_bytes``; of several on one disk only the first."""
     disks: set[int] = set()
     for folder in folders:
         try:
@@ -40,8 +40,11 @@ def short_of_room(
 
 
 class Room:
-    """Reasons to take nothing more, looked for at most a few times a second. A full disk is not waited for: what is on
-    its way through Kafka and ClickHouse still needs room, and either of them ends where a write fails."""
+    """Readiness reasons for disks with too little free space, checked a few times a second at most.
+
+    Events are refused before a disk is full: those in flight in Kafka and ClickHouse still need space, and both
+    fail when a write does.
+    """
 
     def __init__(
         self, folders: Sequence[str], minimum_bytes: int, *,
@@ -52,7 +55,7 @@ class Room:
         self._reasons: tuple[Reason, ...] = ()
 
     def reasons(self) -> tuple[Reason, ...]:
-        """One for each disk without room."""
+        """One reason per disk with too little free space."""
         now = self._clock()
         if self._folders and now >= self._next:
             self._next = now + _LOOK_SECONDS

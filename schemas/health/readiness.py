@@ -1,4 +1,4 @@
-"""Why a process is not ready, or takes no events: named reasons, which /readyz lists and `weir status` shows."""
+"""Reasons why a process is not ready or accepts no events; listed by /readyz and shown by `weir status`."""
 
 from __future__ import annotations
 
@@ -11,9 +11,12 @@ from schemas.values.json_text import JsonObject
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """One reason. ``name`` is a word for programs (snake_case), ``detail`` a sentence with the numbers, ``remedy`` what
-    to do; both without a full stop. ``refuses``: no event is taken meanwhile (503 with this reason). ``lasting``: it
-    does not pass by itself, so a stack that starts does not wait for it, but shows it."""
+    """One reason.
+
+    ``name``: for programs (snake_case); ``detail``: a sentence with the numbers; ``remedy``: what to do; both
+    without a full stop. ``refuses``: no events are accepted meanwhile (503 with this reason). ``lasting``: it does
+    not pass by itself, so a starting stack does not wait for it.
+    """
 
     name: str
     detail: str
@@ -26,26 +29,26 @@ class Reason:
 
 
 Check = Callable[[], Iterable[Reason]]
-"""Looks at what is in memory, and never waits: it is asked for every request. Whoever has to ask Kafka does so in a
-task of his own."""
+"""Returns reasons from memory without waiting, since it is called for every request. Queries of Kafka must run in a
+separate task."""
 
 
 class Readiness:
-    """The reasons of one process, from its checks in the order in which they were added."""
+    """The reasons of one process, collected from its checks in the order of their registration."""
 
     def __init__(self, *checks: Check) -> None:
         self._checks = list(checks)
 
     def add(self, check: Check) -> None:
-        """From now on ``check`` is asked, too."""
+        """Register a check."""
         self._checks.append(check)
 
     def reasons(self) -> tuple[Reason, ...]:
-        """All that stand now; none: ready."""
+        """All present reasons; none: ready."""
         return tuple(reason for check in self._checks for reason in check())
 
     def refusal(self) -> Reason | None:
-        """The first reason for which no event is taken."""
+        """The first reason for which events are refused, None if they are accepted."""
         return next((reason for check in self._checks for reason in check() if reason.refuses), None)
 
 
@@ -55,7 +58,7 @@ def to_json(reasons: Iterable[Reason]) -> list[JsonObject]:
 
 
 def from_json(document: Mapping[str, Any]) -> tuple[Reason, ...]:
-    """The reasons that an answer of /readyz lists; unknown members are passed over."""
+    """The reasons in a response of /readyz; unknown members are ignored."""
     return tuple(
         Reason(
             str(item.get("name", "")), str(item.get("detail", "")), str(item.get("remedy", "")),

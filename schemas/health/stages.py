@@ -1,5 +1,4 @@
-"""Which stage of the road stands still with work before it: for /readyz and `weir status`. Pure but for what it is
-given to look at."""
+"""Detects processing stages that have stalled with work to do, for /readyz and `weir status`."""
 
 from __future__ import annotations
 
@@ -13,13 +12,13 @@ from schemas.values.instants import rfc3339
 STANDS: Final = "stage_stands"
 STANDING_SECONDS: Final = 60.0
 SILENT_SECONDS: Final = 180.0
-"""A piece of work without an error may take that long: one request to ClickHouse has 120 s."""
+"""How long a piece of work without an error may take: a request to ClickHouse times out after 120 s."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """One stage. ``busy``: whether it has begun something and not ended it; ``moved_at``: monotonic seconds of its last
-    step; ``trouble``: the last error while it tries again, "" for none; ``position``: where it is at work."""
+    """A processing stage. ``busy``: whether work is in progress; ``moved_at``: monotonic seconds of the last step;
+    ``trouble``: the error being retried, "" if none; ``position``: what is being worked on."""
 
     name: str
     busy: Callable[[], bool]
@@ -29,8 +28,8 @@ class Stage:
 
 
 def standing(stages: Iterable[Stage], now: float, now_us: int) -> Iterator[Reason]:
-    """A reason for each stage that has stood still for a minute. ``now``: monotonic seconds, ``now_us`` the same moment
-    in UTC."""
+    """A reason for each stage that has stalled (60 s with an error, 180 s without). ``now``: monotonic seconds;
+    ``now_us``: the same instant in microseconds UTC."""
     for stage in stages:
         if not stage.busy():
             continue
@@ -50,25 +49,25 @@ def standing(stages: Iterable[Stage], now: float, now_us: int) -> Iterator[Reaso
 
 
 class Attempts:
-    """What is tried again until it succeeds, each under a name; one thread."""
+    """Failing operations that are being retried, by name. For one thread."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._failing: dict[str, tuple[float, str]] = {}
 
     def failed(self, name: str, error: str) -> float:
-        """Seconds for which ``name`` has failed by now."""
+        """Note a failure; returns the seconds since the operation first failed."""
         now = self._clock()
         since, _ = self._failing.get(name, (now, ""))
         self._failing[name] = since, error
         return now - since
 
     def done(self, name: str) -> None:
-        """It has succeeded."""
+        """Note a success."""
         self._failing.pop(name, None)
 
     def stages(self, of: str, position: Callable[[], str]) -> Iterator[Stage]:
-        """Each as a stage of ``of``."""
+        """Each failing operation as a Stage named after ``of``."""
         for name, (since, error) in list(self._failing.items()):
             yield _failing(f"{of}: {name}", since, error, position)
 

@@ -1,1 +1,2 @@
-"""What both HTTP services share: serving, access, keys, parameters, shares of tenants, the page of their API."""
+"""HTTP infrastructure shared by the gateway and the rating service: server, API keys and scopes, parameters, fair
+sharing, API documents."""

@@ -1,7 +1,7 @@
-"""Which scope each path of both services asks for: the one table. A path that is not in it answers nobody (tests say so
-first).
+"""The scopes required by each route of both services, in one table. A route that is missing here is denied to
+everybody (tests report it).
 
-Any one of a path's scopes suffices, ``admin`` always does. A new path gets its line here.
+Any one of a route's scopes suffices; ``admin`` always does.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from schemas.catalog.keys import KeyScope
 Service = Literal["gateway", "rating"]
 Scopes = frozenset[KeyScope]
 
-OPEN: Final[Scopes] = frozenset()  # health, metrics and the description of the API: no key
+OPEN: Final[Scopes] = frozenset()  # health, metrics and the API description need no key
 INGEST: Final[Scopes] = frozenset({"ingest"})
 READ: Final[Scopes] = frozenset({"read"})
 CATALOG: Final[Scopes] = frozenset({"catalog"})
 READ_CATALOG: Final[Scopes] = frozenset({"catalog", "read"})
 ADMIN: Final[Scopes] = frozenset({"admin"})
-LOGIN: Final[Scopes] = frozenset()  # the console's pages: guarded by its own cookie
+LOGIN: Final[Scopes] = frozenset()  # the console's pages are protected by its session cookie
 
 _OPERATIONS: Final[dict[str, Scopes]] = {
     "GET /healthz": OPEN,
@@ -57,7 +57,7 @@ GATEWAY: Final[dict[str, Scopes]] = {
     "POST /v1/events": INGEST,
     "POST /v1/events/batch": INGEST,
     "POST /v1/events/stream": ADMIN,  # history
-    "POST /v1/events/void": ADMIN,  # takes usage off invoices, as voiding one does: not for a producer's key
+    "POST /v1/events/void": ADMIN,  # removes usage from invoices, which a producer's key must not do
     "POST /v1/events/{idempotency_key:path}/void": ADMIN,
     "POST /api/v1/events": INGEST,
     "POST /api/v1/events/batch": INGEST,
@@ -114,5 +114,6 @@ TABLE: Final[dict[Service, dict[str, Scopes]]] = {"gateway": GATEWAY, "rating": 
 
 
 def scopes_of(service: Service, method: str, path: str) -> Scopes | None:
-    """The scopes one of which a route's template asks for; OPEN: no key; None: not in the table, so nobody may."""
+    """The scopes of a route template, any of which suffices; OPEN: no key needed; None: not in the table, so
+    denied."""
     return TABLE[service].get(f"{'GET' if method == 'HEAD' else method} {path}")

@@ -1,12 +1,11 @@
-"""API keys: their text, their hash, and what a bearer of one may do (pure; ``Keyring`` only remembers what it
-verified).
+"""API keys: their text, hash, and access rights. Pure, except that ``Keyring`` caches verified keys.
 
     weir_<namespace>.<id>.<secret>
 
-The text names its catalog entry (kind ``api_key``, whose code is the id), so that a look-up is one step. The secret is
-256 random bits; of the whole text a BLAKE2b-256 digest is kept. A slow password hash would add nothing: there is no
-dictionary of 256-bit secrets to try. A revoked key is a retired entry, which every follower of the catalog has within a
-second.
+The text names the key's catalog entry (kind ``api_key``, code = id), so that the lookup is one step. The secret has
+256 random bits; a BLAKE2b-256 digest of the whole text is stored. A slow password hash would add nothing, since
+256-bit secrets cannot be guessed. Revoking a key retires its entry, which every follower of the catalog reads
+within a second.
 """
 
 from __future__ import annotations
@@ -36,8 +35,8 @@ _NO_HASH: Final = "0" * 64
 
 
 class Denied(WeirError):
-    """A request that may not go on: 401 without a valid key, 403 beyond what the key may do, 503 where that is
-    unknown."""
+    """A request that is denied: 401 without a valid key, 403 beyond the key's rights, 503 if keys cannot be
+    checked."""
 
     def __init__(self, status: int, reason: str, detail: str) -> None:
         super().__init__(detail)
@@ -47,38 +46,38 @@ class Denied(WeirError):
 
 
 class KeyName(NamedTuple):
-    """What a key's text tells without its secret."""
+    """The part of a key's text without the secret."""
 
     namespace: str
     key_id: str
 
     @property
     def entry(self) -> tuple[str, str, str]:
-        """Namespace, kind and code of its catalog entry."""
+        """Namespace, kind and code of the key's catalog entry."""
         return self.namespace, KIND, self.key_id
 
 
 def key_text(namespace: str, key_id: str, secret: bytes) -> str:
-    """The key as its bearer gets it, once. ``secret``: SECRET_BYTES random bytes."""
+    """The complete key, which its bearer gets once. ``secret``: SECRET_BYTES random bytes."""
     return f"{_PREFIX}{namespace}.{key_id}.{base64.urlsafe_b64encode(secret).decode().rstrip('=')}"
 
 
 def key_name(text: str) -> KeyName | None:
-    """Where the key's entry stands, or None for a text that is no key."""
+    """Namespace and id of a key; None if the text is not a key."""
     namespace, _, key_part = text.removeprefix(_PREFIX).partition(".")
     key_id, _, secret = key_part.partition(".")
     return KeyName(namespace, key_id) if text.startswith(_PREFIX) and namespace and key_id and secret else None
 
 
 def key_hash(text: str) -> str:
-    """The digest that is stored, 64 hexadecimal digits; it covers namespace and id too, so no entry fits another
+    """The stored digest, 64 hexadecimal digits. It covers namespace and id too, so that no entry matches another
     key."""
     return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=32, person=b"weir-api-key").hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What one key may do. ``namespace`` None: every namespace (the admin key of the settings, which has no limits)."""
+    """The rights of a key. ``namespace`` None: all namespaces (the admin key of the settings, which has no limits)."""
 
     namespace: str | None
     scopes: frozenset[KeyScope]
@@ -88,29 +87,30 @@ class Access:
     expires_us: int | None = None
 
     def require(self, sufficient: frozenset[KeyScope]) -> None:
-        """Raises Denied (403) without one of the scopes; ``admin`` includes all others."""
+        """Raises Denied (403) unless the key has one of the scopes; ``admin`` includes all."""
         if "admin" not in self.scopes and not self.scopes & sufficient:
             needed = " or ".join(sorted(sufficient | {"admin"}))
             raise Denied(403, "scope", f"this needs a key with the scope {needed}; yours has "
                 f"{', '.join(sorted(self.scopes))}")  # fmt: skip
 
     def reach(self, namespace: str) -> str:
-        """``namespace``, where the key may work there. Raises Denied (403)."""
+        """Returns ``namespace`` if the key may access it. Raises Denied (403)."""
         if self.namespace is not None and namespace != self.namespace:
             raise Denied(403, "other_namespace", f"this key belongs to namespace {self.namespace}, not "
                 f"{namespace[:80]!r}")  # fmt: skip
         return namespace
 
     def choose(self, requested: str | None, default: str) -> str:
-        """The request's namespace: the one it names, else the key's own, else ``default``. Raises Denied (403)."""
+        """The namespace of a request: the requested one, else the key's own, else ``default``. Raises Denied (403)."""
         return self.reach(requested) if requested else self.namespace or default
 
 
 class Keyring:
-    """Tells a key's Access. ``fresh``: whether ``catalog`` is up to date, so that a revocation cannot be overlooked.
+    """Verifies keys and returns their Access. ``fresh``: whether ``catalog`` is up to date, so that no revocation
+    is missed.
 
-    Belongs to one thread. What it verified it remembers by digest, until the catalog moves on: no secret is kept, and a
-    revoked key is forgotten with the next record.
+    For one thread. Verified keys are cached by digest until the catalog changes, so no secret is stored and a
+    revoked key is dropped with the next record.
     """
 
     def __init__(self, admin_key: str, catalog: Catalog, fresh: Callable[[], bool]) -> None:
@@ -122,7 +122,7 @@ class Keyring:
         self._as_of = -1
 
     def access(self, authorization: str | None, now_us: int) -> Access:
-        """The bearer's rights. Raises Denied (401, 503)."""
+        """The rights of the bearer in an Authorization header. Raises Denied (401, 503)."""
         if authorization is None:
             raise Denied(401, "unauthorised", "no key; send the header Authorization: Bearer <key>")
         text = authorization[len(_SCHEME) :].strip()
@@ -133,7 +133,7 @@ class Keyring:
         return self.of_key(text, now_us)
 
     def of_key(self, text: str, now_us: int) -> Access:
-        """The rights of an API key's text. Raises Denied (401, 503)."""
+        """The rights of an API key. Raises Denied (401, 503)."""
         if not self._fresh():
             raise Denied(503, "unavailable", "keys cannot be checked now: this process has lost sight of the catalog")
         offset = self._catalog.next_offset
@@ -151,13 +151,13 @@ class Keyring:
 
     def _verified(self, text: str, digest: str) -> Access:
         name = key_name(text)
-        # Not by a view: views are cached by namespace, and this one is whatever a stranger wrote.
+        # Not through a view: views are cached by namespace, and this name comes from an unauthenticated request.
         versions = self._catalog.versions(*name.entry, self._as_of) if name is not None else []
         try:
             key: ApiKey | None = versions[-1].model if versions and not versions[-1].retired else None
         except ValidationError:
-            key = None  # written by something that is not Weir; nobody's key fits it
-        # An unknown id costs as much as a wrong secret, and both are told the same.
+            key = None  # the entry was not written by Weir; no key matches it
+        # An unknown id takes as long as a wrong secret and gets the same response.
         if not hmac.compare_digest(digest, key.hash if key is not None else _NO_HASH) or key is None or name is None:
             raise _wrong()
         expires = None if key.expires_at is None else micros(key.expires_at)

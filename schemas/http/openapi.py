@@ -1,9 +1,7 @@
-"""The OpenAPI documents of both services: what FastAPI knows of their routes, and what each answers, by one table a
-service. Pure.
+"""Completes the OpenAPI documents of both services with the response schemas of a table per service. Pure.
 
-Answers are built as plain values and written as they are, so the models here only describe them; that no description
-lies is proved by the integration tests, whose HTTP clients hold every answer against the document
-(tests/openapi_check.py).
+Responses are built as plain values and sent as they are, so these models only describe them. Integration tests
+check every response against the document (tests/openapi_check.py).
 """
 
 from __future__ import annotations
@@ -25,31 +23,31 @@ JSON: Final = "application/json"
 METHODS: Final = ("get", "post", "put", "delete", "patch", "head")
 
 DecimalText = Annotated[str, Field(pattern=r"^-?\d+(\.\d+)?$", examples=["0.01"])]
-"""A number with all its digits; money in major units of its currency."""
+"""A number as text with all its digits; money is in major units of its currency."""
 
 
 class Answer(BaseModel):
-    """Base of what describes an answer. A string under a field says what it means."""
+    """Base of response models. The string below a field is its description."""
 
     model_config = ConfigDict(use_attribute_docstrings=True)
 
 
 def absent(**extra: Any) -> Any:
-    """Of a field that is left out where it does not apply, and never null; ``extra``: as of pydantic's Field."""
+    """A field that is left out if it does not apply, and is never null; ``extra``: arguments of pydantic's Field."""
     return Field(default_factory=lambda: None, **extra)
 
 
 class ProblemItem(Answer):
-    """One of several things that are wrong."""
+    """One of several faults."""
 
     path: str = Field(examples=["query.from"])
-    """where: a JSON path of the body, or query.NAME"""
+    """a JSON path in the body, or query.NAME"""
     detail: str
-    """what, and the remedy"""
+    """the fault and its remedy"""
 
 
 class ProblemDocument(Answer):
-    """RFC 9457. ``reason`` is for programs and stays as it is; ``detail`` is for people and may change."""
+    """RFC 9457 problem document. `reason` is for programs and stable; `detail` is for people and may change."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -68,13 +66,13 @@ class Reason(Answer):
     detail: str
     remedy: str
     refuses: bool
-    """whether it takes nothing meanwhile"""
+    """whether events are refused meanwhile"""
     lasting: bool
-    """whether somebody has to do something"""
+    """whether it persists until somebody acts"""
 
 
 class Position(Answer):
-    """A place in usage.events."""
+    """A position in usage.events."""
 
     generation: int
     partition: int
@@ -82,14 +80,14 @@ class Position(Answer):
 
 
 class EventPosition(Position):
-    """A place in usage.events: the ``index``-th event of that record."""
+    """The position of an event in usage.events: the `index`-th event of the record."""
 
     index: int
 
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """A body of one media type; ``model``: anything that pydantic has a schema of, None: text of another kind."""
+    """A response body of one media type; ``model``: a type for which pydantic can create a schema, None: text."""
 
     model: Any
     media_type: str = JSON
@@ -98,23 +96,23 @@ class Content:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """What a route answers where all is well: status → the bodies that it may have, none for an empty one."""
+    """The successful responses of a route: status → possible bodies, none for an empty one."""
 
     statuses: Mapping[int, tuple[Content, ...]]
     problems: tuple[Content, ...] = (Content(ProblemDocument, MEDIA_TYPE),)
     operation: str = ""
-    """operationId, which generated clients call the operation by; "": FastAPI's"""
+    """operationId, from which generated clients name the operation; "": FastAPI's"""
     about: Mapping[int, str] = field(default_factory=dict)
-    """status → what it means, where that is not plain"""
+    """status → description, where it is not obvious"""
 
 
 def ok(operation: str, model: Any, *statuses: int) -> Answered:
-    """JSON with 200 and each of ``statuses``."""
+    """A JSON response with 200 and each of ``statuses``."""
     return Answered(dict.fromkeys((200, *statuses), (Content(model),)), operation=operation)
 
 
 def of_status(operation: str, status: int, model: Any) -> Answered:
-    """JSON with one status."""
+    """A JSON response with one status."""
     return Answered({status: (Content(model),)}, operation=operation)
 
 
@@ -129,8 +127,8 @@ NAMESPACE_HEADER: Final[JsonObject] = {
 def document(
     app: FastAPI, service: Service, answers: Mapping[str, Answered], models: Iterable[tuple[str, Any]] = ()
 ) -> JsonObject:
-    """The whole document; ``answers``: "GET /path" → what it answers; ``models``: components that bodies refer to by
-    name. Cached on the application."""
+    """The complete document, cached on the application. ``answers``: "GET /path" → its responses; ``models``:
+    components to which bodies refer by name."""
     if app.openapi_schema is None:
         built = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
         _Document(built, service).complete(answers, models)
@@ -139,7 +137,7 @@ def document(
 
 
 class _Document:
-    """A document while it is completed."""
+    """An OpenAPI document being completed."""
 
     def __init__(self, built: JsonObject, service: Service) -> None:
         self._built = built
@@ -155,14 +153,14 @@ class _Document:
         self._schemas: JsonObject = components.setdefault("schemas", {})
 
     def complete(self, answers: Mapping[str, Answered], models: Iterable[tuple[str, Any]]) -> None:
-        """Put in what FastAPI cannot see."""
+        """Add everything that FastAPI does not know."""
         for name, model in models:
             self._component(name, model)
         for path, methods in self._built["paths"].items():
             for method in METHODS:
                 if method in methods:
                     self._operation(path, method, methods[method], answers)
-        for name in ("HTTPValidationError", "ValidationError"):  # FastAPI's own, which no route answers
+        for name in ("HTTPValidationError", "ValidationError"):  # FastAPI's own, which no route uses
             self._schemas.pop(name, None)
 
     def _operation(self, path: str, method: str, operation: JsonObject, answers: Mapping[str, Answered]) -> None:
@@ -225,7 +223,7 @@ class _Document:
 
 
 def _without_null(schema: Any) -> Any:
-    """As FastAPI writes schemas: without ``default: null``, which the null among the types says, too."""
+    """Remove ``default: null`` from schemas, as FastAPI does; the null among the types says the same."""
     if isinstance(schema, dict):
         return {name: _without_null(value) for name, value in schema.items() if value is not None}
     return [_without_null(item) for item in schema] if isinstance(schema, list) else schema

@@ -1,7 +1,7 @@
-"""Query parameters that a route does not have: refused by both services, with the name that was probably meant.
+"""Refuses query parameters that a route does not have, and suggests the one that was probably meant.
 
-One that is ignored would answer another question than was asked: everybody's total for one account's. What a route
-takes is read from its own signature, so that no list has to be kept.
+Ignoring an unknown parameter could answer a different question, such as the total of all accounts instead of one.
+The allowed parameters are read from each route's signature.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ _SHOWN: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class WrongParameter:
-    """A query parameter that the route does not take as it was sent; ``detail`` says what to do."""
+    """A query parameter that is refused; ``detail`` states the reason and the remedy."""
 
     name: str
     detail: str
 
 
 def taken_by(route: Any) -> dict[str, bool]:
-    """The query parameters of a FastAPI route, its dependencies' among them → whether one may stand several times."""
+    """The query parameters of a FastAPI route and its dependencies → whether they may be repeated."""
     parameters: dict[str, bool] = {}
     open_ones = [dependant] if (dependant := getattr(route, "dependant", None)) is not None else []
     while open_ones:
@@ -45,8 +45,7 @@ def _is_list(annotation: Any) -> bool:
 
 
 def wrong_parameters(request: Request, known: Mapping[str, bool]) -> list[WrongParameter]:
-    """What is wrong with the query of ``request``, which goes to a route that takes ``known``; empty where all is
-    fine."""
+    """The faults in the query of ``request``; ``known``: the route's parameters → whether they may be repeated."""
     if not request.scope.get("query_string"):
         return []
     sent: dict[str, int] = {}
@@ -71,7 +70,7 @@ def _unknown_of_query(name: str, known: Mapping[str, bool]) -> str:
 
 
 def unknown(name: str, known: Iterable[str], what: str = "parameter") -> str:
-    """The sentence for a name that is not ``known``: the nearest one that is, and all of them."""
+    """The message for an unknown name, with the nearest known one and all known ones."""
     names = list(known)
     if not names:
         return f"there is no {what} {name[:_SHOWN]!r} here, nor any other"
@@ -81,13 +80,13 @@ def unknown(name: str, known: Iterable[str], what: str = "parameter") -> str:
 
 
 def means_namespace(name: str) -> bool:
-    """Whether a parameter reads as a choice of the namespace, which is made elsewhere."""
+    """Whether a parameter looks like a choice of the namespace, which is made by a header."""
     plain = _plain(name)
     return "namespace" in plain or bool(difflib.get_close_matches(plain, ["namespace"], n=1, cutoff=0.85))
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The known name that is like it, but for case and punctuation; None where none is."""
+    """The known name most similar to ``name``, ignoring case and punctuation; None if none is similar."""
     folded = {_plain(candidate): candidate for candidate in known}
     plain = _plain(name)
     starts = [candidate for short, candidate in folded.items() if plain and short.startswith(plain)]
@@ -100,12 +99,11 @@ def _plain(name: str) -> str:
 
 
 class KnownParameters:
-    """The check for every request of an application, each route's parameters read once."""
+    """Checks the requests of an application; each route's parameters are read once."""
 
     def __init__(self) -> None:
-        self._taken: dict[
-            int, tuple[Any, dict[str, bool]]
-        ] = {}  # by id: routes have no hash; kept, so that it stays theirs
+        # Keyed by object identity, since routes are not hashable; the route is stored so that its id is not reused.
+        self._taken: dict[int, tuple[Any, dict[str, bool]]] = {}
 
     def wrong(self, request: Request) -> list[WrongParameter]:
         """See ``wrong_parameters``."""

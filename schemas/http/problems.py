@@ -1,10 +1,10 @@
-"""Errors as people and programs read them, alike from both services: application/problem+json (RFC 9457).
+"""Errors of both services as application/problem+json (RFC 9457).
 
     {"type": "urn:weir:problem:not_found", "title": "Not Found", "status": 404, "detail": "there is no invoice …",
     "reason": "not_found"}
 
-``reason`` is the word for programs, ``detail`` the sentence for people, with the place and the remedy; where several
-things are wrong, ``errors`` names each.
+``reason`` is for programs; ``detail`` is a sentence for people with the place and the remedy. If there are several
+faults, ``errors`` lists them.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ REASONS: Final = {
 
 
 def reason_of(status: int) -> str:
-    """The word for programs where nothing says more than the status."""
+    """The default ``reason`` of a status."""
     return REASONS.get(status, "http")
 
 
 def document(status: int, reason: str, detail: str, **members: Any) -> JsonObject:
-    """The problem as a JSON object; members that are None are left out."""
+    """A problem document as a JSON object; members that are None are left out."""
     return {
         "type": f"urn:weir:problem:{reason}",
         "title": HTTPStatus(status).phrase,
@@ -51,7 +51,7 @@ def document(status: int, reason: str, detail: str, **members: Any) -> JsonObjec
 
 
 class Problem(WeirError):
-    """An answer that is no success. ``reason`` is a word for programs, ``detail`` a sentence with place and remedy."""
+    """An error response. ``reason`` is for programs, ``detail`` a sentence with the place and the remedy."""
 
     def __init__(
         self, status: int, reason: str, detail: str, *, headers: Mapping[str, str] | None = None, **members: Any
@@ -73,19 +73,19 @@ class Problem(WeirError):
 
 
 def unknown_parameters(wrong: Sequence[WrongParameter]) -> Problem:
-    """422 for a query that the path does not take."""
+    """422 for query parameters that the route does not have."""
     errors = [{"path": f"query.{parameter.name}", "detail": parameter.detail} for parameter in wrong]
     detail = "; ".join(f"{error['path']}: {error['detail']}" for error in errors)
     return Problem(422, "unknown_parameter", detail, errors=errors)
 
 
 def of_busy(busy: Busy) -> Problem:
-    """429 where this key or namespace has too much under way itself, 503 where no place became free."""
+    """429 if the key or namespace itself has too much in progress, 503 if no place became free."""
     status, reason = (429, "rate_limit") if busy.own else (503, "unavailable")
     return Problem(status, reason, str(busy), headers={"Retry-After": str(busy.retry_after)})
 
 
 def of_denial(denied: Denied) -> Problem:
-    """401 and 403 for a key, 503 where keys cannot be checked."""
+    """401 or 403 for a key, 503 if keys cannot be checked."""
     headers = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": RETRY_AFTER}}.get(denied.status)
     return Problem(denied.status, denied.reason, denied.detail, headers=headers)

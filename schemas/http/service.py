@@ -1,5 +1,5 @@
-"""How both services are made: one application with its guard, its document, its page /docs and its errors, and one
-uvicorn server."""
+"""Creates the FastAPI application (guard, API document, /docs, error handling) and the uvicorn server of both
+services."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ def application(
     answers: Mapping[str, Answered],
     models: Iterable[tuple[str, Any]] = (),
 ) -> FastAPI:  # fmt: skip
-    """The application, without routes. ``guard`` is asked before every route that there will be; ``answers`` and
-    ``models``: see ``openapi.document``."""
+    """The application, without routes. ``guard`` is called before every route; ``answers`` and ``models``: see
+    ``openapi.document``."""
     app = FastAPI(
         title=f"Weir {service}", version="1", lifespan=lifespan, docs_url=None, redoc_url=None,
         dependencies=[Depends(guard)],
     )  # fmt: skip
     described = tuple(models)
-    # FastAPI's documented way to give a document of one's own.
+    # FastAPI's documented way to replace the document.
     app.openapi = lambda: document(app, service, answers, described)  # type: ignore[method-assign]
     _problems(app)
     api_docs.install(app)
@@ -46,7 +46,7 @@ def application(
 
 
 def _problems(app: FastAPI) -> None:
-    """Every error of ``app`` is a problem document."""
+    """Convert all errors of ``app`` to problem documents."""
 
     @app.exception_handler(Problem)
     async def problem(_request: Request, error: Problem) -> Response:
@@ -73,7 +73,7 @@ def _problems(app: FastAPI) -> None:
 def server(
     app: ASGIApp, host: str, port: int, connections: int, grace_seconds: int, early: Early | None = None
 ) -> Server:
-    """What serves it until a signal; answers on their way then have ``grace_seconds``. ``early``: see
+    """The uvicorn server of ``app``. After a signal, responses in progress have ``grace_seconds``. ``early``: see
     ``serving.Early``."""
     return Server(
         uvicorn.Config(

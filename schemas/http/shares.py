@@ -1,9 +1,9 @@
-"""Who may work when: places (of threads, or bytes of room), shared by tenants and by their keys, so that none of them
-can hold all (asyncio, one loop).
+"""Shares a limited number of places (threads, or bytes of memory) among tenants and their keys, so that none can
+occupy them all. For one asyncio loop.
 
-A tenant has at most ``each`` of the places at once, one of its keys at most ``each_key``. Who finds none free waits in
-its key's line; a place that becomes free goes to the lines in turn, so a line of a thousand delays another tenant by
-one piece of work.
+A tenant may hold at most ``each`` places at once, one of its keys at most ``each_key``. Further requests wait in a
+queue per key. Freed places are given to the queues in turn (round robin), so a queue of a thousand delays another
+tenant by one piece of work.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 
 class Busy(Exception):
-    """No place: a line is full (``own``: by what this tenant asked itself), or none became free in time."""
+    """No place: the key's queue is full (``own``), or none became free in time. ``retry_after`` in seconds."""
 
     def __init__(self, detail: str, retry_after: int, *, own: bool) -> None:
         super().__init__(detail)
@@ -27,7 +27,8 @@ class Busy(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """``places`` in all, for a tenant, for a key; ``waiting`` in a key's line; ``seconds`` that one waits at most."""
+    """Number of ``places`` in total, per tenant (``each``) and per key (``each_key``); ``waiting``: length of a
+    key's queue; ``seconds``: maximum wait."""
 
     places: int
     each: int
@@ -37,11 +38,11 @@ class Plan:
 
 
 _Flow = tuple[str, str]
-_Line = deque[tuple[asyncio.Future[None], int]]  # each with the places that it needs
+_Line = deque[tuple[asyncio.Future[None], int]]  # waiting requests with the number of places each needs
 
 
 class Shares:
-    """``async with shares.turn(tenant, key):`` holds a place. ``what`` names the work in refusals."""
+    """``async with shares.turn(tenant, key):`` holds a place. ``what`` names the work in error messages."""
 
     def __init__(self, plan: Plan, what: str) -> None:
         self._plan = plan
@@ -53,7 +54,7 @@ class Shares:
 
     @asynccontextmanager
     async def turn(self, tenant: str, key: str = "", cost: int = 1) -> AsyncIterator[None]:
-        """``cost`` places (at most what a key may have), waited for. Raises Busy."""
+        """Wait for ``cost`` places (at most what a key may hold) and hold them. Raises Busy."""
         await self._take((tenant, key), cost)
         try:
             yield
@@ -93,13 +94,13 @@ class Shares:
 
     def _give_up(self, flow: _Flow, turn: asyncio.Future[None], cost: int) -> None:
         if turn.done() and not turn.cancelled():
-            self._leave(flow, cost)  # it became free just then
+            self._leave(flow, cost)  # the place was granted at the same moment
         elif (line := self._lines.get(flow)) is not None:
             with suppress(ValueError):
                 line.remove((turn, cost))
             if not line:
                 del self._lines[flow]
-            self._invite()  # who stood behind it may need less
+            self._invite()  # the next in the queue may need fewer places
 
     def _enter(self, flow: _Flow, cost: int) -> None:
         self._running += cost
@@ -117,17 +118,17 @@ class Shares:
         self._invite()
 
     def _invite(self) -> None:
-        """Give what is free to the lines, in turn."""
+        """Give free places to the queues, in turn."""
         for flow in list(self._lines):
             if self._running >= self._plan.places:
                 return
             line = self._lines[flow]
-            while line and line[0][0].done():  # its waiter has gone
+            while line and line[0][0].done():  # the waiting request was cancelled
                 line.popleft()
             if line and self._free(flow, line[0][1]):
                 turn, cost = line.popleft()
                 self._enter(flow, cost)
                 turn.set_result(None)
-                self._lines.move_to_end(flow)  # served: the last in turn
+                self._lines.move_to_end(flow)  # its next turn comes after all others
             if not line:
                 del self._lines[flow]

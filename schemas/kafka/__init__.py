@@ -1,1 +1,1 @@
-"""Kafka: topics, the codec of records, how large they may be, what its errors mean, its clock."""
+"""Kafka: topics, record encoding, size limits, error classification, clock comparison."""

@@ -1,8 +1,8 @@
-"""Avro single-object encoding: two marker bytes, the writer schema's 8-byte fingerprint, the body.
+"""Avro single-object encoding: two marker bytes, the 8-byte fingerprint of the writer's schema, and the body.
 
-Source: Apache Avro specification, "Single-object encoding" and "Parsing Canonical Form" (CRC-64-AVRO). A record
-therefore names its own schema; files in ``avro/`` are the current schemas, files in ``avro/old/`` every
-older version, and both stay readable for ever under Avro's resolution rules.
+Source: Apache Avro specification, "Single-object encoding" and "Parsing Canonical Form" (CRC-64-AVRO). Each record
+names its schema. ``avro/`` contains the current schemas and ``avro/old/`` all older versions; both stay readable
+under Avro's resolution rules.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ _FOLDER: Final = Path(__file__).parents[1] / "avro"
 
 
 AvroRecord: TypeAlias = dict[str, Any]
-"""A record by the names of its fields, as fastavro takes and gives it."""
+"""A record as a dictionary by field name, as used by fastavro."""
 
 
 class CodecError(WeirError, ValueError):
-    """Bytes that are not a record of a known schema; the message says what was found and expected."""
+    """Bytes that are not a record of a known schema."""
 
 
 class Codec:
-    """Encodes records of one type, and decodes records written under any known version of it."""
+    """Encodes records of one type, and decodes records written under any known version of its schema."""
 
     def __init__(self, name: str, current: Mapping[str, Any], older: tuple[Mapping[str, Any], ...] = ()) -> None:
         self.name = name
@@ -42,12 +42,12 @@ class Codec:
         self._writers: dict[bytes, Any] = {MARKER + _fingerprint(old): parse_schema(dict(old)) for old in older}
 
     def knows(self, data: bytes) -> bool:
-        """Whether the header is that of a version of this record type."""
+        """Whether the header belongs to a version of this record type."""
         header = data[:HEADER_BYTES]
         return header == self._header or header in self._writers
 
     def version(self, data: bytes) -> int:
-        """Which version of this record type wrote the record: 1 for the oldest. Raises CodecError for an unknown
+        """The schema version under which the record was written (1: the oldest). Raises CodecError for an unknown
         one."""
         header = data[:HEADER_BYTES]
         for number, known in enumerate((*self._writers, self._header), 1):
@@ -56,7 +56,7 @@ class Codec:
         raise CodecError(f"{self.name}: unknown header {header.hex() or '(empty)'}")
 
     def encode(self, record: Mapping[str, Any]) -> bytes:
-        """One record as single-object bytes. Raises CodecError where a field does not fit the schema."""
+        """Encode one record. Raises CodecError if a field does not fit the schema."""
         out = io.BytesIO()
         out.write(self._header)
         try:
@@ -66,7 +66,7 @@ class Codec:
         return out.getvalue()
 
     def decode(self, data: bytes) -> AvroRecord:
-        """The record in ``data``. Raises CodecError for foreign, unknown or cut bytes, and for bytes left over."""
+        """Decode a record. Raises CodecError for an unknown schema, and for truncated or trailing bytes."""
         header = data[:HEADER_BYTES]
         writer = self._schema if header == self._header else self._writers.get(header)
         if writer is None:
@@ -79,7 +79,7 @@ class Codec:
         try:
             record = schemaless_reader(body, writer, None)
             if writer is not self._schema:
-                # Read as written first: fields that the current schema dropped are skipped without noticing a cut.
+                # Decoded under the writer's schema first, since skipping dropped fields would not detect truncation.
                 body.seek(HEADER_BYTES)
                 record = schemaless_reader(body, writer, self._schema)
         except (EOFError, ValueError, IndexError, KeyError, TypeError, StopIteration, OverflowError) as error:
@@ -97,8 +97,7 @@ def _fingerprint(schema: Mapping[str, Any]) -> bytes:
 @cache
 def codec(name: str) -> Codec:
     """The codec of ``usage_event``, ``usage_events``, ``usage_batch``, ``event_void``, ``catalog_entry``,
-    ``checkpoint``,
-    ``rejected_event``, ``invoice``, ``record_piece``."""
+    ``checkpoint``, ``rejected_event``, ``invoice`` or ``record_piece``."""
     current = json.loads((_FOLDER / f"{name}.avsc").read_text())
     older = tuple(json.loads(path.read_text()) for path in sorted((_FOLDER / "old").glob(f"{name}.*.avsc")))
     return Codec(name, current, older)

@@ -1,8 +1,8 @@
-"""What an error of Kafka means for whoever tries again: every loop of ours that writes to Kafka asks here.
+"""Classifies Kafka errors for retry loops.
 
-may pass           a broker that is away, a queue that is full: the same record again, later not this record    it is
-too large or malformed: no repetition helps; it is rejected with its reason, or refused with 422 cannot go on
-nobody's repetition helps until a person has changed something: the process stops, or says so, with the remedy
+may pass           a broker is away or a queue is full: retry the record later
+not this record    it is too large or malformed: it is rejected with the reason, or refused with 422
+cannot go on       nothing helps until somebody changes something: the process stops or reports it, with the remedy
 """
 
 from __future__ import annotations
@@ -37,8 +37,7 @@ _REMEDIES: Final[dict[int, str]] = {
 
 
 class RecordRefused(WeirError):
-    """Kafka does not take this record, now or later. ``size``: bytes of its value, ``limit``: bytes that the topic
-    takes."""
+    """Kafka will never accept this record. ``size``: bytes of its value; ``limit``: the topic's limit in bytes."""
 
     def __init__(self, topic: str, size: int, limit: int, detail: str = "too large") -> None:
         super().__init__(
@@ -48,20 +47,20 @@ class RecordRefused(WeirError):
 
 
 def meaning(error: KafkaError) -> Meaning:
-    """What ``error`` means for the record that it was told of. What is not known may pass."""
+    """Classify ``error``; unknown errors may pass."""
     if error.code() in _NOT_THIS_RECORD:
         return "not this record"
     return "cannot go on" if error.code() in _REMEDIES else "may pass"
 
 
 def explained(error: KafkaError) -> str:
-    """Its text, with the remedy where it needs somebody."""
+    """The error's text, with the remedy if it needs somebody."""
     remedy = _REMEDIES.get(error.code())
     return f"{error.str()}; {remedy}" if remedy else str(error.str())
 
 
 def kafka_error(error: BaseException) -> KafkaError | None:
-    """The error of Kafka in an exception of its client, None in any other."""
+    """The KafkaError in an exception of the client; None for other exceptions."""
     if isinstance(error, KafkaException) and error.args and isinstance(error.args[0], KafkaError):
         return error.args[0]
     return None

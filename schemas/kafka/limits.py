@@ -1,10 +1,9 @@
-"""How large a record may be: the one place that topics, producers, consumers and packing agree by.
+"""Record size limits shared by topics, producers, consumers and packing.
 
-``WEIR_KAFKA_RECORD_BYTES`` is the topics' ``max.message.bytes``, which the broker holds against the bytes on the wire:
-the records of one produce call, compressed where they are, with their frame. Producers are given the same number, which
-they hold against the bytes before compression. So a value of up to ``value_limit`` always gets in, whatever its key,
-and whoever writes keeps to it. Consumers need no limit of their own: a broker sends a record that is larger than what
-was asked for all the same (KIP-74).
+``WEIR_KAFKA_RECORD_BYTES`` is the topics' ``max.message.bytes``, which brokers apply to the bytes on the wire: the
+records of one produce call, possibly compressed, with their framing. Producers get the same limit and apply it
+before compression. A value of up to ``value_limit`` bytes is therefore always accepted, whatever its key. Consumers
+need no limit: a broker sends a record even if it exceeds the requested size (KIP-74).
 """
 
 from __future__ import annotations
@@ -22,33 +21,33 @@ from schemas.settings import Settings, SettingsError
 log = logging.getLogger(__name__)
 
 FRAME_BYTES: Final = 4 * 1024
-"""At most so much do a record's key and headers and its batch's frame take beside its value. Our keys are made of codes
-of up to 256 characters."""
+"""Upper limit of the bytes that a record's key, headers and batch framing add to its value; keys consist of codes of up
+to 256 characters."""
 PACKED_BYTES: Final = 256 * 1024
-"""A packed batch is closed before it would grow beyond this; an event alone may be larger."""
+"""A packed batch is closed before it exceeds this size; a single event may be larger."""
 EXPANSION: Final = 4
-"""So many times ``WEIR_KAFKA_RECORD_BYTES`` may the records of one compressed batch take in memory."""
+"""Limit on the decompressed size of a compressed batch, as a multiple of ``WEIR_KAFKA_RECORD_BYTES``."""
 MAX_BYTES: Final = "max.message.bytes"
 _TIMEOUT: Final = 15
 
 
 def value_limit(settings: Settings) -> int:
-    """The largest value, in bytes, of a record that every topic of ours takes."""
+    """The largest value, in bytes, that every topic accepts."""
     return settings.kafka_record_bytes - FRAME_BYTES
 
 
 def packed_limit(settings: Settings) -> int:
-    """Bytes of events, as ``schemas.events.batch.size_of`` counts them, up to which a batch is packed."""
+    """The size up to which batches are packed, in bytes as counted by ``schemas.events.batch.size_of``."""
     return min(PACKED_BYTES, value_limit(settings) // 2)
 
 
 def producing(settings: Settings) -> dict[str, Any]:
-    """The part of a producer's configuration that says how large a record may be."""
+    """The size limit in a producer's configuration."""
     return {"message.max.bytes": settings.kafka_record_bytes}
 
 
 def topic_limits(settings: Settings, topics: Iterable[str]) -> dict[str, int]:
-    """``max.message.bytes`` of each topic, as the brokers have it. Raises KafkaException."""
+    """``max.message.bytes`` of each topic, according to the brokers. Raises KafkaException."""
     admin = AdminClient(settings.librdkafka() | {"log_level": 2})
     resources = [ConfigResource(ConfigResource.Type.TOPIC, topic) for topic in topics]
     futures: dict[Any, Any] = admin.describe_configs(resources, request_timeout=_TIMEOUT)
@@ -58,14 +57,13 @@ def topic_limits(settings: Settings, topics: Iterable[str]) -> dict[str, int]:
 
 
 def too_small(settings: Settings, limits: dict[str, int]) -> list[str]:
-    """Names of topics that take less than the setting says. One of 0 is sealed: it takes nothing any more, and is not
-    asked to."""
+    """Names of topics whose limit is below the setting. A limit of 0 marks a sealed topic and is ignored."""
     return sorted(topic for topic, limit in limits.items() if 0 < limit < settings.kafka_record_bytes)
 
 
 def check_topics(settings: Settings, topics: Iterable[str]) -> None:
-    """Raises SettingsError where a topic takes less than the setting says, with both remedies; KafkaException where the
-    brokers do not tell."""
+    """Raises SettingsError, with both remedies, if a topic's limit is below the setting; KafkaException if the
+    brokers do not answer."""
     limits = topic_limits(settings, topics)
     if small := too_small(settings, limits):
         least = min(limits[topic] for topic in small)
@@ -80,9 +78,9 @@ def check_topics(settings: Settings, topics: Iterable[str]) -> None:
 
 
 def raise_topics(settings: Settings, topics: Iterable[str]) -> list[str]:
-    """Raise ``max.message.bytes`` of those topics that take less than the setting says; their names. Safe to repeat.
+    """Raise ``max.message.bytes`` of topics whose limit is below the setting; returns their names. Safe to repeat.
 
-    Topics of earlier versions, or of a smaller setting, come to agree so. Raises KafkaException.
+    This updates topics created by earlier releases or under a smaller setting. Raises KafkaException.
     """
     small = too_small(settings, topic_limits(settings, topics))
     entry = ConfigEntry(MAX_BYTES, str(settings.kafka_record_bytes), incremental_operation=AlterConfigOpType.SET)
@@ -95,8 +93,8 @@ def raise_topics(settings: Settings, topics: Iterable[str]) -> list[str]:
 
 
 def confirm_topics(settings: Settings, topics: Callable[[Settings], Iterable[str]]) -> None:
-    """``check_topics`` at a process's start. Where the brokers do not tell, for want of rights or because they are
-    away, the setting is believed, with a warning. Raises SettingsError."""
+    """``check_topics`` at a process's start. If the brokers do not answer, or deny access, it only logs a warning.
+    Raises SettingsError."""
     try:
         check_topics(settings, topics(settings))
     except KafkaException as error:

@@ -1,4 +1,4 @@
-"""Topics: names, settings, creation (DESIGN section 3)."""
+"""Kafka topics: names, settings and creation (DESIGN section 3)."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ CATALOG: Final = "usage.catalog"
 CHECKPOINTS: Final = "usage.checkpoints"
 INVOICES: Final = "usage.invoices"
 CLOCK: Final = "usage.clock"
-"""Records without a value: only when they were appended matters (``schemas.kafka.clock``)."""
-CLOCK_PARTITIONS: Final = 3  # of as many brokers, so that one whose clock is wrong is not the only one asked
+"""Empty records, of which only the append time matters (``schemas.kafka.clock``)."""
+CLOCK_PARTITIONS: Final = 3  # led by different brokers, so that a single wrong clock is outvoted
 INBOX_PREFIX: Final = "usage.inbox."
 EVENTS_PREFIX: Final = "usage.events."
 LEDGERS: Final = (CATALOG, CHECKPOINTS, INVOICES)
-"""Where the first valid record wins. Readers of these put records together that were written in pieces."""
+"""Topics in which the first valid record wins. Their readers reassemble records that were written in pieces."""
 INBOX_PARTITIONS: Final = 4
 ADMIT_GROUP: Final = "weir-admit"
-"""The consumer group that takes the inboxes in; its committed offsets say how far."""
+"""The consumer group of the inboxes; its committed offsets are its progress."""
 REJECTED_PARTITIONS: Final = 4
 INVOICE_PARTITIONS: Final = 4
 EVENTS_RETENTION_DAYS: Final = 90
-"""How long the log of usage.events goes back; identities outlive it by W (DESIGN invariant 4)."""
+"""Retention of usage.events in days; identities are kept longer by W (DESIGN invariant 4)."""
 
 _PREFIXES: Final = (EVENTS_PREFIX, INBOX_PREFIX)
 _FOR_EVER: Final[dict[str, str]] = {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
@@ -42,7 +42,7 @@ def events_topic(generation: int) -> str:
 
 
 def generation_of(topic: str) -> int:
-    """The generation of a topic that ``events_topic`` names."""
+    """The generation of a topic named by ``events_topic``."""
     return int(topic.rpartition(".")[2])
 
 
@@ -52,12 +52,12 @@ def inbox_topic(namespace: str) -> str:
 
 
 def namespace_of_inbox(topic: str) -> str:
-    """The namespace whose inbox ``topic`` is."""
+    """The namespace of an inbox topic."""
     return topic.removeprefix(INBOX_PREFIX)
 
 
 def _durable(settings: Settings) -> dict[str, str]:
-    # min.insync.replicas above the number of replicas would refuse every write.
+    # With min.insync.replicas above the number of replicas every write would be refused.
     in_sync = "2" if settings.kafka_replication >= 3 else "1"
     return {"min.insync.replicas": in_sync, "unclean.leader.election.enable": "false"}
 
@@ -90,8 +90,8 @@ def _new_topic(settings: Settings, name: str, count: int, config: dict[str, str]
 
 
 def create_events_topic(settings: Settings, generation: int, partitions: int) -> None:
-    """Create the topic of a further generation where it is missing. Raises LookupError where it has other
-    partitions."""
+    """Create the topic of another generation if it is missing. Raises LookupError if it exists with a different
+    number of partitions."""
     _create(settings, [_new_topic(settings, *_events(settings, generation, partitions))])
     count = partition_count(settings, events_topic(generation))
     if count != partitions:
@@ -99,10 +99,10 @@ def create_events_topic(settings: Settings, generation: int, partitions: int) ->
 
 
 def create_topics(settings: Settings) -> list[str]:
-    """Create whatever topic is missing, and let those that are there take records as large as the setting says; safe to
-    repeat. Returns the names created.
+    """Create missing topics, and raise the record limit of existing ones to the setting. Safe to repeat. Returns
+    the names of created topics.
 
-    Raises KafkaException where the broker refuses, or does not answer within 30 s.
+    Raises KafkaException if the broker refuses, or does not answer within 30 s.
     """
     created = _create(settings, _specifications(settings))
     raise_topics(settings, weir_topics(settings))
@@ -110,18 +110,18 @@ def create_topics(settings: Settings) -> list[str]:
 
 
 def weir_topics(settings: Settings) -> list[str]:
-    """All topics of ours that exist. Raises KafkaException."""
+    """All of Weir's topics that exist. Raises KafkaException."""
     names = AdminClient(settings.librdkafka() | {"log_level": 2}).list_topics(timeout=15).topics
     return sorted(name for name in names if name in LEDGERS or name == REJECTED or name.startswith(_PREFIXES))
 
 
 def written_topics(settings: Settings) -> list[str]:
-    """Topics that Weir writes to: all of ours but the inboxes. Raises KafkaException."""
+    """The topics that Weir writes to: all except the inboxes. Raises KafkaException."""
     return [name for name in weir_topics(settings) if not name.startswith(INBOX_PREFIX)]
 
 
 def create_inbox(settings: Settings, namespace: str) -> None:
-    """Create the namespace's inbox topic where it is missing."""
+    """Create the namespace's inbox topic if it is missing."""
     _create(settings, [_new_topic(settings, inbox_topic(namespace), INBOX_PARTITIONS, _APPEND_TIME)])
 
 
@@ -140,7 +140,7 @@ def _create(settings: Settings, topics: Iterable[NewTopic]) -> list[str]:
 
 
 def partition_count(settings: Settings, topic: str) -> int:
-    """Partitions of an existing topic. Raises LookupError where it does not exist."""
+    """Number of partitions of a topic. Raises LookupError if it does not exist."""
     metadata = AdminClient(settings.librdkafka() | {"log_level": 2}).list_topics(topic, timeout=30)
     topic_metadata = metadata.topics[topic]
     if topic_metadata.error is not None or not topic_metadata.partitions:

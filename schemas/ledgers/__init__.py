@@ -1,1 +1,2 @@
-"""Ledger topics: the first valid record wins. Each ledger's fold, and how they are read and written."""
+"""Ledger topics, in which the first valid record wins: the state derived from each, and how they are read and
+written."""

@@ -1,4 +1,4 @@
-"""Checkpoints: numbered cuts of usage.events, and billing runs that are as of one (DESIGN invariants 7 and 9)."""
+"""Checkpoints: numbered cuts of usage.events, and the billing runs that refer to them (DESIGN invariants 7 and 9)."""
 
 from __future__ import annotations
 
@@ -20,12 +20,13 @@ Offsets = Mapping[tuple[int, int], int]
 
 _codec = codec("checkpoint")
 _ATTEMPTS: Final = 20
-_NUMBERED_AT_ONCE: Final = 10_000  # a record stays far below a megabyte
+_NUMBERED_AT_ONCE: Final = 10_000  # keeps a record far below a megabyte
 
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """Checkpoint ``number``; its slice is [offsets of number − 1, offsets). ``as_of_us``: microseconds UTC."""
+    """Checkpoint ``number``. Its slice is [offsets of checkpoint number − 1, offsets). ``as_of_us``: microseconds
+    UTC; ``backfill``: name of the backfill it belongs to, "" for none."""
 
     number: int
     offsets: Offsets
@@ -36,7 +37,7 @@ class Cut:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A billing run's announcement: rates as of checkpoint ``number``; ``body`` is what it pins besides."""
+    """Announcement of a billing run, which rates as of checkpoint ``number``; ``body``: further pinned values."""
 
     run_id: str
     number: int
@@ -46,11 +47,11 @@ class Run:
 
 
 class UnknownCheckpoint(WeirError, LookupError):
-    """A checkpoint that is not there, or that this process has not read yet."""
+    """A checkpoint that does not exist, or that this process has not read yet."""
 
 
 class Checkpoints:
-    """The fold of usage.checkpoints under first-valid-record-wins."""
+    """The state of usage.checkpoints: its valid cuts, runs and numbers."""
 
     def __init__(self) -> None:
         self.cuts: list[Cut] = []
@@ -64,27 +65,27 @@ class Checkpoints:
         return self.cuts[-1] if self.cuts else None
 
     def cut(self, number: int) -> Cut:
-        """That cut. Raises UnknownCheckpoint."""
+        """The cut with this number. Raises UnknownCheckpoint."""
         if not 1 <= number <= len(self.cuts):
             raise UnknownCheckpoint(f"no checkpoint {number}; there are {len(self.cuts)}")
         return self.cuts[number - 1]
 
     def backfilled(self, name: str, number: int | None = None) -> list[Cut]:
-        """The cuts up to ``number`` (None: all) that record the backfill ``name``, ascending."""
+        """The cuts that belong to the backfill ``name``, ascending, up to ``number`` (None: all)."""
         return [cut for cut in self.cuts if cut.backfill == name and (number is None or cut.number <= number)]
 
     def slice(self, number: int) -> dict[tuple[int, int], tuple[int, int]]:
-        """(generation, partition) → [from, next) of a checkpoint's slice, empty ranges left out."""
+        """The slice of a checkpoint: (generation, partition) → [start, end), without empty ranges."""
         previous = self.cuts[number - 2].offsets if number > 1 else {}
         ranges = {key: (previous.get(key, 0), end) for key, end in self.cut(number).offsets.items()}
         return {key: (start, end) for key, (start, end) in ranges.items() if start < end}
 
     def apply(self, record: Mapping[str, Any]) -> Cut | Run | None:
-        """Take the next decoded record in log order; what it established, or None if it is void.
+        """Apply the next decoded record in log order; returns the cut or run it establishes, None if it is void.
 
-        A cut is valid where its number is last + 1 and no partition goes back or is left out. That it lies within
-        progress is its writer's duty, and the roll-up waits for it. A run is valid where it is the first of its id and
-        names a valid cut.
+        A cut is valid if its number is last + 1 and no partition goes back or is missing. Its writer must ensure
+        that it lies within progress; the roll-up waits for that. A run is valid if it is the first with its id and
+        refers to a valid cut.
         """
         if record["kind"] == "cut":
             offsets = {(item["generation"], item["partition"]): item["next_offset"] for item in record["offsets"]}
@@ -116,7 +117,7 @@ class Checkpoints:
         return None
 
     def apply_bytes(self, value: bytes) -> Cut | Run | None:
-        """``apply`` on a record's bytes; foreign bytes are void."""
+        """``apply`` for an encoded record; bytes that cannot be decoded are void."""
         try:
             return self.apply(_codec.decode(value))
         except (CodecError, ValueError, KeyError, TypeError):
@@ -149,7 +150,7 @@ Series = Literal["invoices", "credit_notes"]
 def numbers_record(
     namespace: str, prefix: str, names: Sequence[str], claim_id: str, series: Series = "invoices"
 ) -> AvroRecord:
-    """The Checkpoint record that gives numbers to invoices, or to credit notes, which have none yet."""
+    """The Checkpoint record that assigns numbers to those of the named invoices (or credit notes) that have none."""
     body = {"namespace": namespace, "prefix": prefix, "invoices": [], series: list(names)}
     return {
         "kind": "numbers", "number": 0, "catalog_offset": 0, "as_of": 0, "offsets": [], "backfill": "", "run_id": "",
@@ -158,7 +159,7 @@ def numbers_record(
 
 
 class CheckpointLedger:
-    """Writes cuts and runs, and knows who won. Not thread-safe. Close it."""
+    """Writes cuts, runs and numbers, and reads back which won. Not thread-safe. Close it."""
 
     def __init__(self, settings: Settings) -> None:
         self.checkpoints = Checkpoints()
@@ -166,7 +167,7 @@ class CheckpointLedger:
         self._writer = LedgerWriter(settings, CHECKPOINTS)
 
     def close(self) -> None:
-        """Leave the brokers."""
+        """Disconnect."""
         self._reader.close()
 
     def refresh(self) -> Checkpoints:
@@ -188,9 +189,10 @@ class CheckpointLedger:
         return established
 
     def cut(self, propose: Callable[[Cut | None], Cut | None]) -> Cut | None:
-        """Publish the cut that ``propose(last cut)`` wants and return it, as valid; None where it wants none.
+        """Publish the cut returned by ``propose(last cut)``; returns it once it is valid, None if ``propose``
+        returns None.
 
-        When another writer was first, ``propose`` is asked again on top of what won. Raises LedgerUnavailable.
+        If another writer was first, ``propose`` is called again with the cut that won. Raises LedgerUnavailable.
         """
         for _ in range(_ATTEMPTS):
             proposed = propose(self.refresh().last)
@@ -202,14 +204,15 @@ class CheckpointLedger:
         raise LedgerUnavailable(f"{CHECKPOINTS}: {_ATTEMPTS} cuts in a row lost to other writers; try again")
 
     def number(self, namespace: str, prefix: str, names: Sequence[str], series: Series = "invoices") -> None:
-        """Numbers for those of ``names`` that have none, in this order. Raises LedgerUnavailable; running again is
-        safe."""
+        """Assign numbers to those of ``names`` that have none, in this order. Raises LedgerUnavailable; repeating
+        it is safe."""
         for start in range(0, len(names), _NUMBERED_AT_ONCE):
             part = names[start : start + _NUMBERED_AT_ONCE]
             self._publish(numbers_record(namespace, prefix, part, uuid.uuid4().hex, series))
 
     def announce(self, run: Run) -> Run:
-        """The run that stands under ``run.run_id``: this one, or the one that was first."""
+        """Announce a run; returns the valid run with this id, which may be one announced earlier by another
+        process."""
         self.refresh()
         if run.run_id not in self.checkpoints.runs:
             self._publish(run_record(run, uuid.uuid4().hex))
@@ -217,7 +220,7 @@ class CheckpointLedger:
 
 
 def next_cut(previous_cut: Cut | None, progress: Offsets, catalog_offset: int, as_of_us: int) -> Cut | None:
-    """The cut that covers ``progress``, None where it would hold nothing new. The as-of instant never goes back."""
+    """The cut that covers ``progress``; None if it would contain nothing new. The as-of instant never decreases."""
     previous_offsets: Offsets = previous_cut.offsets if previous_cut else {}
     offsets = {key: max(previous_offsets.get(key, 0), progress.get(key, 0)) for key in {*previous_offsets, *progress}}
     if previous_cut is not None and offsets == dict(previous_offsets):
@@ -227,7 +230,7 @@ def next_cut(previous_cut: Cut | None, progress: Offsets, catalog_offset: int, a
 
 
 def read_progress(client: Any) -> dict[tuple[int, int], int]:
-    """(generation, partition) → next offset, from usage_progress; every row below is durable."""
+    """(generation, partition) → next offset, from usage_progress; all rows below are durable."""
     rows = client.query(
         "SELECT generation, partition, max(next_offset) FROM usage_progress GROUP BY generation, partition"
     )
@@ -235,7 +238,7 @@ def read_progress(client: Any) -> dict[tuple[int, int], int]:
 
 
 def rolled_up(client: Any) -> int:
-    """The greatest checkpoint up to which every slice is rolled up; 0 for none."""
+    """The greatest checkpoint up to which all slices are rolled up; 0 if none."""
     rows = client.query("SELECT DISTINCT number FROM usage_checkpoints").result_rows
     numbers = {int(row[0]) for row in rows}
     return next(number for number in range(len(numbers) + 1) if number + 1 not in numbers)

@@ -1,8 +1,8 @@
-"""The one rule of every ledger topic: the first valid record wins.
+"""The common rule of ledger topics: the first valid record wins.
 
-A record claims a key and a version. In log order, the claim whose version follows what stands (1 where nothing does) is
-the truth; every other claim is void, for ever and for every follower. So a writer knows whether it won by reading its
-record back, and a record that was written twice counts once.
+A record claims a key and a version. In log order, the first claim whose version is one more than the present one (0
+if there is none) is valid; all other claims to it are void for every follower. A writer learns whether it won by
+reading its record back, and a record written twice counts once.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """``key`` at ``version``. A claim that opens a key in a chain (an invoice) also says after which ``predecessor``
-    it comes in ``chain``; it is valid only where that predecessor is the chain's head, which its key then is, or
-    ``successor``. A later version that names a ``successor`` is held to the chain in the same way (a void invoice).
+    """A claim of ``key`` at ``version``.
 
-    ``before``: a key that must not stand yet (an invoice, for its drafts). ``needs``: facts of the log that must be
-    just so at that moment, None for one that no claim has set; ``sets``: those that it changes.
+    Claims may form a chain (an account's invoices): a first version with ``chain`` is valid only if its
+    ``predecessor`` is the chain's head; its key, or ``successor``, then becomes the head. A later version that
+    names a ``successor`` (voiding an invoice) is subject to the same condition. ``before``: a key that must not
+    exist yet (for a draft: the invoice). ``needs``: facts that must have these values, None for facts never set;
+    ``sets``: facts that the claim sets.
     """
 
     key: Hashable
@@ -32,12 +33,12 @@ class Claim:
 
     @property
     def chained(self) -> bool:
-        """Whether the chain decides on it."""
+        """Whether the chain's head decides about the claim."""
         return self.chain is not None and (self.version == 1 or self.successor is not None)
 
 
 class FirstValid:
-    """The fold: what stands after the claims offered so far."""
+    """The state after the claims offered so far."""
 
     def __init__(self) -> None:
         self._versions: dict[Hashable, int] = {}
@@ -45,7 +46,7 @@ class FirstValid:
         self._facts: dict[Hashable, Hashable] = {}
 
     def offer(self, claim: Claim) -> bool:
-        """Take the next claim in log order; True where it wins."""
+        """Apply the next claim in log order; True if it is valid."""
         if not self.would_win(claim):
             return False
         self._versions[claim.key] = claim.version
@@ -55,7 +56,7 @@ class FirstValid:
         return True
 
     def would_win(self, claim: Claim) -> bool:
-        """Whether the claim would win if it were the next in the log."""
+        """Whether the claim would be valid if it were next in the log."""
         if claim.version != self._versions.get(claim.key, 0) + 1:
             return False
         if claim.before in self._versions or any(self._facts.get(fact) != value for fact, value in claim.needs):
@@ -63,9 +64,9 @@ class FirstValid:
         return not (claim.chained and self._heads.get(claim.chain) != claim.predecessor)
 
     def version(self, key: Hashable) -> int:
-        """The version that stands; 0 for none."""
+        """The present version of the key; 0 if there is none."""
         return self._versions.get(key, 0)
 
     def head(self, chain: Hashable) -> Hashable | None:
-        """What the next claim of the chain must name as its predecessor; None for an empty one."""
+        """The chain's head, which its next claim must name as predecessor; None for an empty chain."""
         return self._heads.get(chain)

@@ -1,14 +1,13 @@
-"""Generations of usage.events: which one is written, which one is metered (pure fold of the change records on
-usage.catalog).
+"""Generations of usage.events: which one is written and which one is metered, derived from records on
+usage.catalog. Pure.
 
-A generation is a topic with a fixed number of partitions. It is replaced in two records, under first-valid-record-wins:
+A generation is a topic with a fixed number of partitions. Two records replace it, under the first-valid rule:
 
-- ``sealing``: generation g takes no more events; g + 1 will have so many partitions. Gateways answer 503 from here on.
-- ``open``: g + 1 takes events; g ended at these offsets, one a partition, and the broker refuses any further record of
-  it.
+- ``sealing``: generation g accepts no more events; g + 1 will have so many partitions. Gateways then answer 503.
+- ``open``: g + 1 accepts events. g ended at these offsets, one per partition, and the broker refuses further records.
 
-Whoever meters finishes g up to its ends, durably, before it begins with g + 1: so every identity that counted in g is
-in the journal before a copy in g + 1 is decided (DESIGN invariants 2 and 3 across generations).
+Workers meter g durably to its end before they begin with g + 1, so every identity that counted in g is in the
+journal before a copy in g + 1 is decided (DESIGN invariants 2 and 3 across generations).
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ Offsets = Mapping[tuple[int, int], int]
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """``partitions`` None: as many as its topic has (the first generation)."""
+    """A generation. ``partitions`` None: the number of its topic (the first generation)."""
 
     number: int
     partitions: int | None = None
@@ -37,10 +36,12 @@ class Generation:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What stands. ``current`` None: no change was ever begun. ``following``: being opened; ``current`` is then sealed
-    or about to be. ``ends``: generation → next offsets of its partitions, for every one that is sealed for good.
-    ``carried``: generation → next offsets of what its partitions begin with that was carried over from the one
-    before."""
+    """The state of generations.
+
+    ``current``: None if no change was ever begun; ``following``: the generation being opened, while ``current`` is
+    sealed or about to be. ``ends``: generation → end offsets of its partitions, for all sealed ones. ``carried``:
+    generation → offset below which its partitions contain records carried over from the previous generation.
+    """
 
     version: int = 0
     current: Generation | None = None
@@ -49,11 +50,12 @@ class State:
     carried: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
 
     def newest(self, configured: int) -> Generation:
-        """The generation that takes events, or took them last; ``configured``: the one that a stack begins with."""
+        """The generation that accepts events, or did last; ``configured``: the generation that the stack began
+        with."""
         return self.current or Generation(configured)
 
     def writable(self, configured: int) -> Generation | None:
-        """The generation that takes events; None while one is replaced."""
+        """The generation that accepts events; None while it is being replaced."""
         return None if self.following else self.newest(configured)
 
     def known(self, configured: int) -> range:
@@ -61,14 +63,14 @@ class State:
         return range(min([*self.ends, self.newest(configured).number]), self.newest(configured).number + 1)
 
     def to_meter(self, configured: int, progress: Offsets) -> int:
-        """The oldest generation that is not metered to its end."""
+        """The oldest generation that is not completely metered."""
         return next(
             (number for number in self.known(configured) if not self.metered_to_its_end(number, progress)),
             self.newest(configured).number,
         )
 
     def metered_to_its_end(self, number: int, progress: Offsets) -> bool:
-        """Whether the generation is sealed for good and progress covers its ends."""
+        """Whether the generation is sealed and completely metered."""
         ends = self.ends.get(number)
         return ends is not None and all(
             progress.get((number, partition), 0) >= end for partition, end in enumerate(ends)
@@ -76,14 +78,14 @@ class State:
 
 
 class Generations:
-    """The fold. ``state`` is replaced as a whole, so other threads may read it."""
+    """Derives the state. ``state`` is replaced as a whole, so other threads may read it."""
 
     def __init__(self) -> None:
         self._claims = FirstValid()
         self.state = State()
 
     def apply(self, record: Mapping[str, Any]) -> bool:
-        """Take the next change record in log order; False where it is void."""
+        """Apply the next record in log order; False if it is void."""
         following = _after(self.state, record)
         if following is None or not self._claims.offer(Claim(_CODE, record["version"])):
             return False
@@ -114,14 +116,14 @@ def _after(state: State, record: Mapping[str, Any]) -> State | None:
 
 
 def sealing_record(state: State, configured: int, partitions: int, claim_id: str) -> AvroRecord:
-    """The claim that the generation which takes events now is replaced by one of ``partitions``."""
+    """The record that begins replacing the present generation by one with ``partitions``."""
     body = {"state": "sealing", "generation": state.newest(configured).number, "partitions": partitions}
     return _record(state.version + 1, body, claim_id)
 
 
 def open_record(state: State, ends: tuple[int, ...], claim_id: str, carried: tuple[int, ...] = ()) -> AvroRecord:
-    """The claim that the following generation takes events, the current one having ended at ``ends``, what it begins
-    with was carried over."""
+    """The record that opens the following generation. ``ends``: end offsets of the present one; ``carried``:
+    offsets below which the new one contains records carried over."""
     assert state.following is not None, "a change was begun"
     following = {"generation": state.following.number, "partitions": state.following.partitions}
     begins = {"carried": carried} if any(carried) else {}

@@ -1,8 +1,8 @@
-"""Offsets of usage.events that were given up by hand, as a fold of records on usage.catalog: who, when, why, and
-exactly which (pure).
+"""Offset ranges of usage.events that an operator gave up, derived from records on usage.catalog. Pure.
 
-A log that begins above its cursor has lost acknowledged records. Somebody has to say so: `weir log give-up` claims a
-range under first-valid- record-wins, workers then move the cursor over it, and the books count it for what it is.
+A log that begins above its cursor has lost acknowledged records, and an operator must acknowledge the loss: `weir
+log give-up` claims a range under the first-valid rule. Workers then advance the cursor past it, and the books
+account for it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _CODE: Final = "usage.events"
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """Offsets [start, end) of a partition. ``events``: namespace → acknowledged events that are known to be lost
+    """Offsets [start, end) of a partition. ``events``: namespace → number of acknowledged events known to be lost
     there."""
 
     generation: int
@@ -35,7 +35,7 @@ class Range:
 
 
 class GivenUp:
-    """The fold. ``ranges`` is replaced as a whole, so other threads may read it."""
+    """Derives the ranges. ``ranges`` is replaced as a whole, so other threads may read it."""
 
     def __init__(self) -> None:
         self._claims = FirstValid()
@@ -43,11 +43,11 @@ class GivenUp:
 
     @property
     def version(self) -> int:
-        """Of the last record that won; 0: none."""
+        """Version of the last valid record; 0 if none."""
         return len(self.ranges)
 
     def apply(self, record: Mapping[str, Any], append_us: int) -> bool:
-        """Take the next record in log order; False where it is void."""
+        """Apply the next record in log order; False if it is void."""
         claimed = _range(record, append_us)
         if claimed is None or not self._claims.offer(Claim(_CODE, record["version"])):
             return False
@@ -55,8 +55,8 @@ class GivenUp:
         return True
 
     def beyond(self, generation: int, partition: int, cursor: int) -> int:
-        """Where a partition goes on whose cursor is ``cursor``: the same, unless the offsets from it on were given
-        up."""
+        """The offset at which a partition with this cursor continues: the cursor itself, or the end of the given-up
+        range it lies in."""
         while (
             end := max(
                 (range_.end for range_ in self.ranges
@@ -95,7 +95,7 @@ def _range(record: Mapping[str, Any], append_us: int) -> Range | None:
 
 
 def uncovered(span: tuple[int, int], ranges: Iterable[Range]) -> Iterator[tuple[int, int]]:
-    """The parts of [from, to) that no range covers, ascending."""
+    """The parts of the offset range ``span`` that no range covers, ascending."""
     at, end = span
     for range_ in sorted(ranges, key=lambda range_: range_.start):
         if range_.end <= at or range_.start >= end:

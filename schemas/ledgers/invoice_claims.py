@@ -1,4 +1,4 @@
-"""Invoice records on usage.invoices: identity, claim and chain (DESIGN invariant 9)."""
+"""Identity, claim and chain of invoice records on usage.invoices (DESIGN invariant 9)."""
 
 from __future__ import annotations
 
@@ -14,12 +14,11 @@ FINALIZED: Final = "finalized"
 VOID: Final = "void"
 PAID: Final = "paid"
 WITHDRAWN: Final = "withdrawn"
-"""The state of a draft whose period is not to be billed any longer."""
+"""State of a draft whose period will not be billed."""
 
 
 def invoice_id(namespace: str, subscription: str, period_start_us: int, sequence: int) -> str:
-    """A name derived from what the invoice is for, so that a second process makes the same one: ``inv_`` + 24 hex
-    digits."""
+    """A deterministic invoice id, equal in all processes: ``inv_`` and 24 hexadecimal digits."""
     parts = (namespace, subscription, str(period_start_us), str(sequence))
     digest = blake2b(digest_size=12)
     for part in parts:
@@ -29,20 +28,21 @@ def invoice_id(namespace: str, subscription: str, period_start_us: int, sequence
 
 
 def claim_of(invoice: Invoice) -> Claim:
-    """What an Invoice record claims: its version; version 1 also its place after its predecessor, and a void version
-    what the chain is at that moment. An invoice names the void ones of its chain that it was planned after, and is
-    valid after those alone: so neither can an invoice stand that counts on one which is void, nor one be voided that
-    another has just counted on. It also names the run that its predecessor is of (``after``): what came late is on it
-    from there on.
+    """The claim of an Invoice record: its version and, where it depends on the chain, the state of the chain.
 
-    Drafts have versions of their own, from 1 on, and none is valid once the invoice stands. Each counts how often it
-    was held and released (``holds``), and the invoice names that number: so none stands that was held meanwhile. One
-    that was approved names the draft's version, and is that draft.
+    Version 1 claims its place after its predecessor, and a void version the state of the chain at that moment. An
+    invoice names the void invoices of its chain that its plan considered, and is valid only if these are all: so no
+    invoice can count on one that is void, and none can be voided while another has just counted on it. It also
+    names the run of its predecessor (``after``), since that run determines which late usage was billed.
 
-    A version that adds a credit note (``credited``) is held to the chain as it was worked out from, and to the credit
-    notes that the chain had then, counted by ``order``. An invoice that adjusts others names the last one that it
-    counted (``after_note``), and is valid after that alone: so neither is anything credited twice, nor does a credit
-    note miss what an invoice has just credited. Those of before have neither.
+    Drafts have their own versions, and none is valid once the invoice exists. Drafts count how often they were held
+    and released (``holds``); the invoice names that number, so it is void if its draft was held meanwhile. An
+    approved invoice names the draft version that was approved.
+
+    A version with a credit note (``credited``) claims the state of the chain on which it is based and its rank
+    among the chain's credit notes (``order``). An invoice that adjusts others names the last credit note it
+    considered (``after_note``). So nothing is credited twice, and no credit note misses what an invoice has just
+    credited. Records of older releases have neither field.
     """
     namespace, name, version = invoice.namespace, invoice.invoice_id, invoice.version
     key, chain = (namespace, name), (namespace, invoice.subscription)
@@ -69,12 +69,12 @@ def claim_of(invoice: Invoice) -> Claim:
         head, voids = void["head"], tuple(void["voids"])
         return Claim(key, version, chain, _head(namespace, head, voids), _head(namespace, head, sorted({*voids, name})))
     except (ValueError, KeyError, TypeError, AttributeError):
-        return Claim(key, _NEVER)  # foreign: no record of ours
+        return Claim(key, _NEVER)  # not written by Weir
 
 
 def _credited(claim: Claim, chain: Hashable, namespace: str, credited: NoteClaim | None) -> Claim:
-    """The claim of a version that adds a credit note; ``credited``: what its body says of the version that added the
-    last one."""
+    """The claim of a version that adds a credit note; ``credited``: the body's entry about the version with the
+    last note."""
     if credited is None or credited["version"] != claim.version:
         return claim
     head, notes, order = _head(namespace, credited["head"], credited["voids"]), (chain, "notes"), credited["order"]
@@ -84,7 +84,7 @@ def _credited(claim: Claim, chain: Hashable, namespace: str, credited: NoteClaim
 
 
 def is_draft(invoice: Invoice) -> bool:
-    """Whether the record is a version of a draft, and not of the invoice that it may become."""
+    """Whether the record is a version of a draft, not of an invoice."""
     return invoice.state in (DRAFT, WITHDRAWN)
 
 
@@ -92,10 +92,10 @@ _NEVER: Final = -1
 
 
 def _head(namespace: str, head: str, voids: Iterable[str]) -> tuple[str, str, tuple[str, ...]] | None:
-    """The state of a chain: its last invoice, and those of it that are void; None before its first."""
+    """The state of a chain: its last invoice and its void invoices; None for an empty chain."""
     return (namespace, head, tuple(voids)) if head else None
 
 
 def record_key(namespace: str, subscription: str) -> bytes:
-    """The Kafka key: one chain, one partition, one order."""
+    """The Kafka key of a chain's records, which keeps them in one partition and in order."""
     return f"{len(namespace)}:{namespace}{subscription}".encode()

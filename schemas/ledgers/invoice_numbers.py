@@ -1,9 +1,9 @@
-"""Numbers of invoices that law wants, and of credit notes: gapless in a namespace, each given once, by the order of
+"""Legal numbers of invoices and credit notes: without gaps in a namespace, assigned once, in the order of
 usage.checkpoints.
 
-That topic has one partition, so all followers agree. A record names invoices; those that have a number already keep it,
-the others get the next ones in the order in which they are named. So whoever writes, how often and at the same time as
-whom, no number is given twice and none is left out.
+That topic has one partition, so all followers agree. A record lists invoices; those without a number get the next
+ones in the listed order. However many writers there are, and however often they write, no number is assigned twice
+or skipped.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Numbered:
-    """``invoice_id``: or that of a credit note. ``rank``: 1, 2, … in the namespace; ``text``: the number as it is
-    printed, which never changes."""
+    """A number. ``invoice_id``: id of the invoice or credit note; ``rank``: 1, 2, … in the namespace; ``text``: the
+    number as printed, which never changes."""
 
     invoice_id: str
     rank: int
@@ -23,13 +23,13 @@ class Numbered:
 
 
 class InvoiceNumbers:
-    """The fold: what has been given so far."""
+    """The numbers assigned so far."""
 
     def __init__(self) -> None:
         self._given: dict[str, dict[str, Numbered]] = {}
 
     def give(self, namespace: str, prefix: str, invoices: Iterable[str]) -> None:
-        """Take the next record in log order."""
+        """Apply the next record in log order."""
         given = self._given.setdefault(namespace, {})
         for name in invoices:
             if name not in given:
@@ -37,13 +37,13 @@ class InvoiceNumbers:
                 given[name] = Numbered(name, rank, f"{prefix}{rank:06d}")
 
     def namespaces(self) -> list[str]:
-        """Those in which numbers were given."""
+        """The namespaces in which numbers were assigned."""
         return sorted(self._given)
 
     def given(self, namespace: str) -> list[Numbered]:
-        """All of a namespace, ascending."""
+        """All numbers of a namespace, ascending."""
         return list(self._given.get(namespace, {}).values())
 
     def of(self, namespace: str, invoice_id: str) -> Numbered | None:
-        """An invoice's number."""
+        """The number of an invoice, None if it has none."""
         return self._given.get(namespace, {}).get(invoice_id)

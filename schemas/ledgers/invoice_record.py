@@ -1,7 +1,7 @@
-"""The Invoice record of usage.invoices (avro/invoice.avsc) as a typed value: one decode, one encode.
+"""The Invoice record of usage.invoices (avro/invoice.avsc) as a typed value, with its encoding.
 
-An invoice never changes: what becomes of it is its next version (``Invoice.version``). Amounts and quantities are
-decimals as text, in the invoice's currency; instants are microseconds UTC, and spans leave their end out.
+An invoice is immutable: a change is a new version (``Invoice.version``). Amounts and quantities are decimals as
+text, in the invoice's currency; instants are microseconds UTC; spans exclude their end.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import msgspec
 from schemas.kafka.codec import CodecError, codec
 
 T = TypeVar("T")
-_to_json: Final = json.JSONEncoder(ensure_ascii=False).encode  # json.dumps makes an encoder each time
+_to_json: Final = json.JSONEncoder(ensure_ascii=False).encode  # json.dumps would create an encoder for each call
 
 
 class LinePlan(msgspec.Struct, frozen=True):
@@ -27,52 +27,49 @@ class LinePlan(msgspec.Struct, frozen=True):
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
-    """What one charge, discount, true-up, prepaid credit or adjustment comes to."""
+    """A line item: the amount of one charge, discount, true-up, prepaid credit or adjustment."""
 
-    number: int = 0  # 1, 2, …; 0 while its invoice is being made
+    number: int = 0  # 1, 2, …; 0 until its invoice is built
     kind: str  # usage, flat, adjustment, discount, commitment (a true-up), credit (prepaid)
-    charge: str  # code of the charge on the plan; of a discount, a true-up or a credit its kind, a colon and its code
+    charge: str  # code of the charge on the plan; for a discount, true-up or credit: kind, colon, code
     product: str
     description: str  # for people
     profile_id: str = ""  # meter.profile that was measured; "" for flat
-    profile_versions: tuple[int, ...] = ()  # those in force in the line's period
+    profile_versions: tuple[int, ...] = ()  # profile versions in force in the line's period
     period_start: int
     period_end: int
-    quantity: str = ""  # what was used, in ``unit``; "" for flat
-    events: str = ""  # number of records behind the quantity; "" for flat
+    quantity: str = ""  # usage in ``unit``; "" for flat
+    events: str = ""  # number of usage records in the quantity; "" for flat
     unit: str = ""
     price: str  # the price as pinned: canonical JSON of schemas.prices
-    amount: str  # rounded once, with the currency's digits; below zero: credited
-    unrounded: str  # the exact amount before that
-    steps: str  # JSON: how the amount came about
-    note: str = ""  # what the line must say
-    adjusts: str = ""  # invoice_id of the earlier invoice that it adjusts, or whose prepaid credit it gives back
-    of_plan: LinePlan | None = (
-        None  # while it is being made: the plan that priced it; then the body has it (line_plans)
-    )
+    amount: str  # rounded once to the currency's digits; negative: credited
+    unrounded: str  # the exact amount before rounding
+    steps: str  # JSON: the calculation of the amount
+    note: str = ""  # text to show with the line
+    adjusts: str = ""  # invoice_id of the earlier invoice that it adjusts, or whose prepaid credit it restores
+    of_plan: LinePlan | None = None  # the plan that priced it, until the invoice is built; then in Body.line_plans
 
 
 class Invoice(msgspec.Struct, frozen=True, kw_only=True):
-    """One version of an invoice, or of the draft that it may become; ``invoice_claims.claim_of`` says what it
-    claims."""
+    """One version of an invoice or of a draft; ``invoice_claims.claim_of`` defines what it claims."""
 
     namespace: str
     invoice_id: str  # derived from namespace, subscription, period_start and sequence
-    version: int  # 1, 2, …; a draft counts its own
-    predecessor: str  # invoice_id before it in the subscription's chain; "" for the first
+    version: int  # 1, 2, …; drafts have versions of their own
+    predecessor: str  # invoice_id of the previous invoice in the subscription's chain; "" for the first
     subscription: str
-    sequence: int  # 0, and 1, 2, … for further invoices that start at the same instant
+    sequence: int  # 0; 1, 2, … for further invoices with the same period start
     account_id: str
     plan: str  # code of the plan at the period's end
     plan_version: int
     period_start: int
     period_end: int
     time_zone: str  # IANA zone of the account's calendar
-    run_id: str  # the billing run that made it
-    checkpoint: int  # number of the checkpoint that it is as of
-    catalog_offset: int  # offset of the catalog that it is as of
+    run_id: str  # the billing run that created it
+    checkpoint: int  # number of the checkpoint to which its usage refers
+    catalog_offset: int  # offset of the catalog on which it is based
     as_of: int  # the checkpoint's instant
-    state: str  # of a draft: draft, withdrawn; of an invoice: finalized, paid, void
+    state: str  # for a draft: draft, withdrawn; for an invoice: finalized, paid, void
     currency: str  # ISO 4217
     total: str  # sum of the lines' amounts
     lines: tuple[Line, ...]
@@ -81,13 +78,13 @@ class Invoice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PaymentEntry(TypedDict):
-    """Money that moved, or a part of another invoice's balance."""
+    """A payment, or a transfer of another invoice's balance."""
 
-    reference: str  # names it once and for all
-    amount: str  # negative: paid back
+    reference: str  # unique identifier
+    amount: str  # negative: refunded
     paid_at: str  # RFC 3339
     author: str
-    invoice: NotRequired[str]  # the one that it is drawn from, or on whose behalf
+    invoice: NotRequired[str]  # the other invoice of a transfer
 
 
 class CreditedLine(TypedDict):
@@ -101,37 +98,37 @@ class CreditedLine(TypedDict):
     quantity: NotRequired[str | None]  # None: an amount was credited
     unit: NotRequired[str]
     tax_amount: NotRequired[None]
-    asked: NotRequired[Mapping[str, Any]]  # as it was requested; a repeated request is known by it
+    asked: NotRequired[Mapping[str, Any]]  # the request, by which a repeated request is recognised
 
 
 class GivenBack(TypedDict):
-    """What a credit note gives back to prepaid credits."""
+    """Prepaid credit restored by a credit note."""
 
     grant: str  # the credit grant's code
     amount: str
-    invoice: NotRequired[str]  # whose charges it had paid, where that is another than this one
+    invoice: NotRequired[str]  # the invoice whose charges it had paid, if that is another one
 
 
 class CreditNoteEntry(TypedDict):
-    """So much of the invoice need not be paid."""
+    """A credit note, which reduces the amount due."""
 
-    number: int  # 1, 2, … of the invoice
-    reference: str  # names it once and for all
-    amount: str  # what is no longer to be paid
+    number: int  # 1, 2, … on the invoice
+    reference: str  # unique identifier
+    amount: str  # reduction of the amount due
     tax_amount: None
     reason: str
     author: str
     at: str  # RFC 3339
-    series: NotRequired[bool]  # it has a number of the namespace's series, as all since that exists
-    lines: NotRequired[list[CreditedLine]]  # the lines that it names
-    subtotal: NotRequired[str]  # what it credits in all, where prepaid credits had paid a part of it
-    prepaid: NotRequired[list[GivenBack]]  # that part
-    spread: NotRequired[list[CreditedLine]]  # of one that names no lines: what it credits of each
+    series: NotRequired[bool]  # whether it has a legal number; older credit notes have none
+    lines: NotRequired[list[CreditedLine]]  # the credited lines, if it names any
+    subtotal: NotRequired[str]  # the total credited, if prepaid credits had paid a part of it
+    prepaid: NotRequired[list[GivenBack]]  # that part, restored to the grants
+    spread: NotRequired[list[CreditedLine]]  # if it names no lines: its distribution over the lines
     order: NotRequired[int]  # 1, 2, … among the credit notes of the chain
 
 
 class NoteClaim(TypedDict):
-    """What the version that added the last credit note was worked out from."""
+    """The state of the chain on which the version with the last credit note is based."""
 
     version: int  # that version
     head: str  # invoice_id of the chain's last invoice then
@@ -140,7 +137,7 @@ class NoteClaim(TypedDict):
 
 
 class Hold(TypedDict):
-    """Why and since when a draft is held back."""
+    """Reason and time of holding a draft."""
 
     reason: str
     author: str
@@ -148,27 +145,27 @@ class Hold(TypedDict):
 
 
 class Draft(TypedDict):
-    """What a draft says of itself as a draft."""
+    """The draft-specific part of a body."""
 
-    ready_at: str  # RFC 3339: the period's end and the plan's grace
+    ready_at: str  # RFC 3339: the period's end plus the plan's grace
     approval: str  # required, none
-    payment_terms_days: int  # from its finalisation to its due date
-    content: int  # the version that its content is of
+    payment_terms_days: int  # days from finalisation to the due date
+    content: int  # the draft version in which its content last changed
     held: NotRequired[Hold]
     holds: NotRequired[int]  # how often it was held and released
 
 
 class Approval(TypedDict):
-    """Who approved which version of the draft."""
+    """The approval of a draft."""
 
     author: str
     at: str  # RFC 3339
-    draft: int  # its newest version then
-    content: int  # the version that its content was of
+    draft: int  # the draft's version at that time
+    content: int  # the draft version in which its content had last changed
 
 
 class Voided(TypedDict):
-    """Why an invoice is void, and what its chain was then."""
+    """Reason of voiding an invoice, and the state of its chain at that time."""
 
     reason: str
     author: str
@@ -178,18 +175,18 @@ class Voided(TypedDict):
 
 
 class PlanOfLine(TypedDict):
-    """The plan of a line that is of another than its invoice's."""
+    """The plan of a line that differs from its invoice's."""
 
     plan: str
     plan_version: int
 
 
 class Body(msgspec.Struct, frozen=True):
-    """What the record's ``body`` says. Every field may be missing: most are there only where they say something, and
-    older releases had fewer. Fields of later releases are kept, in their order, by all that is made of it."""
+    """The record's ``body``. Every field may be missing: most exist only if they apply, and older releases had
+    fewer. Fields of newer releases are preserved, in order, when a body is changed."""
 
     fields: Mapping[str, Any]
-    """As decoded; never changed."""
+    """The decoded JSON object; not to be modified."""
 
     def __contains__(self, name: str) -> bool:
         return name in self.fields
@@ -200,57 +197,58 @@ class Body(msgspec.Struct, frozen=True):
 
     @property
     def subtotal(self) -> str | None:
-        """All lines but prepaid credits, before tax."""
+        """Sum of all lines except prepaid credits, before tax."""
         return self._get("subtotal", None)
 
     @property
     def tax_amount(self) -> str | None:
-        """None: tax is left to others, who add it to the subtotal."""
+        """None: tax is computed by other systems, which add it to the subtotal."""
         return self._get("tax_amount", None)
 
     @property
     def due_date(self) -> str | None:
-        """Local date, ISO 8601, by which it is to be paid; None on a draft."""
+        """Local due date (ISO 8601); None on a draft."""
         return self._get("due_date", None)
 
     @property
     def time_zone_data(self) -> str | None:
-        """The IANA release by which the period's bounds were found; None for UTC."""
+        """The IANA tzdata release by which the period's bounds were computed; None for UTC."""
         return self._get("time_zone_data", None)
 
     @property
     def terms(self) -> Mapping[str, Any]:
-        """Discounts and commitment of its period as pinned (``rating.subscriptions.terms.Terms``); empty for none."""
+        """Pinned discounts and commitment of its period (``rating.subscriptions.terms.Terms``); empty if none."""
         return self._get("terms", {})
 
     @property
     def terms_ahead(self) -> Mapping[str, Any]:
-        """Discounts of the next period, whose fees in advance it bills."""
+        """Pinned discounts of the next period, whose fees it bills in advance."""
         return self._get("terms_ahead", {})
 
     @property
     def terms_of(self) -> str | None:
-        """``period``: discounts are worked out by period; None: over all of an invoice's charges, as they once were."""
+        """``period``: discounts are computed per period; None: over all of an invoice's charges, as older releases
+        did."""
         return self._get("terms_of", None)
 
     @property
     def noted(self) -> Mapping[str, int]:
-        """Adjusted invoice → how many credit notes it had that this one counted."""
+        """Adjusted invoice → number of its credit notes that this invoice considered."""
         return self._get("noted", {})
 
     @property
     def after_note(self) -> int | None:
-        """The last credit note of the chain that it counted, 0 for none; None where it adjusts nothing."""
+        """Rank of the chain's last credit note that it considered, 0 for none; None if it adjusts nothing."""
         return self._get("after_note", None)
 
     @property
     def line_plans(self) -> Mapping[str, PlanOfLine]:
-        """Number of a line, as text → its plan, where that is another than the invoice's."""
+        """Line number as text → the line's plan, where it differs from the invoice's."""
         return self._get("line_plans", {})
 
     @property
     def voids(self) -> Sequence[str]:
-        """Ids of the chain's void invoices that it was planned after, sorted."""
+        """Sorted ids of the chain's void invoices that its plan considered."""
         return self._get("voids", ())
 
     @property
@@ -260,7 +258,7 @@ class Body(msgspec.Struct, frozen=True):
 
     @property
     def after(self) -> str | None:
-        """run_id of its predecessor; None for the first of a chain, and on invoices of before this was written."""
+        """run_id of its predecessor; None for the first of a chain and on invoices of older releases."""
         return self._get("after", None)
 
     @property
@@ -270,58 +268,59 @@ class Body(msgspec.Struct, frozen=True):
 
     @property
     def change(self) -> str | None:
-        """RFC 3339: it settles fees in advance at this change of them; None for the invoice of a period."""
+        """RFC 3339 instant of the change at which it settles fees billed in advance; None for the invoice of a
+        period."""
         return self._get("change", None)
 
     @property
     def draft(self) -> Draft | None:
-        """Of a draft alone."""
+        """The draft-specific part; None on an invoice."""
         return self._get("draft", None)
 
     @property
     def approved(self) -> Approval | None:
-        """Of an invoice that somebody approved as a draft."""
+        """The approval, if the invoice was approved as a draft."""
         return self._get("approved", None)
 
     @property
     def payments(self) -> Sequence[PaymentEntry]:
-        """In the order in which they were recorded."""
+        """Payments in the order of their recording."""
         return self._get("payments", ())
 
     @property
     def credit_notes(self) -> Sequence[CreditNoteEntry]:
-        """In the order in which they were made."""
+        """Credit notes in the order of their creation."""
         return self._get("credit_notes", ())
 
     @property
     def credited(self) -> NoteClaim | None:
-        """Of the version that added the last credit note, where that was worked out from a chain."""
+        """The chain state of the last credit note, if it is based on one."""
         return self._get("credited", None)
 
     @property
     def void(self) -> Voided | None:
-        """Of a void invoice."""
+        """The voiding, on a void invoice."""
         return self._get("void", None)
 
     def changed(self, changes: Mapping[str, Any]) -> Body:
-        """With these fields: those that it has keep their place, others come last."""
+        """A copy with these fields changed; existing fields keep their place, new ones are appended."""
         return Body({**self.fields, **changes})
 
     def without(self, *names: str) -> Body:
-        """Without these fields."""
+        """A copy without these fields."""
         return Body({name: value for name, value in self.fields.items() if name not in names})
 
     def text(self) -> str:
-        """As the record has it."""
+        """The JSON text for the record."""
         return _to_json(self.fields)
 
 
 EMPTY_BODY: Final = Body({})
 
 
-@lru_cache(maxsize=4096)  # a body is asked for several times in a row
+@lru_cache(maxsize=4096)  # the same body is usually needed several times in a row
 def body_of_text(text: str) -> Body:
-    """What a record's ``body`` says. Raises ValueError."""
+    """Decode a record's ``body``. Raises ValueError."""
     fields = json.loads(text or "{}")
     if not isinstance(fields, dict):
         raise ValueError("the body of an invoice is a JSON object")
@@ -329,12 +328,12 @@ def body_of_text(text: str) -> Body:
 
 
 def body_of(invoice: Invoice) -> Body:
-    """Its subtotal, terms, due date, payments, why it is void or held. Raises ValueError."""
+    """The decoded body of an invoice. Raises ValueError."""
     return body_of_text(invoice.body)
 
 
 def from_fields(fields: Mapping[str, Any]) -> Invoice:
-    """The invoice of a decoded record. Raises CodecError where a field has another type."""
+    """The invoice in a decoded Avro record. Raises CodecError if a field has the wrong type."""
     try:
         return msgspec.convert(fields, Invoice)
     except msgspec.ValidationError as error:
@@ -342,14 +341,14 @@ def from_fields(fields: Mapping[str, Any]) -> Invoice:
 
 
 def to_fields(invoice: Invoice) -> dict[str, Any]:
-    """The record as the codec takes it."""
+    """The Avro record of an invoice."""
     fields = msgspec.structs.asdict(invoice)
     fields["lines"] = [line_fields(line) for line in invoice.lines]
     return fields
 
 
 def line_fields(line: Line) -> dict[str, Any]:
-    """The line as the codec takes it."""
+    """The Avro record of a line."""
     fields = msgspec.structs.asdict(line)
     del fields["of_plan"]
     fields["profile_versions"] = list(line.profile_versions)
@@ -357,10 +356,10 @@ def line_fields(line: Line) -> dict[str, Any]:
 
 
 def decode_invoice(value: bytes) -> Invoice:
-    """The invoice in a record of usage.invoices. Raises CodecError for foreign bytes."""
+    """Decode a record of usage.invoices. Raises CodecError."""
     return from_fields(codec("invoice").decode(value))
 
 
 def encode_invoice(invoice: Invoice) -> bytes:
-    """The record's bytes. Raises CodecError."""
+    """Encode a record of usage.invoices. Raises CodecError."""
     return codec("invoice").encode(to_fields(invoice))

@@ -1,10 +1,9 @@
-"""Records of a ledger that are larger than a record may be: cut into pieces by their writer, put together by every
-reader. Pure.
+"""Splits ledger records that exceed the record limit into pieces, and reassembles them. Pure.
 
-The pieces of one writing stand in one partition, in order, under a name of that writing alone; other records may stand
-between them. The whole takes the place of its last piece: nobody sees it before, and the first valid record wins by
-that place. A writer that dies between two pieces leaves none: pieces that are not followed by their last one within
-``ABANDONED_US`` of the log's own time are void, for everybody.
+The pieces of a record are in one partition, in order, under an id unique to that write; other records may lie
+between them. The record takes the position of its last piece: it is invisible before, and that position counts for
+the first-valid rule. If the last piece does not follow within ``ABANDONED_US`` of the log's own time (its writer
+died), the pieces are void for all readers.
 """
 
 from __future__ import annotations
@@ -16,16 +15,16 @@ from typing import Final
 from schemas.kafka.codec import CodecError, codec
 
 MAX_WHOLE_BYTES: Final = 256 * 1024 * 1024
-"""A record that is larger is refused by its writer, and void for every reader."""
+"""Size limit: larger records are refused by writers and void for readers."""
 ABANDONED_US: Final = 600 * 1_000_000
-"""A writer gives up a record long before."""
+"""After this time an incomplete record is void; writers give up much earlier."""
 _ENVELOPE_BYTES: Final = 64
 _codec = codec("record_piece")
 
 
 def cut(value: bytes, limit: int, whole: bytes) -> Iterator[bytes]:
-    """The records, of at most ``limit`` bytes each, that ``value`` is written as: itself where it fits. ``whole``: 16
-    bytes for this writing."""
+    """Split ``value`` into records of at most ``limit`` bytes; yields ``value`` itself if it fits. ``whole``: a
+    16-byte id of this write."""
     if len(value) <= limit:
         yield value
         return
@@ -45,14 +44,13 @@ class _Whole:
 
 
 class Joiner:
-    """Puts the records of one partition together; take them in log order, from the log's beginning."""
+    """Reassembles the records of one partition. Feed it all records in log order from the log's beginning."""
 
     def __init__(self) -> None:
         self._begun: dict[bytes, _Whole] = {}
 
     def take(self, value: bytes, append_us: int) -> bytes | None:
-        """The record that stands at this place: ``value`` itself, the whole that it ends, or None for a piece that ends
-        none."""
+        """The record at this position: ``value`` itself, the record completed by it, or None for any other piece."""
         if self._begun:
             late = [name for name, whole in self._begun.items() if append_us - whole.began_us > ABANDONED_US]
             for name in late:
@@ -62,7 +60,7 @@ class Joiner:
         try:
             piece = _codec.decode(value)
         except CodecError:
-            return value  # foreign: whoever reads it says so
+            return value  # not decodable: left to the reader to report
         name, number = piece["whole"], piece["number"]
         if number == 1 and 0 < piece["size"] <= MAX_WHOLE_BYTES:
             self._begun.setdefault(name, _Whole(piece["size"], piece["of"], append_us))

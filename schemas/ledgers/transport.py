@@ -1,6 +1,6 @@
-"""Reading and writing ledger topics: followers without a consumer group, writers that wait for their record.
+"""Reads and writes ledger topics: followers without a consumer group, and writers that wait for their records.
 
-The rule that decides between records is ``ledger.FirstValid``; here is only its transport.
+Which records are valid is decided by ``first_valid.FirstValid``.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ _TIMEOUT: Final = 30.0
 
 
 class LedgerUnavailable(WeirError):
-    """Kafka did not answer in time; nothing is known to be written. Try again."""
+    """Kafka did not answer in time; whether anything was written is unknown. Try again."""
 
 
 @dataclass(frozen=True, slots=True)
 class LogRecord:
-    """One record of a ledger topic; ``append_us`` is its broker append time, microseconds UTC. One that was written in
-    pieces stands whole at the offset of the last."""
+    """A record of a ledger topic. ``append_us``: broker append time, microseconds UTC. A record written in pieces
+    has the offset of its last piece."""
 
     partition: int
     offset: int
@@ -42,12 +42,11 @@ class LogRecord:
 
 
 class LedgerReader:
-    """Reads every partition of one topic from its beginning. Not thread-safe. Close it.
+    """Reads all partitions of a topic from the beginning. Not thread-safe. Close it.
 
-    ``wait_ms``: how long the broker holds a request for what is not written yet; a question for the log's end waits
-    behind it, on the same connection. ``begin``: partition → offset to begin at, instead of every partition's
-    beginning. Short for who reads to an end, and then asks for no more until it reads again; long for who polls for
-    hours.
+    ``wait_ms``: how long the broker holds a fetch while no record is available; a query of the log's end waits
+    behind it on the same connection. Short for reading up to an end, long for following a topic. ``begin``:
+    partition → start offset; only these partitions are then read.
     """
 
     def __init__(
@@ -84,10 +83,10 @@ class LedgerReader:
         self.close()
 
     def poll(self, timeout: float, limit: int = 1000) -> list[LogRecord]:
-        """What came, in order within a partition; ``positions`` then stand after it. Raises KafkaException when
-        fatal."""
+        """The next records, in order within each partition; updates ``positions``. Raises KafkaException for fatal
+        errors."""
         records: list[LogRecord] = []
-        # consume() alone would wait for ``limit`` of them, or all of ``timeout``.
+        # consume() alone would wait for ``limit`` messages or for all of ``timeout``.
         received = self._consumer.poll(timeout)
         messages = [] if received is None else [received, *self._consumer.consume(limit - 1, 0)]
         for message in messages:
@@ -108,11 +107,10 @@ class LedgerReader:
         return records
 
     def end_offsets(self) -> dict[int, int]:
-        """The log's end of this moment, by partition. Raises LedgerUnavailable."""
+        """The present end offsets by partition. Raises LedgerUnavailable."""
         try:
-            questions = [
-                TopicPartition(self.topic, number, OFFSET_END) for number in self.positions
-            ]  # -1, the protocol's "latest"
+            # OFFSET_END is -1, the timestamp by which the protocol asks for the latest offset.
+            questions = [TopicPartition(self.topic, number, OFFSET_END) for number in self.positions]
             answers = self._consumer.offsets_for_times(questions, timeout=5)
         except KafkaException as error:
             raise LedgerUnavailable(f"{self.topic}: the end of the log is not known: {error}") from error
@@ -124,7 +122,7 @@ class LedgerReader:
         return {answer.partition: answer.offset for answer in answers}
 
     def read_to(self, ends: dict[int, int], timeout: float = 120.0) -> Iterator[LogRecord]:
-        """Records until every position has reached ``ends``. Raises LedgerUnavailable after ``timeout`` seconds."""
+        """Yield records until all positions reach ``ends``. Raises LedgerUnavailable after ``timeout`` seconds."""
         deadline = time.monotonic() + timeout
         while any(self.positions[number] < end for number, end in ends.items()):
             if time.monotonic() > deadline:
@@ -132,20 +130,20 @@ class LedgerReader:
             yield from self.poll(0.1)
 
     def close(self) -> None:
-        """Leave the brokers."""
+        """Disconnect."""
         self._consumer.close()
 
 
 Place = tuple[int, int]
-"""(partition, offset) of a durable record; of the last piece where it was written in pieces."""
+"""(partition, offset) of a durable record; of its last piece if it was written in pieces."""
 
 
 class LedgerWriter:
-    """Writes a few records at a time, acks=all, idempotent. Thread-safe. On a ledger a record that is larger than a
-    record may be is written in pieces; on other topics it is refused.
+    """Writes small numbers of records with acks=all and idempotence. Thread-safe. A record beyond the size limit is
+    written in pieces to a ledger, and refused on other topics.
 
-    The broker is asked for a producer id from the first moment on, and once more after half a second: make it before
-    the reading that precedes a write.
+    The producer requests its id from the broker on construction, and again after half a second: construct it before
+    reading what precedes a write.
     """
 
     def __init__(self, settings: Settings, topic: str) -> None:
@@ -168,15 +166,15 @@ class LedgerWriter:
         )
 
     def append(self, key: bytes, value: bytes, partition: int | None = None) -> Place:
-        """Where the durable record is. Raises as ``append_all`` does."""
+        """Write one record and return its position. Raises as ``append_all``."""
         return self.append_all([(key, value)], partition)[0]
 
     def append_all(self, records: Sequence[tuple[bytes, bytes]], partition: int | None = None) -> list[Place]:
-        """Several records at once, in order within a partition; where each is.
+        """Write records, in order within a partition; returns their positions.
 
-        Raises RecordRefused where Kafka takes one of them neither now nor later, CannotGoOn where somebody has to
-        change something first, and LedgerUnavailable where it may pass; after each of them records may have got in, or
-        may still.
+        Raises RecordRefused if Kafka will never accept one of them, CannotGoOn if somebody must change something
+        first, and LedgerUnavailable if a retry may succeed. In each case some records may have been written, or may
+        still be.
         """
         placed: list[Place] = []
         for (_, value), result in zip(records, self.deliver(records, partition), strict=True):
@@ -191,7 +189,7 @@ class LedgerWriter:
         return placed
 
     def deliver(self, records: Sequence[tuple[bytes, bytes]], partition: int | None = None) -> list[Place | KafkaError]:
-        """What became of each record: its place, or why it may not be in Kafka."""
+        """Write records; returns for each its position, or the error due to which it may not be in Kafka."""
         results: list[Place | KafkaError] = [KafkaError(KafkaError._TIMED_OUT, "no answer from the broker")] * len(
             records
         )
@@ -219,7 +217,7 @@ class LedgerWriter:
         for number, error in failed.items():
             results[number] = error
         if any(error.fatal() for error in failed.values()):
-            self._producer = self._new_producer()  # the old one can write nothing any more
+            self._producer = self._new_producer()  # after a fatal error a producer cannot be used any more
         return results
 
     def _most(self) -> int:
@@ -235,17 +233,17 @@ class LedgerWriter:
             try:
                 producer.produce(self.topic, key=key, value=value, on_delivery=on_delivery, partition=partition)
                 return None
-            except BufferError:  # full of what is on its way, which leaves it within ``delivery.timeout.ms``
+            except BufferError:  # the queue is full; records leave it within ``delivery.timeout.ms``
                 producer.poll(0.1)
             except KafkaException as error:
                 return kafka_error(error) or KafkaError(KafkaError._FAIL, str(error))
 
 
 class Follower:
-    """A thread that keeps a fold of one ledger topic up to date.
+    """Follows a ledger topic in a thread and applies its records.
 
-    ``apply(record)`` runs in the thread, in log order within a partition, and must not raise. ``caught_up_at`` is the
-    monotonic instant at which the fold was last known to be at the log's end.
+    ``apply(record)`` is called in that thread, in log order within a partition, and must not raise.
+    ``caught_up_at``: monotonic instant at which the log's end was last known to be reached.
     """
 
     def __init__(self, settings: Settings, topic: str, apply: Callable[[LogRecord], None]) -> None:
@@ -280,7 +278,7 @@ class Follower:
             return self._changed.wait_for(lambda: self._positions.get(partition, 0) >= next_offset, timeout)
 
     def fresh(self, seconds: float) -> bool:
-        """Whether the fold was at the log's end within the last ``seconds``."""
+        """Whether the log's end was reached within the last ``seconds``."""
         return time.monotonic() - self.caught_up_at <= seconds
 
     def _run(self) -> None:
@@ -297,11 +295,11 @@ class Follower:
         ends: dict[int, int] = {}
         while not self._stop.is_set():
             for record in reader.poll(0.05):
-                # After a reconnect the log is read again from its beginning; what was applied is passed over.
+                # After a reconnect the log is read again from its beginning; records already applied are skipped.
                 if record.offset >= self._positions.get(record.partition, 0):
                     self._apply(record)
                     self._positions[record.partition] = record.offset + 1
-            for partition, position in reader.positions.items():  # also past what is no record of its own
+            for partition, position in reader.positions.items():  # also past pieces that complete no record
                 self._positions[partition] = max(position, self._positions.get(partition, 0))
             now = time.monotonic()
             if now - asked_at > 0.5:

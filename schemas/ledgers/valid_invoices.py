@@ -1,5 +1,4 @@
-"""Which records of usage.invoices are valid: the one fold that the close, the webhooks and the worker's copies
-share."""
+"""Determines which records of usage.invoices are valid; shared by the close, the webhooks and the worker's copies."""
 
 from __future__ import annotations
 
@@ -15,17 +14,17 @@ log = logging.getLogger(__name__)
 
 
 class ValidInvoices:
-    """The first valid record wins. All records of a chain must be offered in log order."""
+    """Applies the first-valid rule to invoice records. All records of a chain must be offered in log order."""
 
     def __init__(self) -> None:
         self._claims = FirstValid()
 
     def offer(self, invoice: Invoice) -> bool:
-        """Take the next record; whether it is valid."""
+        """Apply the next record; whether it is valid."""
         return self._claims.offer(claim_of(invoice))
 
     def offer_bytes(self, value: bytes) -> Invoice | None:
-        """``offer`` on a record's bytes; None where it is void, as foreign bytes are."""
+        """``offer`` for an encoded record; None if it is void or cannot be decoded."""
         try:
             invoice = decode_invoice(value)
         except CodecError as error:

@@ -1,1 +1,2 @@
-"""Which profile versions an event belongs to: one by one, by columns, and whether two can count one event."""
+"""Matches events against profile versions: one by one, column by column, and whether two profiles can count the
+same event."""

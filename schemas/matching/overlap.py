@@ -1,7 +1,7 @@
-"""Whether one event can pass two sets of filters: then two profiles count it both, and two charges on them bill it both
-(pure).
+"""Decides whether one event can pass two sets of filters, in which case two profiles count it and two charges bill
+it. Pure.
 
-The answer is True unless it is proven that no event can; a True may be too much, a False never is.
+The result is True unless it is proven that no event can pass both; True may be wrong, False never is.
 """
 
 from __future__ import annotations
@@ -18,20 +18,21 @@ from schemas.values.quantity import number
 
 _NO_OBJECT: Final = ("gt", "gte", "lt", "lte", "starts_with", "contains")
 WORK: Final = 200_000
-"""Filters and their values compared for one document or one run; what is left beyond it is told as not compared."""
+"""Limit on filters and filter values compared per document or run; beyond it the result states that not all were
+compared."""
 
 
 @dataclass(slots=True)
 class Budget:
-    """How much may still be compared."""
+    """Remaining number of comparisons."""
 
     left: int = WORK
 
 
 @dataclass(frozen=True, slots=True)
 class Measuring:
-    """What a charge bills: events of a name that pass the filters (the meter's and the profile's), and what it takes of
-    each."""
+    """What a charge bills: events of a name that pass the filters (the meter's and the profile's), and the value
+    taken of each."""
 
     charge: str
     profile_id: str
@@ -42,7 +43,7 @@ class Measuring:
 
     @staticmethod
     def of(charge: str, meter: Meter, profile: Profile) -> Measuring:
-        """Of a charge on a meter's profile."""
+        """From a charge on a meter's profile."""
         return Measuring(
             charge, f"{meter.code}.{profile.code}", meter.event_name or meter.code, profile.aggregation,
             profile.property,
@@ -51,17 +52,17 @@ class Measuring:
 
     @property
     def value(self) -> str:
-        """What it takes of an event, in words."""
+        """The value taken of an event, in words."""
         return self.aggregation if self.path is None else f"{self.aggregation} of {'.'.join(self.path)}"
 
 
 def can_both_match(left: Measuring, right: Measuring) -> bool:
-    """Whether there can be an event that both bill."""
+    """Whether an event can exist that both bill."""
     return left.event_name == right.event_name and not contradictory((*left.filters, *right.filters))
 
 
 def contradictory(filters: Sequence[Filter]) -> bool:
-    """Whether it is proven that no event passes them all."""
+    """Whether it is proven that no event passes all filters."""
     by_path: dict[tuple[str, ...], list[Filter]] = {}
     for item in filters:
         by_path.setdefault(item.property, []).append(item)
@@ -76,7 +77,7 @@ def contradictory(filters: Sequence[Filter]) -> bool:
 
 
 def _never(filters: Sequence[Filter]) -> bool:
-    """Of all filters on one property."""
+    """The same for filters on one property."""
     lists = [_values(item) for item in filters if item.operator in ("in", "eq")]
     tests = [compile_test(item.operator, item.value) for item in filters]
     if lists:
@@ -96,7 +97,8 @@ def _values(item: Filter) -> list[Any]:
 
 
 def _bounds(filters: Iterable[Filter]) -> tuple[tuple[Decimal, bool] | None, tuple[Decimal, bool] | None]:
-    """The highest lower bound and the lowest upper one, each with whether the bound itself passes; None for none."""
+    """The highest lower bound and the lowest upper bound, each with whether the bound itself passes; None if there
+    is none."""
     low: tuple[Decimal, bool] | None = None
     high: tuple[Decimal, bool] | None = None
     for item in filters:
@@ -115,20 +117,20 @@ def _size(item: Filter) -> int:
 
 
 def _needs(item: Filter) -> bool:
-    """Whether the property must be there."""
+    """Whether the filter requires the property to be present."""
     return not compile_test(item.operator, item.value)(MISSING)
 
 
 def _is_no_object(item: Filter) -> bool:
-    """Whether the filter lets no object pass."""
+    """Whether the filter rejects every object."""
     if item.operator in ("in", "eq"):
         return not any(isinstance(value, dict) for value in _values(item))
     return item.operator in _NO_OBJECT or (item.operator == "exists" and item.value is False)
 
 
 def double_billed(charges: Sequence[Measuring], budget: Budget) -> list[str]:
-    """A sentence for each pair of charges that can bill one event both by the same value of it, and one for those that
-    bill events of a name by different values."""
+    """A message for each pair of charges that can bill the same value of one event, and one for charges that can
+    bill the same event by different values."""
     warnings: list[str] = []
     by_event: dict[str, list[Measuring]] = {}
     for charge in charges:

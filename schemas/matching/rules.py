@@ -1,4 +1,4 @@
-"""Which profile versions an event belongs to, and with what quantity: a pure function of event and catalog."""
+"""Matches one event against profile versions and computes its quantities: a pure function of event and catalog."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from schemas.values.quantity import UNIT, Unmeterable, scaled
 
 
 class Match(NamedTuple):
-    """One record: ``units`` is the quantity × 10^12."""
+    """A record; ``units``: quantity × 10^12."""
 
     profile_id: str
     profile_version: int
@@ -26,7 +26,7 @@ class Match(NamedTuple):
 
 
 class Matched(NamedTuple):
-    """What an event gives: its records, and the profiles whose value it could not give, as (profile_id, reason)."""
+    """The result of an event: its records, and the profiles that could not measure it as (profile_id, reason)."""
 
     matches: tuple[Match, ...]
     unmeterable: tuple[tuple[str, str], ...]
@@ -49,7 +49,7 @@ class Rule:
     filters: tuple[Predicate, ...]
     measure: Measure
     dimensions: tuple[tuple[str, Getter], ...]
-    constant: Match | None  # what every event gives, where neither filter, value nor dimension looks at it
+    constant: Match | None  # the record of every event, if the profile uses no filter, value or dimension
 
 
 def _measure(version: ProfileVersion, defaults: Defaults, exactly: bool) -> Measure:
@@ -78,7 +78,7 @@ def _measure(version: ProfileVersion, defaults: Defaults, exactly: bool) -> Meas
 
 
 def text_form(value: Any) -> str:
-    """As ``canonical``, with a value that is no text taken as its text: 42 as "42"."""
+    """As ``canonical``, but non-text values are converted to text first: 42 becomes "42"."""
     return canonical(value if isinstance(value, str) else canonical(value))
 
 
@@ -88,8 +88,8 @@ def _passing(item: Filter, defaults: Defaults) -> Predicate:
 
 
 def compile_rule(version: ProfileVersion, defaults: Defaults = NO_DEFAULTS, exactly: bool = False) -> Rule:
-    """The rule of one profile version; ``defaults``: of the events' type, for what they leave out; ``exactly``: for
-    events of a time when numbers were not rounded (``quantity.scaled``)."""
+    """Compile one profile version. ``defaults``: values for omitted fields; ``exactly``: without rounding of
+    numbers, the rule of older releases (``quantity.scaled``)."""
     constant = None
     if version.aggregation == "count" and not version.filters and not version.dimensions:
         constant = Match(version.profile_id, version.version, UNIT, "", "")
@@ -106,7 +106,8 @@ def compile_rule(version: ProfileVersion, defaults: Defaults = NO_DEFAULTS, exac
 
 
 class Matcher:
-    """All rules of a namespace as of one catalog offset, by event name; ``defaults``: of the event type of a name."""
+    """All rules of a namespace as of one catalog offset, by event name; ``defaults``: returns the default values of
+    an event name's type."""
 
     def __init__(
         self,
@@ -124,15 +125,15 @@ class Matcher:
 
     @classmethod
     def of(cls, versions: Iterable[ProfileVersion], defaults: Defaults, exactly: bool = False) -> Self:
-        """Whose events, of whatever name, are all read with these defaults."""
+        """A matcher with the same default values for all events."""
         return cls(versions, lambda name: defaults, exactly)
 
     def rules(self, event_name: str) -> tuple[Rule, ...]:
-        """The rules that look at events of this name."""
+        """The rules for events of this name."""
         return self._rules.get(event_name, ())
 
     def match(self, event_name: str, timestamp_us: int, idempotency_key: str, properties: str) -> Matched:
-        """The event's records under the versions valid at its timestamp."""
+        """Match an event against the versions valid at its timestamp."""
         rules = self._rules.get(event_name)
         if rules is None:
             return UNMATCHED
@@ -140,7 +141,7 @@ class Matcher:
 
 
 def match_rules(rules: Iterable[Rule], timestamp_us: int, idempotency_key: str, properties: str) -> Matched:
-    """The records that ``rules`` give for one event. Raises ValueError for properties that are not JSON."""
+    """Match one event against ``rules``. Raises ValueError if the properties are not JSON."""
     matches: list[Match] = []
     unmeterable: list[tuple[str, str]] = []
     parsed: Any = None
@@ -169,13 +170,13 @@ def match_rules(rules: Iterable[Rule], timestamp_us: int, idempotency_key: str, 
 
 
 def dimension_text(dimensions: Iterable[tuple[str, Getter]], properties: Any) -> str:
-    """Canonical JSON of dimension name → value, leaving out what the event does not have."""
+    """Canonical JSON of dimension name → value, without dimensions that the event lacks."""
     values = {name: value for name, get in dimensions if (value := get(properties)) is not MISSING}
     return canonical(values)
 
 
 def failing_filter(version: ProfileVersion, properties: Any, defaults: Defaults = NO_DEFAULTS) -> Filter | None:
-    """The first filter that refuses the event, None where all pass (for the doctor)."""
+    """The first filter that rejects the event, None if all pass; used by `weir doctor`."""
     for item in version.filters:
         if not _passing(item, defaults)(properties):
             return item

@@ -1,4 +1,5 @@
-"""Versioned DDL: numbered SQL files of this folder, applied once each and recorded in ``schema_migrations``."""
+"""Database migrations: the numbered SQL files in this folder, each applied once and recorded in
+``schema_migrations``."""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ _ENGINE = re.compile(r"\{engine:(\w+)\}")
 
 
 class MigrationError(WeirError):
-    """The database is newer than this code; the message names the version."""
+    """The database was migrated by a newer release; the message names the migration."""
 
 
 def files() -> list[tuple[int, Path]]:
@@ -26,7 +27,8 @@ def files() -> list[tuple[int, Path]]:
 
 
 def statements(sql: str, *, database: str, cluster: str) -> Iterator[str]:
-    """The statements of one file, for one server or (``cluster`` not empty) with ON CLUSTER and Replicated engines."""
+    """The statements of one file, for a single server or, if ``cluster`` is not empty, with ON CLUSTER and
+    Replicated engines."""
     on_cluster = f"ON CLUSTER '{cluster}'" if cluster else ""
     engine = r"Replicated\1" if cluster else r"\1"
     text = "\n".join(line for line in sql.splitlines() if not line.lstrip().startswith("--"))
@@ -37,16 +39,16 @@ def statements(sql: str, *, database: str, cluster: str) -> Iterator[str]:
 
 
 def view_names() -> list[str]:
-    """The views for analysts that the migrations make, ascending."""
+    """Sorted names of the analysts' views that the migrations create."""
     return sorted({name for _, path in files() for name in _VIEW.findall(path.read_text())})
 
 
 def migrate(settings: Settings) -> list[int]:
-    """Apply what is missing, in order; safe to repeat and to run from several processes at once. Returns the numbers
-    applied.
+    """Apply missing migrations in order; returns their numbers. Safe to repeat and to run from several processes at
+    once.
 
-    Every statement says IF NOT EXISTS, so a run that died half-way is simply run again. Raises MigrationError
-    where the database knows a migration that this code does not.
+    Every statement has IF NOT EXISTS, so an interrupted run is simply repeated. Raises MigrationError if the
+    database has a migration that this release does not know.
     """
     database, cluster = settings.clickhouse_database, settings.clickhouse_cluster
     on_cluster = f"ON CLUSTER '{cluster}'" if cluster else ""

@@ -1,4 +1,4 @@
-"""Prices as JSON (DESIGN section 7): models, exact decimals, and the errors a person can act on."""
+"""Prices as JSON (DESIGN section 7): models, exact decimals, and error messages with remedies."""
 
 from schemas.prices.decimals import MAX_AMOUNT_DIGITS, MAX_QUANTITY_DIGITS, exact_decimal, plain
 from schemas.prices.models import (

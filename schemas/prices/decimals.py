@@ -1,4 +1,4 @@
-"""Decimals that cross the edge: taken exactly or refused with the remedy, written without exponents."""
+"""Decimals at the API's edge: read exactly or refused with the remedy, and written without exponents."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pydantic import AfterValidator, BeforeValidator, PlainSerializer, WithJsonS
 from pydantic_core import PydanticCustomError
 
 MAX_AMOUNT_DIGITS: Final = 38
-MAX_EXACT_DIGITS: Final = 190  # of what was worked out, and is not rounded yet: a quantity times an amount
-MAX_QUANTITY_DIGITS: Final = 76  # what a sum of Decimal(38,12), ClickHouse's Decimal256, can hold
+MAX_EXACT_DIGITS: Final = 190  # digits of a computed amount before rounding: a quantity times an amount
+MAX_QUANTITY_DIGITS: Final = 76  # digits of a sum of Decimal(38,12), which is ClickHouse's Decimal256
 
 _NUMBER: Final = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,6})?", re.ASCII)
 _MAX_TEXT: Final = 200
@@ -19,7 +19,7 @@ _JSON_SCHEMA: Final = {"type": ["string", "number"], "pattern": r"^-?\d+(\.\d+)?
 
 
 def plain(number: Decimal) -> str:
-    """The one text of a finite number: no exponent, no needless zeros, no minus before zero."""
+    """The canonical text of a finite number: no exponent, no trailing zeros, no minus before zero."""
     text = format(number, "f")
     if "." in text:
         text = text.rstrip("0").rstrip(".")
@@ -46,7 +46,8 @@ def exact_decimal(value: object, max_digits: int = MAX_AMOUNT_DIGITS) -> Decimal
 
 
 def _bounded(number: Decimal, max_digits: int) -> Decimal:
-    """Without needless zeros. Digits are counted before the exponent is written out, so 1e999999 is cheap."""
+    """The number without trailing zeros. Digits are counted before the exponent is expanded, so 1e999999 costs
+    nothing."""
     sign, digits, exponent = number.as_tuple()
     if not isinstance(exponent, int):
         raise ValueError(f"{number} is not a finite number; write a decimal")

@@ -1,5 +1,5 @@
-"""What a price looks like in JSON Schema: the union of all models by their ``model``, wherever a price is kept as the
-JSON it was written as."""
+"""The JSON Schema of a price (the union of all models by ``model``), for fields that store a price as the JSON it
+was written as."""
 
 from __future__ import annotations
 

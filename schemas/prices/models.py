@@ -27,7 +27,7 @@ from schemas.values.currency import exponent
 from schemas.values.json_text import JsonObject
 
 ZERO = Decimal(0)
-_BY_CLOSE: JsonObject = {"readOnly": True}  # stands on invoice lines alone
+_BY_CLOSE: JsonObject = {"readOnly": True}  # occurs on invoice lines only
 
 Problem = tuple[str, str]  # (place below the field or model, text with the remedy)
 
@@ -40,7 +40,7 @@ def refuse(problems: list[Problem]) -> None:
 
 
 class _Part(BaseModel):
-    """Frozen, closed to unknown fields; null for an optional amount means the same as leaving it out."""
+    """Frozen model that refuses unknown fields; null for an optional amount means the same as omitting it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
     optional: ClassVar[frozenset[str]] = frozenset()
@@ -54,7 +54,7 @@ class _Part(BaseModel):
 
     @model_serializer(mode="wrap")
     def _canonical(self, handler: SerializerFunctionWrapHandler) -> JsonObject:
-        """Fields that are at their default are left out, so that writing a default changes no text."""
+        """Omit fields that have their default value, so that writing a default does not change the text."""
         fields = type(self).model_fields
         written: JsonObject = handler(self)
         return {
@@ -65,8 +65,8 @@ class _Part(BaseModel):
 
 
 class Proration(_Part):
-    """How much of a whole period a line is for. Lengths of local periods, so a month with a shift has an hour more or
-    less."""
+    """The part of a full period that a line covers. Lengths are those of local periods, so a month with a clock
+    shift is an hour longer or shorter."""
 
     part_seconds: NotNegative
     whole_seconds: Positive
@@ -80,16 +80,14 @@ class Proration(_Part):
 
 
 class Split(_Part):
-    """Where a line stands among the lines of one charge in one period, which a change of price has split. A line
-    without it stands alone.
+    """The position of a line among the lines of one charge in one period that was split by a change of price. A
+    line without it is not split.
 
-    ``of`` is the same on all that belong together, and differs from other such groups of the charge.
-    ``included_before`` and
-    ``free_before``: units of the allowance that the parts before this one took; null: this one begins with a whole one.
-    ``priced_before``: the quantity that they priced, from which tiers go on; null: tiers begin anew. With it,
-    ``package_left``: units that they paid for with a started package and did not use, ``amount_before``: what they came
-    to, which counts towards the maximum and a minimum that is not prorated. ``priced_after``: the quantity that the
-    parts after this one price (volume tiers only).
+    ``of`` is equal on all lines of a group. ``included_before`` and ``free_before``: allowance units used by
+    earlier parts; null: the allowance starts anew. ``priced_before``: quantity priced by earlier parts, from which
+    tiers continue; null: tiers start anew. With it: ``package_left``: units left in a package that an earlier part
+    started; ``amount_before``: amount of earlier parts, which counts towards the maximum and an unprorated minimum.
+    ``priced_after``: quantity priced by later parts (volume tiers only).
     """
 
     optional: ClassVar[frozenset[str]] = frozenset(
@@ -130,9 +128,9 @@ class ByTime(_Part):
 
 
 class _Price(_Part):
-    """What every price may have. ``currency`` is None where the plan's currency counts.
+    """Fields common to all prices. ``currency`` None: the plan's currency.
 
-    The fields of ``OF_LINES`` stand on lines alone, where the close sets them: they make the line's price complete.
+    The fields in ``OF_LINES`` occur on invoice lines only; the close sets them to make the line's price complete.
     """
 
     optional: ClassVar[frozenset[str]] = frozenset(
@@ -183,11 +181,11 @@ class _Price(_Part):
 
 
 OF_LINES: JsonObject = {"proration": None, "trial": False, "split": None, "included_proration": None, "by_time": None}
-"""What the close sets on a line's price → what a price in the catalog has there."""
+"""Fields that the close sets on a line's price → their value in a catalog price."""
 
 
 def set_by_close(price: _Price) -> str:
-    """What is wrong with a price in the catalog that has what only a line's may have; "" for nothing."""
+    """The error message for a catalog price with fields that only a line's price may have; "" if it has none."""
     for names in (("proration", "trial"), ("split", "included_proration"), ("by_time",)):
         if any(getattr(price, name) != OF_LINES[name] for name in names):
             verb, pronoun = ("are", "them") if len(names) > 1 else ("is", "it")
@@ -196,11 +194,11 @@ def set_by_close(price: _Price) -> str:
 
 
 class FlatPrice(_Price):
-    """A fixed amount a period, whatever the quantity."""
+    """A fixed amount per period, whatever the quantity."""
 
     model: Literal["flat"]
     amount: Amount
-    """what a period costs"""
+    """amount per period"""
 
 
 class PerUnitPrice(_Price):
@@ -212,7 +210,7 @@ class PerUnitPrice(_Price):
 
 
 class Tier(_Part):
-    """From above the previous tier's ``up_to`` through its own, which is inclusive."""
+    """A range of quantities: above the previous tier's ``up_to``, through its own (inclusive)."""
 
     optional: ClassVar[frozenset[str]] = frozenset({"flat_amount"})
 
@@ -231,7 +229,7 @@ class Tier(_Part):
 
 
 class PercentageTier(_Part):
-    """As ``Tier``, with a rate in percent of the quantity in place of an amount a unit."""
+    """As ``Tier``, with a percentage of the quantity in place of an amount per unit."""
 
     optional: ClassVar[frozenset[str]] = frozenset({"flat_amount"})
 
@@ -250,7 +248,7 @@ class PercentageTier(_Part):
 
 
 def _check_bounds(bounds: list[Decimal | None]) -> None:
-    """Strictly ascending, and open at the end, so that every quantity falls in exactly one tier."""
+    """Require ascending bounds with an open last tier, so that every quantity falls into exactly one tier."""
     if not bounds:
         refuse([("", 'there are no tiers; give at least {"up_to": null, …}')])
     problems: list[Problem] = []
@@ -279,39 +277,39 @@ class _Tiered(_Price):
 
 
 class TieredPrice(_Tiered):
-    """Graduated: each part of the quantity at its own tier."""
+    """Graduated: each part of the quantity is priced at its own tier."""
 
     model: Literal["tiered"]
 
 
 class VolumePrice(_Tiered):
-    """The whole quantity at the tier it falls in."""
+    """The whole quantity is priced at the tier it falls into."""
 
     model: Literal["volume"]
 
 
 class PackagePrice(_Price):
-    """Packages of ``package_size`` units; a started package counts whole."""
+    """Packages of ``package_size`` units; a started package is charged in full."""
 
     model: Literal["package"]
     package_size: Positive
-    """units of a package"""
+    """units per package"""
     package_amount: Amount
-    """what a package costs"""
+    """amount per package"""
     free_units: NotNegative = ZERO
-    """units that cost nothing, before packages are counted"""
+    """units deducted before packages are counted"""
 
 
 class PercentagePrice(_Price):
-    """``rate`` percent of the quantity (itself an amount of money), and a fixed amount an event."""
+    """``rate`` percent of the quantity (itself an amount of money), plus a fixed amount per event."""
 
     model: Literal["percentage"]
     rate: Amount
     """percent of the quantity"""
     fixed_amount: Amount = ZERO
-    """for each event"""
+    """amount per event"""
     free_units: NotNegative = ZERO
-    """quantity that costs nothing"""
+    """quantity free of charge"""
 
 
 class TieredPercentagePrice(_Price):
@@ -329,7 +327,7 @@ class TieredPercentagePrice(_Price):
 
 
 def _dimension_value(value: Any) -> Any:
-    """A number is taken as its plain text, true and false as JSON's words, since dimensions of usage are text."""
+    """Convert numbers and booleans to text, since dimension values of usage are text."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | Decimal):
@@ -338,10 +336,10 @@ def _dimension_value(value: Any) -> Any:
 
 
 class Cell(_Part):
-    """The unit amount of one combination of dimension values."""
+    """The unit amount for one combination of dimension values."""
 
     values: tuple[Annotated[str, BeforeValidator(_dimension_value)], ...]
-    """of the dimensions, in their order"""
+    """dimension values, in the order of the dimensions"""
     unit_amount: Amount
     """what a unit costs"""
 
@@ -359,14 +357,14 @@ class MatrixPrice(_Price):
 
     model: Literal["matrix"]
     dimensions: tuple[str, ...]
-    """names of dimensions of the profile"""
+    """names of the profile's dimensions"""
     cells: tuple[Cell, ...] = ()
-    """one for each combination that has a price of its own"""
+    """one for each combination with its own price"""
     default_unit_amount: Amount | None = None
-    """of all other combinations; null: they have no price"""
+    """unit amount of all other combinations; null: they have no price"""
     included_order: Annotated[IncludedOrder, BeforeValidator(_order_name)] = "in_order"
-    """which combinations the included units are taken off first: in the order of the cells and then by values, those of
-    the least or of the greatest unit amount, or of all in proportion to their quantities"""
+    """the order in which included units are deducted: in the order of the cells and then by values, from the lowest or
+    the highest unit amount first, or from all in proportion to their quantities"""
 
     @model_validator(mode="after")
     def _shape(self) -> Self:

@@ -1,4 +1,4 @@
-"""From a JSON value to a price, or to one clear line a problem."""
+"""Parses a JSON value to a price, or to one error message per fault."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PLURALS: Final[dict[str, str]] = {"tuple_type": "list", "model_type": "object",
 
 
 class PriceError(WeirError, ValueError):
-    """A price, or what it is applied to, is wrong. ``problems``: one line each, with place and remedy."""
+    """A price, or the value it is applied to, is wrong. ``problems``: one message each, with place and remedy."""
 
     def __init__(self, *problems: str) -> None:
         super().__init__("\n".join(problems))
@@ -75,7 +75,7 @@ def _lines(error: ValidationError, obj: object, place: str) -> Iterator[str]:
 
 
 def _known(model: str, path: list[str]) -> list[str]:
-    """Fields that may stand beside the unknown one at ``path``."""
+    """The fields allowed beside the unknown one at ``path``."""
     shape = re.sub(r"\d+", "n", ".".join(path[:-1]))
     part: type[Any] = MODELS[model]
     if shape == "tiers.n":

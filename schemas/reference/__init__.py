@@ -1,5 +1,4 @@
-"""REFERENCE.md: every field of what a namespace declares, from the models themselves and from examples that parse.
-Pure.
+"""REFERENCE.md: every field of catalog entries, generated from the models and from examples that parse. Pure.
 
-``python -m schemas.reference`` (``make reference``) writes it; a test says where it is stale.
+``python -m schemas.reference`` (``make reference``) writes it; a test fails if it is stale.
 """

@@ -1,5 +1,5 @@
-"""Examples of catalog entries: each parses, and together they show every field. The OpenAPI document of the gateway
-shows the first of a kind."""
+"""Examples of catalog entries; each parses, and together they contain every field. The gateway's OpenAPI document
+uses the first of each kind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page, as Markdown."""
+"""Renders the reference page as Markdown."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from schemas.values.json_text import JsonObject
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One heading: its models, each with a table, after a sentence or two."""
+    """A section: its heading, introduction, and models, each with a table."""
 
     heading: str
     text: str
@@ -68,7 +68,7 @@ _HEAD: Final = "| field | type | default | meaning | example |\n| --- | --- | --
 
 
 def page() -> str:
-    """The whole document."""
+    """The complete document."""
     head = (
         "# Reference\n\nWritten by `make reference` from the models that publishing checks against: do not edit it. "
         "A catalog document"
@@ -81,7 +81,7 @@ def page() -> str:
 
 
 def described() -> Iterator[tuple[type[BaseModel], str]]:
-    """Every field on the page: (model, name as it is written)."""
+    """All (model, field name) pairs on the page."""
     for part in PARTS:
         for model in part.models:
             for name, schema in _fields(model).items():
@@ -102,7 +102,7 @@ def _part(part: Part) -> Iterator[str]:
 
 
 def _left_out(part: Part, model: type[BaseModel]) -> tuple[str, ...]:
-    """Fields that stand in the table of all prices already."""
+    """Fields that the common table of all prices already contains."""
     return _COMMON if part.heading == "Prices" and "model" in _fields(model) else ()
 
 
@@ -154,7 +154,7 @@ def _short(value: Any) -> str:
 
 
 def type_text(schema: Mapping[str, Any]) -> str:
-    """A JSON schema in a few words."""
+    """A JSON schema's type in a few words."""
     if "const" in schema:
         return f"`{json.dumps(schema['const'])}`"
     if "enum" in schema:

@@ -1,1 +1,1 @@
-"""The log usage.events: whether it is the one that was metered, its generations, what of it was given up."""
+"""The usage.events log: continuity checks, change and recovery of generations, offsets given up."""

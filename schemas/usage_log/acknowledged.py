@@ -1,6 +1,8 @@
-"""What a process has acknowledged into usage.events, record by record and by its own count: the books compare it with
-what was metered, so that records which the log has lost show, each at its offset. Written every few seconds; a process
-that is killed has counted some seconds less, never more.
+"""Counts the records that a process has acknowledged into usage.events, by offset, and stores them in
+acknowledged_records.
+
+The books compare them with what was metered, so that records lost from the log become visible. The counts are
+written every few seconds; a process that is killed loses the last seconds of its count, but never counts too much.
 """
 
 from __future__ import annotations
@@ -15,12 +17,12 @@ _COLUMNS: Final = {
     "namespace": "LowCardinality(String)", "offsets": "Array(UInt64)", "events": "Array(UInt32)",
 }  # fmt: skip
 KEPT: Final = 1_000_000
-"""Records that wait while ClickHouse is away; of more, the oldest are not counted."""
+"""Limit on records queued while ClickHouse is away; beyond it the oldest are dropped."""
 _Place = tuple[str, int, int]
 
 
 class Acknowledged:
-    """Records by namespace, generation and partition. Thread-safe."""
+    """Acknowledged records by namespace, generation and partition. Thread-safe."""
 
     def __init__(self, what: str) -> None:
         self._writer = f"{what} {uuid.uuid4().hex}"
@@ -32,16 +34,15 @@ class Acknowledged:
         self._page = 0
 
     def add(self, namespace: str, generation: int, partition: int, offset: int, events: int) -> None:
-        """A packed batch, or a void (``events`` 0), is in Kafka at ``offset``; below 0: Kafka did not say where, and it
-        is not counted."""
-        if offset < 0:  # a retry of what was appended before is confirmed without its place
+        """Count a packed batch, or a void (``events`` 0), at ``offset``. A negative offset is ignored: Kafka did
+        not return the position."""
+        if offset < 0:  # a retry of a record that was already appended is confirmed without its offset
             return
         with self._lock:
             self._records.setdefault((namespace, generation, partition), {})[offset] = events
 
     def write(self, client: Callable[[], Any]) -> None:
-        """Insert what was added since the last time; where that fails the same rows are inserted first the next
-        time."""
+        """Insert what was added since the last call; rows whose insert failed are inserted first by the next call."""
         with self._writing:
             self._write(client)
 

@@ -1,8 +1,9 @@
-"""Whether usage.events is the log that was metered: its topic, and where it begins and ends against the cursors.
+"""Checks that usage.events is the log that was metered: its topic id, and its first and end offsets against the
+cursors.
 
-A log that has lost its end, or that is another one under the same name, would take events that no worker ever meters,
-since all of them lie below the cursor: nothing is accepted into it. One that begins above its cursor has lost records
-that were acknowledged.
+A log that lost its end, or another topic under the same name, would accept events that no worker ever meters,
+because they lie below the cursor; so nothing is accepted into it. A log that begins above its cursor has lost
+acknowledged records.
 """
 
 from __future__ import annotations
@@ -35,8 +36,9 @@ _RECOVER: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """One generation. ``topic_id``: present, ``metered_id``: of the log that the cursors are of ("": not known); by
-    partition ``bounds`` (first and next offset) and ``cursors``, which were read before them."""
+    """The state of one generation. ``topic_id``: present topic id; ``metered_id``: id of the topic to which the
+    cursors refer ("" if unknown); ``bounds``: partition → (first, next) offset; ``cursors``: by partition, read
+    before the bounds."""
 
     generation: int
     topic_id: str
@@ -45,7 +47,7 @@ class Standing:
     cursors: Mapping[int, int]
 
     def reasons(self) -> Iterator[Reason]:
-        """What is wrong with it."""
+        """The faults found."""
         topic = events_topic(self.generation)
         if self.metered_id and self.topic_id != self.metered_id:
             metered = sum(self.cursors.values())
@@ -79,7 +81,7 @@ class Standing:
 
 
 def topic_id(admin: AdminClient, topic: str) -> str:
-    """Kafka's own name of a topic, which another one of the same name does not have. Raises KafkaException."""
+    """Kafka's unique id of a topic. Raises KafkaException."""
     [future] = admin.describe_topics(TopicCollection([topic]), request_timeout=_TIMEOUT).values()
     return str(future.result(timeout=_TIMEOUT + 1).topic_id)
 
@@ -102,7 +104,7 @@ def bounds(admin: AdminClient, topic: str) -> dict[int, tuple[int, int]]:
 
 
 def metered(client: Any, generation: int) -> tuple[str, dict[int, int]]:
-    """The id of the topic that was metered, "" where none is recorded, and the cursors."""
+    """The id of the topic that was metered ("" if none is recorded), and the cursors."""
     ids = client.query(
         "SELECT topic_id FROM usage_topics WHERE generation = {g:UInt32} ORDER BY recorded_at LIMIT 1",
         parameters={"g": generation},
@@ -115,17 +117,19 @@ def metered(client: Any, generation: int) -> tuple[str, dict[int, int]]:
 
 
 def read_standing(admin: AdminClient, client: Any, generation: int) -> Standing:
-    """As of now. Raises KafkaException, and clickhouse_connect's errors."""
-    # The cursors first: the log is never behind cursors that were read before it.
+    """The present state. Raises KafkaException and clickhouse_connect's errors."""
+    # The cursors are read first, so that an intact log can never appear to lie behind them.
     known, cursors = metered(client, generation)
     topic = events_topic(generation)
     return Standing(generation, topic_id(admin, topic), known, bounds(admin, topic), cursors)
 
 
 class LogWatch:
-    """A thread that looks every few seconds, and writes what its process has acknowledged meanwhile. ClickHouse or
-    Kafka away changes nothing: what was seen last stands. ``recording``: the topic's id is recorded where none is (who
-    meters does)."""
+    """Checks the log every few seconds in a thread, and writes the process's acknowledged records.
+
+    While ClickHouse or Kafka is away the last result stays valid. ``recording``: store the topic's id if none is
+    recorded (done by workers).
+    """
 
     def __init__(
         self, settings: Settings, generation: Callable[[], int | None], *, recording: bool = False,
@@ -143,12 +147,12 @@ class LogWatch:
         self._thread = threading.Thread(target=self._run, name="log watch", daemon=True)
 
     def start(self) -> None:
-        """Look once, so that nothing is accepted before, and go on in the thread."""
+        """Check once, before anything is accepted, and continue in the thread."""
         self._look(first=True)
         self._thread.start()
 
     def stop(self) -> None:
-        """End the thread; what was counted is written."""
+        """End the thread, after writing the remaining counts."""
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join(3)
@@ -156,7 +160,7 @@ class LogWatch:
             log.warning("what was acknowledged last is not counted: %s", _first_line(trouble))
 
     def reasons(self) -> tuple[Reason, ...]:
-        """What is wrong with the log, as it was seen last."""
+        """The faults found by the last check."""
         return self._reasons
 
     def _run(self) -> None:
@@ -178,11 +182,11 @@ class LogWatch:
                     "INSERT INTO usage_topics SELECT {g:UInt32}, {t:String}, now64(6, 'UTC')",
                     parameters={"g": generation, "t": standing.topic_id},
                 )
-        except Exception as error:  # whatever stands in the way, it says nothing about the log
+        except Exception as error:  # a failed check says nothing about the log
             self._client = None
             log.debug("the log was not looked at: %s", _first_line(error))
             return
-        # A new leader may not know its log's end for a moment; what is wrong stays wrong.
+        # A new leader may not know its log's end for a moment, so a fault must be seen twice in a row.
         if reasons != self._reasons and (first or reasons == self._seen or not reasons):
             for reason in reasons:
                 log.error("%s", reason)
@@ -194,7 +198,7 @@ class LogWatch:
             return None
         try:
             self._acknowledged.write(self._connected)
-        except Exception as error:  # it is written the next time; the log is looked at all the same
+        except Exception as error:  # written by the next call; the log is checked nevertheless
             self._client = None
             log.debug("what was acknowledged is not counted yet: %s", _first_line(error))
             return error

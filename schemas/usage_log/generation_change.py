@@ -1,22 +1,19 @@
-"""The change to another number of partitions: a new generation of usage.events, under load, nothing lost and nothing
-double.
+"""Changes the number of partitions of usage.events by a new generation, under load, without loss or duplication.
 
-Numbered steps; each is safe to repeat, and a change that was interrupted anywhere is finished by asking for it again:
+Each step is safe to repeat; an interrupted change is completed by requesting it again:
 
 1. create the topic of the following generation
 2. announce on usage.catalog that the current one is being sealed (``generations.sealing_record``): gateways answer 503,
    `admit` waits
-3. seal: the broker is told to refuse every further record of the old topic (max.message.bytes = 0). A gateway that has
-   not heard, one that was frozen, a delivery that is being tried again: all of them are refused, so none is
-   acknowledged
-4. prove it: a record for each partition must be refused by that partition's leader; then read the ends, and prove it
-   once more
+3. seal: configure the broker to refuse further records of the old topic (max.message.bytes = 0). This also stops
+   gateways that have not read the announcement and deliveries being retried: none of them is acknowledged
+4. verify: each partition's leader must refuse a probe record; read the end offsets, and verify once more
 5. announce that the following generation is open, and where the old one ended: gateways write to it at once, `admit`
    too
 6. workers meter the old one to its ends, then end themselves, and start again on the following one (``State.to_meter``)
 
-Between 2 and 5, a second or so, producers get 503 and send again under the same keys. What they had in the old
-generation without having been told is found there as a first copy: identities are looked up across generations.
+Between steps 2 and 5, about a second, producers get 503 and retry with the same keys. Events stored in the old
+generation without an acknowledgement are recognised as first copies, since identities are looked up across generations.
 """
 
 from __future__ import annotations
@@ -46,11 +43,11 @@ Say = Callable[[str], None]
 
 
 class GenerationError(WeirError):
-    """The change cannot be made; the message says why and what to do."""
+    """The change cannot be made; the message states the reason and the remedy."""
 
 
 def read_generations(settings: Settings) -> State:
-    """What stands now. Raises LedgerUnavailable."""
+    """The present state. Raises LedgerUnavailable."""
     generations = Generations()
     with LedgerReader(settings, CATALOG) as reader:
         for record in reader.read_to(reader.end_offsets()):
@@ -66,7 +63,8 @@ def read_generations(settings: Settings) -> State:
 
 
 def end_offsets(settings: Settings) -> dict[tuple[int, int], int]:
-    """(generation, partition) → end of usage.events of this moment, of every generation. Raises LedgerUnavailable."""
+    """The present end offsets of usage.events, of all generations: (generation, partition) → offset. Raises
+    LedgerUnavailable."""
     state = read_generations(settings)
     ends: dict[tuple[int, int], int] = {}
     for number in state.known(settings.generation):
@@ -80,9 +78,9 @@ def end_offsets(settings: Settings) -> dict[tuple[int, int], int]:
 def change_generation(
     settings: Settings, partitions: int, progress: Mapping[tuple[int, int], int], say: Say = lambda _: None
 ) -> State:
-    """Steps 1 to 5; ``progress`` as ``checkpoints.read_progress`` gives it. Returns what stands then.
+    """Steps 1 to 5; ``progress`` as returned by ``checkpoints.read_progress``. Returns the new state.
 
-    Raises GenerationError, LedgerUnavailable, KafkaException; asking again is safe.
+    Raises GenerationError, LedgerUnavailable, KafkaException; repeating it is safe.
     """
     state = read_generations(settings)
     if state.following is None:
@@ -122,13 +120,13 @@ def _announce_sealing(
 
 
 def claim(settings: Settings, record: Mapping[str, Any]) -> State:
-    """Write a claim; what stands once it is read back, whoever won."""
+    """Write a claim; returns the state after reading it back, whichever claim won."""
     _, offset = LedgerWriter(settings, CATALOG).append(b"generation", codec("catalog_entry").encode(record))
     return read_catalog(settings, offset + 1).generations.state
 
 
 def seal(settings: Settings, generation: int) -> tuple[int, ...]:
-    """Steps 3 and 4; the ends of its partitions. Raises GenerationError, KafkaException."""
+    """Steps 3 and 4; returns the end offsets of the partitions. Raises GenerationError, KafkaException."""
     topic = events_topic(generation)
     admin = AdminClient(settings.librdkafka() | {"log_level": 2})
     fence = ConfigEntry(_FENCE, "0", incremental_operation=AlterConfigOpType.SET)
@@ -151,7 +149,7 @@ def seal(settings: Settings, generation: int) -> tuple[int, ...]:
 
 
 def _refuses(settings: Settings, topic: str, partition: int) -> bool:
-    """Whether the partition's leader refuses records. A probe that gets in is empty, which the meter passes over."""
+    """Whether the partition's leader refuses records. A probe that is accepted is empty and ignored by the meter."""
     producer = Producer(settings.librdkafka() | {"acks": "all", "delivery.timeout.ms": 10_000, "log_level": 2})
     errors: list[KafkaError | None] = []
     producer.produce(topic, value=b"", partition=partition, on_delivery=lambda error, _: errors.append(error))

@@ -1,9 +1,8 @@
-"""A generation whose log is not the one that was metered is replaced by the next one, and what its topic holds is
-carried over.
+"""Replaces a generation whose log is not the one that was metered, and carries its unmetered records over.
 
-Numbered steps; asking again finishes what was interrupted:
+Repeating the request completes an interrupted recovery. The steps:
 
-1. prove it: the topic's id is another than the one that was metered, or it ends below a cursor (``continuity``)
+1. verify: the topic id differs from the metered one, or the log ends below a cursor (``continuity``)
 2. create the topic of the following generation, as many partitions as the present topic has; announce that this one is
    being sealed
 3. seal the present topic at the broker, as any change of generation does
@@ -12,7 +11,7 @@ Numbered steps; asking again finishes what was interrupted:
 5. announce that the following generation is open, and that the old one ended at its cursors: workers go on to it at
    once
 
-What the old log has lost for good shows in the books, by the gateways' own count.
+Records that the old log has lost are visible in the books, by the gateways' own counts.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ _PAGE: Final = 500
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
-    """What stands; ``carried``: packed batches and voids that were carried over."""
+    """The new state; ``carried``: number of packed batches and voids carried over."""
 
     state: State
     carried: int
@@ -112,8 +111,8 @@ def _carry_over(settings: Settings, client: Any, generation: int, partition: int
 
 
 def never_metered(records: Sequence[LogRecord], appended: Mapping[int, int]) -> list[bytes]:
-    """Values of those that are not the records that were metered: ``appended`` has these, offset → append time. Empty
-    ones prove a seal."""
+    """The values of records that were not metered. ``appended``: offset → append time of the metered ones. Empty
+    records are probes of a seal and are left out."""
     return [record.value for record in records if record.value and appended.get(record.offset) != record.append_us]
 
 

@@ -1,5 +1,5 @@
-"""Giving offsets of usage.events up: the claim is written to usage.catalog and read back (``given_up`` says what it
-means)."""
+"""Gives up offsets of usage.events: writes the claim to usage.catalog and reads it back (``ledgers.given_up``
+defines its meaning)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _ATTEMPTS: Final = 5
 
 
 def claim_range(settings: Settings, offsets: Range) -> None:
-    """Write a range to usage.catalog, and return once it stands. Raises LedgerUnavailable."""
+    """Write a range to usage.catalog; returns once it is valid. Raises LedgerUnavailable."""
     for _ in range(_ATTEMPTS):
         catalog = read_catalog(settings)
         record = record_of(offsets, catalog.given_up.version + 1, uuid.uuid4().hex)

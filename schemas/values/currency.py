@@ -1,5 +1,4 @@
-"""Currencies of ISO 4217: those in force by the table of the ``iso4217`` library, and with them all that ever were in
-it."""
+"""ISO 4217 currencies: those in force according to the ``iso4217`` library, and all withdrawn ones."""
 
 from __future__ import annotations
 
@@ -38,12 +37,12 @@ def exponent(code: str) -> int:
 
 
 def is_known(code: str) -> bool:
-    """Whether amounts in it can be rounded."""
+    """Whether amounts in the currency can be rounded."""
     return code in _MINOR_UNITS
 
 
 def withdrawn(code: str) -> date | None:
-    """The first day on which the currency was not in use any more; None for one that is in use."""
+    """The first day after the currency's withdrawal; None for a currency in use."""
     if code in CURRENT or code not in WITHDRAWN:
         return None
     return WITHDRAWN[code][1]

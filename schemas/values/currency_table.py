@@ -65,4 +65,4 @@ CURRENT: Final[dict[str, int]] = {text[:3]: int(text[3:]) for text in _CURRENT.s
 WITHDRAWN: Final[dict[str, tuple[int, date]]] = {
     text[:3]: (int(text[3]), _after(text[5:])) for text in (*_WITHDRAWN.split(), *_WITHDRAWN_UNKNOWN_TO_THE_JDK.split())
 }
-"""(decimals, the first day on which it was nobody's currency any more)."""
+"""Code → (decimals, first day after its withdrawal)."""

@@ -1,7 +1,8 @@
-"""Instants written finer than a microsecond are cut, never rounded: an instant must not move later, out of its period.
+"""Truncates instants finer than a microsecond instead of rounding them, since an instant must not move into the
+next period.
 
-msgspec rounds 23:59:59.9999999 up to the next midnight, and pydantic does the same with a number of seconds; .NET
-writes 7 fractional digits and Go 9. So what a decoder may have rounded is read once more, as text.
+msgspec rounds 23:59:59.9999999 up to midnight, and pydantic does the same with a number of seconds; .NET writes 7
+fractional digits and Go 9. Values that a decoder may have rounded are therefore parsed again from their text.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ _MILLISECONDS_FROM: Final = 20_000_000_000  # pydantic reads greater numbers as 
 
 
 def may_be_fine(body: bytes) -> bool:
-    """Whether the JSON text may hold an instant of more than six fractional digits. Costs a search for points."""
+    """Whether the JSON text may contain an instant with more than six fractional digits; a cheap search."""
     for digit in _SEVENTH.finditer(body):
         if body[digit.start() - 3] == _COLON:  # of hh:mm:ss.fffffff
             return True
@@ -35,17 +36,17 @@ def may_be_fine(body: bytes) -> bool:
 
 
 def cut(text: str) -> str:
-    """RFC 3339 text without what is finer than a microsecond."""
+    """Truncate RFC 3339 text to microseconds."""
     return _EXCESS.sub(r"\1", text, count=1)
 
 
 def cut_instant(text: str) -> datetime:
-    """The instant of RFC 3339 text, cut to microseconds. Raises msgspec.ValidationError."""
+    """Parse RFC 3339 text, truncated to microseconds. Raises msgspec.ValidationError."""
     return msgspec.convert(cut(text), datetime)
 
 
 def never_later(decoded: Sequence[datetime | None], written: Sequence[str | None]) -> list[datetime | None]:
-    """The instants as msgspec decoded them, those that it may have rounded read once more from their text."""
+    """The instants decoded by msgspec, with those that may have been rounded parsed again from their text."""
     return [
         cut_instant(text) if text is not None and _EXCESS.search(text) is not None else moment
         for moment, text in zip(decoded, written, strict=True)
@@ -53,12 +54,12 @@ def never_later(decoded: Sequence[datetime | None], written: Sequence[str | None
 
 
 def seconds_to_micros(text: str) -> int:
-    """Microseconds of decimal seconds, cut whatever the number of digits. Raises decimal.InvalidOperation."""
+    """Decimal seconds as microseconds, truncated. Raises decimal.InvalidOperation."""
     return int(_EXACT.scaleb(Decimal(text), 6).to_integral_value("ROUND_FLOOR"))
 
 
 def _number_cut(value: Any) -> Any:
-    """A number of seconds (or milliseconds) as the instant that it reaches; anything else as it is."""
+    """Convert a number of seconds (or milliseconds) to a truncated instant; other values are unchanged."""
     if isinstance(value, float | Decimal) or (isinstance(value, str) and _NUMBER.fullmatch(value)):
         try:
             number = Decimal(str(value).strip())

@@ -1,4 +1,4 @@
-"""JSON text with exact numbers: a decimal written by a customer is never rounded through a float."""
+"""JSON with exact numbers: decimals are never rounded through a float."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import msgspec
 MAX_DEPTH: Final = 32
 
 JsonObject: TypeAlias = dict[str, Any]
-"""A JSON object by its members, as json.dumps takes it and json.loads gives it."""
+"""A JSON object as a dictionary."""
 
 _PLAIN: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _MAX_EXPONENT: Final = 400
@@ -22,8 +22,8 @@ _CLAMPED_EXPONENT: Final = 999_999_999_999_000_000
 
 
 def decimal(text: str) -> Decimal:
-    """A JSON number's text as the number, exactly. An exponent of more than 18 digits, which Decimal cannot hold, is
-    clamped: no quantity and no filter can tell, and an accepted event must never fail to parse later."""
+    """Parse a JSON number exactly. An exponent of more than 18 digits, which Decimal cannot represent, is clamped,
+    so that an accepted event never fails to parse later; no quantity or filter can tell the difference."""
     try:
         return Decimal(text)
     except InvalidOperation:
@@ -53,10 +53,10 @@ def exact(text: str | bytes) -> Any:
 
 
 def keys_differ(text: str, parsed: Any) -> bool:
-    """Whether no object in the JSON text has a key twice; ``parsed`` is what a decoder made of it, with the last of
+    """Whether no object in the JSON text has a duplicate key; ``parsed``: the decoded text, which has the last of
     each.
 
-    Decided by counts where they can decide: there are as many colons as keys, or more where strings hold some.
+    Decided by counting colons where possible: there are as many as keys, or more if strings contain some.
     """
     keys = _keys(parsed)
     if keys == text.count(":"):
@@ -67,7 +67,7 @@ def keys_differ(text: str, parsed: Any) -> bool:
 
 
 def doubled_key(text: str) -> tuple[str | int, ...] | None:
-    """The path of the first key that stands twice in its object; None where all differ. Slow."""
+    """The path of the first duplicate key; None if there is none. Slow."""
     return _doubled(json.loads(text, object_pairs_hook=_Pairs, parse_int=str, parse_float=str))
 
 
@@ -109,7 +109,7 @@ def _keys(value: Any) -> int:
 
 
 def path_text(steps: Iterable[str | int]) -> str:
-    """Names and indexes as the rest of a JSON path: ``.items[0]["a b"]``."""
+    """Names and indexes as a JSON path suffix: ``.items[0]["a b"]``."""
     return "".join(
         f"[{step}]" if isinstance(step, int) else f".{step}" if _PLAIN.fullmatch(step)
         else f"[{json.dumps(step, ensure_ascii=False)}]"
@@ -123,7 +123,7 @@ def is_number(value: object) -> bool:
 
 
 def normal_number(value: int | Decimal) -> str:
-    """One text for each number: 1, 1.0 and 1e0 are all "1". Linear in the digits written, whatever the exponent."""
+    """Canonical text of a number: 1, 1.0 and 1e0 are all "1". Linear in the digits written, whatever the exponent."""
     number = Decimal(value)
     sign, digits, exponent = number.as_tuple()
     if not isinstance(exponent, int):
@@ -144,7 +144,7 @@ def normal_number(value: int | Decimal) -> str:
 
 
 def canonical(value: Any) -> str:
-    """One text for equal JSON values: sorted keys, no spaces, numbers by value. "1" and 1 stay different."""
+    """Canonical text, equal for equal JSON values: sorted keys, no spaces, numbers by value. "1" and 1 differ."""
     if isinstance(value, str):
         return encode_basestring(value)
     if value is None:

@@ -1,8 +1,8 @@
-"""Quantities: Decimal(38, 12) as ClickHouse keeps them, in Python as the integer count of 10^-12 units.
+"""Quantities: Decimal(38, 12) in ClickHouse, integer counts of 10^-12 units in Python.
 
-A number with more than 12 decimals is rounded to 12, half to even: the ordinary text of a float (114.97809459641576)
-has 14, and a rule without a drift keeps the sum of many such near the sum of what was written. Events that were packed
-before that was the rule stay unmeterable (``UsageBatch.rounds``).
+A number with more than 12 decimals is rounded to 12, half to even: the usual text of a float (114.97809459641576)
+has 14, and unbiased rounding keeps sums close. Events packed by releases without this rule stay unmeterable
+(``UsageBatch.rounds``).
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ TOO_MANY_DECIMALS: Final = "too_many_decimals"  # by the rule before such number
 
 
 class Unmeterable(WeirError):
-    """A value that no quantity can hold; ``args[0]`` is one of the reasons above."""
+    """A value that no quantity can represent; ``args[0]`` is one of the reasons above."""
 
 
 def number(value: Any) -> int | Decimal | None:
-    """The number that a JSON value stands for: itself, or a numeric string's; None for anything else."""
+    """The number in a JSON value: a number or a numeric string; None for anything else."""
     if isinstance(value, bool):
         return None
     if isinstance(value, int | Decimal):
@@ -44,8 +44,8 @@ def number(value: Any) -> int | Decimal | None:
 
 
 def scaled(value: Any, exactly: bool = False) -> int:
-    """The value × 10^12 as an int; what is finer is rounded half to even, or, ``exactly``, unmeterable. Raises
-    Unmeterable with the reason."""
+    """The value × 10^12 as an int, rounded half to even; with ``exactly``, values that need rounding are
+    unmeterable. Raises Unmeterable."""
     decimal_value = number(value)
     if decimal_value is None:
         raise Unmeterable(NOT_A_NUMBER)
@@ -76,7 +76,7 @@ def scaled(value: Any, exactly: bool = False) -> int:
 
 
 def _rounded(digits: tuple[int, ...], dropped: int) -> int:
-    """The number that ``digits`` write, without its last ``dropped`` digits, rounded half to even."""
+    """The number written by ``digits`` without its last ``dropped`` digits, rounded half to even."""
     if dropped > len(digits):
         return 0
     kept_digits, dropped_digits = digits[:-dropped], digits[-dropped:]
@@ -86,7 +86,7 @@ def _rounded(digits: tuple[int, ...], dropped: int) -> int:
 
 
 def is_rounded(value: Any) -> bool:
-    """Whether a JSON value is a number that a quantity holds only rounded."""
+    """Whether a JSON value is a number that needs rounding to be a quantity."""
     decimal_value = number(value)
     if not isinstance(decimal_value, Decimal):
         return False

@@ -1,4 +1,4 @@
-"""Near misses among names, for errors and findings that say what was probably meant."""
+"""Suggests similar names for error messages."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ NAMES: Final = 3
 
 
 def similar(candidates: Iterable[str], names: Iterable[str]) -> tuple[str, ...]:
-    """At most three of the candidates: the same but for case and punctuation, or a few letters apart."""
+    """At most three candidates that differ only in case and punctuation, or by a few letters."""
     folded: dict[str, list[str]] = {}
     for candidate in candidates:
         folded.setdefault("".join(filter(str.isalnum, candidate.casefold())), []).append(candidate)

@@ -1,5 +1,5 @@
-"""A column of strings as its bytes end to end, so that it goes from the log to the insert without an object a
-string."""
+"""Columns of strings stored as concatenated bytes, so that they pass from the log to the insert without one Python
+object per string."""
 
 from __future__ import annotations
 

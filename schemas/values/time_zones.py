@@ -1,9 +1,8 @@
-"""IANA time zones from one version of the rules for every process: that of the pinned ``tzdata`` package.
+"""IANA time zones from one version of the rules for all processes: the pinned ``tzdata`` package.
 
-``zoneinfo`` asks the machine's own data first, which lag behind for months and differ from machine to machine, so that
-the same month would end at different instants. Here the package alone is asked, whatever the machine has or
-PYTHONTZPATH says. Only a name that the package does not know (stored by an older Weir that took the machine's) is
-looked for there.
+``zoneinfo`` prefers the machine's own data, which may lag behind by months and differ between machines, so that the
+same month would end at different instants. Here only the package is used, whatever the machine or PYTHONTZPATH
+provides. Only names unknown to the package (stored by old releases) are looked up on the machine.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A cache bounded by what it holds, not by how many: the least recently used goes first. Safe from several threads."""
+"""A thread-safe LRU cache limited by the total weight of its values instead of their number."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 class Weighed(Generic[T]):
-    """``get`` makes what is not there. All weights together stay below ``most``, but for the last one that was made."""
+    """Cache of computed values. The total weight stays below ``most``, except for the last value computed."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -20,8 +20,8 @@ class Weighed(Generic[T]):
         self._kept: OrderedDict[Hashable, tuple[T, int]] = OrderedDict()
 
     def get(self, key: Hashable, make: Callable[[], tuple[T, int]]) -> T:
-        """What stands under ``key``; ``make()`` gives it and its weight, at least 1. Two threads may make it at once;
-        one of both is kept."""
+        """The cached value; if missing, ``make()`` computes it and its weight (at least 1). If two threads compute
+        it at once, one result is kept."""
         with self._lock:
             cached = self._kept.get(key)
             if cached is not None:

@@ -1,10 +1,10 @@
-"""The page /docs of both services: Swagger UI, which comes with Weir, so that it needs no internet and nobody else's
-script runs on the console's origin.
+"""The page /docs of both services: Swagger UI served from Weir itself, so that it works without internet and no
+foreign script runs on the console's origin.
 
-``swagger-ui-bundle.js`` and ``swagger-ui.css`` are those of swagger-ui-dist 5.32.6 from the npm registry (Apache-2.0;
-LICENSE.* and NOTICE.* beside them), unchanged: their digests are below, the page names them, and a browser refuses
-other bytes. To renew them: ``npm pack swagger-ui-dist@VERSION``, copy the two files and its licence files, and put in
-the digests that the test tells.
+``swagger-ui-bundle.js`` and ``swagger-ui.css`` are unchanged files of swagger-ui-dist 5.32.6 from the npm registry
+(Apache-2.0; LICENSE.* and NOTICE.* beside them). The page contains their digests, so a browser refuses altered
+files. To update them: ``npm pack swagger-ui-dist@VERSION``, copy the two files and the licence files, and enter the
+digests that the test prints.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _FOLDER: Final = Path(__file__).parent
 
 @dataclass(frozen=True, slots=True)
 class Asset:
-    """A file that the page loads; ``sha384`` in base64, "" for one of our own."""
+    """A file loaded by the page; ``sha384``: its digest in base64, "" for Weir's own file."""
 
     name: str
     media_type: str
@@ -35,7 +35,7 @@ class Asset:
 
     @property
     def integrity(self) -> str:
-        """What the page asks of it."""
+        """The value of the ``integrity`` attribute."""
         return f"sha384-{self.sha384 or digest(content(self.name))}"
 
 
@@ -66,12 +66,12 @@ def content(name: str) -> bytes:
 
 
 def digest(data: bytes) -> str:
-    """As ``integrity`` attributes have it, without the name of the algorithm."""
+    """SHA-384 in base64, as in ``integrity`` attributes but without the algorithm's name."""
     return b64encode(sha384(data).digest()).decode()
 
 
 def page(title: str) -> str:
-    """The document."""
+    """The HTML document."""
     css, *scripts = ASSETS
     links = f'<link rel="stylesheet" href="{PATH}/{css.name}" integrity="{css.integrity}">'
     loaded = "".join(
@@ -88,7 +88,7 @@ def page(title: str) -> str:
 
 
 def install(app: FastAPI) -> None:
-    """Put the page and what it loads on ``app``, which was made with ``docs_url=None``."""
+    """Register the page and its assets on ``app``, which must be created with ``docs_url=None``."""
 
     @app.get(PATH, include_in_schema=False)
     async def docs() -> Response:
