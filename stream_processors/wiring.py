@@ -26,6 +26,7 @@ from schemas.usage_log.acknowledged import Acknowledged
 from schemas.usage_log.continuity import LogWatch
 from schemas.usage_log.generation_change import read_generations
 from stream_processors.backfill.child import BackfillChild
+from stream_processors.backfill.staging import Staging
 from stream_processors.backfill.steps import Backfiller
 from stream_processors.inbox.admission import Admission
 from stream_processors.inbox.agent import InboxAgent
@@ -50,6 +51,7 @@ from stream_processors.upkeep.damaged_parts import DamagedParts
 from stream_processors.upkeep.health import WorkerHealth, stage_of
 from stream_processors.upkeep.housekeeping import Chore, Housekeeping
 from stream_processors.upkeep.lag import Lag
+from stream_processors.upkeep.restored import RestoredClickHouse
 from stream_processors.upkeep.watchdog import Watched
 
 METER_GROUP: Final = "weir-worker"
@@ -97,15 +99,16 @@ class Parts:
         )  # fmt: skip
         pipeline = MeterPipeline(self.meter)
         self.cursors = AssignedCursors(Journal(settings, self.stopping), topic, generation)
+        watching = Journal(settings, self.stopping)
         self._events = EventsConsumer(
-            topic, partitions, generation, self.meter, pipeline, Journal(settings, self.stopping), self._log_lag,
-            self._go_on_at,
-        )  # fmt: skip
+            topic, partitions, generation, self.meter, pipeline, watching, self._log_lag, self._go_on_at
+        )
 
         self.inboxes = Inboxes(settings, catalog)
         self._acknowledged = Acknowledged("worker")
         self._open_generation = OpenGeneration(settings, catalog, first_generation)
-        self._rollup = RollUp(settings, self._catalog, self.stopping)
+        self._staging = Staging(settings, self._catalog, self.stopping)
+        self._rollup = RollUp(settings, self._catalog, self.stopping, self._staging.complete)
         invoice_copy = InvoiceCopy(settings, self._invoice_journal)
         rejection_copy = RejectionCopy(settings, self._copy_journal)
         self._ledger_work = Work()
@@ -118,6 +121,10 @@ class Parts:
         )
 
         self._damaged = DamagedParts(self._house_journal, self.meter)
+        self._restored = RestoredClickHouse(
+            self._house_journal, (watching, self._house_journal, self._copy_journal, self._invoice_journal), self.meter,
+            self._rollup, lambda: invoice_copy.versions, lambda: rejection_copy.copied,
+        )  # fmt: skip
         backfiller = Backfiller(settings, self._catalog, self.stopping)
         self._backfill = BackfillChild(catalog, lambda: bool(backfiller.with_stragglers()))
         self._ledgers_app: ConsumerApp | None = None
@@ -178,6 +185,7 @@ class Parts:
         clock = CheckpointClock(self._rollup, self.settings.checkpoint_seconds)
         thread = self.agents.roll_up.thread
         return [
+            Chore("look whether ClickHouse has less than it had", thread, self._restored.look, self._restored.due),
             Chore("go on after what was given up", thread, given_up.pass_over, given_up.due, told=False),
             Chore("copy what was carried over", thread, carried.copy, carried.due),
             Chore(
@@ -206,7 +214,9 @@ class Parts:
                 "the copy of rejections (usage.rejected to rejected_events)", agents.rejections.work,
                 journals=(self._copy_journal,),
             ),
-            stage_of("roll-up (usage.checkpoints to usage_windows)", agents.roll_up.work, journals=(rollup,)),
+            stage_of(
+                "roll-up (usage.checkpoints to usage_windows)", agents.roll_up.work, journals=(rollup, self._staging)
+            ),
             stage_of(
                 "the copy of invoices (usage.invoices to invoices)", agents.invoices.work,
                 journals=(self._invoice_journal,),

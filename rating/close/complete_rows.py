@@ -4,16 +4,19 @@ word."""
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from rating.invoices.waiting import CloseError
+from rating.verify.backfills_complete import LostBackfill, lost_backfills
 from rating.verify.completeness import Damage, find_damage
 from schemas.catalog.state import Catalog
 from schemas.clickhouse.damaged_parts import reasons, set_aside
 from schemas.ledgers.checkpoints import Offsets
 
 _PATIENCE_SECONDS: Final = 5.0
+_BACKFILL_PATIENCE_SECONDS: Final = 120.0
+"""So long a close waits for a worker that counts a backfill again, as after a restore."""
 _SHOWN: Final = 5
 
 
@@ -27,10 +30,15 @@ def require_complete(
             "ClickHouse has set damaged parts aside, and nothing is billed of less than all rows: "
             f"{'; '.join(map(str, reasons(parts)))}"
         )
-    deadline = time.monotonic() + _PATIENCE_SECONDS
-    while damages := find_damage(client, ends, namespace, given_up=catalog.given_up.ranges, identities=False):
-        if time.monotonic() > deadline:
-            raise CloseError(refusal(damages))
+    began = time.monotonic()
+    while True:
+        damages = find_damage(client, ends, namespace, given_up=catalog.given_up.ranges, identities=False)
+        backfills = [] if damages else list(lost_backfills(client, catalog, namespace))
+        if not damages and not backfills:
+            return
+        under_way = not damages and all(backfill.under_way for backfill in backfills)
+        if time.monotonic() - began > (_BACKFILL_PATIENCE_SECONDS if under_way else _PATIENCE_SECONDS):
+            raise CloseError(refusal(damages) if damages else refusal_of_backfills(backfills))
         wait(0.5)  # conflicts reach ClickHouse by way of usage.rejected, a moment after the cursor
 
 
@@ -59,4 +67,14 @@ def refusal(damages: list[Damage]) -> str:
         "log with"
         f" `{damages[0].command}`, or all of them with `weir replay --damaged`, then close again. "
         f"{'; '.join(places)}{count}"
+    )
+
+
+def refusal_of_backfills(backfills: Sequence[LostBackfill]) -> str:
+    """Which backfills have lost records, and what to do."""
+    places = [f"{backfill.place}: {backfill.what} ({backfill.remedy})" for backfill in backfills[:_SHOWN]]
+    count = f" (and {len(backfills) - _SHOWN} more)" if len(backfills) > _SHOWN else ""
+    return (
+        "what backfills counted is missing in ClickHouse, and nothing is billed of less than all of it; close again"
+        f" once it is there. {'; '.join(places)}{count}"
     )

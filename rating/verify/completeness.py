@@ -1,6 +1,6 @@
 """Whether ClickHouse holds everything that lies below the cursors: each offset of the log is in usage_batches, each
-event of a batch in one place, each match in usage_records. A part that was set aside or lost shows here, and `weir
-replay` writes its rows again from the log.
+event of a batch in one place, each match in usage_records, what each void did in voided_events or rejected_events. What
+a part that was set aside held, or is lost, shows here, and `weir replay` writes its rows again from the log.
 """
 
 from __future__ import annotations
@@ -11,9 +11,11 @@ from typing import Final
 
 from clickhouse_connect.driver.client import Client
 
+from rating.verify.backfills_complete import lost_backfills
 from rating.verify.difference import Findings, Progress
 from rating.verify.scope import FINAL_SETTINGS, Row, Scope, below
 from schemas.clickhouse.damaged_parts import set_aside
+from schemas.events.voids import WITHOUT_EFFECT
 from schemas.kafka.topics import EVENTS_RETENTION_DAYS
 from schemas.ledgers.checkpoints import Offsets
 from schemas.ledgers.given_up import Range, uncovered
@@ -23,6 +25,7 @@ NAME: Final = "completeness"
 NEIGHBOURS: Final = 200
 """Damaged offsets that are no further apart are one range: to replay what is whole changes nothing."""
 _PART: Final = "generation, partition, offset"
+_SIDES: Final = ("accepted", "counted", "dropped", "matched", "recorded", "voids", "voiding", "done")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,8 @@ def check_complete(scope: Scope, findings: Findings, on_progress: Progress) -> N
             damage.what,
             f"`{damage.command}` writes them again from the log",
         )
+    for backfill in lost_backfills(scope.client, scope.catalog, scope.namespace):
+        findings.add("completeness", backfill.place, "every record of it", backfill.what, backfill.remedy)
     for part in set_aside(scope.client):
         findings.add("part", f"{part.table}, part {part.name}", "in its table", f"set aside ({part.why})", part.remedy)
     on_progress(NAME, 1, 1)
@@ -168,13 +173,22 @@ def _counts(where: str, final: bool, identities: bool) -> str:
     """Offsets where accepted, counted, dropped, matched and recorded events do not agree."""
     final_ = "FINAL" if final else ""
     recent = f"append_time >= (SELECT max(append_time) FROM usage_batches) - toIntervalDay({EVENTS_RETENTION_DAYS})"
-    names = ("accepted", "counted", "dropped", "matched", "recorded", "voids", "voiding", "known", "knowable")
+    names = (*_SIDES, "known", "knowable")
     batches, events, records = (f"{table} {final_}" for table in ("usage_batches", "usage_events", "usage_records"))
     by_offset = f"GROUP BY {_PART}"
     rejected = (
         "SELECT namespace, events, origin_generation AS generation,"
         " toUInt32(greatest(origin_partition, 0)) AS partition, toUInt64(greatest(origin_offset, 0)) AS offset"
         " FROM rejected_events FINAL WHERE stage = 'meter' AND events > 0"
+    )
+    took_back = (
+        "SELECT namespace, void_generation AS generation, void_partition AS partition, void_offset AS offset"
+        " FROM voided_events"
+    )
+    without_effect = (
+        "SELECT namespace, origin_generation AS generation, toUInt32(greatest(origin_partition, 0)) AS partition,"
+        " toUInt64(greatest(origin_offset, 0)) AS offset FROM rejected_events"
+        f" WHERE stage = 'meter' AND reason IN {WITHOUT_EFFECT}"
     )
     sides = {
         "accepted": f"SELECT {_PART}, toUInt64(events) AS n FROM {batches} WHERE {where}",
@@ -185,6 +199,10 @@ def _counts(where: str, final: bool, identities: bool) -> str:
         "voiding": f"SELECT {_PART}, count() AS n FROM usage_voids {final_} WHERE {where} {by_offset}",
         "dropped": f"SELECT {_PART}, count() AS n FROM duplicate_events {final_} WHERE {where} {by_offset} UNION ALL"
         f" SELECT {_PART}, sum(events) AS n FROM ({rejected}) WHERE {where} {by_offset}",
+        # What a void did: a row of its event, or a rejection without effect. Both of one void are one: what was
+        # refused before a restore may have had its effect since.
+        "done": f"SELECT {_PART}, toUInt64(1) AS n FROM ({took_back} UNION ALL {without_effect})"
+        f" WHERE {where} {by_offset}",
     }
     if identities:
         # Identities are forgotten in time, and those from before the namespace stood beside them have none.
@@ -198,12 +216,13 @@ def _counts(where: str, final: bool, identities: bool) -> str:
         parts.append(f"SELECT {_PART}, {columns} FROM ({sql})")
     sums = ", ".join(f"sum({name}) AS {name}_" for name in names)
     return f"""SELECT {_PART}, {sums} FROM ({" UNION ALL ".join(parts)}) GROUP BY {_PART}
-        HAVING accepted_ != counted_ + dropped_ OR matched_ != recorded_ OR voids_ != voiding_ OR known_ != knowable_
+        HAVING accepted_ != counted_ + dropped_ OR matched_ != recorded_ OR voids_ != voiding_ OR voids_ != done_
+            OR known_ != knowable_
         ORDER BY {_PART} LIMIT 100000"""
 
 
 def _description(row: Row) -> str:
-    accepted, counted, dropped, matched, recorded, voids, voiding, known, knowable = (int(value) for value in row[3:])
+    accepted, counted, dropped, matched, recorded, voids, voiding, done, known, knowable = map(int, row[3:])
     parts = []
     if accepted != counted + dropped:
         parts.append(f"{accepted} accepted, but {counted} in usage_events and {dropped} dropped")
@@ -211,6 +230,8 @@ def _description(row: Row) -> str:
         parts.append(f"{recorded} of {matched} rows in usage_records")
     if voids != voiding:
         parts.append(f"{voiding} of {voids} rows in usage_voids")
+    if voids != done:
+        parts.append(f"{done} of {voids} voids in voided_events or rejected_events")
     if known != knowable:
         parts.append(f"{known} of {knowable} rows in usage_identities")
     return ", ".join(parts)

@@ -119,9 +119,11 @@ def check_voids(scope: Scope, findings: Findings, on_progress: Progress) -> None
     for position in sorted(expected_voids.keys() | stored.keys()):
         should, is_there = expected_voids.get(position), stored.get(position)
         if should != is_there:
-            void = should or is_there
-            assert void is not None
-            remedy = replay_of(void.generation, void.partition, void.offset)
+            # The wrong one first: as long as it stands, the right one is a second void of the event.
+            places = {
+                (one.generation, one.partition, one.offset): None for one in (is_there, should) if one is not None
+            }
+            remedy = ", then ".join(replay_of(*place) for place in places)
             where = f"voided_events at {position_text(*position)}"
             findings.add("voided event", where, should or "no row", is_there or "no row", remedy)
     on_progress("voided events", 1, 1)

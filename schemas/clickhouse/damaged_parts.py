@@ -16,6 +16,7 @@ COPIES: Final = frozenset(
 )
 METERED: Final = DEDUPLICATION | {
     "usage_records", "usage_batches", "usage_progress", "duplicate_events", "usage_voids", "voided_events",
+    "usage_backfills", "backfill_records", "backfill_progress",
 }  # fmt: skip
 NUMBERS: Final = frozenset({"invoice_numbers", "credit_note_numbers"})
 WINDOWS: Final = frozenset({"usage_windows", "usage_checkpoints", "profile_versions"})

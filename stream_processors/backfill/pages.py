@@ -85,6 +85,20 @@ class Pages:
         key = (str(account), int(us), int(generation), int(partition), int(offset), int(index))
         return Progress(name, int(start), int(end), int(day), key, int(read), int(total), int(records))
 
+    def whole(self, name: str, to_checkpoint: int) -> bool:
+        """Whether every pass up to ``to_checkpoint`` is done and all of its records are still staged."""
+        stand = self.stand(name, 0)
+        if stand.day != DONE or stand.to_checkpoint < to_checkpoint:
+            return False
+        rows = self._journal.query(
+            "count what is staged",
+            "SELECT (SELECT count() FROM backfill_records FINAL WHERE backfill = {name:String}) ="
+            " (SELECT sum(records) FROM backfill_progress FINAL WHERE backfill = {name:String}"
+            " AND day = {done:UInt32})",
+            {"name": name, "done": DONE},
+        )
+        return bool(rows[0][0])
+
     def days(self, job: Job, ranges: Slice) -> list[tuple[int, int, bool]]:
         """The append days to read, ascending, each as (yyyymmdd, number of events, whether some of its batches
         already knew the version)."""

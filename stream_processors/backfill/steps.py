@@ -17,26 +17,22 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from schemas.catalog.backfill_jobs import Job, job_of, staged_name, waiting, watched
 from schemas.catalog.follower import CatalogFollower, catalog_end
 from schemas.catalog.state import record_of
 from schemas.clickhouse.client import Parameters
-from schemas.events.event_types import DefaultsByOffset
 from schemas.kafka.codec import codec
 from schemas.kafka.topics import CATALOG
 from schemas.ledgers.checkpoints import CheckpointLedger, Checkpoints, Cut, next_cut, read_progress, rolled_up
 from schemas.ledgers.transport import LedgerWriter
 from schemas.settings import Settings
 from schemas.usage_log.generation_change import end_offsets
-from stream_processors.backfill.pages import DONE, NOWHERE, Pages, Progress, key_of
-from stream_processors.backfill.rows import BackfillMatcher
+from stream_processors.backfill.pages import DONE, Progress
+from stream_processors.backfill.staging import Report, Stages, Staging, now_us
 from stream_processors.metering.journal import Journal
 from stream_processors.rollup.backfilled import roll_up_backfill, taken_in
-from stream_processors.rollup.slices import between
 from stream_processors.threads import Stopping
 
 log = logging.getLogger(__name__)
@@ -46,15 +42,6 @@ SETTLE_SECONDS: Final = 2.0
 over events accepted by gateways that had not."""
 _WARN_SECONDS: Final = 30.0
 _AUTHOR: Final = "weir backfill"
-Report = Callable[[Progress], None]
-
-
-@dataclass(slots=True)
-class Stages:
-    """Test hook: ``after`` is called with the name of each completed step, so that a test can kill the process
-    there."""
-
-    after: Callable[[str], None] = field(default=lambda _: None)
 
 
 class Backfiller:
@@ -74,10 +61,9 @@ class Backfiller:
         self._catalog = catalog
         self._journal = Journal(settings, stop)
         self._stop = stop
-        self._report = report
-        self._pages = Pages(self._journal, settings.backfill_page_events)
         self._settle_seconds = settle_seconds
         self._stages = stages or Stages()
+        self._staging = Staging(settings, catalog, stop, report=report, stages=self._stages)
         self._ledger: CheckpointLedger | None = None
 
     def run(self, only: str | None = None) -> int:
@@ -125,7 +111,7 @@ class Backfiller:
             cut = self._staged(job, part, ledger)
         self._await_roll_up(cut)
         if not taken_in(self._journal, job, cut):
-            roll_up_backfill(self._journal, self._catalog.catalog, ledger.checkpoints, cut)
+            roll_up_backfill(self._journal, self._catalog.catalog, ledger.checkpoints, cut, self._staging.complete)
         self._stages.after("rolled up")
         self._tell(job, cut, part)
         self._stages.after("told")
@@ -139,7 +125,9 @@ class Backfiller:
         for label, partition in rows:
             name, _, part = str(label).rpartition("#")
             job = job_of(self._catalog.catalog, name)
-            if job is not None and len(job.reaches) >= int(part):
+            # The catalog is ahead of a ClickHouse that was restored: then the roll-up still needs what is staged.
+            cut = None if job is None or len(job.reaches) < int(part) else _own(self._open().refresh(), job, int(part))
+            if job is not None and cut is not None and taken_in(self._journal, job, cut):
                 self._journal.command(
                     f"drop what was staged of {label}",
                     f"ALTER TABLE backfill_records DROP PARTITION ID '{partition}'",
@@ -163,7 +151,7 @@ class Backfiller:
         target = self._target(ledger)
         previous = _own(ledger.checkpoints, job, part - 1)
         while True:
-            progress = self._pages.stand(staged_name(job.name, part), previous.number if previous else 0)
+            progress = self._staging.pages.stand(staged_name(job.name, part), previous.number if previous else 0)
             if progress.day == DONE and progress.to_checkpoint >= target.number:
                 cut = self._record(job, part, ledger, ledger.refresh().cut(progress.to_checkpoint))
                 if cut is not None:
@@ -173,7 +161,7 @@ class Backfiller:
                 continue
             if progress.day == DONE:
                 progress = Progress(progress.name, progress.to_checkpoint, target.number)
-            self._pass(job, part, ledger.refresh(), progress)
+            self._staging.stage(job, part, ledger.refresh(), progress)
             self._stages.after("staged")
 
     def _target(self, ledger: CheckpointLedger) -> Cut:
@@ -190,7 +178,7 @@ class Backfiller:
         def propose(previous: Cut | None) -> Cut | None:
             if previous is not None and all(previous.offsets.get(key, 0) >= end for key, end in ends.items()):
                 return None
-            return next_cut(previous, dict.fromkeys(ends, 0) | progress, catalog_offset, _now_us())
+            return next_cut(previous, dict.fromkeys(ends, 0) | progress, catalog_offset, now_us())
 
         cut = ledger.cut(propose) or ledger.checkpoints.last
         assert cut is not None, "the log has partitions, so there is a cut"
@@ -204,47 +192,10 @@ class Backfiller:
         def propose(previous: Cut | None) -> Cut | None:
             if previous is None or previous.number != target.number or _own(ledger.checkpoints, job, part) is not None:
                 return None
-            as_of = max(_now_us(), previous.as_of_us)
+            as_of = max(now_us(), previous.as_of_us)
             return Cut(previous.number + 1, previous.offsets, catalog_offset, as_of, job.name)
 
         return ledger.cut(propose) or _own(ledger.checkpoints, job, part)
-
-    def _pass(self, job: Job, part: int, checkpoints: Checkpoints, progress: Progress) -> None:
-        """Step 2 for the events between two checkpoints."""
-        # Events carry the catalog offset under which they were accepted. Reading the catalog to its end first ensures
-        # that the event types of all events below the target are known.
-        self._await_catalog(catalog_end(self._settings))
-        defaults = DefaultsByOffset(self._catalog.catalog.view(job.namespace), job.event_name)
-        matcher = BackfillMatcher(job, part, defaults)
-        offsets_before = checkpoints.cut(progress.from_checkpoint).offsets if progress.from_checkpoint else {}
-        ranges = between(offsets_before, checkpoints.cut(progress.to_checkpoint).offsets)
-        days = self._pages.days(job, ranges) if ranges else []
-        progress = replace(progress, events_total=max(progress.events_total, sum(count for _, count, _ in days)))
-        self._report(progress)
-        for day, _, mixed in days:
-            if day < progress.day:
-                continue
-            if day > progress.day:
-                progress = replace(progress, day=day, key=NOWHERE)
-            while True:
-                events, ends = self._pages.page(job, ranges, day, mixed, progress.key, offsets=defaults.any)
-                if events.num_rows:
-                    records = matcher.records(events)
-                    self._journal.insert("backfill_records", records)
-                    progress = replace(
-                        progress, key=key_of(events), events_read=progress.events_read + events.num_rows,
-                        records=progress.records + records.num_rows,
-                    )  # fmt: skip
-                    self._pages.keep(progress, _now_us())
-                    self._report(progress)
-                    self._stages.after("page")
-                if self._stop.is_set():
-                    raise Stopping("backfill")
-                if ends:
-                    break
-        progress = replace(progress, day=DONE, events_total=progress.events_read)
-        self._pages.keep(progress, _now_us())
-        self._report(progress)
 
     # --- publishing -------------------------------------------------------------------------------------------------
 
@@ -268,16 +219,7 @@ class Backfiller:
         ((_, offset),) = LedgerWriter(self._settings, CATALOG).append_all(
             [(key, codec("catalog_entry").encode(record))], 0
         )
-        self._await_catalog(offset + 1)
-
-    def _await_catalog(self, offset: int) -> None:
-        while not self._catalog.wait_for(offset, 1.0):
-            if self._stop.is_set():
-                raise Stopping("catalog")
-
-
-def _now_us() -> int:
-    return time.time_ns() // 1000
+        self._staging.await_catalog(offset + 1)
 
 
 def _own(checkpoints: Checkpoints, job: Job, part: int) -> Cut | None:

@@ -20,7 +20,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Final
@@ -57,7 +57,7 @@ from stream_processors.metering.dedupe import PartitionMemory, Record
 from stream_processors.metering.journal import Journal
 from stream_processors.metering.retention import horizon
 from stream_processors.metering.rows import DuplicateRow, batches_table, duplicates_table, progress_table
-from stream_processors.metering.void_rows import write_voids
+from stream_processors.metering.void_rows import decide_voids, write_voids
 from stream_processors.metering.voids import blank
 from stream_processors.threads import Stopping
 
@@ -135,6 +135,11 @@ class Meter:
         stuck = [since for since in (self._reading.failing_since, self._writing.failing_since) if since is not None]
         return min(stuck, default=None)
 
+    @property
+    def durable(self) -> Mapping[tuple[int, int], int]:
+        """(generation, partition) → next offset, as this worker has written it to the journal."""
+        return {(self._generation, partition): offset for partition, offset in dict(self._durable).items()}
+
     def reassigned(self) -> None:
         """Partitions came or went: all memory is built anew, at the cursors as they are then. Any thread."""
         self._assignment += 1
@@ -203,17 +208,22 @@ class Meter:
         if flush.progress:
             self._following(flush)
             if flush.gone_back:
-                # Rows beyond a hole would count as the first copies of what is read again: whatever is here comes
-                # again.
-                for record in flush.records:
-                    flush.gaps[record.partition] = min(record.offset, flush.gaps.get(record.partition, record.offset))
-                    self._undurable.pop((record.generation, record.partition, record.offset), None)
+                self._leave(flush)
                 return
         if flush.events.size:
             journal.insert("usage_events", flush.events.table())
         if flush.duplicates:
             journal.insert("duplicate_events", duplicates_table(flush.duplicates))
-        rejections = flush.rejections + (write_voids(journal, flush.voids, self._topic) if flush.voids else [])
+        rejections = flush.rejections
+        if flush.voids:
+            decided = decide_voids(journal, flush.voids, self._topic)
+            # An insert above may have been tried again until a ClickHouse came back that was restored from an older
+            # copy. What is inserted is a function of the log, but what a void does was asked of a journal with a hole.
+            self._following(flush)
+            if flush.gone_back:
+                self._leave(flush)
+                return
+            rejections = rejections + write_voids(journal, flush.voids, decided)
         if rejections:
             self._reject(rejections)
         if flush.records:
@@ -224,6 +234,13 @@ class Meter:
         for (_, partition), offset in progress.items():
             self._durable[partition] = offset
         for record in flush.records:
+            self._undurable.pop((record.generation, record.partition, record.offset), None)
+
+    def _leave(self, flush: Flush) -> None:
+        """A cursor has gone back: rows beyond a hole would count as the first copies of what is read again, so whatever
+        is here comes again."""
+        for record in flush.records:
+            flush.gaps[record.partition] = min(record.offset, flush.gaps.get(record.partition, record.offset))
             self._undurable.pop((record.generation, record.partition, record.offset), None)
 
     def _following(self, flush: Flush) -> dict[tuple[int, int], int]:

@@ -55,6 +55,8 @@ class Journal:
         self._client: Client | None = None
         self.failing_since: float | None = None
         self.trouble = ""
+        self.outages = 0
+        """How often ClickHouse was away and answered again: it may have been restored from a copy meanwhile."""
 
     def _retry(self, what: str, call: Callable[[Client], T]) -> T:
         pause = _FIRST_PAUSE
@@ -70,6 +72,7 @@ class Journal:
                     )
                     self.failing_since = None
                     self.trouble = ""
+                    self.outages += 1
                 return result
             except (ClickHouseError, HTTPError, OSError) as error:
                 if self.failing_since is None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from schemas.events.rejections import RejectedEvent
@@ -11,6 +12,7 @@ from stream_processors.metering.decide import Position, position_of
 from stream_processors.metering.dedupe import Counted, Record
 from stream_processors.metering.journal import Journal
 from stream_processors.metering.voids import (
+    Settled,
     Target,
     Voided,
     VoidPlace,
@@ -24,18 +26,31 @@ from stream_processors.metering.voids import (
 _CHUNK: Final = 500
 
 
-def write_voids(journal: Journal, voids: Sequence[Record], topic: str) -> list[RejectedEvent]:
-    """Insert usage_voids and voided_events; returns the rejections of voids without effect.
+@dataclass(frozen=True, slots=True)
+class DecidedVoids:
+    """What a flush's voids do, by what the journal had, and the events that they void."""
 
-    Every event before the voids must be durable. Raises Stopping.
-    """
-    journal.insert("usage_voids", voids_table(voids))
+    settled: Settled
+    targets: Mapping[Position, Target]
+
+
+def decide_voids(journal: Journal, voids: Sequence[Record], topic: str) -> DecidedVoids:
+    """Look up what the voids do. Every event before them must be durable. Raises Stopping."""
     copies = copies_of(journal, voids)
     targets = [target for record in voids if (target := meant(record, copies)) is not None]
     settled = settle_voids(voids, copies, standing_voids(journal, targets), topic)
-    if settled.voided:
-        journal.insert("voided_events", voided_table(settled.voided, targets_of(journal, settled.voided)))
-    return settled.rejections
+    return DecidedVoids(settled, targets_of(journal, settled.voided))
+
+
+def write_voids(journal: Journal, voids: Sequence[Record], decided: DecidedVoids) -> list[RejectedEvent]:
+    """Write the voids and what they did; the rejections of those without effect. Raises Stopping, and LookupError where
+    the journal lacks a counted event."""
+    voided = decided.settled.voided
+    rows = voided_table(voided, decided.targets) if voided else None
+    journal.insert("usage_voids", voids_table(voids))
+    if rows is not None:
+        journal.insert("voided_events", rows)
+    return decided.settled.rejections
 
 
 def copies_of(journal: Journal, records: Sequence[Record]) -> dict[bytes, list[Counted]]:

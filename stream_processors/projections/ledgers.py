@@ -118,6 +118,8 @@ class InvoiceCopy:
         self._valid = ValidInvoices()
         self._held: dict[_Version, int] | None = None
         self._pending: list[Invoice] = []
+        self.versions = 0
+        """Valid versions, of drafts too, that the topic has as far as it is copied."""
 
     def run(self) -> int:
         """Copy up to the present end of the log; returns how many versions were inserted.
@@ -128,11 +130,12 @@ class InvoiceCopy:
             self._reader = LedgerReader(self._settings, INVOICES)
         if self._held is None:
             self._held = {} if self._again else held_versions(self._journal)
-        written = size = 0
+        written = size = read = 0
         for record in self._reader.read_to(self._reader.end_offsets()):
             invoice = self._valid.offer_bytes(record.value)
             if invoice is None:
                 continue
+            read += 1
             key = (is_draft(invoice), invoice.namespace, invoice.invoice_id, invoice.version)
             if self._held.get(key, -1) < len(invoice.lines):
                 self._pending.append(invoice)
@@ -141,6 +144,7 @@ class InvoiceCopy:
                 written += self._write()
                 size = 0
         written += self._write()
+        self.versions += read
         # Versions read from now on are newer than the comparison; inserting one twice is harmless.
         self._held = {}
         return written
@@ -184,6 +188,8 @@ class RejectionCopy:
         self._again = again
         self._readers: dict[int, LedgerReader] = {}
         self._pending: dict[int, list[AvroRecord]] = {}
+        self.copied: dict[int, int] = {}
+        """Partition → next offset, as this worker has written it."""
 
     def run(self, partitions: Iterable[int]) -> int:
         """Copy the partitions up to the present end of the log; returns how many records were inserted.
@@ -237,4 +243,5 @@ class RejectionCopy:
             "next_offset": [self._readers[partition].positions[partition]],
         }
         self._journal.insert("copy_progress", pa.table(at))
+        self.copied[partition] = self._readers[partition].positions[partition]
         return len(records)

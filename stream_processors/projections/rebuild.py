@@ -21,6 +21,7 @@ from schemas.ledgers.invoice_claims import is_draft
 from schemas.ledgers.transport import LedgerReader
 from schemas.ledgers.valid_invoices import ValidInvoices
 from schemas.settings import Settings
+from stream_processors.backfill.staging import Staging
 from stream_processors.metering.journal import Journal
 from stream_processors.projections.invoice_numbers import copy_numbers
 from stream_processors.projections.ledgers import InvoiceCopy, RejectionCopy, catalog_table, held_versions
@@ -112,7 +113,8 @@ class Rebuild:
         """Rebuild usage_windows from usage_records, checkpoint by checkpoint. Raises LedgerUnavailable."""
         catalog = CatalogFollower(self._settings).start()
         try:
-            rollup = RollUp(self._settings, catalog, self._stop)
+            staging = Staging(self._settings, catalog, self._stop)
+            rollup = RollUp(self._settings, catalog, self._stop, staging.complete)
             numbers = [cut.number for cut in rollup.checkpoints().cuts]
             rollup.again(numbers, afresh=True)
             self._journal.command(

@@ -23,9 +23,11 @@ from schemas.kafka.topics import REJECTED, events_topic, partition_count
 from schemas.ledgers.checkpoints import Checkpoints, read_progress
 from schemas.ledgers.transport import LedgerReader, LedgerWriter
 from schemas.settings import Settings
+from stream_processors.backfill.staging import Staging
 from stream_processors.metering.decide import Flush
 from stream_processors.metering.flush import Meter, RawRecord
 from stream_processors.metering.journal import Journal
+from stream_processors.replay.void_removal import remove_wrong_voids
 from stream_processors.rollup.checkpoints import RollUp
 
 log = logging.getLogger(__name__)
@@ -65,7 +67,9 @@ class Remeter:
         self._stop = threading.Event()
         self._journal = Journal(settings, self._stop)
         self._catalog = CatalogFollower(settings).start()
-        self._rollup = RollUp(settings, self._catalog, self._stop)
+        self._rollup = RollUp(
+            settings, self._catalog, self._stop, Staging(settings, self._catalog, self._stop).complete
+        )
         self._partitions = partition_count(settings, self._topic)
         self._meter = Meter(
             settings, self._topic, self._partitions, self._catalog, LedgerWriter(settings, REJECTED), self._stop,
@@ -175,7 +179,9 @@ class Remeter:
                     bounds | {"at": wrong[start : start + 1000]},
                 )
             removed += len(wrong)
-        return removed
+        return removed + remove_wrong_voids(
+            self._journal, self._settings.generation, partition, unit[0].offset, unit[-1].offset, flush.voids
+        )
 
     def _roll_up(self, partition: int, start: int, end: int, afresh: bool) -> list[int]:
         """Roll up again the checkpoints that contain the range. ``afresh``: delete their windows first."""

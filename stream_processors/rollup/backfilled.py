@@ -4,6 +4,7 @@ it writes the same rows."""
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Final
 
 import pyarrow as pa
@@ -12,11 +13,13 @@ from schemas.catalog.backfill_jobs import Job, job_of, staged_name
 from schemas.catalog.state import Catalog
 from schemas.ledgers.checkpoints import Checkpoints, Cut
 from stream_processors.metering.journal import Journal
-from stream_processors.rollup.slices import between, slice_sql
+from stream_processors.rollup.slices import Slice, between, slice_sql
 from stream_processors.rollup.windows import windows_sql
 
 log = logging.getLogger(__name__)
 
+Stage = Callable[[Job, Cut, Checkpoints], None]
+"""Has everything staged that a backfill's checkpoint takes in."""
 _RECORD: Final = (
     "namespace, profile_id, profile_version, account_id, timestamp, quantity, unique_value, dimensions, generation, "
     "partition, offset,"
@@ -31,19 +34,25 @@ def roll_up_backfill_sql() -> str:
     return windows_sql(records, backfilled=True)
 
 
-def roll_up_backfill(journal: Journal, catalog: Catalog, checkpoints: Checkpoints, cut: Cut) -> None:
+def roll_up_backfill(journal: Journal, catalog: Catalog, checkpoints: Checkpoints, cut: Cut, stage: Stage) -> None:
     """Copy the staged records below the cut to usage_records, aggregate them into windows, and note the roll-up in
-    usage_backfills."""
+    usage_backfills. ``stage`` is called first where usage_backfills does not have the cut."""
     job = job_of(catalog, cut.backfill)
     if job is None:
         log.warning("checkpoint %d names the backfill %s, which the catalog does not know", cut.number, cut.backfill)
         return
     cuts = checkpoints.backfilled(cut.backfill, cut.number)
     ranges = between(cuts[-2].offsets if len(cuts) > 1 else {}, cut.offsets)
-    if not ranges:
-        return
+    if ranges:
+        if not taken_in(journal, job, cut):
+            stage(job, cut, checkpoints)
+        _take_in(journal, job, cut, len(cuts), ranges)
+    journal.insert("usage_backfills", _table(job, cut))
+
+
+def _take_in(journal: Journal, job: Job, cut: Cut, part: int, ranges: Slice) -> None:
     condition, parameters = slice_sql(ranges)
-    staged = {"staged": staged_name(job.name, len(cuts)), "k": cut.number}
+    staged = {"staged": staged_name(job.name, part), "k": cut.number}
     months = journal.query(
         "list the months of a backfill",
         "SELECT DISTINCT toYYYYMM(append_time) AS month FROM backfill_records WHERE backfill = {staged:String} ORDER "
@@ -64,7 +73,6 @@ def roll_up_backfill(journal: Journal, catalog: Catalog, checkpoints: Checkpoint
         roll_up_backfill_sql(),
         {"k": cut.number, "namespace": job.namespace, "profiles": profiles},
     )
-    journal.insert("usage_backfills", _table(job, cut))
 
 
 def taken_in(journal: Journal, job: Job, cut: Cut) -> bool:

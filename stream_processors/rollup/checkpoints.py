@@ -20,7 +20,7 @@ from schemas.clickhouse.client import Parameters
 from schemas.ledgers.checkpoints import CheckpointLedger, Checkpoints, Cut, next_cut, read_progress, rolled_up
 from schemas.settings import Settings
 from stream_processors.metering.journal import Journal
-from stream_processors.rollup.backfilled import roll_up_backfill
+from stream_processors.rollup.backfilled import Stage, roll_up_backfill
 from stream_processors.rollup.slices import Slice, slice_sql
 from stream_processors.rollup.windows import windows_sql
 from stream_processors.threads import Stopping
@@ -74,16 +74,20 @@ def versions_table(versions: Sequence[tuple[str, ProfileVersion]]) -> pa.Table:
 
 
 class RollUp:
-    """Rolls up all outstanding slices in order. Use it from one thread at a time."""
+    """Rolls up all outstanding slices in order; ``stage`` stages the records of a backfill. Use it from one thread at a
+    time."""
 
-    def __init__(self, settings: Settings, catalog: CatalogFollower, stop: threading.Event) -> None:
+    def __init__(self, settings: Settings, catalog: CatalogFollower, stop: threading.Event, stage: Stage) -> None:
         self._settings = settings
         self._catalog = catalog
         self._journal = Journal(settings, stop)
         self._stop = stop
+        self._stage = stage
         self._waiting = ""
         self._ledger: CheckpointLedger | None = None
         self._written: set[tuple[str, str, int]] = set()
+        self.done = 0
+        """The newest checkpoint that this worker has seen rolled up."""
 
     @property
     def trouble(self) -> str:
@@ -123,7 +127,8 @@ class RollUp:
         done = self._journal.run("read roll-ups", rolled_up)
         for number in range(done + 1, len(checkpoints.cuts) + 1):
             self._roll_up(checkpoints, number)
-        return max(done, len(checkpoints.cuts))
+        self.done = max(done, len(checkpoints.cuts))
+        return self.done
 
     def cut(self, now_us: int) -> Cut | None:
         """Cut a checkpoint over everything metered; None if the last one is younger than the setting, or if nothing
@@ -153,7 +158,7 @@ class RollUp:
             sql, parameters = roll_up_sql(ranges)
             self._journal.command(f"roll up checkpoint {number}", sql, parameters | {"k": number})
         if cut.backfill:
-            roll_up_backfill(self._journal, self._catalog.catalog, checkpoints, cut)
+            roll_up_backfill(self._journal, self._catalog.catalog, checkpoints, cut, self._stage)
         self._journal.insert("usage_checkpoints", _checkpoint_table(cut, checkpoints))
         log.info("checkpoint %d rolled up in %.2f s", number, time.monotonic() - began)
 

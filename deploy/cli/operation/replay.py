@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
 
     from deploy.cli.output import StepsBar
+    from rating.verify.backfills_complete import LostBackfill
     from rating.verify.completeness import Damage
     from schemas.settings import Settings
     from schemas.values.json_text import JsonObject
@@ -45,16 +46,18 @@ def replay(
     if not damaged and (partition is None or start is None):
         raise Failure("--partition and --from go together", USAGE)
     replayed: list[JsonObject] = []
+    backfills: list[JsonObject] = []
+    left: list[Damage | LostBackfill] = []
     with StepsBar() as bar:
         if damaged:
-            left = _mend(settings, replayed, bar)
+            left = _mend(settings, replayed, backfills, bar)
         else:
             assert partition is not None
             assert start is not None
-            left = []
             replayed.append(_replay(settings, _generation(settings, generation), partition, start, end, bar))
     if as_json:
-        print_json({"replayed": replayed, "missing": [f"{damage.place}: {damage.what}" for damage in left]})
+        missing = [f"{damage.place}: {damage.what}" for damage in left]
+        print_json({"replayed": replayed, "backfills": backfills, "missing": missing})
     else:
         for offsets in replayed:
             say(
@@ -63,9 +66,11 @@ def replay(
                 f" {offsets['events']} events and {offsets['duplicates']} duplicates written again,"
                 f" {offsets['removed']} rows removed"
             )
+        for backfill in backfills:
+            say(f"backfill {backfill['backfill']}, checkpoint {backfill['checkpoint']}: counted again")
         for damage in left:
             say(f"still missing: {damage.place}: {damage.what}")
-        if damaged and not replayed and not left:
+        if damaged and not replayed and not backfills and not left:
             say("nothing is missing")
     if left:
         raise typer.Exit(FAILED)
@@ -96,9 +101,11 @@ def _replay(
     }
 
 
-def _mend(settings: Settings, replayed: list[JsonObject], bar: StepsBar) -> list[Damage]:
-    """Replay all that is missing, in order of positions; what is missing still. Then parts that were set aside are
-    dropped."""
+def _mend(
+    settings: Settings, replayed: list[JsonObject], backfills: list[JsonObject], bar: StepsBar
+) -> list[Damage | LostBackfill]:
+    """Replay all that is missing, in order of positions, and count backfills again that lost records; what is missing
+    still. Then parts that were set aside are dropped."""
     from schemas.clickhouse.client import connect
     from schemas.clickhouse.damaged_parts import METERED, drop, set_aside
 
@@ -106,7 +113,13 @@ def _mend(settings: Settings, replayed: list[JsonObject], bar: StepsBar) -> list
     try:
         for damage in [*_damages(settings, client), *_voids(client)]:
             replayed.append(_replay(settings, damage.generation, damage.partition, damage.start, damage.end, bar))
-        left = _damages(settings, client) if replayed else []
+        for backfill in _lost_backfills(settings, client):
+            if not backfill.under_way:
+                backfills.append(_restore(settings, backfill, bar))
+        left: list[Damage | LostBackfill] = []
+        if replayed or backfills:
+            left += _damages(settings, client)
+            left += _lost_backfills(settings, client)
         if not left:
             for part in set_aside(client):
                 if part.table in METERED:
@@ -114,6 +127,24 @@ def _mend(settings: Settings, replayed: list[JsonObject], bar: StepsBar) -> list
         return left
     finally:
         client.close()
+
+
+def _restore(settings: Settings, backfill: LostBackfill, bar: StepsBar) -> JsonObject:
+    from stream_processors.backfill.pages import Progress
+    from stream_processors.replay.backfills import restore_backfill
+
+    def report(progress: Progress) -> None:
+        bar(f"counting {backfill.name} again", progress.events_read, max(progress.events_total, 1))
+
+    restore_backfill(settings, backfill.name, backfill.checkpoint, report)
+    return {"backfill": backfill.name, "checkpoint": backfill.checkpoint}
+
+
+def _lost_backfills(settings: Settings, client: Client) -> list[LostBackfill]:
+    from rating.verify.backfills_complete import lost_backfills
+    from schemas.catalog.follower import read_catalog
+
+    return list(lost_backfills(client, read_catalog(settings)))
 
 
 def _damages(settings: Settings, client: Client) -> list[Damage]:

@@ -4,6 +4,7 @@ read."""
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any, cast
 
 import pytest
 from hypothesis import given, settings
@@ -126,6 +127,49 @@ def test_a_log_that_is_read_again_from_anywhere_voids_the_same(steps, start, siz
     again = [one for one in log[start : start + size] if one.void is not None]
     store.write(Flush(voids=again), 3)
     assert store.void_rows() == expected
+
+
+@settings(max_examples=50)
+@given(steps_, ages_, st.data())
+def test_a_flush_that_is_written_above_a_restored_copy_up_to_its_voids_changes_nothing(steps, age, data):
+    """An insert is tried again until a ClickHouse answers that was restored from an older copy: what is inserted lands
+    above a hole, and the log is read again from the copy's cursor."""
+    log, made = mixed_log(steps, times(steps, data)), catalog(age)
+    begin = data.draw(st.integers(0, len(log)))
+    store, copy = clean(log[:begin], made), clean(log[: data.draw(st.integers(0, begin))], made)
+    copy.write(meter(store, store.memory(), log[begin : begin + 3], log, made), 2)
+    restored = copy.memory()
+    while copy.cursor < len(log):
+        copy.write(meter(copy, restored, log[copy.cursor : copy.cursor + 2], log, made))
+    expected = clean(log, made)
+    assert (copy.rows(), copy.void_rows()) == (expected.rows(), expected.void_rows())
+
+
+def test_what_a_void_does_is_not_decided_by_a_journal_that_was_restored_while_an_insert_was_tried_again():
+    asked = Asked()
+    copies = encode_batch("default", 0, [event(1, 0)])
+    flush = asked.prepare(record(5, copies), record(6, encode_void(VOID)))
+    cursors, inserted = [{(1, 0): 5}, {(1, 0): 2}], []
+
+    class Restored:
+        """Its cursor goes back between the first insert and the voids; no event of theirs is there any more."""
+
+        def run(self, what: str, call: Any) -> Any:
+            return cursors.pop(0)
+
+        def insert(self, table: str, rows: Any) -> None:
+            inserted.append(table)
+
+        def counted(self, names: Any) -> Any:
+            return {}
+
+        def query(self, *_: Any) -> Any:
+            return []
+
+    asked.meter._writing = cast(Any, Restored())
+    asked.meter.commit(flush)
+    # No rejection, no row of a void, no cursor: all of it comes again.
+    assert (inserted, flush.gone_back, flush.gaps) == (["usage_events"], True, {0: 5})
 
 
 def test_a_void_in_another_generation_means_copies_of_the_one_before():

@@ -1,0 +1,91 @@
+"""A ClickHouse that has less than this worker has written was restored from an older copy. What the worker remembers is
+of no use then: it is started again, and everything goes on from what ClickHouse has."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Final
+
+from schemas.kafka.topics import REJECTED
+from schemas.ledgers.checkpoints import read_progress, rolled_up
+from stream_processors.metering.flush import Meter
+from stream_processors.metering.journal import Journal
+from stream_processors.rollup.checkpoints import RollUp
+from stream_processors.threads import end_hard
+
+log = logging.getLogger(__name__)
+
+AGAIN_SECONDS: Final = 5.0
+"""So long after it was seen to have less it is looked at again: a replica may be behind for a moment."""
+
+
+class RestoredClickHouse:
+    """Looks after each outage. ``journals``: whose outages count; ``versions``: of invoices and drafts, as many as were
+    copied; ``copied``: partition of usage.rejected → next offset; ``end`` ends the process."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        journals: Sequence[Journal],
+        meter: Meter,
+        rollup: RollUp,
+        versions: Callable[[], int],
+        copied: Callable[[], Mapping[int, int]],
+        end: Callable[[str], object] = end_hard,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._journal = journal
+        self._journals = journals
+        self._meter = meter
+        self._rollup = rollup
+        self._versions = versions
+        self._copied = copied
+        self._end = end
+        self._clock = clock
+        self._looked_after = 0
+        self._again_at: float | None = None
+
+    def due(self) -> bool:
+        """Whether ClickHouse was away since it was last looked at."""
+        if self._again_at is not None:
+            return self._clock() >= self._again_at
+        return sum(journal.outages for journal in self._journals) != self._looked_after
+
+    def look(self) -> None:
+        """Compare what ClickHouse has with what this worker has written; end the process where it has less, and has
+        less a moment later, too. Raises Stopping."""
+        self._looked_after = sum(journal.outages for journal in self._journals)
+        lacks = "; ".join(self._lacks())
+        if not lacks:
+            self._again_at = None
+        elif self._again_at is None:
+            log.warning("ClickHouse has less than it had: %s", lacks)
+            self._again_at = self._clock() + AGAIN_SECONDS
+        else:
+            self._end(f"ClickHouse was restored from an older copy ({lacks}); starting again from what it has")
+
+    def _lacks(self) -> Iterator[str]:
+        cursors = self._journal.run("read the cursors", read_progress)
+        for (generation, partition), written in sorted(self._meter.durable.items()):
+            if (cursor := cursors.get((generation, partition), 0)) < written:
+                yield f"the cursor of generation {generation} partition {partition} is {cursor} and was {written}"
+        if (done := self._journal.run("read roll-ups", rolled_up)) < self._rollup.done:
+            yield f"checkpoint {done} is rolled up and {self._rollup.done} was"
+        rows = self._journal.query(
+            "read how far usage.rejected is copied",
+            "SELECT partition, max(next_offset) FROM copy_progress WHERE topic = {t:String} GROUP BY partition",
+            {"t": REJECTED},
+        )
+        copied = {int(partition): int(offset) for partition, offset in rows}
+        for partition, written in sorted(self._copied().items()):
+            if (offset := copied.get(partition, 0)) < written:
+                yield f"rejections of partition {partition} are copied up to {offset} and were up to {written}"
+        [[versions]] = self._journal.query(
+            "count versions of invoices",
+            "SELECT (SELECT uniqExact(namespace, invoice_id, version) FROM invoices)"
+            " + (SELECT uniqExact(namespace, invoice_id, version) FROM invoice_drafts)",
+        )
+        if int(versions) < (known := self._versions()):
+            yield f"there are {versions} versions of invoices and drafts and were {known}"

@@ -1,0 +1,68 @@
+"""A worker is started again where ClickHouse has less than the worker has written, and only there."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from stream_processors.upkeep.restored import AGAIN_SECONDS, RestoredClickHouse
+
+
+class Stand:
+    """What a ClickHouse has, beside a worker that has written cursor 9, checkpoint 4, three versions and rejections up
+    to 6."""
+
+    def __init__(self) -> None:
+        self.outages = 0
+        self.now = 0.0
+        self.ended: list[str] = []
+        self.cursor, self.checkpoint, self.copied, self.versions = 9, 4, 6, 3
+        journal: Any = self
+        meter: Any = SimpleNamespace(durable={(1, 0): 9})
+        rollup: Any = SimpleNamespace(done=4)
+        self.watch = RestoredClickHouse(
+            journal, [journal], meter, rollup, lambda: 3, lambda: {2: 6}, self.ended.append, lambda: self.now
+        )
+
+    def run(self, what: str, call: Any) -> Any:
+        return {(1, 0): self.cursor} if what == "read the cursors" else self.checkpoint
+
+    def query(self, what: str, *_: Any) -> Any:
+        return [(2, self.copied)] if "usage.rejected" in what else [(self.versions,)]
+
+    def look(self) -> None:
+        if self.watch.due():
+            self.watch.look()
+
+
+def test_without_an_outage_nobody_looks_and_after_one_a_clickhouse_that_has_everything_is_let_be() -> None:
+    stand = Stand()
+    assert not stand.watch.due()
+    stand.outages = 1
+    stand.versions = 5  # what other workers wrote, too
+    stand.look()
+    assert (stand.ended, stand.watch.due()) == ([], False)
+
+
+@pytest.mark.parametrize("less", [{"cursor": 7}, {"checkpoint": 3}, {"copied": 0}, {"versions": 2}])
+def test_less_of_anything_ends_the_process_once_it_is_still_less_a_moment_later(less: dict[str, int]) -> None:
+    stand = Stand()
+    stand.outages = 1
+    vars(stand).update(less)
+    stand.look()
+    assert (stand.ended, stand.watch.due()) == ([], False)
+    stand.now = AGAIN_SECONDS
+    stand.look()
+    [why] = stand.ended
+    assert why.startswith("ClickHouse was restored from an older copy (")
+
+
+def test_a_replica_that_was_behind_for_a_moment_ends_nothing() -> None:
+    stand = Stand()
+    stand.outages, stand.cursor = 1, 7
+    stand.look()
+    stand.now, stand.cursor = AGAIN_SECONDS, 9
+    stand.look()
+    assert (stand.ended, stand.watch.due()) == ([], False)
