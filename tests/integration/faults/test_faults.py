@@ -170,7 +170,25 @@ def events(world: World, *days: int, first: int = 0) -> None:
     )  # fmt: skip
 
 
-def test_a_clickhouse_that_is_restored_from_an_older_copy_gets_everything_again_without_traffic(rig: Rig) -> None:
+BACKFILLED: dict[str, Any] = METER | {"code": "b", "start": "2026-01-02T00:00:00Z"}
+
+
+def of_january(world: World, metric: str) -> str:
+    """The quantity of the one account."""
+    [row] = world.usage(metric, start="2026-01-01T00:00:00Z", end="2026-02-01T00:00:00Z")
+    return str(row["quantity"])
+
+
+def backfills_done(world: World) -> bool:
+    """Whether every backfill of the namespace counts."""
+    with world.http("rating") as client:
+        states = [one["state"] for one in client.get("/v1/backfills").json()["backfills"]]
+    return bool(states) and set(states) == {"done"}
+
+
+def test_a_clickhouse_that_is_restored_from_an_older_copy_gets_everything_again_without_traffic(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
     world = rig.world()
     world.apply(**CATALOG)
     events(world, 1, 2, 3)
@@ -178,45 +196,53 @@ def test_a_clickhouse_that_is_restored_from_an_older_copy_gets_everything_again_
     copy = rig.folder / "copy"
     rig.snapshot(copy)
     events(world, 4, 5, first=10)
+    world.apply(meters=[BACKFILLED])
     [invoice] = world.close("2026-02-10T00:00:00+00:00").invoices
     assert invoice.total == "5.00"
     with world.http("rating") as client:
         paid = client.post(f"/v1/invoices/{invoice.invoice_id}/payments", json={"amount": "5.00", "reference": "r1"})
         assert paid.is_success, paid.text
     rig.wait(lambda: world.invoices()[0]["state"] == "paid")
-    for beneath in (True, False):  # a worker that goes on, and one that is started again
-        rig.clickhouse.stop()
-        shutil.rmtree(rig.data)
-        shutil.copytree(copy, rig.data, symlinks=True)
-        if not beneath:
-            killed = rig.stack.kill("worker-0")
-        rig.start_clickhouse()
-        if not beneath:
-            rig.stack.wait_ready("worker-0", 60, not_pid=killed)
-            # Copies of ledgers too: no record of theirs comes.
-            rig.wait(lambda: [one["state"] for one in world.invoices()] == ["paid"])
-        world.metered()
-        assert world.usage("m", start="2026-01-01T00:00:00Z", end="2026-02-01T00:00:00Z")[0]["quantity"] == "5"
+    rig.wait(lambda: backfills_done(world))
+    assert of_january(world, "b.n") == "4"
+    # Beneath a worker that goes on: it sees that ClickHouse has less, and begins anew from what is there.
+    began = rig.stack.state().processes["worker-0"].pid
+    rig.clickhouse.stop()
+    shutil.rmtree(rig.data)
+    shutil.copytree(copy, rig.data, symlinks=True)
+    rig.start_clickhouse()
+    rig.stack.wait_ready("worker-0", 60, not_pid=began)
+    # Copies of ledgers too: no record of theirs comes.
+    rig.wait(lambda: [one["state"] for one in world.invoices()] == ["paid"])
+    world.metered()
+    assert of_january(world, "m.n") == "5"
     assert world.close("2026-02-10T00:00:00+00:00").invoices == ()
     assert [one["total"] for one in world.invoices()] == ["5.00"]
-    assert world.differences() == []
+    # The backfill came after the copy, so nothing of it was staged there.
+    rig.wait(lambda: of_january(world, "b.n") == "4")
+    rig.wait(lambda: not world.differences())
     assert world.books()["balanced"]
     # Copies that differ, and the command that verify names; what only ClickHouse has may be a payment, and is kept.
     client = connect(world.settings)
-    client.command(
+    for statement in (
         "DELETE FROM invoice_lines WHERE namespace = {n:String}",
-        parameters={"n": world.namespace},
-    )
-    client.command(
-        "DELETE FROM usage_windows WHERE namespace = {n:String}",
-        parameters={"n": world.namespace},
-    )
+        "DELETE FROM usage_windows WHERE namespace = {n:String} AND NOT backfilled",
+        "DELETE FROM usage_records WHERE namespace = {n:String} AND checkpoint > 0",
+    ):
+        client.command(statement, parameters={"n": world.namespace})
     told = "\n".join(world.differences())
     assert "`weir copies rebuild invoices`" in told
     assert "`weir copies rebuild windows`" in told
+    assert "0 records, but 4 in its windows: `weir replay --damaged` counts it again" in told
+    monkeypatch.setattr("rating.close.complete_rows._PATIENCE_SECONDS", 0.0)
+    with pytest.raises(CloseError, match=r"what backfills counted is missing.*`weir replay --damaged`"):
+        world.close("2026-03-10T00:00:00+00:00")
+    assert re.search(r"backfill \S+/b/1, checkpoint \d+: counted again", rig.weir(world, "replay", "--damaged"))
+    assert rig.weir(world, "replay", "--damaged").strip() == "nothing is missing"
     rig.weir(world, "copies", "rebuild")
     rig.weir(world, "copies", "rebuild", "windows")
     assert world.differences() == []
+    assert of_january(world, "b.n") == "4"
     client.command(
         "INSERT INTO invoices SELECT * REPLACE (version + 1 AS version) FROM invoices FINAL WHERE namespace = "
         "{n:String} ORDER BY version DESC LIMIT 1",
@@ -227,7 +253,15 @@ def test_a_clickhouse_that_is_restored_from_an_older_copy_gets_everything_again_
     assert "kept: version" in rig.weir(world, "copies", "rebuild", "invoices", code=1)
 
 
-def test_a_damaged_part_is_noticed_bills_nothing_and_is_written_again_from_the_log(rig: Rig) -> None:
+def remedies(world: World, *, of: str) -> set[str]:
+    """The replays that verify names for differences of one kind."""
+    told = [line for line in world.differences() if line.startswith(of)]
+    return {found for line in told for found in re.findall(r"`weir (replay [^`]*)`", line)}
+
+
+def test_a_damaged_part_is_noticed_bills_nothing_and_is_written_again_from_the_log(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
     world = rig.world()
     world.apply(**CATALOG)
     events(world, 1, 2, 3)
@@ -239,7 +273,7 @@ def test_a_damaged_part_is_noticed_bills_nothing_and_is_written_again_from_the_l
     with pytest.raises(CloseError, match="rows are missing"):
         world.close("2026-02-10T00:00:00+00:00")
     told = [line for line in world.differences() if line.startswith("completeness")]
-    [command] = {found for line in told for found in re.findall(r"`weir (replay [^`]*)`", line)}
+    [command] = remedies(world, of="completeness")
     assert any("2 rows in usage_records" in line for line in told), told
     assert any("usage_identities" in line for line in told), told
     # Without the store of deduplication nothing is decided, so that no copy counts.
@@ -247,11 +281,21 @@ def test_a_damaged_part_is_noticed_bills_nothing_and_is_written_again_from_the_l
     assert "2 events and 0 duplicates written again, 0 rows removed" in rig.weir(world, *command.split())
     assert rig.weir(world, "replay", "--damaged").strip() == "nothing is missing"
     rig.wait(lambda: "parts_set_aside" not in rig.reasons("worker-0"))
+    void(world, 1)
     world.metered()
+    # What voids did, damaged alone: it would bill an event that was taken back.
+    rig.damage("voided_events")
+    rig.wait(lambda: "parts_set_aside" in rig.reasons("worker-0"))
+    with pytest.raises(CloseError, match=r"parts of voided_events aside.*`weir replay --damaged`"):
+        world.close("2026-02-10T00:00:00+00:00")
+    [command] = remedies(world, of="voided event")
+    assert remedies(world, of="completeness") == {command}
+    assert "0 events and 0 duplicates written again, 0 rows removed" in rig.weir(world, "replay", "--damaged")
+    rig.wait(lambda: "parts_set_aside" not in rig.reasons("worker-0"))
     [invoice] = world.close("2026-02-10T00:00:00+00:00").invoices
-    assert invoice.total == "7.00"
+    assert invoice.total == "6.00"
     assert world.books()["duplicates"] == 1
-    # Rows that no single pass over the log writes are deleted, wherever they stand.
+    # Rows that no single pass over the log writes are deleted, wherever they stand: an event, and what no void did.
     [(offset,)] = world.rows("SELECT max(offset) FROM usage_events WHERE namespace = {n:String}")
     client = connect(world.settings)
     client.command(
@@ -259,12 +303,31 @@ def test_a_damaged_part_is_noticed_bills_nothing_and_is_written_again_from_the_l
         " WHERE namespace = {n:String} AND offset = {o:UInt64} LIMIT 1",
         parameters={"n": world.namespace, "o": offset},
     )
-    client.close()
     replay = ("replay", "--partition", "0", "--from", str(offset))
     for removed in (3, 0):  # of the journal, of the identities, of the records
         assert f"written again, {removed} rows removed" in rig.weir(world, *replay)
-    assert world.usage("m", start="2026-01-01T00:00:00Z", end="2026-02-01T00:00:00Z")[0]["quantity"] == "7"
+    # The same event by an earlier void that the log does not have, and another event.
+    for columns in ("offset AS void_offset", "`index` + 1 AS `index`, offset AS void_offset"):
+        client.command(
+            f"INSERT INTO voided_events SELECT * REPLACE ({columns}) FROM voided_events FINAL WHERE namespace = "
+            "{n:String}",
+            parameters={"n": world.namespace},
+        )
+    client.close()
+    monkeypatch.setattr("rating.close.complete_rows._PATIENCE_SECONDS", 0.0)
+    with pytest.raises(CloseError, match="voids in voided_events or rejected_events"):
+        world.close("2026-03-10T00:00:00+00:00")
+    for command in re.findall(r"`weir (replay [^`]*)`", "\n".join(world.differences())):
+        rig.weir(world, *command.split())
+    assert of_january(world, "m.n") == "6"
     assert world.differences() == []
+
+
+def void(world: World, number: int) -> None:
+    """Take back the event that ``events`` gave this number."""
+    with world.http("gateway") as client:
+        taken = client.post(f"/v1/events/{world.namespace}-{number}/void", json={"reason": "a test"})
+    assert taken.is_success, taken.text
 
 
 def test_a_log_that_begins_above_its_cursor_waits_until_its_records_are_given_up_by_name(rig: Rig) -> None:
