@@ -4,9 +4,11 @@ voided. Pure."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from decimal import Decimal
 
 from schemas.ledgers.invoice_claims import VOID
 from schemas.ledgers.invoice_record import Invoice, body_of
+from schemas.values.instants import micros, parse_rfc3339
 
 
 def voids_of(chain: Sequence[Invoice]) -> tuple[str, ...]:
@@ -72,6 +74,32 @@ def counted_on_by(chain: Sequence[Invoice], invoice_id: str) -> list[str]:
             any(line.adjusts == invoice_id for line in invoice.lines)
             or (invoice_counted is not None and _goes_on(invoice_counted, invoice, settles))
         )
+    ]
+
+
+def credited_since(chain: Sequence[Invoice], invoice: Invoice) -> list[str]:
+    """Invoices that ``invoice`` added to, by adjustments, and that have a credit note of a later instant, whose limit
+    counted what was added. As long as that is there, ``invoice`` cannot be voided."""
+    added = {line.adjusts for line in invoice.lines if line.kind != "credit" and Decimal(line.amount) > 0}
+    return [
+        adjusted.invoice_id
+        for adjusted in chain
+        if adjusted.invoice_id in added
+        and any(micros(parse_rfc3339(note["at"])) >= invoice.as_of for note in body_of(adjusted).credit_notes)
+    ]
+
+
+def given_back_by(chain: Sequence[Invoice], invoice: Invoice) -> list[str]:
+    """Later invoices that stand and gave prepaid credit back of what ``invoice`` added to, where it drew on some: they
+    may have given back its draws."""
+    if all(line.kind != "credit" for line in invoice.lines):
+        return []
+    added = {line.adjusts for line in invoice.lines if line.kind != "credit" and line.adjusts}
+    position = next(number for number, standing in enumerate(chain) if standing.invoice_id == invoice.invoice_id)
+    return [
+        later.invoice_id
+        for later in chain[position + 1 :]
+        if later.state != VOID and any(line.kind == "credit" and line.adjusts in added for line in later.lines)
     ]
 
 

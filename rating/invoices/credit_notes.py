@@ -11,6 +11,7 @@ from rating.invoices.amounts.drawings import drawn_on
 from rating.invoices.amounts.line_balances import (
     adjusted_by,
     balance_of,
+    balance_of_invoice,
     last_order,
     left_of_lines,
     noted_in_all,
@@ -99,6 +100,11 @@ def with_credit_note(invoice: Invoice, note: CreditNote, chain: Sequence[Invoice
     if uncredited is not None and uncredited.adjusted:
         # A line is credited once: what adjustments credited of it is no part of the note.
         limit = min(left, exact_sum(part for _, part in uncredited.each))
+    if chain:
+        numbers = {line["line"] for line in lines} or {line.number for line in invoice.lines}
+        names = {line.adjusts or name for line in invoice.lines if line.number in numbers}
+        balances = (balance_of_invoice(chain, invoice, adjusted) for adjusted in names)
+        limit = min(limit, exact_sum(max(balance, Decimal(0)) for balance in balances))
     if not 0 < amount <= limit:
         raise Refused(
             f"a credit note over {plain(amount)} {currency} does not fit invoice {name}, of which "

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
-from rating.invoices.chain import counted_on_by, voids_of
+from rating.invoices.chain import counted_on_by, credited_since, given_back_by, voids_of
 from rating.periods import parse_zone
 from rating.pricing import money_text, plain
 from rating.pricing.exact import exact_sum
@@ -90,6 +90,16 @@ def voided(chain: Sequence[Invoice], invoice: Invoice, reason: str, author: str,
         raise Refused(
             f"invoice {name} is adjusted by {', '.join(others)}; void {_that(others)} first, the last one before "
             "the others"
+        )
+    if others := given_back_by(chain, invoice):
+        raise Refused(
+            f"invoice {name} drew on prepaid credit, of which {', '.join(others)} gave some back; void {_that(others)}"
+            " first, the last one before the others"
+        )
+    if noted := credited_since(chain, invoice):
+        raise Refused(
+            f"invoice {name} added to {', '.join(noted)}, of which a credit note has credited something since, and may"
+            " have credited that; take back the events instead (`weir void`), which the next invoice adjusts"
         )
     void = {
         "reason": reason, "author": author, "at": rfc3339(at_us),

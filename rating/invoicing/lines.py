@@ -267,7 +267,7 @@ def _effects(
     """Adjusted invoice → what the terms of the invoice's own period come to more because ``settled`` adjusts it: one
     after another, in the order of their lines, so that all of them together are what the whole of ``settled`` does."""
     names = list(dict.fromkeys(line.adjusts for line in settled))
-    if not names or not term_lines:
+    if not names or agreed == NO_AGREEMENT:
         return {}
     effects: dict[str, Decimal] = {}
     sum_before = _sum(by_terms(lines, due, agreed, ()))

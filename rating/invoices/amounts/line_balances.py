@@ -278,6 +278,18 @@ def balance_of(chain: Iterable[Invoice], invoice: Invoice, line: Line) -> Decima
     return exact_sum(parts)
 
 
+def balance_of_invoice(chain: Iterable[Invoice], invoice: Invoice, name: str) -> Decimal:
+    """What of the invoice ``name``, all that adjusts it included, is billed and credited by no credit note, on
+    whichever invoice its lines were credited. Discounts count, which no single line's balance does."""
+    parts: list[Decimal] = []
+    for standing in _with(chain, invoice):
+        notes = credited_by_line(standing)
+        for line in standing.lines:
+            if line.kind != "credit" and (line.adjusts or standing.invoice_id) == name:
+                parts += [Decimal(line.amount), -notes.get(line.number, ZERO)]
+    return exact_sum(parts)
+
+
 def adjusted_by(chain: Iterable[Invoice], invoice: Invoice) -> Decimal:
     """What later invoices that stand have added to an invoice, below zero for what they credited of it."""
     name = invoice.invoice_id
