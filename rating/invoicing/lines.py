@@ -186,7 +186,11 @@ def build_invoice(
     lines += paid(subtotal, balances, currency, due.start_us, due.end_us)
     if subtotal < 0 and drawn:
         lines += given_back(
-            to_give_back(subtotal, drawn, ((line.adjusts, Decimal(line.amount)) for line in further)),
+            to_give_back(
+                subtotal,
+                drawn,
+                [*((line.adjusts, Decimal(line.amount)) for line in further), beyond_own(lines, due, agreed)],
+            ),
             currency,
             due.start_us,
             due.end_us,
@@ -259,6 +263,15 @@ def by_terms(lines: Sequence[Line], due: Due, agreed: Agreed, settled: Sequence[
         lines_ahead = reduced(charged, agreed.ahead, currency, due.end_us, until, agreed.ahead_before)
         reductions += [structs.replace(line, of_plan=ahead[-1].of_plan) for line in lines_ahead]
     return reductions
+
+
+def beyond_own(lines: Sequence[Line], due: Due, agreed: Agreed) -> tuple[str, Decimal]:
+    """(the invoice that billed the period's fees in advance, amount of zero or less): what discounts of the invoice's
+    own period take off beyond its own charges, so off those fees. ``lines``: all of the invoice."""
+    change = due.kind == "change"
+    own = [line for line in lines if not line.adjusts and line.kind != "credit"]
+    own_sum = exact_sum(Decimal(line.amount) for line in own if change or line.period_start < due.end_us)
+    return (agreed.ahead_before if change else agreed.before).carrier, min(own_sum, Decimal(0))
 
 
 def _effects(

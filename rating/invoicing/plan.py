@@ -219,9 +219,10 @@ def billing_of(
         paid = paid_in_advance(chain, due.start_us)
         fees, credits_due = settle(book.items(due.advance, in_advance=True), paid, due.plan.currency)
         adjusted = prior_terms(chain, [adjusted_prior.invoice_id for adjusted_prior in prior])
-        hand, drawn_before = _credited_before(chain, prior, credits_due)
+        at_change = _agreed_at_change(due, chain)
+        hand, drawn_before = _credited_before(chain, prior, credits_due, at_change)
         return Billing(
-            due=due, items=fees, prior=prior, credits=credits_due, agreed=_agreed_at_change(due, chain),
+            due=due, items=fees, prior=prior, credits=credits_due, agreed=at_change,
             prior_terms=adjusted, hand=hand, drawn=drawn_before,
         )  # fmt: skip
     in_advance = () if due.advanced else paid_in_advance(chain, due.end_us if due.kind == "last_word" else due.start_us)
@@ -236,7 +237,7 @@ def billing_of(
         ahead = advance_again(void) if void is not None else ahead
     items = (*book.items(due.parts), *fees, *ahead)
     agreed = NO_AGREEMENT if due.kind == "last_word" else _agreed(due, chain, billed_before, ahead)
-    hand, drawn_before = _credited_before(chain, prior, credits_due)
+    hand, drawn_before = _credited_before(chain, prior, credits_due, agreed)
     return Billing(
         due=due, items=items, prior=prior, credits=credits_due, agreed=agreed,
         prior_terms=adjusted, hand=hand, drawn=drawn_before,
@@ -244,12 +245,14 @@ def billing_of(
 
 
 def _credited_before(
-    chain: list[Invoice], prior: Iterable[Prior], settling: Iterable[Line]
+    chain: list[Invoice], prior: Iterable[Prior], settling: Iterable[Line], agreed: Agreed
 ) -> tuple[InHand, tuple[DrawnOn, ...]]:
-    """Of the invoices that are to be adjusted: what credit notes have credited, and what prepaid credits paid."""
+    """Of the invoices that are to be adjusted: what credit notes have credited, and what prepaid credits paid; the
+    latter also of the one that billed the period's fees in advance, which discounts may lower."""
     names = {*(adjusted_prior.invoice_id for adjusted_prior in prior), *(line.adjusts for line in settling)}
     hand, order = in_hand(chain, names) if names else NOTHING_NOTED, last_order(chain)
-    return replace(hand, order=order) if order else hand, drawn_on(chain, names) if names else ()
+    paid = names | ({agreed.before.carrier, agreed.ahead_before.carrier} - {""})
+    return replace(hand, order=order) if order else hand, drawn_on(chain, paid) if paid else ()
 
 
 def _agreed(due: Due, chain: list[Invoice], billed_before: Sequence[Billing], ahead: tuple[Item, ...]) -> Agreed:

@@ -2,7 +2,7 @@
 
 A charge is of the invoice that billed it first, whichever invoice adjusts it. What an invoice draws pays its own
 charges, then what it adds to earlier ones. Where it lowers an earlier one that prepaid credits paid, without giving
-them back, that part has paid its own charges.
+them back, that part has paid its own charges, then what it adds to others.
 """
 
 from __future__ import annotations
@@ -94,9 +94,12 @@ def _book(invoice: Invoice, accounts: Mapping[str, _Account]) -> None:
             # A line was credited by more than its discounts had left: that lowers what else the invoice bills.
             own_account.even(account)
     for account, amount in earlier:
-        over = min(account.paid - max(account.left, ZERO), -amount, own_account.left - own_account.paid)
-        if over > 0:
-            account.move(over, own_account)
+        lowered = -amount
+        for payee, most in [(own_account, lowered), *((other, added) for other, added in earlier if added > 0)]:
+            over = min(account.paid - max(account.left, ZERO), lowered, most, payee.left - payee.paid)
+            if over > 0:
+                account.move(over, payee)
+                lowered -= over
         account.even(own_account)
 
 

@@ -14,12 +14,14 @@ from msgspec.structs import replace
 from rating.invoices.amounts.line_balances import credited_by_line, in_hand, nothing_further, taken_back
 from rating.invoices.credit_notes import CreditNote, LineCredit, with_credit_note
 from rating.invoices.ledger import Standing
-from rating.invoices.transitions import Refused
+from rating.invoices.transitions import Refused, voided
 from rating.invoicing.plan import build_invoices, make_plan
 from schemas.ledgers.checkpoints import Run
 from schemas.ledgers.invoice_record import Invoice, Line, body_of
 from schemas.values.instants import rfc3339
 from tests.unit.rating.builders import Shelf, invoice_of, line_of, us
+from tests.unit.rating.invoicing.builders import FEBRUARY, MARCH, SUBSCRIPTION, Books, used
+from tests.unit.rating.invoicing.builders import catalog as usage_catalog
 from tests.unit.rating.verify.builders import verified
 
 BASE = {
@@ -241,3 +243,36 @@ def test_a_plan_that_changes_for_the_whole_of_a_credited_month_is_owed_and_the_o
         (september,) = close(found, standing, "2024-10-10T00:00:00Z")
         assert [one.amount for one in september.lines] == expected
         assert verified(standing.chain("air", "s")) == []
+
+
+def test_what_a_credit_note_may_have_credited_is_not_taken_from_under_it_by_a_void() -> None:
+    """20 of late usage make a line 30, of which 30 are credited; without the 20 it would be 10."""
+    books = Books(usage_catalog({"model": "per_unit", "unit_amount": "1"}), [used(3, 10), used(4, 20, close=2)])
+    (january,) = books.close(FEBRUARY)
+    (february,) = books.close(MARCH)
+    assert february.total == "20.00"
+    chain = books.standing.chain("air", "s")
+    note = with_credit_note(january, CreditNote("n", Decimal(10), "r", "me", MARCH + 1), chain)
+    assert note is not None
+    assert voided(chain, february, "wrong", "me", 0) is not None
+    assert books.standing.apply(replace(note, claim_id="n"))
+    with pytest.raises(Refused, match=rf"added to {january.invoice_id}, of which a credit note has credited something"):
+        voided(books.standing.chain("air", "s"), february, "wrong", "me", 0)
+
+
+def test_a_credit_note_on_what_adjusts_an_invoice_and_on_the_invoice_stay_within_both() -> None:
+    """10 and 20 of usage at half price: 15 in all, whichever of the two invoices a note names."""
+    found = usage_catalog({"model": "per_unit", "unit_amount": "1"})
+    found.add("subscription", SUBSCRIPTION | {"discounts": [{"code": "half", "percent": "50"}]})
+    books = Books(found, [used(3, 20), used(4, 10, close=2)])
+    (january,) = books.close(FEBRUARY)
+    (february,) = books.close(MARCH)
+    assert (january.total, february.total) == ("10.00", "5.00")
+    chain = books.standing.chain("air", "s")
+    note = with_credit_note(february, CreditNote("a", None, "r", "me", MARCH, (LineCredit(2, Decimal(5)),)), chain)
+    assert note is not None
+    assert books.standing.apply(replace(note, claim_id="a"))
+    chain = books.standing.chain("air", "s")
+    with pytest.raises(Refused, match=r"of which 10\.00 are not credited"):
+        with_credit_note(january, CreditNote("b", None, "r", "me", MARCH, (LineCredit(1, Decimal("10.01")),)), chain)
+    assert with_credit_note(january, CreditNote("b", None, "r", "me", MARCH, (LineCredit(1, Decimal(10)),)), chain)

@@ -22,6 +22,11 @@ from tests.unit.rating.verify.builders import verified
 
 SEEDS = sorted({*range(int(os.environ.get("WEIR_TEST_HISTORIES", "8"))), 79, 95, 125, 195})
 """Some few, and those that found something once."""
+FOUND = {
+    1: [250, 309, 635, 668, 683],  # effects without a term line; voids beneath credit notes; draws by what was netted
+    2: [298, 376, 738],  # a note beyond what discounts left; a discount on a fee that a grant paid
+}
+"""By number of subscriptions: seeds that found something with credit notes and grants."""
 
 
 def subtotals(history: History) -> Fraction:
@@ -90,7 +95,7 @@ def test_an_account_is_billed_what_its_periods_owe(seed: int) -> None:
 
 
 @pytest.mark.parametrize("terms", [False, True])
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", [*SEEDS, *FOUND[1]])
 def test_credit_notes_and_prepaid_credits_are_given_once(seed: int, terms: bool) -> None:
     history = History(seed, terms=terms, notes=True, grants=bool(seed % 2))
     history.run()
@@ -101,7 +106,7 @@ def test_credit_notes_and_prepaid_credits_are_given_once(seed: int, terms: bool)
     assert verified(history.standing.chain("air", "s"), history.shelf.catalog) == []
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", [*SEEDS, *FOUND[2]])
 def test_two_subscriptions_share_an_accounts_grants_and_balances(seed: int) -> None:
     history = History(seed, subscriptions=2, notes=True, grants=True)
     history.run()
