@@ -2,7 +2,7 @@
 PYTHON := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-check run test chaos bench bench-close bench-gateway bench-large bench-noisy check format clean clean-data reference
+.PHONY: help setup demo demo-check run test chaos bench bench-close bench-gateway bench-large bench-noisy check format clean clean-data reference upgrade
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -13,7 +13,10 @@ setup: ## virtual environment with locked dependencies, Kafka's jars, the demo's
 demo: setup ## bill a year of flights from end to end; safe to run again
 	@$(PYTHON) -m deploy.demo
 
-demo-check: setup ## recompute all bills of the demo independently and compare them with the invoices, line by line
+demo-upgrade: setup ## an upgrade tried for real: OLD=FOLDER, a checkout of the earlier release after its `make setup`; some minutes
+	@$(PYTHON) -m tests.upgrade --old $(OLD)
+
+check: setup ## recompute all bills of the demo independently and compare them with the invoices, line by line
 	@if .venv/bin/weir status >/dev/null 2>&1; then $(PYTHON) tests/independent/bills.py; \
 	else .venv/bin/weir up --detach >/dev/null; $(PYTHON) tests/independent/bills.py; code=$$?; .venv/bin/weir down; exit $$code; fi
 
@@ -49,6 +52,9 @@ bench-large: setup ## usage queries and roll-up over 50 M records, memory by ide
 
 bench-close: setup ## closes of 100,000 subscriptions, the first with 10 M records, and where their time goes
 	@$(PYTHON) tests/bench/bench_close.py --months 2 --save build/bench-close.json
+
+upgrade: setup ## an upgrade tried for real: OLD=FOLDER, a checkout of the earlier release after its `make setup`; some minutes
+	@$(PYTHON) -m tests.upgrade --old $(OLD)
 
 check: setup ## formatting, lint, types, import contracts, unit tests: under a minute
 	@.venv/bin/ruff format --check .

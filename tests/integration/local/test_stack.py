@@ -23,6 +23,12 @@ from schemas.settings import Settings, load_settings
 pytestmark = pytest.mark.integration
 
 _PARTS = ("kafka", "clickhouse", "init")
+_DETACHING = """
+import sys
+from pathlib import Path
+from deploy.local.daemon import detach
+print(detach(Path(sys.argv[1]), ports="free", processes=("clickhouse",)).pid)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -138,8 +144,16 @@ def test_the_daemon_runs_until_down(tmp_path: Path) -> None:
 
 
 def test_a_detached_stack_is_ready_when_it_is_said_to_be(tmp_path: Path) -> None:
-    state = detach(tmp_path, ports="free", processes=("clickhouse",))
+    # Captured, as $(weir up --detach) is: the daemon must keep no end of the script's pipes, or the script waits for it.
+    script = subprocess.run(
+        [sys.executable, "-c", _DETACHING, tmp_path], capture_output=True, text=True, timeout=300, check=False
+    )
     try:
+        assert script.returncode == 0, script.stderr
+        state = read_state(tmp_path)
+        assert state is not None
+        assert state.ready
+        assert script.stdout == f"{state.pid}\n"
         settings = connection(folder=tmp_path, environ={})
         assert settings is not None
         assert connect(settings, database="default").command("SELECT 1") == 1
