@@ -1,8 +1,8 @@
 """``python -m tests.upgrade --old FOLDER``: an upgrade to this release from the one in that checkout, tried for real.
 
 First a data folder that the earlier release has filled comes up with this one (``restart``); then a rolling upgrade
-with events flowing (``rolling``). Some five minutes. Exit code 0: everything is as it was and counts once; 1: the list says
-what is not; 2: it could not be tried to the end.
+with events flowing (``rolling``). Some five minutes. Exit code 0: everything is as it was and counts once; 1: the list
+says what is not; 2: it could not be tried to the end.
 """
 
 from __future__ import annotations

@@ -144,7 +144,7 @@ def test_the_daemon_runs_until_down(tmp_path: Path) -> None:
 
 
 def test_a_detached_stack_is_ready_when_it_is_said_to_be(tmp_path: Path) -> None:
-    # Captured, as $(weir up --detach) is: the daemon must keep no end of the script's pipes, or the script waits for it.
+    # Captured, as $(weir up --detach) is: a daemon that kept the script's pipe would let it wait for ever.
     script = subprocess.run(
         [sys.executable, "-c", _DETACHING, tmp_path], capture_output=True, text=True, timeout=300, check=False
     )
