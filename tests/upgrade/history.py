@@ -147,15 +147,16 @@ def live_through(old: Release, data_dir: Path, each: int, say: Say) -> None:
     )
     metered(stack)
     old.weir(data_dir, "close", "--as-of", "2026-03-03T12:00:00Z")
-    draft = next(iter(drafts(stack)))
-    old.weir(data_dir, "invoice", "hold", draft, "--reason", "somebody asks")
+    until("the draft", lambda: bool(drafts(stack)), 30)
+    old.weir(data_dir, "invoice", "hold", drafts(stack)[0], "--reason", "somebody asks")
     metered(stack)
-    say(f"{len(stack.get('/v1/invoices?limit=1000')['invoices'])} invoices of two months")
+    say(f"{len(stack.get('/v1/invoices?limit=500')['invoices'])} invoices of two months")
 
 
 def drafts(stack: Services) -> list[str]:
     """Ids of what waits for somebody."""
-    return [draft["invoice_id"] for draft in stack.get("/v1/invoices?state=draft&limit=500")["invoices"]]
+    heads = stack.get("/v1/invoices?state=draft&limit=500")["invoices"]
+    return [head["invoice_id"] for head in heads if (head["draft"] or {}).get("approval") == "required"]
 
 
 def _odd_events(stack: Services) -> None:
@@ -194,10 +195,11 @@ def _inbox(stack: Services) -> None:
 
 def _decide(old: Release, data_dir: Path, stack: Services) -> None:
     """What a clerk does after the first close: approve, pay a part and a whole, credit, void."""
-    old.weir(data_dir, "invoice", "approve", drafts(stack)[0])
+    until("the draft", lambda: bool(drafts(stack)), 30)
+    old.weir(data_dir, "invoice", "approve", *drafts(stack))
     heads = {
         (head["account_id"], head["period_start"]): head
-        for head in stack.get("/v1/invoices?limit=1000")["invoices"]
+        for head in stack.get("/v1/invoices?limit=500")["invoices"]
         if head["state"] == "finalized"
     }
     owed = [head for _, head in sorted(heads.items()) if Decimal(head["total"]) > 10]

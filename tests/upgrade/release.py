@@ -90,9 +90,9 @@ class Services:
         """What every request to a service carries."""
         return {"authorization": f"Bearer {self.key}", "weir-namespace": NAMESPACE}
 
-    def get(self, path: str, **parameters: str | list[str]) -> Any:
+    def get(self, path: str) -> Any:
         """The rating service's answer. Raises UpgradeError."""
-        return _json(httpx.get(self.rating + path, params=parameters, headers=self.headers, timeout=60))
+        return _json(httpx.get(self.rating + path, headers=self.headers, timeout=60))
 
     def post(self, service: str, path: str, body: Any) -> httpx.Response:
         """Whatever a service (its URL) answers; a text is YAML."""

@@ -61,7 +61,7 @@ def _answers(stack: Services, like: Snapshot | None) -> Iterator[tuple[str, Any]
 
 
 def _paths(stack: Services) -> Iterator[str]:
-    for path in ("invoices?limit=1000", "credit-notes?limit=100", "runs", "voided-events", "backfills", "ledger"):
+    for path in ("invoices?limit=500", "credit-notes?limit=100", "runs", "voided-events", "backfills", "ledger"):
         yield f"/v1/{path}"
     yield "/v1/reports/late-usage"
     yield from (f"/v1/accounts/{account}/credits" for account in ACCOUNTS)
@@ -70,7 +70,7 @@ def _paths(stack: Services) -> Iterator[str]:
             yield f"/v1/usage?metric={metric}&from={month}&group_by=account"
             yield f"/v1/usage?metric={metric}&from={month}&group_by=day"
     for state in ("", "&state=draft"):
-        for head in stack.get(f"/v1/invoices?limit=1000{state}")["invoices"]:
+        for head in stack.get(f"/v1/invoices?limit=500{state}")["invoices"]:
             invoice = stack.get(f"/v1/invoices/{head['invoice_id']}")
             yield f"/v1/invoices/{head['invoice_id']}"
             for line in invoice["lines"]:
