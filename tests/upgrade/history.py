@@ -88,6 +88,8 @@ subscriptions:
     overrides: [{{charge: n, price: {{model: per_unit, unit_amount: "0.02"}}}}]
 credit_grants: [{{code: pre, account: b, amount: "150", currency: EUR, priority: 1, expires: 2027-06-01}}]
 """
+PRODUCER_KEY: Final = "producer-key"
+"""Where the data folder keeps the key that the earlier release made."""
 BACKFILLED: Final = """
 meters:
   - code: past
@@ -130,6 +132,8 @@ def live_through(old: Release, data_dir: Path, each: int, say: Say) -> None:
     """Two closed months and a third under way, on the running stack of ``data_dir``. Raises UpgradeError."""
     stack = services(data_dir)
     stack.apply(CATALOG)
+    key = old.weir(data_dir, "key", "create", "--scope", "ingest", "--name", "producer").split()
+    (data_dir / PRODUCER_KEY).write_text(next(word for word in key if word.startswith(f"weir_{NAMESPACE}.")))
     for month in MONTHS:
         stack.send(calls(month, each))
     stack.send(calls(MONTHS[0], each)[: each // 2])  # copies

@@ -6,14 +6,17 @@ from __future__ import annotations
 import shutil
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
-from tests.upgrade.history import MONTHS, Say, calls, drafts, live_through, metered
-from tests.upgrade.release import Release, Services, services
+from tests.upgrade.history import MONTHS, PRODUCER_KEY, Say, call, calls, drafts, live_through, metered
+from tests.upgrade.release import Release, Services, UpgradeError, services
 from tests.upgrade.snapshot import Snapshot, changed, differences, snapshot
 
 MARCH: Final = "2026-04-03T12:00:00Z"
+_ENDS: Final = ("2026-03-31", "2026-04-01")
 _BILLED: Final = ("account_id", "period_start", "period_end", "total", "currency", "state")
 
 
@@ -33,6 +36,7 @@ def restart(old: Release, new: Release, folder: Path, each: int, say: Say) -> It
         yield from _as_before(new, copy, was, say)
         yield from _goes_on(new, copy, each, say)
         now_billed = _march(services(copy))
+        yield from _decides(new, copy, say)
     finally:
         new.weir(copy, "down")
     say("the earlier release bills the same month on the original")
@@ -79,14 +83,46 @@ def _goes_on(new: Release, copy: Path, each: int, say: Say) -> Iterator[str]:
     say("March is billed")
 
 
+def _decides(new: Release, copy: Path, say: Say) -> Iterator[str]:
+    """Keys, held drafts, open and paid invoices of the earlier release are what they were to a producer and a clerk."""
+    stack = services(copy)
+    producer = replace(stack, key=(copy / PRODUCER_KEY).read_text())
+    producer.send([call("fine-2", "e", "2026-04-02T00:00:00Z", n="114.97809459641576", user="u1", model="A")])
+    metered(stack)
+    total = stack.get("/v1/usage?metric=calls.n&from=2026-04&account_id=e")["total"]
+    if total["quantity"] != "114.978094596416":
+        yield f"a number of 14 decimals is metered as {total}"
+    for draft in drafts(stack):
+        if any(head["invoice_id"] == draft and head["draft"]["held"] for head in _drafts(stack)):
+            yield from _fine(new, copy, "invoice", "release", draft)
+        yield from _fine(new, copy, "invoice", "approve", draft)
+    finalized = [head for head in _standing(stack) if head["state"] == "finalized" and Decimal(head["amount_due"]) > 1]
+    for number, head in enumerate(finalized):
+        invoice, due = head["invoice_id"], head["amount_due"]
+        if number % 3 == 0:
+            yield from _fine(new, copy, "invoice", "pay", invoice, due, "--reference", "after")
+        elif number % 3 == 1:
+            yield from _fine(new, copy, "invoice", "credit", invoice, "1", "--reference", "after", "--reason", "so")
+    yield from _fine(new, copy, "invoice", "void", finalized[-1]["invoice_id"], "--reason", "wrong")
+    yield from _fine(new, copy, "close", "--as-of", MARCH)
+    yield from _verified(new, copy)
+    say(f"{len(finalized)} open invoices of the earlier release paid, credited, voided")
+
+
+def _drafts(stack: Services) -> list[dict[str, Any]]:
+    return list(stack.get("/v1/invoices?limit=500&state=draft")["invoices"])
+
+
+def _standing(stack: Services) -> list[dict[str, Any]]:
+    """Finalized, paid and void invoices, the earliest first."""
+    return list(reversed(stack.get("/v1/invoices?limit=500")["invoices"]))
+
+
 def _march(stack: Services) -> list[dict[str, Any]]:
     """March's invoices and drafts without what names a run, in a fixed order."""
-    heads = [
-        head
-        for state in ("", "&state=draft")
-        for head in stack.get(f"/v1/invoices?limit=500{state}")["invoices"]
-        if head["period_end"].startswith("2026-04") or head["period_end"].startswith("2026-03-31")
-    ]
+    heads = [head for head in _standing(stack) + _drafts(stack) if head["period_end"][:10] in _ENDS]
+    if not heads:
+        raise UpgradeError("March has no invoice")
     wholes = [stack.get(f"/v1/invoices/{head['invoice_id']}") for head in heads]
     billed = [
         {name: whole[name] for name in _BILLED}
