@@ -17,8 +17,8 @@ from confluent_kafka import Producer
 
 from deploy.local.ports import free_port
 from deploy.local.stack import Stack, settings_environment
-from tests.upgrade.history import NAMESPACE, Say, metered, until
-from tests.upgrade.release import Release, Services, UpgradeError
+from tests.upgrade.history import Say, metered, until
+from tests.upgrade.release import NAMESPACE, Release, Services, UpgradeError
 
 _TABLES: Final = (
     "from schemas.settings import load_settings; from schemas.{topics} import create_topics;"
