@@ -111,7 +111,15 @@ class Gateway:
             [folder for folder in settings.watched_folders.split(",") if folder], settings.minimum_free_mb << 20
         )
         ready = Readiness(of_catalog(catalog), clock.check, room.reasons, log_watch.reasons, of_producer(producer))
-        events = EventsApi(guard, catalog, delivery, producer, metrics, sources, ready)
+        events = EventsApi(
+            guard=guard,
+            catalog=catalog,
+            delivery=delivery,
+            producer=producer,
+            metrics=metrics,
+            sources=sources,
+            ready=ready,
+        )
         publisher = CatalogPublisher(settings, catalog, lambda: sources.new_id().hex())
         catalog_api = CatalogApi(guard, catalog, publisher, rests)
         keys_api = KeysApi(guard, catalog, publisher, sources, rests)

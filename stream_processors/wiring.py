@@ -35,6 +35,7 @@ from stream_processors.inbox.topics import Inboxes, OpenGeneration
 from stream_processors.metering.flush import Meter
 from stream_processors.metering.journal import Journal
 from stream_processors.metering.log_changes import CarriedOver, GivenUpRanges, SealedGeneration
+from stream_processors.metering.metered_topic import MeteredTopic
 from stream_processors.metering.pipeline import MeterPipeline
 from stream_processors.metering.retention import Forgetter
 from stream_processors.metering.seeking import AssignedCursors, Seeker
@@ -93,10 +94,13 @@ class Parts:
         self.seeker = Seeker(topic)
         self._log_lag = Lag(settings, "weir-watermarks")
         self._rejected = LedgerWriter(settings, REJECTED)
-        self.meter = Meter(
-            settings, topic, partitions, self._catalog, self._rejected, self.stopping, self.seeker.seek,
-            lambda partition: self._log_lag.bounds(topic, partition)[0],
-        )  # fmt: skip
+        metered_topic = MeteredTopic(
+            name=topic,
+            partitions=partitions,
+            seek=self.seeker.seek,
+            log_start=lambda partition: self._log_lag.bounds(topic, partition)[0],
+        )
+        self.meter = Meter(settings, metered_topic, self._catalog, self._rejected, self.stopping)
         pipeline = MeterPipeline(self.meter)
         self.cursors = AssignedCursors(Journal(settings, self.stopping), topic, generation)
         watching = Journal(settings, self.stopping)

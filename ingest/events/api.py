@@ -108,7 +108,7 @@ class EventsApi:
     """Handles a request from its headers to its events' delivery in Kafka."""
 
     def __init__(
-        self, guard: Guard, catalog: CatalogFollower, delivery: Delivery, producer: LoopProducer,
+        self, *, guard: Guard, catalog: CatalogFollower, delivery: Delivery, producer: LoopProducer,
         metrics: Metrics, sources: Sources, ready: Readiness,
     ) -> None:  # fmt: skip
         self._guard = guard
@@ -237,9 +237,10 @@ class EventsApi:
                 delivered.set_result(None)
 
         try:
-            value = rejection_record(
-                rejection(namespace, reason, detail, refused_body, sample, now_us, self._sources.new_id())
+            rejected = rejection(
+                namespace, reason, detail, refused_body, sample, now_us=now_us, rejection_id=self._sources.new_id()
             )
+            value = rejection_record(rejected)
         except CodecError as error:
             done(str(error))
             return

@@ -28,7 +28,7 @@ class Sampler:
 
 
 def rejection(
-    namespace: str, reason: str, detail: str, sketch: Sketch, body: bytes, now_us: int, rejection_id: bytes
+    namespace: str, reason: str, detail: str, sketch: Sketch, body: bytes, *, now_us: int, rejection_id: bytes
 ) -> RejectedEvent:
     """The rejection record of a request; the first ``GATEWAY_SAMPLE_BYTES`` of its ``body`` are stored."""
     return RejectedEvent(

@@ -140,7 +140,9 @@ async def replay(request: Request, rating: Authorized, view: View, body: Replaye
     versions = ReplayRequest(_micros(body.since), body.invoice_id, body.given_up)
     try:
         count = await rating.ask(
-            lambda client: send_again(rating.settings, client, hook, versions, author, name, now_us)
+            lambda client: send_again(
+                rating.settings, client, hook, versions, author=author, replay=name, now_us=now_us
+            )
         )
     except LedgerUnavailable as error:
         raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error), headers={"Retry-After": "1"}) from None

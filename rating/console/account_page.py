@@ -32,6 +32,7 @@ class UsageForm:
 
 
 def account(
+    *,
     namespace: str,
     account_id: str,
     running: JsonObject,

@@ -140,7 +140,16 @@ async def overview(rating: LoggedIn, namespace: str | None = None, cursor: str |
         books = read_books(client, view.namespace)
         accounts = [entry.code for entry in view.all("account")]
         waiting = list_invoices(client, view.namespace, state=DRAFT, limit=25)
-        return views.overview(view.namespace, rating.namespaces(), books, accounts, invoices, cursor, waiting, webhook)
+        return views.overview(
+            namespace=view.namespace,
+            namespaces=rating.namespaces(),
+            books=books,
+            accounts=accounts,
+            invoices=invoices,
+            cursor=cursor,
+            waiting=waiting,
+            webhook=webhook,
+        )
 
     return _html(await rating.ask(question))
 
@@ -249,7 +258,16 @@ async def account(
             form = replace(form, usage=usage)
         except Problem as problem:
             form = replace(form, problem=problem.detail)
-    return _html(account_page.account(view.namespace, account_id, current, form, invoices, credits, waiting))
+    shown = account_page.account(
+        namespace=view.namespace,
+        account_id=account_id,
+        running=current,
+        form=form,
+        invoices=invoices,
+        credits=credits,
+        waiting=waiting,
+    )
+    return _html(shown)
 
 
 def _span(view: NamespaceView, account_id: str, invoices: Page, now_us: int) -> tuple[str, str]:

@@ -55,6 +55,7 @@ def failure(title: str, detail: str) -> Html:
 
 
 def overview(
+    *,
     namespace: str,
     namespaces: Sequence[str],
     books: Books,

@@ -90,6 +90,7 @@ def find_late(
     checkpoints: Checkpoints,
     as_of: Cut | None,
     carried: Collection[str] = (),
+    *,
     account_id: str | None = None,
 ) -> LateUsage:
     """Late records as of a cut (None: live). A superset: re-rating decides whether they change anything.

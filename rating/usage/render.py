@@ -58,6 +58,19 @@ _PARTS: Final[dict[Aggregation, _Parts]] = {
     ),
 }
 
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """A table of usage: its name, its column of time, and the expression that counts its events."""
+
+    table: str
+    at: str
+    events: str
+
+
+_RECORDS: Final = _Source("usage_records", "timestamp", "count()")
+_WINDOWS: Final = _Source("usage_windows", "window_start", "sum(`count`)")
+
 # A replayed row has the same append time (records) or window start (windows), hence the same partition.
 _SETTINGS: Final = "SETTINGS do_not_merge_across_partitions_select_final = 1"
 
@@ -88,19 +101,14 @@ def render(query: UsageQuery) -> Rendered:
     """
     bind = Binder()
     parts = _PARTS[query.profile.aggregation]
-    branches = [
-        _branch(query, bind, parts.of_records, "count()", "usage_records", "timestamp", record_conditions(query, bind))
-    ]
+    branches = [_branch(query, bind, _RECORDS, parts.of_records, record_conditions(query, bind))]
     if query.plan == "windows":
-        source = _windows(query, bind)
-        branches.append(_branch(query, bind, parts.of_windows, "sum(`count`)", "usage_windows", "window_start", source))
+        branches.append(_branch(query, bind, _WINDOWS, parts.of_windows, _windows(query, bind)))
         voided_accounts = [
             *record_conditions(replace(query, plan="records"), bind),
             void_conditions.account_has_voids(*_voids(query, bind)),
         ]
-        branches.append(
-            _branch(query, bind, parts.of_records, "count()", "usage_records", "timestamp", voided_accounts)
-        )
+        branches.append(_branch(query, bind, _RECORDS, parts.of_records, voided_accounts))
     keys = _keys(query)
     select = [*keys, f"toString({parts.merged}) AS quantity", "sum(events) AS events"]
     lines = [f"SELECT {', '.join(select)}", "FROM (", "\nUNION ALL\n".join(branches), ")"]
@@ -121,10 +129,8 @@ def _keys(query: UsageQuery) -> list[str]:
     return keys + [f"dimension_{number}" for number in range(len(query.dimensions))]
 
 
-def _branch(
-    query: UsageQuery, bind: Binder, part: str, events: str, table: str, at: str, conditions: Sequence[str]
-) -> str:
-    """The SELECT of partial states of one table by group; ``at``: the table's column of time."""
+def _branch(query: UsageQuery, bind: Binder, source: _Source, part: str, conditions: Sequence[str]) -> str:
+    """The SELECT of partial states of one table by group."""
     keys = ["account_id"] if query.by_account else []
     join = ""
     if query.buckets_us:
@@ -133,7 +139,7 @@ def _branch(
         keys.append("toUnixTimestamp64Micro(bucket_start) AS bucket")
         join = (
             f"\nASOF INNER JOIN (SELECT 1 AS one, fromUnixTimestamp64Micro(arrayJoin({starts}), 'UTC') AS bucket_start)"
-            f" AS buckets ON source.one = buckets.one AND source.{at} >= buckets.bucket_start"
+            f" AS buckets ON source.one = buckets.one AND source.{source.at} >= buckets.bucket_start"
         )
     elif query.account_intervals:
         # The conditions have read every record of these accounts from the first start to the last end.
@@ -146,15 +152,15 @@ def _branch(
             "\nINNER JOIN (SELECT one.1 AS own_account, one.2 AS own_start, one.3 AS own_end"
             f" FROM (SELECT arrayJoin(arrayZip({accounts}, {starts}, {ends})) AS one)) AS own"
             " ON source.account_id = own.own_account"
-            f"\nWHERE toUnixTimestamp64Micro(source.{at}) >= own_start"
-            f" AND toUnixTimestamp64Micro(source.{at}) < own_end"
+            f"\nWHERE toUnixTimestamp64Micro(source.{source.at}) >= own_start"
+            f" AND toUnixTimestamp64Micro(source.{source.at}) < own_end"
         )
     for number, name in enumerate(query.dimensions):
         keys.append(
             f"JSONExtractRaw(dimensions, {bind(f'dimension_name_{number}', 'String', name)}) AS dimension_{number}"
         )
-    inner = f"SELECT *, 1 AS one FROM {table} FINAL\n    WHERE " + "\n    AND ".join(conditions)
-    select = ", ".join([*keys, f"{part} AS part", f"{events} AS events"])
+    inner = f"SELECT *, 1 AS one FROM {source.table} FINAL\n    WHERE " + "\n    AND ".join(conditions)
+    select = ", ".join([*keys, f"{part} AS part", f"{source.events} AS events"])
     group = f"\nGROUP BY {', '.join(_keys(query))}" if keys else ""
     return f"SELECT {select}\nFROM (\n    {inner}\n) AS source{join}{group}\nHAVING events > 0"
 

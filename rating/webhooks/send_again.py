@@ -31,6 +31,7 @@ def send_again(
     client: Client,
     hook: WebhookEndpoint,
     request: ReplayRequest,
+    *,
     author: str,
     replay: str,
     now_us: int,

@@ -18,6 +18,7 @@ from schemas.events.rejections import Origin, RejectedEvent, derived_id
 from schemas.matching.columns import ColumnMatcher
 from stream_processors.metering.by_event_name import Runs
 from stream_processors.metering.dedupe import Counted, PartitionMemory, Record, window_us
+from stream_processors.metering.metered_topic import RawRecord
 from stream_processors.metering.rows import DuplicateRow, EventColumns
 
 _MADE_OF: Final = (*KINDS, "event_type")
@@ -193,9 +194,7 @@ def conflict_rejection(row: DuplicateRow, topic: str) -> RejectedEvent:
     )
 
 
-def undecodable_rejection(
-    topic: str, generation: int, partition: int, offset: int, append_us: int, value: bytes, why: str
-) -> RejectedEvent:
+def undecodable_rejection(topic: str, generation: int, raw: RawRecord, why: str) -> RejectedEvent:
     """The rejection of a record of usage.events that is not a packed batch. It counts as zero events in the books."""
     return RejectedEvent(
         namespace="",
@@ -203,8 +202,8 @@ def undecodable_rejection(
         reason="undecodable",
         detail=why[:500],
         events=0,
-        original=value,
-        received_at=append_us,
-        rejection_id=derived_id(topic, partition, offset, 0),
-        origin=Origin(topic, generation, partition, offset),
+        original=raw.value,
+        received_at=raw.append_us,
+        rejection_id=derived_id(topic, raw.partition, raw.offset, 0),
+        origin=Origin(topic, generation, raw.partition, raw.offset),
     )

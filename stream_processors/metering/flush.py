@@ -20,9 +20,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -55,6 +54,7 @@ from stream_processors.metering.decide import (
 )
 from stream_processors.metering.dedupe import PartitionMemory, Record
 from stream_processors.metering.journal import Journal
+from stream_processors.metering.metered_topic import MeteredTopic, RawRecord
 from stream_processors.metering.retention import horizon
 from stream_processors.metering.rows import DuplicateRow, batches_table, duplicates_table, progress_table
 from stream_processors.metering.void_rows import decide_voids, write_voids
@@ -70,39 +70,26 @@ measures of an event; a partition whose share is used up goes on in the next one
 taken."""
 
 
-@dataclass(frozen=True, slots=True)
-class RawRecord:
-    """A record of usage.events as Kafka gave it; ``append_us``: LogAppendTime, microseconds UTC."""
-
-    partition: int
-    offset: int
-    append_us: int
-    value: bytes
-
-
 class Meter:
     """Prepares and commits units; ``prepare`` from one thread, ``commit`` from another."""
 
     def __init__(
         self,
         settings: Settings,
-        topic: str,
-        partitions: int,
+        topic: MeteredTopic,
         catalog: CatalogFollower,
         rejected: LedgerWriter,
         stop: threading.Event,
-        seek: Callable[[int, int], None],
-        log_start: Callable[[int], int],
     ) -> None:
         self._generation = settings.generation
-        self._topic = topic
-        self._partitions = partitions
+        self._topic = topic.name
+        self._partitions = topic.partitions
         self._catalog = catalog
         self._matchers = Matchers(catalog.catalog)
         self._rejected = rejected
         self._stop = stop
-        self._seek = seek
-        self._log_start = log_start
+        self._seek = topic.seek
+        self._log_start = topic.log_start
         self._reading = Journal(settings, stop)
         self._writing = Journal(settings, stop)
         self._memories: dict[int, PartitionMemory] = {}
@@ -302,11 +289,7 @@ class Meter:
                     raise breaker.verdict(position, str(error)) from None
                 log.warning("partition %d offset %d: %s; rejected", raw.partition, raw.offset, error)
                 batch = EMPTY
-                flush.rejections.append(
-                    undecodable_rejection(
-                        self._topic, self._generation, raw.partition, raw.offset, raw.append_us, raw.value, str(error)
-                    )
-                )
+                flush.rejections.append(undecodable_rejection(self._topic, self._generation, raw, str(error)))
             records.append(Record(self._generation, raw.partition, raw.offset, raw.append_us, batch, void))
             expected += 1
         if records:

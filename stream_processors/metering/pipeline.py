@@ -12,7 +12,8 @@ from typing import Final
 
 from schemas.errors import EXIT_HELD, CannotGoOn
 from stream_processors.metering.breaker import Poisoned
-from stream_processors.metering.flush import Meter, RawRecord
+from stream_processors.metering.flush import Meter
+from stream_processors.metering.metered_topic import RawRecord
 from stream_processors.takes import UNIT_BYTES, Ack, Event, append_us, begin_of, units_of
 from stream_processors.threads import Stopping, Work, end_hard, executor
 

@@ -25,8 +25,9 @@ from schemas.ledgers.transport import LedgerReader, LedgerWriter
 from schemas.settings import Settings
 from stream_processors.backfill.staging import Staging
 from stream_processors.metering.decide import Flush
-from stream_processors.metering.flush import Meter, RawRecord
+from stream_processors.metering.flush import Meter
 from stream_processors.metering.journal import Journal
+from stream_processors.metering.metered_topic import MeteredTopic, RawRecord
 from stream_processors.replay.void_removal import remove_wrong_voids
 from stream_processors.rollup.checkpoints import RollUp
 
@@ -71,10 +72,13 @@ class Remeter:
             settings, self._catalog, self._stop, Staging(settings, self._catalog, self._stop).complete
         )
         self._partitions = partition_count(settings, self._topic)
-        self._meter = Meter(
-            settings, self._topic, self._partitions, self._catalog, LedgerWriter(settings, REJECTED), self._stop,
-            lambda partition, cursor: None, lambda partition: 0,
-        )  # fmt: skip
+        metered_topic = MeteredTopic(
+            name=self._topic,
+            partitions=self._partitions,
+            seek=lambda partition, cursor: None,
+            log_start=lambda partition: 0,
+        )
+        self._meter = Meter(settings, metered_topic, self._catalog, LedgerWriter(settings, REJECTED), self._stop)
 
     def close(self) -> None:
         """Stop retries and leave Kafka."""

@@ -118,7 +118,7 @@ def _sent(view: NamespaceView) -> tuple[list[Packed[int]], list[dict[str, Any]],
             )  # fmt: skip
         except Refused as error:
             told, name = sketch(body, error.index, settings, single=False), identity(NAMESPACE, "", str(number))
-            refused.append(rejection(NAMESPACE, error.reason, str(error), told, body, now_us, name))
+            refused.append(rejection(NAMESPACE, error.reason, str(error), told, body, now_us=now_us, rejection_id=name))
             continue
         counted |= {one.identity: one for one in accepted}
         batches += packer.close_due(number)

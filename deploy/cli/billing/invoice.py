@@ -186,6 +186,7 @@ def pay(
 
 @app.command(epilog=ADMIN_KEY)
 def credit(
+    *,
     invoice_id: InvoiceId,
     reason: Annotated[str, typer.Option("--reason", help="Why; it is kept with the credit note.")],
     reference: Annotated[

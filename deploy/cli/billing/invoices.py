@@ -27,6 +27,7 @@ _ELSEWHERE: Final = 20
 
 @app.callback(invoke_without_command=True, epilog=READ_KEY)
 def invoices(
+    *,
     context: typer.Context,
     account: Annotated[str | None, typer.Option("--account", "-a", help="Only this account.")] = None,
     state: Annotated[InvoiceState | None, typer.Option("--state", help="Only this state.")] = None,

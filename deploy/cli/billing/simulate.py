@@ -24,6 +24,7 @@ _OPTIONS: Final = {"period": "--period", "to_plan": "--to-plan", "to_version": "
 
 
 def simulate(
+    *,
     period: Annotated[
         str, typer.Option("--period", "-p", help="2013, 2013-Q1, 2013-03 or A..B, local to each account.")
     ],

@@ -31,6 +31,7 @@ Since = Annotated[str, typer.Option("--since", help="Arrived at or after this da
 
 @app.command("list", epilog=STORES)
 def list_(
+    *,
     reason: Reason = "",
     stage: Stage = "",
     since: Since = "",
@@ -45,7 +46,8 @@ def list_(
     from stream_processors.replay.rejections import find, to_json
 
     with _connected(namespace) as (settings, client):
-        rejections = find(client, _wanted(settings, (), reason, stage, since, limit, everything))
+        condition = _wanted(settings, (), reason=reason, stage=stage, since=since, limit=limit, everything=everything)
+        rejections = find(client, condition)
     if as_json:
         print_json([to_json(rejection) for rejection in rejections])
         return
@@ -69,6 +71,7 @@ def list_(
 
 @app.command(epilog=STORES)
 def replay(
+    *,
     ids: Annotated[list[str] | None, typer.Argument(help="Ids from `weir rejected list`; or give a filter.")] = None,
     reason: Reason = "",
     stage: Stage = "",
@@ -92,7 +95,9 @@ def replay(
     if not (ids or reason or stage or since):
         raise Failure("say which: ids, or --reason, --stage, --since", USAGE)
     with _connected(namespace) as (settings, client):
-        rejections = find(client, _wanted(settings, tuple(map(_id, ids or ())), reason, stage, since, limit, False))
+        by_id = tuple(map(_id, ids or ()))
+        condition = _wanted(settings, by_id, reason=reason, stage=stage, since=since, limit=limit, everything=False)
+        rejections = find(client, condition)
         outcomes = Replayer(settings, client).replay(rejections, keyless=without_keys, dry_run=dry_run)
         done = [outcome for outcome in outcomes if not outcome.why]
         deadline = time.monotonic() + _SHOWN_SECONDS
@@ -140,7 +145,7 @@ def _connected(namespace: str | None) -> Iterator[tuple[Settings, Client]]:
 
 
 def _wanted(
-    settings: Settings, ids: tuple[bytes, ...], reason: str, stage: str, since: str, limit: int, everything: bool
+    settings: Settings, ids: tuple[bytes, ...], *, reason: str, stage: str, since: str, limit: int, everything: bool
 ) -> Wanted:
     from stream_processors.replay.rejections import Wanted
 

@@ -27,6 +27,7 @@ _OPTIONS = {
 
 
 def usage(
+    *,
     metric: Annotated[str, typer.Argument(help="METER.PROFILE, or METER where it has one profile.")],
     account: Annotated[list[str] | None, typer.Option("--account", "-a", help="Only these accounts.")] = None,
     period: Annotated[

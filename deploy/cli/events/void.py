@@ -55,6 +55,7 @@ def void(
 
 
 def correct(
+    *,
     key: Annotated[str, typer.Argument(help="The wrong event's idempotency key.")],
     reason: ReasonOption,
     properties: Annotated[

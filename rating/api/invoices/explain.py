@@ -36,6 +36,7 @@ async def explained(rating: Authorized, view: View, invoice_id: str, number: int
 
 @router.get("/v1/invoices/{invoice_id}/lines/{number}/explain/events", summary="The events behind a line, by pages")
 async def events(
+    *,
     rating: Authorized,
     view: View,
     invoice_id: str,

@@ -19,6 +19,7 @@ router = APIRouter(tags=["invoices"])
 
 @router.get("/v1/invoices", summary="Invoices, latest period first, by pages")
 async def invoices(
+    *,
     rating: Authorized,
     view: View,
     account_id: Annotated[str | None, Query()] = None,

@@ -124,7 +124,7 @@ def _estimates(
     standing = Standing.holding([invoice for invoice in billed if invoice.period_end <= now_us])
     later = Standing.holding([invoice for invoice in billed if invoice.period_end > now_us])
     carried = {version.profile_id for version in profile_versions(view) if version.carry_over}
-    late = find_late(client, view.namespace, standing, checkpoints, None, carried, account_id)
+    late = find_late(client, view.namespace, standing, checkpoints, None, carried, account_id=account_id)
     late = {name: usage for name, usage in late.items() if not later.chain(view.namespace, name)}
     grants = tuple(grant for grant in owned_grants(view) if grant.account_id == account_id)
     newest = checkpoints.last

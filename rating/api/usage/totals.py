@@ -29,6 +29,7 @@ _COLUMNS: Final = ("account_id", "from", "to", "quantity", "events")
 
 @router.get("/v1/usage", summary="Usage of a metric over a time, by account, local time or dimension")
 async def usage(
+    *,
     rating: Authorized,
     view: View,
     metric: Annotated[str, Query(description="meter.profile, or meter where it has one profile")],

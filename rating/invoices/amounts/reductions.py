@@ -76,34 +76,33 @@ def reduced(
     of_period = reductions(amounts, terms, currency)
     reduced_already = dict(billed.reduced)
     lines: list[Line] = []
+    carried = PriorTerms(billed.carrier, start_us, end_us, terms, (), ())
     for reduction in of_period:
         already = reduced_already.pop(key_of(reduction), ZERO)
-        lines += _rest(reduction, already, terms, currency, start_us, end_us, billed.carrier)
+        lines += _rest(reduction, already, carried, currency)
     for key, already in reduced_already.items():
-        lines += _rest(_none(key), already, terms, currency, start_us, end_us, billed.carrier)
+        lines += _rest(_none(key), already, carried, currency)
     return lines
 
 
-def _rest(
-    reduction: ReductionLine, already: Decimal, terms: Terms, currency: str, start_us: int, end_us: int, carrier: str
-) -> list[Line]:
-    """What is left to bill of a discount or a true-up of which ``already`` is; where that is too much, an adjustment of
-    ``carrier``."""
+def _rest(reduction: ReductionLine, already: Decimal, carried: PriorTerms, currency: str) -> list[Line]:
+    """What is left to bill of a discount or a true-up of which ``already`` is billed; where that is too much, an
+    adjustment of the invoice that ``carried`` it."""
     if not already:
-        return [line_of(reduction, terms, currency, start_us, end_us)]
+        return [line_of(reduction, carried.terms, currency, carried.start_us, carried.end_us)]
     with exactly():
         difference = reduction.amount - already
     if not difference:
         return []
     if (difference > 0) == (reduction.kind == "discount"):
-        prior = PriorTerms(carrier, start_us, end_us, terms, (), ())
         return list(
-            _adjusted(prior, key_of(reduction), reduction, already, currency, "adjusted for what its period came to")
+            _adjusted(carried, key_of(reduction), reduction, already, currency, "adjusted for what its period came to")
         )
-    text = f"{plain(already)} of it billed in advance on {carrier}"
+    text = f"{plain(already)} of it billed in advance on {carried.invoice_id}"
     with exactly():
         exact = reduction.step.amount - already
-    line = line_of(replace(reduction, amount=difference), terms, currency, start_us, end_us)
+    left = replace(reduction, amount=difference)
+    line = line_of(left, carried.terms, currency, carried.start_us, carried.end_us)
     steps = [reduction.step.as_json(), Step("in_advance", -already, text).as_json()]
     shown = json.dumps(steps, ensure_ascii=False)
     return [structs.replace(line, unrounded=plain(exact), steps=shown, note=text)]

@@ -57,12 +57,14 @@ def check_copies(scope: Scope, findings: Findings, on_progress: Progress) -> Non
     for done, (key, original) in enumerate(sorted(originals.items())):
         if done % 1000 == 0:
             on_progress(NAME, done, len(originals))
-        _check_copy(scope, "invoice", key, original, copies[0].pop(key, None), versions_before[0].get(key), findings)
+        location = f"invoice {key[1]} of {key[0]}"
+        _check_copy(scope, location, original, copies[0].pop(key, None), versions_before[0].get(key), findings)
         view = scope.catalog.view(original.namespace, original.catalog_offset)
         chain = standing.chain(original.namespace, original.subscription)
-        check_terms(view, chain, original, f"invoice {key[1]} of {key[0]}", findings)
+        check_terms(view, chain, original, location, findings)
     for key, original in sorted(drafts.items()):
-        _check_copy(scope, "draft", key, original, copies[1].pop(key, None), versions_before[1].get(key), findings)
+        location = f"draft {key[1]} of {key[0]}"
+        _check_copy(scope, location, original, copies[1].pop(key, None), versions_before[1].get(key), findings)
     for kind, left in zip(("invoice", "draft"), copies, strict=True):
         for name, invoice in sorted(left):
             expected = f"no row: usage.invoices has no such {kind}"
@@ -90,15 +92,13 @@ def _copies(client: Client, namespaces: Sequence[str], state: str | None) -> dic
 
 def _check_copy(
     scope: Scope,
-    kind: str,
-    key: _Key,
+    location: str,
     original: Invoice,
     copy: WholeInvoice | None,
     version_before: int | None,
     findings: Findings,
 ) -> None:
     """``version_before``: the version that the topic had when the copies were read."""
-    location = f"{kind} {key[1]} of {key[0]}"
     if copy is None or copy.head.version < original.version:
         if version_before == original.version:
             found_text = "no row" if copy is None else f"version {copy.head.version}"

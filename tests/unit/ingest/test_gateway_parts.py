@@ -106,17 +106,20 @@ def test_a_refused_batch_is_counted_as_far_as_it_can_be_read(body: bytes, index:
 @given(st.binary(max_size=300), st.one_of(st.none(), st.integers(0, 3)), st.booleans())
 def test_a_sketch_never_fails_and_always_fits_the_record(body: bytes, index: int | None, single: bool) -> None:
     told = sketch(body, index, NAMESPACE, single=single)
-    record = rejection("n", "invalid", "d", told, body, 1, bytes(16))
+    record = rejection("n", "invalid", "d", told, body, now_us=1, rejection_id=bytes(16))
     assert codec("rejected_event").decode(rejection_record(record))["events"] == told.events
 
 
 def test_lone_surrogates_do_not_break_the_record() -> None:
     told = sketch(b'{"account_id": "\\ud800", "event_name": "e"}', 0, NAMESPACE, single=True)
-    rejection_record(rejection("n", "invalid", "d", told, b"", 1, bytes(16)))
+    rejection_record(rejection("n", "invalid", "d", told, b"", now_us=1, rejection_id=bytes(16)))
 
 
 def test_samples_are_cut_and_counted_by_the_second() -> None:
-    assert len(rejection("n", "r", "d", Sketch(), b"x" * 100_000, 1, bytes(16)).original) == GATEWAY_SAMPLE_BYTES
+    assert (
+        len(rejection("n", "r", "d", Sketch(), b"x" * 100_000, now_us=1, rejection_id=bytes(16)).original)
+        == GATEWAY_SAMPLE_BYTES
+    )
     sampler = Sampler(limit=3)
     assert [sampler.take(5_000_000 + step) for step in range(5)] == [True, True, True, False, False]
     assert sampler.take(6_000_000)

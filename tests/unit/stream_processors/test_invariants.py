@@ -25,7 +25,8 @@ from schemas.settings import Settings
 from schemas.values.instants import DAY, SECOND, instant
 from stream_processors.metering.decide import decided_before, following, position_of
 from stream_processors.metering.dedupe import PartitionMemory, Record, window_us
-from stream_processors.metering.flush import Meter, RawRecord
+from stream_processors.metering.flush import Meter
+from stream_processors.metering.metered_topic import MeteredTopic, RawRecord
 from tests.unit.stream_processors.metering.builders import (
     BODIES,
     METER,
@@ -210,9 +211,8 @@ class Consumer:
         self.at = dict.fromkeys(log, 0)
         follower: Any = SimpleNamespace(catalog=made, wait_for=lambda offset, timeout: True)
         nothing: Any = None  # prepare writes nothing
-        self.meter = Meter(
-            Settings(), "usage.events.1", len(log), follower, nothing, threading.Event(), self.seek, lambda partition: 0
-        )
+        topic = MeteredTopic(name="usage.events.1", partitions=len(log), seek=self.seek, log_start=lambda partition: 0)
+        self.meter = Meter(Settings(), topic, follower, nothing, threading.Event())
         journal: Any = self
         self.meter._reading = journal
 

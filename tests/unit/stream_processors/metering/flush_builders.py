@@ -11,7 +11,8 @@ from schemas.events.batch import encode_batch
 from schemas.settings import Settings
 from stream_processors.metering.bloom import DailyFilters
 from stream_processors.metering.dedupe import PartitionMemory
-from stream_processors.metering.flush import Meter, RawRecord
+from stream_processors.metering.flush import Meter
+from stream_processors.metering.metered_topic import MeteredTopic, RawRecord
 from tests.unit.stream_processors.metering.builders import event
 
 
@@ -22,10 +23,13 @@ class Asked:
         self.seeks: list[tuple[int, int]] = []
         catalog: Any = SimpleNamespace(catalog=Catalog(), wait_for=lambda offset, timeout: True)
         rejected: Any = None  # prepare writes nothing
-        self.meter = Meter(
-            Settings(), "usage.events.1", 4, catalog, rejected, threading.Event(),
-            lambda partition, cursor: self.seeks.append((partition, cursor)), lambda partition: log_start,
-        )  # fmt: skip
+        topic = MeteredTopic(
+            name="usage.events.1",
+            partitions=4,
+            seek=lambda partition, cursor: self.seeks.append((partition, cursor)),
+            log_start=lambda partition: log_start,
+        )
+        self.meter = Meter(Settings(), topic, catalog, rejected, threading.Event())
         self.meter._memories[0] = PartitionMemory(1, 0, 5, DailyFilters())
 
     def prepare(self, *records: RawRecord):

@@ -16,7 +16,8 @@ from schemas.settings import Settings
 from stream_processors.metering.bloom import DailyFilters
 from stream_processors.metering.breaker import Breaker, Limits, Poisoned
 from stream_processors.metering.dedupe import PartitionMemory
-from stream_processors.metering.flush import Meter, RawRecord
+from stream_processors.metering.flush import Meter
+from stream_processors.metering.metered_topic import MeteredTopic, RawRecord
 from stream_processors.metering.rows import batches_table
 from tests.unit.stream_processors.metering.builders import event
 
@@ -79,10 +80,8 @@ class Model:
 def metering(model: Model, **more: Any) -> Meter:
     follower: Any = SimpleNamespace(catalog=Catalog(), wait_for=lambda offset, timeout: True)
     nothing: Any = None
-    made = Meter(
-        Settings(poison_minimum=5, **more), "usage.events.1", 1, follower, nothing, threading.Event(),
-        lambda *_: None, lambda _: 0,
-    )  # fmt: skip
+    topic = MeteredTopic(name="usage.events.1", partitions=1, seek=lambda *_: None, log_start=lambda _: 0)
+    made = Meter(Settings(poison_minimum=5, **more), topic, follower, nothing, threading.Event())
     journal: Any = model
     made._reading = journal
     return made

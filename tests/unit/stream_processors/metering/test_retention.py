@@ -22,7 +22,8 @@ from schemas.values.instants import DAY, SECOND
 from stream_processors.metering.bloom import FOREVER, DailyFilters, keys_of
 from stream_processors.metering.decide import Flush
 from stream_processors.metering.dedupe import PartitionMemory
-from stream_processors.metering.flush import Meter, RawRecord
+from stream_processors.metering.flush import Meter
+from stream_processors.metering.metered_topic import MeteredTopic, RawRecord
 from stream_processors.metering.retention import forgettable, horizon, keep_us
 from tests.unit.stream_processors.metering.builders import Store, catalog, clean_pass, event, log_at, meter
 
@@ -151,7 +152,8 @@ def test_lifting_the_age_brings_back_what_filters_had_dropped(monkeypatch: pytes
     monkeypatch.setattr("stream_processors.metering.retention.DEFAULT_NAMESPACE", "nobody")
     follower: Any = SimpleNamespace(catalog=made, wait_for=lambda offset, timeout: True)
     nothing: Any = None
-    meter = Meter(Settings(), "usage.events.1", 1, follower, nothing, threading.Event(), lambda *_: None, lambda _: 0)
+    topic = MeteredTopic(name="usage.events.1", partitions=1, seek=lambda *_: None, log_start=lambda _: 0)
+    meter = Meter(Settings(), topic, follower, nothing, threading.Event())
     journal: Any = Journal()
     meter._reading = journal
 
